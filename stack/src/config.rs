@@ -1,0 +1,402 @@
+//! The settings of a host, under Linux's sysctl names.
+
+use core::fmt;
+use core::time::Duration;
+
+use crate::iface::NeighborConfig;
+use crate::tcp::config::{CongestionKind, KeepAlive, Options};
+
+mod codec;
+
+pub use codec::{BufferSizes, PortRange};
+use codec::{Codec, Congestion, Flag, Micros, Millis, Number, Ports, Seconds, Sizes};
+
+/// Makes [`Config`] and the table of its settings from one list of
+/// `"name" field: type = codec, default;`
+macro_rules! settings {
+    ($($(#[$doc:meta])* $name:literal $field:ident: $type:ty = $codec:expr, $default:expr;)*) => {
+        /// The settings of a host: typed fields, which can also be read and set by Linux's sysctl names.
+        ///
+        /// The defaults are Linux's, but for `ip_unprivileged_port_start` (BSD reserves ports up to 1024
+        /// inclusively) and `tcp_congestion_control` (which machines differ in). A field may be set to anything its
+        /// type holds; [`Config::set`] keeps to the ranges that Linux accepts, or to narrower ones where we can do
+        /// no better.
+        ///
+        /// ```
+        /// use core::time::Duration;
+        /// use tapsock_stack::config::{Config, SettingError};
+        ///
+        /// let mut config = Config::default();
+        /// config.set("net.ipv4.tcp_sack", "0")?;
+        /// config.set("net.ipv4.tcp_rmem", "4096 65536 1048576")?;
+        /// assert!(!config.tcp_sack);
+        /// assert_eq!(config.show("net.ipv4.tcp_rmem").as_deref(), Some("4096\t65536\t1048576"));
+        /// assert_eq!(config.tcp_keepalive_time, Duration::from_secs(7200));
+        /// assert_eq!(config.set("net.ipv4.tcp_sack", "perhaps"), Err(SettingError::BadValue));
+        /// # Ok::<(), SettingError>(())
+        /// ```
+        #[derive(Clone, Debug, Eq, PartialEq)]
+        pub struct Config {
+            $(
+                $(#[$doc])*
+                #[doc = concat!("`", $name, "`")]
+                pub $field: $type,
+            )*
+        }
+
+        impl Default for Config {
+            fn default() -> Self {
+                Config { $($field: $default,)* }
+            }
+        }
+
+        const SETTINGS: &[Setting] = &[
+            $(Setting {
+                name: $name,
+                show: |config| $codec.show(&config.$field),
+                set: |config, text| Some(config.$field = $codec.parse(text)?),
+            },)*
+        ];
+    };
+}
+
+settings! {
+    /// The largest backlog that `listen` grants.
+    "net.core.somaxconn" somaxconn: u32 = Number(0..=i32::MAX as u32), 4096;
+    /// The receive buffer of a UDP socket, in bytes.
+    "net.core.rmem_default" rmem_default: u32 = Number(2304..=i32::MAX as u32), 212_992;
+    /// The largest receive buffer that `SO_RCVBUF` grants, in bytes.
+    "net.core.rmem_max" rmem_max: u32 = Number(2304..=i32::MAX as u32), 4_194_304;
+    /// The send buffer of a UDP socket, in bytes.
+    "net.core.wmem_default" wmem_default: u32 = Number(4608..=i32::MAX as u32), 212_992;
+    /// The largest send buffer that `SO_SNDBUF` grants, in bytes.
+    "net.core.wmem_max" wmem_max: u32 = Number(4608..=i32::MAX as u32), 4_194_304;
+
+    /// Leave echo requests unanswered.
+    "net.ipv4.icmp_echo_ignore_all" icmp_echo_ignore_all: bool = Flag, false;
+    /// Leave echo requests to broadcast and multicast addresses unanswered.
+    "net.ipv4.icmp_echo_ignore_broadcasts" icmp_echo_ignore_broadcasts: bool = Flag, true;
+    /// ICMP messages that may be sent at once, to all hosts together.
+    "net.ipv4.icmp_msgs_burst" icmp_msgs_burst: u32 = Number(0..=i32::MAX as u32), 50;
+    /// ICMP messages a second, to all hosts together.
+    "net.ipv4.icmp_msgs_per_sec" icmp_msgs_per_sec: u32 = Number(0..=i32::MAX as u32), 1000;
+    /// The least time between two ICMP messages to one host.
+    "net.ipv4.icmp_ratelimit" icmp_ratelimit: Duration = Millis(0..=i32::MAX as u64), Duration::from_secs(1);
+    /// The ICMP types that the limits hold for, one bit each.
+    "net.ipv4.icmp_ratemask" icmp_ratemask: u32 = Number(0..=u32::MAX), 6168;
+    /// IPv4's TTL.
+    "net.ipv4.ip_default_ttl" ip_default_ttl: u8 = Number(1..=255), 64;
+    /// The ports that are given out where none is asked for.
+    "net.ipv4.ip_local_port_range" ip_local_port_range: PortRange = Ports, PortRange::DEFAULT;
+    /// The first port that an unprivileged host may bind.
+    "net.ipv4.ip_unprivileged_port_start" ip_unprivileged_port_start: u16 = Number(0..=65_535), 1025;
+    /// How long a neighbour counts as reachable, on average.
+    "net.ipv4.neigh.default.base_reachable_time_ms" neigh_base_reachable_time: Duration =
+        Millis(1..=i32::MAX as u64), Duration::from_secs(30);
+    /// How long a stale neighbour's first probe waits for a hint from above.
+    "net.ipv4.neigh.default.delay_first_probe_time" neigh_delay_first_probe_time: Duration =
+        Seconds(0..=2_147_483), Duration::from_secs(5);
+    /// Neighbours that are remembered.
+    "net.ipv4.neigh.default.gc_thresh3" neigh_gc_thresh3: u32 = Number(1..=65_536), 1024;
+    /// Solicitations to all before a neighbour counts as unreachable.
+    "net.ipv4.neigh.default.mcast_solicit" neigh_mcast_solicit: u32 = Number(1..=255), 3;
+    /// The time between two solicitations.
+    "net.ipv4.neigh.default.retrans_time_ms" neigh_retrans_time: Duration =
+        Millis(1..=i32::MAX as u64), Duration::from_secs(1);
+    /// Solicitations to a neighbour itself before it counts as unreachable.
+    "net.ipv4.neigh.default.ucast_solicit" neigh_ucast_solicit: u32 = Number(0..=255), 3;
+    /// Packets that wait for one neighbour's address.
+    "net.ipv4.neigh.default.unres_qlen" neigh_unres_qlen: u32 = Number(0..=1024), 101;
+    /// Reset a connection that the accept queue has no room for, rather than let the peer try again.
+    "net.ipv4.tcp_abort_on_overflow" tcp_abort_on_overflow: bool = Flag, false;
+    /// Challenge acknowledgements a second, of all connections together (RFC 5961 §7); `i32::MAX` for no limit.
+    "net.ipv4.tcp_challenge_ack_limit" tcp_challenge_ack_limit: u32 =
+        Number(0..=i32::MAX as u32), i32::MAX as u32;
+    /// Which algorithm limits what is in flight.
+    "net.ipv4.tcp_congestion_control" tcp_congestion_control: CongestionKind = Congestion, CongestionKind::Cubic;
+    /// How long a connection that nobody holds stays in FIN-WAIT-2.
+    "net.ipv4.tcp_fin_timeout" tcp_fin_timeout: Duration = Seconds(0..=65_535), Duration::from_secs(60);
+    /// The least time between two acknowledgements of one connection in answer to invalid segments.
+    "net.ipv4.tcp_invalid_ratelimit" tcp_invalid_ratelimit: Duration =
+        Millis(0..=i32::MAX as u64), Duration::from_millis(500);
+    /// The time between two keepalive probes.
+    "net.ipv4.tcp_keepalive_intvl" tcp_keepalive_intvl: Duration = Seconds(1..=32_767), Duration::from_secs(75);
+    /// Keepalive probes without an answer before a connection is given up.
+    "net.ipv4.tcp_keepalive_probes" tcp_keepalive_probes: u8 = Number(1..=127), 9;
+    /// Idle time before the first keepalive probe.
+    "net.ipv4.tcp_keepalive_time" tcp_keepalive_time: Duration = Seconds(1..=32_767), Duration::from_secs(7200);
+    /// Connections that live on after their sockets are closed.
+    "net.ipv4.tcp_max_orphans" tcp_max_orphans: u32 = Number(0..=i32::MAX as u32), 131_072;
+    /// Half-open connections of one listener.
+    "net.ipv4.tcp_max_syn_backlog" tcp_max_syn_backlog: u32 = Number(1..=i32::MAX as u32), 4096;
+    /// Connections in TIME-WAIT.
+    "net.ipv4.tcp_max_tw_buckets" tcp_max_tw_buckets: u32 = Number(0..=i32::MAX as u32), 131_072;
+    /// The least MSS that a peer's option is believed, in bytes.
+    "net.ipv4.tcp_min_snd_mss" tcp_min_snd_mss: u16 = Number(48..=65_535), 48;
+    /// Let receive buffers grow by themselves.
+    "net.ipv4.tcp_moderate_rcvbuf" tcp_moderate_rcvbuf: bool = Flag, true;
+    /// Retransmissions before a connection that nobody holds is given up; 0 means 8.
+    "net.ipv4.tcp_orphan_retries" tcp_orphan_retries: u8 = Number(0..=255), 0;
+    /// Retransmissions before an established connection is given up.
+    "net.ipv4.tcp_retries2" tcp_retries2: u8 = Number(0..=255), 15;
+    /// Receive buffers, in bytes: least, at the start, largest.
+    "net.ipv4.tcp_rmem" tcp_rmem: BufferSizes = Sizes, BufferSizes { least: 4096, initial: 131_072, largest: 6_291_456 };
+    /// The largest retransmission time-out.
+    "net.ipv4.tcp_rto_max_ms" tcp_rto_max: Duration = Millis(1000..=120_000), Duration::from_secs(120);
+    /// The least retransmission time-out.
+    "net.ipv4.tcp_rto_min_us" tcp_rto_min: Duration = Micros(1000..=60_000_000), Duration::from_millis(200);
+    /// Offer and take selective acknowledgements (RFC 2018).
+    "net.ipv4.tcp_sack" tcp_sack: bool = Flag, true;
+    /// Forget what is known of a path's capacity after an idle time.
+    "net.ipv4.tcp_slow_start_after_idle" tcp_slow_start_after_idle: bool = Flag, true;
+    /// SYNs sent again before `connect` gives up.
+    "net.ipv4.tcp_syn_retries" tcp_syn_retries: u8 = Number(1..=127), 6;
+    /// SYN-ACKs sent again before a half-open connection is dropped.
+    "net.ipv4.tcp_synack_retries" tcp_synack_retries: u8 = Number(0..=255), 5;
+    /// Offer and take timestamps (RFC 7323): 0 no, 1 yes, 2 without a random offset for each connection.
+    "net.ipv4.tcp_timestamps" tcp_timestamps: u8 = Number(0..=2), 1;
+    /// Offer and take window scaling (RFC 7323).
+    "net.ipv4.tcp_window_scaling" tcp_window_scaling: bool = Flag, true;
+    /// Send buffers, in bytes: least, at the start, largest.
+    "net.ipv4.tcp_wmem" tcp_wmem: BufferSizes = Sizes, BufferSizes { least: 4096, initial: 16_384, largest: 4_194_304 };
+
+    /// IPv6 sockets take no IPv4 unless they ask for it (`IPV6_V6ONLY`).
+    "net.ipv6.bindv6only" bindv6only: bool = Flag, false;
+    /// IPv6's hop limit.
+    "net.ipv6.conf.all.hop_limit" ipv6_hop_limit: u8 = Number(1..=255), 64;
+    /// The least time between two ICMPv6 errors to one host.
+    "net.ipv6.icmp.ratelimit" ipv6_icmp_ratelimit: Duration =
+        Millis(0..=i32::MAX as u64), Duration::from_millis(100);
+
+    /// How long a connection stays in TIME-WAIT, which Linux has fixed at 60 s.
+    "tapsock.tcp_timewait_len" tcp_timewait_len: Duration = Seconds(0..=3600), Duration::from_secs(60);
+}
+
+impl Config {
+    /// Sets the setting `name` to `value`, written as in `/proc/sys`: decimal numbers, in the sysctl's own unit,
+    /// several of them apart by blanks.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingError`]; the setting keeps its value.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), SettingError> {
+        let setting = setting(name).ok_or(SettingError::UnknownName)?;
+        let mut changed = self.clone();
+        (setting.set)(&mut changed, value.trim()).ok_or(SettingError::BadValue)?;
+        // As Linux: a port given out to anyone must not be one that is reserved.
+        let ports = |config: &Config| (config.ip_unprivileged_port_start, config.ip_local_port_range);
+        let (reserved, given_out) = ports(&changed);
+        if ports(self) != (reserved, given_out) && given_out.first() < reserved {
+            return Err(SettingError::BadValue);
+        }
+        *self = changed;
+        Ok(())
+    }
+
+    /// The setting `name` as `/proc/sys` shows it, or `None` where there is no such setting.
+    pub fn show(&self, name: &str) -> Option<String> {
+        setting(name).map(|setting| (setting.show)(self))
+    }
+
+    /// The options that a TCP socket begins with.
+    pub fn tcp_options(&self) -> Options {
+        let secs = |duration: Duration| u16::try_from(duration.as_secs()).unwrap_or(u16::MAX);
+        let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
+        Options {
+            sack: self.tcp_sack,
+            timestamps: self.tcp_timestamps != 0,
+            window_scaling: self.tcp_window_scaling,
+            syn_retries: self.tcp_syn_retries,
+            synack_retries: self.tcp_synack_retries,
+            retries: self.tcp_retries2,
+            orphan_retries: self.tcp_orphan_retries,
+            congestion: self.tcp_congestion_control,
+            keep_alive: KeepAlive {
+                enabled: false,
+                probes: self.tcp_keepalive_probes,
+                idle_secs: secs(self.tcp_keepalive_time),
+                interval_secs: secs(self.tcp_keepalive_intvl),
+            },
+            fin_timeout_secs: secs(self.tcp_fin_timeout),
+            receive_buffer: self.tcp_rmem.initial,
+            receive_buffer_max: self.tcp_moderate_rcvbuf.then_some(self.tcp_rmem.largest),
+            // What Linux's 16,384 come to in its accounting, once a connection is open.
+            send_buffer: self.tcp_wmem.initial.max(87_040).min(self.tcp_wmem.largest),
+            send_buffer_max: Some(self.tcp_wmem.largest),
+            rto_min_ms: u16::try_from(self.tcp_rto_min.as_millis()).unwrap_or(u16::MAX),
+            rto_max_ms: millis(self.tcp_rto_max),
+            slow_start_after_idle: self.tcp_slow_start_after_idle,
+            hop_limit: self.ip_default_ttl,
+            ..Options::default()
+        }
+    }
+
+    /// The settings of the neighbour cache. IPv4's hold for both families.
+    pub fn neighbor_config(&self) -> NeighborConfig {
+        let count = |value: u32| u8::try_from(value).unwrap_or(u8::MAX);
+        NeighborConfig {
+            base_reachable: self.neigh_base_reachable_time,
+            retrans_timer: self.neigh_retrans_time,
+            delay_first_probe: self.neigh_delay_first_probe_time,
+            max_multicast_solicit: count(self.neigh_mcast_solicit),
+            max_unicast_solicit: count(self.neigh_ucast_solicit),
+            queue_len: self.neigh_unres_qlen as usize,
+            max_entries: self.neigh_gc_thresh3 as usize,
+            ..NeighborConfig::default()
+        }
+    }
+
+    /// The names of all settings, in the order of [`Config`]'s fields.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        SETTINGS.iter().map(|setting| setting.name)
+    }
+}
+
+/// Why a setting was not set.
+///
+/// ```
+/// use tapsock_stack::config::{Config, SettingError};
+///
+/// let mut config = Config::default();
+/// assert_eq!(config.set("net.ipv4.tcp_teleport", "1"), Err(SettingError::UnknownName));
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum SettingError {
+    /// There is no setting of that name (ENOENT).
+    UnknownName,
+    /// The setting can't have that value (EINVAL).
+    BadValue,
+}
+
+impl fmt::Display for SettingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SettingError::UnknownName => "no such setting",
+            SettingError::BadValue => "not a value of this setting",
+        })
+    }
+}
+
+impl core::error::Error for SettingError {}
+
+struct Setting {
+    name: &'static str,
+    show: fn(&Config) -> String,
+    /// `None` where the text is no value of the setting.
+    set: fn(&mut Config, &str) -> Option<()>,
+}
+
+fn setting(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_takes_what_it_shows() {
+        let mut config = Config::default();
+        for name in Config::names() {
+            let shown = config.show(name).expect("the name is listed");
+            assert_eq!(config.set(name, &shown), Ok(()), "{name} {shown:?}");
+            assert_eq!(config, Config::default(), "{name}");
+            for nonsense in ["", "x", "-1", "1x", "4096 8192 16384 1", "99999999999"] {
+                assert_eq!(config.set(name, nonsense), Err(SettingError::BadValue), "{name} {nonsense:?}");
+            }
+            assert_eq!(config, Config::default(), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = Config::names().collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    /// Read from `sysctl -a` of Linux 6.18.
+    #[test]
+    fn defaults_are_those_of_linux() {
+        let linux = [
+            ("net.core.rmem_default", "212992"),
+            ("net.core.somaxconn", "4096"),
+            ("net.ipv4.icmp_msgs_burst", "50"),
+            ("net.ipv4.icmp_msgs_per_sec", "1000"),
+            ("net.ipv4.icmp_ratelimit", "1000"),
+            ("net.ipv4.icmp_ratemask", "6168"),
+            ("net.ipv4.ip_local_port_range", "32768\t60999"),
+            ("net.ipv4.neigh.default.base_reachable_time_ms", "30000"),
+            ("net.ipv4.neigh.default.delay_first_probe_time", "5"),
+            ("net.ipv4.neigh.default.unres_qlen", "101"),
+            ("net.ipv4.tcp_fin_timeout", "60"),
+            ("net.ipv4.tcp_invalid_ratelimit", "500"),
+            ("net.ipv4.tcp_keepalive_intvl", "75"),
+            ("net.ipv4.tcp_keepalive_time", "7200"),
+            ("net.ipv4.tcp_rto_max_ms", "120000"),
+            ("net.ipv4.tcp_rto_min_us", "200000"),
+            ("net.ipv4.tcp_timestamps", "1"),
+            ("net.ipv4.tcp_wmem", "4096\t16384\t4194304"),
+            ("net.ipv6.bindv6only", "0"),
+        ];
+        let config = Config::default();
+        for (name, value) in linux {
+            assert_eq!(config.show(name).as_deref(), Some(value), "{name}");
+        }
+        assert_eq!(config.show("net.ipv4.ip_unprivileged_port_start").as_deref(), Some("1025"));
+    }
+
+    #[test]
+    fn units_are_the_sysctls() {
+        let mut config = Config::default();
+        config.set("net.ipv4.tcp_rto_min_us", "5000").unwrap();
+        config.set("net.ipv4.tcp_rto_max_ms", "5000").unwrap();
+        config.set("net.ipv4.tcp_fin_timeout", " 5 \n").unwrap();
+        assert_eq!(config.tcp_rto_min, Duration::from_millis(5));
+        assert_eq!(config.tcp_rto_max, Duration::from_secs(5));
+        assert_eq!(config.tcp_fin_timeout, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn the_neighbour_cache_begins_with_its_defaults() {
+        let defaults = format!("{:?}", NeighborConfig::default());
+        assert_eq!(format!("{:?}", Config::default().neighbor_config()), defaults);
+        let config = Config { neigh_gc_thresh3: 7, ..Config::default() };
+        assert_eq!(config.neighbor_config().max_entries, 7);
+    }
+
+    #[test]
+    fn ranges_are_those_of_linux() {
+        let mut config = Config::default();
+        for (name, least, largest) in [
+            ("net.ipv4.ip_default_ttl", 1, 255),
+            ("net.ipv4.tcp_syn_retries", 1, 127),
+            ("net.ipv4.tcp_min_snd_mss", 48, 65_535),
+            ("net.ipv4.tcp_rto_max_ms", 1000, 120_000),
+            ("net.ipv4.icmp_echo_ignore_all", 0, 1),
+        ] {
+            for (value, outcome) in [
+                (least - 1, Err(SettingError::BadValue)),
+                (least, Ok(())),
+                (largest, Ok(())),
+                (largest + 1, Err(SettingError::BadValue)),
+            ] {
+                assert_eq!(config.set(name, &value.to_string()), outcome, "{name} {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn reserved_ports_are_not_given_out() {
+        let mut config = Config::default();
+        let range = "net.ipv4.ip_local_port_range";
+        assert_eq!(config.set(range, "1024 60999"), Err(SettingError::BadValue));
+        assert_eq!(config.set(range, "1025 60999"), Ok(()));
+        assert_eq!(config.set(range, "5000 4999"), Err(SettingError::BadValue));
+        assert_eq!(config.set("net.ipv4.ip_unprivileged_port_start", "1026"), Err(SettingError::BadValue));
+        assert_eq!(config.set("net.ipv4.ip_unprivileged_port_start", "0"), Ok(()));
+        assert_eq!(config.set(range, "0 5"), Err(SettingError::BadValue));
+    }
+}

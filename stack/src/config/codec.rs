@@ -1,0 +1,200 @@
+//! How the values of settings are written.
+
+use core::fmt::Display;
+use core::ops::RangeInclusive;
+use core::str::FromStr;
+use core::time::Duration;
+
+use crate::tcp::config::CongestionKind;
+
+/// Reads and writes the values of one kind of setting.
+pub(super) trait Codec<T> {
+    /// The value that `text` means, where it means one.
+    fn parse(&self, text: &str) -> Option<T>;
+    /// The text that Linux shows for `value`.
+    fn show(&self, value: &T) -> String;
+}
+
+/// 0 or 1.
+pub(super) struct Flag;
+
+impl Codec<bool> for Flag {
+    fn parse(&self, text: &str) -> Option<bool> {
+        match text {
+            "0" => Some(false),
+            "1" => Some(true),
+            _ => None,
+        }
+    }
+
+    fn show(&self, value: &bool) -> String {
+        u8::from(*value).to_string()
+    }
+}
+
+/// A number of a range.
+pub(super) struct Number<T>(pub(super) RangeInclusive<T>);
+
+impl<T: FromStr + Display + PartialOrd> Codec<T> for Number<T> {
+    fn parse(&self, text: &str) -> Option<T> {
+        text.parse().ok().filter(|value| self.0.contains(value))
+    }
+
+    fn show(&self, value: &T) -> String {
+        value.to_string()
+    }
+}
+
+/// A time in seconds.
+pub(super) struct Seconds(pub(super) RangeInclusive<u64>);
+
+impl Codec<Duration> for Seconds {
+    fn parse(&self, text: &str) -> Option<Duration> {
+        Number(self.0.clone()).parse(text).map(Duration::from_secs)
+    }
+
+    fn show(&self, value: &Duration) -> String {
+        value.as_secs().to_string()
+    }
+}
+
+/// A time in milliseconds.
+pub(super) struct Millis(pub(super) RangeInclusive<u64>);
+
+impl Codec<Duration> for Millis {
+    fn parse(&self, text: &str) -> Option<Duration> {
+        Number(self.0.clone()).parse(text).map(Duration::from_millis)
+    }
+
+    fn show(&self, value: &Duration) -> String {
+        value.as_millis().to_string()
+    }
+}
+
+/// A time in microseconds.
+pub(super) struct Micros(pub(super) RangeInclusive<u64>);
+
+impl Codec<Duration> for Micros {
+    fn parse(&self, text: &str) -> Option<Duration> {
+        Number(self.0.clone()).parse(text).map(Duration::from_micros)
+    }
+
+    fn show(&self, value: &Duration) -> String {
+        value.as_micros().to_string()
+    }
+}
+
+/// The name of a congestion control.
+pub(super) struct Congestion;
+
+impl Codec<CongestionKind> for Congestion {
+    fn parse(&self, text: &str) -> Option<CongestionKind> {
+        CongestionKind::from_name(text)
+    }
+
+    fn show(&self, value: &CongestionKind) -> String {
+        value.name().to_owned()
+    }
+}
+
+/// Sizes of a buffer, in bytes.
+///
+/// ```
+/// use tapsock_stack::config::Config;
+///
+/// assert_eq!(Config::default().tcp_wmem.largest, 4_194_304);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct BufferSizes {
+    /// What a socket keeps when memory is short.
+    pub least: u32,
+    /// What a socket begins with.
+    pub initial: u32,
+    /// What a socket may grow to by itself.
+    pub largest: u32,
+}
+
+/// Three sizes.
+pub(super) struct Sizes;
+
+impl Codec<BufferSizes> for Sizes {
+    fn parse(&self, text: &str) -> Option<BufferSizes> {
+        let [least, initial, largest] = numbers(text, 1..=i32::MAX as u32)?;
+        Some(BufferSizes { least, initial, largest })
+    }
+
+    fn show(&self, value: &BufferSizes) -> String {
+        format!("{}\t{}\t{}", value.least, value.initial, value.largest)
+    }
+}
+
+/// The ports that are given out where none is asked for: at least one, and not port 0.
+///
+/// ```
+/// use tapsock_stack::config::PortRange;
+///
+/// let range = PortRange::new(40_000, 40_009).unwrap();
+/// assert_eq!(range.count(), 10);
+/// assert_eq!(PortRange::new(5, 4), None);
+/// assert_eq!((PortRange::DEFAULT.first(), PortRange::DEFAULT.last()), (32_768, 60_999));
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct PortRange {
+    first: u16,
+    last: u16,
+}
+
+impl PortRange {
+    /// Linux's range.
+    pub const DEFAULT: PortRange = PortRange { first: 32_768, last: 60_999 };
+
+    /// The ports from `first` to `last`, both included; `None` where that is none, or port 0 is among them.
+    pub const fn new(first: u16, last: u16) -> Option<Self> {
+        if first == 0 || first > last { None } else { Some(PortRange { first, last }) }
+    }
+
+    /// The first port.
+    pub const fn first(self) -> u16 {
+        self.first
+    }
+
+    /// The last port.
+    pub const fn last(self) -> u16 {
+        self.last
+    }
+
+    /// How many ports there are: 1 to 65,535.
+    pub const fn count(self) -> u32 {
+        (self.last - self.first) as u32 + 1
+    }
+
+    /// The port `offset` places after the first, where the last is followed by the first.
+    pub const fn at(self, offset: u64) -> u16 {
+        self.first + (offset % self.count() as u64) as u16
+    }
+}
+
+/// First and last port.
+pub(super) struct Ports;
+
+impl Codec<PortRange> for Ports {
+    fn parse(&self, text: &str) -> Option<PortRange> {
+        let [first, last] = numbers(text, 1..=u16::MAX)?;
+        PortRange::new(first, last)
+    }
+
+    fn show(&self, value: &PortRange) -> String {
+        format!("{}\t{}", value.first, value.last)
+    }
+}
+
+/// Exactly `N` numbers, apart by blanks. (Linux takes fewer and leaves the others alone.)
+fn numbers<T: FromStr + Display + PartialOrd, const N: usize>(
+    text: &str,
+    range: RangeInclusive<T>,
+) -> Option<[T; N]> {
+    let number = Number(range);
+    let numbers: Vec<T> =
+        text.split_ascii_whitespace().map(|word| number.parse(word)).collect::<Option<_>>()?;
+    numbers.try_into().ok()
+}

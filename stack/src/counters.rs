@@ -1,0 +1,317 @@
+//! Counters, under the names that Linux's `nstat` prints.
+
+use core::ops::{Index, IndexMut};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What is counted. A variant's name is the name that `nstat` prints, where Linux has the counter; those
+        /// of our own begin with `Tapsock`.
+        #[derive(Copy, Clone, Debug, Eq, PartialEq, Hash)]
+        pub enum Counter {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Counter {
+            /// All counters, in order.
+            pub const ALL: &'static [Counter] = &[$(Counter::$name,)*];
+
+            /// The name that `nstat` prints.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Counter::$name => stringify!($name),)*
+                }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Frames shorter than their link header, or with one that is malformed.
+    TapsockLinkInHdrErrors,
+    /// Frames to another station's address.
+    TapsockLinkInAddrErrors,
+    /// Frames of a protocol that nobody here speaks.
+    TapsockLinkInUnknownProtos,
+    /// Malformed or implausible ARP packets.
+    TapsockArpInErrors,
+    /// Malformed or implausible neighbour discovery messages.
+    TapsockNdpInErrors,
+    /// ARP packets and neighbour discovery messages from stations that use an address of ours.
+    TapsockAddressConflicts,
+    /// Packets dropped because their neighbour did not answer, or its queue was full.
+    TapsockNeighborDrops,
+    /// Neighbour entries evicted because the cache was full.
+    TapsockNeighborEvictions,
+    /// Packets whose source can be no host's, or is our own.
+    TapsockIpInMartians,
+    /// IPv4 packets received.
+    IpInReceives,
+    /// IPv4 packets with a malformed header.
+    IpInHdrErrors,
+    /// IPv4 packets to an address that is not ours.
+    IpInAddrErrors,
+    /// IPv4 packets of a protocol that nobody here speaks.
+    IpInUnknownProtos,
+    /// IPv4 packets dropped for want of a rule that takes them.
+    IpInDiscards,
+    /// IPv4 packets delivered to a transport protocol.
+    IpInDelivers,
+    /// IPv4 packets sent.
+    IpOutRequests,
+    /// IPv4 packets dropped on their way out.
+    IpOutDiscards,
+    /// IPv4 packets without a route.
+    IpOutNoRoutes,
+    /// IPv4 packets shorter than their header says.
+    IpExtInTruncatedPkts,
+    /// IPv4 fragments dropped: they are not put together yet.
+    IpReasmFails,
+    /// Bytes received in IPv4 packets.
+    IpExtInOctets,
+    /// Bytes sent in IPv4 packets.
+    IpExtOutOctets,
+    /// IPv6 packets received.
+    Ip6InReceives,
+    /// IPv6 packets with a malformed header.
+    Ip6InHdrErrors,
+    /// IPv6 packets to an address that is not ours.
+    Ip6InAddrErrors,
+    /// IPv6 packets of a protocol that nobody here speaks.
+    Ip6InUnknownProtos,
+    /// IPv6 packets dropped for want of a rule that takes them.
+    Ip6InDiscards,
+    /// IPv6 packets shorter than their header says.
+    Ip6InTruncatedPkts,
+    /// IPv6 packets delivered to a transport protocol.
+    Ip6InDelivers,
+    /// IPv6 packets sent.
+    Ip6OutRequests,
+    /// IPv6 packets dropped on their way out.
+    Ip6OutDiscards,
+    /// IPv6 packets without a route.
+    Ip6OutNoRoutes,
+    /// IPv6 fragments dropped: they are not put together yet.
+    Ip6ReasmFails,
+    /// Bytes received in IPv6 packets.
+    Ip6InOctets,
+    /// Bytes sent in IPv6 packets.
+    Ip6OutOctets,
+    /// ICMP messages received.
+    IcmpInMsgs,
+    /// ICMP messages that are malformed or nonsensical.
+    IcmpInErrors,
+    /// ICMP messages with a wrong checksum.
+    IcmpInCsumErrors,
+    /// Destination unreachable received.
+    IcmpInDestUnreachs,
+    /// Time exceeded received.
+    IcmpInTimeExcds,
+    /// Parameter problem received.
+    IcmpInParmProbs,
+    /// Echo requests received.
+    IcmpInEchos,
+    /// Echo replies received.
+    IcmpInEchoReps,
+    /// ICMP messages sent.
+    IcmpOutMsgs,
+    /// ICMP errors not sent because of the rate limit.
+    IcmpOutRateLimitGlobal,
+    /// Destination unreachable sent.
+    IcmpOutDestUnreachs,
+    /// Time exceeded sent.
+    IcmpOutTimeExcds,
+    /// Echo requests sent.
+    IcmpOutEchos,
+    /// Echo replies sent.
+    IcmpOutEchoReps,
+    /// ICMPv6 messages received.
+    Icmp6InMsgs,
+    /// ICMPv6 messages that are malformed or nonsensical.
+    Icmp6InErrors,
+    /// ICMPv6 messages with a wrong checksum.
+    Icmp6InCsumErrors,
+    /// Destination unreachable received.
+    Icmp6InDestUnreachs,
+    /// Packet too big received.
+    Icmp6InPktTooBigs,
+    /// Time exceeded received.
+    Icmp6InTimeExcds,
+    /// Parameter problem received.
+    Icmp6InParmProblems,
+    /// Echo requests received.
+    Icmp6InEchos,
+    /// Echo replies received.
+    Icmp6InEchoReplies,
+    /// Neighbour solicitations received.
+    Icmp6InNeighborSolicits,
+    /// Neighbour advertisements received.
+    Icmp6InNeighborAdvertisements,
+    /// ICMPv6 messages sent.
+    Icmp6OutMsgs,
+    /// Destination unreachable sent.
+    Icmp6OutDestUnreachs,
+    /// Time exceeded sent.
+    Icmp6OutTimeExcds,
+    /// Parameter problem sent.
+    Icmp6OutParmProblems,
+    /// Echo requests sent.
+    Icmp6OutEchos,
+    /// Echo replies sent.
+    Icmp6OutEchoReplies,
+    /// Neighbour solicitations sent.
+    Icmp6OutNeighborSolicits,
+    /// Neighbour advertisements sent.
+    Icmp6OutNeighborAdvertisements,
+    /// UDP datagrams delivered.
+    UdpInDatagrams,
+    /// UDP datagrams to a port where nobody listens.
+    UdpNoPorts,
+    /// UDP datagrams that are malformed.
+    UdpInErrors,
+    /// UDP datagrams with a wrong checksum.
+    UdpInCsumErrors,
+    /// UDP datagrams dropped because a receive queue was full.
+    UdpRcvbufErrors,
+    /// UDP datagrams dropped because the outbox was full.
+    UdpSndbufErrors,
+    /// UDP datagrams sent.
+    UdpOutDatagrams,
+    /// Connections opened by `connect`.
+    TcpActiveOpens,
+    /// Connections opened by a peer.
+    TcpPassiveOpens,
+    /// Connection attempts that failed.
+    TcpAttemptFails,
+    /// Established connections reset.
+    TcpEstabResets,
+    /// Segments received.
+    TcpInSegs,
+    /// Segments sent, retransmissions not counted.
+    TcpOutSegs,
+    /// Segments retransmitted.
+    TcpRetransSegs,
+    /// Segments that are malformed.
+    TcpInErrs,
+    /// Segments with a wrong checksum.
+    TcpInCsumErrors,
+    /// Resets sent.
+    TcpOutRsts,
+    /// Handshakes dropped because the accept queue was full.
+    TcpExtListenOverflows,
+    /// Handshakes dropped for any reason.
+    TcpExtListenDrops,
+    /// SYNs dropped because the SYN queue was full.
+    TcpExtTCPReqQFullDrop,
+    /// Connections that left TIME-WAIT by time.
+    TcpExtTW,
+    /// TIME-WAIT sockets taken over by a new connection.
+    TcpExtTWRecycled,
+    /// TIME-WAIT records dropped because the table was full.
+    TcpExtTCPTimeWaitOverflow,
+    /// Segments refused by their timestamp.
+    TcpExtPAWSEstab,
+    /// SYNs refused in TIME-WAIT by their timestamp.
+    TcpExtPAWSActive,
+    /// Delayed acknowledgements sent.
+    TcpExtDelayedACKs,
+    /// Retransmission time-outs.
+    TcpExtTCPTimeouts,
+    /// Segments sent again in fast recovery.
+    TcpExtTCPFastRetrans,
+    /// Fast recoveries entered by SACK.
+    TcpExtTCPSackRecovery,
+    /// Fast recoveries entered by duplicate acknowledgements without SACK.
+    TcpExtTCPRenoRecovery,
+    /// Segments sent again in slow start after a time-out.
+    TcpExtTCPSlowStartRetrans,
+    /// Segments marked lost by RACK.
+    TcpExtTCPLostRetransmit,
+    /// Acknowledgements that carry no data and are not expected.
+    TcpExtTCPPureAcks,
+    /// Segments that took the header-prediction path.
+    TcpExtTCPHPHits,
+    /// Out-of-order segments queued.
+    TcpExtTCPOFOQueue,
+    /// Out-of-order segments dropped for want of room.
+    TcpExtTCPOFODrop,
+    /// Segments dropped because the receive buffer was full.
+    TcpExtTCPRcvQDrop,
+    /// Segments outside the window.
+    TcpExtTCPOutOfWindow,
+    /// Duplicate SACK options sent.
+    TcpExtTCPDSACKOldSent,
+    /// Challenge acknowledgements sent.
+    TcpExtTCPChallengeACK,
+    /// Challenge acknowledgements in answer to a SYN.
+    TcpExtTCPSYNChallenge,
+    /// Challenge acknowledgements not sent because of the rate limit.
+    TcpExtTCPACKSkippedChallenge,
+    /// Zero-window probes and keepalives sent.
+    TcpExtTCPKeepAlive,
+    /// Zero-window probes sent.
+    TcpExtTCPWinProbe,
+    /// Times the window went from zero to open.
+    TcpExtTCPFromZeroWindowAdv,
+    /// Times the window went to zero.
+    TcpExtTCPToZeroWindowAdv,
+    /// Connections aborted with data unread at close.
+    TcpExtTCPAbortOnClose,
+    /// Connections aborted because data came after close.
+    TcpExtTCPAbortOnData,
+    /// Connections aborted by time-out.
+    TcpExtTCPAbortOnTimeout,
+    /// Connections aborted by linger.
+    TcpExtTCPAbortOnLinger,
+    /// Acknowledgements outside of what was sent.
+    TcpExtTCPAckOutOfRange,
+    /// SYN retransmissions received and answered.
+    TcpExtTCPSynRetrans,
+}
+
+/// One value for each [`Counter`].
+///
+/// ```
+/// use tapsock_stack::counters::{Counter, Counters};
+///
+/// let mut counters = Counters::default();
+/// counters[Counter::TcpRetransSegs] += 2;
+/// let seen: Vec<_> = counters.iter().filter(|(_, value)| *value > 0).collect();
+/// assert_eq!(seen, [(Counter::TcpRetransSegs, 2)]);
+/// assert_eq!(Counter::TcpRetransSegs.name(), "TcpRetransSegs");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Counters {
+    values: [u64; Counter::ALL.len()],
+}
+
+impl Counters {
+    /// All counters with their values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Counter, u64)> + '_ {
+        Counter::ALL.iter().map(|counter| (*counter, self[*counter]))
+    }
+
+    /// Adds one.
+    pub fn bump(&mut self, counter: Counter) {
+        self[counter] += 1;
+    }
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Counters { values: [0; Counter::ALL.len()] }
+    }
+}
+
+impl Index<Counter> for Counters {
+    type Output = u64;
+
+    fn index(&self, counter: Counter) -> &u64 {
+        &self.values[counter as usize]
+    }
+}
+
+impl IndexMut<Counter> for Counters {
+    fn index_mut(&mut self, counter: Counter) -> &mut u64 {
+        &mut self.values[counter as usize]
+    }
+}

@@ -1,0 +1,224 @@
+//! Whose segment is it: connections by their four-tuple, listeners by port and address.
+
+use core::hash::{Hash, Hasher};
+use core::net::{IpAddr, SocketAddr};
+use std::collections::HashMap;
+
+use crate::ports::LocalAddr;
+use crate::random::{KeyedHash, Random, TableHash};
+
+/// What tells connections apart.
+///
+/// ```
+/// use tapsock_stack::demux::FlowKey;
+///
+/// let key = FlowKey::new("10.0.0.1:80".parse().unwrap(), "10.0.0.2:40000".parse().unwrap());
+/// assert_eq!(key.local().port(), 80);
+/// assert_eq!(key.remote().to_string(), "10.0.0.2:40000");
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct FlowKey {
+    local_ip: IpAddr,
+    remote_ip: IpAddr,
+    local_port: u16,
+    remote_port: u16,
+}
+
+impl FlowKey {
+    /// The key of a connection from `local` to `remote`. Scopes and flow labels don't count.
+    pub fn new(local: SocketAddr, remote: SocketAddr) -> Self {
+        FlowKey {
+            local_ip: local.ip(),
+            remote_ip: remote.ip(),
+            local_port: local.port(),
+            remote_port: remote.port(),
+        }
+    }
+
+    /// Our end.
+    pub fn local(&self) -> SocketAddr {
+        SocketAddr::new(self.local_ip, self.local_port)
+    }
+
+    /// The peer's end.
+    pub fn remote(&self) -> SocketAddr {
+        SocketAddr::new(self.remote_ip, self.remote_port)
+    }
+
+    /// A secret number of the four-tuple, the start of RFC 6528's sequence numbers.
+    //= RFC 6528 §3
+    pub fn secret(&self, hash: &KeyedHash) -> u64 {
+        let ports = [self.local_port.to_be_bytes(), self.remote_port.to_be_bytes()].concat();
+        hash.hash(&[&octets(self.local_ip), &octets(self.remote_ip), &ports])
+    }
+
+    /// A secret number of the two addresses, by which timestamps of different peers differ.
+    //= RFC 7323 §5.4
+    pub fn secret_of_addresses(&self, hash: &KeyedHash) -> u64 {
+        hash.hash(&[&octets(self.local_ip), &octets(self.remote_ip)])
+    }
+}
+
+impl Hash for FlowKey {
+    /// Two words and a half: less than half of what the derived form would feed.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(u128::from_be_bytes(octets(self.local_ip)));
+        state.write_u128(u128::from_be_bytes(octets(self.remote_ip)));
+        state.write_u32(u32::from(self.local_port) << 16 | u32::from(self.remote_port));
+    }
+}
+
+fn octets(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    }
+}
+
+/// What owns a four-tuple. The numbers are indices of the owner's tables.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Target {
+    /// A connection.
+    Connection(u32),
+    /// A record in TIME-WAIT.
+    TimeWait(u32),
+}
+
+/// A listener as the lookup sees it.
+#[derive(Copy, Clone, Debug)]
+struct Listening {
+    index: u32,
+    address: LocalAddr,
+}
+
+/// Finds the owner of a segment in time that does not depend on how many there are.
+///
+/// ```
+/// use tapsock_stack::demux::{Demux, FlowKey, Target};
+/// use tapsock_stack::ports::LocalAddr;
+/// use tapsock_stack::random::Random;
+///
+/// let mut demux = Demux::new(&mut Random::new(1));
+/// let key = FlowKey::new("10.0.0.1:80".parse().unwrap(), "10.0.0.2:40000".parse().unwrap());
+/// demux.listen(80, LocalAddr::AnyV4, 3);
+/// assert_eq!(demux.listener(&key, 0), Some(3));
+/// demux.insert(key, Target::Connection(7));
+/// assert_eq!(demux.find(&key), Some(Target::Connection(7)));
+/// ```
+#[derive(Debug)]
+pub struct Demux {
+    tuples: HashMap<FlowKey, Target, TableHash>,
+    listeners: HashMap<u16, Vec<Listening>, TableHash>,
+    spread: KeyedHash,
+}
+
+impl Demux {
+    /// Empty tables under fresh keys.
+    pub fn new(random: &mut Random) -> Self {
+        Demux {
+            tuples: HashMap::with_hasher(random.table_hash()),
+            listeners: HashMap::with_hasher(random.table_hash()),
+            spread: random.keyed_hash(),
+        }
+    }
+
+    /// The owner of `key`.
+    pub fn find(&self, key: &FlowKey) -> Option<Target> {
+        self.tuples.get(key).copied()
+    }
+
+    /// Makes `target` the owner of `key`.
+    pub fn insert(&mut self, key: FlowKey, target: Target) {
+        self.tuples.insert(key, target);
+    }
+
+    /// Frees `key`, where `target` owns it.
+    pub fn remove(&mut self, key: &FlowKey, target: Target) {
+        if self.find(key) == Some(target) {
+            self.tuples.remove(key);
+        }
+    }
+
+    /// Enters the listener `index` for `port` at `address`.
+    pub fn listen(&mut self, port: u16, address: LocalAddr, index: u32) {
+        self.listeners.entry(port).or_default().push(Listening { index, address });
+    }
+
+    /// Removes the listener `index` from `port`.
+    pub fn stop_listening(&mut self, port: u16, index: u32) {
+        if let Some(group) = self.listeners.get_mut(&port) {
+            group.retain(|listening| listening.index != index);
+            if group.is_empty() {
+                self.listeners.remove(&port);
+            }
+        }
+    }
+
+    /// The listener for a segment that belongs to no connection. One bound to the very address outranks a wildcard,
+    /// and IPv4's wildcard that of both families; of several equal ones (SO_REUSEPORT) the four-tuple's hash picks one.
+    pub fn listener(&self, key: &FlowKey, scope: u32) -> Option<u32> {
+        let group = self.listeners.get(&key.local_port)?;
+        let rank = |listening: &Listening| match listening.address {
+            LocalAddr::V4(_) | LocalAddr::V6(..) => 3,
+            LocalAddr::AnyV4 | LocalAddr::AnyV6 { only_v6: true } => 2,
+            LocalAddr::AnyV6 { only_v6: false } if key.local_ip.is_ipv6() => 2,
+            LocalAddr::AnyV6 { only_v6: false } => 1,
+        };
+        let takes = |listening: &&Listening| listening.address.accepts(key.local_ip, scope);
+        let best = group.iter().filter(takes).map(rank).max()?;
+        let equals = || group.iter().filter(takes).filter(|listening| rank(listening) == best);
+        let count = equals().count() as u64;
+        let choice = if count > 1 { key.secret(&self.spread) % count } else { 0 };
+        equals().nth(choice as usize).map(|listening| listening.index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(local: &str) -> FlowKey {
+        FlowKey::new(local.parse().expect("an address"), "[fd00::2]:4000".parse().expect("an address"))
+    }
+
+    #[test]
+    fn the_listener_at_the_very_address_outranks_wildcards() {
+        let mut demux = Demux::new(&mut Random::new(1));
+        demux.listen(80, LocalAddr::AnyV6 { only_v6: false }, 1);
+        assert_eq!(demux.listener(&key("10.0.0.1:80"), 0), Some(1));
+        demux.listen(80, LocalAddr::AnyV4, 2);
+        assert_eq!(demux.listener(&key("10.0.0.1:80"), 0), Some(2));
+        demux.listen(80, LocalAddr::V4("10.0.0.1".parse().expect("an address")), 3);
+        assert_eq!(demux.listener(&key("10.0.0.1:80"), 0), Some(3));
+        assert_eq!(demux.listener(&key("10.0.0.9:80"), 0), Some(2));
+        assert_eq!(demux.listener(&key("[fd00::1]:80"), 0), Some(1));
+        assert_eq!(demux.listener(&key("[fd00::1]:81"), 0), None);
+        demux.stop_listening(80, 2);
+        assert_eq!(demux.listener(&key("10.0.0.9:80"), 0), Some(1));
+    }
+
+    #[test]
+    fn equal_listeners_share_by_the_tuple() {
+        let mut demux = Demux::new(&mut Random::new(1));
+        (0..4).for_each(|index| demux.listen(80, LocalAddr::AnyV4, index));
+        let mut seen = [0u32; 4];
+        for port in 1000..2000 {
+            let remote = SocketAddr::new("10.0.0.2".parse().expect("an address"), port);
+            let key = FlowKey::new("10.0.0.1:80".parse().expect("an address"), remote);
+            let index = demux.listener(&key, 0).expect("one listens");
+            assert_eq!(demux.listener(&key, 0), Some(index), "the same one again");
+            seen[index as usize] += 1;
+        }
+        assert!(seen.iter().all(|count| (150..350).contains(count)), "{seen:?}");
+    }
+
+    #[test]
+    fn a_tuple_is_freed_by_its_owner_only() {
+        let mut demux = Demux::new(&mut Random::new(1));
+        demux.insert(key("[fd00::1]:80"), Target::TimeWait(4));
+        demux.remove(&key("[fd00::1]:80"), Target::Connection(4));
+        assert_eq!(demux.find(&key("[fd00::1]:80")), Some(Target::TimeWait(4)));
+        demux.remove(&key("[fd00::1]:80"), Target::TimeWait(4));
+        assert_eq!(demux.find(&key("[fd00::1]:80")), None);
+    }
+}

@@ -1,0 +1,103 @@
+//! Address resolution for IPv4 (RFC 826), on the neighbour cache that IPv6 uses too.
+
+use core::net::{IpAddr, Ipv4Addr};
+
+use super::neighbor::Advert;
+use super::{Interface, InterfaceId, Interfaces, NeighborCache};
+use crate::buf::{HeaderBlock, Rope};
+use crate::counters::{Counter, Counters};
+use crate::time::Instant;
+use crate::wire::arp::{ArpOperation, ArpPacket};
+use crate::wire::offload::Transmit;
+use crate::wire::{EtherType, EthernetAddress, EthernetHeader};
+
+/// The frame that asks who has `target`: all stations, or the one at `to`, which is believed to have it.
+pub fn request(
+    interface: &Interface,
+    source: Ipv4Addr,
+    target: Ipv4Addr,
+    to: Option<EthernetAddress>,
+) -> Transmit {
+    let packet = ArpPacket {
+        operation: ArpOperation::Request,
+        sender_hardware: interface.hardware(),
+        sender_ip: source,
+        target_hardware: EthernetAddress::default(),
+        target_ip: target,
+    };
+    frame(&packet, to.unwrap_or(EthernetAddress::BROADCAST))
+}
+
+/// Takes an ARP packet that came in at `interface`. The frame that answers it is returned.
+///
+/// As on Linux, a request for any address of the host is answered, on whichever interface it comes in. What a packet
+/// tells of its sender changes an entry that is there; only a request to us makes one.
+//= RFC 826
+pub fn on_arp(
+    now: Instant,
+    interface: InterfaceId,
+    packet: &ArpPacket,
+    interfaces: &Interfaces,
+    cache: &mut NeighborCache,
+    counters: &mut Counters,
+) -> Option<Transmit> {
+    let arrival = interfaces.interface(interface)?;
+    let (sender, target) = (IpAddr::V4(packet.sender_ip), IpAddr::V4(packet.target_ip));
+    let to_us = interfaces.is_local(target) && !target.is_loopback();
+    //= RFC 5227 §2.1.1
+    let is_probe = sender.is_unspecified();
+    if is_probe {
+        return (to_us && packet.operation == ArpOperation::Request).then(|| reply(arrival, packet));
+    }
+    if sender.is_loopback() || arrival.is_broadcast(packet.sender_ip) || !packet.sender_hardware.is_unicast()
+    {
+        counters.bump(Counter::TapsockArpInErrors);
+        return None;
+    }
+    if interfaces.is_local(sender) {
+        if packet.sender_hardware != arrival.hardware() {
+            counters.bump(Counter::TapsockAddressConflicts);
+        }
+        return None;
+    }
+    match packet.operation {
+        ArpOperation::Request if to_us => {
+            cache.on_solicit_from(now, interface, sender, packet.sender_hardware, counters);
+            Some(reply(arrival, packet))
+        }
+        operation => {
+            let answers_us =
+                operation == ArpOperation::Reply && to_us && packet.target_hardware == arrival.hardware();
+            let advert = Advert {
+                link_address: Some(packet.sender_hardware),
+                solicited: answers_us,
+                overrides: true,
+                router: None,
+            };
+            cache.on_advert(now, interface, sender, &advert, counters);
+            None
+        }
+    }
+}
+
+fn reply(arrival: &Interface, request: &ArpPacket) -> Transmit {
+    let packet = ArpPacket {
+        operation: ArpOperation::Reply,
+        sender_hardware: arrival.hardware(),
+        sender_ip: request.target_ip,
+        target_hardware: request.sender_hardware,
+        target_ip: request.sender_ip,
+    };
+    frame(&packet, request.sender_hardware)
+}
+
+fn frame(packet: &ArpPacket, destination: EthernetAddress) -> Transmit {
+    let mut headers = HeaderBlock::new();
+    packet.prepend_to(&mut headers);
+    EthernetHeader { destination, source: packet.sender_hardware, ether_type: EtherType::Arp }
+        .prepend_to(&mut headers);
+    Transmit { headers, payload: Rope::new(), checksum: None, segmentation: None }
+}
+
+#[cfg(test)]
+mod tests;

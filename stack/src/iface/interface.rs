@@ -1,0 +1,356 @@
+//! One interface: its link, its addresses, and what it listens to.
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::IpCidr;
+use crate::wire::EthernetAddress;
+use crate::wire::ndp::solicited_node;
+use crate::wire::offload::{LinkCaps, Medium};
+
+/// Addresses that one interface can have.
+pub const MAX_ADDRESSES: usize = 64;
+
+/// An interface's number, counted from zero in the order of their making.
+///
+/// ```
+/// use tapsock_stack::iface::InterfaceId;
+///
+/// assert_eq!(InterfaceId::LOOPBACK, InterfaceId(0));
+/// assert_eq!(InterfaceId::from_index(InterfaceId(3).index()), Some(InterfaceId(3)));
+/// assert_eq!(InterfaceId::from_index(0), None);
+/// assert_eq!(InterfaceId(3).to_string(), "if3");
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq, Hash, Ord, PartialOrd)]
+pub struct InterfaceId(pub u8);
+
+impl InterfaceId {
+    /// `lo`, which every stack has.
+    pub const LOOPBACK: InterfaceId = InterfaceId(0);
+
+    /// The number that applications know it by (`if_nametoindex`, `sin6_scope_id`): `lo` has 1, as on Linux.
+    pub const fn index(self) -> u32 {
+        self.0 as u32 + 1
+    }
+
+    /// The interface that applications know by `index`; there may be none. Zero names none (`sin6_scope_id` 0).
+    pub const fn from_index(index: u32) -> Option<InterfaceId> {
+        match index {
+            1..=256 => Some(InterfaceId((index - 1) as u8)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for InterfaceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "if{}", self.0)
+    }
+}
+
+/// Whether frames pass.
+///
+/// ```
+/// use tapsock_stack::iface::LinkState;
+///
+/// assert_ne!(LinkState::Up, LinkState::Down);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum LinkState {
+    /// They do.
+    Up,
+    /// They do not, and routes over the link fail with ENETDOWN.
+    Down,
+}
+
+/// Whether an address should be used for new connections (RFC 4862 §2).
+///
+/// ```
+/// use tapsock_stack::iface::Preference;
+///
+/// assert_eq!(Preference::default(), Preference::Preferred);
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum Preference {
+    /// It should.
+    #[default]
+    Preferred,
+    /// It should not where there is another: it is about to go.
+    Deprecated,
+}
+
+/// An address of an interface.
+///
+/// ```
+/// use tapsock_stack::iface::{AssignedAddress, Preference};
+///
+/// let assigned = AssignedAddress { cidr: "10.0.0.1/24".parse()?, preference: Preference::Preferred };
+/// assert_eq!(assigned.cidr.prefix_len, 24);
+/// # Ok::<(), tapsock_stack::iface::CidrError>(())
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct AssignedAddress {
+    /// The address and the network that is on the link.
+    pub cidr: IpCidr,
+    /// Whether it should be used for new connections.
+    pub preference: Preference,
+}
+
+/// A place where frames come in and go out.
+///
+/// Interfaces are made by [`Interfaces::add`](super::Interfaces::add).
+///
+/// ```
+/// use tapsock_stack::iface::Interfaces;
+/// use tapsock_stack::wire::EthernetAddress;
+/// use tapsock_stack::wire::offload::{LinkCaps, Medium};
+///
+/// let mut interfaces = Interfaces::new();
+/// let hardware = EthernetAddress([2, 0, 0, 0, 0, 1]);
+/// let id = interfaces.add("tap0", hardware, LinkCaps::plain(Medium::Ethernet, 1500))?;
+/// let tap0 = interfaces.interface(id).unwrap();
+/// assert_eq!((tap0.name(), tap0.caps().mtu), ("tap0", 1500));
+/// assert!(tap0.accepts_frame(EthernetAddress::BROADCAST));
+/// # Ok::<(), tapsock_stack::iface::InterfaceError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Interface {
+    id: InterfaceId,
+    name: String,
+    caps: LinkCaps,
+    hardware: EthernetAddress,
+    link: LinkState,
+    addresses: Vec<AssignedAddress>,
+    /// Link addresses of the groups that the interface is in; follows from `addresses`.
+    group_frames: Vec<EthernetAddress>,
+}
+
+impl Interface {
+    pub(super) fn new(id: InterfaceId, name: &str, hardware: EthernetAddress, caps: LinkCaps) -> Self {
+        let mut interface = Interface {
+            id,
+            name: name.to_owned(),
+            caps,
+            hardware,
+            link: LinkState::Up,
+            addresses: Vec::new(),
+            group_frames: Vec::new(),
+        };
+        interface.refresh_groups();
+        interface
+    }
+
+    /// Its number.
+    pub const fn id(&self) -> InterfaceId {
+        self.id
+    }
+
+    /// Its name, unique within the stack.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What its link can do.
+    pub const fn caps(&self) -> LinkCaps {
+        self.caps
+    }
+
+    /// Its station address; all zeros where the medium has none.
+    pub const fn hardware(&self) -> EthernetAddress {
+        self.hardware
+    }
+
+    /// Whether frames pass.
+    pub const fn link(&self) -> LinkState {
+        self.link
+    }
+
+    /// Whether it is `lo`.
+    pub fn is_loopback(&self) -> bool {
+        self.id == InterfaceId::LOOPBACK
+    }
+
+    /// Whether next hops have link addresses that must be resolved.
+    pub fn has_neighbors(&self) -> bool {
+        self.caps.medium == Medium::Ethernet
+    }
+
+    /// Its addresses, in the order of their adding.
+    pub fn addresses(&self) -> &[AssignedAddress] {
+        &self.addresses
+    }
+
+    /// Whether `address` is one of its own.
+    pub fn owns(&self, address: IpAddr) -> bool {
+        self.addresses.iter().any(|own| own.cidr.address == address)
+    }
+
+    /// Whether `address` can be reached without a router: it is in the network of one of the addresses here, or is
+    /// link-local by its form.
+    pub fn is_on_link(&self, address: IpAddr) -> bool {
+        is_link_local(address) || self.addresses.iter().any(|own| own.cidr.contains(address))
+    }
+
+    /// Whether `address` means every host of a network that is on this link.
+    pub fn is_broadcast(&self, address: Ipv4Addr) -> bool {
+        address.is_broadcast() || self.addresses.iter().any(|own| own.cidr.broadcast() == Some(address))
+    }
+
+    /// Whether the interface is in `group`, a multicast address. All-hosts, all-nodes and the solicited-node groups
+    /// of its addresses need no joining.
+    //= RFC 1112 §4
+    //= RFC 4861 §7.2.1
+    pub fn hears(&self, group: IpAddr) -> bool {
+        match group {
+            IpAddr::V4(group) => group == ALL_HOSTS,
+            IpAddr::V6(ALL_NODES | INTERFACE_LOCAL_ALL_NODES) => true,
+            IpAddr::V6(group) => self.ipv6_addresses().any(|own| solicited_node(own) == group),
+        }
+    }
+
+    /// Whether a frame to `destination` is for this station: its own address, all stations, or a group that it is
+    /// in. A group's link address may stand for other groups too; [`Interfaces::accepts`](super::Interfaces::accepts)
+    /// tells them apart.
+    pub fn accepts_frame(&self, destination: EthernetAddress) -> bool {
+        destination == self.hardware
+            || destination.is_multicast()
+                && (destination == EthernetAddress::BROADCAST || self.group_frames.contains(&destination))
+    }
+
+    /// The link-local address that follows from the station address, with its prefix.
+    //= RFC 4291 §2.5.6
+    //= RFC 2464 §5
+    pub fn eui64_link_local(&self) -> IpCidr {
+        let [a, b, c, d, e, f] = self.hardware.0;
+        let interface_id = u64::from_be_bytes([a ^ 0x02, b, c, 0xff, 0xfe, d, e, f]);
+        let address = Ipv6Addr::from_bits(0xfe80 << 112 | u128::from(interface_id));
+        IpCidr::new(IpAddr::V6(address), 64)
+    }
+
+    pub(super) fn set_link(&mut self, link: LinkState) {
+        self.link = link;
+    }
+
+    /// Adds an address that is not there yet, where there is room.
+    pub(super) fn assign(&mut self, cidr: IpCidr) {
+        debug_assert!(!self.owns(cidr.address) && self.addresses.len() < MAX_ADDRESSES);
+        self.addresses.push(AssignedAddress { cidr, preference: Preference::Preferred });
+        self.refresh_groups();
+    }
+
+    pub(super) fn withdraw(&mut self, address: IpAddr) -> Option<AssignedAddress> {
+        let index = self.addresses.iter().position(|own| own.cidr.address == address)?;
+        let withdrawn = self.addresses.remove(index);
+        self.refresh_groups();
+        Some(withdrawn)
+    }
+
+    pub(super) fn assigned_mut(&mut self, address: IpAddr) -> Option<&mut AssignedAddress> {
+        self.addresses.iter_mut().find(|own| own.cidr.address == address)
+    }
+
+    fn ipv6_addresses(&self) -> impl Iterator<Item = Ipv6Addr> + '_ {
+        self.addresses.iter().filter_map(|own| match own.cidr.address {
+            IpAddr::V6(address) => Some(address),
+            IpAddr::V4(_) => None,
+        })
+    }
+
+    fn refresh_groups(&mut self) {
+        let always = [IpAddr::V4(ALL_HOSTS), IpAddr::V6(ALL_NODES)];
+        let solicited = self.ipv6_addresses().map(|own| IpAddr::V6(solicited_node(own)));
+        let mut frames: Vec<_> =
+            always.into_iter().chain(solicited).map(EthernetAddress::multicast_for).collect();
+        frames.sort_unstable();
+        frames.dedup();
+        self.group_frames = frames;
+    }
+}
+
+/// Whether `address` means something on one link only: fe80::/10 or 169.254/16.
+pub(super) const fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    }
+}
+
+const ALL_HOSTS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
+pub(super) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+const INTERFACE_LOCAL_ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff01, 0, 0, 0, 0, 0, 0, 1);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HARDWARE: EthernetAddress = EthernetAddress([0x52, 0x54, 0x00, 0x12, 0x34, 0x56]);
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn interface(addresses: &[&str]) -> Interface {
+        let caps = LinkCaps::plain(Medium::Ethernet, 1500);
+        let mut interface = Interface::new(InterfaceId(1), "tap0", HARDWARE, caps);
+        for address in addresses {
+            interface.assign(address.parse().unwrap());
+        }
+        interface
+    }
+
+    //= RFC 4861 §7.2.1, type=test
+    #[test]
+    fn groups_follow_the_addresses() {
+        let mut interface = interface(&["10.0.0.1/24", "fd00::aa:1/64", "fe80::aa:1/64"]);
+        assert!(interface.hears(ip("ff02::1:ffaa:1")));
+        assert!(!interface.hears(ip("ff02::1:ffaa:2")));
+        assert!(!interface.hears(ip("ff02::1:feaa:1")));
+        // Two addresses share the group: it stays until both are gone.
+        interface.withdraw(ip("fd00::aa:1"));
+        assert!(interface.hears(ip("ff02::1:ffaa:1")));
+        interface.withdraw(ip("fe80::aa:1"));
+        assert!(!interface.hears(ip("ff02::1:ffaa:1")));
+        for always in ["224.0.0.1", "ff02::1", "ff01::1"] {
+            assert!(interface.hears(ip(always)), "{always}");
+        }
+        for never in ["224.0.0.2", "ff02::2", "ff05::1"] {
+            assert!(!interface.hears(ip(never)), "{never}");
+        }
+    }
+
+    #[test]
+    fn frames_are_accepted_by_their_destination() {
+        let mut interface = interface(&["fd00::aa:1/64"]);
+        let table = [
+            ("52:54:00:12:34:56", true),
+            ("52:54:00:12:34:57", false),
+            ("ff:ff:ff:ff:ff:ff", true),
+            ("01:00:5e:00:00:01", true),
+            ("01:00:5e:00:00:02", false),
+            ("33:33:00:00:00:01", true),
+            ("33:33:00:00:00:02", false),
+            ("33:33:ff:aa:00:01", true),
+            ("33:33:ff:aa:00:02", false),
+        ];
+        for (destination, accepted) in table {
+            assert_eq!(interface.accepts_frame(destination.parse().unwrap()), accepted, "{destination}");
+        }
+        interface.withdraw(ip("fd00::aa:1"));
+        assert!(!interface.accepts_frame("33:33:ff:aa:00:01".parse().unwrap()));
+    }
+
+    //= RFC 4291 §2.5.6, type=test
+    #[test]
+    fn link_local_address_follows_from_the_station_address() {
+        assert_eq!(interface(&[]).eui64_link_local().to_string(), "fe80::5054:ff:fe12:3456/64");
+    }
+
+    #[test]
+    fn broadcast_and_on_link_follow_the_prefixes() {
+        let interface = interface(&["10.0.0.1/24", "192.0.2.1/31"]);
+        assert!(interface.is_broadcast(Ipv4Addr::new(10, 0, 0, 255)));
+        assert!(interface.is_broadcast(Ipv4Addr::BROADCAST));
+        assert!(!interface.is_broadcast(Ipv4Addr::new(192, 0, 2, 1)));
+        assert!(interface.is_on_link(ip("10.0.0.9")) && !interface.is_on_link(ip("10.0.1.9")));
+        assert!(interface.is_on_link(ip("fe80::9")) && !interface.is_on_link(ip("fd00::9")));
+    }
+}

@@ -1,0 +1,326 @@
+//! All interfaces of a stack with the routing table: what is ours, and where the rest is sent.
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::IpCidr;
+use super::interface::{Interface, InterfaceId, LinkState, MAX_ADDRESSES, Preference, is_link_local};
+use super::route::{Route, RoutingTable, TableError};
+use crate::wire::EthernetAddress;
+use crate::wire::offload::{LinkCaps, Medium};
+
+/// Interfaces that one stack can have, `lo` among them.
+pub const MAX_INTERFACES: usize = 64;
+
+/// Largest IP packet on `lo`, in bytes, as on Linux.
+pub(super) const LOOPBACK_MTU: usize = 65_536;
+
+/// Metric of the routes that come with IPv6 addresses, as on Linux; IPv4's have 0.
+const CONNECTED_METRIC_V6: u32 = 256;
+
+/// The interfaces and the routes.
+///
+/// As on Linux, an address belongs to the host: a packet to it is taken at whichever interface it comes in (the weak
+/// model of RFC 1122 §3.3.4.2). Link-local addresses belong to their link, and 127/8 to `lo`.
+///
+/// ```
+/// use tapsock_stack::iface::{InterfaceId, Interfaces, Route};
+/// use tapsock_stack::wire::EthernetAddress;
+/// use tapsock_stack::wire::offload::{LinkCaps, Medium};
+///
+/// let mut interfaces = Interfaces::new();
+/// let hardware = EthernetAddress([2, 0, 0, 0, 0, 1]);
+/// let tap0 = interfaces.add("tap0", hardware, LinkCaps::plain(Medium::Ethernet, 1500)).unwrap();
+/// interfaces.add_address(tap0, "10.0.0.2/24".parse().unwrap()).unwrap();
+/// interfaces.add_route(Route::via("0.0.0.0/0".parse().unwrap(), "10.0.0.1".parse().unwrap(), tap0)).unwrap();
+///
+/// let hop = interfaces.route("203.0.113.9".parse().unwrap(), None, None).unwrap();
+/// assert_eq!(hop.next_hop.to_string(), "10.0.0.1");
+/// assert_eq!((hop.interface, hop.source.to_string(), hop.mtu), (tap0, "10.0.0.2".to_string(), 1500));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Interfaces {
+    interfaces: Vec<Interface>,
+    /// All addresses with the interface that has them, sorted.
+    local: Vec<(IpAddr, InterfaceId)>,
+    routes: RoutingTable,
+}
+
+impl Interfaces {
+    /// `lo`, with 127.0.0.1/8 and ::1/128, and nothing else. It leaves segmentation and checksums to the receiver.
+    pub fn new() -> Self {
+        let caps = LinkCaps { mtu: LOOPBACK_MTU, ..LinkCaps::offloading(Medium::Ip, LOOPBACK_MTU) };
+        let mut lo = Interface::new(InterfaceId::LOOPBACK, "lo", EthernetAddress::default(), caps);
+        let addresses = [(IpAddr::V4(Ipv4Addr::LOCALHOST), 8), (IpAddr::V6(Ipv6Addr::LOCALHOST), 128)];
+        for (address, prefix_len) in addresses {
+            lo.assign(IpCidr::new(address, prefix_len));
+        }
+        let local = addresses.map(|(address, _)| (address, InterfaceId::LOOPBACK)).to_vec();
+        Interfaces { interfaces: vec![lo], local, routes: RoutingTable::new() }
+    }
+
+    /// Adds an interface without addresses whose link is up.
+    ///
+    /// Fails with [`InterfaceError::NameTaken`] (EEXIST) or [`InterfaceError::Full`] (ENOBUFS).
+    pub fn add(
+        &mut self,
+        name: &str,
+        hardware: EthernetAddress,
+        caps: LinkCaps,
+    ) -> Result<InterfaceId, InterfaceError> {
+        if self.by_name(name).is_some() {
+            return Err(InterfaceError::NameTaken);
+        }
+        if self.interfaces.len() >= MAX_INTERFACES {
+            return Err(InterfaceError::Full);
+        }
+        let id = InterfaceId(self.interfaces.len() as u8);
+        self.interfaces.push(Interface::new(id, name, hardware, caps));
+        Ok(id)
+    }
+
+    /// The interface with this number.
+    pub fn interface(&self, id: InterfaceId) -> Option<&Interface> {
+        self.interfaces.get(usize::from(id.0))
+    }
+
+    /// The interface with this name.
+    pub fn by_name(&self, name: &str) -> Option<&Interface> {
+        self.interfaces.iter().find(|interface| interface.name() == name)
+    }
+
+    /// All interfaces, `lo` first.
+    pub fn iter(&self) -> impl Iterator<Item = &Interface> {
+        self.interfaces.iter()
+    }
+
+    /// The routing table. Routes to our own addresses do not stand in it.
+    pub fn routes(&self) -> &RoutingTable {
+        &self.routes
+    }
+
+    /// Gives an interface an address, and a route to the network that comes with it.
+    ///
+    /// Fails with [`InterfaceError::Missing`] (ENODEV), `Exists` (EEXIST), `Full` (ENOBUFS), or `BadAddress`
+    /// (EINVAL) for one that is multicast, unspecified or all ones, or in 127/8 anywhere but on `lo`.
+    pub fn add_address(&mut self, id: InterfaceId, cidr: IpCidr) -> Result<(), InterfaceError> {
+        let interface = self.interfaces.get_mut(usize::from(id.0)).ok_or(InterfaceError::Missing)?;
+        if !is_assignable(cidr.address) || cidr.address.is_loopback() && !interface.is_loopback() {
+            return Err(InterfaceError::BadAddress);
+        }
+        if interface.owns(cidr.address) {
+            return Err(InterfaceError::Exists);
+        }
+        if interface.addresses().len() >= MAX_ADDRESSES {
+            return Err(InterfaceError::Full);
+        }
+        if !interface.is_loopback()
+            && !cidr.is_host()
+            && !self.routes.iter().any(|route| is_connected(route, id, cidr))
+        {
+            self.routes.append(connected_route(id, cidr)).map_err(|_| InterfaceError::Full)?;
+        }
+        interface.assign(cidr);
+        let place = self.local.partition_point(|other| *other < (cidr.address, id));
+        self.local.insert(place, (cidr.address, id));
+        Ok(())
+    }
+
+    /// Takes an address away, with the routes that name it as their source. The route to its network stays while
+    /// another address of the interface is in it.
+    ///
+    /// Fails with [`InterfaceError::Missing`] (ENODEV) or `NotFound` (EADDRNOTAVAIL).
+    pub fn remove_address(&mut self, id: InterfaceId, address: IpAddr) -> Result<(), InterfaceError> {
+        let interface = self.interfaces.get_mut(usize::from(id.0)).ok_or(InterfaceError::Missing)?;
+        let gone = interface.withdraw(address).ok_or(InterfaceError::NotFound)?.cidr;
+        let heir =
+            interface.addresses().iter().map(|own| own.cidr).find(|own| own.network() == gone.network());
+        self.local.retain(|entry| *entry != (address, id));
+        self.routes.retain(|route| !is_connected(route, id, gone));
+        if !self.is_local(address) {
+            self.routes.retain(|route| route.source != Some(address));
+        }
+        match heir {
+            Some(heir) => self.routes.append(connected_route(id, heir)).map_err(|_| InterfaceError::Full),
+            None => Ok(()),
+        }
+    }
+
+    /// Says whether new connections should use an address. Fails with [`InterfaceError::Missing`] (ENODEV) or
+    /// `NotFound` (EADDRNOTAVAIL).
+    pub fn set_preference(
+        &mut self,
+        id: InterfaceId,
+        address: IpAddr,
+        preference: Preference,
+    ) -> Result<(), InterfaceError> {
+        let interface = self.interfaces.get_mut(usize::from(id.0)).ok_or(InterfaceError::Missing)?;
+        interface.assigned_mut(address).ok_or(InterfaceError::NotFound)?.preference = preference;
+        Ok(())
+    }
+
+    /// Says whether frames pass. Fails with [`InterfaceError::Missing`] (ENODEV).
+    pub fn set_link(&mut self, id: InterfaceId, link: LinkState) -> Result<(), InterfaceError> {
+        let interface = self.interfaces.get_mut(usize::from(id.0)).ok_or(InterfaceError::Missing)?;
+        interface.set_link(link);
+        Ok(())
+    }
+
+    /// Adds a route.
+    ///
+    /// Fails with [`TableError::NoInterface`], `Invalid`, `GatewayUnreachable`, `Exists` or `Full`.
+    pub fn add_route(&mut self, route: Route) -> Result<(), TableError> {
+        let interface = self.interface(route.interface).ok_or(TableError::NoInterface)?;
+        let family = route.destination.address.is_ipv4();
+        let mixed = |other: Option<IpAddr>| other.is_some_and(|other| other.is_ipv4() != family);
+        if mixed(route.gateway)
+            || mixed(route.source)
+            || route.source.is_some_and(|source| !self.is_local(source))
+        {
+            return Err(TableError::Invalid);
+        }
+        if let Some(gateway) = route.gateway {
+            if !is_assignable(gateway) || self.is_local(gateway) {
+                return Err(TableError::Invalid);
+            }
+            let direct = self.routes.lookup(gateway, Some(route.interface));
+            let on_link =
+                interface.is_on_link(gateway) || direct.is_some_and(|direct| direct.gateway.is_none());
+            if !on_link {
+                return Err(TableError::GatewayUnreachable);
+            }
+        }
+        self.routes.insert(route)
+    }
+
+    /// Removes the first route to `destination`, of any metric or of the one given, and returns it. Fails with
+    /// [`TableError::NotFound`].
+    pub fn remove_route(&mut self, destination: IpCidr, metric: Option<u32>) -> Result<Route, TableError> {
+        self.routes.remove(destination, metric)
+    }
+
+    /// Whether `address` is one of ours; all of 127/8 is.
+    pub fn is_local(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(v4) if v4.is_loopback() => true,
+            _ => self.local.binary_search_by(|(own, _)| own.cmp(&address)).is_ok(),
+        }
+    }
+
+    /// Whether `address` means every host on the link of `interface`.
+    pub fn is_broadcast(&self, interface: InterfaceId, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => self.interface(interface).is_some_and(|found| found.is_broadcast(address)),
+            IpAddr::V6(_) => false,
+        }
+    }
+
+    /// Whether a packet to `destination` that came in at `interface` is for this host: an address of ours, a
+    /// broadcast address of that interface, or a group that it is in.
+    //= RFC 1122 §3.2.1.3
+    //= RFC 4291 §2.5.3
+    pub fn accepts(&self, interface: InterfaceId, destination: IpAddr) -> bool {
+        let Some(arrival) = self.interface(interface) else {
+            return false;
+        };
+        if destination.is_multicast() {
+            return arrival.hears(destination);
+        }
+        if arrival.is_loopback() {
+            return self.is_local(destination);
+        }
+        if destination.is_loopback() {
+            return false;
+        }
+        if destination.is_ipv6() && is_link_local(destination) {
+            return arrival.owns(destination);
+        }
+        self.is_local(destination) || self.is_broadcast(interface, destination)
+    }
+
+    /// Whether a packet that came in at `interface` can be from `source`: one host's address, and not one of ours,
+    /// unless it came over `lo`. Linux counts the rest as martians.
+    //= RFC 1122 §3.2.1.3
+    //= RFC 4291 §2.7
+    pub fn accepts_source(&self, interface: InterfaceId, source: IpAddr) -> bool {
+        if !is_assignable(source) || self.is_broadcast(interface, source) {
+            return false;
+        }
+        interface == InterfaceId::LOOPBACK || !source.is_loopback() && !self.is_local(source)
+    }
+
+    /// All interfaces, by number.
+    pub(super) fn as_slice(&self) -> &[Interface] {
+        &self.interfaces
+    }
+}
+
+impl Default for Interfaces {
+    fn default() -> Self {
+        Interfaces::new()
+    }
+}
+
+/// Why interfaces or their addresses can't be changed.
+///
+/// ```
+/// use tapsock_stack::iface::{InterfaceError, InterfaceId, Interfaces};
+///
+/// let wrong = Interfaces::new().add_address(InterfaceId(9), "10.0.0.1/8".parse().unwrap());
+/// assert_eq!(wrong, Err(InterfaceError::Missing));
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum InterfaceError {
+    /// There is no such interface (ENODEV).
+    Missing,
+    /// Another interface has the name (EEXIST).
+    NameTaken,
+    /// The interface has the address already (EEXIST).
+    Exists,
+    /// A limit is reached (ENOBUFS).
+    Full,
+    /// No interface can have this address (EINVAL).
+    BadAddress,
+    /// The interface does not have the address (EADDRNOTAVAIL).
+    NotFound,
+}
+
+impl fmt::Display for InterfaceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            InterfaceError::Missing => "no such interface",
+            InterfaceError::NameTaken => "another interface has the name",
+            InterfaceError::Exists => "the interface has the address already",
+            InterfaceError::Full => "the limit on interfaces, addresses or routes is reached",
+            InterfaceError::BadAddress => "no interface can have this address",
+            InterfaceError::NotFound => "the interface does not have the address",
+        })
+    }
+}
+
+impl core::error::Error for InterfaceError {}
+
+/// Whether `address` can be one host's.
+fn is_assignable(address: IpAddr) -> bool {
+    !address.is_multicast() && !address.is_unspecified() && address != IpAddr::V4(Ipv4Addr::BROADCAST)
+}
+
+/// The route to the network that an address brings. IPv4's names the address as the source; IPv6's leaves the choice
+/// to RFC 6724, both as Linux does.
+fn connected_route(id: InterfaceId, cidr: IpCidr) -> Route {
+    match cidr.address {
+        IpAddr::V4(_) => Route { source: Some(cidr.address), ..Route::direct(cidr.network(), id) },
+        IpAddr::V6(_) => Route { metric: CONNECTED_METRIC_V6, ..Route::direct(cidr.network(), id) },
+    }
+}
+
+fn is_connected(route: &Route, id: InterfaceId, cidr: IpCidr) -> bool {
+    let connected = connected_route(id, cidr);
+    route.interface == id
+        && route.gateway.is_none()
+        && route.destination == connected.destination
+        && route.metric == connected.metric
+}
+
+#[cfg(test)]
+mod tests;

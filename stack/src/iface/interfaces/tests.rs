@@ -1,0 +1,143 @@
+use super::*;
+use crate::iface::fixture::{ETH0, ETH1, HARDWARE, cidr, ip, two_links};
+
+//= RFC 1122 §3.2.1.3, type=test
+//= RFC 1122 §3.3.4.2, type=test
+//= RFC 4291 §2.5.3, type=test
+#[test]
+fn packets_are_accepted_by_destination_and_arrival() {
+    let interfaces = two_links();
+    let table = [
+        (ETH0, "10.0.0.2", true),
+        (ETH1, "10.0.0.2", true),
+        (ETH0, "10.0.0.3", false),
+        (ETH0, "2001:db8::2", true),
+        (ETH1, "2001:db8::2", true),
+        (ETH0, "fe80::2", true),
+        (ETH1, "fe80::2", false),
+        (ETH0, "10.0.0.255", true),
+        (ETH1, "10.0.0.255", false),
+        (ETH0, "255.255.255.255", true),
+        (ETH0, "127.0.0.1", false),
+        (ETH0, "::1", false),
+        (ETH0, "0.0.0.0", false),
+        (ETH0, "::", false),
+        (ETH0, "224.0.0.1", true),
+        (ETH0, "224.0.0.2", false),
+        (ETH0, "ff02::1", true),
+        (ETH0, "ff02::1:ff00:2", true),
+        (ETH0, "ff02::1:ff00:3", false),
+        (ETH1, "ff02::1:ff00:3", true),
+        (InterfaceId::LOOPBACK, "127.0.0.1", true),
+        (InterfaceId::LOOPBACK, "127.9.9.9", true),
+        (InterfaceId::LOOPBACK, "::1", true),
+        (InterfaceId::LOOPBACK, "10.0.0.2", true),
+        (InterfaceId::LOOPBACK, "fe80::3", true),
+        (InterfaceId::LOOPBACK, "10.0.0.3", false),
+        (InterfaceId(9), "10.0.0.2", false),
+    ];
+    for (interface, destination, accepted) in table {
+        assert_eq!(interfaces.accepts(interface, ip(destination)), accepted, "{interface} {destination}");
+    }
+}
+
+//= RFC 1122 §3.2.1.3, type=test
+#[test]
+fn sources_that_no_host_has_are_refused() {
+    let interfaces = two_links();
+    let table = [
+        (ETH0, "10.0.0.7", true),
+        (ETH0, "203.0.113.1", true),
+        (ETH0, "fe80::7", true),
+        (ETH0, "10.0.0.2", false),
+        (ETH1, "10.0.0.2", false),
+        (ETH0, "10.0.0.255", false),
+        (ETH0, "255.255.255.255", false),
+        (ETH0, "224.0.0.1", false),
+        (ETH0, "ff02::1", false),
+        (ETH0, "127.0.0.1", false),
+        (ETH0, "::1", false),
+        (ETH0, "0.0.0.0", false),
+        (ETH0, "::", false),
+        (InterfaceId::LOOPBACK, "127.0.0.1", true),
+        (InterfaceId::LOOPBACK, "10.0.0.2", true),
+        (InterfaceId::LOOPBACK, "0.0.0.0", false),
+    ];
+    for (interface, source, accepted) in table {
+        assert_eq!(interfaces.accepts_source(interface, ip(source)), accepted, "{interface} {source}");
+    }
+}
+
+#[test]
+fn addresses_bring_and_take_their_routes() {
+    let mut interfaces = two_links();
+    interfaces.add_address(ETH0, cidr("10.0.0.9/24")).unwrap();
+    let to = ip("10.0.0.7");
+    assert_eq!(interfaces.route(to, None, None).unwrap().source, ip("10.0.0.2"));
+    interfaces
+        .add_route(Route { source: Some(ip("10.0.0.2")), ..Route::direct(cidr("10.9.0.0/16"), ETH0) })
+        .unwrap();
+    interfaces.remove_address(ETH0, ip("10.0.0.2")).unwrap();
+    assert!(!interfaces.is_local(ip("10.0.0.2")));
+    let hop = interfaces.route(to, None, None).unwrap();
+    assert_eq!((hop.source, hop.next_hop), (ip("10.0.0.9"), to));
+    assert!(interfaces.routes().iter().all(|route| route.source != Some(ip("10.0.0.2"))));
+    interfaces.remove_address(ETH0, ip("10.0.0.9")).unwrap();
+    assert_eq!(interfaces.route(to, None, None).unwrap().next_hop, ip("10.0.0.1"));
+}
+
+#[test]
+fn one_address_may_stand_on_two_interfaces() {
+    let mut interfaces = two_links();
+    interfaces.add_address(ETH1, cidr("10.0.0.2/24")).unwrap();
+    interfaces.remove_address(ETH0, ip("10.0.0.2")).unwrap();
+    assert!(interfaces.is_local(ip("10.0.0.2")));
+    assert_eq!(interfaces.route(ip("10.0.0.7"), None, None).unwrap().interface, ETH1);
+}
+
+#[test]
+fn bad_configuration_is_refused() {
+    let mut interfaces = two_links();
+    let table = [
+        (InterfaceId(9), "10.1.0.1/8", InterfaceError::Missing),
+        (ETH0, "10.0.0.2/8", InterfaceError::Exists),
+        (ETH0, "224.0.0.1/8", InterfaceError::BadAddress),
+        (ETH0, "0.0.0.0/0", InterfaceError::BadAddress),
+        (ETH0, "255.255.255.255/32", InterfaceError::BadAddress),
+        (ETH0, "127.0.0.2/8", InterfaceError::BadAddress),
+        (ETH0, "::1/128", InterfaceError::BadAddress),
+    ];
+    for (id, address, error) in table {
+        assert_eq!(interfaces.add_address(id, cidr(address)), Err(error), "{address}");
+    }
+    let plain = LinkCaps::plain(Medium::Ethernet, 1500);
+    assert_eq!(interfaces.add("eth0", HARDWARE, plain), Err(InterfaceError::NameTaken));
+    assert_eq!(interfaces.remove_address(ETH0, ip("10.0.0.7")), Err(InterfaceError::NotFound));
+    let table = [
+        (Route::via(cidr("10.8.0.0/16"), ip("192.168.1.1"), ETH0), TableError::GatewayUnreachable),
+        (Route::via(cidr("10.8.0.0/16"), ip("10.0.0.2"), ETH0), TableError::Invalid),
+        (Route::via(cidr("10.8.0.0/16"), ip("fe80::1"), ETH0), TableError::Invalid),
+        (Route::direct(cidr("10.8.0.0/16"), InterfaceId(9)), TableError::NoInterface),
+        (Route::via(cidr("0.0.0.0/0"), ip("10.0.0.3"), ETH0), TableError::Exists),
+    ];
+    for (route, error) in table {
+        assert_eq!(interfaces.add_route(route), Err(error), "{route}");
+    }
+    // A gateway on a network that a route says is on the link.
+    interfaces.add_route(Route::direct(cidr("172.16.0.1/32"), ETH0)).unwrap();
+    interfaces.add_route(Route::via(cidr("10.8.0.0/16"), ip("172.16.0.1"), ETH0)).unwrap();
+}
+
+#[test]
+fn interfaces_and_addresses_are_bounded() {
+    let mut interfaces = two_links();
+    for host in 10..10 + MAX_ADDRESSES as u8 - 3 {
+        interfaces.add_address(ETH0, IpCidr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, host)), 24)).unwrap();
+    }
+    assert_eq!(interfaces.add_address(ETH0, cidr("10.0.0.3/24")), Err(InterfaceError::Full));
+    let plain = LinkCaps::plain(Medium::Ethernet, 1500);
+    for number in 3..MAX_INTERFACES {
+        interfaces.add(&format!("eth{number}"), HARDWARE, plain).unwrap();
+    }
+    assert_eq!(interfaces.add("eth99", HARDWARE, plain), Err(InterfaceError::Full));
+}

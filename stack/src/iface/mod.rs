@@ -1,0 +1,27 @@
+//! Interfaces, their addresses and routes, and the neighbours on their links.
+//!
+//! Data structures only: frames go in as values and come out as values, and nothing here knows the stack. What a
+//! packet on its way out asks, in order: [`Interfaces::route`] (once a connection), [`NeighborCache::lookup`] (each
+//! frame), [`NeighborCache::resolve`] (where the neighbour is not known yet).
+
+mod cidr;
+#[cfg(test)]
+mod fixture;
+mod interface;
+mod interfaces;
+mod next_hop;
+mod route;
+mod solicitation;
+mod source;
+
+pub mod arp;
+pub mod ndp;
+pub mod neighbor;
+
+pub use cidr::{CidrError, IpCidr};
+pub use interface::{AssignedAddress, Interface, InterfaceId, LinkState, MAX_ADDRESSES, Preference};
+pub use interfaces::{InterfaceError, Interfaces, MAX_INTERFACES};
+pub use neighbor::{NeighborAction, NeighborCache, NeighborConfig, NeighborEntry, NudState, Resolution};
+pub use next_hop::{Delivery, NextHop, RouteError};
+pub use route::{MAX_ROUTES, Route, RoutingTable, TableError};
+pub use solicitation::solicitation;

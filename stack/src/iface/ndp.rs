@@ -1,0 +1,144 @@
+//! Neighbour discovery for IPv6 (RFC 4861 §7.2), on the neighbour cache that ARP uses too.
+
+use core::net::{IpAddr, Ipv6Addr};
+
+use super::interface::ALL_NODES;
+use super::neighbor::Advert;
+use super::{Interface, InterfaceId, Interfaces, NeighborCache, Resolution};
+use crate::buf::{HeaderBlock, Rope};
+use crate::counters::{Counter, Counters};
+use crate::time::Instant;
+use crate::wire::ndp::{HOP_LIMIT, NdpMessage, NeighborAdvert, NeighborSolicit, solicited_node};
+use crate::wire::offload::Transmit;
+use crate::wire::{EtherType, EthernetAddress, EthernetHeader, IpProtocol, Ipv6Header};
+
+/// The frame that asks who has `target`: its solicited-node group, or the station at `to`, which is believed to have
+/// it.
+//= RFC 4861 §7.2.2
+pub fn solicit(
+    interface: &Interface,
+    source: Ipv6Addr,
+    target: Ipv6Addr,
+    to: Option<EthernetAddress>,
+) -> Transmit {
+    let message = NeighborSolicit { target, source_link: Some(interface.hardware()) };
+    let (destination, station) = match to {
+        Some(station) => (target, station),
+        None => group(solicited_node(target)),
+    };
+    let mut packet = packet(message.into(), source, destination);
+    prepend_ethernet(interface, station, &mut packet);
+    packet
+}
+
+/// Takes a valid solicitation from `source` that came in at `interface`. The frame that answers it is returned; where
+/// the asker's link address is not known, the answer waits in the cache instead.
+//= RFC 4861 §7.2.3
+//= RFC 4861 §7.2.4
+pub fn on_solicit(
+    now: Instant,
+    interface: InterfaceId,
+    source: Ipv6Addr,
+    solicit: &NeighborSolicit,
+    interfaces: &Interfaces,
+    cache: &mut NeighborCache,
+    counters: &mut Counters,
+) -> Option<Transmit> {
+    let arrival = interfaces.interface(interface)?;
+    if !arrival.owns(IpAddr::V6(solicit.target)) {
+        return None;
+    }
+    let advert = NeighborAdvert {
+        target: solicit.target,
+        router: false,
+        solicited: true,
+        override_: true,
+        target_link: Some(arrival.hardware()),
+    };
+    if source.is_unspecified() {
+        let (destination, station) = group(ALL_NODES);
+        let advert = NeighborAdvert { solicited: false, ..advert };
+        let mut answer = packet(advert.into(), solicit.target, destination);
+        prepend_ethernet(arrival, station, &mut answer);
+        count_out(Counter::Icmp6OutNeighborAdvertisements, counters);
+        return Some(answer);
+    }
+    let asker = IpAddr::V6(source);
+    if interfaces.is_local(asker) {
+        if solicit.source_link != Some(arrival.hardware()) {
+            counters.bump(Counter::TapsockAddressConflicts);
+        }
+        return None;
+    }
+    if source.is_multicast() || source.is_loopback() {
+        counters.bump(Counter::TapsockNdpInErrors);
+        return None;
+    }
+    if let Some(station) = solicit.source_link {
+        cache.on_solicit_from(now, interface, asker, station, counters);
+    }
+    count_out(Counter::Icmp6OutNeighborAdvertisements, counters);
+    match cache.resolve(now, interface, asker, packet(advert.into(), solicit.target, source), counters) {
+        Resolution::Known(station, mut answer) => {
+            prepend_ethernet(arrival, station, &mut answer);
+            Some(answer)
+        }
+        Resolution::Queued | Resolution::Unreachable(_) | Resolution::Dropped(_) => None,
+    }
+}
+
+/// Takes a valid advertisement that came in at `interface`.
+//= RFC 4861 §7.2.5
+pub fn on_advert(
+    now: Instant,
+    interface: InterfaceId,
+    advert: &NeighborAdvert,
+    interfaces: &Interfaces,
+    cache: &mut NeighborCache,
+    counters: &mut Counters,
+) {
+    let target = IpAddr::V6(advert.target);
+    if interfaces.is_local(target) {
+        counters.bump(Counter::TapsockAddressConflicts);
+        return;
+    }
+    let news = Advert {
+        link_address: advert.target_link,
+        solicited: advert.solicited,
+        overrides: advert.override_,
+        router: Some(advert.router),
+    };
+    cache.on_advert(now, interface, target, &news, counters);
+}
+
+pub(super) fn count_out(message: Counter, counters: &mut Counters) {
+    counters.bump(Counter::Icmp6OutMsgs);
+    counters.bump(message);
+}
+
+fn group(address: Ipv6Addr) -> (Ipv6Addr, EthernetAddress) {
+    (address, EthernetAddress::multicast_for(IpAddr::V6(address)))
+}
+
+/// The message from the IP header on.
+fn packet(message: NdpMessage, source: Ipv6Addr, destination: Ipv6Addr) -> Transmit {
+    let mut headers = HeaderBlock::new();
+    message.prepend_to(source, destination, &mut headers);
+    let header = Ipv6Header {
+        source,
+        destination,
+        next_header: IpProtocol::ICMPV6,
+        hop_limit: HOP_LIMIT,
+        ..Ipv6Header::default()
+    };
+    header.prepend_to(headers.len(), &mut headers);
+    Transmit { headers, payload: Rope::new(), checksum: None, segmentation: None }
+}
+
+fn prepend_ethernet(interface: &Interface, destination: EthernetAddress, packet: &mut Transmit) {
+    EthernetHeader { destination, source: interface.hardware(), ether_type: EtherType::Ipv6 }
+        .prepend_to(&mut packet.headers);
+}
+
+#[cfg(test)]
+mod tests;

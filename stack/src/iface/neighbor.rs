@@ -1,0 +1,383 @@
+//! The neighbour cache: link addresses of the hosts on our links, and packets that wait for them.
+//!
+//! One cache serves ARP and neighbour discovery on all interfaces. It sends nothing itself: what is to be sent or
+//! handed back comes out of [`NeighborCache::poll_action`], which the stack empties after each call that changes the
+//! cache.
+
+mod action;
+mod config;
+mod deadlines;
+mod eviction;
+mod nud;
+mod waiting;
+
+use core::net::IpAddr;
+use core::time::Duration;
+use std::collections::{HashMap, VecDeque};
+
+use super::InterfaceId;
+use crate::counters::{Counter, Counters};
+use crate::random::{Random, TableHash};
+use crate::time::Instant;
+use crate::wire::EthernetAddress;
+use crate::wire::offload::Transmit;
+use deadlines::{Deadlines, Key};
+use nud::{Expiry, Nud, Timing, Wait};
+use waiting::Waiting;
+
+pub use action::{NeighborAction, NeighborEntry, Resolution};
+pub use config::NeighborConfig;
+pub use nud::{Advert, NudState};
+
+/// What all waiting packets of the cache may hold together, in bytes.
+pub const MAX_WAITING_BYTES: usize = 4 << 20;
+
+/// Actions that may stand in the queue. Solicitations beyond are left to the next timer, packets are dropped.
+pub const MAX_ACTIONS: usize = 4096;
+
+/// How long one drawn reachable time is used: "every few hours".
+//= RFC 4861 §6.3.4
+const REDRAW: Duration = Duration::from_secs(2 * 60 * 60);
+
+#[derive(Debug)]
+struct Entry {
+    nud: Nud,
+    /// When a packet was last sent to it, or wanted to be.
+    used: Option<Instant>,
+    waiting: Waiting,
+}
+
+/// Link addresses of neighbours, and packets that wait for them.
+///
+/// ```
+/// use tapsock_stack::counters::Counters;
+/// use tapsock_stack::iface::{InterfaceId, NeighborCache, NeighborConfig};
+/// use tapsock_stack::random::Random;
+/// use tapsock_stack::time::Instant;
+/// use tapsock_stack::wire::EthernetAddress;
+///
+/// let mut cache = NeighborCache::new(NeighborConfig::default(), &mut Random::new(7));
+/// let (host, station) = ("10.0.0.9".parse().unwrap(), EthernetAddress([2, 0, 0, 0, 0, 9]));
+/// assert_eq!(cache.lookup(Instant::ZERO, InterfaceId(1), host), None);
+/// cache.on_solicit_from(Instant::ZERO, InterfaceId(1), host, station, &mut Counters::default());
+/// assert_eq!(cache.lookup(Instant::ZERO, InterfaceId(1), host), Some(station));
+/// ```
+#[derive(Debug)]
+pub struct NeighborCache {
+    timing: Timing,
+    redraw_at: Instant,
+    entries: HashMap<Key, Entry, TableHash>,
+    deadlines: Deadlines,
+    waiting_bytes: usize,
+    actions: VecDeque<NeighborAction>,
+}
+
+impl NeighborCache {
+    /// An empty cache. The hash key and the first reachable time are drawn from `random`.
+    pub fn new(config: NeighborConfig, random: &mut Random) -> Self {
+        let config = config.with_progress();
+        let timing = Timing { config, reachable: config.draw_reachable(random) };
+        NeighborCache {
+            timing,
+            redraw_at: Instant::ZERO + REDRAW,
+            entries: HashMap::with_hasher(random.table_hash()),
+            deadlines: Deadlines::default(),
+            waiting_bytes: 0,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// The link address of a neighbour that a packet is sent to now; `None` where the packet must go through
+    /// [`resolve`](Self::resolve). Groups need no neighbour: their addresses map to link addresses.
+    pub fn lookup(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        next_hop: IpAddr,
+    ) -> Option<EthernetAddress> {
+        if is_group(next_hop) {
+            return Some(EthernetAddress::multicast_for(next_hop));
+        }
+        let key = Key { interface, address: next_hop };
+        let entry = self.entries.get_mut(&key)?;
+        let before = entry.nud.deadline();
+        let link_address = entry.nud.on_send(now, &self.timing)?;
+        entry.used = Some(now);
+        self.deadlines.change(key, before, entry.nud.deadline());
+        Some(link_address)
+    }
+
+    /// Takes a packet, from the IP header on, that is to go to `next_hop`.
+    pub fn resolve(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        next_hop: IpAddr,
+        packet: Transmit,
+        counters: &mut Counters,
+    ) -> Resolution {
+        if let Some(link_address) = self.lookup(now, interface, next_hop) {
+            return Resolution::Known(link_address, packet);
+        }
+        let key = Key { interface, address: next_hop };
+        if !self.has_room(key, &packet) || !self.make_entry(key, || Nud::unresolved(now), counters) {
+            counters.bump(Counter::TapsockNeighborDrops);
+            return Resolution::Dropped(packet);
+        }
+        let timing = self.timing;
+        let Some(wait) = self.update(key, |entry| {
+            entry.used = Some(now);
+            entry.nud.on_wait(now, &timing)
+        }) else {
+            return Resolution::Dropped(packet);
+        };
+        if wait == Wait::Refuse {
+            counters.bump(Counter::TapsockNeighborDrops);
+            return Resolution::Unreachable(packet);
+        }
+        self.enqueue(key, packet, counters);
+        if wait == Wait::Solicit {
+            self.solicit(key, None);
+        }
+        Resolution::Queued
+    }
+
+    /// A neighbour advertisement for `address`, or an ARP packet that acts as one. It makes no entry.
+    pub fn on_advert(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        address: IpAddr,
+        advert: &Advert,
+        counters: &mut Counters,
+    ) {
+        let key = Key { interface, address };
+        let timing = self.timing;
+        self.update(key, |entry| entry.nud.on_advert(now, &timing, advert));
+        self.release(key, counters);
+    }
+
+    /// A solicitation or an ARP request to us, which tells the link address of its sender. It makes an entry where
+    /// there is none.
+    pub fn on_solicit_from(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        address: IpAddr,
+        link_address: EthernetAddress,
+        counters: &mut Counters,
+    ) {
+        let key = Key { interface, address };
+        if self.make_entry(key, || Nud::stale(link_address), counters) {
+            self.update(key, |entry| entry.nud.on_link_address(now, link_address));
+            self.release(key, counters);
+        }
+    }
+
+    /// An upper layer made progress through this neighbour: TCP calls it when an acknowledgement covers new data.
+    pub fn confirm(&mut self, now: Instant, interface: InterfaceId, address: IpAddr) {
+        let key = Key { interface, address };
+        if let Some(entry) = self.entries.get_mut(&key) {
+            let before = entry.nud.deadline();
+            entry.nud.on_confirmation(now, &self.timing);
+            self.deadlines.change(key, before, entry.nud.deadline());
+        }
+    }
+
+    /// Does what is due. Call it at [`poll_timeout`](Self::poll_timeout), or later.
+    pub fn handle_timeout(&mut self, now: Instant, random: &mut Random, counters: &mut Counters) {
+        if now >= self.redraw_at {
+            self.timing.reachable = self.timing.config.draw_reachable(random);
+            self.redraw_at = now + REDRAW;
+        }
+        let timing = self.timing;
+        // Each turn moves one entry's deadline past `now` or removes the entry.
+        while let Some(key) = self.deadlines.due(now) {
+            match self.update(key, |entry| entry.nud.on_timeout(now, &timing)) {
+                Some(Expiry::Solicit(to)) => self.solicit(key, to),
+                Some(Expiry::Fail) => self.hand_back(key, counters),
+                Some(Expiry::Forget) => self.forget(key, counters),
+                Some(Expiry::None) | None => {
+                    debug_assert!(false, "a deadline that is due belongs to an entry that waits for it");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadlines.earliest()
+    }
+
+    /// What is to be done next.
+    pub fn poll_action(&mut self) -> Option<NeighborAction> {
+        self.actions.pop_front()
+    }
+
+    /// Sets a neighbour's link address by hand: it is never asked for, doubted or evicted. Returns whether there was
+    /// room (ENOBUFS).
+    #[must_use = "the cache may be full of entries set by hand"]
+    pub fn insert_permanent(
+        &mut self,
+        interface: InterfaceId,
+        address: IpAddr,
+        link_address: EthernetAddress,
+        counters: &mut Counters,
+    ) -> bool {
+        let key = Key { interface, address };
+        let made = self.make_entry(key, || Nud::permanent(link_address), counters);
+        self.update(key, |entry| entry.nud = Nud::permanent(link_address));
+        self.release(key, counters);
+        made
+    }
+
+    /// Removes an entry, set by hand or not. Packets that wait for it come back as unreachable. Returns whether it was
+    /// there (ENOENT).
+    pub fn remove(&mut self, interface: InterfaceId, address: IpAddr, counters: &mut Counters) -> bool {
+        let key = Key { interface, address };
+        self.hand_back(key, counters);
+        let present = self.entries.contains_key(&key);
+        self.forget(key, counters);
+        present
+    }
+
+    /// Removes what was learned on an interface, for instance because its link is down. Packets that wait come back
+    /// as unreachable; entries set by hand stay.
+    pub fn flush(&mut self, interface: InterfaceId, counters: &mut Counters) {
+        let learned = |(key, entry): (&Key, &Entry)| {
+            (key.interface == interface && !entry.nud.is_permanent()).then_some(*key)
+        };
+        let mut keys: Vec<Key> = self.entries.iter().filter_map(learned).collect();
+        keys.sort_unstable();
+        for key in keys {
+            self.remove(key.interface, key.address, counters);
+        }
+    }
+
+    /// All entries, in no order.
+    pub fn entries(&self, now: Instant) -> impl Iterator<Item = NeighborEntry> + '_ {
+        self.entries.iter().map(move |(key, entry)| NeighborEntry {
+            interface: key.interface,
+            address: key.address,
+            link_address: entry.nud.link_address(),
+            state: entry.nud.state(now),
+            router: entry.nud.is_router(),
+            waiting: entry.waiting.len(),
+        })
+    }
+
+    /// Changes an entry and keeps its deadline in step.
+    fn update<R>(&mut self, key: Key, change: impl FnOnce(&mut Entry) -> R) -> Option<R> {
+        let entry = self.entries.get_mut(&key)?;
+        let before = entry.nud.deadline();
+        let result = change(entry);
+        self.deadlines.change(key, before, entry.nud.deadline());
+        Some(result)
+    }
+
+    /// Makes sure that there is an entry. Returns false where there is no room for one.
+    fn make_entry(&mut self, key: Key, nud: impl FnOnce() -> Nud, counters: &mut Counters) -> bool {
+        if self.entries.contains_key(&key) {
+            return true;
+        }
+        if self.entries.len() >= self.timing.config.max_entries && !self.evict(counters) {
+            return false;
+        }
+        let nud = nud();
+        self.deadlines.change(key, None, nud.deadline());
+        self.entries.insert(key, Entry { nud, used: None, waiting: Waiting::default() });
+        true
+    }
+
+    /// Makes room. Returns false where all entries were set by hand.
+    fn evict(&mut self, counters: &mut Counters) -> bool {
+        let victims = eviction::least_useful(&self.entries, self.timing.config.max_entries);
+        for key in &victims {
+            self.forget(*key, counters);
+            counters.bump(Counter::TapsockNeighborEvictions);
+        }
+        !victims.is_empty()
+    }
+
+    fn has_room(&self, key: Key, packet: &Transmit) -> bool {
+        // Where others hold all the memory, a neighbour may still replace what waits for itself.
+        let own = self.entries.get(&key).map_or(0, |entry| entry.waiting.bytes());
+        self.waiting_bytes - own + waiting::charge(packet) <= MAX_WAITING_BYTES
+    }
+
+    fn enqueue(&mut self, key: Key, packet: Transmit, counters: &mut Counters) {
+        let NeighborConfig { queue_len, queue_bytes, .. } = self.timing.config;
+        if let Some(entry) = self.entries.get_mut(&key) {
+            let others = self.waiting_bytes - entry.waiting.bytes();
+            let room = queue_bytes.min(MAX_WAITING_BYTES - others);
+            counters[Counter::TapsockNeighborDrops] += entry.waiting.push(packet, queue_len, room);
+            self.waiting_bytes = others + entry.waiting.bytes();
+        }
+    }
+
+    fn solicit(&mut self, key: Key, to: Option<EthernetAddress>) {
+        let source_hint = self.entries.get(&key).and_then(|entry| entry.waiting.source());
+        if self.actions.len() < MAX_ACTIONS {
+            let Key { interface, address: target } = key;
+            self.actions.push_back(NeighborAction::Solicit { interface, target, to, source_hint });
+        }
+    }
+
+    /// Sends what waits, where the link address is known now.
+    fn release(&mut self, key: Key, counters: &mut Counters) {
+        let Some(address) = self.entries.get(&key).and_then(|entry| entry.nud.link_address()) else {
+            return;
+        };
+        while let Some(packet) = self.take_waiting(key) {
+            self.push_packet(
+                NeighborAction::Transmit { interface: key.interface, address, packet },
+                counters,
+            );
+        }
+    }
+
+    //= RFC 4861 §7.2.2
+    fn hand_back(&mut self, key: Key, counters: &mut Counters) {
+        let Key { interface, address: target } = key;
+        while let Some(packet) = self.take_waiting(key) {
+            counters.bump(Counter::TapsockNeighborDrops);
+            if self.actions.len() < MAX_ACTIONS {
+                self.actions.push_back(NeighborAction::Unreachable { interface, target, packet });
+            }
+        }
+    }
+
+    fn push_packet(&mut self, action: NeighborAction, counters: &mut Counters) {
+        if self.actions.len() < MAX_ACTIONS {
+            self.actions.push_back(action);
+        } else {
+            counters.bump(Counter::TapsockNeighborDrops);
+        }
+    }
+
+    fn take_waiting(&mut self, key: Key) -> Option<Transmit> {
+        let entry = self.entries.get_mut(&key)?;
+        let packet = entry.waiting.pop()?;
+        self.waiting_bytes -= waiting::charge(&packet);
+        Some(packet)
+    }
+
+    fn forget(&mut self, key: Key, counters: &mut Counters) {
+        if let Some(entry) = self.entries.remove(&key) {
+            self.deadlines.change(key, entry.nud.deadline(), None);
+            self.waiting_bytes -= entry.waiting.bytes();
+            counters[Counter::TapsockNeighborDrops] += entry.waiting.len() as u64;
+        }
+    }
+}
+
+fn is_group(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_multicast() || address.is_broadcast(),
+        IpAddr::V6(address) => address.is_multicast(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+//! Settings of the neighbour cache.
+
+use core::time::Duration;
+
+use crate::random::Random;
+
+/// Times, counts and bounds of the cache. The defaults are those of RFC 4861 §10 and of Linux.
+///
+/// ```
+/// use core::time::Duration;
+/// use tapsock_stack::iface::NeighborConfig;
+///
+/// let config = NeighborConfig { max_entries: 64, ..NeighborConfig::default() };
+/// assert_eq!(config.base_reachable, Duration::from_secs(30));
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct NeighborConfig {
+    /// Mean time that a neighbour counts as reachable after a confirmation.
+    pub base_reachable: Duration,
+    /// Time between solicitations; at least a millisecond.
+    pub retrans_timer: Duration,
+    /// Time that upper layers have to confirm a stale neighbour before it is probed.
+    pub delay_first_probe: Duration,
+    /// Solicitations to all stations before resolution fails.
+    pub max_multicast_solicit: u8,
+    /// Probes to a known link address before it is given up.
+    pub max_unicast_solicit: u8,
+    /// Packets that may wait for one neighbour (Linux: `unres_qlen`).
+    pub queue_len: usize,
+    /// Bytes that packets waiting for one neighbour may hold (Linux: `unres_qlen_bytes`).
+    pub queue_bytes: usize,
+    /// Neighbours in the cache (Linux: `gc_thresh3`).
+    pub max_entries: usize,
+}
+
+impl Default for NeighborConfig {
+    fn default() -> Self {
+        NeighborConfig {
+            base_reachable: Duration::from_secs(30),
+            retrans_timer: Duration::from_secs(1),
+            delay_first_probe: Duration::from_secs(5),
+            max_multicast_solicit: 3,
+            max_unicast_solicit: 3,
+            queue_len: 101,
+            queue_bytes: 212_992,
+            max_entries: 1024,
+        }
+    }
+}
+
+impl NeighborConfig {
+    /// The same with a retransmission time that is not zero, so that a deadline always moves on.
+    pub(super) fn with_progress(self) -> Self {
+        NeighborConfig { retrans_timer: self.retrans_timer.max(MIN_RETRANS), ..self }
+    }
+
+    /// Uniform between half and one and a half of the base, so that hosts that start together do not probe together.
+    //= RFC 4861 §6.3.2
+    pub(super) fn draw_reachable(&self, random: &mut Random) -> Duration {
+        let base = u64::try_from(self.base_reachable.as_nanos()).unwrap_or(u64::MAX / 2).min(u64::MAX / 2);
+        Duration::from_nanos(base / 2 + random.range(0..=base))
+    }
+}
+
+const MIN_RETRANS: Duration = Duration::from_millis(1);

@@ -1,0 +1,43 @@
+//! Which neighbours a full cache forgets.
+
+use std::collections::HashMap;
+
+use super::deadlines::Key;
+use super::{Entry, NudState};
+use crate::random::TableHash;
+use crate::time::Instant;
+
+/// The least useful sixty-fourth of a full cache, and one at least: a flood of new neighbours pays for the search only
+/// now and then. Entries set by hand are never among them.
+pub(super) fn least_useful(entries: &HashMap<Key, Entry, TableHash>, max_entries: usize) -> Vec<Key> {
+    let mut candidates: Vec<(Worth, Key)> = entries
+        .iter()
+        .filter(|(_, entry)| !entry.nud.is_permanent())
+        .map(|(key, entry)| (Worth::of(entry), *key))
+        .collect();
+    let count = (max_entries / 64).max(1).min(candidates.len());
+    if count < candidates.len() {
+        candidates.select_nth_unstable(count);
+    }
+    candidates.truncate(count);
+    candidates.into_iter().map(|(_, key)| key).collect()
+}
+
+/// How useful an entry is. Those that a flood makes come before those in use: failed ones, unanswered ones, then those
+/// that told their address and were never sent to (`None` is before any time), then the one not used longest.
+#[derive(Copy, Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
+struct Worth {
+    class: u8,
+    used: Option<Instant>,
+}
+
+impl Worth {
+    fn of(entry: &Entry) -> Self {
+        let class = match entry.nud.state(Instant::ZERO) {
+            NudState::Failed => 0,
+            NudState::Incomplete => 1,
+            _ => 2,
+        };
+        Worth { class, used: entry.used }
+    }
+}

@@ -1,0 +1,71 @@
+//! Packets that wait for a neighbour's link address.
+
+use core::mem::size_of;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::VecDeque;
+
+use crate::wire::offload::Transmit;
+
+/// A first-in first-out queue, bounded in packets and in bytes. Where it is full the oldest go, as RFC 4861 §7.2.2
+/// recommends and Linux does.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    packets: VecDeque<Transmit>,
+    bytes: usize,
+}
+
+impl Waiting {
+    pub(super) fn len(&self) -> usize {
+        self.packets.len()
+    }
+
+    /// What the queue is charged with, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds a packet after it has dropped as many of the oldest as keep the queue within its bounds. Returns how many
+    /// were dropped. A packet beyond `max_bytes` still has the queue to itself: one must always be able to wait.
+    //= RFC 4861 §7.2.2
+    pub(super) fn push(&mut self, packet: Transmit, max_packets: usize, max_bytes: usize) -> u64 {
+        let charge = charge(&packet);
+        let mut dropped = 0;
+        while !self.packets.is_empty()
+            && (self.packets.len() >= max_packets || self.bytes.saturating_add(charge) > max_bytes)
+        {
+            self.pop();
+            dropped += 1;
+        }
+        self.bytes += charge;
+        self.packets.push_back(packet);
+        dropped
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Transmit> {
+        let packet = self.packets.pop_front()?;
+        self.bytes -= charge(&packet);
+        if self.packets.is_empty() {
+            self.packets = VecDeque::new();
+        }
+        Some(packet)
+    }
+
+    /// The source address of the packet that has waited longest.
+    pub(super) fn source(&self) -> Option<IpAddr> {
+        source_of(self.packets.front()?)
+    }
+}
+
+/// Bytes that a waiting packet holds: its own, and the space of its descriptor.
+pub(super) fn charge(packet: &Transmit) -> usize {
+    size_of::<Transmit>() + packet.payload.len()
+}
+
+fn source_of(packet: &Transmit) -> Option<IpAddr> {
+    let headers = &packet.headers;
+    match headers.first()? >> 4 {
+        4 => headers.get(12..16)?.first_chunk().map(|octets: &[u8; 4]| IpAddr::V4(Ipv4Addr::from(*octets))),
+        6 => headers.get(8..24)?.first_chunk().map(|octets: &[u8; 16]| IpAddr::V6(Ipv6Addr::from(*octets))),
+        _ => None,
+    }
+}

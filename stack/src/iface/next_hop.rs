@@ -1,0 +1,214 @@
+//! Where a packet goes next.
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr};
+
+use super::interface::{Interface, InterfaceId, LinkState, is_link_local};
+use super::interfaces::{Interfaces, LOOPBACK_MTU};
+use super::{Route, source};
+use crate::wire::EthernetAddress;
+
+impl Interfaces {
+    /// Where a packet to `destination` goes next, and the source address that it has where `source` leaves that open.
+    /// `interface` holds it to one interface; packets to ourselves go over `lo` nevertheless.
+    ///
+    /// Meant to be asked once a connection. The caller resolves the unspecified address first (Linux: to ourselves).
+    pub fn route(
+        &self,
+        destination: IpAddr,
+        source: Option<IpAddr>,
+        interface: Option<InterfaceId>,
+    ) -> Result<NextHop, RouteError> {
+        if let Some(source) = source
+            && (source.is_ipv4() != destination.is_ipv4() || !self.is_local(source))
+        {
+            return Err(RouteError::NoSource);
+        }
+        if self.is_local(destination) {
+            return Ok(self.route_to_ourselves(destination, source));
+        }
+        if destination.is_unspecified() {
+            return Err(RouteError::NoRoute);
+        }
+        let interface = interface.or_else(|| self.link_of(source?));
+        let (outgoing, route) = self.way_out(destination, interface)?;
+        if source.is_some_and(|source| source.is_loopback()) && !outgoing.is_loopback() {
+            return Err(RouteError::BadSource);
+        }
+        let delivery = if destination.is_multicast() {
+            Delivery::Multicast
+        } else if self.is_broadcast(outgoing.id(), destination) {
+            Delivery::Broadcast
+        } else {
+            Delivery::Unicast
+        };
+        let gateway = route.and_then(|route| route.gateway).filter(|_| delivery == Delivery::Unicast);
+        let next_hop = gateway.unwrap_or(destination);
+        let source = source
+            .or(route.and_then(|route| route.source))
+            .or_else(|| self.source_for(destination, next_hop, outgoing))
+            .ok_or(RouteError::NoSource)?;
+        let link_mtu = outgoing.caps().mtu;
+        let mtu = route.and_then(|route| route.mtu).map_or(link_mtu, |mtu| usize::from(mtu).min(link_mtu));
+        Ok(NextHop { interface: outgoing.id(), next_hop, source, mtu, delivery })
+    }
+
+    /// The interface that a link-local source of ours holds a packet to.
+    fn link_of(&self, source: IpAddr) -> Option<InterfaceId> {
+        let scoped = source.is_ipv6() && is_link_local(source);
+        self.iter().find(|interface| scoped && interface.owns(source)).map(Interface::id)
+    }
+
+    /// The source for a packet of ours to `destination`, which is on the link of `interface` or is reached by
+    /// `next_hop` there.
+    pub(super) fn source_for(
+        &self,
+        destination: IpAddr,
+        next_hop: IpAddr,
+        interface: &Interface,
+    ) -> Option<IpAddr> {
+        source::select(destination, next_hop, interface, self.as_slice())
+    }
+
+    fn route_to_ourselves(&self, destination: IpAddr, source: Option<IpAddr>) -> NextHop {
+        let default_source = match destination {
+            IpAddr::V4(v4) if v4.is_loopback() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            _ => destination,
+        };
+        NextHop {
+            interface: InterfaceId::LOOPBACK,
+            next_hop: destination,
+            source: source.unwrap_or(default_source),
+            mtu: LOOPBACK_MTU,
+            delivery: Delivery::Unicast,
+        }
+    }
+
+    /// The interface that a packet leaves at, with the route that says so. Groups and 255.255.255.255 need no route
+    /// where the interface is given, and IPv6 groups none at all: each interface leads to them.
+    fn way_out(
+        &self,
+        destination: IpAddr,
+        wanted: Option<InterfaceId>,
+    ) -> Result<(&Interface, Option<&Route>), RouteError> {
+        let is_group = destination.is_multicast() || destination == IpAddr::V4(Ipv4Addr::BROADCAST);
+        if is_group && let Some(outgoing) = wanted.and_then(|wanted| self.interface(wanted)) {
+            return if outgoing.link() == LinkState::Up {
+                Ok((outgoing, None))
+            } else {
+                Err(RouteError::Down)
+            };
+        }
+        let mut down = false;
+        for route in self.routes().matches(destination) {
+            let Some(outgoing) = self.interface(route.interface) else {
+                continue;
+            };
+            if wanted.is_some_and(|wanted| wanted != outgoing.id()) {
+                continue;
+            }
+            if outgoing.link() == LinkState::Up {
+                return Ok((outgoing, Some(route)));
+            }
+            down = true;
+        }
+        if is_group && destination.is_ipv6() {
+            let usable = |other: &&Interface| {
+                let has_address = other.addresses().iter().any(|own| own.cidr.address.is_ipv6());
+                !other.is_loopback() && other.link() == LinkState::Up && has_address
+            };
+            if let Some(outgoing) = self.iter().find(usable) {
+                return Ok((outgoing, None));
+            }
+        }
+        Err(if down { RouteError::Down } else { RouteError::NoRoute })
+    }
+}
+
+/// Where a packet goes next.
+///
+/// ```
+/// use tapsock_stack::iface::{Delivery, InterfaceId, Interfaces};
+///
+/// let hop = Interfaces::new().route("127.0.0.5".parse().unwrap(), None, None).unwrap();
+/// assert_eq!((hop.interface, hop.delivery), (InterfaceId::LOOPBACK, Delivery::Unicast));
+/// assert_eq!(hop.source.to_string(), "127.0.0.1");
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct NextHop {
+    /// Where it leaves.
+    pub interface: InterfaceId,
+    /// The router, or the destination itself where it is on the link.
+    pub next_hop: IpAddr,
+    /// The source address.
+    pub source: IpAddr,
+    /// Largest IP packet of link and route, in bytes.
+    pub mtu: usize,
+    /// Whom the destination means.
+    pub delivery: Delivery,
+}
+
+impl NextHop {
+    /// The link address of a destination that means several hosts. One host's address is the neighbour cache's
+    /// business: `None`.
+    pub fn group_address(&self) -> Option<EthernetAddress> {
+        match self.delivery {
+            Delivery::Unicast => None,
+            Delivery::Broadcast => Some(EthernetAddress::BROADCAST),
+            Delivery::Multicast => Some(EthernetAddress::multicast_for(self.next_hop)),
+        }
+    }
+}
+
+/// Whom a destination means.
+///
+/// ```
+/// use tapsock_stack::iface::Delivery;
+///
+/// assert_ne!(Delivery::Broadcast, Delivery::Multicast);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Delivery {
+    /// One host.
+    Unicast,
+    /// Every host on the link; a sender needs SO_BROADCAST.
+    Broadcast,
+    /// A group.
+    Multicast,
+}
+
+/// Why a packet can't leave.
+///
+/// ```
+/// use tapsock_stack::iface::{Interfaces, RouteError};
+///
+/// let nowhere = "192.0.2.1".parse().unwrap();
+/// assert_eq!(Interfaces::new().route(nowhere, None, None), Err(RouteError::NoRoute));
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum RouteError {
+    /// No route leads there (ENETUNREACH).
+    NoRoute,
+    /// The source given is not ours, or none of ours will do (EADDRNOTAVAIL).
+    NoSource,
+    /// The source given is a loopback address, and the packet would leave the host (EINVAL).
+    BadSource,
+    /// The interfaces that lead there are down (ENETDOWN).
+    Down,
+}
+
+impl fmt::Display for RouteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RouteError::NoRoute => "no route leads there",
+            RouteError::NoSource => "no address of ours will do as the source",
+            RouteError::BadSource => "a loopback address can't leave the host",
+            RouteError::Down => "the link is down",
+        })
+    }
+}
+
+impl core::error::Error for RouteError {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! ICMP of both versions: the errors that we send, and what those that we receive mean.
+
+use core::net::IpAddr;
+
+use crate::buf::{HeaderBlock, Rope};
+use crate::counters::{Counter, Counters};
+use crate::error::SocketError;
+use crate::wire::icmp::Echo;
+use crate::wire::icmpv4::{self, Icmpv4Message};
+use crate::wire::icmpv6::{self, Icmpv6Message, ParameterProblemCode};
+use crate::wire::offload::Transmit;
+use crate::wire::{IpProtocol, icmp};
+
+use super::input::Packet;
+
+/// An error that we send.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum ErrorKind {
+    /// Nobody listens at the port.
+    PortUnreachable,
+    /// Nobody here speaks the protocol.
+    ProtocolUnreachable,
+    /// An IPv6 header makes no sense.
+    ParameterProblem {
+        /// How.
+        code: ParameterProblemCode,
+        /// Where, in bytes.
+        pointer: u32,
+    },
+}
+
+/// What an error that we received means for a socket.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct Complaint {
+    /// The error for the socket; `None` for a path MTU alone.
+    pub error: SocketError,
+    /// Whether trying again is in vain.
+    pub hardness: Hardness,
+    /// What the path takes, in bytes, where the complaint is about that.
+    pub mtu: Option<usize>,
+}
+
+/// Whether an error is for good (RFC 1122 §4.2.3.9).
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Hardness {
+    /// It may pass.
+    Soft,
+    /// Trying again is in vain.
+    Hard,
+}
+
+/// Whether `packet` may be answered with an error: it is no error itself, was meant for us alone, and says who sent
+/// it. `to_us_alone` is the caller's knowledge of the destination.
+//= RFC 1122 §3.2.2
+//= RFC 4443 §2.4
+pub fn may_answer(packet: &Packet, to_us_alone: bool) -> bool {
+    let source_is_one = match packet.source {
+        IpAddr::V4(source) => !source.is_unspecified() && !source.is_multicast() && !source.is_broadcast(),
+        IpAddr::V6(source) => !source.is_unspecified() && !source.is_multicast(),
+    };
+    let kind = packet.payload.first().copied();
+    let is_error = match packet.protocol {
+        IpProtocol::ICMP => kind.is_none_or(icmpv4::is_error),
+        IpProtocol::ICMPV6 => kind.is_none_or(icmpv6::is_error),
+        _ => false,
+    };
+    to_us_alone && source_is_one && !is_error
+}
+
+/// The error about `packet`, from the ICMP header on, to be sent from `source`.
+pub fn error(kind: ErrorKind, packet: &Packet, source: IpAddr, counters: &mut Counters) -> Option<Transmit> {
+    let mut headers = HeaderBlock::new();
+    let payload = match (source, packet.source) {
+        (IpAddr::V4(_), IpAddr::V4(_)) => {
+            let code = match kind {
+                ErrorKind::PortUnreachable => icmpv4::UnreachableCode::PORT,
+                ErrorKind::ProtocolUnreachable => icmpv4::UnreachableCode::PROTOCOL,
+                ErrorKind::ParameterProblem { .. } => return None,
+            };
+            let quote = icmpv4::quote(&packet.whole);
+            Icmpv4Message::DestinationUnreachable { code, mtu: 0 }.prepend_to(&quote, &mut headers);
+            counters.bump(Counter::IcmpOutMsgs);
+            counters.bump(Counter::IcmpOutDestUnreachs);
+            quote
+        }
+        (IpAddr::V6(source), IpAddr::V6(to)) => {
+            let (message, counter) = match kind {
+                ErrorKind::PortUnreachable => (
+                    Icmpv6Message::DestinationUnreachable { code: icmpv6::UnreachableCode::PORT },
+                    Counter::Icmp6OutDestUnreachs,
+                ),
+                ErrorKind::ProtocolUnreachable => {
+                    let code = ParameterProblemCode::UNKNOWN_NEXT_HEADER;
+                    let pointer = packet.protocol_offset;
+                    (Icmpv6Message::ParameterProblem { code, pointer }, Counter::Icmp6OutParmProblems)
+                }
+                ErrorKind::ParameterProblem { code, pointer } => {
+                    (Icmpv6Message::ParameterProblem { code, pointer }, Counter::Icmp6OutParmProblems)
+                }
+            };
+            let quote = icmpv6::quote(&packet.whole);
+            message.prepend_to(source, to, &quote, &mut headers);
+            counters.bump(Counter::Icmp6OutMsgs);
+            counters.bump(counter);
+            quote
+        }
+        _ => return None,
+    };
+    Some(Transmit { headers, payload, checksum: None, segmentation: None })
+}
+
+/// An echo request or reply from the ICMP header on, with `body` behind it.
+pub fn echo(
+    kind: EchoKind,
+    echo: Echo,
+    source: IpAddr,
+    to: IpAddr,
+    body: Rope,
+    counters: &mut Counters,
+) -> Option<Transmit> {
+    let mut headers = HeaderBlock::new();
+    match (source, to) {
+        (IpAddr::V4(_), IpAddr::V4(_)) => {
+            let (message, counter) = match kind {
+                EchoKind::Request => (Icmpv4Message::EchoRequest(echo), Counter::IcmpOutEchos),
+                EchoKind::Reply => (Icmpv4Message::EchoReply(echo), Counter::IcmpOutEchoReps),
+            };
+            message.prepend_to(&body, &mut headers);
+            counters.bump(Counter::IcmpOutMsgs);
+            counters.bump(counter);
+        }
+        (IpAddr::V6(source), IpAddr::V6(to)) => {
+            let (message, counter) = match kind {
+                EchoKind::Request => (Icmpv6Message::EchoRequest(echo), Counter::Icmp6OutEchos),
+                EchoKind::Reply => (Icmpv6Message::EchoReply(echo), Counter::Icmp6OutEchoReplies),
+            };
+            message.prepend_to(source, to, &body, &mut headers);
+            counters.bump(Counter::Icmp6OutMsgs);
+            counters.bump(counter);
+        }
+        _ => return None,
+    }
+    Some(Transmit { headers, payload: body, checksum: None, segmentation: None })
+}
+
+/// Which of the two echo messages.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum EchoKind {
+    /// "Answer me."
+    Request,
+    /// The answer.
+    Reply,
+}
+
+/// What an ICMP error means, as Linux's `icmp_err_convert` has it. `None` for what is no error, or says nothing.
+//= RFC 1122 §3.2.2.1
+pub fn complaint_v4(message: &Icmpv4Message) -> Option<Complaint> {
+    let plain = |error, hardness| Some(Complaint { error, hardness, mtu: None });
+    match *message {
+        Icmpv4Message::DestinationUnreachable { code, mtu } => match code.0 {
+            0 | 6 | 11 => plain(SocketError::NetworkUnreachable, soft_unless(code.0 == 6)),
+            2 => plain(SocketError::ProtocolUnreachable, Hardness::Hard),
+            3 => plain(SocketError::ConnectionRefused, Hardness::Hard),
+            4 => Some(Complaint {
+                error: SocketError::MessageTooLong,
+                hardness: Hardness::Soft,
+                mtu: Some(mtu.into()),
+            }),
+            9 => plain(SocketError::NetworkUnreachable, Hardness::Hard),
+            10 | 13..=15 => plain(SocketError::HostUnreachable, Hardness::Hard),
+            _ => plain(SocketError::HostUnreachable, soft_unless(matches!(code.0, 7 | 8))),
+        },
+        Icmpv4Message::TimeExceeded { .. } => plain(SocketError::HostUnreachable, Hardness::Soft),
+        Icmpv4Message::ParameterProblem { .. } => plain(SocketError::Protocol, Hardness::Hard),
+        _ => None,
+    }
+}
+
+/// The same for ICMPv6, as Linux's `icmpv6_err_convert` has it.
+//= RFC 4443 §3.1
+pub fn complaint_v6(message: &Icmpv6Message) -> Option<Complaint> {
+    let plain = |error, hardness| Some(Complaint { error, hardness, mtu: None });
+    match *message {
+        Icmpv6Message::DestinationUnreachable { code } => match code.0 {
+            0 => plain(SocketError::NetworkUnreachable, Hardness::Soft),
+            1 | 5 | 6 => plain(SocketError::PermissionDenied, Hardness::Hard),
+            4 => plain(SocketError::ConnectionRefused, Hardness::Hard),
+            _ => plain(SocketError::HostUnreachable, Hardness::Soft),
+        },
+        Icmpv6Message::PacketTooBig { mtu } => Some(Complaint {
+            error: SocketError::MessageTooLong,
+            hardness: Hardness::Soft,
+            mtu: Some(mtu as usize),
+        }),
+        Icmpv6Message::TimeExceeded { .. } => plain(SocketError::HostUnreachable, Hardness::Soft),
+        Icmpv6Message::ParameterProblem { .. } => plain(SocketError::Protocol, Hardness::Hard),
+        _ => None,
+    }
+}
+
+fn soft_unless(hard: bool) -> Hardness {
+    if hard { Hardness::Hard } else { Hardness::Soft }
+}
+
+/// The bytes that an error quotes: what follows its own header.
+pub fn quoted_bytes(payload: &[u8]) -> &[u8] {
+    payload.get(icmp::ICMP_HEADER_LEN..).unwrap_or(&[])
+}

@@ -1,0 +1,7 @@
+//! The Internet layer: what IPv4 and IPv6 have in common.
+
+pub mod icmp;
+pub mod input;
+pub mod output;
+pub mod path_mtu;
+pub mod rate_limit;

@@ -1,0 +1,369 @@
+//! The stack: what the parts are composed into. Frames and calls go in, frames and events come out.
+
+use std::collections::VecDeque;
+
+use crate::buf::Frame;
+use crate::config::Config;
+use crate::counters::{Counter, Counters};
+use crate::demux::Demux;
+use crate::iface::{
+    Interface, InterfaceError, InterfaceId, Interfaces, IpCidr, LinkState, NeighborAction, NeighborCache,
+    NextHop, Resolution, Route, TableError, solicitation,
+};
+use crate::ip::path_mtu::{PathMtuCache, PathMtuConfig};
+use crate::ip::rate_limit::RateLimit;
+use crate::ports::{BindError, BindId, BindRequest, LocalAddr, PortTable};
+use crate::random::{KeyedHash, Random};
+use crate::time::{Instant, earliest};
+use crate::udp::{UdpId, UdpTable};
+use crate::wire::offload::{LinkCaps, Medium, Transmit};
+use crate::wire::{EtherType, EthernetAddress, EthernetHeader};
+
+mod icmp;
+mod input;
+mod ping;
+mod tcp;
+mod tcp_flow;
+mod tcp_table;
+mod udp;
+
+pub use ping::{PingError, PingId, PingMessage};
+pub use tcp::{ConnectError, Linger, ListenError, Unfinished};
+pub use tcp_table::{ListenerId, TcpId};
+pub use udp::{SendError, UdpSendOptions};
+
+/// Frames that answer others (ARP, ICMP, resets) and wait to be sent. Beyond this they are dropped: peers try again.
+const MAX_ANSWERS: usize = 1024;
+
+/// Packets from us to us that wait to be taken in.
+const MAX_LOOPED: usize = 1024;
+
+/// A socket of the stack.
+#[derive(Copy, Clone, Debug, Eq, PartialEq, Hash)]
+pub enum SocketId {
+    /// A connection.
+    Tcp(TcpId),
+    /// A listener.
+    Listener(ListenerId),
+    /// A UDP socket.
+    Udp(UdpId),
+    /// A ping socket.
+    Ping(PingId),
+}
+
+/// A family of addresses.
+#[derive(Copy, Clone, Debug, Eq, PartialEq, Hash)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6, and IPv4 by mapped addresses where the socket allows it.
+    V6,
+}
+
+/// The protocol core of one host.
+///
+/// After each call that takes `now`, the owner calls [`poll_transmit`](Stack::poll_transmit) until it says `None`,
+/// and [`poll_event`](Stack::poll_event) likewise; it calls [`handle_timeout`](Stack::handle_timeout) at
+/// [`poll_timeout`](Stack::poll_timeout).
+///
+/// ```
+/// use tapsock_stack::config::Config;
+/// use tapsock_stack::stack::Stack;
+/// use tapsock_stack::time::Instant;
+/// use tapsock_stack::wire::EthernetAddress;
+/// use tapsock_stack::wire::offload::{LinkCaps, Medium};
+///
+/// let mut stack = Stack::new(Config::default(), 1, Instant::ZERO);
+/// let hardware = EthernetAddress([2, 0, 0, 0, 0, 1]);
+/// let tap = stack.add_interface("tap0", hardware, LinkCaps::plain(Medium::Ethernet, 1500)).unwrap();
+/// stack.add_address(tap, "10.0.0.1/24".parse().unwrap()).unwrap();
+/// assert!(stack.poll_transmit(Instant::ZERO).is_none());
+/// ```
+#[derive(Debug)]
+pub struct Stack {
+    config: Config,
+    random: Random,
+    counters: Counters,
+    interfaces: Interfaces,
+    neighbors: NeighborCache,
+    path_mtu: PathMtuCache,
+    ports: PortTable,
+    demux: Demux,
+    tcp: tcp_table::TcpTable,
+    udp: UdpTable,
+    ping: ping::PingTable,
+    /// The key of sequence numbers and timestamps.
+    secret: KeyedHash,
+    icmp_limit: RateLimit,
+    answers: VecDeque<(InterfaceId, Transmit)>,
+    /// Datagrams for links.
+    datagrams: VecDeque<(InterfaceId, Transmit)>,
+    /// Sockets that found no room in `datagrams`; each may stand here several times.
+    udp_waiters: Vec<UdpId>,
+    looped: VecDeque<Frame>,
+    events: VecDeque<SocketId>,
+}
+
+impl Stack {
+    /// A host with the interface `lo`. `seed` feeds all randomness; a host that others may attack takes it from the
+    /// operating system.
+    pub fn new(config: Config, seed: u64, now: Instant) -> Self {
+        let mut random = Random::new(seed);
+        Stack {
+            interfaces: Interfaces::new(),
+            neighbors: NeighborCache::new(config.neighbor_config(), &mut random),
+            path_mtu: PathMtuCache::new(PathMtuConfig::default(), &mut random),
+            ports: PortTable::new(&mut random),
+            demux: Demux::new(&mut random),
+            tcp: tcp_table::TcpTable::new(now),
+            udp: UdpTable::new(&mut random),
+            ping: ping::PingTable::default(),
+            secret: random.keyed_hash(),
+            icmp_limit: RateLimit::new(config.icmp_msgs_per_sec, config.icmp_msgs_burst),
+            answers: VecDeque::new(),
+            datagrams: VecDeque::new(),
+            udp_waiters: Vec::new(),
+            looped: VecDeque::new(),
+            events: VecDeque::new(),
+            counters: Counters::default(),
+            random,
+            config,
+        }
+    }
+
+    /// Adds an interface over a link with the capabilities `caps`. An Ethernet interface gets its IPv6 link-local
+    /// address.
+    pub fn add_interface(
+        &mut self,
+        name: &str,
+        hardware: EthernetAddress,
+        caps: LinkCaps,
+    ) -> Result<InterfaceId, InterfaceError> {
+        let id = self.interfaces.add(name, hardware, caps)?;
+        if let Some(interface) = self.interfaces.interface(id)
+            && caps.medium == Medium::Ethernet
+            && caps.mtu >= 1280
+        {
+            let link_local = interface.eui64_link_local();
+            self.interfaces.add_address(id, link_local)?;
+        }
+        Ok(id)
+    }
+
+    /// Gives an interface an address, and with it the route to its network.
+    pub fn add_address(&mut self, interface: InterfaceId, address: IpCidr) -> Result<(), InterfaceError> {
+        self.interfaces.add_address(interface, address)
+    }
+
+    /// Takes an address from an interface.
+    pub fn remove_address(
+        &mut self,
+        interface: InterfaceId,
+        address: core::net::IpAddr,
+    ) -> Result<(), InterfaceError> {
+        self.interfaces.remove_address(interface, address)
+    }
+
+    /// Adds a route.
+    pub fn add_route(&mut self, route: Route) -> Result<(), TableError> {
+        self.interfaces.add_route(route)
+    }
+
+    /// The interfaces with their addresses and routes.
+    pub fn interfaces(&self) -> &Interfaces {
+        &self.interfaces
+    }
+
+    /// The neighbour cache.
+    pub fn neighbors(&self) -> &NeighborCache {
+        &self.neighbors
+    }
+
+    /// The counters.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The settings, to be changed. What exists keeps those that it was made with.
+    pub fn config_mut(&mut self) -> &mut Config {
+        &mut self.config
+    }
+
+    /// The link under `interface` is gone: connections over it fail with ENETDOWN, and nothing is sent any more.
+    pub fn set_link_down(&mut self, interface: InterfaceId) {
+        if self.interfaces.set_link(interface, LinkState::Down).is_err() {
+            return;
+        }
+        self.answers.retain(|(id, _)| *id != interface);
+        self.datagrams.retain(|(id, _)| *id != interface);
+        self.neighbors.flush(interface, &mut self.counters);
+        while self.neighbors.poll_action().is_some() {}
+        self.fail_connections(interface);
+        self.fail_datagram_sockets(interface);
+    }
+
+    /// Binds an address and a port. See [`PortTable::bind`].
+    ///
+    /// Errors: [`BindError::AddressNotAvailable`] for an address that is not ours, else the table's.
+    pub fn bind(&mut self, request: BindRequest) -> Result<BindId, BindError> {
+        if !self.may_bind(request.address) {
+            return Err(BindError::AddressNotAvailable);
+        }
+        self.ports.bind(&request, &self.config, &mut self.random)
+    }
+
+    fn may_bind(&self, address: LocalAddr) -> bool {
+        let ip = address.ip();
+        let broadcast =
+            self.interfaces.iter().any(|interface| self.interfaces.is_broadcast(interface.id(), ip));
+        address.is_wildcard() || ip.is_multicast() || broadcast || self.interfaces.is_local(ip)
+    }
+
+    /// Address and port of a binding.
+    pub fn binding(&self, bind: BindId) -> Option<(LocalAddr, u16)> {
+        self.ports.binding(bind)
+    }
+
+    /// Gives a binding back. What still uses the port keeps it.
+    pub fn unbind(&mut self, bind: BindId) {
+        self.ports.unbind(bind);
+    }
+
+    /// Takes a frame that `interface` received.
+    pub fn receive(&mut self, now: Instant, interface: InterfaceId, frame: Frame) {
+        self.receive_frame(now, interface, frame);
+        self.run_neighbor_actions(now);
+    }
+
+    /// The next frame to be sent, and by which interface.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<(InterfaceId, Transmit)> {
+        loop {
+            if let Some(answer) = self.answers.pop_front() {
+                return Some(answer);
+            }
+            if let Some(frame) = self.looped.pop_front() {
+                self.receive(now, InterfaceId::LOOPBACK, frame);
+                continue;
+            }
+            if let Some(datagram) = self.next_datagram() {
+                return Some(datagram);
+            }
+            let index = self.tcp.next_ready()?;
+            if let Some(frame) = self.transmit_of(now, index) {
+                return Some(frame);
+            }
+        }
+    }
+
+    /// When to call [`handle_timeout`](Stack::handle_timeout).
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        earliest(self.tcp.poll_timeout(), self.neighbors.poll_timeout())
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.neighbors.handle_timeout(now, &mut self.random, &mut self.counters);
+        self.run_neighbor_actions(now);
+        self.handle_tcp_timeouts(now);
+    }
+
+    /// The next socket whose readiness may have changed.
+    pub fn poll_event(&mut self) -> Option<SocketId> {
+        let id = self.events.pop_front()?;
+        match id {
+            SocketId::Tcp(id) => self.tcp.on_told(id),
+            SocketId::Listener(id) => self.tcp.on_listener_told(id),
+            SocketId::Udp(_) | SocketId::Ping(_) => {}
+        }
+        Some(id)
+    }
+
+    /// Sends an IP packet to its next hop: to ourselves, to a neighbour whose address is known, or into the queue of
+    /// one whose address is asked for.
+    fn dispatch(&mut self, now: Instant, hop: &NextHop, packet: Transmit) -> Option<(InterfaceId, Transmit)> {
+        let interface = self.interfaces.interface(hop.interface)?;
+        if interface.is_loopback() {
+            if self.looped.len() < MAX_LOOPED {
+                self.looped.push_back(packet.to_frame());
+            } else {
+                self.counters.bump(Counter::IpOutDiscards);
+            }
+            return None;
+        }
+        if interface.link() == LinkState::Down {
+            self.counters.bump(Counter::IpOutDiscards);
+            return None;
+        }
+        if interface.caps().medium == Medium::Ip {
+            return Some((hop.interface, packet));
+        }
+        if let Some(station) = hop.group_address() {
+            return Some((hop.interface, prepend_ethernet(interface, station, packet)));
+        }
+        match self.neighbors.resolve(now, hop.interface, hop.next_hop, packet, &mut self.counters) {
+            Resolution::Known(station, packet) => {
+                return Some((hop.interface, prepend_ethernet(interface, station, packet)));
+            }
+            Resolution::Queued => {}
+            Resolution::Unreachable(packet) => self.on_undeliverable(now, &packet),
+            Resolution::Dropped(_) => {}
+        }
+        self.run_neighbor_actions(now);
+        None
+    }
+
+    /// Sends a packet that nobody waits for: an answer.
+    fn send_answer(&mut self, now: Instant, hop: &NextHop, packet: Transmit) {
+        if let Some((interface, frame)) = self.dispatch(now, hop, packet) {
+            self.queue_answer(interface, frame);
+        }
+    }
+
+    fn queue_answer(&mut self, interface: InterfaceId, frame: Transmit) {
+        if self.answers.len() < MAX_ANSWERS {
+            self.answers.push_back((interface, frame));
+        } else {
+            self.counters.bump(Counter::IpOutDiscards);
+        }
+    }
+
+    /// Does what the neighbour cache asks for.
+    fn run_neighbor_actions(&mut self, now: Instant) {
+        while let Some(action) = self.neighbors.poll_action() {
+            match action {
+                NeighborAction::Solicit { interface, target, to, source_hint } => {
+                    let counters = &mut self.counters;
+                    let frame = solicitation(&self.interfaces, interface, target, to, source_hint, counters);
+                    if let Some(frame) = frame {
+                        self.queue_answer(interface, frame);
+                    }
+                }
+                NeighborAction::Transmit { interface, address, packet } => {
+                    if let Some(found) = self.interfaces.interface(interface) {
+                        let frame = prepend_ethernet(found, address, packet);
+                        self.queue_answer(interface, frame);
+                    }
+                }
+                NeighborAction::Unreachable { packet, .. } => self.on_undeliverable(now, &packet),
+            }
+        }
+    }
+
+    fn tell(&mut self, id: SocketId) {
+        self.events.push_back(id);
+    }
+}
+
+/// Writes the Ethernet header before an IP packet.
+fn prepend_ethernet(interface: &Interface, station: EthernetAddress, mut packet: Transmit) -> Transmit {
+    let version = packet.headers.first().map_or(0, |byte| byte >> 4);
+    let ether_type = if version == 6 { EtherType::Ipv6 } else { EtherType::Ipv4 };
+    EthernetHeader { destination: station, source: interface.hardware(), ether_type }
+        .prepend_to(&mut packet.headers);
+    packet
+}

@@ -1,0 +1,301 @@
+//! ICMP through the stack: answers to echoes, errors that we send, and errors that concern a socket.
+
+use core::net::{IpAddr, SocketAddr};
+
+use crate::buf::{Checksum, Rope};
+use crate::counters::Counter;
+use crate::demux::{FlowKey, Target};
+use crate::error::SocketError;
+use crate::iface::{NextHop, ndp};
+use crate::ip::icmp::{
+    Complaint, EchoKind, ErrorKind, Hardness, complaint_v4, complaint_v6, echo, error, may_answer,
+    quoted_bytes,
+};
+use crate::ip::input::Packet;
+use crate::ip::output::Outgoing;
+use crate::ip::path_mtu::{Fragmentation, Learned};
+use crate::tcp::{SeqNumber, State};
+use crate::time::Instant;
+use crate::wire::icmp::{Echo, ICMP_HEADER_LEN, Quoted};
+use crate::wire::icmpv4::Icmpv4Message;
+use crate::wire::icmpv6::Icmpv6Message;
+use crate::wire::ndp::NdpMessage;
+use crate::wire::offload::Transmit;
+use crate::wire::{IpProtocol, icmpv6};
+
+use super::Stack;
+use super::ping::PingMessage;
+
+impl Stack {
+    //= RFC 1122 §3.2.2
+    pub(super) fn receive_icmpv4(&mut self, now: Instant, packet: &Packet) {
+        self.counters.bump(Counter::IcmpInMsgs);
+        if packet.verified() == Checksum::Invalid {
+            self.counters.bump(Counter::IcmpInCsumErrors);
+            self.counters.bump(Counter::IcmpInErrors);
+            return;
+        }
+        let Ok(message) = Icmpv4Message::parse(&packet.payload) else {
+            self.counters.bump(Counter::IcmpInErrors);
+            return;
+        };
+        match message {
+            Icmpv4Message::EchoRequest(request) => {
+                self.counters.bump(Counter::IcmpInEchos);
+                if !self.config.icmp_echo_ignore_all {
+                    self.answer_echo(now, request, packet);
+                }
+            }
+            Icmpv4Message::EchoReply(reply) => {
+                self.counters.bump(Counter::IcmpInEchoReps);
+                self.deliver_echo_reply(reply, packet);
+            }
+            Icmpv4Message::DestinationUnreachable { .. } => self.counters.bump(Counter::IcmpInDestUnreachs),
+            Icmpv4Message::TimeExceeded { .. } => self.counters.bump(Counter::IcmpInTimeExcds),
+            Icmpv4Message::ParameterProblem { .. } => self.counters.bump(Counter::IcmpInParmProbs),
+            Icmpv4Message::Other { .. } => {}
+        }
+        if let Some(complaint) = complaint_v4(&message) {
+            self.complain(now, quoted_bytes(&packet.payload), complaint, Counter::IcmpInErrors);
+        }
+    }
+
+    //= RFC 4443 §2.4
+    pub(super) fn receive_icmpv6(&mut self, now: Instant, packet: &Packet) {
+        self.counters.bump(Counter::Icmp6InMsgs);
+        if packet.verified() == Checksum::Invalid {
+            self.counters.bump(Counter::Icmp6InCsumErrors);
+            self.counters.bump(Counter::Icmp6InErrors);
+            return;
+        }
+        let header = packet.ipv6_header();
+        let Some(message) = header.and_then(|header| Icmpv6Message::parse(&header, &packet.payload).ok())
+        else {
+            let neighbor = packet.payload.first().is_some_and(|kind| matches!(kind, 135 | 136));
+            self.counters.bump(Counter::Icmp6InErrors);
+            if neighbor {
+                self.counters.bump(Counter::TapsockNdpInErrors);
+            }
+            return;
+        };
+        match message {
+            Icmpv6Message::EchoRequest(request) => {
+                self.counters.bump(Counter::Icmp6InEchos);
+                self.answer_echo(now, request, packet);
+            }
+            Icmpv6Message::EchoReply(reply) => {
+                self.counters.bump(Counter::Icmp6InEchoReplies);
+                self.deliver_echo_reply(reply, packet);
+            }
+            Icmpv6Message::Ndp(message) => self.receive_ndp(now, &message, packet),
+            Icmpv6Message::DestinationUnreachable { .. } => self.counters.bump(Counter::Icmp6InDestUnreachs),
+            Icmpv6Message::PacketTooBig { .. } => self.counters.bump(Counter::Icmp6InPktTooBigs),
+            Icmpv6Message::TimeExceeded { .. } => self.counters.bump(Counter::Icmp6InTimeExcds),
+            Icmpv6Message::ParameterProblem { .. } => self.counters.bump(Counter::Icmp6InParmProblems),
+            Icmpv6Message::Other { .. } => {}
+        }
+        if let Some(complaint) = complaint_v6(&message) {
+            self.complain(now, quoted_bytes(&packet.payload), complaint, Counter::Icmp6InErrors);
+        }
+    }
+
+    fn receive_ndp(&mut self, now: Instant, message: &NdpMessage, packet: &Packet) {
+        let (id, IpAddr::V6(source)) = (packet.interface, packet.source) else {
+            return;
+        };
+        let (interfaces, counters) = (&self.interfaces, &mut self.counters);
+        match message {
+            NdpMessage::NeighborSolicit(solicit) => {
+                counters.bump(Counter::Icmp6InNeighborSolicits);
+                let neighbors = &mut self.neighbors;
+                if let Some(answer) =
+                    ndp::on_solicit(now, id, source, solicit, interfaces, neighbors, counters)
+                {
+                    self.queue_answer(id, answer);
+                }
+            }
+            NdpMessage::NeighborAdvert(advert) => {
+                counters.bump(Counter::Icmp6InNeighborAdvertisements);
+                ndp::on_advert(now, id, advert, interfaces, &mut self.neighbors, counters);
+            }
+        }
+    }
+
+    /// Answers an echo request with what it brought.
+    //= RFC 1122 §3.2.2.6
+    //= RFC 4443 §4.2
+    fn answer_echo(&mut self, now: Instant, request: Echo, packet: &Packet) {
+        let to_us_alone = self.interfaces.is_local(packet.destination);
+        let ignored = packet.destination.is_ipv4() && self.config.icmp_echo_ignore_broadcasts;
+        if !to_us_alone && ignored || packet.source.is_unspecified() {
+            return;
+        }
+        let Some(hop) = self.way_back(packet, to_us_alone) else {
+            return;
+        };
+        let body = Rope::from(packet.payload.slice(ICMP_HEADER_LEN..packet.payload.len()));
+        let (source, to) = (hop.source, packet.source);
+        if let Some(answer) = echo(EchoKind::Reply, request, source, to, body, &mut self.counters) {
+            self.send_icmp(now, &hop, source, to, packet.traffic_class & !0b11, answer);
+        }
+    }
+
+    /// The way to whoever sent `packet`, from the address that it was sent to, where that is ours alone.
+    fn way_back(&self, packet: &Packet, to_us_alone: bool) -> Option<NextHop> {
+        let source = to_us_alone.then_some(packet.destination);
+        let scoped = matches!(packet.source, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        self.interfaces.route(packet.source, source, scoped.then_some(packet.interface)).ok()
+    }
+
+    fn deliver_echo_reply(&mut self, reply: Echo, packet: &Packet) {
+        let message = PingMessage {
+            message: Rope::from(packet.payload.clone()),
+            source: SocketAddr::new(packet.source, 0),
+            hop_limit: packet.hop_limit,
+            traffic_class: packet.traffic_class,
+        };
+        self.deliver_ping(reply.ident, packet.destination, packet.interface, message);
+    }
+
+    /// Tells the sender of `packet` what is wrong with it, as far as that is allowed.
+    pub(super) fn send_error(&mut self, now: Instant, kind: ErrorKind, packet: &Packet) {
+        let local = self.interfaces.is_local(packet.destination);
+        let to_group =
+            matches!(kind, ErrorKind::ParameterProblem { .. }) && packet.destination.is_multicast();
+        if !may_answer(packet, local || to_group) {
+            return;
+        }
+        if !self.icmp_limit.allows(now) {
+            self.counters.bump(Counter::IcmpOutRateLimitGlobal);
+            return;
+        }
+        let Some(hop) = self.way_back(packet, local) else {
+            return;
+        };
+        let (source, to) = (hop.source, packet.source);
+        if let Some(message) = error(kind, packet, source, &mut self.counters) {
+            self.send_icmp(now, &hop, source, to, 0, message);
+        }
+    }
+
+    pub(super) fn send_icmp(
+        &mut self,
+        now: Instant,
+        hop: &NextHop,
+        source: IpAddr,
+        destination: IpAddr,
+        traffic_class: u8,
+        mut packet: Transmit,
+    ) {
+        let (protocol, hop_limit) = match source {
+            IpAddr::V4(_) => (IpProtocol::ICMP, self.config.ip_default_ttl),
+            IpAddr::V6(_) => (IpProtocol::ICMPV6, self.config.ipv6_hop_limit),
+        };
+        let fragmentation = Fragmentation::Allowed;
+        let identification = self.random.next_u32() as u16;
+        let outgoing = Outgoing {
+            source,
+            destination,
+            protocol,
+            hop_limit,
+            traffic_class,
+            fragmentation,
+            identification,
+        };
+        // Fragments can't be sent yet: what is too large for the link stays here.
+        if packet.len() + icmpv6::MAX_QUOTE_LEN.min(40) > hop.mtu {
+            self.counters.bump(Counter::IpOutDiscards);
+            return;
+        }
+        if outgoing.prepend_to(&mut packet, &mut self.counters).is_some() {
+            self.send_answer(now, hop, packet);
+        }
+    }
+
+    /// A packet of ours could not be delivered to its neighbour.
+    pub(super) fn on_undeliverable(&mut self, now: Instant, packet: &Transmit) {
+        let complaint =
+            Complaint { error: SocketError::HostUnreachable, hardness: Hardness::Soft, mtu: None };
+        let headers = packet.headers.to_vec();
+        self.complain(now, &headers, complaint, Counter::IpOutDiscards);
+    }
+
+    /// Brings an error to the socket whose packet it quotes. One that quotes nothing of ours is not believed.
+    //= RFC 5927 §4.1
+    fn complain(&mut self, now: Instant, quoted: &[u8], complaint: Complaint, invalid: Counter) {
+        let Ok(quoted) = Quoted::parse(quoted) else {
+            self.counters.bump(invalid);
+            return;
+        };
+        if !self.interfaces.is_local(quoted.source) {
+            self.counters.bump(invalid);
+            return;
+        }
+        match quoted.protocol {
+            IpProtocol::TCP => self.complain_to_tcp(now, &quoted, complaint),
+            IpProtocol::UDP => self.complain_to_udp(now, &quoted, complaint),
+            IpProtocol::ICMP | IpProtocol::ICMPV6 => self.complain_to_ping(now, &quoted, complaint),
+            _ => {}
+        }
+    }
+
+    /// Remembers what a path takes, where that is news.
+    pub(super) fn learn_path_mtu(&mut self, now: Instant, destination: IpAddr, mtu: usize) -> bool {
+        let Ok(hop) = self.interfaces.route(destination, None, None) else {
+            return false;
+        };
+        mtu < hop.mtu && self.path_mtu.learn(now, destination, mtu, hop.interface) == Learned::Lowered
+    }
+
+    //= RFC 9293 §3.9.2.2
+    fn complain_to_tcp(&mut self, now: Instant, quoted: &Quoted, complaint: Complaint) {
+        let (local_port, remote_port) = quoted.ports();
+        let local = SocketAddr::new(quoted.source, local_port);
+        let remote = SocketAddr::new(quoted.destination, remote_port);
+        let key = FlowKey::new(local, remote);
+        let Some(Target::Connection(index)) = self.demux.find(&key) else {
+            return;
+        };
+        let Some(slot) = self.tcp.at(index) else { return };
+        //= RFC 5927 §4.1
+        if !slot.connection.has_in_flight(SeqNumber::new(quoted.sequence())) {
+            return;
+        }
+        match complaint.mtu {
+            Some(mtu) => {
+                self.learn_path_mtu(now, quoted.destination, mtu);
+                self.apply_path_mtu(now, quoted.destination);
+            }
+            None => {
+                let opening = matches!(slot.connection.state(), State::SynSent | State::SynReceived);
+                if complaint.hardness == Hardness::Hard
+                    || !opening
+                    || complaint.error == SocketError::HostUnreachable
+                {
+                    slot.connection.on_unreachable(complaint.error, &mut self.counters);
+                }
+                self.settle(now, index);
+            }
+        }
+    }
+
+    /// Lets all connections to `destination` know what the path takes.
+    fn apply_path_mtu(&mut self, now: Instant, destination: IpAddr) {
+        let over: Vec<u32> = self
+            .tcp
+            .slots()
+            .filter(|(_, slot)| slot.owns_tuple && slot.key.remote().ip() == destination)
+            .map(|(index, _)| index)
+            .collect();
+        for index in over {
+            let Some(slot) = self.tcp.at(index) else { continue };
+            let (key, hop) = (slot.key, slot.hop);
+            let sizes = self.segment_sizes(now, &key, &hop);
+            if let Some(slot) = self.tcp.at(index) {
+                slot.connection.set_path_size(now, sizes.path);
+            }
+            self.settle(now, index);
+            self.tcp.mark_ready(index);
+        }
+    }
+}

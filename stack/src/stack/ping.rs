@@ -1,0 +1,303 @@
+//! Ping sockets: ICMP echoes for programs without privileges (`SOCK_DGRAM` with `IPPROTO_ICMP`).
+
+use core::net::{IpAddr, SocketAddr};
+use std::collections::VecDeque;
+
+use slab::Slab;
+
+use crate::buf::Rope;
+use crate::error::SocketError;
+use crate::iface::{InterfaceId, RouteError};
+use crate::ip::icmp::{Complaint, EchoKind, echo};
+use crate::time::Instant;
+use crate::wire::icmp::{Echo, ICMP_HEADER_LEN, Quoted};
+
+use super::tcp::scope_of;
+use super::{Family, SocketId, Stack};
+
+/// Replies that wait to be read, for each socket.
+const MAX_WAITING: usize = 256;
+
+/// Ping sockets at the most.
+const MAX_SOCKETS: usize = 65_536;
+
+/// A ping socket.
+#[derive(Copy, Clone, Debug, Eq, PartialEq, Hash)]
+pub struct PingId {
+    index: u32,
+    generation: u32,
+}
+
+/// An echo reply.
+#[derive(Clone, Debug)]
+pub struct PingMessage {
+    /// The whole ICMP message, from its type on.
+    pub message: Rope,
+    /// Who sent it.
+    pub source: SocketAddr,
+    /// TTL or hop limit with which it came.
+    pub hop_limit: u8,
+    /// TOS or traffic class with which it came.
+    pub traffic_class: u8,
+}
+
+/// Why a ping socket refuses.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum PingError {
+    /// There are too many, or the id is unknown (ENOBUFS, EBADF).
+    NoSocket,
+    /// The message is no echo request (EINVAL).
+    BadMessage,
+    /// No destination was given (EDESTADDRREQ).
+    NoDestination,
+    /// The destination is of the other family (EAFNOSUPPORT, or EINVAL).
+    WrongFamily,
+    /// No route leads there.
+    Route(RouteError),
+    /// The message is larger than the link (EMSGSIZE).
+    TooLong,
+    /// No identifier is left, or it is taken (EADDRINUSE).
+    IdentInUse,
+    /// Nothing has come yet (EAGAIN).
+    WouldBlock,
+    /// An error that came back, told once.
+    Socket(SocketError),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct PingTable {
+    sockets: Slab<PingSocket>,
+    generation: u32,
+}
+
+#[derive(Debug)]
+struct PingSocket {
+    family: Family,
+    generation: u32,
+    ident: Option<u16>,
+    local: Option<IpAddr>,
+    remote: Option<SocketAddr>,
+    waiting: VecDeque<PingMessage>,
+    error: Option<SocketError>,
+}
+
+impl PingTable {
+    fn get(&self, id: PingId) -> Option<&PingSocket> {
+        self.sockets.get(id.index as usize).filter(|socket| socket.generation == id.generation)
+    }
+
+    fn get_mut(&mut self, id: PingId) -> Option<&mut PingSocket> {
+        self.sockets.get_mut(id.index as usize).filter(|socket| socket.generation == id.generation)
+    }
+
+    /// The sockets with the identifier `ident` in the family of `ip`.
+    fn with_ident(&mut self, ident: u16, v4: bool) -> impl Iterator<Item = (PingId, &mut PingSocket)> {
+        self.sockets.iter_mut().filter_map(move |(index, socket)| {
+            let ours = socket.ident == Some(ident) && (socket.family == Family::V4) == v4;
+            ours.then_some((PingId { index: index as u32, generation: socket.generation }, socket))
+        })
+    }
+}
+
+impl Stack {
+    /// Opens a ping socket.
+    pub fn ping_open(&mut self, family: Family) -> Result<PingId, PingError> {
+        if self.ping.sockets.len() >= MAX_SOCKETS {
+            return Err(PingError::NoSocket);
+        }
+        self.ping.generation = self.ping.generation.wrapping_add(1);
+        let generation = self.ping.generation;
+        let socket = PingSocket {
+            family,
+            generation,
+            ident: None,
+            local: None,
+            remote: None,
+            waiting: VecDeque::new(),
+            error: None,
+        };
+        Ok(PingId { index: self.ping.sockets.insert(socket) as u32, generation })
+    }
+
+    /// Closes a ping socket.
+    pub fn ping_close(&mut self, id: PingId) {
+        if self.ping.get(id).is_some() {
+            self.ping.sockets.remove(id.index as usize);
+        }
+    }
+
+    /// Binds a ping socket to an address of ours, or to all, and to an identifier; 0 asks for one that is free.
+    pub fn ping_bind(&mut self, id: PingId, local: Option<IpAddr>, ident: u16) -> Result<(), PingError> {
+        let v4 = self.ping.get(id).ok_or(PingError::NoSocket)?.family == Family::V4;
+        if local.is_some_and(|local| local.is_ipv4() != v4) {
+            return Err(PingError::WrongFamily);
+        }
+        if local.is_some_and(|local| !self.interfaces.is_local(local)) {
+            return Err(PingError::Route(RouteError::NoSource));
+        }
+        let ident = match ident {
+            0 => self.free_ident(v4).ok_or(PingError::IdentInUse)?,
+            ident => ident,
+        };
+        let socket = self.ping.get_mut(id).ok_or(PingError::NoSocket)?;
+        (socket.local, socket.ident) = (local, Some(ident));
+        Ok(())
+    }
+
+    fn free_ident(&mut self, v4: bool) -> Option<u16> {
+        let start = self.random.next_u32() as u16;
+        (0..=u16::MAX)
+            .map(|step| start.wrapping_add(step))
+            .find(|ident| *ident != 0 && self.ping.with_ident(*ident, v4).next().is_none())
+    }
+
+    /// Sets where a ping socket sends to, and whose replies it takes; `None` takes it back.
+    pub fn ping_connect(&mut self, id: PingId, remote: Option<SocketAddr>) -> Result<(), PingError> {
+        let socket = self.ping.get(id).ok_or(PingError::NoSocket)?;
+        if let Some(remote) = remote {
+            if remote.is_ipv4() != (socket.family == Family::V4) {
+                return Err(PingError::WrongFamily);
+            }
+            self.interfaces.route(remote.ip(), socket.local, scope_of(remote)).map_err(PingError::Route)?;
+        }
+        if socket.ident.is_none() {
+            self.ping_bind(id, None, 0)?;
+        }
+        self.ping.get_mut(id).ok_or(PingError::NoSocket)?.remote = remote;
+        Ok(())
+    }
+
+    /// Sends the echo request `message`, from its type on. Identifier and checksum are written anew.
+    pub fn ping_send(
+        &mut self,
+        now: Instant,
+        id: PingId,
+        message: &Rope,
+        to: Option<SocketAddr>,
+    ) -> Result<(), PingError> {
+        let socket = self.ping.get_mut(id).ok_or(PingError::NoSocket)?;
+        if let Some(error) = socket.error.take() {
+            return Err(PingError::Socket(error));
+        }
+        let (family, local) = (socket.family, socket.local);
+        let to = to.or(socket.remote).ok_or(PingError::NoDestination)?;
+        if to.is_ipv4() != (family == Family::V4) {
+            return Err(PingError::WrongFamily);
+        }
+        let mut head = [0; ICMP_HEADER_LEN];
+        if message.copy_to(&mut head) < ICMP_HEADER_LEN || head[0] != request_kind(family) || head[1] != 0 {
+            return Err(PingError::BadMessage);
+        }
+        if socket.ident.is_none() {
+            self.ping_bind(id, None, 0)?;
+        }
+        let ident = self.ping.get(id).and_then(|socket| socket.ident).unwrap_or_default();
+        let hop = self.interfaces.route(to.ip(), local, scope_of(to)).map_err(PingError::Route)?;
+        let ip_header = if to.is_ipv4() { 20 } else { 40 };
+        if message.len() + ip_header > hop.mtu {
+            return Err(PingError::TooLong);
+        }
+        let request = Echo { ident, sequence: u16::from_be_bytes([head[6], head[7]]) };
+        let body = message.slice(ICMP_HEADER_LEN..message.len());
+        let packet = echo(EchoKind::Request, request, hop.source, to.ip(), body, &mut self.counters);
+        if let Some(packet) = packet {
+            self.send_icmp(now, &hop, hop.source, to.ip(), 0, packet);
+        }
+        Ok(())
+    }
+
+    /// Takes the reply that has waited longest.
+    pub fn ping_recv(&mut self, id: PingId) -> Result<PingMessage, PingError> {
+        let socket = self.ping.get_mut(id).ok_or(PingError::NoSocket)?;
+        if let Some(error) = socket.error.take() {
+            return Err(PingError::Socket(error));
+        }
+        socket.waiting.pop_front().ok_or(PingError::WouldBlock)
+    }
+
+    /// The reply that [`ping_recv`](Stack::ping_recv) would take.
+    pub fn ping_peek(&self, id: PingId) -> Option<&PingMessage> {
+        self.ping.get(id)?.waiting.front()
+    }
+
+    /// Whether an error waits to be told.
+    pub fn ping_has_error(&self, id: PingId) -> bool {
+        self.ping.get(id).is_some_and(|socket| socket.error.is_some())
+    }
+
+    /// The error that came back, once.
+    pub fn ping_take_error(&mut self, id: PingId) -> Option<SocketError> {
+        self.ping.get_mut(id)?.error.take()
+    }
+
+    /// Address and identifier of a ping socket, as `getsockname` has them.
+    pub fn ping_local(&self, id: PingId) -> Option<(Option<IpAddr>, u16)> {
+        let socket = self.ping.get(id)?;
+        Some((socket.local, socket.ident?))
+    }
+
+    /// Where a ping socket sends to.
+    pub fn ping_remote(&self, id: PingId) -> Option<SocketAddr> {
+        self.ping.get(id)?.remote
+    }
+
+    /// Gives a reply to all sockets that may take it.
+    pub(super) fn deliver_ping(
+        &mut self,
+        ident: u16,
+        local: IpAddr,
+        interface: InterfaceId,
+        reply: PingMessage,
+    ) {
+        let mut told = Vec::new();
+        let mut reply = reply;
+        if let SocketAddr::V6(v6) = &mut reply.source
+            && v6.ip().is_unicast_link_local()
+        {
+            v6.set_scope_id(interface.index());
+        }
+        for (id, socket) in self.ping.with_ident(ident, local.is_ipv4()) {
+            let for_it = socket.local.is_none_or(|own| own == local)
+                && socket.remote.is_none_or(|remote| remote.ip() == reply.source.ip());
+            if for_it && socket.waiting.len() < MAX_WAITING {
+                socket.waiting.push_back(reply.clone());
+                told.push(id);
+            }
+        }
+        told.into_iter().for_each(|id| self.tell(SocketId::Ping(id)));
+    }
+
+    /// Brings an error to the ping socket whose request it quotes.
+    pub(super) fn complain_to_ping(&mut self, now: Instant, quoted: &Quoted, complaint: Complaint) {
+        if let Some(mtu) = complaint.mtu {
+            self.learn_path_mtu(now, quoted.destination, mtu);
+        }
+        let mut told = Vec::new();
+        for (id, socket) in self.ping.with_ident(quoted.echo().ident, quoted.source.is_ipv4()) {
+            if socket.remote.is_some_and(|remote| remote.ip() == quoted.destination) {
+                socket.error = Some(complaint.error);
+                told.push(id);
+            }
+        }
+        told.into_iter().for_each(|id| self.tell(SocketId::Ping(id)));
+    }
+
+    /// Fails ping sockets that are connected over a link that is gone.
+    pub(super) fn fail_pings(&mut self, gone: impl Fn(IpAddr) -> bool) {
+        let mut told = Vec::new();
+        for (index, socket) in &mut self.ping.sockets {
+            if socket.remote.is_some_and(|remote| gone(remote.ip())) {
+                socket.error = Some(SocketError::NetworkDown);
+                told.push(PingId { index: index as u32, generation: socket.generation });
+            }
+        }
+        told.into_iter().for_each(|id| self.tell(SocketId::Ping(id)));
+    }
+}
+
+fn request_kind(family: Family) -> u8 {
+    match family {
+        Family::V4 => 8,
+        Family::V6 => 128,
+    }
+}

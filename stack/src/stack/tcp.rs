@@ -1,0 +1,373 @@
+//! The calls of TCP: what POSIX's come to in the core.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::buf::Rope;
+use crate::counters::Counter;
+use crate::demux::{FlowKey, Target};
+use crate::error::SocketError;
+use crate::iface::{Delivery, InterfaceId, NextHop, RouteError};
+use crate::ports::{BindId, LocalAddr, Reuse, Transport};
+use crate::tcp::connection::{NotConnected, Opening, ReadError, SegmentSizes, WriteError};
+use crate::tcp::info::Info;
+use crate::tcp::listener::SynQueue;
+use crate::tcp::{Connection, Options, SeqNumber, Shutdown, State};
+use crate::time::Instant;
+
+use super::tcp_table::{Hold, ListenerId, TcpId};
+use super::{SocketId, Stack};
+
+/// Why a connection was not even begun.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum ConnectError {
+    /// No route leads there, or the address names no single host (ENETUNREACH).
+    NoRoute,
+    /// The source is not ours, there is such a connection already, or no port is left (EADDRNOTAVAIL).
+    AddressNotAvailable,
+    /// The source can't reach that destination (EINVAL).
+    BadSource,
+    /// The link is down (ENETDOWN).
+    NetworkDown,
+}
+
+impl From<RouteError> for ConnectError {
+    fn from(error: RouteError) -> Self {
+        match error {
+            RouteError::NoRoute => ConnectError::NoRoute,
+            RouteError::NoSource => ConnectError::AddressNotAvailable,
+            RouteError::BadSource => ConnectError::BadSource,
+            RouteError::Down => ConnectError::NetworkDown,
+        }
+    }
+}
+
+/// Why a socket can't listen.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum ListenError {
+    /// Another listens there already (EADDRINUSE).
+    AddressInUse,
+    /// The binding is gone (EINVAL).
+    NotBound,
+}
+
+/// What becomes of a connection when its holder lets go.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Linger {
+    /// What was written is sent, then FIN.
+    Background,
+    /// It is reset (SO_LINGER with a time of 0).
+    Abort,
+}
+
+/// What connections still have to do.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub struct Unfinished {
+    /// Connections with data or a FIN that the peer has not acknowledged.
+    pub connections: usize,
+    /// Bytes of data among that.
+    pub bytes: u64,
+}
+
+impl Stack {
+    /// Opens a connection to `remote`, from the port of `bind` or from an ephemeral one.
+    ///
+    /// Errors: [`ConnectError`]. Whether the peer answers is told by events.
+    //= RFC 9293 §3.10.1
+    pub fn tcp_connect(
+        &mut self,
+        now: Instant,
+        bind: Option<BindId>,
+        remote: SocketAddr,
+        options: Options,
+    ) -> Result<TcpId, ConnectError> {
+        let bound = bind.and_then(|bind| Some((self.ports.binding(bind)?, self.ports.reuse(bind)?)));
+        let remote = SocketAddr::new(named_host(remote.ip()), remote.port());
+        let scope = scope_of(remote);
+        let source = bound.map(|((address, _), _)| address).filter(|address| !address.is_wildcard());
+        let hop = self.interfaces.route(remote.ip(), source.map(LocalAddr::ip), scope)?;
+        if hop.delivery != Delivery::Unicast {
+            return Err(ConnectError::NoRoute);
+        }
+        let (port, reuse) = match bound {
+            Some(((_, port), reuse)) => (port, reuse),
+            None => (self.port_for(&hop, remote)?, Reuse::default()),
+        };
+        let key = FlowKey::new(SocketAddr::new(hop.source, port), remote);
+        if self.demux.find(&key).is_some() {
+            return Err(ConnectError::AddressNotAvailable);
+        }
+        let opening = self.opening(now, &key, &hop);
+        let connection = Connection::connect(now, opening, options);
+        self.counters.bump(Counter::TcpActiveOpens);
+        Ok(self.enter(connection, key, hop, reuse))
+    }
+
+    fn port_for(&mut self, hop: &NextHop, remote: SocketAddr) -> Result<u16, ConnectError> {
+        let demux = &self.demux;
+        let is_free = |port| demux.find(&FlowKey::new(SocketAddr::new(hop.source, port), remote)).is_none();
+        let range = self.config.ip_local_port_range;
+        self.ports
+            .choose_for_connect(hop.source, remote, range, is_free)
+            .ok_or(ConnectError::AddressNotAvailable)
+    }
+
+    /// Puts a connection into the tables.
+    pub(super) fn enter(
+        &mut self,
+        connection: Connection,
+        key: FlowKey,
+        hop: NextHop,
+        reuse: Reuse,
+    ) -> TcpId {
+        let address = LocalAddr::new(key.local().ip(), 0);
+        let hold = Hold { address, port: key.local().port(), reuse };
+        self.ports.hold(Transport::Tcp, hold.address, hold.port, hold.reuse);
+        let id = self.tcp.insert(connection, key, hop, hold);
+        self.demux.insert(key, Target::Connection(id.index));
+        id
+    }
+
+    /// What a connection of `key` over `hop` starts from.
+    //= RFC 6528 §3
+    pub(super) fn opening(&mut self, now: Instant, key: &FlowKey, hop: &NextHop) -> Opening {
+        let clock = (now.as_nanos() >> 6) as u32;
+        let iss = SeqNumber::new((key.secret(&self.secret) as u32).wrapping_add(clock));
+        let timestamp_offset = match self.config.tcp_timestamps {
+            2 => 0,
+            _ => key.secret_of_addresses(&self.secret) as u32,
+        };
+        Opening { iss, timestamp_offset, sizes: self.segment_sizes(now, key, hop) }
+    }
+
+    //= RFC 9293 MUST-67
+    pub(super) fn segment_sizes(&self, now: Instant, key: &FlowKey, hop: &NextHop) -> SegmentSizes {
+        let remote = key.remote().ip();
+        let (headers, default) = if remote.is_ipv4() { (40, 536) } else { (60, 1220) };
+        let payload = |mtu: usize| u16::try_from(mtu.saturating_sub(headers)).unwrap_or(u16::MAX);
+        let path = self.path_mtu.lookup(now, remote).map_or(hop.mtu, |mtu| mtu.min(hop.mtu));
+        SegmentSizes { advertised: payload(hop.mtu), path: payload(path), default }
+    }
+
+    /// Lets the socket of `bind` listen. One connection more than `backlog` may wait to be accepted.
+    //= RFC 9293 §3.10.1
+    pub fn tcp_listen(
+        &mut self,
+        bind: BindId,
+        backlog: usize,
+        options: Options,
+    ) -> Result<ListenerId, ListenError> {
+        let (address, port) = self.ports.binding(bind).ok_or(ListenError::NotBound)?;
+        self.ports.mark_listening(bind).map_err(|_| ListenError::AddressInUse)?;
+        let half_open = SynQueue::new(self.random.table_hash());
+        let id = self.tcp.insert_listener(bind, port, options, backlog, half_open);
+        self.demux.listen(port, address, id.index);
+        Ok(id)
+    }
+
+    /// Changes a listener's backlog. Those that wait already stay.
+    pub fn set_backlog(&mut self, id: ListenerId, backlog: usize) {
+        if let Some(listener) = self.tcp.listener_mut(id) {
+            listener.backlog = backlog;
+        }
+    }
+
+    /// Changes the options that connections of a listener begin with.
+    pub fn set_listener_options(&mut self, id: ListenerId, change: impl FnOnce(&mut Options)) {
+        if let Some(listener) = self.tcp.listener_mut(id) {
+            change(&mut listener.options);
+        }
+    }
+
+    /// The options that connections of a listener begin with.
+    pub fn listener_options(&self, id: ListenerId) -> Option<&Options> {
+        self.tcp.listener(id).map(|listener| &listener.options)
+    }
+
+    /// Takes the connection that has waited longest.
+    pub fn tcp_accept(&mut self, id: ListenerId) -> Option<TcpId> {
+        self.tcp.listener_mut(id)?.accept.pop_front()
+    }
+
+    /// How many connections wait to be accepted.
+    pub fn listener_ready(&self, id: ListenerId) -> usize {
+        self.tcp.listener(id).map_or(0, |listener| listener.accept.len())
+    }
+
+    /// Ends a listener. Connections that wait to be accepted are reset, half-open ones forgotten.
+    pub fn close_listener(&mut self, now: Instant, id: ListenerId) {
+        let Some(listener) = self.tcp.remove_listener(id) else {
+            return;
+        };
+        self.ports.mark_not_listening(listener.bind);
+        self.demux.stop_listening(listener.port, id.index);
+        for waiting in listener.accept {
+            self.tcp_close(now, waiting, Linger::Abort);
+        }
+    }
+
+    /// The connection itself, to be asked.
+    pub fn tcp(&self, id: TcpId) -> Option<&Connection> {
+        self.tcp.slot(id).map(|slot| &slot.connection)
+    }
+
+    /// Our end of a connection.
+    pub fn tcp_local(&self, id: TcpId) -> Option<SocketAddr> {
+        self.tcp.slot(id).map(|slot| with_scope(slot.key.local(), &slot.hop))
+    }
+
+    /// The peer's end of a connection.
+    pub fn tcp_remote(&self, id: TcpId) -> Option<SocketAddr> {
+        self.tcp.slot(id).map(|slot| with_scope(slot.key.remote(), &slot.hop))
+    }
+
+    /// A picture of a connection (`TCP_INFO`).
+    pub fn tcp_info(&self, id: TcpId) -> Option<Info> {
+        self.tcp(id).map(Connection::info)
+    }
+
+    /// Room for writing, in bytes.
+    pub fn tcp_free_space(&self, id: TcpId) -> usize {
+        self.tcp(id).map_or(0, Connection::free_space)
+    }
+
+    /// Writes as much of `data` as there is room for; the rest is dropped. See [`Connection::write`].
+    pub fn tcp_write(&mut self, now: Instant, id: TcpId, data: Rope) -> Result<usize, WriteError> {
+        let slot = self.tcp.slot_mut(id).ok_or(WriteError::BrokenPipe)?;
+        let written = slot.connection.write(data)?;
+        self.after_call(now, id);
+        Ok(written)
+    }
+
+    /// Reads up to `max` bytes. See [`Connection::read`].
+    pub fn tcp_read(&mut self, now: Instant, id: TcpId, max: usize) -> Result<Rope, ReadError> {
+        let slot = self.tcp.slot_mut(id).ok_or(ReadError::NotConnected)?;
+        let data = slot.connection.read(now, max)?;
+        if slot.connection.owes_segment() {
+            self.after_call(now, id);
+        }
+        Ok(data)
+    }
+
+    /// What [`tcp_read`](Stack::tcp_read) would give, left in place.
+    pub fn tcp_peek(&mut self, id: TcpId, max: usize) -> Result<Rope, ReadError> {
+        self.tcp.slot_mut(id).ok_or(ReadError::NotConnected)?.connection.peek(max)
+    }
+
+    /// Closes a direction. See [`Connection::shutdown`].
+    pub fn tcp_shutdown(&mut self, now: Instant, id: TcpId, how: Shutdown) -> Result<(), NotConnected> {
+        let slot = self.tcp.slot_mut(id).ok_or(NotConnected)?;
+        let done = slot.connection.shutdown(how);
+        self.after_call(now, id);
+        done
+    }
+
+    /// Lets go of a connection; its id is unknown to the caller from now on.
+    pub fn tcp_close(&mut self, now: Instant, id: TcpId, linger: Linger) {
+        let Some(slot) = self.tcp.slot_mut(id) else { return };
+        if slot.connection.is_orphan() {
+            return;
+        }
+        self.tcp.orphans += 1;
+        let too_many = self.tcp.orphans > self.config.tcp_max_orphans as usize;
+        let Some(slot) = self.tcp.slot_mut(id) else { return };
+        match linger {
+            Linger::Background if !too_many => slot.connection.close(now, &mut self.counters),
+            _ => slot.connection.abort(),
+        }
+        self.after_call(now, id);
+    }
+
+    /// The error that ended a connection, once (SO_ERROR).
+    pub fn tcp_take_error(&mut self, id: TcpId) -> Option<SocketError> {
+        self.tcp.slot_mut(id)?.connection.take_error()
+    }
+
+    /// Changes a connection's options.
+    pub fn set_tcp_options(&mut self, now: Instant, id: TcpId, change: impl FnOnce(&mut Options)) {
+        if let Some(slot) = self.tcp.slot_mut(id) {
+            slot.connection.set_options(change, now);
+            self.after_call(now, id);
+        }
+    }
+
+    /// What connections still have to do before the host may go.
+    pub fn unfinished(&self) -> Unfinished {
+        let mut sum = Unfinished::default();
+        for (_, slot) in self.tcp.slots() {
+            if slot.connection.is_unfinished() {
+                sum.connections += 1;
+                sum.bytes += slot.connection.unacknowledged() as u64;
+            }
+        }
+        sum
+    }
+
+    /// Resets all connections.
+    pub fn abort_all(&mut self, now: Instant) {
+        let all: Vec<u32> = self.tcp.slots().map(|(index, _)| index).collect();
+        for index in all {
+            if let Some(slot) = self.tcp.at(index) {
+                slot.connection.abort_for_all();
+            }
+            self.settle(now, index);
+            self.tcp.mark_ready(index);
+        }
+    }
+
+    pub(super) fn after_call(&mut self, now: Instant, id: TcpId) {
+        self.settle(now, id.index);
+        self.tcp.mark_ready(id.index);
+    }
+
+    /// Fails all connections over `interface`.
+    pub(super) fn fail_connections(&mut self, interface: InterfaceId) {
+        let over: Vec<u32> = self
+            .tcp
+            .slots()
+            .filter(|(_, slot)| slot.hop.interface == interface)
+            .map(|(index, _)| index)
+            .collect();
+        for index in over {
+            if let Some(slot) = self.tcp.at(index)
+                && slot.connection.state() != State::TimeWait
+            {
+                slot.connection.on_link_down();
+            }
+            self.settle(Instant::ZERO, index);
+        }
+    }
+
+    pub(super) fn tell_tcp(&mut self, index: u32) {
+        if let Some(id) = self.tcp.announce(index) {
+            self.tell(SocketId::Tcp(id));
+        }
+    }
+}
+
+/// The host that a destination names: ourselves, where it names none, as in Linux.
+pub(super) fn named_host(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(v4) if v4.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(v6) if v6.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip.to_canonical(),
+    }
+}
+
+/// The interface that a link-local address names by its scope.
+pub(super) fn scope_of(address: SocketAddr) -> Option<InterfaceId> {
+    match address {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => InterfaceId::from_index(v6.scope_id()),
+        _ => None,
+    }
+}
+
+/// The address with its scope, where it has one.
+fn with_scope(address: SocketAddr, hop: &NextHop) -> SocketAddr {
+    match address {
+        SocketAddr::V6(mut v6) if v6.ip().is_unicast_link_local() => {
+            v6.set_scope_id(hop.interface.index());
+            v6.into()
+        }
+        other => other,
+    }
+}

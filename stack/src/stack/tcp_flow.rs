@@ -1,0 +1,439 @@
+//! Segments of TCP through the stack: whose they are on the way in, and how they are wrapped on the way out.
+
+use core::net::{IpAddr, SocketAddr};
+
+use crate::buf::{Checksum, HeaderBlock, Rope};
+use crate::counters::Counter;
+use crate::demux::{FlowKey, Target};
+use crate::iface::{InterfaceId, NextHop};
+use crate::ip::input::Packet;
+use crate::ip::output::Outgoing;
+use crate::ports::Transport;
+use crate::tcp::listener::{Due, Step};
+use crate::tcp::segment::{Control, Segment};
+use crate::tcp::time_wait::{TimeWait, Verdict};
+use crate::tcp::{Connection, SeqNumber, State};
+use crate::time::Instant;
+use crate::wire::IpProtocol;
+use crate::wire::offload::{PartialChecksum, Segmentation, SegmentationKind, Transmit};
+use crate::wire::tcp::TcpHeader;
+
+use super::tcp_table::Hold;
+use super::{SocketId, Stack};
+
+/// Room that is left for headers in a packet that the link cuts.
+const HEADER_ROOM: usize = 120;
+
+impl Stack {
+    /// Takes a TCP segment.
+    pub(super) fn receive_tcp(&mut self, now: Instant, packet: &Packet) {
+        let Some((key, segment)) = self.parse_tcp(packet) else {
+            return;
+        };
+        match self.demux.find(&key) {
+            Some(Target::Connection(index)) => self.on_connection_segment(now, index, &key, segment),
+            Some(Target::TimeWait(index)) => self.on_resting_segment(now, index, key, segment, packet),
+            None => self.on_listener_segment(now, key, segment, packet, None),
+        }
+    }
+
+    fn parse_tcp(&mut self, packet: &Packet) -> Option<(FlowKey, Segment)> {
+        let counters = &mut self.counters;
+        let parsed = TcpHeader::parse(&packet.payload);
+        let payload = match &parsed {
+            Ok(header) => packet.payload.slice(header.header_len.into()..packet.payload.len()),
+            Err(_) => {
+                counters.bump(Counter::TcpInErrs);
+                return None;
+            }
+        };
+        let header = parsed.ok()?;
+        if packet.verified() == Checksum::Invalid {
+            counters.bump(Counter::TcpInCsumErrors);
+            counters.bump(Counter::TcpInErrs);
+            return None;
+        }
+        let count = packet.gso_size.map_or(1, |size| payload.len().div_ceil(usize::from(size.max(1))).max(1));
+        counters[Counter::TcpInSegs] += count as u64;
+        let to_group = !self.interfaces.is_local(packet.destination);
+        //= RFC 9293 MUST-57
+        if to_group || packet.source.is_multicast() || header.source_port == 0 || header.destination_port == 0
+        {
+            counters.bump(Counter::TcpInErrs);
+            return None;
+        }
+        let local = SocketAddr::new(packet.destination, header.destination_port);
+        let remote = SocketAddr::new(packet.source, header.source_port);
+        match Segment::from_wire(&header, Rope::from(payload), packet.gso_size) {
+            Ok(segment) => Some((FlowKey::new(local, remote), segment)),
+            Err(_) => {
+                counters.bump(Counter::TcpInErrs);
+                None
+            }
+        }
+    }
+
+    fn on_connection_segment(&mut self, now: Instant, index: u32, key: &FlowKey, segment: Segment) {
+        let Some(slot) = self.tcp.at(index) else { return };
+        let refused = slot.connection.is_refused(&segment);
+        let before = slot.connection.acknowledged();
+        let hop = slot.hop;
+        if refused {
+            if let Some(reset) = Connection::reset_for(&segment) {
+                self.send_segment(now, &hop, key, reset, self.config.ip_default_ttl);
+            }
+            return;
+        }
+        slot.connection.on_segment(now, segment, &mut self.counters);
+        if slot.connection.acknowledged() != before {
+            //= RFC 4861 §7.3.1
+            self.neighbors.confirm(now, hop.interface, hop.next_hop);
+        }
+        self.settle(now, index);
+        self.tcp.mark_ready(index);
+    }
+
+    fn on_resting_segment(
+        &mut self,
+        now: Instant,
+        index: u32,
+        key: FlowKey,
+        segment: Segment,
+        packet: &Packet,
+    ) {
+        let Some(resting) = self.tcp.resting_at(index) else {
+            return;
+        };
+        let (hop, hop_limit) = (resting.hop, resting.hop_limit);
+        match resting.record.on_segment(now, &segment) {
+            Verdict::Drop => {}
+            Verdict::Answer { segment: answer, restart } => {
+                self.counters.bump(Counter::TcpOutSegs);
+                if restart {
+                    self.tcp.rest_again(index, now + self.config.tcp_timewait_len);
+                }
+                self.send_segment(now, &hop, &key, answer, hop_limit);
+            }
+            Verdict::Reuse { iss_after } => {
+                if self.demux.listener(&key, packet.interface.index()).is_some() {
+                    self.counters.bump(Counter::TcpExtTWRecycled);
+                    self.end_rest(index);
+                }
+                self.on_listener_segment(now, key, segment, packet, Some(iss_after));
+            }
+            Verdict::Close => self.end_rest(index),
+        }
+    }
+
+    fn end_rest(&mut self, index: u32) {
+        if let Some(resting) = self.tcp.wake(index) {
+            self.demux.remove(&resting.key, Target::TimeWait(index));
+            self.release(resting.hold);
+        }
+    }
+
+    fn release(&mut self, hold: Option<Hold>) {
+        if let Some(Hold { address, port, reuse }) = hold {
+            self.ports.release(Transport::Tcp, address, port, reuse);
+        }
+    }
+
+    /// A segment that belongs to no connection: a listener's, or nobody's.
+    fn on_listener_segment(
+        &mut self,
+        now: Instant,
+        key: FlowKey,
+        segment: Segment,
+        packet: &Packet,
+        iss_after: Option<SeqNumber>,
+    ) {
+        let scope = packet.interface.index();
+        let Some(index) = self.demux.listener(&key, scope) else {
+            return self.refuse(now, &key, &segment, packet.interface);
+        };
+        let half_open = self.tcp.listener_at(index).is_some_and(|listener| listener.half_open.contains(&key));
+        if half_open {
+            self.on_half_open_segment(now, index, key, segment, packet.interface);
+        } else if segment.control == Some(Control::Syn) && segment.ack.is_none() {
+            self.on_syn(now, index, key, &segment, packet.interface, iss_after);
+        } else if segment.ack.is_some() {
+            //= RFC 9293 §3.10.7.2
+            self.refuse(now, &key, &segment, packet.interface);
+        }
+    }
+
+    /// The way back to the sender of a segment.
+    fn hop_back(&self, key: &FlowKey, interface: InterfaceId) -> Option<NextHop> {
+        let (local, remote) = (key.local().ip(), key.remote().ip());
+        let scoped = matches!(remote, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        self.interfaces.route(remote, Some(local), scoped.then_some(interface)).ok()
+    }
+
+    /// Answers a segment of no connection by a reset.
+    //= RFC 9293 §3.10.7.1
+    fn refuse(&mut self, now: Instant, key: &FlowKey, segment: &Segment, interface: InterfaceId) {
+        let Some(reset) = Connection::reset_for(segment) else {
+            return;
+        };
+        if let Some(hop) = self.hop_back(key, interface) {
+            self.counters.bump(Counter::TcpOutSegs);
+            self.counters.bump(Counter::TcpOutRsts);
+            self.send_segment(now, &hop, key, reset, self.config.ip_default_ttl);
+        }
+    }
+
+    fn on_syn(
+        &mut self,
+        now: Instant,
+        index: u32,
+        key: FlowKey,
+        syn: &Segment,
+        interface: InterfaceId,
+        iss_after: Option<SeqNumber>,
+    ) {
+        let Some(hop) = self.hop_back(&key, interface) else {
+            return;
+        };
+        let most = self.config.tcp_max_syn_backlog as usize;
+        let Some(listener) = self.tcp.listener_at(index) else {
+            return;
+        };
+        if listener.accept.len() > listener.backlog {
+            self.counters.bump(Counter::TcpExtListenOverflows);
+            self.counters.bump(Counter::TcpExtListenDrops);
+            return;
+        }
+        if listener.half_open.len() >= listener.backlog.clamp(1, most) {
+            self.counters.bump(Counter::TcpExtTCPReqQFullDrop);
+            self.counters.bump(Counter::TcpExtListenDrops);
+            return;
+        }
+        let mut opening = self.opening(now, &key, &hop);
+        if let Some(iss) = iss_after {
+            opening.iss = iss;
+        }
+        let Some(listener) = self.tcp.listener_at(index) else {
+            return;
+        };
+        let answer = listener.half_open.on_syn(now, key, syn, opening, &listener.options);
+        let hop_limit = listener.options.hop_limit;
+        self.tcp.arm_listener(index);
+        self.counters.bump(Counter::TcpOutSegs);
+        self.send_segment(now, &hop, &key, answer, hop_limit);
+    }
+
+    fn on_half_open_segment(
+        &mut self,
+        now: Instant,
+        index: u32,
+        key: FlowKey,
+        segment: Segment,
+        interface: InterfaceId,
+    ) {
+        let Some(listener) = self.tcp.listener_at(index) else {
+            return;
+        };
+        let hop_limit = listener.options.hop_limit;
+        let full = listener.accept.len() > listener.backlog;
+        match listener.half_open.on_segment(now, &key, &segment, &listener.options) {
+            Step::Drop => {}
+            Step::Reset => self.counters.bump(Counter::TcpAttemptFails),
+            Step::Answer(answer) => {
+                if let Some(hop) = self.hop_back(&key, interface) {
+                    self.counters.bump(Counter::TcpOutSegs);
+                    self.send_segment(now, &hop, &key, answer, hop_limit);
+                }
+            }
+            Step::Complete(_) if full => {
+                self.counters.bump(Counter::TcpExtListenOverflows);
+                self.counters.bump(Counter::TcpExtListenDrops);
+                if self.config.tcp_abort_on_overflow {
+                    self.forget_half_open(index, &key);
+                    self.refuse(now, &key, &segment, interface);
+                }
+            }
+            Step::Complete(accepted) => {
+                let Some(hop) = self.hop_back(&key, interface) else {
+                    return;
+                };
+                let Some(listener) = self.tcp.listener_at(index) else {
+                    return;
+                };
+                let (options, bind) = (listener.options.clone(), listener.bind);
+                let reuse = self.ports.reuse(bind).unwrap_or_default();
+                self.forget_half_open(index, &key);
+                self.counters.bump(Counter::TcpPassiveOpens);
+                let connection = Connection::accept(now, accepted, options);
+                let id = self.enter(connection, key, hop, reuse);
+                if let Some(listener) = self.tcp.listener_at(index) {
+                    listener.accept.push_back(id);
+                }
+                if let Some(id) = self.tcp.announce_listener(index) {
+                    self.tell(SocketId::Listener(id));
+                }
+                self.on_connection_segment(now, id.index, &key, segment);
+            }
+        }
+    }
+
+    fn forget_half_open(&mut self, index: u32, key: &FlowKey) {
+        if let Some(listener) = self.tcp.listener_at(index) {
+            listener.half_open.remove(key);
+        }
+    }
+
+    /// Brings the tables in line with a connection after something happened to it: events, the end, the wheel.
+    pub(super) fn settle(&mut self, now: Instant, index: u32) {
+        let Some(slot) = self.tcp.at(index) else { return };
+        let mut any = false;
+        while slot.connection.poll_event().is_some() {
+            any = true;
+        }
+        if any && !slot.connection.is_orphan() {
+            self.tell_tcp(index);
+        }
+        let Some(slot) = self.tcp.at(index) else { return };
+        match slot.connection.state() {
+            State::TimeWait if slot.owns_tuple && !slot.connection.owes_segment() => {
+                self.lay_to_rest(now, index)
+            }
+            State::Closed if slot.connection.is_finished() => self.bury(index),
+            _ => self.tcp.arm(index),
+        }
+    }
+
+    /// A connection is over: its tuple and port are free, and its place too where nobody holds it.
+    fn bury(&mut self, index: u32) {
+        let Some(slot) = self.tcp.at(index) else { return };
+        let (key, hold, owned) = (slot.key, slot.hold.take(), slot.owns_tuple);
+        slot.owns_tuple = false;
+        let orphan = slot.connection.is_orphan();
+        if owned {
+            self.demux.remove(&key, Target::Connection(index));
+        }
+        self.release(hold);
+        if orphan {
+            self.tcp.orphans -= 1;
+            self.tcp.remove(index);
+        }
+    }
+
+    /// A connection enters TIME-WAIT: a record takes the tuple and the port. The connection stays for its holder.
+    //= RFC 9293 MUST-13
+    fn lay_to_rest(&mut self, now: Instant, index: u32) {
+        let Some(slot) = self.tcp.at(index) else { return };
+        let (key, hop, hold) = (slot.key, slot.hop, slot.hold.take());
+        let record = TimeWait::new(&slot.connection);
+        let hop_limit = slot.connection.options().hop_limit;
+        let orphan = slot.connection.is_orphan();
+        slot.owns_tuple = false;
+        if self.tcp.resting_count() < self.config.tcp_max_tw_buckets as usize {
+            let end = now + self.config.tcp_timewait_len;
+            let rest = self.tcp.rest(record, key, hop, hold, hop_limit, end);
+            self.demux.insert(key, Target::TimeWait(rest));
+        } else {
+            self.counters.bump(Counter::TcpExtTCPTimeWaitOverflow);
+            self.demux.remove(&key, Target::Connection(index));
+            self.release(hold);
+        }
+        if orphan {
+            self.tcp.orphans -= 1;
+            self.tcp.remove(index);
+        }
+    }
+
+    pub(super) fn handle_tcp_timeouts(&mut self, now: Instant) {
+        while let Some(index) = self.tcp.pop_expired(now) {
+            if let Some(slot) = self.tcp.at(index) {
+                slot.connection.on_timeout(now, &mut self.counters);
+            }
+            self.settle(now, index);
+            self.tcp.mark_ready(index);
+        }
+        while let Some(index) = self.tcp.pop_expired_listener(now) {
+            self.resend_syn_acks(now, index);
+        }
+        while let Some(index) = self.tcp.pop_rested(now) {
+            self.counters.bump(Counter::TcpExtTW);
+            self.end_rest(index);
+        }
+    }
+
+    fn resend_syn_acks(&mut self, now: Instant, index: u32) {
+        while let Some(listener) = self.tcp.listener_at(index) {
+            let hop_limit = listener.options.hop_limit;
+            match listener.half_open.pop_due(now, &listener.options) {
+                None => break,
+                Some((_, Due::GivenUp)) => self.counters.bump(Counter::TcpExtTCPTimeouts),
+                Some((key, Due::Resend(answer))) => {
+                    self.counters.bump(Counter::TcpExtTCPTimeouts);
+                    self.counters.bump(Counter::TcpRetransSegs);
+                    if let Some(hop) = self.hop_back(&key, InterfaceId::LOOPBACK) {
+                        self.send_segment(now, &hop, &key, answer, hop_limit);
+                    }
+                }
+            }
+        }
+        self.tcp.arm_listener(index);
+    }
+
+    /// The next frame of a connection that may have something to send.
+    pub(super) fn transmit_of(&mut self, now: Instant, index: u32) -> Option<(InterfaceId, Transmit)> {
+        let slot = self.tcp.at(index)?;
+        let caps = self.interfaces.interface(slot.hop.interface)?.caps();
+        let max_payload = caps.gso_max.saturating_sub(HEADER_ROOM);
+        let Some(segment) = slot.connection.poll_transmit(now, max_payload, &mut self.counters) else {
+            self.settle(now, index);
+            return None;
+        };
+        let (hop, key) = (slot.hop, slot.key);
+        let options = slot.connection.options();
+        let (hop_limit, traffic_class) = (options.hop_limit, options.traffic_class);
+        self.tcp.mark_ready(index);
+        let packet = self.wrap(now, &key, segment, hop_limit, traffic_class)?;
+        self.dispatch(now, &hop, packet)
+    }
+
+    /// Sends a segment that belongs to no connection.
+    fn send_segment(&mut self, now: Instant, hop: &NextHop, key: &FlowKey, segment: Segment, hop_limit: u8) {
+        if let Some(packet) = self.wrap(now, key, segment, hop_limit, 0) {
+            self.send_answer(now, hop, packet);
+        }
+    }
+
+    /// Writes the headers of TCP and IP before a segment.
+    fn wrap(
+        &mut self,
+        now: Instant,
+        key: &FlowKey,
+        segment: Segment,
+        hop_limit: u8,
+        traffic_class: u8,
+    ) -> Option<Transmit> {
+        let (local, remote) = (key.local(), key.remote());
+        let mut headers = HeaderBlock::new();
+        segment.to_wire(local.port(), remote.port()).prepend_to(&mut headers);
+        let len = headers.len() + segment.payload.len();
+        let addresses = (local.ip(), remote.ip());
+        let offset = TcpHeader::CHECKSUM_OFFSET;
+        let checksum = PartialChecksum::begin(&mut headers, offset, addresses, IpProtocol::TCP, len);
+        let kind = if remote.is_ipv4() { SegmentationKind::Tcp4 } else { SegmentationKind::Tcp6 };
+        let mut packet = Transmit {
+            headers,
+            payload: segment.payload,
+            checksum: Some(checksum),
+            segmentation: segment.gso_size.map(|size| Segmentation { kind, size }),
+        };
+        let outgoing = Outgoing {
+            source: local.ip(),
+            destination: remote.ip(),
+            protocol: IpProtocol::TCP,
+            hop_limit,
+            traffic_class,
+            fragmentation: self.path_mtu.fragmentation(now, remote.ip()),
+            identification: 0,
+        };
+        outgoing.prepend_to(&mut packet, &mut self.counters)?;
+        Some(packet)
+    }
+}

@@ -1,0 +1,321 @@
+//! The connections, listeners and TIME-WAIT records of a host, and which of them have something to do.
+
+use std::collections::VecDeque;
+
+use slab::Slab;
+
+use crate::demux::FlowKey;
+use crate::iface::NextHop;
+use crate::ports::{BindId, LocalAddr, Reuse};
+use crate::tcp::listener::SynQueue;
+use crate::tcp::time_wait::TimeWait;
+use crate::tcp::{Connection, Options};
+use crate::time::{Instant, earliest};
+use crate::timer_wheel::TimerWheel;
+
+/// A connection. Stays unknown once it is gone, although its place is used again.
+#[derive(Copy, Clone, Debug, Eq, PartialEq, Hash)]
+pub struct TcpId {
+    pub(super) index: u32,
+    generation: u32,
+}
+
+/// A listener.
+#[derive(Copy, Clone, Debug, Eq, PartialEq, Hash)]
+pub struct ListenerId {
+    pub(super) index: u32,
+    generation: u32,
+}
+
+/// A connection with what the host knows of it.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) connection: Connection,
+    pub(super) key: FlowKey,
+    pub(super) hop: NextHop,
+    /// The hold on the local port, until the connection or its TIME-WAIT ends.
+    pub(super) hold: Option<Hold>,
+    /// Whether the four-tuple is still its own.
+    pub(super) owns_tuple: bool,
+    generation: u32,
+    ready: Mark,
+    told: Mark,
+}
+
+/// Whether something stands in a queue.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Mark {
+    Out,
+    In,
+}
+
+/// A port that a connection keeps from being bound.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Hold {
+    pub(super) address: LocalAddr,
+    pub(super) port: u16,
+    pub(super) reuse: Reuse,
+}
+
+/// A listener: half-open connections, and those that wait to be accepted.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) bind: BindId,
+    pub(super) port: u16,
+    pub(super) options: Options,
+    /// One more than this many may wait, as in Linux.
+    pub(super) backlog: usize,
+    pub(super) half_open: SynQueue<FlowKey>,
+    pub(super) accept: VecDeque<TcpId>,
+    generation: u32,
+    told: Mark,
+}
+
+/// A four-tuple in TIME-WAIT.
+#[derive(Debug)]
+pub(super) struct Resting {
+    pub(super) record: TimeWait,
+    pub(super) key: FlowKey,
+    pub(super) hop: NextHop,
+    pub(super) hold: Option<Hold>,
+    pub(super) hop_limit: u8,
+    /// Tells it from an earlier one at the same index, and its present end from an earlier one.
+    serial: u32,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct TcpTable {
+    slots: Slab<Slot>,
+    listeners: Slab<Listener>,
+    resting: Slab<Resting>,
+    /// By the end of the rest, which is equally long for all.
+    rest_ends: VecDeque<(Instant, u32, u32)>,
+    wheel: TimerWheel,
+    listener_wheel: TimerWheel,
+    /// Connections that may have something to send.
+    ready: VecDeque<u32>,
+    generation: u32,
+    /// Connections that nobody holds.
+    pub(super) orphans: usize,
+}
+
+impl TcpTable {
+    pub(super) fn new(now: Instant) -> Self {
+        TcpTable {
+            slots: Slab::new(),
+            listeners: Slab::new(),
+            resting: Slab::new(),
+            rest_ends: VecDeque::new(),
+            wheel: TimerWheel::new(now),
+            listener_wheel: TimerWheel::new(now),
+            ready: VecDeque::new(),
+            generation: 0,
+            orphans: 0,
+        }
+    }
+
+    fn next_generation(&mut self) -> u32 {
+        self.generation = self.generation.wrapping_add(1);
+        self.generation
+    }
+
+    /// Adds a connection, which may have something to send.
+    pub(super) fn insert(&mut self, connection: Connection, key: FlowKey, hop: NextHop, hold: Hold) -> TcpId {
+        let generation = self.next_generation();
+        let slot = Slot {
+            connection,
+            key,
+            hop,
+            hold: Some(hold),
+            owns_tuple: true,
+            generation,
+            ready: Mark::Out,
+            told: Mark::Out,
+        };
+        let index = self.slots.insert(slot) as u32;
+        self.mark_ready(index);
+        TcpId { index, generation }
+    }
+
+    pub(super) fn remove(&mut self, index: u32) {
+        self.wheel.cancel(index);
+        self.slots.try_remove(index as usize);
+    }
+
+    pub(super) fn slot(&self, id: TcpId) -> Option<&Slot> {
+        self.slots.get(id.index as usize).filter(|slot| slot.generation == id.generation)
+    }
+
+    pub(super) fn slot_mut(&mut self, id: TcpId) -> Option<&mut Slot> {
+        self.slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation)
+    }
+
+    pub(super) fn at(&mut self, index: u32) -> Option<&mut Slot> {
+        self.slots.get_mut(index as usize)
+    }
+
+    pub(super) fn slots(&self) -> impl Iterator<Item = (u32, &Slot)> {
+        self.slots.iter().map(|(index, slot)| (index as u32, slot))
+    }
+
+    /// Puts a connection among those that may have something to send.
+    pub(super) fn mark_ready(&mut self, index: u32) {
+        if let Some(slot) = self.slots.get_mut(index as usize)
+            && slot.ready == Mark::Out
+        {
+            slot.ready = Mark::In;
+            self.ready.push_back(index);
+        }
+    }
+
+    /// The next connection that may have something to send. Those that do take turns.
+    pub(super) fn next_ready(&mut self) -> Option<u32> {
+        let index = self.ready.pop_front()?;
+        if let Some(slot) = self.slots.get_mut(index as usize) {
+            slot.ready = Mark::Out;
+        }
+        Some(index)
+    }
+
+    /// Lets the wheel know of a connection's next deadline.
+    pub(super) fn arm(&mut self, index: u32) {
+        if let Some(slot) = self.slots.get(index as usize)
+            && let Some(at) = slot.connection.poll_timeout()
+        {
+            self.wheel.schedule(index, at);
+        }
+    }
+
+    pub(super) fn pop_expired(&mut self, now: Instant) -> Option<u32> {
+        self.wheel.pop_expired(now)
+    }
+
+    /// Notes that the owner is to be told of a connection; `None` where it stands in the queue already.
+    pub(super) fn announce(&mut self, index: u32) -> Option<TcpId> {
+        let slot = self.slots.get_mut(index as usize)?;
+        let fresh = core::mem::replace(&mut slot.told, Mark::In) == Mark::Out;
+        fresh.then_some(TcpId { index, generation: slot.generation })
+    }
+
+    pub(super) fn on_told(&mut self, id: TcpId) {
+        if let Some(slot) = self.slot_mut(id) {
+            slot.told = Mark::Out;
+        }
+    }
+
+    pub(super) fn insert_listener(
+        &mut self,
+        bind: BindId,
+        port: u16,
+        options: Options,
+        backlog: usize,
+        half_open: SynQueue<FlowKey>,
+    ) -> ListenerId {
+        let generation = self.next_generation();
+        let accept = VecDeque::new();
+        let listener =
+            Listener { bind, port, options, backlog, half_open, accept, generation, told: Mark::Out };
+        ListenerId { index: self.listeners.insert(listener) as u32, generation }
+    }
+
+    pub(super) fn listener(&self, id: ListenerId) -> Option<&Listener> {
+        self.listeners.get(id.index as usize).filter(|listener| listener.generation == id.generation)
+    }
+
+    pub(super) fn listener_mut(&mut self, id: ListenerId) -> Option<&mut Listener> {
+        self.listeners.get_mut(id.index as usize).filter(|listener| listener.generation == id.generation)
+    }
+
+    pub(super) fn listener_at(&mut self, index: u32) -> Option<&mut Listener> {
+        self.listeners.get_mut(index as usize)
+    }
+
+    pub(super) fn remove_listener(&mut self, id: ListenerId) -> Option<Listener> {
+        self.listener(id)?;
+        self.listener_wheel.cancel(id.index);
+        self.listeners.try_remove(id.index as usize)
+    }
+
+    pub(super) fn arm_listener(&mut self, index: u32) {
+        if let Some(listener) = self.listeners.get(index as usize)
+            && let Some(at) = listener.half_open.poll_timeout()
+        {
+            self.listener_wheel.schedule(index, at);
+        }
+    }
+
+    pub(super) fn pop_expired_listener(&mut self, now: Instant) -> Option<u32> {
+        self.listener_wheel.pop_expired(now)
+    }
+
+    pub(super) fn announce_listener(&mut self, index: u32) -> Option<ListenerId> {
+        let listener = self.listeners.get_mut(index as usize)?;
+        let fresh = core::mem::replace(&mut listener.told, Mark::In) == Mark::Out;
+        fresh.then_some(ListenerId { index, generation: listener.generation })
+    }
+
+    pub(super) fn on_listener_told(&mut self, id: ListenerId) {
+        if let Some(listener) = self.listener_mut(id) {
+            listener.told = Mark::Out;
+        }
+    }
+
+    /// Records in TIME-WAIT.
+    pub(super) fn resting_count(&self) -> usize {
+        self.resting.len()
+    }
+
+    /// Lays a four-tuple to rest until `end`.
+    pub(super) fn rest(
+        &mut self,
+        record: TimeWait,
+        key: FlowKey,
+        hop: NextHop,
+        hold: Option<Hold>,
+        hop_limit: u8,
+        end: Instant,
+    ) -> u32 {
+        let serial = self.next_generation();
+        let index = self.resting.insert(Resting { record, key, hop, hold, hop_limit, serial }) as u32;
+        self.rest_ends.push_back((end, index, serial));
+        index
+    }
+
+    /// Lets a rest begin anew.
+    pub(super) fn rest_again(&mut self, index: u32, end: Instant) {
+        let serial = self.next_generation();
+        if let Some(resting) = self.resting.get_mut(index as usize) {
+            resting.serial = serial;
+            self.rest_ends.push_back((end, index, serial));
+        }
+    }
+
+    pub(super) fn resting_at(&mut self, index: u32) -> Option<&mut Resting> {
+        self.resting.get_mut(index as usize)
+    }
+
+    pub(super) fn wake(&mut self, index: u32) -> Option<Resting> {
+        self.resting.try_remove(index as usize)
+    }
+
+    /// The next record whose rest is over.
+    pub(super) fn pop_rested(&mut self, now: Instant) -> Option<u32> {
+        while let Some(&(end, index, serial)) = self.rest_ends.front() {
+            let current = self.resting.get(index as usize).is_some_and(|resting| resting.serial == serial);
+            if current && end > now {
+                return None;
+            }
+            self.rest_ends.pop_front();
+            if current {
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let rest = self.rest_ends.front().map(|(end, _, _)| *end);
+        earliest(earliest(self.wheel.next_deadline(), self.listener_wheel.next_deadline()), rest)
+    }
+}

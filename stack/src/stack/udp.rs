@@ -1,0 +1,401 @@
+//! UDP through the stack: the calls, datagrams in and out, and errors that come back.
+
+use core::net::SocketAddr;
+
+use crate::buf::{Checksum, HeaderBlock, Rope};
+use crate::counters::Counter;
+use crate::error::SocketError;
+use crate::iface::{Delivery, InterfaceId, NextHop, RouteError};
+use crate::ip::icmp::{Complaint, ErrorKind};
+use crate::ip::input::Packet;
+use crate::ip::output::Outgoing;
+use crate::ip::path_mtu::Fragmentation;
+use crate::ports::{BindError, BindId, BindRequest, LocalAddr, Transport};
+use crate::time::Instant;
+use crate::udp::{Arrival, Datagram, RecvError, SegmentError, UdpId, UdpSocket, segment_size};
+use crate::wire::icmp::Quoted;
+use crate::wire::offload::{PartialChecksum, Segmentation, SegmentationKind, Transmit};
+use crate::wire::{IpProtocol, UdpHeader};
+
+use super::tcp::scope_of;
+use super::{Family, SocketId, Stack};
+
+/// Datagrams that wait for the link, of all sockets together. Beyond this a sender waits.
+const MAX_WAITING: usize = 1024;
+
+/// How a datagram is to be sent.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub struct UdpSendOptions {
+    /// Cut the payload into datagrams of this many bytes (`UDP_SEGMENT`).
+    pub segment_size: Option<u16>,
+    /// TTL or hop limit; `None` for the host's.
+    pub hop_limit: Option<u8>,
+    /// TOS or traffic class.
+    pub traffic_class: u8,
+}
+
+/// Why a datagram was not sent.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum SendError {
+    /// The socket is gone (EBADF).
+    NoSocket,
+    /// No destination was given (EDESTADDRREQ).
+    NoDestination,
+    /// No route leads there, or the source won't do.
+    Route(RouteError),
+    /// No port is left to send from (EAGAIN).
+    NoPort,
+    /// The datagram is too long for UDP, or for the link: fragments can't be sent yet (EMSGSIZE).
+    TooLong,
+    /// It would be cut in too many (EINVAL).
+    TooManySegments,
+    /// The link can't take more now (EAGAIN).
+    WouldBlock,
+    /// Writing was shut down (EPIPE).
+    ShutDown,
+    /// An error that came back for an earlier one, told once.
+    Socket(SocketError),
+}
+
+impl From<SegmentError> for SendError {
+    fn from(error: SegmentError) -> Self {
+        match error {
+            SegmentError::TooLarge => SendError::TooLong,
+            SegmentError::TooManySegments => SendError::TooManySegments,
+        }
+    }
+}
+
+impl Stack {
+    /// Opens a UDP socket, bound to nothing.
+    pub fn udp_open(&mut self, family: Family) -> UdpId {
+        let wildcard = match family {
+            Family::V4 => LocalAddr::AnyV4,
+            Family::V6 => LocalAddr::AnyV6 { only_v6: self.config.bindv6only },
+        };
+        let buffer = self.config.rmem_default as usize;
+        let mut socket = UdpSocket::new(buffer);
+        socket.wildcard = wildcard;
+        self.udp.open(socket)
+    }
+
+    /// Closes a UDP socket and gives its binding back.
+    pub fn udp_close(&mut self, id: UdpId) {
+        if let Some(bind) = self.udp.close(id).and_then(|socket| socket.bind) {
+            self.ports.unbind(bind);
+        }
+    }
+
+    /// Gives a binding to a socket, which owns it from now on.
+    pub fn udp_bind(&mut self, id: UdpId, bind: BindId) {
+        let Some((address, port)) = self.ports.binding(bind) else {
+            return;
+        };
+        let reuse_port = self.ports.reuse(bind).is_some_and(|reuse| reuse.port);
+        if let Some(socket) = self.udp.socket_mut(id) {
+            socket.bind = Some(bind);
+            socket.reuse_port = reuse_port;
+            self.udp.bind(id, address, port);
+        }
+    }
+
+    /// Binds a socket that is bound to nothing to a port of the ephemeral range.
+    fn udp_autobind(&mut self, id: UdpId) -> Result<(), BindError> {
+        let Some(socket) = self.udp.socket(id).filter(|socket| socket.local().is_none()) else {
+            return Ok(());
+        };
+        let request = BindRequest::new(Transport::Udp, socket.wildcard);
+        let bind = self.bind(request)?;
+        self.udp_bind(id, bind);
+        Ok(())
+    }
+
+    /// Sets where a socket sends to, and whose datagrams it takes; `None` takes that back.
+    pub fn udp_connect(&mut self, id: UdpId, remote: Option<SocketAddr>) -> Result<(), SendError> {
+        let socket = self.udp.socket(id).ok_or(SendError::NoSocket)?;
+        let Some(remote) = remote else {
+            if let Some((address, port)) = socket.bind.and_then(|bind| self.ports.binding(bind)) {
+                self.udp.bind(id, address, port);
+            }
+            return Ok(());
+        };
+        let bound = socket.bind.and_then(|bind| self.ports.binding(bind));
+        let source = bound.map(|(address, _)| address).filter(|address| !address.is_wildcard());
+        let destination = named_host(remote);
+        let hop = self
+            .interfaces
+            .route(destination.ip(), source.map(LocalAddr::ip), scope_of(remote))
+            .map_err(SendError::Route)?;
+        self.udp_autobind(id).map_err(|_| SendError::NoPort)?;
+        let scope = hop.interface.index();
+        self.udp.connect(id, LocalAddr::new(hop.source, scope), destination);
+        Ok(())
+    }
+
+    /// The socket itself, to be asked.
+    pub fn udp(&self, id: UdpId) -> Option<&UdpSocket> {
+        self.udp.socket(id)
+    }
+
+    /// The socket itself, to set its options.
+    pub fn udp_mut(&mut self, id: UdpId) -> Option<&mut UdpSocket> {
+        self.udp.socket_mut(id)
+    }
+
+    /// Our end of a socket, once it is bound.
+    pub fn udp_local(&self, id: UdpId) -> Option<SocketAddr> {
+        let (address, port) = self.udp.socket(id)?.local()?;
+        Some(SocketAddr::new(address.ip(), port))
+    }
+
+    /// Where a socket sends to.
+    pub fn udp_remote(&self, id: UdpId) -> Option<SocketAddr> {
+        self.udp.socket(id)?.remote()
+    }
+
+    /// Whether a datagram would be taken now.
+    pub fn udp_is_writable(&self) -> bool {
+        self.datagrams.len() < MAX_WAITING
+    }
+
+    /// Sends a datagram, or several where `options` cut it. A socket that is not bound gets a port.
+    //= RFC 768
+    pub fn udp_send(
+        &mut self,
+        now: Instant,
+        id: UdpId,
+        payload: Rope,
+        to: Option<SocketAddr>,
+        options: UdpSendOptions,
+    ) -> Result<(), SendError> {
+        let socket = self.udp.socket_mut(id).ok_or(SendError::NoSocket)?;
+        if let Some(error) = socket.take_error() {
+            return Err(SendError::Socket(error));
+        }
+        if socket.is_write_shut() {
+            return Err(SendError::ShutDown);
+        }
+        let to = named_host(to.or(socket.remote()).ok_or(SendError::NoDestination)?);
+        if self.datagrams.len() >= MAX_WAITING {
+            if self.udp_waiters.len() < MAX_WAITING {
+                self.udp_waiters.push(id);
+            }
+            return Err(SendError::WouldBlock);
+        }
+        self.udp_autobind(id).map_err(|_| SendError::NoPort)?;
+        let (local, port) = self.udp.socket(id).and_then(UdpSocket::local).ok_or(SendError::NoSocket)?;
+        let source = (!local.is_wildcard() && !local.ip().is_multicast()).then_some(local.ip());
+        let hop = self.interfaces.route(to.ip(), source, scope_of(to)).map_err(SendError::Route)?;
+        let path = self.path_mtu.lookup(now, to.ip()).map_or(hop.mtu, |mtu| mtu.min(hop.mtu));
+        let cut = segment_size(payload.len(), options.segment_size, to.ip(), path)?;
+        let ip_header = if to.is_ipv4() { 20 } else { 40 };
+        if cut.is_none() && payload.len() + UdpHeader::LEN + ip_header > path {
+            return Err(SendError::TooLong);
+        }
+        let source = SocketAddr::new(hop.source, port);
+        let packet = self.wrap_datagram(now, source, to, payload, cut, options).ok_or(SendError::NoSocket)?;
+        self.counters.bump(Counter::UdpOutDatagrams);
+        self.send_datagram(now, &hop, packet);
+        Ok(())
+    }
+
+    fn wrap_datagram(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        to: SocketAddr,
+        payload: Rope,
+        cut: Option<u16>,
+        options: UdpSendOptions,
+    ) -> Option<Transmit> {
+        let mut headers = HeaderBlock::new();
+        let header =
+            UdpHeader { source_port: source.port(), destination_port: to.port(), ..UdpHeader::default() };
+        header.prepend_to(payload.len(), &mut headers);
+        let len = UdpHeader::LEN + payload.len();
+        let (addresses, offset) = ((source.ip(), to.ip()), UdpHeader::CHECKSUM_OFFSET);
+        let checksum = PartialChecksum::begin(&mut headers, offset, addresses, IpProtocol::UDP, len);
+        let segmentation = cut.map(|size| Segmentation { kind: SegmentationKind::Udp, size });
+        let mut packet = Transmit { headers, payload, checksum: Some(checksum), segmentation };
+        let default = if to.is_ipv4() { self.config.ip_default_ttl } else { self.config.ipv6_hop_limit };
+        let group = if to.ip().is_multicast() { 1 } else { default };
+        let fragmentation = self.path_mtu.fragmentation(now, to.ip());
+        let outgoing = Outgoing {
+            source: source.ip(),
+            destination: to.ip(),
+            protocol: IpProtocol::UDP,
+            hop_limit: options.hop_limit.unwrap_or(group),
+            traffic_class: options.traffic_class,
+            fragmentation,
+            identification: match fragmentation {
+                Fragmentation::Forbidden => 0,
+                Fragmentation::Allowed => self.random.next_u32() as u16,
+            },
+        };
+        outgoing.prepend_to(&mut packet, &mut self.counters)?;
+        Some(packet)
+    }
+
+    /// Queues a datagram for the link; one that the link can't cut is cut here.
+    fn send_datagram(&mut self, now: Instant, hop: &NextHop, packet: Transmit) {
+        let Some(caps) = self.interfaces.interface(hop.interface).map(|interface| interface.caps()) else {
+            return;
+        };
+        let cut_here = packet.segmentation.is_some() && !caps.udp_gso;
+        if !cut_here {
+            if let Some(frame) = self.dispatch(now, hop, packet) {
+                self.datagrams.push_back(frame);
+            }
+            return;
+        }
+        for segment in packet.segments(crate::wire::offload::Medium::Ip) {
+            if let Some(frame) = self.dispatch(now, hop, segment) {
+                self.datagrams.push_back(frame);
+            }
+        }
+    }
+
+    /// The next datagram for a link. Senders that waited for room are told.
+    pub(super) fn next_datagram(&mut self) -> Option<(InterfaceId, Transmit)> {
+        let frame = self.datagrams.pop_front()?;
+        if self.datagrams.len() < MAX_WAITING / 2 {
+            while let Some(id) = self.udp_waiters.pop() {
+                self.tell(SocketId::Udp(id));
+            }
+        }
+        Some(frame)
+    }
+
+    /// Takes the datagram that has waited longest.
+    pub fn udp_recv(&mut self, id: UdpId) -> Result<Datagram, RecvError> {
+        self.udp.socket_mut(id).ok_or(RecvError::WouldBlock)?.recv()
+    }
+
+    /// The datagram that [`udp_recv`](Stack::udp_recv) would take.
+    pub fn udp_peek(&mut self, id: UdpId) -> Result<&Datagram, RecvError> {
+        self.udp.socket_mut(id).ok_or(RecvError::WouldBlock)?.peek()
+    }
+
+    /// The error that came back, once (SO_ERROR).
+    pub fn udp_take_error(&mut self, id: UdpId) -> Option<SocketError> {
+        self.udp.socket_mut(id)?.take_error()
+    }
+
+    //= RFC 1122 §4.1.3
+    pub(super) fn receive_udp(&mut self, now: Instant, packet: &Packet) {
+        let Ok(header) = UdpHeader::parse(&packet.payload) else {
+            self.counters.bump(Counter::UdpInErrors);
+            return;
+        };
+        //= RFC 8200 §8.1
+        if packet.verified() == Checksum::Invalid || packet.source.is_ipv6() && header.checksum == 0 {
+            self.counters.bump(Counter::UdpInCsumErrors);
+            self.counters.bump(Counter::UdpInErrors);
+            return;
+        }
+        let mut payload = packet.payload.slice(UdpHeader::LEN..header.length.into());
+        if packet.gso_size.is_some() {
+            // A merged packet may be longer than the field of its header says.
+            payload = packet.payload.slice(UdpHeader::LEN..packet.payload.len());
+        }
+        let mut from = SocketAddr::new(packet.source, header.source_port);
+        if let SocketAddr::V6(v6) = &mut from
+            && v6.ip().is_unicast_link_local()
+        {
+            v6.set_scope_id(packet.interface.index());
+        }
+        let to = SocketAddr::new(packet.destination, header.destination_port);
+        let arrival = Arrival { from, to, interface: packet.interface };
+        let datagram = Datagram {
+            payload: Rope::from(payload),
+            from,
+            to: packet.destination,
+            interface: packet.interface,
+            hop_limit: packet.hop_limit,
+            traffic_class: packet.traffic_class,
+            segment_size: packet.gso_size,
+        };
+        if self.interfaces.is_local(packet.destination) {
+            match self.udp.find(&arrival) {
+                Some(id) => self.deliver_datagram(id, datagram),
+                None => {
+                    self.counters.bump(Counter::UdpNoPorts);
+                    //= RFC 1122 §4.1.3.1
+                    self.send_error(now, ErrorKind::PortUnreachable, packet);
+                }
+            }
+            return;
+        }
+        let all: Vec<UdpId> = self.udp.find_all(&arrival).collect();
+        if all.is_empty() {
+            self.counters.bump(Counter::UdpNoPorts);
+        }
+        all.into_iter().for_each(|id| self.deliver_datagram(id, datagram.clone()));
+    }
+
+    fn deliver_datagram(&mut self, id: UdpId, datagram: Datagram) {
+        let Some(socket) = self.udp.socket_mut(id) else {
+            return;
+        };
+        let delivery = socket.deliver(datagram);
+        self.counters[Counter::UdpInDatagrams] += u64::from(delivery.queued);
+        self.counters[Counter::UdpRcvbufErrors] += u64::from(delivery.dropped);
+        if delivery.queued > 0 {
+            self.tell(SocketId::Udp(id));
+        }
+    }
+
+    /// Brings an error to the UDP socket whose datagram it quotes.
+    //= RFC 1122 §4.1.3.3
+    pub(super) fn complain_to_udp(&mut self, now: Instant, quoted: &Quoted, complaint: Complaint) {
+        if let Some(mtu) = complaint.mtu {
+            self.learn_path_mtu(now, quoted.destination, mtu);
+        }
+        let (local_port, remote_port) = quoted.ports();
+        let arrival = Arrival {
+            from: SocketAddr::new(quoted.destination, remote_port),
+            to: SocketAddr::new(quoted.source, local_port),
+            interface: InterfaceId::LOOPBACK,
+        };
+        let Some(id) = self.udp.find(&arrival) else { return };
+        let heard = self
+            .udp
+            .socket_mut(id)
+            .is_some_and(|socket| socket.on_icmp_error(complaint.error, complaint.hardness));
+        if heard {
+            self.tell(SocketId::Udp(id));
+        }
+    }
+
+    /// Fails datagram sockets that are connected over a link that is gone.
+    pub(super) fn fail_datagram_sockets(&mut self, interface: InterfaceId) {
+        let interfaces = self.interfaces.clone();
+        let gone = |ip| match interfaces.route(ip, None, None) {
+            Ok(hop) => hop.interface == interface,
+            Err(error) => error == RouteError::Down,
+        };
+        let mut told = Vec::new();
+        for (id, socket) in self.udp.iter_mut() {
+            if socket.remote().is_some_and(|remote| gone(remote.ip())) {
+                socket.fail(SocketError::NetworkDown);
+                told.push(id);
+            }
+        }
+        told.into_iter().for_each(|id| self.tell(SocketId::Udp(id)));
+        self.fail_pings(gone);
+    }
+
+    /// Whether `to` names a broadcast address, which a socket may send to by permission only (EACCES).
+    pub fn is_broadcast_destination(&self, to: SocketAddr) -> bool {
+        let hop = self.interfaces.route(to.ip(), None, scope_of(to));
+        hop.is_ok_and(|hop| hop.delivery == Delivery::Broadcast)
+    }
+}
+
+/// The destination without a mapped address; one that names no host names ours, as in Linux.
+fn named_host(to: SocketAddr) -> SocketAddr {
+    match to {
+        SocketAddr::V6(v6) if v6.ip().to_ipv4_mapped().is_none() && !v6.ip().is_unspecified() => to,
+        _ => SocketAddr::new(super::tcp::named_host(to.ip()), to.port()),
+    }
+}

@@ -1,0 +1,142 @@
+//! Ending a connection: shutdown, close, abort, and resets.
+
+use core::time::Duration;
+
+use crate::counters::{Counter, Counters};
+use crate::error::SocketError;
+use crate::time::Instant;
+
+use super::connection::{Connection, Event, Fin, Holder, NotConnected, Shutdown};
+use super::segment::{Control, Segment};
+use super::state::State;
+use super::timers::Timer;
+
+impl Connection {
+    /// Closes a direction. Writing ends with a FIN behind what was written; reading ends at what has come.
+    ///
+    /// Error: [`NotConnected`] before the handshake is done and after the connection has ended.
+    //= RFC 9293 §3.10.4
+    pub fn shutdown(&mut self, how: Shutdown) -> Result<(), NotConnected> {
+        if matches!(self.state, State::Closed | State::SynSent | State::SynReceived) {
+            return Err(NotConnected);
+        }
+        if matches!(how, Shutdown::Read | Shutdown::Both) {
+            self.recv.shut_down = true;
+            self.events.add(Event::Readable);
+        }
+        if matches!(how, Shutdown::Write | Shutdown::Both) {
+            self.queue_fin();
+        }
+        Ok(())
+    }
+
+    fn queue_fin(&mut self) {
+        if self.send.fin != Fin::No {
+            return;
+        }
+        self.state = match self.state {
+            State::Established => State::FinWait1,
+            State::CloseWait => State::LastAck,
+            state => state,
+        };
+        self.send.fin = Fin::Queued;
+        self.events.add(Event::Writable);
+    }
+
+    /// The application lets go. What was written goes on to be sent; what was not read is lost, and the peer told so
+    /// by a reset.
+    //= RFC 9293 §3.10.4
+    //= RFC 2525 §2.17
+    pub fn close(&mut self, now: Instant, counters: &mut Counters) {
+        self.holder = Holder::Nobody;
+        self.recv.shut_down = true;
+        match self.state {
+            State::Closed | State::TimeWait => {}
+            State::SynSent => self.enter_closed(),
+            _ if !self.recv.queue.is_empty() => {
+                counters.bump(Counter::TcpExtTCPAbortOnClose);
+                self.reset();
+            }
+            State::SynReceived => self.reset(),
+            State::FinWait2 => self.arm_fin_wait2(now),
+            _ => self.queue_fin(),
+        }
+    }
+
+    /// Ends the connection at once, and tells the peer by a reset.
+    //= RFC 9293 §3.10.5
+    pub fn abort(&mut self) {
+        self.holder = Holder::Nobody;
+        self.reset();
+    }
+
+    /// Resets the connection for whoever holds it: the host is going.
+    pub fn abort_for_all(&mut self) {
+        self.reset_with(SocketError::ConnectionAborted);
+    }
+
+    /// Sends a reset and closes.
+    pub(super) fn reset(&mut self) {
+        self.reset_with(SocketError::ConnectionReset);
+    }
+
+    pub(super) fn reset_with(&mut self, error: SocketError) {
+        let told = matches!(
+            self.state,
+            State::SynReceived | State::Established | State::FinWait1 | State::FinWait2 | State::CloseWait
+        );
+        if self.state == State::Closed {
+            return;
+        }
+        self.fail(error);
+        self.pending.reset = told;
+    }
+
+    /// The reset that is due, at the number that the peer expects.
+    pub(super) fn poll_reset(&mut self, now: Instant, counters: &mut Counters) -> Option<Segment> {
+        self.pending.reset = false;
+        counters.bump(Counter::TcpOutSegs);
+        counters.bump(Counter::TcpOutRsts);
+        let options = self.segment_options(now);
+        let nxt = self.recv.window.nxt;
+        Some(Segment {
+            ack: Some(nxt),
+            control: Some(Control::Rst),
+            options,
+            ..Segment::new(self.send.window.nxt)
+        })
+    }
+
+    /// An orphan does not wait for the peer's FIN for ever.
+    pub(super) fn arm_fin_wait2(&mut self, now: Instant) {
+        if self.holder == Holder::Nobody {
+            let wait = Duration::from_secs(self.options.fin_timeout_secs.into());
+            self.timers.set(Timer::FinWait2, now + wait);
+        }
+    }
+
+    /// Both sides are done: the owner lets a record take the tuple.
+    pub(super) fn enter_time_wait(&mut self) {
+        self.state = State::TimeWait;
+        self.timers.stop_all();
+        self.recv.acks.owe_now();
+        self.events.add(Event::Closed);
+        self.events.add(Event::Readable);
+        self.events.add(Event::Writable);
+    }
+
+    /// What answers a segment that belongs to no connection, where an answer is due.
+    //= RFC 9293 §3.10.7.1
+    //= RFC 9293 §3.5.2
+    pub fn reset_for(segment: &Segment) -> Option<Segment> {
+        if segment.control == Some(Control::Rst) {
+            return None;
+        }
+        let mut reset = match segment.ack {
+            Some(ack) => Segment::new(ack),
+            None => Segment { ack: Some(segment.end()), ..Segment::new(super::SeqNumber::new(0)) },
+        };
+        reset.control = Some(Control::Rst);
+        Some(reset)
+    }
+}

@@ -1,0 +1,135 @@
+//! What a connection is told before and while it runs.
+
+use core::time::Duration;
+
+/// Which algorithm limits what is in flight.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum CongestionKind {
+    /// RFC 5681.
+    Reno,
+    /// RFC 9438, the default of Linux.
+    #[default]
+    Cubic,
+}
+
+impl CongestionKind {
+    /// The name that `TCP_CONGESTION` and `net.ipv4.tcp_congestion_control` use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            CongestionKind::Reno => "reno",
+            CongestionKind::Cubic => "cubic",
+        }
+    }
+
+    /// The algorithm of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [CongestionKind::Reno, CongestionKind::Cubic].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// Keepalive, where it is on (`SO_KEEPALIVE`).
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct KeepAlive {
+    /// Whether probes are sent at all.
+    pub enabled: bool,
+    /// Probes without an answer before the connection is given up (`TCP_KEEPCNT`).
+    pub probes: u8,
+    /// Idle time before the first probe, in seconds (`TCP_KEEPIDLE`).
+    pub idle_secs: u16,
+    /// Time between probes, in seconds (`TCP_KEEPINTVL`).
+    pub interval_secs: u16,
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        KeepAlive { enabled: false, probes: 9, idle_secs: 7200, interval_secs: 75 }
+    }
+}
+
+/// The settings of one connection: what socket options and the host's settings come to.
+///
+/// ```
+/// use tapsock_stack::tcp::Options;
+///
+/// let options = Options { no_delay: true, ..Options::default() };
+/// assert!(options.sack && options.timestamps && options.window_scaling);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Send small segments at once (`TCP_NODELAY`).
+    pub no_delay: bool,
+    /// Send only full segments, for up to 200 ms (`TCP_CORK`).
+    pub cork: bool,
+    /// Offer and take SACK (`net.ipv4.tcp_sack`).
+    pub sack: bool,
+    /// Offer and take timestamps (`net.ipv4.tcp_timestamps`).
+    pub timestamps: bool,
+    /// Offer and take window scaling (`net.ipv4.tcp_window_scaling`).
+    pub window_scaling: bool,
+    /// SYNs sent again before a connection attempt is given up (`net.ipv4.tcp_syn_retries`).
+    pub syn_retries: u8,
+    /// SYN-ACKs sent again before a half-open connection is dropped (`net.ipv4.tcp_synack_retries`).
+    pub synack_retries: u8,
+    /// Retransmissions before an established connection is given up (`net.ipv4.tcp_retries2`).
+    pub retries: u8,
+    /// The same for a connection that nobody holds (`net.ipv4.tcp_orphan_retries`; 0 means 8).
+    pub orphan_retries: u8,
+    /// Which algorithm limits what is in flight (`TCP_CONGESTION`).
+    pub congestion: CongestionKind,
+    /// An upper bound for the MSS, in bytes (`TCP_MAXSEG`).
+    pub max_segment: Option<u16>,
+    /// Keepalive.
+    pub keep_alive: KeepAlive,
+    /// How long data may stay unacknowledged (`TCP_USER_TIMEOUT`).
+    pub user_timeout: Option<Duration>,
+    /// How long an orphan stays in FIN-WAIT-2 (`net.ipv4.tcp_fin_timeout`).
+    pub fin_timeout_secs: u16,
+    /// Receive buffer at the start, in bytes, of which half is offered as window.
+    pub receive_buffer: u32,
+    /// The size to which the receive buffer may grow by itself; `None` where `SO_RCVBUF` has fixed it.
+    pub receive_buffer_max: Option<u32>,
+    /// Send buffer at the start, in bytes.
+    pub send_buffer: u32,
+    /// The size to which the send buffer may grow by itself; `None` where `SO_SNDBUF` has fixed it.
+    pub send_buffer_max: Option<u32>,
+    /// The least retransmission time-out, in milliseconds (`net.ipv4.tcp_rto_min_us`).
+    pub rto_min_ms: u16,
+    /// The largest retransmission time-out, in milliseconds (`net.ipv4.tcp_rto_max_ms`).
+    pub rto_max_ms: u32,
+    /// Forget what is known of the path's capacity after an idle time (`net.ipv4.tcp_slow_start_after_idle`).
+    pub slow_start_after_idle: bool,
+    /// IPv4's TTL or IPv6's hop limit (`IP_TTL`, `IPV6_UNICAST_HOPS`).
+    pub hop_limit: u8,
+    /// IPv4's TOS or IPv6's traffic class (`IP_TOS`, `IPV6_TCLASS`).
+    pub traffic_class: u8,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            no_delay: false,
+            cork: false,
+            sack: true,
+            timestamps: true,
+            window_scaling: true,
+            syn_retries: 6,
+            synack_retries: 5,
+            retries: 15,
+            orphan_retries: 0,
+            congestion: CongestionKind::default(),
+            max_segment: None,
+            keep_alive: KeepAlive::default(),
+            user_timeout: None,
+            fin_timeout_secs: 60,
+            receive_buffer: 131_072,
+            receive_buffer_max: Some(6_291_456),
+            send_buffer: 87_040,
+            send_buffer_max: Some(4_194_304),
+            rto_min_ms: 200,
+            rto_max_ms: 120_000,
+            slow_start_after_idle: true,
+            hop_limit: 64,
+            traffic_class: 0,
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! CUBIC (RFC 9438).
+
+use crate::time::Instant;
+
+use super::{AckSample, CongestionControl, INITIAL_WINDOW, Limit, MIN_SSTHRESH, UNLIMITED, decayed};
+
+/// How aggressively the window grows, in segments per second cubed.
+//= RFC 9438 §5
+const C: f64 = 0.4;
+/// What a loss leaves of the window. Linux's 717/1024.
+//= RFC 9438 §4.6
+const BETA: f64 = 717.0 / 1024.0;
+/// Growth of the Reno-friendly estimate, in segments a round trip.
+//= RFC 9438 §4.3
+const ALPHA: f64 = 3.0 * (1.0 - BETA) / (1.0 + BETA);
+
+/// The window grows as a cubic function of the time since the last loss, but no slower than Reno's.
+///
+/// ```
+/// use tapsock_stack::tcp::congestion::{CongestionControl, Cubic};
+/// use tapsock_stack::time::Instant;
+///
+/// let mut cubic = Cubic::new(1000);
+/// cubic.on_congestion(Instant::ZERO);
+/// assert_eq!(cubic.window(), 7001);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Cubic {
+    window: u32,
+    ssthresh: u32,
+    mss: u32,
+    /// Fractions of a byte by which the window will grow.
+    credit: f64,
+    /// The window before the last loss, in segments.
+    w_max: f64,
+    epoch: Option<Epoch>,
+    prior: Prior,
+}
+
+/// One growth between losses.
+#[derive(Copy, Clone, Debug)]
+struct Epoch {
+    start: Instant,
+    /// Seconds until the window is back at `origin`.
+    k: f64,
+    /// The plateau, in segments.
+    origin: f64,
+    /// What Reno's window would be by now, in segments.
+    w_est: f64,
+}
+
+/// The state before the last reduction.
+#[derive(Copy, Clone, Debug)]
+struct Prior {
+    window: u32,
+    ssthresh: u32,
+    w_max: f64,
+}
+
+impl Cubic {
+    /// The algorithm at its initial window.
+    pub fn new(mss: u32) -> Self {
+        let window = INITIAL_WINDOW * mss;
+        let prior = Prior { window, ssthresh: UNLIMITED, w_max: 0.0 };
+        Cubic { window, ssthresh: UNLIMITED, mss, credit: 0.0, w_max: 0.0, epoch: None, prior }
+    }
+
+    fn segments(&self) -> f64 {
+        f64::from(self.window) / f64::from(self.mss)
+    }
+
+    //= RFC 9438 §4.2
+    fn start_epoch(&self, now: Instant) -> Epoch {
+        let window = self.segments();
+        let (origin, k) = if window < self.w_max {
+            (self.w_max, ((self.w_max - window) / C).cbrt())
+        } else {
+            (window, 0.0)
+        };
+        Epoch { start: now, k, origin, w_est: window }
+    }
+
+    //= RFC 9438 §4.4
+    //= RFC 9438 §4.5
+    fn avoid_congestion(&mut self, sample: &AckSample) {
+        let window = self.segments();
+        let mut epoch = self.epoch.unwrap_or_else(|| self.start_epoch(sample.now));
+        let acked = f64::from(sample.acked) / f64::from(self.mss);
+        let alpha = if epoch.w_est < self.w_max { ALPHA } else { 1.0 };
+        epoch.w_est += alpha * acked / window;
+        self.epoch = Some(epoch);
+
+        let srtt = sample.srtt.map_or(0.0, |srtt| srtt.as_secs_f64());
+        let t = sample.now.saturating_since(epoch.start).as_secs_f64() + srtt;
+        let cubic = (C * (t - epoch.k).powi(3) + epoch.origin).min(1.5 * window);
+        let growth = if cubic > window { (cubic - window) / window } else { 0.01 / window };
+        let friendly = (epoch.w_est - window).max(0.0);
+        self.credit += (growth * acked).max(friendly) * f64::from(self.mss);
+        let whole = self.credit.floor().min(f64::from(UNLIMITED - self.window));
+        self.credit -= whole;
+        self.window += whole as u32;
+    }
+
+    //= RFC 9438 §4.6
+    //= RFC 9438 §4.7
+    fn reduce(&mut self) {
+        self.prior = Prior { window: self.window, ssthresh: self.ssthresh, w_max: self.w_max };
+        let window = self.segments();
+        self.w_max = if window < self.w_max { window * (1.0 + BETA) / 2.0 } else { window };
+        self.ssthresh = ((f64::from(self.window) * BETA) as u32).max(MIN_SSTHRESH * self.mss);
+        self.epoch = None;
+        self.credit = 0.0;
+    }
+}
+
+impl CongestionControl for Cubic {
+    fn window(&self) -> u32 {
+        self.window
+    }
+
+    fn ssthresh(&self) -> u32 {
+        self.ssthresh
+    }
+
+    fn on_ack(&mut self, sample: &AckSample) {
+        if sample.limit == Limit::Other {
+            return;
+        }
+        let mut sample = *sample;
+        if self.window < self.ssthresh {
+            let growth = sample.acked.min(self.ssthresh - self.window);
+            self.window += growth;
+            sample.acked -= growth;
+        }
+        if sample.acked > 0 && self.window < UNLIMITED {
+            self.avoid_congestion(&sample);
+        }
+    }
+
+    fn on_congestion(&mut self, _now: Instant) {
+        self.reduce();
+        self.window = self.ssthresh;
+    }
+
+    fn on_rto(&mut self, _now: Instant) {
+        self.reduce();
+        self.window = self.mss;
+    }
+
+    fn undo(&mut self) {
+        self.window = self.window.max(self.prior.window);
+        self.ssthresh = self.ssthresh.max(self.prior.ssthresh);
+        self.w_max = self.prior.w_max;
+        self.epoch = None;
+    }
+
+    fn on_idle(&mut self, timeouts: u32) {
+        self.window = decayed(self.window, timeouts, self.mss);
+        self.epoch = None;
+    }
+
+    fn set_mss(&mut self, mss: u32) {
+        self.window = (self.window / self.mss).max(1) * mss;
+        self.mss = mss;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+
+    fn run(cubic: &mut Cubic, from: Instant, rounds: u32, rtt: Duration) -> Instant {
+        let mut now = from;
+        for _ in 0..rounds {
+            now += rtt;
+            let acked = cubic.window();
+            for _ in 0..10 {
+                let acked = acked / 10;
+                let sample = AckSample { now, acked, srtt: Some(rtt), limit: Limit::Congestion };
+                cubic.on_ack(&sample);
+            }
+        }
+        now
+    }
+
+    //= RFC 9438 §4.2, type=test
+    #[test]
+    fn the_window_is_back_at_its_old_size_after_k_seconds() {
+        let mut cubic = Cubic::new(1000);
+        cubic.ssthresh = 0;
+        cubic.window = 1_000_000;
+        cubic.on_congestion(Instant::ZERO);
+        assert_eq!(cubic.window(), 700_195);
+        // K = cbrt((1000 - 700.195) / 0.4) = 9.08 s
+        let now = run(&mut cubic, Instant::ZERO, 50, Duration::from_millis(100));
+        assert!((900_000..990_000).contains(&cubic.window()), "{} at 5 s", cubic.window());
+        run(&mut cubic, now, 45, Duration::from_millis(100));
+        assert!((985_000..1_015_000).contains(&cubic.window()), "{} at 9.5 s", cubic.window());
+    }
+
+    //= RFC 9438 §4.3, type=test
+    #[test]
+    fn on_a_short_path_it_grows_no_slower_than_reno() {
+        let mut cubic = Cubic::new(1000);
+        cubic.ssthresh = 0;
+        cubic.window = 20_000;
+        cubic.on_congestion(Instant::ZERO);
+        let start = cubic.window();
+        run(&mut cubic, Instant::ZERO, 20, Duration::from_millis(1));
+        let grown = f64::from(cubic.window() - start) / 1000.0;
+        assert!((9.0..16.0).contains(&grown), "grew by {grown} segments in 20 round trips");
+    }
+
+    //= RFC 9438 §4.7, type=test
+    #[test]
+    fn a_second_loss_below_the_plateau_lowers_it() {
+        let mut cubic = Cubic::new(1000);
+        cubic.window = 100_000;
+        cubic.on_congestion(Instant::ZERO);
+        assert!((cubic.w_max - 100.0).abs() < 0.1);
+        cubic.on_congestion(Instant::ZERO);
+        assert!(cubic.w_max < 61.0);
+    }
+}

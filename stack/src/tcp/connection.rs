@@ -1,0 +1,572 @@
+//! One connection: its fields, and the calls of its owner.
+
+use core::time::Duration;
+
+use crate::buf::Rope;
+use crate::counters::{Counter, Counters};
+use crate::error::SocketError;
+use crate::time::Instant;
+
+use super::config::Options;
+use super::congestion::{Congestion, CongestionControl};
+use super::recovery::{Phase, Recovery};
+use super::recv::Receiver;
+use super::recv::ack_policy::Owed;
+use super::recv::window::ReceiveWindow;
+use super::segment::{Control, Segment};
+use super::send::queue::SendQueue;
+use super::send::rtt::RttEstimator;
+use super::send::window::SendWindow;
+use super::seq::SeqNumber;
+use super::state::State;
+use super::timers::{Timer, Timers};
+
+/// The state of a connection: a sender, a receiver, and what ties them.
+///
+/// Segments and time go in by [`on_segment`](Connection::on_segment) and [`on_timeout`](Connection::on_timeout);
+/// segments come out of [`poll_transmit`](Connection::poll_transmit), which is to be called until it says `None`
+/// after each call that goes in. Addresses and ports are the owner's business.
+///
+/// ```
+/// use tapsock_stack::counters::Counters;
+/// use tapsock_stack::tcp::connection::{Opening, SegmentSizes};
+/// use tapsock_stack::tcp::segment::Control;
+/// use tapsock_stack::tcp::{Connection, Options, SeqNumber, State};
+/// use tapsock_stack::time::Instant;
+///
+/// let sizes = SegmentSizes { advertised: 1460, path: 1460, default: 536 };
+/// let opening = Opening { iss: SeqNumber::new(1), timestamp_offset: 0, sizes };
+/// let mut connection = Connection::connect(Instant::ZERO, opening, Options::default());
+/// let syn = connection.poll_transmit(Instant::ZERO, 65_000, &mut Counters::default()).unwrap();
+/// assert_eq!(syn.control, Some(Control::Syn));
+/// assert_eq!(connection.state(), State::SynSent);
+/// ```
+#[derive(Debug)]
+pub struct Connection {
+    pub(super) state: State,
+    pub(super) holder: Holder,
+    pub(super) negotiated: Negotiated,
+    pub(super) sizes: SegmentSizes,
+    pub(super) send: Sender,
+    pub(super) recv: Receiver,
+    pub(super) recovery: Recovery,
+    pub(super) congestion: Congestion,
+    pub(super) timers: Timers,
+    pub(super) pending: Pending,
+    pub(super) events: Events,
+    pub(super) error: Option<SocketError>,
+    /// What ICMP said of the path last; it becomes the error where the connection times out.
+    pub(super) soft_error: Option<SocketError>,
+    pub(super) options: Options,
+}
+
+const _: () = assert!(size_of::<Connection>() <= 1024, "the budget of an idle connection");
+
+/// The sending half.
+#[derive(Debug)]
+pub(super) struct Sender {
+    pub(super) window: SendWindow,
+    pub(super) queue: SendQueue,
+    pub(super) rtt: RttEstimator,
+    /// Payload of a full segment, timestamps deducted.
+    pub(super) mss: u32,
+    /// What the peer said it takes.
+    pub(super) peer_mss: u16,
+    pub(super) fin: Fin,
+    /// The end of the last segment that was not full, for Nagle's rule.
+    pub(super) small_end: SeqNumber,
+    pub(super) last_sent: Instant,
+    /// Retransmission time-outs in a row.
+    pub(super) retries: u8,
+    /// Probes of a closed window, or keepalives, in a row without an answer.
+    pub(super) probes: u8,
+    /// When the first retransmission of the segment now missing was sent.
+    pub(super) first_retry: Instant,
+    /// Whether the congestion window was what kept us from sending more in this flight.
+    pub(super) held_by_congestion: bool,
+    /// The most in flight since `flight_end` was set, and the end of that flight.
+    pub(super) peak_flight: u32,
+    pub(super) flight_end: SeqNumber,
+    /// Limits for the send buffer, in bytes.
+    pub(super) buffer: u32,
+    pub(super) buffer_max: Option<u32>,
+}
+
+/// Where our FIN is.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(super) enum Fin {
+    /// Not asked for.
+    No,
+    /// To follow the last byte.
+    Queued,
+    /// Sent; it has the number after the last byte.
+    Sent,
+}
+
+/// Who holds the connection.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(super) enum Holder {
+    /// An application, or the accept queue.
+    Application,
+    /// Nobody: it was closed and finishes by itself.
+    Nobody,
+}
+
+/// What both sides agreed on.
+#[derive(Copy, Clone, Debug, Default)]
+pub(super) struct Negotiated {
+    pub(super) sack: bool,
+    pub(super) timestamps: Option<TimestampState>,
+    pub(super) timestamp_offset: u32,
+}
+
+/// The timestamps of the peer (RFC 7323).
+#[derive(Copy, Clone, Debug)]
+pub(super) struct TimestampState {
+    /// TS.Recent.
+    pub(super) recent: u32,
+    /// When it was set.
+    pub(super) recent_at: Instant,
+}
+
+/// Segments that are owed besides data and plain acknowledgements.
+#[derive(Copy, Clone, Debug, Default)]
+pub(super) struct Pending {
+    /// SYN, or SYN-ACK in SYN-RECEIVED.
+    pub(super) syn: bool,
+    pub(super) reset: bool,
+    /// An empty segment before `una`: it makes the peer answer.
+    pub(super) probe: bool,
+    /// The first lost segment goes out whatever is in flight.
+    pub(super) resend: bool,
+    /// Send what there is, however small.
+    pub(super) push_small: bool,
+    /// The time of the last answer to a segment that was not acceptable.
+    pub(super) last_challenge: Option<Instant>,
+}
+
+/// Payload sizes of the path.
+#[derive(Copy, Clone, Debug)]
+pub struct SegmentSizes {
+    /// What we say that we take: the interface's MTU less the headers.
+    pub advertised: u16,
+    /// What the path takes, as far as we know.
+    pub path: u16,
+    /// What a peer takes that says nothing: 536 for IPv4, 1220 for IPv6.
+    //= RFC 9293 MUST-15
+    pub default: u16,
+}
+
+/// What a connection is opened with.
+#[derive(Copy, Clone, Debug)]
+pub struct Opening {
+    /// Our initial sequence number (RFC 6528).
+    pub iss: SeqNumber,
+    /// What is added to the clock for our timestamps.
+    pub timestamp_offset: u32,
+    /// Payload sizes of the path.
+    pub sizes: SegmentSizes,
+}
+
+/// Which direction to close (POSIX `shutdown`).
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Shutdown {
+    /// Reading.
+    Read,
+    /// Writing: FIN follows what was written.
+    Write,
+    /// Both.
+    Both,
+}
+
+/// Why a write was refused.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum WriteError {
+    /// The connection is not open yet (ENOTCONN).
+    NotConnected,
+    /// Writing was shut down, or the connection is gone (EPIPE).
+    BrokenPipe,
+    /// The connection failed; told once.
+    Socket(SocketError),
+}
+
+/// Why there is nothing to read.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum ReadError {
+    /// Nothing has come yet (EAGAIN).
+    WouldBlock,
+    /// The connection is not open (ENOTCONN).
+    NotConnected,
+    /// The connection failed; told once.
+    Socket(SocketError),
+}
+
+/// The connection is not open (ENOTCONN).
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct NotConnected;
+
+/// Something that the owner may want to know.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Event {
+    /// The handshake is done.
+    Connected,
+    /// There is something to read: data, the end, or an error.
+    Readable,
+    /// There is room to write, or an error.
+    Writable,
+    /// The connection is closed.
+    Closed,
+}
+
+#[derive(Copy, Clone, Debug, Default)]
+pub(super) struct Events(u8);
+
+impl Events {
+    pub(super) fn add(&mut self, event: Event) {
+        self.0 |= 1 << event as u8;
+    }
+
+    fn take(&mut self) -> Option<Event> {
+        let all = [Event::Connected, Event::Readable, Event::Writable, Event::Closed];
+        let event = all.into_iter().find(|event| self.0 & (1 << *event as u8) != 0)?;
+        self.0 &= !(1 << event as u8);
+        Some(event)
+    }
+}
+
+impl Connection {
+    /// A connection that will send SYN.
+    //= RFC 9293 §3.10.1
+    pub fn connect(now: Instant, opening: Opening, options: Options) -> Self {
+        let mut connection = Connection::new(opening, options);
+        connection.state = State::SynSent;
+        connection.pending.syn = true;
+        connection.send.window.nxt += 1;
+        connection.send.last_sent = now;
+        connection
+    }
+
+    pub(super) fn new(opening: Opening, options: Options) -> Self {
+        let Opening { iss, timestamp_offset, sizes } = opening;
+        let (buffer, buffer_max) = (options.receive_buffer, options.receive_buffer_max);
+        let scale = ReceiveWindow::scale_for(buffer, buffer_max);
+        let rto_min = Duration::from_millis(options.rto_min_ms.into());
+        let rto_max = Duration::from_millis(options.rto_max_ms.into());
+        let send = Sender {
+            window: SendWindow::new(iss),
+            queue: SendQueue::new(iss + 1),
+            rtt: RttEstimator::new(rto_min, rto_max),
+            mss: sizes.default.into(),
+            peer_mss: sizes.default,
+            fin: Fin::No,
+            small_end: iss,
+            last_sent: Instant::ZERO,
+            retries: 0,
+            probes: 0,
+            first_retry: Instant::ZERO,
+            held_by_congestion: false,
+            peak_flight: 0,
+            flight_end: iss,
+            buffer: options.send_buffer,
+            buffer_max: options.send_buffer_max,
+        };
+        Connection {
+            state: State::Closed,
+            holder: Holder::Application,
+            negotiated: Negotiated { timestamp_offset, ..Negotiated::default() },
+            sizes,
+            send,
+            recv: Receiver::new(ReceiveWindow::new(buffer, buffer_max, scale)),
+            recovery: Recovery::new(),
+            congestion: Congestion::new(options.congestion, sizes.default.into()),
+            timers: Timers::new(),
+            pending: Pending::default(),
+            events: Events::default(),
+            error: None,
+            soft_error: None,
+            options,
+        }
+    }
+
+    /// The state.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// The options, as set.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// When to call [`on_timeout`](Connection::on_timeout).
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// The next thing that the owner may want to know.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.take()
+    }
+
+    /// Whether the connection is over and nothing is left to be sent.
+    pub fn is_finished(&self) -> bool {
+        self.state == State::Closed && !self.pending.reset
+    }
+
+    /// Whether a segment waits to be sent besides data: an acknowledgement, a probe, a reset, SYN.
+    pub fn owes_segment(&self) -> bool {
+        self.pending.reset || self.pending.syn || self.pending.probe || self.recv.acks.owed() == Owed::Now
+    }
+
+    /// Whether data or a FIN of ours is not acknowledged, or a segment waits to be sent.
+    pub fn is_unfinished(&self) -> bool {
+        match self.state {
+            State::Closed | State::TimeWait => self.pending.reset,
+            State::SynSent | State::SynReceived => false,
+            State::FinWait1 | State::Closing | State::LastAck => true,
+            _ => !self.send.queue.is_empty(),
+        }
+    }
+
+    /// Whether the segment acknowledges what was never sent, before the connection is open: it is to be answered by
+    /// [`reset_for`](Connection::reset_for).
+    //= RFC 9293 §3.10.7.3
+    pub fn is_refused(&self, segment: &Segment) -> bool {
+        let opening = matches!(self.state, State::SynSent | State::SynReceived);
+        opening
+            && segment.control != Some(Control::Rst)
+            && segment.ack.is_some_and(|ack| ack != self.send.window.nxt)
+    }
+
+    /// The number before which everything is acknowledged.
+    pub fn acknowledged(&self) -> SeqNumber {
+        self.send.window.una
+    }
+
+    /// Payload of a full segment, in bytes (`TCP_MAXSEG`).
+    pub fn mss(&self) -> u32 {
+        self.send.mss
+    }
+
+    /// Whether nobody holds it.
+    pub fn is_orphan(&self) -> bool {
+        self.holder == Holder::Nobody
+    }
+
+    /// Takes as much of `data` as there is room for and says how much that is.
+    ///
+    /// Errors: [`WriteError::NotConnected`] before the handshake is done, [`WriteError::BrokenPipe`] after
+    /// `shutdown`, and once the error that ended the connection.
+    //= RFC 9293 §3.10.2
+    pub fn write(&mut self, mut data: Rope) -> Result<usize, WriteError> {
+        if let Some(error) = self.error.take() {
+            return Err(WriteError::Socket(error));
+        }
+        match self.state {
+            State::SynSent | State::SynReceived => return Err(WriteError::NotConnected),
+            state if !state.can_send() => return Err(WriteError::BrokenPipe),
+            _ => {}
+        }
+        let taken = data.split_to(self.free_space());
+        let count = taken.len();
+        self.send.queue.push(taken);
+        Ok(count)
+    }
+
+    /// Room for writing, in bytes.
+    pub fn free_space(&self) -> usize {
+        self.send_capacity().saturating_sub(self.send.queue.len())
+    }
+
+    /// Bytes written and not yet acknowledged (SIOCOUTQ).
+    pub fn unacknowledged(&self) -> usize {
+        self.send.queue.len()
+    }
+
+    /// The send buffer in bytes: it grows with the congestion window unless it was fixed.
+    pub fn send_capacity(&self) -> usize {
+        let buffer = match self.send.buffer_max {
+            None => self.send.buffer,
+            Some(max) => {
+                self.congestion.window().saturating_mul(2).clamp(self.send.buffer, max.max(self.send.buffer))
+            }
+        };
+        buffer as usize
+    }
+
+    /// Whether a writer should be woken: a third of the buffer is free, as in Linux.
+    pub fn is_writable(&self) -> bool {
+        self.free_space() * 2 >= self.send.queue.len()
+    }
+
+    /// Takes up to `max` bytes of what has come in order. An empty rope means that the peer has sent all.
+    ///
+    /// Errors: [`ReadError::WouldBlock`] where nothing has come, [`ReadError::NotConnected`] on a closed
+    /// connection, and once the error that ended it.
+    //= RFC 9293 §3.10.3
+    pub fn read(&mut self, now: Instant, max: usize) -> Result<Rope, ReadError> {
+        self.check_readable()?;
+        let data = self.recv.queue.split_to(max);
+        if !data.is_empty() {
+            let rtt = self.send.rtt.srtt();
+            let mss = self.recv.acks.peer_mss();
+            self.recv.window.on_read(now, data.len(), rtt, mss);
+            if self.state.can_receive() && self.recv.window.should_update(self.recv.held(), mss) {
+                self.recv.acks.owe_now();
+            }
+        }
+        Ok(data)
+    }
+
+    /// What [`read`](Connection::read) would give, left in place.
+    pub fn peek(&mut self, max: usize) -> Result<Rope, ReadError> {
+        self.check_readable()?;
+        Ok(self.recv.queue.slice(0..max))
+    }
+
+    fn check_readable(&mut self) -> Result<(), ReadError> {
+        if !self.recv.queue.is_empty() {
+            return Ok(());
+        }
+        if let Some(error) = self.error.take() {
+            return Err(ReadError::Socket(error));
+        }
+        if self.recv.is_finished() || self.recv.shut_down {
+            return Ok(());
+        }
+        match self.state {
+            State::Closed => Err(ReadError::NotConnected),
+            _ => Err(ReadError::WouldBlock),
+        }
+    }
+
+    /// Bytes that can be read (FIONREAD).
+    pub fn readable(&self) -> usize {
+        self.recv.queue.len()
+    }
+
+    /// Whether nothing follows what can be read.
+    pub fn is_read_closed(&self) -> bool {
+        self.recv.is_finished() || self.recv.shut_down || self.state == State::Closed
+    }
+
+    /// Whether writing was shut down, or the connection is over.
+    pub fn is_write_closed(&self) -> bool {
+        self.send.fin != Fin::No || matches!(self.state, State::Closed | State::TimeWait)
+    }
+
+    /// The error that ended the connection, once.
+    pub fn take_error(&mut self) -> Option<SocketError> {
+        self.error.take().or(self.soft_error.take())
+    }
+
+    /// Whether an error waits to be told.
+    pub fn has_error(&self) -> bool {
+        self.error.is_some()
+    }
+
+    /// The host or the path refuses what we sent (RFC 9293 §3.9.2.2). A hard error ends an attempt to connect; an
+    /// open connection goes on, and remembers.
+    //= RFC 9293 MUST-56
+    //= RFC 9293 SHLD-25
+    pub fn on_unreachable(&mut self, error: SocketError, counters: &mut Counters) {
+        if matches!(self.state, State::SynSent | State::SynReceived) {
+            counters.bump(Counter::TcpAttemptFails);
+            self.fail(error);
+        } else {
+            self.soft_error = Some(error);
+        }
+    }
+
+    /// Whether `seq` begins something that was sent and is not acknowledged: what an ICMP error must quote.
+    pub fn has_in_flight(&self, seq: SeqNumber) -> bool {
+        seq.at_or_after(self.send.window.una) && seq.before(self.send.window.nxt)
+    }
+
+    /// The path takes segments of `payload` bytes from now on, options included. What is in flight and larger is
+    /// sent again at once, without a word to congestion control: nothing was lost for want of room.
+    //= RFC 1191 §6.5
+    pub fn set_path_size(&mut self, now: Instant, payload: u16) {
+        let before = self.send.mss;
+        self.sizes.path = payload;
+        self.update_mss();
+        if self.send.mss < before && self.state.is_synchronized() && !self.recovery.scoreboard.is_empty() {
+            self.recovery.scoreboard.lose_all();
+            self.recovery.phase = Phase::Loss { until: self.send.window.nxt };
+            self.timers.set(Timer::Retransmit, now + self.send.rtt.rto());
+        }
+    }
+
+    /// Changes options while the connection runs.
+    pub fn set_options(&mut self, change: impl FnOnce(&mut Options), now: Instant) {
+        let before = (self.options.congestion, self.options.receive_buffer, self.options.send_buffer);
+        change(&mut self.options);
+        let Options { congestion, receive_buffer, send_buffer, .. } = self.options;
+        if congestion != before.0 {
+            self.congestion = Congestion::new(congestion, self.send.mss);
+        }
+        if receive_buffer != before.1 {
+            self.recv.window.fix_buffer(receive_buffer);
+        }
+        if send_buffer != before.2 {
+            (self.send.buffer, self.send.buffer_max) = (send_buffer, None);
+        }
+        self.arm_keep_alive(now);
+    }
+
+    pub(super) fn arm_keep_alive(&mut self, now: Instant) {
+        let keep_alive = self.options.keep_alive;
+        if keep_alive.enabled && self.state.is_synchronized() && self.state != State::TimeWait {
+            let idle = Duration::from_secs(keep_alive.idle_secs.into());
+            self.timers.set(Timer::KeepAlive, now + idle);
+        } else {
+            self.timers.stop(Timer::KeepAlive);
+        }
+    }
+
+    /// Ends the connection with `error`, without a word to the peer.
+    pub(super) fn fail(&mut self, error: SocketError) {
+        self.error = Some(error);
+        self.enter_closed();
+    }
+
+    pub(super) fn enter_closed(&mut self) {
+        self.state = State::Closed;
+        self.timers.stop_all();
+        self.pending.syn = false;
+        self.send.queue.clear();
+        self.recv.reassembly.clear();
+        self.recovery = Recovery::new();
+        for event in [Event::Closed, Event::Readable, Event::Writable] {
+            self.events.add(event);
+        }
+    }
+
+    /// The link under the connection is gone.
+    pub fn on_link_down(&mut self) {
+        if self.state != State::Closed {
+            self.fail(SocketError::NetworkDown);
+        }
+    }
+
+    /// Puts our timestamp clock's reading for `now`, in milliseconds.
+    pub(super) fn timestamp(&self, now: Instant) -> u32 {
+        (now.as_millis() as u32).wrapping_add(self.negotiated.timestamp_offset)
+    }
+
+    pub(super) fn update_mss(&mut self) {
+        let mut mss = self.send.peer_mss.min(self.sizes.path);
+        if let Some(bound) = self.options.max_segment {
+            mss = mss.min(bound);
+        }
+        let options = if self.negotiated.timestamps.is_some() { 12 } else { 0 };
+        let mss = u32::from(mss.max(MIN_SEND_MSS) - options);
+        if mss != self.send.mss {
+            self.send.mss = mss;
+            self.congestion.set_mss(mss);
+        }
+    }
+}
+
+/// The least payload of a full segment: Linux's `tcp_min_snd_mss`, against peers that ask for tiny segments.
+const MIN_SEND_MSS: u16 = 48;

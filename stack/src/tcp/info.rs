@@ -1,0 +1,95 @@
+//! What `TCP_INFO` tells: a picture of a connection at one moment.
+
+use core::time::Duration;
+
+use super::congestion::CongestionControl;
+use super::connection::Connection;
+use super::segment::WindowScale;
+use super::state::State;
+
+/// A picture of a connection, by Linux's field names where it has them.
+///
+/// ```
+/// use tapsock_stack::tcp::connection::{Opening, SegmentSizes};
+/// use tapsock_stack::tcp::{Connection, Options, SeqNumber, State};
+/// use tapsock_stack::time::Instant;
+///
+/// let sizes = SegmentSizes { advertised: 1460, path: 1460, default: 536 };
+/// let opening = Opening { iss: SeqNumber::new(1), timestamp_offset: 0, sizes };
+/// let connection = Connection::connect(Instant::ZERO, opening, Options::default());
+/// let info = connection.info();
+/// assert_eq!((info.state, info.rtt), (State::SynSent, None));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Info {
+    /// The state.
+    pub state: State,
+    /// Whether SACK was agreed on.
+    pub sack: bool,
+    /// Whether timestamps were agreed on.
+    pub timestamps: bool,
+    /// The peer's window scale.
+    pub snd_wscale: WindowScale,
+    /// Our window scale.
+    pub rcv_wscale: WindowScale,
+    /// The retransmission time-out.
+    pub rto: Duration,
+    /// The smoothed round trip.
+    pub rtt: Option<Duration>,
+    /// Its mean deviation.
+    pub rttvar: Duration,
+    /// The least round trip.
+    pub min_rtt: Option<Duration>,
+    /// Payload of a full segment, in bytes.
+    pub snd_mss: u32,
+    /// The largest segment that the peer has sent, in bytes.
+    pub rcv_mss: u32,
+    /// The congestion window, in bytes.
+    pub snd_cwnd: u32,
+    /// Where slow start ends, in bytes.
+    pub snd_ssthresh: u32,
+    /// The peer's window, in bytes.
+    pub snd_wnd: u32,
+    /// What we offer, in bytes.
+    pub rcv_wnd: u32,
+    /// Bytes held to be in flight.
+    pub in_flight: u32,
+    /// Bytes held to be lost.
+    pub lost: u32,
+    /// Bytes reported by SACK.
+    pub sacked: u32,
+    /// Retransmission time-outs in a row.
+    pub retransmits: u8,
+    /// Bytes written and not sent.
+    pub notsent: u32,
+}
+
+impl Connection {
+    /// A picture of the connection as it stands.
+    pub fn info(&self) -> Info {
+        let rtt = &self.send.rtt;
+        let scoreboard = &self.recovery.scoreboard;
+        Info {
+            state: self.state,
+            sack: self.negotiated.sack,
+            timestamps: self.negotiated.timestamps.is_some(),
+            snd_wscale: self.send.window.scale,
+            rcv_wscale: self.recv.window.scale,
+            rto: rtt.rto(),
+            rtt: rtt.srtt(),
+            rttvar: rtt.rttvar(),
+            min_rtt: rtt.min_rtt(),
+            snd_mss: self.send.mss,
+            rcv_mss: self.recv.acks.peer_mss(),
+            snd_cwnd: self.congestion.window(),
+            snd_ssthresh: self.congestion.ssthresh(),
+            snd_wnd: self.send.window.wnd,
+            rcv_wnd: self.recv.window.remaining(),
+            in_flight: scoreboard.in_flight(),
+            lost: scoreboard.lost(),
+            sacked: scoreboard.sacked(),
+            retransmits: self.send.retries,
+            notsent: self.send.queue.end().saturating_since(self.send.window.nxt),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+use super::*;
+use crate::random::Random;
+use crate::tcp::connection::SegmentSizes;
+
+fn seq(value: u32) -> SeqNumber {
+    SeqNumber::new(value)
+}
+
+fn opening() -> Opening {
+    let sizes = SegmentSizes { advertised: 1460, path: 1460, default: 536 };
+    Opening { iss: seq(100), timestamp_offset: 0, sizes }
+}
+
+fn syn() -> Segment {
+    let options = TcpOptions {
+        mss: Some(1200),
+        window_scale: Some(3),
+        timestamps: Some(Timestamps { value: 50, echo: 0 }),
+        ..TcpOptions::default()
+    };
+    Segment { control: Some(Control::Syn), window: UnscaledWindow(4000), options, ..Segment::new(seq(500)) }
+}
+
+fn queue_with_one(now: Instant) -> SynQueue<u8> {
+    let mut queue = SynQueue::new(Random::new(1).table_hash());
+    let answer = queue.on_syn(now, 7, &syn(), opening(), &Options::default());
+    assert_eq!((answer.seq, answer.ack, answer.control), (seq(100), Some(seq(501)), Some(Control::Syn)));
+    assert_eq!(answer.options.window_scale, Some(7));
+    assert!(!answer.options.sack_permitted, "it was not offered");
+    assert_eq!(answer.options.timestamps.map(|stamp| stamp.echo), Some(50));
+    queue
+}
+
+fn acknowledging(ack: u32) -> Segment {
+    let timestamps = Some(Timestamps { value: 60, echo: 0 });
+    let options = TcpOptions { timestamps, ..TcpOptions::default() };
+    Segment { ack: Some(seq(ack)), options, ..Segment::new(seq(501)) }
+}
+
+#[test]
+fn the_acknowledgement_completes_and_the_connection_begins_where_it_ended() {
+    let now = Instant::from_secs(1);
+    let mut queue = queue_with_one(now);
+    let later = Instant::from_millis(1030);
+    let Step::Complete(accepted) = queue.on_segment(later, &7, &acknowledging(101), &Options::default())
+    else {
+        panic!("a good acknowledgement")
+    };
+    assert!(queue.contains(&7), "the accept queue may be full");
+    let connection = Connection::accept(later, accepted, Options::default());
+    let info = connection.info();
+    assert_eq!(info.snd_mss, 1188);
+    assert_eq!(info.rtt, Some(Duration::from_millis(30)));
+    assert_eq!(info.snd_wscale.shift(), 3);
+}
+
+#[test]
+fn a_wrong_acknowledgement_is_reset_and_the_record_stays() {
+    let now = Instant::from_secs(1);
+    let mut queue = queue_with_one(now);
+    let Step::Answer(reset) = queue.on_segment(now, &7, &acknowledging(105), &Options::default()) else {
+        panic!("a reset")
+    };
+    assert_eq!((reset.control, reset.seq), (Some(Control::Rst), seq(105)));
+    assert!(queue.contains(&7));
+}
+
+#[test]
+fn only_an_exact_reset_forgets() {
+    let now = Instant::from_secs(1);
+    let mut queue = queue_with_one(now);
+    let reset = |value| Segment { control: Some(Control::Rst), ..Segment::new(seq(value)) };
+    assert!(matches!(queue.on_segment(now, &7, &reset(510), &Options::default()), Step::Drop));
+    assert!(matches!(queue.on_segment(now, &7, &reset(501), &Options::default()), Step::Reset));
+    assert!(queue.is_empty());
+}
+
+//= RFC 9293 MUST-23, type=test
+#[test]
+fn syn_acks_are_repeated_and_then_given_up() {
+    let options = Options { synack_retries: 3, ..Options::default() };
+    let start = Instant::from_secs(1);
+    let mut queue = queue_with_one(start);
+    let mut waits = Vec::new();
+    let mut now = start;
+    loop {
+        let at = queue.poll_timeout().expect("one waits");
+        waits.push(at.saturating_since(now).as_secs());
+        now = at;
+        match queue.pop_due(now, &options) {
+            Some((7, Due::Resend(answer))) => assert_eq!(answer.control, Some(Control::Syn)),
+            Some((7, Due::GivenUp)) => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(waits, [1, 2, 4, 8]);
+    assert!(queue.is_empty() && queue.poll_timeout().is_none());
+}
+
+#[test]
+fn a_record_made_anew_does_not_inherit_deadlines() {
+    let options = Options::default();
+    let mut queue = queue_with_one(Instant::from_secs(1));
+    queue.remove(&7);
+    queue.on_syn(Instant::from_millis(1900), 7, &syn(), opening(), &options);
+    assert!(queue.pop_due(Instant::from_millis(2100), &options).is_none());
+    assert!(queue.pop_due(Instant::from_millis(2900), &options).is_some());
+}

@@ -1,0 +1,36 @@
+//! TCP: RFC 9293 with window scaling and timestamps (7323), SACK (2018), RTO (6298), RACK's loss marking (8985),
+//! Reno (5681) and CUBIC (9438).
+//!
+//! [`connection`] is the face; [`input`] holds the steps of RFC 9293 §3.10.7, [`output`] decides what to send.
+//! Below them: [`send`] and [`recv`] are the two halves, [`recovery`] finds out what was lost, [`congestion`] how
+//! much may be in flight. Nothing here knows addresses or ports.
+
+pub mod config;
+pub mod congestion;
+pub mod connection;
+pub mod info;
+pub mod listener;
+pub mod recovery;
+pub mod recv;
+pub mod segment;
+pub mod send;
+pub mod seq;
+pub mod seq_ranges;
+pub mod state;
+pub mod time_wait;
+pub mod timers;
+
+mod close;
+mod handshake;
+mod input;
+mod output;
+mod timeout;
+
+pub use config::{CongestionKind, KeepAlive, Options};
+pub use connection::{Connection, Shutdown};
+pub use segment::Segment;
+pub use seq::SeqNumber;
+pub use state::State;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! Segments that came before their turn.
+
+use std::collections::VecDeque;
+
+use crate::buf::Rope;
+use crate::tcp::seq::SeqNumber;
+use crate::tcp::seq_ranges::{RecentRanges, SeqRange};
+
+/// Blocks kept at the most. Each gap costs a block; a peer that sends every second byte fills this and is dropped
+/// from then on. Linux bounds the same by memory.
+pub const MAX_BLOCKS: usize = 1024;
+
+/// Bytes received beyond the next expected one, merged into blocks.
+///
+/// Where two segments overlap, the bytes that came first stay.
+///
+/// ```
+/// use tapsock_stack::buf::Rope;
+/// use tapsock_stack::tcp::SeqNumber;
+/// use tapsock_stack::tcp::recv::reassembly::Reassembly;
+///
+/// let mut reassembly = Reassembly::default();
+/// reassembly.insert(SeqNumber::new(5), Rope::from(&b"world"[..])).unwrap();
+/// assert!(reassembly.take(SeqNumber::new(0)).is_none());
+/// assert_eq!(reassembly.take(SeqNumber::new(5)).unwrap().to_vec(), b"world");
+/// ```
+#[derive(Debug, Default)]
+pub struct Reassembly {
+    /// Boxed on first use: most connections never see a hole.
+    blocks: Option<Box<Blocks>>,
+}
+
+#[derive(Debug, Default)]
+struct Blocks {
+    /// By start; no two touch.
+    sorted: VecDeque<Block>,
+    bytes: usize,
+    recent: RecentRanges,
+}
+
+#[derive(Debug)]
+struct Block {
+    start: SeqNumber,
+    data: Rope,
+}
+
+/// There is no room for another block.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct Full;
+
+impl Block {
+    fn end(&self) -> SeqNumber {
+        self.start + self.data.len() as u32
+    }
+}
+
+impl Reassembly {
+    /// Keeps `data`, whose first byte has the number `start`. Says [`Full`], and keeps nothing, where that would
+    /// need more than [`MAX_BLOCKS`].
+    pub fn insert(&mut self, start: SeqNumber, data: Rope) -> Result<(), Full> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        self.blocks.get_or_insert_default().insert(start, data)
+    }
+
+    /// Takes the bytes that follow `nxt` without a gap, where there are any, and forgets what lies before.
+    pub fn take(&mut self, nxt: SeqNumber) -> Option<Rope> {
+        let blocks = self.blocks.as_mut()?;
+        let data = blocks.take(nxt);
+        if blocks.sorted.is_empty() {
+            self.blocks = None;
+        }
+        data
+    }
+
+    /// The blocks to be reported, the latest first.
+    pub fn recent(&self) -> impl Iterator<Item = SeqRange> + '_ {
+        self.blocks.iter().flat_map(|blocks| blocks.recent.iter())
+    }
+
+    /// Whether nothing waits for a gap to be filled.
+    pub fn is_empty(&self) -> bool {
+        self.blocks.is_none()
+    }
+
+    /// Bytes held.
+    pub fn len(&self) -> usize {
+        self.blocks.as_ref().map_or(0, |blocks| blocks.bytes)
+    }
+
+    /// Drops everything.
+    pub fn clear(&mut self) {
+        self.blocks = None;
+    }
+}
+
+impl Blocks {
+    fn insert(&mut self, start: SeqNumber, data: Rope) -> Result<(), Full> {
+        let end = start + data.len() as u32;
+        // The blocks from `first` up to `last` touch the new bytes.
+        let first = self.sorted.partition_point(|block| block.end().before(start));
+        let last =
+            first + self.sorted.iter().skip(first).take_while(|block| block.start.at_or_before(end)).count();
+        if first == last {
+            if self.sorted.len() >= MAX_BLOCKS {
+                return Err(Full);
+            }
+            self.bytes += data.len();
+            self.sorted.insert(first, Block { start, data });
+        } else {
+            self.merge(first, last, start, data);
+        }
+        let block = &self.sorted[first];
+        if let Some(range) = SeqRange::new(block.start, block.end()) {
+            self.recent.report(range);
+        }
+        Ok(())
+    }
+
+    /// Makes one block of `sorted[first..last]` and the bytes that `data` adds to them.
+    fn merge(&mut self, first: usize, last: usize, start: SeqNumber, mut data: Rope) {
+        let merged_start = start.earliest(self.sorted[first].start);
+        let mut at = start;
+        let mut merged = Rope::new();
+        for known in self.sorted.drain(first..last) {
+            let gap = known.start.saturating_since(at) as usize;
+            let piece = data.split_to(gap);
+            self.bytes += piece.len();
+            at += piece.len() as u32;
+            merged.append(piece);
+            let covered = known.end().saturating_since(at);
+            data.advance(covered as usize);
+            at = at.latest(known.end());
+            // What follows a block, as most do, costs no walk over it.
+            if merged.is_empty() {
+                merged = known.data;
+            } else {
+                merged.append(known.data);
+            }
+        }
+        self.bytes += data.len();
+        merged.append(data);
+        self.sorted.insert(first, Block { start: merged_start, data: merged });
+    }
+
+    fn take(&mut self, nxt: SeqNumber) -> Option<Rope> {
+        while let Some(front) = self.sorted.front() {
+            if front.start.after(nxt) {
+                return None;
+            }
+            let mut block = self.sorted.pop_front()?;
+            self.bytes -= block.data.len();
+            self.recent.acknowledge(block.end());
+            block.data.advance(nxt.saturating_since(block.start) as usize);
+            if !block.data.is_empty() {
+                return Some(block.data);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn bytes_of(offset: u32, len: u32) -> Rope {
+        Rope::from((offset..offset + len).map(|n| n as u8).collect::<Vec<u8>>())
+    }
+
+    proptest! {
+        #[test]
+        fn any_order_gives_the_same_bytes(
+            base: u32,
+            pieces in proptest::collection::vec((0u32..300, 1u32..40), 1..60),
+        ) {
+            let base = SeqNumber::new(base);
+            let mut reassembly = Reassembly::default();
+            let mut present = vec![false; 400];
+            for (offset, len) in pieces {
+                reassembly.insert(base + offset, bytes_of(offset, len)).expect("few blocks");
+                present[offset as usize..(offset + len) as usize].fill(true);
+                prop_assert_eq!(reassembly.len(), present.iter().filter(|p| **p).count());
+                let latest = reassembly.recent().next().expect("one is held");
+                prop_assert!((latest.start() - base) as u32 <= offset);
+                prop_assert!((latest.end() - base) as u32 >= offset + len);
+            }
+            let mut at = 0;
+            while at < 400 {
+                match reassembly.take(base + at) {
+                    Some(rope) => {
+                        prop_assert_eq!(rope.to_vec(), bytes_of(at, rope.len() as u32).to_vec());
+                        prop_assert!(present[at as usize..at as usize + rope.len()].iter().all(|p| *p));
+                        at += rope.len() as u32;
+                        prop_assert!(!present[at as usize], "a block ends where the next byte is missing");
+                    }
+                    None => {
+                        prop_assert!(!present[at as usize]);
+                        at += 1;
+                    }
+                }
+            }
+            prop_assert!(reassembly.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_peer_that_leaves_every_second_byte_out_is_bounded() {
+        let mut reassembly = Reassembly::default();
+        for n in 0..MAX_BLOCKS as u32 {
+            reassembly.insert(SeqNumber::new(2 * n + 1), bytes_of(0, 1)).expect("room");
+        }
+        assert_eq!(reassembly.insert(SeqNumber::new(9_999_999), bytes_of(0, 1)), Err(Full));
+        assert_eq!(reassembly.insert(SeqNumber::new(2), bytes_of(0, 1)), Ok(()), "a gap can still be filled");
+    }
+}

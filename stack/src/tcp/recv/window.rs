@@ -1,0 +1,226 @@
+//! The window we offer: its right edge, the buffer behind it, and how that buffer grows.
+
+use core::time::Duration;
+
+use crate::tcp::segment::{UnscaledWindow, WindowScale};
+use crate::tcp::seq::SeqNumber;
+use crate::time::Instant;
+
+/// The least time over which reading is measured for the growth of the buffer.
+const MIN_MEASURE: Duration = Duration::from_millis(1);
+
+/// The receive sequence space.
+///
+/// ```text
+///          nxt              edge
+///           |                |
+///  ---------+----------------+-----------
+///  received |    offered     |  not yet
+/// ```
+///
+/// Half of the buffer is offered, as Linux does with `tcp_adv_win_scale` 1. The edge never moves left.
+///
+/// ```
+/// use tapsock_stack::tcp::SeqNumber;
+/// use tapsock_stack::tcp::recv::window::ReceiveWindow;
+/// use tapsock_stack::tcp::segment::WindowScale;
+///
+/// let mut window = ReceiveWindow::new(131_072, Some(6_291_456), WindowScale::clamped(7));
+/// window.start(SeqNumber::new(1000));
+/// assert_eq!(window.offer(0, 1460).0, 512);
+/// assert_eq!(window.edge(), SeqNumber::new(1000 + 65_536));
+/// ```
+#[derive(Clone, Debug)]
+pub struct ReceiveWindow {
+    /// RCV.NXT: the next number expected.
+    pub nxt: SeqNumber,
+    edge: SeqNumber,
+    /// Our window scale.
+    pub scale: WindowScale,
+    buffer: u32,
+    buffer_max: Option<u32>,
+    growth: Growth,
+}
+
+/// What the application read since `since`: Linux's dynamic right-sizing.
+#[derive(Clone, Debug, Default)]
+struct Growth {
+    since: Instant,
+    copied: u32,
+    /// The most that it read in one measured time.
+    space: u32,
+}
+
+impl ReceiveWindow {
+    /// A window over a buffer of `buffer` bytes that may grow to `buffer_max`.
+    pub fn new(buffer: u32, buffer_max: Option<u32>, scale: WindowScale) -> Self {
+        let zero = SeqNumber::new(0);
+        let growth = Growth { space: buffer / 4, ..Growth::default() };
+        ReceiveWindow { nxt: zero, edge: zero, scale, buffer, buffer_max, growth }
+    }
+
+    /// The scale that lets a window over the largest buffer be offered.
+    //= RFC 7323 §2.3
+    pub fn scale_for(buffer: u32, buffer_max: Option<u32>) -> WindowScale {
+        let mut space = buffer_max.unwrap_or(0).max(buffer);
+        let mut shift = 0;
+        while space > u32::from(u16::MAX) && shift < WindowScale::MAX.shift() {
+            space >>= 1;
+            shift += 1;
+        }
+        WindowScale::clamped(shift)
+    }
+
+    /// Sets the first number expected.
+    pub fn start(&mut self, nxt: SeqNumber) {
+        (self.nxt, self.edge) = (nxt, nxt);
+    }
+
+    /// The right edge as the peer knows it.
+    pub fn edge(&self) -> SeqNumber {
+        self.edge
+    }
+
+    /// Takes the edge that a segment offered which this window did not write (a SYN-ACK from a listener's record).
+    pub fn offered(&mut self, edge: SeqNumber) {
+        self.edge = self.edge.latest(edge);
+    }
+
+    /// Bytes that the peer may still send.
+    pub fn remaining(&self) -> u32 {
+        self.edge.saturating_since(self.nxt)
+    }
+
+    /// The largest window that this buffer makes.
+    pub fn full_space(&self) -> u32 {
+        self.buffer / 2
+    }
+
+    /// The receive buffer in bytes.
+    pub fn buffer(&self) -> u32 {
+        self.buffer
+    }
+
+    /// Fixes the buffer at `bytes` (`SO_RCVBUF`).
+    pub fn fix_buffer(&mut self, bytes: u32) {
+        (self.buffer, self.buffer_max) = (bytes, None);
+    }
+
+    /// Moves the right edge as far as the room beside `held` bytes allows, and gives the field to be sent.
+    ///
+    /// Avoids the silly window: an edge moves by a segment or by half of the buffer, or not at all, and a window
+    /// that would be smaller than a sixteenth of the buffer, or than a segment, is offered as none.
+    //= RFC 9293 MUST-39
+    //= RFC 9293 SHLD-15
+    //= RFC 9293 SHLD-14
+    pub fn offer(&mut self, held: usize, mss: u32) -> UnscaledWindow {
+        let edge = self.next_edge(held, mss);
+        let window = edge.saturating_since(self.nxt);
+        let step = 1u32 << self.scale.shift();
+        let field = self.scale.unscale(window.saturating_add(step - 1));
+        self.edge = self.edge.latest(self.nxt + self.scale.scale(field));
+        field
+    }
+
+    /// Whether reading has opened the window so far that the peer should hear of it: to twice what it knows.
+    pub fn should_update(&self, held: usize, mss: u32) -> bool {
+        let known = self.remaining();
+        let window = self.next_edge(held, mss).saturating_since(self.nxt);
+        window > 0 && window >= known.saturating_mul(2)
+    }
+
+    fn next_edge(&self, held: usize, mss: u32) -> SeqNumber {
+        let full = self.full_space();
+        let free = full.saturating_sub(u32::try_from(held).unwrap_or(u32::MAX));
+        let mss = mss.min(full);
+        if free < full / 2 && (free < full / 16 || free < mss) {
+            return self.edge;
+        }
+        let wanted = self.nxt + free;
+        let step = wanted.saturating_since(self.edge);
+        if step < mss.min(full / 2) { self.edge } else { wanted }
+    }
+
+    /// Counts what the application read, and lets the buffer grow where it reads a large part of it in a round trip.
+    pub fn on_read(&mut self, now: Instant, count: usize, rtt: Option<Duration>, mss: u32) {
+        self.growth.copied = self.growth.copied.saturating_add(count as u32);
+        let measure = rtt.unwrap_or(MIN_MEASURE).max(MIN_MEASURE);
+        if now.saturating_since(self.growth.since) < measure {
+            return;
+        }
+        let Growth { copied, space, .. } = self.growth;
+        if copied > space {
+            if let Some(max) = self.buffer_max {
+                let window = copied.saturating_mul(2).saturating_add(16 * mss);
+                self.buffer = self.buffer.max(window.saturating_mul(2)).min(max.max(self.buffer));
+            }
+            self.growth.space = copied;
+        }
+        (self.growth.since, self.growth.copied) = (now, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(buffer: u32, shift: u8) -> ReceiveWindow {
+        let mut window = ReceiveWindow::new(buffer, Some(1 << 20), WindowScale::clamped(shift));
+        window.start(SeqNumber::new(0));
+        window
+    }
+
+    //= RFC 9293 SHLD-14, type=test
+    #[test]
+    fn the_right_edge_never_moves_left() {
+        for shift in [0, 7] {
+            let mut window = window(64_000, shift);
+            let mut last = SeqNumber::new(0);
+            let mut held = 0usize;
+            for step in [1000u32, 3, 1460, 9000, 1, 1, 500, 1460, 1460, 7] {
+                let step = step.min(window.remaining());
+                window.nxt += step;
+                held += step as usize;
+                let field = window.offer(held, 1460);
+                let edge = window.nxt + window.scale.scale(field);
+                assert!(edge.at_or_after(last), "{edge} left of {last}");
+                assert_eq!(edge, window.edge());
+                last = edge;
+            }
+        }
+    }
+
+    //= RFC 9293 MUST-39, type=test
+    #[test]
+    fn a_silly_window_is_not_offered() {
+        let mut window = window(8_000, 0);
+        window.offer(0, 1000);
+        assert_eq!(window.remaining(), 4000);
+        window.nxt += 4000;
+        assert_eq!(window.offer(4000, 1000).0, 0);
+        assert_eq!(window.offer(3500, 1000).0, 0, "500 bytes are less than a segment");
+        assert!(!window.should_update(3500, 1000));
+        assert!(window.should_update(2900, 1000));
+        assert_eq!(window.offer(2900, 1000).0, 1100);
+    }
+
+    #[test]
+    fn a_reader_that_keeps_up_is_given_a_larger_buffer() {
+        let mut window = window(131_072, 7);
+        for round in 1..8 {
+            window.on_read(Instant::from_millis(round * 2), window.full_space() as usize, None, 1460);
+        }
+        assert_eq!(window.buffer(), 1 << 20);
+        window.fix_buffer(5000);
+        window.on_read(Instant::from_secs(9), 1 << 22, None, 1460);
+        assert_eq!(window.buffer(), 5000);
+    }
+
+    //= RFC 7323 §2.3, type=test
+    #[test]
+    fn the_scale_fits_the_largest_buffer() {
+        assert_eq!(ReceiveWindow::scale_for(65_535, None).shift(), 0);
+        assert_eq!(ReceiveWindow::scale_for(131_072, Some(6_291_456)).shift(), 7);
+        assert_eq!(ReceiveWindow::scale_for(u32::MAX, None).shift(), 14);
+    }
+}

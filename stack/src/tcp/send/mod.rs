@@ -1,0 +1,5 @@
+//! The sending half: bytes not yet acknowledged, the peer's window, the round trip.
+
+pub mod queue;
+pub mod rtt;
+pub mod window;

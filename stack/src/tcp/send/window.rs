@@ -1,0 +1,134 @@
+//! The send sequence space and the peer's window.
+
+use crate::tcp::segment::{UnscaledWindow, WindowScale};
+use crate::tcp::seq::SeqNumber;
+
+/// The send sequence variables of RFC 9293 §3.3.1.
+///
+/// ```text
+///          una            nxt          una + wnd
+///           |              |               |
+///  ---------+--------------+---------------+----------
+///   acked   |   in flight  |  may be sent  |  not yet
+/// ```
+///
+/// `nxt` is also the highest number ever sent: a retransmission does not move it back.
+///
+/// ```
+/// use tapsock_stack::tcp::SeqNumber;
+/// use tapsock_stack::tcp::send::window::SendWindow;
+///
+/// let window = SendWindow::new(SeqNumber::new(100));
+/// assert_eq!(window.in_flight(), 0);
+/// assert_eq!(window.right_edge(), SeqNumber::new(100));
+/// ```
+//= RFC 9293 §3.3.1
+#[derive(Clone, Debug)]
+pub struct SendWindow {
+    /// SND.UNA: the oldest number not acknowledged.
+    pub una: SeqNumber,
+    /// SND.NXT: the next number to be sent.
+    pub nxt: SeqNumber,
+    /// SND.WND in bytes.
+    pub wnd: u32,
+    /// SND.WL1: the segment that set the window last.
+    pub wl1: SeqNumber,
+    /// SND.WL2: its acknowledgement.
+    pub wl2: SeqNumber,
+    /// The largest window that the peer has offered, in bytes.
+    pub max_wnd: u32,
+    /// The peer's window scale.
+    pub scale: WindowScale,
+}
+
+/// Whether a segment moved the window.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+#[must_use = "a window that opened lets data go"]
+pub enum WindowUpdate {
+    /// It says what we knew, or is older.
+    Unchanged,
+    /// It moved it.
+    Changed,
+}
+
+impl SendWindow {
+    /// A window of nothing, before the peer has spoken.
+    pub const fn new(iss: SeqNumber) -> Self {
+        SendWindow {
+            una: iss,
+            nxt: iss,
+            wnd: 0,
+            wl1: SeqNumber::new(0),
+            wl2: iss,
+            max_wnd: 0,
+            scale: WindowScale::clamped(0),
+        }
+    }
+
+    /// Numbers sent and not acknowledged.
+    pub fn in_flight(&self) -> u32 {
+        self.nxt.saturating_since(self.una)
+    }
+
+    /// The first number that the peer does not take yet.
+    pub fn right_edge(&self) -> SeqNumber {
+        self.una + self.wnd
+    }
+
+    /// Numbers that may still be sent into the window.
+    pub fn usable(&self) -> u32 {
+        self.right_edge().saturating_since(self.nxt)
+    }
+
+    /// Takes the window of the first segment of a connection.
+    pub fn start(&mut self, seq: SeqNumber, ack: SeqNumber, wnd: u32) {
+        (self.wl1, self.wl2, self.wnd) = (seq, ack, wnd);
+        self.max_wnd = self.max_wnd.max(wnd);
+    }
+
+    /// Takes the window of a segment with an acceptable acknowledgement, where the segment is not older than the
+    /// last that did.
+    //= RFC 9293 §3.10.7.4
+    //= RFC 9293 MUST-33
+    pub fn update(&mut self, seq: SeqNumber, ack: SeqNumber, window: UnscaledWindow) -> WindowUpdate {
+        let newer = self.wl1.before(seq) || (self.wl1 == seq && self.wl2.at_or_before(ack));
+        let wnd = self.scale.scale(window);
+        if !newer {
+            return WindowUpdate::Unchanged;
+        }
+        (self.wl1, self.wl2) = (seq, ack);
+        if wnd == self.wnd {
+            return WindowUpdate::Unchanged;
+        }
+        self.wnd = wnd;
+        self.max_wnd = self.max_wnd.max(wnd);
+        WindowUpdate::Changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    //= RFC 9293 MUST-33, type=test
+    #[test]
+    fn an_older_segment_does_not_move_the_window() {
+        let seq = SeqNumber::new;
+        let mut window = SendWindow::new(seq(100));
+        window.start(seq(500), seq(100), 1000);
+        assert_eq!(window.update(seq(499), seq(100), UnscaledWindow(9)), WindowUpdate::Unchanged);
+        assert_eq!(window.wnd, 1000);
+        assert_eq!(window.update(seq(500), seq(100), UnscaledWindow(9)), WindowUpdate::Changed);
+        assert_eq!((window.wnd, window.max_wnd), (9, 1000));
+        assert_eq!(window.update(seq(500), seq(99), UnscaledWindow(7)), WindowUpdate::Unchanged);
+    }
+
+    #[test]
+    fn a_window_that_shrank_below_what_is_in_flight_leaves_nothing_usable() {
+        let mut window = SendWindow::new(SeqNumber::new(0));
+        window.start(SeqNumber::new(0), SeqNumber::new(0), 10);
+        window.nxt += 20;
+        assert_eq!(window.usable(), 0);
+        assert_eq!(window.in_flight(), 20);
+    }
+}

@@ -1,0 +1,154 @@
+use super::fixture::*;
+use crate::counters::Counter;
+use crate::error::SocketError;
+use crate::tcp::{CongestionKind, Options, State};
+
+fn reno(options: Options) -> Options {
+    Options { congestion: CongestionKind::Reno, ..options }
+}
+
+/// Established with ten segments in flight, a round trip of 20 ms.
+fn ten_in_flight(options: Options) -> Lone {
+    let mut lone = Lone::established(options, 60_000, ms(20));
+    lone.write(30_000);
+    assert_eq!(lone.sent().len(), 10);
+    lone.pass(ms(20));
+    lone
+}
+
+//= RFC 5681 §3.2, type=test
+#[test]
+fn three_duplicates_send_the_missing_segment_again() {
+    let mut lone = ten_in_flight(reno(plain()));
+    lone.ack(0, 60_000);
+    lone.ack(0, 60_000);
+    let before = lone.sent();
+    assert!(before.iter().all(|(offset, _)| *offset >= 10_000), "only new data so far: {before:?}");
+    lone.ack(0, 60_000);
+    assert_eq!(lone.sent(), [(0, 1000)]);
+    let info = lone.connection.info();
+    assert_eq!((info.snd_cwnd, info.snd_ssthresh), (5000, 5000));
+    assert_eq!(lone.count(Counter::TcpExtTCPRenoRecovery), 1);
+    assert_eq!(lone.count(Counter::TcpExtTCPTimeouts), 0);
+}
+
+//= RFC 6582 §3.2, type=test
+#[test]
+fn a_partial_acknowledgement_names_the_next_loss() {
+    let mut lone = ten_in_flight(reno(plain()));
+    (0..3).for_each(|_| lone.ack(0, 60_000));
+    assert_eq!(lone.sent().first(), Some(&(0, 1000)));
+    lone.pass(ms(20));
+    lone.ack(4000, 60_000);
+    assert_eq!(lone.sent().first(), Some(&(4000, 1000)));
+    assert_eq!(lone.connection.info().snd_cwnd, 5000, "one recovery, one reduction");
+}
+
+//= RFC 8985 §6.2, type=test
+#[test]
+fn sack_sends_each_hole_once_and_no_timeout_is_needed() {
+    let mut lone = ten_in_flight(reno(sacking()));
+    lone.sack(0, 60_000, &[(1000, 3000), (4000, 10_000)]);
+    assert_eq!(lone.sent(), [(0, 1000), (3000, 1000), (10_000, 1000), (11_000, 1000), (12_000, 1000)]);
+    let info = lone.connection.info();
+    assert_eq!((info.snd_cwnd, info.lost, info.sacked, info.in_flight), (5000, 0, 8000, 5000));
+    lone.pass(ms(20));
+    lone.ack(10_000, 60_000);
+    assert_eq!(lone.connection.info().snd_cwnd, 5000);
+    assert_eq!(lone.count(Counter::TcpExtTCPFastRetrans), 2);
+    assert_eq!(lone.count(Counter::TcpExtTCPTimeouts), 0);
+}
+
+#[test]
+fn one_segment_reported_beyond_a_hole_waits_for_reordering() {
+    let mut lone = ten_in_flight(reno(sacking()));
+    lone.sack(0, 60_000, &[(1000, 2000)]);
+    let sent = lone.sent();
+    assert!(sent.iter().all(|(offset, _)| *offset >= 10_000), "{sent:?}");
+    assert_eq!(lone.pass_to_deadline(), ms(5), "a quarter of the round trip");
+    assert_eq!(lone.sent(), [(0, 1000)]);
+}
+
+#[test]
+fn a_lost_retransmission_is_sent_again_without_a_timeout() {
+    let mut lone = ten_in_flight(reno(sacking()));
+    lone.sack(0, 60_000, &[(1000, 10_000)]);
+    assert_eq!(lone.sent()[0], (0, 1000));
+    lone.pass(ms(1));
+    lone.sack(0, 60_000, &[(1000, 10_000)]);
+    lone.sent();
+    lone.pass(ms(20));
+    lone.sack(0, 60_000, &[(1000, 14_000)]);
+    assert!(lone.sent().contains(&(0, 1000)), "what was sent after it has arrived");
+    assert_eq!(lone.count(Counter::TcpExtTCPTimeouts), 0);
+}
+
+//= RFC 6298 §5.4, type=test
+//= RFC 5681 §3.1, type=test
+#[test]
+fn a_timeout_sends_one_segment_and_doubles() {
+    let mut lone = Lone::established(reno(sacking()), 60_000, ms(20));
+    lone.write(30_000);
+    lone.sent();
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        waits.push(lone.pass_to_deadline().as_millis());
+        assert_eq!(lone.sent(), [(0, 1000)]);
+    }
+    assert_eq!(waits, [220, 440, 880, 1760]);
+    let info = lone.connection.info();
+    assert_eq!((info.snd_cwnd, info.snd_ssthresh), (1000, 5000), "the threshold is taken once");
+    lone.pass(ms(20));
+    lone.ack(1000, 60_000);
+    assert_eq!(lone.sent(), [(1000, 1000), (2000, 1000)], "slow start");
+}
+
+//= RFC 9293 MUST-20, type=test
+#[test]
+fn a_silent_peer_is_given_up_after_fifteen_retries() {
+    let mut lone = Lone::established(plain(), 60_000, ms(20));
+    let start = lone.now;
+    lone.write(10);
+    while lone.connection.state() == State::Established {
+        lone.sent();
+        lone.pass_to_deadline();
+    }
+    let took = lone.now.saturating_since(start).as_secs();
+    assert!((924..1050).contains(&took), "{took} s");
+    assert_eq!(lone.connection.take_error(), Some(SocketError::TimedOut));
+    assert!(lone.poll().is_none());
+}
+
+#[test]
+fn reports_of_sack_are_forgotten_where_the_peer_took_them_back() {
+    let mut lone = ten_in_flight(reno(sacking()));
+    lone.sack(0, 60_000, &[(1000, 10_000)]);
+    lone.sent();
+    lone.pass(ms(20));
+    lone.ack(1000, 60_000);
+    lone.sent();
+    while lone.count(Counter::TcpExtTCPTimeouts) == 0 {
+        lone.pass_to_deadline();
+    }
+    assert_eq!(lone.connection.info().sacked, 0);
+    assert_eq!(lone.sent()[0], (1000, 1000));
+}
+
+#[test]
+fn idle_time_brings_back_the_initial_window() {
+    let mut lone = Lone::established(reno(plain()), 60_000, ms(20));
+    let mut acked = 0;
+    for _ in 0..3 {
+        lone.write(30_000);
+        for _ in 0..10 {
+            lone.sent();
+            lone.pass(ms(20));
+            acked = acked.max((lone.connection.info().in_flight + acked).min(90_000));
+            lone.ack(acked, 60_000);
+        }
+    }
+    assert!(lone.connection.info().snd_cwnd > 20_000, "{}", lone.connection.info().snd_cwnd);
+    lone.pass(ms(10_000));
+    lone.write(30_000);
+    assert_eq!(lone.sent().len(), 10);
+}

@@ -1,0 +1,107 @@
+use super::fixture::*;
+use crate::buf::Rope;
+use crate::counters::Counter;
+use crate::tcp::segment::Control;
+use crate::tcp::{CongestionKind, Options};
+
+const DROP_EVERY_SEVENTH: Fate = |n| if n % 7 == 3 { Loss::Drop } else { Loss::Pass };
+const MIX: Fate = |n| match n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60 {
+    0 => Loss::Drop,
+    1 => Loss::Twice,
+    2 | 3 => Loss::Late(core::time::Duration::from_millis(7)),
+    _ => Loss::Pass,
+};
+const PASS: Fate = |_| Loss::Pass;
+
+fn variants() -> Vec<Options> {
+    let all = Options::default();
+    vec![
+        all.clone(),
+        Options { sack: false, ..all.clone() },
+        Options { timestamps: false, ..all.clone() },
+        Options { window_scaling: false, congestion: CongestionKind::Reno, ..all.clone() },
+        plain(),
+    ]
+}
+
+#[test]
+fn bytes_arrive_whole_and_in_order() {
+    for options in variants() {
+        for fate in [PASS, DROP_EVERY_SEVENTH, MIX] {
+            let mut pair =
+                Pair::simultaneous([options.clone(), options.clone()], ms(10)).with_fate([fate; 2]);
+            pair.transfer(0, 300_000);
+            pair.transfer(1, 300_000);
+        }
+    }
+}
+
+#[test]
+fn bursts_that_the_link_cuts_arrive_too() {
+    for fate in [PASS, DROP_EVERY_SEVENTH, MIX] {
+        let options = Options::default();
+        let mut pair = Pair::simultaneous([options.clone(), options], ms(10)).with_fate([fate; 2]);
+        pair.max_payload = 60_000;
+        pair.transfer(0, 3_000_000);
+    }
+}
+
+//= RFC 9293 SHLD-7, type=test
+#[test]
+fn a_second_small_segment_waits_for_the_first() {
+    let mut lone = Lone::established(plain(), 50_000, ms(10));
+    lone.write(10);
+    assert_eq!(lone.sent(), [(0, 10)]);
+    lone.write(10);
+    assert_eq!(lone.sent(), []);
+    lone.write(1000);
+    assert_eq!(lone.sent(), [(10, 1000)], "full segments don't wait");
+    lone.ack(10, 50_000);
+    assert_eq!(lone.sent(), [(1010, 10)]);
+    let mut lone = Lone::established(Options { no_delay: true, ..plain() }, 50_000, ms(10));
+    lone.write(10);
+    assert_eq!(lone.sent(), [(0, 10)]);
+    lone.write(10);
+    assert_eq!(lone.sent(), [(10, 10)]);
+}
+
+#[test]
+fn the_last_segment_pushes_and_a_fin_goes_with_it() {
+    let mut lone = Lone::established(plain(), 50_000, ms(10));
+    lone.write(1500);
+    lone.connection.shutdown(crate::tcp::Shutdown::Write).expect("open");
+    let first = lone.poll().expect("a full one");
+    assert!(!first.push && first.control.is_none());
+    let last = lone.poll().expect("the rest");
+    assert!(last.push);
+    assert_eq!((last.len(), last.control), (501, Some(Control::Fin)));
+}
+
+//= RFC 9293 SHLD-18, type=test
+#[test]
+fn acknowledgements_wait_for_company_once_the_connection_is_no_longer_young() {
+    let mut lone = Lone::established(plain(), 50_000, ms(10));
+    for n in 0..20 {
+        lone.data(n * 1000, &[0; 1000], None);
+        lone.poll();
+        lone.read().expect("data");
+        lone.poll();
+    }
+    lone.data(20_000, &[0; 1000], None);
+    assert!(lone.poll().is_none());
+    lone.read().expect("data");
+    lone.data(21_000, &[0; 1000], None);
+    assert_eq!(lone.poll().expect("for two").ack, Some(seq(IRS + 1 + 22_000)));
+    lone.data(22_000, &[0; 1000], None);
+    assert_eq!(lone.pass_to_deadline(), ms(40));
+    assert!(lone.poll().is_some());
+    assert_eq!(lone.count(Counter::TcpExtDelayedACKs), 1);
+}
+
+#[test]
+fn no_segment_is_allocated_for_in_the_steady_state() {
+    let mut lone = Lone::established(Options { no_delay: true, ..plain() }, 60_000, ms(10));
+    lone.connection.write(Rope::from(&b"hello"[..])).expect("open");
+    let segment = lone.poll().expect("data");
+    assert_eq!(segment.payload.chunk_count(), 1, "the payload is what was written, by reference");
+}

@@ -1,0 +1,78 @@
+use super::fixture::*;
+use crate::counters::Counter;
+use crate::tcp::Options;
+use crate::tcp::segment::UnscaledWindow;
+
+//= RFC 9293 MUST-36, type=test
+#[test]
+fn a_closed_window_is_probed_until_it_opens() {
+    let mut lone = Lone::established(plain(), 2000, ms(10));
+    lone.write(5000);
+    assert_eq!(lone.sent(), [(0, 1000), (1000, 1000)]);
+    lone.ack(2000, 0);
+    assert_eq!(lone.sent(), []);
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        waits.push(lone.pass_to_deadline().as_micros());
+        let probe = lone.poll().expect("a probe");
+        assert_eq!((probe.seq, probe.len()), (seq(ISS + 1 + 1999), 0), "before what the peer expects");
+        lone.ack(2000, 0);
+    }
+    assert_eq!(waits[1..], [2 * waits[0], 2 * waits[0], 2 * waits[0]], "an answer starts the waits anew");
+    assert_eq!(lone.count(Counter::TcpExtTCPWinProbe), 4);
+    lone.ack(2000, 9000);
+    assert_eq!(lone.sent(), [(2000, 1000), (3000, 1000), (4000, 1000)]);
+}
+
+//= RFC 9293 MUST-38, type=test
+#[test]
+fn a_sliver_of_a_window_is_not_filled_at_once() {
+    let mut lone = Lone::established(plain(), 4000, ms(10));
+    lone.write(9000);
+    assert_eq!(lone.sent().len(), 4);
+    lone.ack(4000, 100);
+    assert_eq!(lone.sent(), []);
+    lone.pass_to_deadline();
+    assert_eq!(lone.sent(), [(4000, 100)], "after a time-out what fits is sent");
+}
+
+//= RFC 9293 MUST-34, type=test
+#[test]
+fn a_window_that_shrinks_stops_new_data_and_nothing_else() {
+    let mut lone = Lone::established(plain(), 6000, ms(10));
+    lone.write(9000);
+    assert_eq!(lone.sent().len(), 6);
+    lone.ack(1000, 1000);
+    assert_eq!(lone.sent(), []);
+    lone.pass_to_deadline();
+    assert_eq!(lone.sent(), [(1000, 1000)], "what was sent is sent again");
+    lone.ack(6000, 6000);
+    assert_eq!(lone.sent()[0], (6000, 1000));
+}
+
+#[test]
+fn a_reader_that_stops_closes_the_window_and_one_that_reads_opens_it() {
+    let options = Options { receive_buffer: 8000, receive_buffer_max: None, ..plain() };
+    let mut lone = Lone::established(options, 50_000, ms(10));
+    for n in 0..4 {
+        lone.data(n * 1000, &[7; 1000], None);
+        while lone.poll().is_some() {}
+    }
+    assert_eq!(lone.connection.info().rcv_wnd, 0);
+    lone.data(4000, &[7; 1000], None);
+    let answer = lone.poll().expect("a probe is answered");
+    assert_eq!((answer.ack, answer.window), (Some(seq(IRS + 1 + 4000)), UnscaledWindow(0)));
+    assert_eq!(lone.read().expect("data").len(), 4000);
+    let update = lone.poll().expect("news of the window");
+    assert_eq!(update.window, UnscaledWindow(4000));
+}
+
+#[test]
+fn the_congestion_window_bounds_what_is_in_flight() {
+    let mut lone = Lone::established(plain(), 60_000, ms(10));
+    lone.write(40_000);
+    assert_eq!(lone.sent().len(), 10, "RFC 6928: ten segments");
+    lone.pass(ms(10));
+    lone.ack(5000, 60_000);
+    assert_eq!(lone.sent().len(), 10, "five acknowledged, and five more in slow start");
+}

@@ -1,0 +1,126 @@
+//! TIME-WAIT: a small record that holds the tuple until old segments have died out.
+
+use crate::time::Instant;
+use crate::wire::tcp_options::{TcpOptions, Timestamps};
+
+use super::connection::Connection;
+use super::segment::{Control, Segment, UnscaledWindow};
+use super::seq::SeqNumber;
+
+/// What is left of a connection in TIME-WAIT.
+///
+/// ```
+/// use tapsock_stack::tcp::time_wait::TimeWait;
+///
+/// assert!(size_of::<TimeWait>() <= 64);
+/// ```
+//= RFC 9293 §3.3.2
+#[derive(Copy, Clone, Debug)]
+pub struct TimeWait {
+    snd_nxt: SeqNumber,
+    rcv_nxt: SeqNumber,
+    edge: SeqNumber,
+    window: UnscaledWindow,
+    recent: Option<u32>,
+    timestamp_offset: u32,
+    last_answer: Option<Instant>,
+}
+
+/// What to do about a segment in TIME-WAIT.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// Nothing.
+    Drop,
+    /// Answer with this; the time starts anew where `restart` is set.
+    Answer {
+        /// The acknowledgement.
+        segment: Segment,
+        /// Whether the peer's FIN came again.
+        restart: bool,
+    },
+    /// A new connection may take the tuple, with an initial sequence number past this one.
+    Reuse {
+        /// The least initial sequence number for our side.
+        iss_after: SeqNumber,
+    },
+    /// The peer has reset it.
+    Close,
+}
+
+impl TimeWait {
+    /// The record of `connection`, which has entered TIME-WAIT.
+    pub fn new(connection: &Connection) -> Self {
+        let recv = &connection.recv.window;
+        TimeWait {
+            snd_nxt: connection.send.window.nxt,
+            rcv_nxt: recv.nxt,
+            edge: recv.edge(),
+            window: recv.scale.unscale(recv.remaining()),
+            recent: connection.negotiated.timestamps.map(|state| state.recent),
+            timestamp_offset: connection.negotiated.timestamp_offset,
+            last_answer: None,
+        }
+    }
+
+    /// Judges a segment for the tuple.
+    ///
+    /// A SYN may open a new connection where its number, or its timestamp, is past what the old one has seen.
+    //= RFC 9293 MAY-2
+    //= RFC 6191 §2
+    //= RFC 1337 §3
+    pub fn on_segment(&mut self, now: Instant, segment: &Segment) -> Verdict {
+        let stamp = segment.options.timestamps;
+        let older = match (self.recent, stamp) {
+            (Some(recent), Some(stamp)) => (stamp.value.wrapping_sub(recent) as i32) < 0,
+            _ => false,
+        };
+        let newer = match (self.recent, stamp) {
+            (Some(recent), Some(stamp)) => (stamp.value.wrapping_sub(recent) as i32) > 0,
+            _ => false,
+        };
+        match segment.control {
+            Some(Control::Rst) => {
+                if segment.seq == self.rcv_nxt && !older {
+                    Verdict::Close
+                } else {
+                    Verdict::Drop
+                }
+            }
+            Some(Control::Syn) if segment.ack.is_none() && !older => {
+                if segment.seq.after(self.rcv_nxt) || newer {
+                    Verdict::Reuse { iss_after: self.snd_nxt + 65_535 + 2 }
+                } else {
+                    self.answer(now, false)
+                }
+            }
+            control => {
+                let in_window =
+                    segment.end().at_or_after(self.rcv_nxt - 1) && segment.seq.at_or_before(self.edge);
+                if let (Some(stamp), true) = (stamp, in_window && !older && self.recent.is_some()) {
+                    self.recent = Some(stamp.value);
+                }
+                let fin_again = control == Some(Control::Fin) && segment.end() == self.rcv_nxt;
+                let is_silent = segment.is_empty() && segment.seq == self.rcv_nxt;
+                if is_silent { Verdict::Drop } else { self.answer(now, fin_again) }
+            }
+        }
+    }
+
+    /// An acknowledgement, at most one in 500 ms unless the peer's FIN came again.
+    fn answer(&mut self, now: Instant, restart: bool) -> Verdict {
+        let recent = self.last_answer.is_some_and(|at| now.saturating_since(at).as_millis() < 500);
+        if recent && !restart {
+            return Verdict::Drop;
+        }
+        self.last_answer = Some(now);
+        let value = (now.as_millis() as u32).wrapping_add(self.timestamp_offset);
+        let timestamps = self.recent.map(|echo| Timestamps { value, echo });
+        let segment = Segment {
+            ack: Some(self.rcv_nxt),
+            window: self.window,
+            options: TcpOptions { timestamps, ..TcpOptions::default() },
+            ..Segment::new(self.snd_nxt)
+        };
+        Verdict::Answer { segment, restart }
+    }
+}

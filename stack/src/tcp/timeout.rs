@@ -1,0 +1,166 @@
+//! What happens when time passes: retransmission, probes, delayed acknowledgements, and giving up.
+
+use core::time::Duration;
+
+use crate::counters::{Counter, Counters};
+use crate::error::SocketError;
+use crate::time::Instant;
+
+use super::congestion::CongestionControl;
+use super::connection::{Connection, Holder};
+use super::recovery::Phase;
+use super::recv::ack_policy::Owed;
+use super::state::State;
+use super::timers::Timer;
+
+/// Retransmissions of an orphan where the setting is 0, as in Linux.
+const ORPHAN_RETRIES: u8 = 8;
+
+/// The base of Linux's reckoning of how long a number of retries takes.
+const RETRY_BASE: Duration = Duration::from_millis(200);
+
+impl Connection {
+    /// Does what is due at `now`.
+    pub fn on_timeout(&mut self, now: Instant, counters: &mut Counters) {
+        if self.timers.take_expired(Timer::Retransmit, now) {
+            match self.state {
+                State::SynSent | State::SynReceived => self.on_syn_timeout(counters),
+                _ => self.on_retransmission_timeout(now, counters),
+            }
+        }
+        if self.timers.take_expired(Timer::Reorder, now) {
+            self.detect_losses(now);
+            if self.recovery.phase == Phase::Open && self.recovery.scoreboard.lost() > 0 {
+                self.enter_recovery(now, counters);
+            }
+        }
+        if self.timers.take_expired(Timer::DelayedAck, now) && self.recv.acks.owed() == Owed::Delayed {
+            counters.bump(Counter::TcpExtDelayedACKs);
+            self.recv.acks.owe_now();
+        }
+        if self.timers.take_expired(Timer::Persist, now) {
+            self.on_persist(now, counters);
+        }
+        if self.timers.take_expired(Timer::KeepAlive, now) {
+            self.on_keep_alive(now, counters);
+        }
+        if self.timers.take_expired(Timer::FinWait2, now) {
+            self.enter_closed();
+        }
+    }
+
+    //= RFC 9293 MUST-23
+    fn on_syn_timeout(&mut self, counters: &mut Counters) {
+        let most = match self.state {
+            State::SynSent => self.options.syn_retries,
+            _ => self.options.synack_retries,
+        };
+        if self.send.retries >= most {
+            counters.bump(Counter::TcpAttemptFails);
+            self.give_up(counters);
+            return;
+        }
+        counters.bump(Counter::TcpExtTCPTimeouts);
+        self.send.retries += 1;
+        self.send.rtt.back_off();
+        self.pending.syn = true;
+    }
+
+    //= RFC 6298 §5.4
+    //= RFC 5681 §3.1
+    fn on_retransmission_timeout(&mut self, now: Instant, counters: &mut Counters) {
+        if self.recovery.scoreboard.is_empty() {
+            return;
+        }
+        if self.send.retries == 0 {
+            self.send.first_retry = self.recovery.scoreboard.oldest().unwrap_or(now);
+        }
+        if self.is_hopeless(now) {
+            self.give_up(counters);
+            return;
+        }
+        counters.bump(Counter::TcpExtTCPTimeouts);
+        if self.send.retries == 0 {
+            self.congestion.on_rto(now);
+        }
+        self.send.retries = self.send.retries.saturating_add(1);
+        self.send.rtt.back_off();
+        self.recovery.scoreboard.lose_all();
+        self.recovery.phase = Phase::Loss { until: self.send.window.nxt };
+        self.recovery.duplicates = 0;
+        self.timers.stop(Timer::Reorder);
+        self.timers.set(Timer::Retransmit, now + self.send.rtt.rto());
+    }
+
+    /// Whether the peer has been silent for longer than the settings allow.
+    //= RFC 9293 MUST-20
+    fn is_hopeless(&self, now: Instant) -> bool {
+        let silent = now.saturating_since(self.send.first_retry);
+        if let Some(limit) = self.options.user_timeout
+            && self.send.retries > 0
+        {
+            return silent >= limit;
+        }
+        let orphan = self.holder == Holder::Nobody;
+        let retries = match (orphan, self.options.orphan_retries) {
+            (false, _) => self.options.retries,
+            (true, 0) => ORPHAN_RETRIES,
+            (true, retries) => retries,
+        };
+        self.send.retries > 0 && silent >= self.time_of_retries(retries)
+    }
+
+    /// How long `retries` doublings from 200 ms take, none longer than the largest time-out.
+    fn time_of_retries(&self, retries: u8) -> Duration {
+        let most = Duration::from_millis(self.options.rto_max_ms.into());
+        (0..=u32::from(retries)).map(|n| RETRY_BASE.saturating_mul(1 << n.min(20)).min(most)).sum()
+    }
+
+    fn give_up(&mut self, counters: &mut Counters) {
+        counters.bump(Counter::TcpExtTCPAbortOnTimeout);
+        let error = self.soft_error.take().unwrap_or(SocketError::TimedOut);
+        self.fail(error);
+    }
+
+    /// The peer's window has been too small for a time-out: ask for it again.
+    //= RFC 9293 MUST-36
+    //= RFC 9293 SHLD-29
+    fn on_persist(&mut self, now: Instant, counters: &mut Counters) {
+        if self.send.probes >= self.options.retries {
+            self.give_up(counters);
+            return;
+        }
+        counters.bump(Counter::TcpExtTCPWinProbe);
+        let window = self.send.window.usable();
+        if window > 0 {
+            self.pending.push_small = true;
+        } else {
+            self.pending.probe = true;
+        }
+        self.send.probes = self.send.probes.saturating_add(1);
+        let wait = self.send.rtt.rto().saturating_mul(1 << self.send.probes.min(16));
+        let most = Duration::from_millis(self.options.rto_max_ms.into());
+        self.timers.set(Timer::Persist, now + wait.min(most));
+    }
+
+    //= RFC 9293 MUST-27
+    //= RFC 9293 MUST-29
+    fn on_keep_alive(&mut self, now: Instant, counters: &mut Counters) {
+        let keep_alive = self.options.keep_alive;
+        let interval = Duration::from_secs(keep_alive.interval_secs.into());
+        // Data in flight, or a closed window, is watched by a timer of its own.
+        if !self.send.queue.is_empty() {
+            self.timers.set(Timer::KeepAlive, now + interval);
+            return;
+        }
+        if self.send.probes >= keep_alive.probes {
+            counters.bump(Counter::TcpExtTCPAbortOnTimeout);
+            self.reset_with(SocketError::TimedOut);
+            return;
+        }
+        counters.bump(Counter::TcpExtTCPKeepAlive);
+        self.send.probes += 1;
+        self.pending.probe = true;
+        self.timers.set(Timer::KeepAlive, now + interval);
+    }
+}

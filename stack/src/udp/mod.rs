@@ -1,0 +1,9 @@
+//! UDP: what a socket keeps ([`UdpSocket`]), and which socket a datagram is for ([`UdpTable`]).
+
+mod demux;
+mod segmentation;
+mod socket;
+
+pub use demux::{Arrival, UdpId, UdpTable};
+pub use segmentation::{MAX_SEGMENTS, SegmentError, segment_size};
+pub use socket::{Datagram, Delivery, ErrorDelivery, Merged, OVERHEAD, RecvError, UdpSocket};

@@ -1,0 +1,361 @@
+//! What one UDP socket keeps: its ends, what it has received, and what went wrong.
+
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+use std::collections::VecDeque;
+
+use crate::buf::Rope;
+use crate::error::SocketError;
+use crate::iface::InterfaceId;
+use crate::ip::icmp::Hardness;
+use crate::ports::{BindId, LocalAddr};
+
+/// Bytes that a datagram costs in its queue beside its payload: what Linux 6.18 charges for the buffer of a short
+/// one. So 256 empty datagrams fit the default buffer, and 92 of 1472 bytes, as there.
+pub const OVERHEAD: usize = 832;
+
+/// Places that an empty queue keeps, so that a socket whose reader keeps up allocates nothing.
+const KEPT: usize = 8;
+
+/// A datagram that was received.
+///
+/// ```
+/// use tapsock_stack::buf::Rope;
+/// use tapsock_stack::iface::InterfaceId;
+/// use tapsock_stack::udp::Datagram;
+///
+/// let datagram = Datagram {
+///     payload: Rope::from(&b"hello"[..]),
+///     from: "10.0.0.2:5000".parse().unwrap(),
+///     to: "10.0.0.1".parse().unwrap(),
+///     interface: InterfaceId::LOOPBACK,
+///     hop_limit: 64,
+///     traffic_class: 0,
+///     segment_size: None,
+/// };
+/// assert_eq!(datagram.payload.len(), 5);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Datagram {
+    /// What follows the UDP header.
+    pub payload: Rope,
+    /// Who sent it.
+    pub from: SocketAddr,
+    /// The address it was sent to: one of ours, a broadcast address or a group.
+    pub to: IpAddr,
+    /// Where it came in.
+    pub interface: InterfaceId,
+    /// TTL or hop limit.
+    pub hop_limit: u8,
+    /// TOS or traffic class.
+    pub traffic_class: u8,
+    /// Bytes in each of the datagrams that were merged into this one, of which the last may be shorter; `None` for
+    /// one that is just one.
+    pub segment_size: Option<u16>,
+}
+
+impl Datagram {
+    fn charge(&self) -> usize {
+        self.payload.len() + OVERHEAD
+    }
+
+    /// The datagrams that were merged into this one.
+    fn split(self) -> impl Iterator<Item = Datagram> {
+        let size = self.segment_size.map_or(0, usize::from);
+        let mut rest = Some(Datagram { segment_size: None, ..self });
+        core::iter::from_fn(move || {
+            let left = rest.as_mut()?;
+            if size == 0 || left.payload.len() <= size {
+                return rest.take();
+            }
+            let payload = left.payload.split_to(size);
+            Some(Datagram { payload, ..left.without_payload() })
+        })
+    }
+
+    fn without_payload(&self) -> Datagram {
+        Datagram { payload: Rope::new(), ..*self }
+    }
+}
+
+/// What became of a datagram, counted in datagrams as they were sent.
+///
+/// ```
+/// use tapsock_stack::udp::Delivery;
+///
+/// assert_eq!(Delivery::default(), Delivery { queued: 0, dropped: 0 });
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+#[must_use = "drops are to be counted, and readers to be told"]
+pub struct Delivery {
+    /// Those in the queue, `UdpInDatagrams`.
+    pub queued: u32,
+    /// Those that the queue had no room for, `UdpRcvbufErrors`.
+    pub dropped: u32,
+}
+
+/// Whether datagrams that the sender or the link merged reach the reader in one piece.
+///
+/// ```
+/// use tapsock_stack::udp::Merged;
+///
+/// assert_eq!(Merged::default(), Merged::Split);
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum Merged {
+    /// Each is one of its own.
+    #[default]
+    Split,
+    /// They do, with [`Datagram::segment_size`] (`UDP_GRO`).
+    Whole,
+}
+
+/// Which ICMP errors a socket hears of.
+///
+/// ```
+/// use tapsock_stack::udp::ErrorDelivery;
+///
+/// assert_eq!(ErrorDelivery::default(), ErrorDelivery::HardWhenConnected);
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum ErrorDelivery {
+    /// Those that are for good, and only where the socket is connected.
+    #[default]
+    HardWhenConnected,
+    /// All (`IP_RECVERR`, `IPV6_RECVERR`).
+    All,
+}
+
+/// Why nothing was received.
+///
+/// ```
+/// use tapsock_stack::udp::{RecvError, UdpSocket};
+///
+/// assert_eq!(UdpSocket::new(212_992).recv().unwrap_err(), RecvError::WouldBlock);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum RecvError {
+    /// The queue is empty (EAGAIN).
+    WouldBlock,
+    /// The queue is empty and the reading side is shut down. Linux lets a blocking call return 0 bytes, and a
+    /// non-blocking one fail with EAGAIN.
+    Shutdown,
+    /// Something went wrong earlier. It is said once.
+    Error(SocketError),
+}
+
+impl fmt::Display for RecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecvError::WouldBlock => f.write_str("nothing there yet"),
+            RecvError::Shutdown => f.write_str("shut down for reading"),
+            RecvError::Error(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for RecvError {}
+
+/// A UDP socket's own state. [`UdpTable`](super::UdpTable) gives it its ends.
+///
+/// ```
+/// use tapsock_stack::udp::UdpSocket;
+///
+/// let socket = UdpSocket::new(212_992);
+/// assert!(!socket.is_readable());
+/// assert_eq!((socket.local(), socket.remote()), (None, None));
+/// ```
+#[derive(Debug)]
+pub struct UdpSocket {
+    /// What it is bound to where it is bound to no address: the family, and whether IPv4 is taken too.
+    pub wildcard: LocalAddr,
+    /// The binding that the socket's port belongs to. The socket only keeps it for its owner.
+    pub bind: Option<BindId>,
+    /// `SO_REUSEPORT`: datagrams are spread over the sockets of one address that have it.
+    pub reuse_port: bool,
+    /// `UDP_GRO`.
+    pub merged: Merged,
+    /// `IP_RECVERR`.
+    pub error_delivery: ErrorDelivery,
+    /// The bound of the queue, in bytes of payload with [`OVERHEAD`] (`SO_RCVBUF` as `getsockopt` shows it).
+    pub receive_buffer: usize,
+    pub(super) local: Option<(LocalAddr, u16)>,
+    pub(super) remote: Option<SocketAddr>,
+    queue: VecDeque<Datagram>,
+    /// What the datagrams in the queue are charged.
+    queued: usize,
+    drops: u64,
+    error: Option<SocketError>,
+    read_shut: bool,
+    write_shut: bool,
+}
+
+impl UdpSocket {
+    /// A socket without ends, and with a queue of `receive_buffer` bytes.
+    pub fn new(receive_buffer: usize) -> Self {
+        UdpSocket {
+            wildcard: LocalAddr::AnyV4,
+            bind: None,
+            reuse_port: false,
+            merged: Merged::default(),
+            error_delivery: ErrorDelivery::default(),
+            receive_buffer,
+            local: None,
+            remote: None,
+            queue: VecDeque::new(),
+            queued: 0,
+            drops: 0,
+            error: None,
+            read_shut: false,
+            write_shut: false,
+        }
+    }
+
+    /// Address and port that it receives at, once it has a port.
+    pub fn local(&self) -> Option<(LocalAddr, u16)> {
+        self.local
+    }
+
+    /// The only peer, where it is connected. An IPv4 peer is a V4 address, whatever the socket's family.
+    pub fn remote(&self) -> Option<SocketAddr> {
+        self.remote
+    }
+
+    /// Puts a received datagram into the queue. A full queue drops it; an empty one takes any.
+    pub fn deliver(&mut self, datagram: Datagram) -> Delivery {
+        let segments = match datagram.segment_size {
+            Some(size) if size > 0 => datagram.payload.len().div_ceil(size.into()).max(1) as u32,
+            _ => 1,
+        };
+        let mut delivery = Delivery::default();
+        match self.merged {
+            Merged::Whole => {
+                if self.enqueue(datagram) {
+                    delivery.queued = segments;
+                }
+            }
+            Merged::Split => {
+                for one in datagram.split() {
+                    // Once one finds no room the others are not tried: the sender chose how many there are.
+                    if !self.enqueue(one) {
+                        break;
+                    }
+                    delivery.queued += 1;
+                }
+            }
+        }
+        delivery.dropped = segments - delivery.queued;
+        self.drops += u64::from(delivery.dropped);
+        delivery
+    }
+
+    /// Takes the oldest datagram, or the pending error before it.
+    pub fn recv(&mut self) -> Result<Datagram, RecvError> {
+        self.check_readable()?;
+        let mut datagram = self.queue.pop_front().ok_or(RecvError::WouldBlock)?;
+        self.queued -= datagram.charge();
+        if self.queue.is_empty() {
+            self.queue.shrink_to(KEPT);
+        }
+        if self.merged == Merged::Split {
+            datagram.segment_size = None;
+        }
+        Ok(datagram)
+    }
+
+    /// Looks at the oldest datagram, which stays. A pending error is taken as by [`UdpSocket::recv`].
+    pub fn peek(&mut self) -> Result<&Datagram, RecvError> {
+        self.check_readable()?;
+        self.queue.front().ok_or(RecvError::WouldBlock)
+    }
+
+    /// Takes the pending error (`SO_ERROR`). A call that sends looks here first, as one that receives does.
+    pub fn take_error(&mut self) -> Option<SocketError> {
+        self.error.take()
+    }
+
+    /// Hears of an ICMP error about a datagram that the socket sent. Returns whether it has become the pending error.
+    //= RFC 1122 §4.1.3.3
+    pub fn on_icmp_error(&mut self, error: SocketError, hardness: Hardness) -> bool {
+        let heard = match self.error_delivery {
+            ErrorDelivery::All => true,
+            ErrorDelivery::HardWhenConnected => self.remote.is_some() && hardness == Hardness::Hard,
+        };
+        if heard {
+            self.error = Some(error);
+        }
+        heard
+    }
+
+    /// Makes `error` the pending one: the socket's link is gone, say.
+    pub fn fail(&mut self, error: SocketError) {
+        self.error = Some(error);
+    }
+
+    /// Shuts the reading side down. What is queued, and what comes later, can still be read, as on Linux.
+    pub fn shutdown_read(&mut self) {
+        self.read_shut = true;
+    }
+
+    /// Shuts the writing side down: calls that send fail with EPIPE.
+    pub fn shutdown_write(&mut self) {
+        self.write_shut = true;
+    }
+
+    /// Whether the reading side is shut down.
+    pub fn is_read_shut(&self) -> bool {
+        self.read_shut
+    }
+
+    /// Whether the writing side is shut down.
+    pub fn is_write_shut(&self) -> bool {
+        self.write_shut
+    }
+
+    /// Whether a datagram waits.
+    pub fn is_readable(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Whether an error waits.
+    pub fn has_error(&self) -> bool {
+        self.error.is_some()
+    }
+
+    /// Length of the oldest datagram's payload, in bytes (`FIONREAD`); 0 where there is none.
+    pub fn next_len(&self) -> usize {
+        self.queue.front().map_or(0, |datagram| datagram.payload.len())
+    }
+
+    /// What the queue is charged with, in bytes, of [`UdpSocket::receive_buffer`].
+    pub fn queued_bytes(&self) -> usize {
+        self.queued
+    }
+
+    /// Datagrams dropped for want of room since the socket was made (`SO_RXQ_OVFL`).
+    pub fn drops(&self) -> u64 {
+        self.drops
+    }
+
+    fn check_readable(&mut self) -> Result<(), RecvError> {
+        match self.error.take() {
+            Some(error) => Err(RecvError::Error(error)),
+            None if self.queue.is_empty() && self.read_shut => Err(RecvError::Shutdown),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether there was room.
+    fn enqueue(&mut self, datagram: Datagram) -> bool {
+        let charged = self.queued + datagram.charge();
+        if charged > self.receive_buffer && !self.queue.is_empty() {
+            return false;
+        }
+        self.queued = charged;
+        self.queue.push_back(datagram);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

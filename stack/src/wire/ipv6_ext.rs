@@ -1,0 +1,236 @@
+//! The extension headers of IPv6 (RFC 8200 §4), walked to what they carry.
+
+use super::ipv6::Ipv6Header;
+use super::{IpProtocol, Malformed};
+
+/// Extension headers in one packet; with more it is refused.
+pub const MAX_EXTENSION_HEADERS: usize = 8;
+
+/// Options other than padding in one extension header, as Linux's `max_hbh_opts_number` and `max_dst_opts_number`.
+pub const MAX_OPTIONS: usize = 8;
+
+/// What stands behind the extension headers.
+///
+/// ```
+/// use tapsock_stack::wire::ipv6_ext::upper_layer;
+/// use tapsock_stack::wire::IpProtocol;
+///
+/// // Destination options with six bytes of padding, then UDP.
+/// let bytes = [17, 0, 1, 4, 0, 0, 0, 0, 0x12, 0x34];
+/// let upper = upper_layer(&bytes, IpProtocol::DESTINATION_OPTIONS).unwrap();
+/// assert_eq!((upper.protocol, upper.offset), (IpProtocol::UDP, 8));
+/// assert_eq!(upper.fragment, None);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct Upper {
+    /// The protocol that follows. [`IpProtocol::NO_NEXT`] says that nothing does.
+    pub protocol: IpProtocol,
+    /// Where it begins, in bytes after the IPv6 header.
+    pub offset: usize,
+    /// Where the number of the protocol stands, in bytes from the start of the IPv6 header: what a parameter
+    /// problem points at when nobody here speaks it.
+    pub pointer: u32,
+    /// Set where the walk ended at a fragment header. What follows is then a fragment of a packet that may begin
+    /// with more extension headers. A packet of one fragment counts as whole (RFC 6946).
+    pub fragment: Option<FragmentHeader>,
+}
+
+/// What a fragment header says.
+///
+/// ```
+/// use tapsock_stack::wire::ipv6_ext::{FragmentHeader, upper_layer};
+/// use tapsock_stack::wire::IpProtocol;
+///
+/// let bytes = [6, 0, 0x05, 0xa9, 0, 0, 0, 7];
+/// let upper = upper_layer(&bytes, IpProtocol::FRAGMENT).unwrap();
+/// assert_eq!(upper.fragment, Some(FragmentHeader { offset: 1448, more: true, identification: 7 }));
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct FragmentHeader {
+    /// Where this fragment stands in its packet, in bytes, a multiple of 8.
+    pub offset: u16,
+    /// Whether other fragments follow.
+    pub more: bool,
+    /// What the fragments of one packet have in common.
+    pub identification: u32,
+}
+
+/// Why the walk failed. Pointers are in bytes from the start of the IPv6 header, as ICMPv6's parameter problem has
+/// them (RFC 4443 §3.4).
+///
+/// ```
+/// use tapsock_stack::wire::ipv6_ext::{ExtError, OptionAction, upper_layer};
+/// use tapsock_stack::wire::IpProtocol;
+///
+/// let bytes = [59, 0, 0x80, 4, 0, 0, 0, 0];
+/// let expected = ExtError::UnknownOption { action: OptionAction::Report, pointer: 42 };
+/// assert_eq!(upper_layer(&bytes, IpProtocol::HOP_BY_HOP), Err(expected));
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum ExtError {
+    /// To be dropped without an answer.
+    Malformed(Malformed),
+    /// An option that asks not to be skipped by those who don't know it: drop, and answer with code 2 where
+    /// `action` says so.
+    UnknownOption {
+        /// What the option asks for.
+        action: OptionAction,
+        /// Where its type stands.
+        pointer: u32,
+    },
+    /// Hop-by-hop options elsewhere than first: answer with code 1.
+    UnknownNextHeader {
+        /// Where the number of the header stands.
+        pointer: u32,
+    },
+    /// A routing header with segments left, of whatever type: answer with code 0.
+    UnknownRouting {
+        /// Where its type stands.
+        pointer: u32,
+    },
+}
+
+impl From<Malformed> for ExtError {
+    fn from(error: Malformed) -> Self {
+        ExtError::Malformed(error)
+    }
+}
+
+/// What an unknown option asks for, by the two upper bits of its type (RFC 8200 §4.2).
+///
+/// ```
+/// use tapsock_stack::wire::ipv6_ext::OptionAction;
+///
+/// assert_eq!(OptionAction::of(0xc2), OptionAction::ReportIfUnicast);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum OptionAction {
+    /// Go on with the next option.
+    Skip,
+    /// Drop the packet.
+    Drop,
+    /// Drop the packet and send a parameter problem, even where it went to a group.
+    Report,
+    /// Drop the packet and send a parameter problem unless it went to a group.
+    ReportIfUnicast,
+}
+
+impl OptionAction {
+    /// What the option type `kind` asks for.
+    pub const fn of(kind: u8) -> Self {
+        match kind >> 6 {
+            0 => OptionAction::Skip,
+            1 => OptionAction::Drop,
+            2 => OptionAction::Report,
+            _ => OptionAction::ReportIfUnicast,
+        }
+    }
+}
+
+/// Walks the extension headers in `bytes`, all that follows the IPv6 header, of which the first is `first`.
+///
+/// Ends at the first header that is none of hop-by-hop options, destination options, routing and fragment.
+//= RFC 8200 §4
+pub fn upper_layer(bytes: &[u8], first: IpProtocol) -> Result<Upper, ExtError> {
+    let mut upper = Upper { protocol: first, offset: 0, pointer: NEXT_HEADER_OFFSET, fragment: None };
+    for count in 0..=MAX_EXTENSION_HEADERS {
+        let header = match upper.protocol {
+            IpProtocol::HOP_BY_HOP if count > 0 => {
+                return Err(ExtError::UnknownNextHeader { pointer: upper.pointer });
+            }
+            IpProtocol::HOP_BY_HOP | IpProtocol::DESTINATION_OPTIONS => {
+                let header = extension(bytes, upper.offset)?;
+                walk_options(header, upper.offset)?;
+                header
+            }
+            IpProtocol::ROUTING => {
+                let header = extension(bytes, upper.offset)?;
+                //= RFC 8200 §4.4
+                //= RFC 5095 §3
+                if header[3] != 0 {
+                    return Err(ExtError::UnknownRouting { pointer: pointer_to(upper.offset + 2) });
+                }
+                header
+            }
+            IpProtocol::FRAGMENT => {
+                let header = bytes.get(upper.offset..).and_then(|rest| rest.first_chunk());
+                let header: &[u8; FRAGMENT_HEADER_LEN] = header.ok_or(Malformed::Truncated)?;
+                upper.fragment = parse_fragment(header);
+                header
+            }
+            _ => return Ok(upper),
+        };
+        upper.protocol = IpProtocol(header[0]);
+        upper.pointer = pointer_to(upper.offset);
+        upper.offset += header.len();
+        if upper.fragment.is_some() {
+            return Ok(upper);
+        }
+    }
+    Err(Malformed::Unsupported.into())
+}
+
+/// The extension header at `offset`: at least 8 bytes, of the length that its second byte says.
+fn extension(bytes: &[u8], offset: usize) -> Result<&[u8], Malformed> {
+    let rest = bytes.get(offset..).ok_or(Malformed::Truncated)?;
+    let &[_, len] = rest.first_chunk().ok_or(Malformed::Truncated)?;
+    rest.get(..(usize::from(len) + 1) * 8).ok_or(Malformed::Truncated)
+}
+
+/// Looks for options in `header`, which begins at `offset`, that ask not to be skipped.
+//= RFC 8200 §4.2
+fn walk_options(header: &[u8], offset: usize) -> Result<(), ExtError> {
+    let mut at = 2;
+    let mut count = 0;
+    while at < header.len() {
+        let kind = header[at];
+        if kind == OPTION_PAD_1 {
+            at += 1;
+            continue;
+        }
+        let len = header.get(at + 1).ok_or(Malformed::BadOption)?;
+        let next = at + 2 + usize::from(*len);
+        if next > header.len() {
+            return Err(Malformed::BadOption.into());
+        }
+        if kind != OPTION_PAD_N {
+            count += 1;
+            if count > MAX_OPTIONS {
+                return Err(Malformed::BadOption.into());
+            }
+            let action = OptionAction::of(kind);
+            if action != OptionAction::Skip {
+                return Err(ExtError::UnknownOption { action, pointer: pointer_to(offset + at) });
+            }
+        }
+        at = next;
+    }
+    Ok(())
+}
+
+/// `None` for a packet of one fragment.
+//= RFC 8200 §4.5
+fn parse_fragment(header: &[u8; FRAGMENT_HEADER_LEN]) -> Option<FragmentHeader> {
+    let [_, _, high, low, a, b, c, d] = *header;
+    let field = u16::from_be_bytes([high, low]);
+    let fragment = FragmentHeader {
+        offset: field & 0xfff8,
+        more: field & 1 == 1,
+        identification: u32::from_be_bytes([a, b, c, d]),
+    };
+    (fragment.offset != 0 || fragment.more).then_some(fragment)
+}
+
+/// From an offset after the IPv6 header to one from its start. Packets are far below 4 GiB.
+fn pointer_to(offset: usize) -> u32 {
+    u32::try_from(Ipv6Header::LEN + offset).unwrap_or(u32::MAX)
+}
+
+/// Where the IPv6 header names what follows it.
+const NEXT_HEADER_OFFSET: u32 = 6;
+const FRAGMENT_HEADER_LEN: usize = 8;
+const OPTION_PAD_1: u8 = 0;
+const OPTION_PAD_N: u8 = 1;
+
+#[cfg(test)]
+mod tests;

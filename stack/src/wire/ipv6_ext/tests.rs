@@ -1,0 +1,154 @@
+use super::*;
+
+const ROUTER_ALERT: [u8; 4] = [5, 2, 0, 0];
+
+/// An extension header that names `next` and holds `body`, padded to a multiple of 8 bytes.
+fn header(next: IpProtocol, body: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![next.0, 0];
+    bytes.extend(body);
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    bytes[1] = (bytes.len() / 8 - 1) as u8;
+    bytes
+}
+
+fn found(bytes: &[u8], first: IpProtocol) -> (IpProtocol, usize, u32) {
+    let upper = upper_layer(bytes, first).unwrap();
+    assert_eq!(upper.fragment, None);
+    (upper.protocol, upper.offset, upper.pointer)
+}
+
+#[test]
+fn without_extension_headers_the_first_is_the_one() {
+    assert_eq!(found(&[], IpProtocol::TCP), (IpProtocol::TCP, 0, 6));
+    assert_eq!(found(&[], IpProtocol::NO_NEXT), (IpProtocol::NO_NEXT, 0, 6));
+    assert_eq!(found(&[], IpProtocol(99)), (IpProtocol(99), 0, 6));
+}
+
+#[test]
+fn walks_all_that_may_stand_before() {
+    let bytes = [
+        header(IpProtocol::DESTINATION_OPTIONS, &ROUTER_ALERT),
+        header(IpProtocol::ROUTING, &[1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+        header(IpProtocol::DESTINATION_OPTIONS, &[0, 0]),
+        header(IpProtocol::TCP, &[]),
+        vec![0xaa; 20],
+    ]
+    .concat();
+    assert_eq!(found(&bytes, IpProtocol::HOP_BY_HOP), (IpProtocol::TCP, 8 + 16 + 8 + 8, 40 + 32));
+}
+
+//= RFC 8200 §4.3, type=test
+#[test]
+fn hop_by_hop_options_stand_first_or_are_refused() {
+    let bytes = [header(IpProtocol::HOP_BY_HOP, &[]), header(IpProtocol::TCP, &[])].concat();
+    let expected = Err(ExtError::UnknownNextHeader { pointer: 40 });
+    assert_eq!(upper_layer(&bytes, IpProtocol::DESTINATION_OPTIONS), expected);
+    assert_eq!(upper_layer(&bytes, IpProtocol::HOP_BY_HOP), expected);
+}
+
+//= RFC 8200 §4.2, type=test
+#[test]
+fn an_unknown_option_does_what_its_upper_bits_say() {
+    for (kind, action) in [
+        (0x9e, OptionAction::Report),
+        (0x5e, OptionAction::Drop),
+        (0xde, OptionAction::ReportIfUnicast),
+        (0xc2, OptionAction::ReportIfUnicast),
+    ] {
+        // After padding of both kinds, in the second header.
+        let bytes =
+            [header(IpProtocol::DESTINATION_OPTIONS, &[]), header(IpProtocol::TCP, &[0, 1, 1, 0, kind, 0])]
+                .concat();
+        let expected = Err(ExtError::UnknownOption { action, pointer: 40 + 8 + 6 });
+        assert_eq!(upper_layer(&bytes, IpProtocol::HOP_BY_HOP), expected);
+    }
+    let skipped = header(IpProtocol::TCP, &[0x1e, 3, 1, 2, 3]);
+    assert_eq!(found(&skipped, IpProtocol::HOP_BY_HOP).0, IpProtocol::TCP);
+}
+
+#[test]
+fn an_option_past_the_end_of_its_header_is_malformed() {
+    for options in [[0x1e, 5, 0, 0, 0, 0], [1, 5, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0x1e]] {
+        let bytes = [header(IpProtocol::TCP, &options), vec![0; 40]].concat();
+        assert_eq!(
+            upper_layer(&bytes, IpProtocol::HOP_BY_HOP),
+            Err(ExtError::Malformed(Malformed::BadOption)),
+            "{options:?}"
+        );
+    }
+}
+
+//= RFC 8200 §4.4, type=test
+//= RFC 5095 §3, type=test
+#[test]
+fn a_routing_header_with_segments_left_is_refused_whatever_its_type() {
+    for kind in [0, 2, 4, 99] {
+        let bytes = [header(IpProtocol::ROUTING, &[]), header(IpProtocol::TCP, &[kind, 1])].concat();
+        let expected = Err(ExtError::UnknownRouting { pointer: 40 + 8 + 2 });
+        assert_eq!(upper_layer(&bytes, IpProtocol::HOP_BY_HOP), expected);
+        let bytes = header(IpProtocol::TCP, &[kind, 0]);
+        assert_eq!(found(&bytes, IpProtocol::ROUTING).0, IpProtocol::TCP);
+    }
+}
+
+//= RFC 8200 §4.5, type=test
+#[test]
+fn the_walk_ends_at_a_fragment() {
+    for (field, offset, more) in [(0x0001, 0, true), (0x0008, 8, false), (0xfff9, 65_528, true)] {
+        let field: u16 = field;
+        let [high, low] = field.to_be_bytes();
+        let fragment = [IpProtocol::DESTINATION_OPTIONS.0, 0, high, low, 1, 2, 3, 4];
+        let bytes = [&header(IpProtocol::FRAGMENT, &[])[..], &fragment, &[0xff; 8]].concat();
+        let upper = upper_layer(&bytes, IpProtocol::HOP_BY_HOP).unwrap();
+        let identification = 0x0102_0304;
+        assert_eq!(upper.fragment, Some(FragmentHeader { offset, more, identification }));
+        assert_eq!((upper.protocol, upper.offset), (IpProtocol::DESTINATION_OPTIONS, 16));
+        assert_eq!(upper.pointer, 48);
+    }
+}
+
+//= RFC 8200 §4.5, type=test
+#[test]
+fn a_packet_of_one_fragment_counts_as_whole() {
+    // The reserved bits count for nothing.
+    let fragment = [IpProtocol::DESTINATION_OPTIONS.0, 0, 0, 6, 1, 2, 3, 4];
+    let bytes = [&fragment[..], &header(IpProtocol::UDP, &[])].concat();
+    assert_eq!(found(&bytes, IpProtocol::FRAGMENT), (IpProtocol::UDP, 16, 48));
+}
+
+#[test]
+fn every_header_is_bounded_by_the_packet() {
+    let bytes = [
+        header(IpProtocol::ROUTING, &ROUTER_ALERT),
+        header(IpProtocol::FRAGMENT, &[]),
+        header(IpProtocol::DESTINATION_OPTIONS, &[]),
+        header(IpProtocol::TCP, &[0; 20]),
+    ]
+    .concat();
+    assert_eq!(found(&bytes, IpProtocol::HOP_BY_HOP).1, bytes.len());
+    for len in 0..bytes.len() {
+        assert_eq!(
+            upper_layer(&bytes[..len], IpProtocol::HOP_BY_HOP),
+            Err(ExtError::Malformed(Malformed::Truncated)),
+            "{len}"
+        );
+    }
+}
+
+#[test]
+fn headers_and_options_are_bounded_in_number() {
+    let chain = |count: usize| {
+        let mut bytes = header(IpProtocol::DESTINATION_OPTIONS, &[]).repeat(count - 1);
+        bytes.extend(header(IpProtocol::TCP, &[]));
+        upper_layer(&bytes, IpProtocol::DESTINATION_OPTIONS).map(|upper| upper.protocol)
+    };
+    assert_eq!(chain(MAX_EXTENSION_HEADERS), Ok(IpProtocol::TCP));
+    assert_eq!(chain(MAX_EXTENSION_HEADERS + 1), Err(ExtError::Malformed(Malformed::Unsupported)));
+
+    let options = |count: usize| {
+        let bytes = header(IpProtocol::TCP, &[0x1e, 0].repeat(count));
+        upper_layer(&bytes, IpProtocol::DESTINATION_OPTIONS).map(|upper| upper.protocol)
+    };
+    assert_eq!(options(MAX_OPTIONS), Ok(IpProtocol::TCP));
+    assert_eq!(options(MAX_OPTIONS + 1), Err(ExtError::Malformed(Malformed::BadOption)));
+}
