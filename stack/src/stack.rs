@@ -1,6 +1,6 @@
 //! The stack: what the parts are composed into. Frames and calls go in, frames and events come out.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use crate::buf::Frame;
 use crate::config::Config;
@@ -12,8 +12,8 @@ use crate::iface::{
 };
 use crate::ip::path_mtu::{PathMtuCache, PathMtuConfig};
 use crate::ip::rate_limit::RateLimit;
-use crate::ports::{BindError, BindId, BindRequest, LocalAddr, PortTable};
-use crate::random::{KeyedHash, Random};
+use crate::ports::{BindError, BindId, BindRequest, LocalAddr, PortTable, Reuse};
+use crate::random::{KeyedHash, Random, TableHash};
 use crate::time::{Instant, earliest};
 use crate::udp::{UdpId, UdpTable};
 use crate::wire::offload::{LinkCaps, Medium, Transmit};
@@ -101,7 +101,10 @@ pub struct Stack {
     /// Sockets that found no room in `datagrams`; each may stand here several times.
     udp_waiters: Vec<UdpId>,
     looped: VecDeque<Frame>,
+    /// Sockets whose readiness may have changed, each once.
     events: VecDeque<SocketId>,
+    /// The datagram sockets among them; connections and listeners bear a mark of their own.
+    told: HashSet<SocketId, TableHash>,
 }
 
 impl Stack {
@@ -125,6 +128,7 @@ impl Stack {
             udp_waiters: Vec::new(),
             looped: VecDeque::new(),
             events: VecDeque::new(),
+            told: HashSet::with_hasher(random.table_hash()),
             counters: Counters::default(),
             random,
             config,
@@ -229,6 +233,11 @@ impl Stack {
         self.ports.binding(bind)
     }
 
+    /// Changes the options of a binding (SO_REUSEADDR and SO_REUSEPORT set after `bind`).
+    pub fn set_reuse(&mut self, bind: BindId, reuse: Reuse) {
+        self.ports.set_reuse(bind, reuse);
+    }
+
     /// Gives a binding back. What still uses the port keeps it.
     pub fn unbind(&mut self, bind: BindId) {
         self.ports.unbind(bind);
@@ -278,7 +287,9 @@ impl Stack {
         match id {
             SocketId::Tcp(id) => self.tcp.on_told(id),
             SocketId::Listener(id) => self.tcp.on_listener_told(id),
-            SocketId::Udp(_) | SocketId::Ping(_) => {}
+            SocketId::Udp(_) | SocketId::Ping(_) => {
+                self.told.remove(&id);
+            }
         }
         Some(id)
     }
@@ -355,7 +366,13 @@ impl Stack {
     }
 
     fn tell(&mut self, id: SocketId) {
-        self.events.push_back(id);
+        let fresh = match id {
+            SocketId::Tcp(_) | SocketId::Listener(_) => true,
+            SocketId::Udp(_) | SocketId::Ping(_) => self.told.insert(id),
+        };
+        if fresh {
+            self.events.push_back(id);
+        }
     }
 }
 

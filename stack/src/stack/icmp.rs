@@ -21,10 +21,18 @@ use crate::wire::icmpv4::Icmpv4Message;
 use crate::wire::icmpv6::Icmpv6Message;
 use crate::wire::ndp::NdpMessage;
 use crate::wire::offload::Transmit;
-use crate::wire::{IpProtocol, icmpv6};
+use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header};
 
 use super::Stack;
 use super::ping::PingMessage;
+
+/// What an ICMP message's IP header says besides addresses.
+#[derive(Copy, Clone, Debug, Default)]
+pub(super) struct Marks {
+    /// TTL or hop limit; `None` for the host's.
+    pub(super) hop_limit: Option<u8>,
+    pub(super) traffic_class: u8,
+}
 
 impl Stack {
     //= RFC 1122 §3.2.2
@@ -136,7 +144,8 @@ impl Stack {
         let body = Rope::from(packet.payload.slice(ICMP_HEADER_LEN..packet.payload.len()));
         let (source, to) = (hop.source, packet.source);
         if let Some(answer) = echo(EchoKind::Reply, request, source, to, body, &mut self.counters) {
-            self.send_icmp(now, &hop, source, to, packet.traffic_class & !0b11, answer);
+            let marks = Marks { traffic_class: packet.traffic_class & !0b11, ..Marks::default() };
+            self.send_icmp(now, &hop, source, to, marks, answer);
         }
     }
 
@@ -174,7 +183,7 @@ impl Stack {
         };
         let (source, to) = (hop.source, packet.source);
         if let Some(message) = error(kind, packet, source, &mut self.counters) {
-            self.send_icmp(now, &hop, source, to, 0, message);
+            self.send_icmp(now, &hop, source, to, Marks::default(), message);
         }
     }
 
@@ -184,13 +193,14 @@ impl Stack {
         hop: &NextHop,
         source: IpAddr,
         destination: IpAddr,
-        traffic_class: u8,
+        marks: Marks,
         mut packet: Transmit,
     ) {
-        let (protocol, hop_limit) = match source {
+        let (protocol, default) = match source {
             IpAddr::V4(_) => (IpProtocol::ICMP, self.config.ip_default_ttl),
             IpAddr::V6(_) => (IpProtocol::ICMPV6, self.config.ipv6_hop_limit),
         };
+        let (hop_limit, traffic_class) = (marks.hop_limit.unwrap_or(default), marks.traffic_class);
         let fragmentation = Fragmentation::Allowed;
         let identification = self.random.next_u32() as u16;
         let outgoing = Outgoing {
@@ -203,7 +213,8 @@ impl Stack {
             identification,
         };
         // Fragments can't be sent yet: what is too large for the link stays here.
-        if packet.len() + icmpv6::MAX_QUOTE_LEN.min(40) > hop.mtu {
+        let ip_header = if source.is_ipv4() { Ipv4Header::MIN_LEN } else { Ipv6Header::LEN };
+        if packet.len() + ip_header > hop.mtu {
             self.counters.bump(Counter::IpOutDiscards);
             return;
         }
@@ -247,6 +258,7 @@ impl Stack {
         mtu < hop.mtu && self.path_mtu.learn(now, destination, mtu, hop.interface) == Learned::Lowered
     }
 
+    //= RFC 9293 MUST-54
     //= RFC 9293 §3.9.2.2
     fn complain_to_tcp(&mut self, now: Instant, quoted: &Quoted, complaint: Complaint) {
         let (local_port, remote_port) = quoted.ports();

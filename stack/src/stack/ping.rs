@@ -12,6 +12,7 @@ use crate::ip::icmp::{Complaint, EchoKind, echo};
 use crate::time::Instant;
 use crate::wire::icmp::{Echo, ICMP_HEADER_LEN, Quoted};
 
+use super::icmp::Marks;
 use super::tcp::scope_of;
 use super::{Family, SocketId, Stack};
 
@@ -77,6 +78,8 @@ struct PingSocket {
     ident: Option<u16>,
     local: Option<IpAddr>,
     remote: Option<SocketAddr>,
+    hop_limit: Option<u8>,
+    traffic_class: u8,
     waiting: VecDeque<PingMessage>,
     error: Option<SocketError>,
 }
@@ -113,6 +116,8 @@ impl Stack {
             ident: None,
             local: None,
             remote: None,
+            hop_limit: None,
+            traffic_class: 0,
             waiting: VecDeque::new(),
             error: None,
         };
@@ -167,6 +172,13 @@ impl Stack {
         Ok(())
     }
 
+    /// Sets TTL or hop limit (`None`: the host's), and TOS or traffic class.
+    pub fn ping_set_packet(&mut self, id: PingId, hop_limit: Option<u8>, traffic_class: u8) {
+        if let Some(socket) = self.ping.get_mut(id) {
+            (socket.hop_limit, socket.traffic_class) = (hop_limit, traffic_class);
+        }
+    }
+
     /// Sends the echo request `message`, from its type on. Identifier and checksum are written anew.
     pub fn ping_send(
         &mut self,
@@ -180,6 +192,7 @@ impl Stack {
             return Err(PingError::Socket(error));
         }
         let (family, local) = (socket.family, socket.local);
+        let marks = Marks { hop_limit: socket.hop_limit, traffic_class: socket.traffic_class };
         let to = to.or(socket.remote).ok_or(PingError::NoDestination)?;
         if to.is_ipv4() != (family == Family::V4) {
             return Err(PingError::WrongFamily);
@@ -201,7 +214,7 @@ impl Stack {
         let body = message.slice(ICMP_HEADER_LEN..message.len());
         let packet = echo(EchoKind::Request, request, hop.source, to.ip(), body, &mut self.counters);
         if let Some(packet) = packet {
-            self.send_icmp(now, &hop, hop.source, to.ip(), 0, packet);
+            self.send_icmp(now, &hop, hop.source, to.ip(), marks, packet);
         }
         Ok(())
     }

@@ -84,7 +84,10 @@ impl Stack {
         let remote = SocketAddr::new(named_host(remote.ip()), remote.port());
         let scope = scope_of(remote);
         let source = bound.map(|((address, _), _)| address).filter(|address| !address.is_wildcard());
+        //= RFC 9293 MUST-43
+        //= RFC 9293 MUST-44
         let hop = self.interfaces.route(remote.ip(), source.map(LocalAddr::ip), scope)?;
+        //= RFC 9293 MUST-46
         if hop.delivery != Delivery::Unicast {
             return Err(ConnectError::NoRoute);
         }
@@ -128,6 +131,9 @@ impl Stack {
     }
 
     /// What a connection of `key` over `hop` starts from.
+    //= RFC 9293 MUST-8
+    //= RFC 9293 MUST-9
+    //= RFC 9293 SHLD-1
     //= RFC 6528 §3
     pub(super) fn opening(&mut self, now: Instant, key: &FlowKey, hop: &NextHop) -> Opening {
         let clock = (now.as_nanos() >> 6) as u32;

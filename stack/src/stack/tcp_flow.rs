@@ -57,6 +57,7 @@ impl Stack {
         counters[Counter::TcpInSegs] += count as u64;
         let to_group = !self.interfaces.is_local(packet.destination);
         //= RFC 9293 MUST-57
+        //= RFC 9293 MUST-63
         if to_group || packet.source.is_multicast() || header.source_port == 0 || header.destination_port == 0
         {
             counters.bump(Counter::TcpInErrs);

@@ -127,7 +127,7 @@ impl Stack {
             .route(destination.ip(), source.map(LocalAddr::ip), scope_of(remote))
             .map_err(SendError::Route)?;
         self.udp_autobind(id).map_err(|_| SendError::NoPort)?;
-        let scope = hop.interface.index();
+        let scope = scope_of(remote).map_or(0, InterfaceId::index);
         self.udp.connect(id, LocalAddr::new(hop.source, scope), destination);
         Ok(())
     }
@@ -352,10 +352,11 @@ impl Stack {
             self.learn_path_mtu(now, quoted.destination, mtu);
         }
         let (local_port, remote_port) = quoted.ports();
+        let hop = self.interfaces.route(quoted.destination, Some(quoted.source), None);
         let arrival = Arrival {
             from: SocketAddr::new(quoted.destination, remote_port),
             to: SocketAddr::new(quoted.source, local_port),
-            interface: InterfaceId::LOOPBACK,
+            interface: hop.map_or(InterfaceId::LOOPBACK, |hop| hop.interface),
         };
         let Some(id) = self.udp.find(&arrival) else { return };
         let heard = self

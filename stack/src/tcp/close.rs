@@ -46,6 +46,7 @@ impl Connection {
     /// The application lets go. What was written goes on to be sent; what was not read is lost, and the peer told so
     /// by a reset.
     //= RFC 9293 §3.10.4
+    //= RFC 9293 SHLD-3
     //= RFC 2525 §2.17
     pub fn close(&mut self, now: Instant, counters: &mut Counters) {
         self.holder = Holder::Nobody;

@@ -28,6 +28,8 @@ impl CongestionKind {
 }
 
 /// Keepalive, where it is on (`SO_KEEPALIVE`).
+//= RFC 9293 MUST-24
+//= RFC 9293 MUST-27
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub struct KeepAlive {
     /// Whether probes are sent at all.
@@ -40,6 +42,8 @@ pub struct KeepAlive {
     pub interval_secs: u16,
 }
 
+//= RFC 9293 MUST-25
+//= RFC 9293 MUST-28
 impl Default for KeepAlive {
     fn default() -> Self {
         KeepAlive { enabled: false, probes: 9, idle_secs: 7200, interval_secs: 75 }

@@ -456,6 +456,8 @@ impl Connection {
     }
 
     /// The error that ended the connection, once.
+    //= RFC 9293 MUST-12
+    //= RFC 9293 MUST-47
     pub fn take_error(&mut self) -> Option<SocketError> {
         self.error.take().or(self.soft_error.take())
     }
@@ -554,6 +556,7 @@ impl Connection {
         (now.as_millis() as u32).wrapping_add(self.negotiated.timestamp_offset)
     }
 
+    //= RFC 9293 MUST-16
     pub(super) fn update_mss(&mut self) {
         let mut mss = self.send.peer_mss.min(self.sizes.path);
         if let Some(bound) = self.options.max_segment {

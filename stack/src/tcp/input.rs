@@ -266,6 +266,7 @@ impl Connection {
     }
 
     /// Karn's rule: what was sent twice gives no sample, but an echoed timestamp does.
+    //= RFC 9293 MUST-18
     //= RFC 6298 §3
     //= RFC 7323 §4.1
     fn sample_round_trip(&mut self, now: Instant, segment: &Segment, delivered: &Delivered) {

@@ -129,7 +129,6 @@ impl<K: Copy + Eq + Hash + Debug> SynQueue<K> {
 
     /// Takes a SYN of a new peer, and gives the SYN-ACK that answers it.
     //= RFC 9293 §3.10.7.2
-    //= RFC 9293 MUST-13
     pub fn on_syn(
         &mut self,
         now: Instant,

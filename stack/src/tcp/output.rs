@@ -146,6 +146,7 @@ impl Connection {
     }
 
     /// Nagle's rule in Minshall's form: a small segment waits while another small one is unacknowledged.
+    //= RFC 9293 MUST-17
     //= RFC 9293 SHLD-7
     fn may_send_small(&self) -> bool {
         if self.pending.push_small {
@@ -198,6 +199,7 @@ impl Connection {
             self.timers.set(Timer::Retransmit, now + self.send.rtt.rto());
         }
         self.timers.stop(Timer::Persist);
+        //= RFC 9293 MUST-58
         self.recv.acks.on_data_sent();
         let mut segment = self.acknowledging(range.start(), options);
         segment.control = fin.then_some(Control::Fin);

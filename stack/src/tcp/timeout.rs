@@ -49,7 +49,7 @@ impl Connection {
         }
     }
 
-    //= RFC 9293 MUST-23
+    //= RFC 9293 MUST-22
     fn on_syn_timeout(&mut self, counters: &mut Counters) {
         let most = match self.state {
             State::SynSent => self.options.syn_retries,
@@ -66,6 +66,7 @@ impl Connection {
         self.pending.syn = true;
     }
 
+    //= RFC 9293 MUST-19
     //= RFC 6298 §5.4
     //= RFC 5681 §3.1
     fn on_retransmission_timeout(&mut self, now: Instant, counters: &mut Counters) {
@@ -94,6 +95,7 @@ impl Connection {
 
     /// Whether the peer has been silent for longer than the settings allow.
     //= RFC 9293 MUST-20
+    //= RFC 9293 MUST-21
     fn is_hopeless(&self, now: Instant) -> bool {
         let silent = now.saturating_since(self.send.first_retry);
         if let Some(limit) = self.options.user_timeout
@@ -124,7 +126,9 @@ impl Connection {
 
     /// The peer's window has been too small for a time-out: ask for it again.
     //= RFC 9293 MUST-36
+    //= RFC 9293 MUST-37
     //= RFC 9293 SHLD-29
+    //= RFC 9293 SHLD-30
     fn on_persist(&mut self, now: Instant, counters: &mut Counters) {
         if self.send.probes >= self.options.retries {
             self.give_up(counters);
@@ -143,7 +147,7 @@ impl Connection {
         self.timers.set(Timer::Persist, now + wait.min(most));
     }
 
-    //= RFC 9293 MUST-27
+    //= RFC 9293 MUST-26
     //= RFC 9293 MUST-29
     fn on_keep_alive(&mut self, now: Instant, counters: &mut Counters) {
         let keep_alive = self.options.keep_alive;

@@ -75,7 +75,7 @@ fn only_an_exact_reset_forgets() {
     assert!(queue.is_empty());
 }
 
-//= RFC 9293 MUST-23, type=test
+//= RFC 9293 MUST-22, type=test
 #[test]
 fn syn_acks_are_repeated_and_then_given_up() {
     let options = Options { synack_retries: 3, ..Options::default() };

@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::tcp::seq::SeqNumber;
 
 /// How long an acknowledgement waits for company.
-//= RFC 9293 MUST-58
+//= RFC 9293 MUST-40
 pub const DELAY: Duration = Duration::from_millis(40);
 
 /// Acknowledgements sent at once at the start of a connection, so that the peer's slow start is not held up.

@@ -111,7 +111,6 @@ impl ReceiveWindow {
     /// Avoids the silly window: an edge moves by a segment or by half of the buffer, or not at all, and a window
     /// that would be smaller than a sixteenth of the buffer, or than a segment, is offered as none.
     //= RFC 9293 MUST-39
-    //= RFC 9293 SHLD-15
     //= RFC 9293 SHLD-14
     pub fn offer(&mut self, held: usize, mss: u32) -> UnscaledWindow {
         let edge = self.next_edge(held, mss);

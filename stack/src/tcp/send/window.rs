@@ -75,7 +75,9 @@ impl SendWindow {
         self.una + self.wnd
     }
 
-    /// Numbers that may still be sent into the window.
+    /// Numbers that may still be sent into the window; none where it shrank below what is in flight.
+    //= RFC 9293 MUST-34
+    //= RFC 9293 SHLD-15
     pub fn usable(&self) -> u32 {
         self.right_edge().saturating_since(self.nxt)
     }
@@ -87,11 +89,12 @@ impl SendWindow {
     }
 
     /// Takes the window of a segment with an acceptable acknowledgement, where the segment is not older than the
-    /// last that did.
+    /// last that did, or acknowledges something new: to be called before `una` moves. As Linux: a retransmission
+    /// whose window were left out would move the right edge by what it acknowledges.
     //= RFC 9293 §3.10.7.4
-    //= RFC 9293 MUST-33
     pub fn update(&mut self, seq: SeqNumber, ack: SeqNumber, window: UnscaledWindow) -> WindowUpdate {
-        let newer = self.wl1.before(seq) || (self.wl1 == seq && self.wl2.at_or_before(ack));
+        let newer =
+            ack.after(self.una) || self.wl1.before(seq) || (self.wl1 == seq && self.wl2.at_or_before(ack));
         let wnd = self.scale.scale(window);
         if !newer {
             return WindowUpdate::Unchanged;
@@ -110,7 +113,7 @@ impl SendWindow {
 mod tests {
     use super::*;
 
-    //= RFC 9293 MUST-33, type=test
+    //= RFC 9293 §3.10.7.4, type=test
     #[test]
     fn an_older_segment_does_not_move_the_window() {
         let seq = SeqNumber::new;
@@ -121,6 +124,11 @@ mod tests {
         assert_eq!(window.update(seq(500), seq(100), UnscaledWindow(9)), WindowUpdate::Changed);
         assert_eq!((window.wnd, window.max_wnd), (9, 1000));
         assert_eq!(window.update(seq(500), seq(99), UnscaledWindow(7)), WindowUpdate::Unchanged);
+        assert_eq!(
+            window.update(seq(400), seq(101), UnscaledWindow(7)),
+            WindowUpdate::Changed,
+            "it acknowledges"
+        );
     }
 
     #[test]

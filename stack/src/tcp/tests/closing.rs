@@ -58,6 +58,7 @@ fn both_close_at_once() {
     assert!(closing);
 }
 
+//= RFC 9293 SHLD-3, type=test
 //= RFC 2525 §2.17, type=test
 #[test]
 fn closing_with_data_unread_resets() {

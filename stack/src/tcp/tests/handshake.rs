@@ -7,6 +7,7 @@ use crate::tcp::segment::{Control, Segment, UnscaledWindow};
 use crate::tcp::{Connection, Options, State};
 use crate::wire::tcp_options::TcpOptions;
 
+//= RFC 9293 MUST-14, type=test
 #[test]
 fn a_syn_offers_what_the_options_say() {
     let mut lone = Lone::connecting(Options::default());
@@ -29,6 +30,7 @@ fn both_sides_may_open_at_once() {
 }
 
 //= RFC 9293 §3.10.7.3, type=test
+//= RFC 9293 MUST-12, type=test
 #[test]
 fn a_reset_of_our_syn_refuses() {
     let mut lone = Lone::connecting(plain());
@@ -59,7 +61,7 @@ fn an_acknowledgement_of_something_else_is_refused_by_a_reset() {
     assert_eq!((reset.seq, reset.ack, reset.control), (seq(ISS + 7), None, Some(Control::Rst)));
 }
 
-//= RFC 9293 MUST-23, type=test
+//= RFC 9293 MUST-22, type=test
 #[test]
 fn syns_are_repeated_with_doubling_waits_and_then_given_up() {
     let mut lone = Lone::connecting(plain());
@@ -96,7 +98,7 @@ fn a_peer_that_names_no_segment_size_gets_the_default() {
     assert_eq!(lone.count(Counter::TcpAttemptFails), 0);
 }
 
-//= RFC 1122 §4.2.3.9, type=test
+//= RFC 9293 MUST-56, type=test
 #[test]
 fn a_hard_error_ends_an_attempt_and_an_open_connection_goes_on() {
     let mut lone = Lone::connecting(plain());

@@ -83,6 +83,7 @@ fn a_lost_retransmission_is_sent_again_without_a_timeout() {
     assert_eq!(lone.count(Counter::TcpExtTCPTimeouts), 0);
 }
 
+//= RFC 9293 MUST-19, type=test
 //= RFC 6298 §5.4, type=test
 //= RFC 5681 §3.1, type=test
 #[test]

@@ -47,6 +47,7 @@ fn bursts_that_the_link_cuts_arrive_too() {
 }
 
 //= RFC 9293 SHLD-7, type=test
+//= RFC 9293 MUST-17, type=test
 #[test]
 fn a_second_small_segment_waits_for_the_first() {
     let mut lone = Lone::established(plain(), 50_000, ms(10));
@@ -65,6 +66,7 @@ fn a_second_small_segment_waits_for_the_first() {
     assert_eq!(lone.sent(), [(10, 10)]);
 }
 
+//= RFC 9293 MUST-61, type=test
 #[test]
 fn the_last_segment_pushes_and_a_fin_goes_with_it() {
     let mut lone = Lone::established(plain(), 50_000, ms(10));
@@ -78,6 +80,7 @@ fn the_last_segment_pushes_and_a_fin_goes_with_it() {
 }
 
 //= RFC 9293 SHLD-18, type=test
+//= RFC 9293 MUST-40, type=test
 #[test]
 fn acknowledgements_wait_for_company_once_the_connection_is_no_longer_young() {
     let mut lone = Lone::established(plain(), 50_000, ms(10));

@@ -44,6 +44,7 @@ fn an_old_timestamp_is_refused() {
     assert_eq!(lone.read().expect("data").len(), 10);
 }
 
+//= RFC 9293 MUST-16, type=test
 //= RFC 7323 §3.2, type=test
 #[test]
 fn every_segment_bears_a_timestamp_and_full_ones_leave_room_for_it() {
@@ -88,6 +89,7 @@ fn what_lies_outside_the_window_is_answered_and_dropped() {
     assert!(lone.read().is_err());
 }
 
+//= RFC 9293 SHLD-31, type=test
 //= RFC 2018 §4, type=test
 #[test]
 fn out_of_order_data_is_reported_by_sack() {
@@ -105,6 +107,7 @@ fn out_of_order_data_is_reported_by_sack() {
     assert_eq!(lone.read().expect("data").len(), 20);
 }
 
+//= RFC 9293 MUST-26, type=test
 //= RFC 9293 MUST-27, type=test
 //= RFC 9293 MUST-29, type=test
 #[test]

@@ -4,6 +4,8 @@ use crate::tcp::Options;
 use crate::tcp::segment::UnscaledWindow;
 
 //= RFC 9293 MUST-36, type=test
+//= RFC 9293 MUST-37, type=test
+//= RFC 9293 SHLD-29, type=test
 #[test]
 fn a_closed_window_is_probed_until_it_opens() {
     let mut lone = Lone::established(plain(), 2000, ms(10));
@@ -37,6 +39,8 @@ fn a_sliver_of_a_window_is_not_filled_at_once() {
 }
 
 //= RFC 9293 MUST-34, type=test
+//= RFC 9293 SHLD-15, type=test
+//= RFC 9293 SHLD-16, type=test
 #[test]
 fn a_window_that_shrinks_stops_new_data_and_nothing_else() {
     let mut lone = Lone::established(plain(), 6000, ms(10));
