@@ -1,0 +1,178 @@
+//! Where a call sends or connects to: the address as given, made into one that the stack knows, or refused as Linux
+//! refuses it; and back again.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
+use rustix::io::Errno;
+use tapsock_stack::iface::{InterfaceId, Interfaces};
+use tapsock_stack::ports::LocalAddr;
+
+use crate::address::{
+    SOCKADDR_IN_LEN, SOCKADDR_IN6_OLD_LEN, SockAddr, is_link_local, is_shorter_than, mapped, unmapped,
+};
+use crate::bind::family_of;
+use crate::options::Domain;
+use crate::socket::Call;
+
+/// The peer that a stream socket is to be connected to, where it is bound to `bound`.
+///
+/// Errors: EINVAL where the address is too short or lacks its scope, EAFNOSUPPORT for another family, ENETUNREACH
+/// where no connection can lead there. Source: connect(2), ip(7), ipv6(7).
+pub(crate) fn stream(
+    call: &Call<'_>,
+    bound: Option<LocalAddr>,
+    address: &SockAddr,
+) -> Result<SocketAddr, Errno> {
+    let remote = match call.domain() {
+        Domain::V4 => SocketAddr::V4(only_v4(address)?),
+        Domain::V6 => dual(call, bound, only_v6(address)?)?,
+    };
+    let interfaces = call.stack.interfaces();
+    if remote.ip().is_multicast() || is_broadcast(interfaces, remote.ip()) {
+        return Err(Errno::NETUNREACH);
+    }
+    check_scope(interfaces, remote)?;
+    Ok(remote)
+}
+
+/// The peer that a datagram socket is to be connected to. Unlike a stream socket, one of IPv6 takes a `sockaddr_in`.
+pub(crate) fn datagram(
+    call: &Call<'_>,
+    bound: Option<LocalAddr>,
+    address: &SockAddr,
+) -> Result<SocketAddr, Errno> {
+    let remote = match (call.domain(), address) {
+        (Domain::V4, _) => SocketAddr::V4(only_v4(address)?),
+        (Domain::V6, SockAddr::V4(_)) if call.options().v6_only => return Err(Errno::AFNOSUPPORT),
+        (Domain::V6, SockAddr::V4(address)) => dual(call, bound, mapped(SocketAddr::V4(*address)))?,
+        (Domain::V6, _) => dual(call, bound, only_v6(address)?)?,
+    };
+    check_scope(call.stack.interfaces(), remote)?;
+    Ok(remote)
+}
+
+/// Where one datagram goes; `None` where the address says nothing, and the socket's peer is meant.
+pub(crate) fn message(
+    call: &Call<'_>,
+    bound: Option<LocalAddr>,
+    address: &SockAddr,
+) -> Result<Option<SocketAddr>, Errno> {
+    let remote = match (call.domain(), address) {
+        (Domain::V4, SockAddr::Unspec(Some(address))) => SocketAddr::V4(*address),
+        (Domain::V4, _) => SocketAddr::V4(only_v4(address)?),
+        (Domain::V6, SockAddr::Unspec(_)) => return Ok(None),
+        (Domain::V6, SockAddr::V4(_)) if call.options().v6_only => return Err(Errno::NETUNREACH),
+        (Domain::V6, SockAddr::V4(address)) => dual(call, bound, mapped(SocketAddr::V4(*address)))?,
+        // Unlike the other calls, this one takes a foreign family for nonsense.
+        (Domain::V6, SockAddr::V6(address)) => dual(call, bound, *address)?,
+        (Domain::V6, _) => return Err(Errno::INVAL),
+    };
+    if remote.port() == 0 {
+        return Err(Errno::INVAL);
+    }
+    Ok(Some(to_ourselves(remote)))
+}
+
+/// An address as a socket of `domain` shows it: to IPv6's, IPv4 is IPv4-mapped. A scope is shown where it is needed.
+pub(crate) fn shown(domain: Domain, address: SocketAddr) -> SockAddr {
+    match (domain, address) {
+        (Domain::V4, address) => SockAddr::from(address),
+        (Domain::V6, address) => {
+            let mut address = mapped(address);
+            if !is_link_local(IpAddr::V6(*address.ip())) {
+                address.set_scope_id(0);
+            }
+            SockAddr::V6(address)
+        }
+    }
+}
+
+/// The wildcard address, as a socket shows it that has none.
+pub(crate) fn unspecified(domain: Domain, port: u16) -> SockAddr {
+    match domain {
+        Domain::V4 => SockAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port)),
+        Domain::V6 => SockAddr::V6(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0)),
+    }
+}
+
+/// The interface of a scope, which is its number as Linux counts them.
+pub(crate) fn interface(interfaces: &Interfaces, scope: u32) -> Option<InterfaceId> {
+    interfaces.interface(InterfaceId::from_index(scope)?).map(|found| found.id())
+}
+
+/// Whether an address means every host of some link of ours.
+pub(crate) fn is_broadcast(interfaces: &Interfaces, ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(Ipv4Addr::BROADCAST) => true,
+        _ => interfaces.iter().any(|interface| interfaces.is_broadcast(interface.id(), ip)),
+    }
+}
+
+/// ip(7): what goes to every host on a link needs SO_BROADCAST.
+pub(crate) fn check_broadcast(call: &Call<'_>, remote: SocketAddr) -> Result<(), Errno> {
+    if call.options().broadcast || !call.stack.is_broadcast_destination(remote) {
+        return Ok(());
+    }
+    Err(Errno::ACCESS)
+}
+
+fn only_v4(address: &SockAddr) -> Result<SocketAddrV4, Errno> {
+    match address {
+        _ if is_shorter_than(address, SOCKADDR_IN_LEN) => Err(Errno::INVAL),
+        SockAddr::V4(address) => Ok(match to_ourselves(SocketAddr::V4(*address)) {
+            SocketAddr::V4(address) => address,
+            SocketAddr::V6(_) => *address,
+        }),
+        _ => Err(Errno::AFNOSUPPORT),
+    }
+}
+
+fn only_v6(address: &SockAddr) -> Result<SocketAddrV6, Errno> {
+    match address {
+        _ if is_shorter_than(address, SOCKADDR_IN6_OLD_LEN) => Err(Errno::INVAL),
+        SockAddr::V6(address) => Ok(*address),
+        _ => Err(Errno::AFNOSUPPORT),
+    }
+}
+
+/// What an IPv6 socket means by `address`: IPv4 where it is IPv4-mapped, as far as socket and binding allow.
+fn dual(call: &Call<'_>, bound: Option<LocalAddr>, address: SocketAddrV6) -> Result<SocketAddr, Errno> {
+    let bound_v4 = bound.is_some_and(|bound| family_of(bound) == Domain::V4);
+    if let Some(v4) = unmapped(address) {
+        let bound_v6 = matches!(bound, Some(LocalAddr::V6(..)));
+        if call.options().v6_only || bound_v6 {
+            return Err(Errno::NETUNREACH);
+        }
+        return Ok(to_ourselves(SocketAddr::V4(v4)));
+    }
+    if bound_v4 {
+        return if address.ip().is_unspecified() {
+            Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())))
+        } else {
+            Err(Errno::AFNOSUPPORT)
+        };
+    }
+    let scope = if is_link_local(IpAddr::V6(*address.ip())) { address.scope_id() } else { 0 };
+    let plain = SocketAddrV6::new(*address.ip(), address.port(), address.flowinfo(), scope);
+    Ok(to_ourselves(SocketAddr::V6(plain)))
+}
+
+/// Linux takes the wildcard address for ourselves.
+fn to_ourselves(address: SocketAddr) -> SocketAddr {
+    match address {
+        _ if !address.ip().is_unspecified() => address,
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())),
+    }
+}
+
+/// A link-local address means nothing without its interface.
+fn check_scope(interfaces: &Interfaces, remote: SocketAddr) -> Result<(), Errno> {
+    match remote {
+        SocketAddr::V6(remote) if is_link_local(IpAddr::V6(*remote.ip())) => match remote.scope_id() {
+            0 => Err(Errno::INVAL),
+            scope => interface(interfaces, scope).map(|_| ()).ok_or(Errno::NETUNREACH),
+        },
+        _ => Ok(()),
+    }
+}

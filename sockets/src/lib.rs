@@ -1,0 +1,34 @@
+//! What POSIX says of sockets, and Linux of the rest: ids, addresses, options, errors and readiness over the protocol
+//! core. As pure as the core: nothing here has a thread, a clock or a descriptor, and nothing waits.
+//!
+//! [`Sockets`] is the face. Its calls are `try_…` where they might wait; whoever drives the stack does the waiting.
+
+#![forbid(unsafe_code)]
+
+pub mod constants;
+pub mod errno;
+
+mod address;
+mod bind;
+mod destination;
+mod options;
+mod ping;
+mod poll;
+mod services;
+mod socket;
+mod sockets;
+mod table;
+mod tcp;
+mod udp;
+
+pub use address::{
+    SOCKADDR_IN_LEN, SOCKADDR_IN6_LEN, SOCKADDR_STORAGE_LEN, SOCKADDR_UN_LEN, SockAddr, SockAddrBytes,
+    UnixAddr, UnixName,
+};
+pub use options::OptionValue;
+pub use poll::PollMask;
+pub use rustix::io::Errno;
+pub use services::{SERVICES_MAX, Service, Services};
+pub use socket::{Blocking, Permission, Received, Stop, Wait};
+pub use sockets::Sockets;
+pub use table::{FD_LIMIT_DEFAULT, Fd};

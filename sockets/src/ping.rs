@@ -1,0 +1,196 @@
+//! The calls on a ping socket (SOCK_DGRAM with IPPROTO_ICMP or IPPROTO_ICMPV6), as Linux answers them.
+//!
+//! Its port is the identifier of its echo requests; that of a peer says nothing.
+
+use core::net::SocketAddr;
+
+use rustix::io::Errno;
+use tapsock_stack::buf::Rope;
+use tapsock_stack::ports::LocalAddr;
+use tapsock_stack::stack::{PingError, PingId, SocketId, Stack};
+
+use crate::address::SockAddr;
+use crate::bind;
+use crate::constants::{MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, SHUT_RD, SHUT_WR};
+use crate::destination;
+use crate::errno::ToErrno;
+use crate::options::Domain;
+use crate::poll::{Datagram, View};
+use crate::socket::{Call, Common, Received, Stop, received};
+
+/// A ping socket.
+#[derive(Debug)]
+pub(crate) struct PingSocket {
+    id: PingId,
+    receive_shut: bool,
+    send_shut: bool,
+}
+
+impl PingSocket {
+    pub(crate) fn new(stack: &mut Stack, domain: Domain) -> Result<PingSocket, Errno> {
+        let id = stack.ping_open(domain.family()).map_err(|error| error.errno())?;
+        Ok(PingSocket { id, receive_shut: false, send_shut: false })
+    }
+
+    pub(crate) fn id(&self) -> SocketId {
+        SocketId::Ping(self.id)
+    }
+
+    pub(crate) fn view(&self, stack: &Stack) -> View {
+        View::Datagram(Datagram {
+            readable: stack.ping_peek(self.id).is_some(),
+            writable: true,
+            receive_shut: self.receive_shut,
+            send_shut: self.send_shut,
+            error: stack.ping_has_error(self.id),
+        })
+    }
+
+    pub(crate) fn bind(&mut self, call: &mut Call<'_>, address: &SockAddr) -> Result<(), Errno> {
+        let (local, ident) = bind::checked(call, address, self.is_bound(call.stack))?;
+        if call.domain() == Domain::V6 && bind::family_of(local) == Domain::V4 {
+            return Err(Errno::INVAL);
+        }
+        let local = if local.is_wildcard() { None } else { Some(local.ip()) };
+        call.stack.ping_bind(self.id, local, ident).map_err(|error| error.errno())
+    }
+
+    pub(crate) fn connect(&mut self, call: &mut Call<'_>, address: &SockAddr) -> Result<(), Errno> {
+        let remote = match address {
+            SockAddr::Unspec(_) => None,
+            _ => Some(destination::datagram(call, None, address)?),
+        };
+        if let Some(remote) = remote {
+            if call.domain() == Domain::V6 && remote.is_ipv4() {
+                return Err(Errno::NETUNREACH);
+            }
+            destination::check_broadcast(call, remote)?;
+        }
+        call.stack.ping_connect(self.id, remote).map_err(|error| error.errno())
+    }
+
+    pub(crate) fn send(
+        &mut self,
+        call: &mut Call<'_>,
+        data: &mut Rope,
+        flags: i32,
+        to: Option<&SockAddr>,
+    ) -> Result<usize, Stop> {
+        if data.len() > MESSAGE_MAX {
+            return Err(Errno::MSGSIZE.into());
+        }
+        if flags & MSG_OOB != 0 {
+            return Err(Errno::OPNOTSUPP.into());
+        }
+        self.check_message(call, data)?;
+        let to = match to {
+            None => None,
+            Some(address) => Some(self.destination(call, address)?),
+        };
+        if to.is_none() && call.stack.ping_remote(self.id).is_none() {
+            return Err(Errno::DESTADDRREQ.into());
+        }
+        if let Some(to) = to {
+            destination::check_broadcast(call, to)?;
+        }
+        if self.send_shut {
+            return Err(Errno::PIPE.into());
+        }
+        call.stack.ping_send(call.now, self.id, data, to).map_err(|error| error.errno())?;
+        Ok(data.split_to(data.len()).len())
+    }
+
+    /// Only echo requests may be sent.
+    fn check_message(&self, call: &Call<'_>, data: &Rope) -> Result<(), Errno> {
+        let mut head = [0; HEADER_LEN];
+        let request = if call.domain() == Domain::V4 { ECHO_REQUEST } else { ECHO_REQUEST_V6 };
+        if data.copy_to(&mut head) < HEADER_LEN || head[..2] != [request, 0] {
+            return Err(Errno::INVAL);
+        }
+        Ok(())
+    }
+
+    fn destination(&self, call: &Call<'_>, address: &SockAddr) -> Result<SocketAddr, Errno> {
+        match (call.domain(), destination::datagram(call, None, address)) {
+            // Unlike `connect`, this takes a foreign family, and a mapped address, for nonsense.
+            (Domain::V6, Ok(SocketAddr::V4(_)) | Err(Errno::AFNOSUPPORT | Errno::NETUNREACH)) => {
+                Err(Errno::INVAL)
+            }
+            (_, result) => result,
+        }
+    }
+
+    pub(crate) fn receive(&mut self, call: &mut Call<'_>, max: usize, flags: i32) -> Result<Received, Stop> {
+        if flags & MSG_OOB != 0 {
+            return Err(Errno::OPNOTSUPP.into());
+        }
+        if flags & MSG_ERRQUEUE != 0 {
+            return Err(Errno::AGAIN.into());
+        }
+        if let Some(error) = call.stack.ping_take_error(self.id) {
+            return Err(error.errno().into());
+        }
+        let message = if flags & MSG_PEEK != 0 {
+            call.stack.ping_peek(self.id).cloned().ok_or(PingError::WouldBlock)
+        } else {
+            call.stack.ping_recv(self.id)
+        };
+        match message {
+            Ok(message) => {
+                let from = SocketAddr::new(message.source.ip(), 0);
+                Ok(received(message.message, max, destination::shown(call.domain(), from)))
+            }
+            Err(PingError::WouldBlock) if self.receive_shut && call.waits_to_receive(flags) => {
+                Ok(Received::default())
+            }
+            Err(PingError::WouldBlock) => Err(call.wait_in(flags)),
+            Err(error) => Err(error.errno().into()),
+        }
+    }
+
+    pub(crate) fn shutdown(&mut self, call: &mut Call<'_>, how: i32) -> Result<(), Errno> {
+        self.receive_shut |= how != SHUT_WR;
+        self.send_shut |= how != SHUT_RD;
+        call.stack.ping_remote(self.id).map(|_| ()).ok_or(Errno::NOTCONN)
+    }
+
+    pub(crate) fn close(self, call: &mut Call<'_>) {
+        call.stack.ping_close(self.id);
+    }
+
+    pub(crate) fn local(&self, stack: &Stack, common: &Common) -> SockAddr {
+        let domain = common.subject.domain;
+        match stack.ping_local(self.id) {
+            Some((Some(ip), ident)) => bind::shown(LocalAddr::new(ip, 0), ident, domain),
+            Some((None, ident)) => destination::unspecified(domain, ident),
+            None => destination::unspecified(domain, 0),
+        }
+    }
+
+    pub(crate) fn peer(&self, stack: &Stack, common: &Common) -> Result<SockAddr, Errno> {
+        let remote = stack.ping_remote(self.id).ok_or(Errno::NOTCONN)?;
+        Ok(destination::shown(common.subject.domain, remote))
+    }
+
+    pub(crate) fn take_error(&mut self, call: &mut Call<'_>) -> Option<Errno> {
+        call.stack.ping_take_error(self.id).map(|error| error.errno())
+    }
+
+    /// Tells the stack of changed options.
+    pub(crate) fn apply_options(&self, call: &mut Call<'_>) {
+        let (options, domain) = (&call.common.options, call.common.subject.domain);
+        call.stack.ping_set_packet(self.id, options.hop_limit(domain), options.traffic_class(domain));
+    }
+
+    pub(crate) fn is_bound(&self, stack: &Stack) -> bool {
+        stack.ping_local(self.id).is_some()
+    }
+}
+
+/// Bytes of an ICMP header.
+const HEADER_LEN: usize = 8;
+/// The type of an echo request (RFC 792), and of ICMPv6's (RFC 4443 §4.1).
+const ECHO_REQUEST: u8 = 8;
+const ECHO_REQUEST_V6: u8 = 128;
+/// The largest message that Linux looks at, in bytes.
+const MESSAGE_MAX: usize = 0xffff;

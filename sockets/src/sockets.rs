@@ -1,0 +1,434 @@
+//! All sockets of a host, and the calls on them.
+
+use std::collections::HashMap;
+
+use rustix::io::Errno;
+use tapsock_stack::buf::Rope;
+use tapsock_stack::random::{Random, TableHash};
+use tapsock_stack::stack::{SocketId, Stack};
+use tapsock_stack::time::Instant;
+
+use crate::address::SockAddr;
+use crate::constants::*;
+use crate::options::{BufferLimits, Change, Domain, Kind, OptionValue, SocketOptions, Subject};
+use crate::ping::PingSocket;
+use crate::poll::{PollMask, readiness};
+use crate::socket::{Blocking, Body, Call, Common, Permission, Received, Socket, Stop};
+use crate::table::{FD_LIMIT_DEFAULT, Fd, Table};
+use crate::tcp::TcpSocket;
+use crate::udp::UdpSocket;
+
+/// The sockets of one host: integer ids over a [`Stack`], with the meaning that POSIX gives to each call and the
+/// errors that Linux gives.
+///
+/// Nothing here waits. A call that would is a `try_…`: it returns [`Stop::Wait`] on a socket that waits, to be called
+/// again when the socket is ready, and EAGAIN or EINPROGRESS on one that does not.
+///
+/// ```
+/// use rustix::io::Errno;
+/// use tapsock_sockets::constants::{AF_INET, SOCK_DGRAM, SOCK_SEQPACKET};
+/// use tapsock_sockets::{Fd, Permission, SockAddr, Sockets};
+/// use tapsock_stack::config::Config;
+/// use tapsock_stack::stack::Stack;
+/// use tapsock_stack::time::Instant;
+///
+/// let now = Instant::ZERO;
+/// let mut sockets = Sockets::new(Stack::new(Config::default(), 1, now), Permission::Ordinary);
+/// let udp = sockets.socket(AF_INET, SOCK_DGRAM, 0)?;
+/// assert_eq!(udp, Fd(0));
+/// sockets.bind(now, udp, &SockAddr::V4("127.0.0.1:5353".parse().unwrap()))?;
+/// assert_eq!(sockets.local_address(udp)?.to_string(), "127.0.0.1:5353");
+/// assert_eq!(sockets.socket(AF_INET, SOCK_SEQPACKET, 0), Err(Errno::SOCKTNOSUPPORT));
+/// # Ok::<(), Errno>(())
+/// ```
+#[derive(Debug)]
+pub struct Sockets {
+    stack: Stack,
+    permission: Permission,
+    table: Table<Socket>,
+    /// Which of our sockets the stack means.
+    owners: HashMap<SocketId, Fd, TableHash>,
+}
+
+impl Sockets {
+    /// A table without sockets over `stack`, whose owner has that permission.
+    pub fn new(stack: Stack, permission: Permission) -> Self {
+        // The stack chooses its ids, not a peer: no secret is needed.
+        let owners = HashMap::with_hasher(Random::new(0).table_hash());
+        Sockets { stack, permission, table: Table::new(FD_LIMIT_DEFAULT), owners }
+    }
+
+    /// The stack below.
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// The stack below, to be driven and configured.
+    pub fn stack_mut(&mut self) -> &mut Stack {
+        &mut self.stack
+    }
+
+    /// How many sockets there are at most (RLIMIT_NOFILE). Those beyond a lowered limit stay.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.table.set_limit(limit);
+    }
+
+    /// Makes a socket: socket(2), with SOCK_NONBLOCK and SOCK_CLOEXEC in `kind`.
+    ///
+    /// Errors: EINVAL for unknown flags, types or protocol numbers out of range, EAFNOSUPPORT for a domain that is not
+    /// there, ESOCKTNOSUPPORT and EPROTONOSUPPORT for a type or a protocol that the domain has not, EMFILE.
+    pub fn socket(&mut self, domain: i32, kind: i32, protocol: i32) -> Result<Fd, Errno> {
+        let (subject, blocking) = subject(domain, kind, protocol)?;
+        let mut options =
+            SocketOptions::new(self.stack.config().tcp_options(), self.stack.config().ipv6_hop_limit);
+        options.v6_only = subject.domain == Domain::V6 && self.stack.config().bindv6only;
+        if subject.kind != Kind::Stream {
+            let config = self.stack.config();
+            (options.tcp.send_buffer, options.tcp.receive_buffer) =
+                (config.wmem_default, config.rmem_default);
+        }
+        if self.table.is_full() {
+            return Err(Errno::MFILE);
+        }
+        let body = match subject.kind {
+            Kind::Stream => Body::Tcp(TcpSocket::new()),
+            Kind::Datagram => Body::Udp(UdpSocket::new(&mut self.stack, subject.domain)),
+            Kind::Ping => Body::Ping(PingSocket::new(&mut self.stack, subject.domain)?),
+        };
+        self.insert(Socket { common: Common { subject, blocking, options }, body })
+    }
+
+    /// Gives a socket an address: bind(2).
+    ///
+    /// Errors: EBADF, EINVAL, EAFNOSUPPORT, EADDRNOTAVAIL, ENODEV, EACCES, EADDRINUSE, as Linux ranks them.
+    pub fn bind(&mut self, now: Instant, fd: Fd, address: &SockAddr) -> Result<(), Errno> {
+        self.call(now, fd, |call, body| match body {
+            Body::Tcp(tcp) => tcp.bind(call, address),
+            Body::Udp(udp) => udp.bind(call, address),
+            Body::Ping(ping) => ping.bind(call, address),
+        })
+    }
+
+    /// Lets a stream socket take connections, or changes its backlog: listen(2). A socket without an address gets
+    /// one. The backlog is held to `net.core.somaxconn`.
+    ///
+    /// Errors: EBADF, EOPNOTSUPP on a datagram socket, EINVAL on one that is connected, EADDRINUSE.
+    pub fn listen(&mut self, now: Instant, fd: Fd, backlog: i32) -> Result<(), Errno> {
+        self.call(now, fd, |call, body| match body {
+            Body::Tcp(tcp) => tcp.listen(call, backlog),
+            Body::Udp(_) | Body::Ping(_) => Err(Errno::OPNOTSUPP),
+        })
+    }
+
+    /// Takes a connection: accept4(2), with SOCK_NONBLOCK and SOCK_CLOEXEC in `flags`. The new socket has the
+    /// listener's options. Gives its id and the peer's address.
+    ///
+    /// Errors: EINVAL for other flags or where the socket does not listen, EBADF, EMFILE, EOPNOTSUPP on a datagram
+    /// socket, EAGAIN.
+    pub fn try_accept(&mut self, now: Instant, fd: Fd, flags: i32) -> Result<(Fd, SockAddr), Stop> {
+        let blocking = blocking(flags)?;
+        if self.table.get(fd).is_some() && self.table.is_full() {
+            return Err(Errno::MFILE.into());
+        }
+        let (tcp, mut common, peer) = self.call(now, fd, |call, body| match body {
+            Body::Tcp(tcp) => {
+                let (accepted, peer) = tcp.accept(call)?;
+                Ok((accepted, call.common.clone(), peer))
+            }
+            Body::Udp(_) | Body::Ping(_) => Err(Stop::Error(Errno::OPNOTSUPP)),
+        })?;
+        common.blocking = blocking;
+        let accepted = self.insert(Socket { common, body: Body::Tcp(tcp) })?;
+        Ok((accepted, peer))
+    }
+
+    /// Connects: connect(2). AF_UNSPEC dissolves a connection or association. Called again after a [`Stop::Wait`], it
+    /// says how it ended.
+    ///
+    /// Errors: EBADF, EINVAL, EAFNOSUPPORT, EISCONN, EALREADY, EINPROGRESS, ENETUNREACH, EHOSTUNREACH, ECONNREFUSED,
+    /// ETIMEDOUT, ECONNABORTED, EADDRNOTAVAIL, EACCES for a broadcast address.
+    pub fn try_connect(&mut self, now: Instant, fd: Fd, address: &SockAddr) -> Result<(), Stop> {
+        self.call(now, fd, |call, body| match body {
+            Body::Tcp(tcp) => tcp.connect(call, address),
+            Body::Udp(udp) => Ok(udp.connect(call, address)?),
+            Body::Ping(ping) => Ok(ping.connect(call, address)?),
+        })
+    }
+
+    /// Sends: sendto(2), or send(2) without `to`. What was taken is split off `data`, and its length returned: on a
+    /// stream perhaps less than there was; a caller that waits calls again for the rest.
+    ///
+    /// Errors: EBADF, EPIPE, EAGAIN, EDESTADDRREQ, EMSGSIZE, EACCES, EINVAL, ENETUNREACH, EOPNOTSUPP for MSG_OOB, and
+    /// the pending error.
+    pub fn try_send(
+        &mut self,
+        now: Instant,
+        fd: Fd,
+        data: &mut Rope,
+        flags: i32,
+        to: Option<&SockAddr>,
+    ) -> Result<usize, Stop> {
+        self.call(now, fd, |call, body| match body {
+            // A stream socket does not look at the address, connected or not.
+            Body::Tcp(tcp) => tcp.send(call, data, flags),
+            Body::Udp(udp) => udp.send(call, data, flags, to),
+            Body::Ping(ping) => ping.send(call, data, flags, to),
+        })
+    }
+
+    /// How many bytes a send would take now: a hint for how much to copy.
+    pub fn send_space(&self, fd: Fd) -> usize {
+        match self.table.get(fd).map(|socket| &socket.body) {
+            Some(Body::Tcp(tcp)) => tcp.send_space(&self.stack),
+            Some(Body::Udp(_) | Body::Ping(_)) => DATAGRAM_MAX,
+            None => 0,
+        }
+    }
+
+    /// Receives at most `max` bytes: recvfrom(2).
+    ///
+    /// With MSG_WAITALL a caller that waits calls again for the rest, until it has all, or gets nothing, or an error;
+    /// together with MSG_PEEK it gets what is there, unlike on Linux.
+    ///
+    /// Errors: EBADF, EAGAIN, ENOTCONN, EINVAL for MSG_OOB on a stream, EAGAIN for MSG_ERRQUEUE, which is empty, and
+    /// the pending error.
+    pub fn try_recv(&mut self, now: Instant, fd: Fd, max: usize, flags: i32) -> Result<Received, Stop> {
+        self.call(now, fd, |call, body| match body {
+            Body::Tcp(tcp) => tcp.receive(call, max, flags),
+            Body::Udp(udp) => udp.receive(call, max, flags),
+            Body::Ping(ping) => ping.receive(call, max, flags),
+        })
+    }
+
+    /// Ends one direction or both: shutdown(2) with SHUT_RD, SHUT_WR or SHUT_RDWR.
+    ///
+    /// Errors: EBADF, EINVAL for any other `how`, ENOTCONN; a socket without a connection keeps it in mind all the
+    /// same, as on Linux.
+    pub fn shutdown(&mut self, now: Instant, fd: Fd, how: i32) -> Result<(), Errno> {
+        self.call(now, fd, |call, body| {
+            if !(SHUT_RD..=SHUT_RDWR).contains(&how) {
+                return Err(Errno::INVAL);
+            }
+            match body {
+                Body::Tcp(tcp) => tcp.shutdown(call, how),
+                Body::Udp(udp) => udp.shutdown(call, how),
+                Body::Ping(ping) => ping.shutdown(call, how),
+            }
+        })
+    }
+
+    /// Closes a socket: close(2). Its id is free at once. A connection sends what was written and closes by itself;
+    /// with SO_LINGER of zero seconds it is reset. Unlike Linux, a longer time makes nobody wait.
+    ///
+    /// Errors: EBADF.
+    pub fn close(&mut self, now: Instant, fd: Fd) -> Result<(), Errno> {
+        let Socket { mut common, body } = self.table.remove(fd).ok_or(Errno::BADF)?;
+        if let Some(id) = body.id() {
+            self.owners.remove(&id);
+        }
+        let Sockets { stack, permission, .. } = self;
+        let mut call = Call { stack, common: &mut common, permission: *permission, fd, now };
+        match body {
+            Body::Tcp(tcp) => tcp.close(&mut call),
+            Body::Udp(udp) => udp.close(&mut call),
+            Body::Ping(ping) => ping.close(&mut call),
+        }
+        Ok(())
+    }
+
+    /// Closes all sockets, whose connections then close by themselves.
+    pub fn close_all(&mut self, now: Instant) {
+        let numbers: Vec<Fd> = self.table.numbers().collect();
+        for fd in numbers {
+            if let Some(socket) = self.table.get_mut(fd) {
+                socket.common.options.linger.on = false;
+            }
+            // The number is from the table itself.
+            let _ = self.close(now, fd);
+        }
+    }
+
+    /// The socket's own address: getsockname(2). Errors: EBADF.
+    pub fn local_address(&self, fd: Fd) -> Result<SockAddr, Errno> {
+        let Socket { common, body } = self.table.get(fd).ok_or(Errno::BADF)?;
+        Ok(match body {
+            Body::Tcp(tcp) => tcp.local(&self.stack, common),
+            Body::Udp(udp) => udp.local(&self.stack, common),
+            Body::Ping(ping) => ping.local(&self.stack, common),
+        })
+    }
+
+    /// The peer's address: getpeername(2). Errors: EBADF, ENOTCONN.
+    pub fn peer_address(&self, fd: Fd) -> Result<SockAddr, Errno> {
+        let Socket { common, body } = self.table.get(fd).ok_or(Errno::BADF)?;
+        match body {
+            Body::Tcp(tcp) => tcp.peer(&self.stack, common),
+            Body::Udp(udp) => udp.peer(&self.stack, common),
+            Body::Ping(ping) => ping.peer(&self.stack, common),
+        }
+    }
+
+    /// The value of an option: getsockopt(2). SO_ERROR is taken by it.
+    ///
+    /// Errors: EBADF, ENOPROTOOPT for an option that is not there, EOPNOTSUPP for a level that is another protocol's.
+    pub fn option(&mut self, now: Instant, fd: Fd, level: i32, name: i32) -> Result<OptionValue, Errno> {
+        self.call(now, fd, |call, body| {
+            if (level, name) == (SOL_SOCKET, SO_ERROR) {
+                let error = match body {
+                    Body::Tcp(tcp) => tcp.take_error(call),
+                    Body::Udp(udp) => udp.take_error(call),
+                    Body::Ping(ping) => ping.take_error(call),
+                };
+                return Ok(error.map_or(0, Errno::raw_os_error).into());
+            }
+            if (level, name) == (SOL_SOCKET, SO_ACCEPTCONN) {
+                return Ok(matches!(body, Body::Tcp(tcp) if tcp.is_listening()).into());
+            }
+            if let Body::Tcp(tcp) = body
+                && let Some(value) = tcp.live_option(call.stack, level, name)
+            {
+                return Ok(value);
+            }
+            call.options().get(call.common.subject, level, name)
+        })
+    }
+
+    /// Sets an option: setsockopt(2). `value` is in the machine's byte order.
+    ///
+    /// Errors: EBADF, EINVAL where the value is too short or out of range or comes too late, ENOPROTOOPT, EDOM, ENOENT.
+    pub fn set_option(
+        &mut self,
+        now: Instant,
+        fd: Fd,
+        level: i32,
+        name: i32,
+        value: &[u8],
+    ) -> Result<(), Errno> {
+        self.call(now, fd, |call, body| {
+            let limits = {
+                let config = call.stack.config();
+                BufferLimits { send_max: config.wmem_max, receive_max: config.rmem_max }
+            };
+            let before = call.options().v6_only;
+            let Common { subject, options, .. } = call.common;
+            let change = options.set(*subject, limits, level, name, value)?;
+            if (level, name) == (SOL_IPV6, IPV6_V6ONLY) {
+                let bound = match body {
+                    Body::Tcp(tcp) => tcp.is_bound(),
+                    Body::Udp(udp) => udp.is_bound(call.stack),
+                    Body::Ping(ping) => ping.is_bound(call.stack),
+                };
+                // The address was taken with the old value.
+                if bound {
+                    call.common.options.v6_only = before;
+                    return Err(Errno::INVAL);
+                }
+            }
+            if change == Change::Transport {
+                match body {
+                    Body::Tcp(tcp) => tcp.apply_options(call),
+                    Body::Udp(udp) => udp.apply_options(call),
+                    Body::Ping(ping) => ping.apply_options(call),
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether calls on the socket wait (O_NONBLOCK of fcntl(2)). Errors: EBADF.
+    pub fn set_blocking(&mut self, fd: Fd, blocking: Blocking) -> Result<(), Errno> {
+        self.table.get_mut(fd).ok_or(Errno::BADF)?.common.blocking = blocking;
+        Ok(())
+    }
+
+    /// Whether calls on the socket wait. Errors: EBADF.
+    pub fn blocking(&self, fd: Fd) -> Result<Blocking, Errno> {
+        Ok(self.table.get(fd).ok_or(Errno::BADF)?.common.blocking)
+    }
+
+    /// What the socket is ready for, from its state as it is now: poll(2). NVAL where there is no such socket.
+    pub fn readiness(&self, fd: Fd) -> PollMask {
+        match self.table.get(fd) {
+            Some(socket) => readiness(socket.body.view(&self.stack)),
+            None => PollMask::NVAL,
+        }
+    }
+
+    /// A socket whose readiness may have changed since it was named last; `None` when all have been named.
+    pub fn poll_event(&mut self) -> Option<Fd> {
+        // Each turn takes one event of the stack's queue, which is bounded.
+        while let Some(id) = self.stack.poll_event() {
+            if let Some(fd) = self.owners.get(&id) {
+                return Some(*fd);
+            }
+        }
+        None
+    }
+
+    /// Runs `run` on the socket `fd`, and keeps `owners` in step with what the stack calls it afterwards.
+    fn call<T, E: From<Errno>>(
+        &mut self,
+        now: Instant,
+        fd: Fd,
+        run: impl FnOnce(&mut Call<'_>, &mut Body) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let Sockets { stack, permission, table, owners } = self;
+        let Socket { common, body } = table.get_mut(fd).ok_or(Errno::BADF)?;
+        let before = body.id();
+        let result = run(&mut Call { stack, common, permission: *permission, fd, now }, body);
+        let after = body.id();
+        if before != after {
+            before.map(|id| owners.remove(&id));
+            after.map(|id| owners.insert(id, fd));
+        }
+        result
+    }
+
+    fn insert(&mut self, socket: Socket) -> Result<Fd, Errno> {
+        let id = socket.body.id();
+        // The callers have looked for room.
+        let fd = self.table.insert(socket).map_err(|_| Errno::MFILE)?;
+        id.map(|id| self.owners.insert(id, fd));
+        Ok(fd)
+    }
+}
+
+/// The largest datagram that any protocol takes, in bytes.
+const DATAGRAM_MAX: usize = 65_535;
+
+/// What socket(2) asks for, checked in Linux's order.
+fn subject(domain: i32, kind: i32, protocol: i32) -> Result<(Subject, Blocking), Errno> {
+    let blocking = blocking(kind & !SOCK_TYPE_MASK)?;
+    let kind = kind & SOCK_TYPE_MASK;
+    if !(0..AF_MAX).contains(&domain) {
+        return Err(Errno::AFNOSUPPORT);
+    }
+    if kind >= SOCK_MAX {
+        return Err(Errno::INVAL);
+    }
+    let domain = match domain {
+        AF_INET => Domain::V4,
+        AF_INET6 => Domain::V6,
+        _ => return Err(Errno::AFNOSUPPORT),
+    };
+    if !(0..IPPROTO_MAX).contains(&protocol) {
+        return Err(Errno::INVAL);
+    }
+    let icmp = if domain == Domain::V4 { IPPROTO_ICMP } else { IPPROTO_ICMPV6 };
+    let kind = match (kind, protocol) {
+        (SOCK_STREAM, 0 | IPPROTO_TCP) => Kind::Stream,
+        (SOCK_DGRAM, 0 | IPPROTO_UDP) => Kind::Datagram,
+        (SOCK_DGRAM, protocol) if protocol == icmp => Kind::Ping,
+        (SOCK_STREAM | SOCK_DGRAM, _) => return Err(Errno::PROTONOSUPPORT),
+        _ => return Err(Errno::SOCKTNOSUPPORT),
+    };
+    Ok((Subject { domain, kind }, blocking))
+}
+
+/// The mode that SOCK_NONBLOCK asks for. Errors: EINVAL for flags other than it and SOCK_CLOEXEC.
+fn blocking(flags: i32) -> Result<Blocking, Errno> {
+    if flags & !(SOCK_NONBLOCK | SOCK_CLOEXEC) != 0 {
+        return Err(Errno::INVAL);
+    }
+    Ok(if flags & SOCK_NONBLOCK == 0 { Blocking::Waits } else { Blocking::Never })
+}

@@ -1,0 +1,182 @@
+//! The table of socket ids: the lowest free number, up to a limit.
+
+use core::cmp::Reverse;
+use core::fmt;
+use std::collections::BinaryHeap;
+
+/// The most socket ids that a table gives out unless told otherwise, as many as Linux lets a process ask for.
+pub const FD_LIMIT_DEFAULT: usize = 1024 * 1024;
+
+/// A socket id: a small number, as POSIX has it. It means nothing to the operating system.
+///
+/// ```
+/// use tapsock_sockets::Fd;
+///
+/// assert_eq!(Fd(3).to_string(), "3");
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub struct Fd(pub i32);
+
+impl fmt::Display for Fd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Entries by their number, which is the lowest free one (POSIX, "File Descriptor Allocation").
+#[derive(Debug)]
+pub(crate) struct Table<T> {
+    slots: Vec<Option<T>>,
+    /// All free numbers below `slots.len()`. Numbers beyond it may linger here and mean nothing.
+    free: BinaryHeap<Reverse<u32>>,
+    limit: usize,
+}
+
+impl<T> Table<T> {
+    pub(crate) fn new(limit: usize) -> Self {
+        Table { slots: Vec::new(), free: BinaryHeap::new(), limit }
+    }
+
+    /// How many entries there are at most.
+    pub(crate) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit.min(i32::MAX as usize);
+    }
+
+    /// Whether all numbers below the limit are taken.
+    pub(crate) fn is_full(&self) -> bool {
+        self.lowest_free() >= self.limit
+    }
+
+    /// Puts `entry` at the lowest free number. Gives it back where the table is full.
+    pub(crate) fn insert(&mut self, entry: T) -> Result<Fd, T> {
+        if self.is_full() {
+            return Err(entry);
+        }
+        let number = self.lowest_free();
+        if number < self.slots.len() {
+            self.free.pop();
+            self.slots[number] = Some(entry);
+        } else {
+            self.free.clear();
+            self.slots.push(Some(entry));
+        }
+        Ok(Fd(number as i32))
+    }
+
+    pub(crate) fn get(&self, fd: Fd) -> Option<&T> {
+        self.slots.get(usize::try_from(fd.0).ok()?)?.as_ref()
+    }
+
+    pub(crate) fn get_mut(&mut self, fd: Fd) -> Option<&mut T> {
+        self.slots.get_mut(usize::try_from(fd.0).ok()?)?.as_mut()
+    }
+
+    pub(crate) fn remove(&mut self, fd: Fd) -> Option<T> {
+        let number = usize::try_from(fd.0).ok()?;
+        let entry = self.slots.get_mut(number)?.take()?;
+        self.free.push(Reverse(number as u32));
+        self.shrink();
+        Some(entry)
+    }
+
+    /// All numbers in use, in order.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = Fd> + '_ {
+        self.slots.iter().enumerate().filter(|(_, slot)| slot.is_some()).map(|(number, _)| Fd(number as i32))
+    }
+
+    fn lowest_free(&self) -> usize {
+        let end = self.slots.len();
+        self.free.peek().map_or(end, |Reverse(number)| (*number as usize).min(end))
+    }
+
+    /// Gives memory back once the high numbers are free again.
+    fn shrink(&mut self) {
+        while let Some(None) = self.slots.last() {
+            self.slots.pop();
+        }
+        if self.slots.capacity() > SHRINK_ABOVE && self.slots.len() < self.slots.capacity() / 4 {
+            self.slots.shrink_to(self.slots.len() * 2);
+            let end = self.slots.len() as u32;
+            self.free.retain(|Reverse(number)| *number < end);
+            self.free.shrink_to(self.free.len() * 2);
+        }
+    }
+}
+
+/// A table of so few slots is not worth shrinking.
+const SHRINK_ABOVE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Insert,
+        Remove(i32),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![3 => Just(Op::Insert), 2 => (-1..24).prop_map(Op::Remove)]
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_the_lowest_free_ones(ops in proptest::collection::vec(op(), 0..200), limit in 1usize..20) {
+            let mut table = Table::new(limit);
+            let mut model: BTreeMap<i32, u32> = BTreeMap::new();
+            for (serial, op) in ops.into_iter().enumerate() {
+                let serial = serial as u32;
+                match op {
+                    Op::Insert => {
+                        let lowest = (0..).find(|number| !model.contains_key(number)).unwrap();
+                        if lowest < limit as i32 {
+                            prop_assert_eq!(table.insert(serial), Ok(Fd(lowest)));
+                            model.insert(lowest, serial);
+                        } else {
+                            prop_assert!(table.is_full());
+                            prop_assert_eq!(table.insert(serial), Err(serial));
+                        }
+                    }
+                    Op::Remove(number) => prop_assert_eq!(table.remove(Fd(number)), model.remove(&number)),
+                }
+                for number in -1..24 {
+                    prop_assert_eq!(table.get(Fd(number)), model.get(&number));
+                }
+                prop_assert!(table.numbers().map(|fd| fd.0).eq(model.keys().copied()));
+            }
+        }
+    }
+
+    #[test]
+    fn memory_is_given_back() {
+        let mut table = Table::new(FD_LIMIT_DEFAULT);
+        for number in 0..100_000 {
+            assert_eq!(table.insert(number), Ok(Fd(number)));
+        }
+        for number in 0..99_999 {
+            table.remove(Fd(number));
+        }
+        assert_eq!(table.insert(0), Ok(Fd(0)));
+        table.remove(Fd(99_999));
+        assert!(table.slots.capacity() <= SHRINK_ABOVE, "{} slots are kept", table.slots.capacity());
+        assert!(table.free.capacity() <= SHRINK_ABOVE, "{} free numbers are kept", table.free.capacity());
+        assert_eq!(table.insert(1), Ok(Fd(1)));
+    }
+
+    #[test]
+    fn a_lower_limit_keeps_what_is_there() {
+        let mut table = Table::new(4);
+        for number in 0..4 {
+            table.insert(number).unwrap();
+        }
+        table.set_limit(2);
+        assert_eq!(table.get(Fd(3)), Some(&3));
+        table.remove(Fd(0));
+        assert_eq!(table.insert(9), Ok(Fd(0)));
+        table.remove(Fd(3));
+        assert_eq!(table.insert(9), Err(9));
+    }
+}

@@ -1,0 +1,420 @@
+//! The calls on a TCP socket, as Linux answers them.
+
+use rustix::io::Errno;
+use tapsock_stack::buf::Rope;
+use tapsock_stack::stack::{Linger, ListenerId, SocketId, Stack, TcpId};
+use tapsock_stack::tcp::State;
+use tapsock_stack::tcp::connection::{ReadError, Shutdown};
+
+use crate::address::SockAddr;
+use crate::bind::{self, Binding};
+use crate::constants::{
+    MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR, SOL_TCP, TCP_MAXSEG,
+};
+use crate::destination;
+use crate::errno::ToErrno;
+use crate::options::{Domain, OptionValue};
+use crate::poll::{PollMask, Stage, Stream, View};
+use crate::socket::{Call, Common, Received, Stop};
+
+/// A TCP socket, in the states of Linux's `struct socket`.
+#[derive(Debug)]
+pub(crate) struct TcpSocket {
+    phase: Phase,
+    binding: Option<Binding>,
+    /// The port that a connection now gone had; `getsockname` goes on to show it, as Linux's does.
+    last_port: u16,
+    /// `shutdown` of the receiving side: nothing more is waited for, but what still comes is given out.
+    receive_shut: bool,
+    /// `shutdown` of the sending side of a socket without a connection.
+    send_shut: bool,
+    /// An error that no connection holds any longer.
+    error: Option<Errno>,
+    /// Whether the last bytes came with MSG_MORE, and are held back.
+    more: bool,
+}
+
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Phase {
+    /// Without a connection.
+    Idle,
+    Listening(ListenerId),
+    /// `connect` has begun, and nobody was told how it ended.
+    Connecting(TcpId),
+    /// `connect` or `accept` has succeeded. The connection may be over; only `connect` to AF_UNSPEC leaves this.
+    Connected(TcpId),
+}
+
+impl TcpSocket {
+    pub(crate) fn new() -> Self {
+        TcpSocket {
+            phase: Phase::Idle,
+            binding: None,
+            last_port: 0,
+            receive_shut: false,
+            send_shut: false,
+            error: None,
+            more: false,
+        }
+    }
+
+    /// The socket of a connection that a listener took.
+    fn accepted(id: TcpId) -> Self {
+        TcpSocket { phase: Phase::Connected(id), ..TcpSocket::new() }
+    }
+
+    pub(crate) fn id(&self) -> Option<SocketId> {
+        match self.phase {
+            Phase::Idle => None,
+            Phase::Listening(id) => Some(SocketId::Listener(id)),
+            Phase::Connecting(id) | Phase::Connected(id) => Some(SocketId::Tcp(id)),
+        }
+    }
+
+    pub(crate) fn view(&self, stack: &Stack) -> View {
+        if let Phase::Listening(id) = self.phase {
+            return View::Listener { pending: stack.listener_ready(id) > 0 };
+        }
+        let mut stream = Stream {
+            stage: Stage::Closed,
+            readable: false,
+            writable: false,
+            receive_shut: self.receive_shut,
+            send_shut: self.send_shut,
+            error: self.error.is_some(),
+        };
+        if let Some(connection) = self.connection_id().and_then(|id| stack.tcp(id)) {
+            stream.stage = match connection.state() {
+                State::SynSent | State::SynReceived => Stage::Connecting,
+                // Linux's TIME-WAIT is no longer the socket's state.
+                State::Closed | State::TimeWait => Stage::Closed,
+                _ => Stage::Open,
+            };
+            stream.readable = connection.readable() > 0;
+            stream.writable = connection.is_writable();
+            stream.receive_shut |= connection.is_read_closed();
+            stream.send_shut |= connection.is_write_closed();
+            stream.error |= connection.has_error();
+        }
+        View::Stream(stream)
+    }
+
+    pub(crate) fn bind(&mut self, call: &mut Call<'_>, address: &SockAddr) -> Result<(), Errno> {
+        let taken = self.binding.is_some() || self.phase != Phase::Idle;
+        self.binding = Some(bind::bind(call, address, taken)?);
+        Ok(())
+    }
+
+    pub(crate) fn listen(&mut self, call: &mut Call<'_>, backlog: i32) -> Result<(), Errno> {
+        // A negative backlog is a large one, as Linux compares without sign.
+        let backlog = (backlog as u32 as usize).min(call.stack.config().somaxconn as usize);
+        match self.phase {
+            Phase::Listening(id) => call.stack.set_backlog(id, backlog),
+            Phase::Idle => {
+                let binding = match self.binding {
+                    Some(binding) => binding,
+                    None => bind::autobind(call)?,
+                };
+                self.binding = Some(binding);
+                let options = call.options().for_connection(binding.family());
+                let id =
+                    call.stack.tcp_listen(binding.id, backlog, options).map_err(|error| error.errno())?;
+                self.phase = Phase::Listening(id);
+            }
+            Phase::Connecting(_) | Phase::Connected(_) => return Err(Errno::INVAL),
+        }
+        Ok(())
+    }
+
+    /// Takes a connection. The socket made for it has the listener's options, but waits.
+    pub(crate) fn accept(&mut self, call: &mut Call<'_>) -> Result<(TcpSocket, SockAddr), Stop> {
+        let Phase::Listening(listener) = self.phase else {
+            return Err(Errno::INVAL.into());
+        };
+        let Some(id) = call.stack.tcp_accept(listener) else {
+            return Err(call.wait_in(0));
+        };
+        let peer = call.stack.tcp_remote(id).map(|remote| destination::shown(call.domain(), remote));
+        Ok((TcpSocket::accepted(id), peer.unwrap_or(destination::unspecified(call.domain(), 0))))
+    }
+
+    pub(crate) fn connect(&mut self, call: &mut Call<'_>, address: &SockAddr) -> Result<(), Stop> {
+        if let SockAddr::Unspec(_) = address {
+            self.disconnect(call);
+            return Ok(());
+        }
+        match self.phase {
+            Phase::Listening(_) | Phase::Connected(_) => Err(Errno::ISCONN.into()),
+            Phase::Connecting(id) => self.finish_connecting(call, id, Errno::ALREADY),
+            Phase::Idle => {
+                let bound = self.binding.map(|binding| binding.local);
+                let remote = destination::stream(call, bound, address)?;
+                let family = if remote.is_ipv4() { Domain::V4 } else { Domain::V6 };
+                let options = call.options().for_connection(family);
+                let binding = self.binding.map(|binding| binding.id);
+                let id = call
+                    .stack
+                    .tcp_connect(call.now, binding, remote, options)
+                    .map_err(|error| error.errno())?;
+                self.error = None;
+                self.phase = Phase::Connecting(id);
+                self.finish_connecting(call, id, Errno::INPROGRESS)
+            }
+        }
+    }
+
+    /// Says how far `connect` has come: `errno` where it goes on and the call may not wait.
+    fn finish_connecting(&mut self, call: &mut Call<'_>, id: TcpId, errno: Errno) -> Result<(), Stop> {
+        let state = call.stack.tcp(id).map_or(State::Closed, |connection| connection.state());
+        match state {
+            State::SynSent | State::SynReceived => {
+                Err(call.wait(PollMask::WAIT_OUT, call.options().send_timeout, 0, errno))
+            }
+            State::Closed => {
+                // Without an error somebody has taken it, by SO_ERROR or another call.
+                let errno = call.stack.tcp_take_error(id).map_or(Errno::CONNABORTED, |error| error.errno());
+                self.drop_connection(call, id);
+                Err(errno.into())
+            }
+            _ => {
+                self.phase = Phase::Connected(id);
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn send(&mut self, call: &mut Call<'_>, data: &mut Rope, flags: i32) -> Result<usize, Stop> {
+        if flags & MSG_OOB != 0 {
+            return Err(Errno::OPNOTSUPP.into());
+        }
+        let error = self.take_error(call);
+        let id = match (error, self.connection_id()) {
+            (Some(errno), _) => return Err(errno.into()),
+            (None, Some(id)) => id,
+            (None, None) => return Err(Errno::PIPE.into()),
+        };
+        let Some(connection) = call.stack.tcp(id) else {
+            return Err(Errno::PIPE.into());
+        };
+        if matches!(connection.state(), State::SynSent | State::SynReceived) {
+            return Err(call.wait_out(flags));
+        }
+        if !connection.state().can_send() || connection.is_write_closed() || self.send_shut {
+            return Err(Errno::PIPE.into());
+        }
+        let room = connection.free_space();
+        if room == 0 && !data.is_empty() {
+            return Err(call.wait_out(flags));
+        }
+        self.hold_back(call, id, flags & MSG_MORE != 0);
+        let part = data.split_to(room);
+        if part.is_empty() {
+            return Ok(0);
+        }
+        call.stack.tcp_write(call.now, id, part).map_err(|error| error.errno().into())
+    }
+
+    /// MSG_MORE corks the connection until bytes come without it.
+    fn hold_back(&mut self, call: &mut Call<'_>, id: TcpId, more: bool) {
+        if self.more != more {
+            self.more = more;
+            let cork = more || call.options().tcp.cork;
+            call.stack.set_tcp_options(call.now, id, |options| options.cork = cork);
+        }
+    }
+
+    pub(crate) fn receive(&mut self, call: &mut Call<'_>, max: usize, flags: i32) -> Result<Received, Stop> {
+        if flags & MSG_OOB != 0 {
+            return Err(Errno::INVAL.into());
+        }
+        if flags & MSG_ERRQUEUE != 0 {
+            return Err(Errno::AGAIN.into());
+        }
+        let Some(id) = self.connection_id() else {
+            return match self.error.take() {
+                Some(errno) => Err(errno.into()),
+                None if self.receive_shut => Ok(Received::default()),
+                None => Err(Errno::NOTCONN.into()),
+            };
+        };
+        let read = if flags & MSG_PEEK != 0 {
+            call.stack.tcp_peek(id, max)
+        } else {
+            call.stack.tcp_read(call.now, id, max)
+        };
+        match read {
+            Ok(data) => {
+                let full_len = data.len();
+                // tcp(7): MSG_TRUNC throws the bytes away.
+                let data = if flags & MSG_TRUNC != 0 { Rope::new() } else { data };
+                Ok(Received { data, full_len, ..Received::default() })
+            }
+            Err(ReadError::Socket(error)) => Err(error.errno().into()),
+            // The connection is over, and its error was told.
+            Err(ReadError::NotConnected) => Ok(Received::default()),
+            Err(ReadError::WouldBlock) if self.receive_shut => Ok(Received::default()),
+            Err(ReadError::WouldBlock) => Err(call.wait_in(flags)),
+        }
+    }
+
+    pub(crate) fn shutdown(&mut self, call: &mut Call<'_>, how: i32) -> Result<(), Errno> {
+        let (receive, send) = (how != SHUT_WR, how != SHUT_RD);
+        debug_assert!((SHUT_RD..=SHUT_RDWR).contains(&how));
+        if let Phase::Listening(_) = self.phase {
+            if receive {
+                self.disconnect(call);
+            }
+            return Ok(());
+        }
+        let id = self.connection_id();
+        let state =
+            id.and_then(|id| call.stack.tcp(id)).map_or(State::Closed, |connection| connection.state());
+        match (id, state) {
+            (Some(_), State::SynSent) => {
+                self.disconnect(call);
+                Ok(())
+            }
+            (Some(id), state) if !matches!(state, State::Closed | State::TimeWait) => {
+                self.receive_shut |= receive;
+                if send {
+                    // It fails where the connection ended meanwhile, and then there is nothing to say.
+                    let _ = call.stack.tcp_shutdown(call.now, id, Shutdown::Write);
+                }
+                Ok(())
+            }
+            _ => {
+                self.receive_shut |= receive;
+                self.send_shut |= send;
+                Err(Errno::NOTCONN)
+            }
+        }
+    }
+
+    pub(crate) fn close(self, call: &mut Call<'_>) {
+        match self.phase {
+            Phase::Idle => {}
+            Phase::Listening(id) => call.stack.close_listener(call.now, id),
+            Phase::Connecting(id) | Phase::Connected(id) => {
+                let linger = call.options().linger;
+                let how = if linger.on && linger.secs == 0 { Linger::Abort } else { Linger::Background };
+                call.stack.tcp_close(call.now, id, how);
+            }
+        }
+        if let Some(binding) = self.binding {
+            call.stack.unbind(binding.id);
+        }
+    }
+
+    pub(crate) fn local(&self, stack: &Stack, common: &Common) -> SockAddr {
+        let domain = common.subject.domain;
+        if let Some(local) = self.connection_id().and_then(|id| stack.tcp_local(id)) {
+            return destination::shown(domain, local);
+        }
+        match self.binding {
+            Some(binding) => binding.shown(stack, domain),
+            None => destination::unspecified(domain, self.last_port),
+        }
+    }
+
+    pub(crate) fn peer(&self, stack: &Stack, common: &Common) -> Result<SockAddr, Errno> {
+        let id = self.connection_id().ok_or(Errno::NOTCONN)?;
+        let state = stack.tcp(id).map_or(State::Closed, |connection| connection.state());
+        if matches!(state, State::Closed | State::SynSent | State::TimeWait) {
+            return Err(Errno::NOTCONN);
+        }
+        let remote = stack.tcp_remote(id).ok_or(Errno::NOTCONN)?;
+        Ok(destination::shown(common.subject.domain, remote))
+    }
+
+    /// The pending error, told once (SO_ERROR).
+    pub(crate) fn take_error(&mut self, call: &mut Call<'_>) -> Option<Errno> {
+        let from_connection = |id| call.stack.tcp_take_error(id).map(|error| error.errno());
+        self.error.take().or_else(|| self.connection_id().and_then(from_connection))
+    }
+
+    pub(crate) fn is_listening(&self) -> bool {
+        matches!(self.phase, Phase::Listening(_))
+    }
+
+    pub(crate) fn is_bound(&self) -> bool {
+        self.binding.is_some() || self.phase != Phase::Idle
+    }
+
+    /// How much a call would send now, in bytes.
+    pub(crate) fn send_space(&self, stack: &Stack) -> usize {
+        self.connection_id().map_or(0, |id| stack.tcp_free_space(id))
+    }
+
+    /// The options that the connection knows better.
+    pub(crate) fn live_option(&self, stack: &Stack, level: i32, name: i32) -> Option<OptionValue> {
+        let connection = stack.tcp(self.connection_id()?)?;
+        match (level, name) {
+            (SOL_TCP, TCP_MAXSEG) => Some(connection.mss().into()),
+            _ => None,
+        }
+    }
+
+    /// Tells listener or connection of changed options.
+    pub(crate) fn apply_options(&self, call: &mut Call<'_>) {
+        if let Some(binding) = self.binding {
+            call.stack.set_reuse(binding.id, call.common.options.reuse());
+        }
+        match self.phase {
+            Phase::Idle => {}
+            Phase::Listening(id) => {
+                let family = self.binding.map_or(call.domain(), |binding| binding.family());
+                let wanted = call.options().for_connection(family);
+                call.stack.set_listener_options(id, |options| *options = wanted);
+            }
+            Phase::Connecting(id) | Phase::Connected(id) => {
+                let is_v4 = call.stack.tcp_remote(id).is_some_and(|remote| remote.is_ipv4());
+                let mut wanted = call.options().for_connection(if is_v4 { Domain::V4 } else { Domain::V6 });
+                wanted.cork |= self.more;
+                call.stack.set_tcp_options(call.now, id, |options| *options = wanted);
+            }
+        }
+    }
+
+    /// `connect` to AF_UNSPEC: back to a socket without a connection; an address that `bind` gave stays.
+    fn disconnect(&mut self, call: &mut Call<'_>) {
+        match self.phase {
+            Phase::Idle => {}
+            Phase::Listening(id) => {
+                call.stack.close_listener(call.now, id);
+                self.phase = Phase::Idle;
+                self.release_automatic(call);
+            }
+            Phase::Connecting(id) | Phase::Connected(id) => {
+                let state = call.stack.tcp(id).map_or(State::Closed, |connection| connection.state());
+                self.error = self.take_error(call);
+                if !matches!(state, State::Closed | State::TimeWait | State::LastAck | State::Closing) {
+                    self.error = Some(Errno::CONNRESET);
+                }
+                self.drop_connection(call, id);
+            }
+        }
+        (self.receive_shut, self.send_shut) = (false, false);
+    }
+
+    fn drop_connection(&mut self, call: &mut Call<'_>, id: TcpId) {
+        self.last_port = call.stack.tcp_local(id).map_or(0, |local| local.port());
+        call.stack.tcp_close(call.now, id, Linger::Abort);
+        (self.phase, self.more) = (Phase::Idle, false);
+        self.release_automatic(call);
+    }
+
+    /// Gives up an address that nobody asked for.
+    fn release_automatic(&mut self, call: &mut Call<'_>) {
+        if let Some(binding) = self.binding.take_if(|binding| binding.is_automatic()) {
+            self.last_port = binding.port(call.stack);
+            call.stack.unbind(binding.id);
+        }
+    }
+
+    fn connection_id(&self) -> Option<TcpId> {
+        match self.phase {
+            Phase::Connecting(id) | Phase::Connected(id) => Some(id),
+            Phase::Idle | Phase::Listening(_) => None,
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! What each option does to packets and calls.
+
+mod common;
+
+use core::time::Duration;
+
+use common::*;
+use rustix::io::Errno;
+use tapsock_sockets::constants::*;
+use tapsock_sockets::{Fd, PollMask, Stop};
+use tapsock_stack::buf::Rope;
+use tapsock_stack::iface::InterfaceId;
+
+/// TTL and TOS, or hop limit and traffic class, of an IP packet.
+fn packet_marks(packet: &[u8]) -> (u8, u8) {
+    match packet[0] >> 4 {
+        4 => (packet[8], packet[1]),
+        _ => (packet[7], packet[0] << 4 | packet[1] >> 4),
+    }
+}
+
+fn marks(net: &mut Net) -> Vec<(u8, u8)> {
+    net.settle();
+    net.sent.drain(..).map(|packet| packet_marks(&packet)).collect()
+}
+
+#[test]
+fn hop_limit_and_class_of_packets() {
+    for (domain, level, hops, class) in
+        [(AF_INET, SOL_IP, IP_TTL, IP_TOS), (AF_INET6, SOL_IPV6, IPV6_UNICAST_HOPS, IPV6_TCLASS)]
+    {
+        let mut net = Net::new();
+        let now = net.now;
+        let udp = datagram(&mut net.a, domain);
+        assert_eq!(send_to(&mut net.a, now, udp, b"x", &b(domain, 9)), "1");
+        assert_eq!(marks(&mut net), [(64, 0)]);
+        assert_eq!(set(&mut net.a, now, udp, level, hops, 9), "OK");
+        assert_eq!(set(&mut net.a, now, udp, level, class, 0x2e), "OK");
+        assert_eq!(send_to(&mut net.a, now, udp, b"x", &b(domain, 9)), "1");
+        assert_eq!(marks(&mut net), [(9, 0x2e)]);
+        assert_eq!(set(&mut net.a, now, udp, level, hops, -1), "OK");
+        assert_eq!(send_to(&mut net.a, now, udp, b"x", &b(domain, 9)), "1");
+        assert_eq!(marks(&mut net), [(64, 0x2e)]);
+
+        let (_, client, _) = net.connected(domain);
+        net.sent.clear();
+        assert_eq!(set(&mut net.a, net.now, client, level, hops, 7), "OK");
+        assert_eq!(set(&mut net.a, net.now, client, level, class, 0x10), "OK");
+        send(&mut net.a, net.now, client, b"x", 0);
+        assert!(marks(&mut net).contains(&(7, 0x10)));
+        let other = nonblocking(&mut net.a, domain);
+        assert_eq!(set(&mut net.a, net.now, other, level, hops, 5), "OK");
+        let _ = net.a.try_connect(net.now, other, &b(domain, 8000));
+        assert_eq!(marks(&mut net)[0], (5, 0), "from the first SYN on");
+    }
+}
+
+#[test]
+fn hop_limit_and_class_of_echo_requests() {
+    for (domain, protocol, request, level, hops, class) in [
+        (AF_INET, IPPROTO_ICMP, 8, SOL_IP, IP_TTL, IP_TOS),
+        (AF_INET6, IPPROTO_ICMPV6, 128, SOL_IPV6, IPV6_UNICAST_HOPS, IPV6_TCLASS),
+    ] {
+        let mut net = Net::new();
+        let now = net.now;
+        let fd = net.a.socket(domain, SOCK_DGRAM, protocol).unwrap();
+        for (limit, marked) in [(None, (64, 0)), (Some(3), (3, 0x20))] {
+            if let Some(limit) = limit {
+                assert_eq!(set(&mut net.a, now, fd, level, hops, limit), "OK");
+                assert_eq!(set(&mut net.a, now, fd, level, class, 0x20), "OK");
+            }
+            let message = Rope::from(vec![request, 0, 0, 0, 0, 0, 0, 1]);
+            assert_eq!(net.a.try_send(now, fd, &mut message.clone(), 0, Some(&b(domain, 0))), Ok(8));
+            assert_eq!(marks(&mut net), [marked]);
+        }
+    }
+}
+
+#[test]
+fn small_segments_wait_without_nodelay() {
+    for (no_delay, packets) in [(0, 1), (1, 2)] {
+        let mut net = Net::new();
+        let (_, client, _) = net.connected(AF_INET);
+        assert_eq!(set(&mut net.a, net.now, client, SOL_TCP, TCP_NODELAY, no_delay), "OK");
+        net.settle();
+        net.plugged = false;
+        net.sent.clear();
+        send(&mut net.a, net.now, client, b"one", 0);
+        net.settle();
+        send(&mut net.a, net.now, client, b"two", 0);
+        net.settle();
+        assert_eq!(net.sent.len(), packets, "TCP_NODELAY {no_delay}");
+    }
+}
+
+#[test]
+fn keepalive_finds_a_dead_peer() {
+    let mut net = Net::new();
+    let (_, client, _) = net.connected(AF_INET);
+    for (level, option, value) in [
+        (SOL_TCP, TCP_KEEPIDLE, 10),
+        (SOL_TCP, TCP_KEEPINTVL, 2),
+        (SOL_TCP, TCP_KEEPCNT, 3),
+        (SOL_SOCKET, SO_KEEPALIVE, 1),
+    ] {
+        assert_eq!(set(&mut net.a, net.now, client, level, option, value), "OK");
+    }
+    net.sent.clear();
+    net.sleep(Duration::from_secs(25));
+    assert!((1..=3).contains(&net.sent.len()), "{} probes, each of them answered", net.sent.len());
+    assert_eq!(poll(&net.a, client), "OUT");
+    net.plugged = false;
+    net.sleep(Duration::from_secs(20));
+    assert_eq!(recv(&mut net.a, net.now, client, 1, 0), "ETIMEDOUT");
+}
+
+#[test]
+fn user_timeout_gives_up_sooner() {
+    let mut net = Net::new();
+    let (_, client, _) = net.connected(AF_INET);
+    assert_eq!(set(&mut net.a, net.now, client, SOL_TCP, TCP_USER_TIMEOUT, 5_000), "OK");
+    net.plugged = false;
+    send(&mut net.a, net.now, client, b"x", 0);
+    net.sleep(Duration::from_secs(3));
+    assert_eq!(poll(&net.a, client), "OUT");
+    net.sleep(Duration::from_secs(12));
+    assert_eq!(recv(&mut net.a, net.now, client, 1, 0), "ETIMEDOUT");
+}
+
+#[test]
+fn the_receive_buffer_bounds_the_queue_of_datagrams() {
+    let mut net = Net::new();
+    let now = net.now;
+    let server = datagram(&mut net.b, AF_INET);
+    net.b.bind(now, server, &any(AF_INET, 6000)).unwrap();
+    let client = datagram(&mut net.a, AF_INET);
+    let arrived = |net: &mut Net| {
+        for _ in 0..200 {
+            send_to(&mut net.a, now, client, &[0; 1000], &b(AF_INET, 6000));
+        }
+        net.settle();
+        core::iter::from_fn(|| net.b.try_recv(now, server, 2000, MSG_DONTWAIT).ok()).count()
+    };
+    let default = arrived(&mut net);
+    assert!((50..200).contains(&default), "{default} of 1000 bytes fit 212992");
+    assert_eq!(set(&mut net.b, now, server, SOL_SOCKET, SO_RCVBUF, 5_000), "OK");
+    let small = arrived(&mut net);
+    assert!((1..=10).contains(&small), "{small} of 1000 bytes fit 10000");
+}
+
+#[test]
+fn the_receive_buffer_bounds_the_window() {
+    let taken = |buffer: Option<i32>| {
+        let mut net = Net::new();
+        let listener = stream(&mut net.b, AF_INET);
+        if let Some(buffer) = buffer {
+            assert_eq!(set(&mut net.b, net.now, listener, SOL_SOCKET, SO_RCVBUF, buffer), "OK");
+        }
+        net.b.bind(net.now, listener, &b(AF_INET, 8000)).unwrap();
+        net.b.listen(net.now, listener, 5).unwrap();
+        let (client, server) = net.another(AF_INET, listener);
+        for _ in 0..50 {
+            let _ = net.a.try_send(net.now, client, &mut Rope::from(vec![0; 65_536]), MSG_DONTWAIT, None);
+            net.sleep(Duration::from_millis(300));
+        }
+        net.b.try_recv(net.now, server, 1 << 30, 0).unwrap().data.len()
+    };
+    let (fixed, free) = (taken(Some(10_000)), taken(None));
+    assert!(fixed <= 20_000, "{fixed} bytes in a buffer of 20000");
+    assert!(free > 2 * fixed, "{free} bytes in a buffer that nobody fixed");
+}
+
+#[test]
+fn congestion_control_is_chosen_by_name() {
+    let mut net = Net::new();
+    let (_, client, _) = net.connected(AF_INET);
+    net.a.set_option(net.now, client, SOL_TCP, TCP_CONGESTION, b"reno").unwrap();
+    let shown = net.a.option(net.now, client, SOL_TCP, TCP_CONGESTION).unwrap();
+    assert!(shown.as_bytes().starts_with(b"reno\0"));
+    assert_eq!(net.a.set_option(net.now, client, SOL_TCP, TCP_CONGESTION, b"bbr"), Err(Errno::NOENT));
+}
+
+#[test]
+fn send_timeout_is_the_deadline_of_sends_and_connects() {
+    let mut net = Net::new();
+    let (_, client, _) = net.connected(AF_INET);
+    let timeval = [2i64.to_ne_bytes(), 0i64.to_ne_bytes()].concat();
+    let late = Some(net.now + Duration::from_secs(2));
+    net.plugged = false;
+    let fresh = stream(&mut net.a, AF_INET);
+    for fd in [client, fresh] {
+        net.a.set_option(net.now, fd, SOL_SOCKET, SO_SNDTIMEO, &timeval).unwrap();
+    }
+    let Err(Stop::Wait(wait)) = net.a.try_connect(net.now, fresh, &b(AF_INET, 8000)) else { panic!() };
+    assert_eq!((wait.socket, wait.mask, wait.deadline), (fresh, PollMask::WAIT_OUT, late));
+    let space = net.a.send_space(client);
+    net.a.try_send(net.now, client, &mut Rope::from(vec![0; space]), 0, None).unwrap();
+    let Err(Stop::Wait(wait)) = net.a.try_send(net.now, client, &mut Rope::from(vec![0; 1]), 0, None) else {
+        panic!()
+    };
+    assert_eq!((wait.socket, wait.mask, wait.deadline), (client, PollMask::WAIT_OUT, late));
+}
+
+#[test]
+fn merged_datagrams_come_whole_to_who_asks() {
+    for (asks, parts) in [(0, vec![(4, None), (4, None), (2, None)]), (1, vec![(10, Some(4))])] {
+        let mut net = Net::new();
+        let now = net.now;
+        let server = datagram(&mut net.b, AF_INET);
+        net.b.bind(now, server, &any(AF_INET, 6000)).unwrap();
+        assert_eq!(set(&mut net.b, now, server, SOL_UDP, UDP_GRO, asks), "OK");
+        let client = datagram(&mut net.a, AF_INET);
+        send_to(&mut net.a, now, client, b"aaaabbbbcc", &b(AF_INET, 6000));
+        // The link merges: one frame that says how long its parts are.
+        let (_, transmit) = net.a.stack_mut().poll_transmit(now).unwrap();
+        let mut frame = transmit.to_frame();
+        frame.gso_size = Some(4);
+        net.b.stack_mut().receive(now, InterfaceId(1), frame);
+        let got = core::iter::from_fn(|| net.b.try_recv(now, server, 99, MSG_DONTWAIT).ok());
+        let got: Vec<_> = got.map(|received| (received.full_len, received.segment_size)).collect();
+        assert_eq!(got, parts, "UDP_GRO {asks}");
+    }
+}
+
+#[test]
+fn a_link_that_goes_away() {
+    let mut net = Net::new();
+    let (_, client, _) = net.connected(AF_INET);
+    let now = net.now;
+    let udp = datagram(&mut net.a, AF_INET);
+    net.a.try_connect(now, udp, &b(AF_INET, 9)).unwrap();
+    let open: Vec<Fd> = vec![client, udp];
+    events(&mut net.a);
+    net.a.stack_mut().set_link_down(InterfaceId(1));
+    let told = events(&mut net.a);
+    for fd in open {
+        assert!(told.contains(&fd), "{fd} is told");
+        assert_eq!(recv(&mut net.a, now, fd, 1, 0), "ENETDOWN");
+    }
+    let fresh = nonblocking(&mut net.a, AF_INET);
+    assert_eq!(said(net.a.try_connect(now, fresh, &b(AF_INET, 8000))), "ENETDOWN");
+    for fd in [client, udp, fresh] {
+        assert_eq!(net.a.close(now, fd), Ok(()));
+    }
+}

@@ -1,0 +1,121 @@
+//! Ping sockets: SOCK_DGRAM with IPPROTO_ICMP or IPPROTO_ICMPV6, as on Linux 6.18.
+
+mod common;
+
+use common::*;
+use tapsock_sockets::constants::*;
+use tapsock_sockets::{Fd, SockAddr, Sockets};
+use tapsock_stack::buf::Rope;
+
+fn ping(host: &mut Sockets, domain: i32) -> Fd {
+    let protocol = if domain == AF_INET { IPPROTO_ICMP } else { IPPROTO_ICMPV6 };
+    host.socket(domain, SOCK_DGRAM, protocol).unwrap()
+}
+
+fn request(domain: i32) -> Vec<u8> {
+    let mut message = vec![if domain == AF_INET { 8 } else { 128 }, 0, 0, 0, 0xde, 0xad, 0, 7];
+    message.extend(b"data");
+    message
+}
+
+#[test]
+fn a_request_brings_a_reply() {
+    for domain in DOMAINS {
+        let mut net = Net::new();
+        let now = net.now;
+        let fd = ping(&mut net.a, domain);
+        assert_eq!(poll(&net.a, fd), "OUT");
+        let sent = net.a.try_send(now, fd, &mut Rope::from(request(domain)), 0, Some(&b(domain, 0)));
+        assert_eq!(sent, Ok(12));
+        let ident = net.a.local_address(fd).unwrap().to_inet().unwrap().port();
+        assert_ne!(ident, 0);
+        net.settle();
+        assert_eq!(poll(&net.a, fd), "IN|OUT");
+        let peeked = net.a.try_recv(now, fd, 4, MSG_PEEK).unwrap();
+        assert_eq!((peeked.data.len(), peeked.full_len, peeked.flags), (4, 12, MSG_TRUNC));
+        let reply = net.a.try_recv(now, fd, 99, 0).unwrap();
+        let bytes = reply.data.to_vec();
+        assert_eq!((bytes[0], bytes[1]), (if domain == AF_INET { 0 } else { 129 }, 0));
+        assert_eq!(bytes[4..6], ident.to_be_bytes(), "the identifier is the socket's, not the caller's");
+        assert_eq!(&bytes[6..], b"\0\x07data");
+        assert_eq!(reply.from, Some(b(domain, 0)));
+        assert_eq!(said(net.a.try_recv(now, fd, 99, 0)), "waits to read");
+    }
+}
+
+#[test]
+fn connected_and_dissolved() {
+    for domain in DOMAINS {
+        let mut net = Net::new();
+        let now = net.now;
+        let fd = ping(&mut net.a, domain);
+        assert_eq!(said(net.a.try_connect(now, fd, &b(domain, 5))), "OK");
+        assert_eq!(net.a.peer_address(fd), Ok(b(domain, 5)));
+        assert_eq!(net.a.try_send(now, fd, &mut Rope::from(request(domain)), 0, None), Ok(12));
+        net.settle();
+        assert_eq!(net.a.try_recv(now, fd, 99, 0).unwrap().full_len, 12);
+        assert_eq!(said(net.a.try_connect(now, fd, &SockAddr::Unspec(None))), "OK");
+        assert_eq!(errno(net.a.peer_address(fd)), "ENOTCONN");
+        let sent = net.a.try_send(now, fd, &mut Rope::from(request(domain)), 0, None);
+        assert_eq!(said(sent), "EDESTADDRREQ");
+    }
+}
+
+#[test]
+fn what_is_no_echo_request_is_refused() {
+    for domain in DOMAINS {
+        let Net { mut a, now, .. } = Net::new();
+        let fd = ping(&mut a, domain);
+        let echo = request(domain)[0];
+        let foreign = in_family(AF_INET + AF_INET6 - domain, "10.0.0.2", "fd00::2", 0);
+        let wrong_family = if domain == AF_INET { "EAFNOSUPPORT" } else { "EINVAL" };
+        let away = in_family(domain, "198.51.100.1", "2001:db8::1", 0);
+        for (message, flags, to, expected) in [
+            (vec![echo, 0, 0, 0], 0, b(domain, 0), "EINVAL"),
+            (vec![0; 8], 0, b(domain, 0), "EINVAL"),
+            (vec![echo, 1, 0, 0, 0, 0, 0, 0], 0, b(domain, 0), "EINVAL"),
+            (request(domain), MSG_OOB, b(domain, 0), "EOPNOTSUPP"),
+            (request(domain), 0, foreign, wrong_family),
+            (request(domain), 0, away, "ENETUNREACH"),
+            (vec![echo; 65_536], 0, b(domain, 0), "EMSGSIZE"),
+        ] {
+            let result = a.try_send(now, fd, &mut Rope::from(message.clone()), flags, Some(&to));
+            assert_eq!(said(result), expected, "{message:?} to {to}");
+        }
+        assert_eq!(recv(&mut a, now, fd, 9, MSG_OOB), "EOPNOTSUPP");
+        assert_eq!(errno(a.listen(now, fd, 1)), "EOPNOTSUPP");
+        assert_eq!(said(a.try_accept(now, fd, 0)), "EOPNOTSUPP");
+        assert_eq!(errno(a.shutdown(now, fd, SHUT_RD)), "ENOTCONN");
+    }
+}
+
+#[test]
+fn bind_gives_the_identifier() {
+    for domain in DOMAINS {
+        let mut net = Net::new();
+        let now = net.now;
+        let fd = ping(&mut net.a, domain);
+        assert_eq!(errno(net.a.bind(now, fd, &a(domain, 80))), "OK", "no identifier is reserved");
+        assert_eq!(net.a.local_address(fd), Ok(a(domain, 80)));
+        assert_eq!(errno(net.a.bind(now, fd, &a(domain, 81))), "EINVAL");
+        let elsewhere = in_family(domain, "9.9.9.9", "fd99::1", 1);
+        let other = ping(&mut net.a, domain);
+        assert_eq!(errno(net.a.bind(now, other, &elsewhere)), "EADDRNOTAVAIL");
+        assert_eq!(errno(net.a.bind(now, other, &any(domain, 82))), "OK");
+        assert_eq!(net.a.try_send(now, fd, &mut Rope::from(request(domain)), 0, Some(&b(domain, 0))), Ok(12));
+        net.settle();
+        let reply = net.a.try_recv(now, fd, 99, 0).unwrap().data.to_vec();
+        assert_eq!(reply[4..6], [0, 80]);
+        assert_eq!(poll(&net.a, other), "OUT");
+    }
+}
+
+#[test]
+fn mapped_addresses_are_not_for_icmpv6() {
+    let Net { mut a, now, .. } = Net::new();
+    let mapped = addr("::ffff:10.0.0.2", 0);
+    let fd = ping(&mut a, AF_INET6);
+    assert_eq!(said(a.try_send(now, fd, &mut Rope::from(request(AF_INET6)), 0, Some(&mapped))), "EINVAL");
+    assert_eq!(said(a.try_connect(now, fd, &mapped)), "ENETUNREACH");
+    assert_eq!(errno(a.bind(now, fd, &addr("::ffff:127.0.0.1", 0))), "EINVAL");
+}

@@ -1,0 +1,3 @@
+//! What the tests across crates share.
+
+pub mod requirements;
