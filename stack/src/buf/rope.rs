@@ -9,6 +9,10 @@ use super::Chunk;
 /// Chunks held without an allocation. A segment of 64 KiB cut from chunks of 64 KiB touches two.
 const INLINE: usize = 3;
 
+/// Chunks beyond the inline ones that an empty rope keeps room for, so that a queue whose reader keeps up allocates
+/// nothing.
+const KEPT_SPILL: usize = 8;
+
 /// Bytes in order, made of [`Chunk`]s. Taking from the front, adding at the back and slicing copy no payload.
 ///
 /// The first three chunks stand inline; only a longer rope allocates.
@@ -82,7 +86,7 @@ impl Rope {
         self.inline.rotate_left(1);
         self.inline[INLINE - 1] = self.spill.pop_front();
         self.len -= chunk.len();
-        if self.len == 0 {
+        if self.len == 0 && self.spill.capacity() > KEPT_SPILL {
             self.spill = VecDeque::new();
         }
         Some(chunk)

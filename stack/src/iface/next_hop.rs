@@ -6,7 +6,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use super::interface::{Interface, InterfaceId, LinkState, is_link_local};
 use super::interfaces::{Interfaces, LOOPBACK_MTU};
 use super::{Route, source};
-use crate::wire::EthernetAddress;
+use crate::wire::{EthernetAddress, Ipv6Header};
 
 impl Interfaces {
     /// Where a packet to `destination` goes next, and the source address that it has where `source` leaves that open.
@@ -48,7 +48,7 @@ impl Interfaces {
             .or(route.and_then(|route| route.source))
             .or_else(|| self.source_for(destination, next_hop, outgoing))
             .ok_or(RouteError::NoSource)?;
-        let link_mtu = outgoing.caps().mtu;
+        let link_mtu = outgoing.caps().mtu.min(most(destination));
         let mtu = route.and_then(|route| route.mtu).map_or(link_mtu, |mtu| usize::from(mtu).min(link_mtu));
         Ok(NextHop { interface: outgoing.id(), next_hop, source, mtu, delivery })
     }
@@ -79,7 +79,7 @@ impl Interfaces {
             interface: InterfaceId::LOOPBACK,
             next_hop: destination,
             source: source.unwrap_or(default_source),
-            mtu: LOOPBACK_MTU,
+            mtu: most(destination).min(LOOPBACK_MTU),
             delivery: Delivery::Unicast,
         }
     }
@@ -122,6 +122,14 @@ impl Interfaces {
             }
         }
         Err(if down { RouteError::Down } else { RouteError::NoRoute })
+    }
+}
+
+/// The largest packet that the header can name, in bytes: IPv4 counts the header in, IPv6 does not.
+fn most(destination: IpAddr) -> usize {
+    match destination {
+        IpAddr::V4(_) => u16::MAX.into(),
+        IpAddr::V6(_) => Ipv6Header::LEN + usize::from(u16::MAX),
     }
 }
 

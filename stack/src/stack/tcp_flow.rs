@@ -163,11 +163,12 @@ impl Stack {
         }
     }
 
-    /// The way back to the sender of a segment.
-    fn hop_back(&self, key: &FlowKey, interface: InterfaceId) -> Option<NextHop> {
+    /// The way back to the sender of a segment that came in at `interface`. Where that is not known any more, a
+    /// link-local address of ours tells the link.
+    fn hop_back(&self, key: &FlowKey, interface: Option<InterfaceId>) -> Option<NextHop> {
         let (local, remote) = (key.local().ip(), key.remote().ip());
         let scoped = matches!(remote, IpAddr::V6(v6) if v6.is_unicast_link_local());
-        self.interfaces.route(remote, Some(local), scoped.then_some(interface)).ok()
+        self.interfaces.route(remote, Some(local), interface.filter(|_| scoped)).ok()
     }
 
     /// Answers a segment of no connection by a reset.
@@ -176,7 +177,7 @@ impl Stack {
         let Some(reset) = Connection::reset_for(segment) else {
             return;
         };
-        if let Some(hop) = self.hop_back(key, interface) {
+        if let Some(hop) = self.hop_back(key, Some(interface)) {
             self.counters.bump(Counter::TcpOutSegs);
             self.counters.bump(Counter::TcpOutRsts);
             self.send_segment(now, &hop, key, reset, self.config.ip_default_ttl);
@@ -192,7 +193,7 @@ impl Stack {
         interface: InterfaceId,
         iss_after: Option<SeqNumber>,
     ) {
-        let Some(hop) = self.hop_back(&key, interface) else {
+        let Some(hop) = self.hop_back(&key, Some(interface)) else {
             return;
         };
         let most = self.config.tcp_max_syn_backlog as usize;
@@ -204,7 +205,7 @@ impl Stack {
             self.counters.bump(Counter::TcpExtListenDrops);
             return;
         }
-        if listener.half_open.len() >= listener.backlog.clamp(1, most) {
+        if listener.half_open.len() >= listener.backlog.min(most).max(1) {
             self.counters.bump(Counter::TcpExtTCPReqQFullDrop);
             self.counters.bump(Counter::TcpExtListenDrops);
             return;
@@ -240,7 +241,7 @@ impl Stack {
             Step::Drop => {}
             Step::Reset => self.counters.bump(Counter::TcpAttemptFails),
             Step::Answer(answer) => {
-                if let Some(hop) = self.hop_back(&key, interface) {
+                if let Some(hop) = self.hop_back(&key, Some(interface)) {
                     self.counters.bump(Counter::TcpOutSegs);
                     self.send_segment(now, &hop, &key, answer, hop_limit);
                 }
@@ -254,7 +255,7 @@ impl Stack {
                 }
             }
             Step::Complete(accepted) => {
-                let Some(hop) = self.hop_back(&key, interface) else {
+                let Some(hop) = self.hop_back(&key, Some(interface)) else {
                     return;
                 };
                 let Some(listener) = self.tcp.listener_at(index) else {
@@ -298,6 +299,8 @@ impl Stack {
             State::TimeWait if slot.owns_tuple && !slot.connection.owes_segment() => {
                 self.lay_to_rest(now, index)
             }
+            // Let go after the record took the tuple: nothing is left to hold.
+            State::TimeWait if !slot.owns_tuple && slot.connection.is_orphan() => self.forget_orphan(index),
             State::Closed if slot.connection.is_finished() => self.bury(index),
             _ => self.tcp.arm(index),
         }
@@ -314,9 +317,13 @@ impl Stack {
         }
         self.release(hold);
         if orphan {
-            self.tcp.orphans -= 1;
-            self.tcp.remove(index);
+            self.forget_orphan(index);
         }
+    }
+
+    fn forget_orphan(&mut self, index: u32) {
+        self.tcp.orphans -= 1;
+        self.tcp.remove(index);
     }
 
     /// A connection enters TIME-WAIT: a record takes the tuple and the port. The connection stays for its holder.
@@ -338,8 +345,7 @@ impl Stack {
             self.release(hold);
         }
         if orphan {
-            self.tcp.orphans -= 1;
-            self.tcp.remove(index);
+            self.forget_orphan(index);
         }
     }
 
@@ -369,7 +375,7 @@ impl Stack {
                 Some((key, Due::Resend(answer))) => {
                     self.counters.bump(Counter::TcpExtTCPTimeouts);
                     self.counters.bump(Counter::TcpRetransSegs);
-                    if let Some(hop) = self.hop_back(&key, InterfaceId::LOOPBACK) {
+                    if let Some(hop) = self.hop_back(&key, None) {
                         self.send_segment(now, &hop, &key, answer, hop_limit);
                     }
                 }

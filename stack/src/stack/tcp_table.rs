@@ -79,8 +79,8 @@ pub(super) struct Resting {
     pub(super) hop: NextHop,
     pub(super) hold: Option<Hold>,
     pub(super) hop_limit: u8,
-    /// Tells it from an earlier one at the same index, and its present end from an earlier one.
-    serial: u32,
+    /// The end of its rest, which the wheel may look at earlier.
+    end: Instant,
 }
 
 /// All of them.
@@ -89,10 +89,9 @@ pub(super) struct TcpTable {
     slots: Slab<Slot>,
     listeners: Slab<Listener>,
     resting: Slab<Resting>,
-    /// By the end of the rest, which is equally long for all.
-    rest_ends: VecDeque<(Instant, u32, u32)>,
     wheel: TimerWheel,
     listener_wheel: TimerWheel,
+    rest_wheel: TimerWheel,
     /// Connections that may have something to send.
     ready: VecDeque<u32>,
     generation: u32,
@@ -106,9 +105,9 @@ impl TcpTable {
             slots: Slab::new(),
             listeners: Slab::new(),
             resting: Slab::new(),
-            rest_ends: VecDeque::new(),
             wheel: TimerWheel::new(now),
             listener_wheel: TimerWheel::new(now),
+            rest_wheel: TimerWheel::new(now),
             ready: VecDeque::new(),
             generation: 0,
             orphans: 0,
@@ -276,18 +275,15 @@ impl TcpTable {
         hop_limit: u8,
         end: Instant,
     ) -> u32 {
-        let serial = self.next_generation();
-        let index = self.resting.insert(Resting { record, key, hop, hold, hop_limit, serial }) as u32;
-        self.rest_ends.push_back((end, index, serial));
+        let index = self.resting.insert(Resting { record, key, hop, hold, hop_limit, end }) as u32;
+        self.rest_wheel.schedule(index, end);
         index
     }
 
     /// Lets a rest begin anew.
     pub(super) fn rest_again(&mut self, index: u32, end: Instant) {
-        let serial = self.next_generation();
         if let Some(resting) = self.resting.get_mut(index as usize) {
-            resting.serial = serial;
-            self.rest_ends.push_back((end, index, serial));
+            resting.end = end;
         }
     }
 
@@ -296,26 +292,24 @@ impl TcpTable {
     }
 
     pub(super) fn wake(&mut self, index: u32) -> Option<Resting> {
+        self.rest_wheel.cancel(index);
         self.resting.try_remove(index as usize)
     }
 
     /// The next record whose rest is over.
     pub(super) fn pop_rested(&mut self, now: Instant) -> Option<u32> {
-        while let Some(&(end, index, serial)) = self.rest_ends.front() {
-            let current = self.resting.get(index as usize).is_some_and(|resting| resting.serial == serial);
-            if current && end > now {
-                return None;
-            }
-            self.rest_ends.pop_front();
-            if current {
-                return Some(index);
+        while let Some(index) = self.rest_wheel.pop_expired(now) {
+            match self.resting.get(index as usize) {
+                Some(resting) if resting.end > now => self.rest_wheel.schedule(index, resting.end),
+                Some(_) => return Some(index),
+                None => {}
             }
         }
         None
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let rest = self.rest_ends.front().map(|(end, _, _)| *end);
-        earliest(earliest(self.wheel.next_deadline(), self.listener_wheel.next_deadline()), rest)
+        let listeners = self.listener_wheel.next_deadline();
+        earliest(earliest(self.wheel.next_deadline(), listeners), self.rest_wheel.next_deadline())
     }
 }

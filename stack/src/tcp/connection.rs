@@ -428,10 +428,14 @@ impl Connection {
         if !self.recv.queue.is_empty() {
             return Ok(());
         }
+        // As Linux: once the peer's FIN was taken, a reset that follows is the writer's matter.
+        if self.recv.is_finished() {
+            return Ok(());
+        }
         if let Some(error) = self.error.take() {
             return Err(ReadError::Socket(error));
         }
-        if self.recv.is_finished() || self.recv.shut_down {
+        if self.recv.shut_down {
             return Ok(());
         }
         match self.state {

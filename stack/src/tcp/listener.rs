@@ -22,6 +22,9 @@ const FIRST_TIMEOUT: Duration = Duration::from_secs(1);
 /// SYN-ACKs sent again at the most, whatever the setting says: one queue of deadlines for each.
 pub const MAX_RETRIES: usize = 12;
 
+/// Deadlines of records that are gone which may stand in a queue, beside as many as there are half-open connections.
+const MAX_STALE: usize = 64;
+
 /// The half-open connections of one listener, by whatever tells peers apart.
 ///
 /// Bounded by the backlog; SYNs beyond it are refused, and the peer tries again.
@@ -240,6 +243,11 @@ impl<K: Copy + Eq + Hash + Debug> SynQueue<K> {
     fn wait(&mut self, now: Instant, key: K, record: &Record) {
         let level = usize::from(record.retries).min(MAX_RETRIES);
         let until = now + FIRST_TIMEOUT * (1 << level);
+        // Peers that reset what they open leave entries behind.
+        let (waiting, records) = (&mut self.waiting[level], &self.records);
+        if waiting.len() > 2 * records.len() + MAX_STALE {
+            waiting.retain(|entry| records.get(&entry.key).is_some_and(|known| known.serial == entry.serial));
+        }
         self.waiting[level].push_back(Waiting { until, key, serial: record.serial });
     }
 }

@@ -15,7 +15,7 @@ use crate::ports::{BindId, LocalAddr};
 pub const OVERHEAD: usize = 832;
 
 /// Places that an empty queue keeps, so that a socket whose reader keeps up allocates nothing.
-const KEPT: usize = 8;
+const KEPT: usize = 32;
 
 /// A datagram that was received.
 ///

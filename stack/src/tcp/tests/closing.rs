@@ -125,6 +125,17 @@ fn what_came_before_a_reset_can_still_be_read() {
 }
 
 #[test]
+fn a_reset_after_the_fin_is_the_writers_matter() {
+    let mut lone = established();
+    lone.data(0, b"all", Some(Control::Fin));
+    lone.give(Segment { control: Some(Control::Rst), ..Segment::new(seq(IRS + 1 + 4)) });
+    assert_eq!(lone.read().expect("data"), b"all");
+    assert_eq!(lone.read(), Ok(vec![]));
+    let refused = lone.connection.write(Rope::from(&b"x"[..]));
+    assert_eq!(refused, Err(WriteError::Socket(SocketError::BrokenPipe)));
+}
+
+#[test]
 fn a_fin_that_came_too_early_waits_for_what_is_missing() {
     let mut lone = Lone::established(sacking(), 60_000, ms(10));
     lone.data(3, b"def", Some(Control::Fin));

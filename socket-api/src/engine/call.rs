@@ -1,0 +1,173 @@
+//! Calls that block: try, put yourself in, drive or park, try again.
+
+use core::cell::OnceCell;
+
+use rustix::io::Errno;
+use tapsock_sockets::{Fd, Sockets, Stop, Wait};
+use tapsock_stack::time::Instant;
+
+use super::baton::Role;
+use super::clock::now;
+use super::driver::Drive;
+use super::shard::{Shard, Turn};
+use super::sync::Arc;
+use super::wait::{Claim, Waiter, Wake};
+
+thread_local! {
+    static WAITER: OnceCell<Arc<Waiter>> = const { OnceCell::new() };
+}
+
+/// A thread inside of a blocking call.
+pub(super) struct Seat {
+    pub(super) waiter: Arc<Waiter>,
+    drive: Drive,
+}
+
+impl Seat {
+    /// A seat for the calling thread, which has one at a time. Taken under the shard's lock, so that no mark of
+    /// now is lost.
+    pub(super) fn take(_under: &Turn<'_>) -> Self {
+        let waiter = WAITER
+            .try_with(|waiter| waiter.get_or_init(|| Arc::new(Waiter::new())).clone())
+            .unwrap_or_else(|_| Arc::new(Waiter::new()));
+        waiter.reset();
+        Seat { waiter, drive: Drive::new(Role::Caller) }
+    }
+
+    /// Waits until this thread is woken, or `until`: drives where nobody else does, parks otherwise.
+    pub(super) fn wait<'a>(&mut self, mut turn: Turn<'a>, until: Option<Instant>) -> Turn<'a> {
+        turn.collect();
+        if self.waiter.woken().is_some() {
+            return turn;
+        }
+        if !turn.take_baton(&self.waiter) {
+            return self.park(turn, until);
+        }
+        loop {
+            turn = self.drive.step(turn, until);
+            if self.waiter.woken().is_some() || until.is_some_and(|until| until <= turn.now) {
+                return turn;
+            }
+        }
+    }
+
+    /// As [`wait`](Self::wait), but looks around after each step.
+    pub(super) fn wait_once<'a>(&mut self, mut turn: Turn<'a>, until: Option<Instant>) -> Turn<'a> {
+        turn.collect();
+        if turn.take_baton(&self.waiter) { self.drive.step(turn, until) } else { self.park(turn, until) }
+    }
+
+    fn park<'a>(&mut self, mut turn: Turn<'a>, until: Option<Instant>) -> Turn<'a> {
+        let shard = turn.shard();
+        turn.state.waiters.add_candidate(&self.waiter);
+        shard.carry_out(turn.unlock(), None);
+        shard.stats().parks.bump();
+        while self.waiter.woken().is_none() {
+            let left = until.map(|until| until.saturating_since(now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                break;
+            }
+            self.waiter.park(left);
+        }
+        let mut turn = shard.turn();
+        turn.state.waiters.remove_candidate(&self.waiter);
+        turn
+    }
+}
+
+impl Shard {
+    /// Does `attempt` until it succeeds, fails, or would block no longer. `timed_out` is the error at the deadline.
+    ///
+    /// A signal does not end the call: it goes on with the deadline it had, as under `SA_RESTART`.
+    pub(crate) fn call<T>(
+        &self,
+        timed_out: Errno,
+        mut attempt: impl FnMut(&mut Sockets, Instant) -> Result<T, Stop>,
+    ) -> Result<T, Errno> {
+        let mut turn = self.turn();
+        let now = turn.now;
+        match attempt(&mut turn.state.sockets, now) {
+            Err(Stop::Wait(wait)) => self.block(turn, wait, timed_out, attempt),
+            Err(Stop::Error(Errno::AGAIN)) => {
+                turn.finish();
+                self.look_once(attempt)
+            }
+            Err(Stop::Error(error)) => {
+                turn.finish();
+                Err(error)
+            }
+            Ok(value) => {
+                turn.finish();
+                Ok(value)
+            }
+        }
+    }
+
+    /// A call that does not wait is about to say EAGAIN: if the link has something, it tries again.
+    fn look_once<T>(
+        &self,
+        mut attempt: impl FnMut(&mut Sockets, Instant) -> Result<T, Stop>,
+    ) -> Result<T, Errno> {
+        let Some((mut turn, _)) = self.try_read(1) else { return Err(Errno::AGAIN) };
+        turn.collect();
+        let now = turn.now;
+        let outcome = attempt(&mut turn.state.sockets, now);
+        turn.finish();
+        outcome.map_err(|stop| match stop {
+            Stop::Error(error) => error,
+            Stop::Wait(_) => Errno::AGAIN,
+        })
+    }
+
+    fn block<T>(
+        &self,
+        mut turn: Turn<'_>,
+        first: Wait,
+        timed_out: Errno,
+        mut attempt: impl FnMut(&mut Sockets, Instant) -> Result<T, Stop>,
+    ) -> Result<T, Errno> {
+        let mut seat = Seat::take(&turn);
+        let deadline = first.deadline;
+        let mut wait = first;
+        turn.state.waiters.add(wait.socket, &seat.waiter, wait.mask, Claim::Taker);
+        let outcome = loop {
+            if deadline.is_some_and(|deadline| deadline <= turn.now) {
+                break Err(timed_out);
+            }
+            turn = seat.wait(turn, deadline);
+            if seat.waiter.woken() == Some(Wake::Closed) {
+                break Err(Errno::BADF);
+            }
+            seat.waiter.reset();
+            let now = turn.now;
+            match attempt(&mut turn.state.sockets, now) {
+                Ok(value) => break Ok(value),
+                Err(Stop::Error(error)) => break Err(error),
+                Err(Stop::Wait(next)) if (next.socket, next.mask) != (wait.socket, wait.mask) => {
+                    turn.state.waiters.remove(wait.socket, &seat.waiter);
+                    turn.state.waiters.add(next.socket, &seat.waiter, next.mask, Claim::Taker);
+                    wait = next;
+                }
+                Err(Stop::Wait(_)) => {}
+            }
+        };
+        turn.state.waiters.remove(wait.socket, &seat.waiter);
+        turn.pass_on(wait.socket);
+        turn.leave(&seat.waiter);
+        turn.finish();
+        outcome
+    }
+
+    /// Closes `socket`. Threads that wait for it go on with EBADF.
+    pub(crate) fn close(&self, socket: Fd) -> Result<(), Errno> {
+        let mut turn = self.turn();
+        let now = turn.now;
+        let outcome = turn.state.sockets.close(now, socket);
+        // The id is free for another socket now: nobody who waited for this one may try again.
+        if outcome != Err(Errno::BADF) {
+            turn.wake_closed(socket);
+        }
+        turn.finish();
+        outcome
+    }
+}

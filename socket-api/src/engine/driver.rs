@@ -1,0 +1,207 @@
+//! Driving: sleeping on the link with the baton in hand, and handing what comes to the stack.
+
+use core::time::Duration;
+
+use arrayvec::ArrayVec;
+use rustix::event::{PollFd, PollFlags, poll};
+use tapsock_stack::time::{Instant, earliest};
+
+use super::baton::{Holder, Role};
+use super::clock::{now, timespec};
+use super::receiver::{BATCH, End};
+use super::shard::{Left, Shard, Turn};
+use super::spin::Found;
+use super::sync::Ordering;
+
+/// What a sleeping driver was woken by.
+#[derive(Copy, Clone, Debug, Default)]
+struct Ready {
+    kicked: bool,
+    readable: bool,
+    hung_up: bool,
+    timer: bool,
+}
+
+/// A driver at work.
+pub(super) struct Drive {
+    role: Role,
+    /// Frames to read at once: one at first, since a round trip brings one, and more as more come.
+    limit: usize,
+    /// Whether the last batch was full.
+    more: bool,
+}
+
+impl Drive {
+    pub(super) fn new(role: Role) -> Self {
+        Drive { role, limit: 1, more: false }
+    }
+
+    /// One step of the holder of the baton: sleeps at most once, until `until`, the stack's deadline, a frame or a
+    /// kick, and hands what came to the stack. `turn` has been collected, and so is the one returned.
+    pub(super) fn step<'a>(&mut self, mut turn: Turn<'a>, until: Option<Instant>) -> Turn<'a> {
+        let shard = turn.shard();
+        let (started, window) = match self.role {
+            Role::Caller => (turn.now, turn.state.spin.window()),
+            Role::Background => (turn.now, Duration::ZERO),
+        };
+        let until = earliest(turn.state.sockets.stack().poll_timeout(), until);
+        turn.state.baton.sleep(self.role, until);
+        let left = shard.carry_out(turn.unlock(), Some(self.role));
+
+        let mut ready = Ready::default();
+        let mut found = Found::Looking;
+        let mut read = self.look(shard, started, window, until);
+        if read.is_none() {
+            found = Found::Sleeping;
+            let until =
+                if left == Left::Frames && !shard.outbox.is_blocked() { Some(Instant::ZERO) } else { until };
+            ready = shard.sleep(self.role, until);
+            if ready.readable && !self.is_robbed(shard) {
+                read = shard.read(self.limit);
+                if read.is_none() && ready.hung_up {
+                    shard.hung_up();
+                }
+            }
+        }
+
+        let mut turn = match read {
+            None => {
+                (self.limit, self.more) = (1, false);
+                shard.turn()
+            }
+            Some((turn, end)) => {
+                self.more = matches!(end, End::Full);
+                self.limit = if self.more { (self.limit * 2).min(BATCH) } else { 1 };
+                turn
+            }
+        };
+        turn.state.baton.awake(self.role);
+        if self.role == Role::Caller {
+            let waited = turn.now.saturating_since(started);
+            turn.state.spin.learn(waited, found);
+        }
+        if ready.timer {
+            turn.on_guard();
+        }
+        turn.collect();
+        turn
+    }
+
+    /// Reads without sleeping: once where more may wait, or again and again for `window`.
+    fn look<'a>(
+        &self,
+        shard: &'a Shard,
+        started: Instant,
+        window: Duration,
+        until: Option<Instant>,
+    ) -> Option<(Turn<'a>, End)> {
+        if !self.more && window.is_zero() {
+            return None;
+        }
+        let end = started + window;
+        let end = until.map_or(end, |until| until.min(end));
+        loop {
+            let read = shard.read(self.limit);
+            if read.is_some() || now() >= end || shard.caller_kick.is_pending() {
+                return read;
+            }
+            core::hint::spin_loop();
+        }
+    }
+
+    /// Whether a caller has taken the baton while the background slept: the frame is that one's to read.
+    fn is_robbed(&self, shard: &Shard) -> bool {
+        self.role == Role::Background && shard.turn().state.baton.holder() != Holder::Background
+    }
+}
+
+/// The background thread: drives while it holds the baton, and sleeps on its timer while it does not.
+pub(crate) fn background(shard: &Shard) {
+    let mut drive = Drive::new(Role::Background);
+    let mut turn = shard.turn();
+    turn.collect();
+    while !turn.state.stopping {
+        if turn.state.baton.holder() == Holder::Background {
+            turn = drive.step(turn, None);
+            continue;
+        }
+        shard.carry_out(turn.unlock(), Some(Role::Background));
+        let ready = shard.sleep_off_link();
+        shard.stats.guard_wakes.bump();
+        turn = shard.turn();
+        if ready.timer {
+            turn.on_guard();
+        }
+        if ready.kicked {
+            turn.state.baton.take_if_free();
+        }
+        turn.collect();
+    }
+    shard.carry_out(turn.unlock(), None);
+}
+
+impl Shard {
+    /// Sleeps on the link, holding nothing.
+    fn sleep(&self, role: Role, until: Option<Instant>) -> Ready {
+        let (kick, timer) = match role {
+            Role::Caller => (&self.caller_kick, None),
+            Role::Background => (&self.background_kick, Some(&self.background_timer)),
+        };
+        let blocked = self.outbox.is_blocked();
+        let receive_fd = self.receive_fd.as_ref().filter(|_| self.link_up.load(Ordering::Acquire));
+        let send_fd = self.send_fd.as_ref().filter(|_| blocked);
+
+        let mut fds = ArrayVec::<PollFd<'_>, 4>::new();
+        fds.push(PollFd::new(kick, PollFlags::IN));
+        fds.extend(receive_fd.map(|fd| PollFd::new(fd, PollFlags::IN)));
+        fds.extend(send_fd.map(|fd| PollFd::new(fd, PollFlags::OUT)));
+        fds.extend(timer.map(|fd| PollFd::new(fd, PollFlags::IN)));
+        self.stats.ppolls.bump();
+        sleep_on(&mut fds, until);
+
+        let mut seen = fds.iter().map(PollFd::revents);
+        let mut next_if =
+            |polled: bool| if polled { seen.next() } else { None }.unwrap_or(PollFlags::empty());
+        let kicked = !next_if(true).is_empty();
+        let received = next_if(receive_fd.is_some());
+        let sent = next_if(send_fd.is_some());
+        let timed = next_if(timer.is_some());
+        if kicked {
+            kick.drain();
+        }
+        // A link without a descriptor for it is tried again.
+        if !sent.is_empty() || (blocked && send_fd.is_none()) {
+            self.outbox.unblock();
+        }
+        Ready {
+            kicked,
+            readable: !received.is_empty(),
+            hung_up: received.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL),
+            timer: !timed.is_empty() && self.background_timer.drain(),
+        }
+    }
+
+    /// The background thread sleeps without the baton: on its timer, which runs where nobody holds it.
+    fn sleep_off_link(&self) -> Ready {
+        let mut fds = [
+            PollFd::new(&self.background_kick, PollFlags::IN),
+            PollFd::new(&self.background_timer, PollFlags::IN),
+        ];
+        self.stats.ppolls.bump();
+        sleep_on(&mut fds, None);
+        let [kicked, timed] = [fds[0].revents(), fds[1].revents()].map(|seen| !seen.is_empty());
+        if kicked {
+            self.background_kick.drain();
+        }
+        Ready { kicked, timer: timed && self.background_timer.drain(), ..Ready::default() }
+    }
+}
+
+/// Sleeps on `fds` until `until`. A signal ends the sleep like a time-out: the caller looks around, computes what is
+/// left, and sleeps again.
+fn sleep_on(fds: &mut [PollFd<'_>], until: Option<Instant>) {
+    let left = until.map(|until| timespec(until.saturating_since(now())));
+    if poll(fds, left.as_ref()).is_err() {
+        fds.iter_mut().for_each(PollFd::clear_revents);
+    }
+}

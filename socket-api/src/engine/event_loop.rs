@@ -1,0 +1,99 @@
+//! The stack inside somebody's own event loop: one descriptor to poll, and a turn to take when it is readable.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+
+use super::baton::{Holder, Role};
+use super::receiver::{BATCH, End};
+use super::shard::{Left, Shard};
+use super::sync::{Mutex, Ordering, lock};
+
+/// Batches that a turn takes in before it returns to its loop.
+const BATCHES_PER_TURN: usize = 16;
+
+/// The descriptor of a host without a thread of its own: an epoll of the link, the kick and the deadline.
+pub(crate) struct EventLoop {
+    epoll: OwnedFd,
+    /// What is registered beside kick and deadline.
+    watched: Mutex<Watched>,
+}
+
+#[derive(Default)]
+struct Watched {
+    receiving: bool,
+    sending: bool,
+}
+
+impl EventLoop {
+    pub(crate) fn new(shard: &Shard) -> io::Result<Self> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let (kick, timer) = (&shard.background_kick, &shard.background_timer);
+        epoll::add(&epoll, kick, EventData::new_u64(0), EventFlags::IN)?;
+        epoll::add(&epoll, timer, EventData::new_u64(1), EventFlags::IN)?;
+        let mut watched = Watched::default();
+        if let Some(fd) = &shard.receive_fd {
+            epoll::add(&epoll, fd, EventData::new_u64(2), EventFlags::IN)?;
+            watched.receiving = true;
+        }
+        Ok(EventLoop { epoll, watched: Mutex::new(watched) })
+    }
+
+    /// Everything that is there to be done, without sleeping.
+    pub(crate) fn turn(&self, shard: &Shard) -> io::Result<()> {
+        if shard.background_kick.is_pending() {
+            shard.background_kick.drain();
+        }
+        shard.background_timer.drain();
+        shard.outbox.unblock();
+        for _ in 0..BATCHES_PER_TURN {
+            let Some((mut turn, end)) = shard.read(BATCH) else { break };
+            turn.collect();
+            shard.carry_out(turn.unlock(), Some(Role::Background));
+            if !matches!(end, End::Full) {
+                break;
+            }
+        }
+        let mut turn = shard.turn();
+        turn.collect();
+        let next = turn.state.sockets.stack().poll_timeout();
+        if turn.state.baton.holder() == Holder::Background {
+            turn.state.baton.sleep(Role::Background, next);
+        }
+        let left = shard.carry_out(turn.unlock(), Some(Role::Background));
+        let blocked = shard.outbox.is_blocked();
+        if left == Left::Frames && !blocked {
+            shard.kick(Role::Background);
+        }
+        if let Some(next) = next {
+            shard.background_timer.fire_by(next);
+        }
+        self.watch(shard, blocked)
+    }
+
+    /// Registers what is to be waited for: a link that is gone no more, one that is full for writing.
+    fn watch(&self, shard: &Shard, blocked: bool) -> io::Result<()> {
+        let mut watched = lock(&self.watched);
+        let up = shard.link_up.load(Ordering::Acquire);
+        if let Some(fd) = shard.receive_fd.as_ref().filter(|_| watched.receiving && !up) {
+            epoll::delete(&self.epoll, fd)?;
+            watched.receiving = false;
+        }
+        if let Some(fd) = shard.send_fd.as_ref().filter(|_| watched.sending != blocked) {
+            if blocked {
+                epoll::add(&self.epoll, fd, EventData::new_u64(3), EventFlags::OUT)?;
+            } else {
+                epoll::delete(&self.epoll, fd)?;
+            }
+            watched.sending = blocked;
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for EventLoop {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}

@@ -1,0 +1,25 @@
+//! Locks, waiting and the driver: what turns the core into sockets that threads can block on.
+//!
+//! `docs/LOCKS.md` says which lock comes before which, who drives when, and why no wake-up is lost.
+
+pub(crate) mod baton;
+pub(crate) mod call;
+pub(crate) mod clock;
+pub(crate) mod descriptors;
+pub(crate) mod driver;
+pub(crate) mod event_loop;
+pub(crate) mod outbox;
+pub(crate) mod poll;
+pub(crate) mod receiver;
+pub(crate) mod shard;
+pub(crate) mod shutdown;
+pub(crate) mod spin;
+pub(crate) mod stats;
+pub(crate) mod sync;
+pub(crate) mod transfer;
+pub(crate) mod wait;
+
+pub(crate) use shard::Shard;
+
+#[cfg(test)]
+mod tests;

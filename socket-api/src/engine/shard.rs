@@ -1,0 +1,358 @@
+//! A shard: the sockets under their lock, the outbox, and one link.
+//!
+//! [`Turn`] is one hold of the lock. What it brings about (frames, kicks, wake-ups) is gathered in it and carried
+//! out when the lock is gone.
+
+use core::mem;
+use core::time::Duration;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use log::warn;
+use tapsock_driver::Link;
+use tapsock_sockets::{Fd, Sockets};
+use tapsock_stack::iface::InterfaceId;
+use tapsock_stack::time::Instant;
+
+use super::baton::{Baton, Guard, Holder, Rest, Role};
+use super::clock;
+use super::descriptors::{Kick, Timer};
+use super::outbox::{FOREIGN_FRAMES, Fills, Flushed, OUTBOX_FRAMES, Outbox, Own};
+use super::receiver::{End, Receiver};
+use super::spin::Spin;
+use super::stats::Stats;
+use super::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, lock};
+use super::wait::{Waiter, Waiters, WakeList};
+
+/// What a shard is made with.
+pub(crate) struct Settings {
+    /// What becomes of the baton when a caller leaves.
+    pub(crate) rest: Rest,
+    /// Longest look at the link before a caller sleeps.
+    pub(crate) spin: Duration,
+}
+
+/// Sockets, outbox and one link. Locks are taken in the order of the fields; the outbox brings its own, the last.
+pub(crate) struct Shard {
+    receiver: Mutex<Receiver>,
+    state: Mutex<State>,
+    pub(super) outbox: Outbox,
+    pub(super) stats: Stats,
+    /// Duplicates of the halves' descriptors, so that nobody holds a half while it sleeps.
+    pub(super) receive_fd: Option<OwnedFd>,
+    pub(super) send_fd: Option<OwnedFd>,
+    pub(super) link_up: AtomicBool,
+    pub(super) caller_kick: Kick,
+    pub(super) background_kick: Kick,
+    /// The background thread's grace, or the event loop's deadline.
+    pub(super) background_timer: Timer,
+    rest: Rest,
+}
+
+/// What the lock protects.
+pub(crate) struct State {
+    pub(crate) sockets: Sockets,
+    pub(crate) waiters: Waiters,
+    pub(super) baton: Baton,
+    /// The caller that holds the baton.
+    pub(super) driver: Option<Arc<Waiter>>,
+    pub(super) spin: Spin,
+    link: Option<InterfaceId>,
+    pub(super) stopping: bool,
+}
+
+impl Shard {
+    /// A shard over `sockets`; `link` is the interface that the stack knows it by, and the link itself.
+    pub(crate) fn new(
+        sockets: Sockets,
+        link: Option<(InterfaceId, Box<dyn Link>)>,
+        settings: &Settings,
+    ) -> io::Result<Self> {
+        let (mut interface, mut receive, mut send, mut fills) = (None, None, None, Fills::Link);
+        if let Some((id, link)) = link {
+            if !link.caps().fills_checksums {
+                fills = Fills::Flusher;
+            }
+            let (receive_half, send_half) = link.split();
+            (interface, receive, send) = (Some(id), Some(receive_half), Some(send_half));
+        }
+        let duplicate =
+            |fd: Option<std::os::fd::BorrowedFd<'_>>| fd.map(|fd| fd.try_clone_to_owned()).transpose();
+        let state = State {
+            sockets,
+            waiters: Waiters::default(),
+            baton: Baton::new(settings.rest),
+            driver: None,
+            spin: Spin::new(settings.spin),
+            link: interface,
+            stopping: false,
+        };
+        Ok(Shard {
+            receive_fd: duplicate(receive.as_ref().and_then(|half| half.poll_fd()))?,
+            send_fd: duplicate(send.as_ref().and_then(|half| half.poll_fd()))?,
+            link_up: AtomicBool::new(interface.is_some()),
+            receiver: Mutex::new(Receiver::new(receive)),
+            state: Mutex::new(state),
+            outbox: Outbox::new(send, fills, OUTBOX_FRAMES),
+            stats: Stats::default(),
+            caller_kick: Kick::new()?,
+            background_kick: Kick::new()?,
+            background_timer: Timer::new()?,
+            rest: settings.rest,
+        })
+    }
+
+    /// Locks the sockets.
+    pub(crate) fn turn(&self) -> Turn<'_> {
+        let state = lock(&self.state);
+        Turn { shard: self, state, now: clock::now(), after: After::default() }
+    }
+
+    pub(crate) fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Reads up to `limit` frames and hands them to the stack. `None`, and no lock taken but the receiver's, where
+    /// there were none.
+    pub(super) fn read(&self, limit: usize) -> Option<(Turn<'_>, End)> {
+        self.take_in(lock(&self.receiver), limit)
+    }
+
+    /// As [`read`](Self::read); does nothing where another thread reads this moment.
+    pub(super) fn try_read(&self, limit: usize) -> Option<(Turn<'_>, End)> {
+        self.take_in(self.receiver.try_lock().ok()?, limit)
+    }
+
+    fn take_in(&self, mut receiver: MutexGuard<'_, Receiver>, limit: usize) -> Option<(Turn<'_>, End)> {
+        let end = receiver.read(limit, &self.stats);
+        if !receiver.has_batch() && !matches!(end, End::Gone(_)) {
+            return None;
+        }
+        // The receiver's lock is kept until the stack has the frames, so that they stay in order.
+        let mut turn = self.turn();
+        if let Some(interface) = turn.state.link {
+            let now = turn.now;
+            for frame in receiver.batch() {
+                turn.state.sockets.stack_mut().receive(now, interface, frame);
+            }
+        }
+        if let End::Gone(error) = &end {
+            turn.link_gone(error);
+        }
+        Some((turn, end))
+    }
+
+    /// The link's descriptor reports an error, and reading says nothing of it.
+    pub(super) fn hung_up(&self) {
+        lock(&self.receiver).close();
+        let mut turn = self.turn();
+        turn.link_gone(&io::Error::from(io::ErrorKind::BrokenPipe));
+        turn.finish();
+    }
+
+    /// Sends, kicks and wakes. `role` is the driver's that carries out, for it kicks itself in vain; it is told
+    /// whether frames are left that it has to see to before it sleeps.
+    pub(super) fn carry_out(&self, mut after: After, role: Option<Role>) -> Left {
+        let mut foreign = FOREIGN_FRAMES;
+        loop {
+            let flushed = self.outbox.flush(after.own, &mut foreign, &self.stats);
+            after.wake(self);
+            match flushed {
+                Flushed::Done => return Left::Nothing,
+                Flushed::Starved => {
+                    let mut turn = self.turn();
+                    turn.collect();
+                    after = turn.unlock();
+                    // What the stack kept back counts as others' work.
+                    after.own = Own::default();
+                }
+                Flushed::Blocked | Flushed::HandOver => {
+                    let to_kick = lock(&self.state).baton.to_kick();
+                    if let Some(to_kick) = to_kick.filter(|to_kick| Some(*to_kick) != role) {
+                        self.kick(to_kick);
+                    }
+                    return Left::Frames;
+                }
+                Flushed::Gone(error) => {
+                    let mut turn = self.turn();
+                    turn.link_gone(&error);
+                    turn.collect();
+                    after = turn.unlock();
+                }
+            }
+        }
+    }
+
+    /// Wakes the sleeping driver of `role`.
+    pub(super) fn kick(&self, role: Role) {
+        let kick = match role {
+            Role::Caller => &self.caller_kick,
+            Role::Background => &self.background_kick,
+        };
+        if kick.kick() {
+            self.stats.kicks.bump();
+        }
+    }
+}
+
+/// Whether a driver may sleep.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(super) enum Left {
+    /// Nothing waits for it.
+    Nothing,
+    /// Frames wait that nobody else will send.
+    Frames,
+}
+
+/// What is to be done when the lock is gone.
+#[derive(Default)]
+pub(super) struct After {
+    own: Own,
+    wakes: WakeList,
+    kick_caller: bool,
+    /// The background sleeps past this deadline.
+    deadline: Option<Instant>,
+    /// The background's grace ends then.
+    guard: Option<Instant>,
+}
+
+impl After {
+    fn wake(&mut self, shard: &Shard) {
+        if mem::take(&mut self.kick_caller) {
+            shard.kick(Role::Caller);
+        }
+        match (shard.rest, self.deadline.take()) {
+            (_, None) => {}
+            (Rest::Grace(_), Some(_)) => shard.kick(Role::Background),
+            (Rest::EventLoop, Some(at)) => drop(shard.background_timer.fire_by(at)),
+        }
+        if let Some(at) = self.guard.take()
+            && shard.background_timer.fire_by(at)
+        {
+            shard.stats.guard_arms.bump();
+        }
+        shard.stats.unparks.add(self.wakes.unpark_all());
+    }
+}
+
+/// One hold of the shard's lock.
+pub(crate) struct Turn<'a> {
+    shard: &'a Shard,
+    pub(crate) state: MutexGuard<'a, State>,
+    /// The time when the lock was taken.
+    pub(crate) now: Instant,
+    after: After,
+}
+
+impl<'a> Turn<'a> {
+    /// Runs timers that are due, takes frames out of the stack, and finds whom all this concerns.
+    pub(crate) fn collect(&mut self) {
+        let now = self.now;
+        let State { sockets, waiters, baton, driver, .. } = &mut *self.state;
+        if sockets.stack().poll_timeout().is_some_and(|at| at <= now) {
+            sockets.stack_mut().handle_timeout(now);
+        }
+        // Loopback frames never come here: `lo` is the stack's own.
+        self.shard.outbox.fill(&mut self.after.own, || Some(sockets.stack_mut().poll_transmit(now)?.1));
+        while let Some(socket) = sockets.poll_event() {
+            if waiters.any(socket) {
+                let ready = sockets.readiness(socket);
+                waiters.mark_ready(socket, ready, |waiter| self.after.add(waiter, driver.as_ref(), baton));
+            }
+        }
+        match baton.deadline(sockets.stack().poll_timeout()) {
+            None => {}
+            Some(Role::Caller) => self.after.kick_caller = true,
+            Some(Role::Background) => self.after.deadline = sockets.stack().poll_timeout(),
+        }
+    }
+
+    /// Ends the hold: collects, unlocks, sends and wakes.
+    pub(crate) fn finish(mut self) {
+        self.collect();
+        let shard = self.shard;
+        shard.carry_out(self.unlock(), None);
+    }
+
+    /// Lets go of the lock.
+    pub(super) fn unlock(self) -> After {
+        self.after
+    }
+
+    pub(super) fn shard(&self) -> &'a Shard {
+        self.shard
+    }
+
+    /// Marks those whom `ready` of `socket` concerns: a thread that leaves passes on what it did not take.
+    pub(super) fn pass_on(&mut self, socket: Fd) {
+        let State { sockets, waiters, baton, driver, .. } = &mut *self.state;
+        if waiters.any(socket) {
+            let ready = sockets.readiness(socket);
+            waiters.mark_ready(socket, ready, |waiter| self.after.add(waiter, driver.as_ref(), baton));
+        }
+    }
+
+    /// Wakes all that wait for `socket`, which is closed.
+    pub(crate) fn wake_closed(&mut self, socket: Fd) {
+        let State { waiters, baton, driver, .. } = &mut *self.state;
+        waiters.mark_closed(socket, |waiter| self.after.add(waiter, driver.as_ref(), baton));
+    }
+
+    /// Takes the baton for the caller of `waiter`; whether it holds it now.
+    pub(super) fn take_baton(&mut self, waiter: &Arc<Waiter>) -> bool {
+        if self.holds_baton(waiter) {
+            return true;
+        }
+        let taken = self.state.baton.take();
+        if taken {
+            self.state.driver = Some(waiter.clone());
+        }
+        taken
+    }
+
+    /// Puts the baton down where the caller of `waiter` holds it, and calls a parked thread where it lies about.
+    pub(super) fn leave(&mut self, waiter: &Arc<Waiter>) {
+        if self.holds_baton(waiter) {
+            self.state.driver = None;
+            if let Some(at) = self.state.baton.release(self.now) {
+                self.after.guard = Some(at);
+            }
+        }
+        if self.state.baton.holder() != Holder::Caller
+            && let Some(next) = self.state.waiters.call_candidate()
+        {
+            self.after.wakes.push(next);
+        }
+    }
+
+    /// The background was woken by its timer.
+    pub(super) fn on_guard(&mut self) {
+        if let Guard::Again(at) = self.state.baton.guard_fired(self.now) {
+            self.after.guard = Some(at);
+        }
+    }
+
+    fn holds_baton(&self, waiter: &Arc<Waiter>) -> bool {
+        self.state.driver.as_ref().is_some_and(|driver| Arc::ptr_eq(driver, waiter))
+    }
+
+    fn link_gone(&mut self, error: &io::Error) {
+        self.shard.link_up.store(false, Ordering::Release);
+        self.shard.outbox.link_gone();
+        if let Some(interface) = self.state.link.take() {
+            warn!("the link is gone: {error}");
+            self.state.sockets.stack_mut().set_link_down(interface);
+        }
+    }
+}
+
+impl After {
+    /// Wakes the thread of `waiter`: the driver by its kick where it sleeps on the link, anybody else where it
+    /// parks.
+    fn add(&mut self, waiter: &Arc<Waiter>, driver: Option<&Arc<Waiter>>, baton: &Baton) {
+        match driver {
+            Some(driver) if Arc::ptr_eq(driver, waiter) => self.kick_caller |= baton.caller_sleeps(),
+            _ => self.wakes.push(waiter.clone()),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Tests of parts that the model checker compiles in too: they stand apart so that it does not run them.
+
+mod outbox;
+mod wait;

@@ -1,0 +1,352 @@
+//! A host: one stack with its link, its addresses and its sockets.
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::time::Duration;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use tapsock_driver::Link;
+use tapsock_sockets::{Permission, Sockets};
+use tapsock_stack::config::Config;
+use tapsock_stack::counters::Counters;
+use tapsock_stack::iface::{Interface, InterfaceId, IpCidr, Route};
+use tapsock_stack::stack::Stack;
+use tapsock_stack::wire::EthernetAddress;
+
+use crate::engine::baton::Rest;
+use crate::engine::event_loop::EventLoop;
+use crate::engine::shard::Settings;
+use crate::engine::shutdown::ShutdownReport;
+use crate::engine::stats::EngineStats;
+use crate::engine::sync::lock;
+use crate::engine::{Shard, clock, driver};
+
+/// How long the baton lies before the background thread takes it, unless set.
+const GRACE: Duration = Duration::from_micros(500);
+/// How long a caller looks at the link before it sleeps, unless set.
+const SPIN: Duration = Duration::from_micros(50);
+/// How long a host that is shut down waits for its peers, unless set.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Who drives the stack while no thread blocks in one of its calls.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum Driver {
+    /// A thread of the host's own.
+    #[default]
+    Background,
+    /// The program's event loop: it polls [`Host::as_fd`] and calls [`Host::turn`].
+    External,
+}
+
+/// A host with its own addresses, ports and sockets. A process may have several.
+///
+/// Clones are handles of the same host, and so are its sockets in [`net`](crate::net). When the last of them is
+/// dropped, the host is shut down as by [`shutdown`](Host::shutdown).
+///
+/// ```
+/// use tapsock::Host;
+/// use tapsock::net::{TcpListener, TcpStream};
+/// use std::io::{Read, Write};
+///
+/// let host = Host::builder().setting("net.ipv4.tcp_sack", "0").start()?;
+/// let listener = TcpListener::bind(&host, "127.0.0.1:0")?;
+/// let mut client = TcpStream::connect(&host, listener.local_addr()?)?;
+/// let (mut server, _) = listener.accept()?;
+/// client.write_all(b"hello")?;
+/// let mut bytes = [0; 5];
+/// server.read_exact(&mut bytes)?;
+/// assert_eq!(&bytes, b"hello");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Host {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shard: Arc<Shard>,
+    event_loop: Option<EventLoop>,
+    background: Mutex<Option<JoinHandle<()>>>,
+    shutdown_timeout: Duration,
+}
+
+impl Host {
+    /// A host yet to be started.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// What to poll for `POLLIN` before [`turn`](Self::turn).
+    ///
+    /// # Errors
+    /// Unsupported (EOPNOTSUPP) where the host has a thread of its own.
+    pub fn as_fd(&self) -> io::Result<BorrowedFd<'_>> {
+        Ok(self.event_loop()?.as_fd())
+    }
+
+    /// Does what there is to be done, without sleeping: takes frames in, runs timers, sends.
+    ///
+    /// # Errors
+    /// Unsupported (EOPNOTSUPP) where the host has a thread of its own; otherwise what epoll says (ENOMEM).
+    pub fn turn(&self) -> io::Result<()> {
+        self.event_loop()?.turn(&self.inner.shard)
+    }
+
+    /// Closes all sockets, waits up to the shutdown timeout until the peers have acknowledged what was sent to them,
+    /// resets the connections that are left, and reports how many those were.
+    ///
+    /// Calls that block in other threads end with EBADF. A second call finds nothing to do.
+    pub fn shutdown(&self) -> ShutdownReport {
+        self.inner.shut_down()
+    }
+
+    /// What the stack has counted, under nstat's names.
+    pub fn counters(&self) -> Counters {
+        self.shard().turn().state.sockets.stack().counters().clone()
+    }
+
+    /// The interfaces: `lo`, and the link's.
+    pub fn interfaces(&self) -> Vec<Interface> {
+        self.shard().turn().state.sockets.stack().interfaces().iter().cloned().collect()
+    }
+
+    /// System calls and wake-ups of the engine.
+    pub fn engine_stats(&self) -> EngineStats {
+        self.shard().stats().read()
+    }
+
+    pub(crate) fn shard(&self) -> &Shard {
+        &self.inner.shard
+    }
+
+    fn event_loop(&self) -> io::Result<&EventLoop> {
+        self.inner.event_loop.as_ref().ok_or_else(|| rustix::io::Errno::OPNOTSUPP.into())
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let driver = if self.inner.event_loop.is_some() { Driver::External } else { Driver::Background };
+        f.debug_struct("Host").field("driver", &driver).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn shut_down(&self) -> ShutdownReport {
+        let report = self.shard.shut_down(clock::now() + self.shutdown_timeout);
+        if let Some(background) = lock(&self.background).take() {
+            // It panics only by a fault of ours, which it has reported by then.
+            let _ = background.join();
+        }
+        report
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+/// What a host is to be: made by [`Host::builder`], ended by [`start`](Builder::start).
+///
+/// ```
+/// use tapsock::{Driver, Host};
+///
+/// let host = Host::builder().driver(Driver::External).seed(7).privileged_ports().start()?;
+/// host.turn()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[must_use = "a host runs when it is started"]
+#[derive(Default)]
+pub struct Builder {
+    link: Option<Box<dyn Link>>,
+    hardware: Option<EthernetAddress>,
+    addresses: Vec<IpCidr>,
+    routes: Vec<(IpCidr, IpAddr)>,
+    settings: Vec<(String, String)>,
+    privileged: bool,
+    driver: Driver,
+    seed: Option<u64>,
+    grace: Option<Duration>,
+    spin: Option<Duration>,
+    shutdown_timeout: Option<Duration>,
+}
+
+impl Builder {
+    /// The link. Without one, the host talks to itself.
+    pub fn link(mut self, link: impl Link + 'static) -> Self {
+        self.link = Some(Box::new(link));
+        self
+    }
+
+    /// The Ethernet address of the link's interface; unless set, a random one of those administered locally.
+    pub fn hardware_address(mut self, hardware: EthernetAddress) -> Self {
+        self.hardware = Some(hardware);
+        self
+    }
+
+    /// An address of the link's interface, with the length of its network's prefix; there may be several. An
+    /// Ethernet link has its link-local IPv6 address besides.
+    pub fn address(mut self, address: IpCidr) -> Self {
+        self.addresses.push(address);
+        self
+    }
+
+    /// A network that is reached through `gateway`.
+    pub fn route(mut self, destination: IpCidr, gateway: IpAddr) -> Self {
+        self.routes.push((destination, gateway));
+        self
+    }
+
+    /// Everything of `gateway`'s family that nothing else says how to reach is reached through it.
+    pub fn gateway(self, gateway: IpAddr) -> Self {
+        let any = match gateway {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        self.route(IpCidr::new(any, 0), gateway)
+    }
+
+    /// A setting by Linux's sysctl name: `("net.ipv4.tcp_sack", "0")`.
+    pub fn setting(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Lets sockets bind to reserved ports.
+    pub fn privileged_ports(mut self) -> Self {
+        self.privileged = true;
+        self
+    }
+
+    /// Who drives while no thread blocks.
+    pub fn driver(mut self, driver: Driver) -> Self {
+        self.driver = driver;
+        self
+    }
+
+    /// What everything random follows from, so that a run can be repeated; unless set, the system's randomness.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// How long frames and timers may wait after a call that blocked has returned, before the background thread sees
+    /// to them (500 µs). A caller that is back sooner costs no wake-up.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = Some(grace);
+        self
+    }
+
+    /// How long at most a call that blocks looks at the link before it sleeps, where that has proved worth while
+    /// (50 µs); zero: never.
+    pub fn spin(mut self, spin: Duration) -> Self {
+        self.spin = Some(spin);
+        self
+    }
+
+    /// How long [`Host::shutdown`] waits (2 s).
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = Some(timeout);
+        self
+    }
+
+    /// Starts the host.
+    ///
+    /// # Errors
+    /// InvalidInput (EINVAL) for a setting that does not exist or a value that it can't have, for an address or a
+    /// route that the stack refuses, and for one without a link; otherwise what making the descriptors and the
+    /// thread says (EMFILE, ENFILE, ENOMEM, EAGAIN).
+    pub fn start(mut self) -> io::Result<Host> {
+        let seed = match self.seed {
+            Some(seed) => seed,
+            None => getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?,
+        };
+        let mut stack = Stack::new(self.config()?, seed, clock::now());
+        let link = self.link.take();
+        let interface = link.as_ref().map(|link| self.attach(&mut stack, link.as_ref(), seed)).transpose()?;
+        if interface.is_none() && !(self.addresses.is_empty() && self.routes.is_empty()) {
+            return Err(invalid("an address or a route, but no link"));
+        }
+        let rest = match self.driver {
+            Driver::Background => Rest::Grace(self.grace.unwrap_or(GRACE)),
+            Driver::External => Rest::EventLoop,
+        };
+        let settings = Settings { rest, spin: self.spin.unwrap_or(SPIN) };
+        let permission = if self.privileged { Permission::Privileged } else { Permission::Ordinary };
+        let sockets = Sockets::new(stack, permission);
+        let shard = Arc::new(Shard::new(sockets, interface.zip(link), &settings)?);
+        let (event_loop, background) = match self.driver {
+            Driver::Background => (None, Some(spawn(&shard)?)),
+            Driver::External => (Some(EventLoop::new(&shard)?), None),
+        };
+        let inner = Inner {
+            shard,
+            event_loop,
+            background: Mutex::new(background),
+            shutdown_timeout: self.shutdown_timeout.unwrap_or(SHUTDOWN_TIMEOUT),
+        };
+        Ok(Host { inner: Arc::new(inner) })
+    }
+
+    fn config(&self) -> io::Result<Config> {
+        let mut config = Config::default();
+        for (name, value) in &self.settings {
+            config.set(name, value).map_err(|error| invalid(format!("{name} = {value}: {error}")))?;
+        }
+        Ok(config)
+    }
+
+    fn attach(&self, stack: &mut Stack, link: &dyn Link, seed: u64) -> io::Result<InterfaceId> {
+        let hardware = self.hardware.unwrap_or_else(|| local_hardware(seed));
+        let id = stack
+            .add_interface(link.name(), hardware, link.caps())
+            .map_err(|error| invalid(format!("interface {}: {error}", link.name())))?;
+        for address in &self.addresses {
+            stack.add_address(id, *address).map_err(|error| invalid(format!("{address}: {error}")))?;
+        }
+        for (destination, gateway) in &self.routes {
+            let route = Route::via(*destination, *gateway, id);
+            stack
+                .add_route(route)
+                .map_err(|error| invalid(format!("{destination} via {gateway}: {error}")))?;
+        }
+        Ok(id)
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("link", &self.link.as_ref().map(|link| link.name().to_owned()))
+            .field("addresses", &self.addresses)
+            .field("routes", &self.routes)
+            .field("settings", &self.settings)
+            .field("driver", &self.driver)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The thread that drives while nobody else does. It is born with all signals blocked, so that the program's handlers
+/// run in the program's threads.
+fn spawn(shard: &Arc<Shard>) -> io::Result<JoinHandle<()>> {
+    let shard = shard.clone();
+    let thread = thread::Builder::new().name("tapsock".to_owned());
+    tapsock_driver::with_signals_blocked(|| thread.spawn(move || driver::background(&shard)))
+}
+
+/// A unicast address that is administered locally.
+fn local_hardware(seed: u64) -> EthernetAddress {
+    // The seed's own bits would make hosts with the seeds 1 and 2 near neighbours.
+    let mixed = (seed ^ 0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let [_, a, b, c, d, e, ..] = mixed.to_be_bytes();
+    EthernetAddress([0x02, a, b, c, d, e])
+}
+
+fn invalid(what: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, what.into())
+}

@@ -1,0 +1,20 @@
+//! Sockets of a TCP/IP stack that runs inside the program: what applications use.
+//!
+//! A [`Host`] is a stack with a link. Its sockets come in two dresses: [`net`], with the names and the behaviour of
+//! `std::net`, and [`bsd`], the C calls with integer socket ids.
+
+#![forbid(unsafe_code)]
+
+pub mod bsd;
+pub mod host;
+pub mod net;
+
+mod engine;
+
+pub use engine::shutdown::ShutdownReport;
+pub use engine::stats::EngineStats;
+pub use host::{Builder, Driver, Host};
+pub use rustix::io::Errno;
+pub use tapsock_sockets::SockAddr;
+pub use tapsock_stack::counters::{Counter, Counters};
+pub use tapsock_stack::iface::IpCidr;

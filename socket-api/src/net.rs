@@ -1,0 +1,297 @@
+//! TCP and UDP sockets with the names and the behaviour of `std::net`, on a [`Host`] that is named.
+//!
+//! Errors are [`io::Error`]s of the errno that Linux gives. As with `std::net`, a read or write time-out that passes
+//! says [`WouldBlock`](io::ErrorKind::WouldBlock), and listeners are bound with `SO_REUSEADDR`.
+//!
+//! A socket is a handle of its host: the host lives as long as one of them. Dropping a socket closes it; what was
+//! written still goes out.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::io;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+use tapsock_sockets::constants::*;
+use tapsock_sockets::{Blocking, Fd, PollMask, SockAddr};
+
+use crate::bsd;
+use crate::engine::clock::now;
+use crate::host::Host;
+
+mod address;
+mod listener;
+mod stream;
+mod udp;
+
+pub use address::ToSocketAddrs;
+pub use listener::{Incoming, TcpListener};
+pub use std::net::Shutdown;
+pub use stream::TcpStream;
+pub use udp::UdpSocket;
+
+/// A socket of a host; the last clone closes it.
+#[derive(Clone, Debug)]
+struct Socket {
+    owned: Arc<Owned>,
+}
+
+#[derive(Debug)]
+struct Owned {
+    host: Host,
+    id: i32,
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // It is gone already where the host was shut down.
+        let _ = bsd::close(&self.host, self.id);
+    }
+}
+
+impl Socket {
+    fn new(host: &Host, address: &SocketAddr, kind: i32) -> io::Result<Self> {
+        let domain = if address.is_ipv4() { AF_INET } else { AF_INET6 };
+        Ok(Socket::adopt(host, bsd::socket(host, domain, kind, 0)?))
+    }
+
+    fn adopt(host: &Host, id: i32) -> Self {
+        Socket { owned: Arc::new(Owned { host: host.clone(), id }) }
+    }
+
+    fn host(&self) -> &Host {
+        &self.owned.host
+    }
+
+    fn id(&self) -> i32 {
+        self.owned.id
+    }
+
+    fn bind(&self, address: &SocketAddr) -> io::Result<()> {
+        Ok(bsd::bind(self.host(), self.id(), &SockAddr::from(*address))?)
+    }
+
+    fn connect(&self, address: &SocketAddr) -> io::Result<()> {
+        Ok(bsd::connect(self.host(), self.id(), &SockAddr::from(*address))?)
+    }
+
+    fn connect_timeout(&self, address: &SocketAddr, timeout: Duration) -> io::Result<()> {
+        if timeout.is_zero() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "cannot set a 0 duration timeout"));
+        }
+        let deadline = now() + timeout;
+        self.set_nonblocking(true)?;
+        let connecting = bsd::connect(self.host(), self.id(), &SockAddr::from(*address));
+        self.set_nonblocking(false)?;
+        match connecting {
+            Err(Errno::INPROGRESS) => {}
+            outcome => return Ok(outcome?),
+        }
+        let mut entry = [bsd::PollFd::new(self.id(), PollMask::OUT)];
+        if self.host().shard().poll(&mut entry, Some(deadline))? == 0 {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "connection timed out"));
+        }
+        self.take_error()?.map_or(Ok(()), Err)
+    }
+
+    fn send(&self, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize> {
+        let to = to.map(|to| SockAddr::from(*to));
+        Ok(bsd::sendto(self.host(), self.id(), data, MSG_NOSIGNAL, to.as_ref())?)
+    }
+
+    fn receive(&self, into: &mut [u8], flags: i32) -> io::Result<usize> {
+        Ok(bsd::recv(self.host(), self.id(), into, flags)?)
+    }
+
+    fn receive_from(&self, into: &mut [u8], flags: i32) -> io::Result<(usize, SocketAddr)> {
+        let (len, from) = bsd::recvfrom(self.host(), self.id(), into, flags)?;
+        Ok((len, inet(from.ok_or(Errno::INVAL)?)?))
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        let how = match how {
+            Shutdown::Read => SHUT_RD,
+            Shutdown::Write => SHUT_WR,
+            Shutdown::Both => SHUT_RDWR,
+        };
+        Ok(bsd::shutdown(self.host(), self.id(), how)?)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        inet(bsd::getsockname(self.host(), self.id())?)
+    }
+
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        inet(bsd::getpeername(self.host(), self.id())?)
+    }
+
+    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        let blocking = if nonblocking { Blocking::Never } else { Blocking::Waits };
+        let mut turn = self.host().shard().turn();
+        Ok(turn.state.sockets.set_blocking(Fd(self.id()), blocking)?)
+    }
+
+    fn set_timeout(&self, name: i32, timeout: Option<Duration>) -> io::Result<()> {
+        if timeout == Some(Duration::ZERO) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "cannot set a 0 duration timeout"));
+        }
+        let timeout = timeout.unwrap_or_default();
+        let secs = i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX);
+        let micros = match i64::from(timeout.subsec_micros()) {
+            // Less than a microsecond is no reason to wait for ever.
+            0 if secs == 0 && !timeout.is_zero() => 1,
+            micros => micros,
+        };
+        let value = [secs.to_ne_bytes(), micros.to_ne_bytes()].concat();
+        Ok(bsd::setsockopt(self.host(), self.id(), SOL_SOCKET, name, &value)?)
+    }
+
+    fn timeout(&self, name: i32) -> io::Result<Option<Duration>> {
+        Ok(bsd::getsockopt(self.host(), self.id(), SOL_SOCKET, name)?.as_duration())
+    }
+
+    fn set_option(&self, level: i32, name: i32, value: i32) -> io::Result<()> {
+        Ok(bsd::setsockopt(self.host(), self.id(), level, name, &value.to_ne_bytes())?)
+    }
+
+    fn option(&self, level: i32, name: i32) -> io::Result<i32> {
+        Ok(bsd::getsockopt(self.host(), self.id(), level, name)?.as_int().ok_or(Errno::INVAL)?)
+    }
+
+    fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.set_option(SOL_IP, IP_TTL, i32::try_from(ttl).unwrap_or(i32::MAX))
+    }
+
+    fn ttl(&self) -> io::Result<u32> {
+        Ok(self.option(SOL_IP, IP_TTL)?.unsigned_abs())
+    }
+
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
+        match self.option(SOL_SOCKET, SO_ERROR)? {
+            0 => Ok(None),
+            errno => Ok(Some(io::Error::from_raw_os_error(errno))),
+        }
+    }
+}
+
+/// An address as `std::net` has it.
+fn inet(address: SockAddr) -> io::Result<SocketAddr> {
+    address.to_inet().ok_or_else(|| Errno::AFNOSUPPORT.into())
+}
+
+/// Tries each address in turn and returns the first success, or else the last error.
+fn each_address<T>(
+    addresses: impl ToSocketAddrs,
+    mut attempt: impl FnMut(&SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "could not resolve to any addresses");
+    for address in addresses.to_socket_addrs()? {
+        match attempt(&address) {
+            Ok(value) => return Ok(value),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// The methods that are the same on all of them, with the documentation of each.
+macro_rules! common_methods {
+    () => {
+        /// The socket's own address.
+        ///
+        /// # Errors
+        /// EBADF after the host was shut down.
+        pub fn local_addr(&self) -> io::Result<SocketAddr> {
+            self.socket.local_addr()
+        }
+
+        /// Another handle of the same socket. It is closed when the last is dropped.
+        ///
+        /// # Errors
+        /// None.
+        pub fn try_clone(&self) -> io::Result<Self> {
+            Ok(Self { socket: self.socket.clone() })
+        }
+
+        /// Whether calls return [`WouldBlock`](io::ErrorKind::WouldBlock) where they would wait.
+        ///
+        /// # Errors
+        /// EBADF after the host was shut down.
+        pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+            self.socket.set_nonblocking(nonblocking)
+        }
+
+        /// The hop limit of IPv4 packets.
+        ///
+        /// # Errors
+        /// EINVAL unless it is between 1 and 255.
+        pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+            self.socket.set_ttl(ttl)
+        }
+
+        /// The hop limit of IPv4 packets.
+        ///
+        /// # Errors
+        /// EBADF after the host was shut down.
+        pub fn ttl(&self) -> io::Result<u32> {
+            self.socket.ttl()
+        }
+
+        /// The error that happened since it was asked for last (`SO_ERROR`).
+        ///
+        /// # Errors
+        /// EBADF after the host was shut down.
+        pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+            self.socket.take_error()
+        }
+
+        /// The socket's number in [`bsd`](crate::bsd), for what this type has no method for.
+        pub fn socket_id(&self) -> i32 {
+            self.socket.id()
+        }
+
+        /// The host that the socket belongs to.
+        pub fn host(&self) -> &Host {
+            self.socket.host()
+        }
+    };
+}
+
+/// The time-outs of streams and datagram sockets.
+macro_rules! timeout_methods {
+    () => {
+        /// How long a receive waits; `None`: for ever.
+        ///
+        /// # Errors
+        /// InvalidInput for a duration of zero.
+        pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+            self.socket.set_timeout(SO_RCVTIMEO, timeout)
+        }
+
+        /// How long a send waits; `None`: for ever.
+        ///
+        /// # Errors
+        /// InvalidInput for a duration of zero.
+        pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+            self.socket.set_timeout(SO_SNDTIMEO, timeout)
+        }
+
+        /// How long a receive waits.
+        ///
+        /// # Errors
+        /// EBADF after the host was shut down.
+        pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
+            self.socket.timeout(SO_RCVTIMEO)
+        }
+
+        /// How long a send waits.
+        ///
+        /// # Errors
+        /// EBADF after the host was shut down.
+        pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
+            self.socket.timeout(SO_SNDTIMEO)
+        }
+    };
+}
+
+use {common_methods, timeout_methods};

@@ -1,0 +1,99 @@
+//! UDP between two hosts of one process.
+
+mod common;
+
+use std::io::ErrorKind;
+use std::thread;
+use std::time::Duration;
+
+use common::{PATIENCE, RIGHT, RIGHT6, ip, pair, within};
+use tapsock::bsd::{self, AF_INET, MSG_TRUNC, SOCK_DGRAM};
+use tapsock::net::UdpSocket;
+use tapsock::{Errno, SockAddr};
+
+#[test]
+fn datagrams_come_whole_and_with_their_sender() {
+    within(PATIENCE, || {
+        let (left, right) = pair();
+        for (address, any) in [(RIGHT, "0.0.0.0:0"), (RIGHT6, "[::]:0")] {
+            let server = UdpSocket::bind(&right, (ip(address), 0)).unwrap();
+            let there = server.local_addr().unwrap();
+            let echo = thread::spawn(move || {
+                let mut bytes = [0; 70_000];
+                loop {
+                    let (len, from) = server.recv_from(&mut bytes).unwrap();
+                    if len == 0 {
+                        return;
+                    }
+                    server.send_to(&bytes[..len], from).unwrap();
+                }
+            });
+            let client = UdpSocket::bind(&left, any).unwrap();
+            let mut bytes = [0; 70_000];
+            for len in [1usize, 64, 1400, 1452] {
+                let sent = vec![len as u8; len];
+                assert_eq!(client.send_to(&sent, there).unwrap(), len);
+                assert_eq!(client.recv_from(&mut bytes).unwrap(), (len, there));
+                assert_eq!(bytes[..len], sent);
+            }
+            let error = client.send_to(&[0; 65_536], there).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(Errno::MSGSIZE.raw_os_error()));
+            client.send_to(&[], there).unwrap();
+            echo.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_connected_socket_hears_that_nobody_listens() {
+    within(PATIENCE, || {
+        let (left, _right) = pair();
+        let client = UdpSocket::bind(&left, "0.0.0.0:0").unwrap();
+        assert_eq!(client.send(b"x").unwrap_err().raw_os_error(), Some(Errno::DESTADDRREQ.raw_os_error()));
+        client.connect((ip(RIGHT), 9)).unwrap();
+        assert_eq!(client.peer_addr().unwrap(), (ip(RIGHT), 9).into());
+        client.send(b"anybody?").unwrap();
+        assert_eq!(client.recv(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
+fn time_outs_peeks_and_calls_that_do_not_wait() {
+    within(PATIENCE, || {
+        let (left, right) = pair();
+        let server = UdpSocket::bind(&right, (ip(RIGHT), 0)).unwrap();
+        let client = UdpSocket::bind(&left, "0.0.0.0:0").unwrap();
+        server.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        assert_eq!(server.recv_from(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        server.set_nonblocking(true).unwrap();
+        assert_eq!(server.recv_from(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        server.set_nonblocking(false).unwrap();
+        server.set_read_timeout(None).unwrap();
+        client.send_to(b"hello", server.local_addr().unwrap()).unwrap();
+        let mut bytes = [0; 3];
+        assert_eq!(server.peek_from(&mut bytes).unwrap().0, 3);
+        assert_eq!(server.recv_from(&mut bytes).unwrap().0, 3, "the rest is lost");
+        server.set_nonblocking(true).unwrap();
+        assert_eq!(server.recv_from(&mut bytes).unwrap_err().kind(), ErrorKind::WouldBlock);
+    });
+}
+
+#[test]
+fn the_true_length_is_told_on_demand() {
+    within(PATIENCE, || {
+        let (left, right) = pair();
+        let socket = bsd::socket(&right, AF_INET, SOCK_DGRAM, 0).unwrap();
+        bsd::bind(&right, socket, &SockAddr::V4("10.0.0.2:7".parse().unwrap())).unwrap_err();
+        bsd::bind(&right, socket, &SockAddr::V4("10.0.0.2:7000".parse().unwrap())).unwrap();
+        let client = UdpSocket::bind(&left, "0.0.0.0:0").unwrap();
+        client.send_to(&[1; 100], "10.0.0.2:7000").unwrap();
+        let mut bytes = [0; 10];
+        let (len, from) = bsd::recvfrom(&right, socket, &mut bytes, MSG_TRUNC).unwrap();
+        assert_eq!(len, 100);
+        assert_eq!(
+            from.and_then(|from| from.to_inet()).map(|from| from.port()),
+            client.local_addr().ok().map(|a| a.port())
+        );
+        bsd::close(&right, socket).unwrap();
+    });
+}

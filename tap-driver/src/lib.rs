@@ -1,0 +1,39 @@
+//! The links of tapsock: how frames get from a device to the protocol core and back.
+//!
+//! A [`Link`] comes apart into a [`RecvHalf`] and a [`SendHalf`], neither of which ever blocks:
+//!
+//! | link | to | offloads |
+//! |---|---|---|
+//! | [`tap::Tap`] | the kernel, through /dev/net/tun | 64 KiB frames, partial checksums |
+//! | [`packet::PacketLink`] | the kernel, through a veth pair | the same |
+//! | [`unix::UnixLink`] | another process | as both ends agree |
+//! | [`memory::MemoryLink`], [`memory::MemoryPort`] | other stacks of this process | the same |
+//!
+//! [`Namespace`] makes a network that an ordinary user may do with as root may; [`auto`] picks the best link that
+//! this process may use; [`pcapng::Capture`] writes down what passes over any of them.
+
+#![deny(unsafe_code)]
+
+pub mod auto;
+mod error;
+mod gather;
+mod kernel_end;
+pub mod link;
+pub mod memory;
+pub mod namespace;
+pub mod packet;
+pub mod pcapng;
+#[cfg(feature = "tun-tap")]
+mod plain;
+pub mod pool;
+mod rtnl;
+mod sys;
+pub mod tap;
+pub mod unix;
+
+pub use error::OpenError;
+pub use kernel_end::{KernelEnd, KernelRoute};
+pub use link::{Link, RecvHalf, RecvSlot, SendHalf};
+pub use namespace::Namespace;
+pub use rtnl::Device;
+pub use sys::with_signals_blocked;

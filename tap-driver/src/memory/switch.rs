@@ -1,0 +1,203 @@
+//! A learning Ethernet switch in memory, for three stacks and more.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tapsock_stack::buf::Frame;
+use tapsock_stack::wire::offload::{LinkCaps, Medium, Transmit};
+
+use super::queue::{FrameQueue, WhenFull};
+use super::{FrameMaker, MemoryConfig, MemoryRecv, Receiver, Sender};
+use crate::link::{Link, RecvHalf, SendHalf};
+
+/// Most ports of a switch.
+const MAX_PORTS: usize = 1024;
+/// Most stations that a switch remembers; frames to others go to all ports.
+const MAX_STATIONS: usize = 4096;
+/// Two Ethernet addresses and the type.
+const ETHERNET_LEN: usize = 14;
+
+/// A switch that learns which station is behind which port, as IEEE 802.1D has it (without the spanning tree).
+///
+/// Frames to groups and to unknown stations go to all other ports. A frame that finds a port's queue full is lost
+/// and counted, as at a real switch.
+///
+/// ```
+/// use tapsock_driver::memory::{MemoryConfig, MemorySwitch};
+///
+/// let switch = MemorySwitch::new(MemoryConfig::default());
+/// let ports = (0..3).map(|_| switch.port()).collect::<std::io::Result<Vec<_>>>()?;
+/// assert_eq!(ports.len(), 3);
+/// assert_eq!(switch.dropped(), 0);
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct MemorySwitch {
+    config: MemoryConfig,
+    fabric: Arc<Mutex<Fabric>>,
+}
+
+/// One port of a [`MemorySwitch`]. Dropping it unplugs it.
+///
+/// ```
+/// use tapsock_driver::link::Link;
+/// use tapsock_driver::memory::{MemoryConfig, MemorySwitch};
+///
+/// let port = MemorySwitch::new(MemoryConfig::default()).port()?;
+/// assert_eq!(port.caps().mtu, 1500);
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Debug)]
+pub struct MemoryPort {
+    caps: LinkCaps,
+    name: String,
+    queue: Receiver,
+    plug: Plug,
+}
+
+#[derive(Debug, Default)]
+struct Fabric {
+    ports: HashMap<PortId, Sender>,
+    stations: HashMap<[u8; 6], PortId>,
+    next: u32,
+    dropped: u64,
+}
+
+#[derive(Copy, Clone, Debug, Eq, PartialEq, Hash)]
+struct PortId(u32);
+
+/// What makes a port one of its switch's; unplugs it when dropped.
+#[derive(Debug)]
+struct Plug {
+    fabric: Arc<Mutex<Fabric>>,
+    id: PortId,
+}
+
+impl MemorySwitch {
+    /// A switch without ports. Its medium is Ethernet, whatever `config` says.
+    pub fn new(config: MemoryConfig) -> Self {
+        let config = MemoryConfig { medium: Medium::Ethernet, ..config };
+        MemorySwitch { config, fabric: Arc::default() }
+    }
+
+    /// One more port.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE and ENFILE where no more descriptors may be opened; ENOSPC at 1,024 ports.
+    pub fn port(&self) -> io::Result<MemoryPort> {
+        let queue = Arc::new(FrameQueue::new(self.config.capacity)?);
+        let mut fabric = lock(&self.fabric);
+        if fabric.ports.len() >= MAX_PORTS {
+            return Err(io::Error::from_raw_os_error(libc::ENOSPC));
+        }
+        let id = PortId(fabric.next);
+        fabric.next += 1;
+        fabric.ports.insert(id, Sender(queue.clone()));
+        Ok(MemoryPort {
+            caps: self.config.caps(),
+            name: format!("port{}", id.0),
+            queue: Receiver(queue),
+            plug: Plug { fabric: self.fabric.clone(), id },
+        })
+    }
+
+    /// Frames lost since the queue of a port was full.
+    pub fn dropped(&self) -> u64 {
+        lock(&self.fabric).dropped
+    }
+}
+
+impl Link for MemoryPort {
+    fn caps(&self) -> LinkCaps {
+        self.caps
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn split(self: Box<Self>) -> (Box<dyn RecvHalf>, Box<dyn SendHalf>) {
+        let MemoryPort { caps, queue, plug, .. } = *self;
+        let receive = MemoryRecv { queue, medium: caps.medium };
+        (Box::new(receive), Box::new(PortSend { plug, frames: FrameMaker::default() }))
+    }
+}
+
+struct PortSend {
+    plug: Plug,
+    frames: FrameMaker,
+}
+
+impl SendHalf for PortSend {
+    /// Never refuses: a switch loses what it can't hold.
+    fn transmit(&mut self, transmit: &Transmit) -> io::Result<()> {
+        let frame = self.frames.frame(transmit);
+        lock(&self.plug.fabric).forward(self.plug.id, frame);
+        Ok(())
+    }
+
+    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+impl Fabric {
+    fn forward(&mut self, from: PortId, frame: Frame) {
+        let Some((destination, source)) = addresses(&frame.bytes) else {
+            self.dropped += 1;
+            return;
+        };
+        self.learn(source, from);
+        match self.stations.get(&destination) {
+            Some(port) if *port == from => {}
+            Some(port) => self.deliver(*port, frame),
+            None => self.flood(from, &frame),
+        }
+    }
+
+    fn learn(&mut self, station: [u8; 6], port: PortId) {
+        if is_group(station) {
+            return;
+        }
+        if self.stations.len() < MAX_STATIONS || self.stations.contains_key(&station) {
+            self.stations.insert(station, port);
+        }
+    }
+
+    fn deliver(&mut self, port: PortId, frame: Frame) {
+        if let Some(queue) = self.ports.get(&port) {
+            self.dropped += u64::from(queue.0.push(WhenFull::Drop, || frame).is_err());
+        }
+    }
+
+    fn flood(&mut self, from: PortId, frame: &Frame) {
+        for (_, queue) in self.ports.iter().filter(|(port, _)| **port != from) {
+            self.dropped += u64::from(queue.0.push(WhenFull::Drop, || frame.clone()).is_err());
+        }
+    }
+}
+
+impl Drop for Plug {
+    fn drop(&mut self) {
+        let mut fabric = lock(&self.fabric);
+        fabric.ports.remove(&self.id);
+        fabric.stations.retain(|_, port| *port != self.id);
+    }
+}
+
+/// Destination and source of an Ethernet frame.
+fn addresses(frame: &[u8]) -> Option<([u8; 6], [u8; 6])> {
+    let header = frame.get(..ETHERNET_LEN)?;
+    Some((header[..6].try_into().ok()?, header[6..12].try_into().ok()?))
+}
+
+fn is_group(station: [u8; 6]) -> bool {
+    station[0] & 1 == 1
+}
+
+fn lock(fabric: &Mutex<Fabric>) -> MutexGuard<'_, Fabric> {
+    fabric.lock().unwrap_or_else(PoisonError::into_inner)
+}

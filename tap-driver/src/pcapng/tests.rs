@@ -1,0 +1,173 @@
+use std::sync::Mutex;
+
+use super::*;
+use crate::memory::{MemoryConfig, MemoryLink};
+use crate::sys;
+use tapsock_stack::buf::Chunk;
+
+/// A file that the test can look into.
+#[derive(Clone, Default)]
+struct Shelf(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shelf {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A block as its reader sees it: its type, and what stands between its two lengths.
+fn blocks(file: &[u8]) -> Vec<(u32, Vec<u8>)> {
+    let mut rest = file;
+    let mut found = Vec::new();
+    while !rest.is_empty() {
+        let len = word(rest, 4) as usize;
+        assert_eq!(len % 4, 0);
+        assert_eq!(word(rest, len - 4) as usize, len, "both lengths agree");
+        found.push((word(rest, 0), rest[8..len - 4].to_vec()));
+        rest = &rest[len..];
+    }
+    found
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())
+}
+
+/// The options that begin at `at`, up to their end.
+fn options(body: &[u8], mut at: usize) -> Vec<(u16, Vec<u8>)> {
+    let mut found = Vec::new();
+    loop {
+        let (code, len) = (word(body, at) as u16, (word(body, at) >> 16) as usize);
+        if code == 0 {
+            assert_eq!((len, at + 4), (0, body.len()));
+            return found;
+        }
+        found.push((code, body[at + 4..at + 4 + len].to_vec()));
+        at += 4 + len.next_multiple_of(4);
+    }
+}
+
+fn transmit(headers: &[u8], chunks: &[&[u8]]) -> Transmit {
+    let mut block = HeaderBlock::new();
+    block.prepend(headers.len()).copy_from_slice(headers);
+    let mut payload = Rope::new();
+    chunks.iter().for_each(|chunk| payload.push_back(Chunk::copy_from(chunk)));
+    Transmit { headers: block, payload, checksum: None, segmentation: None }
+}
+
+#[test]
+fn a_file_reads_back_block_by_block() {
+    let shelf = Shelf::default();
+    let capture = Capture::new(shelf.clone()).unwrap();
+    let (left, right) = MemoryLink::pair(MemoryConfig::default()).unwrap();
+    let (mut receive, mut send) = Box::new(capture.tee(left)).split();
+    let (_peer, mut from_peer) = Box::new(capture.tee(right)).split();
+    let before = now();
+    let chunks: Vec<&[u8]> = vec![b"ab", b"cde", b"f", b"ghi"];
+    send.transmit(&transmit(b"header", &chunks)).unwrap();
+    from_peer.transmit(&transmit(&[9; 60], &[])).unwrap();
+    receive.receive(&mut RecvSlot::new()).unwrap();
+    assert_eq!(capture.finish().unwrap(), CaptureStats { written: 3, dropped: 0 });
+
+    let file = shelf.0.lock().unwrap();
+    let blocks = blocks(&file);
+    let kinds: Vec<_> = blocks.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, [0x0a0d_0d0a, 1, 1, 6, 6, 6, 5, 5]);
+    let (_, section) = &blocks[0];
+    assert_eq!((word(section, 0), word(section, 4)), (0x1a2b_3c4d, 1));
+    assert!(options(section, 16)[0].1.starts_with(b"tapsock "));
+    let (_, description) = &blocks[1];
+    assert_eq!(word(description, 0), 1, "Ethernet");
+    assert_eq!(options(description, 8), [(2, b"memory0".to_vec()), (9, vec![9])]);
+
+    let expected = [(0, 2u8, b"headerabcdefghi".to_vec()), (1, 2, vec![9; 60]), (0, 1, vec![9; 60])];
+    for ((_, packet), (interface, direction, bytes)) in blocks[3..6].iter().zip(expected) {
+        assert_eq!(word(packet, 0), interface);
+        let time = u64::from(word(packet, 4)) << 32 | u64::from(word(packet, 8));
+        assert!((before..=now()).contains(&time), "nanoseconds since 1970");
+        assert_eq!((word(packet, 12), word(packet, 16)), (bytes.len() as u32, bytes.len() as u32));
+        assert_eq!(packet[20..20 + bytes.len()], bytes);
+        let flags = options(packet, 20 + bytes.len().next_multiple_of(4));
+        assert_eq!(flags, [(2, vec![direction, 0, 0, 0])]);
+    }
+    let seen = options(&blocks[6].1, 12);
+    assert_eq!(seen, [(4, 2u64.to_le_bytes().to_vec()), (5, 0u64.to_le_bytes().to_vec())]);
+}
+
+#[test]
+fn a_merged_frame_is_written_whole() {
+    let shelf = Shelf::default();
+    let capture = Capture::new(shelf.clone()).unwrap();
+    let (left, right) = MemoryLink::pair(MemoryConfig::default()).unwrap();
+    let (_, mut send) = Box::new(left).split();
+    let (mut receive, _) = Box::new(capture.tee(right)).split();
+    send.transmit(&transmit(&[1; 54], &[&[2; 65_481]])).unwrap();
+    receive.receive(&mut RecvSlot::new()).unwrap();
+    capture.finish().unwrap();
+    let file = shelf.0.lock().unwrap();
+    assert_eq!(word(&blocks(&file)[2].1, 12), 65_535);
+}
+
+/// Takes nothing until the test lets it.
+struct Stuck(crossbeam_channel::Receiver<()>, usize);
+
+impl Write for Stuck {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.1 > 0 {
+            let _ = self.0.recv();
+        }
+        self.1 += 1;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_stuck_disk_costs_captured_frames_and_no_others() {
+    let (release, gate) = crossbeam_channel::bounded::<()>(0);
+    let capture = Capture::new(Stuck(gate, 0)).unwrap();
+    let (left, right) = MemoryLink::pair(MemoryConfig::default()).unwrap();
+    let (_, mut send) = Box::new(capture.tee(left)).split();
+    let (mut receive, _) = Box::new(right).split();
+    let mut slot = RecvSlot::new();
+    let total = QUEUE_BYTES / 60_000 * 3;
+    for _ in 0..total {
+        send.transmit(&transmit(&[1; 54], &[&[2; 60_000]])).unwrap();
+        receive.receive(&mut slot).unwrap();
+    }
+    let dropped = capture.stats().dropped;
+    assert!(dropped > 0 && capture.tap.queued_bytes.load(Ordering::Relaxed) <= QUEUE_BYTES);
+    drop(release);
+    let stats = capture.finish().unwrap();
+    assert_eq!(stats, CaptureStats { written: total as u64 - dropped, dropped });
+}
+
+#[test]
+fn an_error_of_the_file_is_reported_at_the_end_and_the_link_goes_on() {
+    struct Full(bool);
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let first = !std::mem::replace(&mut self.0, true);
+            if first { Ok(bytes.len()) } else { Err(io::Error::from_raw_os_error(libc::ENOSPC)) }
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let capture = Capture::new(Full(false)).unwrap();
+    let (left, right) = MemoryLink::pair(MemoryConfig::default()).unwrap();
+    let (_, mut send) = Box::new(capture.tee(left)).split();
+    let (receive, _) = Box::new(right).split();
+    send.transmit(&transmit(&[1; 60], &[])).unwrap();
+    assert!(sys::is_readable(receive.poll_fd().unwrap()));
+    assert_eq!(capture.finish().unwrap_err().raw_os_error(), Some(libc::ENOSPC));
+    send.transmit(&transmit(&[1; 60], &[])).unwrap();
+}
