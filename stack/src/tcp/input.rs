@@ -206,6 +206,11 @@ impl Connection {
         if update == WindowUpdate::Changed && window.wnd > 0 {
             self.timers.stop(Timer::Persist);
         }
+        //= RFC 9293 MUST-37
+        if self.send.window.wnd == 0 && self.send.retries > 0 {
+            // It took its window back, and says so: it is not silent.
+            self.send.first_retry = now;
+        }
         let waiting = !self.recovery.scoreboard.is_empty();
         //= RFC 5681 §2
         let duplicate =
@@ -408,7 +413,10 @@ impl Connection {
             return;
         }
         let nxt = self.recv.window.nxt;
-        if segment.end().at_or_before(nxt) || segment.seq.at_or_after(self.recv.window.edge()) {
+        // As Linux: a FIN behind all data is taken into a closed window too, for it needs no room.
+        let lone_fin = segment.payload.is_empty() && segment.seq == nxt;
+        let beyond = segment.seq.at_or_after(self.recv.window.edge()) && !lone_fin;
+        if segment.end().at_or_before(nxt) || beyond {
             self.recv.acks.quicken();
             self.recv.acks.owe_now();
             return;
@@ -420,7 +428,9 @@ impl Connection {
             return;
         }
         segment.trim_front(nxt);
-        segment.trim_back(self.recv.window.edge());
+        if !lone_fin {
+            segment.trim_back(self.recv.window.edge());
+        }
         self.trim_behind_fin(&mut segment);
         if segment.control == Some(Control::Fin) {
             self.recv.fin = Some(segment.end() - 1);

@@ -99,8 +99,12 @@ impl Connection {
             self.arm_persist(now);
             return None;
         };
-        let whole = len == unsent;
-        let with_fin = fin && whole;
+        // A FIN has a number, which must fit the window as a byte's does.
+        let with_fin = fin && len == unsent && self.send.window.usable() > len;
+        if len == 0 && !with_fin {
+            self.arm_persist(now);
+            return None;
+        }
         let nxt = self.send.window.nxt;
         let range = SeqRange::new(nxt, nxt + len + u32::from(with_fin))?;
         self.send.window.nxt = range.end();

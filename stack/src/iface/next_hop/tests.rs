@@ -15,10 +15,11 @@ fn routes_by_destination() {
         ("fe80::7", None, 1, "fe80::7", "fe80::2", 1500, Unicast),
         ("fe80::7", Some(ETH1), 2, "fe80::7", "fe80::3", 9000, Unicast),
         // Ourselves, whichever interface is asked for.
-        ("10.0.0.2", None, 0, "10.0.0.2", "10.0.0.2", 65_536, Unicast),
-        ("192.168.1.2", Some(ETH0), 0, "192.168.1.2", "192.168.1.2", 65_536, Unicast),
-        ("127.0.0.1", None, 0, "127.0.0.1", "127.0.0.1", 65_536, Unicast),
-        ("127.9.9.9", None, 0, "127.9.9.9", "127.0.0.1", 65_536, Unicast),
+        // An IPv4 header can name no more than 65,535 bytes, although lo takes one more.
+        ("10.0.0.2", None, 0, "10.0.0.2", "10.0.0.2", 65_535, Unicast),
+        ("192.168.1.2", Some(ETH0), 0, "192.168.1.2", "192.168.1.2", 65_535, Unicast),
+        ("127.0.0.1", None, 0, "127.0.0.1", "127.0.0.1", 65_535, Unicast),
+        ("127.9.9.9", None, 0, "127.9.9.9", "127.0.0.1", 65_535, Unicast),
         ("::1", None, 0, "::1", "::1", 65_536, Unicast),
         ("fe80::3", None, 0, "fe80::3", "fe80::3", 65_536, Unicast),
         // Several hosts.

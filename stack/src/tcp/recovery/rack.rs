@@ -167,6 +167,21 @@ mod tests {
     }
 
     #[test]
+    fn a_retransmission_at_the_time_of_new_data_counts_as_the_later() {
+        let (mut rack, mut scoreboard) = (Rack::new(), Scoreboard::new());
+        scoreboard.on_sent(range(0, 5000), ms(0));
+        let delivered = scoreboard.on_sack(range(1000, 5000));
+        rack.on_delivered(ms(40), &delivered, RTT, None);
+        rack.detect(ms(40), &mut scoreboard, RTT, 1000, false);
+        scoreboard.on_sent(range(5000, 6000), ms(40));
+        scoreboard.on_resent(range(0, 1000), ms(40));
+        let delivered = scoreboard.on_sack(range(5000, 6000));
+        rack.on_delivered(ms(80), &delivered, RTT, None);
+        rack.detect(ms(80), &mut scoreboard, RTT, 1000, true);
+        assert_eq!(scoreboard.lost(), 0);
+    }
+
+    #[test]
     fn a_path_that_reorders_is_given_time() {
         let (mut rack, mut scoreboard) = (Rack::new(), Scoreboard::new());
         for n in 0..8 {

@@ -18,6 +18,8 @@ struct Record {
     start: SeqNumber,
     end: SeqNumber,
     sent_at: Instant,
+    /// Which transmission of the connection it was: tells apart what was sent at one time.
+    order: SeqNumber,
     fate: Fate,
     /// Whether it was sent more than once: its acknowledgement is ambiguous.
     resent: bool,
@@ -40,6 +42,10 @@ impl Record {
     fn len(&self) -> u32 {
         self.end.saturating_since(self.start)
     }
+
+    fn sent(&self) -> Sent {
+        Sent { at: self.sent_at, order: self.order, end: self.end, resent: self.resent }
+    }
 }
 
 /// What one acknowledgement or SACK block newly delivered.
@@ -58,6 +64,8 @@ pub struct Delivered {
 pub struct Sent {
     /// When.
     pub at: Instant,
+    /// Which transmission it was, on a circle as sequence numbers are.
+    pub order: SeqNumber,
     /// The number after its last.
     pub end: SeqNumber,
     /// Whether it was sent more than once.
@@ -65,17 +73,21 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Whether `self` was sent later than `other`; of two sent at once, the higher one.
+    /// Whether `self` was sent later than `other`; of two sent in one burst, the higher one. What was sent at one time
+    /// is told apart by its order, for a retransmission may follow new data at once.
     //= RFC 8985 §5.2
     pub fn is_after(&self, other: &Sent) -> bool {
-        self.at > other.at || (self.at == other.at && self.end.after(other.end))
+        if self.at != other.at {
+            return self.at > other.at;
+        }
+        if self.order == other.order { self.end.after(other.end) } else { self.order.after(other.order) }
     }
 }
 
 impl Delivered {
     fn add(&mut self, record: &Record) {
         self.bytes += record.len();
-        let sent = Sent { at: record.sent_at, end: record.end, resent: record.resent };
+        let sent = record.sent();
         if self.latest.is_none_or(|latest| sent.is_after(&latest)) {
             self.latest = Some(sent);
         }
@@ -122,6 +134,7 @@ pub struct Scoreboard {
     total: u32,
     sacked: u32,
     lost: u32,
+    transmissions: SeqNumber,
     /// The number after the highest that SACK reported.
     highest_sacked: Option<SeqNumber>,
 }
@@ -129,7 +142,14 @@ pub struct Scoreboard {
 impl Scoreboard {
     /// Nothing in flight.
     pub const fn new() -> Self {
-        Scoreboard { records: VecDeque::new(), total: 0, sacked: 0, lost: 0, highest_sacked: None }
+        Scoreboard {
+            records: VecDeque::new(),
+            total: 0,
+            sacked: 0,
+            lost: 0,
+            transmissions: SeqNumber::new(0),
+            highest_sacked: None,
+        }
     }
 
     /// Bytes held to be in flight: RFC 6675's pipe.
@@ -175,10 +195,12 @@ impl Scoreboard {
             last.end = range.end();
             return;
         }
+        self.transmissions += 1;
         self.records.push_back(Record {
             start: range.start(),
             end: range.end(),
             sent_at: now,
+            order: self.transmissions,
             fate: Fate::InFlight,
             resent: false,
         });
@@ -196,13 +218,14 @@ impl Scoreboard {
     /// `range` was sent again.
     pub fn on_resent(&mut self, range: SeqRange, now: Instant) {
         let (first, last) = self.isolate(range);
+        self.transmissions += 1;
         for record in self.records.range_mut(first..last) {
             if record.fate == Fate::Lost {
                 self.lost -= record.len();
                 record.fate = Fate::Resent;
             }
             if record.fate != Fate::Sacked {
-                record.sent_at = now;
+                (record.sent_at, record.order) = (now, self.transmissions);
                 record.resent = true;
             }
         }
@@ -304,7 +327,7 @@ impl Scoreboard {
         let before = self.lost;
         for record in &mut self.records {
             let waiting = matches!(record.fate, Fate::InFlight | Fate::Resent);
-            if waiting && is_lost(Sent { at: record.sent_at, end: record.end, resent: record.resent }) {
+            if waiting && is_lost(record.sent()) {
                 record.fate = Fate::Lost;
                 self.lost += record.len();
             }
