@@ -187,7 +187,7 @@ impl TcpSocket {
         if flags & MSG_OOB != 0 {
             return Err(Errno::OPNOTSUPP.into());
         }
-        let error = self.take_error(call);
+        let error = self.take_hard_error(call);
         let id = match (error, self.connection_id()) {
             (Some(errno), _) => return Err(errno.into()),
             (None, Some(id)) => id,
@@ -328,6 +328,12 @@ impl TcpSocket {
 
     /// The pending error, told once (SO_ERROR).
     pub(crate) fn take_error(&mut self, call: &mut Call<'_>) -> Option<Errno> {
+        let from_connection = |id| call.stack.tcp_take_any_error(id).map(|error| error.errno());
+        self.error.take().or_else(|| self.connection_id().and_then(from_connection))
+    }
+
+    /// The error that ended the connection. What a path complains of while a connection goes on is for SO_ERROR alone.
+    fn take_hard_error(&mut self, call: &mut Call<'_>) -> Option<Errno> {
         let from_connection = |id| call.stack.tcp_take_error(id).map(|error| error.errno());
         self.error.take().or_else(|| self.connection_id().and_then(from_connection))
     }

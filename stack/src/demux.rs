@@ -80,6 +80,8 @@ fn octets(ip: IpAddr) -> [u8; 16] {
 pub enum Target {
     /// A connection.
     Connection(u32),
+    /// A listener's half-open connection.
+    HalfOpen(u32),
     /// A record in TIME-WAIT.
     TimeWait(u32),
 }

@@ -98,8 +98,8 @@ pub struct Stack {
     answers: VecDeque<(InterfaceId, Transmit)>,
     /// Datagrams for links.
     datagrams: VecDeque<(InterfaceId, Transmit)>,
-    /// Sockets that found no room in `datagrams`; each may stand here several times.
-    udp_waiters: Vec<UdpId>,
+    /// Sockets that found no room in `datagrams`.
+    udp_waiters: HashSet<UdpId, TableHash>,
     looped: VecDeque<Frame>,
     /// Sockets whose readiness may have changed, each once.
     events: VecDeque<SocketId>,
@@ -125,7 +125,7 @@ impl Stack {
             icmp_limit: RateLimit::new(config.icmp_msgs_per_sec, config.icmp_msgs_burst),
             answers: VecDeque::new(),
             datagrams: VecDeque::new(),
-            udp_waiters: Vec::new(),
+            udp_waiters: HashSet::with_hasher(random.table_hash()),
             looped: VecDeque::new(),
             events: VecDeque::new(),
             told: HashSet::with_hasher(random.table_hash()),
@@ -205,6 +205,7 @@ impl Stack {
         }
         self.answers.retain(|(id, _)| *id != interface);
         self.datagrams.retain(|(id, _)| *id != interface);
+        self.tell_udp_waiters();
         self.neighbors.flush(interface, &mut self.counters);
         while self.neighbors.poll_action().is_some() {}
         self.fail_connections(interface);

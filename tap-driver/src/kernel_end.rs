@@ -10,7 +10,7 @@ use tapsock_stack::iface::IpCidr;
 
 use crate::error::{During, OpenError};
 use crate::namespace::Namespace;
-use crate::rtnl::{DeviceChange, Rtnl, Watcher};
+use crate::rtnl::{DeviceChange, Route, Rtnl, Watcher};
 use crate::sys;
 
 /// Bytes of a setting that are read at most.
@@ -39,7 +39,8 @@ pub struct KernelEnd {
     pub routes: Vec<KernelRoute>,
     /// Frames that wait for us in the device. It gives no push-back: what finds no room is lost.
     pub txqueuelen: u32,
-    /// `net.ipv4.tcp_congestion_control` of the namespace, where the kernel has that algorithm.
+    /// What the kernel's TCP uses over the link, where the kernel has that algorithm: the namespace's default,
+    /// `net.ipv4.tcp_congestion_control`, or else that of each route over the link.
     pub congestion_control: Option<String>,
     /// Further settings of the namespace, by name and value: `net.ipv4.tcp_sack`. A name with a dot inside of a
     /// component (`net/ipv4/conf/eth0.1/…`) is written with slashes, as sysctl(8) has it.
@@ -108,34 +109,60 @@ impl KernelEnd {
         let index = rtnl.device(name).during("RTM_GETLINK")?.index;
         let change = DeviceChange { mtu: Some(self.mtu as u32), txqueuelen: Some(self.txqueuelen), flags: 0 };
         rtnl.change(index, change).during(format!("MTU {} and queue of {name}", self.mtu))?;
-        self.apply_sysctls(place, name)?;
+        let congestion_control = self.apply_sysctls(place, name)?;
         for cidr in &self.addresses {
             rtnl.add_address(index, *cidr).during(format!("address {cidr} on {name}"))?;
         }
         let up = DeviceChange { flags: libc::IFF_UP, ..DeviceChange::default() };
         rtnl.change(index, up).during(format!("{name} up"))?;
-        for KernelRoute { destination, gateway } in &self.routes {
-            rtnl.add_route(index, *destination, *gateway).during(format!("route to {destination}"))?;
-        }
         for cidr in &self.addresses {
             let local = watcher.wait_until(|| rtnl.is_local(cidr.address));
             local.during(format!("wait for address {cidr} on {name}"))?;
         }
+        for route in self.routes(congestion_control) {
+            rtnl.set_route(index, &route).during(format!("route to {}", route.destination))?;
+        }
         Ok(())
     }
 
-    fn apply_sysctls(&self, place: Place<'_>, name: &str) -> Result<(), OpenError> {
+    /// The routes that were asked for; and those to the networks of the addresses, where the kernel's own are not
+    /// as they should be.
+    fn routes<'a>(&'a self, congestion_control: Option<&'a str>) -> impl Iterator<Item = Route<'a>> {
+        let connected =
+            self.addresses.iter().filter(move |cidr| congestion_control.is_some() && !cidr.is_host());
+        let connected = connected.map(move |cidr| Route {
+            destination: *cidr,
+            gateway: None,
+            source: Some(cidr.address).filter(IpAddr::is_ipv4),
+            congestion_control,
+        });
+        connected.chain(self.routes.iter().map(move |KernelRoute { destination, gateway }| Route {
+            destination: *destination,
+            gateway: *gateway,
+            source: None,
+            congestion_control,
+        }))
+    }
+
+    /// Gives the congestion control that each route is to have, where the namespace may not have it as its default.
+    fn apply_sysctls(&self, place: Place<'_>, name: &str) -> Result<Option<&str>, OpenError> {
         // For the link-local address, which the kernel makes itself. Without IPv6 there is no such setting.
         let _ = place.set_sysctl(&format!("net/ipv6/conf/{name}/accept_dad"), "0");
-        if let Some(algorithm) = &self.congestion_control
-            && let Err(error) = place.set_sysctl("net.ipv4.tcp_congestion_control", algorithm)
-        {
-            log::info!("kernel end of {name}: congestion control {algorithm} not set: {error}");
-        }
         for (setting, value) in &self.sysctls {
             place.set_sysctl(setting, value).during(format!("sysctl {setting}={value}"))?;
         }
-        Ok(())
+        let Some(algorithm) = self.congestion_control.as_deref() else {
+            return Ok(None);
+        };
+        match place.set_sysctl("net.ipv4.tcp_congestion_control", algorithm) {
+            Ok(()) => Ok(None),
+            // It is not among the machine's net.ipv4.tcp_allowed_congestion_control.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Some(algorithm)),
+            Err(error) => {
+                log::info!("kernel end of {name}: no congestion control {algorithm}: {error}");
+                Ok(None)
+            }
+        }
     }
 }
 

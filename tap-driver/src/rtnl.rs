@@ -42,6 +42,12 @@ const NLA_TYPE_MASK: u16 = 0x3fff;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
+const RTA_PRIORITY: u16 = 6;
+const RTA_PREFSRC: u16 = 7;
+const RTA_METRICS: u16 = 8;
+const RTAX_CC_ALGO: u16 = 16;
+/// What the kernel gives the routes to the networks of its addresses.
+const IPV6_PRIORITY: u32 = 256;
 const RT_TABLE_MAIN: u8 = 254;
 const RTPROT_STATIC: u8 = 4;
 const RT_SCOPE_UNIVERSE: u8 = 0;
@@ -59,8 +65,11 @@ const ANSWER_LEN: usize = 32 * 1024;
 const OPER_UP: u8 = 6;
 /// How long the kernel may take in the background for what it was asked to do.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Notices of changes that are read meanwhile, at most.
-const MAX_NOTICES: usize = 10_000;
+/// After how long it is asked again without a notice of a change. The kernel tells of an IPv6 route a moment before
+/// looking it up finds it (`fib6_add_rt2node` marks the node after its `inet6_rt_notify`), and no further notice comes.
+const ASK_AGAIN: Duration = Duration::from_millis(10);
+/// How often it is asked at most.
+const MAX_QUESTIONS: usize = 10_000;
 
 /// What the kernel says of a network device.
 ///
@@ -95,6 +104,18 @@ pub(crate) struct DeviceChange {
     pub(crate) txqueuelen: Option<u32>,
     /// Flags to set, as netdevice(7) has them.
     pub(crate) flags: i32,
+}
+
+/// A route over a device.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Route<'a> {
+    pub(crate) destination: IpCidr,
+    /// `None` where the destinations are on the link.
+    pub(crate) gateway: Option<IpAddr>,
+    /// The kernel's address on packets that have none yet.
+    pub(crate) source: Option<IpAddr>,
+    /// What TCP connections over it use, by name, where it is not the namespace's default.
+    pub(crate) congestion_control: Option<&'a str>,
 }
 
 /// A socket to the kernel's routing tables of one network namespace.
@@ -208,13 +229,9 @@ impl Rtnl {
         self.request(message).map(drop)
     }
 
-    /// Routes packets to `destination` over a device, to `gateway` or straight to their destination.
-    pub(crate) fn add_route(
-        &mut self,
-        index: u32,
-        destination: IpCidr,
-        gateway: Option<IpAddr>,
-    ) -> io::Result<()> {
+    /// Sets a route over a device, in place of the one to the same network that there may be.
+    pub(crate) fn set_route(&mut self, index: u32, route: &Route<'_>) -> io::Result<()> {
+        let Route { destination, gateway, source, congestion_control } = *route;
         let scope = match (gateway, destination.address) {
             (None, IpAddr::V4(_)) => RT_SCOPE_LINK,
             _ => RT_SCOPE_UNIVERSE,
@@ -229,8 +246,17 @@ impl Rtnl {
         if destination.prefix_len > 0 {
             message = message.attribute(RTA_DST, &octets(destination.network().address));
         }
+        if destination.address.is_ipv6() {
+            message = message.attribute(RTA_PRIORITY, &IPV6_PRIORITY.to_ne_bytes());
+        }
         if let Some(gateway) = gateway {
             message = message.attribute(RTA_GATEWAY, &octets(gateway));
+        }
+        if let Some(source) = source {
+            message = message.attribute(RTA_PREFSRC, &octets(source));
+        }
+        if let Some(algorithm) = congestion_control {
+            message = message.nest(RTA_METRICS, |metrics| metrics.name(RTAX_CC_ALGO, algorithm));
         }
         self.request(message).map(drop)
     }
@@ -254,29 +280,35 @@ pub(crate) struct Watcher {
 impl Watcher {
     /// Listens on `socket`, an `AF_NETLINK` socket of protocol `NETLINK_ROUTE`.
     pub(crate) fn new(socket: OwnedFd) -> io::Result<Self> {
+        let mut rtnl = Rtnl::new(socket);
+        // A socket has no port until it sends, and without one it misses all that the kernel does of itself.
+        rtnl.describe("lo")?;
         for group in [libc::RTNLGRP_LINK, libc::RTNLGRP_IPV6_ROUTE] {
             let (level, name) = (libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP);
-            sys::set_option(socket.as_fd(), level, name, group as i32)?;
+            sys::set_option(rtnl.socket.as_fd(), level, name, group as i32)?;
         }
-        Ok(Watcher { socket: File::from(socket) })
+        Ok(Watcher { socket: rtnl.socket })
     }
 
-    /// Waits until `ready` says so, which is asked again after each change. ETIMEDOUT where that does not come.
+    /// Waits until `ready` says so, which is asked again after each change, and now and then. ETIMEDOUT where that
+    /// does not come.
     pub(crate) fn wait_until(&mut self, mut ready: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        for _ in 0..MAX_NOTICES {
+        for _ in 0..MAX_QUESTIONS {
             if ready()? {
                 return Ok(());
             }
-            self.wait(deadline)?;
+            if Instant::now() >= deadline {
+                break;
+            }
+            self.wait()?;
         }
         Err(io::Error::from_raw_os_error(libc::ETIMEDOUT))
     }
 
-    fn wait(&mut self, deadline: Instant) -> io::Result<()> {
-        let left = deadline.saturating_duration_since(Instant::now()).as_millis() as i32;
-        match sys::poll([(self.socket.as_fd(), libc::POLLIN)], left) {
-            Ok([0]) => Err(io::Error::from_raw_os_error(libc::ETIMEDOUT)),
+    fn wait(&mut self) -> io::Result<()> {
+        match sys::poll([(self.socket.as_fd(), libc::POLLIN)], ASK_AGAIN.as_millis() as i32) {
+            Ok([0]) => Ok(()),
             Ok(_) => match self.socket.read(&mut vec![0; ANSWER_LEN]) {
                 // Some were lost for want of room, which is news too.
                 Err(error) if error.raw_os_error() != Some(libc::ENOBUFS) => Err(error),

@@ -137,7 +137,7 @@ impl BareSockets {
             }
             return;
         }
-        match self.half_open.on_segment(now, &(), &segment, &self.options) {
+        match self.half_open.on_segment(now, &(), &segment) {
             Step::Drop | Step::Reset => {}
             Step::Answer(answer) => self.answers.push_back(answer),
             Step::Complete(accepted) => {

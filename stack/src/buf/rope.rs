@@ -73,11 +73,34 @@ impl Rope {
         }
     }
 
-    /// Adds all of `other` at the back.
+    /// Adds all of `other` at the back. Costs a step for each chunk of the shorter of the two.
     pub fn append(&mut self, mut other: Rope) {
+        if self.chunk_count() < other.chunk_count() {
+            while let Some(chunk) = self.pop_back() {
+                other.push_front(chunk);
+            }
+            *self = other;
+            return;
+        }
         while let Some(chunk) = other.pop_front() {
             self.push_back(chunk);
         }
+    }
+
+    fn push_front(&mut self, chunk: Chunk) {
+        self.len += chunk.len();
+        if let Some(last) = self.inline[INLINE - 1].take() {
+            self.spill.push_front(last);
+        }
+        self.inline.rotate_right(1);
+        self.inline[0] = Some(chunk);
+    }
+
+    fn pop_back(&mut self) -> Option<Chunk> {
+        let inline = &mut self.inline;
+        let chunk = self.spill.pop_back().or_else(|| inline.iter_mut().rev().find_map(Option::take))?;
+        self.len -= chunk.len();
+        Some(chunk)
     }
 
     /// Takes the first chunk.
@@ -208,6 +231,8 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Op {
         Push(Vec<u8>),
+        Append(Vec<Vec<u8>>),
+        Prepend(Vec<Vec<u8>>),
         Pop,
         SplitTo(usize),
         Advance(usize),
@@ -217,11 +242,19 @@ mod tests {
     fn op() -> impl Strategy<Value = Op> {
         prop_oneof![
             3 => proptest::collection::vec(any::<u8>(), 0..20).prop_map(Op::Push),
+            1 => proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..4), 0..9).prop_map(Op::Append),
+            1 => proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..4), 0..9).prop_map(Op::Prepend),
             1 => Just(Op::Pop),
             1 => (0usize..40).prop_map(Op::SplitTo),
             1 => (0usize..40).prop_map(Op::Advance),
             1 => (0usize..80).prop_map(Op::Truncate),
         ]
+    }
+
+    fn rope_of(pieces: Vec<Vec<u8>>) -> Rope {
+        let mut rope = Rope::new();
+        pieces.into_iter().for_each(|piece| rope.push_back(Chunk::from(piece)));
+        rope
     }
 
     proptest! {
@@ -234,6 +267,16 @@ mod tests {
                     Op::Push(bytes) => {
                         model.extend(&bytes);
                         rope.push_back(Chunk::from(bytes));
+                    }
+                    Op::Append(pieces) => {
+                        model.extend(pieces.concat());
+                        rope.append(rope_of(pieces));
+                    }
+                    Op::Prepend(pieces) => {
+                        model.splice(0..0, pieces.concat());
+                        let mut front = rope_of(pieces);
+                        front.append(core::mem::take(&mut rope));
+                        rope = front;
                     }
                     Op::Pop => {
                         if let Some(chunk) = rope.pop_front() {

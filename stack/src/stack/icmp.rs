@@ -14,7 +14,7 @@ use crate::ip::icmp::{
 use crate::ip::input::Packet;
 use crate::ip::output::Outgoing;
 use crate::ip::path_mtu::{Fragmentation, Learned};
-use crate::tcp::{SeqNumber, State};
+use crate::tcp::SeqNumber;
 use crate::time::Instant;
 use crate::wire::icmp::{Echo, ICMP_HEADER_LEN, Quoted};
 use crate::wire::icmpv4::Icmpv4Message;
@@ -275,17 +275,13 @@ impl Stack {
         }
         match complaint.mtu {
             Some(mtu) => {
-                self.learn_path_mtu(now, quoted.destination, mtu);
-                self.apply_path_mtu(now, quoted.destination);
+                if self.learn_path_mtu(now, quoted.destination, mtu) {
+                    self.apply_path_mtu(now, quoted.destination);
+                }
             }
             None => {
-                let opening = matches!(slot.connection.state(), State::SynSent | State::SynReceived);
-                if complaint.hardness == Hardness::Hard
-                    || !opening
-                    || complaint.error == SocketError::HostUnreachable
-                {
-                    slot.connection.on_unreachable(complaint.error, &mut self.counters);
-                }
+                // As Linux: an attempt to connect ends at the first complaint, soft or hard.
+                slot.connection.on_unreachable(complaint.error, &mut self.counters);
                 self.settle(now, index);
             }
         }

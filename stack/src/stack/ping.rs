@@ -282,17 +282,19 @@ impl Stack {
 
     /// Brings an error to the ping socket whose request it quotes.
     pub(super) fn complain_to_ping(&mut self, now: Instant, quoted: &Quoted, complaint: Complaint) {
-        if let Some(mtu) = complaint.mtu {
-            self.learn_path_mtu(now, quoted.destination, mtu);
-        }
         let mut told = Vec::new();
+        let mut ours = false;
         for (id, socket) in self.ping.with_ident(quoted.echo().ident, quoted.source.is_ipv4()) {
+            ours = true;
             if socket.remote.is_some_and(|remote| remote.ip() == quoted.destination) {
                 socket.error = Some(complaint.error);
                 told.push(id);
             }
         }
         told.into_iter().for_each(|id| self.tell(SocketId::Ping(id)));
+        if let Some(mtu) = complaint.mtu.filter(|_| ours) {
+            self.learn_path_mtu(now, quoted.destination, mtu);
+        }
     }
 
     /// Fails ping sockets that are connected over a link that is gone.

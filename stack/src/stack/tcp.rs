@@ -206,6 +206,7 @@ impl Stack {
         };
         self.ports.mark_not_listening(listener.bind);
         self.demux.stop_listening(listener.port, id.index);
+        listener.half_open.keys().for_each(|key| self.demux.remove(&key, Target::HalfOpen(id.index)));
         for waiting in listener.accept {
             self.tcp_close(now, waiting, Linger::Abort);
         }
@@ -283,9 +284,14 @@ impl Stack {
         self.after_call(now, id);
     }
 
-    /// The error that ended a connection, once (SO_ERROR).
+    /// The error that ended a connection, once.
     pub fn tcp_take_error(&mut self, id: TcpId) -> Option<SocketError> {
         self.tcp.slot_mut(id)?.connection.take_error()
+    }
+
+    /// The same, or else what the path complained of while the connection went on (SO_ERROR).
+    pub fn tcp_take_any_error(&mut self, id: TcpId) -> Option<SocketError> {
+        self.tcp.slot_mut(id)?.connection.take_any_error()
     }
 
     /// Changes a connection's options.

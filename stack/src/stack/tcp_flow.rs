@@ -8,6 +8,7 @@ use crate::demux::{FlowKey, Target};
 use crate::iface::{InterfaceId, NextHop};
 use crate::ip::input::Packet;
 use crate::ip::output::Outgoing;
+use crate::ip::path_mtu::Fragmentation;
 use crate::ports::Transport;
 use crate::tcp::listener::{Due, Step};
 use crate::tcp::segment::{Control, Segment};
@@ -32,6 +33,9 @@ impl Stack {
         };
         match self.demux.find(&key) {
             Some(Target::Connection(index)) => self.on_connection_segment(now, index, &key, segment),
+            Some(Target::HalfOpen(index)) => {
+                self.on_half_open_segment(now, index, key, segment, packet.interface)
+            }
             Some(Target::TimeWait(index)) => self.on_resting_segment(now, index, key, segment, packet),
             None => self.on_listener_segment(now, key, segment, packet, None),
         }
@@ -80,10 +84,7 @@ impl Stack {
         let before = slot.connection.acknowledged();
         let hop = slot.hop;
         if refused {
-            if let Some(reset) = Connection::reset_for(&segment) {
-                self.send_segment(now, &hop, key, reset, self.config.ip_default_ttl);
-            }
-            return;
+            return self.send_reset(now, &hop, key, &segment);
         }
         slot.connection.on_segment(now, segment, &mut self.counters);
         if slot.connection.acknowledged() != before {
@@ -119,8 +120,11 @@ impl Stack {
                 if self.demux.listener(&key, packet.interface.index()).is_some() {
                     self.counters.bump(Counter::TcpExtTWRecycled);
                     self.end_rest(index);
+                    self.on_listener_segment(now, key, segment, packet, Some(iss_after));
+                } else if let Some(answer) = resting.record.acknowledge(now) {
+                    self.counters.bump(Counter::TcpOutSegs);
+                    self.send_segment(now, &hop, &key, answer, hop_limit);
                 }
-                self.on_listener_segment(now, key, segment, packet, Some(iss_after));
             }
             Verdict::Close => self.end_rest(index),
         }
@@ -152,10 +156,7 @@ impl Stack {
         let Some(index) = self.demux.listener(&key, scope) else {
             return self.refuse(now, &key, &segment, packet.interface);
         };
-        let half_open = self.tcp.listener_at(index).is_some_and(|listener| listener.half_open.contains(&key));
-        if half_open {
-            self.on_half_open_segment(now, index, key, segment, packet.interface);
-        } else if segment.control == Some(Control::Syn) && segment.ack.is_none() {
+        if segment.control == Some(Control::Syn) && segment.ack.is_none() {
             self.on_syn(now, index, key, &segment, packet.interface, iss_after);
         } else if segment.ack.is_some() {
             //= RFC 9293 §3.10.7.2
@@ -174,14 +175,18 @@ impl Stack {
     /// Answers a segment of no connection by a reset.
     //= RFC 9293 §3.10.7.1
     fn refuse(&mut self, now: Instant, key: &FlowKey, segment: &Segment, interface: InterfaceId) {
-        let Some(reset) = Connection::reset_for(segment) else {
-            return;
-        };
         if let Some(hop) = self.hop_back(key, Some(interface)) {
-            self.counters.bump(Counter::TcpOutSegs);
-            self.counters.bump(Counter::TcpOutRsts);
-            self.send_segment(now, &hop, key, reset, self.config.ip_default_ttl);
+            self.send_reset(now, &hop, key, segment);
         }
+    }
+
+    fn send_reset(&mut self, now: Instant, hop: &NextHop, key: &FlowKey, segment: &Segment) {
+        let Some(reset) = Connection::reset_for(segment) else { return };
+        self.counters.bump(Counter::TcpOutSegs);
+        self.counters.bump(Counter::TcpOutRsts);
+        let v4 = key.remote().is_ipv4();
+        let hop_limit = if v4 { self.config.ip_default_ttl } else { self.config.ipv6_hop_limit };
+        self.send_segment(now, hop, key, reset, hop_limit);
     }
 
     fn on_syn(
@@ -220,6 +225,7 @@ impl Stack {
         let answer = listener.half_open.on_syn(now, key, syn, opening, &listener.options);
         let hop_limit = listener.options.hop_limit;
         self.tcp.arm_listener(index);
+        self.demux.insert(key, Target::HalfOpen(index));
         self.counters.bump(Counter::TcpOutSegs);
         self.send_segment(now, &hop, &key, answer, hop_limit);
     }
@@ -237,9 +243,12 @@ impl Stack {
         };
         let hop_limit = listener.options.hop_limit;
         let full = listener.accept.len() > listener.backlog;
-        match listener.half_open.on_segment(now, &key, &segment, &listener.options) {
+        match listener.half_open.on_segment(now, &key, &segment) {
             Step::Drop => {}
-            Step::Reset => self.counters.bump(Counter::TcpAttemptFails),
+            Step::Reset => {
+                self.demux.remove(&key, Target::HalfOpen(index));
+                self.counters.bump(Counter::TcpAttemptFails);
+            }
             Step::Answer(answer) => {
                 if let Some(hop) = self.hop_back(&key, Some(interface)) {
                     self.counters.bump(Counter::TcpOutSegs);
@@ -281,6 +290,7 @@ impl Stack {
     fn forget_half_open(&mut self, index: u32, key: &FlowKey) {
         if let Some(listener) = self.tcp.listener_at(index) {
             listener.half_open.remove(key);
+            self.demux.remove(key, Target::HalfOpen(index));
         }
     }
 
@@ -371,7 +381,10 @@ impl Stack {
             let hop_limit = listener.options.hop_limit;
             match listener.half_open.pop_due(now, &listener.options) {
                 None => break,
-                Some((_, Due::GivenUp)) => self.counters.bump(Counter::TcpExtTCPTimeouts),
+                Some((key, Due::GivenUp)) => {
+                    self.demux.remove(&key, Target::HalfOpen(index));
+                    self.counters.bump(Counter::TcpExtTCPTimeouts);
+                }
                 Some((key, Due::Resend(answer))) => {
                     self.counters.bump(Counter::TcpExtTCPTimeouts);
                     self.counters.bump(Counter::TcpRetransSegs);
@@ -431,14 +444,20 @@ impl Stack {
             checksum: Some(checksum),
             segmentation: segment.gso_size.map(|size| Segmentation { kind, size }),
         };
+        let fragmentation = self.path_mtu.fragmentation(now, remote.ip());
+        let identification = match fragmentation {
+            Fragmentation::Forbidden => 0,
+            //= RFC 6864 §4.3
+            Fragmentation::Allowed => self.random.next_u32() as u16,
+        };
         let outgoing = Outgoing {
             source: local.ip(),
             destination: remote.ip(),
             protocol: IpProtocol::TCP,
             hop_limit,
             traffic_class,
-            fragmentation: self.path_mtu.fragmentation(now, remote.ip()),
-            identification: 0,
+            fragmentation,
+            identification,
         };
         outgoing.prepend_to(&mut packet, &mut self.counters)?;
         Some(packet)

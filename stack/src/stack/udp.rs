@@ -177,9 +177,7 @@ impl Stack {
         }
         let to = named_host(to.or(socket.remote()).ok_or(SendError::NoDestination)?);
         if self.datagrams.len() >= MAX_WAITING {
-            if self.udp_waiters.len() < MAX_WAITING {
-                self.udp_waiters.push(id);
-            }
+            self.udp_waiters.insert(id);
             return Err(SendError::WouldBlock);
         }
         self.udp_autobind(id).map_err(|_| SendError::NoPort)?;
@@ -258,12 +256,16 @@ impl Stack {
     /// The next datagram for a link. Senders that waited for room are told.
     pub(super) fn next_datagram(&mut self) -> Option<(InterfaceId, Transmit)> {
         let frame = self.datagrams.pop_front()?;
-        if self.datagrams.len() < MAX_WAITING / 2 {
-            while let Some(id) = self.udp_waiters.pop() {
-                self.tell(SocketId::Udp(id));
-            }
-        }
+        self.tell_udp_waiters();
         Some(frame)
+    }
+
+    /// Tells senders that found no room, once there is some.
+    pub(super) fn tell_udp_waiters(&mut self) {
+        if self.datagrams.len() < MAX_WAITING / 2 {
+            let waiters: Vec<UdpId> = self.udp_waiters.drain().collect();
+            waiters.into_iter().for_each(|id| self.tell(SocketId::Udp(id)));
+        }
     }
 
     /// Takes the datagram that has waited longest.
@@ -348,9 +350,6 @@ impl Stack {
     /// Brings an error to the UDP socket whose datagram it quotes.
     //= RFC 1122 §4.1.3.3
     pub(super) fn complain_to_udp(&mut self, now: Instant, quoted: &Quoted, complaint: Complaint) {
-        if let Some(mtu) = complaint.mtu {
-            self.learn_path_mtu(now, quoted.destination, mtu);
-        }
         let (local_port, remote_port) = quoted.ports();
         let hop = self.interfaces.route(quoted.destination, Some(quoted.source), None);
         let arrival = Arrival {
@@ -359,6 +358,10 @@ impl Stack {
             interface: hop.map_or(InterfaceId::LOOPBACK, |hop| hop.interface),
         };
         let Some(id) = self.udp.find(&arrival) else { return };
+        //= RFC 8201 §4
+        if let Some(mtu) = complaint.mtu {
+            self.learn_path_mtu(now, quoted.destination, mtu);
+        }
         let heard = self
             .udp
             .socket_mut(id)

@@ -57,6 +57,8 @@ impl Connection {
             _ if !self.recv.queue.is_empty() => {
                 counters.bump(Counter::TcpExtTCPAbortOnClose);
                 self.reset();
+                // Even where our FIN is on its way already: what it follows may never be read.
+                self.pending.reset = true;
             }
             State::SynReceived => self.reset(),
             State::FinWait2 => self.arm_fin_wait2(now),
@@ -120,7 +122,6 @@ impl Connection {
     pub(super) fn enter_time_wait(&mut self) {
         self.state = State::TimeWait;
         self.timers.stop_all();
-        self.recv.acks.owe_now();
         self.events.add(Event::Closed);
         self.events.add(Event::Readable);
         self.events.add(Event::Writable);

@@ -80,6 +80,9 @@ pub(super) struct Sender {
     pub(super) retries: u8,
     /// Probes of a closed window, or keepalives, in a row without an answer.
     pub(super) probes: u8,
+    /// Doublings of the wait between probes of a closed window, and since when it is probed.
+    pub(super) persist_backoff: u8,
+    pub(super) persist_since: Instant,
     /// When the first retransmission of the segment now missing was sent.
     pub(super) first_retry: Instant,
     /// Whether the congestion window was what kept us from sending more in this flight.
@@ -116,6 +119,7 @@ pub(super) enum Holder {
 #[derive(Copy, Clone, Debug, Default)]
 pub(super) struct Negotiated {
     pub(super) sack: bool,
+    pub(super) window_scaling: bool,
     pub(super) timestamps: Option<TimestampState>,
     pub(super) timestamp_offset: u32,
 }
@@ -243,6 +247,7 @@ impl Connection {
         connection.pending.syn = true;
         connection.send.window.nxt += 1;
         connection.send.last_sent = now;
+        connection.send.first_retry = now;
         connection
     }
 
@@ -263,6 +268,8 @@ impl Connection {
             last_sent: Instant::ZERO,
             retries: 0,
             probes: 0,
+            persist_backoff: 0,
+            persist_since: Instant::ZERO,
             first_retry: Instant::ZERO,
             held_by_congestion: false,
             peak_flight: 0,
@@ -332,7 +339,11 @@ impl Connection {
     /// [`reset_for`](Connection::reset_for).
     //= RFC 9293 §3.10.7.3
     pub fn is_refused(&self, segment: &Segment) -> bool {
-        let opening = matches!(self.state, State::SynSent | State::SynReceived);
+        let opening = match self.state {
+            State::SynSent => true,
+            State::SynReceived => self.is_acceptable(segment),
+            _ => false,
+        };
         opening
             && segment.control != Some(Control::Rst)
             && segment.ack.is_some_and(|ack| ack != self.send.window.nxt)
@@ -463,6 +474,11 @@ impl Connection {
     //= RFC 9293 MUST-12
     //= RFC 9293 MUST-47
     pub fn take_error(&mut self) -> Option<SocketError> {
+        self.error.take()
+    }
+
+    /// The same, or else what the path complained of while the connection went on (SO_ERROR).
+    pub fn take_any_error(&mut self) -> Option<SocketError> {
         self.error.take().or(self.soft_error.take())
     }
 
@@ -506,6 +522,7 @@ impl Connection {
     /// Changes options while the connection runs.
     pub fn set_options(&mut self, change: impl FnOnce(&mut Options), now: Instant) {
         let before = (self.options.congestion, self.options.receive_buffer, self.options.send_buffer);
+        let keep_alive = self.options.keep_alive;
         change(&mut self.options);
         let Options { congestion, receive_buffer, send_buffer, .. } = self.options;
         if congestion != before.0 {
@@ -516,8 +533,11 @@ impl Connection {
         }
         if send_buffer != before.2 {
             (self.send.buffer, self.send.buffer_max) = (send_buffer, None);
+            self.events.add(Event::Writable);
         }
-        self.arm_keep_alive(now);
+        if keep_alive != self.options.keep_alive {
+            self.arm_keep_alive(now);
+        }
     }
 
     pub(super) fn arm_keep_alive(&mut self, now: Instant) {

@@ -6,8 +6,8 @@ use crate::time::Instant;
 use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
 use super::config::Options;
+use super::congestion::CongestionControl;
 use super::connection::{Connection, Event, Negotiated, Opening, TimestampState};
-use super::recv::window::ReceiveWindow;
 use super::segment::{Control, Segment, UnscaledWindow, WindowScale};
 use super::seq::SeqNumber;
 use super::state::State;
@@ -28,8 +28,45 @@ pub struct Accepted {
     pub window: UnscaledWindow,
     /// The right edge that our SYN-ACK offered.
     pub edge: SeqNumber,
-    /// When our SYN-ACK was sent, where it was sent once.
-    pub sent_at: Option<Instant>,
+    /// The scale that our SYN-ACK offered, whatever the options say by now.
+    pub scale: WindowScale,
+    /// When our SYN-ACK was sent.
+    pub sent: SynSent,
+}
+
+/// What is known of the SYN that was acknowledged.
+#[derive(Copy, Clone, Debug)]
+pub enum SynSent {
+    /// It was sent once, at this time: its acknowledgement measures the round trip.
+    Once(Instant),
+    /// It was sent again, because nothing came back in time.
+    Again,
+    /// It was sent again, because the peer's own came again: nothing is known to be lost.
+    Repeated,
+}
+
+/// What a side is willing to agree on.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Willing {
+    pub(super) sack: bool,
+    pub(super) timestamps: bool,
+    pub(super) window_scaling: bool,
+}
+
+impl Willing {
+    pub(super) fn of(options: &Options) -> Self {
+        let Options { sack, timestamps, window_scaling, .. } = *options;
+        Willing { sack, timestamps, window_scaling }
+    }
+
+    /// What both are willing to do.
+    pub(super) fn and(self, offered: &TcpOptions) -> Willing {
+        Willing {
+            sack: self.sack && offered.sack_permitted,
+            timestamps: self.timestamps && offered.timestamps.is_some(),
+            window_scaling: self.window_scaling && offered.window_scale.is_some(),
+        }
+    }
 }
 
 /// The window of a SYN or SYN-ACK: never scaled, and whole segments.
@@ -40,24 +77,27 @@ pub(super) fn syn_window(options: &Options, mss: u16) -> UnscaledWindow {
     UnscaledWindow(if space > mss { (space / mss * mss) as u16 } else { space as u16 })
 }
 
-/// The options of a SYN, or of a SYN-ACK that answers one with `offered`.
+/// The options of a SYN or SYN-ACK.
 //= RFC 9293 MUST-14
 //= RFC 9293 SHLD-5
 pub(super) fn syn_options(
-    options: &Options,
-    advertised: u16,
+    willing: Willing,
+    mss: u16,
+    scale: WindowScale,
     timestamp: Timestamps,
-    offered: Option<&TcpOptions>,
 ) -> TcpOptions {
-    let taken = |ours: bool, theirs: fn(&TcpOptions) -> bool| ours && offered.is_none_or(theirs);
-    let scale = ReceiveWindow::scale_for(options.receive_buffer, options.receive_buffer_max);
     TcpOptions {
-        mss: Some(options.max_segment.map_or(advertised, |bound| bound.min(advertised))),
-        window_scale: taken(options.window_scaling, |o| o.window_scale.is_some()).then_some(scale.shift()),
-        sack_permitted: taken(options.sack, |o| o.sack_permitted),
-        timestamps: taken(options.timestamps, |o| o.timestamps.is_some()).then_some(timestamp),
+        mss: Some(mss),
+        window_scale: willing.window_scaling.then_some(scale.shift()),
+        sack_permitted: willing.sack,
+        timestamps: willing.timestamps.then_some(timestamp),
         ..TcpOptions::default()
     }
+}
+
+/// The segment size that a SYN announces.
+pub(super) fn announced_mss(options: &Options, advertised: u16) -> u16 {
+    options.max_segment.map_or(advertised, |bound| bound.min(advertised))
 }
 
 impl Connection {
@@ -67,27 +107,29 @@ impl Connection {
         let mut connection = Connection::new(accepted.opening, options);
         let iss = accepted.opening.iss;
         connection.send.window.nxt = iss + 1;
-        connection.send.last_sent = accepted.sent_at.unwrap_or(now);
-        connection.negotiate(now, accepted.irs, &accepted.offered);
+        connection.recv.window.scale = accepted.scale;
+        let all = Willing { sack: true, timestamps: true, window_scaling: true };
+        connection.negotiate(now, accepted.irs, &accepted.offered, all);
         if let (Some(recent), Some(timestamps)) = (accepted.recent, &mut connection.negotiated.timestamps) {
             *timestamps = TimestampState { recent, recent_at: now };
         }
         connection.recv.window.offered(accepted.edge);
         connection.send.window.start(accepted.irs, iss + 1, accepted.window.0.into());
-        connection.establish(now, iss + 1, accepted.sent_at);
+        connection.establish(now, iss + 1, accepted.sent);
         connection
     }
 
     /// Takes what the peer's SYN says.
-    pub(super) fn negotiate(&mut self, now: Instant, irs: SeqNumber, offered: &TcpOptions) {
-        let options = &self.options;
-        let timestamps = offered.timestamps.filter(|_| options.timestamps);
+    pub(super) fn negotiate(&mut self, now: Instant, irs: SeqNumber, offered: &TcpOptions, willing: Willing) {
+        let agreed = willing.and(offered);
+        let timestamps = offered.timestamps.filter(|_| agreed.timestamps);
         self.negotiated = Negotiated {
-            sack: options.sack && offered.sack_permitted,
+            sack: agreed.sack,
+            window_scaling: agreed.window_scaling,
             timestamps: timestamps.map(|stamp| TimestampState { recent: stamp.value, recent_at: now }),
             ..self.negotiated
         };
-        match offered.window_scale.filter(|_| options.window_scaling) {
+        match offered.window_scale.filter(|_| agreed.window_scaling) {
             Some(shift) => self.send.window.scale = WindowScale::clamped(shift),
             None => self.recv.window.scale = WindowScale::clamped(0),
         }
@@ -98,7 +140,8 @@ impl Connection {
     }
 
     /// Our SYN is acknowledged.
-    pub(super) fn establish(&mut self, now: Instant, ack: SeqNumber, sent_at: Option<Instant>) {
+    //= RFC 6298 §5.7
+    pub(super) fn establish(&mut self, now: Instant, ack: SeqNumber, sent: SynSent) {
         self.state = State::Established;
         self.send.window.una = ack;
         self.send.retries = 0;
@@ -106,8 +149,14 @@ impl Connection {
         self.send.flight_end = ack;
         self.timers.stop(Timer::Retransmit);
         self.pending.syn = false;
-        if let Some(sent_at) = sent_at {
-            self.send.rtt.sample(now.saturating_since(sent_at));
+        match sent {
+            SynSent::Once(at) => self.send.rtt.sample(now.saturating_since(at)),
+            SynSent::Again => {
+                self.send.rtt.distrust();
+                //= RFC 5681 §3.1
+                self.congestion.on_lost_syn();
+            }
+            SynSent::Repeated => self.send.rtt.distrust(),
         }
         self.send.rtt.reset_backoff();
         self.arm_keep_alive(now);
@@ -140,8 +189,10 @@ impl Connection {
         if segment.control != Some(Control::Syn) {
             return None;
         }
-        let sent_at = (self.send.retries == 0).then_some(self.send.last_sent);
-        self.negotiate(now, segment.seq, &segment.options);
+        let sent = self.syn_sent();
+        self.negotiate(now, segment.seq, &segment.options, Willing::of(&self.options));
+        let window = syn_window(&self.options, self.sizes.advertised);
+        self.recv.window.offered(self.recv.window.nxt + u32::from(window.0));
         self.send.window.start(
             segment.seq,
             segment.ack.unwrap_or(self.send.window.una),
@@ -149,7 +200,7 @@ impl Connection {
         );
         match segment.ack {
             Some(ack) => {
-                self.establish(now, ack, sent_at);
+                self.establish(now, ack, sent);
                 self.recv.acks.owe_now();
                 segment.trim_front(segment.seq + 1);
                 (!segment.is_empty()).then_some(segment)
@@ -163,6 +214,11 @@ impl Connection {
         }
     }
 
+    /// What is known of our own SYN.
+    pub(super) fn syn_sent(&self) -> SynSent {
+        if self.send.retries == 0 { SynSent::Once(self.send.last_sent) } else { SynSent::Again }
+    }
+
     /// The SYN of SYN-SENT, or the SYN-ACK of SYN-RECEIVED, where it is due.
     pub(super) fn poll_syn(&mut self, now: Instant, counters: &mut Counters) -> Option<Segment> {
         if !self.pending.syn {
@@ -172,11 +228,11 @@ impl Connection {
         let answers = self.state == State::SynReceived;
         let echo = self.negotiated.timestamps.filter(|_| answers).map_or(0, |stamp| stamp.recent);
         let timestamp = Timestamps { value: self.timestamp(now), echo };
-        let offered = TcpOptions {
-            window_scale: Some(0).filter(|_| self.send.window.scale.shift() > 0 || !answers),
-            sack_permitted: self.negotiated.sack,
-            timestamps: self.negotiated.timestamps.map(|_| timestamp),
-            ..TcpOptions::default()
+        let willing = if answers {
+            let Negotiated { sack, window_scaling, timestamps, .. } = self.negotiated;
+            Willing { sack, timestamps: timestamps.is_some(), window_scaling }
+        } else {
+            Willing::of(&self.options)
         };
         let window = syn_window(&self.options, self.sizes.advertised);
         self.recv.window.offered(self.recv.window.nxt + u32::from(window.0));
@@ -188,8 +244,9 @@ impl Connection {
         }
         self.send.last_sent = now;
         self.timers.set(Timer::Retransmit, now + self.send.rtt.rto());
-        let options =
-            syn_options(&self.options, self.sizes.advertised, timestamp, answers.then_some(&offered));
+        let mss = announced_mss(&self.options, self.sizes.advertised);
+        // The scale was fixed when the connection was made: the peer may have seen it in an earlier SYN.
+        let options = syn_options(willing, mss, self.recv.window.scale, timestamp);
         Some(Segment {
             ack: answers.then_some(self.recv.window.nxt),
             control: Some(Control::Syn),

@@ -97,7 +97,6 @@ impl Connection {
         if self.state == State::SynReceived {
             return self.on_ack_of_syn(now, segment, ack);
         }
-        self.remember_timestamp(now, segment);
         Verdict::Continue
     }
 
@@ -120,7 +119,7 @@ impl Connection {
     /// Whether any part of the segment lies in the window. As Linux, this lets pass what overlaps bytes received
     /// since our last acknowledgement.
     //= RFC 9293 §3.4
-    fn is_acceptable(&self, segment: &Segment) -> bool {
+    pub(super) fn is_acceptable(&self, segment: &Segment) -> bool {
         let window = &self.recv.window;
         segment.end().at_or_after(self.recv.acks.acknowledged()) && segment.seq.at_or_before(window.edge())
     }
@@ -168,8 +167,7 @@ impl Connection {
         if ack != self.send.window.nxt {
             return Verdict::Drop;
         }
-        let sent_at = (self.send.retries == 0).then_some(self.send.last_sent);
-        self.establish(now, ack, sent_at);
+        self.establish(now, ack, self.syn_sent());
         let wnd = self.send.window.scale.scale(segment.window);
         self.send.window.start(segment.seq, ack, wnd);
         self.remember_timestamp(now, segment);
@@ -202,8 +200,11 @@ impl Connection {
         if ack.before(window.una) {
             return Verdict::Continue;
         }
+        self.remember_timestamp(now, segment);
+        let window = &mut self.send.window;
         let update = window.update(segment.seq, ack, segment.window);
         if update == WindowUpdate::Changed && window.wnd > 0 {
+            self.send.persist_backoff = 0;
             self.timers.stop(Timer::Persist);
         }
         //= RFC 9293 MUST-37
@@ -219,8 +220,9 @@ impl Connection {
         let mut delivered = self.take_sack(segment, ack);
         let advanced = ack.after(self.send.window.una);
         if advanced {
-            delivered.merge(self.take_ack(now, ack));
+            delivered.merge(self.take_ack(ack));
             self.sample_round_trip(now, segment, &delivered);
+            self.rearm_retransmission(now);
         }
         if waiting {
             self.recover(now, &delivered, known, Signal { duplicate, advanced }, counters);
@@ -255,19 +257,26 @@ impl Connection {
     }
 
     /// Everything before `ack` has arrived.
-    fn take_ack(&mut self, now: Instant, ack: SeqNumber) -> Delivered {
+    fn take_ack(&mut self, ack: SeqNumber) -> Delivered {
         let delivered = self.recovery.scoreboard.acknowledge(ack);
         self.send.queue.acknowledge(ack);
         self.send.window.una = ack;
         self.send.retries = 0;
         self.soft_error = None;
+        // Kept close behind, or after 2^31 bytes it would seem to lie ahead.
+        self.send.small_end = self.send.small_end.latest(ack);
+        delivered
+    }
+
+    /// After the sample, for that may have ended the doubling.
+    //= RFC 6298 §5.2
+    //= RFC 6298 §5.3
+    fn rearm_retransmission(&mut self, now: Instant) {
         if self.recovery.scoreboard.is_empty() {
             self.timers.stop(Timer::Retransmit);
         } else {
-            //= RFC 6298 §5.3
             self.timers.set(Timer::Retransmit, now + self.send.rtt.rto());
         }
-        delivered
     }
 
     /// Karn's rule: what was sent twice gives no sample, but an echoed timestamp does.
@@ -421,19 +430,26 @@ impl Connection {
             self.recv.acks.owe_now();
             return;
         }
+        segment.trim_front(nxt);
         let nobody_reads = self.holder == Holder::Nobody || self.recv.shut_down;
         if nobody_reads && self.state != State::Established && !segment.payload.is_empty() {
             counters.bump(Counter::TcpExtTCPAbortOnData);
             self.reset();
             return;
         }
-        segment.trim_front(nxt);
+        if self.recv.is_overrun_by(segment.payload.len()) {
+            counters.bump(Counter::TcpExtTCPRcvQDrop);
+            self.recv.acks.owe_now();
+            return;
+        }
         if !lone_fin {
             segment.trim_back(self.recv.window.edge());
         }
         self.trim_behind_fin(&mut segment);
         if segment.control == Some(Control::Fin) {
-            self.recv.fin = Some(segment.end() - 1);
+            let fin = segment.end() - 1;
+            self.recv.fin = Some(fin);
+            self.recv.reassembly.truncate(fin);
         }
         if segment.seq == nxt {
             self.take_in_order(segment);
@@ -457,6 +473,7 @@ impl Connection {
 
     fn take_in_order(&mut self, segment: Segment) {
         let size = segment.gso_size.map_or(segment.payload.len() as u32, u32::from);
+        let size = size.min(self.sizes.advertised.into());
         self.deliver(segment.payload);
         while let Some(more) = self.recv.reassembly.take(self.recv.window.nxt) {
             self.deliver(more);

@@ -11,13 +11,17 @@ use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
 use super::config::Options;
 use super::connection::{Connection, Opening};
-use super::handshake::{Accepted, syn_options, syn_window};
-use super::segment::{Control, Segment, UnscaledWindow};
+use super::handshake::{Accepted, SynSent, Willing, announced_mss, syn_options, syn_window};
+use super::recv::window::ReceiveWindow;
+use super::segment::{Control, Segment, UnscaledWindow, WindowScale};
 use super::seq::SeqNumber;
 
 /// How long the first SYN-ACK waits for its acknowledgement; each further one twice as long.
 //= RFC 6298 §2.1
 const FIRST_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The least time between two answers to segments that complete nothing.
+const ANSWER_INTERVAL: Duration = Duration::from_millis(500);
 
 /// SYN-ACKs sent again at the most, whatever the setting says: one queue of deadlines for each.
 pub const MAX_RETRIES: usize = 12;
@@ -42,14 +46,21 @@ pub struct SynQueue<K> {
 struct Record {
     opening: Opening,
     irs: SeqNumber,
+    /// What the peer offered, as far as we agreed.
     offered: Offered,
+    /// What our SYN-ACK says, whatever becomes of the listener's options.
+    mss: u16,
+    scale: WindowScale,
     /// The window of the peer's SYN.
     peer_window: UnscaledWindow,
     /// The window of our SYN-ACK.
     window: UnscaledWindow,
     serial: u32,
     sent_at: Instant,
+    last_answer: Option<Instant>,
     retries: u8,
+    /// Whether the SYN-ACK was sent again for a SYN that came again.
+    repeated: bool,
 }
 
 const _: () = assert!(size_of::<Record>() <= 200, "the budget of a half-open connection");
@@ -141,22 +152,27 @@ impl<K: Copy + Eq + Hash + Debug> SynQueue<K> {
         options: &Options,
     ) -> Segment {
         self.serial = self.serial.wrapping_add(1);
+        let agreed = Willing::of(options).and(&syn.options);
         let record = Record {
             opening,
             irs: syn.seq,
             offered: Offered {
                 mss: syn.options.mss,
-                window_scale: syn.options.window_scale,
-                sack_permitted: syn.options.sack_permitted,
-                recent: syn.options.timestamps.map(|stamp| stamp.value),
+                window_scale: syn.options.window_scale.filter(|_| agreed.window_scaling),
+                sack_permitted: agreed.sack,
+                recent: syn.options.timestamps.filter(|_| agreed.timestamps).map(|stamp| stamp.value),
             },
+            mss: announced_mss(options, opening.sizes.advertised),
+            scale: ReceiveWindow::scale_for(options.receive_buffer, options.receive_buffer_max),
             peer_window: syn.window,
             window: syn_window(options, opening.sizes.advertised),
             serial: self.serial,
             sent_at: now,
+            last_answer: None,
             retries: 0,
+            repeated: false,
         };
-        let answer = record.syn_ack(now, options);
+        let answer = record.syn_ack(now);
         self.wait(now, key, &record);
         self.records.insert(key, record);
         answer
@@ -164,13 +180,15 @@ impl<K: Copy + Eq + Hash + Debug> SynQueue<K> {
 
     /// Takes a segment for a half-open connection.
     //= RFC 9293 §3.10.7.4
-    pub fn on_segment(&mut self, now: Instant, key: &K, segment: &Segment, options: &Options) -> Step {
+    pub fn on_segment(&mut self, now: Instant, key: &K, segment: &Segment) -> Step {
         let Some(record) = self.records.get_mut(key) else {
             return Step::Drop;
         };
         let nxt = record.irs + 1;
         if segment.control == Some(Control::Syn) && segment.ack.is_none() && segment.seq == record.irs {
-            return Step::Answer(record.syn_ack(now, options));
+            record.repeated = true;
+            let answer = record.syn_ack(now);
+            return record.limited(now, answer);
         }
         let stamp = segment.options.timestamps;
         let older = match (record.offered.recent, stamp) {
@@ -187,8 +205,14 @@ impl<K: Copy + Eq + Hash + Debug> SynQueue<K> {
                 return Step::Reset;
             }
             Some(Control::Rst) => return Step::Drop,
-            Some(Control::Syn) => return Step::Answer(record.challenge(now)),
-            _ if !in_window => return Step::Answer(record.challenge(now)),
+            Some(Control::Syn) => {
+                let answer = record.challenge(now);
+                return record.limited(now, answer);
+            }
+            _ if !in_window => {
+                let answer = record.challenge(now);
+                return record.limited(now, answer);
+            }
             _ => {}
         }
         match segment.ack {
@@ -223,7 +247,7 @@ impl<K: Copy + Eq + Hash + Debug> SynQueue<K> {
                     return Some((front.key, Due::GivenUp));
                 }
                 record.retries += 1;
-                let answer = record.syn_ack(now, options);
+                let answer = record.syn_ack(now);
                 let record = record.clone();
                 self.wait(now, front.key, &record);
                 return Some((front.key, Due::Resend(answer)));
@@ -267,14 +291,18 @@ impl Record {
         self.offered.recent.map(|echo| Timestamps { value, echo })
     }
 
-    fn syn_ack(&self, now: Instant, options: &Options) -> Segment {
+    fn syn_ack(&self, now: Instant) -> Segment {
         let timestamp = self.timestamps(now).unwrap_or(Timestamps { value: 0, echo: 0 });
-        let advertised = self.opening.sizes.advertised;
+        let willing = Willing {
+            sack: self.offered.sack_permitted,
+            timestamps: self.offered.recent.is_some(),
+            window_scaling: self.offered.window_scale.is_some(),
+        };
         Segment {
             ack: Some(self.irs + 1),
             control: Some(Control::Syn),
             window: self.window,
-            options: syn_options(options, advertised, timestamp, Some(&self.offered.options())),
+            options: syn_options(willing, self.mss, self.scale, timestamp),
             ..Segment::new(self.opening.iss)
         }
     }
@@ -289,6 +317,16 @@ impl Record {
         }
     }
 
+    /// An answer to a segment that completes nothing, but not too often.
+    //= RFC 5961 §7
+    fn limited(&mut self, now: Instant, answer: Segment) -> Step {
+        if self.last_answer.is_some_and(|at| now.saturating_since(at) < ANSWER_INTERVAL) {
+            return Step::Drop;
+        }
+        self.last_answer = Some(now);
+        Step::Answer(answer)
+    }
+
     fn accepted(&self) -> Accepted {
         Accepted {
             opening: self.opening,
@@ -297,7 +335,12 @@ impl Record {
             recent: self.offered.recent,
             window: self.peer_window,
             edge: self.irs + 1 + u32::from(self.window.0),
-            sent_at: (self.retries == 0).then_some(self.sent_at),
+            scale: self.scale,
+            sent: match (self.retries, self.repeated) {
+                (0, false) => SynSent::Once(self.sent_at),
+                (0, true) => SynSent::Repeated,
+                _ => SynSent::Again,
+            },
         }
     }
 }

@@ -114,7 +114,7 @@ impl Connection {
         if len % size != 0 {
             self.send.small_end = nxt + len;
         }
-        self.recovery.scoreboard.on_sent(range, now);
+        self.recovery.scoreboard.on_sent(range, size as u16, now);
         self.pending.push_small = false;
         self.note_flight();
         counters[Counter::TcpOutSegs] += u64::from(len.div_ceil(size).max(1));
@@ -203,6 +203,7 @@ impl Connection {
             self.timers.set(Timer::Retransmit, now + self.send.rtt.rto());
         }
         self.timers.stop(Timer::Persist);
+        self.send.persist_backoff = 0;
         //= RFC 9293 MUST-58
         self.recv.acks.on_data_sent();
         let mut segment = self.acknowledging(range.start(), options);
@@ -218,7 +219,10 @@ impl Connection {
     //= RFC 9293 MUST-36
     fn arm_persist(&mut self, now: Instant) {
         if self.recovery.scoreboard.is_empty() && !self.timers.is_set(Timer::Persist) {
-            self.timers.set(Timer::Persist, now + self.send.rtt.rto());
+            if self.send.persist_backoff == 0 {
+                self.send.persist_since = now;
+            }
+            self.timers.set(Timer::Persist, now + self.persist_wait());
         }
     }
 

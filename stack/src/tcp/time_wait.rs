@@ -106,6 +106,14 @@ impl TimeWait {
         }
     }
 
+    /// What tells the peer where the old connection ended: at most once in 500 ms.
+    pub fn acknowledge(&mut self, now: Instant) -> Option<Segment> {
+        match self.answer(now, false) {
+            Verdict::Answer { segment, .. } => Some(segment),
+            _ => None,
+        }
+    }
+
     /// An acknowledgement, at most one in 500 ms unless the peer's FIN came again.
     fn answer(&mut self, now: Instant, restart: bool) -> Verdict {
         let recent = self.last_answer.is_some_and(|at| now.saturating_since(at).as_millis() < 500);

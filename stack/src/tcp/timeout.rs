@@ -24,7 +24,7 @@ impl Connection {
     pub fn on_timeout(&mut self, now: Instant, counters: &mut Counters) {
         if self.timers.take_expired(Timer::Retransmit, now) {
             match self.state {
-                State::SynSent | State::SynReceived => self.on_syn_timeout(counters),
+                State::SynSent | State::SynReceived => self.on_syn_timeout(now, counters),
                 _ => self.on_retransmission_timeout(now, counters),
             }
         }
@@ -50,12 +50,14 @@ impl Connection {
     }
 
     //= RFC 9293 MUST-22
-    fn on_syn_timeout(&mut self, counters: &mut Counters) {
+    fn on_syn_timeout(&mut self, now: Instant, counters: &mut Counters) {
         let most = match self.state {
             State::SynSent => self.options.syn_retries,
             _ => self.options.synack_retries,
         };
-        if self.send.retries >= most {
+        let waited = now.saturating_since(self.send.first_retry);
+        let too_long = self.options.user_timeout.is_some_and(|limit| waited >= limit);
+        if self.send.retries >= most || too_long {
             counters.bump(Counter::TcpAttemptFails);
             self.give_up(counters);
             return;
@@ -90,7 +92,17 @@ impl Connection {
         self.recovery.phase = Phase::Loss { until: self.send.window.nxt };
         self.recovery.duplicates = 0;
         self.timers.stop(Timer::Reorder);
-        self.timers.set(Timer::Retransmit, now + self.send.rtt.rto());
+        let next = self.bounded(now + self.send.rtt.rto(), self.send.first_retry);
+        self.timers.set(Timer::Retransmit, next);
+    }
+
+    /// `deadline`, or the end of the user's patience, which began at `since`.
+    fn bounded(&self, deadline: Instant, since: Instant) -> Instant {
+        self.options.user_timeout.map_or(deadline, |limit| deadline.min(since + limit))
+    }
+
+    fn orphan_retries(&self) -> u8 {
+        if self.options.orphan_retries == 0 { ORPHAN_RETRIES } else { self.options.orphan_retries }
     }
 
     /// Whether the peer has been silent for longer than the settings allow.
@@ -104,11 +116,7 @@ impl Connection {
             return silent >= limit;
         }
         let orphan = self.holder == Holder::Nobody;
-        let retries = match (orphan, self.options.orphan_retries) {
-            (false, _) => self.options.retries,
-            (true, 0) => ORPHAN_RETRIES,
-            (true, retries) => retries,
-        };
+        let retries = if orphan { self.orphan_retries() } else { self.options.retries };
         self.send.retries > 0 && silent >= self.time_of_retries(retries)
     }
 
@@ -130,7 +138,7 @@ impl Connection {
     //= RFC 9293 SHLD-29
     //= RFC 9293 SHLD-30
     fn on_persist(&mut self, now: Instant, counters: &mut Counters) {
-        if self.send.probes >= self.options.retries {
+        if self.is_probing_hopeless(now) {
             self.give_up(counters);
             return;
         }
@@ -142,9 +150,32 @@ impl Connection {
             self.pending.probe = true;
         }
         self.send.probes = self.send.probes.saturating_add(1);
-        let wait = self.send.rtt.rto().saturating_mul(1 << self.send.probes.min(16));
-        let most = Duration::from_millis(self.options.rto_max_ms.into());
-        self.timers.set(Timer::Persist, now + wait.min(most));
+        self.send.persist_backoff = (self.send.persist_backoff + 1).min(16);
+        let next = self.bounded(now + self.persist_wait(), self.send.persist_since);
+        self.timers.set(Timer::Persist, next);
+    }
+
+    /// The time between two probes of a closed window: doubled for each, whether it was answered or not.
+    pub(super) fn persist_wait(&self) -> Duration {
+        let wait = self.send.rtt.rto().saturating_mul(1 << self.send.persist_backoff);
+        wait.min(Duration::from_millis(self.options.rto_max_ms.into()))
+    }
+
+    /// Whether probing a closed window is in vain. A peer that answers may keep it closed for ever, but not to a
+    /// connection that nobody holds.
+    fn is_probing_hopeless(&self, now: Instant) -> bool {
+        let patience = self.options.user_timeout;
+        if self.send.persist_backoff > 0
+            && patience.is_some_and(|limit| now.saturating_since(self.send.persist_since) >= limit)
+        {
+            return true;
+        }
+        if self.holder == Holder::Application {
+            return self.send.probes >= self.options.retries;
+        }
+        let slowest = self.persist_wait() >= Duration::from_millis(self.options.rto_max_ms.into());
+        let most = self.orphan_retries();
+        self.send.probes >= most || slowest && self.send.persist_backoff >= most
     }
 
     //= RFC 9293 MUST-26
@@ -157,7 +188,11 @@ impl Connection {
             self.timers.set(Timer::KeepAlive, now + interval);
             return;
         }
-        if self.send.probes >= keep_alive.probes {
+        let idle = Duration::from_secs(keep_alive.idle_secs.into());
+        let silent = idle + interval * self.send.probes.into();
+        let impatient =
+            self.options.user_timeout.is_some_and(|limit| self.send.probes > 0 && silent >= limit);
+        if self.send.probes >= keep_alive.probes || impatient {
             counters.bump(Counter::TcpExtTCPAbortOnTimeout);
             self.reset_with(SocketError::TimedOut);
             return;

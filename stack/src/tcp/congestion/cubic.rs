@@ -142,6 +142,10 @@ impl CongestionControl for Cubic {
         self.window = self.ssthresh;
     }
 
+    fn on_lost_syn(&mut self) {
+        self.window = self.mss;
+    }
+
     fn on_rto(&mut self, _now: Instant) {
         self.reduce();
         self.window = self.mss;

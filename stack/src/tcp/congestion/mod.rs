@@ -68,6 +68,9 @@ pub trait CongestionControl {
     fn on_ack(&mut self, sample: &AckSample);
     /// A loss was found: once for each recovery.
     fn on_congestion(&mut self, now: Instant);
+    /// The SYN, or its answer, had to be sent again: the initial window is one segment.
+    //= RFC 5681 §3.1
+    fn on_lost_syn(&mut self);
     /// The retransmission time-out passed.
     fn on_rto(&mut self, now: Instant);
     /// What the last reduction took was taken in error.
@@ -130,6 +133,10 @@ impl CongestionControl for Congestion {
 
     fn on_congestion(&mut self, now: Instant) {
         self.inner_mut().on_congestion(now);
+    }
+
+    fn on_lost_syn(&mut self) {
+        self.inner_mut().on_lost_syn();
     }
 
     fn on_rto(&mut self, now: Instant) {

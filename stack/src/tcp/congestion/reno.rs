@@ -72,6 +72,10 @@ impl CongestionControl for Reno {
         self.window = self.ssthresh;
     }
 
+    fn on_lost_syn(&mut self) {
+        self.window = self.mss;
+    }
+
     fn on_rto(&mut self, _now: Instant) {
         self.reduce();
         self.window = self.mss;

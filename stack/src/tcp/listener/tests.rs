@@ -42,8 +42,7 @@ fn the_acknowledgement_completes_and_the_connection_begins_where_it_ended() {
     let now = Instant::from_secs(1);
     let mut queue = queue_with_one(now);
     let later = Instant::from_millis(1030);
-    let Step::Complete(accepted) = queue.on_segment(later, &7, &acknowledging(101), &Options::default())
-    else {
+    let Step::Complete(accepted) = queue.on_segment(later, &7, &acknowledging(101)) else {
         panic!("a good acknowledgement")
     };
     assert!(queue.contains(&7), "the accept queue may be full");
@@ -58,9 +57,7 @@ fn the_acknowledgement_completes_and_the_connection_begins_where_it_ended() {
 fn a_wrong_acknowledgement_is_reset_and_the_record_stays() {
     let now = Instant::from_secs(1);
     let mut queue = queue_with_one(now);
-    let Step::Answer(reset) = queue.on_segment(now, &7, &acknowledging(105), &Options::default()) else {
-        panic!("a reset")
-    };
+    let Step::Answer(reset) = queue.on_segment(now, &7, &acknowledging(105)) else { panic!("a reset") };
     assert_eq!((reset.control, reset.seq), (Some(Control::Rst), seq(105)));
     assert!(queue.contains(&7));
 }
@@ -70,8 +67,8 @@ fn only_an_exact_reset_forgets() {
     let now = Instant::from_secs(1);
     let mut queue = queue_with_one(now);
     let reset = |value| Segment { control: Some(Control::Rst), ..Segment::new(seq(value)) };
-    assert!(matches!(queue.on_segment(now, &7, &reset(510), &Options::default()), Step::Drop));
-    assert!(matches!(queue.on_segment(now, &7, &reset(501), &Options::default()), Step::Reset));
+    assert!(matches!(queue.on_segment(now, &7, &reset(510)), Step::Drop));
+    assert!(matches!(queue.on_segment(now, &7, &reset(501)), Step::Reset));
     assert!(queue.is_empty());
 }
 
@@ -105,4 +102,26 @@ fn a_record_made_anew_does_not_inherit_deadlines() {
     queue.on_syn(Instant::from_millis(1900), 7, &syn(), opening(), &options);
     assert!(queue.pop_due(Instant::from_millis(2100), &options).is_none());
     assert!(queue.pop_due(Instant::from_millis(2900), &options).is_some());
+}
+
+#[test]
+fn what_the_syn_ack_said_holds_whatever_the_listener_is_set_to_since() {
+    let now = Instant::from_secs(1);
+    let mut queue = queue_with_one(now);
+    let Step::Complete(accepted) = queue.on_segment(now, &7, &acknowledging(101)) else {
+        panic!("a good acknowledgement")
+    };
+    let since =
+        Options { receive_buffer: 32_768, receive_buffer_max: None, timestamps: false, ..Options::default() };
+    let info = Connection::accept(now, accepted, since).info();
+    assert_eq!((info.rcv_wscale.shift(), info.timestamps), (7, true));
+}
+
+#[test]
+fn repeated_segments_are_not_answered_without_end() {
+    let now = Instant::from_secs(1);
+    let mut queue = queue_with_one(now);
+    assert!(matches!(queue.on_segment(now, &7, &syn()), Step::Answer(_)));
+    assert!(matches!(queue.on_segment(now, &7, &syn()), Step::Drop));
+    assert!(matches!(queue.on_segment(Instant::from_millis(1500), &7, &syn()), Step::Answer(_)));
 }

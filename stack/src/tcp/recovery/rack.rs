@@ -22,7 +22,7 @@ const DUP_THRESHOLD: u32 = 3;
 ///
 /// let range = |start, end| SeqRange::new(SeqNumber::new(start), SeqNumber::new(end)).unwrap();
 /// let (mut rack, mut scoreboard) = (Rack::new(), Scoreboard::new());
-/// scoreboard.on_sent(range(0, 5000), Instant::ZERO);
+/// scoreboard.on_sent(range(0, 5000), 1000, Instant::ZERO);
 /// let now = Instant::from_millis(20);
 /// let delivered = scoreboard.on_sack(range(1000, 5000));
 /// let rtt = RoundTrip { min: Duration::from_millis(20), srtt: Duration::from_millis(20) };
@@ -139,8 +139,8 @@ mod tests {
     #[test]
     fn one_segment_overtaken_waits_a_quarter_of_the_round_trip() {
         let (mut rack, mut scoreboard) = (Rack::new(), Scoreboard::new());
-        scoreboard.on_sent(range(0, 1000), ms(0));
-        scoreboard.on_sent(range(1000, 2000), ms(1));
+        scoreboard.on_sent(range(0, 1000), 1000, ms(0));
+        scoreboard.on_sent(range(1000, 2000), 1000, ms(1));
         let delivered = scoreboard.on_sack(range(1000, 2000));
         rack.on_delivered(ms(41), &delivered, RTT, None);
         let again = rack.detect(ms(41), &mut scoreboard, RTT, 1000, false);
@@ -152,14 +152,14 @@ mod tests {
     #[test]
     fn a_lost_retransmission_is_found_by_its_time() {
         let (mut rack, mut scoreboard) = (Rack::new(), Scoreboard::new());
-        scoreboard.on_sent(range(0, 1000), ms(0));
-        scoreboard.on_sent(range(1000, 9000), ms(0));
+        scoreboard.on_sent(range(0, 1000), 1000, ms(0));
+        scoreboard.on_sent(range(1000, 9000), 1000, ms(0));
         let delivered = scoreboard.on_sack(range(1000, 5000));
         rack.on_delivered(ms(40), &delivered, RTT, None);
         rack.detect(ms(40), &mut scoreboard, RTT, 1000, false);
         assert_eq!(scoreboard.lost(), 1000);
         scoreboard.on_resent(range(0, 1000), ms(40));
-        scoreboard.on_sent(range(9000, 10_000), ms(45));
+        scoreboard.on_sent(range(9000, 10_000), 1000, ms(45));
         let delivered = scoreboard.on_sack(range(9000, 10_000));
         rack.on_delivered(ms(85), &delivered, RTT, None);
         rack.detect(ms(85), &mut scoreboard, RTT, 1000, true);
@@ -169,11 +169,11 @@ mod tests {
     #[test]
     fn a_retransmission_at_the_time_of_new_data_counts_as_the_later() {
         let (mut rack, mut scoreboard) = (Rack::new(), Scoreboard::new());
-        scoreboard.on_sent(range(0, 5000), ms(0));
+        scoreboard.on_sent(range(0, 5000), 1000, ms(0));
         let delivered = scoreboard.on_sack(range(1000, 5000));
         rack.on_delivered(ms(40), &delivered, RTT, None);
         rack.detect(ms(40), &mut scoreboard, RTT, 1000, false);
-        scoreboard.on_sent(range(5000, 6000), ms(40));
+        scoreboard.on_sent(range(5000, 6000), 1000, ms(40));
         scoreboard.on_resent(range(0, 1000), ms(40));
         let delivered = scoreboard.on_sack(range(5000, 6000));
         rack.on_delivered(ms(80), &delivered, RTT, None);
@@ -185,7 +185,7 @@ mod tests {
     fn a_path_that_reorders_is_given_time() {
         let (mut rack, mut scoreboard) = (Rack::new(), Scoreboard::new());
         for n in 0..8 {
-            scoreboard.on_sent(range(n * 1000, n * 1000 + 1000), ms(n.into()));
+            scoreboard.on_sent(range(n * 1000, n * 1000 + 1000), 1000, ms(n.into()));
         }
         let delivered = scoreboard.on_sack(range(2000, 3000));
         rack.on_delivered(ms(42), &delivered, RTT, None);

@@ -7,7 +7,7 @@ use crate::tcp::seq_ranges::SeqRange;
 use crate::time::Instant;
 
 /// Parts kept apart at the most. A sender stops at this number until some are acknowledged.
-pub const MAX_RECORDS: usize = 16_384;
+pub const MAX_RECORDS: usize = 8192;
 
 /// Entries that the table keeps room for while nothing is in flight.
 const KEPT_CAPACITY: usize = 4;
@@ -20,6 +20,8 @@ struct Record {
     sent_at: Instant,
     /// Which transmission of the connection it was: tells apart what was sent at one time.
     order: SeqNumber,
+    /// Bytes of each segment that it was cut into.
+    size: u16,
     fate: Fate,
     /// Whether it was sent more than once: its acknowledgement is ambiguous.
     resent: bool,
@@ -122,7 +124,7 @@ impl Delivered {
 ///
 /// let range = |start, end| SeqRange::new(SeqNumber::new(start), SeqNumber::new(end)).unwrap();
 /// let mut scoreboard = Scoreboard::new();
-/// scoreboard.on_sent(range(0, 3000), Instant::ZERO);
+/// scoreboard.on_sent(range(0, 3000), 1000, Instant::ZERO);
 /// scoreboard.on_sack(range(1000, 2000));
 /// assert_eq!(scoreboard.in_flight(), 2000);
 /// scoreboard.acknowledge(SeqNumber::new(2000));
@@ -183,14 +185,16 @@ impl Scoreboard {
         self.records.is_empty()
     }
 
-    /// `range`, which follows all before, was sent for the first time.
-    pub fn on_sent(&mut self, range: SeqRange, now: Instant) {
+    /// `range`, which follows all before, was sent for the first time, in segments of `size` bytes.
+    pub fn on_sent(&mut self, range: SeqRange, size: u16, now: Instant) {
         self.total += range.len();
         if let Some(last) = self.records.back_mut()
             && last.sent_at == now
             && last.end == range.start()
             && last.fate == Fate::InFlight
             && !last.resent
+            && last.size == size
+            && last.len() % u32::from(size.max(1)) == 0
         {
             last.end = range.end();
             return;
@@ -201,6 +205,7 @@ impl Scoreboard {
             end: range.end(),
             sent_at: now,
             order: self.transmissions,
+            size,
             fate: Fate::InFlight,
             resent: false,
         });
@@ -264,9 +269,12 @@ impl Scoreboard {
         delivered
     }
 
-    /// The peer reported `range` by SACK. Parts of it that are not in flight are ignored.
+    /// The peer reported `range` by SACK. Parts of it that are not in flight are ignored, and so are parts of
+    /// segments: a peer that reports every second byte can't cut the records smaller than what was sent.
     pub fn on_sack(&mut self, range: SeqRange) -> Delivered {
         let mut delivered = Delivered::default();
+        let (start, end) = (self.border_after(range.start()), self.border_before(range.end()));
+        let Some(range) = SeqRange::new(start, end) else { return delivered };
         let (first, last) = self.isolate(range);
         for record in self.records.range_mut(first..last) {
             if record.fate == Fate::Sacked {
@@ -338,6 +346,34 @@ impl Scoreboard {
     /// When the first part was sent last.
     pub fn oldest(&self) -> Option<Instant> {
         self.records.front().map(|record| record.sent_at)
+    }
+
+    /// The first border of a segment at or after `at`.
+    fn border_after(&self, at: SeqNumber) -> SeqNumber {
+        match self.record_around(at) {
+            Some(record) => {
+                let into = at.saturating_since(record.start).next_multiple_of(record.size.max(1).into());
+                (record.start + into).earliest(record.end)
+            }
+            None => at,
+        }
+    }
+
+    /// The last border of a segment at or before `at`.
+    fn border_before(&self, at: SeqNumber) -> SeqNumber {
+        match self.record_around(at) {
+            Some(record) => {
+                let into = at.saturating_since(record.start);
+                record.start + into / u32::from(record.size.max(1)) * u32::from(record.size.max(1))
+            }
+            None => at,
+        }
+    }
+
+    /// The record that has `at` strictly inside.
+    fn record_around(&self, at: SeqNumber) -> Option<&Record> {
+        let index = self.records.partition_point(|record| record.end.at_or_before(at));
+        self.records.get(index).filter(|record| record.start.before(at))
     }
 
     /// Splits records so that `range` begins and ends at a border, and gives the indices that it spans.

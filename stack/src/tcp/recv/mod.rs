@@ -12,6 +12,9 @@ use ack_policy::AckPolicy;
 use reassembly::Reassembly;
 use window::ReceiveWindow;
 
+/// What a buffer is charged beside its payload, in bytes: the least of a pool's buffers that a payload may pin.
+const CHUNK_CHARGE: usize = 256;
+
 /// The receiving half of a connection.
 #[derive(Debug)]
 pub(super) struct Receiver {
@@ -38,9 +41,16 @@ impl Receiver {
         }
     }
 
-    /// Bytes held, in order and out of order.
+    /// What is held, in order and out of order, in bytes of memory: payload, and a charge for each buffer.
     pub(super) fn held(&self) -> usize {
-        self.queue.len() + self.reassembly.len()
+        let chunks = self.queue.chunk_count() + self.reassembly.chunk_count();
+        self.queue.len() + self.reassembly.len() + chunks * CHUNK_CHARGE
+    }
+
+    /// Whether `len` more bytes pass what this connection may hold, whatever window was offered: a window is rounded
+    /// up to its scale, and small segments cost more memory than sequence numbers.
+    pub(super) fn is_overrun_by(&self, len: usize) -> bool {
+        self.held() > 0 && self.held() + len > self.window.buffer_limit() as usize
     }
 
     /// Whether the peer's FIN has come in order: nothing follows what is in the queue.

@@ -35,6 +35,7 @@ struct Blocks {
     /// By start; no two touch.
     sorted: VecDeque<Block>,
     bytes: usize,
+    chunks: usize,
     recent: RecentRanges,
 }
 
@@ -89,6 +90,33 @@ impl Reassembly {
         self.blocks.as_ref().map_or(0, |blocks| blocks.bytes)
     }
 
+    /// Buffers, or parts of them, that are held.
+    pub fn chunk_count(&self) -> usize {
+        self.blocks.as_ref().map_or(0, |blocks| blocks.chunks)
+    }
+
+    /// Drops everything from `end` on.
+    pub fn truncate(&mut self, end: SeqNumber) {
+        let Some(blocks) = self.blocks.as_mut() else { return };
+        while let Some(mut last) = blocks.sorted.pop_back() {
+            if last.end().at_or_before(end) {
+                blocks.sorted.push_back(last);
+                break;
+            }
+            blocks.bytes -= last.data.len();
+            blocks.chunks -= last.data.chunk_count();
+            last.data.truncate(end.saturating_since(last.start) as usize);
+            if !last.data.is_empty() {
+                blocks.bytes += last.data.len();
+                blocks.chunks += last.data.chunk_count();
+                blocks.sorted.push_back(last);
+            }
+        }
+        if blocks.sorted.is_empty() {
+            self.blocks = None;
+        }
+    }
+
     /// Drops everything.
     pub fn clear(&mut self) {
         self.blocks = None;
@@ -107,6 +135,7 @@ impl Blocks {
                 return Err(Full);
             }
             self.bytes += data.len();
+            self.chunks += data.chunk_count();
             self.sorted.insert(first, Block { start, data });
         } else {
             self.merge(first, last, start, data);
@@ -124,6 +153,7 @@ impl Blocks {
         let mut at = start;
         let mut merged = Rope::new();
         for known in self.sorted.drain(first..last) {
+            self.chunks -= known.data.chunk_count();
             let gap = known.start.saturating_since(at) as usize;
             let piece = data.split_to(gap);
             self.bytes += piece.len();
@@ -141,6 +171,7 @@ impl Blocks {
         }
         self.bytes += data.len();
         merged.append(data);
+        self.chunks += merged.chunk_count();
         self.sorted.insert(first, Block { start: merged_start, data: merged });
     }
 
@@ -151,6 +182,7 @@ impl Blocks {
             }
             let mut block = self.sorted.pop_front()?;
             self.bytes -= block.data.len();
+            self.chunks -= block.data.chunk_count();
             self.recent.acknowledge(block.end());
             block.data.advance(nxt.saturating_since(block.start) as usize);
             if !block.data.is_empty() {
@@ -183,6 +215,13 @@ mod tests {
                 reassembly.insert(base + offset, bytes_of(offset, len)).expect("few blocks");
                 present[offset as usize..(offset + len) as usize].fill(true);
                 prop_assert_eq!(reassembly.len(), present.iter().filter(|p| **p).count());
+                let chunks: usize = reassembly
+                    .blocks
+                    .iter()
+                    .flat_map(|blocks| blocks.sorted.iter())
+                    .map(|block| block.data.chunk_count())
+                    .sum();
+                prop_assert_eq!(reassembly.chunk_count(), chunks);
                 let latest = reassembly.recent().next().expect("one is held");
                 prop_assert!((latest.start() - base) as u32 <= offset);
                 prop_assert!((latest.end() - base) as u32 >= offset + len);
@@ -204,6 +243,18 @@ mod tests {
             }
             prop_assert!(reassembly.is_empty());
         }
+    }
+
+    #[test]
+    fn what_lies_behind_the_end_is_dropped() {
+        let mut reassembly = Reassembly::default();
+        for offset in [10, 20, 40] {
+            reassembly.insert(SeqNumber::new(offset), bytes_of(offset, 5)).expect("room");
+        }
+        reassembly.truncate(SeqNumber::new(22));
+        assert_eq!((reassembly.len(), reassembly.chunk_count()), (7, 2));
+        reassembly.truncate(SeqNumber::new(3));
+        assert!(reassembly.is_empty());
     }
 
     #[test]

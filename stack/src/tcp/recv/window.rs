@@ -101,6 +101,11 @@ impl ReceiveWindow {
         self.buffer
     }
 
+    /// The largest that the receive buffer may become, in bytes.
+    pub fn buffer_limit(&self) -> u32 {
+        self.buffer_max.unwrap_or(0).max(self.buffer)
+    }
+
     /// Fixes the buffer at `bytes` (`SO_RCVBUF`).
     pub fn fix_buffer(&mut self, bytes: u32) {
         (self.buffer, self.buffer_max) = (bytes, None);

@@ -6,6 +6,10 @@ use core::time::Duration;
 //= RFC 6298 §2.1
 const INITIAL_RTO: Duration = Duration::from_secs(1);
 
+/// The time-out before the first sample where the SYN had to be sent again.
+//= RFC 6298 §5.7
+const DISTRUSTED_RTO: Duration = Duration::from_secs(3);
+
 /// Doublings of the time-out; the bound of `rto_max` bites earlier.
 const MAX_BACKOFF: u8 = 16;
 
@@ -34,6 +38,8 @@ pub struct RttEstimator {
     rto_min_ms: u32,
     rto_max_ms: u32,
     backoff: u8,
+    /// Whether the handshake needed a retransmission, so that the first time-out is taken longer.
+    distrusted: bool,
 }
 
 impl RttEstimator {
@@ -47,6 +53,7 @@ impl RttEstimator {
             rto_min_ms: rto_min.as_millis() as u32,
             rto_max_ms: rto_max.as_millis() as u32,
             backoff: 0,
+            distrusted: false,
         }
     }
 
@@ -92,6 +99,7 @@ impl RttEstimator {
     //= RFC 6298 §2.5
     pub fn rto(&self) -> Duration {
         let base = match self.srtt() {
+            None if self.distrusted => DISTRUSTED_RTO,
             None => INITIAL_RTO,
             Some(srtt) => {
                 let floor = Duration::from_millis(self.rto_min_ms.into());
@@ -100,6 +108,12 @@ impl RttEstimator {
         };
         let rto = base.saturating_mul(1 << self.backoff);
         rto.min(Duration::from_millis(self.rto_max_ms.into()))
+    }
+
+    /// The SYN was sent again: without a sample the time-out is 3 s.
+    //= RFC 6298 §5.7
+    pub fn distrust(&mut self) {
+        self.distrusted = true;
     }
 
     /// Doubles the time-out.

@@ -6,6 +6,7 @@ use crate::tcp::segment::UnscaledWindow;
 //= RFC 9293 MUST-36, type=test
 //= RFC 9293 MUST-37, type=test
 //= RFC 9293 SHLD-29, type=test
+//= RFC 9293 SHLD-30, type=test
 #[test]
 fn a_closed_window_is_probed_until_it_opens() {
     let mut lone = Lone::established(plain(), 2000, ms(10));
@@ -20,7 +21,7 @@ fn a_closed_window_is_probed_until_it_opens() {
         assert_eq!((probe.seq, probe.len()), (seq(ISS + 1 + 1999), 0), "before what the peer expects");
         lone.ack(2000, 0);
     }
-    assert_eq!(waits[1..], [2 * waits[0], 2 * waits[0], 2 * waits[0]], "an answer starts the waits anew");
+    assert_eq!(waits[1..], [2 * waits[0], 4 * waits[0], 8 * waits[0]], "answers don't hurry us");
     assert_eq!(lone.count(Counter::TcpExtTCPWinProbe), 4);
     lone.ack(2000, 9000);
     assert_eq!(lone.sent(), [(2000, 1000), (3000, 1000), (4000, 1000)]);

@@ -50,7 +50,7 @@ proptest! {
             match op {
                 Op::Send(len) => {
                     let nxt = una + model.len() as u32;
-                    scoreboard.on_sent(range(nxt, nxt + len).expect("not empty"), now);
+                    scoreboard.on_sent(range(nxt, nxt + len).expect("not empty"), 1, now);
                     model.extend(vec![(Byte::InFlight, time); len as usize]);
                 }
                 Op::Acknowledge(count) => {
@@ -125,7 +125,7 @@ proptest! {
 fn reports_of_what_was_never_sent_change_nothing() {
     let seq = SeqNumber::new;
     let mut scoreboard = Scoreboard::new();
-    scoreboard.on_sent(range(seq(100), seq(200)).expect("not empty"), Instant::ZERO);
+    scoreboard.on_sent(range(seq(100), seq(200)).expect("not empty"), 10, Instant::ZERO);
     scoreboard.on_sack(range(seq(200), seq(900)).expect("not empty"));
     scoreboard.on_sack(range(seq(20), seq(100)).expect("not empty"));
     assert_eq!((scoreboard.sacked(), scoreboard.in_flight()), (0, 100));
@@ -138,10 +138,25 @@ fn sacked_neighbours_become_one_record() {
     let mut scoreboard = Scoreboard::new();
     for n in 0..100 {
         let sent = range(seq(n * 10), seq(n * 10 + 10)).expect("not empty");
-        scoreboard.on_sent(sent, Instant::from_millis(n.into()));
+        scoreboard.on_sent(sent, 10, Instant::from_millis(n.into()));
     }
     for n in 1..100 {
         scoreboard.on_sack(range(seq(n * 10), seq(n * 10 + 10)).expect("not empty"));
     }
     assert_eq!(scoreboard.records.len(), 2);
+}
+
+#[test]
+fn reports_of_parts_of_segments_cut_nothing() {
+    let seq = SeqNumber::new;
+    let mut scoreboard = Scoreboard::new();
+    scoreboard.on_sent(range(seq(0), seq(10_500)).expect("not empty"), 1000, Instant::ZERO);
+    for n in 0..5000 {
+        scoreboard.on_sack(range(seq(2 * n + 1), seq(2 * n + 2)).expect("not empty"));
+    }
+    assert_eq!((scoreboard.sacked(), scoreboard.records.len()), (0, 1));
+    scoreboard.on_sack(range(seq(1500), seq(3500)).expect("not empty"));
+    assert_eq!(scoreboard.sacked(), 1000, "one whole segment");
+    scoreboard.on_sack(range(seq(9000), seq(10_500)).expect("not empty"));
+    assert_eq!(scoreboard.sacked(), 2500, "the last may be shorter");
 }

@@ -1,0 +1,277 @@
+//! The end of connections: TIME-WAIT, resets, and links that go away.
+
+use core::time::Duration;
+
+use tapsock_stack::buf::Rope;
+use tapsock_stack::counters::Counter;
+use tapsock_stack::error::SocketError;
+use tapsock_stack::ports::{BindId, BindRequest, LocalAddr, Transport};
+use tapsock_stack::stack::{ConnectError, Linger, PingError, SendError, SocketId, TcpId};
+use tapsock_stack::tcp::connection::{ReadError, Shutdown, WriteError};
+use tapsock_stack::tcp::{Options, State};
+use tapsock_stack::wire::{TcpFlags, TcpHeader};
+
+use crate::packets::{Path, tcp_of};
+use crate::wire::{ETH, LINKS, PAIRS, Wire, at, family_of};
+
+/// A port of host 0 that others may have too, but for one tuple.
+fn shared_port(wire: &mut Wire, address: &str) -> BindId {
+    let wildcard = if address.contains(':') { LocalAddr::AnyV6 { only_v6: true } } else { LocalAddr::AnyV4 };
+    let request =
+        BindRequest { port: 3000, reuse_address: true, ..BindRequest::new(Transport::Tcp, wildcard) };
+    wire[0].bind(request).unwrap()
+}
+
+/// A connection from port 3000 of host 0 to port 2000 of host 1, closed by host 0 first.
+fn closed_by_us(wire: &mut Wire, address: &str) -> (TcpId, TcpId) {
+    let listener = wire.listen(1, address, 2000, 8);
+    let bind = shared_port(wire, address);
+    let (now, options) = (wire.now, wire[0].config().tcp_options());
+    let active = wire[0].tcp_connect(now, Some(bind), at(address, 2000), options).unwrap();
+    wire[0].unbind(bind);
+    wire.settle();
+    let passive = wire[1].tcp_accept(listener).unwrap();
+    let now = wire.now;
+    wire[0].tcp_shutdown(now, active, Shutdown::Write).unwrap();
+    wire.settle();
+    assert_eq!(wire.state(0, active), State::FinWait2);
+    assert_eq!(wire.state(1, passive), State::CloseWait);
+    let now = wire.now;
+    wire[1].tcp_close(now, passive, Linger::Background);
+    wire.settle();
+    assert_eq!(wire.state(0, active), State::TimeWait);
+    (active, passive)
+}
+
+//= RFC 9293 MUST-13, type=test
+#[test]
+fn time_wait_holds_the_tuple_for_a_minute() {
+    for (_, address) in PAIRS {
+        let mut wire = Wire::new(2, LINKS[0]);
+        let (active, passive) = closed_by_us(&mut wire, address);
+        assert!(wire[1].tcp(passive).is_none(), "the passive side has nothing left");
+        let now = wire.now;
+        wire[0].tcp_close(now, active, Linger::Background);
+        assert!(wire[0].tcp(active).is_none());
+        let again = |wire: &mut Wire| {
+            let bind = shared_port(wire, address);
+            let (now, options) = (wire.now, wire[0].config().tcp_options());
+            let outcome = wire[0].tcp_connect(now, Some(bind), at(address, 2000), options);
+            wire[0].unbind(bind);
+            outcome
+        };
+        wire.run_for(Duration::from_secs(59));
+        assert_eq!(again(&mut wire), Err(ConnectError::AddressNotAvailable), "the tuple rests");
+        wire.run_for(Duration::from_secs(2));
+        assert_eq!(wire.counter(0, Counter::TcpExtTW), 1);
+        assert!(again(&mut wire).is_ok());
+    }
+}
+
+#[test]
+fn time_wait_gives_way_to_a_newer_syn() {
+    for (timestamps, sequence_step, taken) in
+        [(true, 0, true), (false, 1_000_000, true), (false, -1_000_000, false)]
+    {
+        let mut wire = Wire::new(2, LINKS[0]);
+        let options = Options { timestamps, ..wire[0].config().tcp_options() };
+        wire.sniffing = true;
+        // Host 1 closes first: TIME-WAIT is on the side that listens.
+        let listener = wire.listen(1, "10.0.0.2", 2000, 8);
+        let bind = wire.bind(0, Transport::Tcp, "10.0.0.1", 3000);
+        let now = wire.now;
+        let active = wire[0].tcp_connect(now, Some(bind), at("10.0.0.2", 2000), options).unwrap();
+        wire.settle();
+        let passive = wire[1].tcp_accept(listener).unwrap();
+        let now = wire.now;
+        wire[1].tcp_close(now, passive, Linger::Background);
+        wire.settle();
+        let now = wire.now;
+        wire[0].tcp_close(now, active, Linger::Background);
+        wire.settle();
+        let (fin, len) = wire
+            .seen
+            .iter()
+            .filter(|(from, _)| *from == 0)
+            .filter_map(|(_, frame)| tcp_of(frame))
+            .rfind(|(header, _)| header.flags.contains(TcpFlags::FIN))
+            .unwrap();
+        let last = fin.sequence.wrapping_add(len as u32 + 1);
+        wire.run_for(Duration::from_secs(3));
+        let mut syn = TcpHeader {
+            source_port: 3000,
+            destination_port: 2000,
+            sequence: last.wrapping_add_signed(sequence_step),
+            flags: TcpFlags::SYN,
+            window: 1000,
+            ..TcpHeader::default()
+        };
+        syn.options.timestamps = fin.options.timestamps.map(|mut stamp| {
+            stamp.value = stamp.value.wrapping_add(2000);
+            stamp.echo = 0;
+            stamp
+        });
+        wire.seen.clear();
+        wire.inject(1, Path::v4(0, 1).tcp(&syn, &[]));
+        let answer = wire.seen.iter().find_map(|(_, frame)| tcp_of(frame)).expect("it is answered").0;
+        let accepted = answer.flags == TcpFlags::SYN | TcpFlags::ACK;
+        assert_eq!(accepted, taken, "{timestamps} {sequence_step}: {answer:?}");
+        assert_eq!(wire.counter(1, Counter::TcpExtTWRecycled), u64::from(taken));
+        if taken {
+            assert_eq!(answer.acknowledgment, syn.sequence.wrapping_add(1));
+        } else {
+            assert_eq!(answer.acknowledgment, last, "what the old connection expected");
+        }
+    }
+}
+
+#[test]
+fn the_peers_fin_begins_time_wait_anew_and_no_more() {
+    let mut wire = Wire::new(2, LINKS[0]);
+    wire.sniffing = true;
+    let (active, _) = closed_by_us(&mut wire, "10.0.0.2");
+    let now = wire.now;
+    wire[0].tcp_close(now, active, Linger::Background);
+    let fin = wire.seen.iter().rfind(|(from, _)| *from == 1).unwrap().1.clone();
+    wire.sniffing = false;
+    assert!(tcp_of(&fin).unwrap().0.flags.contains(TcpFlags::FIN));
+    wire.run_for(Duration::from_secs(30));
+    let now = wire.now;
+    let growth = allocation_counter::measure(|| {
+        for _ in 0..10_000 {
+            wire[0].receive(now, ETH, fin.clone());
+            while wire[0].poll_transmit(now).is_some() {}
+        }
+    });
+    assert!(
+        growth.bytes_current < 4096,
+        "{} bytes for a FIN that comes again and again",
+        growth.bytes_current
+    );
+    wire.run_for(Duration::from_secs(59));
+    assert_eq!(wire.counter(0, Counter::TcpExtTW), 0, "the minute began anew");
+    wire.run_for(Duration::from_secs(2));
+    assert_eq!(wire.counter(0, Counter::TcpExtTW), 1);
+}
+
+#[test]
+fn nothing_is_left_of_a_connection_after_its_end() {
+    let mut wire = Wire::new(2, LINKS[0]);
+    let listener = wire.listen(1, "10.0.0.2", 2000, 8);
+    // Who closes first, and when each descriptor is let go.
+    let life = |wire: &mut Wire, order: u32| {
+        let active = wire.connect(0, at("10.0.0.2", 2000));
+        wire.settle();
+        let passive = wire[1].tcp_accept(listener).unwrap();
+        let ends = [(0, active), (1, passive)];
+        let (first, second) = if order & 1 == 0 { (ends[0], ends[1]) } else { (ends[1], ends[0]) };
+        let close = |wire: &mut Wire, (host, id): (usize, TcpId)| {
+            let now = wire.now;
+            wire[host].tcp_close(now, id, Linger::Background);
+        };
+        if order & 2 == 0 {
+            close(wire, first);
+            wire.settle();
+            close(wire, second);
+        } else {
+            // The descriptor outlives TIME-WAIT's beginning.
+            for (host, id) in [first, second] {
+                let now = wire.now;
+                wire[host].tcp_shutdown(now, id, Shutdown::Write).unwrap();
+                wire.settle();
+            }
+            close(wire, first);
+            close(wire, second);
+        }
+        wire.settle();
+        wire.run_for(Duration::from_secs(61));
+        wire.events(0);
+        wire.events(1);
+    };
+    for order in 0..8 {
+        life(&mut wire, order & 3);
+    }
+    let growth = allocation_counter::measure(|| {
+        for order in 0..100 {
+            life(&mut wire, order & 3);
+        }
+    });
+    assert!(growth.bytes_current < 2048, "{} bytes after 100 connections", growth.bytes_current);
+}
+
+#[test]
+fn a_link_that_goes_down_fails_its_sockets() {
+    for (_, address) in PAIRS {
+        let mut wire = Wire::new(2, LINKS[0]);
+        let (active, _) = wire.pair(1, address);
+        let local = wire.pair(0, "127.0.0.1");
+        let opening = wire.connect(0, at(address, 9999));
+        let udp = wire[0].udp_open(family_of(address));
+        wire[0].udp_connect(udp, Some(at(address, 5000))).unwrap();
+        let ping = wire[0].ping_open(family_of(address)).unwrap();
+        wire[0].ping_connect(ping, Some(at(address, 0))).unwrap();
+        wire.flush();
+        wire.events(0);
+        let now = wire.now;
+        wire[0].set_link_down(ETH);
+        wire.flush();
+        let events = wire.events(0);
+        for id in [SocketId::Tcp(active), SocketId::Tcp(opening), SocketId::Udp(udp), SocketId::Ping(ping)] {
+            assert!(events.contains(&id), "{id:?} is told");
+        }
+        let down = SocketError::NetworkDown;
+        assert_eq!(wire[0].tcp_read(now, active, 1).unwrap_err(), ReadError::Socket(down));
+        let write = wire[0].tcp_write(now, active, Rope::from(vec![1]));
+        assert_eq!(write, Err(WriteError::BrokenPipe), "told once");
+        assert_eq!(wire[0].tcp_take_error(opening), Some(down));
+        let sent = wire[0].udp_send(now, udp, Rope::from(vec![1]), None, Default::default());
+        assert_eq!(sent, Err(SendError::Socket(down)));
+        assert!(matches!(wire[0].ping_recv(ping), Err(PingError::Socket(error)) if error == down));
+        let options = wire[0].config().tcp_options();
+        let connect = wire[0].tcp_connect(now, None, at(address, 2000), options);
+        assert_eq!(connect, Err(ConnectError::NetworkDown));
+        wire[0].tcp_close(now, active, Linger::Background);
+        wire.settle();
+        assert!(wire[0].tcp(active).is_none(), "close does not hang");
+        assert_eq!(wire.state(0, local.0), State::Established, "lo is not concerned");
+    }
+}
+
+#[test]
+fn abort_resets_and_unread_data_does_too() {
+    let mut wire = Wire::new(2, LINKS[0]);
+    let (active, passive) = wire.pair(1, "10.0.0.2");
+    let now = wire.now;
+    wire[0].tcp_close(now, active, Linger::Abort);
+    wire.settle();
+    assert_eq!(wire[1].tcp_take_error(passive), Some(SocketError::ConnectionReset));
+    assert!(wire[0].tcp(active).is_none());
+    let (active, passive) = wire.pair(1, "10.0.0.2");
+    let now = wire.now;
+    wire[0].tcp_write(now, active, Rope::from(vec![1; 100])).unwrap();
+    wire.settle();
+    let now = wire.now;
+    wire[1].tcp_close(now, passive, Linger::Background);
+    wire.settle();
+    assert_eq!(wire[0].tcp_take_error(active), Some(SocketError::ConnectionReset));
+    assert_eq!(wire.counter(1, Counter::TcpExtTCPAbortOnClose), 1);
+    assert!(wire[1].tcp(passive).is_none());
+}
+
+#[test]
+fn a_vanished_peer_is_given_up() {
+    let mut wire = Wire::new(2, LINKS[0]);
+    let (active, _) = wire.pair(1, "10.0.0.2");
+    wire.filter(
+        |_, frame| {
+            if tcp_of(frame).is_some() { crate::wire::Fate::Lose } else { crate::wire::Fate::Pass }
+        },
+    );
+    let now = wire.now;
+    wire[0].tcp_write(now, active, Rope::from(vec![1; 100])).unwrap();
+    wire.run_for(Duration::from_secs(900));
+    assert_eq!(wire.state(0, active), State::Established);
+    // 924.6 s is what Linux's manual says of tcp_retries2.
+    wire.run_for(Duration::from_secs(150));
+    assert_eq!(wire[0].tcp_take_error(active), Some(SocketError::TimedOut));
+}

@@ -1,0 +1,161 @@
+//! ICMP errors: which are believed, and which are sent.
+
+use core::time::Duration;
+
+use tapsock_stack::buf::{Frame, Rope};
+use tapsock_stack::counters::Counter;
+use tapsock_stack::error::SocketError;
+use tapsock_stack::stack::TcpId;
+use tapsock_stack::tcp::State;
+use tapsock_stack::wire::IpProtocol;
+use tapsock_stack::wire::icmpv4::{self, Icmpv4Message};
+use tapsock_stack::wire::icmpv6::{self, Icmpv6Message};
+
+use crate::packets::{Path, packet_of, tcp_of, transport_of};
+use crate::wire::{Fate, LINKS, PAIRS, Wire, at};
+
+/// "Nobody listens at the port", quoting `frame`, from host 1 to host 0.
+fn port_unreachable(frame: &Frame, tamper: impl Fn(&mut Vec<u8>)) -> Frame {
+    let mut quote = packet_of(frame).to_vec();
+    tamper(&mut quote);
+    match quote[0] >> 4 {
+        4 => {
+            quote.truncate(28);
+            let code = icmpv4::UnreachableCode::PORT;
+            Path::v4(1, 0).icmpv4(Icmpv4Message::DestinationUnreachable { code, mtu: 0 }, &quote)
+        }
+        _ => {
+            let code = icmpv6::UnreachableCode::PORT;
+            Path::v6(1, 0).icmpv6(Icmpv6Message::DestinationUnreachable { code }, &quote, 64)
+        }
+    }
+}
+
+/// A host that is connecting, and its SYN, which was lost.
+fn connecting(address: &str) -> (Wire, TcpId, Frame) {
+    let mut wire = Wire::new(2, LINKS[0]);
+    wire.sniffing = true;
+    wire.filter(|_, frame| if tcp_of(frame).is_some() { Fate::Lose } else { Fate::Pass });
+    let id = wire.connect(0, at(address, 2000));
+    wire.settle();
+    let syn = wire.seen.iter().find(|(_, frame)| tcp_of(frame).is_some()).unwrap().1.clone();
+    (wire, id, syn)
+}
+
+#[test]
+fn an_error_about_our_syn_ends_the_attempt() {
+    for (_, address) in PAIRS {
+        let (mut wire, id, syn) = connecting(address);
+        wire.inject(0, port_unreachable(&syn, |_| ()));
+        assert_eq!(wire.state(0, id), State::Closed);
+        assert_eq!(wire[0].tcp_take_error(id), Some(SocketError::ConnectionRefused));
+    }
+}
+
+/// Changes one field of a quoted packet, given the length of its IP header.
+type Tamper = fn(&mut Vec<u8>, usize);
+
+//= RFC 5927 §4.1, type=test
+#[test]
+fn errors_that_quote_nothing_of_ours_are_ignored() {
+    let table: [(&str, Tamper); 6] = [
+        ("a sequence number below what is in flight", |q, ip| add(q, ip + 4, -1)),
+        ("a sequence number above", |q, ip| add(q, ip + 4, 1)),
+        ("another source port", |q, ip| q[ip] ^= 1),
+        ("another destination port", |q, ip| q[ip + 3] ^= 1),
+        ("another destination", |q, ip| q[ip - 1] ^= 1),
+        ("a source that is not ours", |q, ip| if ip == 20 { q[15] ^= 0x40 } else { q[23] ^= 0x40 }),
+    ];
+    for (_, address) in PAIRS {
+        for (what, tamper) in table {
+            let (mut wire, id, syn) = connecting(address);
+            let header = if address.contains(':') { 40 } else { 20 };
+            wire.inject(0, port_unreachable(&syn, |quote| tamper(quote, header)));
+            assert_eq!(wire.state(0, id), State::SynSent, "{what}");
+            assert!(!wire[0].tcp(id).unwrap().has_error(), "{what}");
+        }
+    }
+}
+
+fn add(bytes: &mut [u8], at: usize, number: i32) {
+    let field = u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+    bytes[at..at + 4].copy_from_slice(&field.wrapping_add_signed(number).to_be_bytes());
+}
+
+//= RFC 9293 MUST-56, type=test
+#[test]
+fn an_open_connection_survives_errors() {
+    for (_, address) in PAIRS {
+        let mut wire = Wire::new(2, LINKS[0]);
+        let (here, there) = wire.pair(1, address);
+        wire.sniffing = true;
+        let now = wire.now;
+        wire[0].tcp_write(now, here, Rope::from(&b"hello"[..])).unwrap();
+        wire.flush();
+        let data = wire.seen.last().unwrap().1.clone();
+        assert_eq!(tcp_of(&data).unwrap().1, 5);
+        wire.inject(0, port_unreachable(&data, |_| ()));
+        assert_eq!(wire.state(0, here), State::Established);
+        wire.settle();
+        let now = wire.now;
+        assert_eq!(wire[1].tcp_read(now, there, 9).unwrap().to_vec(), b"hello");
+    }
+}
+
+#[test]
+fn errors_are_rate_limited() {
+    let mut wire = Wire::new(2, LINKS[0]);
+    wire.sniffing = true;
+    for port in 0..200 {
+        wire.inject(1, Path::v4(0, 1).udp((5000, 6000 + port), b"x"));
+    }
+    wire.settle();
+    assert_eq!(wire.counter(1, Counter::IcmpOutDestUnreachs), 50, "the burst that Linux allows");
+    assert_eq!(wire.counter(1, Counter::IcmpOutRateLimitGlobal), 150);
+    wire.run_for(Duration::from_millis(10));
+    wire.inject(1, Path::v4(0, 1).udp((5000, 9), b"x"));
+    assert_eq!(wire.counter(1, Counter::IcmpOutDestUnreachs), 51);
+}
+
+#[test]
+fn an_error_quotes_what_it_is_about() {
+    for (_, address) in PAIRS {
+        let mut wire = Wire::new(2, LINKS[0]);
+        wire.sniffing = true;
+        let question = Path::of_family(address, 0, 1).udp((5000, 9), &[7; 1400]);
+        wire.inject(1, question.clone());
+        wire.settle();
+        let (protocol, most) = if address.contains(':') {
+            (IpProtocol::ICMPV6, 1280 - 48)
+        } else {
+            (IpProtocol::ICMP, 576 - 28)
+        };
+        let is_error = |bytes: &&[u8]| matches!((protocol, bytes[0]), (IpProtocol::ICMP, 3) | (_, 1));
+        let mut sent = wire.seen.iter().filter_map(|(_, frame)| transport_of(frame, protocol));
+        let error = sent.find(is_error).unwrap();
+        assert_eq!(error[8..], packet_of(&question)[..most], "as much as fits");
+    }
+}
+
+//= RFC 1122 §3.2.2, type=test
+//= RFC 4443 §2.4, type=test
+#[test]
+fn errors_are_never_answered_by_errors() {
+    let mut wire = Wire::new(2, LINKS[0]);
+    wire.sniffing = true;
+    // An error about a datagram that we never sent, and a message of a type that nobody knows.
+    let stray = Path::v4(1, 0).udp((9, 9), b"x");
+    let code = icmpv4::UnreachableCode::PORT;
+    let message = Icmpv4Message::DestinationUnreachable { code, mtu: 0 };
+    wire.inject(1, Path::v4(0, 1).icmpv4(message, packet_of(&stray)));
+    wire.inject(1, Path::v4(0, 1).icmpv4(Icmpv4Message::Other { kind: 250, code: 0, rest: [0; 4] }, b"x"));
+    let message = Icmpv6Message::Other { kind: 100, code: 0, rest: [0; 4] };
+    wire.inject(1, Path::v6(0, 1).icmpv6(message, b"x", 64));
+    // A datagram from a group, and one to a group.
+    wire.inject(1, Path::v4(0, 1).to("10.0.0.255").udp((9, 9), b"x"));
+    wire.inject(1, Path::v6(0, 1).to("ff02::1").udp((9, 9), b"x"));
+    wire.settle();
+    for (counter, name) in [(Counter::IcmpOutMsgs, "ICMP"), (Counter::Icmp6OutMsgs, "ICMPv6")] {
+        assert_eq!(wire.counter(1, counter), 0, "{name}");
+    }
+}

@@ -1,0 +1,421 @@
+//! Frames that make no sense: each is dropped, under a counter that says why.
+
+use tapsock_stack::buf::Frame;
+use tapsock_stack::counters::Counter;
+use tapsock_stack::stack::{Family, ListenerId, TcpId};
+use tapsock_stack::udp::UdpId;
+use tapsock_stack::wire::arp::{ArpOperation, ArpPacket};
+use tapsock_stack::wire::checksum::Sum;
+use tapsock_stack::wire::icmp::Echo;
+use tapsock_stack::wire::icmpv4::Icmpv4Message;
+use tapsock_stack::wire::icmpv6::Icmpv6Message;
+use tapsock_stack::wire::ndp::{NdpMessage, NeighborSolicit};
+use tapsock_stack::wire::{EtherType, EthernetAddress, EthernetHeader, IpProtocol, TcpFlags, TcpHeader};
+
+use crate::packets::{Path, bytes_of, tcp_of};
+use crate::udp::bound;
+use crate::wire::{Fate, LINKS, Wire, station};
+
+/// Host 1 with a listener and an open connection at port 2000 and a UDP socket at port 5000.
+struct Target {
+    wire: Wire,
+    listener: ListenerId,
+    open: TcpId,
+    /// A segment of the open connection that would be taken.
+    segment: TcpHeader,
+    udp: UdpId,
+}
+
+impl Target {
+    fn new() -> Self {
+        let mut wire = Wire::new(2, LINKS[0]);
+        wire.sniffing = true;
+        let listener = wire.listen(1, "10.0.0.2", 2000, 8);
+        wire.connect(0, crate::wire::at("10.0.0.2", 2000));
+        wire.settle();
+        let open = wire[1].tcp_accept(listener).unwrap();
+        let last = wire.seen.iter().rfind(|(from, frame)| *from == 0 && tcp_of(frame).is_some());
+        let segment = tcp_of(&last.unwrap().1).unwrap().0;
+        let udp = bound(&mut wire, 1, "10.0.0.2", 5000);
+        bound(&mut wire, 1, "fd00::2", 5000);
+        wire.seen.clear();
+        wire.filter(|_, _| Fate::Lose);
+        Target { wire, listener, open, segment, udp }
+    }
+
+    /// What host 1 counts of `frame`, in order.
+    fn counted(&mut self, frame: Frame) -> Vec<(Counter, u64)> {
+        let before = self.wire[1].counters().clone();
+        self.wire.inject(1, frame);
+        let after = self.wire[1].counters();
+        after
+            .iter()
+            .map(|(counter, value)| (counter, value - before[counter]))
+            .filter(|(_, n)| *n > 0)
+            .collect()
+    }
+
+    /// Whether anything of what `frame` brought got through to a socket.
+    fn heard(&mut self) -> bool {
+        self.wire[1].udp(self.udp).unwrap().is_readable()
+            || self.wire[1].tcp(self.open).unwrap().readable() > 0
+            || self.wire[1].listener_ready(self.listener) > 0
+    }
+}
+
+/// Makes the IPv4 header's checksum right again.
+fn mend_v4(bytes: &mut [u8]) {
+    let len = 14 + usize::from(bytes[14] & 0x0f) * 4;
+    bytes[24..26].fill(0);
+    let mut sum = Sum::new();
+    sum.add_bytes(&bytes[14..len]);
+    bytes[24..26].copy_from_slice(&sum.finish().to_be_bytes());
+}
+
+/// What is done to a frame that was right.
+type Harm = fn(&mut Vec<u8>);
+
+/// Applies each harm to `frame` and looks for its counter, and that nobody hears of it.
+fn check(frame: impl Fn(&Target) -> Frame, table: &[(&str, Harm, Counter)]) {
+    for (what, harm, counter) in table {
+        let mut target = Target::new();
+        let mut bytes = bytes_of(&frame(&target));
+        harm(&mut bytes);
+        let counted = target.counted(Frame::from(bytes));
+        assert!(counted.contains(&(*counter, 1)), "{what}: {counted:?}");
+        assert!(!target.heard(), "{what}");
+        let sent: Vec<_> = target.wire.seen.iter().filter(|(from, _)| *from == 1).collect();
+        assert!(sent.is_empty(), "{what} is not answered");
+    }
+    let mut target = Target::new();
+    let whole = frame(&target);
+    target.counted(whole);
+    assert!(target.heard() || !target.wire.seen.is_empty(), "the frame was right before it was harmed");
+}
+
+#[test]
+fn link_headers() {
+    check(
+        |_| Path::v4(0, 1).udp((6000, 5000), b"data"),
+        &[
+            ("nothing at all", |b| b.clear(), Counter::TapsockLinkInHdrErrors),
+            ("half a header", |b| b.truncate(13), Counter::TapsockLinkInHdrErrors),
+            ("to another station", |b| b[5] = 9, Counter::TapsockLinkInAddrErrors),
+            (
+                "to a group",
+                |b| b[0..6].copy_from_slice(&[1, 0, 0x5e, 0, 0, 9]),
+                Counter::TapsockLinkInAddrErrors,
+            ),
+            ("from a group", |b| b[6] |= 1, Counter::TapsockLinkInAddrErrors),
+            ("another protocol", |b| b[12] = 0x99, Counter::TapsockLinkInUnknownProtos),
+            ("IPv6 in a frame of IPv4", |b| b[14] = 0x60, Counter::IpInHdrErrors),
+        ],
+    );
+}
+
+#[test]
+fn ipv4_headers() {
+    check(
+        |_| Path::v4(0, 1).udp((6000, 5000), b"data"),
+        &[
+            ("no header", |b| b.truncate(14), Counter::IpExtInTruncatedPkts),
+            ("half a header", |b| b.truncate(33), Counter::IpExtInTruncatedPkts),
+            ("shorter than it says", |b| b.truncate(b.len() - 1), Counter::IpExtInTruncatedPkts),
+            ("a header of 16 bytes", |b| b[14] = 0x44, Counter::IpInHdrErrors),
+            ("a header of 60 bytes", |b| b[14] = 0x4f, Counter::IpExtInTruncatedPkts),
+            ("a wrong checksum", |b| b[24] ^= 1, Counter::IpInHdrErrors),
+            ("a length below the header's", |b| (b[17] = 19, mend_v4(b)).1, Counter::IpInHdrErrors),
+            ("to another host", |b| (b[33] = 9, mend_v4(b)).1, Counter::IpInAddrErrors),
+            ("to a group that we are not in", |b| (b[30] = 225, mend_v4(b)).1, Counter::IpInAddrErrors),
+            (
+                "to 127.0.0.1",
+                |b| (b[30..34].copy_from_slice(&[127, 0, 0, 1]), mend_v4(b)).1,
+                Counter::IpInAddrErrors,
+            ),
+            (
+                "from 127.0.0.1",
+                |b| (b[26..30].copy_from_slice(&[127, 0, 0, 1]), mend_v4(b)).1,
+                Counter::TapsockIpInMartians,
+            ),
+            ("from a group", |b| (b[26] = 230, mend_v4(b)).1, Counter::TapsockIpInMartians),
+            ("from the broadcast address", |b| (b[29] = 255, mend_v4(b)).1, Counter::TapsockIpInMartians),
+            ("from ourselves", |b| (b[29] = 2, mend_v4(b)).1, Counter::TapsockIpInMartians),
+            ("from nobody", |b| (b[26..30].fill(0), mend_v4(b)).1, Counter::TapsockIpInMartians),
+            ("a first fragment", |b| (b[20] = 0x20, mend_v4(b)).1, Counter::IpReasmFails),
+            ("a later fragment", |b| (b[21] = 1, mend_v4(b)).1, Counter::IpReasmFails),
+        ],
+    );
+}
+
+#[test]
+fn ipv6_headers() {
+    let udp = |_: &Target| Path::v6(0, 1).udp((6000, 9), b"data");
+    check(
+        udp,
+        &[
+            ("no header", |b| b.truncate(14), Counter::Ip6InTruncatedPkts),
+            ("half a header", |b| b.truncate(53), Counter::Ip6InTruncatedPkts),
+            ("shorter than it says", |b| b.truncate(b.len() - 1), Counter::Ip6InTruncatedPkts),
+            ("another version", |b| b[14] = 0x50, Counter::Ip6InHdrErrors),
+            ("to another host", |b| b[53] = 9, Counter::Ip6InAddrErrors),
+            ("to ::1", |b| (b[38] = 0, b[53] = 1).1, Counter::Ip6InAddrErrors),
+            ("to a group that we are not in", |b| b[38] = 0xff, Counter::Ip6InAddrErrors),
+            ("from a group", |b| b[22] = 0xff, Counter::TapsockIpInMartians),
+            ("from ::1", |b| (b[22] = 0, b[23] = 0).1, Counter::TapsockIpInMartians),
+            ("from nobody", |b| b[22..38].fill(0), Counter::TapsockIpInMartians),
+            ("from ourselves", |b| b[37] = 2, Counter::TapsockIpInMartians),
+            ("options that pass the end", |b| (b[20] = 0, b[55] = 200).1, Counter::Ip6InHdrErrors),
+        ],
+    );
+}
+
+#[test]
+fn ipv6_extension_headers() {
+    // Extension header, its bytes, the counter, and whether the sender is told.
+    let table: [(&str, u8, Vec<u8>, Counter, bool); 9] = [
+        ("a fragment", 44, vec![17, 0, 0, 9, 0, 0, 0, 1], Counter::Ip6ReasmFails, false),
+        ("an option that drops", 0, vec![17, 0, 0x40, 4, 0, 0, 0, 0], Counter::Ip6InHdrErrors, false),
+        ("an option that reports", 0, vec![17, 0, 0x80, 4, 0, 0, 0, 0], Counter::Ip6InHdrErrors, true),
+        (
+            "the same among destination options",
+            60,
+            vec![17, 0, 0xc0, 4, 0, 0, 0, 0],
+            Counter::Ip6InHdrErrors,
+            true,
+        ),
+        (
+            "an option that passes its header",
+            60,
+            vec![17, 0, 1, 9, 0, 0, 0, 0],
+            Counter::Ip6InHdrErrors,
+            false,
+        ),
+        ("a source route", 43, vec![17, 0, 0, 3, 0, 0, 0, 0], Counter::Ip6InHdrErrors, true),
+        ("hop-by-hop options behind others", 60, vec![0, 0, 1, 4, 0, 0, 0, 0], Counter::Ip6InHdrErrors, true),
+        (
+            "a protocol that nobody speaks",
+            60,
+            vec![200, 0, 1, 4, 0, 0, 0, 0],
+            Counter::Ip6InUnknownProtos,
+            true,
+        ),
+        ("ten headers", 60, [60, 0, 1, 4, 0, 0, 0, 0].repeat(10), Counter::Ip6InHdrErrors, false),
+    ];
+    for (what, first, mut bytes, counter, told) in table {
+        let mut target = Target::new();
+        bytes.extend([0; 8]);
+        let counted = target.counted(Path::v6(0, 1).raw(IpProtocol(first), &bytes));
+        assert!(counted.contains(&(counter, 1)), "{what}: {counted:?}");
+        let problems = target.wire.counter(1, Counter::Icmp6OutParmProblems);
+        assert_eq!(problems, u64::from(told), "{what}");
+    }
+}
+
+#[test]
+fn arp_packets() {
+    let request = |_: &Target| {
+        let packet = ArpPacket {
+            operation: ArpOperation::Request,
+            sender_hardware: station(0),
+            sender_ip: "10.0.0.1".parse().unwrap(),
+            target_hardware: EthernetAddress::default(),
+            target_ip: "10.0.0.2".parse().unwrap(),
+        };
+        let mut headers = tapsock_stack::buf::HeaderBlock::new();
+        packet.prepend_to(&mut headers);
+        EthernetHeader { destination: station(1), source: station(0), ether_type: EtherType::Arp }
+            .prepend_to(&mut headers);
+        Frame::from(headers.to_vec())
+    };
+    check(
+        request,
+        &[
+            ("cut short", |b| b.truncate(b.len() - 1), Counter::TapsockArpInErrors),
+            ("other hardware", |b| b[15] = 6, Counter::TapsockArpInErrors),
+            ("another protocol", |b| b[16] = 9, Counter::TapsockArpInErrors),
+            ("addresses of another length", |b| b[18] = 8, Counter::TapsockArpInErrors),
+            ("another operation", |b| b[21] = 9, Counter::TapsockArpInErrors),
+            ("from a group's station", |b| b[22] |= 1, Counter::TapsockArpInErrors),
+            ("from a group", |b| b[28] = 230, Counter::TapsockArpInErrors),
+            ("from 127.0.0.1", |b| b[28] = 127, Counter::TapsockArpInErrors),
+            ("from the broadcast address", |b| b[31] = 255, Counter::TapsockArpInErrors),
+            ("from our own address", |b| b[31] = 2, Counter::TapsockAddressConflicts),
+        ],
+    );
+}
+
+#[test]
+fn tcp_segments() {
+    let segment = |target: &Target| {
+        let header = TcpHeader { flags: TcpFlags::ACK | TcpFlags::PSH, ..target.segment.clone() };
+        Path::v4(0, 1).tcp(&header, b"data")
+    };
+    // Checksums are looked at after lengths, so a field that is wrong is summed wrong as well; these are told apart.
+    check(
+        segment,
+        &[
+            ("no header", |b| (b[17] = 20, mend_v4(b)).1, Counter::TcpInErrs),
+            ("half a header", |b| (b[17] = 39, mend_v4(b)).1, Counter::TcpInErrs),
+            ("a header of 16 bytes", |b| b[46] = 0x40, Counter::TcpInErrs),
+            ("a header that passes the end", |b| b[46] = 0xf0, Counter::TcpInErrs),
+            ("a wrong checksum", |b| b[50] ^= 1, Counter::TcpInCsumErrors),
+            ("other data", |b| *b.last_mut().unwrap() ^= 1, Counter::TcpInCsumErrors),
+        ],
+    );
+    for (what, change) in [
+        ("SYN with FIN", (|h| h.flags = TcpFlags::SYN | TcpFlags::FIN) as fn(&mut TcpHeader)),
+        ("from port 0", |h| h.source_port = 0),
+        ("to port 0", |h| h.destination_port = 0),
+    ] {
+        let mut target = Target::new();
+        let mut header = target.segment.clone();
+        change(&mut header);
+        let counted = target.counted(Path::v4(0, 1).tcp(&header, &[]));
+        assert!(counted.contains(&(Counter::TcpInErrs, 1)), "{what}: {counted:?}");
+        assert!(target.wire.seen.is_empty(), "{what} is not answered");
+    }
+    let mut target = Target::new();
+    let header = TcpHeader { flags: TcpFlags::SYN, destination_port: 2000, ..TcpHeader::default() };
+    let counted = target.counted(Path::v4(0, 1).to("10.0.0.255").tcp(&header, &[]));
+    assert!(counted.contains(&(Counter::TcpInErrs, 1)), "a SYN to everybody: {counted:?}");
+    assert!(target.wire.seen.is_empty());
+}
+
+/// What is changed in a header that was right.
+type Change = fn(&mut TcpHeader);
+
+#[test]
+fn segments_that_no_connection_takes() {
+    let table: [(&str, Change, Counter); 6] = [
+        (
+            "beyond the window",
+            |h| h.sequence = h.sequence.wrapping_add(1 << 30),
+            Counter::TcpExtTCPOutOfWindow,
+        ),
+        (
+            "long acknowledged",
+            |h| h.sequence = h.sequence.wrapping_sub(1 << 20),
+            Counter::TcpExtTCPOutOfWindow,
+        ),
+        (
+            "an acknowledgement of what was not sent",
+            |h| h.acknowledgment = h.acknowledgment.wrapping_add(9),
+            Counter::TcpExtTCPAckOutOfRange,
+        ),
+        (
+            "a timestamp of the past",
+            |h| h.options.timestamps.as_mut().unwrap().value -= 9,
+            Counter::TcpExtPAWSEstab,
+        ),
+        ("a SYN", |h| h.flags = TcpFlags::SYN, Counter::TcpExtTCPSYNChallenge),
+        (
+            "a reset that guesses",
+            |h| (h.flags = TcpFlags::RST, h.sequence = h.sequence.wrapping_add(9)).1,
+            Counter::TcpExtTCPChallengeACK,
+        ),
+    ];
+    for (what, change, counter) in table {
+        let mut target = Target::new();
+        let mut header = TcpHeader { flags: TcpFlags::ACK, ..target.segment.clone() };
+        change(&mut header);
+        let payload: &[u8] = if header.flags == TcpFlags::ACK { b"data" } else { b"" };
+        let counted = target.counted(Path::v4(0, 1).tcp(&header, payload));
+        assert!(counted.contains(&(counter, 1)), "{what}: {counted:?}");
+        let readable = target.wire[1].tcp(target.open).unwrap().readable();
+        assert!(readable == 0 && !target.wire[1].tcp(target.open).unwrap().is_read_closed(), "{what}");
+    }
+}
+
+#[test]
+fn udp_datagrams() {
+    check(
+        |_| Path::v4(0, 1).udp((6000, 5000), b"data"),
+        &[
+            ("half a header", |b| (b[17] = 27, mend_v4(b)).1, Counter::UdpInErrors),
+            ("a length below the header's", |b| b[39] = 7, Counter::UdpInErrors),
+            ("a length that passes the end", |b| b[39] = 13, Counter::UdpInErrors),
+            ("a wrong checksum", |b| b[40] ^= 1, Counter::UdpInCsumErrors),
+            ("other data", |b| *b.last_mut().unwrap() ^= 1, Counter::UdpInCsumErrors),
+        ],
+    );
+    let mut target = Target::new();
+    let counted = target.counted(Path::v4(0, 1).udp((6000, 5001), b"data"));
+    assert!(counted.contains(&(Counter::UdpNoPorts, 1)), "{counted:?}");
+}
+
+#[test]
+fn icmp_messages() {
+    check(
+        |_| {
+            let echo = Icmpv4Message::EchoRequest(Echo { ident: 1, sequence: 1 });
+            Path::v4(0, 1).icmpv4(echo, b"data")
+        },
+        &[
+            ("half a header", |b| (b[17] = 27, mend_v4(b)).1, Counter::IcmpInErrors),
+            ("a wrong checksum", |b| b[36] ^= 1, Counter::IcmpInCsumErrors),
+        ],
+    );
+    check(
+        |_| {
+            let echo = Icmpv6Message::EchoRequest(Echo { ident: 1, sequence: 1 });
+            Path::v6(0, 1).icmpv6(echo, b"data", 64)
+        },
+        &[
+            ("half a header", |b| b[19] = 7, Counter::Icmp6InErrors),
+            ("a wrong checksum", |b| b[56] ^= 1, Counter::Icmp6InCsumErrors),
+        ],
+    );
+    let mut target = Target::new();
+    let counted = target.counted(Path::v4(0, 1).raw(IpProtocol(89), b"who knows"));
+    assert!(counted.contains(&(Counter::IpInUnknownProtos, 1)), "{counted:?}");
+    let mut target = Target::new();
+    let code = tapsock_stack::wire::icmpv4::UnreachableCode::PORT;
+    let error = Icmpv4Message::DestinationUnreachable { code, mtu: 0 };
+    let counted = target.counted(Path::v4(0, 1).icmpv4(error, b"no packet"));
+    assert!(counted.contains(&(Counter::IcmpInErrors, 1)), "it quotes nothing: {counted:?}");
+}
+
+//= RFC 4861 §7.1.1, type=test
+#[test]
+fn neighbour_discovery() {
+    let solicit = |target: &str, hop_limit| {
+        let source_link = Some(station(0));
+        let solicit = NeighborSolicit { target: target.parse().unwrap(), source_link };
+        Path::v6(0, 1).icmpv6(Icmpv6Message::Ndp(NdpMessage::from(solicit)), &[], hop_limit)
+    };
+    let mut target = Target::new();
+    assert_eq!(
+        target
+            .counted(solicit("fd00::2", 255))
+            .iter()
+            .filter(|(c, _)| *c == Counter::TapsockNdpInErrors)
+            .count(),
+        0
+    );
+    assert_eq!(target.wire.counter(1, Counter::Icmp6OutNeighborAdvertisements), 1);
+    for (what, frame) in
+        [("from beyond a router", solicit("fd00::2", 254)), ("for a group", solicit("ff02::2", 255))]
+    {
+        let mut target = Target::new();
+        let counted = target.counted(frame);
+        assert!(counted.contains(&(Counter::TapsockNdpInErrors, 1)), "{what}: {counted:?}");
+        assert!(counted.contains(&(Counter::Icmp6InErrors, 1)), "{what}: {counted:?}");
+        assert!(target.wire.seen.is_empty(), "{what} is not answered");
+    }
+}
+
+#[test]
+fn an_interface_of_bare_ip_tells_versions_apart() {
+    use tapsock_stack::wire::offload::{LinkCaps, Medium};
+    let mut target = Target::new();
+    let tun = station(7);
+    let id = target.wire[1].add_interface("tun0", tun, LinkCaps::plain(Medium::Ip, 1500)).unwrap();
+    let now = target.wire.now;
+    for bytes in [vec![], vec![0x50; 40], vec![0xff; 1500]] {
+        let before = target.wire.counter(1, Counter::TapsockLinkInHdrErrors);
+        target.wire[1].receive(now, id, Frame::from(bytes));
+        assert_eq!(target.wire.counter(1, Counter::TapsockLinkInHdrErrors), before + 1);
+    }
+    let udp = target.wire[1].udp_open(Family::V4);
+    assert!(!target.wire[1].udp(udp).unwrap().is_readable());
+}

@@ -1,0 +1,150 @@
+//! Paths that take less than the link.
+
+use core::time::Duration;
+
+use tapsock_stack::buf::{Frame, Rope};
+use tapsock_stack::counters::Counter;
+use tapsock_stack::stack::{SendError, UdpSendOptions};
+use tapsock_stack::wire::icmpv4::{Icmpv4Message, UnreachableCode};
+use tapsock_stack::wire::icmpv6::Icmpv6Message;
+use tapsock_stack::wire::offload::{LinkCaps, Medium};
+
+use crate::packets::{Path, packet_of, tcp_of};
+use crate::transfer::{Flow, finish};
+use crate::udp::send;
+use crate::wire::{Fate, LINKS, PAIRS, Wire, at, family_of};
+
+/// "The next link takes `mtu` bytes", quoting `frame`, from host 2 to host 0.
+fn too_big(frame: &Frame, mtu: u16) -> Frame {
+    let quote = packet_of(frame);
+    match quote[0] >> 4 {
+        4 => {
+            let code = UnreachableCode::FRAGMENTATION_NEEDED;
+            Path::v4(2, 0).icmpv4(Icmpv4Message::DestinationUnreachable { code, mtu }, &quote[..28])
+        }
+        _ => {
+            let message = Icmpv6Message::PacketTooBig { mtu: mtu.into() };
+            Path::v6(2, 0).icmpv6(message, &quote[..quote.len().min(1000)], 64)
+        }
+    }
+}
+
+/// The largest packet that a frame stands for: of one that the link cuts, a segment.
+fn packet_len(frame: &Frame) -> usize {
+    let whole = packet_of(frame).len();
+    match (frame.gso_size, tcp_of(frame)) {
+        (Some(size), Some((_, len))) => whole - len + usize::from(size).min(len),
+        _ => whole,
+    }
+}
+
+//= RFC 1191 §6.5, type=test
+//= RFC 8201 §4, type=test
+#[test]
+fn a_transfer_goes_on_in_smaller_segments() {
+    for caps in LINKS {
+        for (_, address) in PAIRS {
+            let mut wire = Wire::new(3, caps);
+            let pair = wire.pair(1, address);
+            let mut flows = [Flow::new((0, pair.0), (1, pair.1), 1_000_000)];
+            let end = wire.now + Duration::from_millis(2);
+            wire.run_until(end, |wire| {
+                flows[0].turn(wire);
+                flows[0].read() > 100_000
+            });
+            // The path shrinks under the transfer.
+            let dropped = std::rc::Rc::new(core::cell::RefCell::new(Vec::new()));
+            let noted = dropped.clone();
+            wire.filter(move |from, frame| {
+                if from == 0 && packet_len(frame) > 1300 {
+                    noted.borrow_mut().push(frame.clone());
+                    return Fate::Lose;
+                }
+                Fate::Pass
+            });
+            let end = wire.now + Duration::from_secs(20);
+            let done = wire.run_until(end, |wire| {
+                let complaints: Vec<Frame> = dropped.borrow_mut().drain(..).collect();
+                for frame in complaints {
+                    wire.inject(0, too_big(&frame, 1300));
+                }
+                flows[0].turn(wire)
+            });
+            assert!(done, "{address}: {} bytes", flows[0].read());
+            assert!(wire.now.as_millis() < 1500, "{address}: no time-out was needed, but {:?}", wire.now);
+            let mss = wire[0].tcp(pair.0).unwrap().mss();
+            assert_eq!(mss, 1300 - if address.contains(':') { 60 } else { 40 } - 12);
+            assert_eq!(wire.counter(0, Counter::TcpExtTCPTimeouts), 0);
+        }
+    }
+}
+
+#[test]
+fn a_new_connection_knows_what_the_path_takes() {
+    for (_, address) in PAIRS {
+        let mut wire = Wire::new(3, LINKS[0]);
+        let udp = wire[0].udp_open(family_of(address));
+        wire.sniffing = true;
+        send(&mut wire, udp, &[0; 1400], at(address, 5000)).unwrap();
+        wire.settle();
+        let sent = wire.seen.iter().find(|(from, frame)| *from == 0 && packet_of(frame).len() > 1400);
+        let complaint = too_big(&sent.unwrap().1, 1300);
+        wire.inject(0, complaint);
+        assert_eq!(send(&mut wire, udp, &[0; 1400], at(address, 5000)), Err(SendError::TooLong));
+        assert_eq!(send(&mut wire, udp, &[0; 1200], at(address, 5000)), Ok(()));
+        let (here, there) = wire.pair(1, address);
+        wire.seen.clear();
+        finish(&mut wire, &mut [Flow::new((0, here), (1, there), 100_000)], Duration::from_secs(2));
+        let largest = wire.seen.iter().filter(|(from, _)| *from == 0).map(|(_, f)| packet_len(f)).max();
+        assert_eq!(largest, Some(1300));
+        // After ten minutes the full size is tried again.
+        wire.run_for(Duration::from_secs(601));
+        assert_eq!(send(&mut wire, udp, &[0; 1400], at(address, 5000)), Ok(()));
+    }
+}
+
+#[test]
+fn what_no_path_can_say_is_not_believed() {
+    let mut wire = Wire::new(3, LINKS[0]);
+    let options = UdpSendOptions::default();
+    for (address, claimed, taken) in [
+        // IPv4 never goes below 552 bytes, IPv6 never below 1280.
+        ("10.0.0.2", 100, 552 - 28),
+        ("fd00::2", 100, 1452),
+        ("fd00::2", 1280, 1280 - 48),
+        ("fd00::2", 9000, 1280 - 48),
+    ] {
+        let udp = wire[0].udp_open(family_of(address));
+        wire.sniffing = true;
+        wire.seen.clear();
+        send(&mut wire, udp, &[0; 500], at(address, 5000)).unwrap();
+        wire.settle();
+        let sent = wire.seen.iter().find(|(from, frame)| *from == 0 && packet_of(frame).len() > 500);
+        let complaint = too_big(&sent.unwrap().1, claimed);
+        wire.inject(0, complaint);
+        let now = wire.now;
+        let mut try_len = |len: usize| {
+            wire[0].udp_send(now, udp, Rope::from(vec![0; len]), Some(at(address, 5000)), options)
+        };
+        assert_eq!(try_len(taken), Ok(()), "{address} {claimed}");
+        assert_eq!(try_len(taken + 1), Err(SendError::TooLong), "{address} {claimed}");
+    }
+}
+
+#[test]
+fn links_of_every_size() {
+    for mtu in [576, 1280, 1500, 9000, 65_521] {
+        for caps in [LinkCaps::plain(Medium::Ethernet, mtu), LinkCaps::offloading(Medium::Ethernet, mtu)] {
+            for (_, address) in PAIRS {
+                if mtu < 1280 && address.contains(':') {
+                    continue;
+                }
+                let mut wire = Wire::new(2, caps);
+                let pair = wire.pair(1, address);
+                let mut flows = Flow::both(pair, 1, 500_000);
+                finish(&mut wire, &mut flows, Duration::from_secs(10));
+                assert_eq!(wire.counter(0, Counter::TcpRetransSegs), 0, "{mtu} {address}");
+            }
+        }
+    }
+}

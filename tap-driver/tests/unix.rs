@@ -1,0 +1,104 @@
+//! Pairs of local sockets.
+
+use std::io::ErrorKind;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tapsock_driver::unix::{Framing, UnixLink};
+use tapsock_driver::{Link, RecvHalf, RecvSlot, SendHalf};
+use tapsock_stack::buf::{Checksum, HeaderBlock, Rope};
+use tapsock_stack::wire::offload::{PartialChecksum, Segmentation, SegmentationKind, Transmit};
+
+mod common;
+
+use common::pattern;
+
+fn split(link: UnixLink) -> (Box<dyn RecvHalf>, Box<dyn SendHalf>) {
+    Box::new(link).split()
+}
+
+fn frame(len: usize) -> Transmit {
+    let mut headers = HeaderBlock::new();
+    headers.prepend(14)[12] = 0x88;
+    Transmit { headers, payload: Rope::from(pattern(len)), checksum: None, segmentation: None }
+}
+
+fn is_writable(half: &dyn SendHalf) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(half.poll_fd().unwrap(), PollFlags::OUT)];
+    poll(&mut fds, Some(&Timespec::default())).unwrap() == 1
+}
+
+#[test]
+fn a_packet_is_a_frame() {
+    let (left, right) = UnixLink::pair(Framing::Frame, 1500).unwrap();
+    let ((mut receive, _), (_keep, mut send)) = (split(left), split(right));
+    for len in [46, 1500] {
+        send.transmit(&frame(len)).unwrap();
+    }
+    let mut slot = RecvSlot::new();
+    for len in [46, 1500] {
+        let received = receive.receive(&mut slot).unwrap();
+        assert_eq!(received.bytes[14..], pattern(len));
+    }
+    assert_eq!(receive.receive(&mut slot).unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
+#[test]
+fn without_headers_a_frame_that_is_not_finished_is_dropped() {
+    let (left, right) = UnixLink::pair(Framing::Frame, 1500).unwrap();
+    let ((mut receive, _), (_keep, mut send)) = (split(left), split(right));
+    let checksum = Some(PartialChecksum { header_len: 8, offset: 6 });
+    send.transmit(&Transmit { checksum, ..frame(100) }).unwrap();
+    assert_eq!(send.dropped(), 1);
+    assert!(receive.receive(&mut RecvSlot::new()).is_err());
+}
+
+#[test]
+fn with_headers_a_merged_frame_crosses_whole() {
+    let (left, right) = UnixLink::pair(Framing::Vnet, 1500).unwrap();
+    let ((mut receive, _), (_keep, mut send)) = (split(left), split(right));
+    let merged = Transmit {
+        checksum: Some(PartialChecksum { header_len: 8, offset: 6 }),
+        segmentation: Some(Segmentation { kind: SegmentationKind::Udp, size: 1400 }),
+        ..frame(65_000)
+    };
+    send.transmit(&merged).unwrap();
+    let received = receive.receive(&mut RecvSlot::new()).unwrap();
+    assert_eq!((received.checksum, received.gso_size), (Checksum::Valid, Some(1400)));
+    assert!(received.bytes[14..] == pattern(65_000));
+}
+
+#[test]
+fn a_full_socket_pushes_back_and_loses_nothing() {
+    let (left, right) = UnixLink::pair(Framing::Vnet, 1500).unwrap();
+    let ((mut receive, _), (_keep, mut send)) = (split(left), split(right));
+    let sent = (0..100_000).take_while(|_| match send.transmit(&frame(60_000)) {
+        Ok(()) => true,
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::WouldBlock);
+            false
+        }
+    });
+    let sent = sent.count();
+    assert!(sent > 1 && !is_writable(&*send));
+    let mut slot = RecvSlot::new();
+    let received = std::iter::from_fn(|| receive.receive(&mut slot).ok()).count();
+    assert_eq!((received, send.dropped()), (sent, 0));
+    assert!(is_writable(&*send));
+}
+
+#[test]
+fn an_end_that_is_closed_is_noticed() {
+    let (left, right) = UnixLink::pair(Framing::Vnet, 1500).unwrap();
+    let (mut receive, mut send) = split(left);
+    drop(right);
+    assert_ne!(receive.receive(&mut RecvSlot::new()).unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(send.transmit(&frame(60)).unwrap_err().kind(), ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn only_sockets_that_keep_packets_apart_are_taken() {
+    let (stream, _) = std::os::unix::net::UnixStream::pair().unwrap();
+    assert!(UnixLink::from_fd(stream.into(), Framing::Frame, 1500).is_err());
+    let file = std::fs::File::open("/dev/null").unwrap();
+    assert!(UnixLink::from_fd(file.into(), Framing::Frame, 1500).is_err());
+}
