@@ -18,3 +18,8 @@ pub use rustix::io::Errno;
 pub use tapsock_sockets::SockAddr;
 pub use tapsock_stack::counters::{Counter, Counters};
 pub use tapsock_stack::iface::IpCidr;
+
+/// The example of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

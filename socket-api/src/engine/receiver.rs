@@ -11,6 +11,13 @@ use super::stats::Stats;
 /// Frames that are read at most before the stack is locked, and handed to it under one hold of the lock.
 pub(crate) const BATCH: usize = 32;
 
+/// A frame of at least this many bytes is taken for one of many: the next is read at once, whatever was asked for, for
+/// one acknowledgement then answers several. A request or an answer is shorter, and costs one read.
+const BULK_FRAME: usize = 1400;
+
+/// Bytes that are read at most beyond what was asked for: more would be cold before anybody reads them.
+const BULK_BYTES: usize = 256 * 1024;
+
 /// How reading a batch ended.
 #[derive(Debug)]
 pub(crate) enum End {
@@ -35,13 +42,18 @@ impl Receiver {
         Receiver { half, slot: RecvSlot::new(), batch: Vec::with_capacity(BATCH) }
     }
 
-    /// Reads up to `limit` frames into the batch.
+    /// Reads up to `limit` frames into the batch, or more while large ones come.
     pub(crate) fn read(&mut self, limit: usize, stats: &Stats) -> End {
         let Some(half) = &mut self.half else { return End::Empty };
-        while self.batch.len() < limit {
+        let (mut bytes, mut bulk) = (0, false);
+        while self.batch.len() < limit || bulk && self.batch.len() < BATCH && bytes < BULK_BYTES {
             stats.link_reads.bump();
             match half.receive(&mut self.slot) {
-                Ok(frame) => self.batch.push(frame),
+                Ok(frame) => {
+                    bytes += frame.bytes.len();
+                    bulk = frame.bytes.len() >= BULK_FRAME;
+                    self.batch.push(frame);
+                }
                 Err(error) => match link_trouble(&error) {
                     Trouble::Full => return End::Empty,
                     Trouble::Again => {}
