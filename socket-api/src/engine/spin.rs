@@ -2,12 +2,15 @@
 //!
 //! A wake-up on another core costs tens of microseconds, so a reply that comes sooner is better awaited awake; but
 //! where the peer runs on this same core, looking only keeps it from answering. So a look in vain is followed by a
-//! rest.
+//! rest, and the next in a row by one twice as long.
 
 use core::time::Duration;
 
 /// Sleeps after a look in vain before the next look.
-const REST: u32 = 64;
+const SHORT_REST: u32 = 64;
+
+/// The same after many looks in vain: so few look that the slowest hundredth of all waits is not made of them.
+const LONG_REST: u32 = 4096;
 
 /// How a wait ended.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -23,12 +26,14 @@ pub(crate) struct Spin {
     longest: Duration,
     looks: bool,
     rest: u32,
+    /// How long the next rest is.
+    next_rest: u32,
 }
 
 impl Spin {
     /// Looks for `longest` at most; zero: never.
     pub(crate) fn new(longest: Duration) -> Self {
-        Spin { longest, looks: false, rest: 0 }
+        Spin { longest, looks: false, rest: 0, next_rest: SHORT_REST }
     }
 
     /// How long to look now.
@@ -39,10 +44,11 @@ impl Spin {
     /// A wait of `waited` has ended.
     pub(crate) fn learn(&mut self, waited: Duration, found: Found) {
         match found {
-            Found::Looking => self.rest = 0,
+            Found::Looking => (self.rest, self.next_rest) = (0, SHORT_REST),
             Found::Sleeping if self.looks => {
                 self.looks = false;
-                self.rest = REST;
+                self.rest = self.next_rest;
+                self.next_rest = (2 * self.next_rest).min(LONG_REST);
             }
             Found::Sleeping if self.rest > 0 => self.rest -= 1,
             Found::Sleeping => self.looks = waited < self.longest,
@@ -71,12 +77,15 @@ mod tests {
         let mut spin = Spin::new(LONGEST);
         spin.learn(Duration::from_micros(10), Found::Sleeping);
         spin.learn(Duration::from_micros(60), Found::Sleeping);
-        for _ in 0..REST {
-            assert_eq!(spin.window(), Duration::ZERO);
+        for rest in [SHORT_REST, 2 * SHORT_REST] {
+            for _ in 0..rest {
+                assert_eq!(spin.window(), Duration::ZERO);
+                spin.learn(Duration::from_micros(10), Found::Sleeping);
+            }
             spin.learn(Duration::from_micros(10), Found::Sleeping);
+            assert_eq!(spin.window(), LONGEST, "after a rest of {rest}");
+            spin.learn(Duration::from_micros(60), Found::Sleeping);
         }
-        spin.learn(Duration::from_micros(10), Found::Sleeping);
-        assert_eq!(spin.window(), LONGEST);
     }
 
     #[test]

@@ -1,0 +1,113 @@
+//! What is said when something goes wrong: what failed, why, and what can be done about it.
+
+use std::fmt;
+use std::io;
+
+use rustix::io::Errno;
+use tapsock_driver::OpenError;
+
+/// Something that the program could not do.
+#[derive(Debug)]
+pub struct Failure {
+    what: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// `what` is the whole story: the step, and its error.
+    pub fn new(what: impl Into<String>) -> Self {
+        Failure { what: what.into(), hint: None }
+    }
+
+    /// Adds what can be done about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// What failed and why, without the advice.
+    pub fn reason(&self) -> &str {
+        &self.what
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n  {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Names the step that a result belongs to.
+pub trait During<T> {
+    /// `what` was being done: "connect to 10.7.0.1:80".
+    fn during(self, what: impl fmt::Display) -> Result<T, Failure>;
+}
+
+impl<T> During<T> for io::Result<T> {
+    fn during(self, what: impl fmt::Display) -> Result<T, Failure> {
+        self.map_err(|error| {
+            let failure = Failure::new(format!("{what}: {error}"));
+            match advice(&error) {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
+        })
+    }
+}
+
+impl<T> During<T> for Result<T, Errno> {
+    fn during(self, what: impl fmt::Display) -> Result<T, Failure> {
+        self.map_err(io::Error::from).during(what)
+    }
+}
+
+impl<T> During<T> for Result<T, OpenError> {
+    fn during(self, what: impl fmt::Display) -> Result<T, Failure> {
+        self.map_err(|error| {
+            let failure = Failure::new(format!("{what}: {error}"));
+            match Errno::from_raw_os_error(error.errno()) {
+                Errno::BUSY => failure.hint("Another program has that device open."),
+                Errno::ACCESS | Errno::PERM => failure.hint(
+                    "`--link auto` takes the best link that this user may open, and says why not a better one.",
+                ),
+                _ => failure,
+            }
+        })
+    }
+}
+
+/// What usually helps.
+fn advice(error: &io::Error) -> Option<&'static str> {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    Some(match errno? {
+        Errno::CONNREFUSED => "Nothing listens there: is the server running, and is that its port?",
+        Errno::TIMEDOUT | Errno::HOSTUNREACH => {
+            "Nobody answered: is the address right? `--capture FILE` shows what went over the link."
+        }
+        Errno::NETUNREACH => {
+            "No route leads there: add `--gateway ADDRESS`, or an `--address` in its network."
+        }
+        Errno::ADDRINUSE => "Another socket has that port: choose another one, or 0 for any.",
+        Errno::ADDRNOTAVAIL => "That address is not this host's: give it one with `--address`.",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_step_the_errno_and_what_helps() {
+        let refused: io::Result<()> = Err(io::Error::from_raw_os_error(111));
+        let text = refused.during("connect to 10.7.0.1:80").unwrap_err().to_string();
+        assert!(text.starts_with("connect to 10.7.0.1:80: Connection refused (os error 111)\n"), "{text}");
+        assert!(text.contains("listens"), "{text}");
+    }
+}

@@ -1,0 +1,133 @@
+//! `http://host:port/path`.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::str::FromStr;
+
+/// Port of HTTP.
+const DEFAULT_PORT: u16 = 80;
+
+/// An address of the scheme `http`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Url {
+    host: String,
+    port: u16,
+    target: String,
+}
+
+impl Url {
+    /// The host: a name or an address, without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Path and query, as the request line has them.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The last component of the path.
+    pub fn file_name(&self) -> Option<&str> {
+        self.target.split(['?', '#']).next()?.rsplit('/').next().filter(|name| !name.is_empty())
+    }
+
+    /// Host and port, as the `Host` field has them.
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        if self.port == DEFAULT_PORT { host } else { format!("{host}:{}", self.port) }
+    }
+
+    /// Where the host is; names are looked up by the machine's resolver.
+    ///
+    /// # Errors
+    /// What getaddrinfo(3) says.
+    pub fn socket_address(&self) -> io::Result<SocketAddr> {
+        let mut addresses = (self.host.as_str(), self.port).to_socket_addrs()?;
+        addresses.next().ok_or_else(|| io::Error::other("the name has no address"))
+    }
+}
+
+impl FromStr for Url {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let rest = match text.split_once("://") {
+            None => text,
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
+            Some(("https", _)) => return Err("tapsock speaks no TLS: use http://".to_owned()),
+            Some((scheme, _)) => return Err(format!("the scheme is {scheme}, not http")),
+        };
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, target) = rest.split_at(end);
+        let target = target.split('#').next().unwrap_or_default();
+        let (host, port) = split_authority(authority)?;
+        let port = match port {
+            None | Some("") => DEFAULT_PORT,
+            Some(port) => port.parse().map_err(|_| format!("{port:?} is no port"))?,
+        };
+        if host.is_empty() {
+            return Err("there is no host in it".to_owned());
+        }
+        if text.contains(|letter: char| letter.is_ascii_control() || letter == ' ') {
+            return Err("a blank or a control character is in it".to_owned());
+        }
+        let slash = if target.starts_with('/') { "" } else { "/" };
+        Ok(Url { host: host.to_owned(), port, target: format!("{slash}{target}") })
+    }
+}
+
+fn split_authority(authority: &str) -> Result<(&str, Option<&str>), String> {
+    if authority.contains('@') {
+        return Err("names and passwords are not sent".to_owned());
+    }
+    if let Some(rest) = authority.strip_prefix('[') {
+        let (host, port) = rest.split_once(']').ok_or("the bracket is not closed")?;
+        return Ok((host, port.strip_prefix(':')));
+    }
+    Ok(authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port))))
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.authority(), self.target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_has_a_host_a_port_and_a_path() {
+        for (text, whole, address) in [
+            ("http://10.7.0.1", "http://10.7.0.1/", "10.7.0.1:80"),
+            ("10.7.0.1:8080/a?b#c", "http://10.7.0.1:8080/a?b", "10.7.0.1:8080"),
+            ("http://[fd07::1]:81/a/b.txt", "http://[fd07::1]:81/a/b.txt", "[fd07::1]:81"),
+            ("HTTP://[fd07::1]?q", "http://[fd07::1]/?q", "[fd07::1]:80"),
+        ] {
+            let url: Url = text.parse().unwrap();
+            assert_eq!(url.to_string(), whole);
+            assert_eq!(url.socket_address().unwrap(), address.parse().unwrap());
+        }
+        let name = |text: &str| text.parse::<Url>().unwrap().file_name().map(str::to_owned);
+        assert_eq!(name("http://h/a/b.txt?x/y").as_deref(), Some("b.txt"));
+        assert_eq!(name("http://h/a/"), None);
+    }
+
+    #[test]
+    fn what_is_no_url_says_why() {
+        for (text, why) in [
+            ("https://10.7.0.1/", "TLS"),
+            ("ftp://10.7.0.1/", "ftp"),
+            ("http:///x", "host"),
+            ("http://h:99999/", "port"),
+            ("http://[::1/", "bracket"),
+            ("http://u:p@h/", "passwords"),
+            ("http://h/a b\r\nX: y", "control"),
+        ] {
+            let error = text.parse::<Url>().unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+}

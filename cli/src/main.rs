@@ -1,0 +1,90 @@
+//! The `tapsock` program.
+
+#![forbid(unsafe_code)]
+
+mod attach;
+mod demo;
+mod enter;
+mod failure;
+mod get;
+mod http;
+mod icmp;
+mod kernel_peer;
+mod nc;
+mod network;
+mod ping;
+mod reach;
+mod report;
+mod serve;
+mod splice;
+mod work;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use clap::{Parser, Subcommand};
+use console::style;
+use signal_hook::consts::SIGPIPE;
+
+use failure::Failure;
+
+/// A TCP/IP stack in a program: show it, and use it.
+#[derive(Parser, Debug)]
+#[command(name = "tapsock", version, arg_required_else_help = true)]
+struct Command {
+    #[command(subcommand)]
+    act: Act,
+}
+
+#[derive(Subcommand, Debug)]
+enum Act {
+    /// Show, with figures, what the stack does with the kernel at the other end of its link
+    Demo(demo::Options),
+    /// Serve the files of a directory by HTTP
+    Serve(serve::Options),
+    /// Fetch a document by HTTP
+    Get(get::Options),
+    /// Send echo requests, as ping(8)
+    Ping(ping::Options),
+    /// Connect or listen, as nc(1)
+    Nc(nc::Options),
+    /// Run a program in a namespace where the stack is the only neighbour
+    Enter(enter::Options),
+    /// The kernel's end of a demonstration
+    #[command(name = kernel_peer::COMMAND, hide = true)]
+    KernelPeer {
+        /// What to do
+        order: String,
+    },
+}
+
+fn main() -> ExitCode {
+    end_with_the_reader();
+    let outcome = match Command::parse().act {
+        Act::Demo(options) => demo::main(&options),
+        Act::Serve(options) => serve::main(&options).map(|()| ExitCode::SUCCESS),
+        Act::Get(options) => get::main(&options),
+        Act::Ping(options) => ping::main(&options),
+        Act::Nc(options) => nc::main(&options),
+        Act::Enter(options) => enter::main(&options),
+        Act::KernelPeer { order } => kernel_peer::main(&order).map(|()| ExitCode::SUCCESS),
+    };
+    outcome.unwrap_or_else(|failure| {
+        complain(&failure);
+        ExitCode::from(2)
+    })
+}
+
+/// Ends the process when nobody reads its standard output any more, as other programs do (`tapsock demo | head`).
+/// Rust's runtime ignores the signal, and printing panics then.
+fn end_with_the_reader() {
+    let always = Arc::new(AtomicBool::new(true));
+    // Without it, all is as before.
+    let _ = signal_hook::flag::register_conditional_shutdown(SIGPIPE, 128 + SIGPIPE, always);
+}
+
+/// The failure, on standard error.
+fn complain(failure: &Failure) {
+    eprintln!("{} {failure}", style("tapsock:").red().bold().for_stderr());
+}

@@ -1,0 +1,105 @@
+//! `tapsock serve`: the files of a directory by HTTP.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use console::style;
+use tapsock::Host;
+use tapsock::net::{TcpListener, TcpStream};
+
+use crate::attach::{Attach, Attached, Peer, Wish};
+use crate::failure::{During, Failure};
+use crate::http::{self, Directory};
+use crate::splice;
+
+/// How long a published connection may take to reach the stack.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The options of `tapsock serve`.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// The directory
+    directory: PathBuf,
+    /// Port of the stack to serve at
+    #[arg(long, short, default_value_t = 80)]
+    port: u16,
+    /// Serve at this address of the machine's own network too, such as 127.0.0.1:8080
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    publish: Option<SocketAddr>,
+    /// Do not tell of each request
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    attach: Attach,
+}
+
+/// Serves until the process is ended.
+///
+/// # Errors
+/// The directory, the link, or an address that can't be had.
+pub fn main(options: &Options) -> Result<(), Failure> {
+    let site =
+        Directory::new(&options.directory).during(format_args!("serve {}", options.directory.display()))?;
+    let attached = options.attach.open(Wish::Auto)?;
+    let any = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, options.port));
+    let listener =
+        TcpListener::bind(&attached.host, any).during(format_args!("listen at port {}", options.port))?;
+    let port = listener.local_addr().during("getsockname")?.port();
+    let published = options.publish.map(|at| publish(&attached.host, at, port)).transpose()?;
+
+    println!("{} {}", style("Serving").bold(), options.directory.display());
+    println!("  {:<12} {}: {}", "link", attached.link, attached.ours);
+    for refusal in &attached.refused {
+        println!("  {:<12} {refusal}", "not");
+    }
+    if let Some(at) = published {
+        println!("  {:<12} {}", "published", style(format!("http://{at}/")).underlined());
+    }
+    tell_how_to_reach(&attached, port, published.is_some());
+    println!("  Ctrl-C ends it.\n");
+
+    let quiet = options.quiet;
+    http::serve_logged(&listener, &Arc::new(site), move |line: &str| {
+        if !quiet {
+            println!("{line}");
+        }
+    });
+    Err(Failure::new(format!("the listener at port {port} has ended: the link is gone")))
+}
+
+/// Joins each connection to `at` of the machine's network with one to `port` of the stack, over its own `lo`.
+fn publish(host: &Host, at: SocketAddr, port: u16) -> Result<SocketAddr, Failure> {
+    let listener = std::net::TcpListener::bind(at).during(format_args!("--publish {at}"))?;
+    let address = listener.local_addr().during("getsockname")?;
+    let host = host.clone();
+    let server = SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, port));
+    splice::listen(listener, move || TcpStream::connect_timeout(&host, &server, PATIENCE))
+        .during("publish")?;
+    Ok(address)
+}
+
+fn tell_how_to_reach(attached: &Attached, port: u16, is_published: bool) {
+    let Some(address) = attached.ours.iter().next() else { return };
+    let url = match port {
+        80 => format!("http://{address}/"),
+        port => format!("http://{}/", SocketAddr::new(address, port)),
+    };
+    match &attached.peer {
+        Peer::Kernel(namespace, _) => {
+            let pid = namespace.helper_pid();
+            println!(
+                "  {:<12} nsenter --target {pid} --user --net --preserve-credentials curl {url}",
+                "reach it by"
+            );
+        }
+        Peer::Outside => println!("  {:<12} {url}", "reach it by"),
+        Peer::Host(..) if is_published => {}
+        Peer::Host(..) => {
+            let hint = "nobody but this process: add --publish 127.0.0.1:8080";
+            println!("  {:<12} {}", "reached by", style(hint).yellow());
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Joining two connections, or two UDP sockets: what comes from one goes to the other.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use crate::network::{Datagrams, Listener, Stream};
+
+/// Connections that are joined at once; further ones are closed.
+const MAX_CONNECTIONS: usize = 256;
+/// Bytes that are copied in one go.
+const TURN: usize = 64 * 1024;
+
+/// Copies both ways until both have ended. An end of one is an end for the other; an error closes both.
+pub fn streams(here: impl Stream, there: impl Stream) -> io::Result<()> {
+    let (other_here, other_there) = (here.another()?, there.another()?);
+    let forth = thread::spawn(move || one_way(other_here, other_there));
+    let back = one_way(there, here);
+    back.and(forth.join().unwrap_or(Ok(())))
+}
+
+fn one_way(mut from: impl Stream, mut to: impl Stream) -> io::Result<()> {
+    let copied = copy(&mut from, &mut to);
+    // Where it fails, the connection has ended already.
+    let _ = match copied {
+        Ok(_) => to.end(Shutdown::Write),
+        Err(_) => from.end(Shutdown::Both).and(to.end(Shutdown::Both)),
+    };
+    copied.map(drop)
+}
+
+/// Copies until `from` ends, and writes what comes at once. Returns how many bytes that were.
+pub fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<u64> {
+    let mut buffer = vec![0; TURN];
+    let mut copied = 0;
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(copied),
+            Ok(len) => {
+                to.write_all(&buffer[..len])?;
+                to.flush()?;
+                copied += len as u64;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Joins each connection that comes to `listener` with one that `connect` makes, in threads of their own.
+pub fn listen<L: Listener, S: Stream>(
+    listener: L,
+    connect: impl Fn() -> io::Result<S> + Send + Sync + 'static,
+) -> io::Result<()> {
+    let connect = Arc::new(connect);
+    let work = move || {
+        let slots = Arc::new(());
+        loop {
+            let stream = match listener.next() {
+                Ok(stream) => stream,
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) =>
+                {
+                    continue;
+                }
+                Err(_) => return,
+            };
+            if Arc::strong_count(&slots) > MAX_CONNECTIONS {
+                continue;
+            }
+            let (connect, slot) = (connect.clone(), slots.clone());
+            thread::spawn(move || {
+                let _slot = slot;
+                // Where it can't be made, dropping the connection says so.
+                connect().and_then(|other| streams(stream, other))
+            });
+        }
+    };
+    thread::Builder::new().name("splice".to_owned()).spawn(work).map(drop)
+}
+
+/// Joins two UDP sockets in threads of their own: what comes to `front` goes to `target` from `back`, and what comes
+/// back there to whoever sent to `front` last.
+pub fn datagrams<F: Datagrams + Sync, B: Datagrams + Sync>(
+    front: F,
+    back: B,
+    target: SocketAddr,
+) -> io::Result<()> {
+    let client = Arc::new(Mutex::new(None));
+    let (other_front, other_back) = (front.another()?, back.another()?);
+    let clients = client.clone();
+    let forth = move || {
+        pump(&other_front, |bytes, from| {
+            *clients.lock().unwrap_or_else(PoisonError::into_inner) = Some(from);
+            other_back.send(bytes, target)
+        });
+    };
+    let back = move || {
+        pump(&back, |bytes, _| match *client.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(client) => front.send(bytes, client),
+            None => Ok(()),
+        });
+    };
+    thread::Builder::new().name("splice".to_owned()).spawn(forth)?;
+    thread::Builder::new().name("splice".to_owned()).spawn(back).map(drop)
+}
+
+fn pump(from: &impl Datagrams, mut deliver: impl FnMut(&[u8], SocketAddr) -> io::Result<()>) {
+    let mut buffer = vec![0; TURN];
+    loop {
+        match from.receive(&mut buffer) {
+            // One that can't be sent is lost, as it would be in a network.
+            Ok((len, sender)) => drop(deliver(&buffer[..len], sender)),
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::Interrupted) => {}
+            Err(_) => return,
+        }
+    }
+}
