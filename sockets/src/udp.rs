@@ -70,8 +70,9 @@ impl UdpSocket {
         if data.len() > LENGTH_MAX {
             return Err(Errno::MSGSIZE.into());
         }
+        let urgent = flags & MSG_OOB != 0;
         // Nothing here collects the parts of a datagram.
-        if flags & (MSG_OOB | MSG_MORE) != 0 {
+        if flags & MSG_MORE != 0 || urgent && call.domain() == Domain::V4 {
             return Err(Errno::OPNOTSUPP.into());
         }
         let to = match to {
@@ -79,6 +80,10 @@ impl UdpSocket {
             None => None,
         };
         let remote = to.or(call.stack.udp_remote(self.id)).ok_or(Errno::DESTADDRREQ)?;
+        // Linux's IPv6 does not look at the flag, until it hands over to IPv4.
+        if urgent && remote.is_ipv4() {
+            return Err(Errno::OPNOTSUPP.into());
+        }
         if let Some(to) = to {
             destination::check_broadcast(call, to)?;
         }

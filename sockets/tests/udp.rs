@@ -158,6 +158,23 @@ fn connect_again_and_dissolve() {
 }
 
 #[test]
+fn a_port_that_was_not_asked_for_goes_with_the_connection() {
+    for domain in DOMAINS {
+        let mut net = Net::new();
+        let now = net.now;
+        let fd = datagram(&mut net.a, domain);
+        assert_eq!(said(net.a.try_connect(now, fd, &b(domain, 9))), "OK");
+        let taken = net.a.local_address(fd).unwrap();
+        assert_ne!(taken, a(domain, 0));
+        assert_eq!(said(net.a.try_connect(now, fd, &SockAddr::Unspec(None))), "OK");
+        assert_eq!(net.a.local_address(fd), Ok(any(domain, 0)));
+        let second = datagram(&mut net.a, domain);
+        assert_eq!(errno(net.a.bind(now, second, &taken)), "OK");
+        assert_eq!(send_to(&mut net.a, now, fd, b"x", &b(domain, 9)), "1");
+    }
+}
+
+#[test]
 fn a_connected_socket_hears_its_peer_only() {
     let mut net = Net::new();
     let now = net.now;
@@ -299,8 +316,23 @@ fn msg_more_is_refused() {
     let fd = datagram(&mut a, AF_INET);
     let result = a.try_send(now, fd, &mut Rope::from(&b"x"[..]), MSG_MORE, Some(&b(AF_INET, 9)));
     assert_eq!(said(result), "EOPNOTSUPP");
-    let result = a.try_send(now, fd, &mut Rope::from(&b"x"[..]), MSG_OOB, Some(&b(AF_INET, 9)));
-    assert_eq!(said(result), "EOPNOTSUPP");
+}
+
+#[test]
+fn urgent_datagrams_are_for_ipv4_to_refuse() {
+    let Net { mut a, now, .. } = Net::new();
+    let mapped = addr("::ffff:10.0.0.2", 9);
+    for (domain, to, expected) in [
+        (AF_INET, b(AF_INET, 9), "EOPNOTSUPP"),
+        (AF_INET6, b(AF_INET6, 9), "OK"),
+        (AF_INET6, mapped, "EOPNOTSUPP"),
+    ] {
+        let fd = datagram(&mut a, domain);
+        let result = a.try_send(now, fd, &mut Rope::from(&b"x"[..]), MSG_OOB, Some(&to));
+        assert_eq!(said(result), expected, "{to:?}");
+    }
+    let fd = datagram(&mut a, AF_INET);
+    assert_eq!(send(&mut a, now, fd, b"x", MSG_OOB), "EOPNOTSUPP", "before it is asked for a destination");
 }
 
 #[test]

@@ -1,3 +1,9 @@
 //! What the tests across crates share.
 
+pub mod bench;
+pub mod bulk;
+pub mod calls;
+pub mod far;
+pub mod programs;
 pub mod requirements;
+pub mod sides;

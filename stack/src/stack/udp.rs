@@ -12,7 +12,7 @@ use crate::ip::output::Outgoing;
 use crate::ip::path_mtu::Fragmentation;
 use crate::ports::{BindError, BindId, BindRequest, LocalAddr, Transport};
 use crate::time::Instant;
-use crate::udp::{Arrival, Datagram, RecvError, SegmentError, UdpId, UdpSocket, segment_size};
+use crate::udp::{Arrival, Datagram, PortChoice, RecvError, SegmentError, UdpId, UdpSocket, segment_size};
 use crate::wire::icmp::Quoted;
 use crate::wire::offload::{PartialChecksum, Segmentation, SegmentationKind, Transmit};
 use crate::wire::{IpProtocol, UdpHeader};
@@ -94,6 +94,7 @@ impl Stack {
         let reuse_port = self.ports.reuse(bind).is_some_and(|reuse| reuse.port);
         if let Some(socket) = self.udp.socket_mut(id) {
             socket.bind = Some(bind);
+            socket.port_choice = PortChoice::User;
             socket.reuse_port = reuse_port;
             self.udp.bind(id, address, port);
         }
@@ -107,6 +108,9 @@ impl Stack {
         let request = BindRequest::new(Transport::Udp, socket.wildcard);
         let bind = self.bind(request)?;
         self.udp_bind(id, bind);
+        if let Some(socket) = self.udp.socket_mut(id) {
+            socket.port_choice = PortChoice::Stack;
+        }
         Ok(())
     }
 
@@ -114,9 +118,7 @@ impl Stack {
     pub fn udp_connect(&mut self, id: UdpId, remote: Option<SocketAddr>) -> Result<(), SendError> {
         let socket = self.udp.socket(id).ok_or(SendError::NoSocket)?;
         let Some(remote) = remote else {
-            if let Some((address, port)) = socket.bind.and_then(|bind| self.ports.binding(bind)) {
-                self.udp.bind(id, address, port);
-            }
+            self.udp_dissolve(id);
             return Ok(());
         };
         let bound = socket.bind.and_then(|bind| self.ports.binding(bind));
@@ -130,6 +132,20 @@ impl Stack {
         let scope = scope_of(remote).map_or(0, InterfaceId::index);
         self.udp.connect(id, LocalAddr::new(hop.source, scope), destination);
         Ok(())
+    }
+
+    /// Takes back what `udp_connect` set, and the port that a socket has not asked for (`__udp_disconnect`).
+    fn udp_dissolve(&mut self, id: UdpId) {
+        let Some(socket) = self.udp.socket_mut(id) else { return };
+        let Some(bind) = socket.bind else { return };
+        match (socket.port_choice, self.ports.binding(bind)) {
+            (PortChoice::User, Some((address, port))) => self.udp.bind(id, address, port),
+            _ => {
+                socket.bind = None;
+                self.udp.unbind(id);
+                self.ports.unbind(bind);
+            }
+        }
     }
 
     /// The socket itself, to be asked.

@@ -110,6 +110,23 @@ pub enum Merged {
     Whole,
 }
 
+/// Who chose a socket's port.
+///
+/// ```
+/// use tapsock_stack::udp::PortChoice;
+///
+/// assert_eq!(PortChoice::default(), PortChoice::Stack);
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum PortChoice {
+    /// The stack, for a socket that had none when it sent or connected. It goes when the connection is dissolved.
+    #[default]
+    Stack,
+    /// The user, or the stack for a user who bound the socket to port 0. (Linux takes that one for its own too:
+    /// `SOCK_BINDPORT_LOCK`.)
+    User,
+}
+
 /// Which ICMP errors a socket hears of.
 ///
 /// ```
@@ -171,6 +188,8 @@ pub struct UdpSocket {
     pub wildcard: LocalAddr,
     /// The binding that the socket's port belongs to. The socket only keeps it for its owner.
     pub bind: Option<BindId>,
+    /// Who chose that port.
+    pub port_choice: PortChoice,
     /// `SO_REUSEPORT`: datagrams are spread over the sockets of one address that have it.
     pub reuse_port: bool,
     /// `UDP_GRO`.
@@ -196,6 +215,7 @@ impl UdpSocket {
         UdpSocket {
             wildcard: LocalAddr::AnyV4,
             bind: None,
+            port_choice: PortChoice::default(),
             reuse_port: false,
             merged: Merged::default(),
             error_delivery: ErrorDelivery::default(),

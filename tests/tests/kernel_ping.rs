@@ -1,0 +1,108 @@
+//! Echo requests both ways, over ping sockets: SOCK_DGRAM with IPPROTO_ICMP and IPPROTO_ICMPV6.
+
+use std::net::{SocketAddr, UdpSocket};
+
+use tapsock::bsd::{
+    self, AF_INET, AF_INET6, IPPROTO_ICMP, IPPROTO_ICMPV6, SO_RCVTIMEO, SOCK_DGRAM, SOL_SOCKET,
+};
+use tapsock::{Counter, SockAddr};
+use tapsock_tests::bench::{Bench, Family, Setup};
+use tapsock_tests::bulk::bytes;
+use tapsock_tests::sides::{PATIENCE, Side};
+
+const SIZES: [usize; 6] = [0, 1, 56, 999, 1400, 1440];
+
+fn protocol(family: Family) -> (i32, i32) {
+    match family {
+        Family::V4 => (AF_INET, IPPROTO_ICMP),
+        Family::V6 => (AF_INET6, IPPROTO_ICMPV6),
+    }
+}
+
+/// Type of the request, and of the reply.
+fn kinds(family: Family) -> (u8, u8) {
+    match family {
+        Family::V4 => (8, 0),
+        Family::V6 => (128, 129),
+    }
+}
+
+/// A request, whose checksum and identifier are the socket's to fill in.
+fn request(family: Family, sequence: u16, data: &[u8]) -> Vec<u8> {
+    let [high, low] = sequence.to_be_bytes();
+    [&[kinds(family).0, 0, 0, 0, 0, 0, high, low], data].concat()
+}
+
+/// Asks with data of each size, by these two calls, and compares the answers.
+fn ask(family: Family, mut send: impl FnMut(&[u8]), mut receive: impl FnMut(&mut [u8]) -> usize) {
+    let mut buffer = [0; 2000];
+    for (sequence, size) in (1..).zip(SIZES) {
+        let data = bytes(size as u64, size);
+        send(&request(family, sequence, &data));
+        let len = receive(&mut buffer);
+        let (head, rest) = buffer[..len].split_at(8);
+        assert_eq!((head[0], head[1]), (kinds(family).1, 0), "{family:?}, {size} bytes");
+        assert_eq!(head[6..8], sequence.to_be_bytes());
+        assert_eq!(rest, data);
+    }
+}
+
+fn from_the_kernel(bench: &Bench, family: Family) {
+    let (domain, protocol) = protocol(family);
+    let socket = bench.namespace.socket(domain, SOCK_DGRAM, protocol).unwrap();
+    let socket = UdpSocket::from(socket);
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let to = bench.at(Side::Ours, family, 0);
+    let send = |message: &[u8]| assert_eq!(socket.send_to(message, to).unwrap(), message.len());
+    ask(family, send, |buffer| {
+        let (len, from) = socket.recv_from(buffer).unwrap();
+        assert_eq!(from.ip(), to.ip());
+        len
+    });
+}
+
+fn from_us(bench: &Bench, family: Family) {
+    let (domain, protocol) = protocol(family);
+    let socket = bsd::socket(&bench.host, domain, SOCK_DGRAM, protocol).unwrap();
+    let patience = [PATIENCE.as_secs().to_ne_bytes(), 0u64.to_ne_bytes()].concat();
+    bsd::setsockopt(&bench.host, socket, SOL_SOCKET, SO_RCVTIMEO, &patience).unwrap();
+    let to = SockAddr::from(bench.at(Side::Kernel, family, 0));
+    let send = |message: &[u8]| {
+        assert_eq!(bsd::sendto(&bench.host, socket, message, 0, Some(&to)).unwrap(), message.len());
+    };
+    ask(family, send, |buffer| {
+        let (len, from) = bsd::recvfrom(&bench.host, socket, buffer, 0).unwrap();
+        let from = from.and_then(|from| from.to_inet()).map(|from: SocketAddr| from.ip());
+        assert_eq!(from, Some(bench.address(Side::Kernel, family)));
+        len
+    });
+    bsd::close(&bench.host, socket).unwrap();
+}
+
+fn both_ways(setup: &Setup) {
+    // The kernel gives such a socket to the groups of this range, counted as the writer of the setting counts.
+    let group = rustix::process::getegid().as_raw();
+    let setup = setup.clone().sysctl("net.ipv4.ping_group_range", &format!("{group} {group}"));
+    let Some(bench) = setup.open() else { return };
+    for family in Family::ALL {
+        from_the_kernel(&bench, family);
+        from_us(&bench, family);
+    }
+    let asked = SIZES.len() as u64;
+    assert_eq!(bench.count(Counter::IcmpInEchos), asked);
+    assert_eq!(bench.count(Counter::IcmpOutEchoReps), asked);
+    assert_eq!(bench.count(Counter::IcmpInEchoReps), asked);
+    assert_eq!(bench.count(Counter::Icmp6InEchos), asked);
+    assert_eq!(bench.count(Counter::Icmp6OutEchoReplies), asked);
+    assert_eq!(bench.count(Counter::Icmp6InEchoReplies), asked);
+}
+
+#[test]
+fn echoes_both_ways() {
+    both_ways(&Setup::new());
+}
+
+#[test]
+fn echoes_both_ways_without_offloads() {
+    both_ways(&Setup::new().without_offloads());
+}
