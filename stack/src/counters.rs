@@ -234,6 +234,8 @@ counters! {
     TcpExtTCPOFOQueue,
     /// Out-of-order segments dropped for want of room.
     TcpExtTCPOFODrop,
+    /// Times that what came out of order was dropped to make room for what was due.
+    TcpExtOfoPruned,
     /// Segments dropped because the receive buffer was full.
     TcpExtTCPRcvQDrop,
     /// Segments outside the window.

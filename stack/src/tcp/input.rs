@@ -437,6 +437,11 @@ impl Connection {
             self.reset();
             return;
         }
+        if segment.seq == nxt && self.recv.is_overrun_by(segment.payload.len()) {
+            // As Linux: what came early gives way to what is due, or the gap would never be filled.
+            counters[Counter::TcpExtOfoPruned] += u64::from(!self.recv.reassembly.is_empty());
+            self.recv.reassembly.clear();
+        }
         if self.recv.is_overrun_by(segment.payload.len()) {
             counters.bump(Counter::TcpExtTCPRcvQDrop);
             self.recv.acks.owe_now();

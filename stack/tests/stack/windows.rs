@@ -131,3 +131,26 @@ fn a_peer_that_answers_with_a_closed_window_is_not_given_up() {
         assert_eq!(error, (!answers).then_some(SocketError::TimedOut));
     }
 }
+
+#[test]
+fn what_came_early_gives_way_to_what_is_due() {
+    let mut wire = Wire::new(2, LINKS[0]);
+    let (here, there) = wire.pair(1, "10.0.0.2");
+    // One segment is lost again and again, all behind it waits in the buffer, and the buffer shrinks.
+    let mut lost = None;
+    wire.filter(move |from, frame| match tcp_of(frame).filter(|(_, len)| from == 0 && *len > 0) {
+        Some((header, _)) if header.sequence == *lost.get_or_insert(header.sequence) => Fate::Lose,
+        _ => Fate::Pass,
+    });
+    let now = wire.now;
+    wire[0].tcp_write(now, here, Rope::from(pattern(0, 60_000))).unwrap();
+    wire[0].tcp_shutdown(now, here, Shutdown::Write).unwrap();
+    wire.run_for(Duration::from_secs(1));
+    let now = wire.now;
+    wire[1].set_tcp_options(now, there, |options| options.receive_buffer = 8_000);
+    wire.pass_all();
+    let mut flow = Flow::resumed((0, here), (1, there), 60_000);
+    let end = wire.now + Duration::from_secs(60);
+    assert!(wire.run_until(end, |wire| flow.turn(wire)), "{} bytes", flow.read());
+    assert_eq!(wire.counter(1, Counter::TcpExtOfoPruned), 1);
+}
