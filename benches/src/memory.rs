@@ -201,14 +201,17 @@ impl Wire {
             }
             cost.send += clock.elapsed();
         }
-        self.settle();
-        while let Ok(received) = self.ends[RECEIVER].try_recv(self.now, far, 4 * CHUNK, 0) {
-            if received.data.is_empty() {
-                break;
-            }
-        }
-        self.settle();
+        self.drain(far);
         cost
+    }
+
+    /// Lets the receiver of a bulk read what is still under way.
+    fn drain(&mut self, far: Fd) {
+        self.settle();
+        while let Ok(received) = self.ends[RECEIVER].try_recv(self.now, far, usize::MAX, 0) {
+            assert!(!received.data.is_empty(), "nobody has ended the stream");
+            self.settle();
+        }
     }
 
     /// Sends a message there and back, and leaves the acknowledgement of the last to its timer.

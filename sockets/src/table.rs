@@ -58,6 +58,10 @@ impl<T> Table<T> {
             self.slots[number] = Some(entry);
         } else {
             self.free.clear();
+            // Not to its double, half of which would lie idle. A large table grows by moving pages, not bytes.
+            if number == self.slots.capacity() {
+                self.slots.reserve_exact(number / 8 + LEAST_ROOM);
+            }
             self.slots.push(Some(entry));
         }
         Ok(Fd(number as i32))
@@ -102,6 +106,9 @@ impl<T> Table<T> {
         }
     }
 }
+
+/// Slots that a full table grows by at least.
+const LEAST_ROOM: usize = 16;
 
 /// A table of so few slots is not worth shrinking.
 const SHRINK_ABOVE: usize = 64;

@@ -126,7 +126,11 @@ impl Rope {
                     head.push_back(front.split_to(wanted));
                     self.len -= wanted;
                 }
-                Some(_) => head.push_back(self.pop_front().expect("the front is there")),
+                Some(_) => {
+                    if let Some(front) = self.pop_front() {
+                        head.push_back(front);
+                    }
+                }
             }
         }
         head

@@ -132,6 +132,7 @@ impl TcpTable {
             ready: Mark::Out,
             told: Mark::Out,
         };
+        make_room(&mut self.slots);
         let index = self.slots.insert(slot) as u32;
         self.mark_ready(index);
         TcpId { index, generation }
@@ -275,6 +276,7 @@ impl TcpTable {
         hop_limit: u8,
         end: Instant,
     ) -> u32 {
+        make_room(&mut self.resting);
         let index = self.resting.insert(Resting { record, key, hop, hold, hop_limit, end }) as u32;
         self.rest_wheel.schedule(index, end);
         index
@@ -313,3 +315,14 @@ impl TcpTable {
         earliest(earliest(self.wheel.next_deadline(), listeners), self.rest_wheel.next_deadline())
     }
 }
+
+/// Grows a full table by an eighth rather than to its double, half of which would lie idle. A large table grows by
+/// moving pages, not bytes.
+fn make_room<T>(table: &mut Slab<T>) {
+    if table.len() == table.capacity() {
+        table.reserve_exact(table.len() / 8 + LEAST_ROOM);
+    }
+}
+
+/// Entries that a table grows by at least.
+const LEAST_ROOM: usize = 16;

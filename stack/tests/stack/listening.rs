@@ -205,3 +205,29 @@ fn half_open_connections_vanish_with_the_peers_reset() {
     assert_eq!(wire.counter(1, Counter::TcpExtTCPReqQFullDrop), 0);
     assert_eq!(wire.counter(1, Counter::TcpAttemptFails), 3);
 }
+
+#[test]
+fn peers_that_open_and_reset_leave_nothing_behind() {
+    let mut wire = Wire::new(2, LINKS[0]);
+    wire.listen(1, "10.0.0.2", 2000, 4);
+    opened(&mut wire, 1);
+    wire.filter(|_, _| Fate::Lose);
+    let path = Path::v4(0, 1);
+    let header = |flags, sequence| TcpHeader {
+        source_port: 10_000,
+        destination_port: 2000,
+        sequence,
+        flags,
+        window: 1000,
+        ..TcpHeader::default()
+    };
+    let (syn, rst) = (path.tcp(&header(TcpFlags::SYN, 7), &[]), path.tcp(&header(TcpFlags::RST, 8), &[]));
+    let growth = allocation_counter::measure(|| {
+        for _ in 0..10_000 {
+            wire.inject(1, syn.clone());
+            wire.inject(1, rst.clone());
+        }
+    });
+    assert_eq!(wire.counter(1, Counter::TcpAttemptFails), 10_000);
+    assert!(growth.bytes_current < 64 * 1024, "{} bytes after 10,000 resets", growth.bytes_current);
+}
