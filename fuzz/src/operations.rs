@@ -5,10 +5,12 @@
 //! its peer's window or acknowledges what was not sent, and memory is bounded. In the end the wire is good again, and
 //! then everything that was written arrives, and nothing is left of what was closed.
 
+mod finish;
 mod forge;
 mod scenario;
 mod sockets;
 mod watch;
+mod wire;
 mod world;
 
 use arbitrary::{Arbitrary, Unstructured};

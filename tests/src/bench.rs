@@ -23,6 +23,12 @@ pub const DEVICE: &str = "tap0";
 const IPV6_MIN_MTU: usize = 1280;
 
 /// Which Internet protocol a test speaks.
+///
+/// ```
+/// use tapsock_tests::bench::Family;
+///
+/// assert_eq!(Family::ALL, [Family::V4, Family::V6]);
+/// ```
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub enum Family {
     /// IPv4.

@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 
 use tapsock::Errno;
 
+mod compare;
 mod kernel;
 mod ours;
 mod script;
 
+pub use compare::{Program, alone, over_a_link};
 pub use kernel::KernelCalls;
 pub use ours::OurCalls;
 pub use script::{Host, Script, Sock};

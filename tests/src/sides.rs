@@ -13,6 +13,12 @@ use crate::bench::Bench;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Which end of the link.
+///
+/// ```
+/// use tapsock_tests::sides::Side;
+///
+/// assert_eq!(Side::ALL.map(Side::other), [Side::Kernel, Side::Ours]);
+/// ```
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub enum Side {
     /// The host on this stack.
@@ -35,6 +41,20 @@ impl Side {
 }
 
 /// A connection of either side. Its reads and writes end after [`PATIENCE`].
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use tapsock_tests::bench::{Family, Setup};
+/// use tapsock_tests::sides::Side;
+///
+/// let Some(bench) = Setup::new().open() else { return };
+/// let (mut ours, mut kernels) = bench.pair(Family::V4, Side::Ours);
+/// ours.write_all(b"to the kernel").unwrap();
+/// drop(ours);
+/// let mut text = String::new();
+/// kernels.read_to_string(&mut text).unwrap();
+/// assert_eq!(text, "to the kernel");
+/// ```
 #[derive(Debug)]
 pub enum Stream {
     /// Of ours.
@@ -44,6 +64,16 @@ pub enum Stream {
 }
 
 /// A listener of either side.
+///
+/// ```
+/// use tapsock_tests::bench::{Family, Setup};
+/// use tapsock_tests::sides::Side;
+///
+/// let Some(bench) = Setup::new().open() else { return };
+/// let listener = bench.listen(Side::Ours, bench.at(Side::Ours, Family::V6, 0)).unwrap();
+/// let client = bench.connect(Side::Kernel, listener.local_addr().unwrap()).unwrap();
+/// assert_eq!(listener.accept().unwrap().1, client.local_addr().unwrap());
+/// ```
 #[derive(Debug)]
 pub enum Listener {
     /// Of ours.
@@ -53,6 +83,16 @@ pub enum Listener {
 }
 
 /// A UDP socket of either side. Its receives end after [`PATIENCE`].
+///
+/// ```
+/// use tapsock_tests::bench::{Family, Setup};
+/// use tapsock_tests::sides::Side;
+///
+/// let Some(bench) = Setup::new().open() else { return };
+/// let [ours, kernels] = Side::ALL.map(|side| bench.datagrams(side, bench.at(side, Family::V4, 0)).unwrap());
+/// kernels.send_to(b"hello", ours.local_addr().unwrap()).unwrap();
+/// assert_eq!(ours.recv_from(&mut [0; 10]).unwrap(), (5, kernels.local_addr().unwrap()));
+/// ```
 #[derive(Debug)]
 pub enum Datagrams {
     /// Of ours.

@@ -5,7 +5,6 @@ use std::net::Shutdown;
 use std::thread;
 
 use tapsock::Counter;
-use tapsock::net::TcpStream;
 use tapsock_tests::bench::{Bench, Family, Setup};
 use tapsock_tests::bulk::{Fingerprint, bytes, transfer};
 use tapsock_tests::far;
@@ -76,7 +75,7 @@ fn narrowed(bench: &Bench, family: Family, mtu: u16) {
     });
     let data = bytes(mtu.into(), 12 << 20);
     let (before, after) = data.split_at(4 << 20);
-    let mut stream = TcpStream::connect(&bench.host, at).unwrap();
+    let mut stream = bench.connect(Side::Ours, at).unwrap();
     stream.write_all(before).unwrap();
     bench.run("ip", &["link", "set", far::DEVICE, "mtu", &mtu.to_string()]);
     stream.write_all(after).unwrap();
@@ -89,7 +88,7 @@ fn narrowed(bench: &Bench, family: Family, mtu: u16) {
     assert!(messages > 0, "the router says what it can't carry");
 
     // What was learned stands for the connections to come.
-    let mut second = TcpStream::connect(&bench.host, at).unwrap();
+    let mut second = bench.connect(Side::Ours, at).unwrap();
     second.write_all(&data).unwrap();
     second.shutdown(Shutdown::Write).unwrap();
     let sent = Fingerprint::of_stream(&mut &data[..]).unwrap();

@@ -4,84 +4,59 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use tapsock_stack::buf::{Checksum, Chunk, Frame, Rope};
+use tapsock_stack::buf::Rope;
 use tapsock_stack::config::Config;
 use tapsock_stack::iface::InterfaceId;
 use tapsock_stack::ports::{BindRequest, LocalAddr, Transport};
 use tapsock_stack::stack::{self, Linger, ListenerId, PingId, Stack, UdpSendOptions};
+use tapsock_stack::tcp::Options;
 use tapsock_stack::tcp::config::{CongestionKind, KeepAlive};
 use tapsock_stack::tcp::connection::Shutdown;
-use tapsock_stack::tcp::segment::WindowScale;
-use tapsock_stack::tcp::{Options, State};
 use tapsock_stack::time::Instant;
 use tapsock_stack::udp::UdpId;
-use tapsock_stack::wire::TcpHeader;
 use tapsock_stack::wire::offload::{LinkCaps, Medium};
 
-use super::forge;
 use super::scenario::{
-    Complaint, Forged, HostSetup, How, Letting, Link, Operation, Port, Setup, Side, SocketOption, Start, Whom,
+    HostSetup, How, Letting, Link, Operation, Port, Setup, Side, SocketOption, Start, Whom,
 };
 use super::sockets::Socket;
-use super::watch::{Direction, Sent, Watch, reversed};
-use crate::craft::{Family, Path, address, station};
-use crate::emitted::{self, MAX_AT_ONCE};
+use super::watch::Watch;
+use super::wire::Flying;
+use crate::craft::{Family, address, station};
 
-const ETH: InterfaceId = InterfaceId(1);
+pub(super) const ETH: InterfaceId = InterfaceId(1);
 const UDP_PORT: u16 = 5000;
-
-/// Frames under way at most: the wire loses what comes beyond.
-const MAX_UNDER_WAY: usize = 4_000;
-
-/// What a frame is held back for at least.
-const REORDERING: Duration = Duration::from_millis(2);
-
-/// Frames remembered, for errors about them.
-const MAX_REMEMBERED: usize = 64;
 
 /// Sockets of one run at most.
 const MAX_SOCKETS: usize = 40;
-
-/// Times in a row that nothing comes before the streams are looked at: more than an hour.
-const MAX_IDLE: u32 = 200;
 
 /// Bytes that one connection is written in all at most.
 const MAX_WRITTEN: u64 = 4 << 20;
 
 pub(super) struct World {
-    now: Instant,
-    delay: Duration,
-    caps: LinkCaps,
-    hosts: [Host; 2],
-    sockets: Vec<Socket>,
-    under_way: VecDeque<Flying>,
-    remembered: VecDeque<(usize, Vec<u8>)>,
-    watch: Watch,
-    lose_every: u64,
-    delay_every: u64,
+    pub(super) now: Instant,
+    pub(super) delay: Duration,
+    pub(super) caps: LinkCaps,
+    pub(super) hosts: [Host; 2],
+    pub(super) sockets: Vec<Socket>,
+    pub(super) under_way: VecDeque<Flying>,
+    pub(super) remembered: VecDeque<(usize, Vec<u8>)>,
+    pub(super) watch: Watch,
+    pub(super) lose_every: u64,
+    pub(super) delay_every: u64,
     /// Frames that were sent so far.
-    emitted: u64,
+    pub(super) emitted: u64,
     /// Whether to tell what happens.
-    show: bool,
+    pub(super) show: bool,
 }
 
-/// A frame under way.
-#[derive(Clone)]
-struct Flying {
-    at: Instant,
-    from: usize,
-    frame: Frame,
-    /// A bit of it was flipped. Never two: a checksum may miss that.
-    broken: bool,
-}
-
-struct Host {
-    stack: Stack,
+pub(super) struct Host {
+    pub(super) stack: Stack,
     options: Options,
-    listeners: Vec<(Port, ListenerId)>,
+    pub(super) listeners: Vec<(Port, ListenerId)>,
     udp: [UdpId; 2],
     ping: [PingId; 2],
-    down: bool,
+    pub(super) down: bool,
 }
 
 impl Host {
@@ -268,7 +243,7 @@ impl World {
         self.trust_last();
     }
 
-    fn accept(&mut self, index: usize) {
+    pub(super) fn accept(&mut self, index: usize) {
         let host = &mut self.hosts[index];
         for (_, listener) in &host.listeners {
             while let Some(id) = host.stack.tcp_accept(*listener) {
@@ -286,7 +261,7 @@ impl World {
         }
     }
 
-    fn close_listener(&mut self, host: usize) {
+    pub(super) fn close_listener(&mut self, host: usize) {
         let host = &mut self.hosts[host];
         if let Some((_, id)) = host.listeners.pop() {
             host.stack.close_listener(self.now, id);
@@ -326,84 +301,6 @@ impl World {
         while host.stack.ping_recv(id).is_ok() {}
     }
 
-    /// The place of a frame under way.
-    fn frame_at(&self, number: u8) -> Option<usize> {
-        (!self.under_way.is_empty()).then(|| usize::from(number) % self.under_way.len())
-    }
-
-    fn repeat(&mut self, number: u8) {
-        if let Some(at) = self.frame_at(number) {
-            let again = self.under_way[at].clone();
-            self.under_way.insert(at, again);
-        }
-    }
-
-    /// Two neighbours change places.
-    fn swap(&mut self, number: u8) {
-        let Some(at) = self.frame_at(number).filter(|at| at + 1 < self.under_way.len()) else { return };
-        let (early, late) = (self.under_way[at].at, self.under_way[at + 1].at);
-        self.under_way.swap(at, at + 1);
-        (self.under_way[at].at, self.under_way[at + 1].at) = (early, late);
-    }
-
-    fn flip(&mut self, number: u8, byte: usize, bit: u8) {
-        let Some(at) = self.frame_at(number) else { return };
-        let Flying { frame, broken, .. } = &mut self.under_way[at];
-        // What a link vouches for is never broken.
-        if frame.checksum == Checksum::Unverified && !*broken {
-            let mut bytes = frame.bytes.to_vec();
-            let place = byte % bytes.len();
-            bytes[place] ^= 1 << (bit % 8);
-            (frame.bytes, *broken) = (Chunk::from(bytes), true);
-        }
-    }
-
-    fn forge(&mut self, number: u8, forged: &Forged) {
-        let index = usize::from(number) % self.sockets.len().max(1);
-        let Some(socket) = self.sockets.get(index) else { return };
-        let (here, there) = (socket.host, 1 - socket.host);
-        let family = if socket.local.is_ipv4() { Family::V4 } else { Family::V6 };
-        if socket.remote.ip() != address(there, family) {
-            return;
-        }
-        let (direction, to) = match forged.to_peer {
-            false => ((socket.remote, socket.local), here),
-            true => ((socket.local, socket.remote), there),
-        };
-        self.send_forged(forged, direction, to, family);
-    }
-
-    fn send_forged(&mut self, forged: &Forged, direction: Direction, to: usize, family: Family) {
-        let header: TcpHeader = forge::segment(forged, direction, &self.watch);
-        let frame = Path::between(1 - to, to, family).tcp(&header, &vec![0xf0; forged.len.into()]);
-        self.watch.distrust(direction);
-        for socket in &mut self.sockets {
-            let own = (socket.local, socket.remote);
-            socket.trusted &= own != direction && own != reversed(direction);
-        }
-        for _ in 0..=forged.repeat % 8 {
-            let frame = Frame::from(frame.clone());
-            self.hosts[to].stack.receive(self.now, ETH, frame);
-            self.flush();
-        }
-    }
-
-    fn complain(&mut self, number: u8, complaint: Complaint) {
-        let index = usize::from(number) % self.remembered.len().max(1);
-        let Some((from, frame)) = self.remembered.get(index) else { return };
-        let from = *from;
-        if let Some(error) = forge::complaint(complaint, frame, from) {
-            self.hosts[from].stack.receive(self.now, ETH, Frame::from(error));
-        }
-    }
-
-    fn link_down(&mut self, host: usize, really: u8) {
-        if really == 77 {
-            self.hosts[host].stack.set_link_down(ETH);
-            self.hosts[host].down = true;
-        }
-    }
-
     /// Programs write a little and read all, and a millisecond passes.
     fn round(&mut self) {
         for socket in self.sockets.iter_mut().filter(|socket| socket.held) {
@@ -412,160 +309,6 @@ impl World {
             while socket.read(stack, self.now, 5_000) {}
         }
         self.pass(Duration::from_millis(1));
-    }
-
-    /// Takes what the stacks send, and looks at it.
-    fn flush(&mut self) {
-        for host in 0..2 {
-            for count in 0.. {
-                assert!(count < MAX_AT_ONCE, "it sends and sends");
-                let Some((interface, transmit)) = self.hosts[host].stack.poll_transmit(self.now) else {
-                    break;
-                };
-                assert!(
-                    interface == ETH && !self.hosts[host].down,
-                    "lo has no wire, nor has a link that is down"
-                );
-                let frame = emitted::frame(transmit, self.caps);
-                self.emit(host, frame);
-            }
-            while self.hosts[host].stack.poll_event().is_some() {}
-        }
-    }
-
-    fn emit(&mut self, host: usize, frame: Frame) {
-        if let Some(sent) = Sent::parse(&frame.bytes) {
-            if self.show {
-                eprintln!("{:?} {:?} {} bytes: {:?}", self.now, sent.direction, sent.len, sent.header);
-            }
-            let scale = self.scale_of(host, sent.direction);
-            self.watch.on_sent(&sent, scale);
-        }
-        if self.remembered.len() >= MAX_REMEMBERED {
-            self.remembered.pop_front();
-        }
-        let head = frame.bytes.len().min(200);
-        self.remembered.push_back((host, frame.bytes[..head].to_vec()));
-        self.emitted += 1;
-        let chosen = |every: u64| every > 1 && self.emitted.is_multiple_of(every);
-        if self.under_way.len() < MAX_UNDER_WAY && !chosen(self.lose_every) {
-            let delay = if chosen(self.delay_every) { 3 * self.delay + REORDERING } else { self.delay };
-            let at = self.now + delay;
-            let place = self.under_way.partition_point(|flying| flying.at <= at);
-            self.under_way.insert(place, Flying { at, from: host, frame, broken: false });
-        }
-    }
-
-    /// The window scale of the connection that a host has in this direction, as far as a program holds it.
-    fn scale_of(&self, host: usize, (local, remote): Direction) -> Option<WindowScale> {
-        let own = |socket: &&Socket| (socket.host, socket.local, socket.remote) == (host, local, remote);
-        let mut scales = self.sockets.iter().filter(own).filter_map(|socket| {
-            let info = self.hosts[host].stack.tcp_info(socket.id)?;
-            info.state.is_synchronized().then_some(info.rcv_wscale)
-        });
-        scales.next()
-    }
-
-    /// Lets time pass, event by event.
-    fn pass(&mut self, time: Duration) {
-        let end = self.now + time;
-        let (mut at, mut turns) = (self.now, 0);
-        self.flush();
-        loop {
-            let arrival = self.under_way.front().map(|flying| flying.at);
-            let deadline = self.hosts.iter().filter_map(|host| host.stack.poll_timeout()).min();
-            let Some(next) = arrival.into_iter().chain(deadline).min().filter(|next| *next <= end) else {
-                break;
-            };
-            self.now = self.now.max(next);
-            if arrival == Some(next) {
-                if let Some(Flying { from, frame, .. }) = self.under_way.pop_front() {
-                    self.hosts[1 - from].stack.receive(self.now, ETH, frame);
-                }
-            } else {
-                for host in &mut self.hosts {
-                    if host.stack.poll_timeout().is_some_and(|at| at <= self.now) {
-                        host.stack.handle_timeout(self.now);
-                    }
-                }
-            }
-            self.flush();
-            turns = if at == self.now { turns + 1 } else { 0 };
-            assert!(turns < 100_000, "time stands still at {at:?}");
-            at = self.now;
-        }
-        self.now = end;
-    }
-
-    /// The wire is good again: what was written arrives. Then all is closed, and nothing is left.
-    pub(super) fn finish(mut self) {
-        (self.lose_every, self.delay_every) = (0, 0);
-        let mut idle = 0;
-        while idle < MAX_IDLE {
-            let before: u64 = self.sockets.iter().map(|socket| socket.read).sum();
-            self.read_and_end();
-            let after: u64 = self.sockets.iter().map(|socket| socket.read).sum();
-            idle = if before == after { idle + 1 } else { 0 };
-            // Where nothing comes at once, somebody waits for a deadline.
-            self.pass(if idle < 3 { Duration::from_millis(20) } else { Duration::from_secs(20) });
-        }
-        self.check_streams();
-        for host in 0..2 {
-            while !self.hosts[host].listeners.is_empty() {
-                self.close_listener(host);
-            }
-        }
-        for socket in self.sockets.iter().filter(|socket| socket.held) {
-            self.hosts[socket.host].stack.tcp_close(self.now, socket.id, Linger::Background);
-        }
-        self.pass(Duration::from_secs(3 * 3600));
-        for host in &self.hosts {
-            let left = host.stack.unfinished();
-            assert_eq!(left.connections, 0, "{left:?} hours after all was closed");
-            assert_eq!(host.stack.poll_timeout(), None, "somebody still waits");
-        }
-    }
-
-    /// Every program reads what there is, and writes no more.
-    fn read_and_end(&mut self) {
-        for host in 0..2 {
-            self.accept(host);
-        }
-        for socket in self.sockets.iter_mut().filter(|socket| socket.held) {
-            let stack = &mut self.hosts[socket.host].stack;
-            while socket.read(stack, self.now, usize::MAX) {}
-            if stack.tcp(socket.id).is_some_and(|connection| !connection.is_write_closed()) {
-                socket.shutdown(stack, self.now, Shutdown::Write);
-            }
-        }
-    }
-
-    /// Where nobody closed, forged or failed, each end has read all that the other wrote.
-    fn check_streams(&self) {
-        if self.hosts.iter().any(|host| host.down) {
-            return;
-        }
-        let sound = |socket: &Socket| {
-            let alone = |other: &&Socket| (other.local, other.remote) == (socket.local, socket.remote);
-            socket.held
-                && socket.trusted
-                && !socket.deaf
-                && socket.error.is_none()
-                && self.sockets.iter().filter(alone).count() == 1
-        };
-        for one in self.sockets.iter().filter(|socket| sound(socket)) {
-            for two in self.sockets.iter().filter(|other| other.mirrors(one) && sound(other)) {
-                let what =
-                    format!("{:?} of\n{one:?} {:?}\n{two:?} {:?}", self.now, self.info(one), self.info(two));
-                assert_eq!(one.written, two.read, "bytes are missing at {what}");
-                assert!(two.ended, "the end has not come at {what}");
-            }
-        }
-    }
-
-    fn info(&self, socket: &Socket) -> Option<(State, u32, u32, u32)> {
-        let info = self.hosts[socket.host].stack.tcp_info(socket.id)?;
-        Some((info.state, info.notsent, info.snd_wnd, info.rcv_wnd))
     }
 }
 

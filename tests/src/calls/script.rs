@@ -20,6 +20,10 @@ const FIRST_RANDOM_PORT: u16 = 32_768;
 const SHOWN: usize = 24;
 
 /// Which of the two hosts of a program.
+///
+/// ```
+/// assert_ne!(tapsock_tests::calls::Host::Near, tapsock_tests::calls::Host::Far);
+/// ```
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub enum Host {
     /// The one that most programs have alone.
@@ -29,6 +33,15 @@ pub enum Host {
 }
 
 /// A socket of a program.
+///
+/// ```
+/// use tapsock_tests::bench::Family;
+/// use tapsock_tests::calls::{OurCalls, Script, Sock};
+///
+/// let host = tapsock::Host::builder().start().unwrap();
+/// let socket: Sock = Script::new(Family::V6, Box::new(OurCalls::new(&host))).udp();
+/// assert_eq!(format!("{socket:?}"), "Sock { host: Near, number: 0 }");
+/// ```
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub struct Sock {
     host: Host,
@@ -138,7 +151,8 @@ impl Script {
     pub fn socket(&mut self, host: Host, domain: i32, kind: i32, protocol: i32) -> Sock {
         let result = self.host(host).socket(domain, kind, protocol);
         let domain = match domain {
-            AF_INET | AF_INET6 => "AF_INET".to_owned(),
+            AF_INET => "AF_INET".to_owned(),
+            AF_INET6 => "AF_INET6".to_owned(),
             other => other.to_string(),
         };
         let kind = match kind {

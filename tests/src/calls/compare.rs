@@ -1,0 +1,112 @@
+//! The same programs on both stacks, and their logs compared.
+
+use std::sync::{PoisonError, RwLock, mpsc};
+use std::thread;
+
+use tapsock::Host;
+use tapsock_driver::Namespace;
+
+use super::{Calls, KernelCalls, OurCalls, Script};
+use crate::bench::{Family, Setup, address, skipped_for};
+use crate::sides::{PATIENCE, Side};
+
+/// A program of socket calls.
+pub type Program = fn(&mut Script);
+
+/// Runs programs of one host over loopback, each on a fresh stack.
+///
+/// # Panics
+/// Where the stacks' answers differ.
+pub fn alone(programs: &[(&str, Program)]) {
+    let namespace = match forking(Namespace::create) {
+        Ok(namespace) => namespace,
+        Err(error) => return skipped_for(error).unwrap_or_default(),
+    };
+    let mut failures = Vec::new();
+    for (name, program) in programs {
+        for family in Family::ALL {
+            let stack = Host::builder().start().unwrap();
+            let ours = Script::new(family, Box::new(OurCalls::new(&stack)));
+            let kernels = Script::new(family, Box::new(KernelCalls::new(&namespace)));
+            let name = format!("{name} over {family:?}");
+            compare(&mut failures, &name, [log_of(&name, ours, *program), log_of(&name, kernels, *program)]);
+        }
+    }
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+/// Runs programs of two hosts over a link: first we are the near one, then the kernel is.
+///
+/// # Panics
+/// Where the stacks' answers differ.
+pub fn over_a_link(programs: &[(&str, Program)]) {
+    let mut failures = Vec::new();
+    for (name, program) in programs {
+        for family in Family::ALL {
+            let opened = forking(|| [Setup::new().open(), Setup::new().open()]);
+            let [Some(first), Some(second)] = opened else { return };
+            let benches = [first, second];
+            let logs = [0, 1].map(|index| {
+                let (near, bench) = (Side::ALL[index], &benches[index]);
+                let calls = |side| -> Box<dyn Calls + Send> {
+                    match side {
+                        Side::Ours => Box::new(OurCalls::new(&bench.host)),
+                        Side::Kernel => Box::new(KernelCalls::new(&bench.namespace)),
+                    }
+                };
+                let script = Script::new(family, calls(near)).with_far(
+                    calls(near.other()),
+                    address(near, family),
+                    address(near.other(), family),
+                );
+                log_of(name, script, *program)
+            });
+            compare(&mut failures, &format!("{name} over {family:?}"), logs);
+        }
+    }
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+/// Making a namespace forks, and for a moment the new process holds copies of all descriptors: what a program closes
+/// meanwhile stays open. Those who fork write, those who run programs read.
+static FORKING: RwLock<()> = RwLock::new(());
+
+fn forking<T>(fork: impl FnOnce() -> T) -> T {
+    let _alone = FORKING.write().unwrap_or_else(PoisonError::into_inner);
+    fork()
+}
+
+/// Runs a program to its end, or fails with what it has written down until then.
+fn log_of(name: &str, mut script: Script, program: Program) -> Vec<String> {
+    let _no_forks = FORKING.read().unwrap_or_else(PoisonError::into_inner);
+    let (done, finished) = mpsc::channel();
+    let log = script.shared_log();
+    thread::spawn(move || {
+        program(&mut script);
+        // Nobody waits any more where it has taken too long.
+        let _ = done.send(script.log());
+    });
+    finished.recv_timeout(PATIENCE).unwrap_or_else(|error| {
+        let log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        panic!("{name} came to no end ({error}):\n{}", log.join("\n"))
+    })
+}
+
+/// Both logs beside each other, from the first difference on marked.
+fn compare(failures: &mut Vec<String>, name: &str, [ours, kernels]: [Vec<String>; 2]) {
+    if ours == kernels {
+        return;
+    }
+    let same = ours.iter().zip(&kernels).take_while(|(ours, kernels)| ours == kernels).count();
+    let mut text = format!("{name}:\n");
+    for line in &ours[..same] {
+        text += &format!("    {line}\n");
+    }
+    for line in same..ours.len().max(kernels.len()) {
+        let end = String::from("(end)");
+        let (ours, kernels) = (ours.get(line).unwrap_or(&end), kernels.get(line).unwrap_or(&end));
+        let mark = if ours == kernels { ' ' } else { '!' };
+        text += &format!("  {mark} ours   {ours}\n  {mark} kernel {kernels}\n");
+    }
+    failures.push(text);
+}

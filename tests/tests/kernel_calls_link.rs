@@ -1,0 +1,166 @@
+//! The same programs of socket calls on the kernel and on this stack: between two hosts.
+
+use std::net::{IpAddr, SocketAddr};
+
+use tapsock::bsd::*;
+use tapsock_tests::bench::Family;
+use tapsock_tests::calls::{Host, Script, over_a_link};
+
+const NEAR: Host = Host::Near;
+const FAR: Host = Host::Far;
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn family_of(t: &Script, v4: &str, v6: &str) -> IpAddr {
+    ip(if t.family == Family::V4 { v4 } else { v6 })
+}
+
+#[test]
+fn connections() {
+    over_a_link(&[
+        ("names", |t| {
+            let (client, server) = t.connection_to_far();
+            t.local(client);
+            t.peer(client);
+            t.local(server);
+            t.peer(server);
+            t.ready(client);
+            t.ready(server);
+            let elsewhere = t.tcp();
+            t.bind(elsewhere, t.at(FAR, 0));
+            t.bind(elsewhere, t.at(NEAR, 0));
+            t.local(elsewhere);
+        }),
+        ("refused", |t| {
+            let client = t.tcp();
+            t.connect(client, t.at(FAR, 9));
+            t.error(client);
+            let client = t.socket(NEAR, t.domain(), SOCK_STREAM | SOCK_NONBLOCK, 0);
+            t.connect(client, t.at(FAR, 9));
+            t.until(client, PollMask::ERR);
+            // The first tells of the failure, the second begins again.
+            t.connect(client, t.at(FAR, 9));
+            t.connect(client, t.at(FAR, 9));
+            t.until(client, PollMask::ERR);
+            t.error(client);
+        }),
+        ("in time", |t| {
+            let (_, at) = t.listener(FAR, t.at(FAR, 0));
+            let client = t.socket(NEAR, t.domain(), SOCK_STREAM | SOCK_NONBLOCK, 0);
+            t.connect(client, at);
+            t.until(client, PollMask::OUT);
+            t.error(client);
+            t.peer(client);
+        }),
+        ("half closed", |t| {
+            let (client, server) = t.connection_to_far();
+            t.send(client, b"all", 0);
+            t.shutdown(client, SHUT_WR);
+            t.until(server, PollMask::IN | PollMask::RDHUP);
+            t.recv(server, 10, 0);
+            t.recv(server, 10, 0);
+            t.send(server, b"answer", 0);
+            t.close(server);
+            t.until(client, PollMask::HUP);
+            t.recv(client, 10, 0);
+            t.recv(client, 10, 0);
+            t.send(client, b"x", 0);
+        }),
+    ]);
+}
+
+#[test]
+fn connections_that_are_cut() {
+    over_a_link(&[
+        ("a reset", |t| {
+            let (client, server) = t.connection_to_far();
+            t.set_linger(server, 0);
+            t.close(server);
+            t.until(client, PollMask::ERR);
+            t.recv(client, 10, 0);
+            t.recv(client, 10, 0);
+            t.send(client, b"x", 0);
+        }),
+        ("sending to one that has closed", |t| {
+            let (client, server) = t.connection_to_far();
+            t.close(server);
+            t.until(client, PollMask::RDHUP);
+            t.send(client, b"x", 0);
+            t.until(client, PollMask::ERR);
+            t.recv(client, 10, 0);
+            t.send(client, b"x", 0);
+        }),
+        ("an accept queue with a connection that is gone", |t| {
+            let (listener, at) = t.listener(FAR, t.at(FAR, 0));
+            let client = t.tcp();
+            t.connect(client, at);
+            t.until(listener, PollMask::IN);
+            t.set_linger(client, 0);
+            t.close(client);
+            let (second, there) = (t.tcp(), t.at(FAR, 9));
+            // By the time that this is refused, the reset has arrived.
+            t.connect(second, there);
+            let server = t.accept(listener, 0);
+            t.until(server, PollMask::ERR);
+            t.recv(server, 10, 0);
+        }),
+    ]);
+}
+
+#[test]
+fn datagrams() {
+    over_a_link(&[
+        ("a datagram refused", |t| {
+            let socket = t.udp();
+            t.connect(socket, t.at(FAR, 9));
+            t.send(socket, b"one", 0);
+            t.until(socket, PollMask::ERR);
+            t.recv(socket, 10, MSG_DONTWAIT);
+            t.send_to(socket, b"two", t.at(FAR, 9));
+            t.until(socket, PollMask::ERR);
+            t.error(socket);
+        }),
+        ("several datagrams", |t| {
+            let there = t.socket(FAR, t.domain(), SOCK_DGRAM, 0);
+            t.bind(there, t.at(FAR, 0));
+            let at = t.local(there);
+            let here = t.udp();
+            t.connect(here, at);
+            for data in [&b"one"[..], b"", b"three"] {
+                t.send(here, data, 0);
+                t.until(there, PollMask::IN);
+                t.recv(there, 10, 0);
+            }
+        }),
+    ]);
+}
+
+#[test]
+fn addresses() {
+    over_a_link(&[
+        ("nowhere", |t| {
+            let nowhere = SocketAddr::new(family_of(t, "192.0.2.1", "2001:db8::1"), 9);
+            for socket in [t.tcp(), t.udp()] {
+                t.connect(socket, nowhere);
+                t.error(socket);
+                t.send_to(socket, b"x", nowhere);
+                t.local(socket);
+            }
+        }),
+        ("to everybody", |t| {
+            if t.family == Family::V6 {
+                return;
+            }
+            let everybody = SocketAddr::new(ip("10.7.0.255"), 9);
+            for socket in [t.tcp(), t.udp()] {
+                t.connect(socket, everybody);
+                t.send_to(socket, b"x", everybody);
+                t.set_option(socket, SOL_SOCKET, SO_BROADCAST, 1);
+                t.send_to(socket, b"x", everybody);
+                t.connect(socket, everybody);
+            }
+        }),
+    ]);
+}

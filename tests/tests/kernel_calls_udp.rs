@@ -1,0 +1,133 @@
+//! The same programs of socket calls on the kernel and on this stack: datagrams.
+
+use tapsock::bsd::*;
+use tapsock_tests::bench::Family;
+use tapsock_tests::calls::alone;
+
+#[test]
+fn sending_and_receiving() {
+    alone(&[
+        ("to and from", |t| {
+            let (here, there) = (t.udp(), t.udp());
+            t.ready(here);
+            t.recv(here, 10, MSG_DONTWAIT);
+            t.bind(there, t.loopback(0));
+            let at = t.local(there);
+            t.send(here, b"nobody", 0);
+            t.send_to(here, b"hello", at);
+            t.local(here);
+            t.peer(here);
+            t.until(there, PollMask::IN);
+            t.recv(there, 3, MSG_PEEK);
+            t.recv(there, 3, MSG_PEEK | MSG_TRUNC);
+            t.recv(there, 3, 0);
+            t.recv(there, 3, MSG_DONTWAIT);
+            t.send_to(here, b"", at);
+            t.until(there, PollMask::IN);
+            t.recv(there, 10, 0);
+            let largest = if t.family == Family::V4 { 65_507 } else { 65_527 };
+            t.send_to(here, &vec![7; largest + 1], at);
+            t.send_to(here, &[7; 70_000], at);
+            t.send_to(here, b"port 0", t.loopback(0));
+            t.ready(there);
+        }),
+        ("connected", |t| {
+            let (here, there, stranger) = (t.udp(), t.udp(), t.udp());
+            t.bind(there, t.loopback(0));
+            let at = t.local(there);
+            t.connect(here, at);
+            let from = t.local(here);
+            t.peer(here);
+            t.send(here, b"one", 0);
+            t.until(there, PollMask::IN);
+            t.recv(there, 10, 0);
+            t.send_to(stranger, b"not for you", from);
+            t.send_to(there, b"for you", from);
+            t.until(here, PollMask::IN);
+            t.recv(here, 20, 0);
+            t.recv(here, 20, MSG_DONTWAIT);
+            t.connect(here, None);
+            t.peer(here);
+            t.local(here);
+            t.send(here, b"x", 0);
+        }),
+        ("who gets it", |t| {
+            let (any, specific, connected) = (t.udp(), t.udp(), t.udp());
+            for socket in [any, specific, connected] {
+                t.set_option(socket, SOL_SOCKET, SO_REUSEADDR, 1);
+            }
+            t.bind(any, t.any(0));
+            let port = t.local(any).port();
+            t.bind(specific, t.loopback(port));
+            t.bind(connected, t.loopback(port));
+            let (first, second) = (t.udp(), t.udp());
+            t.bind(first, t.loopback(0));
+            t.bind(second, t.loopback(0));
+            let at = t.local(first);
+            t.connect(connected, at);
+            t.send_to(first, b"from the first", t.loopback(port));
+            t.send_to(second, b"from the second", t.loopback(port));
+            t.until(connected, PollMask::IN);
+            t.until(specific, PollMask::IN);
+            for socket in [connected, specific, any] {
+                t.recv(socket, 20, MSG_DONTWAIT);
+                t.recv(socket, 20, MSG_DONTWAIT);
+            }
+        }),
+    ]);
+}
+
+#[test]
+fn errors_and_ends() {
+    alone(&[
+        ("refused", |t| {
+            let socket = t.udp();
+            t.connect(socket, t.loopback(9));
+            t.send(socket, b"one", 0);
+            t.until(socket, PollMask::ERR);
+            t.recv(socket, 10, MSG_DONTWAIT);
+            t.recv(socket, 10, MSG_DONTWAIT);
+            t.send(socket, b"two", 0);
+            t.until(socket, PollMask::ERR);
+            t.send(socket, b"three", 0);
+            t.error(socket);
+            t.send(socket, b"four", 0);
+            t.until(socket, PollMask::ERR);
+            t.error(socket);
+            t.error(socket);
+            t.ready(socket);
+        }),
+        ("not connected, not refused", |t| {
+            let socket = t.udp();
+            t.send_to(socket, b"one", t.loopback(9));
+            t.send_to(socket, b"two", t.loopback(9));
+            t.recv(socket, 10, MSG_DONTWAIT);
+            t.error(socket);
+        }),
+        ("shut", |t| {
+            let socket = t.udp();
+            t.shutdown(socket, SHUT_WR);
+            t.ready(socket);
+            let (here, there) = (t.udp(), t.udp());
+            t.bind(there, t.loopback(0));
+            let at = t.local(there);
+            t.connect(here, at);
+            t.shutdown(here, SHUT_WR);
+            t.ready(here);
+            t.send(here, b"x", 0);
+            t.shutdown(here, SHUT_RD);
+            t.ready(here);
+            t.recv(here, 10, 0);
+            t.recv(here, 10, MSG_DONTWAIT);
+        }),
+        ("flags", |t| {
+            let (here, there) = (t.udp(), t.udp());
+            t.bind(there, t.loopback(0));
+            let at = t.local(there);
+            t.connect(here, at);
+            t.send(here, b"urgent", MSG_OOB);
+            t.recv(here, 10, MSG_ERRQUEUE);
+            t.recv(here, 10, MSG_OOB | MSG_DONTWAIT);
+        }),
+    ]);
+}
