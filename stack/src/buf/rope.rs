@@ -75,7 +75,8 @@ impl Rope {
 
     /// Adds all of `other` at the back. Costs a step for each chunk of the shorter of the two.
     pub fn append(&mut self, mut other: Rope) {
-        if self.chunk_count() < other.chunk_count() {
+        // A short one is taken chunk by chunk: this one keeps the room that it has.
+        if !other.spill.is_empty() && self.chunk_count() < other.chunk_count() {
             while let Some(chunk) = self.pop_back() {
                 other.push_front(chunk);
             }
