@@ -14,6 +14,7 @@ use super::recv::Receiver;
 use super::recv::ack_policy::Owed;
 use super::recv::window::ReceiveWindow;
 use super::segment::{Control, Segment};
+use super::send::buffer::useful_bytes;
 use super::send::queue::SendQueue;
 use super::send::rtt::RttEstimator;
 use super::send::window::SendWindow;
@@ -394,12 +395,13 @@ impl Connection {
         self.send.queue.len()
     }
 
-    /// The send buffer in bytes: it grows with the congestion window unless it was fixed.
+    /// The send buffer in bytes: it grows with the congestion window, as far as that is of use, unless it was fixed.
     pub fn send_capacity(&self) -> usize {
         let buffer = match self.send.buffer_max {
             None => self.send.buffer,
             Some(max) => {
-                self.congestion.window().saturating_mul(2).clamp(self.send.buffer, max.max(self.send.buffer))
+                let most = max.min(useful_bytes(self.send.rtt.min_rtt())).max(self.send.buffer);
+                self.congestion.window().saturating_mul(2).clamp(self.send.buffer, most)
             }
         };
         buffer as usize

@@ -1,5 +1,6 @@
 //! The sending half: bytes not yet acknowledged, the peer's window, the round trip.
 
+pub mod buffer;
 pub mod queue;
 pub mod rtt;
 pub mod window;

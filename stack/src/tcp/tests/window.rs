@@ -1,7 +1,9 @@
+use core::time::Duration;
+
 use super::fixture::*;
 use crate::counters::Counter;
 use crate::tcp::Options;
-use crate::tcp::segment::UnscaledWindow;
+use crate::tcp::segment::{UnscaledWindow, WindowScale};
 
 //= RFC 9293 MUST-36, type=test
 //= RFC 9293 MUST-37, type=test
@@ -80,4 +82,22 @@ fn the_congestion_window_bounds_what_is_in_flight() {
     lone.pass(ms(10));
     lone.ack(5000, 60_000);
     assert_eq!(lone.sent().len(), 10, "five acknowledged, and five more in slow start");
+}
+
+#[test]
+fn the_send_buffer_of_a_short_path_stays_in_the_cache() {
+    let grown = |rtt| {
+        let mut lone = Lone::established(plain(), 60_000, rtt);
+        lone.connection.send.window.scale = WindowScale::clamped(8);
+        let mut acknowledged = 0;
+        for _ in 0..20 {
+            lone.write(lone.connection.free_space());
+            acknowledged += lone.sent().iter().map(|(_, len)| len).sum::<u32>();
+            lone.pass(rtt);
+            lone.ack(acknowledged, 60_000);
+        }
+        lone.connection.send_capacity()
+    };
+    assert_eq!(grown(Duration::from_micros(20)), 3 << 19);
+    assert_eq!(grown(ms(50)), 4 << 20);
 }
