@@ -203,10 +203,10 @@ impl Runner {
         for _ in 0..self.effort.rounds {
             let mut wire = Wire::new(SINGLE);
             let flow = wire.open(1)[0];
-            wire.bulk(flow, CORE_BYTES[0] / 8);
             let measure = |wire: &mut Wire| -> (Cost, Duration) {
                 (wire.bulk(flow, CORE_BYTES[0]), wire.round_trips(flow, CORE_TRIPS / 4))
             };
+            measure(&mut wire);
             let (alone, trip_alone) = measure(&mut wire);
             let mut idle = Vec::new();
             let memory = allocation_counter::measure(|| idle = wire.open(IDLE)).bytes_current;
