@@ -236,7 +236,8 @@ impl Builder {
     }
 
     /// How long frames and timers may wait after a call that blocked has returned, before the background thread sees
-    /// to them (500 µs). A caller that is back sooner costs no wake-up.
+    /// to them (500 µs). A caller that is back sooner costs no wake-up. Beside one that comes back again and again it
+    /// grows to eight times as much.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = Some(grace);
         self

@@ -54,12 +54,18 @@ pub(crate) struct Baton {
     sleeper: Option<(Role, Option<Instant>)>,
     /// Whether the background thread's timer runs.
     guarded: bool,
+    /// How often in a row the timer found the baton in use: the grace is doubled as often.
+    busy: u32,
 }
+
+/// Doublings of the grace beside a busy caller, at most. Each firing costs that one a switch to the background thread
+/// and back, where both run on one core.
+const BUSIEST: u32 = 3;
 
 impl Baton {
     /// The background holds it.
     pub(crate) fn new(rest: Rest) -> Self {
-        Baton { holder: Holder::Background, rest, sleeper: None, guarded: false }
+        Baton { holder: Holder::Background, rest, sleeper: None, guarded: false, busy: 0 }
     }
 
     pub(crate) fn holder(&self) -> Holder {
@@ -92,7 +98,7 @@ impl Baton {
             }
             Rest::Grace(grace) => {
                 self.holder = Holder::Free(now);
-                let fires = (!self.guarded).then(|| now + grace);
+                let fires = (!self.guarded).then(|| now + grace * (1 << self.busy));
                 self.guarded = true;
                 fires
             }
@@ -105,10 +111,15 @@ impl Baton {
         match (self.holder, self.rest) {
             (Holder::Free(since), Rest::Grace(grace)) if now < since + grace => {
                 self.guarded = true;
-                Guard::Again(since + grace)
+                self.busy = (self.busy + 1).min(BUSIEST);
+                Guard::Again(since + grace * (1 << self.busy))
             }
-            (Holder::Caller, _) => Guard::Sleep,
+            (Holder::Caller, _) => {
+                self.busy = (self.busy + 1).min(BUSIEST);
+                Guard::Sleep
+            }
             _ => {
+                self.busy = 0;
                 self.holder = Holder::Background;
                 Guard::Drive
             }
@@ -182,8 +193,8 @@ mod tests {
             assert!(baton.take());
             assert_eq!(baton.release(at(10 + round * 10)), None);
         }
-        assert_eq!(baton.guard_fired(at(510)), Guard::Again(at(900)));
-        assert_eq!(baton.guard_fired(at(900)), Guard::Drive);
+        assert_eq!(baton.guard_fired(at(510)), Guard::Again(at(1_400)), "twice the grace, for it was used");
+        assert_eq!(baton.guard_fired(at(1_400)), Guard::Drive);
         assert_eq!(baton.holder(), Holder::Background);
     }
 
@@ -193,8 +204,25 @@ mod tests {
         assert!(baton.take());
         assert_eq!(baton.guard_fired(at(0)), Guard::Sleep);
         assert!(!baton.take(), "a second caller parks");
-        assert_eq!(baton.release(at(100)), Some(at(600)));
-        assert_eq!(baton.guard_fired(at(600)), Guard::Drive);
+        assert_eq!(baton.release(at(100)), Some(at(1_100)), "twice the grace, for it was used");
+        assert_eq!(baton.guard_fired(at(1_100)), Guard::Drive);
+    }
+
+    #[test]
+    fn beside_a_busy_caller_the_background_looks_less_and_less_often() {
+        let mut baton = Baton::new(Rest::Grace(GRACE));
+        let mut now = 0;
+        assert!(baton.take());
+        for graces in [1, 2, 4, 8, 8] {
+            assert_eq!(baton.release(at(now)), Some(at(now + graces * 500)));
+            assert!(baton.take());
+            now += graces * 500;
+            assert_eq!(baton.guard_fired(at(now)), Guard::Sleep);
+        }
+        assert_eq!(baton.release(at(now)), Some(at(now + 4_000)));
+        assert_eq!(baton.guard_fired(at(now + 4_000)), Guard::Drive);
+        assert!(baton.take());
+        assert_eq!(baton.release(at(9)), Some(at(509)), "it lay: the caller is not busy any more");
     }
 
     #[test]

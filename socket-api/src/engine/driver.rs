@@ -42,7 +42,7 @@ impl Drive {
         let shard = turn.shard();
         let (started, window) = match self.role {
             Role::Caller => (turn.now, turn.state.spin.window()),
-            Role::Background => (turn.now, Duration::ZERO),
+            Role::Background => (turn.now, None),
         };
         let until = earliest(turn.state.sockets.stack().poll_timeout(), until);
         turn.state.baton.sleep(self.role, until);
@@ -52,10 +52,11 @@ impl Drive {
         let mut found = Found::Looking;
         let mut read = self.look(shard, started, window, until);
         if read.is_none() {
-            found = Found::Sleeping;
             let until =
                 if left == Left::Frames && !shard.outbox.is_blocked() { Some(Instant::ZERO) } else { until };
+            let asleep = now();
             ready = shard.sleep(self.role, until);
+            found = Found::Sleeping(now().saturating_since(asleep));
             if ready.readable && !self.is_robbed(shard) {
                 read = shard.read(self.limit);
                 if read.is_none() && ready.hung_up {
@@ -77,8 +78,7 @@ impl Drive {
         };
         turn.state.baton.awake(self.role);
         if self.role == Role::Caller {
-            let waited = turn.now.saturating_since(started);
-            turn.state.spin.learn(waited, found);
+            turn.state.spin.learn(found);
         }
         if ready.timer {
             turn.on_guard();
@@ -87,18 +87,18 @@ impl Drive {
         turn
     }
 
-    /// Reads without sleeping: once where more may wait, or again and again for `window`.
+    /// Reads without sleeping: once where more may wait, or again and again for `window`, once at least.
     fn look<'a>(
         &self,
         shard: &'a Shard,
         started: Instant,
-        window: Duration,
+        window: Option<Duration>,
         until: Option<Instant>,
     ) -> Option<(Turn<'a>, End)> {
-        if !self.more && window.is_zero() {
+        if !self.more && window.is_none() {
             return None;
         }
-        let end = started + window;
+        let end = started + window.unwrap_or_default();
         let end = until.map_or(end, |until| until.min(end));
         loop {
             let read = shard.read(self.limit);
