@@ -1,27 +1,33 @@
 //! What the stack is attached to: the options that say it, and the host that comes of them.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
+use console::style;
 use tapsock::{Builder, Host, IpCidr};
 use tapsock_driver::auto::{FarEnd, LinkKind, Opened, Refusal};
 use tapsock_driver::packet::PacketLink;
-use tapsock_driver::pcapng::Capture;
 use tapsock_driver::tap::Tap;
 use tapsock_driver::{KernelEnd, Link, Namespace};
 
+use crate::capturing::Capturing;
 use crate::failure::{During, Failure};
+use crate::logger;
+use crate::watched::LinkWatch;
+use addresses::peers_of;
+
+pub use addresses::Addresses;
+
+mod addresses;
 
 /// The kernel's device in a namespace of ours.
 const DEVICE: &str = "tapsock0";
 /// The network between the stack and its peer, unless another is asked for.
 const NETWORK_V4: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 7, 0, 0), 24);
 const NETWORK_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0xfd07, 0, 0, 0, 0, 0, 0, 0), 64);
-/// Which host of that network the peer is, and which we are.
-const PEER: u32 = 1;
+/// Which host of that network we are.
 const OURS: u32 = 2;
 
 /// The options of a command that say what the stack is attached to.
@@ -49,6 +55,9 @@ pub struct Attach {
     /// Write what passes over the link to a pcapng file
     #[arg(long, value_name = "FILE")]
     pub capture: Option<PathBuf>,
+    /// Where to write that where the file can't be made.
+    #[arg(skip)]
+    pub capture_otherwise: Option<PathBuf>,
     /// A setting of the stack by its sysctl name, such as net.ipv4.tcp_sack=0; may be given several times
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub settings: Vec<String>,
@@ -77,8 +86,26 @@ impl FromStr for Wish {
     }
 }
 
-/// A host and what is around it.
+/// Whether the choice of a link is told on standard error.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Tell {
+    /// Where it was ours: which link it is, and why no better one.
+    Choice,
+    /// Nothing: the user wants silence, or the command tells it itself.
+    Nothing,
+}
+
+impl Tell {
+    /// By an option that asks for silence.
+    pub fn unless(quiet: bool) -> Self {
+        if quiet { Tell::Nothing } else { Tell::Choice }
+    }
+}
+
+/// A host and what is around it. (The order is that in which they are dropped.)
 pub struct Attached {
+    /// Warnings of the link while it is in use.
+    pub warnings: logger::UntilItEnds,
     /// The stack.
     pub host: Host,
     /// Its addresses.
@@ -90,7 +117,19 @@ pub struct Attached {
     /// Better kinds of link, and why they can't be had.
     pub refused: Vec<Refusal>,
     /// The capture of the link.
-    pub capture: Option<Capture>,
+    pub capture: Option<Capturing>,
+    /// Whether the link is still there.
+    pub watch: LinkWatch,
+}
+
+impl Attached {
+    /// Has a signal that ends the process finish the capture, where there is one.
+    ///
+    /// # Errors
+    /// Where no handler or no thread can be had.
+    pub fn finish_capture_when_interrupted(&self) -> Result<(), Failure> {
+        self.capture.as_ref().map_or(Ok(()), Capturing::finish_when_interrupted)
+    }
 }
 
 /// Who is at the other end of the link.
@@ -103,45 +142,6 @@ pub enum Peer {
     Outside,
 }
 
-/// The first address of each family.
-#[derive(Copy, Clone, Debug, Default)]
-pub struct Addresses {
-    /// IPv4's.
-    pub v4: Option<Ipv4Addr>,
-    /// IPv6's.
-    pub v6: Option<Ipv6Addr>,
-}
-
-impl Addresses {
-    fn of(cidrs: &[IpCidr]) -> Self {
-        let mut addresses = Addresses::default();
-        for cidr in cidrs.iter().rev() {
-            match cidr.address {
-                IpAddr::V4(address) => addresses.v4 = Some(address),
-                IpAddr::V6(address) => addresses.v6 = Some(address),
-            }
-        }
-        addresses
-    }
-
-    /// Both, IPv4's first.
-    pub fn iter(&self) -> impl Iterator<Item = IpAddr> {
-        self.v4.map(IpAddr::V4).into_iter().chain(self.v6.map(IpAddr::V6))
-    }
-
-    /// The one of the family that `other` is of.
-    pub fn of_family(&self, other: IpAddr) -> Option<IpAddr> {
-        self.iter().find(|address| address.is_ipv4() == other.is_ipv4())
-    }
-}
-
-impl fmt::Display for Addresses {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text: Vec<_> = self.iter().map(|address| address.to_string()).collect();
-        f.write_str(&text.join(", "))
-    }
-}
-
 impl Attach {
     /// Whether the command line says what to attach to.
     pub fn is_chosen(&self) -> bool {
@@ -151,16 +151,19 @@ impl Attach {
     /// Opens what is asked for; where nothing is, `otherwise`.
     ///
     /// # Errors
-    /// The step that failed, and what can be done about it.
-    pub fn open(&self, otherwise: Wish) -> Result<Attached, Failure> {
-        let capture = self.start_capture()?;
+    /// The step that failed, and what can be done about it. The status is 2.
+    pub fn open(&self, otherwise: Wish, tell: Tell) -> Result<Attached, Failure> {
+        self.try_open(otherwise, tell).map_err(|failure| failure.or_status(2))
+    }
+
+    fn try_open(&self, otherwise: Wish, tell: Tell) -> Result<Attached, Failure> {
         if let Some(name) = &self.tap {
             let tap = Tap::open(name).during(format_args!("TAP device {name}"))?;
-            return self.outside(name, tap, capture);
+            return self.outside(name, tap);
         }
         if let Some(name) = &self.interface {
             let link = PacketLink::open(name).during(format_args!("interface {name}"))?;
-            return self.outside(name, link, capture);
+            return self.outside(name, link);
         }
         let ours = self.addresses();
         let peers = peers_of(&ours)?;
@@ -168,21 +171,34 @@ impl Attach {
         for peer in &peers {
             kernel_end = kernel_end.address(*peer);
         }
-        let opened = match self.link.unwrap_or(otherwise) {
-            Wish::Auto => Opened::best(&kernel_end).map_err(|refused| no_link(&refused))?,
-            Wish::Kind(kind) => Opened::of_kind(kind, &kernel_end).during(format_args!("link {kind}"))?,
+        let wish = self.link.unwrap_or(otherwise);
+        let opened = match wish {
+            Wish::Auto => Opened::best(&kernel_end).map_err(no_link)?,
+            Wish::Kind(kind) => Opened::of_kind(kind, &kernel_end).map_err(|error| {
+                let refusal = Refusal { kind, errno: error.errno(), reason: error.to_string() };
+                let failed: Result<(), _> = Err(error);
+                match failed.during(format_args!("link {kind}")) {
+                    Err(failure) => failure.refused(vec![refusal]),
+                    Ok(()) => Failure::new(refusal.to_string()),
+                }
+            })?,
         };
-        let host = self.start(opened.link, &ours, capture.as_ref())?;
+        if (wish, tell) == (Wish::Auto, Tell::Choice) {
+            tell_choice(opened.kind, &opened.refused);
+        }
+        let started = self.start(opened.link, &ours)?;
         let peer = match opened.far_end {
-            FarEnd::Kernel(namespace) => Peer::Kernel(namespace, Addresses::of(&peers)),
+            FarEnd::Kernel(namespace) => {
+                let has: Vec<_> = peers.into_iter().filter(|peer| !opened.left_out.contains(peer)).collect();
+                Peer::Kernel(namespace, Addresses::of(&has))
+            }
             FarEnd::Link(link) => {
                 let second = Host::builder().link(link).privileged_ports();
                 let second = peers.iter().fold(second, |second, peer| second.address(*peer));
                 Peer::Host(second.start().during("start the second host")?, Addresses::of(&peers))
             }
         };
-        let link = opened.kind.to_string();
-        Ok(Attached { host, ours: Addresses::of(&ours), link, peer, refused: opened.refused, capture })
+        Ok(started.attached(&ours, opened.kind.to_string(), peer, opened.refused))
     }
 
     /// A host without a link, for whom its own `lo` will do.
@@ -197,30 +213,24 @@ impl Attach {
         self.with_settings(Host::builder().privileged_ports())?.start().during("start the stack")
     }
 
-    fn outside(
-        &self,
-        name: &str,
-        link: impl Link + 'static,
-        capture: Option<Capture>,
-    ) -> Result<Attached, Failure> {
+    fn outside(&self, name: &str, link: impl Link + 'static) -> Result<Attached, Failure> {
         if self.address.is_empty() {
             let hint = "Add --address ADDRESS/LEN, and --gateway ADDRESS for what is not in its network.";
             return Err(Failure::new(format!("{name}: the stack needs an address there")).hint(hint));
         }
-        let host = self.start(Box::new(link), &self.address, capture.as_ref())?;
-        let ours = Addresses::of(&self.address);
-        Ok(Attached { host, ours, link: name.to_owned(), peer: Peer::Outside, refused: Vec::new(), capture })
+        let started = self.start(Box::new(link), &self.address)?;
+        Ok(started.attached(&self.address, name.to_owned(), Peer::Outside, Vec::new()))
     }
 
-    fn start(
-        &self,
-        link: Box<dyn Link>,
-        ours: &[IpCidr],
-        capture: Option<&Capture>,
-    ) -> Result<Host, Failure> {
-        let link = match capture {
-            Some(capture) => Box::new(capture.tee(link)),
-            None => link,
+    fn start(&self, link: Box<dyn Link>, ours: &[IpCidr]) -> Result<Started, Failure> {
+        // Once there is a link: a command that can't begin leaves no file.
+        let otherwise = self.capture_otherwise.as_deref();
+        let capture = self.capture.as_ref().map(|path| Capturing::create(path, otherwise)).transpose()?;
+        let watch = LinkWatch::default();
+        let watched: Box<dyn Link> = Box::new(watch.over(link));
+        let link = match &capture {
+            Some(capture) => capture.tee(watched),
+            None => watched,
         };
         // The stack is the command's own: nobody else's ports are at stake.
         let mut builder = Host::builder().link(link).privileged_ports();
@@ -230,7 +240,9 @@ impl Attach {
         for gateway in &self.gateway {
             builder = builder.gateway(*gateway);
         }
-        self.with_settings(builder)?.start().during("start the stack")
+        let warnings = logger::UntilItEnds::begin();
+        let host = self.with_settings(builder)?.start().during("start the stack")?;
+        Ok(Started { warnings, host, capture, watch })
     }
 
     fn with_settings(&self, mut builder: Builder) -> Result<Builder, Failure> {
@@ -253,63 +265,38 @@ impl Attach {
             IpCidr::new(Ipv6Addr::from_bits(v6.0.to_bits() | u128::from(OURS)).into(), v6.1),
         ]
     }
+}
 
-    fn start_capture(&self) -> Result<Option<Capture>, Failure> {
-        let create =
-            |path: &PathBuf| Capture::create(path).during(format_args!("capture to {}", path.display()));
-        self.capture.as_ref().map(create).transpose()
+/// A host on its link.
+struct Started {
+    warnings: logger::UntilItEnds,
+    host: Host,
+    capture: Option<Capturing>,
+    watch: LinkWatch,
+}
+
+impl Started {
+    fn attached(self, ours: &[IpCidr], link: String, peer: Peer, refused: Vec<Refusal>) -> Attached {
+        let Started { warnings, host, capture, watch } = self;
+        Attached { warnings, host, ours: Addresses::of(ours), link, peer, refused, capture, watch }
     }
 }
 
-/// For each of our addresses one for the peer in the same network: its first host, or its second where we are that.
-fn peers_of(ours: &[IpCidr]) -> Result<Vec<IpCidr>, Failure> {
-    let mut peers: Vec<IpCidr> = Vec::new();
-    for cidr in ours {
-        if peers.iter().any(|peer| peer.network() == cidr.network()) {
-            continue;
-        }
-        let host = |number: u32| match cidr.network().address {
-            IpAddr::V4(network) => IpAddr::V4(Ipv4Addr::from_bits(network.to_bits().wrapping_add(number))),
-            IpAddr::V6(network) => {
-                IpAddr::V6(Ipv6Addr::from_bits(network.to_bits().wrapping_add(u128::from(number))))
-            }
-        };
-        let is_free = |address: &IpAddr| {
-            cidr.contains(*address)
-                && cidr.broadcast().map(IpAddr::V4) != Some(*address)
-                && ours.iter().all(|ours| ours.address != *address)
-        };
-        let peer = (PEER..=PEER + ours.len() as u32).map(host).find(is_free).ok_or_else(|| {
-            let hint = "Take a shorter prefix, such as /24 for IPv4 or /64 for IPv6.";
-            Failure::new(format!("--address {cidr}: its network has no room for a peer")).hint(hint)
-        })?;
-        peers.push(IpCidr::new(peer, cidr.prefix_len));
+fn tell_choice(kind: LinkKind, refused: &[Refusal]) {
+    eprintln!("{} link {kind}", style("tapsock:").green().bold().for_stderr());
+    for refusal in refused {
+        eprintln!("  not {refusal}");
     }
-    Ok(peers)
 }
 
-fn no_link(refused: &[Refusal]) -> Failure {
+fn no_link(refused: Vec<Refusal>) -> Failure {
     let reasons: Vec<_> = refused.iter().map(|refusal| refusal.to_string()).collect();
-    Failure::new(format!("no link can be opened: {}", reasons.join("; ")))
+    Failure::new(format!("no link can be opened: {}", reasons.join("; "))).refused(refused)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn peers(ours: &[&str]) -> Result<Vec<String>, String> {
-        let ours: Vec<_> = ours.iter().map(|cidr| cidr.parse().unwrap()).collect();
-        let peers = peers_of(&ours).map_err(|failure| failure.to_string())?;
-        Ok(peers.iter().map(|peer| peer.to_string()).collect())
-    }
-
-    #[test]
-    fn the_peer_is_the_first_other_host_of_the_network() {
-        assert_eq!(peers(&["10.7.0.2/24", "fd07::2/64"]).unwrap(), ["10.7.0.1/24", "fd07::1/64"]);
-        assert_eq!(peers(&["192.0.2.1/24", "192.0.2.2/24"]).unwrap(), ["192.0.2.3/24"]);
-        assert_eq!(peers(&["192.0.2.1/30"]).unwrap(), ["192.0.2.2/30"]);
-        assert!(peers(&["192.0.2.1/32"]).unwrap_err().contains("no room"));
-    }
 
     #[test]
     fn a_link_is_wished_for_by_name() {

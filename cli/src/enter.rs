@@ -6,8 +6,9 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, ExitCode, ExitStatus};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use clap::Args;
 use console::style;
@@ -17,7 +18,8 @@ use signal_hook::iterator::Signals;
 use tapsock::Host;
 use tapsock::net::{TcpListener, UdpSocket};
 
-use crate::attach::{Attach, Attached, Peer, Wish};
+use crate::attach::{Attach, Attached, Peer, Tell, Wish};
+use crate::capturing::Capturing;
 use crate::failure::{During, Failure};
 use crate::http::{self, Body, Directory, Request, Response, Site};
 use crate::splice;
@@ -25,6 +27,10 @@ use crate::splice;
 /// Ports of the services (RFC 862 for the echo).
 const HTTP: u16 = 80;
 const ECHO: u16 = 7;
+/// How long a program whose network is gone may take to end.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Echo connections at once; further ones are closed.
+const MAX_ECHOES: usize = 256;
 
 /// The options of `tapsock enter`.
 #[derive(Args, Debug)]
@@ -47,7 +53,7 @@ pub struct Options {
 /// # Errors
 /// The link, a service, or the program that can't be had.
 pub fn main(options: &Options) -> Result<ExitCode, Failure> {
-    let attached = options.attach.open(Wish::Auto)?;
+    let attached = options.attach.open(Wish::Auto, Tell::unless(options.quiet))?;
     let Peer::Kernel(namespace, theirs) = &attached.peer else {
         return Err(no_kernel(&attached));
     };
@@ -74,11 +80,24 @@ pub fn main(options: &Options) -> Result<ExitCode, Failure> {
     let signals = Signals::new([SIGTERM, SIGHUP]).during("handle signals")?;
     let mut child = command.spawn().during(format_args!("run {}", program.to_string_lossy()))?;
     pass_signals_on(signals, &child);
-    let status = child.wait().during(format_args!("wait for {}", program.to_string_lossy()))?;
-    attached.host.shutdown();
-    if let Some(capture) = attached.capture {
-        capture.finish().during("capture")?;
+    let pid = as_pid(&child);
+    let what = format!("wait for {}", program.to_string_lossy());
+    let (tell, ended) = mpsc::channel();
+    let waited = attached.watch.while_it_lasts(&attached.link, move || {
+        let status = child.wait().during(what);
+        // Nobody listens where the program has had its time.
+        let _ = tell.send(());
+        status
+    });
+    if waited.is_err() {
+        // Cut off, it is of no use, and its namespace goes with this process. (A shell ends by SIGHUP alone.)
+        send(pid, Signal::HUP);
+        send(pid, Signal::TERM);
+        let _ = ended.recv_timeout(PATIENCE);
     }
+    let status = waited?;
+    attached.host.shutdown();
+    attached.capture.as_ref().map_or(Ok(Default::default()), Capturing::finish)?;
     Ok(ExitCode::from(as_a_shell_says(status)))
 }
 
@@ -99,14 +118,21 @@ fn leave_the_terminal_to_the_program() -> io::Result<()> {
 
 /// Who ends this process means the program.
 fn pass_signals_on(mut signals: Signals, child: &Child) {
-    let program = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let program = as_pid(child);
     thread::spawn(move || {
         for signal in signals.forever() {
-            let signal = if signal == SIGHUP { Signal::HUP } else { Signal::TERM };
-            // Where the program has ended already, so do we.
-            let _ = program.map(|program| rustix::process::kill_process(program, signal));
+            send(program, if signal == SIGHUP { Signal::HUP } else { Signal::TERM });
         }
     });
+}
+
+fn as_pid(child: &Child) -> Option<Pid> {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
+}
+
+fn send(program: Option<Pid>, signal: Signal) {
+    // Where the program has ended already, so do we.
+    let _ = program.map(|program| rustix::process::kill_process(program, signal));
 }
 
 fn start_services(host: &Host, directory: Option<&std::path::Path>) -> Result<(), Failure> {
@@ -121,8 +147,15 @@ fn start_services(host: &Host, directory: Option<&std::path::Path>) -> Result<()
     }
     let echo = TcpListener::bind(host, any(ECHO)).during(format_args!("listen at port {ECHO}"))?;
     thread::spawn(move || {
+        let slots = Arc::new(());
         while let Ok((mut stream, _)) = echo.accept() {
-            thread::spawn(move || {
+            let slot = slots.clone();
+            if Arc::strong_count(&slots) > MAX_ECHOES + 1 {
+                continue;
+            }
+            // Where there is no thread for it, the connection is closed.
+            let _ = thread::Builder::new().name("echo".to_owned()).spawn(move || {
+                let _slot = slot;
                 let mut back = stream.try_clone()?;
                 splice::copy(&mut stream, &mut back)
             });

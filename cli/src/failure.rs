@@ -5,24 +5,57 @@ use std::io;
 
 use rustix::io::Errno;
 use tapsock_driver::OpenError;
+use tapsock_driver::auto::Refusal;
 
 /// Something that the program could not do.
 #[derive(Debug)]
 pub struct Failure {
     what: String,
     hint: Option<String>,
+    status: Option<u8>,
+    refused: Vec<Refusal>,
 }
+
+/// The exit status where nobody says otherwise.
+const STATUS: u8 = 2;
 
 impl Failure {
     /// `what` is the whole story: the step, and its error.
     pub fn new(what: impl Into<String>) -> Self {
-        Failure { what: what.into(), hint: None }
+        Failure { what: what.into(), hint: None, status: None, refused: Vec::new() }
     }
 
     /// Adds what can be done about it.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Sets the exit status of the command.
+    pub fn with_status(mut self, status: u8) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// Sets it where it is not set yet.
+    pub fn or_status(self, status: u8) -> Self {
+        if self.status.is_some() { self } else { self.with_status(status) }
+    }
+
+    /// The exit status of the command: 2, unless set.
+    pub fn status(&self) -> u8 {
+        self.status.unwrap_or(STATUS)
+    }
+
+    /// Adds the links that can't be had.
+    pub fn refused(mut self, refused: Vec<Refusal>) -> Self {
+        self.refused = refused;
+        self
+    }
+
+    /// Links that can't be had, where that is what failed.
+    pub fn refusals(&self) -> &[Refusal] {
+        &self.refused
     }
 
     /// What failed and why, without the advice.

@@ -30,6 +30,8 @@ pub struct Answer {
     pub len: usize,
     /// Who answered.
     pub from: IpAddr,
+    /// The TTL or hop limit with which it came, where that is known.
+    pub ttl: Option<u8>,
     /// Whether it brought back what was sent.
     pub intact: bool,
 }
@@ -116,7 +118,10 @@ impl EchoSocket for KernelEcho {
                 let message = self.message(&buffer[..len])?;
                 // A raw socket sees everybody's messages.
                 let ours = message.get(4..6)? == self.ident.to_be_bytes() && from.ip() == self.to.ip();
-                if ours { parse(self.to.ip(), message, from.ip()) } else { None }
+                // A raw socket gives IPv4's header along, and nothing of IPv6's.
+                let ttl = if self.to.is_ipv4() { buffer.get(8).copied() } else { None };
+                let answer = if ours { parse(self.to.ip(), message, from.ip()) } else { None };
+                answer.map(|answer| Answer { ttl, ..answer })
             });
             self.buffer = buffer;
             if let Some(answer) = answer? {
@@ -141,14 +146,47 @@ impl TapsockEcho {
     /// # Errors
     /// ENETUNREACH where no route leads there.
     pub fn open(host: &Host, to: IpAddr) -> io::Result<Self> {
+        TapsockEcho::open_from(host, to, None)
+    }
+
+    /// A socket for `to`, with an address of the host's own as its source where there is one.
+    ///
+    /// # Errors
+    /// ENETUNREACH where no route leads there; EADDRNOTAVAIL where the host has no such address.
+    pub fn open_from(host: &Host, to: IpAddr, from: Option<IpAddr>) -> io::Result<Self> {
         let (family, protocol) = match to {
             IpAddr::V4(_) => (AF_INET, IPPROTO_ICMP),
             IpAddr::V6(_) => (AF_INET6, IPPROTO_ICMPV6),
         };
         let socket = bsd::socket(host, family, SOCK_DGRAM, protocol)?;
         let echo = TapsockEcho { host: host.clone(), socket, to, buffer: vec![0; MAX_PAYLOAD + HEADER_LEN] };
+        if let Some(from) = from {
+            bsd::bind(host, socket, &SockAddr::from(SocketAddr::new(from, 0)))?;
+        }
         bsd::connect(host, socket, &SockAddr::from(SocketAddr::new(to, 0)))?;
         Ok(echo)
+    }
+
+    /// Sends with this TTL, or hop limit.
+    ///
+    /// # Errors
+    /// EINVAL for 0.
+    pub fn set_ttl(&self, ttl: u8) -> io::Result<()> {
+        let (level, name) = match self.to {
+            IpAddr::V4(_) => (bsd::IPPROTO_IP, bsd::IP_TTL),
+            IpAddr::V6(_) => (bsd::IPPROTO_IPV6, bsd::IPV6_UNICAST_HOPS),
+        };
+        bsd::setsockopt(&self.host, self.socket, level, name, &i32::from(ttl).to_ne_bytes())?;
+        Ok(())
+    }
+
+    /// The address that its requests come from, where that is known.
+    ///
+    /// # Errors
+    /// EBADF where the host was shut down.
+    pub fn source(&self) -> io::Result<Option<IpAddr>> {
+        let address = bsd::getsockname(&self.host, self.socket)?.to_inet().map(|address| address.ip());
+        Ok(address.filter(|address| !address.is_unspecified()))
     }
 }
 
@@ -168,10 +206,10 @@ impl EchoSocket for TapsockEcho {
             if bsd::poll(&self.host, &mut ready, timeout)? == 0 {
                 return Ok(None);
             }
-            let (len, from) = bsd::recvfrom(&self.host, self.socket, &mut self.buffer, bsd::MSG_DONTWAIT)?;
-            let from = from.and_then(|from| from.to_inet()).map_or(self.to, |from| from.ip());
-            if let Some(answer) = parse(self.to, &self.buffer[..len], from) {
-                return Ok(Some(answer));
+            let message = bsd::recvmsg(&self.host, self.socket, &mut self.buffer, bsd::MSG_DONTWAIT)?;
+            let from = message.from.and_then(|from| from.to_inet()).map_or(self.to, |from| from.ip());
+            if let Some(answer) = parse(self.to, &self.buffer[..message.len], from) {
+                return Ok(Some(Answer { ttl: message.hop_limit, ..answer }));
             }
         }
     }
@@ -205,6 +243,7 @@ fn parse(to: IpAddr, message: &[u8], from: IpAddr) -> Option<Answer> {
         sequence: u16::from_be_bytes([high, low]),
         len: message.len(),
         from,
+        ttl: None,
         intact: payload.iter().enumerate().all(|(index, &byte)| byte == pattern(index)),
     })
 }
@@ -225,7 +264,7 @@ mod tests {
         let mut message = request(THERE, 7, 3, 40);
         assert_eq!(parse(THERE, &message, THERE), None);
         message[0] = ECHO_REPLY;
-        let answer = Answer { sequence: 3, len: 48, from: THERE, intact: true };
+        let answer = Answer { sequence: 3, len: 48, from: THERE, ttl: None, intact: true };
         assert_eq!(parse(THERE, &message, THERE), Some(answer));
         message[30] ^= 1;
         assert!(!parse(THERE, &message, THERE).unwrap().intact);

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod attach;
+mod capturing;
 mod demo;
 mod enter;
 mod failure;
@@ -10,13 +11,16 @@ mod get;
 mod http;
 mod icmp;
 mod kernel_peer;
+mod logger;
 mod nc;
 mod network;
 mod ping;
 mod reach;
 mod report;
+mod resolve;
 mod serve;
 mod splice;
+mod watched;
 mod work;
 
 use std::process::ExitCode;
@@ -61,7 +65,12 @@ enum Act {
 
 fn main() -> ExitCode {
     end_with_the_reader();
-    let outcome = match Command::parse().act {
+    logger::start();
+    let command = match Command::try_parse() {
+        Ok(command) => command,
+        Err(error) => return misused(&error),
+    };
+    let outcome = match command.act {
         Act::Demo(options) => demo::main(&options),
         Act::Serve(options) => serve::main(&options).map(|()| ExitCode::SUCCESS),
         Act::Get(options) => get::main(&options),
@@ -72,8 +81,21 @@ fn main() -> ExitCode {
     };
     outcome.unwrap_or_else(|failure| {
         complain(&failure);
-        ExitCode::from(2)
+        ExitCode::from(failure.status())
     })
+}
+
+/// Prints the help, or what is wrong with the command line. The status of that is 2, and 1 of nc, as of the programs
+/// that people know.
+fn misused(error: &clap::Error) -> ExitCode {
+    // Who does not read it does not want it.
+    let _ = error.print();
+    let is_nc = std::env::args_os().nth(1).is_some_and(|name| name == "nc");
+    match error.exit_code() {
+        0 => ExitCode::SUCCESS,
+        _ if is_nc => ExitCode::from(nc::STATUS),
+        _ => ExitCode::from(2),
+    }
 }
 
 /// Ends the process when nobody reads its standard output any more, as other programs do (`tapsock demo | head`).

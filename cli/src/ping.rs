@@ -1,8 +1,9 @@
-//! `tapsock ping`: echo requests, as ping(8) sends them.
+//! `tapsock ping`: echo requests, as ping(8) of iputils sends them.
 
-use std::net::{IpAddr, ToSocketAddrs};
+use std::io::{self, Write};
+use std::net::IpAddr;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,35 +11,61 @@ use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::attach::{Attach, Peer, Wish};
+use crate::attach::{Attach, Attached, Peer, Tell, Wish};
 use crate::failure::{During, Failure};
 use crate::icmp::{EchoSocket, HEADER_LEN, MAX_PAYLOAD, TapsockEcho};
+use crate::resolve::{Family, Names, look_up};
+use tally::Tally;
 
-/// Requests whose time of sending is kept.
-const MAX_OUTSTANDING: usize = 1024;
+mod tally;
+
 /// The shortest interval, in seconds.
 const MIN_INTERVAL: f64 = 0.0002;
+/// The longest interval of a flood, in seconds.
+const FLOOD_INTERVAL: f64 = 0.01;
+/// The least that is waited for the last answer where others have come. (ping waits for two round trips, which an
+/// answer by the same machine would often miss.)
+const LINGER: Duration = Duration::from_secs(1);
+/// "For ever", where that is asked for.
+const FOR_EVER: Duration = Duration::from_secs(1_000_000);
 
 /// The options of `tapsock ping`.
 #[derive(Args, Debug)]
 pub struct Options {
     /// Whom: an address, or a name that the machine's resolver knows
     host: String,
-    /// Stop after this many requests
+    /// Stop after this many requests; with -w, after this many answers
     #[arg(short, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// Seconds between requests
-    #[arg(short, value_name = "SECONDS", default_value_t = 1.0, value_parser = parse_seconds)]
-    interval: f64,
+    /// Seconds between requests (1, unless given)
+    #[arg(short, value_name = "SECONDS", value_parser = parse_seconds)]
+    interval: Option<f64>,
     /// Bytes of data
     #[arg(short, value_name = "BYTES", default_value_t = 56, value_parser = clap::value_parser!(u32).range(0..=MAX_PAYLOAD as i64))]
     size: u32,
-    /// Seconds to wait for the last answer
-    #[arg(short = 'W', value_name = "SECONDS", default_value_t = 1.0, value_parser = parse_seconds)]
+    /// Seconds to wait for an answer to the last request where none has come before; 0: for ever
+    #[arg(short = 'W', value_name = "SECONDS", default_value_t = 10.0, value_parser = parse_seconds)]
     wait: f64,
-    /// Only the summary
+    /// Stop after this many seconds, whatever has been sent and answered
+    #[arg(short = 'w', value_name = "SECONDS", value_parser = parse_seconds)]
+    deadline: Option<f64>,
+    /// TTL or hop limit of the requests
+    #[arg(short, value_name = "TTL", value_parser = clap::value_parser!(u8).range(1..))]
+    ttl: Option<u8>,
+    /// Send as fast as answers come, or a hundred a second; a dot is a request, and an answer takes it back
+    #[arg(short)]
+    flood: bool,
+    /// Address of the stack, or its interface, to send from
+    #[arg(short = 'I', value_name = "INTERFACE")]
+    from: Option<String>,
+    /// Only the first line and the summary
     #[arg(short)]
     quiet: bool,
+    /// Show addresses, not names, as is always done
+    #[arg(short)]
+    numeric: bool,
+    #[command(flatten)]
+    family: Family,
     #[command(flatten)]
     attach: Attach,
 }
@@ -52,172 +79,186 @@ pub fn parse_seconds(text: &str) -> Result<f64, String> {
     if (0.0..=1e6).contains(&seconds) { Ok(seconds) } else { Err("seconds go from 0 to 1000000".to_owned()) }
 }
 
-/// Pings until it is told to stop. The status is 1 where nobody answered.
+/// Pings until it is told to stop. The status is 1 where nobody answered, or, with a deadline, fewer than were to.
 ///
 /// # Errors
 /// The step that failed.
 pub fn main(options: &Options) -> Result<ExitCode, Failure> {
-    let mut found =
-        (options.host.as_str(), 0).to_socket_addrs().during(format_args!("look up {}", options.host))?;
-    let to = found.next().ok_or_else(|| Failure::new(format!("{}: it has no address", options.host)))?.ip();
-    let attached = options.attach.open(Wish::Auto)?;
-    let mut socket =
-        TapsockEcho::open(&attached.host, to).during(format_args!("ping {to}")).map_err(|failure| {
-            let who = match &attached.peer {
-                Peer::Kernel(_, there) => format!("only the kernel's end of a namespace is: {there}"),
-                Peer::Host(_, there) => format!("only a second host is: {there}"),
-                Peer::Outside => return failure,
-            };
-            failure.hint(format!(
-                "On this link, {}, {who}. Attach to another network with --tap or --interface.",
-                attached.link
-            ))
-        })?;
+    let host = &options.host;
+    let found = look_up(host, 0, options.family, Names::Resolved).during(format_args!("look up {host}"))?;
+    let attached = options.attach.open(Wish::Auto, Tell::unless(options.quiet))?;
+    let (to, mut socket) = found.try_each(|to| open(options, &attached, to.ip()))?;
     let size = options.size as usize;
-    println!("PING {to} from {}, link {}: {size} bytes of data.", attached.ours, attached.link);
-    let tally = Arc::new(Mutex::new(Tally::new(to)));
-    report_when_interrupted(&tally)?;
+    // The route's choice, which is the first of its family.
+    let from = socket.source().during("getsockname")?.or_else(|| attached.ours.of_family(to)).unwrap_or(to);
+    let bytes = match to {
+        IpAddr::V4(_) => format!("{size}({}) bytes of data.", size + HEADER_LEN + 20),
+        IpAddr::V6(_) => format!("{size} data bytes"),
+    };
+    println!("PING {host} ({to}) from {from}, link {}: {bytes}", attached.link);
+    let goal = options.deadline.and(options.count);
+    let tally = Arc::new(Mutex::new(Tally::new(host, goal, options.flood)));
+    report_when_interrupted(&tally, &attached)?;
     rounds(options, &mut socket, &tally).during(format_args!("ping {to}"))?;
     Ok(lock(&tally).finish())
 }
 
+/// A socket for one of the addresses of the name.
+fn open(options: &Options, attached: &Attached, to: IpAddr) -> Result<(IpAddr, TapsockEcho), Failure> {
+    let from = options.from.as_ref().map(|from| source(attached, from, to)).transpose()?;
+    let socket = TapsockEcho::open_from(&attached.host, to, from).during(format_args!("ping {to}"));
+    let socket = socket.map_err(|failure| {
+        let who = match &attached.peer {
+            Peer::Kernel(_, there) => format!("only the kernel's end of a namespace is: {there}"),
+            Peer::Host(_, there) => format!("only a second host is: {there}"),
+            Peer::Outside => return failure,
+        };
+        failure.hint(format!(
+            "On this link, {}, {who}. Attach to another network with --tap or --interface.",
+            attached.link
+        ))
+    })?;
+    if let Some(ttl) = options.ttl {
+        socket.set_ttl(ttl).during(format_args!("-t {ttl}"))?;
+    }
+    Ok((to, socket))
+}
+
+/// What -I says: an address, or an interface with one.
+fn source(attached: &Attached, from: &str, to: IpAddr) -> Result<IpAddr, Failure> {
+    if let Ok(address) = from.parse() {
+        return Ok(address);
+    }
+    let interfaces = attached.host.interfaces();
+    let Some(interface) = interfaces.iter().find(|interface| interface.name() == from) else {
+        let names: Vec<_> = interfaces.iter().map(|interface| interface.name()).collect();
+        let hint = format!("The stack has the interfaces {}.", names.join(" and "));
+        return Err(Failure::new(format!("-I {from}: neither an address nor an interface")).hint(hint));
+    };
+    let mut addresses = interface.addresses().iter().map(|assigned| assigned.cidr.address);
+    addresses
+        .find(|address| address.is_ipv4() == to.is_ipv4())
+        .ok_or_else(|| Failure::new(format!("-I {from}: it has no address to reach {to} from")))
+}
+
 /// Sends on time and takes answers in between.
-fn rounds(options: &Options, socket: &mut TapsockEcho, tally: &Arc<Mutex<Tally>>) -> std::io::Result<()> {
-    let interval = Duration::from_secs_f64(options.interval.max(MIN_INTERVAL));
-    let wait = Duration::from_secs_f64(options.wait);
-    let mut next = Instant::now();
-    let mut number = 0;
-    while options.count.is_none_or(|count| number < count) {
-        number += 1;
-        let sequence = number as u16;
-        lock(tally).sent(sequence);
-        if let Err(error) = socket.request(sequence, options.size as usize) {
-            println!("icmp_seq={sequence}: {error}");
+fn rounds(options: &Options, socket: &mut TapsockEcho, tally: &Mutex<Tally>) -> io::Result<()> {
+    let usual = if options.flood { FLOOD_INTERVAL } else { 1.0 };
+    let interval = Duration::from_secs_f64(options.interval.unwrap_or(usual).max(MIN_INTERVAL));
+    let floods = options.flood && options.interval.is_none();
+    let end = options.deadline.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds));
+    let (mut number, mut next, mut linger) = (0u64, Instant::now(), None);
+    loop {
+        let now = Instant::now();
+        if lock(tally).is_done(options.count, end.is_some()) || end.is_some_and(|end| now >= end) {
+            return Ok(());
         }
-        next += interval;
-        let is_last = options.count == Some(number);
-        let until = if is_last { Instant::now() + wait } else { next };
-        loop {
-            match socket.answer(until) {
-                Ok(Some(answer)) => {
-                    let mut tally = lock(tally);
-                    if let Some(line) = tally.answered(&answer)
-                        && !options.quiet
-                    {
-                        println!("{line}");
-                    }
-                    if is_last && tally.outstanding() == 0 {
-                        break;
-                    }
-                }
-                Ok(None) => break,
-                // An ICMP error that came back: the next request may fare better.
-                Err(error) => println!("icmp_seq={sequence}: {error}"),
+        if linger.is_none() && now >= next {
+            number += 1;
+            send(options, socket, tally, number as u16);
+            next += interval;
+            if options.count == Some(number) && end.is_none() {
+                linger = Some(now + lock(tally).linger(options, interval));
             }
         }
+        let nothing_to_come = linger.is_some() && lock(tally).outstanding() == 0;
+        if nothing_to_come || linger.is_some_and(|linger| now >= linger) {
+            return Ok(());
+        }
+        let until = linger.unwrap_or(next);
+        let until = end.map_or(until, |end| until.min(end));
+        let got_answer = take(options, socket, tally, until);
+        if floods && got_answer {
+            next = next.min(Instant::now());
+        }
     }
-    Ok(())
+}
+
+/// Sends one request.
+fn send(options: &Options, socket: &mut TapsockEcho, tally: &Mutex<Tally>, sequence: u16) {
+    lock(tally).sent(sequence);
+    let sent = socket.request(sequence, options.size as usize);
+    if let Err(error) = &sent {
+        lock(tally).unsent(sequence);
+        if !options.quiet && !options.flood {
+            eprintln!("ping: sendmsg: {error}");
+        }
+    }
+    if options.flood && !options.quiet {
+        mark(if sent.is_ok() { b"." } else { b"E" });
+    }
+}
+
+/// Waits for one answer until `until`, and tells whether it came.
+fn take(options: &Options, socket: &mut TapsockEcho, tally: &Mutex<Tally>, until: Instant) -> bool {
+    match socket.answer(until) {
+        Ok(Some(answer)) => {
+            let line = lock(tally).answered(&answer);
+            match (options.quiet, options.flood) {
+                (true, _) => {}
+                (false, true) => mark(b"\x08 \x08"),
+                (false, false) => println!("{line}"),
+            }
+            true
+        }
+        Ok(None) => false,
+        // An ICMP error that came back: the next request may fare better.
+        Err(error) => {
+            let line = lock(tally).failed(&error);
+            match (options.quiet, options.flood) {
+                (true, _) => {}
+                (false, true) => mark(b"\x08E"),
+                (false, false) => println!("{line}"),
+            }
+            // One that comes again and again must not keep the processor busy.
+            thread::sleep(Duration::from_millis(1).min(until.saturating_duration_since(Instant::now())));
+            false
+        }
+    }
+}
+
+/// Part of the picture of a flood.
+fn mark(bytes: &[u8]) {
+    let mut out = io::stdout();
+    // Who does not see it has gone, which a signal tells.
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
 }
 
 /// Ctrl-C prints the summary, as people expect.
-fn report_when_interrupted(tally: &Arc<Mutex<Tally>>) -> Result<(), Failure> {
+fn report_when_interrupted(tally: &Arc<Mutex<Tally>>, attached: &Attached) -> Result<(), Failure> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).during("handle signals")?;
     let tally = tally.clone();
-    thread::spawn(move || {
+    let finish_capture = attached.capture.as_ref().map(|capture| capture.finisher());
+    let wait = move || {
         if signals.forever().next().is_some() {
             let code = lock(&tally).finish();
+            if let Some(Err(failure)) = finish_capture.map(|finish| finish()) {
+                crate::complain(&failure);
+            }
             std::process::exit(if code == ExitCode::SUCCESS { 0 } else { 1 });
         }
-    });
-    Ok(())
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(wait).during("handle signals").map(drop)
 }
 
-fn lock(tally: &Mutex<Tally>) -> std::sync::MutexGuard<'_, Tally> {
+fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
     tally.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What has been sent and answered.
-struct Tally {
-    to: IpAddr,
-    begin: Instant,
-    requests: u64,
-    /// Those without an answer yet, the oldest first.
-    waiting: Vec<(u16, Instant)>,
-    /// Milliseconds.
-    times: Vec<f64>,
-    answers: u64,
-    duplicates: u64,
-}
-
-/// Times that are kept for the summary; what comes later counts in the extremes and the mean only by chance.
-const MAX_TIMES: usize = 1 << 20;
-
 impl Tally {
-    fn new(to: IpAddr) -> Self {
-        let (waiting, times) = (Vec::new(), Vec::new());
-        Tally { to, begin: Instant::now(), requests: 0, waiting, times, answers: 0, duplicates: 0 }
-    }
-
-    fn sent(&mut self, sequence: u16) {
-        self.requests += 1;
-        if self.waiting.len() == MAX_OUTSTANDING {
-            self.waiting.remove(0);
+    /// How long to wait after the last request.
+    fn linger(&self, options: &Options, interval: Duration) -> Duration {
+        match self.longest() {
+            Some(longest) => (longest * 2).max(interval).max(LINGER),
+            None if options.wait == 0.0 => FOR_EVER,
+            None => Duration::from_secs_f64(options.wait),
         }
-        self.waiting.push((sequence, Instant::now()));
-    }
-
-    fn outstanding(&self) -> usize {
-        self.waiting.len()
-    }
-
-    /// The line for an answer; none where it answers nothing.
-    fn answered(&mut self, answer: &crate::icmp::Answer) -> Option<String> {
-        let crate::icmp::Answer { sequence, len, from, intact } = answer;
-        let Some(index) = self.waiting.iter().rposition(|(waiting, _)| waiting == sequence) else {
-            self.duplicates += 1;
-            return Some(format!("{len} bytes from {from}: icmp_seq={sequence} (DUP!)"));
-        };
-        let (_, sent) = self.waiting.remove(index);
-        let time = sent.elapsed().as_secs_f64() * 1e3;
-        self.answers += 1;
-        if self.times.len() < MAX_TIMES {
-            self.times.push(time);
-        }
-        let spoilt = if *intact { "" } else { " (wrong data!)" };
-        Some(format!("{len} bytes from {from}: icmp_seq={sequence} time={time:.3} ms{spoilt}"))
-    }
-
-    /// Prints the summary; the status of the command.
-    fn finish(&self) -> ExitCode {
-        let Tally { requests, answers, .. } = self;
-        let lost = 100.0 * (1.0 - *answers as f64 / (*requests).max(1) as f64);
-        let duplicates = match self.duplicates {
-            0 => String::new(),
-            count => format!("+{count} duplicates, "),
-        };
-        println!("\n--- {} ping statistics ---", self.to);
-        println!(
-            "{requests} packets transmitted, {answers} received, {duplicates}{lost:.0}% packet loss, time {} ms",
-            self.begin.elapsed().as_millis()
-        );
-        if !self.times.is_empty() {
-            let count = self.times.len() as f64;
-            let mean = self.times.iter().sum::<f64>() / count;
-            let squares = self.times.iter().map(|time| (time - mean).powi(2)).sum::<f64>();
-            let min = self.times.iter().copied().fold(f64::INFINITY, f64::min);
-            let max = self.times.iter().copied().fold(0.0, f64::max);
-            println!("rtt min/avg/max/mdev = {min:.3}/{mean:.3}/{max:.3}/{:.3} ms", (squares / count).sqrt());
-        }
-        if *answers > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }
-
-const _: () = assert!(HEADER_LEN == 8, "the lengths of the help's text count the header");
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::icmp::Answer;
 
     #[test]
     fn seconds_are_bounded() {
@@ -225,17 +266,5 @@ mod tests {
         for text in ["-1", "x", "nan", "inf", "1e9"] {
             assert!(parse_seconds(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn an_answer_counts_once() {
-        let to: IpAddr = "10.7.0.1".parse().unwrap();
-        let mut tally = Tally::new(to);
-        tally.sent(1);
-        tally.sent(2);
-        let answer = Answer { sequence: 2, len: 64, from: to, intact: true };
-        assert!(tally.answered(&answer).unwrap().starts_with("64 bytes from 10.7.0.1: icmp_seq=2 time="));
-        assert!(tally.answered(&answer).unwrap().ends_with("(DUP!)"));
-        assert_eq!((tally.answers, tally.duplicates, tally.outstanding()), (1, 1, 1));
     }
 }

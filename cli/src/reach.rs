@@ -4,18 +4,35 @@
 //! hands each connection on to the machine's network: a relay.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use tapsock::Host;
 use tapsock::net::{TcpListener, TcpStream, UdpSocket};
 use tapsock_driver::auto::LinkKind;
 
-use crate::attach::{Attach, Attached, Peer, Wish};
+use crate::attach::{Attach, Attached, Peer, Tell, Wish};
 use crate::failure::Failure;
 use crate::network::any_of;
 use crate::splice;
+
+/// Where a connection or a datagram is to come from.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub struct Origin {
+    /// `None`: whichever the route gives.
+    pub address: Option<IpAddr>,
+    /// 0: any.
+    pub port: u16,
+}
+
+impl Origin {
+    fn for_peer(self, peer: IpAddr) -> SocketAddr {
+        SocketAddr::new(self.address.unwrap_or(any_of(peer).ip()), self.port)
+    }
+}
 
 /// A host, and the way from it to others.
 pub struct Reach {
@@ -28,8 +45,9 @@ impl Reach {
     ///
     /// # Errors
     /// Those of [`Attach::open`].
-    pub fn open(attach: &Attach) -> Result<Self, Failure> {
-        let attached = attach.open(Wish::Kind(LinkKind::Memory))?;
+    pub fn open(attach: &Attach, tell: Tell) -> Result<Self, Failure> {
+        let attached = attach.open(Wish::Kind(LinkKind::Memory), tell)?;
+        attached.finish_capture_when_interrupted()?;
         Ok(Reach { attached })
     }
 
@@ -38,16 +56,22 @@ impl Reach {
         &self.attached.host
     }
 
-    /// Connects to `target`.
+    /// Connects to `target`, from the machine's or the stack's own address `from`.
     ///
     /// # Errors
-    /// ECONNREFUSED, ETIMEDOUT, ENETUNREACH, and what else connect(2) says.
-    pub fn connect(&self, target: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    /// ECONNREFUSED, ETIMEDOUT, ENETUNREACH, EADDRINUSE, EADDRNOTAVAIL, and what else bind(2) and connect(2) say.
+    pub fn connect(&self, target: SocketAddr, from: Origin, timeout: Duration) -> io::Result<TcpStream> {
         let Some((relay, address)) = self.relay(target) else {
-            return TcpStream::connect_timeout(self.host(), &target, timeout);
+            return match from == Origin::default() {
+                true => TcpStream::connect_timeout(self.host(), &target, timeout),
+                false => {
+                    let own = from.for_peer(target.ip());
+                    TcpStream::connect_from(self.host(), &own, &target, Some(timeout))
+                }
+            };
         };
         // Whether somebody listens is found out first, and then the relay does as they do.
-        match std::net::TcpStream::connect_timeout(&target, timeout) {
+        match connect_outside(target, from, timeout) {
             Ok(outside) => {
                 let listener = TcpListener::bind(relay, address)
                     .or_else(|_| TcpListener::bind(relay, (address.ip(), 0)))?;
@@ -66,15 +90,15 @@ impl Reach {
         }
     }
 
-    /// A UDP socket whose peer is `target`, bound to `port` where it is not 0.
+    /// A UDP socket whose peer is `target`, from the machine's or the stack's own address `from`.
     ///
     /// # Errors
-    /// EADDRINUSE, EACCES, ENETUNREACH.
-    pub fn datagrams(&self, target: SocketAddr, port: u16) -> io::Result<UdpSocket> {
+    /// EADDRINUSE, EADDRNOTAVAIL, EACCES, ENETUNREACH.
+    pub fn datagrams(&self, target: SocketAddr, from: Origin) -> io::Result<UdpSocket> {
         let (there, own) = match self.relay(target) {
-            None => (target, SocketAddr::new(any_of(target.ip()).ip(), port)),
+            None => (target, from.for_peer(target.ip())),
             Some((relay, address)) => {
-                let outside = std::net::UdpSocket::bind(SocketAddr::new(any_of(target.ip()).ip(), port))?;
+                let outside = std::net::UdpSocket::bind(from.for_peer(target.ip()))?;
                 splice::datagrams(UdpSocket::bind(relay, address)?, outside, target)?;
                 (address, any_of(address.ip()))
             }
@@ -97,7 +121,7 @@ impl Reach {
             outside.send(b"\n")?;
             return unless_refused(outside.recv(&mut [0; 16]));
         }
-        let socket = self.datagrams(target, 0)?;
+        let socket = self.datagrams(target, Origin::default())?;
         socket.set_read_timeout(Some(patience))?;
         socket.send(b"\n")?;
         unless_refused(socket.recv(&mut [0; 16]))
@@ -113,6 +137,31 @@ impl Reach {
             _ => None,
         }
     }
+}
+
+/// A connection of the machine's own. The standard library can't choose where it comes from.
+fn connect_outside(target: SocketAddr, from: Origin, timeout: Duration) -> io::Result<std::net::TcpStream> {
+    if from == Origin::default() {
+        return std::net::TcpStream::connect_timeout(&target, timeout);
+    }
+    let family = if target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = net::socket_with(family, SocketType::STREAM, flags, None)?;
+    net::bind(&socket, &from.for_peer(target.ip()))?;
+    match net::connect(&socket, &target) {
+        Err(Errno::INPROGRESS) => {
+            let wait = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
+            let mut ready = [PollFd::new(&socket, PollFlags::OUT)];
+            if rustix::event::poll(&mut ready, Some(&wait))? == 0 {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "connection timed out"));
+            }
+            net::sockopt::socket_error(&socket)??;
+        }
+        outcome => outcome?,
+    }
+    let stream = std::net::TcpStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 fn unless_refused(answer: io::Result<usize>) -> io::Result<()> {

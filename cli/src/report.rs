@@ -87,9 +87,9 @@ impl Report {
         self.say(&format!("\n{}", style(title).bold()));
     }
 
-    /// What a check is doing, for as long as it lasts; a bar, where `len` units are to be done.
+    /// What a check is doing, for as long as it lasts, on standard error; a bar, where `len` units are to be done.
     pub fn begin(&self, title: &str, len: Option<u64>) -> ProgressBar {
-        if self.audience != Audience::People || !Term::stdout().is_term() {
+        if self.audience != Audience::People || !Term::stderr().is_term() {
             return ProgressBar::hidden();
         }
         let bar = ProgressBar::new(len.unwrap_or(1));
@@ -172,7 +172,7 @@ pub fn summary(figures: &Figures) -> String {
         Figures::RoundTrips { round_trips, p50_us, p99_us, .. } => {
             format!("p50 {}, p99 {}, of {round_trips}", time(*p50_us), time(*p99_us))
         }
-        Figures::Uploaded { bytes: sent, seconds, gbit_per_s } => {
+        Figures::Uploaded { bytes: sent, seconds, gbit_per_s, .. } => {
             format!("{gbit_per_s:.1} Gbit/s, {} in {seconds:.2} s", bytes(*sent))
         }
         Figures::Datagrams { sent, returned, largest_bytes, p50_us } => {
@@ -207,7 +207,8 @@ mod tests {
 
     #[test]
     fn a_check_as_json_has_its_figures_beside_its_status() {
-        let figures = Figures::Uploaded { bytes: 1 << 30, seconds: 1.0, gbit_per_s: 8.59 };
+        let figures =
+            Figures::Uploaded { bytes: 1 << 30, crc32: String::new(), seconds: 1.0, gbit_per_s: 8.59 };
         let check = |outcome| Check { name: "upload".to_owned(), title: "t".to_owned(), outcome }.to_json();
         let ok = check(Outcome::Ok(figures.clone()));
         assert_eq!(

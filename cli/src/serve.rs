@@ -10,7 +10,7 @@ use console::style;
 use tapsock::Host;
 use tapsock::net::{TcpListener, TcpStream};
 
-use crate::attach::{Attach, Attached, Peer, Wish};
+use crate::attach::{Attach, Attached, Peer, Tell, Wish};
 use crate::failure::{During, Failure};
 use crate::http::{self, Directory};
 use crate::splice;
@@ -43,7 +43,8 @@ pub struct Options {
 pub fn main(options: &Options) -> Result<(), Failure> {
     let site =
         Directory::new(&options.directory).during(format_args!("serve {}", options.directory.display()))?;
-    let attached = options.attach.open(Wish::Auto)?;
+    let attached = options.attach.open(Wish::Auto, Tell::unless(options.quiet))?;
+    attached.finish_capture_when_interrupted()?;
     let any = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, options.port));
     let listener =
         TcpListener::bind(&attached.host, any).during(format_args!("listen at port {}", options.port))?;
@@ -52,9 +53,6 @@ pub fn main(options: &Options) -> Result<(), Failure> {
 
     println!("{} {}", style("Serving").bold(), options.directory.display());
     println!("  {:<12} {}: {}", "link", attached.link, attached.ours);
-    for refusal in &attached.refused {
-        println!("  {:<12} {refusal}", "not");
-    }
     if let Some(at) = published {
         println!("  {:<12} {}", "published", style(format!("http://{at}/")).underlined());
     }
@@ -62,12 +60,16 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     println!("  Ctrl-C ends it.\n");
 
     let quiet = options.quiet;
-    http::serve_logged(&listener, &Arc::new(site), move |line: &str| {
-        if !quiet {
-            println!("{line}");
-        }
-    });
-    Err(Failure::new(format!("the listener at port {port} has ended: the link is gone")))
+    let site = Arc::new(site);
+    // A listener at any address does not end with the link.
+    attached.watch.while_it_lasts(&attached.link, move || {
+        http::serve_logged(&listener, &site, move |line: &str| {
+            if !quiet {
+                println!("{line}");
+            }
+        });
+        Err(Failure::new(format!("the listener at port {port} has ended")))
+    })
 }
 
 /// Joins each connection to `at` of the machine's network with one to `port` of the stack, over its own `lo`.

@@ -15,7 +15,8 @@ const TURN: usize = 64 * 1024;
 /// Copies both ways until both have ended. An end of one is an end for the other; an error closes both.
 pub fn streams(here: impl Stream, there: impl Stream) -> io::Result<()> {
     let (other_here, other_there) = (here.another()?, there.another()?);
-    let forth = thread::spawn(move || one_way(other_here, other_there));
+    let forth =
+        thread::Builder::new().name("splice".to_owned()).spawn(move || one_way(other_here, other_there))?;
     let back = one_way(there, here);
     back.and(forth.join().unwrap_or(Ok(())))
 }
@@ -30,20 +31,40 @@ fn one_way(mut from: impl Stream, mut to: impl Stream) -> io::Result<()> {
     copied.map(drop)
 }
 
+/// Which side of a copy has failed.
+#[derive(Debug)]
+pub enum CopyError {
+    /// The one that is read.
+    Read(io::Error),
+    /// The one that is written.
+    Write(io::Error),
+}
+
+impl From<CopyError> for io::Error {
+    fn from(error: CopyError) -> io::Error {
+        let (CopyError::Read(error) | CopyError::Write(error)) = error;
+        error
+    }
+}
+
 /// Copies until `from` ends, and writes what comes at once. Returns how many bytes that were.
 pub fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<u64> {
+    Ok(copy_by_side(from, to)?)
+}
+
+/// As [`copy`]; the error tells which side it is of.
+pub fn copy_by_side(from: &mut impl Read, to: &mut impl Write) -> Result<u64, CopyError> {
     let mut buffer = vec![0; TURN];
     let mut copied = 0;
     loop {
         match from.read(&mut buffer) {
             Ok(0) => return Ok(copied),
             Ok(len) => {
-                to.write_all(&buffer[..len])?;
-                to.flush()?;
+                to.write_all(&buffer[..len]).and_then(|()| to.flush()).map_err(CopyError::Write)?;
                 copied += len as u64;
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(CopyError::Read(error)),
         }
     }
 }
@@ -70,9 +91,9 @@ pub fn listen<L: Listener, S: Stream>(
                 continue;
             }
             let (connect, slot) = (connect.clone(), slots.clone());
-            thread::spawn(move || {
+            // Where it can't be made, or there is no thread for it, dropping the connection says so.
+            let _ = thread::Builder::new().name("splice".to_owned()).spawn(move || {
                 let _slot = slot;
-                // Where it can't be made, dropping the connection says so.
                 connect().and_then(|other| streams(stream, other))
             });
         }

@@ -13,7 +13,7 @@ use rustix::process::geteuid;
 /// What it promises to take at most.
 const PROMISE: Duration = Duration::from_secs(20);
 /// Checks of one run.
-const CHECKS: usize = 20;
+const CHECKS: usize = 22;
 /// An ordinary user.
 const SOMEBODY: u32 = 1000;
 
@@ -39,6 +39,8 @@ fn all_checks_with_the_kernel_are_ok() {
     assert_eq!(check("kernel-pings-us-ipv6")["answers"], 10);
     assert_eq!(check("kernel-fetches-from-us-ipv4")["sha256"], check("kernel-serves-us-ipv6")["sha256"]);
     assert_eq!(check("kernel-to-us-ipv4")["bytes"], 256 << 20);
+    let v6 = check("kernel-from-us-ipv6");
+    assert_eq!((&v6["bytes"], &v6["crc32"]), (&(64 << 20).into(), &check("kernel-to-us-ipv6")["crc32"]));
     assert!(check("kernel-from-us-ipv4")["gbit_per_s"].as_f64().unwrap() > 0.1);
     let trips = check("kernel-round-trips-from-us-ipv4");
     assert!(trips["p50_us"].as_f64().unwrap() <= trips["p99_us"].as_f64().unwrap());
@@ -58,6 +60,28 @@ fn the_capture_holds_the_checks_and_not_the_bulk() {
     assert!(object["capture"]["frames"].as_u64().unwrap() > 500, "{object:#}");
     let request = b"GET /noise/";
     assert!(capture.windows(request.len()).any(|bytes| bytes == request));
+}
+
+#[test]
+fn a_small_mtu_leaves_ipv6_out_and_says_why() {
+    if !has_kernel_link() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let capture = scratch.text("demo.pcapng");
+    let output = run(&["demo", "--quick", "--json", "--mtu", "1000", "--capture", &capture]);
+    let object = object(&output);
+    assert!(output.status.success(), "{object:#}");
+    assert!(["tap", "veth"].contains(&object["link"].as_str().unwrap()), "{object:#}");
+    let (ok, skipped) = (with_status(&object, "ok"), with_status(&object, "skipped"));
+    assert!(!ok.is_empty() && ok.iter().all(|name| name.ends_with("-ipv4")), "{ok:?}");
+    assert!(!skipped.is_empty() && skipped.iter().all(|name| name.ends_with("-ipv6")), "{skipped:?}");
+    let checks = object["checks"].as_array().unwrap();
+    let reasons = checks.iter().filter_map(|check| check["reason"].as_str());
+    assert!(reasons.clone().count() == skipped.len());
+    for reason in reasons {
+        assert!(reason.contains("IPv6 needs an MTU of 1280"), "{reason}");
+    }
 }
 
 #[test]
@@ -136,7 +160,7 @@ fn people_get_lines() {
     let text = stdout(&output);
     assert!(output.status.success(), "{text}");
     assert_eq!(text.matches('✓').count(), CHECKS, "{text}");
-    for word in ["memory: a wire", "Gbit/s", "p99", "sha256", "Connection refused (os error 111)", "20 ok"] {
+    for word in ["memory: a wire", "Gbit/s", "p99", "sha256", "Connection refused (os error 111)", "22 ok"] {
         assert!(text.contains(word), "no {word:?} in {text}");
     }
     assert!(!text.contains('\x1b'), "no colours where nobody sees them: {text}");

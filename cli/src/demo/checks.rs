@@ -12,10 +12,12 @@ const DOCUMENT: u64 = 1 << 20;
 const PINGS: u16 = 10;
 /// Datagrams of one check.
 const DATAGRAMS: u32 = 200;
-/// Largest datagram that is not cut at an MTU of 1500, in bytes: both families' headers fit beside it.
-const LARGEST_DATAGRAM: usize = 1500 - 40 - 8;
+/// What both families' headers and UDP's take of an MTU at most, in bytes.
+const HEADERS: usize = 40 + 8;
 /// Bytes of a round trip.
 const MESSAGE: usize = 64;
+/// What uploads stand under.
+const BULK: &str = "TCP, one connection, compared by CRC-32";
 /// A port where nobody listens.
 const CLOSED: u16 = 9;
 /// "At once", for a connection that is refused, in microseconds: before any retransmission.
@@ -33,7 +35,8 @@ enum Asker {
 enum Act {
     Ping,
     Fetch,
-    Datagrams,
+    /// Of so many bytes at most.
+    Datagrams(usize),
     Refuse,
     Upload(u64),
     RoundTrips(u32),
@@ -49,13 +52,13 @@ pub struct Trial {
     family: Family,
 }
 
-/// What the stack must do.
-pub fn functions() -> Vec<Trial> {
+/// What the stack must do, over a link of this MTU.
+pub fn functions(mtu: usize) -> Vec<Trial> {
     let mut trials = Vec::new();
     for (heading, act) in [
         ("Ping", Act::Ping),
         ("HTTP, compared by sha256", Act::Fetch),
-        ("UDP", Act::Datagrams),
+        ("UDP", Act::Datagrams(mtu - HEADERS)),
         ("Closed ports", Act::Refuse),
     ] {
         for asker in [Asker::Peer, Asker::Us] {
@@ -71,12 +74,13 @@ pub fn functions() -> Vec<Trial> {
 pub fn measurements(quick: bool) -> Vec<Trial> {
     let (bytes, rounds) = if quick { (256 << 20, 5_000) } else { (1 << 30, 20_000) };
     let mut trials = Vec::new();
-    for (heading, act) in [
-        ("TCP, one connection", Act::Upload(bytes)),
-        ("TCP, 64 bytes there and back", Act::RoundTrips(rounds)),
+    for (heading, act, family) in [
+        (BULK, Act::Upload(bytes), Family::V4),
+        (BULK, Act::Upload(bytes / 4), Family::V6),
+        ("TCP, 64 bytes there and back", Act::RoundTrips(rounds), Family::V4),
     ] {
         for asker in [Asker::Peer, Asker::Us] {
-            trials.push(Trial { heading, act, asker, family: Family::V4 });
+            trials.push(Trial { heading, act, asker, family });
         }
     }
     trials
@@ -91,8 +95,8 @@ impl Trial {
             (Act::Ping, false) => ("is-pinged", "we ping {}"),
             (Act::Fetch, true) => ("fetches-from-us", "{} fetches from our HTTP server"),
             (Act::Fetch, false) => ("serves-us", "we fetch from the HTTP server of {}"),
-            (Act::Datagrams, true) => ("udp-to-us", "{} sends datagrams, we send them back"),
-            (Act::Datagrams, false) => ("udp-from-us", "we send datagrams, {} sends them back"),
+            (Act::Datagrams(_), true) => ("udp-to-us", "{} sends datagrams, we send them back"),
+            (Act::Datagrams(_), false) => ("udp-from-us", "we send datagrams, {} sends them back"),
             (Act::Refuse, true) => ("is-refused", "{} connects to our closed port"),
             (Act::Refuse, false) => ("refuses-us", "we connect to a closed port of {}"),
             (Act::Upload(_), true) => ("to-us", "{} sends, we receive"),
@@ -103,6 +107,11 @@ impl Trial {
         let family = self.family;
         let title = format!("{} over {}", title.replace("{}", peer_title), family.title());
         (format!("{peer}-{action}-{}", family.name()), title)
+    }
+
+    /// What it is made over.
+    pub fn family(&self) -> Family {
+        self.family
     }
 
     /// How many bytes go over, where that is worth a bar.
@@ -131,7 +140,7 @@ impl Trial {
         let service = match self.act {
             Act::Ping | Act::Refuse => None,
             Act::Fetch => Some(Service::Http),
-            Act::Datagrams => Some(Service::EchoDatagrams),
+            Act::Datagrams(_) => Some(Service::EchoDatagrams),
             Act::Upload(_) => Some(Service::Sink),
             Act::RoundTrips(_) => Some(Service::Echo),
         };
@@ -140,7 +149,7 @@ impl Trial {
         let errand = match self.act {
             Act::Ping => Errand::Ping { to, count: PINGS },
             Act::Fetch => Errand::Fetch { url: format!("http://{at}/noise/{DOCUMENT}") },
-            Act::Datagrams => Errand::Datagrams { to: at, count: DATAGRAMS, largest: LARGEST_DATAGRAM },
+            Act::Datagrams(largest) => Errand::Datagrams { to: at, count: DATAGRAMS, largest },
             Act::Refuse => Errand::Connect { to: at },
             Act::Upload(bytes) => Errand::Upload { to: at, bytes },
             Act::RoundTrips(rounds) => Errand::RoundTrips { to: at, size: MESSAGE, rounds },
@@ -202,7 +211,7 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let mut names: Vec<_> = functions()
+        let mut names: Vec<_> = functions(1500)
             .into_iter()
             .chain(measurements(true))
             .map(|trial| trial.names("kernel", "the kernel").0)

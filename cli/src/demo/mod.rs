@@ -1,6 +1,5 @@
 //! `tapsock demo`: shows, with figures, what the stack does with the kernel at the other end of its link.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,8 +12,9 @@ use serde_json::{Map, Value, json};
 use tapsock_driver::auto::{LinkKind, Refusal};
 use tapsock_driver::pcapng::CaptureStats;
 
-use crate::attach::{Attach, Peer, Wish};
-use crate::failure::{During, Failure};
+use crate::attach::{Attach, Attached, Peer, Tell, Wish};
+use crate::capturing::Capturing;
+use crate::failure::Failure;
 use crate::report::{Audience, Check, Outcome, Report};
 use crate::work::{Figures, Watch};
 use checks::Trial;
@@ -40,6 +40,9 @@ pub struct Options {
     /// Where to write what passed over the link (the bulk parts are left out): tapsock-demo.pcapng, unless told
     #[arg(long, value_name = "FILE")]
     capture: Option<PathBuf>,
+    /// Largest IP packet of the link, in bytes. The kernel has IPv6 from 1280 on
+    #[arg(long, value_name = "BYTES", default_value_t = 1500, value_parser = clap::value_parser!(u32).range(576..=65_521))]
+    mtu: u32,
     /// Less data and fewer rounds
     #[arg(long)]
     quick: bool,
@@ -54,15 +57,12 @@ pub struct Options {
 /// Where not even a link can be opened.
 pub fn main(options: &Options) -> Result<ExitCode, Failure> {
     let begin = Instant::now();
-    let attach = |link| Attach {
-        link: Some(link),
-        mtu: 1500,
-        settings: options.settings.clone(),
-        ..Attach::default()
+    let mut captured = match captured(options) {
+        Ok(captured) => captured,
+        Err(failure) if !failure.refusals().is_empty() => return Ok(no_link(options, &failure)),
+        Err(failure) => return Err(failure),
     };
-    let file = options.capture.clone().unwrap_or_else(writable_place);
-    let captured = Attach { capture: Some(file.clone()), ..attach(options.link) };
-    let mut captured = captured.open(options.link)?;
+    captured.finish_capture_when_interrupted()?;
     let capture = captured.capture.take();
     let kind: LinkKind = captured.link.parse().map_err(Failure::new)?;
     let refused = std::mem::take(&mut captured.refused);
@@ -84,29 +84,52 @@ pub fn main(options: &Options) -> Result<ExitCode, Failure> {
         (_, None) => Some(format!("no kernel at the other end of the link: --link {kind}")),
     };
     let lab = Lab::new(captured)?;
-    run(&mut report, &lab, checks::functions(), no_kernel.as_deref());
+    run(&mut report, &lab, checks::functions(options.mtu as usize), no_kernel.as_deref());
     lab.shut_down();
-    let stats = capture.map(|capture| capture.finish()).transpose();
-    let stats = stats.during(format_args!("capture to {}", file.display()))?.unwrap_or_default();
+    let stats = capture.as_ref().map(Capturing::finish).transpose()?.unwrap_or_default();
+    let file = capture.as_ref().map(Capturing::path).unwrap_or(Path::new(CAPTURE));
 
     // A link of its own, so that what is measured is not copied to a file.
-    let lab = Lab::new(attach(Wish::Kind(kind)).open(options.link)?)?;
+    let lab = Lab::new(attach(options, Wish::Kind(kind)).open(options.link, Tell::Nothing)?)?;
     run(&mut report, &lab, checks::measurements(options.quick), no_kernel.as_deref());
     lab.shut_down();
 
     report.heading("Capture");
     report.say(&format!("  {}: {} frames", file.display(), stats.written));
-    report.finish(object(&file, kind, &refused, stats), begin.elapsed());
+    report.finish(object(file, kind, &refused, stats), begin.elapsed());
     Ok(if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The capture goes into the current directory, or where that belongs to somebody else, into the temporary one.
-fn writable_place() -> PathBuf {
-    let here = PathBuf::from(CAPTURE);
-    match File::options().append(true).create(true).open(&here) {
-        Ok(_) => here,
-        Err(_) => std::env::temp_dir().join(format!("{}-{CAPTURE}", std::process::id())),
+fn attach(options: &Options, link: Wish) -> Attach {
+    Attach { link: Some(link), mtu: options.mtu, settings: options.settings.clone(), ..Attach::default() }
+}
+
+/// What is to be captured. The capture goes into the current directory, unless told, or where that belongs to
+/// somebody else, into the temporary one.
+fn captured(options: &Options) -> Result<Attached, Failure> {
+    let elsewhere = std::env::temp_dir().join(format!("{}-{CAPTURE}", std::process::id()));
+    let attach = attach(options, options.link);
+    let captured = match &options.capture {
+        Some(file) => Attach { capture: Some(file.clone()), ..attach },
+        None => Attach { capture: Some(CAPTURE.into()), capture_otherwise: Some(elsewhere), ..attach },
+    };
+    captured.open(options.link, Tell::Nothing)
+}
+
+/// There is nothing to show. Programs get their object all the same.
+fn no_link(options: &Options, failure: &Failure) -> ExitCode {
+    if options.json {
+        let mut object = Map::new();
+        object.insert("version".to_owned(), json!(env!("CARGO_PKG_VERSION")));
+        object.insert("link".to_owned(), Value::Null);
+        object.insert("refused".to_owned(), refusals(failure.refusals()));
+        object.insert("reason".to_owned(), json!(failure.reason()));
+        object.insert("ok".to_owned(), json!(false));
+        object.insert("checks".to_owned(), json!([]));
+        println!("{:#}", Value::Object(object));
     }
+    crate::complain(failure);
+    ExitCode::FAILURE
 }
 
 fn describe(kind: LinkKind) -> &'static str {
@@ -121,17 +144,18 @@ fn describe(kind: LinkKind) -> &'static str {
 }
 
 fn object(file: &Path, kind: LinkKind, refused: &[Refusal], stats: CaptureStats) -> Map<String, Value> {
-    let refused: Vec<_> = refused
-        .iter()
-        .map(|refusal| json!({"link": refusal.kind.name(), "errno": refusal.errno, "reason": refusal.reason}))
-        .collect();
     let mut object = Map::new();
     object.insert("version".to_owned(), json!(env!("CARGO_PKG_VERSION")));
     object.insert("link".to_owned(), json!(kind.name()));
-    object.insert("refused".to_owned(), json!(refused));
+    object.insert("refused".to_owned(), refusals(refused));
     let capture = json!({"file": file, "frames": stats.written, "frames_dropped": stats.dropped});
     object.insert("capture".to_owned(), capture);
     object
+}
+
+fn refusals(refused: &[Refusal]) -> Value {
+    let told = |refusal: &Refusal| json!({"link": refusal.kind.name(), "errno": refusal.errno, "reason": refusal.reason});
+    refused.iter().map(told).collect()
 }
 
 /// Makes the trials one after the other. Where there is no kernel, each is skipped, and made with the second host.
@@ -146,6 +170,12 @@ fn run(report: &mut Report, lab: &Lab, trials: Vec<Trial>, no_kernel: Option<&st
             let (name, title) = trial.names("kernel", "the kernel");
             let outcome = Outcome::Skipped(reason.to_owned());
             report.end(&indicatif::ProgressBar::hidden(), Check { name, title, outcome });
+        }
+        if let Err(failure) = lab.peer.address(trial.family()) {
+            let (name, title) = trial.names("kernel", "the kernel");
+            let outcome = Outcome::Skipped(failure.reason().to_owned());
+            report.end(&indicatif::ProgressBar::hidden(), Check { name, title, outcome });
+            continue;
         }
         let (name, title) = match no_kernel {
             None => trial.names("kernel", "the kernel"),

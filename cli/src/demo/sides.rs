@@ -5,11 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use tapsock::Host;
-use tapsock_driver::Namespace;
+use tapsock_driver::{IPV6_MIN_MTU, Namespace};
 
 use crate::attach::{Addresses, Attached, Peer};
 use crate::failure::Failure;
 use crate::kernel_peer;
+use crate::logger::UntilItEnds;
 use crate::work::{self, Errand, Figures, Service, Watch};
 
 /// One end: it offers services and does errands.
@@ -65,6 +66,7 @@ impl Family {
 
 /// Both ends, and the link between them.
 pub struct Lab {
+    _warnings: UntilItEnds,
     /// The stack.
     pub ours: Arc<dyn Side>,
     /// Who is at the other end.
@@ -78,7 +80,7 @@ impl Lab {
     /// # Errors
     /// Where nobody known is at the other end.
     pub fn new(attached: Attached) -> Result<Lab, Failure> {
-        let Attached { host, ours, peer, .. } = attached;
+        let Attached { warnings, host, ours, peer, .. } = attached;
         let mut hosts = vec![host.clone()];
         let ours = StackSide { host, addresses: ours };
         let peer: Arc<dyn Side> = match peer {
@@ -89,7 +91,7 @@ impl Lab {
             }
             Peer::Outside => return Err(Failure::new("nobody known is at the other end of the link")),
         };
-        Ok(Lab { ours: Arc::new(ours), peer, hosts })
+        Ok(Lab { _warnings: warnings, ours: Arc::new(ours), peer, hosts })
     }
 
     /// Ends all services of the hosts.
@@ -127,7 +129,13 @@ struct KernelSide {
 
 impl Side for KernelSide {
     fn address(&self, family: Family) -> Result<IpAddr, Failure> {
-        family.pick(self.addresses)
+        // It was given both, unless its MTU did not allow it.
+        family.pick(self.addresses).map_err(|failure| {
+            Failure::new(format!(
+                "{} at the kernel's end: IPv6 needs an MTU of {IPV6_MIN_MTU}",
+                failure.reason()
+            ))
+        })
     }
 
     fn serve(&self, service: Service, at: IpAddr, _watch: &Watch) -> Result<Offer, Failure> {

@@ -68,7 +68,8 @@ impl Directory {
         if !metadata.is_file() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        Ok(Response::ok(content_type(&found), Body::stream(file, metadata.len())))
+        let document = Response::ok(content_type(&found), Body::stream(file, metadata.len()));
+        Ok(document.modified(metadata.modified().ok()))
     }
 }
 

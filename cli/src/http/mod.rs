@@ -6,7 +6,7 @@ mod files;
 mod server;
 mod url;
 
-pub use client::get;
+pub use client::{Ask, Field, Response as Fetched, ask, get};
 pub use files::Directory;
 pub use server::{Body, Request, Response, Site, serve, serve_logged};
 pub use url::Url;

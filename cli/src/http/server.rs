@@ -5,7 +5,7 @@ use std::io::{self, BufReader, ErrorKind, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use percent_encoding::percent_decode_str;
 
@@ -45,6 +45,7 @@ pub struct Response {
     status: (u16, &'static str),
     content_type: &'static str,
     location: Option<String>,
+    modified: Option<SystemTime>,
     body: Body,
 }
 
@@ -76,7 +77,12 @@ impl fmt::Debug for Body {
 impl Response {
     /// 200, with a body.
     pub fn ok(content_type: &'static str, body: Body) -> Self {
-        Response { status: (200, "OK"), content_type, location: None, body }
+        Response { status: (200, "OK"), content_type, location: None, modified: None, body }
+    }
+
+    /// Tells when the document was last changed.
+    pub fn modified(self, modified: Option<SystemTime>) -> Self {
+        Response { modified, ..self }
     }
 
     /// 404.
@@ -92,12 +98,41 @@ impl Response {
     /// A status without a document.
     pub fn error(status: u16, reason: &'static str) -> Self {
         let body = Body::text(format!("{status} {reason}\n"));
-        Response { status: (status, reason), content_type: "text/plain; charset=utf-8", location: None, body }
+        let content_type = "text/plain; charset=utf-8";
+        Response { status: (status, reason), content_type, location: None, modified: None, body }
     }
 
-    /// Whether it is a document.
+    /// The status.
     pub fn status(&self) -> u16 {
         self.status.0
+    }
+
+    fn head(&self, then: Then, now: SystemTime) -> String {
+        let Response { status: (status, reason), content_type, location, modified, body } = self;
+        let mut head = format!("HTTP/1.1 {status} {reason}\r\n");
+        let mut field = |name: &str, value: &str| {
+            head.extend([name, ": ", value, "\r\n"]);
+        };
+        //= RFC 9110 §6.6.1
+        field("Date", &httpdate::fmt_http_date(now));
+        field("Server", "tapsock");
+        field("Content-Type", content_type);
+        field("Content-Length", &body.len.to_string());
+        if let Some(modified) = modified {
+            // A server must not tell of a time that is yet to come (RFC 9110 §8.8.2.1).
+            field("Last-Modified", &httpdate::fmt_http_date((*modified).min(now)));
+        }
+        if let Some(location) = location {
+            field("Location", location);
+        }
+        if *status == 405 {
+            field("Allow", "GET, HEAD");
+        }
+        if then == Then::Close {
+            field("Connection", "close");
+        }
+        head.push_str("\r\n");
+        head
     }
 }
 
@@ -124,15 +159,27 @@ pub fn serve_logged<L: Listener>(
         };
         let (site, log, slot) = (site.clone(), log.clone(), slots.clone());
         if Arc::strong_count(&slots) > MAX_CONNECTIONS + 1 {
-            let _ = respond(&stream, Response::error(503, "Service Unavailable"), Wanted::All, Then::Close);
+            turn_away(&stream);
             continue;
         }
-        thread::spawn(move || {
+        let other = stream.another();
+        let attending = move || {
             let _slot = slot;
             // What goes wrong on a connection is its peer's affair.
             let _ = attend(stream, &*site, log);
-        });
+        };
+        // No thread is to be had (EAGAIN): as if all were in use.
+        if thread::Builder::new().name("http".to_owned()).spawn(attending).is_err()
+            && let Ok(other) = other
+        {
+            turn_away(&other);
+        }
     }
+}
+
+fn turn_away(stream: &impl Stream) {
+    // Who does not hear it sees the connection end.
+    let _ = respond(stream, Response::error(503, "Service Unavailable"), Wanted::All, Then::Close);
 }
 
 #[derive(Copy, Clone, PartialEq)]
@@ -208,15 +255,8 @@ fn answer(head: &[u8], site: &impl Site) -> (String, Response, Wanted, Then) {
 
 fn respond<S: Stream>(stream: &S, response: Response, wanted: Wanted, then: Then) -> io::Result<()> {
     let mut stream = stream.another()?;
-    let Response { status: (status, reason), content_type, location, mut body } = response;
-    let location = location.map_or(String::new(), |to| format!("Location: {to}\r\n"));
-    let allow = if status == 405 { "Allow: GET, HEAD\r\n" } else { "" };
-    let connection = if then == Then::Close { "Connection: close\r\n" } else { "" };
-    let head = format!(
-        "HTTP/1.1 {status} {reason}\r\nServer: tapsock\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\
-         {location}{allow}{connection}\r\n",
-        body.len
-    );
+    let head = response.head(then, SystemTime::now());
+    let mut body = response.body;
     let mut buffer = head.into_bytes();
     if wanted == Wanted::Head {
         return stream.write_all(&buffer);
@@ -264,6 +304,23 @@ mod tests {
         assert_eq!(status("GET /a%20b HTTP/1.0\r\n\r\n"), (200, false));
         assert_eq!(status("GET /a%20b HTTP/1.1\r\nContent-Length: 4\r\n\r\n"), (200, false));
         assert_eq!(status("GET /c HTTP/1.1\r\n\r\n"), (404, true));
+    }
+
+    #[test]
+    fn a_head_tells_the_date_and_the_documents_age() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let document = || Response::ok("text/plain", Body::text("x".to_owned()));
+        let head = document().modified(Some(now - Duration::from_secs(1))).head(Then::Close, now);
+        for field in [
+            "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
+            "\r\nLast-Modified: Sun, 06 Nov 1994 08:49:36 GMT\r\n",
+            "\r\nContent-Length: 1\r\n",
+            "\r\nConnection: close\r\n\r\n",
+        ] {
+            assert!(head.contains(field), "{head}");
+        }
+        let head = document().modified(Some(now + Duration::from_secs(9))).head(Then::KeepAlive, now);
+        assert!(head.contains("Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT"), "{head}");
     }
 
     #[test]

@@ -22,6 +22,46 @@ impl Url {
         &self.host
     }
 
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What a link to `reference` means in the document that this is the address of.
+    ///
+    /// # Errors
+    /// As of parsing.
+    //= RFC 3986 §5.2
+    pub fn join(&self, reference: &str) -> Result<Url, String> {
+        let reference = reference.trim().replace(' ', "%20");
+        if let Some(authority) = reference.strip_prefix("//") {
+            return format!("http://{authority}").parse();
+        }
+        let before_path = reference.split(['/', '?', '#']).next().unwrap_or_default();
+        if let Some((scheme, _)) = before_path.split_once(':')
+            && scheme.starts_with(|letter: char| letter.is_ascii_alphabetic())
+        {
+            return match reference.contains("://") {
+                true => reference.parse(),
+                false => Err(format!("the scheme is {scheme}, not http")),
+            };
+        }
+        let (path, query) = match self.target.split_once('?') {
+            Some((path, _)) => (path, self.target.as_str()),
+            None => (self.target.as_str(), self.target.as_str()),
+        };
+        let target = match reference.chars().next() {
+            None | Some('#') => query.to_owned(),
+            Some('?') => format!("{path}{reference}"),
+            Some('/') => without_dots(&reference),
+            Some(_) => {
+                let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+                without_dots(&format!("{directory}/{reference}"))
+            }
+        };
+        format!("http://{}{target}", self.authority()).parse()
+    }
+
     /// Path and query, as the request line has them.
     pub fn target(&self) -> &str {
         &self.target
@@ -77,6 +117,25 @@ impl FromStr for Url {
     }
 }
 
+/// A path, and perhaps more, without the steps `.` and `..`.
+//= RFC 3986 §5.2.4
+fn without_dots(target: &str) -> String {
+    let end = target.find(['?', '#']).unwrap_or(target.len());
+    let (path, rest) = target.split_at(end);
+    let mut steps = Vec::new();
+    let mut is_directory = false;
+    for step in path.split('/').skip(1) {
+        is_directory = matches!(step, "." | "..");
+        match step {
+            "." => {}
+            ".." => drop(steps.pop()),
+            step => steps.push(step),
+        }
+    }
+    let slash = if is_directory && !steps.is_empty() { "/" } else { "" };
+    format!("/{}{slash}{rest}", steps.join("/"))
+}
+
 fn split_authority(authority: &str) -> Result<(&str, Option<&str>), String> {
     if authority.contains('@') {
         return Err("names and passwords are not sent".to_owned());
@@ -113,6 +172,32 @@ mod tests {
         let name = |text: &str| text.parse::<Url>().unwrap().file_name().map(str::to_owned);
         assert_eq!(name("http://h/a/b.txt?x/y").as_deref(), Some("b.txt"));
         assert_eq!(name("http://h/a/"), None);
+    }
+
+    #[test]
+    fn a_reference_is_seen_from_its_document() {
+        // The paths of RFC 3986 §5.4.
+        let base: Url = "http://a/b/c/d;p?q".parse().unwrap();
+        for (reference, whole) in [
+            ("g", "http://a/b/c/g"),
+            ("./g/", "http://a/b/c/g/"),
+            ("/g", "http://a/g"),
+            ("//g", "http://g/"),
+            ("?y", "http://a/b/c/d;p?y"),
+            ("g?y/../x", "http://a/b/c/g?y/../x"),
+            ("#s", "http://a/b/c/d;p?q"),
+            ("", "http://a/b/c/d;p?q"),
+            (".", "http://a/b/c/"),
+            ("..", "http://a/b/"),
+            ("../g", "http://a/b/g"),
+            ("../../../g", "http://a/g"),
+            ("http://h:81/x", "http://h:81/x"),
+            ("x:y/", ""),
+            ("https://h/", ""),
+        ] {
+            let joined = base.join(reference).map(|url| url.to_string()).unwrap_or_default();
+            assert_eq!(joined, whole, "{reference:?}");
+        }
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub enum Service {
     Http,
     /// Sends back what comes, over TCP.
     Echo,
-    /// Takes what [`Errand::Upload`] sends, and checks that nothing is missing.
+    /// Takes what [`Errand::Upload`] sends, and tells its length and checksum.
     Sink,
     /// Sends back what comes, over UDP.
     EchoDatagrams,
@@ -141,6 +141,8 @@ pub enum Figures {
     Uploaded {
         /// Bytes sent, all of which came.
         bytes: u64,
+        /// The CRC-32 of the stream, which both sides have found, in hexadecimal.
+        crc32: String,
         /// From the first byte until the other end has confirmed the last.
         seconds: f64,
         /// Payload over time.

@@ -93,7 +93,11 @@ fn orders_and_figures_survive_json() {
     let pings = run(&host, &Errand::Ping { to: HERE, count: 3 }, &unwatched()).unwrap();
     assert!(matches!(pings, Figures::Pings { requests: 3, answers: 3, .. }), "{pings:?}");
     let refused = run(&host, &Errand::Connect { to: SocketAddr::new(HERE, 9) }, &unwatched()).unwrap();
-    for figures in [pings, refused, Figures::Uploaded { bytes: 1, seconds: 2.0, gbit_per_s: 3.0 }] {
+    for figures in [
+        pings,
+        refused,
+        Figures::Uploaded { bytes: 1, crc32: "0badcafe".to_owned(), seconds: 2.0, gbit_per_s: 3.0 },
+    ] {
         let text = serde_json::to_string(&figures).unwrap();
         assert_eq!(serde_json::from_str::<Figures>(&text).unwrap(), figures);
     }

@@ -1,0 +1,121 @@
+//! Connecting, and seeing who listens.
+
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::exchange::{Input, Side, exchange_datagrams};
+use super::ports::{port, port_range, service};
+use super::{Options, usage};
+use crate::attach::Tell;
+use crate::failure::{During, Failure};
+use crate::reach::{Origin, Reach};
+use crate::resolve::{Found, look_up};
+
+/// How long a connect takes at most, unless told.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a scan waits for each port, unless told.
+const SCAN_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a scan over UDP waits for a refusal.
+const UDP_SCAN_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Connects, and joins the connection with standard input and output.
+pub fn connect(options: &Options) -> Result<(), Failure> {
+    let (host, (port, _)) = place(options)?;
+    let found = addresses(options, host, port)?;
+    let reach = Reach::open(&options.attach, Tell::Choice)?;
+    let from = origin(options)?;
+    let manner = options.manner(Side::Client);
+    let patience = options.patience().unwrap_or(PATIENCE);
+    let watch = &reach.attached.watch;
+    if options.udp {
+        let (to, socket) = try_each(options, host, &found, |to| reach.datagrams(to, from))?;
+        succeeded(options, host, port);
+        return watch.while_it_lasts(&reach.attached.link, move || {
+            exchange_datagrams(socket, manner).during(format_args!("UDP to {to}"))
+        });
+    }
+    let (to, stream) = try_each(options, host, &found, |to| reach.connect(to, from, patience))?;
+    succeeded(options, host, port);
+    watch.while_it_lasts(&reach.attached.link, move || {
+        Input::start(manner).exchange(stream).during(format_args!("connection to {to}"))
+    })
+}
+
+/// Tries port after port.
+pub fn scan(options: &Options) -> Result<ExitCode, Failure> {
+    let (host, (first, last)) = place(options)?;
+    let found = addresses(options, host, first)?;
+    let reach = Reach::open(&options.attach, Tell::Choice)?;
+    // A port of ours would be taken by the first connection.
+    let from = Origin { port: 0, ..origin(options)? };
+    let mut any = false;
+    for port in first..=last {
+        let outcome = found.try_each(|to| {
+            let to = SocketAddr::new(to.ip(), port);
+            match options.udp {
+                true => reach.probe(to, UDP_SCAN_PATIENCE),
+                false => reach.connect(to, from, options.patience().unwrap_or(SCAN_PATIENCE)).map(drop),
+            }
+        });
+        match outcome {
+            Ok(()) => {
+                any = true;
+                eprintln!("{}", success(options, host, port));
+            }
+            Err(error) => options.tell(&failed(options, host, port, &error)),
+        }
+    }
+    Ok(if any { ExitCode::SUCCESS } else { ExitCode::from(super::STATUS) })
+}
+
+/// HOST and PORT, or a range of ports for a scan.
+fn place(options: &Options) -> Result<(&str, (u16, u16)), Failure> {
+    let [host, ports] = options.place.as_slice() else {
+        return Err(usage("HOST and PORT are missing", "tapsock nc HOST PORT, or tapsock nc -l PORT"));
+    };
+    Ok((host, port_range(ports, options.protocol(), options.scan)?))
+}
+
+fn addresses(options: &Options, host: &str, port: u16) -> Result<Found, Failure> {
+    look_up(host, port, options.family, options.names()).during(format_args!("look up {host}"))
+}
+
+fn origin(options: &Options) -> Result<Origin, Failure> {
+    let port = options.port.as_deref().map_or(Ok(0), |text| port(text, options.protocol()))?;
+    Ok(Origin { address: options.source, port })
+}
+
+/// Tries the addresses of a name, and with -v tells of those that fail.
+fn try_each<T>(
+    options: &Options,
+    host: &str,
+    found: &Found,
+    mut attempt: impl FnMut(SocketAddr) -> io::Result<T>,
+) -> Result<(SocketAddr, T), Failure> {
+    let last = found.iter().last();
+    found.try_each(|to| {
+        let outcome = attempt(to);
+        if let Err(error) = &outcome
+            // The last one's is the command's.
+            && last != Some(to)
+        {
+            options.tell(&failed(options, &format!("{host} ({})", to.ip()), to.port(), error));
+        }
+        outcome.during(format_args!("connect to {to}")).map(|done| (to, done))
+    })
+}
+
+fn succeeded(options: &Options, host: &str, port: u16) {
+    options.tell(&success(options, host, port));
+}
+
+fn success(options: &Options, host: &str, port: u16) -> String {
+    let protocol = options.protocol();
+    format!("Connection to {host} {port} port [{}/{}] succeeded!", protocol.name(), service(port, protocol))
+}
+
+fn failed(options: &Options, host: &str, port: u16, error: &io::Error) -> String {
+    format!("nc: connect to {host} port {port} ({}) failed: {error}", options.protocol().name())
+}

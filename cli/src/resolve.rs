@@ -1,0 +1,123 @@
+//! The addresses of a name: all of them, to be tried in their order.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+
+use clap::Args;
+
+/// Which addresses of a name will do.
+#[derive(Args, Copy, Clone, Debug, Default)]
+pub struct Family {
+    /// Use IPv4 only
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    ipv4: bool,
+    /// Use IPv6 only
+    #[arg(short = '6', long)]
+    ipv6: bool,
+}
+
+impl Family {
+    /// Whether an address is of it.
+    pub fn has(self, address: IpAddr) -> bool {
+        if address.is_ipv4() { !self.ipv6 } else { !self.ipv4 }
+    }
+
+    /// Whether it is IPv6 and no other.
+    pub fn is_v6(self) -> bool {
+        self.ipv6
+    }
+
+    /// What a name lacks that has none.
+    fn missing(self) -> &'static str {
+        match (self.ipv4, self.ipv6) {
+            (true, _) => "it has no IPv4 address",
+            (_, true) => "it has no IPv6 address",
+            _ => "it has no address",
+        }
+    }
+}
+
+/// Whether names are looked up.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Names {
+    /// By the machine's resolver.
+    Resolved,
+    /// Addresses only.
+    Refused,
+}
+
+/// The addresses of a name: at least one.
+#[derive(Clone, Debug)]
+pub struct Found {
+    earlier: Vec<SocketAddr>,
+    last: SocketAddr,
+}
+
+/// The addresses of `host`, in the resolver's order.
+///
+/// # Errors
+/// What getaddrinfo(3) says; NotFound where no address is of `family`.
+pub fn look_up(host: &str, port: u16, family: Family, names: Names) -> io::Result<Found> {
+    let mut found: Vec<_> = match (names, host.parse()) {
+        (_, Ok(address)) => vec![SocketAddr::new(address, port)],
+        // It may have a scope.
+        (Names::Refused, _) if !host.contains('%') => {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no address"));
+        }
+        _ => (host, port).to_socket_addrs()?.collect(),
+    };
+    found.retain(|address| family.has(address.ip()));
+    match found.pop() {
+        Some(last) => Ok(Found { earlier: found, last }),
+        None => Err(io::Error::new(io::ErrorKind::NotFound, family.missing())),
+    }
+}
+
+impl Found {
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = SocketAddr> {
+        self.earlier.iter().chain([&self.last]).copied()
+    }
+
+    /// Tries one after the other until one will do.
+    ///
+    /// # Errors
+    /// That of the last.
+    pub fn try_each<T, E>(&self, mut attempt: impl FnMut(SocketAddr) -> Result<T, E>) -> Result<T, E> {
+        for address in &self.earlier {
+            if let Ok(done) = attempt(*address) {
+                return Ok(done);
+            }
+        }
+        attempt(self.last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_are_tried_and_the_last_error_counts() {
+        let [one, two] = ["[::1]:1", "127.0.0.1:2"].map(|text| text.parse().unwrap());
+        let found = Found { earlier: vec![one], last: two };
+        let mut tried = Vec::new();
+        let failed: Result<(), _> = found.try_each(|to| {
+            tried.push(to);
+            Err(to)
+        });
+        assert_eq!((failed, tried), (Err(two), vec![one, two]));
+        assert_eq!(found.try_each(|to| if to == one { Ok(1) } else { Err(()) }), Ok(1));
+        assert_eq!(found.try_each(|to| if to == two { Ok(2) } else { Err(()) }), Ok(2));
+    }
+
+    #[test]
+    fn a_family_may_be_asked_for() {
+        let v6 = Family { ipv4: false, ipv6: true };
+        let error = look_up("127.0.0.1", 1, v6, Names::Resolved).unwrap_err();
+        assert!(error.to_string().contains("no IPv6 address"), "{error}");
+        assert_eq!(look_up("::1", 1, v6, Names::Refused).unwrap().iter().count(), 1);
+        let error = look_up("localhost", 1, Family::default(), Names::Refused).unwrap_err();
+        assert!(error.to_string().contains("no address"), "{error}");
+    }
+}
