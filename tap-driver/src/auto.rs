@@ -3,8 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use tapsock_stack::iface::IpCidr;
+
 use crate::error::{During, OpenError};
-use crate::kernel_end::KernelEnd;
+use crate::kernel_end::{IPV6_MIN_MTU, KernelEnd};
 use crate::link::Link;
 use crate::memory::{MemoryConfig, MemoryLink};
 use crate::namespace::Namespace;
@@ -49,6 +51,9 @@ pub struct Opened {
     pub far_end: FarEnd,
     /// The better kinds, and why they can't be used here.
     pub refused: Vec<Refusal>,
+    /// Addresses that the kernel's end was to have and has not: those of IPv6, which needs an MTU of
+    /// [`IPV6_MIN_MTU`], where it is smaller. Its routes are left out with them.
+    pub left_out: Vec<IpCidr>,
 }
 
 /// Who is at the other end of a link.
@@ -88,7 +93,7 @@ pub struct Refusal {
 
 impl Opened {
     /// The best link that this process may use. Where the kernel is at the other end, it is set up as `kernel_end`
-    /// says; of the other kinds its MTU alone is used.
+    /// says, as far as its MTU allows ([`left_out`](Self::left_out)); of the other kinds its MTU alone is used.
     ///
     /// # Errors
     ///
@@ -140,17 +145,21 @@ impl Opened {
         namespace: &Namespace,
         kernel_end: &KernelEnd,
     ) -> Result<Opened, OpenError> {
+        let (kernel_end, left_out) = kernel_end.with_what_its_mtu_allows();
         let link: Box<dyn Link> = match kind {
-            LinkKind::Tap => Box::new(namespace.open_tap(kernel_end)?),
-            _ => Box::new(namespace.open_veth(kernel_end)?),
+            LinkKind::Tap => Box::new(namespace.open_tap(&kernel_end)?),
+            _ => Box::new(namespace.open_veth(&kernel_end)?),
         };
+        for cidr in &left_out {
+            log::warn!("{kind}: no {cidr}: IPv6 needs an MTU of {IPV6_MIN_MTU}, this is {}", kernel_end.mtu);
+        }
         let far_end = FarEnd::Kernel(namespace.clone());
-        Ok(Opened { kind, link, far_end, refused: Vec::new() })
+        Ok(Opened { kind, link, far_end, refused: Vec::new(), left_out })
     }
 
     fn pair(kind: LinkKind, here: impl Link + 'static, there: impl Link + 'static) -> Opened {
         let far_end = FarEnd::Link(Box::new(there));
-        Opened { kind, link: Box::new(here), far_end, refused: Vec::new() }
+        Opened { kind, link: Box::new(here), far_end, refused: Vec::new(), left_out: Vec::new() }
     }
 }
 

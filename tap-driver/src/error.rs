@@ -32,6 +32,15 @@ impl OpenError {
         self
     }
 
+    /// Adds what explains it, unless something does already.
+    pub(crate) fn or_because(self, hint: impl FnOnce(i32) -> Option<String>) -> Self {
+        if self.hint.is_some() {
+            return self;
+        }
+        let hint = hint(self.errno());
+        self.because(hint)
+    }
+
     /// What was tried: a system call with what matters of its arguments.
     pub fn step(&self) -> &str {
         &self.step
@@ -74,5 +83,19 @@ pub(crate) trait During<T> {
 impl<T> During<T> for io::Result<T> {
     fn during(self, step: impl Into<String>) -> Result<T, OpenError> {
         self.map_err(|cause| OpenError::new(step, cause))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_explains_it_already_is_kept() {
+        let error = || OpenError::new("step", io::Error::from_raw_os_error(libc::EPERM));
+        let general = |errno| Some(format!("general, for {errno}"));
+        assert!(error().or_because(general).to_string().ends_with("; general, for 1"));
+        let close = error().because(Some("close".to_owned())).or_because(general);
+        assert!(close.to_string().ends_with("; close"));
     }
 }

@@ -16,6 +16,9 @@ use crate::sys;
 /// Bytes of a setting that are read at most.
 const SYSCTL_LEN: u64 = 4096;
 
+/// Smallest MTU with which IPv6 works, in bytes: RFC 8200 §5. Below it the kernel has no IPv6 on a device.
+pub const IPV6_MIN_MTU: usize = 1280;
+
 /// How the kernel's end of a TAP device or a veth pair is to be set up.
 ///
 /// ```
@@ -102,6 +105,18 @@ impl KernelEnd {
         self
     }
 
+    /// The same without IPv6 where the MTU is too small for that, and the addresses that are left out.
+    pub(crate) fn with_what_its_mtu_allows(&self) -> (KernelEnd, Vec<IpCidr>) {
+        let mut allowed = self.clone();
+        if self.mtu >= IPV6_MIN_MTU {
+            return (allowed, Vec::new());
+        }
+        let (left_out, addresses) = self.addresses.iter().partition(|cidr| cidr.address.is_ipv6());
+        allowed.addresses = addresses;
+        allowed.routes.retain(|route| route.destination.address.is_ipv4());
+        (allowed, left_out)
+    }
+
     /// Sets the device `name` up as described, and waits until the kernel has done all of it.
     pub(crate) fn configure(&self, place: Place<'_>, name: &str) -> Result<(), OpenError> {
         let mut rtnl = place.rtnl()?;
@@ -111,7 +126,10 @@ impl KernelEnd {
         rtnl.change(index, change).during(format!("MTU {} and queue of {name}", self.mtu))?;
         let congestion_control = self.apply_sysctls(place, name)?;
         for cidr in &self.addresses {
-            rtnl.add_address(index, *cidr).during(format!("address {cidr} on {name}"))?;
+            let added = rtnl.add_address(index, *cidr).during(format!("address {cidr} on {name}"));
+            let too_small = cidr.address.is_ipv6() && self.mtu < IPV6_MIN_MTU;
+            let hint = format!("IPv6 needs an MTU of {IPV6_MIN_MTU}, this is {}", self.mtu);
+            added.map_err(|error| error.because(too_small.then_some(hint)))?;
         }
         let up = DeviceChange { flags: libc::IFF_UP, ..DeviceChange::default() };
         rtnl.change(index, up).during(format!("{name} up"))?;
@@ -232,6 +250,20 @@ mod tests {
     fn settings_are_named_with_dots_or_slashes() {
         assert_eq!(sysctl_path("net.ipv4.tcp_sack").unwrap(), *c"/proc/sys/net/ipv4/tcp_sack");
         assert_eq!(sysctl_path("net/ipv4/conf/eth0.1/x").unwrap(), *c"/proc/sys/net/ipv4/conf/eth0.1/x");
+    }
+
+    #[test]
+    fn a_small_mtu_leaves_ipv6_out() {
+        let end = KernelEnd::new("tap0")
+            .address("10.7.0.1/24".parse().unwrap())
+            .address("fd07::1/64".parse().unwrap())
+            .route("0.0.0.0/0".parse().unwrap(), "10.7.0.2".parse().ok())
+            .route("::/0".parse().unwrap(), "fd07::2".parse().ok());
+        let (allowed, left_out) = end.clone().mtu(IPV6_MIN_MTU).with_what_its_mtu_allows();
+        assert_eq!((allowed.addresses.len(), allowed.routes.len(), left_out), (2, 2, vec![]));
+        let (allowed, left_out) = end.mtu(IPV6_MIN_MTU - 1).with_what_its_mtu_allows();
+        assert_eq!(allowed.addresses, ["10.7.0.1/24".parse().unwrap()]);
+        assert_eq!((allowed.routes.len(), left_out), (1, vec!["fd07::1/64".parse().unwrap()]));
     }
 
     #[test]

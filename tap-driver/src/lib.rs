@@ -15,6 +15,7 @@
 #![deny(unsafe_code)]
 
 pub mod auto;
+pub mod drops;
 mod error;
 mod gather;
 mod kernel_end;
@@ -31,8 +32,9 @@ mod sys;
 pub mod tap;
 pub mod unix;
 
+pub use drops::{DropReason, LinkDrops};
 pub use error::OpenError;
-pub use kernel_end::{KernelEnd, KernelRoute};
+pub use kernel_end::{IPV6_MIN_MTU, KernelEnd, KernelRoute};
 pub use link::{Link, RecvHalf, RecvSlot, SendHalf};
 pub use namespace::Namespace;
 pub use rtnl::Device;

@@ -6,6 +6,7 @@ use std::os::fd::BorrowedFd;
 use tapsock_stack::buf::{Chunk, Frame};
 use tapsock_stack::wire::offload::{LinkCaps, Transmit};
 
+use crate::drops::LinkDrops;
 use crate::pool::{LARGE, Pool};
 
 /// A way to move frames: a TAP device, a packet socket, a wire in memory.
@@ -32,6 +33,12 @@ pub trait Link: Send {
     /// A short name for people: the device's, where there is one.
     fn name(&self) -> &str;
 
+    /// What the link drops, by reason: a handle that goes on counting when the link has been taken apart. A link
+    /// that drops nothing itself has nothing to count.
+    fn drops(&self) -> LinkDrops {
+        LinkDrops::default()
+    }
+
     /// Takes the link apart, so that one thread may receive while another sends.
     fn split(self: Box<Self>) -> (Box<dyn RecvHalf>, Box<dyn SendHalf>);
 }
@@ -46,19 +53,25 @@ pub trait RecvHalf: Send {
     /// # Errors
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) (EAGAIN) where no frame waits: try again when
-    /// [`poll_fd`](Self::poll_fd) is readable. Every other error means that the link is gone.
+    /// [`poll_fd`](Self::poll_fd) is readable. Every other error means that the link is gone. An interface that is
+    /// down is not gone: no frames come from it meanwhile.
     fn receive(&mut self, slot: &mut RecvSlot) -> io::Result<Frame>;
 
     /// What to poll for `POLLIN`; `None` where the link needs no waiting.
     fn poll_fd(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Frames that came and could not be taken. [`Link::drops`] tells why.
+    fn dropped(&self) -> u64 {
+        0
+    }
 }
 
 /// The half of a link that frames go to.
 pub trait SendHalf: Send {
     /// Sends one frame, whole.
     ///
-    /// A frame that the device refuses without being gone itself counts in [`dropped`](Self::dropped), as one that
-    /// a wire loses.
+    /// A frame that the device refuses without being gone itself, since its interface is down for one, counts in
+    /// [`dropped`](Self::dropped), as one that a wire loses.
     ///
     /// # Errors
     ///
@@ -69,7 +82,7 @@ pub trait SendHalf: Send {
     /// What to poll for `POLLOUT`; `None` where the link needs no waiting.
     fn poll_fd(&self) -> Option<BorrowedFd<'_>>;
 
-    /// Frames that [`transmit`](Self::transmit) took and the device refused.
+    /// Frames that [`transmit`](Self::transmit) took and the device refused. [`Link::drops`] tells why.
     fn dropped(&self) -> u64 {
         0
     }
@@ -82,6 +95,10 @@ impl Link for Box<dyn Link> {
 
     fn name(&self) -> &str {
         (**self).name()
+    }
+
+    fn drops(&self) -> LinkDrops {
+        (**self).drops()
     }
 
     fn split(self: Box<Self>) -> (Box<dyn RecvHalf>, Box<dyn SendHalf>) {

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use tapsock_stack::buf::Frame;
 use tapsock_stack::wire::offload::{LinkCaps, Medium, Transmit};
 
+use crate::drops::{DropReason, LinkDrops};
 use crate::error::{During, OpenError};
 use crate::gather::Gather;
 use crate::kernel_end::{KernelEnd, Place};
 use crate::link::{Link, RecvHalf, RecvSlot, SendHalf};
-use crate::rtnl::DeviceChange;
+use crate::rtnl::{DeviceChange, Rtnl};
 use crate::sys::{self, Packet};
 use crate::tap::offload::{self, SHORT_HEADER_LEN};
 use crate::tap::queue::{self, settle};
@@ -45,6 +46,15 @@ pub struct PacketLink {
     socket: OwnedFd,
     name: String,
     caps: LinkCaps,
+    interface: Option<Interface>,
+    drops: LinkDrops,
+}
+
+/// The interface under a packet socket, and whom to ask for it.
+#[derive(Debug)]
+struct Interface {
+    rtnl: Rtnl,
+    index: u32,
 }
 
 impl PacketLink {
@@ -87,18 +97,39 @@ impl PacketLink {
     }
 
     fn open_in(place: Place<'_>, name: &str) -> Result<PacketLink, OpenError> {
-        let device = place.rtnl()?.device(name).during(format!("RTM_GETLINK {name}"))?;
+        let mut rtnl = place.rtnl()?;
+        let device = rtnl.device(name).during(format!("RTM_GETLINK {name}"))?;
         // Without a protocol nothing is received until the socket is bound to its interface.
         let socket = place
             .socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_NONBLOCK, 0)
             .during("socket(AF_PACKET)")?;
-        let set = |name, what| sys::set_option(socket.as_fd(), libc::SOL_PACKET, name, 1).during(what);
-        set(libc::PACKET_VNET_HDR, "PACKET_VNET_HDR")?;
-        set(libc::PACKET_IGNORE_OUTGOING, "PACKET_IGNORE_OUTGOING")?;
-        enlarge_receive_buffer(socket.as_fd());
+        prepare(socket.as_fd())?;
         sys::bind_packet(socket.as_fd(), device.index).during(format!("bind to {name}"))?;
         let caps = LinkCaps::offloading(Medium::Ethernet, device.mtu as usize);
-        Ok(PacketLink { socket, name: name.to_owned(), caps })
+        let interface = Some(Interface { rtnl, index: device.index });
+        Ok(PacketLink { socket, name: name.to_owned(), caps, interface, drops: LinkDrops::default() })
+    }
+
+    /// Takes over a packet socket of type SOCK_RAW that somebody else has opened and bound to an Ethernet interface
+    /// with an MTU of `mtu` bytes.
+    ///
+    /// That the interface was removed shows when the next frame is sent, and not before.
+    ///
+    /// # Errors
+    ///
+    /// EAFNOSUPPORT or ESOCKTNOSUPPORT where `fd` is a socket of another kind, ENOTSOCK where it is none.
+    pub fn from_fd(fd: OwnedFd, mtu: usize) -> io::Result<PacketLink> {
+        let is = |name| sys::option(fd.as_fd(), libc::SOL_SOCKET, name);
+        if is(libc::SO_DOMAIN)? != libc::AF_PACKET {
+            return Err(io::Error::from_raw_os_error(libc::EAFNOSUPPORT));
+        }
+        if is(libc::SO_TYPE)? != libc::SOCK_RAW {
+            return Err(io::Error::from_raw_os_error(libc::ESOCKTNOSUPPORT));
+        }
+        prepare(fd.as_fd())?;
+        let caps = LinkCaps::offloading(Medium::Ethernet, mtu);
+        let (name, drops) = ("packet".to_owned(), LinkDrops::default());
+        Ok(PacketLink { socket: fd, name, caps, interface: None, drops })
     }
 }
 
@@ -111,15 +142,22 @@ impl Link for PacketLink {
         &self.name
     }
 
+    fn drops(&self) -> LinkDrops {
+        self.drops.clone()
+    }
+
     fn split(self: Box<Self>) -> (Box<dyn RecvHalf>, Box<dyn SendHalf>) {
-        let socket = Arc::new(self.socket);
-        let send = PacketSend { socket: socket.clone(), gather: Gather::default(), dropped: 0 };
-        (Box::new(PacketRecv { socket }), Box::new(send))
+        let PacketLink { socket, interface, drops, .. } = *self;
+        let socket = Arc::new(socket);
+        let send = PacketSend { socket: socket.clone(), gather: Gather::default(), drops: drops.clone() };
+        (Box::new(PacketRecv { socket, interface, drops }), Box::new(send))
     }
 }
 
 struct PacketRecv {
     socket: Arc<OwnedFd>,
+    interface: Option<Interface>,
+    drops: LinkDrops,
 }
 
 impl RecvHalf for PacketRecv {
@@ -131,10 +169,15 @@ impl RecvHalf for PacketRecv {
                 Ok(Packet::Whole(len)) if len > SHORT_HEADER_LEN => {
                     return Ok(queue::frame(&header, slot, len - SHORT_HEADER_LEN, Medium::Ethernet));
                 }
-                Ok(_) => continue,
-                // A frame that no virtio header describes. The kernel has dropped it.
-                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => continue,
-                Err(error) => return Err(error),
+                Ok(Packet::Whole(_)) => self.drops.count(DropReason::InTooShort),
+                Ok(Packet::Truncated) => self.drops.count(DropReason::InTruncated),
+                Err(error) => match error.raw_os_error() {
+                    // A frame that no virtio header describes. The kernel has dropped it.
+                    Some(libc::EINVAL) => self.drops.count(DropReason::InRefused),
+                    // It is told once, of an interface that goes down and of one that is removed.
+                    Some(libc::ENETDOWN) if !self.is_removed() => log::info!("the interface is down"),
+                    _ => return Err(error),
+                },
             }
         }
         Err(io::Error::from_raw_os_error(libc::EAGAIN))
@@ -143,12 +186,25 @@ impl RecvHalf for PacketRecv {
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.socket.as_fd())
     }
+
+    fn dropped(&self) -> u64 {
+        self.drops.received()
+    }
+}
+
+impl PacketRecv {
+    /// Whether the interface is there no more. The answer waits for a removal that is under way: the kernel tells of
+    /// the end of an interface while that can still be found.
+    fn is_removed(&mut self) -> bool {
+        let Some(Interface { rtnl, index }) = &mut self.interface else { return false };
+        matches!(rtnl.exists(*index), Ok(false))
+    }
 }
 
 struct PacketSend {
     socket: Arc<OwnedFd>,
     gather: Gather,
-    dropped: u64,
+    drops: LinkDrops,
 }
 
 impl SendHalf for PacketSend {
@@ -157,7 +213,7 @@ impl SendHalf for PacketSend {
         let socket = self.socket.as_fd();
         let sent =
             self.gather.write(&header[..SHORT_HEADER_LEN], transmit, |slices| sys::send(socket, slices));
-        settle(sent, &mut self.dropped)
+        settle(sent, &self.drops)
     }
 
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
@@ -165,8 +221,17 @@ impl SendHalf for PacketSend {
     }
 
     fn dropped(&self) -> u64 {
-        self.dropped
+        self.drops.sent()
     }
+}
+
+/// Whole frames with partial checksums, of the others only, and room for many.
+fn prepare(socket: BorrowedFd<'_>) -> Result<(), OpenError> {
+    let set = |name, what| sys::set_option(socket, libc::SOL_PACKET, name, 1).during(what);
+    set(libc::PACKET_VNET_HDR, "PACKET_VNET_HDR")?;
+    set(libc::PACKET_IGNORE_OUTGOING, "PACKET_IGNORE_OUTGOING")?;
+    enlarge_receive_buffer(socket);
+    Ok(())
 }
 
 /// Root may pass `net.core.rmem_max`; others get as much as that allows.
@@ -188,6 +253,39 @@ fn peer_name(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::namespace::Namespace;
+
+    #[test]
+    fn a_socket_that_somebody_else_has_opened() {
+        let (left, _right) = sys::seqpacket_pair().unwrap();
+        let refused = PacketLink::from_fd(left, 1500).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(libc::EAFNOSUPPORT));
+
+        let opened = Namespace::create().and_then(|namespace| {
+            let kernel_end = KernelEnd::new("tap0").address("10.7.0.1/24".parse().unwrap());
+            Ok((namespace.open_veth(&kernel_end)?, namespace))
+        });
+        let (veth, namespace) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return println!("skipped: {error}"),
+        };
+        let cooked = namespace.socket(libc::AF_PACKET, libc::SOCK_DGRAM, 0).unwrap();
+        let refused = PacketLink::from_fd(cooked, 1500).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(libc::ESOCKTNOSUPPORT));
+
+        let index = namespace.device(veth.name()).unwrap().index;
+        let socket = namespace.socket(libc::AF_PACKET, libc::SOCK_RAW, 0).unwrap();
+        sys::bind_packet(socket.as_fd(), index).unwrap();
+        let (mut receive, _send) = Box::new(PacketLink::from_fd(socket, 1500).unwrap()).split();
+        let kernels = namespace.udp_bind("10.7.0.1:7".parse().unwrap()).unwrap();
+        kernels.set_broadcast(true).unwrap();
+        kernels.send_to(&[7; 30], "10.7.0.255:9").unwrap();
+        let mut slot = RecvSlot::new();
+        let frame = std::iter::from_fn(|| receive.receive(&mut slot).ok())
+            .find(|frame| frame.bytes.ends_with(&[7; 30]));
+        assert_eq!(frame.expect("the broadcast").bytes.len(), 14 + 20 + 8 + 30);
+        assert_eq!(receive.receive(&mut slot).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
 
     #[test]
     fn our_end_is_named_after_the_kernels() {

@@ -153,6 +153,16 @@ impl Rtnl {
         })
     }
 
+    /// Whether there is a device with this index. The kernel answers when it has finished what it does to devices.
+    pub(crate) fn exists(&mut self, index: u32) -> io::Result<bool> {
+        let message = Message::new(RTM_GETLINK, NLM_F_REQUEST).fixed(&interface(index, 0));
+        match self.request(message) {
+            Ok(_) => Ok(true),
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     fn describe(&mut self, name: &str) -> io::Result<Vec<u8>> {
         let message =
             Message::new(RTM_GETLINK, NLM_F_REQUEST).fixed(&interface(0, 0)).name(IFLA_IFNAME, name);

@@ -206,6 +206,14 @@ pub(crate) fn receive(fd: BorrowedFd<'_>, slices: &mut [IoSliceMut<'_>]) -> io::
     Ok(if message.msg_flags & libc::MSG_TRUNC == 0 { Packet::Whole(len) } else { Packet::Truncated })
 }
 
+/// Bytes of the packets that wait to be read: SIOCINQ of unix(7).
+pub(crate) fn bytes_waiting(fd: BorrowedFd<'_>) -> io::Result<c_int> {
+    let mut bytes: c_int = 0;
+    // SAFETY: FIONREAD, which is SIOCINQ, writes an int, which outlives the call.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONREAD as _, &raw mut bytes) })?;
+    Ok(bytes)
+}
+
 /// Room for the control message that carries descriptors, aligned as its header wants it.
 #[repr(C, align(8))]
 struct Control([u8; CONTROL_LEN]);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tapsock_stack::buf::Frame;
 use tapsock_stack::wire::offload::{LinkCaps, Medium, Transmit};
 
+use crate::drops::{DropReason, LinkDrops};
 use crate::gather::Gather;
 use crate::link::{Link, RecvHalf, RecvSlot, SendHalf};
 use crate::sys::{self, Packet};
@@ -50,6 +51,7 @@ pub struct UnixLink {
     socket: OwnedFd,
     framing: Framing,
     mtu: usize,
+    drops: LinkDrops,
 }
 
 impl UnixLink {
@@ -74,7 +76,7 @@ impl UnixLink {
         }
         let set = |name| sys::set_option(fd.as_fd(), libc::SOL_SOCKET, name, SEND_BUFFER);
         set(libc::SO_SNDBUFFORCE).or_else(|_| set(libc::SO_SNDBUF))?;
-        Ok(UnixLink { socket: fd, framing, mtu })
+        Ok(UnixLink { socket: fd, framing, mtu, drops: LinkDrops::default() })
     }
 
     /// The socket, for another process.
@@ -95,20 +97,36 @@ impl Link for UnixLink {
         "unix"
     }
 
+    fn drops(&self) -> LinkDrops {
+        self.drops.clone()
+    }
+
     fn split(self: Box<Self>) -> (Box<dyn RecvHalf>, Box<dyn SendHalf>) {
         let header_len = match self.framing {
             Framing::Frame => 0,
             Framing::Vnet => HEADER_LEN,
         };
-        let socket = Arc::new(self.socket);
-        let receive = UnixRecv { socket: socket.clone(), header_len };
-        (Box::new(receive), Box::new(UnixSend { socket, header_len, gather: Gather::default(), dropped: 0 }))
+        let UnixLink { socket, drops, .. } = *self;
+        let socket = Arc::new(socket);
+        let receive = UnixRecv { socket: socket.clone(), header_len, drops: drops.clone() };
+        (Box::new(receive), Box::new(UnixSend { socket, header_len, gather: Gather::default(), drops }))
     }
 }
 
 struct UnixRecv {
     socket: Arc<OwnedFd>,
     header_len: usize,
+    drops: LinkDrops,
+}
+
+impl UnixRecv {
+    /// Whether the peer has closed, and what it sent before has been read: a length of zero says so, but may as well
+    /// be that of an empty packet.
+    fn is_over(&self) -> io::Result<bool> {
+        let [events] = sys::poll([(self.socket.as_fd(), libc::POLLRDHUP)], 0)?;
+        // In this order: what is not there once the peer has closed will not come.
+        Ok(events != 0 && sys::bytes_waiting(self.socket.as_fd())? == 0)
+    }
 }
 
 impl RecvHalf for UnixRecv {
@@ -118,11 +136,14 @@ impl RecvHalf for UnixRecv {
             let header = &mut header[..self.header_len];
             let mut slices = [IoSliceMut::new(header), IoSliceMut::new(slot.buffer())];
             match sys::receive(self.socket.as_fd(), &mut slices)? {
-                Packet::Whole(0) => return Err(io::Error::from_raw_os_error(libc::ENODEV)),
+                Packet::Whole(0) if self.is_over()? => {
+                    return Err(io::Error::from_raw_os_error(libc::ENODEV));
+                }
                 Packet::Whole(len) if len > self.header_len => {
                     return Ok(queue::frame(header, slot, len - self.header_len, Medium::Ethernet));
                 }
-                _ => continue,
+                Packet::Whole(_) => self.drops.count(DropReason::InTooShort),
+                Packet::Truncated => self.drops.count(DropReason::InTruncated),
             }
         }
         Err(io::Error::from_raw_os_error(libc::EAGAIN))
@@ -131,25 +152,29 @@ impl RecvHalf for UnixRecv {
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.socket.as_fd())
     }
+
+    fn dropped(&self) -> u64 {
+        self.drops.received()
+    }
 }
 
 struct UnixSend {
     socket: Arc<OwnedFd>,
     header_len: usize,
     gather: Gather,
-    dropped: u64,
+    drops: LinkDrops,
 }
 
 impl SendHalf for UnixSend {
     fn transmit(&mut self, transmit: &Transmit) -> io::Result<()> {
         if self.header_len == 0 && is_unfinished(transmit) {
-            self.dropped += 1;
+            self.drops.count(DropReason::OutUnfinished);
             return Ok(());
         }
         let header = offload::encode(transmit);
-        let UnixSend { socket, header_len, gather, dropped } = self;
+        let UnixSend { socket, header_len, gather, drops } = self;
         let sent = gather.write(&header[..*header_len], transmit, |slices| sys::send(socket.as_fd(), slices));
-        settle(sent, dropped)
+        settle(sent, drops)
     }
 
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
@@ -157,6 +182,6 @@ impl SendHalf for UnixSend {
     }
 
     fn dropped(&self) -> u64 {
-        self.dropped
+        self.drops.sent()
     }
 }

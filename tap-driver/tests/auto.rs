@@ -92,6 +92,32 @@ fn root_needs_no_user_namespace() {
 }
 
 #[test]
+fn a_small_mtu_leaves_ipv6_out_and_says_so() {
+    for (mtu, left) in [(1279, vec!["fd07::1/64".parse().unwrap()]), (1280, vec![])] {
+        for kind in [LinkKind::Tap, LinkKind::Veth] {
+            match Opened::of_kind(kind, &kernel_end().mtu(mtu)) {
+                Ok(opened) => {
+                    assert_eq!((&opened.left_out, opened.link.caps().mtu), (&left, mtu));
+                    let namespace = opened.far_end.namespace().unwrap();
+                    assert!(namespace.udp_bind("10.7.0.1:7".parse().unwrap()).is_ok());
+                    assert_eq!(namespace.udp_bind("[fd07::1]:7".parse().unwrap()).is_ok(), left.is_empty());
+                }
+                Err(error) => {
+                    assert_ne!(error.errno(), 22, "{error}");
+                    println!("skipped: {kind}: {error}");
+                }
+            }
+        }
+    }
+    // Who asks for it himself is told what is wrong.
+    let Some(namespace) = namespace() else { return };
+    let error = namespace.open_veth(&kernel_end().mtu(1000)).unwrap_err();
+    if error.errno() == 22 {
+        assert!(error.to_string().ends_with("; IPv6 needs an MTU of 1280, this is 1000"), "{error}");
+    }
+}
+
+#[test]
 fn a_kind_can_be_forced() {
     for kind in LinkKind::ALL {
         match Opened::of_kind(kind, &kernel_end().mtu(1400)) {

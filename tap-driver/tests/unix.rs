@@ -3,6 +3,8 @@
 use std::io::ErrorKind;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
+use tapsock_driver::drops::DropReason;
 use tapsock_driver::unix::{Framing, UnixLink};
 use tapsock_driver::{Link, RecvHalf, RecvSlot, SendHalf};
 use tapsock_stack::buf::{Checksum, HeaderBlock, Rope};
@@ -45,10 +47,11 @@ fn a_packet_is_a_frame() {
 #[test]
 fn without_headers_a_frame_that_is_not_finished_is_dropped() {
     let (left, right) = UnixLink::pair(Framing::Frame, 1500).unwrap();
+    let drops = right.drops();
     let ((mut receive, _), (_keep, mut send)) = (split(left), split(right));
     let checksum = Some(PartialChecksum { header_len: 8, offset: 6 });
     send.transmit(&Transmit { checksum, ..frame(100) }).unwrap();
-    assert_eq!(send.dropped(), 1);
+    assert_eq!((send.dropped(), drops.of(DropReason::OutUnfinished)), (1, 1));
     assert!(receive.receive(&mut RecvSlot::new()).is_err());
 }
 
@@ -93,6 +96,46 @@ fn an_end_that_is_closed_is_noticed() {
     drop(right);
     assert_ne!(receive.receive(&mut RecvSlot::new()).unwrap_err().kind(), ErrorKind::WouldBlock);
     assert_eq!(send.transmit(&frame(60)).unwrap_err().kind(), ErrorKind::BrokenPipe);
+}
+
+/// A link, and the bare socket at its other end.
+fn with_a_bare_peer(framing: Framing) -> (UnixLink, std::os::fd::OwnedFd) {
+    let (ours, theirs) =
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+    (UnixLink::from_fd(ours, framing, 1500).unwrap(), theirs)
+}
+
+#[test]
+fn packets_without_a_frame_are_counted_and_are_not_the_end() {
+    for framing in [Framing::Frame, Framing::Vnet] {
+        let (link, peer) = with_a_bare_peer(framing);
+        let drops = link.drops();
+        let (mut receive, mut send_half) = split(link);
+        let mut slot = RecvSlot::new();
+        let put = |len| send(&peer, &vec![0; len], SendFlags::empty()).unwrap();
+        put(0);
+        assert_eq!(receive.receive(&mut slot).unwrap_err().kind(), ErrorKind::WouldBlock);
+        put(0);
+        put(100_000);
+        put(72);
+        assert!(receive.receive(&mut slot).is_ok(), "the frame behind them comes");
+        assert_eq!((drops.of(DropReason::InTooShort), drops.of(DropReason::InTruncated)), (2, 1));
+        assert_eq!((receive.dropped(), drops.sent()), (3, 0));
+        send_half.transmit(&frame(60)).unwrap();
+    }
+}
+
+#[test]
+fn what_a_peer_sent_before_it_closed_is_still_received() {
+    let (link, peer) = with_a_bare_peer(Framing::Frame);
+    let (mut receive, _keep) = split(link);
+    for len in [0, 60, 0] {
+        send(&peer, &vec![0; len], SendFlags::empty()).unwrap();
+    }
+    drop(peer);
+    let mut slot = RecvSlot::new();
+    assert_eq!(receive.receive(&mut slot).unwrap().bytes.len(), 60);
+    assert_eq!(receive.receive(&mut slot).unwrap_err().raw_os_error(), Some(19), "ENODEV");
 }
 
 #[test]

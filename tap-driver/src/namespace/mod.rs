@@ -94,10 +94,22 @@ impl Namespace {
             let hint = refusal::hint(refused.errno());
             refused.because(hint)
         })?;
-        let mut rtnl = Place::In(&namespace).rtnl()?;
-        let lo = rtnl.device("lo").during("RTM_GETLINK lo")?.index;
-        rtnl.change(lo, DeviceChange { flags: libc::IFF_UP, ..DeviceChange::default() }).during("lo up")?;
+        namespace.explained(namespace.lo_up())?;
         Ok(namespace)
+    }
+
+    fn lo_up(&self) -> Result<(), OpenError> {
+        let mut rtnl = Place::In(self).rtnl()?;
+        let lo = rtnl.device("lo").during("RTM_GETLINK lo")?.index;
+        rtnl.change(lo, DeviceChange { flags: libc::IFF_UP, ..DeviceChange::default() }).during("lo up")
+    }
+
+    /// In a user namespace of our own everything should be allowed: says what may have refused it.
+    fn explained<T>(&self, result: Result<T, OpenError>) -> Result<T, OpenError> {
+        match self.inner.user {
+            Some(_) => result.map_err(|error| error.or_because(refusal::hint_inside)),
+            None => result,
+        }
     }
 
     /// The namespaces that another process is in: a helper's, say, by its [`helper_pid`](Self::helper_pid).
@@ -178,7 +190,7 @@ impl Namespace {
     /// ENOENT or EACCES where /dev/net/tun is missing or closed, EPERM where the namespace was granted without
     /// capabilities, EBUSY where the name is taken; or the step of the set-up that failed.
     pub fn open_tap(&self, kernel_end: &KernelEnd) -> Result<Tap, OpenError> {
-        Tap::open_in(Place::In(self), kernel_end)
+        self.explained(Tap::open_in(Place::In(self), kernel_end))
     }
 
     /// A veth pair in the namespace: one end set up for the kernel as `kernel_end` says, a packet socket on the
@@ -189,7 +201,7 @@ impl Namespace {
     /// EPERM where the namespace was granted without capabilities, EOPNOTSUPP where the kernel has no veth, EEXIST
     /// where the name is taken; or the step of the set-up that failed.
     pub fn open_veth(&self, kernel_end: &KernelEnd) -> Result<PacketLink, OpenError> {
-        PacketLink::open_veth_in(Place::In(self), kernel_end)
+        self.explained(PacketLink::open_veth_in(Place::In(self), kernel_end))
     }
 
     /// What the kernel says of the device `name`. ENODEV where there is none.

@@ -7,17 +7,21 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Sender, bounded};
 use tapsock_stack::buf::{Frame, HeaderBlock, Rope};
 use tapsock_stack::wire::offload::{LinkCaps, Medium, Transmit};
 
+use crate::drops::LinkDrops;
 use crate::link::{Link, RecvHalf, RecvSlot, SendHalf};
 use crate::sys;
-use blocks::{Direction, PacketBlock};
+use blocks::Direction;
+use order::{Order, Stamp, Stamper};
+use writer::Writer;
 
 mod blocks;
+mod order;
+mod writer;
 
 /// Frames that wait to be written at most; what comes when they are as many is missing from the file.
 const QUEUE_FRAMES: usize = 2048;
@@ -29,7 +33,8 @@ const FILE_BUFFER: usize = 256 * 1024;
 /// Writes down the frames of any number of links, in a thread of its own.
 ///
 /// Merged frames are written whole, and checksums that are left to the link as they are, as tcpdump shows them on
-/// a device with offloads. A slow disk never slows a link: frames that find the queue full are missing from the
+/// a device with offloads. Frames stand in the order of their times, a sent one with that at which the link was given
+/// it. A slow disk never slows a link: frames that find the queue full are missing from the
 /// file, and counted. The file is complete after each quiet moment, and once the capture is finished or dropped.
 ///
 /// ```
@@ -99,15 +104,17 @@ impl Capture {
         let (records, to_write) = bounded(QUEUE_FRAMES);
         let tap = Arc::new(Shared {
             records,
+            queued: AtomicUsize::new(0),
             queued_bytes: AtomicUsize::new(0),
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             interfaces: Mutex::new(0),
+            order: Order::new(),
         });
         let mut out = BufWriter::with_capacity(FILE_BUFFER, out);
         out.write_all(&blocks::section_header(concat!("tapsock ", env!("CARGO_PKG_VERSION"))))?;
         out.flush()?;
-        let mut writer = Writer { out, shared: tap.clone(), interfaces: Vec::new() };
+        let mut writer = Writer::new(out, tap.clone());
         let thread = std::thread::Builder::new().name("tapsock-pcapng".to_owned());
         let writer = sys::with_signals_blocked(|| thread.spawn(move || writer.run(&to_write)))?;
         Ok(Capture { tap, writer: Some(writer) })
@@ -171,12 +178,16 @@ impl<L: Link> Link for Captured<L> {
         self.link.name()
     }
 
+    fn drops(&self) -> LinkDrops {
+        self.link.drops()
+    }
+
     fn split(self: Box<Self>) -> (Box<dyn RecvHalf>, Box<dyn SendHalf>) {
         let Captured { link, tap } = *self;
         let (receive, send) = Box::new(link).split();
         (
-            Box::new(CapturedRecv { inner: receive, tap: tap.clone() }),
-            Box::new(CapturedSend { inner: send, tap }),
+            Box::new(CapturedRecv { inner: receive, stamper: tap.shared.order.stamper(), tap: tap.clone() }),
+            Box::new(CapturedSend { inner: send, stamper: tap.shared.order.stamper(), tap }),
         )
     }
 }
@@ -184,31 +195,38 @@ impl<L: Link> Link for Captured<L> {
 struct CapturedRecv {
     inner: Box<dyn RecvHalf>,
     tap: Tap,
+    stamper: Stamper,
 }
 
 impl RecvHalf for CapturedRecv {
     fn receive(&mut self, slot: &mut RecvSlot) -> io::Result<Frame> {
         let frame = self.inner.receive(slot)?;
-        self.tap.record(now(), Direction::Received, HeaderBlock::new(), Rope::from(frame.bytes.clone()));
+        let stamp = self.stamper.stamp(&self.tap.shared.order);
+        self.tap.record(stamp, Direction::Received, HeaderBlock::new(), Rope::from(frame.bytes.clone()));
         Ok(frame)
     }
 
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
         self.inner.poll_fd()
     }
+
+    fn dropped(&self) -> u64 {
+        self.inner.dropped()
+    }
 }
 
 struct CapturedSend {
     inner: Box<dyn SendHalf>,
     tap: Tap,
+    stamper: Stamper,
 }
 
 impl SendHalf for CapturedSend {
     fn transmit(&mut self, transmit: &Transmit) -> io::Result<()> {
         // The answer may be captured before this call returns.
-        let time = now();
+        let stamp = self.stamper.stamp(&self.tap.shared.order);
         self.inner.transmit(transmit)?;
-        self.tap.record(time, Direction::Sent, transmit.headers.clone(), transmit.payload.clone());
+        self.tap.record(stamp, Direction::Sent, transmit.headers.clone(), transmit.payload.clone());
         Ok(())
     }
 
@@ -232,11 +250,14 @@ struct Tap {
 #[derive(Debug)]
 struct Shared {
     records: Sender<Record>,
+    /// Frames that wait, in the channel or held by the writer, and their bytes.
+    queued: AtomicUsize,
     queued_bytes: AtomicUsize,
     written: AtomicU64,
     dropped: AtomicU64,
     /// Interfaces described so far.
     interfaces: Mutex<u32>,
+    order: Order,
 }
 
 /// What the writer is told.
@@ -260,17 +281,27 @@ struct Packet {
 }
 
 impl Tap {
-    fn record(&self, time: u64, direction: Direction, headers: HeaderBlock, rest: Rope) {
-        let packet = Packet { interface: self.interface, time, direction, headers, rest };
+    fn record(&self, stamp: Stamp<'_>, direction: Direction, headers: HeaderBlock, rest: Rope) {
+        let packet = Packet { interface: self.interface, time: stamp.time, direction, headers, rest };
         let (len, shared) = (packet.len(), &*self.shared);
+        let fits = shared.queued.fetch_add(1, Ordering::Relaxed) < QUEUE_FRAMES;
         if shared.queued_bytes.fetch_add(len, Ordering::Relaxed) + len <= QUEUE_BYTES
+            && fits
             && shared.records.try_send(Record::Packet(packet)).is_ok()
         {
             return;
         }
-        shared.queued_bytes.fetch_sub(len, Ordering::Relaxed);
+        shared.taken(len);
         shared.dropped.fetch_add(1, Ordering::Relaxed);
         self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    /// A frame of `len` bytes waits no more.
+    fn taken(&self, len: usize) {
+        self.queued.fetch_sub(1, Ordering::Relaxed);
+        self.queued_bytes.fetch_sub(len, Ordering::Relaxed);
     }
 }
 
@@ -278,78 +309,6 @@ impl Packet {
     fn len(&self) -> usize {
         self.headers.len() + self.rest.len()
     }
-}
-
-/// What the file's last blocks say of an interface.
-struct Interface {
-    written: u64,
-    dropped: Arc<AtomicU64>,
-}
-
-struct Writer<W: Write> {
-    out: BufWriter<W>,
-    shared: Arc<Shared>,
-    interfaces: Vec<Interface>,
-}
-
-impl<W: Write> Writer<W> {
-    /// Writes until it is told to stop; flushes whenever nothing waits.
-    fn run(&mut self, records: &Receiver<Record>) -> io::Result<()> {
-        loop {
-            let record = match records.try_recv() {
-                Ok(record) => record,
-                Err(TryRecvError::Empty) => {
-                    self.out.flush()?;
-                    match records.recv() {
-                        Ok(record) => record,
-                        Err(_) => return self.close(),
-                    }
-                }
-                Err(TryRecvError::Disconnected) => return self.close(),
-            };
-            match record {
-                Record::Interface { name, medium, dropped } => {
-                    self.interfaces.push(Interface { written: 0, dropped });
-                    self.out.write_all(&blocks::interface_description(&name, medium))?;
-                }
-                Record::Packet(packet) => self.write(&packet)?,
-                Record::Stop => return self.close(),
-            }
-        }
-    }
-
-    fn write(&mut self, packet: &Packet) -> io::Result<()> {
-        self.shared.queued_bytes.fetch_sub(packet.len(), Ordering::Relaxed);
-        let rest = packet.rest.chunks().map(|chunk| &chunk[..]);
-        let block = PacketBlock {
-            interface: packet.interface,
-            time: packet.time,
-            direction: packet.direction,
-            pieces: &mut std::iter::once(&packet.headers[..]).chain(rest),
-            len: packet.len(),
-        };
-        blocks::write_packet(&mut self.out, block)?;
-        if let Some(interface) = self.interfaces.get_mut(packet.interface as usize) {
-            interface.written += 1;
-        }
-        self.shared.written.fetch_add(1, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn close(&mut self) -> io::Result<()> {
-        let time = now();
-        for (number, interface) in self.interfaces.iter().enumerate() {
-            let dropped = interface.dropped.load(Ordering::Relaxed);
-            let seen = interface.written + dropped;
-            self.out.write_all(&blocks::interface_statistics(number as u32, time, seen, dropped))?;
-        }
-        self.out.flush()
-    }
-}
-
-/// Nanoseconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
 }
 
 #[cfg(test)]

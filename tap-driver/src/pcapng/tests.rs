@@ -1,4 +1,5 @@
 use std::sync::Mutex;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::*;
 use crate::memory::{MemoryConfig, MemoryLink};
@@ -20,6 +21,11 @@ impl Write for Shelf {
     }
 }
 
+/// Nanoseconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64
+}
+
 /// A block as its reader sees it: its type, and what stands between its two lengths.
 fn blocks(file: &[u8]) -> Vec<(u32, Vec<u8>)> {
     let mut rest = file;
@@ -36,6 +42,17 @@ fn blocks(file: &[u8]) -> Vec<(u32, Vec<u8>)> {
 
 fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())
+}
+
+/// When a packet's block says that it passed.
+fn time(packet: &[u8]) -> u64 {
+    u64::from(word(packet, 4)) << 32 | u64::from(word(packet, 8))
+}
+
+/// Interfaces and times of the packets of a file.
+fn passed(file: &[u8]) -> Vec<(u32, u64)> {
+    let packets = blocks(file).into_iter().filter(|(kind, _)| *kind == 6);
+    packets.map(|(_, packet)| (word(&packet, 0), time(&packet))).collect()
 }
 
 /// The options that begin at `at`, up to their end.
@@ -88,7 +105,7 @@ fn a_file_reads_back_block_by_block() {
     let expected = [(0, 2u8, b"headerabcdefghi".to_vec()), (1, 2, vec![9; 60]), (0, 1, vec![9; 60])];
     for ((_, packet), (interface, direction, bytes)) in blocks[3..6].iter().zip(expected) {
         assert_eq!(word(packet, 0), interface);
-        let time = u64::from(word(packet, 4)) << 32 | u64::from(word(packet, 8));
+        let time = time(packet);
         assert!((before..=now()).contains(&time), "nanoseconds since 1970");
         assert_eq!((word(packet, 12), word(packet, 16)), (bytes.len() as u32, bytes.len() as u32));
         assert_eq!(packet[20..20 + bytes.len()], bytes);
@@ -97,6 +114,94 @@ fn a_file_reads_back_block_by_block() {
     }
     let seen = options(&blocks[6].1, 12);
     assert_eq!(seen, [(4, 2u64.to_le_bytes().to_vec()), (5, 0u64.to_le_bytes().to_vec())]);
+}
+
+/// A link over which the answer comes, and is captured, before `transmit` returns.
+struct Prompt(Box<dyn SendHalf>);
+
+impl Link for Prompt {
+    fn caps(&self) -> LinkCaps {
+        LinkCaps::plain(Medium::Ethernet, 1500)
+    }
+    fn name(&self) -> &str {
+        "prompt"
+    }
+    fn split(self: Box<Self>) -> (Box<dyn RecvHalf>, Box<dyn SendHalf>) {
+        let (receive, _) = Box::new(MemoryLink::pair(MemoryConfig::default()).unwrap().0).split();
+        (receive, self)
+    }
+}
+
+impl SendHalf for Prompt {
+    fn transmit(&mut self, transmit: &Transmit) -> io::Result<()> {
+        self.0.transmit(transmit)?;
+        // Time for the writer, should it not wait.
+        std::thread::sleep(Duration::from_millis(20));
+        Ok(())
+    }
+    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+#[test]
+fn a_question_stands_before_its_answer() {
+    let shelf = Shelf::default();
+    let capture = Capture::new(shelf.clone()).unwrap();
+    let (left, _right) = MemoryLink::pair(MemoryConfig::default()).unwrap();
+    let (_keep, answer) = Box::new(capture.tee(left)).split();
+    let (_, mut send) = Box::new(capture.tee(Prompt(answer))).split();
+    for _ in 0..3 {
+        send.transmit(&transmit(&[1; 60], &[])).unwrap();
+    }
+    assert_eq!(capture.finish().unwrap(), CaptureStats { written: 6, dropped: 0 });
+    let passed = passed(&shelf.0.lock().unwrap());
+    let interfaces: Vec<_> = passed.iter().map(|(interface, _)| *interface).collect();
+    assert_eq!(interfaces, [1, 0, 1, 0, 1, 0]);
+    assert!(passed.is_sorted_by_key(|(_, time)| *time));
+}
+
+#[test]
+fn the_frames_of_many_threads_stand_in_the_order_of_time() {
+    const EACH: u64 = 300;
+    let shelf = Shelf::default();
+    let capture = Capture::new(shelf.clone()).unwrap();
+    let ends: Vec<_> = (0..3).map(|_| MemoryLink::pair(MemoryConfig::default()).unwrap()).collect();
+    let threads: Vec<_> = ends
+        .into_iter()
+        .flat_map(|(left, right)| [capture.tee(left), capture.tee(right)])
+        .map(|end| {
+            std::thread::spawn(move || {
+                let (mut receive, mut send) = Box::new(end).split();
+                let mut slot = RecvSlot::new();
+                for _ in 0..EACH {
+                    send.transmit(&transmit(&[1; 60], &[])).unwrap();
+                    let _ = receive.receive(&mut slot);
+                }
+                (receive, send)
+            })
+        })
+        .collect();
+    let _halves: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    let stats = capture.finish().unwrap();
+    assert!(stats.written + stats.dropped >= 6 * EACH);
+    let passed = passed(&shelf.0.lock().unwrap());
+    assert_eq!(passed.len() as u64, stats.written);
+    assert!(passed.is_sorted_by_key(|(_, time)| *time));
+}
+
+#[test]
+fn a_quiet_moment_completes_the_file() {
+    let shelf = Shelf::default();
+    let capture = Capture::new(shelf.clone()).unwrap();
+    let (left, _right) = MemoryLink::pair(MemoryConfig::default()).unwrap();
+    let (_keep, mut send) = Box::new(capture.tee(left)).split();
+    send.transmit(&transmit(&[1; 60], &[])).unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while passed(&shelf.0.lock().unwrap()).is_empty() {
+        assert!(std::time::Instant::now() < deadline, "it is not written");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tapsock_stack::wire::offload::{LinkCaps, Medium};
 
+use crate::drops::LinkDrops;
 use crate::error::{During, OpenError};
 use crate::gather::Gather;
 use crate::kernel_end::{KernelEnd, Place};
@@ -39,6 +40,7 @@ pub struct Tap {
     name: String,
     caps: LinkCaps,
     framing: Framing,
+    drops: LinkDrops,
 }
 
 impl Tap {
@@ -85,7 +87,7 @@ impl Tap {
             }
         };
         let Attached { name, framing } = attached;
-        Tap { file: Arc::new(File::from(fd)), name, caps, framing }
+        Tap { file: Arc::new(File::from(fd)), name, caps, framing, drops: LinkDrops::default() }
     }
 }
 
@@ -98,13 +100,18 @@ impl Link for Tap {
         &self.name
     }
 
+    fn drops(&self) -> LinkDrops {
+        self.drops.clone()
+    }
+
     fn split(self: Box<Self>) -> (Box<dyn RecvHalf>, Box<dyn SendHalf>) {
         let header_len = match self.framing {
             Framing::Plain { .. } => 0,
             Framing::Vnet { .. } => offload::HEADER_LEN,
         };
-        let receive = TapRecv { file: self.file.clone(), medium: self.caps.medium, header_len };
-        let send = TapSend { file: self.file, header_len, gather: Gather::default(), dropped: 0 };
+        let Tap { file, caps, drops, .. } = *self;
+        let receive = TapRecv { file: file.clone(), medium: caps.medium, header_len, drops: drops.clone() };
+        let send = TapSend { file, header_len, gather: Gather::default(), drops };
         (Box::new(receive), Box::new(send))
     }
 }

@@ -50,20 +50,30 @@ pub(super) enum UdpGso {
 pub(super) fn open_device(place: Place<'_>) -> Result<OwnedFd, OpenError> {
     let opened = place.open(DEVICE, libc::O_RDWR | libc::O_NONBLOCK).during("open /dev/net/tun");
     opened.map_err(|error| {
-        let hint = device_hint(error.errno());
+        let device = std::fs::metadata("/dev/net/tun").ok();
+        let hint = device_hint(error.errno(), device.map(|device| (device.mode() & 0o777, device.uid())));
         error.because(hint)
     })
 }
 
-/// What explains that the device can't be opened.
-fn device_hint(errno: i32) -> Option<String> {
-    match errno {
-        libc::EACCES | libc::EPERM => {
-            let device = std::fs::metadata("/dev/net/tun").ok()?;
-            let (mode, owner) = (device.mode() & 0o777, device.uid());
-            Some(format!("the device is closed to this user: mode {mode:04o}, owner {owner}"))
+/// What explains that the device, of such a mode and owner, can't be opened.
+///
+/// The mode of a file says EACCES; a container's list of devices (the device cgroup) says EPERM, whatever the mode.
+fn device_hint(errno: i32, device: Option<(u32, u32)>) -> Option<String> {
+    match (errno, device) {
+        (libc::EPERM, _) => {
+            Some("the device is not among those of this container (device cgroup)".to_owned())
         }
-        libc::ENOENT | libc::ENODEV | libc::ENXIO => Some("no tun module, or no device node".to_owned()),
+        (libc::EACCES, Some((mode, owner))) => {
+            let for_us = if sys::effective_ids().0 == owner { 0o600 } else { 0o006 };
+            Some(if mode & for_us == for_us {
+                "its mode allows it, but a nodev mount or a security module (AppArmor, SELinux) does not"
+                    .to_owned()
+            } else {
+                format!("the device is closed to this user: mode {mode:04o}, owner {owner}")
+            })
+        }
+        (libc::ENOENT | libc::ENODEV | libc::ENXIO, _) => Some("no tun module, or no device node".to_owned()),
         _ => None,
     }
 }
@@ -108,4 +118,23 @@ fn set_offloads(fd: BorrowedFd<'_>) -> io::Result<UdpGso> {
         return Ok(UdpGso::Yes);
     }
     sys::tun_set_offload(fd, OFFLOADS).map(|()| UdpGso::No)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_explains_a_refusal_depends_on_the_errno() {
+        let other = sys::effective_ids().0 + 1;
+        let hint = |errno, mode| device_hint(errno, Some((mode, other)));
+        let cgroup = hint(libc::EPERM, 0o666).unwrap();
+        assert!(cgroup.contains("device cgroup") && !cgroup.contains("0666"), "{cgroup}");
+        let closed = hint(libc::EACCES, 0o600).unwrap();
+        assert_eq!(closed, format!("the device is closed to this user: mode 0600, owner {other}"));
+        let open = hint(libc::EACCES, 0o666).unwrap();
+        assert!(open.contains("nodev") && !open.contains("0666"), "{open}");
+        assert!(hint(libc::ENOENT, 0).unwrap().contains("tun module"));
+        assert_eq!((hint(libc::EMFILE, 0o666), device_hint(libc::EACCES, None)), (None, None));
+    }
 }

@@ -9,6 +9,7 @@ use tapsock_stack::buf::Frame;
 use tapsock_stack::wire::offload::{Medium, Transmit, verify};
 
 use super::offload::{self, HEADER_LEN};
+use crate::drops::{DropReason, LinkDrops};
 use crate::gather::Gather;
 use crate::link::{RecvHalf, RecvSlot, SendHalf};
 
@@ -21,6 +22,7 @@ pub(super) struct TapRecv {
     pub(super) file: Arc<File>,
     pub(super) medium: Medium,
     pub(super) header_len: usize,
+    pub(super) drops: LinkDrops,
 }
 
 /// Writes frames to a TUN/TAP descriptor.
@@ -29,7 +31,7 @@ pub(super) struct TapSend {
     pub(super) file: Arc<File>,
     pub(super) header_len: usize,
     pub(super) gather: Gather,
-    pub(super) dropped: u64,
+    pub(super) drops: LinkDrops,
 }
 
 impl RecvHalf for TapRecv {
@@ -40,11 +42,13 @@ impl RecvHalf for TapRecv {
             let mut slices = [IoSliceMut::new(header), IoSliceMut::new(slot.buffer())];
             match (&*self.file).read_vectored(&mut slices) {
                 Ok(0) => return Err(io::Error::from_raw_os_error(libc::ENODEV)),
-                Ok(len) if len <= self.header_len => continue,
+                Ok(len) if len <= self.header_len => self.drops.count(DropReason::InTooShort),
                 Ok(len) => return Ok(frame(header, slot, len - self.header_len, self.medium)),
                 // A frame that no virtio header describes. The kernel has dropped it.
-                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => continue,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                    self.drops.count(DropReason::InRefused);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
@@ -54,18 +58,22 @@ impl RecvHalf for TapRecv {
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.file.as_fd())
     }
+
+    fn dropped(&self) -> u64 {
+        self.drops.received()
+    }
 }
 
 impl SendHalf for TapSend {
     fn transmit(&mut self, transmit: &Transmit) -> io::Result<()> {
         if self.header_len == 0 && is_unfinished(transmit) {
-            self.dropped += 1;
+            self.drops.count(DropReason::OutUnfinished);
             return Ok(());
         }
         let header = offload::encode(transmit);
-        let TapSend { file, header_len, gather, dropped } = self;
+        let TapSend { file, header_len, gather, drops } = self;
         let sent = gather.write(&header[..*header_len], transmit, |slices| (&**file).write_vectored(slices));
-        settle(sent, dropped)
+        settle(sent, drops)
     }
 
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
@@ -73,7 +81,7 @@ impl SendHalf for TapSend {
     }
 
     fn dropped(&self) -> u64 {
-        self.dropped
+        self.drops.sent()
     }
 }
 
@@ -91,18 +99,49 @@ pub(crate) fn is_unfinished(transmit: &Transmit) -> bool {
     transmit.checksum.is_some() || transmit.segmentation.is_some()
 }
 
-/// Tells a frame that the kernel refused from a link that is gone.
-pub(crate) fn settle(sent: io::Result<usize>, dropped: &mut u64) -> io::Result<()> {
-    const REFUSED: [i32; 4] = [libc::EINVAL, libc::EMSGSIZE, libc::ENOBUFS, libc::ENOMEM];
-    match sent {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-            Err(io::Error::from_raw_os_error(libc::EAGAIN))
-        }
-        Err(error) if error.raw_os_error().is_some_and(|errno| REFUSED.contains(&errno)) => {
-            *dropped += 1;
+/// Tells a frame that is lost from a link that is gone.
+///
+/// A device whose interface is down takes nothing (a TAP device says EIO, a packet socket ENETDOWN) until it is up
+/// again, and then goes on: a plug that is pulled, no more. Gone are EBADFD (a TAP device that was removed), ENXIO and
+/// ENODEV (the interface of a packet socket), and what says that a local socket has no peer.
+pub(crate) fn settle(sent: io::Result<usize>, drops: &LinkDrops) -> io::Result<()> {
+    let Err(error) = sent else { return Ok(()) };
+    match error.raw_os_error() {
+        Some(libc::EINTR) => Err(io::Error::from_raw_os_error(libc::EAGAIN)),
+        Some(libc::EIO | libc::ENETDOWN) => {
+            drops.count(DropReason::OutDown);
             Ok(())
         }
-        Err(error) => Err(error),
+        Some(libc::EINVAL | libc::EMSGSIZE | libc::ENOBUFS | libc::ENOMEM) => {
+            drops.count(DropReason::OutRefused);
+            Ok(())
+        }
+        _ => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_frame_is_counted_and_a_link_that_is_gone_is_told_of() {
+        let drops = LinkDrops::default();
+        let settled = |errno| {
+            let result = settle(Err(io::Error::from_raw_os_error(errno)), &drops);
+            result.map_err(|error| error.raw_os_error().unwrap())
+        };
+        for errno in [libc::EBADFD, libc::ENODEV, libc::ENXIO, libc::EBADF, libc::EPIPE, libc::ECONNRESET] {
+            assert_eq!(settled(errno), Err(errno));
+        }
+        assert_eq!((settled(libc::EAGAIN), settled(libc::EINTR)), (Err(libc::EAGAIN), Err(libc::EAGAIN)));
+        assert_eq!(drops.sent(), 0);
+        for errno in [libc::EIO, libc::ENETDOWN] {
+            assert_eq!(settled(errno), Ok(()));
+        }
+        for errno in [libc::EINVAL, libc::EMSGSIZE, libc::ENOBUFS, libc::ENOMEM] {
+            assert_eq!(settled(errno), Ok(()));
+        }
+        assert_eq!((drops.of(DropReason::OutDown), drops.of(DropReason::OutRefused)), (2, 4));
     }
 }

@@ -1,0 +1,115 @@
+//! Records in the order of time, though several threads make them.
+//!
+//! A frame's time is taken before the link has it, since its answer may be captured before `transmit` returns; its
+//! record is made afterwards, when the link has not refused it. So records come to the writer out of order, and it
+//! holds them back until nothing older can come: each half of a link tells from when on it makes a record.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// A half that makes no record.
+const IDLE: u64 = u64::MAX;
+/// A half that is about to look at the clock.
+const ANY_TIME: u64 = 0;
+
+/// The capture's clock, and who is making a record of which time.
+#[derive(Debug)]
+pub(super) struct Order {
+    began: Instant,
+    /// Nanoseconds since 1970 at `began`.
+    base: u64,
+    halves: Mutex<Vec<Arc<AtomicU64>>>,
+}
+
+/// One half of a captured link: it makes one record at a time.
+#[derive(Debug)]
+pub(super) struct Stamper {
+    making: Arc<AtomicU64>,
+}
+
+/// A time that has been taken for a record. The record is to be on its way to the writer when this is dropped.
+#[derive(Debug)]
+pub(super) struct Stamp<'a> {
+    /// Nanoseconds since 1970.
+    pub(super) time: u64,
+    making: &'a AtomicU64,
+}
+
+impl Order {
+    pub(super) fn new() -> Self {
+        let base = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+        Order { began: Instant::now(), base, halves: Mutex::default() }
+    }
+
+    /// Nanoseconds since 1970. Never goes back: where somebody sets the machine's clock meanwhile, the capture goes on
+    /// by the time at which it began.
+    pub(super) fn now(&self) -> u64 {
+        self.base + self.began.elapsed().as_nanos() as u64
+    }
+
+    /// One half more that makes records.
+    pub(super) fn stamper(&self) -> Stamper {
+        let making = Arc::new(AtomicU64::new(IDLE));
+        let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
+        halves.retain(|half| Arc::strong_count(half) > 1);
+        halves.push(making.clone());
+        Stamper { making }
+    }
+
+    /// The time up to which all records have been given to the writer, or are of just that time.
+    ///
+    /// The clock is read before the halves are: one that is idle then takes a later time for its next record.
+    pub(super) fn settled(&self) -> u64 {
+        let now = self.now();
+        let halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
+        halves.iter().map(|half| half.load(Ordering::SeqCst)).fold(now, u64::min)
+    }
+}
+
+impl Stamper {
+    /// Takes the time for a record.
+    pub(super) fn stamp(&self, order: &Order) -> Stamp<'_> {
+        // Between the look at the clock and the store, the writer must not think that this half is idle.
+        self.making.store(ANY_TIME, Ordering::SeqCst);
+        let time = order.now();
+        self.making.store(time, Ordering::SeqCst);
+        Stamp { time, making: &self.making }
+    }
+}
+
+impl Drop for Stamp<'_> {
+    fn drop(&mut self) {
+        self.making.store(IDLE, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_settled_behind_a_record_that_is_being_made() {
+        let order = Order::new();
+        let (left, right) = (order.stamper(), order.stamper());
+        let first = left.stamp(&order);
+        let second = right.stamp(&order);
+        assert!(first.time <= second.time);
+        assert_eq!(order.settled(), first.time);
+        let at = first.time;
+        drop(first);
+        assert!(order.settled() >= at && order.settled() == second.time);
+        let at = second.time;
+        drop(second);
+        let third = left.stamp(&order).time;
+        assert!(third >= at && order.settled() >= third);
+    }
+
+    #[test]
+    fn a_half_that_is_gone_is_waited_for_no_more() {
+        let order = Order::new();
+        drop(order.stamper());
+        let _other = order.stamper();
+        assert_eq!(order.halves.lock().unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,122 @@
+//! The writer's thread: takes records from the links, and writes them in the order of their times.
+
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::blocks::{self, PacketBlock};
+use super::{Packet, Record, Shared};
+
+/// After how long the writer asks again for a record that is being made, which takes a system call at most.
+const ASK_AGAIN: Duration = Duration::from_millis(1);
+
+/// What the file's last blocks say of an interface.
+struct Interface {
+    written: u64,
+    dropped: Arc<AtomicU64>,
+}
+
+/// Puts records in order and writes them.
+pub(super) struct Writer<W: Write> {
+    out: BufWriter<W>,
+    shared: Arc<Shared>,
+    interfaces: Vec<Interface>,
+    /// Records that an older one may still come before.
+    held: Vec<Packet>,
+}
+
+/// Whether the writer goes on.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Then {
+    Continue,
+    Stop,
+}
+
+impl<W: Write> Writer<W> {
+    pub(super) fn new(out: BufWriter<W>, shared: Arc<Shared>) -> Self {
+        Writer { out, shared, interfaces: Vec::new(), held: Vec::new() }
+    }
+
+    /// Writes until it is told to stop; flushes whenever nothing waits.
+    pub(super) fn run(&mut self, records: &Receiver<Record>) -> io::Result<()> {
+        loop {
+            // In this order: the records of what has settled are in the channel by then.
+            let settled = self.shared.order.settled();
+            for record in records.try_iter() {
+                if self.take(record)? == Then::Stop {
+                    return self.close();
+                }
+            }
+            self.write_until(settled)?;
+            let next = if self.held.is_empty() {
+                self.out.flush()?;
+                records.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                records.recv_timeout(ASK_AGAIN)
+            };
+            match next {
+                Ok(record) => {
+                    if self.take(record)? == Then::Stop {
+                        return self.close();
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.close(),
+            }
+        }
+    }
+
+    fn take(&mut self, record: Record) -> io::Result<Then> {
+        match record {
+            Record::Interface { name, medium, dropped } => {
+                self.interfaces.push(Interface { written: 0, dropped });
+                self.out.write_all(&blocks::interface_description(&name, medium))?;
+            }
+            Record::Packet(packet) => self.held.push(packet),
+            Record::Stop => return Ok(Then::Stop),
+        }
+        Ok(Then::Continue)
+    }
+
+    /// Writes what is held up to the time `settled`, the oldest first.
+    fn write_until(&mut self, settled: u64) -> io::Result<()> {
+        let mut held = std::mem::take(&mut self.held);
+        held.sort_by_key(|packet| packet.time);
+        let ripe = held.partition_point(|packet| packet.time <= settled);
+        let written = held.drain(..ripe).try_for_each(|packet| self.write(&packet));
+        self.held = held;
+        written
+    }
+
+    fn write(&mut self, packet: &Packet) -> io::Result<()> {
+        self.shared.taken(packet.len());
+        let rest = packet.rest.chunks().map(|chunk| &chunk[..]);
+        let block = PacketBlock {
+            interface: packet.interface,
+            time: packet.time,
+            direction: packet.direction,
+            pieces: &mut std::iter::once(&packet.headers[..]).chain(rest),
+            len: packet.len(),
+        };
+        blocks::write_packet(&mut self.out, block)?;
+        if let Some(interface) = self.interfaces.get_mut(packet.interface as usize) {
+            interface.written += 1;
+        }
+        self.shared.written.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        self.write_until(u64::MAX)?;
+        let time = self.shared.order.now();
+        for (number, interface) in self.interfaces.iter().enumerate() {
+            let dropped = interface.dropped.load(Ordering::Relaxed);
+            let seen = interface.written + dropped;
+            self.out.write_all(&blocks::interface_statistics(number as u32, time, seen, dropped))?;
+        }
+        self.out.flush()
+    }
+}
