@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use arbitrary::{Arbitrary, Unstructured};
 use tapsock_stack::buf::Rope;
 use tapsock_stack::tcp::SeqNumber;
-use tapsock_stack::tcp::recovery::scoreboard::{Delivered, Scoreboard};
+use tapsock_stack::tcp::recovery::delivery::Delivered;
+use tapsock_stack::tcp::recovery::scoreboard::Scoreboard;
 use tapsock_stack::tcp::recv::reassembly::Reassembly;
 use tapsock_stack::tcp::seq_ranges::SeqRange;
 use tapsock_stack::time::Instant;
@@ -171,7 +172,7 @@ impl Flight {
         let Some(lost) = self.scoreboard.next_lost() else { return };
         let end = lost.end().earliest(lost.start() + len.max(1));
         let Some(range) = SeqRange::new(lost.start(), end) else { return };
-        self.scoreboard.on_resent(range, self.now);
+        self.scoreboard.on_resent(range, 1, self.now);
         let from = range.start().saturating_since(self.una) as usize;
         for entry in self.bytes.range_mut(from..from + range.len() as usize) {
             assert_eq!(entry.0, Fate::Lost);

@@ -149,7 +149,9 @@ settings! {
     "net.ipv4.tcp_sack" tcp_sack: bool = Flag, true;
     /// Forget what is known of a path's capacity after an idle time.
     "net.ipv4.tcp_slow_start_after_idle" tcp_slow_start_after_idle: bool = Flag, true;
-    /// SYNs sent again before `connect` gives up.
+    /// SYNs that `connect` sends again at even distances, before those of `tcp_syn_retries`.
+    "net.ipv4.tcp_syn_linear_timeouts" tcp_syn_linear_timeouts: u8 = Number(0..=127), 4;
+    /// SYNs sent again, at doubling distances, before `connect` gives up.
     "net.ipv4.tcp_syn_retries" tcp_syn_retries: u8 = Number(1..=127), 6;
     /// SYN-ACKs sent again before a half-open connection is dropped.
     "net.ipv4.tcp_synack_retries" tcp_synack_retries: u8 = Number(0..=255), 5;
@@ -207,10 +209,13 @@ impl Config {
             timestamps: self.tcp_timestamps != 0,
             window_scaling: self.tcp_window_scaling,
             syn_retries: self.tcp_syn_retries,
+            syn_linear_timeouts: self.tcp_syn_linear_timeouts,
             synack_retries: self.tcp_synack_retries,
             retries: self.tcp_retries2,
             orphan_retries: self.tcp_orphan_retries,
             congestion: self.tcp_congestion_control,
+            //= RFC 9293 MUST-25
+            //= RFC 9293 MUST-28
             keep_alive: KeepAlive {
                 enabled: false,
                 probes: self.tcp_keepalive_probes,

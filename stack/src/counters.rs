@@ -32,6 +32,18 @@ counters! {
     TapsockLinkInAddrErrors,
     /// Frames of a protocol that nobody here speaks.
     TapsockLinkInUnknownProtos,
+    /// Frames that came over the link and were longer than any buffer for them.
+    TapsockLinkInTruncated,
+    /// Packets of the link with nothing behind its own header.
+    TapsockLinkInTooShort,
+    /// Frames that the link's device had for us and could not hand over.
+    TapsockLinkInRefused,
+    /// Frames sent while the link's interface was down.
+    TapsockLinkOutDown,
+    /// Frames that the link's device refused.
+    TapsockLinkOutRefused,
+    /// Frames that a link without offloads was to cut or to sum.
+    TapsockLinkOutUnfinished,
     /// Malformed or implausible ARP packets.
     TapsockArpInErrors,
     /// Malformed or implausible neighbour discovery messages.
@@ -200,6 +212,8 @@ counters! {
     TcpExtListenOverflows,
     /// Handshakes dropped for any reason.
     TcpExtListenDrops,
+    /// ICMP errors that quote a number which is not in flight.
+    TcpExtOutOfWindowIcmps,
     /// SYNs dropped because the SYN queue was full.
     TcpExtTCPReqQFullDrop,
     /// Connections that left TIME-WAIT by time.
@@ -212,6 +226,8 @@ counters! {
     TcpExtPAWSEstab,
     /// SYNs refused in TIME-WAIT by their timestamp.
     TcpExtPAWSActive,
+    /// Acknowledgements dropped because of an old timestamp and an old sequence number.
+    TcpExtPAWSOldAck,
     /// Delayed acknowledgements sent.
     TcpExtDelayedACKs,
     /// Retransmission time-outs.

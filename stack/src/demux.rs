@@ -4,6 +4,7 @@ use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, SocketAddr};
 use std::collections::HashMap;
 
+use crate::iface::InterfaceId;
 use crate::ports::LocalAddr;
 use crate::random::{KeyedHash, Random, TableHash};
 
@@ -22,17 +23,35 @@ pub struct FlowKey {
     remote_ip: IpAddr,
     local_port: u16,
     remote_port: u16,
+    /// The link, as [`InterfaceId::index`] has it, where an address means a host on that link only; 0 elsewhere.
+    link: u16,
 }
 
 impl FlowKey {
-    /// The key of a connection from `local` to `remote`. Scopes and flow labels don't count.
+    /// The key of a connection from `local` to `remote`. Their scopes and flow labels don't count, see
+    /// [`over`](FlowKey::over).
     pub fn new(local: SocketAddr, remote: SocketAddr) -> Self {
         FlowKey {
             local_ip: local.ip(),
             remote_ip: remote.ip(),
             local_port: local.port(),
             remote_port: remote.port(),
+            link: 0,
         }
+    }
+
+    /// The same key of a connection over `interface`: link-local addresses are told apart by their link, of others
+    /// the way may change.
+    //= RFC 4007 §6
+    pub fn over(self, interface: InterfaceId) -> Self {
+        let is_scoped = |ip| matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        let scoped = is_scoped(self.local_ip) || is_scoped(self.remote_ip);
+        FlowKey { link: if scoped { interface.index() as u16 } else { 0 }, ..self }
+    }
+
+    /// The link that its addresses belong to, where they are link-local.
+    pub fn link(&self) -> Option<InterfaceId> {
+        InterfaceId::from_index(self.link.into())
     }
 
     /// Our end.
@@ -60,11 +79,12 @@ impl FlowKey {
 }
 
 impl Hash for FlowKey {
-    /// Two words and a half: less than half of what the derived form would feed.
+    /// Five words: less than half of what the derived form would feed.
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u128(u128::from_be_bytes(octets(self.local_ip)));
         state.write_u128(u128::from_be_bytes(octets(self.remote_ip)));
-        state.write_u32(u32::from(self.local_port) << 16 | u32::from(self.remote_port));
+        let ports = u64::from(self.local_port) << 16 | u64::from(self.remote_port);
+        state.write_u64(u64::from(self.link) << 32 | ports);
     }
 }
 
@@ -212,6 +232,28 @@ mod tests {
             seen[index as usize] += 1;
         }
         assert!(seen.iter().all(|count| (150..350).contains(count)), "{seen:?}");
+    }
+
+    //= RFC 4007 §6, type=test
+    #[test]
+    fn link_local_tuples_are_told_apart_by_their_link() {
+        let key = |local: &str, remote: &str| {
+            FlowKey::new(local.parse().expect("an address"), remote.parse().expect("an address"))
+        };
+        let table = [
+            ("[fe80::1]:80", "[fe80::2]:4000", false),
+            ("[fe80::1]:80", "[fd00::2]:4000", false),
+            ("[fd00::1]:80", "[fd00::2]:4000", true),
+            ("169.254.0.1:80", "169.254.0.2:4000", true),
+        ];
+        for (local, remote, same) in table {
+            let mut demux = Demux::new(&mut Random::new(1));
+            let [one, two] = [1, 2].map(|number| key(local, remote).over(InterfaceId(number)));
+            demux.insert(one, Target::Connection(1));
+            assert_eq!(demux.find(&one), Some(Target::Connection(1)));
+            assert_eq!(demux.find(&two).is_some(), same, "{local} {remote}");
+            assert_eq!(one.link(), (!same).then_some(InterfaceId(1)));
+        }
     }
 
     #[test]

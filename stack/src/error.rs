@@ -27,7 +27,13 @@ pub enum SocketError {
     ProtocolUnreachable,
     /// A packet was too large for the path and may not be cut (EMSGSIZE).
     MessageTooLong,
-    /// A header was refused (EPROTO).
+    /// A route that the packet itself asked for failed (EOPNOTSUPP, as Linux has it).
+    SourceRouteFailed,
+    /// A router does not know the host (EHOSTDOWN, as Linux has it).
+    HostDown,
+    /// A router says that the host is cut off (ENONET).
+    HostIsolated,
+    /// A header was refused, or an error has an unknown code (EPROTO).
     Protocol,
     /// A router refuses to pass it on (EACCES).
     PermissionDenied,
@@ -47,6 +53,9 @@ impl core::fmt::Display for SocketError {
             SocketError::NetworkUnreachable => "network unreachable",
             SocketError::ProtocolUnreachable => "protocol unreachable",
             SocketError::MessageTooLong => "message too long",
+            SocketError::SourceRouteFailed => "source route failed",
+            SocketError::HostDown => "host is down",
+            SocketError::HostIsolated => "host is isolated",
             SocketError::Protocol => "protocol error",
             SocketError::PermissionDenied => "administratively prohibited",
             SocketError::NetworkDown => "network down",

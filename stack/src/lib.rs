@@ -10,6 +10,7 @@ pub mod buf;
 pub mod config;
 pub mod counters;
 pub mod demux;
+pub mod discovery;
 pub mod error;
 pub mod iface;
 pub mod ip;
@@ -21,3 +22,5 @@ pub mod time;
 pub mod timer_wheel;
 pub mod udp;
 pub mod wire;
+#[cfg(test)]
+mod work;

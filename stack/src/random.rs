@@ -98,6 +98,8 @@ pub struct KeyedHash {
 impl KeyedHash {
     /// The hash of `parts` in their order. Where one part ends and the next begins counts too.
     pub fn hash(&self, parts: &[&[u8]]) -> u64 {
+        #[cfg(test)]
+        crate::work::note(|work| work.hashes += 1);
         let mut hasher = self.hasher;
         for part in parts {
             hasher.write_u64(part.len() as u64);
@@ -129,6 +131,8 @@ impl BuildHasher for TableHash {
     type Hasher = SipHasher13;
 
     fn build_hasher(&self) -> SipHasher13 {
+        #[cfg(test)]
+        crate::work::note(|work| work.hashes += 1);
         self.hasher
     }
 }

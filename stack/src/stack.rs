@@ -1,5 +1,6 @@
 //! The stack: what the parts are composed into. Frames and calls go in, frames and events come out.
 
+use core::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
 
 use crate::buf::Frame;
@@ -21,6 +22,7 @@ use crate::wire::{EtherType, EthernetAddress, EthernetHeader};
 
 mod icmp;
 mod input;
+mod path;
 mod ping;
 mod tcp;
 mod tcp_flow;
@@ -97,9 +99,10 @@ pub struct Stack {
     icmp_limit: RateLimit,
     answers: VecDeque<(InterfaceId, Transmit)>,
     /// Datagrams for links.
-    datagrams: VecDeque<(InterfaceId, Transmit)>,
-    /// Sockets that found no room in `datagrams`.
-    udp_waiters: HashSet<UdpId, TableHash>,
+    datagrams: VecDeque<udp::Waiting>,
+    /// Sockets that found no room in `datagrams`, or whose owners were told so: asking alone enters them, for a poll
+    /// does not try to send. At most as many as there are sockets.
+    udp_waiters: RefCell<HashSet<UdpId, TableHash>>,
     looped: VecDeque<Frame>,
     /// Sockets whose readiness may have changed, each once.
     events: VecDeque<SocketId>,
@@ -125,7 +128,7 @@ impl Stack {
             icmp_limit: RateLimit::new(config.icmp_msgs_per_sec, config.icmp_msgs_burst),
             answers: VecDeque::new(),
             datagrams: VecDeque::new(),
-            udp_waiters: HashSet::with_hasher(random.table_hash()),
+            udp_waiters: RefCell::new(HashSet::with_hasher(random.table_hash())),
             looped: VecDeque::new(),
             events: VecDeque::new(),
             told: HashSet::with_hasher(random.table_hash()),
@@ -199,16 +202,15 @@ impl Stack {
     }
 
     /// The link under `interface` is gone: connections over it fail with ENETDOWN, and nothing is sent any more.
-    pub fn set_link_down(&mut self, interface: InterfaceId) {
+    pub fn set_link_down(&mut self, now: Instant, interface: InterfaceId) {
         if self.interfaces.set_link(interface, LinkState::Down).is_err() {
             return;
         }
         self.answers.retain(|(id, _)| *id != interface);
-        self.datagrams.retain(|(id, _)| *id != interface);
-        self.tell_udp_waiters();
+        self.drop_datagrams(interface);
         self.neighbors.flush(interface, &mut self.counters);
         while self.neighbors.poll_action().is_some() {}
-        self.fail_connections(interface);
+        self.fail_connections(now, interface);
         self.fail_datagram_sockets(interface);
     }
 
@@ -322,7 +324,9 @@ impl Stack {
                 return Some((hop.interface, prepend_ethernet(interface, station, packet)));
             }
             Resolution::Queued => {}
-            Resolution::Unreachable(packet) => self.on_undeliverable(now, &packet),
+            Resolution::Unreachable(packet) => {
+                self.on_undeliverable(now, hop.interface, hop.next_hop, &packet)
+            }
             Resolution::Dropped(_) => {}
         }
         self.run_neighbor_actions(now);
@@ -361,7 +365,9 @@ impl Stack {
                         self.queue_answer(interface, frame);
                     }
                 }
-                NeighborAction::Unreachable { packet, .. } => self.on_undeliverable(now, &packet),
+                NeighborAction::Unreachable { interface, target, packet } => {
+                    self.on_undeliverable(now, interface, target, &packet);
+                }
             }
         }
     }
@@ -385,3 +391,6 @@ fn prepend_ethernet(interface: &Interface, station: EthernetAddress, mut packet:
         .prepend_to(&mut packet.headers);
     packet
 }
+
+#[cfg(test)]
+mod tests;

@@ -223,6 +223,8 @@ impl TimerWheel {
             slot.earliest = if slot.head == NIL { deadline } else { slot.earliest.min(deadline) };
             self.occupied[position / SLOTS] |= 1 << (position % SLOTS);
         }
+        #[cfg(test)]
+        crate::work::note(|work| work.timers += 1);
         let head = core::mem::replace(self.head(place), index);
         self.entries[index as usize] = Entry { deadline, previous: NIL, next: head, place };
         if let Some(second) = self.entries.get_mut(head as usize) {
@@ -247,6 +249,8 @@ impl TimerWheel {
                 self.occupied[position / SLOTS] &= !(1 << (position % SLOTS));
             }
         }
+        #[cfg(test)]
+        crate::work::note(|work| work.timers += 1);
         self.entries[index as usize].place = Place::Nowhere;
         self.len -= 1;
     }

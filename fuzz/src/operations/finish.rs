@@ -53,6 +53,8 @@ impl World {
             if stack.tcp(socket.id).is_some_and(|connection| !connection.is_write_closed()) {
                 socket.shutdown(stack, self.now, Shutdown::Write);
             }
+            // After the peer's end a reader is not told of it.
+            socket.error = socket.error.or(stack.tcp_take_error(socket.id));
         }
     }
 

@@ -108,7 +108,7 @@ impl World {
 
     pub(super) fn link_down(&mut self, host: usize, really: u8) {
         if really == 77 {
-            self.hosts[host].stack.set_link_down(ETH);
+            self.hosts[host].stack.set_link_down(self.now, ETH);
             self.hosts[host].down = true;
         }
     }

@@ -38,6 +38,16 @@ pub struct Complaint {
     pub hardness: Hardness,
     /// What the path takes, in bytes, where the complaint is about that.
     pub mtu: Option<usize>,
+    /// Whether a half-open connection is given up for it, as Linux 6.18 does.
+    pub ends_half_open: bool,
+}
+
+impl Complaint {
+    /// The neighbour `target` did not answer: what a router would say of a host that it can't reach.
+    pub fn no_neighbor(target: IpAddr) -> Self {
+        let (error, hardness) = (SocketError::HostUnreachable, Hardness::Soft);
+        Complaint { error, hardness, mtu: None, ends_half_open: target.is_ipv4() }
+    }
 }
 
 /// Whether an error is for good (RFC 1122 §4.2.3.9).
@@ -153,53 +163,63 @@ pub enum EchoKind {
 }
 
 /// What an ICMP error means, as Linux's `icmp_err_convert` has it. `None` for what is no error, or says nothing.
+//= RFC 9293 MUST-55
 //= RFC 1122 §3.2.2.1
 pub fn complaint_v4(message: &Icmpv4Message) -> Option<Complaint> {
-    let plain = |error, hardness| Some(Complaint { error, hardness, mtu: None });
-    match *message {
-        Icmpv4Message::DestinationUnreachable { code, mtu } => match code.0 {
-            0 | 6 | 11 => plain(SocketError::NetworkUnreachable, soft_unless(code.0 == 6)),
-            2 => plain(SocketError::ProtocolUnreachable, Hardness::Hard),
-            3 => plain(SocketError::ConnectionRefused, Hardness::Hard),
-            4 => Some(Complaint {
-                error: SocketError::MessageTooLong,
-                hardness: Hardness::Soft,
-                mtu: Some(mtu.into()),
-            }),
-            9 => plain(SocketError::NetworkUnreachable, Hardness::Hard),
-            10 | 13..=15 => plain(SocketError::HostUnreachable, Hardness::Hard),
-            _ => plain(SocketError::HostUnreachable, soft_unless(matches!(code.0, 7 | 8))),
-        },
-        Icmpv4Message::TimeExceeded { .. } => plain(SocketError::HostUnreachable, Hardness::Soft),
-        Icmpv4Message::ParameterProblem { .. } => plain(SocketError::Protocol, Hardness::Hard),
-        _ => None,
+    let (error, hardness, mtu, ends_half_open) = match *message {
+        Icmpv4Message::DestinationUnreachable { code, mtu } => {
+            let (error, hardness) = unreachable_v4(code.0);
+            (error, hardness, (code.0 == 4).then_some(mtu.into()), code.0 <= 1)
+        }
+        Icmpv4Message::TimeExceeded { .. } => (SocketError::HostUnreachable, Hardness::Soft, None, true),
+        Icmpv4Message::ParameterProblem { .. } => (SocketError::Protocol, Hardness::Hard, None, true),
+        _ => return None,
+    };
+    Some(Complaint { error, hardness, mtu, ends_half_open })
+}
+
+fn unreachable_v4(code: u8) -> (SocketError, Hardness) {
+    match code {
+        0 | 11 => (SocketError::NetworkUnreachable, Hardness::Soft),
+        2 => (SocketError::ProtocolUnreachable, Hardness::Hard),
+        3 => (SocketError::ConnectionRefused, Hardness::Hard),
+        // Hard for datagrams: the same one again would not come through either.
+        4 => (SocketError::MessageTooLong, Hardness::Hard),
+        5 => (SocketError::SourceRouteFailed, Hardness::Soft),
+        6 | 9 => (SocketError::NetworkUnreachable, Hardness::Hard),
+        7 => (SocketError::HostDown, Hardness::Hard),
+        8 => (SocketError::HostIsolated, Hardness::Hard),
+        10 | 13..=15 => (SocketError::HostUnreachable, Hardness::Hard),
+        _ => (SocketError::HostUnreachable, Hardness::Soft),
     }
 }
 
 /// The same for ICMPv6, as Linux's `icmpv6_err_convert` has it.
 //= RFC 4443 §3.1
 pub fn complaint_v6(message: &Icmpv6Message) -> Option<Complaint> {
-    let plain = |error, hardness| Some(Complaint { error, hardness, mtu: None });
-    match *message {
-        Icmpv6Message::DestinationUnreachable { code } => match code.0 {
-            0 => plain(SocketError::NetworkUnreachable, Hardness::Soft),
-            1 | 5 | 6 => plain(SocketError::PermissionDenied, Hardness::Hard),
-            4 => plain(SocketError::ConnectionRefused, Hardness::Hard),
-            _ => plain(SocketError::HostUnreachable, Hardness::Soft),
-        },
-        Icmpv6Message::PacketTooBig { mtu } => Some(Complaint {
-            error: SocketError::MessageTooLong,
-            hardness: Hardness::Soft,
-            mtu: Some(mtu as usize),
-        }),
-        Icmpv6Message::TimeExceeded { .. } => plain(SocketError::HostUnreachable, Hardness::Soft),
-        Icmpv6Message::ParameterProblem { .. } => plain(SocketError::Protocol, Hardness::Hard),
-        _ => None,
-    }
+    let (error, hardness, mtu) = match *message {
+        Icmpv6Message::DestinationUnreachable { code } => {
+            let (error, hardness) = unreachable_v6(code.0);
+            (error, hardness, None)
+        }
+        Icmpv6Message::PacketTooBig { mtu } => {
+            (SocketError::MessageTooLong, Hardness::Hard, Some(mtu as usize))
+        }
+        Icmpv6Message::TimeExceeded { .. } => (SocketError::HostUnreachable, Hardness::Soft, None),
+        Icmpv6Message::ParameterProblem { .. } => (SocketError::Protocol, Hardness::Hard, None),
+        _ => return None,
+    };
+    Some(Complaint { error, hardness, mtu, ends_half_open: mtu.is_none() && hardness == Hardness::Hard })
 }
 
-fn soft_unless(hard: bool) -> Hardness {
-    if hard { Hardness::Hard } else { Hardness::Soft }
+fn unreachable_v6(code: u8) -> (SocketError, Hardness) {
+    match code {
+        0 => (SocketError::NetworkUnreachable, Hardness::Soft),
+        1 | 5 | 6 => (SocketError::PermissionDenied, Hardness::Hard),
+        2 | 3 => (SocketError::HostUnreachable, Hardness::Soft),
+        4 => (SocketError::ConnectionRefused, Hardness::Hard),
+        _ => (SocketError::Protocol, Hardness::Hard),
+    }
 }
 
 /// The bytes that an error quotes: what follows its own header.

@@ -3,10 +3,9 @@
 use core::net::IpAddr;
 
 use crate::counters::{Counter, Counters};
+use crate::discovery::Fragmentation;
 use crate::wire::offload::Transmit;
 use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header};
-
-use super::path_mtu::Fragmentation;
 
 /// What an IP header says, whichever its version.
 #[derive(Copy, Clone, Debug)]

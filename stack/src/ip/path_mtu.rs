@@ -4,6 +4,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::HashMap;
 
+use crate::discovery::Fragmentation;
 use crate::iface::InterfaceId;
 use crate::random::{Random, TableHash};
 use crate::time::Instant;
@@ -29,21 +30,6 @@ impl Default for PathMtuConfig {
     fn default() -> Self {
         PathMtuConfig { min_pmtu: 552, mtu_expires: Duration::from_secs(600), max_entries: 1024 }
     }
-}
-
-/// Whether routers on a path may cut packets.
-///
-/// ```
-/// use tapsock_stack::ip::path_mtu::Fragmentation;
-///
-/// assert_ne!(Fragmentation::Forbidden, Fragmentation::Allowed);
-/// ```
-#[derive(Copy, Clone, Debug, Eq, PartialEq)]
-pub enum Fragmentation {
-    /// They are asked not to (DF), and complain where a packet is too large.
-    Forbidden,
-    /// They must: the path takes less than packets are ever made.
-    Allowed,
 }
 
 /// What became of a complaint.
@@ -92,12 +78,17 @@ struct Entry {
 pub struct PathMtuCache {
     config: PathMtuConfig,
     entries: HashMap<IpAddr, Entry, TableHash>,
+    /// Goes up with each change of what `lookup` says.
+    generation: u32,
+    /// No entry expires before.
+    next_expiry: Option<Instant>,
 }
 
 impl PathMtuCache {
     /// An empty cache. The hash key is drawn from `random`.
     pub fn new(config: PathMtuConfig, random: &mut Random) -> Self {
-        PathMtuCache { config, entries: HashMap::with_hasher(random.table_hash()) }
+        let entries = HashMap::with_hasher(random.table_hash());
+        PathMtuCache { config, entries, generation: 1, next_expiry: None }
     }
 
     /// A router said that the path to `destination`, which leaves at `interface`, takes packets of `mtu` bytes.
@@ -125,7 +116,23 @@ impl PathMtuCache {
         }
         let expires = now + self.config.mtu_expires;
         self.entries.insert(destination, Entry { mtu, fragmentation, interface, expires });
-        if known == Some(mtu) { Learned::Refreshed } else { Learned::Lowered }
+        self.next_expiry = Some(self.next_expiry.map_or(expires, |at| at.min(expires)));
+        if known == Some(mtu) {
+            return Learned::Refreshed;
+        }
+        self.changed();
+        Learned::Lowered
+    }
+
+    /// A number that is another one after every change of what is known, never 0: who remembers it with what was
+    /// found need not look for it again with each packet. A path that has shrunk is noticed by that, as RFC 8201
+    /// allows, when the next packet is sent, and so is one whose entry has expired.
+    //= RFC 8201 §5.2
+    pub fn generation(&mut self, now: Instant) -> u32 {
+        if self.next_expiry.is_some_and(|at| at <= now) {
+            self.expire(now);
+        }
+        self.generation
     }
 
     /// The largest packet that the path to `destination` takes, in bytes, where a router has complained of late.
@@ -141,6 +148,7 @@ impl PathMtuCache {
     /// Forgets what was learned of paths that leave at `interface`.
     pub fn forget_interface(&mut self, interface: InterfaceId) {
         self.entries.retain(|_, entry| entry.interface != interface);
+        self.changed();
     }
 
     /// How many destinations are remembered, expired ones among them.
@@ -172,7 +180,7 @@ impl PathMtuCache {
         if self.entries.len() < self.config.max_entries {
             return true;
         }
-        self.entries.retain(|_, entry| now < entry.expires);
+        self.expire(now);
         if self.entries.len() >= self.config.max_entries {
             let oldest =
                 self.entries.iter().min_by_key(|(destination, entry)| (entry.expires, **destination));
@@ -181,6 +189,20 @@ impl PathMtuCache {
             }
         }
         self.entries.len() < self.config.max_entries
+    }
+
+    /// Drops what has expired. Each walk through the table is paid for by a complaint, which set or moved a time.
+    fn expire(&mut self, now: Instant) {
+        let before = self.entries.len();
+        self.entries.retain(|_, entry| now < entry.expires);
+        self.next_expiry = self.entries.values().map(|entry| entry.expires).min();
+        if self.entries.len() < before {
+            self.changed();
+        }
+    }
+
+    fn changed(&mut self) {
+        self.generation = self.generation.wrapping_add(1).max(1);
     }
 }
 
@@ -259,6 +281,28 @@ mod tests {
         // A complaint that is ignored does not prolong what is known.
         assert_eq!(cache.learn(secs(1699), far, 1401, IFACE), Learned::Ignored);
         assert_eq!(cache.lookup(secs(1700), far), None);
+    }
+
+    #[test]
+    fn each_change_has_a_generation_of_its_own() {
+        let mut cache = cache(2);
+        let mut seen = vec![cache.generation(secs(0))];
+        let mut differs = |cache: &mut PathMtuCache, now: u64, expected: bool, what: &str| {
+            let generation = cache.generation(secs(now));
+            assert_eq!(!seen.contains(&generation), expected, "{what}");
+            assert_ne!(generation, 0);
+            seen.push(generation);
+        };
+        cache.learn(secs(1), ip("203.0.113.1"), 1400, IFACE);
+        differs(&mut cache, 1, true, "learned");
+        cache.learn(secs(2), ip("203.0.113.1"), 1400, IFACE);
+        cache.learn(secs(2), ip("203.0.113.1"), 1500, IFACE);
+        differs(&mut cache, 601, false, "said again, and denied");
+        differs(&mut cache, 602, true, "expired");
+        differs(&mut cache, 603, false, "nothing more to expire");
+        cache.learn(secs(700), ip("203.0.113.2"), 1400, IFACE);
+        cache.forget_interface(IFACE);
+        differs(&mut cache, 700, true, "forgotten");
     }
 
     #[test]

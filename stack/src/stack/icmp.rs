@@ -5,15 +5,13 @@ use core::net::{IpAddr, SocketAddr};
 use crate::buf::{Checksum, Rope};
 use crate::counters::Counter;
 use crate::demux::{FlowKey, Target};
-use crate::error::SocketError;
-use crate::iface::{NextHop, ndp};
+use crate::discovery::Fragmentation;
+use crate::iface::{InterfaceId, NextHop, ndp};
 use crate::ip::icmp::{
-    Complaint, EchoKind, ErrorKind, Hardness, complaint_v4, complaint_v6, echo, error, may_answer,
-    quoted_bytes,
+    Complaint, EchoKind, ErrorKind, complaint_v4, complaint_v6, echo, error, may_answer, quoted_bytes,
 };
 use crate::ip::input::Packet;
 use crate::ip::output::Outgoing;
-use crate::ip::path_mtu::{Fragmentation, Learned};
 use crate::tcp::SeqNumber;
 use crate::time::Instant;
 use crate::wire::icmp::{Echo, ICMP_HEADER_LEN, Quoted};
@@ -64,7 +62,13 @@ impl Stack {
             Icmpv4Message::Other { .. } => {}
         }
         if let Some(complaint) = complaint_v4(&message) {
-            self.complain(now, quoted_bytes(&packet.payload), complaint, Counter::IcmpInErrors);
+            self.complain(
+                now,
+                packet.interface,
+                quoted_bytes(&packet.payload),
+                complaint,
+                Counter::IcmpInErrors,
+            );
         }
     }
 
@@ -103,7 +107,13 @@ impl Stack {
             Icmpv6Message::Other { .. } => {}
         }
         if let Some(complaint) = complaint_v6(&message) {
-            self.complain(now, quoted_bytes(&packet.payload), complaint, Counter::Icmp6InErrors);
+            self.complain(
+                now,
+                packet.interface,
+                quoted_bytes(&packet.payload),
+                complaint,
+                Counter::Icmp6InErrors,
+            );
         }
     }
 
@@ -223,17 +233,29 @@ impl Stack {
         }
     }
 
-    /// A packet of ours could not be delivered to its neighbour.
-    pub(super) fn on_undeliverable(&mut self, now: Instant, packet: &Transmit) {
-        let complaint =
-            Complaint { error: SocketError::HostUnreachable, hardness: Hardness::Soft, mtu: None };
+    /// A packet of ours could not be delivered to the neighbour `target`.
+    pub(super) fn on_undeliverable(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        target: IpAddr,
+        packet: &Transmit,
+    ) {
         let headers = packet.headers.to_vec();
-        self.complain(now, &headers, complaint, Counter::IpOutDiscards);
+        self.complain(now, interface, &headers, Complaint::no_neighbor(target), Counter::IpOutDiscards);
     }
 
-    /// Brings an error to the socket whose packet it quotes. One that quotes nothing of ours is not believed.
+    /// Brings an error, which came in at `interface`, to the socket whose packet it quotes. One that quotes nothing
+    /// of ours is not believed.
     //= RFC 5927 §4.1
-    fn complain(&mut self, now: Instant, quoted: &[u8], complaint: Complaint, invalid: Counter) {
+    fn complain(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        quoted: &[u8],
+        complaint: Complaint,
+        invalid: Counter,
+    ) {
         let Ok(quoted) = Quoted::parse(quoted) else {
             self.counters.bump(invalid);
             return;
@@ -243,67 +265,79 @@ impl Stack {
             return;
         }
         match quoted.protocol {
-            IpProtocol::TCP => self.complain_to_tcp(now, &quoted, complaint),
+            IpProtocol::TCP => self.complain_to_tcp(now, interface, &quoted, complaint),
             IpProtocol::UDP => self.complain_to_udp(now, &quoted, complaint),
-            IpProtocol::ICMP | IpProtocol::ICMPV6 => self.complain_to_ping(now, &quoted, complaint),
+            IpProtocol::ICMP | IpProtocol::ICMPV6 => {
+                self.complain_to_ping(now, interface, &quoted, complaint);
+            }
             _ => {}
         }
     }
 
-    /// Remembers what a path takes, where that is news.
-    pub(super) fn learn_path_mtu(&mut self, now: Instant, destination: IpAddr, mtu: usize) -> bool {
-        let Ok(hop) = self.interfaces.route(destination, None, None) else {
-            return false;
-        };
-        mtu < hop.mtu && self.path_mtu.learn(now, destination, mtu, hop.interface) == Learned::Lowered
-    }
-
     //= RFC 9293 MUST-54
-    //= RFC 9293 §3.9.2.2
-    fn complain_to_tcp(&mut self, now: Instant, quoted: &Quoted, complaint: Complaint) {
+    fn complain_to_tcp(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        quoted: &Quoted,
+        complaint: Complaint,
+    ) {
         let (local_port, remote_port) = quoted.ports();
         let local = SocketAddr::new(quoted.source, local_port);
         let remote = SocketAddr::new(quoted.destination, remote_port);
-        let key = FlowKey::new(local, remote);
-        let Some(Target::Connection(index)) = self.demux.find(&key) else {
-            return;
-        };
-        let Some(slot) = self.tcp.at(index) else { return };
-        //= RFC 5927 §4.1
-        if !slot.connection.has_in_flight(SeqNumber::new(quoted.sequence())) {
-            return;
-        }
-        match complaint.mtu {
-            Some(mtu) => {
-                if self.learn_path_mtu(now, quoted.destination, mtu) {
-                    self.apply_path_mtu(now, quoted.destination);
-                }
-            }
-            None => {
-                // As Linux: an attempt to connect ends at the first complaint, soft or hard.
-                slot.connection.on_unreachable(complaint.error, &mut self.counters);
-                self.settle(now, index);
-            }
+        let key = FlowKey::new(local, remote).over(interface);
+        let sequence = SeqNumber::new(quoted.sequence());
+        match self.demux.find(&key) {
+            Some(Target::Connection(index)) => self.complain_to_connection(now, index, sequence, complaint),
+            Some(Target::HalfOpen(index)) => self.complain_to_half_open(index, &key, sequence, complaint),
+            Some(Target::TimeWait(_)) | None => {}
         }
     }
 
-    /// Lets all connections to `destination` know what the path takes.
-    fn apply_path_mtu(&mut self, now: Instant, destination: IpAddr) {
-        let over: Vec<u32> = self
-            .tcp
-            .slots()
-            .filter(|(_, slot)| slot.owns_tuple && slot.key.remote().ip() == destination)
-            .map(|(index, _)| index)
-            .collect();
-        for index in over {
-            let Some(slot) = self.tcp.at(index) else { continue };
-            let (key, hop) = (slot.key, slot.hop);
-            let sizes = self.segment_sizes(now, &key, &hop);
-            if let Some(slot) = self.tcp.at(index) {
-                slot.connection.set_path_size(now, sizes.path);
+    //= RFC 9293 §3.9.2.2
+    fn complain_to_connection(
+        &mut self,
+        now: Instant,
+        index: u32,
+        sequence: SeqNumber,
+        complaint: Complaint,
+    ) {
+        let Some(slot) = self.tcp.at(index) else { return };
+        //= RFC 5927 §4.1
+        if !slot.connection.has_in_flight(sequence) {
+            self.counters.bump(Counter::TcpExtOutOfWindowIcmps);
+            return;
+        }
+        match complaint.mtu {
+            Some(_) if !slot.connection.options().discovery.believes() => return,
+            Some(mtu) => {
+                // Also where that is no news: who learned it may have been another.
+                let (remote, interface) = (slot.key.remote().ip(), slot.hop.interface);
+                self.learn_path_mtu(now, remote, Some(interface), mtu);
+                self.follow_path(now, index);
+                self.tcp.mark_ready(index);
             }
-            self.settle(now, index);
-            self.tcp.mark_ready(index);
+            // As Linux: an attempt to connect ends at the first complaint, soft or hard.
+            None => slot.connection.on_unreachable(complaint.error, &mut self.counters),
+        }
+        self.settle(now, index);
+    }
+
+    /// As Linux: the record is dropped without a word. What was learned of the path counts once it is a connection.
+    fn complain_to_half_open(
+        &mut self,
+        index: u32,
+        key: &FlowKey,
+        sequence: SeqNumber,
+        complaint: Complaint,
+    ) {
+        let Some(listener) = self.tcp.listener_at(index) else { return };
+        //= RFC 5927 §4.1
+        if !listener.half_open.opens_with(key, sequence) {
+            self.counters.bump(Counter::TcpExtOutOfWindowIcmps);
+        } else if complaint.ends_half_open {
+            self.forget_half_open(index, key);
+            self.counters.bump(Counter::TcpExtListenDrops);
         }
     }
 }

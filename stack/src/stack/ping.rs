@@ -1,7 +1,7 @@
 //! Ping sockets: ICMP echoes for programs without privileges (`SOCK_DGRAM` with `IPPROTO_ICMP`).
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use slab::Slab;
 
@@ -57,7 +57,7 @@ pub enum PingError {
     Route(RouteError),
     /// The message is larger than the link (EMSGSIZE).
     TooLong,
-    /// No identifier is left, or it is taken (EADDRINUSE).
+    /// No identifier is left (EADDRINUSE).
     IdentInUse,
     /// Nothing has come yet (EAGAIN).
     WouldBlock,
@@ -68,6 +68,8 @@ pub enum PingError {
 #[derive(Debug, Default)]
 pub(super) struct PingTable {
     sockets: Slab<PingSocket>,
+    /// The sockets of an identifier, of both families, in the order of their binding.
+    by_ident: BTreeMap<u16, Vec<u32>>,
     generation: u32,
 }
 
@@ -93,12 +95,31 @@ impl PingTable {
         self.sockets.get_mut(id.index as usize).filter(|socket| socket.generation == id.generation)
     }
 
-    /// The sockets with the identifier `ident` in the family of `ip`.
-    fn with_ident(&mut self, ident: u16, v4: bool) -> impl Iterator<Item = (PingId, &mut PingSocket)> {
-        self.sockets.iter_mut().filter_map(move |(index, socket)| {
-            let ours = socket.ident == Some(ident) && (socket.family == Family::V4) == v4;
-            ours.then_some((PingId { index: index as u32, generation: socket.generation }, socket))
-        })
+    /// Shows `visit` the sockets with the identifier `ident` in one family.
+    fn with_ident(&mut self, ident: u16, v4: bool, mut visit: impl FnMut(PingId, &mut PingSocket)) {
+        for &index in self.by_ident.get(&ident).map_or(&[][..], Vec::as_slice) {
+            if let Some(socket) = self.sockets.get_mut(index as usize)
+                && (socket.family == Family::V4) == v4
+            {
+                visit(PingId { index, generation: socket.generation }, socket);
+            }
+        }
+    }
+
+    /// Gives a socket an identifier, or takes it away.
+    fn set_ident(&mut self, index: u32, ident: Option<u16>) {
+        let Some(socket) = self.sockets.get_mut(index as usize) else { return };
+        if let Some(before) = core::mem::replace(&mut socket.ident, ident)
+            && let Some(list) = self.by_ident.get_mut(&before)
+        {
+            list.retain(|other| *other != index);
+            if list.is_empty() {
+                self.by_ident.remove(&before);
+            }
+        }
+        if let Some(ident) = ident {
+            self.by_ident.entry(ident).or_default().push(index);
+        }
     }
 }
 
@@ -127,11 +148,13 @@ impl Stack {
     /// Closes a ping socket.
     pub fn ping_close(&mut self, id: PingId) {
         if self.ping.get(id).is_some() {
+            self.ping.set_ident(id.index, None);
             self.ping.sockets.remove(id.index as usize);
         }
     }
 
-    /// Binds a ping socket to an address of ours, or to all, and to an identifier; 0 asks for one that is free.
+    /// Binds a ping socket to an address of ours, or to all, and to an identifier; 0 asks for one that is free. As on
+    /// Linux, several may have one identifier.
     pub fn ping_bind(&mut self, id: PingId, local: Option<IpAddr>, ident: u16) -> Result<(), PingError> {
         let v4 = self.ping.get(id).ok_or(PingError::NoSocket)?.family == Family::V4;
         if local.is_some_and(|local| local.is_ipv4() != v4) {
@@ -141,19 +164,19 @@ impl Stack {
             return Err(PingError::Route(RouteError::NoSource));
         }
         let ident = match ident {
-            0 => self.free_ident(v4).ok_or(PingError::IdentInUse)?,
+            0 => self.free_ident().ok_or(PingError::IdentInUse)?,
             ident => ident,
         };
-        let socket = self.ping.get_mut(id).ok_or(PingError::NoSocket)?;
-        (socket.local, socket.ident) = (local, Some(ident));
+        self.ping.get_mut(id).ok_or(PingError::NoSocket)?.local = local;
+        self.ping.set_ident(id.index, Some(ident));
         Ok(())
     }
 
-    fn free_ident(&mut self, v4: bool) -> Option<u16> {
+    fn free_ident(&mut self) -> Option<u16> {
         let start = self.random.next_u32() as u16;
         (0..=u16::MAX)
             .map(|step| start.wrapping_add(step))
-            .find(|ident| *ident != 0 && self.ping.with_ident(*ident, v4).next().is_none())
+            .find(|ident| *ident != 0 && !self.ping.by_ident.contains_key(ident))
     }
 
     /// Sets where a ping socket sends to, and whose replies it takes; `None` takes it back.
@@ -269,31 +292,37 @@ impl Stack {
         {
             v6.set_scope_id(interface.index());
         }
-        for (id, socket) in self.ping.with_ident(ident, local.is_ipv4()) {
+        self.ping.with_ident(ident, local.is_ipv4(), |id, socket| {
             let for_it = socket.local.is_none_or(|own| own == local)
                 && socket.remote.is_none_or(|remote| remote.ip() == reply.source.ip());
             if for_it && socket.waiting.len() < MAX_WAITING {
                 socket.waiting.push_back(reply.clone());
                 told.push(id);
             }
-        }
+        });
         told.into_iter().for_each(|id| self.tell(SocketId::Ping(id)));
     }
 
     /// Brings an error to the ping socket whose request it quotes.
-    pub(super) fn complain_to_ping(&mut self, now: Instant, quoted: &Quoted, complaint: Complaint) {
+    pub(super) fn complain_to_ping(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        quoted: &Quoted,
+        complaint: Complaint,
+    ) {
         let mut told = Vec::new();
         let mut ours = false;
-        for (id, socket) in self.ping.with_ident(quoted.echo().ident, quoted.source.is_ipv4()) {
+        self.ping.with_ident(quoted.echo().ident, quoted.source.is_ipv4(), |id, socket| {
             ours = true;
             if socket.remote.is_some_and(|remote| remote.ip() == quoted.destination) {
                 socket.error = Some(complaint.error);
                 told.push(id);
             }
-        }
+        });
         told.into_iter().for_each(|id| self.tell(SocketId::Ping(id)));
         if let Some(mtu) = complaint.mtu.filter(|_| ours) {
-            self.learn_path_mtu(now, quoted.destination, mtu);
+            self.learn_path_mtu(now, quoted.destination, Some(interface), mtu);
         }
     }
 

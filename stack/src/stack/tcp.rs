@@ -81,8 +81,8 @@ impl Stack {
         options: Options,
     ) -> Result<TcpId, ConnectError> {
         let bound = bind.and_then(|bind| Some((self.ports.binding(bind)?, self.ports.reuse(bind)?)));
-        let remote = SocketAddr::new(named_host(remote.ip()), remote.port());
         let scope = scope_of(remote);
+        let remote = SocketAddr::new(named_host(remote.ip()), remote.port());
         let source = bound.map(|((address, _), _)| address).filter(|address| !address.is_wildcard());
         //= RFC 9293 MUST-43
         //= RFC 9293 MUST-44
@@ -95,7 +95,7 @@ impl Stack {
             Some(((_, port), reuse)) => (port, reuse),
             None => (self.port_for(&hop, remote)?, Reuse::default()),
         };
-        let key = FlowKey::new(SocketAddr::new(hop.source, port), remote);
+        let key = FlowKey::new(SocketAddr::new(hop.source, port), remote).over(hop.interface);
         if self.demux.find(&key).is_some() {
             return Err(ConnectError::AddressNotAvailable);
         }
@@ -107,7 +107,10 @@ impl Stack {
 
     fn port_for(&mut self, hop: &NextHop, remote: SocketAddr) -> Result<u16, ConnectError> {
         let demux = &self.demux;
-        let is_free = |port| demux.find(&FlowKey::new(SocketAddr::new(hop.source, port), remote)).is_none();
+        let is_free = |port| {
+            let key = FlowKey::new(SocketAddr::new(hop.source, port), remote).over(hop.interface);
+            demux.find(&key).is_none()
+        };
         let range = self.config.ip_local_port_range;
         self.ports
             .choose_for_connect(hop.source, remote, range, is_free)
@@ -150,12 +153,14 @@ impl Stack {
         let remote = key.remote().ip();
         let (headers, default) = if remote.is_ipv4() { (40, 536) } else { (60, 1220) };
         let payload = |mtu: usize| u16::try_from(mtu.saturating_sub(headers)).unwrap_or(u16::MAX);
-        let path = self.path_mtu.lookup(now, remote).map_or(hop.mtu, |mtu| mtu.min(hop.mtu));
+        let path = self.path_to(now, remote, hop);
         SegmentSizes { advertised: payload(hop.mtu), path: payload(path), default }
     }
 
     /// Lets the socket of `bind` listen. One connection more than `backlog` may wait to be accepted.
     //= RFC 9293 §3.10.1
+    //= RFC 9293 MUST-41
+    //= RFC 9293 MUST-42
     pub fn tcp_listen(
         &mut self,
         bind: BindId,
@@ -175,6 +180,11 @@ impl Stack {
         if let Some(listener) = self.tcp.listener_mut(id) {
             listener.backlog = backlog;
         }
+    }
+
+    /// How many connections of a listener may wait, less one.
+    pub fn backlog(&self, id: ListenerId) -> usize {
+        self.tcp.listener(id).map_or(0, |listener| listener.backlog)
     }
 
     /// Changes the options that connections of a listener begin with.
@@ -295,6 +305,7 @@ impl Stack {
     }
 
     /// Changes a connection's options.
+    //= RFC 9293 SHLD-21
     pub fn set_tcp_options(&mut self, now: Instant, id: TcpId, change: impl FnOnce(&mut Options)) {
         if let Some(slot) = self.tcp.slot_mut(id) {
             slot.connection.set_options(change, now);
@@ -332,7 +343,7 @@ impl Stack {
     }
 
     /// Fails all connections over `interface`.
-    pub(super) fn fail_connections(&mut self, interface: InterfaceId) {
+    pub(super) fn fail_connections(&mut self, now: Instant, interface: InterfaceId) {
         let over: Vec<u32> = self
             .tcp
             .slots()
@@ -345,7 +356,7 @@ impl Stack {
             {
                 slot.connection.on_link_down();
             }
-            self.settle(Instant::ZERO, index);
+            self.settle(now, index);
         }
     }
 

@@ -1,14 +1,14 @@
 //! Segments of TCP through the stack: whose they are on the way in, and how they are wrapped on the way out.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 
 use crate::buf::{Checksum, HeaderBlock, Rope};
 use crate::counters::Counter;
 use crate::demux::{FlowKey, Target};
+use crate::discovery::Fragmentation;
 use crate::iface::{InterfaceId, NextHop};
 use crate::ip::input::Packet;
 use crate::ip::output::Outgoing;
-use crate::ip::path_mtu::Fragmentation;
 use crate::ports::Transport;
 use crate::tcp::listener::{Due, Step};
 use crate::tcp::segment::{Control, Segment};
@@ -33,9 +33,7 @@ impl Stack {
         };
         match self.demux.find(&key) {
             Some(Target::Connection(index)) => self.on_connection_segment(now, index, &key, segment),
-            Some(Target::HalfOpen(index)) => {
-                self.on_half_open_segment(now, index, key, segment, packet.interface)
-            }
+            Some(Target::HalfOpen(index)) => self.on_half_open_segment(now, index, key, segment),
             Some(Target::TimeWait(index)) => self.on_resting_segment(now, index, key, segment, packet),
             None => self.on_listener_segment(now, key, segment, packet, None),
         }
@@ -62,15 +60,14 @@ impl Stack {
         let to_group = !self.interfaces.is_local(packet.destination);
         //= RFC 9293 MUST-57
         //= RFC 9293 MUST-63
-        if to_group || packet.source.is_multicast() || header.source_port == 0 || header.destination_port == 0
-        {
+        if to_group || packet.source.is_multicast() {
             counters.bump(Counter::TcpInErrs);
             return None;
         }
         let local = SocketAddr::new(packet.destination, header.destination_port);
         let remote = SocketAddr::new(packet.source, header.source_port);
         match Segment::from_wire(&header, Rope::from(payload), packet.gso_size) {
-            Ok(segment) => Some((FlowKey::new(local, remote), segment)),
+            Ok(segment) => Some((FlowKey::new(local, remote).over(packet.interface), segment)),
             Err(_) => {
                 counters.bump(Counter::TcpInErrs);
                 None
@@ -154,28 +151,26 @@ impl Stack {
     ) {
         let scope = packet.interface.index();
         let Some(index) = self.demux.listener(&key, scope) else {
-            return self.refuse(now, &key, &segment, packet.interface);
+            return self.refuse(now, &key, &segment);
         };
         if segment.control == Some(Control::Syn) && segment.ack.is_none() {
-            self.on_syn(now, index, key, &segment, packet.interface, iss_after);
+            self.on_syn(now, index, key, &segment, iss_after);
         } else if segment.ack.is_some() {
             //= RFC 9293 §3.10.7.2
-            self.refuse(now, &key, &segment, packet.interface);
+            self.refuse(now, &key, &segment);
         }
     }
 
-    /// The way back to the sender of a segment that came in at `interface`. Where that is not known any more, a
-    /// link-local address of ours tells the link.
-    fn hop_back(&self, key: &FlowKey, interface: Option<InterfaceId>) -> Option<NextHop> {
-        let (local, remote) = (key.local().ip(), key.remote().ip());
-        let scoped = matches!(remote, IpAddr::V6(v6) if v6.is_unicast_link_local());
-        self.interfaces.route(remote, Some(local), interface.filter(|_| scoped)).ok()
+    /// The way back to the sender of a segment of `key`.
+    //= RFC 9293 MUST-45
+    fn hop_back(&self, key: &FlowKey) -> Option<NextHop> {
+        self.interfaces.route(key.remote().ip(), Some(key.local().ip()), key.link()).ok()
     }
 
     /// Answers a segment of no connection by a reset.
     //= RFC 9293 §3.10.7.1
-    fn refuse(&mut self, now: Instant, key: &FlowKey, segment: &Segment, interface: InterfaceId) {
-        if let Some(hop) = self.hop_back(key, Some(interface)) {
+    fn refuse(&mut self, now: Instant, key: &FlowKey, segment: &Segment) {
+        if let Some(hop) = self.hop_back(key) {
             self.send_reset(now, &hop, key, segment);
         }
     }
@@ -195,10 +190,9 @@ impl Stack {
         index: u32,
         key: FlowKey,
         syn: &Segment,
-        interface: InterfaceId,
         iss_after: Option<SeqNumber>,
     ) {
-        let Some(hop) = self.hop_back(&key, Some(interface)) else {
+        let Some(hop) = self.hop_back(&key) else {
             return;
         };
         let most = self.config.tcp_max_syn_backlog as usize;
@@ -230,14 +224,7 @@ impl Stack {
         self.send_segment(now, &hop, &key, answer, hop_limit);
     }
 
-    fn on_half_open_segment(
-        &mut self,
-        now: Instant,
-        index: u32,
-        key: FlowKey,
-        segment: Segment,
-        interface: InterfaceId,
-    ) {
+    fn on_half_open_segment(&mut self, now: Instant, index: u32, key: FlowKey, segment: Segment) {
         let Some(listener) = self.tcp.listener_at(index) else {
             return;
         };
@@ -250,7 +237,7 @@ impl Stack {
                 self.counters.bump(Counter::TcpAttemptFails);
             }
             Step::Answer(answer) => {
-                if let Some(hop) = self.hop_back(&key, Some(interface)) {
+                if let Some(hop) = self.hop_back(&key) {
                     self.counters.bump(Counter::TcpOutSegs);
                     self.send_segment(now, &hop, &key, answer, hop_limit);
                 }
@@ -260,11 +247,11 @@ impl Stack {
                 self.counters.bump(Counter::TcpExtListenDrops);
                 if self.config.tcp_abort_on_overflow {
                     self.forget_half_open(index, &key);
-                    self.refuse(now, &key, &segment, interface);
+                    self.refuse(now, &key, &segment);
                 }
             }
             Step::Complete(accepted) => {
-                let Some(hop) = self.hop_back(&key, Some(interface)) else {
+                let Some(hop) = self.hop_back(&key) else {
                     return;
                 };
                 let Some(listener) = self.tcp.listener_at(index) else {
@@ -287,7 +274,7 @@ impl Stack {
         }
     }
 
-    fn forget_half_open(&mut self, index: u32, key: &FlowKey) {
+    pub(super) fn forget_half_open(&mut self, index: u32, key: &FlowKey) {
         if let Some(listener) = self.tcp.listener_at(index) {
             listener.half_open.remove(key);
             self.demux.remove(key, Target::HalfOpen(index));
@@ -388,7 +375,7 @@ impl Stack {
                 Some((key, Due::Resend(answer))) => {
                     self.counters.bump(Counter::TcpExtTCPTimeouts);
                     self.counters.bump(Counter::TcpRetransSegs);
-                    if let Some(hop) = self.hop_back(&key, None) {
+                    if let Some(hop) = self.hop_back(&key) {
                         self.send_segment(now, &hop, &key, answer, hop_limit);
                     }
                 }
@@ -399,6 +386,7 @@ impl Stack {
 
     /// The next frame of a connection that may have something to send.
     pub(super) fn transmit_of(&mut self, now: Instant, index: u32) -> Option<(InterfaceId, Transmit)> {
+        self.watch_path(now, index);
         let slot = self.tcp.at(index)?;
         let caps = self.interfaces.interface(slot.hop.interface)?.caps();
         let max_payload = caps.gso_max.saturating_sub(HEADER_ROOM);
@@ -409,14 +397,16 @@ impl Stack {
         let (hop, key) = (slot.hop, slot.key);
         let options = slot.connection.options();
         let (hop_limit, traffic_class) = (options.hop_limit, options.traffic_class);
+        let fragmentation = options.discovery.of_stream(slot.path.fragmentation);
         self.tcp.mark_ready(index);
-        let packet = self.wrap(now, &key, segment, hop_limit, traffic_class)?;
+        let packet = self.wrap(&key, segment, hop_limit, traffic_class, fragmentation)?;
         self.dispatch(now, &hop, packet)
     }
 
     /// Sends a segment that belongs to no connection.
     fn send_segment(&mut self, now: Instant, hop: &NextHop, key: &FlowKey, segment: Segment, hop_limit: u8) {
-        if let Some(packet) = self.wrap(now, key, segment, hop_limit, 0) {
+        let fragmentation = self.path_mtu.fragmentation(now, key.remote().ip());
+        if let Some(packet) = self.wrap(key, segment, hop_limit, 0, fragmentation) {
             self.send_answer(now, hop, packet);
         }
     }
@@ -424,11 +414,11 @@ impl Stack {
     /// Writes the headers of TCP and IP before a segment.
     fn wrap(
         &mut self,
-        now: Instant,
         key: &FlowKey,
         segment: Segment,
         hop_limit: u8,
         traffic_class: u8,
+        fragmentation: Fragmentation,
     ) -> Option<Transmit> {
         let (local, remote) = (key.local(), key.remote());
         let mut headers = HeaderBlock::new();
@@ -444,7 +434,6 @@ impl Stack {
             checksum: Some(checksum),
             segmentation: segment.gso_size.map(|size| Segmentation { kind, size }),
         };
-        let fragmentation = self.path_mtu.fragmentation(now, remote.ip());
         let identification = match fragmentation {
             Fragmentation::Forbidden => 0,
             //= RFC 6864 §4.3

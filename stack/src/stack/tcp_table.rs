@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use slab::Slab;
 
 use crate::demux::FlowKey;
+use crate::discovery::Fragmentation;
 use crate::iface::NextHop;
 use crate::ports::{BindId, LocalAddr, Reuse};
 use crate::tcp::listener::SynQueue;
@@ -37,9 +38,20 @@ pub(super) struct Slot {
     pub(super) hold: Option<Hold>,
     /// Whether the four-tuple is still its own.
     pub(super) owns_tuple: bool,
+    /// What was known of the path when it was looked at last.
+    pub(super) path: KnownPath,
     generation: u32,
     ready: Mark,
     told: Mark,
+}
+
+/// What a connection knows of its path.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct KnownPath {
+    /// The cache's generation from which it is; 0 where nobody has looked yet.
+    pub(super) generation: u32,
+    /// Whether routers may cut its packets.
+    pub(super) fragmentation: Fragmentation,
 }
 
 /// Whether something stands in a queue.
@@ -128,6 +140,7 @@ impl TcpTable {
             hop,
             hold: Some(hold),
             owns_tuple: true,
+            path: KnownPath { generation: 0, fragmentation: Fragmentation::Forbidden },
             generation,
             ready: Mark::Out,
             told: Mark::Out,
@@ -156,6 +169,8 @@ impl TcpTable {
     }
 
     pub(super) fn slots(&self) -> impl Iterator<Item = (u32, &Slot)> {
+        #[cfg(test)]
+        crate::work::note(|work| work.walked += self.slots.len() as u64);
         self.slots.iter().map(|(index, slot)| (index as u32, slot))
     }
 

@@ -1,15 +1,17 @@
 //! UDP through the stack: the calls, datagrams in and out, and errors that come back.
 
+use core::mem;
 use core::net::SocketAddr;
+use std::collections::VecDeque;
 
 use crate::buf::{Checksum, HeaderBlock, Rope};
 use crate::counters::Counter;
+use crate::discovery::{Fragmentation, PathMtuDiscovery};
 use crate::error::SocketError;
 use crate::iface::{Delivery, InterfaceId, NextHop, RouteError};
 use crate::ip::icmp::{Complaint, ErrorKind};
 use crate::ip::input::Packet;
 use crate::ip::output::Outgoing;
-use crate::ip::path_mtu::Fragmentation;
 use crate::ports::{BindError, BindId, BindRequest, LocalAddr, Transport};
 use crate::time::Instant;
 use crate::udp::{Arrival, Datagram, PortChoice, RecvError, SegmentError, UdpId, UdpSocket, segment_size};
@@ -22,6 +24,16 @@ use super::{Family, SocketId, Stack};
 
 /// Datagrams that wait for the link, of all sockets together. Beyond this a sender waits.
 const MAX_WAITING: usize = 1024;
+
+/// A datagram that waits for the link.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    interface: InterfaceId,
+    packet: Transmit,
+    sender: UdpId,
+    /// What it takes of the sender's buffer, in bytes.
+    charge: usize,
+}
 
 /// How a datagram is to be sent.
 #[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
@@ -73,20 +85,22 @@ impl Stack {
             Family::V4 => LocalAddr::AnyV4,
             Family::V6 => LocalAddr::AnyV6 { only_v6: self.config.bindv6only },
         };
-        let buffer = self.config.rmem_default as usize;
-        let mut socket = UdpSocket::new(buffer);
+        let mut socket = UdpSocket::new(self.config.rmem_default as usize);
+        socket.send_buffer = self.config.wmem_default as usize;
         socket.wildcard = wildcard;
         self.udp.open(socket)
     }
 
     /// Closes a UDP socket and gives its binding back.
     pub fn udp_close(&mut self, id: UdpId) {
+        self.udp_waiters.get_mut().remove(&id);
         if let Some(bind) = self.udp.close(id).and_then(|socket| socket.bind) {
             self.ports.unbind(bind);
         }
     }
 
-    /// Gives a binding to a socket, which owns it from now on.
+    /// Gives a binding to a socket, which owns it from now on. A port that is not of the user's choice goes when the
+    /// socket's association is dissolved: the caller says so in [`UdpSocket::port_choice`].
     pub fn udp_bind(&mut self, id: UdpId, bind: BindId) {
         let Some((address, port)) = self.ports.binding(bind) else {
             return;
@@ -95,6 +109,7 @@ impl Stack {
         if let Some(socket) = self.udp.socket_mut(id) {
             socket.bind = Some(bind);
             socket.port_choice = PortChoice::User;
+            socket.bound = Some(address);
             socket.reuse_port = reuse_port;
             self.udp.bind(id, address, port);
         }
@@ -105,11 +120,12 @@ impl Stack {
         let Some(socket) = self.udp.socket(id).filter(|socket| socket.local().is_none()) else {
             return Ok(());
         };
-        let request = BindRequest::new(Transport::Udp, socket.wildcard);
+        let bound = socket.bound;
+        let request = BindRequest::new(Transport::Udp, bound.unwrap_or(socket.wildcard));
         let bind = self.bind(request)?;
         self.udp_bind(id, bind);
         if let Some(socket) = self.udp.socket_mut(id) {
-            socket.port_choice = PortChoice::Stack;
+            (socket.port_choice, socket.bound) = (PortChoice::Stack, bound);
         }
         Ok(())
     }
@@ -164,14 +180,35 @@ impl Stack {
         Some(SocketAddr::new(address.ip(), port))
     }
 
+    /// The largest packet that the path to a socket's peer is known to take, in bytes (`IP_MTU`).
+    pub fn udp_path_mtu(&self, now: Instant, id: UdpId) -> Option<usize> {
+        let remote = self.udp_remote(id)?;
+        let hop = self.interfaces.route(remote.ip(), None, scope_of(remote)).ok()?;
+        Some(self.path_to(now, remote.ip(), &hop))
+    }
+
     /// Where a socket sends to.
     pub fn udp_remote(&self, id: UdpId) -> Option<SocketAddr> {
         self.udp.socket(id)?.remote()
     }
 
-    /// Whether a datagram would be taken now.
-    pub fn udp_is_writable(&self) -> bool {
-        self.datagrams.len() < MAX_WAITING
+    /// Whether a sender should be woken. One that asks in vain is told when to ask again.
+    pub fn udp_is_writable(&self, id: UdpId) -> bool {
+        let Some(socket) = self.udp.socket(id) else { return true };
+        if self.datagrams.len() >= MAX_WAITING {
+            self.udp_waiters.borrow_mut().insert(id);
+            return false;
+        }
+        // Where its own buffer is full, it is told by `uncharge`.
+        socket.is_writable()
+    }
+
+    /// Sets the bound of what a socket has waiting for the link (`SO_SNDBUF` as `getsockopt` shows it).
+    pub fn udp_set_send_buffer(&mut self, id: UdpId, bytes: usize) {
+        let Some(socket) = self.udp.socket_mut(id) else { return };
+        if mem::replace(&mut socket.send_buffer, bytes) < bytes {
+            self.tell(SocketId::Udp(id));
+        }
     }
 
     /// Sends a datagram, or several where `options` cut it. A socket that is not bound gets a port.
@@ -192,34 +229,44 @@ impl Stack {
             return Err(SendError::ShutDown);
         }
         let to = named_host(to.or(socket.remote()).ok_or(SendError::NoDestination)?);
+        let room = socket.has_send_room();
+        let discovery = socket.discovery.of(to.ip());
+        if !room {
+            return Err(SendError::WouldBlock);
+        }
         if self.datagrams.len() >= MAX_WAITING {
-            self.udp_waiters.insert(id);
+            self.udp_waiters.borrow_mut().insert(id);
             return Err(SendError::WouldBlock);
         }
         self.udp_autobind(id).map_err(|_| SendError::NoPort)?;
         let (local, port) = self.udp.socket(id).and_then(UdpSocket::local).ok_or(SendError::NoSocket)?;
         let source = (!local.is_wildcard() && !local.ip().is_multicast()).then_some(local.ip());
         let hop = self.interfaces.route(to.ip(), source, scope_of(to)).map_err(SendError::Route)?;
-        let path = self.path_mtu.lookup(now, to.ip()).map_or(hop.mtu, |mtu| mtu.min(hop.mtu));
-        let cut = segment_size(payload.len(), options.segment_size, to.ip(), path)?;
+        let path = self.path_to(now, to.ip(), &hop);
+        let limit = discovery.limit(to.ip(), path, hop.mtu);
+        let cut = segment_size(payload.len(), options.segment_size, to.ip(), limit)?;
         let ip_header = if to.is_ipv4() { 20 } else { 40 };
-        if cut.is_none() && payload.len() + UdpHeader::LEN + ip_header > path {
+        let len = cut.map_or(payload.len(), usize::from) + UdpHeader::LEN + ip_header;
+        if len > limit {
             return Err(SendError::TooLong);
         }
         let source = SocketAddr::new(hop.source, port);
-        let packet = self.wrap_datagram(now, source, to, payload, cut, options).ok_or(SendError::NoSocket)?;
+        let fragmentation = discovery.of_datagram(self.path_mtu.fragmentation(now, to.ip()), len <= path);
+        let packet = self
+            .wrap_datagram(source, to, payload, cut, fragmentation, options)
+            .ok_or(SendError::NoSocket)?;
         self.counters.bump(Counter::UdpOutDatagrams);
-        self.send_datagram(now, &hop, packet);
+        self.send_datagram(now, id, &hop, packet);
         Ok(())
     }
 
     fn wrap_datagram(
         &mut self,
-        now: Instant,
         source: SocketAddr,
         to: SocketAddr,
         payload: Rope,
         cut: Option<u16>,
+        fragmentation: Fragmentation,
         options: UdpSendOptions,
     ) -> Option<Transmit> {
         let mut headers = HeaderBlock::new();
@@ -233,7 +280,6 @@ impl Stack {
         let mut packet = Transmit { headers, payload, checksum: Some(checksum), segmentation };
         let default = if to.is_ipv4() { self.config.ip_default_ttl } else { self.config.ipv6_hop_limit };
         let group = if to.ip().is_multicast() { 1 } else { default };
-        let fragmentation = self.path_mtu.fragmentation(now, to.ip());
         let outgoing = Outgoing {
             source: source.ip(),
             destination: to.ip(),
@@ -251,35 +297,55 @@ impl Stack {
     }
 
     /// Queues a datagram for the link; one that the link can't cut is cut here.
-    fn send_datagram(&mut self, now: Instant, hop: &NextHop, packet: Transmit) {
+    fn send_datagram(&mut self, now: Instant, sender: UdpId, hop: &NextHop, packet: Transmit) {
         let Some(caps) = self.interfaces.interface(hop.interface).map(|interface| interface.caps()) else {
             return;
         };
         let cut_here = packet.segmentation.is_some() && !caps.udp_gso;
         if !cut_here {
-            if let Some(frame) = self.dispatch(now, hop, packet) {
-                self.datagrams.push_back(frame);
-            }
-            return;
+            let frame = self.dispatch(now, hop, packet);
+            return self.queue_datagram(sender, frame);
         }
         for segment in packet.segments(crate::wire::offload::Medium::Ip) {
-            if let Some(frame) = self.dispatch(now, hop, segment) {
-                self.datagrams.push_back(frame);
-            }
+            let frame = self.dispatch(now, hop, segment);
+            self.queue_datagram(sender, frame);
         }
+    }
+
+    fn queue_datagram(&mut self, sender: UdpId, frame: Option<(InterfaceId, Transmit)>) {
+        let (Some((interface, packet)), Some(socket)) = (frame, self.udp.socket_mut(sender)) else { return };
+        let charge = socket.begin_sending(packet.payload.len());
+        self.datagrams.push_back(Waiting { interface, packet, sender, charge });
+    }
+
+    /// What a datagram took of its sender's buffer is free.
+    fn uncharge(&mut self, sender: UdpId, charge: usize) {
+        if self.udp.socket_mut(sender).is_some_and(|socket| socket.end_sending(charge)) {
+            self.tell(SocketId::Udp(sender));
+        }
+    }
+
+    /// Forgets the datagrams for a link that is gone.
+    pub(super) fn drop_datagrams(&mut self, interface: InterfaceId) {
+        let (gone, left): (VecDeque<Waiting>, _) =
+            mem::take(&mut self.datagrams).into_iter().partition(|waiting| waiting.interface == interface);
+        self.datagrams = left;
+        gone.into_iter().for_each(|waiting| self.uncharge(waiting.sender, waiting.charge));
+        self.tell_udp_waiters();
     }
 
     /// The next datagram for a link. Senders that waited for room are told.
     pub(super) fn next_datagram(&mut self) -> Option<(InterfaceId, Transmit)> {
-        let frame = self.datagrams.pop_front()?;
+        let Waiting { interface, packet, sender, charge } = self.datagrams.pop_front()?;
+        self.uncharge(sender, charge);
         self.tell_udp_waiters();
-        Some(frame)
+        Some((interface, packet))
     }
 
     /// Tells senders that found no room, once there is some.
-    pub(super) fn tell_udp_waiters(&mut self) {
+    fn tell_udp_waiters(&mut self) {
         if self.datagrams.len() < MAX_WAITING / 2 {
-            let waiters: Vec<UdpId> = self.udp_waiters.drain().collect();
+            let waiters: Vec<UdpId> = self.udp_waiters.get_mut().drain().collect();
             waiters.into_iter().for_each(|id| self.tell(SocketId::Udp(id)));
         }
     }
@@ -374,14 +440,23 @@ impl Stack {
             interface: hop.map_or(InterfaceId::LOOPBACK, |hop| hop.interface),
         };
         let Some(id) = self.udp.find(&arrival) else { return };
+        let mode =
+            self.udp.socket(id).map_or_else(Default::default, |socket| socket.discovery.of(quoted.source));
         //= RFC 8201 §4
-        if let Some(mtu) = complaint.mtu {
-            self.learn_path_mtu(now, quoted.destination, mtu);
+        if let Some(mtu) = complaint.mtu.filter(|_| mode.believes()) {
+            self.learn_path_mtu(now, quoted.destination, Some(arrival.interface), mtu);
         }
+        // As Linux: who lets packets be cut is not told of those that were too large. IPv4's is told even of what is
+        // not believed.
+        let wanted = match complaint.mtu {
+            Some(_) if quoted.source.is_ipv4() => mode != PathMtuDiscovery::Dont,
+            Some(_) => mode.adapts(),
+            None => true,
+        };
         let heard = self
             .udp
             .socket_mut(id)
-            .is_some_and(|socket| socket.on_icmp_error(complaint.error, complaint.hardness));
+            .is_some_and(|socket| wanted && socket.on_icmp_error(complaint.error, complaint.hardness));
         if heard {
             self.tell(SocketId::Udp(id));
         }

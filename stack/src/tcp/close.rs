@@ -12,12 +12,13 @@ use super::state::State;
 use super::timers::Timer;
 
 impl Connection {
-    /// Closes a direction. Writing ends with a FIN behind what was written; reading ends at what has come.
+    /// Closes a direction. Writing ends with a FIN behind what was written; reading ends at what has come. In
+    /// SYN-RECEIVED the FIN waits, as on Linux, until our SYN is acknowledged.
     ///
-    /// Error: [`NotConnected`] before the handshake is done and after the connection has ended.
+    /// Error: [`NotConnected`] before the peer has sent SYN and after the connection has ended.
     //= RFC 9293 §3.10.4
     pub fn shutdown(&mut self, how: Shutdown) -> Result<(), NotConnected> {
-        if matches!(self.state, State::Closed | State::SynSent | State::SynReceived) {
+        if matches!(self.state, State::Closed | State::SynSent) {
             return Err(NotConnected);
         }
         if matches!(how, Shutdown::Read | Shutdown::Both) {
@@ -47,6 +48,7 @@ impl Connection {
     /// by a reset.
     //= RFC 9293 §3.10.4
     //= RFC 9293 SHLD-3
+    //= RFC 9293 MAY-1
     //= RFC 2525 §2.17
     pub fn close(&mut self, now: Instant, counters: &mut Counters) {
         self.holder = Holder::Nobody;
@@ -60,7 +62,6 @@ impl Connection {
                 // Even where our FIN is on its way already: what it follows may never be read.
                 self.pending.reset = true;
             }
-            State::SynReceived => self.reset(),
             State::FinWait2 => self.arm_fin_wait2(now),
             _ => self.queue_fin(),
         }

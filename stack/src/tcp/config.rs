@@ -2,7 +2,10 @@
 
 use core::time::Duration;
 
+use crate::discovery::PathMtuDiscovery;
+
 /// Which algorithm limits what is in flight.
+//= RFC 9293 MAY-18
 #[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
 pub enum CongestionKind {
     /// RFC 5681.
@@ -72,9 +75,12 @@ pub struct Options {
     pub window_scaling: bool,
     /// SYNs sent again before a connection attempt is given up (`net.ipv4.tcp_syn_retries`).
     pub syn_retries: u8,
+    /// SYNs sent again besides, without longer and longer time-outs (`net.ipv4.tcp_syn_linear_timeouts`).
+    pub syn_linear_timeouts: u8,
     /// SYN-ACKs sent again before a half-open connection is dropped (`net.ipv4.tcp_synack_retries`).
     pub synack_retries: u8,
     /// Retransmissions before an established connection is given up (`net.ipv4.tcp_retries2`).
+    //= RFC 9293 SHLD-11
     pub retries: u8,
     /// The same for a connection that nobody holds (`net.ipv4.tcp_orphan_retries`; 0 means 8).
     pub orphan_retries: u8,
@@ -103,9 +109,14 @@ pub struct Options {
     /// Forget what is known of the path's capacity after an idle time (`net.ipv4.tcp_slow_start_after_idle`).
     pub slow_start_after_idle: bool,
     /// IPv4's TTL or IPv6's hop limit (`IP_TTL`, `IPV6_UNICAST_HOPS`).
+    //= RFC 9293 MUST-49
     pub hop_limit: u8,
     /// IPv4's TOS or IPv6's traffic class (`IP_TOS`, `IPV6_TCLASS`).
+    //= RFC 9293 MUST-48
+    //= RFC 9293 SHLD-22
     pub traffic_class: u8,
+    /// What is done about the path's MTU (`IP_MTU_DISCOVER`, `IPV6_MTU_DISCOVER`).
+    pub discovery: PathMtuDiscovery,
 }
 
 impl Default for Options {
@@ -117,6 +128,7 @@ impl Default for Options {
             timestamps: true,
             window_scaling: true,
             syn_retries: 6,
+            syn_linear_timeouts: 4,
             synack_retries: 5,
             retries: 15,
             orphan_retries: 0,
@@ -134,6 +146,7 @@ impl Default for Options {
             slow_start_after_idle: true,
             hop_limit: 64,
             traffic_class: 0,
+            discovery: PathMtuDiscovery::default(),
         }
     }
 }

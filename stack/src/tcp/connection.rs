@@ -2,25 +2,24 @@
 
 use core::time::Duration;
 
-use crate::buf::Rope;
-use crate::counters::{Counter, Counters};
 use crate::error::SocketError;
 use crate::time::Instant;
 
 use super::config::Options;
-use super::congestion::{Congestion, CongestionControl};
-use super::recovery::{Phase, Recovery};
+use super::congestion::Congestion;
+use super::recovery::Recovery;
 use super::recv::Receiver;
 use super::recv::ack_policy::Owed;
 use super::recv::window::ReceiveWindow;
 use super::segment::{Control, Segment};
-use super::send::buffer::useful_bytes;
 use super::send::queue::SendQueue;
 use super::send::rtt::RttEstimator;
 use super::send::window::SendWindow;
 use super::seq::SeqNumber;
 use super::state::State;
 use super::timers::{Timer, Timers};
+
+pub use super::transfer::{ReadError, WriteError};
 
 /// The state of a connection: a sender, a receiver, and what ties them.
 ///
@@ -184,28 +183,6 @@ pub enum Shutdown {
     Both,
 }
 
-/// Why a write was refused.
-#[derive(Copy, Clone, Debug, Eq, PartialEq)]
-pub enum WriteError {
-    /// The connection is not open yet (ENOTCONN).
-    NotConnected,
-    /// Writing was shut down, or the connection is gone (EPIPE).
-    BrokenPipe,
-    /// The connection failed; told once.
-    Socket(SocketError),
-}
-
-/// Why there is nothing to read.
-#[derive(Copy, Clone, Debug, Eq, PartialEq)]
-pub enum ReadError {
-    /// Nothing has come yet (EAGAIN).
-    WouldBlock,
-    /// The connection is not open (ENOTCONN).
-    NotConnected,
-    /// The connection failed; told once.
-    Socket(SocketError),
-}
-
 /// The connection is not open (ENOTCONN).
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub struct NotConnected;
@@ -330,7 +307,8 @@ impl Connection {
     pub fn is_unfinished(&self) -> bool {
         match self.state {
             State::Closed | State::TimeWait => self.pending.reset,
-            State::SynSent | State::SynReceived => false,
+            State::SynSent => false,
+            State::SynReceived => self.send.fin != Fin::No,
             State::FinWait1 | State::Closing | State::LastAck => true,
             _ => !self.send.queue.is_empty(),
         }
@@ -340,14 +318,14 @@ impl Connection {
     /// [`reset_for`](Connection::reset_for).
     //= RFC 9293 §3.10.7.3
     pub fn is_refused(&self, segment: &Segment) -> bool {
-        let opening = match self.state {
-            State::SynSent => true,
-            State::SynReceived => self.is_acceptable(segment),
-            _ => false,
+        let acknowledges = match self.state {
+            State::SynSent => self.acknowledges_syn(segment),
+            State::SynReceived if self.is_acceptable(segment) => {
+                segment.ack.is_none_or(|ack| ack == self.send.window.nxt)
+            }
+            _ => true,
         };
-        opening
-            && segment.control != Some(Control::Rst)
-            && segment.ack.is_some_and(|ack| ack != self.send.window.nxt)
+        !acknowledges && segment.control != Some(Control::Rst)
     }
 
     /// The number before which everything is acknowledged.
@@ -363,103 +341,6 @@ impl Connection {
     /// Whether nobody holds it.
     pub fn is_orphan(&self) -> bool {
         self.holder == Holder::Nobody
-    }
-
-    /// Takes as much of `data` as there is room for and says how much that is.
-    ///
-    /// Errors: [`WriteError::NotConnected`] before the handshake is done, [`WriteError::BrokenPipe`] after
-    /// `shutdown`, and once the error that ended the connection.
-    //= RFC 9293 §3.10.2
-    pub fn write(&mut self, mut data: Rope) -> Result<usize, WriteError> {
-        if let Some(error) = self.error.take() {
-            return Err(WriteError::Socket(error));
-        }
-        match self.state {
-            State::SynSent | State::SynReceived => return Err(WriteError::NotConnected),
-            state if !state.can_send() => return Err(WriteError::BrokenPipe),
-            _ => {}
-        }
-        let taken = data.split_to(self.free_space());
-        let count = taken.len();
-        self.send.queue.push(taken);
-        Ok(count)
-    }
-
-    /// Room for writing, in bytes.
-    pub fn free_space(&self) -> usize {
-        self.send_capacity().saturating_sub(self.send.queue.len())
-    }
-
-    /// Bytes written and not yet acknowledged (SIOCOUTQ).
-    pub fn unacknowledged(&self) -> usize {
-        self.send.queue.len()
-    }
-
-    /// The send buffer in bytes: it grows with the congestion window, as far as that is of use, unless it was fixed.
-    pub fn send_capacity(&self) -> usize {
-        let buffer = match self.send.buffer_max {
-            None => self.send.buffer,
-            Some(max) => {
-                let most = max.min(useful_bytes(self.send.rtt.min_rtt())).max(self.send.buffer);
-                self.congestion.window().saturating_mul(2).clamp(self.send.buffer, most)
-            }
-        };
-        buffer as usize
-    }
-
-    /// Whether a writer should be woken: a third of the buffer is free, as in Linux.
-    pub fn is_writable(&self) -> bool {
-        self.free_space() * 2 >= self.send.queue.len()
-    }
-
-    /// Takes up to `max` bytes of what has come in order. An empty rope means that the peer has sent all.
-    ///
-    /// Errors: [`ReadError::WouldBlock`] where nothing has come, [`ReadError::NotConnected`] on a closed
-    /// connection, and once the error that ended it.
-    //= RFC 9293 §3.10.3
-    pub fn read(&mut self, now: Instant, max: usize) -> Result<Rope, ReadError> {
-        self.check_readable()?;
-        let data = self.recv.queue.split_to(max);
-        if !data.is_empty() {
-            let rtt = self.send.rtt.srtt();
-            let mss = self.recv.acks.peer_mss();
-            self.recv.window.on_read(now, data.len(), rtt, mss);
-            if self.state.can_receive() && self.recv.window.should_update(self.recv.held(), mss) {
-                self.recv.acks.owe_now();
-            }
-        }
-        Ok(data)
-    }
-
-    /// What [`read`](Connection::read) would give, left in place.
-    pub fn peek(&mut self, max: usize) -> Result<Rope, ReadError> {
-        self.check_readable()?;
-        Ok(self.recv.queue.slice(0..max))
-    }
-
-    fn check_readable(&mut self) -> Result<(), ReadError> {
-        if !self.recv.queue.is_empty() {
-            return Ok(());
-        }
-        // As Linux: once the peer's FIN was taken, a reset that follows is the writer's matter.
-        if self.recv.is_finished() {
-            return Ok(());
-        }
-        if let Some(error) = self.error.take() {
-            return Err(ReadError::Socket(error));
-        }
-        if self.recv.shut_down {
-            return Ok(());
-        }
-        match self.state {
-            State::Closed => Err(ReadError::NotConnected),
-            _ => Err(ReadError::WouldBlock),
-        }
-    }
-
-    /// Bytes that can be read (FIONREAD).
-    pub fn readable(&self) -> usize {
-        self.recv.queue.len()
     }
 
     /// Whether nothing follows what can be read.
@@ -480,6 +361,7 @@ impl Connection {
     }
 
     /// The same, or else what the path complained of while the connection went on (SO_ERROR).
+    //= RFC 9293 SHLD-20
     pub fn take_any_error(&mut self) -> Option<SocketError> {
         self.error.take().or(self.soft_error.take())
     }
@@ -489,38 +371,6 @@ impl Connection {
         self.error.is_some()
     }
 
-    /// The host or the path refuses what we sent (RFC 9293 §3.9.2.2). A hard error ends an attempt to connect; an
-    /// open connection goes on, and remembers.
-    //= RFC 9293 MUST-56
-    //= RFC 9293 SHLD-25
-    pub fn on_unreachable(&mut self, error: SocketError, counters: &mut Counters) {
-        if matches!(self.state, State::SynSent | State::SynReceived) {
-            counters.bump(Counter::TcpAttemptFails);
-            self.fail(error);
-        } else {
-            self.soft_error = Some(error);
-        }
-    }
-
-    /// Whether `seq` begins something that was sent and is not acknowledged: what an ICMP error must quote.
-    pub fn has_in_flight(&self, seq: SeqNumber) -> bool {
-        seq.at_or_after(self.send.window.una) && seq.before(self.send.window.nxt)
-    }
-
-    /// The path takes segments of `payload` bytes from now on, options included. What is in flight and larger is
-    /// sent again at once, without a word to congestion control: nothing was lost for want of room.
-    //= RFC 1191 §6.5
-    pub fn set_path_size(&mut self, now: Instant, payload: u16) {
-        let before = self.send.mss;
-        self.sizes.path = payload;
-        self.update_mss();
-        if self.send.mss < before && self.state.is_synchronized() && !self.recovery.scoreboard.is_empty() {
-            self.recovery.scoreboard.lose_all();
-            self.recovery.phase = Phase::Loss { until: self.send.window.nxt };
-            self.timers.set(Timer::Retransmit, now + self.send.rtt.rto());
-        }
-    }
-
     /// Changes options while the connection runs.
     pub fn set_options(&mut self, change: impl FnOnce(&mut Options), now: Instant) {
         let before = (self.options.congestion, self.options.receive_buffer, self.options.send_buffer);
@@ -528,7 +378,7 @@ impl Connection {
         change(&mut self.options);
         let Options { congestion, receive_buffer, send_buffer, .. } = self.options;
         if congestion != before.0 {
-            self.congestion = Congestion::new(congestion, self.send.mss);
+            self.congestion.switch(congestion, self.send.mss);
         }
         if receive_buffer != before.1 {
             self.recv.window.fix_buffer(receive_buffer);
@@ -570,32 +420,8 @@ impl Connection {
         }
     }
 
-    /// The link under the connection is gone.
-    pub fn on_link_down(&mut self) {
-        if self.state != State::Closed {
-            self.fail(SocketError::NetworkDown);
-        }
-    }
-
     /// Puts our timestamp clock's reading for `now`, in milliseconds.
     pub(super) fn timestamp(&self, now: Instant) -> u32 {
         (now.as_millis() as u32).wrapping_add(self.negotiated.timestamp_offset)
     }
-
-    //= RFC 9293 MUST-16
-    pub(super) fn update_mss(&mut self) {
-        let mut mss = self.send.peer_mss.min(self.sizes.path);
-        if let Some(bound) = self.options.max_segment {
-            mss = mss.min(bound);
-        }
-        let options = if self.negotiated.timestamps.is_some() { 12 } else { 0 };
-        let mss = u32::from(mss.max(MIN_SEND_MSS) - options);
-        if mss != self.send.mss {
-            self.send.mss = mss;
-            self.congestion.set_mss(mss);
-        }
-    }
 }
-
-/// The least payload of a full segment: Linux's `tcp_min_snd_mss`, against peers that ask for tiny segments.
-const MIN_SEND_MSS: u16 = 48;

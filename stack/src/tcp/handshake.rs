@@ -7,7 +7,7 @@ use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
 use super::config::Options;
 use super::congestion::CongestionControl;
-use super::connection::{Connection, Event, Negotiated, Opening, TimestampState};
+use super::connection::{Connection, Event, Fin, Negotiated, Opening, TimestampState};
 use super::segment::{Control, Segment, UnscaledWindow, WindowScale};
 use super::seq::SeqNumber;
 use super::state::State;
@@ -80,6 +80,8 @@ pub(super) fn syn_window(options: &Options, mss: u16) -> UnscaledWindow {
 /// The options of a SYN or SYN-ACK.
 //= RFC 9293 MUST-14
 //= RFC 9293 SHLD-5
+//= RFC 9293 MUST-65
+//= RFC 9293 MAY-3
 pub(super) fn syn_options(
     willing: Willing,
     mss: u16,
@@ -114,7 +116,7 @@ impl Connection {
             *timestamps = TimestampState { recent, recent_at: now };
         }
         connection.recv.window.offered(accepted.edge);
-        connection.send.window.start(accepted.irs, iss + 1, accepted.window.0.into());
+        connection.send.window.start(accepted.irs, accepted.window.0.into());
         connection.establish(now, iss + 1, accepted.sent);
         connection
     }
@@ -139,10 +141,10 @@ impl Connection {
         self.recv.acks.on_ack_sent(irs + 1);
     }
 
-    /// Our SYN is acknowledged.
+    /// Our SYN is acknowledged. Where the program has shut down writing meanwhile, our FIN may follow.
     //= RFC 6298 §5.7
     pub(super) fn establish(&mut self, now: Instant, ack: SeqNumber, sent: SynSent) {
-        self.state = State::Established;
+        self.state = if self.send.fin == Fin::No { State::Established } else { State::FinWait1 };
         self.send.window.una = ack;
         self.send.retries = 0;
         self.send.small_end = ack;
@@ -150,7 +152,7 @@ impl Connection {
         self.timers.stop(Timer::Retransmit);
         self.pending.syn = false;
         match sent {
-            SynSent::Once(at) => self.send.rtt.sample(now.saturating_since(at)),
+            SynSent::Once(at) => self.send.rtt.sample(now, now.saturating_since(at)),
             SynSent::Again => {
                 self.send.rtt.distrust();
                 //= RFC 5681 §3.1
@@ -173,8 +175,10 @@ impl Connection {
         counters: &mut Counters,
     ) -> Option<Segment> {
         // First, the ACK: what acknowledges something else than our SYN is answered by a reset, which the owner sends.
-        let acceptable = segment.ack.is_none_or(|ack| ack == self.send.window.nxt);
-        if !acceptable {
+        if !self.acknowledges_syn(&segment) {
+            if segment.ack == Some(self.send.window.nxt) {
+                counters.bump(Counter::TcpExtPAWSActive);
+            }
             return None;
         }
         // Second, the reset.
@@ -193,11 +197,7 @@ impl Connection {
         self.negotiate(now, segment.seq, &segment.options, Willing::of(&self.options));
         let window = syn_window(&self.options, self.sizes.advertised);
         self.recv.window.offered(self.recv.window.nxt + u32::from(window.0));
-        self.send.window.start(
-            segment.seq,
-            segment.ack.unwrap_or(self.send.window.una),
-            segment.window.0.into(),
-        );
+        self.send.window.start(segment.seq, segment.window.0.into());
         match segment.ack {
             Some(ack) => {
                 self.establish(now, ack, sent);
@@ -212,6 +212,18 @@ impl Connection {
                 None
             }
         }
+    }
+
+    /// Whether what the segment acknowledges, where it does, is our SYN, and the timestamp that it echoes one of those
+    /// that the SYN bore.
+    pub(super) fn acknowledges_syn(&self, segment: &Segment) -> bool {
+        let Some(ack) = segment.ack else { return true };
+        let echo = segment.options.timestamps.map_or(0, |stamp| stamp.echo);
+        let echoes = echo == 0 || !self.options.timestamps || {
+            let (first, last) = (self.timestamp(self.send.first_retry), self.timestamp(self.send.last_sent));
+            echo.wrapping_sub(first) <= last.wrapping_sub(first)
+        };
+        ack == self.send.window.nxt && echoes
     }
 
     /// What is known of our own SYN.
@@ -236,6 +248,7 @@ impl Connection {
         };
         let window = syn_window(&self.options, self.sizes.advertised);
         self.recv.window.offered(self.recv.window.nxt + u32::from(window.0));
+        let window = UnscaledWindow(u16::try_from(self.recv.window.remaining()).unwrap_or(u16::MAX));
         if self.send.retries > 0 {
             counters.bump(Counter::TcpRetransSegs);
             counters.bump(Counter::TcpExtTCPSynRetrans);

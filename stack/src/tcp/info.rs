@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use super::congestion::CongestionControl;
 use super::connection::Connection;
+use super::recovery::Phase;
 use super::segment::WindowScale;
 use super::state::State;
 
@@ -28,6 +29,8 @@ pub struct Info {
     pub sack: bool,
     /// Whether timestamps were agreed on.
     pub timestamps: bool,
+    /// Whether window scaling was agreed on.
+    pub window_scaling: bool,
     /// The peer's window scale.
     pub snd_wscale: WindowScale,
     /// Our window scale.
@@ -60,6 +63,14 @@ pub struct Info {
     pub sacked: u32,
     /// Retransmission time-outs in a row.
     pub retransmits: u8,
+    /// Probes of a closed window, or keepalives, in a row without an answer.
+    pub probes: u8,
+    /// What is being done about losses.
+    pub phase: Phase,
+    /// Bytes sent and not acknowledged.
+    pub unacked: u32,
+    /// The largest payload of a segment that we say we take, in bytes, options included.
+    pub advmss: u32,
     /// Bytes written and not sent.
     pub notsent: u32,
 }
@@ -73,6 +84,7 @@ impl Connection {
             state: self.state,
             sack: self.negotiated.sack,
             timestamps: self.negotiated.timestamps.is_some(),
+            window_scaling: self.negotiated.window_scaling,
             snd_wscale: self.send.window.scale,
             rcv_wscale: self.recv.window.scale,
             rto: rtt.rto(),
@@ -89,6 +101,10 @@ impl Connection {
             lost: scoreboard.lost(),
             sacked: scoreboard.sacked(),
             retransmits: self.send.retries,
+            probes: self.send.probes,
+            phase: self.recovery.phase,
+            unacked: self.send.window.nxt.saturating_since(self.send.window.una),
+            advmss: self.sizes.advertised.into(),
             notsent: self.send.queue.end().saturating_since(self.send.window.nxt),
         }
     }

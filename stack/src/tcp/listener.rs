@@ -20,6 +20,10 @@ use super::seq::SeqNumber;
 //= RFC 6298 §2.1
 const FIRST_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The longest such wait, as in Linux.
+//= RFC 6298 §2.4
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(120);
+
 /// The least time between two answers to segments that complete nothing.
 const ANSWER_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -131,6 +135,11 @@ impl<K: Copy + Eq + Hash + Debug> SynQueue<K> {
         self.records.contains_key(key)
     }
 
+    /// Whether `key` is half-open and our SYN-ACK has the number `seq`: what an ICMP error must quote.
+    pub fn opens_with(&self, key: &K, seq: SeqNumber) -> bool {
+        self.records.get(key).is_some_and(|record| record.opening.iss == seq)
+    }
+
     /// All keys.
     pub fn keys(&self) -> impl Iterator<Item = K> + '_ {
         self.records.keys().copied()
@@ -200,6 +209,7 @@ impl<K: Copy + Eq + Hash + Debug> SynQueue<K> {
             && !older;
         match segment.control {
             //= RFC 9293 §3.10.7.4
+            //= RFC 9293 MUST-11
             Some(Control::Rst) if segment.seq == nxt => {
                 self.records.remove(key);
                 return Step::Reset;
@@ -266,7 +276,7 @@ impl<K: Copy + Eq + Hash + Debug> SynQueue<K> {
 
     fn wait(&mut self, now: Instant, key: K, record: &Record) {
         let level = usize::from(record.retries).min(MAX_RETRIES);
-        let until = now + FIRST_TIMEOUT * (1 << level);
+        let until = now + (FIRST_TIMEOUT * (1 << level)).min(LONGEST_TIMEOUT);
         // Peers that reset what they open leave entries behind.
         let (waiting, records) = (&mut self.waiting[level], &self.records);
         if waiting.len() > 2 * records.len() + MAX_STALE {
@@ -309,9 +319,11 @@ impl Record {
 
     /// What we expect, for a peer that sent something else.
     fn challenge(&self, now: Instant) -> Segment {
+        //= RFC 7323 §2.3
+        let scale = if self.offered.window_scale.is_some() { self.scale } else { WindowScale::default() };
         Segment {
             ack: Some(self.irs + 1),
-            window: self.window,
+            window: scale.cover(self.window.0.into()),
             options: TcpOptions { timestamps: self.timestamps(now), ..TcpOptions::default() },
             ..Segment::new(self.opening.iss + 1)
         }

@@ -20,11 +20,15 @@ pub mod state;
 pub mod time_wait;
 pub mod timers;
 
+mod ack;
 mod close;
 mod handshake;
 mod input;
 mod output;
+mod path;
+mod text;
 mod timeout;
+mod transfer;
 
 pub use config::{CongestionKind, KeepAlive, Options};
 pub use connection::{Connection, Shutdown};

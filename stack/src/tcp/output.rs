@@ -31,7 +31,8 @@ impl Connection {
         }
         match self.state {
             State::Closed => None,
-            State::SynSent | State::SynReceived => self.poll_syn(now, counters),
+            State::SynSent => self.poll_syn(now, counters),
+            State::SynReceived => self.poll_syn(now, counters).or_else(|| self.poll_ack(now, counters)),
             _ => self
                 .poll_resend(now, max_payload, counters)
                 .or_else(|| self.poll_new(now, max_payload, counters))
@@ -59,6 +60,8 @@ impl Connection {
     }
 
     /// What was lost, the oldest first.
+    //= RFC 9293 SHLD-16
+    //= RFC 9293 MAY-7
     fn poll_resend(&mut self, now: Instant, max_payload: usize, counters: &mut Counters) -> Option<Segment> {
         let lost = self.recovery.scoreboard.next_lost()?;
         let options = self.segment_options(now);
@@ -74,7 +77,7 @@ impl Connection {
         let data = (lost.len() - u32::from(with_fin)).min(most);
         let complete = data + u32::from(with_fin) == lost.len();
         let range = SeqRange::new(lost.start(), lost.start() + data + u32::from(with_fin && complete))?;
-        self.recovery.scoreboard.on_resent(range, now);
+        self.recovery.scoreboard.on_resent(range, size as u16, now);
         let counter = match self.recovery.phase {
             Phase::Loss { .. } => Counter::TcpExtTCPSlowStartRetrans,
             Phase::Open | Phase::Recovery { .. } => Counter::TcpExtTCPFastRetrans,
@@ -125,6 +128,9 @@ impl Connection {
     /// FIN may go alone.
     //= RFC 9293 MUST-38
     //= RFC 9293 SHLD-7
+    //= RFC 9293 SHLD-27
+    //= RFC 9293 SHLD-28
+    //= RFC 9293 MAY-16
     fn sendable(&mut self, unsent: u32, size: u32, max_payload: u32) -> Option<u32> {
         let window = self.send.window.usable();
         let congestion = self.congestion_room();
@@ -152,6 +158,7 @@ impl Connection {
     /// Nagle's rule in Minshall's form: a small segment waits while another small one is unacknowledged.
     //= RFC 9293 MUST-17
     //= RFC 9293 SHLD-7
+    //= RFC 9293 MUST-60
     fn may_send_small(&self) -> bool {
         if self.pending.push_small {
             return true;
@@ -219,9 +226,6 @@ impl Connection {
     //= RFC 9293 MUST-36
     fn arm_persist(&mut self, now: Instant) {
         if self.recovery.scoreboard.is_empty() && !self.timers.is_set(Timer::Persist) {
-            if self.send.persist_backoff == 0 {
-                self.send.persist_since = now;
-            }
             self.timers.set(Timer::Persist, now + self.persist_wait());
         }
     }
@@ -250,7 +254,11 @@ impl Connection {
     //= RFC 9293 MUST-59
     fn acknowledging(&mut self, seq: super::SeqNumber, options: TcpOptions) -> Segment {
         let nxt = self.recv.window.nxt;
-        let window = self.recv.window.offer(self.recv.held(), self.recv.acks.peer_mss());
+        let window = match self.state {
+            // A SYN-ACK that follows can't offer more.
+            State::SynReceived => self.recv.window.repeat(),
+            _ => self.recv.window.offer(self.recv.held(), self.recv.acks.peer_mss()),
+        };
         self.recv.acks.on_ack_sent(nxt);
         self.timers.stop(Timer::DelayedAck);
         Segment { ack: Some(nxt), window, options, ..Segment::new(seq) }

@@ -31,8 +31,14 @@ impl WindowScale {
     }
 
     /// The window in bytes that a header's field means.
+    //= RFC 9293 MUST-1
     pub const fn scale(self, window: UnscaledWindow) -> u32 {
         (window.0 as u32) << self.0
+    }
+
+    /// The header's field for a window of `bytes`, rounded up: an edge that was offered does not move back.
+    pub const fn cover(self, bytes: u32) -> UnscaledWindow {
+        self.unscale(bytes.saturating_add((1 << self.0) - 1))
     }
 
     /// The header's field for a window of `bytes`, rounded down.

@@ -98,6 +98,14 @@ impl RecentRanges {
         self.ranges.retain(|known| known.end.after(nxt));
     }
 
+    /// Forgets what lies from `end` on, for it was dropped.
+    pub fn truncate(&mut self, end: SeqNumber) {
+        self.ranges.retain(|known| {
+            known.end = known.end.earliest(end);
+            known.start.before(known.end)
+        });
+    }
+
     /// The ranges, the latest first.
     pub fn iter(&self) -> impl Iterator<Item = SeqRange> + '_ {
         self.ranges.iter().copied()

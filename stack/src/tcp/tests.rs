@@ -3,7 +3,10 @@
 mod closing;
 mod fixture;
 mod handshake;
+mod memory;
+mod patience;
 mod recovery;
+mod requirements;
 mod transfer;
 mod validation;
 mod window;

@@ -66,6 +66,7 @@ impl TimeWait {
     ///
     /// A SYN may open a new connection where its number, or its timestamp, is past what the old one has seen.
     //= RFC 9293 MAY-2
+    //= RFC 9293 SHLD-4
     //= RFC 6191 §2
     //= RFC 1337 §3
     pub fn on_segment(&mut self, now: Instant, segment: &Segment) -> Verdict {

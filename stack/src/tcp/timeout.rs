@@ -6,7 +6,7 @@ use crate::counters::{Counter, Counters};
 use crate::error::SocketError;
 use crate::time::Instant;
 
-use super::congestion::CongestionControl;
+use super::congestion::{CongestionControl, Reduction};
 use super::connection::{Connection, Holder};
 use super::recovery::Phase;
 use super::recv::ack_policy::Owed;
@@ -51,20 +51,23 @@ impl Connection {
 
     //= RFC 9293 MUST-22
     fn on_syn_timeout(&mut self, now: Instant, counters: &mut Counters) {
-        let most = match self.state {
-            State::SynSent => self.options.syn_retries,
-            _ => self.options.synack_retries,
+        // As Linux: the first SYNs of an active open follow each other at even distances, and count apart.
+        let (linear, most) = match self.state {
+            State::SynSent => (self.options.syn_linear_timeouts, self.options.syn_retries),
+            _ => (0, self.options.synack_retries),
         };
         let waited = now.saturating_since(self.send.first_retry);
         let too_long = self.options.user_timeout.is_some_and(|limit| waited >= limit);
-        if self.send.retries >= most || too_long {
+        if self.send.retries >= most.saturating_add(linear) || too_long {
             counters.bump(Counter::TcpAttemptFails);
             self.give_up(counters);
             return;
         }
         counters.bump(Counter::TcpExtTCPTimeouts);
         self.send.retries += 1;
-        self.send.rtt.back_off();
+        if self.send.retries > linear {
+            self.send.rtt.back_off();
+        }
         self.pending.syn = true;
     }
 
@@ -75,16 +78,14 @@ impl Connection {
         if self.recovery.scoreboard.is_empty() {
             return;
         }
-        if self.send.retries == 0 {
-            self.send.first_retry = self.recovery.scoreboard.oldest().unwrap_or(now);
-        }
         if self.is_hopeless(now) {
             self.give_up(counters);
             return;
         }
         counters.bump(Counter::TcpExtTCPTimeouts);
         if self.send.retries == 0 {
-            self.congestion.on_rto(now);
+            self.send.first_retry = now;
+            self.congestion.on_rto(now, self.reduction());
         }
         self.send.retries = self.send.retries.saturating_add(1);
         self.send.rtt.back_off();
@@ -94,6 +95,15 @@ impl Connection {
         self.timers.stop(Timer::Reorder);
         let next = self.bounded(now + self.send.rtt.rto(), self.send.first_retry);
         self.timers.set(Timer::Retransmit, next);
+    }
+
+    /// Whether a time-out is to lower the threshold: fast recovery has done so already for what is in flight.
+    //= RFC 5681 §3.1
+    fn reduction(&self) -> Reduction {
+        match self.recovery.phase {
+            Phase::Recovery { until } if until.after(self.send.window.una) => Reduction::Done,
+            _ => Reduction::Due,
+        }
     }
 
     /// `deadline`, or the end of the user's patience, which began at `since`.
@@ -143,6 +153,10 @@ impl Connection {
             return;
         }
         counters.bump(Counter::TcpExtTCPWinProbe);
+        if self.send.persist_backoff == 0 {
+            // As Linux: patience begins with the first probe, not with the wait before.
+            self.send.persist_since = now;
+        }
         let window = self.send.window.usable();
         if window > 0 {
             self.pending.push_small = true;
@@ -180,6 +194,8 @@ impl Connection {
 
     //= RFC 9293 MUST-26
     //= RFC 9293 MUST-29
+    //= RFC 9293 SHLD-12
+    //= RFC 9293 MAY-5
     fn on_keep_alive(&mut self, now: Instant, counters: &mut Counters) {
         let keep_alive = self.options.keep_alive;
         let interval = Duration::from_secs(keep_alive.interval_secs.into());
@@ -194,7 +210,8 @@ impl Connection {
             self.options.user_timeout.is_some_and(|limit| self.send.probes > 0 && silent >= limit);
         if self.send.probes >= keep_alive.probes || impatient {
             counters.bump(Counter::TcpExtTCPAbortOnTimeout);
-            self.reset_with(SocketError::TimedOut);
+            let error = self.soft_error.take().unwrap_or(SocketError::TimedOut);
+            self.reset_with(error);
             return;
         }
         counters.bump(Counter::TcpExtTCPKeepAlive);

@@ -5,6 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::VecDeque;
 
 use crate::buf::Rope;
+use crate::discovery::Discovery;
 use crate::error::SocketError;
 use crate::iface::InterfaceId;
 use crate::ip::icmp::Hardness;
@@ -13,6 +14,9 @@ use crate::ports::{BindId, LocalAddr};
 /// Bytes that a datagram costs in its queue beside its payload: what Linux 6.18 charges for the buffer of a short
 /// one. So 256 empty datagrams fit the default buffer, and 92 of 1472 bytes, as there.
 pub const OVERHEAD: usize = 832;
+
+/// The send buffer of a socket that is told nothing else: Linux's `net.core.wmem_default`, in bytes.
+const SEND_BUFFER: usize = 212_992;
 
 /// Places that an empty queue keeps, so that a socket whose reader keeps up allocates nothing.
 const KEPT: usize = 32;
@@ -119,11 +123,11 @@ pub enum Merged {
 /// ```
 #[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
 pub enum PortChoice {
-    /// The stack, for a socket that had none when it sent or connected. It goes when the connection is dissolved.
+    /// The stack, for a socket that had none when it sent or connected, or that was bound to port 0. It goes when the
+    /// connection is dissolved.
     #[default]
     Stack,
-    /// The user, or the stack for a user who bound the socket to port 0. (Linux takes that one for its own too:
-    /// `SOCK_BINDPORT_LOCK`.)
+    /// The user.
     User,
 }
 
@@ -190,19 +194,28 @@ pub struct UdpSocket {
     pub bind: Option<BindId>,
     /// Who chose that port.
     pub port_choice: PortChoice,
+    /// The address that the user bound it to; it stays when the port goes.
+    pub bound: Option<LocalAddr>,
     /// `SO_REUSEPORT`: datagrams are spread over the sockets of one address that have it.
     pub reuse_port: bool,
     /// `UDP_GRO`.
     pub merged: Merged,
+    /// `IP_MTU_DISCOVER` and `IPV6_MTU_DISCOVER`.
+    pub discovery: Discovery,
     /// `IP_RECVERR`.
     pub error_delivery: ErrorDelivery,
     /// The bound of the queue, in bytes of payload with [`OVERHEAD`] (`SO_RCVBUF` as `getsockopt` shows it).
     pub receive_buffer: usize,
+    /// The bound of what waits for the link, in bytes of payload with [`OVERHEAD`] (`SO_SNDBUF` as `getsockopt` shows
+    /// it).
+    pub send_buffer: usize,
     pub(super) local: Option<(LocalAddr, u16)>,
     pub(super) remote: Option<SocketAddr>,
     queue: VecDeque<Datagram>,
     /// What the datagrams in the queue are charged.
     queued: usize,
+    /// What the datagrams that wait for the link are charged.
+    sending: usize,
     drops: u64,
     error: Option<SocketError>,
     read_shut: bool,
@@ -216,14 +229,18 @@ impl UdpSocket {
             wildcard: LocalAddr::AnyV4,
             bind: None,
             port_choice: PortChoice::default(),
+            bound: None,
             reuse_port: false,
             merged: Merged::default(),
+            discovery: Discovery::default(),
             error_delivery: ErrorDelivery::default(),
             receive_buffer,
+            send_buffer: SEND_BUFFER,
             local: None,
             remote: None,
             queue: VecDeque::new(),
             queued: 0,
+            sending: 0,
             drops: 0,
             error: None,
             read_shut: false,
@@ -355,6 +372,31 @@ impl UdpSocket {
     /// Datagrams dropped for want of room since the socket was made (`SO_RXQ_OVFL`).
     pub fn drops(&self) -> u64 {
         self.drops
+    }
+
+    /// Whether a datagram may be sent now: one may while the send buffer is not full, however long it is, as on
+    /// Linux.
+    pub fn has_send_room(&self) -> bool {
+        self.sending < self.send_buffer
+    }
+
+    /// Whether a sender should be woken: half of the send buffer is free, as on Linux.
+    pub fn is_writable(&self) -> bool {
+        self.sending.saturating_mul(2) <= self.send_buffer
+    }
+
+    /// A datagram begins to wait for the link; gives what it is charged.
+    pub(crate) fn begin_sending(&mut self, payload: usize) -> usize {
+        let charge = payload + OVERHEAD;
+        self.sending += charge;
+        charge
+    }
+
+    /// It has left. Returns whether the socket has become writable by that.
+    pub(crate) fn end_sending(&mut self, charge: usize) -> bool {
+        let before = self.is_writable();
+        self.sending = self.sending.saturating_sub(charge);
+        !before && self.is_writable()
     }
 
     fn check_readable(&mut self) -> Result<(), RecvError> {

@@ -63,6 +63,7 @@ impl TcpOptions {
     //= RFC 9293 MUST-6
     //= RFC 9293 MUST-7
     //= RFC 9293 MUST-64
+    //= RFC 9293 MUST-4
     pub fn parse(bytes: &[u8]) -> Self {
         let mut options = TcpOptions::default();
         // Nearly every segment of an established connection looks like this (RFC 7323 appendix A).
@@ -123,6 +124,8 @@ impl TcpOptions {
 
     /// Writes the options at the start of `into` and returns their length in bytes. SACK blocks that don't fit are
     /// left out, the last first. Panics where `into` is shorter than [`emitted_len`](Self::emitted_len).
+    //= RFC 9293 MUST-68
+    //= RFC 9293 MUST-69
     pub fn emit(&self, into: &mut [u8]) -> usize {
         let mut at = 0;
         let mut put = |bytes: &[u8]| {

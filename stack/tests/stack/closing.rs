@@ -68,6 +68,7 @@ fn time_wait_holds_the_tuple_for_a_minute() {
     }
 }
 
+//= RFC 9293 SHLD-4, type=test
 #[test]
 fn time_wait_gives_way_to_a_newer_syn() {
     for (timestamps, sequence_step, taken) in
@@ -154,6 +155,31 @@ fn the_peers_fin_begins_time_wait_anew_and_no_more() {
     assert_eq!(wire.counter(0, Counter::TcpExtTW), 1);
 }
 
+/// The link goes while a connection in TIME-WAIT still owns its tuple: the minute counts from then.
+#[test]
+fn a_link_that_goes_does_not_cut_time_wait_short() {
+    let mut wire = Wire::new(2, LINKS[0]);
+    wire.run_for(Duration::from_secs(1000));
+    let (active, passive) = wire.pair(1, "10.0.0.2");
+    let now = wire.now;
+    wire[0].tcp_shutdown(now, active, Shutdown::Write).unwrap();
+    wire.settle();
+    // The peer's FIN comes, and its acknowledgement leaves; then the link is gone before anything else happens.
+    let now = wire.now;
+    wire[1].tcp_shutdown(now, passive, Shutdown::Write).unwrap();
+    let (_, fin) = wire[1].poll_transmit(now).expect("a FIN");
+    let mut fin = fin;
+    fin.complete_checksum();
+    wire[0].receive(now, ETH, fin.to_frame());
+    assert!(wire[0].poll_transmit(now).is_some());
+    assert_eq!(wire.state(0, active), State::TimeWait);
+    wire[0].set_link_down(now, ETH);
+    wire.run_for(Duration::from_secs(59));
+    assert_eq!(wire.counter(0, Counter::TcpExtTW), 0);
+    wire.run_for(Duration::from_secs(2));
+    assert_eq!(wire.counter(0, Counter::TcpExtTW), 1);
+}
+
 #[test]
 fn nothing_is_left_of_a_connection_after_its_end() {
     let mut wire = Wire::new(2, LINKS[0]);
@@ -213,7 +239,7 @@ fn a_link_that_goes_down_fails_its_sockets() {
         wire.flush();
         wire.events(0);
         let now = wire.now;
-        wire[0].set_link_down(ETH);
+        wire[0].set_link_down(now, ETH);
         wire.flush();
         let events = wire.events(0);
         for id in [SocketId::Tcp(active), SocketId::Tcp(opening), SocketId::Udp(udp), SocketId::Ping(ping)] {

@@ -8,6 +8,7 @@ use tapsock_stack::error::SocketError;
 use tapsock_stack::stack::TcpId;
 use tapsock_stack::tcp::State;
 use tapsock_stack::wire::IpProtocol;
+use tapsock_stack::wire::icmp::TimeExceededCode;
 use tapsock_stack::wire::icmpv4::{self, Icmpv4Message};
 use tapsock_stack::wire::icmpv6::{self, Icmpv6Message};
 
@@ -42,6 +43,7 @@ fn connecting(address: &str) -> (Wire, TcpId, Frame) {
     (wire, id, syn)
 }
 
+//= RFC 9293 MUST-54, type=test
 #[test]
 fn an_error_about_our_syn_ends_the_attempt() {
     for (_, address) in PAIRS {
@@ -80,6 +82,65 @@ fn errors_that_quote_nothing_of_ours_are_ignored() {
 fn add(bytes: &mut [u8], at: usize, number: i32) {
     let field = u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
     bytes[at..at + 4].copy_from_slice(&field.wrapping_add_signed(number).to_be_bytes());
+}
+
+/// A host with a half-open connection, and the SYN-ACK that was lost.
+fn half_open(address: &str) -> (Wire, Frame) {
+    let mut wire = Wire::new(2, LINKS[0]);
+    wire.listen(0, if address.contains(':') { "::" } else { "0.0.0.0" }, 2000, 4);
+    wire.connect(1, at(address, 2000));
+    wire.sniffing = true;
+    wire.filter(|from, frame| if from == 0 && tcp_of(frame).is_some() { Fate::Lose } else { Fate::Pass });
+    wire.settle();
+    let (_, answer) = wire.seen.iter().rfind(|(from, frame)| *from == 0 && tcp_of(frame).is_some()).unwrap();
+    let answer = answer.clone();
+    (wire, answer)
+}
+
+/// Whether the half-open connection is still there after a complaint about its SYN-ACK: it sends it again.
+fn stays_half_open(address: &str, complaint: impl Fn(&[u8]) -> Frame, shift: i32) -> bool {
+    let (mut wire, answer) = half_open(address);
+    let mut quote = packet_of(&answer).to_vec();
+    add(&mut quote, if address.contains(':') { 44 } else { 24 }, shift);
+    wire.inject(0, complaint(&quote));
+    let (dropped, stray) = (Counter::TcpExtListenDrops, Counter::TcpExtOutOfWindowIcmps);
+    let counted = (wire.counter(0, dropped), wire.counter(0, stray));
+    wire.filter(|_, frame| if tcp_of(frame).is_some() { Fate::Lose } else { Fate::Pass });
+    wire.seen.clear();
+    wire.run_for(Duration::from_millis(1100));
+    let stays = wire.seen.iter().any(|(from, frame)| *from == 0 && tcp_of(frame).is_some());
+    assert_eq!(counted, (u64::from(!stays), u64::from(shift != 0)));
+    stays
+}
+
+/// As Linux 6.18 does it, which tells the two versions apart.
+//= RFC 5927 §4.1, type=test
+#[test]
+fn some_errors_end_a_half_open_connection() {
+    let unreachable = |code: u8, mtu| {
+        let code = icmpv4::UnreachableCode(code);
+        Icmpv4Message::DestinationUnreachable { code, mtu }
+    };
+    let about = |message: Icmpv4Message, shift| {
+        let complaint = |quote: &[u8]| Path::v4(1, 0).icmpv4(message, &quote[..28]);
+        stays_half_open("10.0.0.1", complaint, shift)
+    };
+    for code in 0..16 {
+        assert_eq!(about(unreachable(code, 1300), 0), code > 1, "{code}");
+    }
+    assert!(about(unreachable(1, 0), 1), "another number");
+    assert!(!about(Icmpv4Message::TimeExceeded { code: TimeExceededCode(0) }, 0));
+    assert!(!about(Icmpv4Message::ParameterProblem { code: 0, pointer: 0 }, 0));
+    let about = |message: Icmpv6Message, shift| {
+        stays_half_open("fd00::1", |quote: &[u8]| Path::v6(1, 0).icmpv6(message, quote, 64), shift)
+    };
+    for code in 0..8 {
+        let message = Icmpv6Message::DestinationUnreachable { code: icmpv6::UnreachableCode(code) };
+        assert_eq!(about(message, 0), matches!(code, 0 | 2 | 3), "{code}");
+        assert!(about(message, -1), "another number");
+    }
+    assert!(about(Icmpv6Message::TimeExceeded { code: TimeExceededCode(0) }, 0));
+    assert!(about(Icmpv6Message::PacketTooBig { mtu: 1300 }, 0));
 }
 
 //= RFC 9293 MUST-56, type=test

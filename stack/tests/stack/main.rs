@@ -2,16 +2,22 @@
 
 mod allocations;
 mod closing;
+mod handshakes;
 mod icmp;
+mod link_scope;
 mod listening;
 mod malformed;
 mod neighbors;
 mod opening;
 mod packets;
+mod path_follow;
 mod path_mtu;
 mod ping;
+mod requirements;
+mod resets;
 mod transfer;
 mod udp;
+mod udp_errors;
 mod udp_limits;
 mod windows;
 mod wire;

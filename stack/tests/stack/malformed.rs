@@ -262,23 +262,40 @@ fn tcp_segments() {
             ("other data", |b| *b.last_mut().unwrap() ^= 1, Counter::TcpInCsumErrors),
         ],
     );
-    for (what, change) in [
-        ("SYN with FIN", (|h| h.flags = TcpFlags::SYN | TcpFlags::FIN) as fn(&mut TcpHeader)),
-        ("from port 0", |h| h.source_port = 0),
-        ("to port 0", |h| h.destination_port = 0),
-    ] {
-        let mut target = Target::new();
-        let mut header = target.segment.clone();
-        change(&mut header);
-        let counted = target.counted(Path::v4(0, 1).tcp(&header, &[]));
-        assert!(counted.contains(&(Counter::TcpInErrs, 1)), "{what}: {counted:?}");
-        assert!(target.wire.seen.is_empty(), "{what} is not answered");
-    }
+    let mut target = Target::new();
+    let header = TcpHeader { flags: TcpFlags::SYN | TcpFlags::FIN, ..target.segment.clone() };
+    let counted = target.counted(Path::v4(0, 1).tcp(&header, &[]));
+    assert!(counted.contains(&(Counter::TcpInErrs, 1)), "SYN with FIN: {counted:?}");
+    assert!(target.wire.seen.is_empty(), "it is not answered");
     let mut target = Target::new();
     let header = TcpHeader { flags: TcpFlags::SYN, destination_port: 2000, ..TcpHeader::default() };
     let counted = target.counted(Path::v4(0, 1).to("10.0.0.255").tcp(&header, &[]));
     assert!(counted.contains(&(Counter::TcpInErrs, 1)), "a SYN to everybody: {counted:?}");
     assert!(target.wire.seen.is_empty());
+}
+
+/// TCP's port 0 is a port like others, at which nobody can listen; so on Linux 6.18, unlike on BSD.
+#[test]
+fn port_0_is_answered() {
+    let (syn, rst) = (TcpFlags::SYN, TcpFlags::RST | TcpFlags::ACK);
+    for (from, to, answer) in
+        [(4000, 0, rst), (0, 0, rst), (0, 7, rst), (0, 2000, TcpFlags::SYN | TcpFlags::ACK)]
+    {
+        let mut target = Target::new();
+        let header = TcpHeader {
+            flags: syn,
+            source_port: from,
+            destination_port: to,
+            acknowledgment: 0,
+            ..target.segment.clone()
+        };
+        let counted = target.counted(Path::v4(0, 1).tcp(&header, &[]));
+        assert!(!counted.contains(&(Counter::TcpInErrs, 1)), "{from} to {to}: {counted:?}");
+        let answers: Vec<_> = target.wire.seen.iter().filter_map(|(_, frame)| tcp_of(frame)).collect();
+        let [(answered, _)] = &answers[..] else { panic!("{from} to {to}: {} answers", answers.len()) };
+        assert_eq!(answered.flags, answer, "{from} to {to}");
+        assert_eq!((answered.source_port, answered.destination_port), (to, from));
+    }
 }
 
 /// What is changed in a header that was right.

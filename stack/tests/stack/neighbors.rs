@@ -74,6 +74,7 @@ fn a_neighbour_that_does_not_answer_is_unreachable() {
     }
 }
 
+//= RFC 9293 MUST-20, type=test
 #[test]
 fn an_established_connection_outlives_an_unreachable_time() {
     let mut wire = Wire::new(2, LINKS[0]);

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use tapsock_stack::buf::{Frame, Rope};
 use tapsock_stack::counters::Counter;
+use tapsock_stack::discovery::{Discovery, PathMtuDiscovery};
 use tapsock_stack::stack::{SendError, UdpSendOptions};
 use tapsock_stack::wire::icmpv4::{Icmpv4Message, UnreachableCode};
 use tapsock_stack::wire::icmpv6::Icmpv6Message;
@@ -14,8 +15,11 @@ use crate::transfer::{Flow, finish};
 use crate::udp::send;
 use crate::wire::{Fate, LINKS, PAIRS, Wire, at, family_of};
 
+/// A socket whose datagrams nobody may cut.
+const UNCUT: Discovery = Discovery { v4: PathMtuDiscovery::Do, v6: PathMtuDiscovery::Do };
+
 /// "The next link takes `mtu` bytes", quoting `frame`, from host 2 to host 0.
-fn too_big(frame: &Frame, mtu: u16) -> Frame {
+pub fn too_big(frame: &Frame, mtu: u16) -> Frame {
     let quote = packet_of(frame);
     match quote[0] >> 4 {
         4 => {
@@ -30,7 +34,7 @@ fn too_big(frame: &Frame, mtu: u16) -> Frame {
 }
 
 /// The largest packet that a frame stands for: of one that the link cuts, a segment.
-fn packet_len(frame: &Frame) -> usize {
+pub fn packet_len(frame: &Frame) -> usize {
     let whole = packet_of(frame).len();
     match (frame.gso_size, tcp_of(frame)) {
         (Some(size), Some((_, len))) => whole - len + usize::from(size).min(len),
@@ -84,6 +88,7 @@ fn a_new_connection_knows_what_the_path_takes() {
     for (_, address) in PAIRS {
         let mut wire = Wire::new(3, LINKS[0]);
         let udp = wire[0].udp_open(family_of(address));
+        wire[0].udp_mut(udp).unwrap().discovery = UNCUT;
         wire.sniffing = true;
         send(&mut wire, udp, &[0; 1400], at(address, 5000)).unwrap();
         wire.settle();
@@ -115,6 +120,7 @@ fn what_no_path_can_say_is_not_believed() {
         ("fd00::2", 9000, 1280 - 48),
     ] {
         let udp = wire[0].udp_open(family_of(address));
+        wire[0].udp_mut(udp).unwrap().discovery = UNCUT;
         wire.sniffing = true;
         wire.seen.clear();
         send(&mut wire, udp, &[0; 500], at(address, 5000)).unwrap();
@@ -128,6 +134,86 @@ fn what_no_path_can_say_is_not_believed() {
         };
         assert_eq!(try_len(taken), Ok(()), "{address} {claimed}");
         assert_eq!(try_len(taken + 1), Err(SendError::TooLong), "{address} {claimed}");
+    }
+}
+
+/// Whether a packet may not be cut; one of IPv6 never may.
+fn is_uncut(frame: &Frame) -> bool {
+    let packet = packet_of(frame);
+    packet[0] >> 4 == 6 || packet[6] & 0x40 != 0
+}
+
+/// `IP_MTU_DISCOVER` on a link of 1500 bytes and a path of 1300, by datagrams in packets of 1200 and 1400 bytes:
+/// whether they are sent, and may be cut. As Linux does it, but that routers cut where it does so itself.
+#[test]
+fn a_socket_says_whether_its_datagrams_may_be_cut() {
+    const REFUSED: Option<bool> = None;
+    let table = [
+        (PathMtuDiscovery::Dont, [Some(false), Some(false)], REFUSED),
+        (PathMtuDiscovery::Want, [Some(true), Some(false)], REFUSED),
+        (PathMtuDiscovery::Do, [Some(true), REFUSED], REFUSED),
+        (PathMtuDiscovery::Probe, [Some(true), Some(true)], Some(true)),
+        (PathMtuDiscovery::Interface, [Some(false), Some(false)], Some(true)),
+        (PathMtuDiscovery::Omit, [Some(false), Some(false)], REFUSED),
+    ];
+    for (_, address) in PAIRS {
+        let mut wire = Wire::new(3, LINKS[0]);
+        let v6 = address.contains(':');
+        let udp = wire[0].udp_open(family_of(address));
+        wire.sniffing = true;
+        send(&mut wire, udp, &[0; 1400], at(address, 5000)).unwrap();
+        wire.settle();
+        let sent = wire.seen.iter().find(|(from, frame)| *from == 0 && packet_of(frame).len() > 1400);
+        let complaint = too_big(&sent.unwrap().1, 1300);
+        wire.inject(0, complaint);
+        let headers = if v6 { 48 } else { 28 };
+        for (mode, cut, large_v6) in table {
+            wire[0].udp_mut(udp).unwrap().discovery = Discovery { v4: mode, v6: mode };
+            let [small, large] = if v6 { [Some(true), large_v6] } else { cut };
+            for (len, expected) in [(1200, small), (1400, large), (1501, REFUSED)] {
+                wire.seen.clear();
+                let result = send(&mut wire, udp, &vec![0; len - headers], at(address, 5000));
+                wire.settle();
+                let uncut =
+                    wire.seen.iter().find(|(from, frame)| *from == 0 && packet_of(frame).len() == len);
+                assert_eq!(uncut.map(|(_, frame)| is_uncut(frame)), expected, "{address} {mode:?} {len}");
+                assert_eq!(result.is_ok(), expected.is_some(), "{address} {mode:?} {len}");
+            }
+        }
+    }
+}
+
+/// A connection that lets its packets be cut says so in each of them, and makes no smaller ones when it is told to.
+#[test]
+fn a_connection_says_whether_its_segments_may_be_cut() {
+    let table = [
+        (PathMtuDiscovery::Dont, false, 1448),
+        (PathMtuDiscovery::Want, true, 1248),
+        (PathMtuDiscovery::Do, true, 1248),
+        (PathMtuDiscovery::Probe, false, 1248),
+        (PathMtuDiscovery::Interface, false, 1448),
+        (PathMtuDiscovery::Omit, false, 1448),
+    ];
+    for (mode, uncut, mss) in table {
+        let mut wire = Wire::new(3, LINKS[0]);
+        let (here, _) = wire.pair(1, PAIRS[0].1);
+        let now = wire.now;
+        wire[0].set_tcp_options(now, here, |options| options.discovery = mode);
+        wire.sniffing = true;
+        wire[0].tcp_write(now, here, Rope::from(vec![0; 1448])).unwrap();
+        wire.settle();
+        let sent = wire.seen.iter().find(|(from, frame)| *from == 0 && packet_of(frame).len() == 1500);
+        let sent = sent.unwrap().1.clone();
+        assert_eq!(is_uncut(&sent), uncut, "{mode:?}");
+        // A complaint is about what is not acknowledged yet.
+        wire.filter(|from, _| if from == 0 { Fate::Lose } else { Fate::Pass });
+        wire[0].tcp_write(now, here, Rope::from(vec![0; 1448])).unwrap();
+        wire.seen.clear();
+        wire.settle();
+        let sent = wire.seen.iter().find(|(from, frame)| *from == 0 && packet_of(frame).len() == 1500);
+        let complaint = too_big(&sent.unwrap().1, 1300);
+        wire.inject(0, complaint);
+        assert_eq!(wire[0].tcp(here).unwrap().mss(), mss, "{mode:?}");
     }
 }
 

@@ -3,7 +3,7 @@
 use tapsock_stack::buf::{Frame, Rope};
 use tapsock_stack::counters::Counter;
 use tapsock_stack::stack::{SendError, SocketId, UdpSendOptions};
-use tapsock_stack::udp::{Merged, RecvError};
+use tapsock_stack::udp::{Merged, RecvError, UdpId};
 use tapsock_stack::wire::{IpProtocol, UdpHeader};
 
 use crate::packets::{Path, bytes_of, transport_of};
@@ -131,6 +131,8 @@ fn a_sender_faster_than_the_link_is_told_to_wait() {
     let mut wire = Wire::new(2, LINKS[0]);
     let server = bound(&mut wire, 1, "10.0.0.2", 5000);
     let client = wire[0].udp_open(family_of("10.0.0.2"));
+    // What bounds it here is the queue of all sockets.
+    wire[0].udp_set_send_buffer(client, usize::MAX);
     let to = Some(at("10.0.0.2", 5000));
     let options = UdpSendOptions::default();
     let now = wire.now;
@@ -144,14 +146,70 @@ fn a_sender_faster_than_the_link_is_told_to_wait() {
         taken += 1;
         assert!(taken < 10_000, "the queue is bounded");
     }
-    assert!(!wire[0].udp_is_writable());
+    assert!(!wire[0].udp_is_writable(client));
     for _ in 0..5000 {
         let outcome = wire[0].udp_send(now, client, Rope::from(vec![1]), to, options);
         assert_eq!(outcome, Err(SendError::WouldBlock));
     }
     wire.flush();
     assert_eq!(wire.events(0), [SocketId::Udp(client)], "told once that there is room");
-    assert!(wire[0].udp_is_writable());
+    assert!(wire[0].udp_is_writable(client));
+}
+
+/// The queue of all sockets is full: `idle`, which never sent, finds that out by asking alone.
+fn full(wire: &mut Wire, idle: UdpId) {
+    let to = Some(at("10.0.0.2", 5000));
+    let now = wire.now;
+    while wire[0].udp_is_writable(idle) {
+        let other = wire[0].udp_open(family_of("10.0.0.2"));
+        while wire[0].udp_send(now, other, Rope::from(vec![1]), to, UdpSendOptions::default()).is_ok() {}
+    }
+    while wire[0].poll_event().is_some() {}
+}
+
+/// What `idle` is told while the queue empties.
+fn told_of_room(wire: &mut Wire, idle: UdpId) -> usize {
+    wire.flush();
+    assert!(wire[0].udp_is_writable(idle));
+    wire.events(0).iter().filter(|event| **event == SocketId::Udp(idle)).count()
+}
+
+#[test]
+fn who_only_asks_for_room_is_told_of_it() {
+    let mut wire = Wire::new(2, LINKS[0]);
+    let idle = wire[0].udp_open(family_of("10.0.0.2"));
+    bound(&mut wire, 1, "10.0.0.2", 5000);
+    wire.neighbors();
+    full(&mut wire, idle);
+    assert_eq!(told_of_room(&mut wire, idle), 1);
+    // Who asks when there is room, or not at all, is left alone.
+    full(&mut wire, idle);
+    wire.flush();
+    wire.events(0);
+    wire.flush();
+    assert_eq!(wire.events(0), []);
+}
+
+/// Its own buffer has room again while the queue of all is full once more: told of the first, it finds the second,
+/// and is told of that too.
+#[test]
+fn room_in_both_queues_is_waited_for() {
+    let mut wire = Wire::new(2, LINKS[0]);
+    bound(&mut wire, 1, "10.0.0.2", 5000);
+    wire.neighbors();
+    let (to, now) = (Some(at("10.0.0.2", 5000)), wire.now);
+    let idle = wire[0].udp_open(family_of("10.0.0.2"));
+    wire[0].udp_set_send_buffer(idle, 1);
+    wire[0].udp_send(now, idle, Rope::from(vec![1]), to, UdpSendOptions::default()).unwrap();
+    let probe = wire[0].udp_open(family_of("10.0.0.2"));
+    full(&mut wire, probe);
+    assert!(!wire[0].udp_is_writable(idle));
+    wire[0].poll_transmit(now).expect("its datagram, the first of all");
+    assert_eq!(wire[0].poll_event(), Some(SocketId::Udp(idle)), "its own buffer");
+    let other = wire[0].udp_open(family_of("10.0.0.2"));
+    wire[0].udp_send(now, other, Rope::from(vec![1]), to, UdpSendOptions::default()).unwrap();
+    assert!(!wire[0].udp_is_writable(idle));
+    assert_eq!(told_of_room(&mut wire, idle), 1);
 }
 
 #[test]

@@ -100,6 +100,7 @@ fn a_lone_fin_is_taken_into_a_closed_window() {
 }
 
 //= RFC 9293 MUST-37, type=test
+//= RFC 9293 SHLD-17, type=test
 #[test]
 fn a_peer_that_answers_with_a_closed_window_is_not_given_up() {
     for answers in [true, false] {

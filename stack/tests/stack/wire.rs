@@ -224,6 +224,18 @@ impl Wire {
         });
     }
 
+    /// Lets hosts 0 and 1 find each other on the link.
+    pub fn neighbors(&mut self) {
+        for (_, address) in PAIRS {
+            let id = self[0].udp_open(family_of(address));
+            let (now, payload) = (self.now, tapsock_stack::buf::Rope::from(vec![0]));
+            self[0].udp_send(now, id, payload, Some(at(address, 9)), Default::default()).unwrap();
+            self[0].udp_close(id);
+        }
+        self.settle();
+        self.events(0);
+    }
+
     pub fn bind(&mut self, host: usize, protocol: Transport, address: &str, port: u16) -> BindId {
         let address = LocalAddr::new(address.parse().unwrap(), 0);
         let request = BindRequest { port, ..BindRequest::new(protocol, address) };

@@ -2,7 +2,10 @@
 
 use crate::time::Instant;
 
-use super::{AckSample, CongestionControl, INITIAL_WINDOW, Limit, MIN_SSTHRESH, UNLIMITED, decayed};
+use super::{
+    AckSample, CongestionControl, INITIAL_WINDOW, Limit, MIN_SSTHRESH, Reduction, UNLIMITED, decayed,
+    idle_threshold,
+};
 
 /// How aggressively the window grows, in segments per second cubed.
 //= RFC 9438 §5
@@ -86,7 +89,8 @@ impl Cubic {
         let window = self.segments();
         let mut epoch = self.epoch.unwrap_or_else(|| self.start_epoch(sample.now));
         let acked = f64::from(sample.acked) / f64::from(self.mss);
-        let alpha = if epoch.w_est < self.w_max { ALPHA } else { 1.0 };
+        let prior = f64::from(self.prior.window) / f64::from(self.mss);
+        let alpha = if epoch.w_est < prior { ALPHA } else { 1.0 };
         epoch.w_est += alpha * acked / window;
         self.epoch = Some(epoch);
 
@@ -146,9 +150,15 @@ impl CongestionControl for Cubic {
         self.window = self.mss;
     }
 
-    fn on_rto(&mut self, _now: Instant) {
-        self.reduce();
+    /// Growth begins anew: the plateau of old proved to be too high.
+    //= RFC 9438 §4.8
+    fn on_rto(&mut self, _now: Instant, reduction: Reduction) {
+        if reduction == Reduction::Due {
+            self.reduce();
+        }
         self.window = self.mss;
+        self.w_max = 0.0;
+        self.epoch = None;
     }
 
     fn undo(&mut self) {
@@ -159,8 +169,13 @@ impl CongestionControl for Cubic {
     }
 
     fn on_idle(&mut self, timeouts: u32) {
+        self.ssthresh = idle_threshold(self.ssthresh, self.window);
         self.window = decayed(self.window, timeouts, self.mss);
         self.epoch = None;
+    }
+
+    fn resume(&mut self, window: u32, ssthresh: u32) {
+        (self.window, self.ssthresh) = (window, ssthresh);
     }
 
     fn set_mss(&mut self, mss: u32) {
@@ -189,6 +204,7 @@ mod tests {
         now
     }
 
+    //= RFC 9293 MAY-18, type=test
     //= RFC 9438 §4.2, type=test
     #[test]
     fn the_window_is_back_at_its_old_size_after_k_seconds() {
@@ -226,5 +242,39 @@ mod tests {
         assert!((cubic.w_max - 100.0).abs() < 0.1);
         cubic.on_congestion(Instant::ZERO);
         assert!(cubic.w_max < 61.0);
+    }
+
+    //= RFC 9438 §4.8, type=test
+    #[test]
+    fn after_a_timeout_the_old_plateau_is_forgotten() {
+        let mut cubic = Cubic::new(1000);
+        let rtt = Duration::from_millis(100);
+        run(&mut cubic, Instant::ZERO, 7, rtt);
+        assert_eq!(cubic.window(), 1_280_000);
+        cubic.on_rto(Instant::from_secs(1), Reduction::Due);
+        assert_eq!((cubic.window(), cubic.ssthresh()), (1000, 896_250));
+        let now = run(&mut cubic, Instant::from_secs(1), 10, rtt);
+        assert!((896_250..897_000).contains(&cubic.window()), "slow start has ended: {}", cubic.window());
+        // With K = 0 the window grows by 0.4 segments times the cube of the seconds.
+        run(&mut cubic, now, 30, rtt);
+        assert!((905_000..925_000).contains(&cubic.window()), "{} after 3 s", cubic.window());
+        cubic.undo();
+        assert_eq!(cubic.window(), 1_280_000);
+    }
+
+    #[test]
+    fn a_timeout_in_fast_recovery_reduces_no_further() {
+        let mut cubic = Cubic::new(1000);
+        cubic.on_congestion(Instant::ZERO);
+        cubic.on_rto(Instant::ZERO, Reduction::Done);
+        assert_eq!((cubic.window(), cubic.ssthresh()), (1000, 7001));
+    }
+
+    #[test]
+    fn after_an_idle_time_slow_start_goes_on_for_longer() {
+        let mut cubic = Cubic::new(1000);
+        (cubic.window, cubic.ssthresh) = (100_000, 40_000);
+        cubic.on_idle(2);
+        assert_eq!((cubic.window(), cubic.ssthresh()), (25_000, 75_000));
     }
 }

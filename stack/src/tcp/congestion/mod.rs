@@ -44,6 +44,15 @@ pub enum Limit {
     Other,
 }
 
+/// Whether a time-out lowers `ssthresh`.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Reduction {
+    /// It does: nothing has since what is in flight was sent.
+    Due,
+    /// Fast recovery has done so for what is in flight.
+    Done,
+}
+
 /// An algorithm.
 ///
 /// ```
@@ -71,12 +80,14 @@ pub trait CongestionControl {
     /// The SYN, or its answer, had to be sent again: the initial window is one segment.
     //= RFC 5681 §3.1
     fn on_lost_syn(&mut self);
-    /// The retransmission time-out passed.
-    fn on_rto(&mut self, now: Instant);
+    /// The retransmission time-out passed: the window is one segment, and the threshold lower where that is due.
+    fn on_rto(&mut self, now: Instant, reduction: Reduction);
     /// What the last reduction took was taken in error.
     fn undo(&mut self);
     /// Nothing was sent for `timeouts` time-outs.
     fn on_idle(&mut self, timeouts: u32);
+    /// Goes on where another algorithm stood.
+    fn resume(&mut self, window: u32, ssthresh: u32);
     /// The size of a segment has changed.
     fn set_mss(&mut self, mss: u32);
 }
@@ -97,6 +108,13 @@ impl Congestion {
             CongestionKind::Reno => Congestion::Reno(Reno::new(mss)),
             CongestionKind::Cubic => Congestion::Cubic(Cubic::new(mss)),
         }
+    }
+
+    /// Goes on as `kind`, with the window that it has.
+    pub fn switch(&mut self, kind: CongestionKind, mss: u32) {
+        let (window, ssthresh) = (self.window(), self.ssthresh());
+        *self = Congestion::new(kind, mss);
+        self.resume(window, ssthresh);
     }
 
     fn inner(&self) -> &dyn CongestionControl {
@@ -139,8 +157,8 @@ impl CongestionControl for Congestion {
         self.inner_mut().on_lost_syn();
     }
 
-    fn on_rto(&mut self, now: Instant) {
-        self.inner_mut().on_rto(now);
+    fn on_rto(&mut self, now: Instant, reduction: Reduction) {
+        self.inner_mut().on_rto(now, reduction);
     }
 
     fn undo(&mut self) {
@@ -151,9 +169,19 @@ impl CongestionControl for Congestion {
         self.inner_mut().on_idle(timeouts);
     }
 
+    fn resume(&mut self, window: u32, ssthresh: u32) {
+        self.inner_mut().resume(window, ssthresh);
+    }
+
     fn set_mss(&mut self, mss: u32) {
         self.inner_mut().set_mss(mss);
     }
+}
+
+/// Where slow start ends after an idle time: as in Linux, at three quarters of what the window was, so that it is soon
+/// back there.
+fn idle_threshold(ssthresh: u32, window: u32) -> u32 {
+    ssthresh.max(window / 2 + window / 4)
 }
 
 /// The window after `timeouts` idle time-outs: halved for each, but not below the initial window.
@@ -161,4 +189,22 @@ impl CongestionControl for Congestion {
 fn decayed(window: u32, timeouts: u32, mss: u32) -> u32 {
     let floor = window.min(INITIAL_WINDOW * mss);
     window.checked_shr(timeouts).unwrap_or(0).max(floor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_algorithm_goes_on_with_the_window() {
+        for (from, to) in
+            [(CongestionKind::Cubic, CongestionKind::Reno), (CongestionKind::Reno, CongestionKind::Cubic)]
+        {
+            let mut congestion = Congestion::new(from, 1000);
+            congestion.on_congestion(Instant::ZERO);
+            let before = (congestion.window(), congestion.ssthresh());
+            congestion.switch(to, 1000);
+            assert_eq!((congestion.window(), congestion.ssthresh()), before);
+        }
+    }
 }

@@ -2,16 +2,19 @@
 
 use crate::time::Instant;
 
-use super::{AckSample, CongestionControl, INITIAL_WINDOW, Limit, MIN_SSTHRESH, UNLIMITED, decayed};
+use super::{
+    AckSample, CongestionControl, INITIAL_WINDOW, Limit, MIN_SSTHRESH, Reduction, UNLIMITED, decayed,
+    idle_threshold,
+};
 
 /// Additive increase of one segment a round trip, multiplicative decrease to a half.
 ///
 /// ```
-/// use tapsock_stack::tcp::congestion::{CongestionControl, Reno};
+/// use tapsock_stack::tcp::congestion::{CongestionControl, Reduction, Reno};
 /// use tapsock_stack::time::Instant;
 ///
 /// let mut reno = Reno::new(1460);
-/// reno.on_rto(Instant::ZERO);
+/// reno.on_rto(Instant::ZERO, Reduction::Due);
 /// assert_eq!(reno.window(), 1460);
 /// reno.undo();
 /// assert_eq!(reno.window(), 14_600);
@@ -76,8 +79,10 @@ impl CongestionControl for Reno {
         self.window = self.mss;
     }
 
-    fn on_rto(&mut self, _now: Instant) {
-        self.reduce();
+    fn on_rto(&mut self, _now: Instant, reduction: Reduction) {
+        if reduction == Reduction::Due {
+            self.reduce();
+        }
         self.window = self.mss;
     }
 
@@ -87,7 +92,12 @@ impl CongestionControl for Reno {
     }
 
     fn on_idle(&mut self, timeouts: u32) {
+        self.ssthresh = idle_threshold(self.ssthresh, self.window);
         self.window = decayed(self.window, timeouts, self.mss);
+    }
+
+    fn resume(&mut self, window: u32, ssthresh: u32) {
+        (self.window, self.ssthresh) = (window, ssthresh);
     }
 
     fn set_mss(&mut self, mss: u32) {
@@ -123,7 +133,7 @@ mod tests {
     #[test]
     fn slow_start_ends_exactly_at_ssthresh() {
         let mut reno = Reno::new(1000);
-        reno.on_rto(Instant::ZERO);
+        reno.on_rto(Instant::ZERO, Reduction::Due);
         assert_eq!((reno.window(), reno.ssthresh()), (1000, 5000));
         reno.on_ack(&ack(3000));
         reno.on_ack(&ack(3000));
@@ -134,8 +144,9 @@ mod tests {
     fn idle_time_decays_to_the_initial_window() {
         let mut reno = Reno::new(1000);
         reno.on_ack(&ack(90_000));
+        reno.ssthresh = 60_000;
         reno.on_idle(1);
-        assert_eq!(reno.window(), 50_000);
+        assert_eq!((reno.window(), reno.ssthresh()), (50_000, 75_000), "slow start goes on for longer");
         reno.on_idle(40);
         assert_eq!(reno.window(), 10_000);
     }

@@ -75,7 +75,7 @@ fn only_an_exact_reset_forgets() {
 //= RFC 9293 MUST-22, type=test
 #[test]
 fn syn_acks_are_repeated_and_then_given_up() {
-    let options = Options { synack_retries: 3, ..Options::default() };
+    let options = Options { synack_retries: 9, ..Options::default() };
     let start = Instant::from_secs(1);
     let mut queue = queue_with_one(start);
     let mut waits = Vec::new();
@@ -90,7 +90,7 @@ fn syn_acks_are_repeated_and_then_given_up() {
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(waits, [1, 2, 4, 8]);
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 120, 120, 120]);
     assert!(queue.is_empty() && queue.poll_timeout().is_none());
 }
 
@@ -124,4 +124,22 @@ fn repeated_segments_are_not_answered_without_end() {
     assert!(matches!(queue.on_segment(now, &7, &syn()), Step::Answer(_)));
     assert!(matches!(queue.on_segment(now, &7, &syn()), Step::Drop));
     assert!(matches!(queue.on_segment(Instant::from_millis(1500), &7, &syn()), Step::Answer(_)));
+}
+
+//= RFC 7323 §2.3, type=test
+#[test]
+fn only_the_window_of_the_syn_ack_is_not_scaled() {
+    let now = Instant::from_secs(1);
+    for (offered, expected) in [(Some(3), 64_256), (None, 64_240)] {
+        let mut queue = SynQueue::new(Random::new(1).table_hash());
+        let options = TcpOptions { window_scale: offered, ..syn().options };
+        let syn = Segment { options, ..syn() };
+        let answer = queue.on_syn(now, 7, &syn, opening(), &Options::default());
+        assert_eq!(answer.window, UnscaledWindow(64_240));
+        let Step::Answer(challenge) = queue.on_segment(now, &7, &Segment::new(seq(99_999_999))) else {
+            panic!("what lies outside of the window is answered")
+        };
+        let window = u32::from(challenge.window.0) << answer.options.window_scale.unwrap_or(0);
+        assert_eq!(window, expected);
+    }
 }

@@ -4,6 +4,7 @@
 //! it; [`Rack`](rack::Rack) tells from the times what was lost. Tail probes, proportional rate reduction and undo
 //! will stand beside them.
 
+pub mod delivery;
 pub mod rack;
 pub mod scoreboard;
 

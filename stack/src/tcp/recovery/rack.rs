@@ -5,7 +5,8 @@ use core::time::Duration;
 use crate::tcp::seq::SeqNumber;
 use crate::time::Instant;
 
-use super::scoreboard::{Delivered, Scoreboard, Sent};
+use super::delivery::{Delivered, Sent};
+use super::scoreboard::Scoreboard;
 
 /// Segments reported beyond a hole that mean a loss at once, as long as no reordering was seen.
 const DUP_THRESHOLD: u32 = 3;
@@ -158,7 +159,7 @@ mod tests {
         rack.on_delivered(ms(40), &delivered, RTT, None);
         rack.detect(ms(40), &mut scoreboard, RTT, 1000, false);
         assert_eq!(scoreboard.lost(), 1000);
-        scoreboard.on_resent(range(0, 1000), ms(40));
+        scoreboard.on_resent(range(0, 1000), 1000, ms(40));
         scoreboard.on_sent(range(9000, 10_000), 1000, ms(45));
         let delivered = scoreboard.on_sack(range(9000, 10_000));
         rack.on_delivered(ms(85), &delivered, RTT, None);
@@ -174,7 +175,7 @@ mod tests {
         rack.on_delivered(ms(40), &delivered, RTT, None);
         rack.detect(ms(40), &mut scoreboard, RTT, 1000, false);
         scoreboard.on_sent(range(5000, 6000), 1000, ms(40));
-        scoreboard.on_resent(range(0, 1000), ms(40));
+        scoreboard.on_resent(range(0, 1000), 1000, ms(40));
         let delivered = scoreboard.on_sack(range(5000, 6000));
         rack.on_delivered(ms(80), &delivered, RTT, None);
         rack.detect(ms(80), &mut scoreboard, RTT, 1000, true);

@@ -6,7 +6,10 @@ use crate::tcp::seq::SeqNumber;
 use crate::tcp::seq_ranges::SeqRange;
 use crate::time::Instant;
 
-/// Parts kept apart at the most. A sender stops at this number until some are acknowledged.
+use super::delivery::{Delivered, Sent};
+
+/// Parts kept apart. A sender stops at this number until some are acknowledged, and reports that would cut more of
+/// them are not believed. There may be twice as many, where each was sent again in part.
 pub const MAX_RECORDS: usize = 8192;
 
 /// Entries that the table keeps room for while nothing is in flight.
@@ -47,70 +50,6 @@ impl Record {
 
     fn sent(&self) -> Sent {
         Sent { at: self.sent_at, order: self.order, end: self.end, resent: self.resent }
-    }
-}
-
-/// What one acknowledgement or SACK block newly delivered.
-#[derive(Copy, Clone, Debug, Default)]
-pub struct Delivered {
-    /// Bytes that were not known to have arrived.
-    pub bytes: u32,
-    /// The latest sent of the newly delivered parts.
-    pub latest: Option<Sent>,
-    /// The lowest number newly reported that was sent once: below what was known, the path has reordered.
-    pub lowest_once: Option<SeqNumber>,
-}
-
-/// When a part was sent.
-#[derive(Copy, Clone, Debug, Eq, PartialEq)]
-pub struct Sent {
-    /// When.
-    pub at: Instant,
-    /// Which transmission it was, on a circle as sequence numbers are.
-    pub order: SeqNumber,
-    /// The number after its last.
-    pub end: SeqNumber,
-    /// Whether it was sent more than once.
-    pub resent: bool,
-}
-
-impl Sent {
-    /// Whether `self` was sent later than `other`; of two sent in one burst, the higher one. What was sent at one time
-    /// is told apart by its order, for a retransmission may follow new data at once.
-    //= RFC 8985 §5.2
-    pub fn is_after(&self, other: &Sent) -> bool {
-        if self.at != other.at {
-            return self.at > other.at;
-        }
-        if self.order == other.order { self.end.after(other.end) } else { self.order.after(other.order) }
-    }
-}
-
-impl Delivered {
-    fn add(&mut self, record: &Record) {
-        self.bytes += record.len();
-        let sent = record.sent();
-        if self.latest.is_none_or(|latest| sent.is_after(&latest)) {
-            self.latest = Some(sent);
-        }
-        if !record.resent {
-            let lowest = self.lowest_once.map_or(record.start, |lowest| lowest.earliest(record.start));
-            self.lowest_once = Some(lowest);
-        }
-    }
-
-    /// Adds what another block delivered.
-    pub fn merge(&mut self, other: Delivered) {
-        self.bytes += other.bytes;
-        if let Some(sent) = other.latest
-            && self.latest.is_none_or(|latest| sent.is_after(&latest))
-        {
-            self.latest = Some(sent);
-        }
-        self.lowest_once = match (self.lowest_once, other.lowest_once) {
-            (Some(a), Some(b)) => Some(a.earliest(b)),
-            (a, b) => a.or(b),
-        };
     }
 }
 
@@ -220,10 +159,13 @@ impl Scoreboard {
         SeqRange::new(record.start, record.end)
     }
 
-    /// `range` was sent again.
-    pub fn on_resent(&mut self, range: SeqRange, now: Instant) {
-        let (first, last) = self.isolate(range);
+    /// `range` was sent again, in segments of `size` bytes.
+    pub fn on_resent(&mut self, range: SeqRange, size: u16, now: Instant) {
         self.transmissions += 1;
+        if self.is_full() && self.join_resent(range, size, now) {
+            return;
+        }
+        let (first, last) = self.isolate(range);
         for record in self.records.range_mut(first..last) {
             if record.fate == Fate::Lost {
                 self.lost -= record.len();
@@ -231,7 +173,7 @@ impl Scoreboard {
             }
             if record.fate != Fate::Sacked {
                 (record.sent_at, record.order) = (now, self.transmissions);
-                record.resent = true;
+                (record.size, record.resent) = (size, true);
             }
         }
     }
@@ -254,7 +196,7 @@ impl Scoreboard {
                 Fate::InFlight | Fate::Resent => {}
             }
             if part.fate != Fate::Sacked {
-                delivered.add(&part);
+                delivered.add(part.start, part.sent());
             }
             if front.start == front.end {
                 self.records.pop_front();
@@ -285,7 +227,7 @@ impl Scoreboard {
                 self.lost -= len;
             }
             self.sacked += len;
-            delivered.add(record);
+            delivered.add(record.start, record.sent());
             record.fate = Fate::Sacked;
         }
         if first < last {
@@ -351,6 +293,7 @@ impl Scoreboard {
     /// The first border of a segment at or after `at`.
     fn border_after(&self, at: SeqNumber) -> SeqNumber {
         match self.record_around(at) {
+            Some(record) if self.is_full() => record.end,
             Some(record) => {
                 let into = at.saturating_since(record.start).next_multiple_of(record.size.max(1).into());
                 (record.start + into).earliest(record.end)
@@ -362,6 +305,7 @@ impl Scoreboard {
     /// The last border of a segment at or before `at`.
     fn border_before(&self, at: SeqNumber) -> SeqNumber {
         match self.record_around(at) {
+            Some(record) if self.is_full() => record.start,
             Some(record) => {
                 let into = at.saturating_since(record.start);
                 record.start + into / u32::from(record.size.max(1)) * u32::from(record.size.max(1))
@@ -396,6 +340,26 @@ impl Scoreboard {
             }
             _ => index,
         }
+    }
+
+    /// Counts the first bytes of a lost record, which are `range`, to the record before, where that was sent again too:
+    /// no new record is needed then. Says whether it could.
+    fn join_resent(&mut self, range: SeqRange, size: u16, now: Instant) -> bool {
+        let index = self.records.partition_point(|record| record.end.at_or_before(range.start()));
+        let Some(before) = index.checked_sub(1) else { return false };
+        let lost = self.records.get(index).is_some_and(|record| {
+            record.fate == Fate::Lost && record.start == range.start() && record.end.after(range.end())
+        });
+        let order = self.transmissions;
+        let record = &mut self.records[before];
+        let whole = record.len().is_multiple_of(size.max(1).into());
+        if !lost || !whole || record.fate != Fate::Resent || record.size != size {
+            return false;
+        }
+        (record.end, record.sent_at, record.order) = (range.end(), now, order);
+        self.records[index].start = range.end();
+        self.lost -= range.len();
+        true
     }
 
     /// Makes one record of neighbours that SACK has reported: nothing tells them apart any more.

@@ -92,7 +92,7 @@ impl AckPolicy {
         }
     }
 
-    /// The peer needs to hear of every segment again: after a loss, or after a pause.
+    /// The peer needs to hear of every segment again, after a loss.
     pub fn quicken(&mut self) {
         (self.quick, self.interactive) = (QUICK_ACKS, false);
     }

@@ -1,7 +1,7 @@
 //! The receiving half: bytes in order for the application, bytes that came too early, the window we offer, and
 //! when to acknowledge.
 
-use crate::buf::Rope;
+use crate::buf::{Chunk, Rope};
 use crate::tcp::seq::SeqNumber;
 
 pub mod ack_policy;
@@ -12,8 +12,12 @@ use ack_policy::AckPolicy;
 use reassembly::Reassembly;
 use window::ReceiveWindow;
 
-/// What a buffer is charged beside its payload, in bytes: the least of a pool's buffers that a payload may pin.
+/// What a buffer is charged beside its payload, in bytes.
 const CHUNK_CHARGE: usize = 256;
+
+/// How many times what it is charged a buffer may hold of which a part was cut off. A pool's buffers are at most eight
+/// times as large as what is read into them, so that nothing is held that takes more.
+const CHARGE_SHARE: usize = 8;
 
 /// The receiving half of a connection.
 #[derive(Debug)]
@@ -53,8 +57,33 @@ impl Receiver {
         self.held() > 0 && self.held() + len > self.window.buffer_limit() as usize
     }
 
+    /// Offers no window until something is read: what came was dropped for want of memory.
+    pub(super) fn withhold(&mut self) {
+        self.window.withhold(true);
+    }
+
+    /// Offers a window again where there is memory for a segment. Says whether that changed.
+    pub(super) fn reopen(&mut self) -> bool {
+        // Nobody would read again from an empty queue; what came early gives way to what is due.
+        let room = self.queue.is_empty() || !self.is_overrun_by(self.acks.peer_mss() as usize);
+        let reopened = room && self.window.is_withheld();
+        if reopened {
+            self.window.withhold(false);
+        }
+        reopened
+    }
+
     /// Whether the peer's FIN has come in order: nothing follows what is in the queue.
     pub(super) fn is_finished(&self) -> bool {
         self.fin.is_some_and(|fin| fin.before(self.window.nxt))
+    }
+}
+
+/// Copies what is small beside the buffer that it keeps alive, after the rest was cut off.
+pub(super) fn compact(data: &mut Rope) {
+    for _ in 0..data.chunk_count() {
+        let Some(chunk) = data.pop_front() else { return };
+        let wasteful = chunk.buffer_capacity() > CHARGE_SHARE * (chunk.len() + CHUNK_CHARGE);
+        data.push_back(if wasteful { Chunk::copy_from(&chunk) } else { chunk });
     }
 }

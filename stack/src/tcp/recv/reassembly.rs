@@ -6,6 +6,8 @@ use crate::buf::Rope;
 use crate::tcp::seq::SeqNumber;
 use crate::tcp::seq_ranges::{RecentRanges, SeqRange};
 
+use super::compact;
+
 /// Blocks kept at the most. Each gap costs a block; a peer that sends every second byte fills this and is dropped
 /// from then on. Linux bounds the same by memory.
 pub const MAX_BLOCKS: usize = 1024;
@@ -80,6 +82,11 @@ impl Reassembly {
         self.blocks.iter().flat_map(|blocks| blocks.recent.iter())
     }
 
+    /// The number after the highest block to be reported.
+    pub fn reported_end(&self) -> Option<SeqNumber> {
+        self.recent().map(SeqRange::end).reduce(SeqNumber::latest)
+    }
+
     /// Whether nothing waits for a gap to be filled.
     pub fn is_empty(&self) -> bool {
         self.blocks.is_none()
@@ -98,6 +105,7 @@ impl Reassembly {
     /// Drops everything from `end` on.
     pub fn truncate(&mut self, end: SeqNumber) {
         let Some(blocks) = self.blocks.as_mut() else { return };
+        blocks.recent.truncate(end);
         while let Some(mut last) = blocks.sorted.pop_back() {
             if last.end().at_or_before(end) {
                 blocks.sorted.push_back(last);
@@ -155,7 +163,8 @@ impl Blocks {
         for known in self.sorted.drain(first..last) {
             self.chunks -= known.data.chunk_count();
             let gap = known.start.saturating_since(at) as usize;
-            let piece = data.split_to(gap);
+            let mut piece = data.split_to(gap);
+            compact(&mut piece);
             self.bytes += piece.len();
             at += piece.len() as u32;
             merged.append(piece);
@@ -170,6 +179,7 @@ impl Blocks {
             }
         }
         self.bytes += data.len();
+        compact(&mut data);
         merged.append(data);
         self.chunks += merged.chunk_count();
         self.sorted.insert(first, Block { start: merged_start, data: merged });

@@ -40,6 +40,8 @@ pub struct ReceiveWindow {
     buffer: u32,
     buffer_max: Option<u32>,
     growth: Growth,
+    /// Whether no window is offered although the edge lies further on: there is no memory for what would come.
+    withheld: bool,
 }
 
 /// What the application read since `since`: Linux's dynamic right-sizing.
@@ -56,7 +58,7 @@ impl ReceiveWindow {
     pub fn new(buffer: u32, buffer_max: Option<u32>, scale: WindowScale) -> Self {
         let zero = SeqNumber::new(0);
         let growth = Growth { space: buffer / 4, ..Growth::default() };
-        ReceiveWindow { nxt: zero, edge: zero, scale, buffer, buffer_max, growth }
+        ReceiveWindow { nxt: zero, edge: zero, scale, buffer, buffer_max, growth, withheld: false }
     }
 
     /// The scale that lets a window over the largest buffer be offered.
@@ -111,17 +113,38 @@ impl ReceiveWindow {
         (self.buffer, self.buffer_max) = (bytes, None);
     }
 
+    /// Offers no window from now on, where `withheld`, but still takes what the peer sends up to the edge that it
+    /// knows: small segments can use up the memory long before the sequence numbers. As Linux.
+    pub fn withhold(&mut self, withheld: bool) {
+        self.withheld = withheld;
+    }
+
+    /// Whether no window is offered for want of memory.
+    pub fn is_withheld(&self) -> bool {
+        self.withheld
+    }
+
     /// Moves the right edge as far as the room beside `held` bytes allows, and gives the field to be sent.
     ///
     /// Avoids the silly window: an edge moves by a segment or by half of the buffer, or not at all, and a window
     /// that would be smaller than a sixteenth of the buffer, or than a segment, is offered as none.
     //= RFC 9293 MUST-39
     //= RFC 9293 SHLD-14
+    //= RFC 9293 MAY-8
     pub fn offer(&mut self, held: usize, mss: u32) -> UnscaledWindow {
-        let edge = self.next_edge(held, mss);
-        let window = edge.saturating_since(self.nxt);
-        let step = 1u32 << self.scale.shift();
-        let field = self.scale.unscale(window.saturating_add(step - 1));
+        if self.withheld {
+            return UnscaledWindow(0);
+        }
+        self.offer_to(self.next_edge(held, mss))
+    }
+
+    /// Gives the field that offers what the peer knows of already.
+    pub fn repeat(&mut self) -> UnscaledWindow {
+        self.offer_to(self.edge)
+    }
+
+    fn offer_to(&mut self, edge: SeqNumber) -> UnscaledWindow {
+        let field = self.scale.cover(edge.saturating_since(self.nxt));
         self.edge = self.edge.latest(self.nxt + self.scale.scale(field));
         field
     }

@@ -1,6 +1,7 @@
 //! The sending half: bytes not yet acknowledged, the peer's window, the round trip.
 
 pub mod buffer;
+pub mod min_rtt;
 pub mod queue;
 pub mod rtt;
 pub mod window;

@@ -2,6 +2,10 @@
 
 use core::time::Duration;
 
+use crate::time::Instant;
+
+use super::min_rtt::MinRtt;
+
 /// The time-out before the first sample.
 //= RFC 6298 §2.1
 const INITIAL_RTO: Duration = Duration::from_secs(1);
@@ -20,10 +24,11 @@ const MAX_BACKOFF: u8 = 16;
 /// ```
 /// use core::time::Duration;
 /// use tapsock_stack::tcp::send::rtt::RttEstimator;
+/// use tapsock_stack::time::Instant;
 ///
 /// let mut rtt = RttEstimator::new(Duration::from_millis(200), Duration::from_secs(120));
 /// assert_eq!(rtt.rto(), Duration::from_secs(1));
-/// rtt.sample(Duration::from_millis(20));
+/// rtt.sample(Instant::ZERO, Duration::from_millis(20));
 /// assert_eq!(rtt.rto(), Duration::from_millis(220));
 /// rtt.back_off();
 /// assert_eq!(rtt.rto(), Duration::from_millis(440));
@@ -33,7 +38,7 @@ pub struct RttEstimator {
     /// In microseconds; 0 before the first sample.
     srtt: u32,
     rttvar: u32,
-    min_rtt: u32,
+    min_rtt: MinRtt,
     latest: u32,
     rto_min_ms: u32,
     rto_max_ms: u32,
@@ -48,7 +53,7 @@ impl RttEstimator {
         RttEstimator {
             srtt: 0,
             rttvar: 0,
-            min_rtt: u32::MAX,
+            min_rtt: MinRtt::new(),
             latest: 0,
             rto_min_ms: rto_min.as_millis() as u32,
             rto_max_ms: rto_max.as_millis() as u32,
@@ -57,13 +62,13 @@ impl RttEstimator {
         }
     }
 
-    /// Takes a measured round trip of a segment that was sent once.
+    /// Takes the round trip, measured at `now`, of a segment that was sent once.
     //= RFC 6298 §2.2
     //= RFC 6298 §2.3
-    pub fn sample(&mut self, rtt: Duration) {
+    pub fn sample(&mut self, now: Instant, rtt: Duration) {
+        self.min_rtt.sample(now, rtt);
         let rtt = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX / 8).clamp(1, u32::MAX / 8);
         self.latest = rtt;
-        self.min_rtt = self.min_rtt.min(rtt);
         if self.srtt == 0 {
             self.srtt = rtt;
             self.rttvar = rtt / 2;
@@ -84,9 +89,9 @@ impl RttEstimator {
         Duration::from_micros(self.rttvar.into())
     }
 
-    /// The least round trip seen, where there is a sample.
+    /// The least round trip of late, where there is a sample.
     pub fn min_rtt(&self) -> Option<Duration> {
-        (self.min_rtt != u32::MAX).then_some(Duration::from_micros(self.min_rtt.into()))
+        self.min_rtt.value()
     }
 
     /// The last round trip seen, where there is a sample.
@@ -146,11 +151,11 @@ mod tests {
     #[test]
     fn the_first_sample_sets_and_later_ones_smooth() {
         let mut rtt = estimator();
-        rtt.sample(Duration::from_millis(800));
+        rtt.sample(Instant::ZERO, Duration::from_millis(800));
         assert_eq!(rtt.srtt(), Some(Duration::from_millis(800)));
         assert_eq!(rtt.rttvar(), Duration::from_millis(400));
         assert_eq!(rtt.rto(), Duration::from_millis(2400));
-        rtt.sample(Duration::from_millis(400));
+        rtt.sample(Instant::ZERO, Duration::from_millis(400));
         assert_eq!(rtt.rttvar(), Duration::from_millis(400));
         assert_eq!(rtt.srtt(), Some(Duration::from_millis(750)));
         assert_eq!(rtt.min_rtt(), Some(Duration::from_millis(400)));

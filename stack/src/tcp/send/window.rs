@@ -1,6 +1,6 @@
 //! The send sequence space and the peer's window.
 
-use crate::tcp::segment::{UnscaledWindow, WindowScale};
+use crate::tcp::segment::{Control, Segment, WindowScale};
 use crate::tcp::seq::SeqNumber;
 
 /// The send sequence variables of RFC 9293 §3.3.1.
@@ -30,11 +30,10 @@ pub struct SendWindow {
     /// SND.NXT: the next number to be sent.
     pub nxt: SeqNumber,
     /// SND.WND in bytes.
+    //= RFC 9293 REC-1
     pub wnd: u32,
     /// SND.WL1: the segment that set the window last.
     pub wl1: SeqNumber,
-    /// SND.WL2: its acknowledgement.
-    pub wl2: SeqNumber,
     /// The largest window that the peer has offered, in bytes.
     pub max_wnd: u32,
     /// The peer's window scale.
@@ -59,7 +58,6 @@ impl SendWindow {
             nxt: iss,
             wnd: 0,
             wl1: SeqNumber::new(0),
-            wl2: iss,
             max_wnd: 0,
             scale: WindowScale::clamped(0),
         }
@@ -83,23 +81,35 @@ impl SendWindow {
     }
 
     /// Takes the window of the first segment of a connection.
-    pub fn start(&mut self, seq: SeqNumber, ack: SeqNumber, wnd: u32) {
-        (self.wl1, self.wl2, self.wnd) = (seq, ack, wnd);
+    pub fn start(&mut self, seq: SeqNumber, wnd: u32) {
+        (self.wl1, self.wnd) = (seq, wnd);
         self.max_wnd = self.max_wnd.max(wnd);
+    }
+
+    /// The window that a segment offers, in bytes: a SYN's is never scaled, whatever was agreed on before.
+    //= RFC 7323 §2.2
+    pub fn size_of(&self, segment: &Segment) -> u32 {
+        match segment.control {
+            Some(Control::Syn) => segment.window.0.into(),
+            _ => self.scale.scale(segment.window),
+        }
+    }
+
+    /// Whether a segment is newer than the one that set the window last. As Linux: of two with the same numbers the
+    /// one with the larger window is, or the one that closes it; there is no SND.WL2.
+    pub fn is_newer(&self, seq: SeqNumber, ack: SeqNumber, wnd: u32) -> bool {
+        ack.after(self.una) || self.wl1.before(seq) || (self.wl1 == seq && (wnd > self.wnd || wnd == 0))
     }
 
     /// Takes the window of a segment with an acceptable acknowledgement, where the segment is not older than the
     /// last that did, or acknowledges something new: to be called before `una` moves. As Linux: a retransmission
     /// whose window were left out would move the right edge by what it acknowledges.
     //= RFC 9293 §3.10.7.4
-    pub fn update(&mut self, seq: SeqNumber, ack: SeqNumber, window: UnscaledWindow) -> WindowUpdate {
-        let newer =
-            ack.after(self.una) || self.wl1.before(seq) || (self.wl1 == seq && self.wl2.at_or_before(ack));
-        let wnd = self.scale.scale(window);
-        if !newer {
+    pub fn update(&mut self, seq: SeqNumber, ack: SeqNumber, wnd: u32) -> WindowUpdate {
+        if !self.is_newer(seq, ack, wnd) {
             return WindowUpdate::Unchanged;
         }
-        (self.wl1, self.wl2) = (seq, ack);
+        self.wl1 = seq;
         if wnd == self.wnd {
             return WindowUpdate::Unchanged;
         }
@@ -118,23 +128,21 @@ mod tests {
     fn an_older_segment_does_not_move_the_window() {
         let seq = SeqNumber::new;
         let mut window = SendWindow::new(seq(100));
-        window.start(seq(500), seq(100), 1000);
-        assert_eq!(window.update(seq(499), seq(100), UnscaledWindow(9)), WindowUpdate::Unchanged);
+        window.start(seq(500), 1000);
+        assert_eq!(window.update(seq(499), seq(100), 9), WindowUpdate::Unchanged);
         assert_eq!(window.wnd, 1000);
-        assert_eq!(window.update(seq(500), seq(100), UnscaledWindow(9)), WindowUpdate::Changed);
-        assert_eq!((window.wnd, window.max_wnd), (9, 1000));
-        assert_eq!(window.update(seq(500), seq(99), UnscaledWindow(7)), WindowUpdate::Unchanged);
-        assert_eq!(
-            window.update(seq(400), seq(101), UnscaledWindow(7)),
-            WindowUpdate::Changed,
-            "it acknowledges"
-        );
+        assert_eq!(window.update(seq(500), seq(100), 9), WindowUpdate::Unchanged);
+        assert_eq!(window.update(seq(500), seq(100), 1009), WindowUpdate::Changed);
+        assert_eq!(window.update(seq(501), seq(100), 9), WindowUpdate::Changed);
+        assert_eq!((window.wnd, window.max_wnd), (9, 1009));
+        assert_eq!(window.update(seq(501), seq(100), 0), WindowUpdate::Changed, "it closes");
+        assert_eq!(window.update(seq(400), seq(101), 7), WindowUpdate::Changed, "it acknowledges");
     }
 
     #[test]
     fn a_window_that_shrank_below_what_is_in_flight_leaves_nothing_usable() {
         let mut window = SendWindow::new(SeqNumber::new(0));
-        window.start(SeqNumber::new(0), SeqNumber::new(0), 10);
+        window.start(SeqNumber::new(0), 10);
         window.nxt += 20;
         assert_eq!(window.usable(), 0);
         assert_eq!(window.in_flight(), 20);

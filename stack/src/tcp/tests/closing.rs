@@ -72,6 +72,7 @@ fn closing_with_data_unread_resets() {
     assert_eq!(lone.count(Counter::TcpExtTCPAbortOnClose), 1);
 }
 
+//= RFC 9293 MAY-1, type=test
 #[test]
 fn data_for_a_connection_that_nobody_holds_resets() {
     let mut lone = established();
@@ -113,6 +114,32 @@ fn only_an_exact_reset_is_believed() {
     assert_eq!(lone.connection.state(), State::Closed);
     assert_eq!(lone.read(), Err(ReadError::Socket(SocketError::ConnectionReset)));
     assert!(lone.poll().is_none(), "a reset is not answered");
+}
+
+#[test]
+fn a_reset_may_have_the_end_of_what_is_reported_or_the_number_of_the_fin() {
+    for (offset, believed) in [(19, false), (20, true), (21, false)] {
+        let mut lone = Lone::established(sacking(), 60_000, ms(10));
+        lone.data(10, b"0123456789", None);
+        lone.poll();
+        lone.give(Segment { control: Some(Control::Rst), ..Segment::new(seq(IRS + 1 + offset)) });
+        assert_eq!(lone.connection.state() == State::Closed, believed, "{offset}");
+    }
+    let mut lone = established();
+    lone.data(0, b"", Some(Control::Fin));
+    lone.poll();
+    lone.give(Segment { control: Some(Control::Rst), ..Segment::new(seq(IRS + 1)) });
+    assert_eq!(lone.connection.take_error(), Some(SocketError::BrokenPipe));
+}
+
+#[test]
+fn what_follows_a_fin_is_not_reported() {
+    let mut lone = Lone::established(sacking(), 60_000, ms(10));
+    lone.data(3, b"d", None);
+    lone.data(10, b"0123456789", None);
+    lone.data(5, b"", Some(Control::Fin));
+    let answer = lone.poll().expect("at once");
+    assert_eq!(answer.options.sack.as_slice(), [(IRS + 4, IRS + 5)]);
 }
 
 #[test]

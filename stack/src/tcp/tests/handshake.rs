@@ -4,7 +4,7 @@ use crate::counters::Counter;
 use crate::error::SocketError;
 use crate::tcp::connection::{ReadError, WriteError};
 use crate::tcp::segment::{Control, Segment, UnscaledWindow};
-use crate::tcp::{Connection, Options, State};
+use crate::tcp::{Connection, Options, Shutdown, State};
 use crate::wire::tcp_options::TcpOptions;
 
 //= RFC 9293 MUST-14, type=test
@@ -64,16 +64,20 @@ fn an_acknowledgement_of_something_else_is_refused_by_a_reset() {
 //= RFC 9293 MUST-22, type=test
 #[test]
 fn syns_are_repeated_with_doubling_waits_and_then_given_up() {
-    let mut lone = Lone::connecting(plain());
-    let mut waits = Vec::new();
-    while lone.connection.state() == State::SynSent {
-        if let Some(syn) = lone.poll() {
-            assert_eq!((syn.control, syn.seq), (Some(Control::Syn), seq(ISS)));
+    for (linear, expected) in
+        [(0, vec![1, 2, 4, 8, 16, 32, 64]), (4, vec![1, 1, 1, 1, 1, 2, 4, 8, 16, 32, 64])]
+    {
+        let mut lone = Lone::connecting(Options { syn_linear_timeouts: linear, ..plain() });
+        let mut waits = Vec::new();
+        while lone.connection.state() == State::SynSent {
+            if let Some(syn) = lone.poll() {
+                assert_eq!((syn.control, syn.seq), (Some(Control::Syn), seq(ISS)));
+            }
+            waits.push(lone.pass_to_deadline().as_secs());
         }
-        waits.push(lone.pass_to_deadline().as_secs());
+        assert_eq!(waits, expected);
+        assert_eq!(lone.connection.take_error(), Some(SocketError::TimedOut));
     }
-    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64]);
-    assert_eq!(lone.connection.take_error(), Some(SocketError::TimedOut));
 }
 
 #[test]
@@ -107,4 +111,118 @@ fn a_hard_error_ends_an_attempt_and_an_open_connection_goes_on() {
     let mut lone = Lone::established(plain(), 9000, ms(10));
     lone.connection.on_unreachable(SocketError::HostUnreachable, &mut lone.counters);
     assert_eq!(lone.connection.state(), State::Established);
+}
+
+/// A connection whose SYN has crossed the peer's, which offered a window of 5000 bytes and a scale.
+fn crossed(options: Options) -> Lone {
+    let mut lone = Lone::connecting(options);
+    assert_eq!(lone.poll().expect("a SYN").control, Some(Control::Syn));
+    lone.give(crossing(None));
+    assert_eq!(lone.connection.state(), State::SynReceived);
+    let answer = lone.poll().expect("a SYN-ACK");
+    assert_eq!((answer.control, answer.ack), (Some(Control::Syn), Some(seq(IRS + 1))));
+    lone
+}
+
+/// The peer's SYN or SYN-ACK.
+fn crossing(ack: Option<u32>) -> Segment {
+    Segment {
+        ack: ack.map(seq),
+        control: Some(Control::Syn),
+        window: UnscaledWindow(5000),
+        options: TcpOptions { mss: Some(1000), window_scale: Some(7), ..TcpOptions::default() },
+        ..Segment::new(seq(IRS))
+    }
+}
+
+fn acknowledgement() -> Segment {
+    Segment { ack: Some(seq(ISS + 1)), window: UnscaledWindow(50), ..Segment::new(seq(IRS + 1)) }
+}
+
+//= RFC 7323 §2.2, type=test
+#[test]
+fn the_window_of_a_syn_is_never_scaled() {
+    let scaling = || Options { window_scaling: true, ..plain() };
+    let mut both = crossed(scaling());
+    both.give(crossing(Some(ISS + 1)));
+    let mut with_data = Lone::connecting(scaling());
+    with_data.poll();
+    with_data.give(Segment { payload: Rope::from(&b"hello"[..]), ..crossing(Some(ISS + 1)) });
+    assert_eq!(with_data.read().expect("data"), b"hello");
+    let mut usual = Lone::connecting(scaling());
+    usual.poll();
+    usual.give(crossing(Some(ISS + 1)));
+    for mut lone in [both, with_data, usual] {
+        assert_eq!(lone.connection.state(), State::Established);
+        assert_eq!(lone.connection.info().snd_wnd, 5000);
+        lone.give(Segment {
+            ack: Some(seq(ISS + 1)),
+            window: UnscaledWindow(50),
+            ..Segment::new(seq(IRS + 6))
+        });
+        assert_eq!(lone.connection.info().snd_wnd, 50 << 7, "but every later one is");
+    }
+    let mut plain_ack = crossed(scaling());
+    plain_ack.give(acknowledgement());
+    assert_eq!(plain_ack.connection.info().snd_wnd, 50 << 7);
+}
+
+//= RFC 9293 §3.10.4, type=test
+#[test]
+fn what_is_shut_down_in_syn_received_ends_with_a_fin_once_the_syn_is_acknowledged() {
+    for closing in [false, true] {
+        let mut lone = crossed(plain());
+        if closing {
+            lone.connection.close(lone.now, &mut lone.counters);
+        } else {
+            lone.connection.shutdown(Shutdown::Write).expect("the peer has sent SYN");
+        }
+        assert!(lone.connection.is_unfinished() && lone.connection.is_write_closed());
+        assert!(lone.poll().is_none(), "neither a FIN yet nor a reset");
+        lone.give(acknowledgement());
+        assert_eq!(lone.connection.state(), State::FinWait1);
+        let fin = lone.poll().expect("a FIN");
+        assert_eq!((fin.control, fin.seq), (Some(Control::Fin), seq(ISS + 1)));
+        lone.ack(1, 5000);
+        assert_eq!(lone.connection.state(), State::FinWait2);
+    }
+}
+
+#[test]
+fn a_syn_that_comes_again_in_syn_received_is_challenged_and_costs_no_patience() {
+    let mut lone = crossed(Options { synack_retries: 2, ..plain() });
+    let (mut challenges, mut syn_acks) = (0, 0);
+    let start = lone.now;
+    while lone.connection.state() == State::SynReceived {
+        lone.pass(ms(100));
+        lone.give(crossing(None));
+        while let Some(answer) = lone.poll() {
+            assert_eq!(answer.ack, Some(seq(IRS + 1)));
+            assert_eq!(answer.window, UnscaledWindow(65_000), "the edge stays where it is");
+            match answer.control {
+                Some(Control::Syn) => syn_acks += 1,
+                _ => challenges += 1,
+            }
+        }
+    }
+    assert_eq!(lone.now.saturating_since(start).as_secs(), 7, "1 + 2 + 4");
+    assert_eq!((syn_acks, challenges), (2, 14), "one challenge in half a second");
+    assert_eq!(lone.connection.take_error(), Some(SocketError::TimedOut));
+}
+
+#[test]
+fn a_syn_ack_must_echo_a_timestamp_of_our_syn() {
+    for (echo, taken) in [(-1, false), (0, true), (1000, true), (1001, false)] {
+        let mut lone = Lone::connecting(Options { timestamps: true, ..plain() });
+        let value = lone.poll().and_then(|syn| syn.options.timestamps).expect("a timestamp").value;
+        lone.pass_to_deadline();
+        assert_eq!(lone.poll().and_then(|syn| syn.options.timestamps).expect("again").value, value + 1000);
+        lone.pass(ms(500));
+        let options = Lone::stamped(7, value.wrapping_add_signed(echo));
+        let answer = Segment { options, ..crossing(Some(ISS + 1)) };
+        assert_eq!(lone.connection.is_refused(&answer), !taken, "{echo}");
+        lone.give(answer);
+        assert_eq!(lone.connection.state() == State::Established, taken, "{echo}");
+        assert_eq!(lone.count(Counter::TcpExtPAWSActive), u64::from(!taken));
+    }
 }

@@ -105,6 +105,7 @@ fn a_timeout_sends_one_segment_and_doubles() {
 }
 
 //= RFC 9293 MUST-20, type=test
+//= RFC 9293 SHLD-11, type=test
 #[test]
 fn a_silent_peer_is_given_up_after_fifteen_retries() {
     let mut lone = Lone::established(plain(), 60_000, ms(20));
@@ -152,4 +153,30 @@ fn idle_time_brings_back_the_initial_window() {
     lone.pass(ms(10_000));
     lone.write(30_000);
     assert_eq!(lone.sent().len(), 10);
+}
+
+//= RFC 5681 §3.1, type=test
+#[test]
+fn a_timeout_in_fast_recovery_takes_the_threshold_no_lower() {
+    let mut lone = ten_in_flight(reno(sacking()));
+    lone.sack(0, 60_000, &[(1000, 10_000)]);
+    lone.sent();
+    assert_eq!(lone.connection.info().snd_ssthresh, 5000);
+    while lone.count(Counter::TcpExtTCPTimeouts) == 0 {
+        lone.pass_to_deadline();
+    }
+    let info = lone.connection.info();
+    assert_eq!((info.snd_cwnd, info.snd_ssthresh), (1000, 5000));
+}
+
+//= RFC 1191 §6.5, type=test
+#[test]
+fn reports_of_what_was_sent_again_in_smaller_segments_are_understood() {
+    let mut lone = ten_in_flight(reno(sacking()));
+    lone.connection.set_path_size(lone.now, 600);
+    let burst = lone.connection.poll_transmit(lone.now, 60_000, &mut lone.counters).expect("all of it");
+    assert_eq!((burst.seq, burst.gso_size), (seq(ISS + 1), Some(600)));
+    lone.pass(ms(20));
+    lone.sack(0, 60_000, &[(600, 1200)]);
+    assert_eq!(lone.connection.info().sacked, 600);
 }

@@ -44,6 +44,54 @@ fn an_old_timestamp_is_refused() {
     assert_eq!(lone.read().expect("data").len(), 10);
 }
 
+#[test]
+fn an_acknowledgement_that_was_overtaken_is_not_answered() {
+    let ack = |stamp, window| Segment {
+        window: UnscaledWindow(window),
+        payload: Rope::new(),
+        ..data_at(10, stamp)
+    };
+    for (stamp, window, answered) in
+        [(708, 60_000, false), (708, 59_000, false), (708, 60_001, true), (0, 60_000, true)]
+    {
+        let mut lone = stamped_connection();
+        lone.give(data_at(0, 710));
+        lone.give(ack(710, 60_000));
+        lone.poll();
+        lone.pass(ms(10_000));
+        lone.give(ack(stamp, window));
+        assert_eq!(lone.poll().is_some(), answered, "{stamp} {window}");
+        assert_eq!(lone.count(Counter::TcpExtPAWSEstab), u64::from(answered));
+        assert_eq!(lone.connection.send.window.wnd, 60_000);
+        assert_eq!(
+            lone.connection.negotiated.timestamps.map(|state| state.recent),
+            Some(710),
+            "it does not go back"
+        );
+    }
+}
+
+#[test]
+fn a_timestamp_may_be_one_tick_late() {
+    for (stamp, taken) in [(709, true), (708, false)] {
+        let mut lone = stamped_connection();
+        lone.give(data_at(0, 710));
+        lone.give(data_at(10, stamp));
+        assert_eq!(lone.connection.readable(), if taken { 20 } else { 10 }, "{stamp}");
+        assert_eq!(lone.connection.negotiated.timestamps.map(|state| state.recent), Some(710));
+    }
+}
+
+#[test]
+fn an_acknowledgement_from_before_is_dropped_without_an_answer() {
+    let mut lone = stamped_connection();
+    lone.give(data_at(0, 9710));
+    lone.poll();
+    lone.give(Segment { payload: Rope::new(), ..data_at(5, 700) });
+    assert!(lone.poll().is_none());
+    assert_eq!((lone.count(Counter::TcpExtPAWSOldAck), lone.count(Counter::TcpExtPAWSEstab)), (1, 0));
+}
+
 //= RFC 9293 MUST-16, type=test
 //= RFC 7323 §3.2, type=test
 #[test]
@@ -56,6 +104,7 @@ fn every_segment_bears_a_timestamp_and_full_ones_leave_room_for_it() {
     assert_eq!(segment.options.timestamps.map(|stamp| stamp.echo), Some(700));
 }
 
+//= RFC 9293 MAY-12, type=test
 //= RFC 5961 §5.2, type=test
 #[test]
 fn an_acknowledgement_of_what_was_never_sent_is_challenged() {
@@ -81,6 +130,20 @@ fn a_syn_in_an_open_connection_is_challenged() {
 }
 
 #[test]
+fn challenges_of_resets_are_rare_whatever_they_carry() {
+    let mut lone = Lone::established(plain(), 60_000, ms(10));
+    let reset = Segment {
+        control: Some(Control::Rst),
+        payload: Rope::from(&b"guess"[..]),
+        ..Segment::new(seq(IRS + 100))
+    };
+    lone.give(reset.clone());
+    assert!(lone.poll().is_some());
+    lone.give(reset);
+    assert!(lone.poll().is_none());
+}
+
+#[test]
 fn what_lies_outside_the_window_is_answered_and_dropped() {
     let mut lone = Lone::established(plain(), 60_000, ms(10));
     lone.data(200_000, b"far", None);
@@ -90,6 +153,7 @@ fn what_lies_outside_the_window_is_answered_and_dropped() {
 }
 
 //= RFC 9293 SHLD-31, type=test
+//= RFC 9293 MAY-13, type=test
 //= RFC 2018 §4, type=test
 #[test]
 fn out_of_order_data_is_reported_by_sack() {
@@ -110,6 +174,8 @@ fn out_of_order_data_is_reported_by_sack() {
 //= RFC 9293 MUST-26, type=test
 //= RFC 9293 MUST-27, type=test
 //= RFC 9293 MUST-29, type=test
+//= RFC 9293 SHLD-12, type=test
+//= RFC 9293 MAY-5, type=test
 #[test]
 fn keepalives_probe_and_give_up() {
     let keep_alive = KeepAlive { enabled: true, probes: 3, idle_secs: 60, interval_secs: 5 };

@@ -57,6 +57,7 @@ fn a_window_that_shrinks_stops_new_data_and_nothing_else() {
     assert_eq!(lone.sent()[0], (6000, 1000));
 }
 
+//= RFC 9293 MAY-8, type=test
 #[test]
 fn a_reader_that_stops_closes_the_window_and_one_that_reads_opens_it() {
     let options = Options { receive_buffer: 8000, receive_buffer_max: None, ..plain() };

@@ -36,6 +36,7 @@ fn an_impossible_length_stops_the_reading_and_what_was_read_counts() {
 }
 
 //= RFC 9293 MUST-64, type=test
+//= RFC 9293 MUST-4, type=test
 #[test]
 fn options_may_begin_anywhere() {
     let options = parse(&[NOP, WINDOW_SCALE, 3, 7, SACK_PERMITTED, 2, NOP, MSS, 4, 5, 0xb4, END]);
@@ -43,6 +44,7 @@ fn options_may_begin_anywhere() {
     assert_eq!(options, expected);
 }
 
+//= RFC 9293 MUST-4, type=test
 #[test]
 fn nothing_counts_after_the_end() {
     assert_eq!(parse(&[END, MSS, 4, 5, 0xb4]), TcpOptions::default());

@@ -75,7 +75,7 @@ proptest! {
                     prop_assert_eq!(next.map(|next| (next.start() - una) as usize), first);
                     if let Some(next) = next {
                         let end = next.end().earliest(next.start() + max);
-                        scoreboard.on_resent(range(next.start(), end).expect("not empty"), now);
+                        scoreboard.on_resent(range(next.start(), end).expect("not empty"), 1, now);
                         for at in (next.start() - una)..(end - una) {
                             prop_assert_eq!(model[at as usize].0, Byte::Lost);
                             model[at as usize] = (Byte::Resent, time);
@@ -159,4 +159,55 @@ fn reports_of_parts_of_segments_cut_nothing() {
     assert_eq!(scoreboard.sacked(), 1000, "one whole segment");
     scoreboard.on_sack(range(seq(9000), seq(10_500)).expect("not empty"));
     assert_eq!(scoreboard.sacked(), 2500, "the last may be shorter");
+}
+
+/// A flight of the least segments, of which the peer has reported every second one for as long as it was believed.
+fn shredded() -> (Scoreboard, u32) {
+    let seq = SeqNumber::new;
+    let (mut scoreboard, size, bursts) = (Scoreboard::new(), 36, 64);
+    for n in 0..bursts {
+        let sent = range(seq(n * 65_520), seq((n + 1) * 65_520)).expect("not empty");
+        scoreboard.on_sent(sent, size as u16, Instant::from_millis(n.into()));
+    }
+    let segments = bursts * 65_520 / size;
+    for n in (1..segments).step_by(2) {
+        scoreboard.on_sack(range(seq(n * size), seq((n + 1) * size)).expect("not empty"));
+    }
+    (scoreboard, segments)
+}
+
+#[test]
+fn a_peer_that_reports_every_second_segment_is_bounded() {
+    let (scoreboard, segments) = shredded();
+    assert!(segments as usize > 10 * MAX_RECORDS);
+    assert!(scoreboard.records.len() <= MAX_RECORDS + 1, "{}", scoreboard.records.len());
+    assert!(scoreboard.is_full());
+    assert_eq!(scoreboard.in_flight() + scoreboard.sacked(), segments * 36);
+}
+
+#[test]
+fn sending_again_segment_by_segment_is_bounded_too() {
+    let (mut scoreboard, segments) = shredded();
+    scoreboard.lose_all();
+    let mut sent = 0;
+    while let Some(lost) = scoreboard.next_lost() {
+        let end = lost.end().earliest(lost.start() + 36);
+        let part = range(lost.start(), end).expect("not empty");
+        scoreboard.on_resent(part, 36, Instant::from_millis(1000 + u64::from(sent)));
+        sent += 1;
+    }
+    assert!(sent > segments / 2);
+    assert_eq!((scoreboard.lost(), scoreboard.in_flight() + scoreboard.sacked()), (0, segments * 36));
+    assert!(scoreboard.records.len() <= 2 * MAX_RECORDS, "{}", scoreboard.records.len());
+}
+
+#[test]
+fn what_was_sent_again_is_cut_as_it_was_sent() {
+    let seq = SeqNumber::new;
+    let mut scoreboard = Scoreboard::new();
+    scoreboard.on_sent(range(seq(0), seq(9000)).expect("not empty"), 1500, Instant::ZERO);
+    scoreboard.lose_all();
+    scoreboard.on_resent(range(seq(0), seq(8000)).expect("not empty"), 1000, Instant::from_millis(1));
+    scoreboard.on_sack(range(seq(1000), seq(3000)).expect("not empty"));
+    assert_eq!(scoreboard.sacked(), 2000);
 }

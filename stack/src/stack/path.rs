@@ -1,0 +1,64 @@
+//! What paths take: who learns it, and how connections follow.
+
+use core::net::IpAddr;
+
+use crate::iface::{InterfaceId, NextHop};
+use crate::time::Instant;
+
+use super::Stack;
+use super::tcp_table::{KnownPath, TcpId};
+
+impl Stack {
+    /// Remembers what a path takes, where it takes less than the link. `interface` is the link of a link-local
+    /// destination.
+    pub(super) fn learn_path_mtu(
+        &mut self,
+        now: Instant,
+        destination: IpAddr,
+        interface: Option<InterfaceId>,
+        mtu: usize,
+    ) {
+        let scoped = matches!(destination, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        if let Ok(hop) = self.interfaces.route(destination, None, interface.filter(|_| scoped))
+            && mtu < hop.mtu
+        {
+            self.path_mtu.learn(now, destination, mtu, hop.interface);
+        }
+    }
+
+    /// The largest packet that the path to a host is known to take, in bytes.
+    pub(super) fn path_to(&self, now: Instant, remote: IpAddr, hop: &NextHop) -> usize {
+        self.path_mtu.lookup(now, remote).map_or(hop.mtu, |mtu| mtu.min(hop.mtu))
+    }
+
+    /// The same of a connection's path (`IP_MTU`).
+    pub fn tcp_path_mtu(&self, now: Instant, id: TcpId) -> Option<usize> {
+        let slot = self.tcp.slot(id)?;
+        Some(self.path_to(now, slot.key.remote().ip(), &slot.hop))
+    }
+
+    /// Lets a connection that is about to send know where what is known of paths has changed since it last looked,
+    /// whoever learned it, and where it has expired. That costs it a comparison.
+    //= RFC 8201 §5.2
+    pub(super) fn watch_path(&mut self, now: Instant, index: u32) {
+        let generation = self.path_mtu.generation(now);
+        if self.tcp.at(index).is_some_and(|slot| slot.path.generation != generation) {
+            self.follow_path(now, index);
+        }
+    }
+
+    /// Lets a connection make segments of the size that its path takes, and send anew what is in flight and larger.
+    //= RFC 1191 §6.5
+    pub(super) fn follow_path(&mut self, now: Instant, index: u32) {
+        let generation = self.path_mtu.generation(now);
+        let Some(slot) = self.tcp.at(index) else { return };
+        let (key, hop, adapts) = (slot.key, slot.hop, slot.connection.options().discovery.adapts());
+        let fragmentation = self.path_mtu.fragmentation(now, key.remote().ip());
+        let sizes = self.segment_sizes(now, &key, &hop);
+        let Some(slot) = self.tcp.at(index) else { return };
+        slot.path = KnownPath { generation, fragmentation };
+        if adapts {
+            slot.connection.set_path_size(now, sizes.path);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What the path says of itself: how large a segment may be, and that nobody can be reached.
+
+use crate::counters::{Counter, Counters};
+use crate::error::SocketError;
+use crate::time::Instant;
+
+use super::congestion::CongestionControl;
+use super::connection::Connection;
+use super::recovery::Phase;
+use super::seq::SeqNumber;
+use super::state::State;
+use super::timers::Timer;
+
+/// The least payload of a full segment: Linux's `tcp_min_snd_mss`, against peers that ask for tiny segments.
+const MIN_SEND_MSS: u16 = 48;
+
+impl Connection {
+    /// The host or the path refuses what we sent (RFC 9293 §3.9.2.2). A hard error ends an attempt to connect; an
+    /// open connection goes on, and remembers.
+    //= RFC 9293 MUST-56
+    //= RFC 9293 SHLD-25
+    pub fn on_unreachable(&mut self, error: SocketError, counters: &mut Counters) {
+        if matches!(self.state, State::SynSent | State::SynReceived) {
+            counters.bump(Counter::TcpAttemptFails);
+            self.fail(error);
+        } else {
+            self.soft_error = Some(error);
+        }
+    }
+
+    /// Whether `seq` begins something that was sent and is not acknowledged: what an ICMP error must quote.
+    pub fn has_in_flight(&self, seq: SeqNumber) -> bool {
+        seq.at_or_after(self.send.window.una) && seq.before(self.send.window.nxt)
+    }
+
+    /// The path takes segments of `payload` bytes from now on, options included. What is in flight and larger is
+    /// sent again at once, without a word to congestion control: nothing was lost for want of room.
+    //= RFC 1191 §6.5
+    pub fn set_path_size(&mut self, now: Instant, payload: u16) {
+        let before = self.send.mss;
+        self.sizes.path = payload;
+        self.update_mss();
+        if self.send.mss < before && self.state.is_synchronized() && !self.recovery.scoreboard.is_empty() {
+            self.recovery.scoreboard.lose_all();
+            self.recovery.phase = Phase::Loss { until: self.send.window.nxt };
+            self.timers.set(Timer::Retransmit, now + self.send.rtt.rto());
+        }
+    }
+
+    /// The link under the connection is gone.
+    pub fn on_link_down(&mut self) {
+        if self.state != State::Closed {
+            self.fail(SocketError::NetworkDown);
+        }
+    }
+
+    //= RFC 9293 MUST-16
+    pub(super) fn update_mss(&mut self) {
+        let mut mss = self.send.peer_mss.min(self.sizes.path);
+        if let Some(bound) = self.options.max_segment {
+            mss = mss.min(bound);
+        }
+        let options = if self.negotiated.timestamps.is_some() { 12 } else { 0 };
+        let mss = u32::from(mss.max(MIN_SEND_MSS) - options);
+        if mss != self.send.mss {
+            self.send.mss = mss;
+            self.congestion.set_mss(mss);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What a segment brings: RFC 9293 §3.10.7.4's seventh and eighth step, data and the FIN behind it.
+
+use crate::buf::Rope;
+use crate::counters::{Counter, Counters};
+use crate::time::Instant;
+
+use super::connection::{Connection, Event, Holder};
+use super::recv::compact;
+use super::segment::{Control, Segment};
+use super::state::State;
+
+impl Connection {
+    /// The seventh and eighth step: the data, and the FIN behind it.
+    pub(super) fn process_text(&mut self, now: Instant, mut segment: Segment, counters: &mut Counters) {
+        if segment.is_empty() {
+            return;
+        }
+        if !self.state.can_receive() {
+            // Retransmissions of what the peer sent before its FIN: it has missed our acknowledgement.
+            self.recv.acks.owe_now();
+            return;
+        }
+        let nxt = self.recv.window.nxt;
+        // As Linux: a FIN behind all data is taken into a closed window too, for it needs no room.
+        let lone_fin = segment.payload.is_empty() && segment.seq == nxt;
+        let beyond = segment.seq.at_or_after(self.recv.window.edge()) && !lone_fin;
+        if segment.end().at_or_before(nxt) || beyond {
+            self.recv.acks.quicken();
+            self.recv.acks.owe_now();
+            return;
+        }
+        let len = segment.payload.len();
+        segment.trim_front(nxt);
+        let nobody_reads = self.holder == Holder::Nobody || self.recv.shut_down;
+        if nobody_reads && self.state != State::Established && !segment.payload.is_empty() {
+            counters.bump(Counter::TcpExtTCPAbortOnData);
+            self.reset();
+            return;
+        }
+        if segment.seq == nxt && self.recv.is_overrun_by(segment.payload.len()) {
+            // As Linux: what came early gives way to what is due, or the gap would never be filled.
+            counters[Counter::TcpExtOfoPruned] += u64::from(!self.recv.reassembly.is_empty());
+            self.recv.reassembly.clear();
+        }
+        if self.recv.is_overrun_by(segment.payload.len()) {
+            self.refuse_text(segment.seq == nxt, counters);
+            return;
+        }
+        if !lone_fin {
+            segment.trim_back(self.recv.window.edge());
+        }
+        self.trim_behind_fin(&mut segment);
+        if segment.payload.len() < len {
+            compact(&mut segment.payload);
+        }
+        if segment.control == Some(Control::Fin) {
+            let fin = segment.end() - 1;
+            self.recv.fin = Some(fin);
+            self.recv.reassembly.truncate(fin);
+        }
+        if segment.seq == nxt {
+            self.take_in_order(segment);
+        } else {
+            self.take_out_of_order(segment, counters);
+        }
+        self.process_fin(now);
+    }
+
+    /// There is no memory for what came. As Linux, the peer is told so where it is what is due: it probes the window then
+    /// for as long as it takes, and does not give up.
+    fn refuse_text(&mut self, due: bool, counters: &mut Counters) {
+        if due {
+            counters.bump(Counter::TcpExtTCPRcvQDrop);
+            self.recv.withhold();
+        } else {
+            counters.bump(Counter::TcpExtTCPOFODrop);
+        }
+        self.recv.acks.owe_now();
+    }
+
+    /// Nothing follows a FIN: bytes that claim to are dropped, and a second FIN elsewhere is none.
+    fn trim_behind_fin(&self, segment: &mut Segment) {
+        let Some(fin) = self.recv.fin else { return };
+        if segment.control == Some(Control::Fin) {
+            if segment.end() - 1 == fin {
+                return;
+            }
+            segment.control = None;
+        }
+        segment.trim_back(fin);
+    }
+
+    fn take_in_order(&mut self, segment: Segment) {
+        let size = segment.gso_size.map_or(segment.payload.len() as u32, u32::from);
+        let size = size.min(self.sizes.advertised.into());
+        self.deliver(segment.payload);
+        while let Some(more) = self.recv.reassembly.take(self.recv.window.nxt) {
+            self.deliver(more);
+            //= RFC 5681 §4.2
+            self.recv.acks.owe_now();
+        }
+        self.recv.acks.on_data(size, self.recv.window.nxt);
+        if !self.recv.reassembly.is_empty() {
+            self.recv.acks.owe_now();
+        }
+    }
+
+    fn deliver(&mut self, data: Rope) {
+        if data.is_empty() {
+            return;
+        }
+        self.recv.window.nxt += data.len() as u32;
+        self.recv.queue.append(data);
+        self.events.add(Event::Readable);
+    }
+
+    //= RFC 9293 SHLD-31
+    //= RFC 9293 MAY-13
+    fn take_out_of_order(&mut self, segment: Segment, counters: &mut Counters) {
+        counters.bump(Counter::TcpExtTCPOFOQueue);
+        if self.recv.reassembly.insert(segment.seq, segment.payload).is_err() {
+            counters.bump(Counter::TcpExtTCPOFODrop);
+        }
+        self.recv.acks.quicken();
+        self.recv.acks.owe_now();
+    }
+
+    /// Takes the FIN, once all before it has come.
+    //= RFC 9293 §3.10.7.4
+    fn process_fin(&mut self, now: Instant) {
+        if self.recv.fin != Some(self.recv.window.nxt) {
+            return;
+        }
+        self.recv.window.nxt += 1;
+        self.recv.acks.owe_now();
+        self.events.add(Event::Readable);
+        match self.state {
+            State::Established => self.state = State::CloseWait,
+            State::FinWait1 => self.state = State::Closing,
+            State::FinWait2 => self.enter_time_wait(),
+            _ => {}
+        }
+        self.arm_keep_alive(now);
+    }
+}

@@ -1,0 +1,133 @@
+//! What a program does with an open connection: it writes and reads.
+
+use crate::buf::Rope;
+use crate::error::SocketError;
+use crate::time::Instant;
+
+use super::congestion::CongestionControl;
+use super::connection::Connection;
+use super::send::buffer::useful_bytes;
+use super::state::State;
+
+/// Why a write was refused.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum WriteError {
+    /// The connection is not open yet (ENOTCONN).
+    NotConnected,
+    /// Writing was shut down, or the connection is gone (EPIPE).
+    BrokenPipe,
+    /// The connection failed; told once.
+    Socket(SocketError),
+}
+
+/// Why there is nothing to read.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum ReadError {
+    /// Nothing has come yet (EAGAIN).
+    WouldBlock,
+    /// The connection is not open (ENOTCONN).
+    NotConnected,
+    /// The connection failed; told once.
+    Socket(SocketError),
+}
+
+impl Connection {
+    /// Takes as much of `data` as there is room for and says how much that is.
+    ///
+    /// Errors: [`WriteError::NotConnected`] before the handshake is done, [`WriteError::BrokenPipe`] after
+    /// `shutdown`, and once the error that ended the connection.
+    //= RFC 9293 §3.10.2
+    pub fn write(&mut self, mut data: Rope) -> Result<usize, WriteError> {
+        if let Some(error) = self.error.take() {
+            return Err(WriteError::Socket(error));
+        }
+        match self.state {
+            State::SynSent | State::SynReceived => return Err(WriteError::NotConnected),
+            state if !state.can_send() => return Err(WriteError::BrokenPipe),
+            _ => {}
+        }
+        let taken = data.split_to(self.free_space());
+        let count = taken.len();
+        self.send.queue.push(taken);
+        Ok(count)
+    }
+
+    /// Room for writing, in bytes.
+    pub fn free_space(&self) -> usize {
+        self.send_capacity().saturating_sub(self.send.queue.len())
+    }
+
+    /// Bytes written and not yet acknowledged (SIOCOUTQ).
+    pub fn unacknowledged(&self) -> usize {
+        self.send.queue.len()
+    }
+
+    /// The send buffer in bytes: it grows with the congestion window, as far as that is of use, unless it was fixed.
+    pub fn send_capacity(&self) -> usize {
+        let buffer = match self.send.buffer_max {
+            None => self.send.buffer,
+            Some(max) => {
+                let most = max.min(useful_bytes(self.send.rtt.min_rtt())).max(self.send.buffer);
+                self.congestion.window().saturating_mul(2).clamp(self.send.buffer, most)
+            }
+        };
+        buffer as usize
+    }
+
+    /// Whether a writer should be woken: a third of the buffer is free, as in Linux.
+    pub fn is_writable(&self) -> bool {
+        self.free_space() * 2 >= self.send.queue.len()
+    }
+
+    /// Takes up to `max` bytes of what has come in order. An empty rope means that the peer has sent all.
+    ///
+    /// Errors: [`ReadError::WouldBlock`] where nothing has come, [`ReadError::NotConnected`] on a closed
+    /// connection, and once the error that ended it.
+    //= RFC 9293 §3.10.3
+    pub fn read(&mut self, now: Instant, max: usize) -> Result<Rope, ReadError> {
+        self.check_readable()?;
+        let data = self.recv.queue.split_to(max);
+        if !data.is_empty() {
+            let rtt = self.send.rtt.srtt();
+            let mss = self.recv.acks.peer_mss();
+            self.recv.window.on_read(now, data.len(), rtt, mss);
+            let reopened = self.recv.reopen();
+            let wider = reopened || self.recv.window.should_update(self.recv.held(), mss);
+            if self.state.can_receive() && wider {
+                self.recv.acks.owe_now();
+            }
+        }
+        Ok(data)
+    }
+
+    /// What [`read`](Connection::read) would give, left in place.
+    pub fn peek(&mut self, max: usize) -> Result<Rope, ReadError> {
+        self.check_readable()?;
+        Ok(self.recv.queue.slice(0..max))
+    }
+
+    fn check_readable(&mut self) -> Result<(), ReadError> {
+        if !self.recv.queue.is_empty() {
+            return Ok(());
+        }
+        // As Linux: once the peer's FIN was taken, a reset that follows is the writer's matter.
+        if self.recv.is_finished() {
+            return Ok(());
+        }
+        if let Some(error) = self.error.take() {
+            return Err(ReadError::Socket(error));
+        }
+        if self.recv.shut_down {
+            return Ok(());
+        }
+        match self.state {
+            State::Closed => Err(ReadError::NotConnected),
+            _ => Err(ReadError::WouldBlock),
+        }
+    }
+
+    /// Bytes that can be read (FIONREAD).
+    pub fn readable(&self) -> usize {
+        self.recv.queue.len()
+    }
+}
