@@ -18,7 +18,8 @@ use crate::socket::{Call, Permission};
 /// An address that a socket has.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Binding {
-    pub(crate) id: BindId,
+    /// The hold on the port; `None` once a port that nobody asked for was given back, and the address is left.
+    pub(crate) id: Option<BindId>,
     pub(crate) local: LocalAddr,
     origin: Origin,
 }
@@ -26,15 +27,23 @@ pub(crate) struct Binding {
 /// Who wanted it.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 enum Origin {
-    /// The application, by `bind`.
+    /// The application, by `bind` (Linux's SOCK_BINDADDR_LOCK and SOCK_BINDPORT_LOCK).
     Asked,
+    /// The application wanted the address, and any port (SOCK_BINDADDR_LOCK).
+    AnyPort,
     /// Nobody: a call needed a port.
     Automatic,
 }
 
 impl Binding {
-    pub(crate) fn is_automatic(&self) -> bool {
-        self.origin == Origin::Automatic
+    /// Whether the port stays with the socket when its connection or its listening ends.
+    pub(crate) fn keeps_port(&self) -> bool {
+        self.origin == Origin::Asked
+    }
+
+    /// What is left without the port.
+    pub(crate) fn without_port(self) -> Option<Binding> {
+        (self.origin != Origin::Automatic).then_some(Binding { id: None, ..self })
     }
 
     /// The family of what comes to it; that of both is IPv6.
@@ -43,12 +52,7 @@ impl Binding {
     }
 
     pub(crate) fn port(&self, stack: &Stack) -> u16 {
-        stack.binding(self.id).map_or(0, |(_, port)| port)
-    }
-
-    /// The address as `getsockname` shows it.
-    pub(crate) fn shown(&self, stack: &Stack, domain: Domain) -> SockAddr {
-        shown(self.local, self.port(stack), domain)
+        self.id.and_then(|id| stack.binding(id)).map_or(0, |(_, port)| port)
     }
 }
 
@@ -77,7 +81,15 @@ pub(crate) fn family_of(local: LocalAddr) -> Domain {
 /// address, EADDRINUSE. Source: bind(2), ip(7), ipv6(7).
 pub(crate) fn bind(call: &mut Call<'_>, address: &SockAddr, taken: bool) -> Result<Binding, Errno> {
     let (local, port) = checked(call, address, taken)?;
-    take(call, local, port, Origin::Asked)
+    take(call, local, port, if port == 0 { Origin::AnyPort } else { Origin::Asked })
+}
+
+/// Takes a port again for an address that was left without one.
+pub(crate) fn rebind(call: &mut Call<'_>, binding: Binding) -> Result<Binding, Errno> {
+    match binding.id {
+        Some(_) => Ok(binding),
+        None => take(call, binding.local, 0, binding.origin),
+    }
 }
 
 /// The same, but for taking the port.
@@ -116,7 +128,7 @@ fn take(call: &mut Call<'_>, local: LocalAddr, port: u16, origin: Origin) -> Res
         privileged: call.permission == Permission::Privileged,
     };
     let id = call.stack.bind(request).map_err(|error| error.errno())?;
-    Ok(Binding { id, local, origin })
+    Ok(Binding { id: Some(id), local, origin })
 }
 
 fn local_v4(call: &Call<'_>, address: &SockAddr, taken: bool) -> Result<(LocalAddr, u16), Errno> {

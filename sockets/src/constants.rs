@@ -12,6 +12,8 @@ constants! {
     AF_UNSPEC = 0;
     /// Local sockets.
     AF_UNIX = 1;
+    /// The same.
+    AF_LOCAL = AF_UNIX;
     /// IPv4.
     AF_INET = 2;
     /// IPv6.
@@ -78,10 +80,18 @@ constants! {
     SO_RCVBUF = 8;
     /// Probe an idle connection.
     SO_KEEPALIVE = 9;
+    /// Receive urgent data in line.
+    SO_OOBINLINE = 10;
     /// What `close` does with unsent data.
     SO_LINGER = 13;
     /// Several sockets with one address.
     SO_REUSEPORT = 15;
+    /// Receive credentials with what comes in.
+    SO_PASSCRED = 16;
+    /// Who is on the other side (read only).
+    SO_PEERCRED = 17;
+    /// How much has to be there before a receiving call returns, in bytes.
+    SO_RCVLOWAT = 18;
     /// How long a receiving call waits.
     SO_RCVTIMEO = 20;
     /// How long a sending call waits.
@@ -92,6 +102,8 @@ constants! {
     SO_PROTOCOL = 38;
     /// The socket's domain (read only).
     SO_DOMAIN = 39;
+    /// Where MSG_PEEK begins, in bytes; -1 for the front.
+    SO_PEEK_OFF = 42;
 
     /// Send small segments at once.
     TCP_NODELAY = 1;
@@ -121,9 +133,30 @@ constants! {
     IP_TOS = 1;
     /// IPv4's time to live.
     IP_TTL = 2;
+    /// Whether IPv4's packets may be cut: one of `IP_PMTUDISC_…`.
+    IP_MTU_DISCOVER = 10;
+    /// The largest packet that the path to the peer is known to take, in bytes (read only).
+    IP_MTU = 14;
+
+    /// Packets may be cut.
+    IP_PMTUDISC_DONT = 0;
+    /// Packets may not be cut while the path is known to take them.
+    IP_PMTUDISC_WANT = 1;
+    /// Packets may not be cut, and larger ones are refused.
+    IP_PMTUDISC_DO = 2;
+    /// Packets may not be cut, whatever the path is known to take.
+    IP_PMTUDISC_PROBE = 3;
+    /// Packets may be cut, and what is said of the path is not believed.
+    IP_PMTUDISC_INTERFACE = 4;
+    /// The same, but for packets that are larger than the link.
+    IP_PMTUDISC_OMIT = 5;
 
     /// IPv6's hop limit.
     IPV6_UNICAST_HOPS = 16;
+    /// Whether IPv6's packets may be cut: one of `IP_PMTUDISC_…`.
+    IPV6_MTU_DISCOVER = 23;
+    /// As `IP_MTU` (read only).
+    IPV6_MTU = 24;
     /// No IPv4 on this socket.
     IPV6_V6ONLY = 26;
     /// IPv6's traffic class.

@@ -6,7 +6,10 @@
 #![forbid(unsafe_code)]
 
 pub mod constants;
+pub mod control;
+pub mod epoll;
 pub mod errno;
+pub mod local;
 
 mod address;
 mod bind;
@@ -19,6 +22,7 @@ mod socket;
 mod sockets;
 mod table;
 mod tcp;
+mod tcp_info;
 mod udp;
 
 pub use address::{
@@ -31,4 +35,4 @@ pub use rustix::io::Errno;
 pub use services::{SERVICES_MAX, Service, Services};
 pub use socket::{Blocking, Permission, Received, Stop, Wait};
 pub use sockets::Sockets;
-pub use table::{FD_LIMIT_DEFAULT, Fd};
+pub use table::{FD_LIMIT_DEFAULT, Fd, Table};

@@ -6,6 +6,7 @@
 use core::time::Duration;
 
 use rustix::io::Errno;
+use tapsock_stack::discovery::{Discovery, PathMtuDiscovery};
 use tapsock_stack::ports::Reuse;
 use tapsock_stack::stack::Family;
 use tapsock_stack::tcp;
@@ -15,7 +16,8 @@ use crate::constants::*;
 mod value;
 
 pub use value::OptionValue;
-use value::{CONGESTION_NAME_LEN, in_range, read_congestion, read_int, read_pair, read_timeout};
+use value::{CONGESTION_NAME_LEN, in_range, read_congestion, read_pair};
+pub(crate) use value::{read_int, read_timeout};
 
 /// The family that a socket was made for.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -105,6 +107,7 @@ pub(crate) struct SocketOptions {
     /// IPv6's hop limit of the host; IPv4's stands in `tcp`.
     default_hops: u8,
     pub(crate) traffic_class: u8,
+    pub(crate) discovery: Discovery,
     /// Zero: datagrams are not cut.
     pub(crate) udp_segment: u16,
     pub(crate) udp_gro: bool,
@@ -129,6 +132,7 @@ impl SocketOptions {
             hops: None,
             default_hops,
             traffic_class: 0,
+            discovery: Discovery::default(),
             udp_segment: 0,
             udp_gro: false,
             tcp: defaults,
@@ -169,6 +173,10 @@ impl SocketOptions {
         tcp::Options {
             hop_limit: self.hop_limit_or_default(family),
             traffic_class: self.traffic_class(family),
+            discovery: match family {
+                Domain::V4 => self.discovery.v4,
+                Domain::V6 => self.discovery.v6,
+            },
             ..self.tcp.clone()
         }
     }
@@ -201,8 +209,8 @@ impl SocketOptions {
             SOL_SOCKET => self.get_socket(subject, name),
             SOL_TCP if subject.kind == Kind::Stream => self.get_tcp(name),
             SOL_UDP if subject.kind == Kind::Datagram => self.get_udp(name),
-            SOL_IP => self.get_ip(name),
-            SOL_IPV6 if subject.domain == Domain::V6 => self.get_ipv6(name),
+            SOL_IP => self.get_ip(subject, name),
+            SOL_IPV6 if subject.domain == Domain::V6 => self.get_ipv6(subject, name),
             // Linux's two families disagree.
             _ => Err(if subject.domain == Domain::V4 { Errno::OPNOTSUPP } else { Errno::NOPROTOOPT }),
         }
@@ -232,8 +240,7 @@ impl SocketOptions {
             }
             SO_RCVTIMEO => self.receive_timeout = read_timeout(value)?,
             SO_SNDTIMEO => self.send_timeout = read_timeout(value)?,
-            // Datagrams wait in one queue for all sockets, of a size that none of them sets.
-            SO_SNDBUF if subject.kind == Kind::Stream => {
+            SO_SNDBUF if subject.kind != Kind::Ping => {
                 self.tcp.send_buffer = doubled(number, limits.send_max, SEND_BUFFER_MIN);
                 self.tcp.send_buffer_max = None;
                 return Ok(Change::Transport);
@@ -352,15 +359,17 @@ impl SocketOptions {
             IP_TTL if value.is_empty() => return Err(Errno::INVAL),
             IP_TTL if number == -1 => self.ttl = None,
             IP_TTL => self.ttl = Some(in_range(number, 1, 255)? as u8),
+            IP_MTU_DISCOVER if subject.kind != Kind::Ping => self.discovery.v4 = discovery(number)?,
             _ => return Err(Errno::NOPROTOOPT),
         }
         Ok(Change::Transport)
     }
 
-    fn get_ip(&self, name: i32) -> Result<OptionValue, Errno> {
+    fn get_ip(&self, subject: Subject, name: i32) -> Result<OptionValue, Errno> {
         match name {
             IP_TOS => Ok(i32::from(self.tos).into()),
             IP_TTL => Ok(i32::from(self.hop_limit_or_default(Domain::V4)).into()),
+            IP_MTU_DISCOVER if subject.kind != Kind::Ping => Ok(self.discovery.v4.number().into()),
             _ => Err(Errno::NOPROTOOPT),
         }
     }
@@ -373,6 +382,7 @@ impl SocketOptions {
                 let hops = in_range(number?, -1, 255)?;
                 self.hops = u8::try_from(hops).ok();
             }
+            IPV6_MTU_DISCOVER if subject.kind != Kind::Ping => self.discovery.v6 = discovery(number?)?,
             IPV6_TCLASS => {
                 let wanted = in_range(number?, -1, 255)?.max(0);
                 self.traffic_class = traffic_class(subject, wanted as u8, self.traffic_class);
@@ -382,10 +392,11 @@ impl SocketOptions {
         Ok(Change::Transport)
     }
 
-    fn get_ipv6(&self, name: i32) -> Result<OptionValue, Errno> {
+    fn get_ipv6(&self, subject: Subject, name: i32) -> Result<OptionValue, Errno> {
         match name {
             IPV6_V6ONLY => Ok(self.v6_only.into()),
             IPV6_UNICAST_HOPS => Ok(i32::from(self.hop_limit_or_default(Domain::V6)).into()),
+            IPV6_MTU_DISCOVER if subject.kind != Kind::Ping => Ok(self.discovery.v6.number().into()),
             IPV6_TCLASS => Ok(i32::from(self.traffic_class).into()),
             _ => Err(Errno::NOPROTOOPT),
         }
@@ -399,6 +410,10 @@ fn traffic_class(subject: Subject, wanted: u8, before: u8) -> u8 {
         Kind::Stream => wanted & !ECN | before & ECN,
         Kind::Datagram | Kind::Ping => wanted,
     }
+}
+
+fn discovery(number: i32) -> Result<PathMtuDiscovery, Errno> {
+    PathMtuDiscovery::from_number(number).ok_or(Errno::INVAL)
 }
 
 /// socket(7): the kernel doubles the value, to have room for its bookkeeping. A negative one asks for the largest.

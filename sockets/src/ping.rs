@@ -138,7 +138,9 @@ impl PingSocket {
         match message {
             Ok(message) => {
                 let from = SocketAddr::new(message.source.ip(), 0);
-                Ok(received(message.message, max, destination::shown(call.domain(), from)))
+                let hop_limit = Some(message.hop_limit);
+                let received = received(message.message, max, destination::shown(call.domain(), from));
+                Ok(Received { hop_limit, ..received })
             }
             Err(PingError::WouldBlock) if self.receive_shut && call.waits_to_receive(flags) => {
                 Ok(Received::default())

@@ -108,6 +108,8 @@ pub struct Received {
     pub flags: i32,
     /// Length of each of the datagrams that were merged into this one, but the last, in bytes (UDP_GRO).
     pub segment_size: Option<u16>,
+    /// TTL or hop limit with which the datagram came.
+    pub hop_limit: Option<u8>,
 }
 
 /// What a call that asked for `max` bytes gets of a datagram.
@@ -115,7 +117,7 @@ pub(crate) fn received(mut data: Rope, max: usize, from: SockAddr) -> Received {
     let full_len = data.len();
     data.truncate(max);
     let flags = if full_len > max { MSG_TRUNC } else { 0 };
-    Received { data, from: Some(from), full_len, flags, segment_size: None }
+    Received { data, from: Some(from), full_len, flags, ..Received::default() }
 }
 
 /// One socket.
@@ -132,7 +134,16 @@ const _: () = assert!(size_of::<Socket>() <= 256, "an idle connection's share of
 pub(crate) struct Common {
     pub(crate) subject: Subject,
     pub(crate) blocking: Blocking,
+    pub(crate) stage: Stage,
     pub(crate) options: SocketOptions,
+}
+
+/// Whether a socket is still somebody's.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Stage {
+    Open,
+    /// It was closed, and the call waits until the peer has everything (SO_LINGER). To all others it is gone.
+    Lingering,
 }
 
 /// What does.

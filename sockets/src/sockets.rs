@@ -13,7 +13,7 @@ use crate::constants::*;
 use crate::options::{BufferLimits, Change, Domain, Kind, OptionValue, SocketOptions, Subject};
 use crate::ping::PingSocket;
 use crate::poll::{PollMask, readiness};
-use crate::socket::{Blocking, Body, Call, Common, Permission, Received, Socket, Stop};
+use crate::socket::{Blocking, Body, Call, Common, Permission, Received, Socket, Stage, Stop, Wait};
 use crate::table::{FD_LIMIT_DEFAULT, Fd, Table};
 use crate::tcp::TcpSocket;
 use crate::udp::UdpSocket;
@@ -95,7 +95,7 @@ impl Sockets {
             Kind::Datagram => Body::Udp(UdpSocket::new(&mut self.stack, subject.domain)),
             Kind::Ping => Body::Ping(PingSocket::new(&mut self.stack, subject.domain)?),
         };
-        self.insert(Socket { common: Common { subject, blocking, options }, body })
+        self.insert(Socket { common: Common { subject, blocking, stage: Stage::Open, options }, body })
     }
 
     /// Gives a socket an address: bind(2).
@@ -127,7 +127,7 @@ impl Sockets {
     /// socket, EAGAIN.
     pub fn try_accept(&mut self, now: Instant, fd: Fd, flags: i32) -> Result<(Fd, SockAddr), Stop> {
         let blocking = blocking(flags)?;
-        if self.table.get(fd).is_some() && self.table.is_full() {
+        if self.open(fd).is_some() && self.table.is_full() {
             return Err(Errno::MFILE.into());
         }
         let (tcp, mut common, peer) = self.call(now, fd, |call, body| match body {
@@ -178,7 +178,7 @@ impl Sockets {
 
     /// How many bytes a send would take now: a hint for how much to copy.
     pub fn send_space(&self, fd: Fd) -> usize {
-        match self.table.get(fd).map(|socket| &socket.body) {
+        match self.open(fd).map(|socket| &socket.body) {
             Some(Body::Tcp(tcp)) => tcp.send_space(&self.stack),
             Some(Body::Udp(_) | Body::Ping(_)) => DATAGRAM_MAX,
             None => 0,
@@ -217,8 +217,45 @@ impl Sockets {
         })
     }
 
-    /// Closes a socket: close(2). Its id is free at once. A connection sends what was written and closes by itself;
-    /// with SO_LINGER of zero seconds it is reset. Unlike Linux, a longer time makes nobody wait.
+    /// Closes a socket and waits where it is told to: close(2). With SO_LINGER of some seconds, a connection has that
+    /// long until the peer has acknowledged everything and the FIN; meanwhile the socket is gone for all other calls.
+    /// The caller goes on with [`try_end_linger`](Sockets::try_end_linger), and with [`close`](Sockets::close) at the
+    /// deadline: the connection then closes by itself. As on Linux, a socket that does not block waits too.
+    ///
+    /// Errors: EBADF.
+    pub fn try_close(&mut self, now: Instant, fd: Fd) -> Result<(), Stop> {
+        let wait = self.call(now, fd, |call, body| match body {
+            Body::Tcp(tcp) => Ok::<_, Errno>(tcp.linger(call)),
+            Body::Udp(_) | Body::Ping(_) => Ok(None),
+        })?;
+        match wait {
+            Some(wait) => Err(Stop::Wait(wait)),
+            None => Ok(self.close(now, fd)?),
+        }
+    }
+
+    /// Ends a close that waits, once the peer has everything; until then it waits on.
+    ///
+    /// Errors: EBADF where no close waits.
+    pub fn try_end_linger(&mut self, now: Instant, fd: Fd) -> Result<(), Stop> {
+        match self.table.get(fd) {
+            Some(Socket { common, body: Body::Tcp(tcp) }) if common.stage == Stage::Lingering => {
+                if tcp.is_unfinished(&self.stack) {
+                    return Err(Stop::Wait(Wait { socket: fd, mask: PollMask::WAIT_OUT, deadline: None }));
+                }
+            }
+            _ => return Err(Errno::BADF.into()),
+        }
+        Ok(self.close(now, fd)?)
+    }
+
+    /// Whether a close of the socket waits.
+    pub fn is_lingering(&self, fd: Fd) -> bool {
+        self.table.get(fd).is_some_and(|socket| socket.common.stage == Stage::Lingering)
+    }
+
+    /// Closes a socket without waiting. Its id is free at once. A connection sends what was written and closes by
+    /// itself; with SO_LINGER of zero seconds it is reset.
     ///
     /// Errors: EBADF.
     pub fn close(&mut self, now: Instant, fd: Fd) -> Result<(), Errno> {
@@ -250,7 +287,7 @@ impl Sockets {
 
     /// The socket's own address: getsockname(2). Errors: EBADF.
     pub fn local_address(&self, fd: Fd) -> Result<SockAddr, Errno> {
-        let Socket { common, body } = self.table.get(fd).ok_or(Errno::BADF)?;
+        let Socket { common, body } = self.open(fd).ok_or(Errno::BADF)?;
         Ok(match body {
             Body::Tcp(tcp) => tcp.local(&self.stack, common),
             Body::Udp(udp) => udp.local(&self.stack, common),
@@ -260,7 +297,7 @@ impl Sockets {
 
     /// The peer's address: getpeername(2). Errors: EBADF, ENOTCONN.
     pub fn peer_address(&self, fd: Fd) -> Result<SockAddr, Errno> {
-        let Socket { common, body } = self.table.get(fd).ok_or(Errno::BADF)?;
+        let Socket { common, body } = self.open(fd).ok_or(Errno::BADF)?;
         match body {
             Body::Tcp(tcp) => tcp.peer(&self.stack, common),
             Body::Udp(udp) => udp.peer(&self.stack, common),
@@ -284,12 +321,23 @@ impl Sockets {
             if (level, name) == (SOL_SOCKET, SO_ACCEPTCONN) {
                 return Ok(matches!(body, Body::Tcp(tcp) if tcp.is_listening()).into());
             }
+            let subject = call.common.subject;
+            if (level, name) == (SOL_IP, IP_MTU)
+                || (level, name) == (SOL_IPV6, IPV6_MTU) && subject.domain == Domain::V6
+            {
+                let mtu = match body {
+                    Body::Tcp(tcp) => tcp.path_mtu(call),
+                    Body::Udp(udp) => udp.path_mtu(call),
+                    Body::Ping(_) => return Err(Errno::NOPROTOOPT),
+                };
+                return Ok(u32::try_from(mtu.ok_or(Errno::NOTCONN)?).unwrap_or(u32::MAX).into());
+            }
             if let Body::Tcp(tcp) = body
                 && let Some(value) = tcp.live_option(call.stack, level, name)
             {
                 return Ok(value);
             }
-            call.options().get(call.common.subject, level, name)
+            call.options().get(subject, level, name)
         })
     }
 
@@ -337,18 +385,24 @@ impl Sockets {
 
     /// Whether calls on the socket wait (O_NONBLOCK of fcntl(2)). Errors: EBADF.
     pub fn set_blocking(&mut self, fd: Fd, blocking: Blocking) -> Result<(), Errno> {
-        self.table.get_mut(fd).ok_or(Errno::BADF)?.common.blocking = blocking;
+        self.open(fd).ok_or(Errno::BADF)?;
+        let socket = self.table.get_mut(fd).ok_or(Errno::BADF)?;
+        socket.common.blocking = blocking;
         Ok(())
     }
 
     /// Whether calls on the socket wait. Errors: EBADF.
     pub fn blocking(&self, fd: Fd) -> Result<Blocking, Errno> {
-        Ok(self.table.get(fd).ok_or(Errno::BADF)?.common.blocking)
+        Ok(self.open(fd).ok_or(Errno::BADF)?.common.blocking)
     }
 
     /// What the socket is ready for, from its state as it is now: poll(2). NVAL where there is no such socket.
     pub fn readiness(&self, fd: Fd) -> PollMask {
         match self.table.get(fd) {
+            // The call that waits in `close` watches it too.
+            Some(Socket { common, body: Body::Tcp(tcp) }) if common.stage == Stage::Lingering => {
+                if tcp.is_unfinished(&self.stack) { PollMask::NONE } else { PollMask::HUP }
+            }
             Some(socket) => readiness(socket.body.view(&self.stack)),
             None => PollMask::NVAL,
         }
@@ -373,7 +427,8 @@ impl Sockets {
         run: impl FnOnce(&mut Call<'_>, &mut Body) -> Result<T, E>,
     ) -> Result<T, E> {
         let Sockets { stack, permission, table, owners } = self;
-        let Socket { common, body } = table.get_mut(fd).ok_or(Errno::BADF)?;
+        let Socket { common, body } =
+            table.get_mut(fd).filter(|socket| socket.common.stage == Stage::Open).ok_or(Errno::BADF)?;
         let before = body.id();
         let result = run(&mut Call { stack, common, permission: *permission, fd, now }, body);
         let after = body.id();
@@ -382,6 +437,11 @@ impl Sockets {
             after.map(|id| owners.insert(id, fd));
         }
         result
+    }
+
+    /// A socket that is somebody's.
+    fn open(&self, fd: Fd) -> Option<&Socket> {
+        self.table.get(fd).filter(|socket| socket.common.stage == Stage::Open)
     }
 
     fn insert(&mut self, socket: Socket) -> Result<Fd, Errno> {

@@ -24,8 +24,17 @@ impl fmt::Display for Fd {
 }
 
 /// Entries by their number, which is the lowest free one (POSIX, "File Descriptor Allocation").
+///
+/// ```
+/// use tapsock_sockets::{Fd, Table};
+///
+/// let mut table = Table::new(16);
+/// assert_eq!((table.insert('a'), table.insert('b')), (Ok(Fd(0)), Ok(Fd(1))));
+/// assert_eq!(table.remove(Fd(0)), Some('a'));
+/// assert_eq!(table.insert('c'), Ok(Fd(0)));
+/// ```
 #[derive(Debug)]
-pub(crate) struct Table<T> {
+pub struct Table<T> {
     slots: Vec<Option<T>>,
     /// All free numbers below `slots.len()`. Numbers beyond it may linger here and mean nothing.
     free: BinaryHeap<Reverse<u32>>,
@@ -33,22 +42,23 @@ pub(crate) struct Table<T> {
 }
 
 impl<T> Table<T> {
-    pub(crate) fn new(limit: usize) -> Self {
+    /// An empty table of `limit` entries at most.
+    pub fn new(limit: usize) -> Self {
         Table { slots: Vec::new(), free: BinaryHeap::new(), limit }
     }
 
     /// How many entries there are at most.
-    pub(crate) fn set_limit(&mut self, limit: usize) {
+    pub fn set_limit(&mut self, limit: usize) {
         self.limit = limit.min(i32::MAX as usize);
     }
 
     /// Whether all numbers below the limit are taken.
-    pub(crate) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.lowest_free() >= self.limit
     }
 
     /// Puts `entry` at the lowest free number. Gives it back where the table is full.
-    pub(crate) fn insert(&mut self, entry: T) -> Result<Fd, T> {
+    pub fn insert(&mut self, entry: T) -> Result<Fd, T> {
         if self.is_full() {
             return Err(entry);
         }
@@ -67,15 +77,18 @@ impl<T> Table<T> {
         Ok(Fd(number as i32))
     }
 
-    pub(crate) fn get(&self, fd: Fd) -> Option<&T> {
+    /// The entry of that number.
+    pub fn get(&self, fd: Fd) -> Option<&T> {
         self.slots.get(usize::try_from(fd.0).ok()?)?.as_ref()
     }
 
-    pub(crate) fn get_mut(&mut self, fd: Fd) -> Option<&mut T> {
+    /// The entry of that number, to be changed.
+    pub fn get_mut(&mut self, fd: Fd) -> Option<&mut T> {
         self.slots.get_mut(usize::try_from(fd.0).ok()?)?.as_mut()
     }
 
-    pub(crate) fn remove(&mut self, fd: Fd) -> Option<T> {
+    /// Takes the entry of that number out.
+    pub fn remove(&mut self, fd: Fd) -> Option<T> {
         let number = usize::try_from(fd.0).ok()?;
         let entry = self.slots.get_mut(number)?.take()?;
         self.free.push(Reverse(number as u32));
@@ -84,7 +97,7 @@ impl<T> Table<T> {
     }
 
     /// All numbers in use, in order.
-    pub(crate) fn numbers(&self) -> impl Iterator<Item = Fd> + '_ {
+    pub fn numbers(&self) -> impl Iterator<Item = Fd> + '_ {
         self.slots.iter().enumerate().filter(|(_, slot)| slot.is_some()).map(|(number, _)| Fd(number as i32))
     }
 

@@ -1,5 +1,7 @@
 //! The calls on a TCP socket, as Linux answers them.
 
+use core::time::Duration;
+
 use rustix::io::Errno;
 use tapsock_stack::buf::Rope;
 use tapsock_stack::stack::{Linger, ListenerId, SocketId, Stack, TcpId};
@@ -9,20 +11,22 @@ use tapsock_stack::tcp::connection::{ReadError, Shutdown};
 use crate::address::SockAddr;
 use crate::bind::{self, Binding};
 use crate::constants::{
-    MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR, SOL_TCP, TCP_MAXSEG,
+    MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR, SOL_TCP, TCP_INFO,
+    TCP_MAXSEG,
 };
 use crate::destination;
 use crate::errno::ToErrno;
 use crate::options::{Domain, OptionValue};
 use crate::poll::{PollMask, Stage, Stream, View};
-use crate::socket::{Call, Common, Received, Stop};
+use crate::socket::{self, Call, Common, Received, Stop, Wait};
+use crate::tcp_info;
 
 /// A TCP socket, in the states of Linux's `struct socket`.
 #[derive(Debug)]
 pub(crate) struct TcpSocket {
     phase: Phase,
     binding: Option<Binding>,
-    /// The port that a connection now gone had; `getsockname` goes on to show it, as Linux's does.
+    /// The port that a connection, or the socket itself, had; `getsockname` goes on to show it, as Linux's does.
     last_port: u16,
     /// `shutdown` of the receiving side: nothing more is waited for, but what still comes is given out.
     receive_shut: bool,
@@ -100,7 +104,7 @@ impl TcpSocket {
     }
 
     pub(crate) fn bind(&mut self, call: &mut Call<'_>, address: &SockAddr) -> Result<(), Errno> {
-        let taken = self.binding.is_some() || self.phase != Phase::Idle;
+        let taken = self.binding.is_some_and(|binding| binding.id.is_some()) || self.phase != Phase::Idle;
         self.binding = Some(bind::bind(call, address, taken)?);
         Ok(())
     }
@@ -112,13 +116,13 @@ impl TcpSocket {
             Phase::Listening(id) => call.stack.set_backlog(id, backlog),
             Phase::Idle => {
                 let binding = match self.binding {
-                    Some(binding) => binding,
+                    Some(binding) => bind::rebind(call, binding)?,
                     None => bind::autobind(call)?,
                 };
                 self.binding = Some(binding);
                 let options = call.options().for_connection(binding.family());
-                let id =
-                    call.stack.tcp_listen(binding.id, backlog, options).map_err(|error| error.errno())?;
+                let port = binding.id.ok_or(Errno::INVAL)?;
+                let id = call.stack.tcp_listen(port, backlog, options).map_err(|error| error.errno())?;
                 self.phase = Phase::Listening(id);
             }
             Phase::Connecting(_) | Phase::Connected(_) => return Err(Errno::INVAL),
@@ -151,11 +155,14 @@ impl TcpSocket {
                 let remote = destination::stream(call, bound, address)?;
                 let family = if remote.is_ipv4() { Domain::V4 } else { Domain::V6 };
                 let options = call.options().for_connection(family);
-                let binding = self.binding.map(|binding| binding.id);
-                let id = call
-                    .stack
-                    .tcp_connect(call.now, binding, remote, options)
-                    .map_err(|error| error.errno())?;
+                if let Some(binding) = self.binding {
+                    self.binding = Some(bind::rebind(call, binding)?);
+                }
+                let port = self.binding.and_then(|binding| binding.id);
+                let id =
+                    call.stack.tcp_connect(call.now, port, remote, options).map_err(|error| error.errno())?;
+                // From now on the connection holds the port, and gives it back when it ends.
+                self.release_port(call);
                 self.error = None;
                 self.phase = Phase::Connecting(id);
                 self.finish_connecting(call, id, Errno::INPROGRESS)
@@ -290,6 +297,33 @@ impl TcpSocket {
         }
     }
 
+    /// Begins to close and says what there is to wait for, where SO_LINGER asks for that.
+    pub(crate) fn linger(&mut self, call: &mut Call<'_>) -> Option<Wait> {
+        let crate::options::Linger { on, secs } = call.options().linger;
+        let id = self.connection_id().filter(|_| on && secs > 0)?;
+        // What nobody will read makes the close a reset, which waits for nothing.
+        if call.stack.tcp(id).is_none_or(|connection| connection.readable() > 0) {
+            return None;
+        }
+        // It fails where the connection is not open, and then there is nothing to wait for either.
+        call.stack.tcp_shutdown(call.now, id, Shutdown::Both).ok()?;
+        if !self.is_unfinished(call.stack) {
+            return None;
+        }
+        call.common.stage = socket::Stage::Lingering;
+        let deadline = call.now + Duration::from_secs(secs.into());
+        Some(Wait { socket: call.fd, mask: PollMask::WAIT_OUT, deadline: Some(deadline) })
+    }
+
+    /// Whether the peer has not acknowledged our FIN, or what comes before it.
+    pub(crate) fn is_unfinished(&self, stack: &Stack) -> bool {
+        self.connection_id().and_then(|id| stack.tcp(id)).is_some_and(|connection| match connection.state() {
+            State::FinWait1 | State::Closing | State::LastAck => true,
+            State::SynReceived => connection.is_write_closed(),
+            _ => false,
+        })
+    }
+
     pub(crate) fn close(self, call: &mut Call<'_>) {
         match self.phase {
             Phase::Idle => {}
@@ -300,8 +334,8 @@ impl TcpSocket {
                 call.stack.tcp_close(call.now, id, how);
             }
         }
-        if let Some(binding) = self.binding {
-            call.stack.unbind(binding.id);
+        if let Some(id) = self.binding.and_then(|binding| binding.id) {
+            call.stack.unbind(id);
         }
     }
 
@@ -311,7 +345,10 @@ impl TcpSocket {
             return destination::shown(domain, local);
         }
         match self.binding {
-            Some(binding) => binding.shown(stack, domain),
+            Some(binding) => {
+                let port = if binding.id.is_some() { binding.port(stack) } else { self.last_port };
+                bind::shown(binding.local, port, domain)
+            }
             None => destination::unspecified(domain, self.last_port),
         }
     }
@@ -353,17 +390,39 @@ impl TcpSocket {
 
     /// The options that the connection knows better.
     pub(crate) fn live_option(&self, stack: &Stack, level: i32, name: i32) -> Option<OptionValue> {
-        let connection = stack.tcp(self.connection_id()?)?;
         match (level, name) {
-            (SOL_TCP, TCP_MAXSEG) => Some(connection.mss().into()),
+            (SOL_TCP, TCP_MAXSEG) => Some(stack.tcp(self.connection_id()?)?.mss().into()),
+            (SOL_TCP, TCP_INFO) => Some(self.info(stack).into()),
             _ => None,
         }
     }
 
+    /// The bytes of a `struct tcp_info`.
+    fn info(&self, stack: &Stack) -> Vec<u8> {
+        match self.phase {
+            Phase::Idle => tcp_info::without_connection(),
+            Phase::Listening(id) => tcp_info::of_listener(stack.listener_ready(id), stack.backlog(id)),
+            Phase::Connecting(id) | Phase::Connected(id) => {
+                let is_v4 = stack.tcp_remote(id).is_none_or(|remote| remote.is_ipv4());
+                let ip_header = if is_v4 { 20 } else { 40 };
+                stack.tcp_info(id).map_or_else(tcp_info::without_connection, |info| {
+                    tcp_info::of_connection(&info, ip_header)
+                })
+            }
+        }
+    }
+
+    /// The largest packet that the path to the peer takes, in bytes.
+    pub(crate) fn path_mtu(&self, call: &Call<'_>) -> Option<usize> {
+        let id = self.connection_id()?;
+        let open = call.stack.tcp(id).is_some_and(|connection| connection.state() != State::Closed);
+        call.stack.tcp_path_mtu(call.now, id).filter(|_| open)
+    }
+
     /// Tells listener or connection of changed options.
     pub(crate) fn apply_options(&self, call: &mut Call<'_>) {
-        if let Some(binding) = self.binding {
-            call.stack.set_reuse(binding.id, call.common.options.reuse());
+        if let Some(id) = self.binding.and_then(|binding| binding.id) {
+            call.stack.set_reuse(id, call.common.options.reuse());
         }
         match self.phase {
             Phase::Idle => {}
@@ -388,7 +447,7 @@ impl TcpSocket {
             Phase::Listening(id) => {
                 call.stack.close_listener(call.now, id);
                 self.phase = Phase::Idle;
-                self.release_automatic(call);
+                self.release_port(call);
             }
             Phase::Connecting(id) | Phase::Connected(id) => {
                 let state = call.stack.tcp(id).map_or(State::Closed, |connection| connection.state());
@@ -406,14 +465,16 @@ impl TcpSocket {
         self.last_port = call.stack.tcp_local(id).map_or(0, |local| local.port());
         call.stack.tcp_close(call.now, id, Linger::Abort);
         (self.phase, self.more) = (Phase::Idle, false);
-        self.release_automatic(call);
     }
 
-    /// Gives up an address that nobody asked for.
-    fn release_automatic(&mut self, call: &mut Call<'_>) {
-        if let Some(binding) = self.binding.take_if(|binding| binding.is_automatic()) {
+    /// Gives up a port that nobody asked for; `getsockname` goes on to show it, as Linux's does.
+    fn release_port(&mut self, call: &mut Call<'_>) {
+        if let Some(binding) = self.binding.filter(|binding| !binding.keeps_port())
+            && let Some(id) = binding.id
+        {
             self.last_port = binding.port(call.stack);
-            call.stack.unbind(binding.id);
+            self.binding = binding.without_port();
+            call.stack.unbind(id);
         }
     }
 

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use tapsock_stack::buf::Rope;
 use tapsock_stack::ports::LocalAddr;
 use tapsock_stack::stack::{SendError, SocketId, Stack, UdpSendOptions};
-use tapsock_stack::udp::{Merged, RecvError, UdpId};
+use tapsock_stack::udp::{Merged, PortChoice, RecvError, UdpId};
 
 use crate::address::SockAddr;
 use crate::bind;
@@ -36,7 +36,7 @@ impl UdpSocket {
         let socket = stack.udp(self.id);
         View::Datagram(Datagram {
             readable: socket.is_some_and(|socket| socket.is_readable()),
-            writable: stack.udp_is_writable(),
+            writable: stack.udp_is_writable(self.id),
             receive_shut: socket.is_some_and(|socket| socket.is_read_shut()),
             send_shut: socket.is_some_and(|socket| socket.is_write_shut()),
             error: socket.is_some_and(|socket| socket.has_error()),
@@ -45,7 +45,14 @@ impl UdpSocket {
 
     pub(crate) fn bind(&mut self, call: &mut Call<'_>, address: &SockAddr) -> Result<(), Errno> {
         let binding = bind::bind(call, address, self.is_bound(call.stack))?;
-        call.stack.udp_bind(self.id, binding.id);
+        if let Some(id) = binding.id {
+            call.stack.udp_bind(self.id, id);
+        }
+        if !binding.keeps_port()
+            && let Some(socket) = call.stack.udp_mut(self.id)
+        {
+            socket.port_choice = PortChoice::Stack;
+        }
         Ok(())
     }
 
@@ -108,7 +115,8 @@ impl UdpSocket {
             Ok(datagram) => {
                 let from = destination::shown(call.domain(), datagram.from);
                 let received = received(datagram.payload, max, from);
-                Ok(Received { segment_size: datagram.segment_size, ..received })
+                let hop_limit = Some(datagram.hop_limit);
+                Ok(Received { segment_size: datagram.segment_size, hop_limit, ..received })
             }
             Err(RecvError::Error(error)) => Err(error.errno().into()),
             // One that may not wait does not even look.
@@ -134,15 +142,22 @@ impl UdpSocket {
 
     pub(crate) fn local(&self, stack: &Stack, common: &Common) -> SockAddr {
         let domain = common.subject.domain;
-        match stack.udp(self.id).and_then(|socket| socket.local()) {
+        let socket = stack.udp(self.id);
+        match socket.and_then(|socket| socket.local().or(socket.bound.map(|local| (local, 0)))) {
             Some((local, port)) => bind::shown(local, port, domain),
             None => destination::unspecified(domain, 0),
         }
     }
 
     pub(crate) fn peer(&self, stack: &Stack, common: &Common) -> Result<SockAddr, Errno> {
-        let remote = stack.udp_remote(self.id).ok_or(Errno::NOTCONN)?;
+        // Linux takes one that was connected to port 0 for unconnected here, and only here.
+        let remote = stack.udp_remote(self.id).filter(|remote| remote.port() != 0).ok_or(Errno::NOTCONN)?;
         Ok(destination::shown(common.subject.domain, remote))
+    }
+
+    /// The largest packet that the path to the peer takes, in bytes.
+    pub(crate) fn path_mtu(&self, call: &Call<'_>) -> Option<usize> {
+        call.stack.udp_path_mtu(call.now, self.id)
     }
 
     pub(crate) fn take_error(&mut self, call: &mut Call<'_>) -> Option<Errno> {
@@ -157,11 +172,13 @@ impl UdpSocket {
     pub(crate) fn apply_options(&self, call: &mut Call<'_>) {
         let wildcard = bind::any(call);
         let options = &call.common.options;
+        call.stack.udp_set_send_buffer(self.id, options.tcp.send_buffer as usize);
         let Some(socket) = call.stack.udp_mut(self.id) else {
             return;
         };
         socket.receive_buffer = options.tcp.receive_buffer as usize;
         socket.merged = if options.udp_gro { Merged::Whole } else { Merged::Split };
+        socket.discovery = options.discovery;
         socket.wildcard = wildcard;
         socket.reuse_port = options.reuse_port;
         if let Some(binding) = socket.bind {
@@ -171,8 +188,8 @@ impl UdpSocket {
 
     /// The address that the socket was bound to, before `connect` chose one.
     fn bound(&self, stack: &Stack) -> Option<LocalAddr> {
-        let binding = stack.udp(self.id)?.bind?;
-        stack.binding(binding).map(|(local, _)| local)
+        let socket = stack.udp(self.id)?;
+        socket.bind.and_then(|binding| stack.binding(binding)).map(|(local, _)| local).or(socket.bound)
     }
 }
 

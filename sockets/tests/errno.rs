@@ -231,6 +231,7 @@ fn port_zero_is_any_free_one() {
     }
 }
 
+//= RFC 9293 MUST-46, type=test
 #[test]
 fn connect_looks_at_the_address_in_linux_order() {
     let unix_long = SockAddr::Unix(UnixAddr::path(&[b'x'; 100]).unwrap());

@@ -24,6 +24,10 @@ fn marks(net: &mut Net) -> Vec<(u8, u8)> {
     net.sent.drain(..).map(|packet| packet_marks(&packet)).collect()
 }
 
+//= RFC 9293 MUST-48, type=test
+//= RFC 9293 MUST-49, type=test
+//= RFC 9293 SHLD-21, type=test
+//= RFC 9293 SHLD-22, type=test
 #[test]
 fn hop_limit_and_class_of_packets() {
     for (domain, level, hops, class) in
@@ -76,6 +80,7 @@ fn hop_limit_and_class_of_echo_requests() {
     }
 }
 
+//= RFC 9293 MUST-17, type=test
 #[test]
 fn small_segments_wait_without_nodelay() {
     for (no_delay, packets) in [(0, 1), (1, 2)] {
@@ -93,6 +98,8 @@ fn small_segments_wait_without_nodelay() {
     }
 }
 
+//= RFC 9293 MUST-24, type=test
+//= RFC 9293 MUST-27, type=test
 #[test]
 fn keepalive_finds_a_dead_peer() {
     let mut net = Net::new();
@@ -114,6 +121,7 @@ fn keepalive_finds_a_dead_peer() {
     assert_eq!(recv(&mut net.a, net.now, client, 1, 0), "ETIMEDOUT");
 }
 
+//= RFC 9293 MUST-21, type=test
 #[test]
 fn user_timeout_gives_up_sooner() {
     let mut net = Net::new();
@@ -231,7 +239,7 @@ fn a_link_that_goes_away() {
     net.a.try_connect(now, udp, &b(AF_INET, 9)).unwrap();
     let open: Vec<Fd> = vec![client, udp];
     events(&mut net.a);
-    net.a.stack_mut().set_link_down(InterfaceId(1));
+    net.a.stack_mut().set_link_down(now, InterfaceId(1));
     let told = events(&mut net.a);
     for fd in open {
         assert!(told.contains(&fd), "{fd} is told");
@@ -241,5 +249,134 @@ fn a_link_that_goes_away() {
     assert_eq!(said(net.a.try_connect(now, fresh, &b(AF_INET, 8000))), "ENETDOWN");
     for fd in [client, udp, fresh] {
         assert_eq!(net.a.close(now, fd), Ok(()));
+    }
+}
+
+/// The bytes of `struct tcp_info` at an offset, as Linux has them.
+fn info(host: &mut tapsock_sockets::Sockets, net_now: tapsock_stack::time::Instant, fd: Fd) -> Vec<u8> {
+    host.option(net_now, fd, SOL_TCP, TCP_INFO).unwrap().as_bytes().to_vec()
+}
+
+fn field(bytes: &[u8], at: usize) -> u32 {
+    u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap())
+}
+
+/// Offsets and values as Linux 6.18 shows them on a path of 1500 bytes.
+#[test]
+fn tcp_info_of_every_stage() {
+    for (domain, headers) in [(AF_INET, 40), (AF_INET6, 60)] {
+        let mut net = Net::new();
+        let (listener, client, server) = net.connected(domain);
+        let idle = net.a.socket(domain, SOCK_STREAM, 0).unwrap();
+        let now = net.now;
+        let none = info(&mut net.a, now, idle);
+        assert_eq!((none.len(), none[0], field(&none, 8), field(&none, 16)), (280, 7, 1_000_000, 536));
+        assert_eq!((field(&none, 76), field(&none, 80)), (0x7fff_ffff, 10));
+
+        let waiting = info(&mut net.b, now, listener);
+        assert_eq!((waiting[0], field(&waiting, 24), field(&waiting, 28)), (10, 0, 5));
+
+        let open = info(&mut net.a, now, client);
+        assert_eq!(
+            (open[0], open[1], open[5]),
+            (1, 0, 7),
+            "ESTABLISHED, Open; timestamps, SACK, window scaling"
+        );
+        assert!(open[6] & 0xf > 0 && open[6] >> 4 > 0, "{:x}", open[6]);
+        assert_eq!(field(&open, 16), 1500 - headers - 12, "snd_mss");
+        assert_eq!((field(&open, 24), field(&open, 60)), (0, 1500), "unacked, pmtu");
+        assert_eq!((field(&open, 76), field(&open, 80)), (0x7fff_ffff, 10), "ssthresh, cwnd");
+        assert_eq!(field(&open, 84), 1500 - headers - 12, "advmss");
+        assert!(field(&open, 228) > 0 && field(&open, 232) > 0, "windows");
+
+        net.plugged = false;
+        send(&mut net.a, now, client, &[0; 3000], 0);
+        net.settle();
+        let busy = info(&mut net.a, now, client);
+        assert_eq!((field(&busy, 24), field(&busy, 144)), (3, 0), "unacked, notsent");
+        net.sleep(Duration::from_secs(2));
+        let now = net.now;
+        let lost = info(&mut net.a, now, client);
+        assert!(lost[1] == 4 && lost[2] > 0, "Loss after a time-out: {:?}", &lost[..8]);
+        assert_eq!(set(&mut net.a, now, client, SOL_TCP, TCP_INFO, 1), "ENOPROTOOPT");
+        net.b.close(now, server).unwrap();
+        let udp = datagram(&mut net.a, domain);
+        assert!(net.a.option(now, udp, SOL_TCP, TCP_INFO).is_err());
+    }
+}
+
+#[test]
+fn the_path_mtu_is_shown_once_connected() {
+    for (domain, level, name) in [(AF_INET, SOL_IP, IP_MTU), (AF_INET6, SOL_IPV6, IPV6_MTU)] {
+        let mut net = Net::new();
+        let (listener, client, _) = net.connected(domain);
+        let udp = datagram(&mut net.a, domain);
+        let now = net.now;
+        let mtu =
+            |host: &mut tapsock_sockets::Sockets, fd| host.option(now, fd, level, name).map(|v| v.as_int());
+        assert_eq!(mtu(&mut net.b, listener), Err(Errno::NOTCONN));
+        assert_eq!(mtu(&mut net.a, client), Ok(Some(1500)));
+        assert_eq!(mtu(&mut net.a, udp), Err(Errno::NOTCONN));
+        net.a.try_connect(now, udp, &b(domain, 9)).unwrap();
+        assert_eq!(mtu(&mut net.a, udp), Ok(Some(1500)));
+        assert_eq!(net.a.option(now, udp, SOL_IP, IP_MTU).map(|v| v.as_int()), Ok(Some(1500)));
+        assert_eq!(set(&mut net.a, now, udp, level, name, 1400), "ENOPROTOOPT");
+    }
+}
+
+/// DF of a datagram and of a SYN, by mode: what Linux 6.18 sent.
+#[test]
+fn packets_may_be_cut_where_the_option_says_so() {
+    for (mode, datagram_uncut, syn_uncut) in [
+        (IP_PMTUDISC_DONT, false, false),
+        (IP_PMTUDISC_WANT, true, true),
+        (IP_PMTUDISC_DO, true, true),
+        (IP_PMTUDISC_PROBE, true, false),
+        (IP_PMTUDISC_INTERFACE, false, false),
+        (IP_PMTUDISC_OMIT, false, false),
+    ] {
+        let mut net = Net::new();
+        let now = net.now;
+        let (udp, tcp) = (datagram(&mut net.a, AF_INET), nonblocking(&mut net.a, AF_INET));
+        for fd in [udp, tcp] {
+            assert_eq!(set(&mut net.a, now, fd, SOL_IP, IP_MTU_DISCOVER, mode), "OK");
+        }
+        assert_eq!(send_to(&mut net.a, now, udp, b"x", &b(AF_INET, 9)), "1");
+        net.settle();
+        let _ = net.a.try_connect(now, tcp, &b(AF_INET, 9));
+        net.settle();
+        let uncut: Vec<bool> = net.sent.iter().map(|packet| packet[6] & 0x40 != 0).collect();
+        assert_eq!(uncut, [datagram_uncut, syn_uncut], "{mode}");
+    }
+}
+
+/// The link takes nothing: a socket has as much waiting as its buffer holds by Linux's measure, and may be written
+/// to again when half of that is gone.
+#[test]
+fn a_send_buffer_bounds_what_waits_for_the_link() {
+    // Bytes asked for; datagrams of 1472 bytes that then wait.
+    for (buffer, most) in [(1, 2), (10_000, 9), (106_496, 93)] {
+        let mut net = Net::new();
+        let now = net.now;
+        let udp = datagram(&mut net.a, AF_INET);
+        let other = datagram(&mut net.a, AF_INET);
+        assert_eq!(set(&mut net.a, now, udp, SOL_SOCKET, SO_SNDBUF, buffer), "OK");
+        let mut sent = 0;
+        while send_to(&mut net.a, now, udp, &[0; 1472], &b(AF_INET, 9)) == "1472" {
+            sent += 1;
+            assert!(sent < 1000);
+        }
+        assert_eq!(sent, most, "{buffer}");
+        assert_eq!(poll(&net.a, udp), "0");
+        assert_eq!(poll(&net.a, other), "OUT", "a buffer is one socket's");
+        assert_eq!(send_to(&mut net.a, now, other, b"x", &b(AF_INET, 9)), "1");
+        while net.a.poll_event().is_some() {}
+        let mut taken = 0;
+        while !net.a.readiness(udp).contains(PollMask::OUT) {
+            assert!(net.a.stack_mut().poll_transmit(now).is_some());
+            taken += 1;
+        }
+        assert!(taken * 2 >= most && taken < most || most == 2, "{taken} of {most}");
+        assert_eq!(net.a.poll_event(), Some(udp), "whoever waits is told");
     }
 }

@@ -258,6 +258,7 @@ fn accepted_sockets_have_the_listeners_options() {
     assert_eq!(said(net.b.try_recv(now, server, 1, 0)), "waits to read", "but O_NONBLOCK is not passed on");
 }
 
+//= RFC 9293 MUST-14, type=test
 #[test]
 fn maxseg_bounds_the_mss() {
     let mut net = Net::new();

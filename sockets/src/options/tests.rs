@@ -38,6 +38,9 @@ fn values_are_read_and_shown_as_linux_does() {
         (STREAM, SOL_SOCKET, SO_SNDBUF, 5000, OK, 10_000),
         (STREAM, SOL_SOCKET, SO_SNDBUF, 10_000_000, OK, 8_388_608),
         (STREAM, SOL_SOCKET, SO_SNDBUF, -1, OK, 8_388_608),
+        (UDP, SOL_SOCKET, SO_SNDBUF, 1, OK, 4608),
+        (UDP, SOL_SOCKET, SO_SNDBUF, 5000, OK, 10_000),
+        (UDP, SOL_SOCKET, SO_SNDBUF, -1, OK, 8_388_608),
         (UDP, SOL_SOCKET, SO_RCVBUF, 1, OK, 2304),
         (UDP, SOL_SOCKET, SO_RCVBUF, 2000, OK, 4000),
         (STREAM, SOL_TCP, TCP_NODELAY, -2, OK, 1),
@@ -54,6 +57,12 @@ fn values_are_read_and_shown_as_linux_does() {
         (STREAM, SOL_TCP, TCP_KEEPCNT, 128, INVAL, 9),
         (STREAM, SOL_TCP, TCP_USER_TIMEOUT, 1234, OK, 1234),
         (STREAM, SOL_TCP, TCP_USER_TIMEOUT, -1, INVAL, 0),
+        (STREAM, SOL_IP, IP_MTU_DISCOVER, -1, INVAL, IP_PMTUDISC_WANT),
+        (STREAM, SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT, OK, IP_PMTUDISC_DONT),
+        (UDP, SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT, OK, IP_PMTUDISC_OMIT),
+        (UDP, SOL_IP, IP_MTU_DISCOVER, 6, INVAL, IP_PMTUDISC_WANT),
+        (UDP6, SOL_IPV6, IPV6_MTU_DISCOVER, IP_PMTUDISC_PROBE, OK, IP_PMTUDISC_PROBE),
+        (STREAM6, SOL_IPV6, IPV6_MTU_DISCOVER, 6, INVAL, IP_PMTUDISC_WANT),
         (STREAM, SOL_IP, IP_TTL, 0, INVAL, 64),
         (STREAM, SOL_IP, IP_TTL, 255, OK, 255),
         (STREAM, SOL_IP, IP_TTL, 256, INVAL, 64),
@@ -226,9 +235,7 @@ fn what_a_socket_is_can_be_asked() {
 /// What the stack can't be told is not taken, rather than taken without effect.
 #[test]
 fn what_would_not_act_is_refused() {
-    for (subject, level, name) in
-        [(UDP, SOL_SOCKET, SO_SNDBUF), (PING, SOL_SOCKET, SO_SNDBUF), (PING, SOL_SOCKET, SO_RCVBUF)]
-    {
+    for (subject, level, name) in [(PING, SOL_SOCKET, SO_SNDBUF), (PING, SOL_SOCKET, SO_RCVBUF)] {
         assert_eq!(set(&mut fresh(), subject, (level, name), 9), Err(Errno::NOPROTOOPT), "{level}/{name}");
         assert!(get(&fresh(), subject, (level, name)).is_ok());
     }

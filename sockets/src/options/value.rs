@@ -87,7 +87,7 @@ pub(super) fn in_range(number: i32, low: i32, high: i32) -> Result<i32, Errno> {
 }
 
 /// The `int` that `value` begins with; what follows is not looked at.
-pub(super) fn read_int(value: &[u8]) -> Result<i32, Errno> {
+pub(crate) fn read_int(value: &[u8]) -> Result<i32, Errno> {
     let bytes = value.first_chunk().ok_or(Errno::INVAL)?;
     Ok(i32::from_ne_bytes(*bytes))
 }
@@ -98,7 +98,7 @@ pub(super) fn read_pair<const N: usize>(value: &[u8]) -> Option<([u8; N], [u8; N
 }
 
 /// A `struct timeval`. Nothing at all means for ever, and less than nothing, not at all, as Linux has it.
-pub(super) fn read_timeout(value: &[u8]) -> Result<Option<Duration>, Errno> {
+pub(crate) fn read_timeout(value: &[u8]) -> Result<Option<Duration>, Errno> {
     let (secs, micros) = read_pair::<8>(value).ok_or(Errno::INVAL)?;
     let (secs, micros) = (i64::from_ne_bytes(secs), i64::from_ne_bytes(micros));
     if !(0..1_000_000).contains(&micros) {

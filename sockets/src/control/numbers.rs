@@ -1,0 +1,73 @@
+//! The numbers of control messages, as Linux's headers have them.
+
+macro_rules! numbers {
+    ($($(#[$doc:meta])* $name:ident: $kind:ty = $value:expr;)*) => {
+        $($(#[$doc])* pub const $name: $kind = $value;)*
+    };
+}
+
+numbers! {
+    /// In `msg_flags`: control messages were lost or cut off.
+    MSG_CTRUNC: i32 = 0x8;
+    /// Descriptors that come by [`SCM_RIGHTS`] are closed by `exec`.
+    MSG_CMSG_CLOEXEC: i32 = 0x4000_0000;
+
+    /// Descriptors.
+    SCM_RIGHTS: i32 = 1;
+    /// Who sent it.
+    SCM_CREDENTIALS: i32 = 2;
+    /// When it came, in microseconds.
+    SCM_TIMESTAMP: i32 = 29;
+    /// When it came, in nanoseconds.
+    SCM_TIMESTAMPNS: i32 = 35;
+    /// Time stamps of several sources.
+    SCM_TIMESTAMPING: i32 = 37;
+    /// How many datagrams were dropped (the message; the option has the same number).
+    SO_RXQ_OVFL_MESSAGE: i32 = 40;
+    /// The most descriptors in one call.
+    SCM_MAX_FD: usize = 253;
+
+    /// IP options to send back.
+    IP_RETOPTS: i32 = 7;
+    /// Interface and addresses of an IPv4 packet.
+    IP_PKTINFO: i32 = 8;
+    /// An error of the error queue, IPv4's.
+    IP_RECVERR: i32 = 11;
+    /// IPv4's original destination.
+    IP_ORIGDSTADDR: i32 = 20;
+    /// The protocol of a raw packet.
+    IP_PROTOCOL: i32 = 52;
+    /// As [`IPV6_PKTINFO`], of RFC 2292.
+    IPV6_2292PKTINFO: i32 = 2;
+    /// As [`IPV6_HOPLIMIT`], of RFC 2292.
+    IPV6_2292HOPLIMIT: i32 = 8;
+    /// Traffic class and flow label.
+    IPV6_FLOWINFO: i32 = 11;
+    /// An error of the error queue, IPv6's.
+    IPV6_RECVERR: i32 = 25;
+    /// Interface and address of an IPv6 packet.
+    IPV6_PKTINFO: i32 = 50;
+    /// IPv6's hop limit.
+    IPV6_HOPLIMIT: i32 = 52;
+    /// What a path takes.
+    IPV6_PATHMTU: i32 = 61;
+    /// Do not fragment.
+    IPV6_DONTFRAG: i32 = 62;
+    /// IPv6's original destination.
+    IPV6_ORIGDSTADDR: i32 = 74;
+
+    /// No origin.
+    SO_EE_ORIGIN_NONE: u8 = 0;
+    /// This host.
+    SO_EE_ORIGIN_LOCAL: u8 = 1;
+    /// An ICMP message.
+    SO_EE_ORIGIN_ICMP: u8 = 2;
+    /// An ICMPv6 message.
+    SO_EE_ORIGIN_ICMP6: u8 = 3;
+    /// Not an error: the time stamp of a send.
+    SO_EE_ORIGIN_TIMESTAMPING: u8 = 4;
+    /// Not an error: the end of zero-copy sends.
+    SO_EE_ORIGIN_ZEROCOPY: u8 = 5;
+    /// The code of zero-copy sends that were copied after all.
+    SO_EE_CODE_ZEROCOPY_COPIED: u8 = 1;
+}

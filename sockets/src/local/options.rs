@@ -1,0 +1,116 @@
+//! The options of local sockets: their names, and the bytes of their values.
+
+use core::time::Duration;
+
+use rustix::io::Errno;
+
+use super::credit::SEND_BUFFER_MIN;
+use super::pair::EndOptions;
+use crate::constants::*;
+use crate::options::{read_int, read_timeout};
+
+/// The largest SO_SNDBUF and SO_RCVBUF that are granted before doubling, in bytes (`net.core.wmem_max`).
+const BUFFER_MAX: u32 = 4_194_304;
+/// The least SO_RCVBUF.
+const RECEIVE_BUFFER_MIN: u32 = 2304;
+
+/// An option that a local socket has.
+///
+/// ```
+/// use tapsock_sockets::Errno;
+/// use tapsock_sockets::constants::{SO_TYPE, SOL_SOCKET, SOL_TCP};
+/// use tapsock_sockets::local::LocalOption;
+///
+/// assert_eq!(LocalOption::named(SOL_SOCKET, SO_TYPE), Ok(LocalOption::Type));
+/// assert_eq!(LocalOption::named(SOL_TCP, 1), Err(Errno::OPNOTSUPP));
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum LocalOption {
+    /// SO_TYPE.
+    Type,
+    /// SO_DOMAIN.
+    Domain,
+    /// SO_PROTOCOL.
+    Protocol,
+    /// SO_ACCEPTCONN.
+    AcceptsConnections,
+    /// SO_ERROR.
+    Error,
+    /// SO_PEERCRED.
+    PeerCredentials,
+    /// SO_RCVTIMEO.
+    ReceiveTimeout,
+    /// SO_SNDTIMEO.
+    SendTimeout,
+    /// SO_SNDBUF.
+    SendBuffer,
+    /// SO_RCVBUF.
+    ReceiveBuffer,
+    /// SO_PASSCRED.
+    PassCredentials,
+    /// SO_PEEK_OFF.
+    PeekOffset,
+    /// SO_RCVLOWAT.
+    LowWater,
+    /// SO_OOBINLINE.
+    UrgentInline,
+}
+
+impl LocalOption {
+    /// The option of these numbers.
+    ///
+    /// Errors: ENOPROTOOPT where there is none, EOPNOTSUPP for a level other than SOL_SOCKET.
+    pub fn named(level: i32, name: i32) -> Result<LocalOption, Errno> {
+        if level != SOL_SOCKET {
+            return Err(Errno::OPNOTSUPP);
+        }
+        Ok(match name {
+            SO_TYPE => LocalOption::Type,
+            SO_DOMAIN => LocalOption::Domain,
+            SO_PROTOCOL => LocalOption::Protocol,
+            SO_ACCEPTCONN => LocalOption::AcceptsConnections,
+            SO_ERROR => LocalOption::Error,
+            SO_PEERCRED => LocalOption::PeerCredentials,
+            SO_RCVTIMEO => LocalOption::ReceiveTimeout,
+            SO_SNDTIMEO => LocalOption::SendTimeout,
+            SO_SNDBUF => LocalOption::SendBuffer,
+            SO_RCVBUF => LocalOption::ReceiveBuffer,
+            SO_PASSCRED => LocalOption::PassCredentials,
+            SO_PEEK_OFF => LocalOption::PeekOffset,
+            SO_RCVLOWAT => LocalOption::LowWater,
+            SO_OOBINLINE => LocalOption::UrgentInline,
+            _ => return Err(Errno::NOPROTOOPT),
+        })
+    }
+
+    /// A time-out of `setsockopt`, a `struct timeval`; `None` for ever. Errors: EINVAL, EDOM.
+    pub fn timeout(self, value: &[u8]) -> Result<Option<Duration>, Errno> {
+        read_timeout(value)
+    }
+
+    /// A buffer's size as it shows afterwards: bounded, and doubled. Errors: EINVAL.
+    pub fn buffer(self, value: &[u8]) -> Result<u32, Errno> {
+        let least = if self == LocalOption::SendBuffer { SEND_BUFFER_MIN } else { RECEIVE_BUFFER_MIN };
+        // Linux takes a negative size for a very large one.
+        let size = (read_int(value)? as u32).min(BUFFER_MAX);
+        Ok((2 * size).max(least))
+    }
+
+    /// Sets one of those that the queue acts on. Errors: EINVAL, ENOPROTOOPT for one that is only read.
+    pub fn set(self, value: &[u8], options: &mut EndOptions) -> Result<(), Errno> {
+        let number = read_int(value)?;
+        match self {
+            LocalOption::PassCredentials => options.pass_credentials = number != 0,
+            LocalOption::PeekOffset => options.peek_offset = usize::try_from(number).ok(),
+            LocalOption::LowWater => options.low_water = low_water(number),
+            LocalOption::UrgentInline => options.urgent_inline = number != 0,
+            _ => return Err(Errno::NOPROTOOPT),
+        }
+        Ok(())
+    }
+}
+
+/// SO_RCVLOWAT as Linux takes it: less than nothing is everything, and nothing is one.
+fn low_water(number: i32) -> usize {
+    if number < 0 { i32::MAX as usize } else { (number as usize).max(1) }
+}

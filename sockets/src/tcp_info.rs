@@ -1,0 +1,155 @@
+//! The bytes of `struct tcp_info` (`linux/tcp.h`), which `TCP_INFO` gives.
+//!
+//! What this stack does not count is 0. Linux counts in segments what we count in bytes: a part of one is one.
+
+use core::time::Duration;
+
+use tapsock_stack::tcp::State;
+use tapsock_stack::tcp::info::Info;
+use tapsock_stack::tcp::recovery::Phase;
+
+/// Length of the structure, in bytes, as of Linux 6.18.
+const LEN: usize = 280;
+
+/// Of a socket that has no connection.
+pub(crate) fn without_connection() -> Vec<u8> {
+    let mut bytes = vec![0; LEN];
+    bytes[STATE] = CLOSE;
+    put(&mut bytes, RTO, INITIAL_RTO);
+    put(&mut bytes, SND_MSS, 536);
+    put(&mut bytes, SND_SSTHRESH, INFINITE_SSTHRESH);
+    put(&mut bytes, SND_CWND, 10);
+    put(&mut bytes, REORDERING, REORDERING_DEFAULT);
+    bytes
+}
+
+/// Of a listener for whom `waiting` of `backlog` connections wait.
+pub(crate) fn of_listener(waiting: usize, backlog: usize) -> Vec<u8> {
+    let mut bytes = vec![0; LEN];
+    bytes[STATE] = LISTEN;
+    put(&mut bytes, UNACKED, u32::try_from(waiting).unwrap_or(u32::MAX));
+    put(&mut bytes, SACKED, u32::try_from(backlog).unwrap_or(u32::MAX));
+    put(&mut bytes, SND_CWND, 10);
+    put(&mut bytes, REORDERING, REORDERING_DEFAULT);
+    bytes
+}
+
+/// Of a connection whose packets have an IP header of `ip_header` bytes.
+pub(crate) fn of_connection(info: &Info, ip_header: u32) -> Vec<u8> {
+    let mut bytes = vec![0; LEN];
+    let stamps = if info.timestamps { TIMESTAMP_LEN } else { 0 };
+    let segments = |bytes: u32| bytes.div_ceil(info.snd_mss.max(1));
+    bytes[STATE] = state(info.state);
+    bytes[CA_STATE] = match info.phase {
+        Phase::Open if info.sacked > 0 => CA_DISORDER,
+        Phase::Open => CA_OPEN,
+        Phase::Recovery { .. } => CA_RECOVERY,
+        Phase::Loss { .. } => CA_LOSS,
+    };
+    bytes[RETRANSMITS] = info.retransmits;
+    bytes[PROBES] = info.probes;
+    bytes[BACKOFF] = info.retransmits;
+    let agreed = [(info.timestamps, 1), (info.sack, 2), (info.window_scaling, 4)];
+    bytes[OPTIONS] = agreed.iter().filter(|(on, _)| *on).map(|(_, bit)| bit).sum();
+    if info.window_scaling {
+        bytes[WSCALE] = info.snd_wscale.shift() | info.rcv_wscale.shift() << 4;
+    }
+    for (at, value) in [
+        (RTO, micros(info.rto)),
+        (SND_MSS, info.snd_mss),
+        (RCV_MSS, info.rcv_mss),
+        (UNACKED, segments(info.unacked)),
+        (SACKED, segments(info.sacked)),
+        (LOST, segments(info.lost)),
+        (PMTU, info.snd_mss + stamps + TCP_HEADER_LEN + ip_header),
+        (RCV_SSTHRESH, info.rcv_wnd),
+        (RTT, info.rtt.map_or(0, micros)),
+        (RTTVAR, micros(info.rttvar)),
+        (
+            SND_SSTHRESH,
+            if info.snd_ssthresh >= i32::MAX as u32 {
+                INFINITE_SSTHRESH
+            } else {
+                segments(info.snd_ssthresh)
+            },
+        ),
+        (SND_CWND, segments(info.snd_cwnd)),
+        (ADVMSS, info.advmss.saturating_sub(stamps)),
+        (REORDERING, REORDERING_DEFAULT),
+        (NOTSENT_BYTES, info.notsent),
+        (MIN_RTT, info.min_rtt.map_or(u32::MAX, micros)),
+        (SND_WND, info.snd_wnd),
+        (RCV_WND, info.rcv_wnd),
+    ] {
+        put(&mut bytes, at, value);
+    }
+    bytes
+}
+
+/// The state by its number in `netinet/tcp.h`.
+fn state(state: State) -> u8 {
+    match state {
+        State::Established => 1,
+        State::SynSent => 2,
+        State::SynReceived => 3,
+        State::FinWait1 => 4,
+        State::FinWait2 => 5,
+        // Linux's TIME-WAIT is no longer the socket's state.
+        State::TimeWait | State::Closed => CLOSE,
+        State::CloseWait => 8,
+        State::LastAck => 9,
+        State::Closing => 11,
+    }
+}
+
+fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+}
+
+fn put(bytes: &mut [u8], at: usize, value: u32) {
+    bytes[at..at + 4].copy_from_slice(&value.to_ne_bytes());
+}
+
+const CLOSE: u8 = 7;
+const LISTEN: u8 = 10;
+/// Linux's `enum tcp_ca_state`.
+const CA_OPEN: u8 = 0;
+const CA_DISORDER: u8 = 1;
+const CA_RECOVERY: u8 = 3;
+const CA_LOSS: u8 = 4;
+/// `TCP_INFINITE_SSTHRESH`, in segments.
+const INFINITE_SSTHRESH: u32 = 0x7fff_ffff;
+/// The first retransmission time-out, in microseconds.
+const INITIAL_RTO: u32 = 1_000_000;
+/// `net.ipv4.tcp_reordering`, in segments.
+const REORDERING_DEFAULT: u32 = 3;
+/// Bytes of the timestamp option, padded.
+const TIMESTAMP_LEN: u32 = 12;
+const TCP_HEADER_LEN: u32 = 20;
+
+// Where the fields are, in bytes; each is named as in Linux.
+const STATE: usize = 0;
+const CA_STATE: usize = 1;
+const RETRANSMITS: usize = 2;
+const PROBES: usize = 3;
+const BACKOFF: usize = 4;
+const OPTIONS: usize = 5;
+const WSCALE: usize = 6;
+const RTO: usize = 8;
+const SND_MSS: usize = 16;
+const RCV_MSS: usize = 20;
+const UNACKED: usize = 24;
+const SACKED: usize = 28;
+const LOST: usize = 32;
+const PMTU: usize = 60;
+const RCV_SSTHRESH: usize = 64;
+const RTT: usize = 68;
+const RTTVAR: usize = 72;
+const SND_SSTHRESH: usize = 76;
+const SND_CWND: usize = 80;
+const ADVMSS: usize = 84;
+const REORDERING: usize = 88;
+const NOTSENT_BYTES: usize = 144;
+const MIN_RTT: usize = 148;
+const SND_WND: usize = 228;
+const RCV_WND: usize = 232;
