@@ -29,16 +29,23 @@
 //! # Ok::<(), Errno>(())
 //! ```
 
-use core::time::Duration;
+use std::sync::Arc;
 
 use rustix::io::Errno;
-use tapsock_sockets::Fd;
+use tapsock_sockets::local::{RIGHTS_MAX, SocketKind};
+use tapsock_sockets::{Blocking, UnixAddr};
 
+use crate::description::{Description, Held, Kind};
 use crate::engine::clock::now;
-use crate::engine::poll::Polled;
 use crate::host::Host;
+use crate::local::LocalSocket;
+
+mod poll;
+
+pub use poll::{PollFd, poll};
 
 pub use tapsock_sockets::constants::*;
+pub use tapsock_sockets::local::Credentials;
 pub use tapsock_sockets::{OptionValue, PollMask, SockAddr};
 
 /// Makes a socket; `kind` may carry `SOCK_NONBLOCK`. See socket(2).
@@ -46,10 +53,81 @@ pub use tapsock_sockets::{OptionValue, PollMask, SockAddr};
 /// # Errors
 /// EAFNOSUPPORT, ESOCKTNOSUPPORT, EPROTONOSUPPORT, EINVAL, EMFILE.
 pub fn socket(host: &Host, domain: i32, kind: i32, protocol: i32) -> Result<i32, Errno> {
-    let mut turn = host.shard().turn();
-    let socket = turn.state.sockets.socket(domain, kind, protocol);
-    turn.finish();
-    socket.map(|socket| socket.0)
+    if domain == AF_UNIX {
+        let (kind, waits) = local_kind(kind, protocol)?;
+        return host.descriptors().insert(Held::new(Kind::Local(LocalSocket::new(
+            host.locals(),
+            kind,
+            waits,
+        ))));
+    }
+    let fd = host.shard().socket(domain, kind, protocol)?;
+    host.descriptors().insert(Held::new(Kind::Inet(host.shared_shard().clone(), fd)))
+}
+
+/// Makes two local sockets that are connected to each other; `kind` may carry `SOCK_NONBLOCK`. See socketpair(2).
+///
+/// # Errors
+/// EOPNOTSUPP for a domain other than `AF_UNIX`, ESOCKTNOSUPPORT, EPROTONOSUPPORT, EINVAL, EMFILE.
+pub fn socketpair(host: &Host, domain: i32, kind: i32, protocol: i32) -> Result<[i32; 2], Errno> {
+    if domain != AF_UNIX {
+        // What is wrong with the rest is said first.
+        close(host, socket(host, domain, kind, protocol)?)?;
+        return Err(Errno::OPNOTSUPP);
+    }
+    let (kind, waits) = local_kind(kind, protocol)?;
+    let (first, second) = LocalSocket::pair(host.locals(), kind, waits);
+    let first = host.descriptors().insert(Held::new(Kind::Local(first)))?;
+    match host.descriptors().insert(Held::new(Kind::Local(second))) {
+        Ok(second) => Ok([first, second]),
+        Err(errno) => {
+            close(host, first)?;
+            Err(errno)
+        }
+    }
+}
+
+/// Another id, the lowest free one, for the same socket. See dup(2).
+///
+/// # Errors
+/// EBADF, EMFILE.
+pub fn dup(host: &Host, socket: i32) -> Result<i32, Errno> {
+    host.descriptors().insert(host.descriptors().held(socket)?)
+}
+
+/// Whether calls on the socket fail with EAGAIN rather than block (`O_NONBLOCK`). See fcntl(2).
+///
+/// # Errors
+/// EBADF.
+pub fn set_nonblocking(host: &Host, socket: i32, nonblocking: bool) -> Result<(), Errno> {
+    match &open(host, socket)?.kind {
+        Kind::Inet(shard, fd) => {
+            shard.set_blocking(*fd, if nonblocking { Blocking::Never } else { Blocking::Waits })
+        }
+        Kind::Local(local) => {
+            local.set_waits(!nonblocking);
+            Ok(())
+        }
+    }
+}
+
+/// Whether they do.
+///
+/// # Errors
+/// EBADF.
+pub fn is_nonblocking(host: &Host, socket: i32) -> Result<bool, Errno> {
+    match &open(host, socket)?.kind {
+        Kind::Inet(shard, fd) => Ok(shard.blocking(*fd)? == Blocking::Never),
+        Kind::Local(local) => Ok(!local.waits()),
+    }
+}
+
+/// Removes the path name of a local socket; the socket goes on. See unlink(2).
+///
+/// # Errors
+/// ENOENT, ENOTDIR, EISDIR.
+pub fn unlink(host: &Host, path: &[u8]) -> Result<(), Errno> {
+    host.locals().unlink(path)
 }
 
 /// Gives the socket an address of its own. See bind(2).
@@ -57,11 +135,10 @@ pub fn socket(host: &Host, domain: i32, kind: i32, protocol: i32) -> Result<i32,
 /// # Errors
 /// EACCES for a reserved port, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EINVAL where it has one, EBADF.
 pub fn bind(host: &Host, socket: i32, address: &SockAddr) -> Result<(), Errno> {
-    let mut turn = host.shard().turn();
-    let now = turn.now;
-    let bound = turn.state.sockets.bind(now, Fd(socket), address);
-    turn.finish();
-    bound
+    match &open(host, socket)?.kind {
+        Kind::Inet(shard, fd) => shard.bind(*fd, address),
+        Kind::Local(local) => local.bind(unix(address)?),
+    }
 }
 
 /// Makes the socket wait for connections, of which `backlog` are kept. See listen(2).
@@ -69,11 +146,10 @@ pub fn bind(host: &Host, socket: i32, address: &SockAddr) -> Result<(), Errno> {
 /// # Errors
 /// EADDRINUSE, EOPNOTSUPP, EINVAL, EBADF.
 pub fn listen(host: &Host, socket: i32, backlog: i32) -> Result<(), Errno> {
-    let mut turn = host.shard().turn();
-    let now = turn.now;
-    let listening = turn.state.sockets.listen(now, Fd(socket), backlog);
-    turn.finish();
-    listening
+    match &open(host, socket)?.kind {
+        Kind::Inet(shard, fd) => shard.listen(*fd, backlog),
+        Kind::Local(local) => local.listen(backlog),
+    }
 }
 
 /// Takes a connection from the listener's queue; blocks until there is one. See accept(2).
@@ -90,8 +166,21 @@ pub fn accept(host: &Host, socket: i32) -> Result<(i32, SockAddr), Errno> {
 /// # Errors
 /// Those of [`accept`].
 pub fn accept4(host: &Host, socket: i32, flags: i32) -> Result<(i32, SockAddr), Errno> {
-    let attempt = |sockets: &mut tapsock_sockets::Sockets, now| sockets.try_accept(now, Fd(socket), flags);
-    host.shard().call(Errno::AGAIN, attempt).map(|(socket, peer)| (socket.0, peer))
+    let open = open(host, socket)?;
+    // Without a number for it no connection is taken.
+    host.descriptors().check_room()?;
+    match &open.kind {
+        Kind::Inet(shard, fd) => {
+            let (fd, peer) = shard.accept(*fd, flags)?;
+            let held = Held::new(Kind::Inet(shard.clone(), fd));
+            Ok((host.descriptors().insert(held)?, peer))
+        }
+        Kind::Local(local) => {
+            let (accepted, peer) = local.accept(waits(flags)?)?;
+            let held = Held::new(Kind::Local(accepted));
+            Ok((host.descriptors().insert(held)?, SockAddr::Unix(peer)))
+        }
+    }
 }
 
 /// Connects the socket; blocks until the peer has answered. See connect(2).
@@ -100,7 +189,13 @@ pub fn accept4(host: &Host, socket: i32, flags: i32) -> Result<(i32, SockAddr), 
 /// ECONNREFUSED, ETIMEDOUT, ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL, EISCONN, EAFNOSUPPORT, EBADF; EINPROGRESS where
 /// the socket does not block, or `SO_SNDTIMEO` has passed; EALREADY where that is still so.
 pub fn connect(host: &Host, socket: i32, address: &SockAddr) -> Result<(), Errno> {
-    host.shard().call(Errno::INPROGRESS, |sockets, now| sockets.try_connect(now, Fd(socket), address))
+    match &open(host, socket)?.kind {
+        Kind::Inet(shard, fd) => shard.connect(*fd, address),
+        Kind::Local(local) => match address {
+            SockAddr::Unspec(_) => local.dissolve(),
+            address => local.connect(unix(address)?),
+        },
+    }
 }
 
 /// Sends `data` on a connected socket and returns how many bytes were taken: all of them, where it blocks. See
@@ -110,7 +205,7 @@ pub fn connect(host: &Host, socket: i32, address: &SockAddr) -> Result<(), Errno
 /// EAGAIN, EPIPE, ECONNRESET, ENOTCONN, EDESTADDRREQ, EMSGSIZE, ENETDOWN, EBADF. Where an error comes after some
 /// bytes were taken, their number is returned, and the error by the next call.
 pub fn send(host: &Host, socket: i32, data: &[u8], flags: i32) -> Result<usize, Errno> {
-    host.shard().send(Fd(socket), data, flags, None)
+    sendto(host, socket, data, flags, None)
 }
 
 /// As [`send`], to an address. See sendto(2).
@@ -124,7 +219,47 @@ pub fn sendto(
     flags: i32,
     address: Option<&SockAddr>,
 ) -> Result<usize, Errno> {
-    host.shard().send(Fd(socket), data, flags, address)
+    sendmsg(host, socket, data, flags, address, &[])
+}
+
+/// As [`sendto`], and passes the sockets of `rights` to who receives (SCM_RIGHTS). See sendmsg(2).
+///
+/// ```
+/// use tapsock::bsd::{self, AF_UNIX, SOCK_STREAM};
+/// use tapsock::{Errno, Host};
+///
+/// let host = Host::builder().start().unwrap();
+/// let [here, there] = bsd::socketpair(&host, AF_UNIX, SOCK_STREAM, 0)?;
+/// let [passed, kept] = bsd::socketpair(&host, AF_UNIX, SOCK_STREAM, 0)?;
+/// bsd::sendmsg(&host, here, b"take this", 0, None, &[passed])?;
+/// bsd::close(&host, passed)?;
+///
+/// let message = bsd::recvmsg(&host, there, &mut [0; 16], 0)?;
+/// bsd::send(&host, kept, b"hello", 0)?;
+/// assert_eq!(bsd::recv(&host, message.rights[0], &mut [0; 16], 0)?, 5);
+/// # Ok::<(), Errno>(())
+/// ```
+///
+/// # Errors
+/// Those of [`sendto`]; EBADF for an id that stands for nothing, EINVAL for more than 253.
+pub fn sendmsg(
+    host: &Host,
+    socket: i32,
+    data: &[u8],
+    flags: i32,
+    address: Option<&SockAddr>,
+    rights: &[i32],
+) -> Result<usize, Errno> {
+    match &open(host, socket)?.kind {
+        Kind::Inet(shard, fd) => shard.send(*fd, data, flags, address),
+        Kind::Local(local) => {
+            if rights.len() > RIGHTS_MAX {
+                return Err(Errno::INVAL);
+            }
+            let held = rights.iter().map(|id| host.descriptors().held(*id)).collect::<Result<_, _>>()?;
+            local.send(data, flags, address.map(unix).transpose()?, held)
+        }
+    }
 }
 
 /// Receives into `into` and returns how many bytes: 0 at the end of a stream; with `MSG_TRUNC` the length of the
@@ -146,9 +281,63 @@ pub fn recvfrom(
     into: &mut [u8],
     flags: i32,
 ) -> Result<(usize, Option<SockAddr>), Errno> {
-    let received = host.shard().receive(Fd(socket), into, flags)?;
-    let len = if flags & MSG_TRUNC != 0 { received.full_len } else { received.len };
-    Ok((len, received.from))
+    let Message { len, from, .. } = recvmsg(host, socket, into, flags)?;
+    Ok((len, from))
+}
+
+/// What [`recvmsg`] tells beside the data.
+///
+/// ```
+/// use tapsock::bsd::{self, AF_INET, SOCK_DGRAM};
+/// use tapsock::{Errno, Host, SockAddr};
+///
+/// let host = Host::builder().start().unwrap();
+/// let socket = bsd::socket(&host, AF_INET, SOCK_DGRAM, 0)?;
+/// bsd::bind(&host, socket, &SockAddr::V4("127.0.0.1:0".parse().unwrap()))?;
+/// let own = bsd::getsockname(&host, socket)?;
+/// bsd::sendto(&host, socket, b"hello", 0, Some(&own))?;
+/// let message = bsd::recvmsg(&host, socket, &mut [0; 16], 0)?;
+/// assert_eq!((message.len, message.from, message.hop_limit), (5, Some(own), Some(64)));
+/// # Ok::<(), Errno>(())
+/// ```
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Message {
+    /// Bytes received; with `MSG_TRUNC` the length of the datagram.
+    pub len: usize,
+    /// Who sent the datagram.
+    pub from: Option<SockAddr>,
+    /// New ids for the sockets that came with it (SCM_RIGHTS). What found no number is closed.
+    pub rights: Vec<i32>,
+    /// Who sent it (SCM_CREDENTIALS), where `SO_PASSCRED` asks for that.
+    pub credentials: Option<Credentials>,
+    /// TTL or hop limit with which the datagram came: what Linux tells by `IP_RECVTTL` and `IPV6_RECVHOPLIMIT`.
+    pub hop_limit: Option<u8>,
+}
+
+/// As [`recvfrom`], and tells more of the datagram. See recvmsg(2).
+///
+/// # Errors
+/// Those of [`recv`].
+pub fn recvmsg(host: &Host, socket: i32, into: &mut [u8], flags: i32) -> Result<Message, Errno> {
+    let told = |len, full_len| if flags & MSG_TRUNC != 0 { full_len } else { len };
+    match &open(host, socket)?.kind {
+        Kind::Inet(shard, fd) => {
+            let received = shard.receive(*fd, into, flags)?;
+            let len = told(received.len, received.full_len);
+            Ok(Message { len, from: received.from, hop_limit: received.hop_limit, ..Message::default() })
+        }
+        Kind::Local(local) => {
+            let received = local.receive(into, flags)?;
+            let rights = received.rights.into_iter().filter_map(|held| host.descriptors().insert(held).ok());
+            Ok(Message {
+                len: told(received.len, received.full_len),
+                from: received.from.map(SockAddr::Unix),
+                rights: rights.collect(),
+                credentials: received.credentials,
+                hop_limit: None,
+            })
+        }
+    }
 }
 
 /// Ends a direction of the connection: `SHUT_RD`, `SHUT_WR` or `SHUT_RDWR`. See shutdown(2).
@@ -156,19 +345,23 @@ pub fn recvfrom(
 /// # Errors
 /// ENOTCONN, EINVAL, EBADF.
 pub fn shutdown(host: &Host, socket: i32, how: i32) -> Result<(), Errno> {
-    let mut turn = host.shard().turn();
-    let now = turn.now;
-    let shut = turn.state.sockets.shutdown(now, Fd(socket), how);
-    turn.finish();
-    shut
+    match &open(host, socket)?.kind {
+        Kind::Inet(shard, fd) => shard.shutdown(*fd, how),
+        Kind::Local(local) => local.shutdown(how),
+    }
 }
 
 /// Gives the socket up. What was sent still goes out; threads that wait for the socket get EBADF. See close(2).
 ///
+/// With `SO_LINGER` of some seconds, a connection's close waits that long for the peer to acknowledge everything, also
+/// where the socket does not block, as on Linux; the number is free afterwards. With one of no seconds the connection
+/// is reset.
+///
 /// # Errors
 /// EBADF.
 pub fn close(host: &Host, socket: i32) -> Result<(), Errno> {
-    host.shard().close(Fd(socket))
+    drop(host.descriptors().remove(socket)?);
+    Ok(())
 }
 
 /// The socket's own address. See getsockname(2).
@@ -176,7 +369,10 @@ pub fn close(host: &Host, socket: i32) -> Result<(), Errno> {
 /// # Errors
 /// EBADF.
 pub fn getsockname(host: &Host, socket: i32) -> Result<SockAddr, Errno> {
-    host.shard().turn().state.sockets.local_address(Fd(socket))
+    match &open(host, socket)?.kind {
+        Kind::Inet(shard, fd) => shard.local_address(*fd),
+        Kind::Local(local) => Ok(SockAddr::Unix(local.name())),
+    }
 }
 
 /// The peer's address. See getpeername(2).
@@ -184,7 +380,10 @@ pub fn getsockname(host: &Host, socket: i32) -> Result<SockAddr, Errno> {
 /// # Errors
 /// ENOTCONN, EBADF.
 pub fn getpeername(host: &Host, socket: i32) -> Result<SockAddr, Errno> {
-    host.shard().turn().state.sockets.peer_address(Fd(socket))
+    match &open(host, socket)?.kind {
+        Kind::Inet(shard, fd) => shard.peer_address(*fd),
+        Kind::Local(local) => local.peer_name().map(SockAddr::Unix),
+    }
 }
 
 /// The value of an option. See getsockopt(2).
@@ -192,11 +391,10 @@ pub fn getpeername(host: &Host, socket: i32) -> Result<SockAddr, Errno> {
 /// # Errors
 /// ENOPROTOOPT, EBADF.
 pub fn getsockopt(host: &Host, socket: i32, level: i32, name: i32) -> Result<OptionValue, Errno> {
-    let mut turn = host.shard().turn();
-    let now = turn.now;
-    let value = turn.state.sockets.option(now, Fd(socket), level, name);
-    turn.finish();
-    value
+    match &open(host, socket)?.kind {
+        Kind::Inet(shard, fd) => shard.option(*fd, level, name),
+        Kind::Local(local) => local.option(level, name),
+    }
 }
 
 /// Sets an option to the bytes of its C type. See setsockopt(2).
@@ -204,58 +402,40 @@ pub fn getsockopt(host: &Host, socket: i32, level: i32, name: i32) -> Result<Opt
 /// # Errors
 /// ENOPROTOOPT, EINVAL, EPERM, EBADF.
 pub fn setsockopt(host: &Host, socket: i32, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
-    let mut turn = host.shard().turn();
-    let now = turn.now;
-    let set = turn.state.sockets.set_option(now, Fd(socket), level, name, value);
-    turn.finish();
-    set
+    match &open(host, socket)?.kind {
+        Kind::Inet(shard, fd) => shard.set_option(*fd, level, name, value),
+        Kind::Local(local) => local.set_option(level, name, value),
+    }
 }
 
-/// One socket of a [`poll`].
+/// What an id stands for, for one call.
+fn open(host: &Host, id: i32) -> Result<Arc<Description>, Errno> {
+    host.descriptors().description(id)
+}
+
+/// The name of a local socket. Errors: EINVAL for an address of another family.
+fn unix(address: &SockAddr) -> Result<&UnixAddr, Errno> {
+    match address {
+        SockAddr::Unix(address) => Ok(address),
+        _ => Err(Errno::INVAL),
+    }
+}
+
+/// Whether a socket that is made with these flags waits. Errors: EINVAL for other flags.
+fn waits(flags: i32) -> Result<bool, Errno> {
+    if flags & !(SOCK_NONBLOCK | SOCK_CLOEXEC) != 0 {
+        return Err(Errno::INVAL);
+    }
+    Ok(flags & SOCK_NONBLOCK == 0)
+}
+
+/// The kind of a local socket, and whether it waits.
 ///
-/// ```
-/// use tapsock::bsd::{PollFd, PollMask};
-///
-/// let entry = PollFd::new(3, PollMask::IN);
-/// assert_eq!(entry.revents, PollMask::NONE);
-/// ```
-#[derive(Copy, Clone, Debug, Eq, PartialEq)]
-pub struct PollFd {
-    /// The socket; a negative one is passed over.
-    pub fd: i32,
-    /// The events asked for.
-    pub events: PollMask,
-    /// The events that are there; `ERR`, `HUP` and `NVAL` come unasked.
-    pub revents: PollMask,
-}
-
-impl PollFd {
-    /// Asks for `events` of `fd`.
-    pub fn new(fd: i32, events: PollMask) -> Self {
-        PollFd { fd, events, revents: PollMask::NONE }
+/// Errors: EINVAL for unknown flags, ESOCKTNOSUPPORT, EPROTONOSUPPORT for a protocol that is neither 0 nor PF_UNIX.
+fn local_kind(kind: i32, protocol: i32) -> Result<(SocketKind, bool), Errno> {
+    let waits = waits(kind & !SOCK_TYPE_MASK)?;
+    if protocol != 0 && protocol != AF_UNIX {
+        return Err(Errno::PROTONOSUPPORT);
     }
-}
-
-impl Polled for PollFd {
-    fn socket(&self) -> Fd {
-        Fd(self.fd)
-    }
-
-    fn events(&self) -> PollMask {
-        self.events
-    }
-
-    fn report(&mut self, ready: PollMask) {
-        self.revents = ready;
-    }
-}
-
-/// Waits until one of `fds` is ready or `timeout` milliseconds have passed (negative: for ever) and returns how many
-/// are. See poll(2).
-///
-/// # Errors
-/// None as yet.
-pub fn poll(host: &Host, fds: &mut [PollFd], timeout: i32) -> Result<usize, Errno> {
-    let deadline = u64::try_from(timeout).ok().map(|timeout| now() + Duration::from_millis(timeout));
-    host.shard().poll(fds, deadline)
+    Ok((SocketKind::from_type(kind & SOCK_TYPE_MASK)?, waits))
 }

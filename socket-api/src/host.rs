@@ -5,17 +5,20 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use tapsock_driver::Link;
+use tapsock_driver::{DropReason, Link, LinkDrops};
 use tapsock_sockets::{Permission, Sockets};
 use tapsock_stack::config::Config;
-use tapsock_stack::counters::Counters;
+use tapsock_stack::counters::{Counter, Counters};
 use tapsock_stack::iface::{Interface, InterfaceId, IpCidr, Route};
 use tapsock_stack::stack::Stack;
 use tapsock_stack::wire::EthernetAddress;
 
+use crate::description::Descriptors;
 use crate::engine::baton::Rest;
 use crate::engine::event_loop::EventLoop;
 use crate::engine::shard::Settings;
@@ -23,6 +26,7 @@ use crate::engine::shutdown::ShutdownReport;
 use crate::engine::stats::EngineStats;
 use crate::engine::sync::lock;
 use crate::engine::{Shard, clock, driver};
+use crate::local::Locals;
 
 /// How long the baton lies before the background thread takes it, unless set.
 const GRACE: Duration = Duration::from_micros(500);
@@ -68,6 +72,10 @@ pub struct Host {
 
 struct Inner {
     shard: Arc<Shard>,
+    locals: Arc<Locals>,
+    descriptors: Descriptors,
+    /// What the link loses; its halves are where frames go, and out of reach.
+    link_drops: LinkDrops,
     event_loop: Option<EventLoop>,
     background: Mutex<Option<JoinHandle<()>>>,
     shutdown_timeout: Duration,
@@ -103,9 +111,13 @@ impl Host {
         self.inner.shut_down()
     }
 
-    /// What the stack has counted, under nstat's names.
+    /// What the stack and its link have counted, under nstat's names.
     pub fn counters(&self) -> Counters {
-        self.shard().turn().state.sockets.stack().counters().clone()
+        let mut counters = self.shard().turn().state.sockets.stack().counters().clone();
+        for reason in DropReason::ALL {
+            counters[counter_of(reason)] += self.inner.link_drops.of(reason);
+        }
+        counters
     }
 
     /// The interfaces: `lo`, and the link's.
@@ -118,8 +130,28 @@ impl Host {
         self.shard().stats().read()
     }
 
+    /// Removes a path name of PF_LOCAL from the host's name space; its socket goes on. See unlink(2).
+    ///
+    /// # Errors
+    /// NotFound (ENOENT) where nothing has that name, ENOTDIR where a part of the path is a socket.
+    pub fn unlink(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        Ok(self.inner.locals.unlink(path.as_ref().as_os_str().as_bytes())?)
+    }
+
     pub(crate) fn shard(&self) -> &Shard {
         &self.inner.shard
+    }
+
+    pub(crate) fn shared_shard(&self) -> &Arc<Shard> {
+        &self.inner.shard
+    }
+
+    pub(crate) fn descriptors(&self) -> &Descriptors {
+        &self.inner.descriptors
+    }
+
+    pub(crate) fn locals(&self) -> &Arc<Locals> {
+        &self.inner.locals
     }
 
     fn event_loop(&self) -> io::Result<&EventLoop> {
@@ -136,6 +168,8 @@ impl fmt::Debug for Host {
 
 impl Inner {
     fn shut_down(&self) -> ShutdownReport {
+        drop(self.descriptors.take_all());
+        self.locals.close_all();
         let report = self.shard.shut_down(clock::now() + self.shutdown_timeout);
         if let Some(background) = lock(&self.background).take() {
             // It panics only by a fault of ours, which it has reported by then.
@@ -269,6 +303,7 @@ impl Builder {
         };
         let mut stack = Stack::new(self.config()?, seed, clock::now());
         let link = self.link.take();
+        let link_drops = link.as_ref().map(|link| link.drops()).unwrap_or_default();
         let interface = link.as_ref().map(|link| self.attach(&mut stack, link.as_ref(), seed)).transpose()?;
         if interface.is_none() && !(self.addresses.is_empty() && self.routes.is_empty()) {
             return Err(invalid("an address or a route, but no link"));
@@ -279,6 +314,7 @@ impl Builder {
         };
         let settings = Settings { rest, spin: self.spin.unwrap_or(SPIN) };
         let permission = if self.privileged { Permission::Privileged } else { Permission::Ordinary };
+        let locals = Locals::new(settings.spin, stack.config().somaxconn);
         let sockets = Sockets::new(stack, permission);
         let shard = Arc::new(Shard::new(sockets, interface.zip(link), &settings)?);
         let (event_loop, background) = match self.driver {
@@ -287,6 +323,9 @@ impl Builder {
         };
         let inner = Inner {
             shard,
+            locals,
+            descriptors: Descriptors::new(),
+            link_drops,
             event_loop,
             background: Mutex::new(background),
             shutdown_timeout: self.shutdown_timeout.unwrap_or(SHUTDOWN_TIMEOUT),
@@ -338,6 +377,18 @@ fn spawn(shard: &Arc<Shard>) -> io::Result<JoinHandle<()>> {
     let shard = shard.clone();
     let thread = thread::Builder::new().name("tapsock".to_owned());
     tapsock_driver::with_signals_blocked(|| thread.spawn(move || driver::background(&shard)))
+}
+
+/// Under which name a link's drops are shown.
+fn counter_of(reason: DropReason) -> Counter {
+    match reason {
+        DropReason::InTruncated => Counter::TapsockLinkInTruncated,
+        DropReason::InTooShort => Counter::TapsockLinkInTooShort,
+        DropReason::InRefused => Counter::TapsockLinkInRefused,
+        DropReason::OutDown => Counter::TapsockLinkOutDown,
+        DropReason::OutRefused => Counter::TapsockLinkOutRefused,
+        DropReason::OutUnfinished => Counter::TapsockLinkOutUnfinished,
+    }
 }
 
 /// A unicast address that is administered locally.

@@ -1,15 +1,19 @@
 //! Sockets of a TCP/IP stack that runs inside the program: what applications use.
 //!
-//! A [`Host`] is a stack with a link. Its sockets come in two dresses: [`net`], with the names and the behaviour of
-//! `std::net`, and [`bsd`], the C calls with integer socket ids.
+//! A [`Host`] is a stack with a link. Its sockets come in two dresses: [`net`] and [`unix`], with the names and the
+//! behaviour of `std`, and [`bsd`], the C calls with integer socket ids.
 
 #![forbid(unsafe_code)]
 
 pub mod bsd;
 pub mod host;
 pub mod net;
+pub mod resolve;
+pub mod unix;
 
+mod description;
 mod engine;
+mod local;
 
 pub use engine::shutdown::ShutdownReport;
 pub use engine::stats::EngineStats;

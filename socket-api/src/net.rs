@@ -9,14 +9,16 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustix::io::Errno;
 use tapsock_sockets::constants::*;
 use tapsock_sockets::{Blocking, Fd, PollMask, SockAddr};
 
-use crate::bsd;
+use crate::description::{Held, Kind};
+use crate::engine::Shard;
 use crate::engine::clock::now;
+use crate::engine::poll::Polled;
 use crate::host::Host;
 
 mod address;
@@ -39,40 +41,64 @@ struct Socket {
 #[derive(Debug)]
 struct Owned {
     host: Host,
-    id: i32,
+    fd: Fd,
+    held: Held,
+    /// Its number in `bsd`, once that was asked for.
+    id: OnceLock<i32>,
 }
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        // It is gone already where the host was shut down.
-        let _ = bsd::close(&self.host, self.id);
+        if let Some(id) = self.id.get() {
+            // Somebody may have closed it by its number.
+            let _ = self.host.descriptors().remove(*id);
+        }
     }
 }
 
 impl Socket {
     fn new(host: &Host, address: &SocketAddr, kind: i32) -> io::Result<Self> {
         let domain = if address.is_ipv4() { AF_INET } else { AF_INET6 };
-        Ok(Socket::adopt(host, bsd::socket(host, domain, kind, 0)?))
+        Ok(Socket::adopt(host, host.shard().socket(domain, kind, 0)?))
     }
 
-    fn adopt(host: &Host, id: i32) -> Self {
-        Socket { owned: Arc::new(Owned { host: host.clone(), id }) }
+    fn adopt(host: &Host, fd: Fd) -> Self {
+        let held = Held::new(Kind::Inet(host.shared_shard().clone(), fd));
+        Socket { owned: Arc::new(Owned { host: host.clone(), fd, held, id: OnceLock::new() }) }
     }
 
     fn host(&self) -> &Host {
         &self.owned.host
     }
 
-    fn id(&self) -> i32 {
-        self.owned.id
+    fn shard(&self) -> &Shard {
+        self.owned.host.shard()
+    }
+
+    fn fd(&self) -> Fd {
+        self.owned.fd
+    }
+
+    fn id(&self) -> io::Result<i32> {
+        if let Some(id) = self.owned.id.get() {
+            return Ok(*id);
+        }
+        let descriptors = self.host().descriptors();
+        let fresh = descriptors.insert(self.owned.held.clone())?;
+        let id = *self.owned.id.get_or_init(|| fresh);
+        if id != fresh {
+            // Another thread was faster.
+            let _ = descriptors.remove(fresh);
+        }
+        Ok(id)
     }
 
     fn bind(&self, address: &SocketAddr) -> io::Result<()> {
-        Ok(bsd::bind(self.host(), self.id(), &SockAddr::from(*address))?)
+        Ok(self.shard().bind(self.fd(), &SockAddr::from(*address))?)
     }
 
     fn connect(&self, address: &SocketAddr) -> io::Result<()> {
-        Ok(bsd::connect(self.host(), self.id(), &SockAddr::from(*address))?)
+        Ok(self.shard().connect(self.fd(), &SockAddr::from(*address))?)
     }
 
     fn connect_timeout(&self, address: &SocketAddr, timeout: Duration) -> io::Result<()> {
@@ -81,14 +107,13 @@ impl Socket {
         }
         let deadline = now() + timeout;
         self.set_nonblocking(true)?;
-        let connecting = bsd::connect(self.host(), self.id(), &SockAddr::from(*address));
+        let connecting = self.shard().connect(self.fd(), &SockAddr::from(*address));
         self.set_nonblocking(false)?;
         match connecting {
             Err(Errno::INPROGRESS) => {}
             outcome => return Ok(outcome?),
         }
-        let mut entry = [bsd::PollFd::new(self.id(), PollMask::OUT)];
-        if self.host().shard().poll(&mut entry, Some(deadline))? == 0 {
+        if self.shard().poll(&mut [Writable(self.fd())], Some(deadline))? == 0 {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "connection timed out"));
         }
         self.take_error()?.map_or(Ok(()), Err)
@@ -96,16 +121,16 @@ impl Socket {
 
     fn send(&self, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize> {
         let to = to.map(|to| SockAddr::from(*to));
-        Ok(bsd::sendto(self.host(), self.id(), data, MSG_NOSIGNAL, to.as_ref())?)
+        Ok(self.shard().send(self.fd(), data, MSG_NOSIGNAL, to.as_ref())?)
     }
 
     fn receive(&self, into: &mut [u8], flags: i32) -> io::Result<usize> {
-        Ok(bsd::recv(self.host(), self.id(), into, flags)?)
+        Ok(self.shard().receive(self.fd(), into, flags)?.len)
     }
 
     fn receive_from(&self, into: &mut [u8], flags: i32) -> io::Result<(usize, SocketAddr)> {
-        let (len, from) = bsd::recvfrom(self.host(), self.id(), into, flags)?;
-        Ok((len, inet(from.ok_or(Errno::INVAL)?)?))
+        let received = self.shard().receive(self.fd(), into, flags)?;
+        Ok((received.len, inet(received.from.ok_or(Errno::INVAL)?)?))
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
@@ -114,21 +139,20 @@ impl Socket {
             Shutdown::Write => SHUT_WR,
             Shutdown::Both => SHUT_RDWR,
         };
-        Ok(bsd::shutdown(self.host(), self.id(), how)?)
+        Ok(self.shard().shutdown(self.fd(), how)?)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        inet(bsd::getsockname(self.host(), self.id())?)
+        inet(self.shard().local_address(self.fd())?)
     }
 
     fn peer_addr(&self) -> io::Result<SocketAddr> {
-        inet(bsd::getpeername(self.host(), self.id())?)
+        inet(self.shard().peer_address(self.fd())?)
     }
 
     fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
         let blocking = if nonblocking { Blocking::Never } else { Blocking::Waits };
-        let mut turn = self.host().shard().turn();
-        Ok(turn.state.sockets.set_blocking(Fd(self.id()), blocking)?)
+        Ok(self.shard().set_blocking(self.fd(), blocking)?)
     }
 
     fn set_timeout(&self, name: i32, timeout: Option<Duration>) -> io::Result<()> {
@@ -143,19 +167,19 @@ impl Socket {
             micros => micros,
         };
         let value = [secs.to_ne_bytes(), micros.to_ne_bytes()].concat();
-        Ok(bsd::setsockopt(self.host(), self.id(), SOL_SOCKET, name, &value)?)
+        Ok(self.shard().set_option(self.fd(), SOL_SOCKET, name, &value)?)
     }
 
     fn timeout(&self, name: i32) -> io::Result<Option<Duration>> {
-        Ok(bsd::getsockopt(self.host(), self.id(), SOL_SOCKET, name)?.as_duration())
+        Ok(self.shard().option(self.fd(), SOL_SOCKET, name)?.as_duration())
     }
 
     fn set_option(&self, level: i32, name: i32, value: i32) -> io::Result<()> {
-        Ok(bsd::setsockopt(self.host(), self.id(), level, name, &value.to_ne_bytes())?)
+        Ok(self.shard().set_option(self.fd(), level, name, &value.to_ne_bytes())?)
     }
 
     fn option(&self, level: i32, name: i32) -> io::Result<i32> {
-        Ok(bsd::getsockopt(self.host(), self.id(), level, name)?.as_int().ok_or(Errno::INVAL)?)
+        Ok(self.shard().option(self.fd(), level, name)?.as_int().ok_or(Errno::INVAL)?)
     }
 
     fn set_ttl(&self, ttl: u32) -> io::Result<()> {
@@ -171,6 +195,23 @@ impl Socket {
             0 => Ok(None),
             errno => Ok(Some(io::Error::from_raw_os_error(errno))),
         }
+    }
+}
+
+/// A socket that is waited for until it is connected.
+struct Writable(Fd);
+
+impl Polled for Writable {
+    fn socket(&self) -> Option<Fd> {
+        Some(self.0)
+    }
+
+    fn events(&self) -> PollMask {
+        PollMask::OUT
+    }
+
+    fn report(&mut self, ready: Option<PollMask>) -> PollMask {
+        PollMask::OUT.reported(ready.unwrap_or(PollMask::NONE))
     }
 }
 
@@ -246,7 +287,11 @@ macro_rules! common_methods {
         }
 
         /// The socket's number in [`bsd`](crate::bsd), for what this type has no method for.
-        pub fn socket_id(&self) -> i32 {
+        /// It is given out at the first call, and closed with the socket.
+        ///
+        /// # Errors
+        /// EMFILE.
+        pub fn socket_id(&self) -> io::Result<i32> {
             self.socket.id()
         }
 

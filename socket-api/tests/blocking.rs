@@ -384,3 +384,52 @@ fn a_dropped_host_sends_what_was_written() {
         assert_eq!(reader.join().unwrap().unwrap(), 60_000);
     });
 }
+
+/// The time that `SO_SNDTIMEO` grants is for a call, not for each of the pieces that it is cut into.
+#[test]
+fn a_slow_reader_does_not_stretch_a_send() {
+    within(PATIENCE, || {
+        let (left, right) = pair();
+        let (_, client, server) = connected(&left, &right);
+        let reader = thread::spawn(move || {
+            let mut bytes = vec![0; 256 * 1024];
+            while bsd::recv(&right, server, &mut bytes, 0).is_ok_and(|len| len > 0) {
+                thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let timeout = [0i64, 100_000].map(i64::to_ne_bytes).concat();
+        bsd::setsockopt(&left, client, bsd::SOL_SOCKET, bsd::SO_SNDTIMEO, &timeout).unwrap();
+        let data = vec![7; 64 << 20];
+        let sent = bsd::send(&left, client, &data, 0).unwrap();
+        assert!(sent < data.len(), "it took as long as the reader");
+        bsd::close(&left, client).unwrap();
+        reader.join().unwrap();
+    });
+}
+
+/// The background thread is kicked while it still sleeps on the link, though a caller has put the baton down.
+#[test]
+fn frames_that_wait_for_room_do_not_wait_for_the_grace() {
+    within(PATIENCE, || {
+        let config = MemoryConfig { capacity: 2, ..MemoryConfig::default() };
+        let (left, right) = builders(config);
+        let (left, right) = (left.grace(Duration::from_secs(10)).start().unwrap(), right.start().unwrap());
+        let [near, far] = [(&left, LEFT), (&right, RIGHT)]
+            .map(|(host, address)| UdpSocket::bind(host, (ip(address), 0)).unwrap());
+        far.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let there = far.local_addr().unwrap();
+        let mut byte = [0];
+        near.send_to(b"who are you?", there).unwrap();
+        far.recv_from(&mut byte).unwrap();
+
+        near.set_read_timeout(Some(Duration::from_millis(30))).unwrap();
+        near.recv_from(&mut byte).unwrap_err();
+        for number in 0..60u8 {
+            near.send_to(&[number], there).unwrap();
+        }
+        for number in 0..60u8 {
+            far.recv_from(&mut byte).expect("before the grace is over");
+            assert_eq!(byte[0], number);
+        }
+    });
+}

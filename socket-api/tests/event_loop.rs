@@ -7,12 +7,13 @@ use std::os::fd::BorrowedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{PATIENCE, RIGHT, builders, ip, within};
+use common::{LEFT, PATIENCE, RIGHT, builders, ip, within};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
-use tapsock::net::{TcpListener, TcpStream};
+use tapsock::net::{TcpListener, TcpStream, UdpSocket};
 use tapsock::{Driver, Host};
 use tapsock_driver::memory::MemoryConfig;
+use tapsock_driver::unix::{Framing, UnixLink};
 
 fn pair() -> (Host, Host) {
     let (left, right) = builders(MemoryConfig::default());
@@ -86,6 +87,57 @@ fn a_deadline_makes_the_descriptor_readable() {
         }
         assert!((500..5_000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
         assert!(left.as_fd().is_err() && left.turn().is_err(), "a host with a thread has neither");
+    });
+}
+
+/// A call on one socket may take in what is for another, and what goes to ourselves never crosses the link.
+#[test]
+fn what_a_call_on_another_socket_brings_is_heard_of() {
+    within(PATIENCE, || {
+        let (left, right) = pair();
+        let bind = |host: &Host, address: &str| UdpSocket::bind(host, (ip(address), 0)).unwrap();
+        let [one, two] = [RIGHT, RIGHT].map(|address| bind(&right, address));
+        let peer = bind(&left, LEFT);
+        let mut bytes = [0; 16];
+        for socket in [&one, &two] {
+            socket.set_nonblocking(true).unwrap();
+            // The neighbours know each other after this.
+            socket.send_to(b"hello", peer.local_addr().unwrap()).unwrap();
+            while right.engine_stats().link_reads == 0 {
+                assert!(wait(right.as_fd().unwrap(), PATIENCE));
+                right.turn().unwrap();
+            }
+            peer.recv_from(&mut bytes).unwrap();
+        }
+        while wait(right.as_fd().unwrap(), Duration::ZERO) {
+            right.turn().unwrap();
+        }
+
+        peer.send_to(b"for two", two.local_addr().unwrap()).unwrap();
+        assert!(wait(right.as_fd().unwrap(), PATIENCE));
+        assert_eq!(one.recv_from(&mut bytes).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert!(wait(right.as_fd().unwrap(), PATIENCE), "the frame is gone from the link, but not the news");
+        right.turn().unwrap();
+        assert_eq!(two.recv_from(&mut bytes).unwrap().0, 7);
+
+        assert!(!wait(right.as_fd().unwrap(), Duration::ZERO));
+        one.send_to(b"to ourselves", two.local_addr().unwrap()).unwrap();
+        assert!(wait(right.as_fd().unwrap(), PATIENCE));
+    });
+}
+
+#[test]
+fn a_peer_that_hangs_up_is_noticed_once() {
+    within(PATIENCE, || {
+        let (near, far) = UnixLink::pair(Framing::Vnet, 1500).unwrap();
+        let host = Host::builder().link(near).driver(Driver::External).start().unwrap();
+        drop(far);
+        let mut turns = 0;
+        while wait(host.as_fd().unwrap(), Duration::ZERO) {
+            host.turn().unwrap();
+            turns += 1;
+            assert!(turns < 10, "the descriptor stays readable");
+        }
     });
 }
 

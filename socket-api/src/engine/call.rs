@@ -17,6 +17,13 @@ thread_local! {
     static WAITER: OnceCell<Arc<Waiter>> = const { OnceCell::new() };
 }
 
+/// The waiter of the calling thread, which is in one call at a time. To be reset under the lock of what it waits for.
+pub(crate) fn this_thread() -> Arc<Waiter> {
+    WAITER
+        .try_with(|waiter| waiter.get_or_init(|| Arc::new(Waiter::new())).clone())
+        .unwrap_or_else(|_| Arc::new(Waiter::new()))
+}
+
 /// A thread inside of a blocking call.
 pub(super) struct Seat {
     pub(super) waiter: Arc<Waiter>,
@@ -27,9 +34,7 @@ impl Seat {
     /// A seat for the calling thread, which has one at a time. Taken under the shard's lock, so that no mark of
     /// now is lost.
     pub(super) fn take(_under: &Turn<'_>) -> Self {
-        let waiter = WAITER
-            .try_with(|waiter| waiter.get_or_init(|| Arc::new(Waiter::new())).clone())
-            .unwrap_or_else(|_| Arc::new(Waiter::new()));
+        let waiter = this_thread();
         waiter.reset();
         Seat { waiter, drive: Drive::new(Role::Caller) }
     }
@@ -75,6 +80,18 @@ impl Seat {
     }
 }
 
+/// How long a call may wait in all: known once it has to.
+#[derive(Default)]
+pub(super) struct Patience {
+    deadline: Option<Option<Instant>>,
+}
+
+impl Patience {
+    fn deadline(&mut self, wait: Wait) -> Option<Instant> {
+        *self.deadline.get_or_insert(wait.deadline)
+    }
+}
+
 impl Shard {
     /// Does `attempt` until it succeeds, fails, or would block no longer. `timed_out` is the error at the deadline.
     ///
@@ -82,12 +99,22 @@ impl Shard {
     pub(crate) fn call<T>(
         &self,
         timed_out: Errno,
+        attempt: impl FnMut(&mut Sockets, Instant) -> Result<T, Stop>,
+    ) -> Result<T, Errno> {
+        self.call_with(&mut Patience::default(), timed_out, attempt)
+    }
+
+    /// As [`call`](Self::call), as a part of one that takes several: they share what `patience` there is.
+    pub(super) fn call_with<T>(
+        &self,
+        patience: &mut Patience,
+        timed_out: Errno,
         mut attempt: impl FnMut(&mut Sockets, Instant) -> Result<T, Stop>,
     ) -> Result<T, Errno> {
         let mut turn = self.turn();
         let now = turn.now;
         match attempt(&mut turn.state.sockets, now) {
-            Err(Stop::Wait(wait)) => self.block(turn, wait, timed_out, attempt),
+            Err(Stop::Wait(wait)) => self.block(turn, wait, patience.deadline(wait), timed_out, attempt),
             Err(Stop::Error(Errno::AGAIN)) => {
                 turn.finish();
                 self.look_once(attempt)
@@ -123,11 +150,11 @@ impl Shard {
         &self,
         mut turn: Turn<'_>,
         first: Wait,
+        deadline: Option<Instant>,
         timed_out: Errno,
         mut attempt: impl FnMut(&mut Sockets, Instant) -> Result<T, Stop>,
     ) -> Result<T, Errno> {
         let mut seat = Seat::take(&turn);
-        let deadline = first.deadline;
         let mut wait = first;
         turn.state.waiters.add(wait.socket, &seat.waiter, wait.mask, Claim::Taker);
         let outcome = loop {
@@ -158,16 +185,42 @@ impl Shard {
         outcome
     }
 
-    /// Closes `socket`. Threads that wait for it go on with EBADF.
+    /// Closes `socket`. Threads that wait for it go on with EBADF. Where SO_LINGER says so this waits.
     pub(crate) fn close(&self, socket: Fd) -> Result<(), Errno> {
         let mut turn = self.turn();
         let now = turn.now;
-        let outcome = turn.state.sockets.close(now, socket);
+        let outcome = turn.state.sockets.try_close(now, socket);
         // The id is free for another socket now: nobody who waited for this one may try again.
-        if outcome != Err(Errno::BADF) {
+        if outcome != Err(Stop::Error(Errno::BADF)) {
             turn.wake_closed(socket);
         }
-        turn.finish();
-        outcome
+        match outcome {
+            Err(Stop::Wait(wait)) => {
+                self.linger(turn, wait);
+                Ok(())
+            }
+            Err(Stop::Error(error)) => {
+                turn.finish();
+                Err(error)
+            }
+            Ok(()) => {
+                turn.finish();
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until the peer has everything. When the time is over the connection goes on by itself.
+    fn linger(&self, turn: Turn<'_>, wait: Wait) {
+        let attempt = |sockets: &mut Sockets, now| sockets.try_end_linger(now, wait.socket);
+        if self.block(turn, wait, wait.deadline, Errno::TIMEDOUT, attempt) == Err(Errno::TIMEDOUT) {
+            let mut turn = self.turn();
+            let now = turn.now;
+            if turn.state.sockets.is_lingering(wait.socket) {
+                // The socket is there, so it can be closed.
+                let _ = turn.state.sockets.close(now, wait.socket);
+            }
+            turn.finish();
+        }
     }
 }

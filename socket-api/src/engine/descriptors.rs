@@ -12,6 +12,7 @@ use tapsock_stack::time::Instant;
 
 use super::clock::{now, timespec};
 use super::sync::{AtomicBool, Mutex, Ordering, lock};
+use super::wait::Alarm;
 
 /// Wakes one sleeper. Kicks before it wakes cost one system call together.
 pub(crate) struct Kick {
@@ -45,6 +46,12 @@ impl Kick {
     /// Whether there is a kick to take back.
     pub(crate) fn is_pending(&self) -> bool {
         self.pending.load(Ordering::Acquire)
+    }
+}
+
+impl Alarm for Kick {
+    fn ring(&self) {
+        self.kick();
     }
 }
 

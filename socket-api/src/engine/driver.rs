@@ -8,6 +8,7 @@ use tapsock_stack::time::{Instant, earliest};
 
 use super::baton::{Holder, Role};
 use super::clock::{now, timespec};
+use super::event_loop::is_hung_up;
 use super::receiver::{BATCH, End};
 use super::shard::{Left, Shard, Turn};
 use super::spin::Found;
@@ -59,7 +60,9 @@ impl Drive {
             found = Found::Sleeping(now().saturating_since(asleep));
             if ready.readable && !self.is_robbed(shard) {
                 read = shard.read(self.limit);
-                if read.is_none() && ready.hung_up {
+                // Asked again: reading clears the error of a packet socket whose interface is down, and that one may
+                // come up again.
+                if read.is_none() && ready.hung_up && is_hung_up(shard).unwrap_or(true) {
                     shard.hung_up();
                 }
             }
@@ -77,6 +80,9 @@ impl Drive {
             }
         };
         turn.state.baton.awake(self.role);
+        if ready.kicked && self.role == Role::Background {
+            turn.state.baton.take_if_free();
+        }
         if self.role == Role::Caller {
             turn.state.spin.learn(found);
         }
@@ -144,7 +150,7 @@ impl Shard {
     /// Sleeps on the link, holding nothing.
     fn sleep(&self, role: Role, until: Option<Instant>) -> Ready {
         let (kick, timer) = match role {
-            Role::Caller => (&self.caller_kick, None),
+            Role::Caller => (&*self.caller_kick, None),
             Role::Background => (&self.background_kick, Some(&self.background_timer)),
         };
         let blocked = self.outbox.is_blocked();

@@ -1,11 +1,14 @@
 //! The stack inside somebody's own event loop: one descriptor to poll, and a turn to take when it is readable.
 
+use core::time::Duration;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use super::baton::{Holder, Role};
+use super::clock::timespec;
 use super::receiver::{BATCH, End};
 use super::shard::{Left, Shard};
 use super::sync::{Mutex, Ordering, lock};
@@ -47,8 +50,13 @@ impl EventLoop {
         }
         shard.background_timer.drain();
         shard.outbox.unblock();
-        for _ in 0..BATCHES_PER_TURN {
-            let Some((mut turn, end)) = shard.read(BATCH) else { break };
+        for round in 0..BATCHES_PER_TURN {
+            let Some((mut turn, end)) = shard.read(BATCH) else {
+                if round == 0 && is_hung_up(shard)? {
+                    shard.hung_up();
+                }
+                break;
+            };
             turn.collect();
             shard.carry_out(turn.unlock(), Some(Role::Background));
             if !matches!(end, End::Full) {
@@ -90,6 +98,16 @@ impl EventLoop {
         }
         Ok(())
     }
+}
+
+/// Whether the link reports an error, of which reading says nothing.
+pub(super) fn is_hung_up(shard: &Shard) -> io::Result<bool> {
+    let Some(fd) = shard.receive_fd.as_ref().filter(|_| shard.link_up.load(Ordering::Acquire)) else {
+        return Ok(false);
+    };
+    let mut fds = [PollFd::new(fd, PollFlags::empty())];
+    poll(&mut fds, Some(&timespec(Duration::ZERO)))?;
+    Ok(fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL))
 }
 
 impl AsFd for EventLoop {

@@ -10,6 +10,7 @@ pub(crate) mod driver;
 pub(crate) mod event_loop;
 pub(crate) mod outbox;
 pub(crate) mod poll;
+pub(crate) mod quick;
 pub(crate) mod receiver;
 pub(crate) mod shard;
 pub(crate) mod shutdown;

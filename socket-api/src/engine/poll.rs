@@ -6,16 +6,22 @@ use tapsock_stack::time::Instant;
 
 use super::call::Seat;
 use super::shard::{Shard, Turn};
-use super::wait::Claim;
+use super::sync::Arc;
+use super::wait::{Claim, Waiter};
+use crate::local::LocalSocket;
 
 /// One socket of a poll: asked for, and answered.
 pub(crate) trait Polled {
-    /// The socket; a negative id is passed over.
-    fn socket(&self) -> Fd;
+    /// The socket of the stack, where it is one.
+    fn socket(&self) -> Option<Fd>;
+    /// The local socket, where it is one.
+    fn local(&self) -> Option<&LocalSocket> {
+        None
+    }
     /// The events asked for.
     fn events(&self) -> PollMask;
-    /// Sets the events that are there.
-    fn report(&mut self, ready: PollMask);
+    /// Takes the socket's readiness, where there is a socket, and tells what of it is reported.
+    fn report(&mut self, ready: Option<PollMask>) -> PollMask;
 }
 
 impl Shard {
@@ -43,9 +49,17 @@ impl Shard {
         }
         let mut seat = Seat::take(&turn);
         for one in polled.iter() {
-            turn.state.waiters.add(one.socket(), &seat.waiter, one.events(), Claim::Watcher);
+            if let Some(socket) = one.socket() {
+                turn.state.waiters.add(socket, &seat.waiter, one.events(), Claim::Watcher);
+            }
         }
+        let locals = Locals::watch(self, polled, &seat.waiter);
         let count = loop {
+            // Something may have come to a local socket while it was put in.
+            let count = if locals.any { look(&turn, polled) } else { 0 };
+            if count > 0 {
+                break count;
+            }
             turn = seat.wait(turn, deadline);
             seat.waiter.reset();
             let count = look(&turn, polled);
@@ -53,24 +67,51 @@ impl Shard {
                 break count;
             }
         };
-        for one in polled.iter() {
-            turn.state.waiters.remove(one.socket(), &seat.waiter);
+        for socket in polled.iter().filter_map(Polled::socket) {
+            turn.state.waiters.remove(socket, &seat.waiter);
         }
         turn.leave(&seat.waiter);
         turn.finish();
+        locals.forget(polled, &seat.waiter);
         Ok(count)
+    }
+}
+
+/// The local sockets of a poll, which know nothing of the link that the thread may sleep on.
+struct Locals {
+    any: bool,
+}
+
+impl Locals {
+    fn watch<P: Polled>(shard: &Shard, polled: &[P], waiter: &Arc<Waiter>) -> Self {
+        let any = polled.iter().any(|one| one.local().is_some());
+        if any {
+            waiter.set_alarm(Some(shard.caller_kick.clone()));
+            for one in polled {
+                if let Some(local) = one.local() {
+                    local.watch(waiter, one.events());
+                }
+            }
+        }
+        Locals { any }
+    }
+
+    fn forget<P: Polled>(self, polled: &[P], waiter: &Arc<Waiter>) {
+        if self.any {
+            polled.iter().filter_map(Polled::local).for_each(|local| local.forget(waiter));
+            waiter.set_alarm(None);
+        }
     }
 }
 
 fn look<P: Polled>(turn: &Turn<'_>, polled: &mut [P]) -> usize {
     let mut count = 0;
     for one in polled {
-        let ready = match one.socket() {
-            Fd(..0) => PollMask::NONE,
-            socket => one.events().reported(turn.state.sockets.readiness(socket)),
+        let ready = match one.local() {
+            Some(local) => Some(local.readiness()),
+            None => one.socket().map(|socket| turn.state.sockets.readiness(socket)),
         };
-        one.report(ready);
-        count += usize::from(!ready.is_empty());
+        count += usize::from(!one.report(ready).is_empty());
     }
     count
 }

@@ -42,7 +42,7 @@ pub(crate) struct Shard {
     pub(super) receive_fd: Option<OwnedFd>,
     pub(super) send_fd: Option<OwnedFd>,
     pub(super) link_up: AtomicBool,
-    pub(super) caller_kick: Kick,
+    pub(super) caller_kick: Arc<Kick>,
     pub(super) background_kick: Kick,
     /// The background thread's grace, or the event loop's deadline.
     pub(super) background_timer: Timer,
@@ -95,7 +95,7 @@ impl Shard {
             state: Mutex::new(state),
             outbox: Outbox::new(send, fills, OUTBOX_FRAMES),
             stats: Stats::default(),
-            caller_kick: Kick::new()?,
+            caller_kick: Arc::new(Kick::new()?),
             background_kick: Kick::new()?,
             background_timer: Timer::new()?,
             rest: settings.rest,
@@ -156,7 +156,7 @@ impl Shard {
         let mut foreign = FOREIGN_FRAMES;
         loop {
             let flushed = self.outbox.flush(after.own, &mut foreign, &self.stats);
-            after.wake(self);
+            after.wake(self, role);
             match flushed {
                 Flushed::Done => return Left::Nothing,
                 Flushed::Starved => {
@@ -210,6 +210,8 @@ pub(super) struct After {
     own: Own,
     wakes: WakeList,
     kick_caller: bool,
+    /// Something has happened to a socket that no thread waits for: the event loop may.
+    stirs_loop: bool,
     /// The background sleeps past this deadline.
     deadline: Option<Instant>,
     /// The background's grace ends then.
@@ -217,9 +219,13 @@ pub(super) struct After {
 }
 
 impl After {
-    fn wake(&mut self, shard: &Shard) {
+    fn wake(&mut self, shard: &Shard, role: Option<Role>) {
         if mem::take(&mut self.kick_caller) {
             shard.kick(Role::Caller);
+        }
+        // In a turn of its own the loop looks at its sockets anyway.
+        if mem::take(&mut self.stirs_loop) && role != Some(Role::Background) {
+            shard.kick(Role::Background);
         }
         match (shard.rest, self.deadline.take()) {
             (_, None) => {}
@@ -258,6 +264,8 @@ impl<'a> Turn<'a> {
             if waiters.any(socket) {
                 let ready = sockets.readiness(socket);
                 waiters.mark_ready(socket, ready, |waiter| self.after.add(waiter, driver.as_ref(), baton));
+            } else {
+                self.after.stirs_loop |= self.shard.rest == Rest::EventLoop;
             }
         }
         match baton.deadline(sockets.stack().poll_timeout()) {
@@ -341,7 +349,7 @@ impl<'a> Turn<'a> {
         self.shard.outbox.link_gone();
         if let Some(interface) = self.state.link.take() {
             warn!("the link is gone: {error}");
-            self.state.sockets.stack_mut().set_link_down(interface);
+            self.state.sockets.stack_mut().set_link_down(self.now, interface);
         }
     }
 }

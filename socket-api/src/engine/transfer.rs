@@ -5,17 +5,18 @@ use core::cell::RefCell;
 use rustix::io::Errno;
 use tapsock_driver::pool::Pool;
 use tapsock_sockets::constants::{MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL};
-use tapsock_sockets::{Blocking, Fd, PollMask, SockAddr, Sockets, Stop};
+use tapsock_sockets::{Blocking, Fd, PollMask, Received, SockAddr, Sockets, Stop};
 use tapsock_stack::buf::{Chunk, Rope};
 use tapsock_stack::time::Instant;
 
+use super::call::Patience;
 use super::shard::Shard;
 
 /// Bytes of a chunk that a large send is cut into.
 const CHUNK: usize = 64 * 1024;
 
 /// Bytes that are copied at most before the stack is given them: what a rope holds without an allocation.
-const SEND_TURN: usize = 3 * CHUNK;
+pub(crate) const SEND_TURN: usize = 3 * CHUNK;
 
 thread_local! {
     /// The buffers that this thread's bytes are copied into: no allocation once as many are there as are on their
@@ -32,6 +33,8 @@ pub(crate) struct Delivered {
     pub(crate) full_len: usize,
     /// Who sent it, for a datagram.
     pub(crate) from: Option<SockAddr>,
+    /// TTL or hop limit, for a datagram.
+    pub(crate) hop_limit: Option<u8>,
 }
 
 impl Shard {
@@ -44,11 +47,14 @@ impl Shard {
         to: Option<&SockAddr>,
     ) -> Result<usize, Errno> {
         let mut sending = Sending { socket, flags, to, taken: 0 };
+        let mut patience = Patience::default();
         loop {
             let rest = &data[sending.taken..];
             let room = if rest.len() > CHUNK { self.room(socket, rest.len()) } else { rest.len() };
             let mut rope = copy_in(&rest[..room]);
-            let sent = self.call(Errno::AGAIN, |sockets, now| sending.attempt(sockets, now, &mut rope));
+            let sent = self.call_with(&mut patience, Errno::AGAIN, |sockets, now| {
+                sending.attempt(sockets, now, &mut rope)
+            });
             match sent {
                 Ok(()) if rope.is_empty() && sending.taken < data.len() => {}
                 Err(error) if sending.taken == 0 => return Err(error),
@@ -65,11 +71,12 @@ impl Shard {
 
     /// Receives into `into`.
     pub(crate) fn receive(&self, socket: Fd, into: &mut [u8], flags: i32) -> Result<Delivered, Errno> {
-        let mut delivered = self.receive_some(socket, into, flags)?;
+        let mut patience = Patience::default();
+        let mut delivered = self.receive_some(socket, into, flags, &mut patience)?;
         let for_all = flags & MSG_WAITALL != 0 && flags & (MSG_PEEK | MSG_TRUNC) == 0;
         // A datagram has a sender, and is all there is.
         while for_all && delivered.from.is_none() && (1..into.len()).contains(&delivered.len) {
-            match self.receive_some(socket, &mut into[delivered.len..], flags) {
+            match self.receive_some(socket, &mut into[delivered.len..], flags, &mut patience) {
                 Ok(more) if more.len > 0 => {
                     delivered.len += more.len;
                     delivered.full_len += more.full_len;
@@ -80,11 +87,19 @@ impl Shard {
         Ok(delivered)
     }
 
-    fn receive_some(&self, socket: Fd, into: &mut [u8], flags: i32) -> Result<Delivered, Errno> {
+    fn receive_some(
+        &self,
+        socket: Fd,
+        into: &mut [u8],
+        flags: i32,
+        patience: &mut Patience,
+    ) -> Result<Delivered, Errno> {
         let max = into.len();
-        let received = self.call(Errno::AGAIN, |sockets, now| sockets.try_recv(now, socket, max, flags))?;
+        let attempt = |sockets: &mut Sockets, now| sockets.try_recv(now, socket, max, flags);
+        let received = self.call_with(patience, Errno::AGAIN, attempt)?;
         let len = received.data.copy_to(into);
-        Ok(Delivered { len, full_len: received.full_len, from: received.from })
+        let Received { full_len, from, hop_limit, .. } = received;
+        Ok(Delivered { len, full_len, from, hop_limit })
     }
 }
 
@@ -114,7 +129,7 @@ impl Sending<'_> {
 }
 
 /// A copy of `bytes` in buffers of this thread.
-fn copy_in(bytes: &[u8]) -> Rope {
+pub(crate) fn copy_in(bytes: &[u8]) -> Rope {
     let mut rope = Rope::new();
     let pooled = BUFFERS.try_with(|buffers| {
         let mut buffers = buffers.borrow_mut();

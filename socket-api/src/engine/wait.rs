@@ -8,7 +8,7 @@ use core::time::Duration;
 use arrayvec::ArrayVec;
 use tapsock_sockets::{Fd, PollMask};
 
-use super::sync::{Arc, AtomicU8, Ordering, Thread, current, park};
+use super::sync::{Arc, AtomicBool, AtomicU8, Mutex, Ordering, Thread, current, lock, park};
 
 /// Wake-ups of one turn that need no allocation.
 const WAKES_INLINE: usize = 8;
@@ -28,12 +28,26 @@ pub(crate) enum Wake {
 pub(crate) struct Waiter {
     wake: AtomicU8,
     thread: Thread,
+    /// What ends its sleep besides, where it may sleep on a link while it waits for more than that.
+    alarm: Mutex<Option<Arc<dyn Alarm>>>,
+    has_alarm: AtomicBool,
+}
+
+/// Ends the sleep of a thread that does not park.
+pub(crate) trait Alarm: Send + Sync {
+    /// Ends it. May be called in vain.
+    fn ring(&self);
 }
 
 impl Waiter {
     /// The waiter of the calling thread.
     pub(crate) fn new() -> Self {
-        Waiter { wake: AtomicU8::new(0), thread: current() }
+        Waiter {
+            wake: AtomicU8::new(0),
+            thread: current(),
+            alarm: Mutex::new(None),
+            has_alarm: AtomicBool::new(false),
+        }
     }
 
     /// Forgets earlier wake-ups.
@@ -59,6 +73,17 @@ impl Waiter {
     /// Ends its sleep. No system call where it does not sleep yet.
     pub(crate) fn unpark(&self) {
         self.thread.unpark();
+        if self.has_alarm.load(Ordering::Acquire)
+            && let Some(alarm) = &*lock(&self.alarm)
+        {
+            alarm.ring();
+        }
+    }
+
+    /// Rings `alarm` from now on whenever it is unparked.
+    pub(crate) fn set_alarm(&self, alarm: Option<Arc<dyn Alarm>>) {
+        self.has_alarm.store(alarm.is_some(), Ordering::Release);
+        *lock(&self.alarm) = alarm;
     }
 
     /// Sleeps until marked and unparked, or for `limit`. Only the waiter's own thread calls it; may return early.
@@ -76,12 +101,6 @@ pub(crate) enum Claim {
     Taker,
     /// It only looks (`poll`): all of them are woken.
     Watcher,
-}
-
-struct Entry {
-    waiter: Arc<Waiter>,
-    mask: PollMask,
-    claim: Claim,
 }
 
 /// The threads to be woken when the lock is gone.
@@ -109,49 +128,40 @@ impl WakeList {
     }
 }
 
-/// The waiting threads by socket, and those of them that would drive.
-///
-/// Bounded by the number of threads that block, times the sockets that each polls.
+/// The threads that wait for one socket. It stands under the lock of that socket.
 #[derive(Default)]
-pub(crate) struct Waiters {
-    /// By socket id; sockets take the lowest free id, so the table is dense.
-    by_socket: Vec<Vec<Entry>>,
-    /// Parked threads that found the baton taken, the latest last.
-    candidates: Vec<Arc<Waiter>>,
+pub(crate) struct WaitQueue {
+    entries: Vec<Entry>,
 }
 
-impl Waiters {
-    /// Puts `waiter` in for `socket`. Nothing happens where the id is negative: the next try reports that.
-    pub(crate) fn add(&mut self, socket: Fd, waiter: &Arc<Waiter>, mask: PollMask, claim: Claim) {
-        let Ok(index) = usize::try_from(socket.0) else { return };
-        if index >= self.by_socket.len() {
-            self.by_socket.resize_with(index + 1, Vec::new);
-        }
-        self.by_socket[index].push(Entry { waiter: waiter.clone(), mask, claim });
+struct Entry {
+    waiter: Arc<Waiter>,
+    mask: PollMask,
+    claim: Claim,
+}
+
+impl WaitQueue {
+    /// Puts `waiter` in, to be marked when something of `mask` is there.
+    pub(crate) fn add(&mut self, waiter: &Arc<Waiter>, mask: PollMask, claim: Claim) {
+        self.entries.push(Entry { waiter: waiter.clone(), mask, claim });
     }
 
     /// Takes `waiter` out again.
-    pub(crate) fn remove(&mut self, socket: Fd, waiter: &Arc<Waiter>) {
-        if let Some(entries) = self.entries(socket) {
-            entries.retain(|entry| !Arc::ptr_eq(&entry.waiter, waiter));
-        }
+    pub(crate) fn remove(&mut self, waiter: &Arc<Waiter>) {
+        self.entries.retain(|entry| !Arc::ptr_eq(&entry.waiter, waiter));
     }
 
-    /// Whether anybody waits for `socket`.
-    pub(crate) fn any(&self, socket: Fd) -> bool {
-        usize::try_from(socket.0)
-            .ok()
-            .and_then(|index| self.by_socket.get(index))
-            .is_some_and(|e| !e.is_empty())
+    /// Whether nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Marks those that `ready` concerns: all watchers, and for each direction one taker that is not on its way yet.
     /// An error or a hang-up concerns everybody.
-    pub(crate) fn mark_ready(&mut self, socket: Fd, ready: PollMask, mut marked: impl FnMut(&Arc<Waiter>)) {
-        let Some(entries) = self.entries(socket) else { return };
+    pub(crate) fn mark_ready(&self, ready: PollMask, mut marked: impl FnMut(&Arc<Waiter>)) {
         let for_all = ready.intersects(PollMask::ERR | PollMask::HUP);
         let mut taken = PollMask::NONE;
-        for entry in entries.iter() {
+        for entry in &self.entries {
             let reported = entry.mask.reported(ready);
             if reported.is_empty() {
                 continue;
@@ -169,18 +179,82 @@ impl Waiters {
         }
     }
 
-    /// Marks all that wait for `socket`, which is gone, and forgets them.
-    pub(crate) fn mark_closed(&mut self, socket: Fd, mut marked: impl FnMut(&Arc<Waiter>)) {
-        let Some(entries) = self.entries(socket) else { return };
-        for entry in entries.drain(..) {
+    /// Marks all, since more has changed than readiness tells.
+    pub(crate) fn mark_all(&self, mut marked: impl FnMut(&Arc<Waiter>)) {
+        for entry in &self.entries {
+            if entry.waiter.woken().is_none_or(|wake| wake < Wake::Ready) {
+                entry.waiter.mark(Wake::Ready);
+                marked(&entry.waiter);
+            }
+        }
+    }
+
+    /// Marks all, since the socket is gone, and forgets them.
+    pub(crate) fn mark_closed(&mut self, mut marked: impl FnMut(&Arc<Waiter>)) {
+        for entry in self.entries.drain(..) {
             entry.waiter.mark(Wake::Closed);
             marked(&entry.waiter);
+        }
+    }
+}
+
+/// The waiting threads by socket, and those of them that would drive.
+///
+/// Bounded by the number of threads that block, times the sockets that each polls.
+#[derive(Default)]
+pub(crate) struct Waiters {
+    /// By socket id; sockets take the lowest free id, so the table is dense.
+    by_socket: Vec<WaitQueue>,
+    /// Parked threads that found the baton taken, the latest last.
+    candidates: Vec<Arc<Waiter>>,
+}
+
+impl Waiters {
+    /// Puts `waiter` in for `socket`. Nothing happens where the id is negative: the next try reports that.
+    pub(crate) fn add(&mut self, socket: Fd, waiter: &Arc<Waiter>, mask: PollMask, claim: Claim) {
+        let Ok(index) = usize::try_from(socket.0) else { return };
+        if index >= self.by_socket.len() {
+            self.by_socket.resize_with(index + 1, WaitQueue::default);
+        }
+        self.by_socket[index].add(waiter, mask, claim);
+    }
+
+    /// Takes `waiter` out again.
+    pub(crate) fn remove(&mut self, socket: Fd, waiter: &Arc<Waiter>) {
+        if let Some(queue) = self.queue(socket) {
+            queue.remove(waiter);
+        }
+    }
+
+    /// Whether anybody waits for `socket`.
+    pub(crate) fn any(&self, socket: Fd) -> bool {
+        usize::try_from(socket.0)
+            .ok()
+            .and_then(|index| self.by_socket.get(index))
+            .is_some_and(|queue| !queue.is_empty())
+    }
+
+    /// As [`WaitQueue::mark_ready`].
+    pub(crate) fn mark_ready(&mut self, socket: Fd, ready: PollMask, marked: impl FnMut(&Arc<Waiter>)) {
+        if let Some(queue) = self.queue(socket) {
+            queue.mark_ready(ready, marked);
+        }
+    }
+
+    /// As [`WaitQueue::mark_closed`].
+    pub(crate) fn mark_closed(&mut self, socket: Fd, marked: impl FnMut(&Arc<Waiter>)) {
+        if let Some(queue) = self.queue(socket) {
+            queue.mark_closed(marked);
         }
     }
 
     /// All sockets that somebody waits for.
     pub(crate) fn sockets(&self) -> impl Iterator<Item = Fd> + '_ {
-        self.by_socket.iter().enumerate().filter(|(_, e)| !e.is_empty()).map(|(index, _)| Fd(index as i32))
+        self.by_socket
+            .iter()
+            .enumerate()
+            .filter(|(_, queue)| !queue.is_empty())
+            .map(|(index, _)| Fd(index as i32))
     }
 
     /// Remembers that `waiter` parks though it would drive.
@@ -202,7 +276,7 @@ impl Waiters {
         Some(waiter)
     }
 
-    fn entries(&mut self, socket: Fd) -> Option<&mut Vec<Entry>> {
+    fn queue(&mut self, socket: Fd) -> Option<&mut WaitQueue> {
         self.by_socket.get_mut(usize::try_from(socket.0).ok()?)
     }
 }

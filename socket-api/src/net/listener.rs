@@ -7,7 +7,6 @@ use std::io;
 use tapsock_sockets::constants::*;
 
 use super::{Socket, TcpStream, ToSocketAddrs, common_methods, each_address, inet};
-use crate::bsd;
 use crate::host::Host;
 
 /// Connections that wait to be accepted, as in the standard library; `net.core.somaxconn` bounds it too.
@@ -41,7 +40,7 @@ impl TcpListener {
             let socket = Socket::new(host, address, SOCK_STREAM)?;
             socket.set_option(SOL_SOCKET, SO_REUSEADDR, 1)?;
             socket.bind(address)?;
-            bsd::listen(host, socket.id(), BACKLOG)?;
+            socket.shard().listen(socket.fd(), BACKLOG)?;
             Ok(TcpListener { socket })
         })
     }
@@ -53,8 +52,8 @@ impl TcpListener {
     /// # Errors
     /// WouldBlock where it is set not to wait, EMFILE.
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (id, peer) = bsd::accept(self.host(), self.socket.id())?;
-        let socket = Socket::adopt(self.host(), id);
+        let (fd, peer) = self.socket.shard().accept(self.socket.fd(), 0)?;
+        let socket = Socket::adopt(self.host(), fd);
         Ok((TcpStream { socket }, inet(peer)?))
     }
 

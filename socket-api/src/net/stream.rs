@@ -60,6 +60,41 @@ impl TcpStream {
         Ok(TcpStream { socket })
     }
 
+    /// As [`connect`](Self::connect), from an address of the host's that is chosen here: with port 0, from any port,
+    /// and with the unspecified address, from the one that the route gives. `std::net` has no such thing. Without a
+    /// `timeout` it waits as long as `connect` does.
+    ///
+    /// ```
+    /// use tapsock::Host;
+    /// use tapsock::net::{TcpListener, TcpStream};
+    ///
+    /// let host = Host::builder().start()?;
+    /// let listener = TcpListener::bind(&host, "127.0.0.1:0")?;
+    /// let from = "127.0.0.2:4000".parse().unwrap();
+    /// let stream = TcpStream::connect_from(&host, &from, &listener.local_addr()?, None)?;
+    /// assert_eq!(stream.local_addr()?, from);
+    /// assert_eq!(listener.accept()?.1, from);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`connect_timeout`](Self::connect_timeout); EADDRINUSE, EADDRNOTAVAIL, and EACCES for a reserved port;
+    /// EAFNOSUPPORT or EINVAL where the families differ.
+    pub fn connect_from(
+        host: &Host,
+        local: &SocketAddr,
+        remote: &SocketAddr,
+        timeout: Option<Duration>,
+    ) -> io::Result<Self> {
+        let socket = Socket::new(host, remote, SOCK_STREAM)?;
+        socket.bind(local)?;
+        match timeout {
+            Some(timeout) => socket.connect_timeout(remote, timeout)?,
+            None => socket.connect(remote)?,
+        }
+        Ok(TcpStream { socket })
+    }
+
     common_methods!();
     timeout_methods!();
 

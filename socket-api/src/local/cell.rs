@@ -1,0 +1,208 @@
+//! State under a lock of its own, and the threads that wait for it.
+
+use rustix::io::Errno;
+use tapsock_sockets::PollMask;
+use tapsock_stack::time::Instant;
+
+use arrayvec::ArrayVec;
+
+use crate::engine::call::this_thread;
+use crate::engine::clock::now;
+use crate::engine::spin::{Found, Spin};
+use crate::engine::sync::{Arc, Mutex, MutexGuard, lock};
+use crate::engine::wait::{Claim, WaitQueue, Waiter, Wake, WakeList};
+
+/// Which of the queues of a cell: a number below [`QUEUES`].
+pub(super) type Queue = usize;
+
+/// Queues of a cell: one for each end of a pair, or for each role.
+pub(super) const QUEUES: usize = 2;
+
+/// State that a cell holds.
+pub(super) trait Shared {
+    /// The events of whoever waits in `queue`.
+    fn readiness(&self, queue: Queue) -> PollMask;
+}
+
+/// What an attempt has brought about: in which queue, and what. An empty mask stands for a change of everything.
+pub(super) type Events = ArrayVec<(Queue, PollMask), 4>;
+
+/// A thing that several threads share, under one lock.
+pub(crate) struct Cell<T> {
+    guarded: Mutex<Guarded<T>>,
+}
+
+pub(super) struct Guarded<T> {
+    pub(super) state: T,
+    queues: [WaitQueue; QUEUES],
+    spin: Spin,
+}
+
+/// An attempt that can't be done yet.
+#[derive(Debug)]
+pub(super) enum Halt {
+    /// It would block.
+    Wait,
+    /// It failed.
+    Error(Errno),
+}
+
+impl From<Errno> for Halt {
+    fn from(errno: Errno) -> Self {
+        Halt::Error(errno)
+    }
+}
+
+/// How long a call waits.
+#[derive(Copy, Clone, Debug)]
+pub(super) enum Patience {
+    /// Not at all.
+    None,
+    /// Until then, or for ever.
+    Until(Option<Instant>),
+}
+
+impl<T: Shared> Cell<T> {
+    pub(super) fn new(state: T, spin: core::time::Duration) -> Arc<Self> {
+        let queues = Default::default();
+        Arc::new(Cell { guarded: Mutex::new(Guarded { state, queues, spin: Spin::new(spin) }) })
+    }
+
+    /// Locks the state, to look at it.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Guarded<T>> {
+        lock(&self.guarded)
+    }
+
+    /// Changes the state in a way that never waits.
+    pub(super) fn with<R>(&self, change: impl FnOnce(&mut T, &mut Events) -> R) -> R {
+        let mut guarded = self.lock();
+        let mut events = Events::new();
+        let result = change(&mut guarded.state, &mut events);
+        let wakes = guarded.announce(&events);
+        drop(guarded);
+        wake(wakes);
+        result
+    }
+
+    /// Does `attempt` until it comes to an end, waiting in `queue` for `mask` as long as `patience` lasts.
+    ///
+    /// Errors: those of `attempt`; EAGAIN when the time is over; EBADF when the socket is closed by another thread.
+    pub(super) fn call<R>(
+        &self,
+        queue: Queue,
+        mask: PollMask,
+        patience: Patience,
+        mut attempt: impl FnMut(&mut T, &mut Events) -> Result<R, Halt>,
+    ) -> Result<R, Errno> {
+        let mut guarded = self.lock();
+        let mut waiter: Option<Arc<Waiter>> = None;
+        let outcome = loop {
+            let mut events = Events::new();
+            let outcome = attempt(&mut guarded.state, &mut events);
+            let wakes = guarded.announce(&events);
+            match outcome {
+                Ok(value) => break (Ok(value), wakes),
+                Err(Halt::Error(errno)) => break (Err(errno), wakes),
+                Err(Halt::Wait) => {}
+            }
+            let Patience::Until(deadline) = patience else { break (Err(Errno::AGAIN), wakes) };
+            if deadline.is_some_and(|deadline| deadline <= now()) {
+                break (Err(Errno::AGAIN), wakes);
+            }
+            let seat = waiter.get_or_insert_with(|| {
+                let seat = this_thread();
+                guarded.queues[queue].add(&seat, mask, Claim::Taker);
+                seat
+            });
+            seat.reset();
+            let window = guarded.spin.window();
+            drop(guarded);
+            wake(wakes);
+            let found = sleep(seat, window, deadline);
+            guarded = self.lock();
+            guarded.spin.learn(found);
+            if seat.woken() == Some(Wake::Closed) {
+                break (Err(Errno::BADF), WakeList::default());
+            }
+        };
+        let (result, mut wakes) = outcome;
+        if let Some(seat) = waiter {
+            guarded.queues[queue].remove(&seat);
+            // What this thread did not take is another's.
+            let ready = guarded.state.readiness(queue);
+            guarded.queues[queue].mark_ready(ready, |waiter| wakes.push(waiter.clone()));
+        }
+        drop(guarded);
+        wake(wakes);
+        result
+    }
+
+    /// Puts a thread in that only looks, until [`forget`](Self::forget).
+    pub(super) fn watch(&self, queue: Queue, waiter: &Arc<Waiter>, mask: PollMask) {
+        self.lock().queues[queue].add(waiter, mask, Claim::Watcher);
+    }
+
+    /// Takes it out again.
+    pub(super) fn forget(&self, queue: Queue, waiter: &Arc<Waiter>) {
+        self.lock().queues[queue].remove(waiter);
+    }
+
+    /// Ends the calls that wait in `queue`, whose socket is closed.
+    pub(super) fn close_queue(&self, queue: Queue) {
+        let mut wakes = WakeList::default();
+        self.lock().queues[queue].mark_closed(|waiter| wakes.push(waiter.clone()));
+        wake(wakes);
+    }
+}
+
+impl<T: Shared> Guarded<T> {
+    /// Marks those whom `events` concern.
+    fn announce(&mut self, events: &Events) -> WakeList {
+        let mut wakes = WakeList::default();
+        for &(queue, what) in events {
+            if !self.queues[queue].is_empty() {
+                let mark = |waiter: &Arc<Waiter>| wakes.push(waiter.clone());
+                match what.is_empty() {
+                    true => self.queues[queue].mark_all(mark),
+                    false => self.queues[queue].mark_ready(self.state.readiness(queue), mark),
+                }
+            }
+        }
+        wakes
+    }
+}
+
+fn wake(mut wakes: WakeList) {
+    wakes.unpark_all();
+}
+
+/// Looks for a while whether `seat` is marked, then sleeps until it is, or until `deadline`.
+fn sleep(seat: &Arc<Waiter>, window: Option<core::time::Duration>, deadline: Option<Instant>) -> Found {
+    let started = now();
+    if let Some(window) = window {
+        let end = started + window;
+        loop {
+            for _ in 0..LOOKS {
+                if seat.woken().is_some() {
+                    return Found::Looking;
+                }
+                core::hint::spin_loop();
+            }
+            if now() >= end {
+                break;
+            }
+        }
+    }
+    let asleep = now();
+    while seat.woken().is_none() {
+        let left = deadline.map(|deadline| deadline.saturating_since(now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            break;
+        }
+        seat.park(left);
+    }
+    Found::Sleeping(now().saturating_since(asleep))
+}
+
+/// Looks between two readings of the clock.
+const LOOKS: u32 = 32;

@@ -1,0 +1,108 @@
+//! Options of local sockets.
+
+use rustix::io::Errno;
+use tapsock_sockets::OptionValue;
+use tapsock_sockets::constants::*;
+use tapsock_sockets::local::{LocalOption, SendCredit};
+
+use super::{Connection, LocalSocket};
+use crate::engine::sync::lock;
+
+impl LocalSocket {
+    /// See getsockopt(2).
+    ///
+    /// Errors: ENOPROTOOPT, EOPNOTSUPP for a level that is another protocol's.
+    pub(crate) fn option(&self, level: i32, name: i32) -> Result<OptionValue, Errno> {
+        let option = LocalOption::named(level, name)?;
+        Ok(match option {
+            LocalOption::Type => self.kind.to_type().into(),
+            LocalOption::Domain => AF_UNIX.into(),
+            LocalOption::Protocol => 0.into(),
+            LocalOption::AcceptsConnections => self.is_listening().into(),
+            LocalOption::Error => self.take_error().map_or(0, Errno::raw_os_error).into(),
+            LocalOption::PeerCredentials => {
+                let peer = self.peer_credentials();
+                [peer.pid.to_ne_bytes(), peer.uid.to_ne_bytes(), peer.gid.to_ne_bytes()].concat().into()
+            }
+            LocalOption::ReceiveTimeout => self.receive_timeout().into(),
+            LocalOption::SendTimeout => self.send_timeout().into(),
+            LocalOption::SendBuffer => self.credit().limit().into(),
+            LocalOption::ReceiveBuffer => lock(&self.own).receive_buffer.into(),
+            LocalOption::PassCredentials => self.end_options().pass_credentials.into(),
+            LocalOption::PeekOffset => {
+                self.end_options().peek_offset.map_or(-1, |at| i32::try_from(at).unwrap_or(i32::MAX)).into()
+            }
+            LocalOption::LowWater => i32::try_from(self.end_options().low_water).unwrap_or(i32::MAX).into(),
+            LocalOption::UrgentInline => self.end_options().urgent_inline.into(),
+        })
+    }
+
+    /// See setsockopt(2).
+    ///
+    /// Errors: ENOPROTOOPT, EINVAL, EDOM.
+    pub(crate) fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
+        let option = LocalOption::named(level, name)?;
+        match option {
+            LocalOption::ReceiveTimeout => self.set_receive_timeout(option.timeout(value)?),
+            LocalOption::SendTimeout => self.set_send_timeout(option.timeout(value)?),
+            LocalOption::SendBuffer => self.set_send_buffer(option.buffer(value)?),
+            LocalOption::ReceiveBuffer => lock(&self.own).receive_buffer = option.buffer(value)?,
+            _ => {
+                let mut options = self.end_options();
+                option.set(value, &mut options)?;
+                self.change_end_options(options);
+            }
+        }
+        Ok(())
+    }
+
+    fn end_options(&self) -> tapsock_sockets::local::EndOptions {
+        match (self.connection.get(), &self.datagrams) {
+            (Some(Connection::Stream(cell, side)), _) => *cell.lock().state.options(*side),
+            (Some(Connection::Records(cell, side)), _) => *cell.lock().state.options(*side),
+            (None, Some(cell)) => cell.lock().state.options,
+            (None, None) => lock(&self.own).setup.options,
+        }
+    }
+
+    fn change_end_options(&self, options: tapsock_sockets::local::EndOptions) {
+        match (self.connection.get(), &self.datagrams) {
+            (Some(Connection::Stream(cell, side)), _) => *cell.lock().state.options_mut(*side) = options,
+            (Some(Connection::Records(cell, side)), _) => *cell.lock().state.options_mut(*side) = options,
+            (None, Some(cell)) => cell.lock().state.options = options,
+            (None, None) => lock(&self.own).setup.options = options,
+        }
+    }
+
+    /// The send buffer, and what is under way in it (SIOCOUTQ).
+    pub(crate) fn credit(&self) -> SendCredit {
+        match (self.connection.get(), &self.datagrams) {
+            (Some(Connection::Stream(cell, side)), _) => *cell.lock().state.credit(*side),
+            (Some(Connection::Records(cell, side)), _) => *cell.lock().state.credit(*side),
+            (None, Some(cell)) => *cell.lock().state.credit(),
+            (None, None) => lock(&self.own).setup.credit,
+        }
+    }
+
+    fn set_send_buffer(&self, limit: u32) {
+        match (self.connection.get(), &self.datagrams) {
+            (Some(Connection::Stream(cell, side)), _) => {
+                cell.with(|pair, events| {
+                    pair.set_send_buffer(*side, limit);
+                    super::everything(events);
+                });
+            }
+            (Some(Connection::Records(cell, side)), _) => {
+                cell.with(|pair, events| {
+                    pair.set_send_buffer(*side, limit);
+                    super::everything(events);
+                });
+            }
+            (None, Some(cell)) => cell.with(|socket, events| {
+                socket.set_send_buffer(limit);
+                super::everything(events);
+            }),
+            (None, None) => lock(&self.own).setup.credit.set_limit(limit),
+        }
+    }
+}

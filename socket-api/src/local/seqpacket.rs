@@ -1,0 +1,79 @@
+//! Records through a connected pair.
+
+use rustix::io::Errno;
+use tapsock_sockets::PollMask;
+use tapsock_sockets::constants::{MSG_OOB, MSG_PEEK};
+use tapsock_sockets::errno::ToErrno;
+use tapsock_sockets::local::{
+    Ancillary, Filling, Pair, Payload, Peek, ReceivedRecord, Records, RecvError, SMALL_MAX, SendError, Side,
+};
+
+use super::cell::{Cell, Halt, Patience, Queue, Shared};
+use super::{queue, side};
+use crate::description::Held;
+use crate::engine::transfer::copy_in;
+
+impl Shared for Pair<Records<Held>> {
+    fn readiness(&self, queue: Queue) -> PollMask {
+        Pair::readiness(self, side(queue))
+    }
+}
+
+/// Sends `data` as one record.
+pub(super) fn send(
+    cell: &Cell<Pair<Records<Held>>>,
+    from: Side,
+    data: &[u8],
+    flags: i32,
+    patience: Patience,
+    ancillary: &mut Ancillary<Held>,
+) -> Result<usize, Errno> {
+    if flags & MSG_OOB != 0 {
+        return Err(Errno::OPNOTSUPP);
+    }
+    let mut rope = (data.len() > SMALL_MAX).then(|| copy_in(data));
+    cell.call(queue(from), PollMask::WAIT_OUT, patience, |pair, events| {
+        let payload = match &mut rope {
+            Some(rope) => Payload::Rope(rope),
+            None => Payload::Bytes(data),
+        };
+        match pair.try_send(from, payload, ancillary) {
+            Ok(len) => {
+                events.push((queue(from.other()), PollMask::IN | PollMask::RDNORM));
+                Ok(len)
+            }
+            Err(SendError::WouldBlock) => Err(Halt::Wait),
+            Err(error) => Err(error.errno().into()),
+        }
+    })
+}
+
+/// Receives one record.
+pub(super) fn receive(
+    cell: &Cell<Pair<Records<Held>>>,
+    at: Side,
+    into: &mut [u8],
+    flags: i32,
+    patience: Patience,
+) -> Result<ReceivedRecord<Held>, Errno> {
+    if flags & MSG_OOB != 0 {
+        return Err(Errno::OPNOTSUPP);
+    }
+    let peek = if flags & MSG_PEEK != 0 { Peek::Yes } else { Peek::No };
+    let max = into.len();
+    let mut sink = Filling::new(into);
+    let received = cell.call(queue(at), PollMask::WAIT_IN, patience, |pair, events| {
+        match pair.try_recv(at, max, peek, &mut sink) {
+            Ok(record) => {
+                if peek == Peek::No && pair.credit(at.other()).is_writable() {
+                    events.push((queue(at.other()), PollMask::OUT | PollMask::WRNORM | PollMask::WRBAND));
+                }
+                Ok(record)
+            }
+            Err(RecvError::WouldBlock) => Err(Halt::Wait),
+            Err(error) => Err(error.errno().into()),
+        }
+    })?;
+    sink.finish();
+    Ok(received)
+}

@@ -1,0 +1,137 @@
+//! Bytes through a connected pair.
+
+use rustix::io::Errno;
+use tapsock_sockets::PollMask;
+use tapsock_sockets::constants::{MSG_OOB, MSG_PEEK, MSG_WAITALL};
+use tapsock_sockets::errno::ToErrno;
+use tapsock_sockets::local::{
+    Ancillary, Credentials, Filling, Pair, Payload, Peek, Receiving, RecvError, SMALL_MAX, SendError, Side,
+    Stream, Urgency,
+};
+
+use super::cell::{Cell, Halt, Patience, Queue, Shared};
+use super::{queue, side};
+use crate::description::Held;
+use crate::engine::transfer::{SEND_TURN, copy_in};
+
+impl Shared for Pair<Stream<Held>> {
+    fn readiness(&self, queue: Queue) -> PollMask {
+        Pair::readiness(self, side(queue))
+    }
+}
+
+/// What came in, beside the bytes.
+#[derive(Default)]
+pub(crate) struct Beside {
+    /// Who sent it, where that was asked for.
+    pub(crate) credentials: Option<Credentials>,
+    /// What was passed.
+    pub(crate) rights: Vec<Held>,
+}
+
+/// Sends all of `data` where `patience` lasts; returns how many bytes went.
+pub(super) fn send(
+    cell: &Cell<Pair<Stream<Held>>>,
+    from: Side,
+    data: &[u8],
+    flags: i32,
+    patience: Patience,
+    ancillary: &mut Ancillary<Held>,
+) -> Result<usize, Errno> {
+    let mut sent = 0;
+    loop {
+        let turn = &data[sent..data.len().min(sent + SEND_TURN)];
+        let is_last = sent + turn.len() == data.len();
+        let urgency = if is_last && flags & MSG_OOB != 0 { Urgency::LastByte } else { Urgency::Normal };
+        let outcome = if turn.len() <= SMALL_MAX {
+            send_turn(cell, from, &mut Payload::Bytes(turn), urgency, patience, ancillary)
+        } else {
+            // Copied without the lock.
+            send_turn(cell, from, &mut Payload::Rope(&mut copy_in(turn)), urgency, patience, ancillary)
+        };
+        sent += outcome.0;
+        match outcome.1 {
+            Ok(()) if !is_last => {}
+            Ok(()) => return Ok(sent),
+            Err(_) if sent > 0 => return Ok(sent),
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+fn send_turn(
+    cell: &Cell<Pair<Stream<Held>>>,
+    from: Side,
+    payload: &mut Payload<'_>,
+    urgency: Urgency,
+    patience: Patience,
+    ancillary: &mut Ancillary<Held>,
+) -> (usize, Result<(), Errno>) {
+    let mut sent = 0;
+    let result = cell.call(queue(from), PollMask::WAIT_OUT, patience, |pair, events| {
+        match pair.try_send(from, payload, ancillary, urgency) {
+            Ok(count) => {
+                sent += count;
+                events.push((queue(from.other()), PollMask::IN | PollMask::RDNORM));
+                if payload.is_empty() { Ok(()) } else { Err(Halt::Wait) }
+            }
+            Err(SendError::WouldBlock) => Err(Halt::Wait),
+            Err(error) => Err(error.errno().into()),
+        }
+    });
+    (sent, result)
+}
+
+/// Receives at most as many bytes as `into` has room for.
+pub(super) fn receive(
+    cell: &Cell<Pair<Stream<Held>>>,
+    at: Side,
+    into: &mut [u8],
+    flags: i32,
+    patience: Patience,
+) -> Result<(usize, Beside), Errno> {
+    if flags & MSG_OOB != 0 {
+        return receive_urgent(cell, at, into, flags).map(|len| (len, Beside::default()));
+    }
+    let mut call = Receiving::new(into.len());
+    call.wait_all = flags & MSG_WAITALL != 0;
+    call.peek = flags & MSG_PEEK != 0;
+    let mut sink = Filling::new(into);
+    let result = cell.call(queue(at), PollMask::WAIT_IN, patience, |pair, events| {
+        let before = call.len();
+        let outcome = pair.try_recv(at, &mut call, &mut sink);
+        if call.len() > before && pair.credit(at.other()).is_writable() {
+            events.push((queue(at.other()), PollMask::OUT | PollMask::WRNORM | PollMask::WRBAND));
+        }
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(RecvError::WouldBlock) => Err(Halt::Wait),
+            Err(error) => Err(error.errno().into()),
+        }
+    });
+    let len = sink.finish();
+    match result {
+        Err(errno) if len == 0 => Err(errno),
+        _ => Ok((len, Beside { credentials: call.credentials(), rights: call.take_rights() })),
+    }
+}
+
+fn receive_urgent(
+    cell: &Cell<Pair<Stream<Held>>>,
+    at: Side,
+    into: &mut [u8],
+    flags: i32,
+) -> Result<usize, Errno> {
+    let peek = if flags & MSG_PEEK != 0 { Peek::Yes } else { Peek::No };
+    let byte = cell.with(|pair, events| {
+        events.push((queue(at.other()), PollMask::OUT | PollMask::WRNORM));
+        pair.recv_urgent(at, peek).map_err(|error| error.errno())
+    })?;
+    Ok(match into.first_mut() {
+        Some(first) => {
+            *first = byte;
+            1
+        }
+        None => 0,
+    })
+}

@@ -1,0 +1,96 @@
+//! `UnixStream`.
+
+use super::*;
+
+/// A connected stream of bytes, in memory.
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use tapsock::Host;
+/// use tapsock::unix::{UnixListener, UnixStream};
+///
+/// let host = Host::builder().start()?;
+/// let listener = UnixListener::bind(&host, "/run/echo")?;
+/// let mut client = UnixStream::connect(&host, "/run/echo")?;
+/// let (mut server, _) = listener.accept()?;
+/// client.write_all(b"hello")?;
+/// drop(client);
+/// let mut text = String::new();
+/// server.read_to_string(&mut text)?;
+/// assert_eq!(text, "hello");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct UnixStream {
+    pub(super) socket: Socket,
+}
+
+common_methods!(UnixStream);
+data_methods!(UnixStream);
+
+impl UnixStream {
+    /// Connects to the listener at `path`.
+    ///
+    /// # Errors
+    /// NotFound (ENOENT), ConnectionRefused (ECONNREFUSED), EPROTOTYPE where a socket of another type is there,
+    /// InvalidInput (EINVAL) for a path that is too long.
+    pub fn connect(host: &Host, path: impl AsRef<Path>) -> io::Result<UnixStream> {
+        UnixStream::connect_addr(host, &SocketAddr::from_pathname(path)?)
+    }
+
+    /// As [`connect`](UnixStream::connect), to an address.
+    ///
+    /// # Errors
+    /// Those of [`connect`](UnixStream::connect).
+    pub fn connect_addr(host: &Host, address: &SocketAddr) -> io::Result<UnixStream> {
+        let socket = Socket::new(host, SocketKind::Stream);
+        socket.local().connect(&address.0)?;
+        Ok(UnixStream { socket })
+    }
+
+    /// Two streams that are connected to each other. Errors: none as yet.
+    pub fn pair(host: &Host) -> io::Result<(UnixStream, UnixStream)> {
+        let (first, second) = Socket::pair(host, SocketKind::Stream);
+        Ok((UnixStream { socket: first }, UnixStream { socket: second }))
+    }
+
+    /// What the next read would give, left in place.
+    ///
+    /// # Errors
+    /// WouldBlock (EAGAIN), ConnectionReset (ECONNRESET).
+    pub fn peek(&self, into: &mut [u8]) -> io::Result<usize> {
+        self.socket.receive(into, MSG_PEEK)
+    }
+}
+
+impl Read for &UnixStream {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.socket.receive(into, 0)
+    }
+}
+
+impl Write for &UnixStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.send(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for UnixStream {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        (&*self).read(into)
+    }
+}
+
+impl Write for UnixStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (&*self).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

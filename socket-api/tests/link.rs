@@ -1,0 +1,87 @@
+//! What a host makes of trouble on its link: frames that are lost are counted, and an interface that was down goes on.
+
+mod common;
+
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
+
+use common::{PATIENCE, within};
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
+use tapsock::net::UdpSocket;
+use tapsock::{Counter, Host};
+use tapsock_driver::unix::{Framing, UnixLink};
+use tapsock_driver::{KernelEnd, Link, Namespace, OpenError};
+
+#[test]
+fn frames_that_the_link_drops_are_counted() {
+    within(PATIENCE, || {
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        let link = UnixLink::from_fd(ours, Framing::Vnet, 1500).unwrap();
+        let host = Host::builder().link(link).start().unwrap();
+        let count = |counter| host.counters()[counter];
+        for len in [0, 12, 100_000] {
+            send(&theirs, &vec![0; len], SendFlags::empty()).unwrap();
+        }
+        while count(Counter::TapsockLinkInTruncated) == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!((count(Counter::TapsockLinkInTruncated), count(Counter::TapsockLinkInTooShort)), (1, 2));
+        assert_eq!(count(Counter::TapsockLinkInHdrErrors), 0, "the stack never saw them");
+    });
+}
+
+/// A host on the link that `open` makes in a namespace, before, while and after the interface `name` is down.
+fn goes_on_after_it_was_down<L: Link + 'static>(
+    name: &str,
+    open: impl Fn(&Namespace, &KernelEnd) -> Result<L, OpenError>,
+) {
+    let kernel_end = KernelEnd::new("tap0").address("10.7.0.1/24".parse().unwrap());
+    let opened = Namespace::create().and_then(|namespace| Ok((open(&namespace, &kernel_end)?, namespace)));
+    let (link, namespace) = match opened {
+        Ok(opened) => opened,
+        Err(error) => return println!("skipped: {error}"),
+    };
+    let host = Host::builder().link(link).address("10.7.0.2/24".parse().unwrap()).start().unwrap();
+    let ours = UdpSocket::bind(&host, "10.7.0.2:7000").unwrap();
+    let kernels = namespace.udp_bind("10.7.0.1:7000".parse().unwrap()).unwrap();
+    kernels.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let crosses = || {
+        let mut bytes = [0; 8];
+        let sent = ours.send_to(b"frame", "10.7.0.1:7000");
+        sent.is_ok() && kernels.recv(&mut bytes).is_ok_and(|len| &bytes[..len] == b"frame")
+    };
+    let wait_until_it_crosses = || {
+        let deadline = Instant::now() + PATIENCE;
+        while !crosses() {
+            assert!(Instant::now() < deadline, "no datagram comes to the kernel");
+        }
+    };
+    let set = |state: &str| {
+        let mut ip = namespace.command("ip");
+        assert!(ip.args(["link", "set", name, state]).status().unwrap().success());
+    };
+    wait_until_it_crosses();
+    set("down");
+    assert!(!crosses());
+    assert!(host.counters()[Counter::TapsockLinkOutDown] > 0);
+    set("up");
+    wait_until_it_crosses();
+    kernels.send_to(b"back", "10.7.0.2:7000").unwrap();
+    ours.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut bytes = [0; 8];
+    match ours.recv_from(&mut bytes) {
+        Ok((len, _)) => assert_eq!(&bytes[..len], b"back"),
+        Err(error) => panic!("{error}, {:?}", error.kind() == ErrorKind::WouldBlock),
+    }
+}
+
+#[test]
+fn a_device_that_was_down_goes_on() {
+    goes_on_after_it_was_down("tap0", |namespace, kernel_end| namespace.open_tap(kernel_end));
+}
+
+#[test]
+fn an_interface_that_was_down_goes_on() {
+    goes_on_after_it_was_down("tap0-ts", |namespace, kernel_end| namespace.open_veth(kernel_end));
+}
