@@ -3,8 +3,11 @@
 use std::io;
 use std::time::Duration;
 
+use tapsock::Host;
+
 use crate::duel::{Counters, Duel, Placement, Sample};
 use crate::lab::{Contender, Family, Lab, Tuning};
+use crate::local::{self, Traffic};
 use crate::memory::{Cost, MERGED, SINGLE, Wire};
 use crate::report::{Better, Row, Values};
 use crate::role::Role;
@@ -39,6 +42,7 @@ enum Kind {
     Bulk { near: Role, far: Role, family: Family, placement: Placement },
     RoundTrip { placement: Placement },
     ConnectClose { near: Role, far: Role },
+    Local { traffic: Traffic, placement: Placement },
     Core,
     Idle,
 }
@@ -61,6 +65,11 @@ pub(crate) fn all() -> Vec<Case> {
     }
     add("connect_close/server".into(), Kind::ConnectClose { near: Role::Serve, far: Role::Request });
     add("connect_close/client".into(), Kind::ConnectClose { near: Role::Request, far: Role::Serve });
+    for (name, traffic) in [("local/round_trip", Traffic::RoundTrips), ("local/bulk_64k", Traffic::Bulk)] {
+        for (place, placement) in PLACEMENTS {
+            add(format!("{name}/{place}"), Kind::Local { traffic, placement });
+        }
+    }
     add("idle".into(), Kind::Idle);
     add("core".into(), Kind::Core);
     cases
@@ -93,6 +102,7 @@ impl Runner {
             }
             Kind::RoundTrip { placement } => self.round_trip(&case.name, placement),
             Kind::ConnectClose { near, far } => self.connect_close(&case.name, near, far),
+            Kind::Local { traffic, placement } => self.local(&case.name, traffic, placement),
             Kind::Core => Ok(self.core(&case.name)),
             Kind::Idle => Ok(self.idle(&case.name)),
         }
@@ -166,6 +176,25 @@ impl Runner {
             }
         }
         Ok(())
+    }
+
+    /// The kernel's AF_UNIX stands in veth's column.
+    fn local(&self, name: &str, traffic: Traffic, placement: Placement) -> io::Result<Vec<Row>> {
+        let mut row = match traffic {
+            Traffic::RoundTrips => Row::new(name, "µs", Better::Less),
+            Traffic::Bulk => Row::new(name, "Gbit/s", Better::More),
+        };
+        let host = Host::builder().start()?;
+        let runs = |contender| self.effort.only.is_none_or(|only| only == contender);
+        for _ in 0..self.effort.rounds {
+            if runs(Contender::Tapsock) {
+                row.ours.0.push(local::ours(&host, traffic, placement, self.effort.time)?);
+            }
+            if runs(Contender::Veth) {
+                row.veth.0.push(local::kernel(traffic, placement, self.effort.time)?);
+            }
+        }
+        Ok(vec![row])
     }
 
     fn core(&self, name: &str) -> Vec<Row> {

@@ -4,6 +4,7 @@ mod cases;
 mod duel;
 mod kernel;
 mod lab;
+mod local;
 mod memory;
 mod near;
 mod report;

@@ -120,7 +120,7 @@ impl Bench {
             Side::Ours => {
                 let listener = tapsock::net::TcpListener::bind(&self.host, address)?;
                 let patience = [PATIENCE.as_secs().to_ne_bytes(), 0u64.to_ne_bytes()].concat();
-                bsd::setsockopt(&self.host, listener.socket_id(), SOL_SOCKET, SO_RCVTIMEO, &patience)?;
+                bsd::setsockopt(&self.host, listener.socket_id()?, SOL_SOCKET, SO_RCVTIMEO, &patience)?;
                 Ok(Listener::Ours(listener))
             }
             Side::Kernel => {
@@ -233,7 +233,7 @@ impl Stream {
         match &self {
             Stream::Ours(stream) => {
                 let on_for_no_time = [1i32.to_ne_bytes(), 0i32.to_ne_bytes()].concat();
-                bsd::setsockopt(stream.host(), stream.socket_id(), SOL_SOCKET, SO_LINGER, &on_for_no_time)?;
+                bsd::setsockopt(stream.host(), stream.socket_id()?, SOL_SOCKET, SO_LINGER, &on_for_no_time)?;
             }
             Stream::Kernel(stream) => set_socket_linger(stream, Some(Duration::ZERO))?,
         }

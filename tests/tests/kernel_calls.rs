@@ -7,6 +7,8 @@ use tapsock_tests::bench::Family;
 use tapsock_tests::calls::{Host, Script, alone};
 
 const NEAR: Host = Host::Near;
+/// A port that a program asks for by number.
+const PORT: u16 = 23_456;
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -105,6 +107,43 @@ fn binding() {
                 t.bind(third, at);
             }
         }),
+        ("a port that nobody asked for", |t| {
+            let (listener, at) = t.listener(NEAR, t.loopback(0));
+            t.shutdown(listener, SHUT_RDWR);
+            t.local(listener);
+            let other = t.tcp();
+            t.bind(other, at);
+            t.listen(listener, 1);
+            t.local(listener);
+            // The other way round, a socket that was bound to it keeps it.
+            let kept = t.tcp();
+            t.bind(kept, t.any(PORT));
+            t.listen(kept, 1);
+            t.shutdown(kept, SHUT_RDWR);
+            t.bind(kept, t.any(0));
+            let third = t.tcp();
+            t.bind(third, t.any(PORT));
+            t.listen(kept, 1);
+            t.local(kept);
+        }),
+        ("a port without a connection", |t| {
+            let (_listener, at) = t.listener(NEAR, t.loopback(0));
+            for address in [t.loopback(0), t.any(0), t.loopback(PORT)] {
+                let (client, other) = (t.tcp(), t.tcp());
+                t.bind(client, address);
+                let had = t.local(client);
+                t.connect(client, t.loopback(9));
+                t.local(client);
+                t.bind(other, had);
+                t.connect(client, at);
+                t.local(client);
+                t.close(other);
+                t.connect(client, None);
+                t.local(client);
+                t.bind(client, t.any(0));
+                t.close(client);
+            }
+        }),
         ("a port that rests", |t| {
             let (listener, at) = t.listener(NEAR, t.loopback(0));
             let client = t.tcp();
@@ -184,14 +223,15 @@ fn options() {
                     t.set_option(socket, SOL_SOCKET, name, 1);
                     t.set_option(socket, SOL_SOCKET, name, 0);
                 }
-                for value in [1, 5000, 100_000] {
-                    t.set_option(socket, SOL_SOCKET, SO_RCVBUF, value);
+                for name in [SO_RCVBUF, SO_SNDBUF] {
+                    for value in [1, 5000, 100_000] {
+                        t.set_option(socket, SOL_SOCKET, name, value);
+                    }
                 }
             }
-            let stream = t.tcp();
-            for value in [1, 5000, 100_000] {
-                t.set_option(stream, SOL_SOCKET, SO_SNDBUF, value);
-            }
+            let datagrams = t.udp();
+            t.option(datagrams, SOL_SOCKET, SO_RCVBUF);
+            t.option(datagrams, SOL_SOCKET, SO_SNDBUF);
         }),
         ("of TCP", |t| {
             for socket in [t.tcp(), t.udp()] {
@@ -224,6 +264,21 @@ fn options() {
                 }
                 t.set_option(socket, SOL_IPV6, IPV6_TCLASS, 0xb8);
                 t.set_option(socket, SOL_IPV6, IPV6_TCLASS, 256);
+            }
+        }),
+        ("of the path's MTU", |t| {
+            let v4 = t.family == Family::V4;
+            let (level, mode, mtu) =
+                if v4 { (SOL_IP, IP_MTU_DISCOVER, IP_MTU) } else { (SOL_IPV6, IPV6_MTU_DISCOVER, IPV6_MTU) };
+            for socket in [t.tcp(), t.udp()] {
+                t.option(socket, level, mode);
+                for value in IP_PMTUDISC_DONT - 1..=IP_PMTUDISC_OMIT + 1 {
+                    t.set_option(socket, level, mode, value);
+                }
+                t.option(socket, level, mtu);
+                t.option(socket, SOL_IP, IP_MTU_DISCOVER);
+                t.option(socket, SOL_IPV6, IPV6_MTU_DISCOVER);
+                t.option(socket, SOL_IPV6, IPV6_MTU);
             }
         }),
         ("inherited", |t| {

@@ -83,6 +83,53 @@ fn connections_that_are_cut() {
             t.recv(client, 10, 0);
             t.send(client, b"x", 0);
         }),
+        ("port 0", |t| {
+            let (client, other) = (t.tcp(), t.udp());
+            t.connect(client, t.at(FAR, 0));
+            t.ready(client);
+            t.connect(other, t.at(FAR, 0));
+            t.send(other, b"to nobody", 0);
+            t.until(other, PollMask::ERR);
+            t.error(other);
+        }),
+        ("what a path takes", |t| {
+            let (client, server) = t.connection_to_far();
+            let datagrams = t.udp();
+            t.connect(datagrams, t.at(FAR, 9));
+            for socket in [client, server, datagrams] {
+                t.option(socket, SOL_IP, IP_MTU);
+                t.option(socket, SOL_IPV6, IPV6_MTU);
+            }
+            t.close(server);
+            t.until(client, PollMask::RDHUP);
+            t.option(client, SOL_IP, IP_MTU);
+            let (level, mode, headers) = match t.family {
+                Family::V4 => (SOL_IP, IP_MTU_DISCOVER, 28),
+                Family::V6 => (SOL_IPV6, IPV6_MTU_DISCOVER, 48),
+            };
+            for value in [IP_PMTUDISC_DO, IP_PMTUDISC_PROBE, IP_PMTUDISC_INTERFACE] {
+                let datagrams = t.udp();
+                t.set_option(datagrams, level, mode, value);
+                t.send_to(datagrams, &vec![7; 1501 - headers], t.at(FAR, 9));
+                t.send_to(datagrams, &vec![7; 1500 - headers], t.at(FAR, 9));
+            }
+        }),
+        ("a close that waits", |t| {
+            for far in [false, true] {
+                let (listener, at) = t.listener(FAR, t.at(FAR, 0));
+                let client = t.tcp();
+                t.connect(client, at);
+                let server = t.accept(listener, 0);
+                let here = if far { server } else { client };
+                let there = if far { client } else { server };
+                t.set_linger(here, 20);
+                t.send(here, b"last words", 0);
+                t.close(here);
+                // All of it has been acknowledged, so it is there.
+                t.recv(there, 20, MSG_DONTWAIT);
+                t.recv(there, 20, MSG_DONTWAIT);
+            }
+        }),
         ("sending to one that has closed", |t| {
             let (client, server) = t.connection_to_far();
             t.close(server);

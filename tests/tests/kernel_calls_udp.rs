@@ -4,6 +4,9 @@ use tapsock::bsd::*;
 use tapsock_tests::bench::Family;
 use tapsock_tests::calls::alone;
 
+/// A port that a program asks for by number.
+const PORT: u16 = 23_457;
+
 #[test]
 fn sending_and_receiving() {
     alone(&[
@@ -50,6 +53,57 @@ fn sending_and_receiving() {
             t.peer(here);
             t.local(here);
             t.send(here, b"x", 0);
+        }),
+        ("a port that nobody asked for", |t| {
+            for address in
+                [None, Some(t.loopback(0)), Some(t.any(0)), Some(t.loopback(PORT)), Some(t.any(PORT))]
+            {
+                let (socket, other) = (t.udp(), t.udp());
+                if let Some(address) = address {
+                    t.bind(socket, address);
+                }
+                t.connect(socket, t.loopback(9));
+                let at = t.local(socket);
+                t.connect(socket, None);
+                t.local(socket);
+                t.bind(other, at);
+                t.bind(socket, t.loopback(0));
+                t.local(socket);
+                // Sending gives it a port of the address that it kept.
+                t.send_to(socket, b"x", t.loopback(9));
+                t.local(socket);
+                t.connect(socket, None);
+                t.local(socket);
+                t.close(socket);
+                t.close(other);
+            }
+        }),
+        ("port 0", |t| {
+            let socket = t.udp();
+            t.connect(socket, t.loopback(0));
+            t.peer(socket);
+            t.local(socket);
+            t.send(socket, b"to nobody", 0);
+            t.until(socket, PollMask::ERR);
+            t.error(socket);
+        }),
+        ("as many as the receive buffer holds", |t| {
+            for (buffer, size) in [(4000, 0), (4000, 1472), (10_000, 0), (10_000, 1472), (50_000, 0)] {
+                let (here, there) = (t.udp(), t.udp());
+                t.set_option(there, SOL_SOCKET, SO_RCVBUF, buffer);
+                t.bind(there, t.loopback(0));
+                let at = t.local(there);
+                t.connect(here, at);
+                for _ in 0..100 {
+                    t.send(here, &vec![7; size], 0);
+                }
+                t.until(there, PollMask::IN);
+                for _ in 0..100 {
+                    t.recv(there, 2000, MSG_DONTWAIT);
+                }
+                t.close(here);
+                t.close(there);
+            }
         }),
         ("who gets it", |t| {
             let (any, specific, connected) = (t.udp(), t.udp(), t.udp());

@@ -117,7 +117,7 @@ fn parts() -> Vec<u8> {
 fn ours_with(bench: &Bench, family: Family, option: i32, value: i32) -> tapsock::net::UdpSocket {
     let at = bench.at(Side::Ours, family, 0);
     let socket = tapsock::net::UdpSocket::bind(&bench.host, at).unwrap();
-    bsd::setsockopt(&bench.host, socket.socket_id(), SOL_UDP, option, &value.to_ne_bytes()).unwrap();
+    bsd::setsockopt(&bench.host, socket.socket_id().unwrap(), SOL_UDP, option, &value.to_ne_bytes()).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket
 }
@@ -207,7 +207,8 @@ fn what_finds_no_room_is_counted() {
     for family in Family::ALL {
         let ours = ours_with(&bench, family, UDP_GRO, 0);
         let room = 64 * 1024i32;
-        bsd::setsockopt(&bench.host, ours.socket_id(), SOL_SOCKET, SO_RCVBUF, &room.to_ne_bytes()).unwrap();
+        bsd::setsockopt(&bench.host, ours.socket_id().unwrap(), SOL_SOCKET, SO_RCVBUF, &room.to_ne_bytes())
+            .unwrap();
         let kernel = kernels(&bench, family);
         // While the kernel does not know its neighbour, it is the kernel that drops.
         kernel.send_to(b"hello", ours.local_addr().unwrap()).unwrap();

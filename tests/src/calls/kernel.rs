@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
 use rustix::net::{self, RecvFlags, SendFlags, Shutdown, SocketAddrAny, SocketFlags, sockopt};
 use tapsock::Errno;
 use tapsock::bsd::*;
@@ -175,6 +176,10 @@ fn option(fd: BorrowedFd<'_>, level: i32, name: i32) -> Result<i32, Errno> {
         (SOL_TCP, TCP_USER_TIMEOUT) => sockopt::tcp_user_timeout(fd).map(|millis| millis as i32),
         (SOL_IP, IP_TTL) => sockopt::ip_ttl(fd).map(|ttl| ttl as i32),
         (SOL_IP, IP_TOS) => sockopt::ip_tos(fd).map(i32::from),
+        (SOL_IP, IP_MTU_DISCOVER) => sockopt::ip_mtu_discover(fd).map(Ipv4PathMtuDiscovery::as_raw),
+        (SOL_IP, IP_MTU) => sockopt::ip_mtu(fd).map(|mtu| mtu as i32),
+        (SOL_IPV6, IPV6_MTU_DISCOVER) => sockopt::ipv6_mtu_discover(fd).map(Ipv6PathMtuDiscovery::as_raw),
+        (SOL_IPV6, IPV6_MTU) => sockopt::ipv6_mtu(fd).map(|mtu| mtu as i32),
         (SOL_IPV6, IPV6_V6ONLY) => sockopt::ipv6_v6only(fd).map(i32::from),
         (SOL_IPV6, IPV6_UNICAST_HOPS) => sockopt::ipv6_unicast_hops(fd).map(i32::from),
         (SOL_IPV6, IPV6_TCLASS) => sockopt::ipv6_tclass(fd).map(|class| class as i32),
@@ -200,6 +205,10 @@ fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> Result<(
         (SOL_TCP, TCP_USER_TIMEOUT) => sockopt::set_tcp_user_timeout(fd, value as u32),
         (SOL_IP, IP_TTL) => sockopt::set_ip_ttl(fd, value as u32),
         (SOL_IP, IP_TOS) => sockopt::set_ip_tos(fd, value as u8),
+        (SOL_IP, IP_MTU_DISCOVER) => sockopt::set_ip_mtu_discover(fd, Ipv4PathMtuDiscovery::from_raw(value)),
+        (SOL_IPV6, IPV6_MTU_DISCOVER) => {
+            sockopt::set_ipv6_mtu_discover(fd, Ipv6PathMtuDiscovery::from_raw(value))
+        }
         (SOL_IPV6, IPV6_V6ONLY) => sockopt::set_ipv6_v6only(fd, on),
         (SOL_IPV6, IPV6_UNICAST_HOPS) => sockopt::set_ipv6_unicast_hops(fd, u8::try_from(value).ok()),
         (SOL_IPV6, IPV6_TCLASS) => sockopt::set_ipv6_tclass(fd, value as u32),
