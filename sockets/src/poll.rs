@@ -145,6 +145,8 @@ pub(crate) enum View {
     Listener {
         /// Whether a connection waits to be accepted.
         pending: bool,
+        /// Whether an error is pending.
+        error: bool,
     },
     /// A stream socket that does not.
     Stream(Stream),
@@ -187,8 +189,11 @@ pub(crate) struct Datagram {
 /// The events of a socket in that state: Linux's `tcp_poll`, `inet_csk_listen_poll` and `udp_poll`.
 pub(crate) fn readiness(view: View) -> PollMask {
     match view {
-        View::Listener { pending: true } => PollMask::IN | PollMask::RDNORM,
-        View::Listener { pending: false } => PollMask::NONE,
+        View::Listener { pending, error } => {
+            let pending = if pending { PollMask::IN | PollMask::RDNORM } else { PollMask::NONE };
+            // Linux's listeners have no errors. Ours has one when its link is gone.
+            pending | if error { PollMask::ERR } else { PollMask::NONE }
+        }
         View::Stream(stream) => stream_readiness(stream),
         View::Datagram(datagram) => datagram_readiness(datagram),
     }
@@ -277,8 +282,10 @@ mod tests {
 
     #[test]
     fn listeners_show_connections_only() {
-        assert_eq!(readiness(View::Listener { pending: false }), PollMask::NONE);
-        assert_eq!(readiness(View::Listener { pending: true }), PollMask::IN | PollMask::RDNORM);
+        let shown = |pending, error| readiness(View::Listener { pending, error });
+        assert_eq!(shown(false, false), PollMask::NONE);
+        assert_eq!(shown(true, false), PollMask::IN | PollMask::RDNORM);
+        assert_eq!(shown(false, true), PollMask::ERR);
     }
 
     #[test]

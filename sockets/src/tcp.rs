@@ -77,7 +77,10 @@ impl TcpSocket {
 
     pub(crate) fn view(&self, stack: &Stack) -> View {
         if let Phase::Listening(id) = self.phase {
-            return View::Listener { pending: stack.listener_ready(id) > 0 };
+            return View::Listener {
+                pending: stack.listener_ready(id) > 0,
+                error: stack.listener_has_error(id),
+            };
         }
         let mut stream = Stream {
             stage: Stage::Closed,
@@ -136,7 +139,10 @@ impl TcpSocket {
             return Err(Errno::INVAL.into());
         };
         let Some(id) = call.stack.tcp_accept(listener) else {
-            return Err(call.wait_in(0));
+            return Err(match call.stack.listener_take_error(listener) {
+                Some(error) => error.errno().into(),
+                None => call.wait_in(0),
+            });
         };
         let peer = call.stack.tcp_remote(id).map(|remote| destination::shown(call.domain(), remote));
         Ok((TcpSocket::accepted(id), peer.unwrap_or(destination::unspecified(call.domain(), 0))))
@@ -365,6 +371,9 @@ impl TcpSocket {
 
     /// The pending error, told once (SO_ERROR).
     pub(crate) fn take_error(&mut self, call: &mut Call<'_>) -> Option<Errno> {
+        if let Phase::Listening(id) = self.phase {
+            return call.stack.listener_take_error(id).map(|error| error.errno());
+        }
         let from_connection = |id| call.stack.tcp_take_any_error(id).map(|error| error.errno());
         self.error.take().or_else(|| self.connection_id().and_then(from_connection))
     }

@@ -201,7 +201,8 @@ impl Stack {
         &mut self.config
     }
 
-    /// The link under `interface` is gone: connections over it fail with ENETDOWN, and nothing is sent any more.
+    /// The link under `interface` is gone: the sockets that it served are told by ENETDOWN, those of any address too,
+    /// once, and nothing is sent any more. Linux leaves sockets without a peer waiting, though nobody will come.
     pub fn set_link_down(&mut self, now: Instant, interface: InterfaceId) {
         if self.interfaces.set_link(interface, LinkState::Down).is_err() {
             return;
@@ -211,6 +212,7 @@ impl Stack {
         self.neighbors.flush(interface, &mut self.counters);
         while self.neighbors.poll_action().is_some() {}
         self.fail_connections(now, interface);
+        self.fail_listeners(interface);
         self.fail_datagram_sockets(interface);
     }
 
@@ -390,6 +392,12 @@ fn prepend_ethernet(interface: &Interface, station: EthernetAddress, mut packet:
     EthernetHeader { destination: station, source: interface.hardware(), ether_type }
         .prepend_to(&mut packet.headers);
     packet
+}
+
+/// Whether somebody across `interface` may reach a socket that is bound to `address`.
+fn may_serve(interfaces: &Interfaces, interface: InterfaceId, address: LocalAddr) -> bool {
+    let owns = |interface: &Interface| interface.owns(address.ip());
+    address.is_wildcard() || interfaces.interface(interface).is_some_and(owns)
 }
 
 #[cfg(test)]

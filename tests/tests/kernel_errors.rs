@@ -126,11 +126,18 @@ fn a_link_that_goes_away() {
     let listener = TcpListener::bind(&bench.host, "0.0.0.0:0").unwrap();
     let datagrams = UdpSocket::bind(&bench.host, (bench.address(Side::Ours, Family::V4), 0)).unwrap();
     thread::scope(|scope| {
-        let reading = scope.spawn(|| timed(|| reader.read(&mut [0])));
+        // One connected, and two that wait for whoever comes.
+        let blocked = [
+            scope.spawn(|| timed(|| reader.read(&mut [0]))),
+            scope.spawn(|| timed(|| listener.accept())),
+            scope.spawn(|| timed(|| datagrams.recv_from(&mut [0]))),
+        ];
         bench.run("ip", &["link", "delete", DEVICE]);
-        let (errno, took) = reading.join().unwrap();
-        assert_eq!(errno, Some(ENETDOWN));
-        assert!(took < SOON, "{took:?}");
+        for call in blocked {
+            let (errno, took) = call.join().unwrap();
+            assert_eq!(errno, Some(ENETDOWN));
+            assert!(took < SOON, "{took:?}");
+        }
     });
     for family in Family::ALL {
         let (errno, took) = timed(|| TcpStream::connect(&bench.host, bench.at(Side::Kernel, family, 80)));

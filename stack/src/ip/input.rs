@@ -91,6 +91,10 @@ pub fn parse_v4(
         Rejected::Dropped
     })?;
     whole.truncate(header.total_len.into());
+    if has_source_route(&whole[Ipv4Header::MIN_LEN..header.header_len.into()]) {
+        counters.bump(Counter::IpInHdrErrors);
+        return Err(Rejected::Dropped);
+    }
     if header.is_fragment() {
         counters.bump(Counter::IpReasmFails);
         return Err(Rejected::Dropped);
@@ -108,6 +112,26 @@ pub fn parse_v4(
         checksum: frame.checksum,
         gso_size: frame.gso_size,
     })
+}
+
+/// Whether `options` of an IPv4 header name a source route, which is not taken, as in Linux by default. All others are
+/// skipped.
+//= RFC 9293 MUST-50
+//= RFC 1122 §3.2.1.8
+fn has_source_route(mut options: &[u8]) -> bool {
+    while let [kind, rest @ ..] = options {
+        options = match kind {
+            0 => return false,
+            1 => rest,
+            131 | 137 => return true,
+            // A length that makes no sense ends the list.
+            _ => match rest.first().map(|len| usize::from(*len)) {
+                Some(len @ 2..) => options.get(len..).unwrap_or_default(),
+                _ => return false,
+            },
+        };
+    }
+    false
 }
 
 /// Reads an IPv6 packet with its extension headers. Link padding behind it is cut off.

@@ -15,7 +15,7 @@ use crate::tcp::{Connection, Options, SeqNumber, Shutdown, State};
 use crate::time::Instant;
 
 use super::tcp_table::{Hold, ListenerId, TcpId};
-use super::{SocketId, Stack};
+use super::{SocketId, Stack, may_serve};
 
 /// Why a connection was not even begun.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -204,6 +204,16 @@ impl Stack {
         self.tcp.listener_mut(id)?.accept.pop_front()
     }
 
+    /// Why nobody new will come to a listener, once: its link is gone (SO_ERROR, and `accept` where none waits).
+    pub fn listener_take_error(&mut self, id: ListenerId) -> Option<SocketError> {
+        self.tcp.listener_mut(id)?.error.take()
+    }
+
+    /// Whether such an error waits to be told.
+    pub fn listener_has_error(&self, id: ListenerId) -> bool {
+        self.tcp.listener(id).is_some_and(|listener| listener.error.is_some())
+    }
+
     /// How many connections wait to be accepted.
     pub fn listener_ready(&self, id: ListenerId) -> usize {
         self.tcp.listener(id).map_or(0, |listener| listener.accept.len())
@@ -357,6 +367,23 @@ impl Stack {
                 slot.connection.on_link_down();
             }
             self.settle(now, index);
+        }
+    }
+
+    /// Tells the listeners that took connections over `interface`: those of its addresses, and of any.
+    pub(super) fn fail_listeners(&mut self, interface: InterfaceId) {
+        let mut told = Vec::new();
+        for (index, listener) in self.tcp.listeners() {
+            let address = self.ports.binding(listener.bind).map(|(address, _)| address);
+            if address.is_some_and(|address| may_serve(&self.interfaces, interface, address)) {
+                listener.error = Some(SocketError::NetworkDown);
+                told.push(index);
+            }
+        }
+        for index in told {
+            if let Some(id) = self.tcp.announce_listener(index) {
+                self.tell(SocketId::Listener(id));
+            }
         }
     }
 

@@ -19,7 +19,7 @@ use crate::wire::IpProtocol;
 use crate::wire::offload::{PartialChecksum, Segmentation, SegmentationKind, Transmit};
 use crate::wire::tcp::TcpHeader;
 
-use super::tcp_table::Hold;
+use super::tcp_table::{Hold, Marks};
 use super::{SocketId, Stack};
 
 /// Room that is left for headers in a packet that the link cuts.
@@ -32,8 +32,8 @@ impl Stack {
             return;
         };
         match self.demux.find(&key) {
-            Some(Target::Connection(index)) => self.on_connection_segment(now, index, &key, segment),
-            Some(Target::HalfOpen(index)) => self.on_half_open_segment(now, index, key, segment),
+            Some(Target::Connection(index)) => self.on_connection_segment(now, index, &key, segment, packet),
+            Some(Target::HalfOpen(index)) => self.on_half_open_segment(now, index, key, segment, packet),
             Some(Target::TimeWait(index)) => self.on_resting_segment(now, index, key, segment, packet),
             None => self.on_listener_segment(now, key, segment, packet, None),
         }
@@ -75,13 +75,20 @@ impl Stack {
         }
     }
 
-    fn on_connection_segment(&mut self, now: Instant, index: u32, key: &FlowKey, segment: Segment) {
+    fn on_connection_segment(
+        &mut self,
+        now: Instant,
+        index: u32,
+        key: &FlowKey,
+        segment: Segment,
+        packet: &Packet,
+    ) {
         let Some(slot) = self.tcp.at(index) else { return };
         let refused = slot.connection.is_refused(&segment);
         let before = slot.connection.acknowledged();
         let hop = slot.hop;
         if refused {
-            return self.send_reset(now, &hop, key, &segment);
+            return self.send_reset(now, &hop, key, &segment, packet);
         }
         slot.connection.on_segment(now, segment, &mut self.counters);
         if slot.connection.acknowledged() != before {
@@ -103,7 +110,7 @@ impl Stack {
         let Some(resting) = self.tcp.resting_at(index) else {
             return;
         };
-        let (hop, hop_limit) = (resting.hop, resting.hop_limit);
+        let (hop, marks) = (resting.hop, resting.marks);
         match resting.record.on_segment(now, &segment) {
             Verdict::Drop => {}
             Verdict::Answer { segment: answer, restart } => {
@@ -111,7 +118,7 @@ impl Stack {
                 if restart {
                     self.tcp.rest_again(index, now + self.config.tcp_timewait_len);
                 }
-                self.send_segment(now, &hop, &key, answer, hop_limit);
+                self.send_segment(now, &hop, &key, answer, marks);
             }
             Verdict::Reuse { iss_after } => {
                 if self.demux.listener(&key, packet.interface.index()).is_some() {
@@ -120,7 +127,7 @@ impl Stack {
                     self.on_listener_segment(now, key, segment, packet, Some(iss_after));
                 } else if let Some(answer) = resting.record.acknowledge(now) {
                     self.counters.bump(Counter::TcpOutSegs);
-                    self.send_segment(now, &hop, &key, answer, hop_limit);
+                    self.send_segment(now, &hop, &key, answer, marks);
                 }
             }
             Verdict::Close => self.end_rest(index),
@@ -151,13 +158,13 @@ impl Stack {
     ) {
         let scope = packet.interface.index();
         let Some(index) = self.demux.listener(&key, scope) else {
-            return self.refuse(now, &key, &segment);
+            return self.refuse(now, &key, &segment, packet);
         };
         if segment.control == Some(Control::Syn) && segment.ack.is_none() {
             self.on_syn(now, index, key, &segment, iss_after);
         } else if segment.ack.is_some() {
             //= RFC 9293 §3.10.7.2
-            self.refuse(now, &key, &segment);
+            self.refuse(now, &key, &segment, packet);
         }
     }
 
@@ -169,19 +176,21 @@ impl Stack {
 
     /// Answers a segment of no connection by a reset.
     //= RFC 9293 §3.10.7.1
-    fn refuse(&mut self, now: Instant, key: &FlowKey, segment: &Segment) {
+    fn refuse(&mut self, now: Instant, key: &FlowKey, segment: &Segment, packet: &Packet) {
         if let Some(hop) = self.hop_back(key) {
-            self.send_reset(now, &hop, key, segment);
+            self.send_reset(now, &hop, key, segment, packet);
         }
     }
 
-    fn send_reset(&mut self, now: Instant, hop: &NextHop, key: &FlowKey, segment: &Segment) {
+    /// As Linux, a reset is of the class of what it answers.
+    fn send_reset(&mut self, now: Instant, hop: &NextHop, key: &FlowKey, segment: &Segment, packet: &Packet) {
         let Some(reset) = Connection::reset_for(segment) else { return };
         self.counters.bump(Counter::TcpOutSegs);
         self.counters.bump(Counter::TcpOutRsts);
         let v4 = key.remote().is_ipv4();
         let hop_limit = if v4 { self.config.ip_default_ttl } else { self.config.ipv6_hop_limit };
-        self.send_segment(now, hop, key, reset, hop_limit);
+        let marks = Marks { hop_limit, traffic_class: packet.traffic_class & !ECN };
+        self.send_segment(now, hop, key, reset, marks);
     }
 
     fn on_syn(
@@ -217,18 +226,25 @@ impl Stack {
             return;
         };
         let answer = listener.half_open.on_syn(now, key, syn, opening, &listener.options);
-        let hop_limit = listener.options.hop_limit;
+        let marks = Marks::of(&listener.options);
         self.tcp.arm_listener(index);
         self.demux.insert(key, Target::HalfOpen(index));
         self.counters.bump(Counter::TcpOutSegs);
-        self.send_segment(now, &hop, &key, answer, hop_limit);
+        self.send_segment(now, &hop, &key, answer, marks);
     }
 
-    fn on_half_open_segment(&mut self, now: Instant, index: u32, key: FlowKey, segment: Segment) {
+    fn on_half_open_segment(
+        &mut self,
+        now: Instant,
+        index: u32,
+        key: FlowKey,
+        segment: Segment,
+        packet: &Packet,
+    ) {
         let Some(listener) = self.tcp.listener_at(index) else {
             return;
         };
-        let hop_limit = listener.options.hop_limit;
+        let marks = Marks::of(&listener.options);
         let full = listener.accept.len() > listener.backlog;
         match listener.half_open.on_segment(now, &key, &segment) {
             Step::Drop => {}
@@ -239,7 +255,7 @@ impl Stack {
             Step::Answer(answer) => {
                 if let Some(hop) = self.hop_back(&key) {
                     self.counters.bump(Counter::TcpOutSegs);
-                    self.send_segment(now, &hop, &key, answer, hop_limit);
+                    self.send_segment(now, &hop, &key, answer, marks);
                 }
             }
             Step::Complete(_) if full => {
@@ -247,7 +263,7 @@ impl Stack {
                 self.counters.bump(Counter::TcpExtListenDrops);
                 if self.config.tcp_abort_on_overflow {
                     self.forget_half_open(index, &key);
-                    self.refuse(now, &key, &segment);
+                    self.refuse(now, &key, &segment, packet);
                 }
             }
             Step::Complete(accepted) => {
@@ -269,7 +285,7 @@ impl Stack {
                 if let Some(id) = self.tcp.announce_listener(index) {
                     self.tell(SocketId::Listener(id));
                 }
-                self.on_connection_segment(now, id.index, &key, segment);
+                self.on_connection_segment(now, id.index, &key, segment, packet);
             }
         }
     }
@@ -329,12 +345,12 @@ impl Stack {
         let Some(slot) = self.tcp.at(index) else { return };
         let (key, hop, hold) = (slot.key, slot.hop, slot.hold.take());
         let record = TimeWait::new(&slot.connection);
-        let hop_limit = slot.connection.options().hop_limit;
+        let marks = Marks::of(slot.connection.options());
         let orphan = slot.connection.is_orphan();
         slot.owns_tuple = false;
         if self.tcp.resting_count() < self.config.tcp_max_tw_buckets as usize {
             let end = now + self.config.tcp_timewait_len;
-            let rest = self.tcp.rest(record, key, hop, hold, hop_limit, end);
+            let rest = self.tcp.rest(record, key, hop, hold, marks, end);
             self.demux.insert(key, Target::TimeWait(rest));
         } else {
             self.counters.bump(Counter::TcpExtTCPTimeWaitOverflow);
@@ -365,7 +381,7 @@ impl Stack {
 
     fn resend_syn_acks(&mut self, now: Instant, index: u32) {
         while let Some(listener) = self.tcp.listener_at(index) {
-            let hop_limit = listener.options.hop_limit;
+            let marks = Marks::of(&listener.options);
             match listener.half_open.pop_due(now, &listener.options) {
                 None => break,
                 Some((key, Due::GivenUp)) => {
@@ -376,7 +392,7 @@ impl Stack {
                     self.counters.bump(Counter::TcpExtTCPTimeouts);
                     self.counters.bump(Counter::TcpRetransSegs);
                     if let Some(hop) = self.hop_back(&key) {
-                        self.send_segment(now, &hop, &key, answer, hop_limit);
+                        self.send_segment(now, &hop, &key, answer, marks);
                     }
                 }
             }
@@ -396,17 +412,17 @@ impl Stack {
         };
         let (hop, key) = (slot.hop, slot.key);
         let options = slot.connection.options();
-        let (hop_limit, traffic_class) = (options.hop_limit, options.traffic_class);
+        let marks = Marks::of(options);
         let fragmentation = options.discovery.of_stream(slot.path.fragmentation);
         self.tcp.mark_ready(index);
-        let packet = self.wrap(&key, segment, hop_limit, traffic_class, fragmentation)?;
+        let packet = self.wrap(&key, segment, marks, fragmentation)?;
         self.dispatch(now, &hop, packet)
     }
 
     /// Sends a segment that belongs to no connection.
-    fn send_segment(&mut self, now: Instant, hop: &NextHop, key: &FlowKey, segment: Segment, hop_limit: u8) {
+    fn send_segment(&mut self, now: Instant, hop: &NextHop, key: &FlowKey, segment: Segment, marks: Marks) {
         let fragmentation = self.path_mtu.fragmentation(now, key.remote().ip());
-        if let Some(packet) = self.wrap(key, segment, hop_limit, 0, fragmentation) {
+        if let Some(packet) = self.wrap(key, segment, marks, fragmentation) {
             self.send_answer(now, hop, packet);
         }
     }
@@ -416,8 +432,7 @@ impl Stack {
         &mut self,
         key: &FlowKey,
         segment: Segment,
-        hop_limit: u8,
-        traffic_class: u8,
+        marks: Marks,
         fragmentation: Fragmentation,
     ) -> Option<Transmit> {
         let (local, remote) = (key.local(), key.remote());
@@ -443,8 +458,8 @@ impl Stack {
             source: local.ip(),
             destination: remote.ip(),
             protocol: IpProtocol::TCP,
-            hop_limit,
-            traffic_class,
+            hop_limit: marks.hop_limit,
+            traffic_class: marks.traffic_class,
             fragmentation,
             identification,
         };
@@ -452,3 +467,6 @@ impl Stack {
         Some(packet)
     }
 }
+
+/// The bits of the traffic class that are ECN's.
+const ECN: u8 = 3;

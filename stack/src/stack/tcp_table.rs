@@ -6,6 +6,7 @@ use slab::Slab;
 
 use crate::demux::FlowKey;
 use crate::discovery::Fragmentation;
+use crate::error::SocketError;
 use crate::iface::NextHop;
 use crate::ports::{BindId, LocalAddr, Reuse};
 use crate::tcp::listener::SynQueue;
@@ -79,8 +80,23 @@ pub(super) struct Listener {
     pub(super) backlog: usize,
     pub(super) half_open: SynQueue<FlowKey>,
     pub(super) accept: VecDeque<TcpId>,
+    /// Why nobody new will come; told once.
+    pub(super) error: Option<SocketError>,
     generation: u32,
     told: Mark,
+}
+
+/// What the IP header of a segment has from the options of its socket.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Marks {
+    pub(super) hop_limit: u8,
+    pub(super) traffic_class: u8,
+}
+
+impl Marks {
+    pub(super) fn of(options: &Options) -> Self {
+        Marks { hop_limit: options.hop_limit, traffic_class: options.traffic_class }
+    }
 }
 
 /// A four-tuple in TIME-WAIT.
@@ -90,7 +106,7 @@ pub(super) struct Resting {
     pub(super) key: FlowKey,
     pub(super) hop: NextHop,
     pub(super) hold: Option<Hold>,
-    pub(super) hop_limit: u8,
+    pub(super) marks: Marks,
     /// The end of its rest, which the wheel may look at earlier.
     end: Instant,
 }
@@ -229,8 +245,17 @@ impl TcpTable {
     ) -> ListenerId {
         let generation = self.next_generation();
         let accept = VecDeque::new();
-        let listener =
-            Listener { bind, port, options, backlog, half_open, accept, generation, told: Mark::Out };
+        let listener = Listener {
+            bind,
+            port,
+            options,
+            backlog,
+            half_open,
+            accept,
+            error: None,
+            generation,
+            told: Mark::Out,
+        };
         ListenerId { index: self.listeners.insert(listener) as u32, generation }
     }
 
@@ -240,6 +265,11 @@ impl TcpTable {
 
     pub(super) fn listener_mut(&mut self, id: ListenerId) -> Option<&mut Listener> {
         self.listeners.get_mut(id.index as usize).filter(|listener| listener.generation == id.generation)
+    }
+
+    /// All listeners, with their places.
+    pub(super) fn listeners(&mut self) -> impl Iterator<Item = (u32, &mut Listener)> {
+        self.listeners.iter_mut().map(|(index, listener)| (index as u32, listener))
     }
 
     pub(super) fn listener_at(&mut self, index: u32) -> Option<&mut Listener> {
@@ -288,11 +318,11 @@ impl TcpTable {
         key: FlowKey,
         hop: NextHop,
         hold: Option<Hold>,
-        hop_limit: u8,
+        marks: Marks,
         end: Instant,
     ) -> u32 {
         make_room(&mut self.resting);
-        let index = self.resting.insert(Resting { record, key, hop, hold, hop_limit, end }) as u32;
+        let index = self.resting.insert(Resting { record, key, hop, hold, marks, end }) as u32;
         self.rest_wheel.schedule(index, end);
         index
     }

@@ -20,7 +20,7 @@ use crate::wire::offload::{PartialChecksum, Segmentation, SegmentationKind, Tran
 use crate::wire::{IpProtocol, UdpHeader};
 
 use super::tcp::scope_of;
-use super::{Family, SocketId, Stack};
+use super::{Family, SocketId, Stack, may_serve};
 
 /// Datagrams that wait for the link, of all sockets together. Beyond this a sender waits.
 const MAX_WAITING: usize = 1024;
@@ -471,7 +471,12 @@ impl Stack {
         };
         let mut told = Vec::new();
         for (id, socket) in self.udp.iter_mut() {
-            if socket.remote().is_some_and(|remote| gone(remote.ip())) {
+            let concerned = match (socket.remote(), socket.bind.and_then(|bind| self.ports.binding(bind))) {
+                (Some(remote), _) => gone(remote.ip()),
+                (None, Some((address, _))) => may_serve(&interfaces, interface, address),
+                (None, None) => false,
+            };
+            if concerned {
                 socket.fail(SocketError::NetworkDown);
                 told.push(id);
             }

@@ -63,7 +63,6 @@ impl Ipv4Header {
     ///
     /// Fails with [`Malformed::Truncated`] where `bytes` ends before the header or before `total_len`,
     /// `BadVersion`, `BadHeaderLength`, `BadLength` (`total_len` shorter than the header) or `BadChecksum`.
-    //= RFC 9293 MUST-50
     //= RFC 1122 §3.2.1.1
     //= RFC 1122 §3.2.1.2
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {

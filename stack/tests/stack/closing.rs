@@ -9,6 +9,7 @@ use tapsock_stack::ports::{BindId, BindRequest, LocalAddr, Transport};
 use tapsock_stack::stack::{ConnectError, Linger, PingError, SendError, SocketId, TcpId};
 use tapsock_stack::tcp::connection::{ReadError, Shutdown, WriteError};
 use tapsock_stack::tcp::{Options, State};
+use tapsock_stack::udp::RecvError;
 use tapsock_stack::wire::{TcpFlags, TcpHeader};
 
 use crate::packets::{Path, tcp_of};
@@ -236,6 +237,14 @@ fn a_link_that_goes_down_fails_its_sockets() {
         wire[0].udp_connect(udp, Some(at(address, 5000))).unwrap();
         let ping = wire[0].ping_open(family_of(address)).unwrap();
         wire[0].ping_connect(ping, Some(at(address, 0))).unwrap();
+        // Bound, without a peer: to an address of the link, to any, and to one of lo.
+        let (own, any) = if address.contains(':') { ("fd00::1", "::") } else { ("10.0.0.1", "0.0.0.0") };
+        let [there, anywhere, here] = [(own, 7000), (any, 7001), ("127.0.0.1", 7002)].map(|(bound, port)| {
+            let waiting = wire[0].udp_open(family_of(bound));
+            let bind = wire.bind(0, Transport::Udp, bound, port);
+            wire[0].udp_bind(waiting, bind);
+            (wire.listen(0, bound, port, 8), waiting)
+        });
         wire.flush();
         wire.events(0);
         let now = wire.now;
@@ -246,6 +255,16 @@ fn a_link_that_goes_down_fails_its_sockets() {
             assert!(events.contains(&id), "{id:?} is told");
         }
         let down = SocketError::NetworkDown;
+        for (listener, waiting) in [there, anywhere] {
+            assert!(
+                events.contains(&SocketId::Listener(listener)) && events.contains(&SocketId::Udp(waiting))
+            );
+            assert_eq!(wire[0].listener_take_error(listener), Some(down));
+            assert!(!wire[0].listener_has_error(listener), "told once");
+            assert_eq!(wire[0].udp_recv(waiting).unwrap_err(), RecvError::Error(down));
+        }
+        assert!(!wire[0].listener_has_error(here.0), "lo is still there");
+        assert_eq!(wire[0].udp_recv(here.1).unwrap_err(), RecvError::WouldBlock);
         assert_eq!(wire[0].tcp_read(now, active, 1).unwrap_err(), ReadError::Socket(down));
         let write = wire[0].tcp_write(now, active, Rope::from(vec![1]));
         assert_eq!(write, Err(WriteError::BrokenPipe), "told once");

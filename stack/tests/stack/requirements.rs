@@ -276,10 +276,19 @@ fn segments_to_or_from_more_than_one_host_are_dropped_without_a_word() {
 }
 
 //= RFC 9293 MUST-50, type=test
+//= RFC 1122 §3.2.1.8, type=test
 #[test]
-fn options_of_ip_are_skipped() {
-    // A stamp of each router, and an option that nobody knows.
-    for options in [[68, 8, 5, 0, 0, 0, 0, 0], [0x9e, 6, 1, 2, 3, 4, 1, 0]] {
+fn options_of_ip_are_skipped_but_source_routes_are_refused() {
+    let route = |kind| [1, kind, 7, 4, 10, 0, 0, 9];
+    for (options, answered) in [
+        // A stamp of each router, an option that nobody knows, and two lengths that make no sense.
+        ([68, 8, 5, 0, 0, 0, 0, 0], true),
+        ([0x9e, 6, 1, 2, 3, 4, 1, 0], true),
+        ([0x9e, 0, 131, 7, 4, 10, 0, 0], true),
+        ([0x9e, 200, 131, 7, 4, 10, 0, 0], true),
+        (route(131), false),
+        (route(137), false),
+    ] {
         let mut wire = Wire::new(2, LINKS[0]);
         wire.pair(1, "10.0.0.2");
         wire.listen(1, "10.0.0.2", 2000, 8);
@@ -294,7 +303,31 @@ fn options_of_ip_are_skipped() {
         sum.add_bytes(&bytes[14..42]);
         bytes[24..26].copy_from_slice(&sum.finish().to_be_bytes());
         wire.inject(1, bytes);
-        let answer = tcp_of(&wire.seen.last().expect("an answer").1).unwrap().0;
-        assert_eq!(answer.flags, TcpFlags::SYN | TcpFlags::ACK);
+        let answer = wire.seen.last().map(|(_, frame)| tcp_of(frame).unwrap().0.flags);
+        assert_eq!(answer, answered.then_some(TcpFlags::SYN | TcpFlags::ACK), "{options:?}");
+        assert_eq!(wire.counter(1, Counter::IpInHdrErrors), u64::from(!answered));
+    }
+}
+
+//= RFC 9293 MUST-48, type=test
+#[test]
+fn answers_to_a_syn_are_of_the_listeners_class_and_resets_of_that_of_the_segment() {
+    let mut wire = Wire::new(2, LINKS[0]);
+    wire.pair(1, "10.0.0.2");
+    let listener = wire.listen(1, "10.0.0.2", 2000, 8);
+    wire[1].set_listener_options(listener, |options| options.traffic_class = 0x10);
+    wire.sniffing = true;
+    for (port, class) in [(2000, 0x10), (2001, 0x28)] {
+        let flags = TcpFlags::SYN;
+        let syn = TcpHeader { source_port: 9, destination_port: port, flags, ..TcpHeader::default() };
+        let mut bytes = bytes_of(&Path::v4(0, 1).tcp(&syn, &[]));
+        // ECN's bits are not mirrored.
+        bytes[15] = 0x2b;
+        bytes[24..26].fill(0);
+        let mut sum = Sum::new();
+        sum.add_bytes(&bytes[14..34]);
+        bytes[24..26].copy_from_slice(&sum.finish().to_be_bytes());
+        wire.inject(1, bytes);
+        assert_eq!(bytes_of(&wire.seen.last().expect("an answer").1)[15], class, "port {port}");
     }
 }

@@ -158,14 +158,23 @@ fn closed_with_unread_bytes_the_peer_reads_on_and_is_told() {
     assert!(pair.close(A).is_empty() && pair.is_over());
 }
 
+/// Even where nothing was sent.
 #[test]
 fn closed_unaccepted_the_client_is_reset() {
-    let mut pair: Pair<Stream<u32>> = Pair::pending(EndSetup::new(PROCESS), EndSetup::new(PROCESS));
-    let mut ancillary = Ancillary { rights: vec![1], ..Ancillary::new(PROCESS) };
-    pair.try_send(A, &mut b"x"[..].into(), &mut ancillary, Urgency::Normal).unwrap();
-    assert_eq!(pair.close(B), [1]);
-    assert_eq!(recv(&mut pair, A, 9), Err(RecvError::Reset));
-    assert_eq!(pair.close(B), [0u32; 0]);
+    for rights in [vec![], vec![1]] {
+        let mut pair: Pair<Stream<u32>> = Pair::pending(EndSetup::new(PROCESS), EndSetup::new(PROCESS));
+        if !rights.is_empty() {
+            let mut ancillary = Ancillary { rights: rights.clone(), ..Ancillary::new(PROCESS) };
+            pair.try_send(A, &mut b"x"[..].into(), &mut ancillary, Urgency::Normal).unwrap();
+        }
+        assert_eq!(pair.close(B), rights);
+        assert_eq!(recv(&mut pair, A, 9), Err(RecvError::Reset));
+        assert_eq!(pair.close(B), [0u32; 0]);
+    }
+    let mut accepted: Pair<Stream<u32>> = Pair::pending(EndSetup::new(PROCESS), EndSetup::new(PROCESS));
+    accepted.accept();
+    assert!(accepted.close(B).is_empty());
+    assert_eq!(recv(&mut accepted, A, 9), Ok(vec![]));
 }
 
 #[test]
