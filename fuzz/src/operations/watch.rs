@@ -111,6 +111,11 @@ impl Watch {
         };
         let scale = if sent.has(TcpFlags::SYN) { Some(WindowScale::clamped(0)) } else { seen };
         let Some(scale) = scale else { return };
+        half.ack = Some(half.ack.map_or(ack, |known| known.latest(ack)));
+        // As Linux, a receiver that is short of memory says so by a window of zero, and means its edge to stay.
+        if sent.header.window == 0 {
+            return;
+        }
         let edge = ack + scale.scale(UnscaledWindow(sent.header.window));
         if let Some(before) = half.edge {
             assert!(
@@ -120,7 +125,6 @@ impl Watch {
             );
         }
         half.edge = Some(edge);
-        half.ack = Some(half.ack.map_or(ack, |known| known.latest(ack)));
     }
 
     /// A SYN that is not a retransmission begins anew. Where others forge SYNs and resets, each may: numbers follow
