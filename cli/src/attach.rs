@@ -15,7 +15,6 @@ use tapsock_driver::{KernelEnd, Link, Namespace};
 use crate::capturing::Capturing;
 use crate::failure::{During, Failure};
 use crate::logger;
-use crate::watched::LinkWatch;
 use addresses::peers_of;
 
 pub use addresses::Addresses;
@@ -118,8 +117,6 @@ pub struct Attached {
     pub refused: Vec<Refusal>,
     /// The capture of the link.
     pub capture: Option<Capturing>,
-    /// Whether the link is still there.
-    pub watch: LinkWatch,
 }
 
 impl Attached {
@@ -226,11 +223,9 @@ impl Attach {
         // Once there is a link: a command that can't begin leaves no file.
         let otherwise = self.capture_otherwise.as_deref();
         let capture = self.capture.as_ref().map(|path| Capturing::create(path, otherwise)).transpose()?;
-        let watch = LinkWatch::default();
-        let watched: Box<dyn Link> = Box::new(watch.over(link));
         let link = match &capture {
-            Some(capture) => capture.tee(watched),
-            None => watched,
+            Some(capture) => capture.tee(link),
+            None => link,
         };
         // The stack is the command's own: nobody else's ports are at stake.
         let mut builder = Host::builder().link(link).privileged_ports();
@@ -242,7 +237,7 @@ impl Attach {
         }
         let warnings = logger::UntilItEnds::begin();
         let host = self.with_settings(builder)?.start().during("start the stack")?;
-        Ok(Started { warnings, host, capture, watch })
+        Ok(Started { warnings, host, capture })
     }
 
     fn with_settings(&self, mut builder: Builder) -> Result<Builder, Failure> {
@@ -272,13 +267,12 @@ struct Started {
     warnings: logger::UntilItEnds,
     host: Host,
     capture: Option<Capturing>,
-    watch: LinkWatch,
 }
 
 impl Started {
     fn attached(self, ours: &[IpCidr], link: String, peer: Peer, refused: Vec<Refusal>) -> Attached {
-        let Started { warnings, host, capture, watch } = self;
-        Attached { warnings, host, ours: Addresses::of(ours), link, peer, refused, capture, watch }
+        let Started { warnings, host, capture } = self;
+        Attached { warnings, host, ours: Addresses::of(ours), link, peer, refused, capture }
     }
 }
 

@@ -75,30 +75,37 @@ pub fn main(options: &Options) -> Result<ExitCode, Failure> {
             attached.link
         );
     }
-    start_services(&attached.host, options.serve.as_deref())?;
+    let (tell, told) = mpsc::channel();
+    start_services(&attached.host, options.serve.as_deref(), tell.clone())?;
     leave_the_terminal_to_the_program().during("handle signals")?;
     let signals = Signals::new([SIGTERM, SIGHUP]).during("handle signals")?;
     let mut child = command.spawn().during(format_args!("run {}", program.to_string_lossy()))?;
     pass_signals_on(signals, &child);
     let pid = as_pid(&child);
-    let what = format!("wait for {}", program.to_string_lossy());
-    let (tell, ended) = mpsc::channel();
-    let waited = attached.watch.while_it_lasts(&attached.link, move || {
-        let status = child.wait().during(what);
-        // Nobody listens where the program has had its time.
-        let _ = tell.send(());
-        status
-    });
-    if waited.is_err() {
-        // Cut off, it is of no use, and its namespace goes with this process. (A shell ends by SIGHUP alone.)
-        send(pid, Signal::HUP);
-        send(pid, Signal::TERM);
-        let _ = ended.recv_timeout(PATIENCE);
-    }
-    let status = waited?;
+    // Nobody listens where the program has had its time.
+    thread::spawn(move || tell.send(End::Program(child.wait())));
+    let status = match told.recv() {
+        Ok(End::Program(waited)) => waited.during(format_args!("wait for {}", program.to_string_lossy()))?,
+        Ok(End::Services(error)) => {
+            // Cut off, it is of no use, and its namespace goes with this process. (A shell ends by SIGHUP alone.)
+            send(pid, Signal::HUP);
+            send(pid, Signal::TERM);
+            let _ = told.recv_timeout(PATIENCE);
+            return Err(error).during("accept").map_err(|failure| failure.or_gone(&attached.link));
+        }
+        Err(_) => return Err(Failure::new("nobody waits for the program any more")),
+    };
     attached.host.shutdown();
     attached.capture.as_ref().map_or(Ok(Default::default()), Capturing::finish)?;
     Ok(ExitCode::from(as_a_shell_says(status)))
+}
+
+/// What ends the command.
+enum End {
+    /// The program has.
+    Program(io::Result<ExitStatus>),
+    /// Nobody can reach the stack any more.
+    Services(io::Error),
 }
 
 /// The exit status, or 128 and the signal's number.
@@ -135,15 +142,20 @@ fn send(program: Option<Pid>, signal: Signal) {
     let _ = program.map(|program| rustix::process::kill_process(program, signal));
 }
 
-fn start_services(host: &Host, directory: Option<&std::path::Path>) -> Result<(), Failure> {
+/// Starts them. The web server's listener is told of the link's end, and tells.
+fn start_services(
+    host: &Host,
+    directory: Option<&std::path::Path>,
+    tell: mpsc::Sender<End>,
+) -> Result<(), Failure> {
     let any = |port| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
     let web = TcpListener::bind(host, any(HTTP)).during(format_args!("listen at port {HTTP}"))?;
     match directory {
         Some(path) => {
             let site = Directory::new(path).during(format_args!("serve {}", path.display()))?;
-            start_web(web, site);
+            start_web(web, site, tell);
         }
-        None => start_web(web, |request: &Request| greeting(request)),
+        None => start_web(web, |request: &Request| greeting(request), tell),
     }
     let echo = TcpListener::bind(host, any(ECHO)).during(format_args!("listen at port {ECHO}"))?;
     thread::spawn(move || {
@@ -172,9 +184,10 @@ fn start_services(host: &Host, directory: Option<&std::path::Path>) -> Result<()
     Ok(())
 }
 
-fn start_web(listener: TcpListener, site: impl Site) {
+fn start_web(listener: TcpListener, site: impl Site, tell: mpsc::Sender<End>) {
     let site = Arc::new(site);
-    thread::spawn(move || http::serve(&listener, &site));
+    // Nobody listens where the program has ended first.
+    thread::spawn(move || tell.send(End::Services(http::serve(&listener, &site))));
 }
 
 fn greeting(request: &Request) -> Response {

@@ -13,6 +13,8 @@ pub struct Failure {
     what: String,
     hint: Option<String>,
     status: Option<u8>,
+    /// The error that is told of, where it is the system's or the stack's.
+    errno: Option<Errno>,
     refused: Vec<Refusal>,
 }
 
@@ -22,7 +24,7 @@ const STATUS: u8 = 2;
 impl Failure {
     /// `what` is the whole story: the step, and its error.
     pub fn new(what: impl Into<String>) -> Self {
-        Failure { what: what.into(), hint: None, status: None, refused: Vec::new() }
+        Failure { what: what.into(), hint: None, status: None, errno: None, refused: Vec::new() }
     }
 
     /// Adds what can be done about it.
@@ -45,6 +47,16 @@ impl Failure {
     /// The exit status of the command: 2, unless set.
     pub fn status(&self) -> u8 {
         self.status.unwrap_or(STATUS)
+    }
+
+    /// Where this comes of the link's end (ENETDOWN), tells of that: nothing else that is done on `link` can succeed.
+    pub fn or_gone(self, link: &str) -> Self {
+        match self.errno {
+            Some(Errno::NETDOWN) => Failure::new(format!("the link {link} is gone: {}", Errno::NETDOWN))
+                .hint("Nobody can reach the stack any more.")
+                .with_status(STATUS),
+            _ => self,
+        }
     }
 
     /// Adds the links that can't be had.
@@ -85,11 +97,9 @@ pub trait During<T> {
 impl<T> During<T> for io::Result<T> {
     fn during(self, what: impl fmt::Display) -> Result<T, Failure> {
         self.map_err(|error| {
-            let failure = Failure::new(format!("{what}: {error}"));
-            match advice(&error) {
-                Some(hint) => failure.hint(hint),
-                None => failure,
-            }
+            let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+            let hint = errno.and_then(advice).map(str::to_owned);
+            Failure { hint, errno, ..Failure::new(format!("{what}: {error}")) }
         })
     }
 }
@@ -116,9 +126,8 @@ impl<T> During<T> for Result<T, OpenError> {
 }
 
 /// What usually helps.
-fn advice(error: &io::Error) -> Option<&'static str> {
-    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
-    Some(match errno? {
+fn advice(errno: Errno) -> Option<&'static str> {
+    Some(match errno {
         Errno::CONNREFUSED => "Nothing listens there: is the server running, and is that its port?",
         Errno::TIMEDOUT | Errno::HOSTUNREACH => {
             "Nobody answered: is the address right? `--capture FILE` shows what went over the link."
@@ -142,5 +151,15 @@ mod tests {
         let text = refused.during("connect to 10.7.0.1:80").unwrap_err().to_string();
         assert!(text.starts_with("connect to 10.7.0.1:80: Connection refused (os error 111)\n"), "{text}");
         assert!(text.contains("listens"), "{text}");
+    }
+
+    #[test]
+    fn what_fails_for_the_links_end_tells_of_that() {
+        let failed = |errno| Err::<(), _>(io::Error::from_raw_os_error(errno)).during("accept").unwrap_err();
+        let gone = failed(100).with_status(1).or_gone("v1");
+        assert_eq!(gone.reason(), "the link v1 is gone: Network is down (os error 100)");
+        assert_eq!(gone.status(), 2);
+        let other = failed(24).with_status(1).or_gone("v1");
+        assert!(other.reason().starts_with("accept: ") && other.status() == 1, "{other}");
     }
 }

@@ -1,13 +1,16 @@
 //! Echo requests and their answers, over the kernel's raw sockets and over tapsock's ping sockets.
 
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, ipproto};
-use tapsock::bsd::{self, AF_INET, AF_INET6, IPPROTO_ICMP, IPPROTO_ICMPV6, PollMask, SOCK_DGRAM};
+use tapsock::bsd::control::{Control, cmsg_space};
+use tapsock::bsd::{
+    self, AF_INET, AF_INET6, IPPROTO_ICMP, IPPROTO_ICMPV6, PollMask, ReceivedMessage, RecvMessage, SOCK_DGRAM,
+};
 use tapsock::{Host, SockAddr};
 use tapsock_stack::wire::checksum::Sum;
 
@@ -163,6 +166,11 @@ impl TapsockEcho {
         if let Some(from) = from {
             bsd::bind(host, socket, &SockAddr::from(SocketAddr::new(from, 0)))?;
         }
+        let (level, name) = match to {
+            IpAddr::V4(_) => (bsd::SOL_IP, bsd::IP_RECVTTL),
+            IpAddr::V6(_) => (bsd::SOL_IPV6, bsd::IPV6_RECVHOPLIMIT),
+        };
+        bsd::setsockopt(host, socket, level, name, &1i32.to_ne_bytes())?;
         bsd::connect(host, socket, &SockAddr::from(SocketAddr::new(to, 0)))?;
         Ok(echo)
     }
@@ -206,10 +214,12 @@ impl EchoSocket for TapsockEcho {
             if bsd::poll(&self.host, &mut ready, timeout)? == 0 {
                 return Ok(None);
             }
-            let message = bsd::recvmsg(&self.host, self.socket, &mut self.buffer, bsd::MSG_DONTWAIT)?;
-            let from = message.from.and_then(|from| from.to_inet()).map_or(self.to, |from| from.ip());
+            let mut iov = [IoSliceMut::new(&mut self.buffer)];
+            let mut message = RecvMessage { iov: &mut iov, control_room: cmsg_space(size_of::<i32>()) };
+            let message = bsd::recvmsg(&self.host, self.socket, &mut message, bsd::MSG_DONTWAIT)?;
+            let from = message.address.as_ref().and_then(SockAddr::to_inet).map_or(self.to, |from| from.ip());
             if let Some(answer) = parse(self.to, &self.buffer[..message.len], from) {
-                return Ok(Some(Answer { ttl: message.hop_limit, ..answer }));
+                return Ok(Some(Answer { ttl: hop_limit(&message), ..answer }));
             }
         }
     }
@@ -220,6 +230,14 @@ impl Drop for TapsockEcho {
         // It is gone already where the host was shut down.
         let _ = bsd::close(&self.host, self.socket);
     }
+}
+
+/// The TTL or hop limit that came with a message.
+fn hop_limit(message: &ReceivedMessage) -> Option<u8> {
+    message.messages().into_iter().find_map(|message| match message {
+        Control::Ttl(hops) | Control::HopLimit(hops) => Some(hops),
+        _ => None,
+    })
 }
 
 /// An echo request with its checksum. (For ICMPv6 the kernel fills it in, which knows the addresses.)

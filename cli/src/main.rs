@@ -20,7 +20,6 @@ mod report;
 mod resolve;
 mod serve;
 mod splice;
-mod watched;
 mod work;
 
 use std::process::ExitCode;

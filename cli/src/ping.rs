@@ -148,6 +148,7 @@ fn rounds(options: &Options, socket: &mut TapsockEcho, tally: &Mutex<Tally>) -> 
     let floods = options.flood && options.interval.is_none();
     let end = options.deadline.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds));
     let (mut number, mut next, mut linger) = (0u64, Instant::now(), None);
+    let mut taken = Taken::Nothing;
     loop {
         let now = Instant::now();
         if lock(tally).is_done(options.count, end.is_some()) || end.is_some_and(|end| now >= end) {
@@ -167,8 +168,14 @@ fn rounds(options: &Options, socket: &mut TapsockEcho, tally: &Mutex<Tally>) -> 
         }
         let until = linger.unwrap_or(next);
         let until = end.map_or(until, |end| until.min(end));
-        let got_answer = take(options, socket, tally, until);
-        if floods && got_answer {
+        if taken == Taken::Error && lock(tally).outstanding() == 0 {
+            // What is still to be had is that error, again and again.
+            thread::sleep(until.saturating_duration_since(now));
+            taken = Taken::Nothing;
+            continue;
+        }
+        taken = take(options, socket, tally, until);
+        if floods && taken == Taken::Answer {
             next = next.min(Instant::now());
         }
     }
@@ -189,8 +196,16 @@ fn send(options: &Options, socket: &mut TapsockEcho, tally: &Mutex<Tally>, seque
     }
 }
 
-/// Waits for one answer until `until`, and tells whether it came.
-fn take(options: &Options, socket: &mut TapsockEcho, tally: &Mutex<Tally>, until: Instant) -> bool {
+/// What waiting for an answer has brought.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Taken {
+    Answer,
+    Error,
+    Nothing,
+}
+
+/// Waits for one answer until `until`.
+fn take(options: &Options, socket: &mut TapsockEcho, tally: &Mutex<Tally>, until: Instant) -> Taken {
     match socket.answer(until) {
         Ok(Some(answer)) => {
             let line = lock(tally).answered(&answer);
@@ -199,9 +214,9 @@ fn take(options: &Options, socket: &mut TapsockEcho, tally: &Mutex<Tally>, until
                 (false, true) => mark(b"\x08 \x08"),
                 (false, false) => println!("{line}"),
             }
-            true
+            Taken::Answer
         }
-        Ok(None) => false,
+        Ok(None) => Taken::Nothing,
         // An ICMP error that came back: the next request may fare better.
         Err(error) => {
             let line = lock(tally).failed(&error);
@@ -210,9 +225,7 @@ fn take(options: &Options, socket: &mut TapsockEcho, tally: &Mutex<Tally>, until
                 (false, true) => mark(b"\x08E"),
                 (false, false) => println!("{line}"),
             }
-            // One that comes again and again must not keep the processor busy.
-            thread::sleep(Duration::from_millis(1).min(until.saturating_duration_since(Instant::now())));
-            false
+            Taken::Error
         }
     }
 }

@@ -61,15 +61,14 @@ pub fn main(options: &Options) -> Result<(), Failure> {
 
     let quiet = options.quiet;
     let site = Arc::new(site);
-    // A listener at any address does not end with the link.
-    attached.watch.while_it_lasts(&attached.link, move || {
-        http::serve_logged(&listener, &site, move |line: &str| {
-            if !quiet {
-                println!("{line}");
-            }
-        });
-        Err(Failure::new(format!("the listener at port {port} has ended")))
-    })
+    let ended = http::serve_logged(&listener, &site, move |line: &str| {
+        if !quiet {
+            println!("{line}");
+        }
+    });
+    Err(ended)
+        .during(format_args!("accept at port {port}"))
+        .map_err(|failure| failure.or_gone(&attached.link))
 }
 
 /// Joins each connection to `at` of the machine's network with one to `port` of the stack, over its own `lo`.

@@ -247,7 +247,12 @@ fn who_serves_ends_with_the_link() {
         until grep -q -e Ctrl-C -e Listening $out; do kill -0 $pid || exit 9; sleep 0.05; done
         ip link del v0
         wait $pid";
-    for (name, args) in [("serve", &["serve", "/tmp"][..]), ("nc", &["nc", "-l", "-v", "80"])] {
+    let commands = [
+        ("serve", &["serve", "/tmp"][..]),
+        ("nc", &["nc", "-l", "-v", "80"]),
+        ("nc-udp", &["nc", "-l", "-u", "-v", "80"]),
+    ];
+    for (name, args) in commands {
         let out = scratch.text(name);
         let mut command = namespace.command("timeout");
         command.args(["60", "sh", "-c", script, "sh", &out, env!("CARGO_BIN_EXE_tapsock")]).args(args);

@@ -34,10 +34,8 @@ pub trait Link: Send {
     fn name(&self) -> &str;
 
     /// What the link drops, by reason: a handle that goes on counting when the link has been taken apart. A link
-    /// that drops nothing itself has nothing to count.
-    fn drops(&self) -> LinkDrops {
-        LinkDrops::default()
-    }
+    /// that drops nothing itself returns one of its own that stays at zero; one around another link, the other's.
+    fn drops(&self) -> LinkDrops;
 
     /// Takes the link apart, so that one thread may receive while another sends.
     fn split(self: Box<Self>) -> (Box<dyn RecvHalf>, Box<dyn SendHalf>);
@@ -61,9 +59,7 @@ pub trait RecvHalf: Send {
     fn poll_fd(&self) -> Option<BorrowedFd<'_>>;
 
     /// Frames that came and could not be taken. [`Link::drops`] tells why.
-    fn dropped(&self) -> u64 {
-        0
-    }
+    fn dropped(&self) -> u64;
 }
 
 /// The half of a link that frames go to.
@@ -83,9 +79,7 @@ pub trait SendHalf: Send {
     fn poll_fd(&self) -> Option<BorrowedFd<'_>>;
 
     /// Frames that [`transmit`](Self::transmit) took and the device refused. [`Link::drops`] tells why.
-    fn dropped(&self) -> u64 {
-        0
-    }
+    fn dropped(&self) -> u64;
 }
 
 impl Link for Box<dyn Link> {

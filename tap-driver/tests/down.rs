@@ -11,7 +11,7 @@ use tapsock_stack::buf::Rope;
 
 mod common;
 
-use common::{KERNEL_V4, OURS_V4, Packet, Station, allowed, kernel_end, namespace};
+use common::{KERNEL_V4, OURS_V4, Packet, Station, allowed, has_ip, kernel_end, namespace};
 
 /// How long it may take until traffic goes on.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,6 +22,9 @@ fn ip(namespace: &Namespace, args: &[&str]) {
 
 /// A TAP device and a veth pair, each with the name of the interface that our descriptor belongs to.
 fn over_each_link(test: impl Fn(&Namespace, &str, LinkDrops, Station)) {
+    if !has_ip() {
+        return;
+    }
     let Some(over_tap) = namespace() else { return };
     if let Some(tap) = allowed(over_tap.open_tap(&kernel_end())) {
         let peer = over_tap.device("tap0").unwrap().hardware;

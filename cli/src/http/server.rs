@@ -136,9 +136,9 @@ impl Response {
     }
 }
 
-/// Serves `site` at `listener` until the listener ends.
-pub fn serve<L: Listener>(listener: &L, site: &Arc<impl Site>) {
-    serve_logged(listener, site, |_: &str| {});
+/// Serves `site` at `listener` until the listener ends, and returns why it did.
+pub fn serve<L: Listener>(listener: &L, site: &Arc<impl Site>) -> io::Error {
+    serve_logged(listener, site, |_: &str| {})
 }
 
 /// As [`serve`]; `log` gets a line for each request.
@@ -146,7 +146,7 @@ pub fn serve_logged<L: Listener>(
     listener: &L,
     site: &Arc<impl Site>,
     log: impl Fn(&str) + Clone + Send + 'static,
-) {
+) -> io::Error {
     let slots = Arc::new(());
     loop {
         let stream = match listener.next() {
@@ -155,7 +155,7 @@ pub fn serve_logged<L: Listener>(
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {
                 continue;
             }
-            Err(_) => return,
+            Err(error) => return error,
         };
         let (site, log, slot) = (site.clone(), log.clone(), slots.clone());
         if Arc::strong_count(&slots) > MAX_CONNECTIONS + 1 {

@@ -28,19 +28,16 @@ pub fn connect(options: &Options) -> Result<(), Failure> {
     let from = origin(options)?;
     let manner = options.manner(Side::Client);
     let patience = options.patience().unwrap_or(PATIENCE);
-    let watch = &reach.attached.watch;
-    if options.udp {
+    let done = if options.udp {
         let (to, socket) = try_each(options, host, &found, |to| reach.datagrams(to, from))?;
         succeeded(options, host, port);
-        return watch.while_it_lasts(&reach.attached.link, move || {
-            exchange_datagrams(socket, manner).during(format_args!("UDP to {to}"))
-        });
-    }
-    let (to, stream) = try_each(options, host, &found, |to| reach.connect(to, from, patience))?;
-    succeeded(options, host, port);
-    watch.while_it_lasts(&reach.attached.link, move || {
+        exchange_datagrams(socket, manner).during(format_args!("UDP to {to}"))
+    } else {
+        let (to, stream) = try_each(options, host, &found, |to| reach.connect(to, from, patience))?;
+        succeeded(options, host, port);
         Input::start(manner).exchange(stream).during(format_args!("connection to {to}"))
-    })
+    };
+    done.map_err(|failure| failure.or_gone(&reach.attached.link))
 }
 
 /// Tries port after port.

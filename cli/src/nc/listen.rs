@@ -59,8 +59,8 @@ pub fn listen(options: &Options) -> Result<(), Failure> {
         let outside = place.or_any(any);
         let inside = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let done = match options.udp {
-            true => take_datagrams(options, publish_datagrams(options, &host, outside)?)(),
-            false => take_streams(options, publish(options, &host, inside, outside)?)(),
+            true => take_datagrams(options, publish_datagrams(options, &host, outside)?),
+            false => take_streams(options, publish(options, &host, inside, outside)?),
         };
         host.shutdown();
         return done;
@@ -76,14 +76,14 @@ pub fn listen(options: &Options) -> Result<(), Failure> {
     let done = if options.udp {
         let socket = UdpSocket::bind(&attached.host, at).during(format_args!("bind UDP {at}"))?;
         options.tell(&format!("Listening on {} (udp)", socket.local_addr().during("getsockname")?));
-        attached.watch.while_it_lasts(&attached.link, take_datagrams(options, socket))
+        take_datagrams(options, socket)
     } else {
         let listener = TcpListener::bind(&attached.host, at).during(format_args!("listen at {at}"))?;
         options.tell(&format!("Listening on {}", listener.local_addr().during("getsockname")?));
-        attached.watch.while_it_lasts(&attached.link, take_streams(options, listener))
+        take_streams(options, listener)
     };
     attached.host.shutdown();
-    done
+    done.map_err(|failure| failure.or_gone(&attached.link))
 }
 
 /// A listener of the stack's that gets the connections to `outside`, a port of the machine's.
@@ -113,43 +113,29 @@ fn publish_datagrams(options: &Options, host: &Host, outside: SocketAddr) -> Res
     Ok(socket)
 }
 
-/// What is to be done with connections.
-fn take_streams(
-    options: &Options,
-    listener: TcpListener,
-) -> impl FnOnce() -> Result<(), Failure> + Send + 'static {
-    let (manner, keep, verbose) = (options.manner(Side::Server), options.keep, options.verbose);
-    move || {
-        let input = Input::start(manner);
-        loop {
-            let (stream, peer) = listener.accept().during("accept")?;
-            if verbose {
-                eprintln!("Connection received from {peer}");
-            }
-            let ended = input.exchange(stream).during(format_args!("connection from {peer}"));
-            match (ended, keep) {
-                (ended, false) => return ended,
-                // The next one may fare better.
-                (Err(failure), true) => crate::complain(&failure),
-                (Ok(()), true) => {}
-            }
+fn take_streams(options: &Options, listener: TcpListener) -> Result<(), Failure> {
+    let input = Input::start(options.manner(Side::Server));
+    loop {
+        let (stream, peer) = listener.accept().during("accept")?;
+        if options.verbose {
+            eprintln!("Connection received from {peer}");
+        }
+        let ended = input.exchange(stream).during(format_args!("connection from {peer}"));
+        match (ended, options.keep) {
+            (ended, false) => return ended,
+            // The next one may fare better.
+            (Err(failure), true) => crate::complain(&failure),
+            (Ok(()), true) => {}
         }
     }
 }
 
-/// What is to be done with datagrams.
-fn take_datagrams(
-    options: &Options,
-    socket: UdpSocket,
-) -> impl FnOnce() -> Result<(), Failure> + Send + 'static {
-    let (manner, verbose) = (options.manner(Side::Server), options.verbose);
-    move || {
-        let (_, peer) = socket.peek_from(&mut [0; 1]).during("receive")?;
-        // As nc does: who sent first is whom it talks with.
-        socket.connect(peer).during(format_args!("connect to {peer}"))?;
-        if verbose {
-            eprintln!("Connection received from {peer}");
-        }
-        exchange_datagrams(socket, manner).during("datagrams")
+fn take_datagrams(options: &Options, socket: UdpSocket) -> Result<(), Failure> {
+    let (_, peer) = socket.peek_from(&mut [0; 1]).during("receive")?;
+    // As nc does: who sent first is whom it talks with.
+    socket.connect(peer).during(format_args!("connect to {peer}"))?;
+    if options.verbose {
+        eprintln!("Connection received from {peer}");
     }
+    exchange_datagrams(socket, options.manner(Side::Server)).during("datagrams")
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tapsock_stack::buf::{Checksum, Frame};
 use tapsock_stack::wire::offload::{LinkCaps, Medium, Transmit, verify};
 
+use crate::drops::LinkDrops;
 use crate::link::{Link, RecvHalf, RecvSlot, SendHalf};
 use crate::pool::Pool;
 use queue::{FrameQueue, Refused, WhenFull};
@@ -122,6 +123,10 @@ impl Link for MemoryLink {
         self.name
     }
 
+    fn drops(&self) -> LinkDrops {
+        LinkDrops::default()
+    }
+
     fn split(self: Box<Self>) -> (Box<dyn RecvHalf>, Box<dyn SendHalf>) {
         let MemoryLink { caps, incoming, outgoing, .. } = *self;
         let receive = MemoryRecv { queue: incoming, medium: caps.medium };
@@ -164,6 +169,10 @@ impl RecvHalf for MemoryRecv {
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.queue.0.readable())
     }
+
+    fn dropped(&self) -> u64 {
+        0
+    }
 }
 
 struct WireSend {
@@ -182,6 +191,10 @@ impl SendHalf for WireSend {
 
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.queue.0.writable())
+    }
+
+    fn dropped(&self) -> u64 {
+        0
     }
 }
 

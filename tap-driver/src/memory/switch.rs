@@ -10,6 +10,7 @@ use tapsock_stack::wire::offload::{LinkCaps, Medium, Transmit};
 
 use super::queue::{FrameQueue, WhenFull};
 use super::{FrameMaker, MemoryConfig, MemoryRecv, Receiver, Sender};
+use crate::drops::LinkDrops;
 use crate::link::{Link, RecvHalf, SendHalf};
 
 /// Most ports of a switch.
@@ -119,6 +120,11 @@ impl Link for MemoryPort {
         &self.name
     }
 
+    /// None of the port's own: the switch counts what its ports lose, in [`MemorySwitch::dropped`].
+    fn drops(&self) -> LinkDrops {
+        LinkDrops::default()
+    }
+
     fn split(self: Box<Self>) -> (Box<dyn RecvHalf>, Box<dyn SendHalf>) {
         let MemoryPort { caps, queue, plug, .. } = *self;
         let receive = MemoryRecv { queue, medium: caps.medium };
@@ -141,6 +147,10 @@ impl SendHalf for PortSend {
 
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
         None
+    }
+
+    fn dropped(&self) -> u64 {
+        0
     }
 }
 

@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::*;
 use crate::memory::{MemoryConfig, MemoryLink};
 use crate::sys;
+use crate::unix::{Framing, UnixLink};
 use tapsock_stack::buf::Chunk;
+use tapsock_stack::wire::offload::PartialChecksum;
 
 /// A file that the test can look into.
 #[derive(Clone, Default)]
@@ -126,6 +128,9 @@ impl Link for Prompt {
     fn name(&self) -> &str {
         "prompt"
     }
+    fn drops(&self) -> LinkDrops {
+        LinkDrops::default()
+    }
     fn split(self: Box<Self>) -> (Box<dyn RecvHalf>, Box<dyn SendHalf>) {
         let (receive, _) = Box::new(MemoryLink::pair(MemoryConfig::default()).unwrap().0).split();
         (receive, self)
@@ -141,6 +146,9 @@ impl SendHalf for Prompt {
     }
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
         None
+    }
+    fn dropped(&self) -> u64 {
+        self.0.dropped()
     }
 }
 
@@ -233,6 +241,28 @@ impl Write for Stuck {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+#[test]
+fn what_the_link_drops_shows_through_the_capture() {
+    let capture = Capture::new(std::io::sink()).unwrap();
+    let (link, peer) = UnixLink::pair(Framing::Vnet, 1500).unwrap();
+    let link: Box<dyn Link> = Box::new(link);
+    let link = Box::new(capture.tee(link));
+    let drops = link.drops();
+    let (mut receive, _keep) = link.split();
+    // Shorter than the header that stands before each frame.
+    rustix::net::send(peer.into_fd(), &[0; 3], rustix::net::SendFlags::empty()).unwrap();
+    receive.receive(&mut RecvSlot::new()).unwrap_err();
+    assert_eq!((receive.dropped(), drops.received(), drops.sent()), (1, 1, 0));
+
+    let (link, _peer) = UnixLink::pair(Framing::Frame, 1500).unwrap();
+    let link = Box::new(capture.tee(link));
+    let drops = link.drops();
+    let (_keep, mut send) = link.split();
+    let checksum = Some(PartialChecksum { header_len: 8, offset: 6 });
+    send.transmit(&Transmit { checksum, ..transmit(&[0; 60], &[]) }).unwrap();
+    assert_eq!((send.dropped(), drops.received(), drops.sent()), (1, 0, 1));
 }
 
 #[test]

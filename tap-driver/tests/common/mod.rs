@@ -30,6 +30,16 @@ pub fn namespace() -> Option<Namespace> {
     allowed(Namespace::create())
 }
 
+/// Whether ip(8) is installed; says that the test is skipped where it is not.
+pub fn has_ip() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|place| place.join("ip").is_file());
+    if !found {
+        println!("skipped: ip is not installed");
+    }
+    found
+}
+
 /// What was opened, unless this machine does not allow it; the test is to return then.
 pub fn allowed<T>(opened: Result<T, OpenError>) -> Option<T> {
     const REFUSALS: [i32; 7] = [1, 2, 13, 19, 22, 28, 95];
