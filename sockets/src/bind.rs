@@ -3,7 +3,6 @@
 use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 
 use rustix::io::Errno;
-use tapsock_stack::iface::Interfaces;
 use tapsock_stack::ports::{BindId, BindRequest, LocalAddr, Transport};
 use tapsock_stack::stack::Stack;
 
@@ -81,6 +80,9 @@ pub(crate) fn family_of(local: LocalAddr) -> Domain {
 /// address, EADDRINUSE. Source: bind(2), ip(7), ipv6(7).
 pub(crate) fn bind(call: &mut Call<'_>, address: &SockAddr, taken: bool) -> Result<Binding, Errno> {
     let (local, port) = checked(call, address, taken)?;
+    if port == 0 && call.options().late_port {
+        return Ok(Binding { id: None, local, origin: Origin::AnyPort });
+    }
     take(call, local, port, if port == 0 { Origin::AnyPort } else { Origin::Asked })
 }
 
@@ -125,6 +127,7 @@ fn take(call: &mut Call<'_>, local: LocalAddr, port: u16, origin: Origin) -> Res
         port,
         reuse_address: call.options().reuse_address,
         reuse_port: call.options().reuse_port,
+        foreign: call.options().free_bind,
         privileged: call.permission == Permission::Privileged,
     };
     let id = call.stack.bind(request).map_err(|error| error.errno())?;
@@ -141,7 +144,7 @@ fn local_v4(call: &Call<'_>, address: &SockAddr, taken: bool) -> Result<(LocalAd
         SockAddr::Unspec(Some(address)) if address.ip().is_unspecified() => address,
         _ => return Err(Errno::AFNOSUPPORT),
     };
-    check_v4(call.stack.interfaces(), *address.ip())?;
+    check_v4(call, *address.ip())?;
     check_port(call, address.port())?;
     if taken {
         return Err(Errno::INVAL);
@@ -168,7 +171,7 @@ fn local_v6(call: &Call<'_>, address: &SockAddr, taken: bool) -> Result<(LocalAd
         if call.options().v6_only {
             return Err(Errno::INVAL);
         }
-        check_v4(call.stack.interfaces(), *v4.ip())?;
+        check_v4(call, *v4.ip())?;
         return Ok((local_of(*v4.ip()), port));
     }
     let scope = if is_link_local(ip.into()) { address.scope_id() } else { 0 };
@@ -181,7 +184,7 @@ fn local_v6(call: &Call<'_>, address: &SockAddr, taken: bool) -> Result<(LocalAd
     if ip.is_unspecified() {
         return Ok((LocalAddr::AnyV6 { only_v6: call.options().v6_only }, port));
     }
-    if !ip.is_multicast() && !call.stack.interfaces().is_local(ip.into()) {
+    if !ip.is_multicast() && !call.options().free_bind && !call.stack.interfaces().is_local(ip.into()) {
         return Err(Errno::ADDRNOTAVAIL);
     }
     Ok((LocalAddr::V6(ip, scope), port))
@@ -198,8 +201,12 @@ fn check_port(call: &Call<'_>, port: u16) -> Result<(), Errno> {
 }
 
 /// Linux lets a socket have a group's or a broadcast address too: it then hears only what is sent there.
-fn check_v4(interfaces: &Interfaces, ip: Ipv4Addr) -> Result<(), Errno> {
-    let ours = ip.is_unspecified() || ip.is_multicast() || interfaces.is_local(ip.into());
+fn check_v4(call: &Call<'_>, ip: Ipv4Addr) -> Result<(), Errno> {
+    let interfaces = call.stack.interfaces();
+    let ours = call.options().free_bind
+        || ip.is_unspecified()
+        || ip.is_multicast()
+        || interfaces.is_local(ip.into());
     if ours || destination::is_broadcast(interfaces, IpAddr::V4(ip)) {
         return Ok(());
     }

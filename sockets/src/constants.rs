@@ -72,6 +72,8 @@ constants! {
     SO_TYPE = 3;
     /// The pending error, taken (read only).
     SO_ERROR = 4;
+    /// Send to hosts on our links only, by no router.
+    SO_DONTROUTE = 5;
     /// Send to broadcast addresses.
     SO_BROADCAST = 6;
     /// Send buffer, in bytes; set to double the value.
@@ -96,14 +98,32 @@ constants! {
     SO_RCVTIMEO = 20;
     /// How long a sending call waits.
     SO_SNDTIMEO = 21;
+    /// The only interface to send and receive by, by its name.
+    SO_BINDTODEVICE = 25;
+    /// Tell when a datagram came, in microseconds.
+    SO_TIMESTAMP = 29;
     /// Whether the socket listens (read only).
     SO_ACCEPTCONN = 30;
+    /// As SO_SNDBUF, beyond the host's limit, for the privileged.
+    SO_SNDBUFFORCE = 32;
+    /// As SO_RCVBUF, beyond the host's limit, for the privileged.
+    SO_RCVBUFFORCE = 33;
+    /// Tell when a datagram came, in nanoseconds.
+    SO_TIMESTAMPNS = 35;
     /// The socket's protocol (read only).
     SO_PROTOCOL = 38;
     /// The socket's domain (read only).
     SO_DOMAIN = 39;
+    /// Tell how many datagrams were dropped.
+    SO_RXQ_OVFL = 40;
     /// Where MSG_PEEK begins, in bytes; -1 for the front.
     SO_PEEK_OFF = 42;
+    /// What the socket takes of memory, as nine numbers (read only).
+    SO_MEMINFO = 55;
+    /// A number that no other socket of the host has had (read only).
+    SO_COOKIE = 57;
+    /// As SO_BINDTODEVICE, by the interface's index.
+    SO_BINDTOIFINDEX = 62;
 
     /// Send small segments at once.
     TCP_NODELAY = 1;
@@ -117,6 +137,10 @@ constants! {
     TCP_KEEPINTVL = 5;
     /// Keepalive probes without an answer before the connection is given up.
     TCP_KEEPCNT = 6;
+    /// SYNs sent again before a connection attempt is given up.
+    TCP_SYNCNT = 7;
+    /// Seconds that a closed connection waits for the peer's FIN.
+    TCP_LINGER2 = 8;
     /// What is known of the connection (read only).
     TCP_INFO = 11;
     /// Name of the congestion control.
@@ -124,6 +148,8 @@ constants! {
     /// Milliseconds that data may stay unacknowledged.
     TCP_USER_TIMEOUT = 18;
 
+    /// Hold back what is sent, until it is one datagram.
+    UDP_CORK = 1;
     /// Payload bytes of each datagram that a large send is cut into.
     UDP_SEGMENT = 103;
     /// Take merged datagrams with the size of their parts.
@@ -133,10 +159,22 @@ constants! {
     IP_TOS = 1;
     /// IPv4's time to live.
     IP_TTL = 2;
+    /// Tell where a packet of IPv4 was sent, and where it came in; as a message, say where it is sent from.
+    IP_PKTINFO = 8;
     /// Whether IPv4's packets may be cut: one of `IP_PMTUDISC_…`.
     IP_MTU_DISCOVER = 10;
+    /// Tell the time to live with which a packet came.
+    IP_RECVTTL = 12;
+    /// Tell the type of service with which a packet came.
+    IP_RECVTOS = 13;
     /// The largest packet that the path to the peer is known to take, in bytes (read only).
     IP_MTU = 14;
+    /// Bind to addresses that are not ours, yet.
+    IP_FREEBIND = 15;
+    /// Tell address and port that a datagram was sent to.
+    IP_RECVORIGDSTADDR = 20;
+    /// A bind to no port takes none until one is needed.
+    IP_BIND_ADDRESS_NO_PORT = 24;
 
     /// Packets may be cut.
     IP_PMTUDISC_DONT = 0;
@@ -159,13 +197,31 @@ constants! {
     IPV6_MTU = 24;
     /// No IPv4 on this socket.
     IPV6_V6ONLY = 26;
+    /// Tell where a packet of IPv6 was sent, and where it came in.
+    IPV6_RECVPKTINFO = 49;
+    /// The message that tells it; sent, it says where a datagram comes from.
+    IPV6_PKTINFO = 50;
+    /// Tell the hop limit with which a packet came.
+    IPV6_RECVHOPLIMIT = 51;
+    /// The message that tells it; sent, it sets that of a datagram.
+    IPV6_HOPLIMIT = 52;
+    /// Tell the traffic class with which a packet came.
+    IPV6_RECVTCLASS = 66;
     /// IPv6's traffic class.
     IPV6_TCLASS = 67;
+    /// Tell address and port that a datagram was sent to.
+    IPV6_RECVORIGDSTADDR = 74;
+    /// Bind to addresses that are not ours, yet.
+    IPV6_FREEBIND = 78;
 
     /// Urgent data.
     MSG_OOB = 0x1;
     /// Leave what is read in the queue.
     MSG_PEEK = 0x2;
+    /// Send to hosts on our links only, by no router.
+    MSG_DONTROUTE = 0x4;
+    /// Control messages found no room.
+    MSG_CTRUNC = 0x8;
     /// The true length of a datagram; on TCP, discard what is read.
     MSG_TRUNC = 0x20;
     /// Do not wait, for this call.
@@ -180,6 +236,21 @@ constants! {
     MSG_NOSIGNAL = 0x4000;
     /// More follows: hold back what does not fill a segment.
     MSG_MORE = 0x8000;
+    /// `recvmmsg` waits for the first message only.
+    MSG_WAITFORONE = 0x1_0000;
+    /// Descriptors that are passed are closed by `exec`; without meaning here.
+    MSG_CMSG_CLOEXEC = 0x4000_0000;
+
+    /// ioctl: bytes to be read.
+    FIONREAD = 0x541b;
+    /// ioctl: bytes to be read.
+    SIOCINQ = FIONREAD;
+    /// ioctl: bytes on their way.
+    SIOCOUTQ = 0x5411;
+    /// ioctl: whether the next byte follows urgent data.
+    SIOCATMARK = 0x8905;
+    /// ioctl: whether calls do not block.
+    FIONBIO = 0x5421;
 
     /// No more receiving.
     SHUT_RD = 0;
@@ -187,6 +258,11 @@ constants! {
     SHUT_WR = 1;
     /// Neither.
     SHUT_RDWR = 2;
+
+    /// Control message: descriptors.
+    SCM_RIGHTS = 1;
+    /// Control message: who sent it.
+    SCM_CREDENTIALS = 2;
 
     /// The largest backlog that `listen` takes unless `net.core.somaxconn` says otherwise.
     SOMAXCONN = 4096;

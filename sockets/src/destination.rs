@@ -116,6 +116,15 @@ pub(crate) fn check_broadcast(call: &Call<'_>, remote: SocketAddr) -> Result<(),
     Err(Errno::ACCESS)
 }
 
+/// socket(7): with SO_DONTROUTE, or where the call asks for it, no router is used. Errors: ENETUNREACH.
+pub(crate) fn check_direct(call: &Call<'_>, remote: SocketAddr, asked: bool) -> Result<(), Errno> {
+    if !asked && !call.options().direct {
+        return Ok(());
+    }
+    let hop = call.stack.interfaces().route(remote.ip(), None, call.options().device);
+    if hop.is_ok_and(|hop| hop.next_hop != remote.ip()) { Err(Errno::NETUNREACH) } else { Ok(()) }
+}
+
 fn only_v4(address: &SockAddr) -> Result<SocketAddrV4, Errno> {
     match address {
         _ if is_shorter_than(address, SOCKADDR_IN_LEN) => Err(Errno::INVAL),

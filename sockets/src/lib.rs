@@ -12,8 +12,10 @@ pub mod errno;
 pub mod local;
 
 mod address;
+mod beside;
 mod bind;
 mod destination;
+mod device;
 mod options;
 mod ping;
 mod poll;
@@ -29,6 +31,7 @@ pub use address::{
     SOCKADDR_IN_LEN, SOCKADDR_IN6_LEN, SOCKADDR_STORAGE_LEN, SOCKADDR_UN_LEN, SockAddr, SockAddrBytes,
     UnixAddr, UnixName,
 };
+pub use beside::Stamp;
 pub use options::OptionValue;
 pub use poll::PollMask;
 pub use rustix::io::Errno;

@@ -6,17 +6,22 @@
 use core::time::Duration;
 
 use rustix::io::Errno;
-use tapsock_stack::discovery::{Discovery, PathMtuDiscovery};
+use tapsock_stack::discovery::Discovery;
+use tapsock_stack::iface::InterfaceId;
 use tapsock_stack::ports::Reuse;
 use tapsock_stack::stack::Family;
 use tapsock_stack::tcp;
 
 use crate::constants::*;
 
+mod network;
+mod socket_level;
+mod told;
+mod transport;
 mod value;
 
+pub(crate) use told::Told;
 pub use value::OptionValue;
-use value::{CONGESTION_NAME_LEN, in_range, read_congestion, read_pair};
 pub(crate) use value::{read_int, read_timeout};
 
 /// The family that a socket was made for.
@@ -66,11 +71,16 @@ impl Subject {
     }
 }
 
-/// The largest buffers that may be asked for, in bytes (`net.core.wmem_max`, `net.core.rmem_max`).
+/// What the host says of values.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
-pub(crate) struct BufferLimits {
+pub(crate) struct Limits {
+    /// The largest buffers that may be asked for, in bytes (`net.core.wmem_max`, `net.core.rmem_max`).
     pub(crate) send_max: u32,
     pub(crate) receive_max: u32,
+    /// Of a socket that has no time-out of its own (`net.ipv4.tcp_fin_timeout`).
+    pub(crate) fin_timeout_secs: u16,
+    /// Whether the owner may go beyond them.
+    pub(crate) privileged: bool,
 }
 
 /// Who has to learn of a change.
@@ -111,6 +121,19 @@ pub(crate) struct SocketOptions {
     /// Zero: datagrams are not cut.
     pub(crate) udp_segment: u16,
     pub(crate) udp_gro: bool,
+    pub(crate) udp_cork: bool,
+    /// How much has to be there before a stream is readable, in bytes (SO_RCVLOWAT).
+    pub(crate) low_water: u32,
+    /// Only hosts on our links are sent to (SO_DONTROUTE).
+    pub(crate) direct: bool,
+    /// The only interface that is used (SO_BINDTODEVICE).
+    pub(crate) device: Option<InterfaceId>,
+    /// Addresses that are not ours may be bound (IP_FREEBIND).
+    pub(crate) free_bind: bool,
+    /// `bind` to no port takes none yet (IP_BIND_ADDRESS_NO_PORT).
+    pub(crate) late_port: bool,
+    /// What a receiving call tells beside the data.
+    pub(crate) told: Told,
     /// What a connection is told, but for hop limit and traffic class, which depend on its family. The buffers serve
     /// datagram sockets too.
     pub(crate) tcp: tcp::Options,
@@ -135,6 +158,13 @@ impl SocketOptions {
             discovery: Discovery::default(),
             udp_segment: 0,
             udp_gro: false,
+            udp_cork: false,
+            low_water: 1,
+            direct: false,
+            device: None,
+            free_bind: false,
+            late_port: false,
+            told: Told::default(),
             tcp: defaults,
         }
     }
@@ -187,14 +217,18 @@ impl SocketOptions {
     pub(crate) fn set(
         &mut self,
         subject: Subject,
-        limits: BufferLimits,
+        limits: Limits,
         level: i32,
         name: i32,
         value: &[u8],
     ) -> Result<Change, Errno> {
+        if let Some(what) = Told::named(subject, level, name) {
+            self.told.set(what, read_flag(level, value)?);
+            return Ok(Change::Kept);
+        }
         match level {
             SOL_SOCKET => self.set_socket(subject, limits, name, value),
-            SOL_TCP if subject.kind == Kind::Stream => self.set_tcp(name, value),
+            SOL_TCP if subject.kind == Kind::Stream => self.set_tcp(limits, name, value),
             SOL_UDP if subject.kind == Kind::Datagram => self.set_udp(name, value),
             SOL_IP => self.set_ip(subject, name, value),
             SOL_IPV6 if subject.domain == Domain::V6 => self.set_ipv6(subject, name, value),
@@ -205,6 +239,9 @@ impl SocketOptions {
     /// `getsockopt`, but for what depends on the socket's state. Errors: ENOPROTOOPT for an option that is not there,
     /// EOPNOTSUPP for a level that is not `subject`'s.
     pub(crate) fn get(&self, subject: Subject, level: i32, name: i32) -> Result<OptionValue, Errno> {
+        if let Some(what) = Told::named(subject, level, name) {
+            return Ok(self.told.contains(what).into());
+        }
         match level {
             SOL_SOCKET => self.get_socket(subject, name),
             SOL_TCP if subject.kind == Kind::Stream => self.get_tcp(name),
@@ -215,225 +252,13 @@ impl SocketOptions {
             _ => Err(if subject.domain == Domain::V4 { Errno::OPNOTSUPP } else { Errno::NOPROTOOPT }),
         }
     }
-
-    fn set_socket(
-        &mut self,
-        subject: Subject,
-        limits: BufferLimits,
-        name: i32,
-        value: &[u8],
-    ) -> Result<Change, Errno> {
-        let number = read_int(value)?;
-        match name {
-            SO_REUSEADDR => {
-                self.reuse_address = number != 0;
-                return Ok(Change::Transport);
-            }
-            SO_REUSEPORT => {
-                self.reuse_port = number != 0;
-                return Ok(Change::Transport);
-            }
-            SO_BROADCAST => self.broadcast = number != 0,
-            SO_LINGER => {
-                let (on, secs) = read_pair::<4>(value).ok_or(Errno::INVAL)?;
-                self.linger = Linger { on: i32::from_ne_bytes(on) != 0, secs: u32::from_ne_bytes(secs) };
-            }
-            SO_RCVTIMEO => self.receive_timeout = read_timeout(value)?,
-            SO_SNDTIMEO => self.send_timeout = read_timeout(value)?,
-            SO_SNDBUF if subject.kind != Kind::Ping => {
-                self.tcp.send_buffer = doubled(number, limits.send_max, SEND_BUFFER_MIN);
-                self.tcp.send_buffer_max = None;
-                return Ok(Change::Transport);
-            }
-            SO_RCVBUF if subject.kind != Kind::Ping => {
-                self.tcp.receive_buffer = doubled(number, limits.receive_max, RECEIVE_BUFFER_MIN);
-                self.tcp.receive_buffer_max = None;
-                return Ok(Change::Transport);
-            }
-            SO_KEEPALIVE => {
-                self.tcp.keep_alive.enabled = number != 0;
-                return Ok(Change::Transport);
-            }
-            _ => return Err(Errno::NOPROTOOPT),
-        }
-        Ok(Change::Kept)
-    }
-
-    fn get_socket(&self, subject: Subject, name: i32) -> Result<OptionValue, Errno> {
-        Ok(match name {
-            SO_REUSEADDR => self.reuse_address.into(),
-            SO_REUSEPORT => self.reuse_port.into(),
-            SO_BROADCAST => self.broadcast.into(),
-            SO_KEEPALIVE => self.tcp.keep_alive.enabled.into(),
-            SO_SNDBUF => self.tcp.send_buffer.into(),
-            SO_RCVBUF => self.tcp.receive_buffer.into(),
-            SO_RCVTIMEO => self.receive_timeout.into(),
-            SO_SNDTIMEO => self.send_timeout.into(),
-            SO_LINGER => {
-                let Linger { on, secs } = self.linger;
-                [i32::from(on).to_ne_bytes(), secs.to_ne_bytes()].concat().into()
-            }
-            SO_TYPE => if subject.kind == Kind::Stream { SOCK_STREAM } else { SOCK_DGRAM }.into(),
-            SO_DOMAIN => if subject.domain == Domain::V4 { AF_INET } else { AF_INET6 }.into(),
-            SO_PROTOCOL => subject.protocol().into(),
-            _ => return Err(Errno::NOPROTOOPT),
-        })
-    }
-
-    fn set_tcp(&mut self, name: i32, value: &[u8]) -> Result<Change, Errno> {
-        if name == TCP_CONGESTION {
-            self.tcp.congestion = read_congestion(value)?;
-            return Ok(Change::Transport);
-        }
-        let number = read_int(value)?;
-        let keep_alive = &mut self.tcp.keep_alive;
-        match name {
-            TCP_NODELAY => self.tcp.no_delay = number != 0,
-            TCP_CORK => self.tcp.cork = number != 0,
-            TCP_MAXSEG if number == 0 => self.tcp.max_segment = None,
-            TCP_MAXSEG => self.tcp.max_segment = Some(in_range(number, MAXSEG_MIN, MAXSEG_MAX)? as u16),
-            TCP_KEEPIDLE => keep_alive.idle_secs = in_range(number, 1, KEEP_SECS_MAX)? as u16,
-            TCP_KEEPINTVL => keep_alive.interval_secs = in_range(number, 1, KEEP_SECS_MAX)? as u16,
-            TCP_KEEPCNT => keep_alive.probes = in_range(number, 1, KEEP_PROBES_MAX)? as u8,
-            TCP_USER_TIMEOUT => {
-                let millis = in_range(number, 0, i32::MAX)? as u64;
-                self.tcp.user_timeout = (millis > 0).then_some(Duration::from_millis(millis));
-            }
-            _ => return Err(Errno::NOPROTOOPT),
-        }
-        Ok(Change::Transport)
-    }
-
-    fn get_tcp(&self, name: i32) -> Result<OptionValue, Errno> {
-        let keep_alive = self.tcp.keep_alive;
-        Ok(match name {
-            TCP_NODELAY => self.tcp.no_delay.into(),
-            TCP_CORK => self.tcp.cork.into(),
-            TCP_MAXSEG => i32::from(self.tcp.max_segment.unwrap_or(MSS_DEFAULT)).into(),
-            TCP_KEEPIDLE => i32::from(keep_alive.idle_secs).into(),
-            TCP_KEEPINTVL => i32::from(keep_alive.interval_secs).into(),
-            TCP_KEEPCNT => i32::from(keep_alive.probes).into(),
-            TCP_USER_TIMEOUT => {
-                let millis = self.tcp.user_timeout.unwrap_or_default().as_millis();
-                u32::try_from(millis).unwrap_or(u32::MAX).into()
-            }
-            TCP_CONGESTION => {
-                let mut name = self.tcp.congestion.name().as_bytes().to_vec();
-                name.resize(CONGESTION_NAME_LEN, 0);
-                name.into()
-            }
-            _ => return Err(Errno::NOPROTOOPT),
-        })
-    }
-
-    fn set_udp(&mut self, name: i32, value: &[u8]) -> Result<Change, Errno> {
-        let number = read_int(value)?;
-        match name {
-            UDP_SEGMENT => self.udp_segment = u16::try_from(number).map_err(|_| Errno::INVAL)?,
-            UDP_GRO => {
-                self.udp_gro = number != 0;
-                return Ok(Change::Transport);
-            }
-            _ => return Err(Errno::NOPROTOOPT),
-        }
-        Ok(Change::Kept)
-    }
-
-    fn get_udp(&self, name: i32) -> Result<OptionValue, Errno> {
-        match name {
-            UDP_SEGMENT => Ok(i32::from(self.udp_segment).into()),
-            UDP_GRO => Ok(self.udp_gro.into()),
-            _ => Err(Errno::NOPROTOOPT),
-        }
-    }
-
-    fn set_ip(&mut self, subject: Subject, name: i32, value: &[u8]) -> Result<Change, Errno> {
-        // ip(7): these take a C `char` as well as an `int`.
-        let number = match value {
-            [] => 0,
-            [byte] | [byte, _] | [byte, _, _] => i32::from(*byte),
-            _ => read_int(value)?,
-        };
-        match name {
-            IP_TOS => self.tos = traffic_class(subject, number as u8, self.tos),
-            IP_TTL if value.is_empty() => return Err(Errno::INVAL),
-            IP_TTL if number == -1 => self.ttl = None,
-            IP_TTL => self.ttl = Some(in_range(number, 1, 255)? as u8),
-            IP_MTU_DISCOVER if subject.kind != Kind::Ping => self.discovery.v4 = discovery(number)?,
-            _ => return Err(Errno::NOPROTOOPT),
-        }
-        Ok(Change::Transport)
-    }
-
-    fn get_ip(&self, subject: Subject, name: i32) -> Result<OptionValue, Errno> {
-        match name {
-            IP_TOS => Ok(i32::from(self.tos).into()),
-            IP_TTL => Ok(i32::from(self.hop_limit_or_default(Domain::V4)).into()),
-            IP_MTU_DISCOVER if subject.kind != Kind::Ping => Ok(self.discovery.v4.number().into()),
-            _ => Err(Errno::NOPROTOOPT),
-        }
-    }
-
-    fn set_ipv6(&mut self, subject: Subject, name: i32, value: &[u8]) -> Result<Change, Errno> {
-        let number = read_int(value);
-        match name {
-            IPV6_V6ONLY => self.v6_only = number? != 0,
-            IPV6_UNICAST_HOPS => {
-                let hops = in_range(number?, -1, 255)?;
-                self.hops = u8::try_from(hops).ok();
-            }
-            IPV6_MTU_DISCOVER if subject.kind != Kind::Ping => self.discovery.v6 = discovery(number?)?,
-            IPV6_TCLASS => {
-                let wanted = in_range(number?, -1, 255)?.max(0);
-                self.traffic_class = traffic_class(subject, wanted as u8, self.traffic_class);
-            }
-            _ => return Err(Errno::NOPROTOOPT),
-        }
-        Ok(Change::Transport)
-    }
-
-    fn get_ipv6(&self, subject: Subject, name: i32) -> Result<OptionValue, Errno> {
-        match name {
-            IPV6_V6ONLY => Ok(self.v6_only.into()),
-            IPV6_UNICAST_HOPS => Ok(i32::from(self.hop_limit_or_default(Domain::V6)).into()),
-            IPV6_MTU_DISCOVER if subject.kind != Kind::Ping => Ok(self.discovery.v6.number().into()),
-            IPV6_TCLASS => Ok(i32::from(self.traffic_class).into()),
-            _ => Err(Errno::NOPROTOOPT),
-        }
-    }
 }
 
-/// TCP owns the two ECN bits of its packets.
-fn traffic_class(subject: Subject, wanted: u8, before: u8) -> u8 {
-    const ECN: u8 = 0x3;
-    match subject.kind {
-        Kind::Stream => wanted & !ECN | before & ECN,
-        Kind::Datagram | Kind::Ping => wanted,
-    }
+/// Whether `value` says yes. An `int`; where `level` is IPv4's, fewer bytes will do.
+fn read_flag(level: i32, value: &[u8]) -> Result<bool, Errno> {
+    let number = if level == SOL_IP { network::read_ip_int(value)? } else { read_int(value)? };
+    Ok(number != 0)
 }
-
-fn discovery(number: i32) -> Result<PathMtuDiscovery, Errno> {
-    PathMtuDiscovery::from_number(number).ok_or(Errno::INVAL)
-}
-
-/// socket(7): the kernel doubles the value, to have room for its bookkeeping. A negative one asks for the largest.
-fn doubled(wanted: i32, max: u32, min: u32) -> u32 {
-    (wanted as u32).min(max).saturating_mul(2).max(min)
-}
-
-/// Linux's SOCK_MIN_SNDBUF, in bytes.
-const SEND_BUFFER_MIN: u32 = 4608;
-/// Linux's SOCK_MIN_RCVBUF, in bytes.
-const RECEIVE_BUFFER_MIN: u32 = 2304;
-/// Linux's TCP_MIN_MSS and MAX_TCP_WINDOW, in bytes.
-const MAXSEG_MIN: i32 = 88;
-const MAXSEG_MAX: i32 = 32_767;
-/// What TCP_MAXSEG shows before there is a connection, in bytes.
-const MSS_DEFAULT: u16 = 536;
-/// Linux's MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL, in seconds.
-const KEEP_SECS_MAX: i32 = 32_767;
-/// Linux's MAX_TCP_KEEPCNT.
-const KEEP_PROBES_MAX: i32 = 127;
 
 #[cfg(test)]
 mod tests;

@@ -10,8 +10,9 @@ use tapsock_stack::ports::LocalAddr;
 use tapsock_stack::stack::{PingError, PingId, SocketId, Stack};
 
 use crate::address::SockAddr;
+use crate::beside;
 use crate::bind;
-use crate::constants::{MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, SHUT_RD, SHUT_WR};
+use crate::constants::{MSG_DONTROUTE, MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, SHUT_RD, SHUT_WR};
 use crate::destination;
 use crate::errno::ToErrno;
 use crate::options::Domain;
@@ -65,6 +66,7 @@ impl PingSocket {
                 return Err(Errno::NETUNREACH);
             }
             destination::check_broadcast(call, remote)?;
+            destination::check_direct(call, remote, false)?;
         }
         call.stack.ping_connect(self.id, remote).map_err(|error| error.errno())
     }
@@ -75,6 +77,7 @@ impl PingSocket {
         data: &mut Rope,
         flags: i32,
         to: Option<&SockAddr>,
+        control: &[u8],
     ) -> Result<usize, Stop> {
         if data.len() > MESSAGE_MAX {
             return Err(Errno::MSGSIZE.into());
@@ -93,10 +96,17 @@ impl PingSocket {
         if let Some(to) = to {
             destination::check_broadcast(call, to)?;
         }
+        if let Some(remote) = to.or(call.stack.ping_remote(self.id)) {
+            destination::check_direct(call, remote, flags & MSG_DONTROUTE != 0)?;
+        }
         if self.send_shut {
             return Err(Errno::PIPE.into());
         }
-        call.stack.ping_send(call.now, self.id, data, to).map_err(|error| error.errno())?;
+        let (hop_limit, traffic_class) = beside::request_options(call, control)?;
+        call.stack.ping_set_packet(self.id, hop_limit, traffic_class);
+        let sent = call.stack.ping_send(call.now, self.id, data, to);
+        self.apply_options(call);
+        sent.map_err(|error| error.errno())?;
         Ok(data.split_to(data.len()).len())
     }
 
@@ -138,9 +148,9 @@ impl PingSocket {
         match message {
             Ok(message) => {
                 let from = SocketAddr::new(message.source.ip(), 0);
-                let hop_limit = Some(message.hop_limit);
+                let control = beside::of_reply(call, &message);
                 let received = received(message.message, max, destination::shown(call.domain(), from));
-                Ok(Received { hop_limit, ..received })
+                Ok(Received { control, ..received })
             }
             Err(PingError::WouldBlock) if self.receive_shut && call.waits_to_receive(flags) => {
                 Ok(Received::default())

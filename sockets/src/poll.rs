@@ -40,6 +40,9 @@ impl PollMask {
     /// The peer, or `shutdown`, has ended the receiving direction.
     pub const RDHUP: PollMask = PollMask(0x2000);
 
+    /// Everything that has a name here.
+    pub const ALL: PollMask = PollMask::from_bits(u16::MAX);
+
     /// What a call that receives or accepts waits for.
     pub const WAIT_IN: PollMask = PollMask(0x1 | 0x8 | 0x10);
     /// What a call that sends or connects waits for. HUP is not among it: `shutdown` before `connect` leaves it on.

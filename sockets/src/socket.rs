@@ -8,7 +8,9 @@ use tapsock_stack::stack::{SocketId, Stack};
 use tapsock_stack::time::Instant;
 
 use crate::address::SockAddr;
+use crate::beside::Stamp;
 use crate::constants::{MSG_DONTWAIT, MSG_TRUNC};
+use crate::control::Control;
 use crate::options::{Domain, SocketOptions, Subject};
 use crate::ping::PingSocket;
 use crate::poll::{PollMask, View};
@@ -108,8 +110,10 @@ pub struct Received {
     pub flags: i32,
     /// Length of each of the datagrams that were merged into this one, but the last, in bytes (UDP_GRO).
     pub segment_size: Option<u16>,
-    /// TTL or hop limit with which the datagram came.
-    pub hop_limit: Option<u8>,
+    /// When the datagram came, where an option asks for that. Its message is the first.
+    pub stamp: Option<Stamp>,
+    /// What else the options ask to be told, in Linux's order.
+    pub control: Vec<Control>,
 }
 
 /// What a call that asked for `max` bytes gets of a datagram.
@@ -129,12 +133,25 @@ pub(crate) struct Socket {
 
 const _: () = assert!(size_of::<Socket>() <= 256, "an idle connection's share of its budget");
 
+impl Socket {
+    /// What readiness depends on.
+    pub(crate) fn view(&self, stack: &Stack) -> View {
+        match &self.body {
+            Body::Tcp(tcp) => tcp.view(stack, &self.common.options),
+            Body::Udp(udp) => udp.view(stack),
+            Body::Ping(ping) => ping.view(stack),
+        }
+    }
+}
+
 /// What does not depend on the protocol.
 #[derive(Clone, Debug)]
 pub(crate) struct Common {
     pub(crate) subject: Subject,
     pub(crate) blocking: Blocking,
     pub(crate) stage: Stage,
+    /// SO_COOKIE.
+    pub(crate) cookie: u64,
     pub(crate) options: SocketOptions,
 }
 
@@ -161,15 +178,6 @@ impl Body {
             Body::Tcp(tcp) => tcp.id(),
             Body::Udp(udp) => Some(udp.id()),
             Body::Ping(ping) => Some(ping.id()),
-        }
-    }
-
-    /// What readiness depends on.
-    pub(crate) fn view(&self, stack: &Stack) -> View {
-        match self {
-            Body::Tcp(tcp) => tcp.view(stack),
-            Body::Udp(udp) => udp.view(stack),
-            Body::Ping(ping) => ping.view(stack),
         }
     }
 }

@@ -5,18 +5,21 @@ use std::collections::HashMap;
 use rustix::io::Errno;
 use tapsock_stack::buf::Rope;
 use tapsock_stack::random::{Random, TableHash};
-use tapsock_stack::stack::{SocketId, Stack};
+use tapsock_stack::stack::{Changes, SocketId, Stack};
 use tapsock_stack::time::Instant;
 
 use crate::address::SockAddr;
 use crate::constants::*;
-use crate::options::{BufferLimits, Change, Domain, Kind, OptionValue, SocketOptions, Subject};
+use crate::options::{Domain, Kind, SocketOptions, Subject};
 use crate::ping::PingSocket;
 use crate::poll::{PollMask, readiness};
 use crate::socket::{Blocking, Body, Call, Common, Permission, Received, Socket, Stage, Stop, Wait};
 use crate::table::{FD_LIMIT_DEFAULT, Fd, Table};
 use crate::tcp::TcpSocket;
 use crate::udp::UdpSocket;
+
+mod ioctl;
+mod options;
 
 /// The sockets of one host: integer ids over a [`Stack`], with the meaning that POSIX gives to each call and the
 /// errors that Linux gives.
@@ -48,6 +51,10 @@ pub struct Sockets {
     table: Table<Socket>,
     /// Which of our sockets the stack means.
     owners: HashMap<SocketId, Fd, TableHash>,
+    /// Sockets of which a direction was shut, to be named by [`poll_event`](Sockets::poll_event); each once.
+    shut: Vec<Fd>,
+    /// Sockets made so far: the number of the last one.
+    made: u64,
 }
 
 impl Sockets {
@@ -55,7 +62,7 @@ impl Sockets {
     pub fn new(stack: Stack, permission: Permission) -> Self {
         // The stack chooses its ids, not a peer: no secret is needed.
         let owners = HashMap::with_hasher(Random::new(0).table_hash());
-        Sockets { stack, permission, table: Table::new(FD_LIMIT_DEFAULT), owners }
+        Sockets { stack, permission, table: Table::new(FD_LIMIT_DEFAULT), owners, shut: Vec::new(), made: 0 }
     }
 
     /// The stack below.
@@ -95,7 +102,10 @@ impl Sockets {
             Kind::Datagram => Body::Udp(UdpSocket::new(&mut self.stack, subject.domain)),
             Kind::Ping => Body::Ping(PingSocket::new(&mut self.stack, subject.domain)?),
         };
-        self.insert(Socket { common: Common { subject, blocking, stage: Stage::Open, options }, body })
+        self.insert(Socket {
+            common: Common { subject, blocking, stage: Stage::Open, cookie: 0, options },
+            body,
+        })
     }
 
     /// Gives a socket an address: bind(2).
@@ -168,11 +178,27 @@ impl Sockets {
         flags: i32,
         to: Option<&SockAddr>,
     ) -> Result<usize, Stop> {
+        self.try_sendmsg(now, fd, data, &[], flags, to)
+    }
+
+    /// As [`try_send`](Sockets::try_send), with control messages, `msg_control`: sendmsg(2).
+    ///
+    /// Errors: its own; EINVAL for messages that are malformed or ask for what is not there, ENODEV for an unknown
+    /// interface, ENETUNREACH or EINVAL for a source address that is not ours.
+    pub fn try_sendmsg(
+        &mut self,
+        now: Instant,
+        fd: Fd,
+        data: &mut Rope,
+        control: &[u8],
+        flags: i32,
+        to: Option<&SockAddr>,
+    ) -> Result<usize, Stop> {
         self.call(now, fd, |call, body| match body {
             // A stream socket does not look at the address, connected or not.
-            Body::Tcp(tcp) => tcp.send(call, data, flags),
-            Body::Udp(udp) => udp.send(call, data, flags, to),
-            Body::Ping(ping) => ping.send(call, data, flags, to),
+            Body::Tcp(tcp) => tcp.send(call, data, flags, control),
+            Body::Udp(udp) => udp.send(call, data, flags, to, control),
+            Body::Ping(ping) => ping.send(call, data, flags, to, control),
         })
     }
 
@@ -205,7 +231,7 @@ impl Sockets {
     /// Errors: EBADF, EINVAL for any other `how`, ENOTCONN; a socket without a connection keeps it in mind all the
     /// same, as on Linux.
     pub fn shutdown(&mut self, now: Instant, fd: Fd, how: i32) -> Result<(), Errno> {
-        self.call(now, fd, |call, body| {
+        let outcome = self.call(now, fd, |call, body| {
             if !(SHUT_RD..=SHUT_RDWR).contains(&how) {
                 return Err(Errno::INVAL);
             }
@@ -214,7 +240,12 @@ impl Sockets {
                 Body::Udp(udp) => udp.shutdown(call, how),
                 Body::Ping(ping) => ping.shutdown(call, how),
             }
-        })
+        });
+        let acted = matches!(outcome, Ok(()) | Err(Errno::NOTCONN));
+        if acted && !self.shut.contains(&fd) {
+            self.shut.push(fd);
+        }
+        outcome
     }
 
     /// Closes a socket and waits where it is told to: close(2). With SO_LINGER of some seconds, a connection has that
@@ -260,6 +291,7 @@ impl Sockets {
     /// Errors: EBADF.
     pub fn close(&mut self, now: Instant, fd: Fd) -> Result<(), Errno> {
         let Socket { mut common, body } = self.table.remove(fd).ok_or(Errno::BADF)?;
+        self.shut.retain(|shut| *shut != fd);
         if let Some(id) = body.id() {
             self.owners.remove(&id);
         }
@@ -305,84 +337,6 @@ impl Sockets {
         }
     }
 
-    /// The value of an option: getsockopt(2). SO_ERROR is taken by it.
-    ///
-    /// Errors: EBADF, ENOPROTOOPT for an option that is not there, EOPNOTSUPP for a level that is another protocol's.
-    pub fn option(&mut self, now: Instant, fd: Fd, level: i32, name: i32) -> Result<OptionValue, Errno> {
-        self.call(now, fd, |call, body| {
-            if (level, name) == (SOL_SOCKET, SO_ERROR) {
-                let error = match body {
-                    Body::Tcp(tcp) => tcp.take_error(call),
-                    Body::Udp(udp) => udp.take_error(call),
-                    Body::Ping(ping) => ping.take_error(call),
-                };
-                return Ok(error.map_or(0, Errno::raw_os_error).into());
-            }
-            if (level, name) == (SOL_SOCKET, SO_ACCEPTCONN) {
-                return Ok(matches!(body, Body::Tcp(tcp) if tcp.is_listening()).into());
-            }
-            let subject = call.common.subject;
-            if (level, name) == (SOL_IP, IP_MTU)
-                || (level, name) == (SOL_IPV6, IPV6_MTU) && subject.domain == Domain::V6
-            {
-                let mtu = match body {
-                    Body::Tcp(tcp) => tcp.path_mtu(call),
-                    Body::Udp(udp) => udp.path_mtu(call),
-                    Body::Ping(_) => return Err(Errno::NOPROTOOPT),
-                };
-                return Ok(u32::try_from(mtu.ok_or(Errno::NOTCONN)?).unwrap_or(u32::MAX).into());
-            }
-            if let Body::Tcp(tcp) = body
-                && let Some(value) = tcp.live_option(call.stack, level, name)
-            {
-                return Ok(value);
-            }
-            call.options().get(subject, level, name)
-        })
-    }
-
-    /// Sets an option: setsockopt(2). `value` is in the machine's byte order.
-    ///
-    /// Errors: EBADF, EINVAL where the value is too short or out of range or comes too late, ENOPROTOOPT, EDOM, ENOENT.
-    pub fn set_option(
-        &mut self,
-        now: Instant,
-        fd: Fd,
-        level: i32,
-        name: i32,
-        value: &[u8],
-    ) -> Result<(), Errno> {
-        self.call(now, fd, |call, body| {
-            let limits = {
-                let config = call.stack.config();
-                BufferLimits { send_max: config.wmem_max, receive_max: config.rmem_max }
-            };
-            let before = call.options().v6_only;
-            let Common { subject, options, .. } = call.common;
-            let change = options.set(*subject, limits, level, name, value)?;
-            if (level, name) == (SOL_IPV6, IPV6_V6ONLY) {
-                let bound = match body {
-                    Body::Tcp(tcp) => tcp.is_bound(),
-                    Body::Udp(udp) => udp.is_bound(call.stack),
-                    Body::Ping(ping) => ping.is_bound(call.stack),
-                };
-                // The address was taken with the old value.
-                if bound {
-                    call.common.options.v6_only = before;
-                    return Err(Errno::INVAL);
-                }
-            }
-            if change == Change::Transport {
-                match body {
-                    Body::Tcp(tcp) => tcp.apply_options(call),
-                    Body::Udp(udp) => udp.apply_options(call),
-                    Body::Ping(ping) => ping.apply_options(call),
-                }
-            }
-            Ok(())
-        })
-    }
-
     /// Whether calls on the socket wait (O_NONBLOCK of fcntl(2)). Errors: EBADF.
     pub fn set_blocking(&mut self, fd: Fd, blocking: Blocking) -> Result<(), Errno> {
         self.open(fd).ok_or(Errno::BADF)?;
@@ -403,20 +357,48 @@ impl Sockets {
             Some(Socket { common, body: Body::Tcp(tcp) }) if common.stage == Stage::Lingering => {
                 if tcp.is_unfinished(&self.stack) { PollMask::NONE } else { PollMask::HUP }
             }
-            Some(socket) => readiness(socket.body.view(&self.stack)),
+            Some(socket) => readiness(socket.view(&self.stack)),
             None => PollMask::NVAL,
         }
     }
 
-    /// A socket whose readiness may have changed since it was named last; `None` when all have been named.
-    pub fn poll_event(&mut self) -> Option<Fd> {
+    /// A socket whose readiness may have changed since it was named last, and what happened to it, as an edge counts:
+    /// an arrival is one whether or not something lay there before, and [`PollMask::ALL`] stands for a connection
+    /// that was made, ended or shut. `NONE` is no edge: room on a socket where nobody missed it. `None` when all have
+    /// been named.
+    pub fn poll_event(&mut self) -> Option<(Fd, PollMask)> {
+        if let Some(fd) = self.shut.pop() {
+            return Some((fd, PollMask::ALL));
+        }
         // Each turn takes one event of the stack's queue, which is bounded.
-        while let Some(id) = self.stack.poll_event() {
+        while let Some((id, changes)) = self.stack.poll_event() {
             if let Some(fd) = self.owners.get(&id) {
-                return Some(*fd);
+                return Some((*fd, self.edges(*fd, changes)));
             }
         }
         None
+    }
+
+    /// What Linux wakes those who wait for `fd` with.
+    fn edges(&self, fd: Fd, changes: Changes) -> PollMask {
+        if changes.contains(Changes::STATE) {
+            return PollMask::ALL;
+        }
+        let mut mask = PollMask::NONE;
+        if changes.contains(Changes::ARRIVAL) {
+            mask |= PollMask::IN | PollMask::RDNORM | PollMask::PRI;
+        }
+        if changes.contains(Changes::ERROR) {
+            mask |= PollMask::ERR;
+        }
+        let missed = match self.table.get(fd) {
+            Some(Socket { body: Body::Tcp(tcp), .. }) => tcp.takes_room(&self.stack),
+            _ => true,
+        };
+        if changes.contains(Changes::ROOM) && missed {
+            mask |= PollMask::OUT | PollMask::WRNORM | PollMask::WRBAND;
+        }
+        mask
     }
 
     /// Runs `run` on the socket `fd`, and keeps `owners` in step with what the stack calls it afterwards.
@@ -426,7 +408,7 @@ impl Sockets {
         fd: Fd,
         run: impl FnOnce(&mut Call<'_>, &mut Body) -> Result<T, E>,
     ) -> Result<T, E> {
-        let Sockets { stack, permission, table, owners } = self;
+        let Sockets { stack, permission, table, owners, .. } = self;
         let Socket { common, body } =
             table.get_mut(fd).filter(|socket| socket.common.stage == Stage::Open).ok_or(Errno::BADF)?;
         let before = body.id();
@@ -444,7 +426,9 @@ impl Sockets {
         self.table.get(fd).filter(|socket| socket.common.stage == Stage::Open)
     }
 
-    fn insert(&mut self, socket: Socket) -> Result<Fd, Errno> {
+    fn insert(&mut self, mut socket: Socket) -> Result<Fd, Errno> {
+        self.made += 1;
+        socket.common.cookie = self.made;
         let id = socket.body.id();
         // The callers have looked for room.
         let fd = self.table.insert(socket).map_err(|_| Errno::MFILE)?;

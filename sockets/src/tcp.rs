@@ -1,5 +1,6 @@
 //! The calls on a TCP socket, as Linux answers them.
 
+use core::cell::Cell;
 use core::time::Duration;
 
 use rustix::io::Errno;
@@ -9,17 +10,17 @@ use tapsock_stack::tcp::State;
 use tapsock_stack::tcp::connection::{ReadError, Shutdown};
 
 use crate::address::SockAddr;
+use crate::beside;
 use crate::bind::{self, Binding};
-use crate::constants::{
-    MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR, SOL_TCP, TCP_INFO,
-    TCP_MAXSEG,
-};
+use crate::constants::{MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR};
 use crate::destination;
 use crate::errno::ToErrno;
-use crate::options::{Domain, OptionValue};
+use crate::options::{Domain, SocketOptions};
 use crate::poll::{PollMask, Stage, Stream, View};
 use crate::socket::{self, Call, Common, Received, Stop, Wait};
-use crate::tcp_info;
+
+mod options;
+mod queues;
 
 /// A TCP socket, in the states of Linux's `struct socket`.
 #[derive(Debug)]
@@ -36,6 +37,9 @@ pub(crate) struct TcpSocket {
     error: Option<Errno>,
     /// Whether the last bytes came with MSG_MORE, and are held back.
     more: bool,
+    /// Whether somebody has found no room to send since there was some last: Linux's `SOCK_NOSPACE`. Only then is room
+    /// an edge. Looking sets it.
+    starved: Cell<bool>,
 }
 
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -59,6 +63,7 @@ impl TcpSocket {
             send_shut: false,
             error: None,
             more: false,
+            starved: Cell::new(false),
         }
     }
 
@@ -75,7 +80,7 @@ impl TcpSocket {
         }
     }
 
-    pub(crate) fn view(&self, stack: &Stack) -> View {
+    pub(crate) fn view(&self, stack: &Stack, options: &SocketOptions) -> View {
         if let Phase::Listening(id) = self.phase {
             return View::Listener {
                 pending: stack.listener_ready(id) > 0,
@@ -97,13 +102,22 @@ impl TcpSocket {
                 State::Closed | State::TimeWait => Stage::Closed,
                 _ => Stage::Open,
             };
-            stream.readable = connection.readable() > 0;
+            stream.readable = queues::is_readable(connection, options.low_water as usize);
             stream.writable = connection.is_writable();
+            if !stream.writable {
+                self.starved.set(true);
+            }
             stream.receive_shut |= connection.is_read_closed();
             stream.send_shut |= connection.is_write_closed();
             stream.error |= connection.has_error();
         }
         View::Stream(stream)
+    }
+
+    /// There may be room to send: whether there is, and somebody has missed it.
+    pub(crate) fn takes_room(&self, stack: &Stack) -> bool {
+        let connection = self.connection_id().and_then(|id| stack.tcp(id));
+        connection.is_some_and(|connection| connection.is_writable()) && self.starved.replace(false)
     }
 
     pub(crate) fn bind(&mut self, call: &mut Call<'_>, address: &SockAddr) -> Result<(), Errno> {
@@ -160,6 +174,7 @@ impl TcpSocket {
                 let bound = self.binding.map(|binding| binding.local);
                 let remote = destination::stream(call, bound, address)?;
                 let family = if remote.is_ipv4() { Domain::V4 } else { Domain::V6 };
+                destination::check_direct(call, remote, false)?;
                 let options = call.options().for_connection(family);
                 if let Some(binding) = self.binding {
                     self.binding = Some(bind::rebind(call, binding)?);
@@ -196,7 +211,13 @@ impl TcpSocket {
         }
     }
 
-    pub(crate) fn send(&mut self, call: &mut Call<'_>, data: &mut Rope, flags: i32) -> Result<usize, Stop> {
+    pub(crate) fn send(
+        &mut self,
+        call: &mut Call<'_>,
+        data: &mut Rope,
+        flags: i32,
+        control: &[u8],
+    ) -> Result<usize, Stop> {
         if flags & MSG_OOB != 0 {
             return Err(Errno::OPNOTSUPP.into());
         }
@@ -212,10 +233,14 @@ impl TcpSocket {
         if matches!(connection.state(), State::SynSent | State::SynReceived) {
             return Err(call.wait_out(flags));
         }
+        beside::check_stream(control)?;
         if !connection.state().can_send() || connection.is_write_closed() || self.send_shut {
             return Err(Errno::PIPE.into());
         }
         let room = connection.free_space();
+        if room < data.len() {
+            self.starved.set(true);
+        }
         if room == 0 && !data.is_empty() {
             return Err(call.wait_out(flags));
         }
@@ -250,6 +275,9 @@ impl TcpSocket {
                 None => Err(Errno::NOTCONN.into()),
             };
         };
+        if self.waits_for_more(call, id, max, flags) {
+            return Err(call.wait_in(flags));
+        }
         let read = if flags & MSG_PEEK != 0 {
             call.stack.tcp_peek(id, max)
         } else {
@@ -395,58 +423,6 @@ impl TcpSocket {
     /// How much a call would send now, in bytes.
     pub(crate) fn send_space(&self, stack: &Stack) -> usize {
         self.connection_id().map_or(0, |id| stack.tcp_free_space(id))
-    }
-
-    /// The options that the connection knows better.
-    pub(crate) fn live_option(&self, stack: &Stack, level: i32, name: i32) -> Option<OptionValue> {
-        match (level, name) {
-            (SOL_TCP, TCP_MAXSEG) => Some(stack.tcp(self.connection_id()?)?.mss().into()),
-            (SOL_TCP, TCP_INFO) => Some(self.info(stack).into()),
-            _ => None,
-        }
-    }
-
-    /// The bytes of a `struct tcp_info`.
-    fn info(&self, stack: &Stack) -> Vec<u8> {
-        match self.phase {
-            Phase::Idle => tcp_info::without_connection(),
-            Phase::Listening(id) => tcp_info::of_listener(stack.listener_ready(id), stack.backlog(id)),
-            Phase::Connecting(id) | Phase::Connected(id) => {
-                let is_v4 = stack.tcp_remote(id).is_none_or(|remote| remote.is_ipv4());
-                let ip_header = if is_v4 { 20 } else { 40 };
-                stack.tcp_info(id).map_or_else(tcp_info::without_connection, |info| {
-                    tcp_info::of_connection(&info, ip_header)
-                })
-            }
-        }
-    }
-
-    /// The largest packet that the path to the peer takes, in bytes.
-    pub(crate) fn path_mtu(&self, call: &Call<'_>) -> Option<usize> {
-        let id = self.connection_id()?;
-        let open = call.stack.tcp(id).is_some_and(|connection| connection.state() != State::Closed);
-        call.stack.tcp_path_mtu(call.now, id).filter(|_| open)
-    }
-
-    /// Tells listener or connection of changed options.
-    pub(crate) fn apply_options(&self, call: &mut Call<'_>) {
-        if let Some(id) = self.binding.and_then(|binding| binding.id) {
-            call.stack.set_reuse(id, call.common.options.reuse());
-        }
-        match self.phase {
-            Phase::Idle => {}
-            Phase::Listening(id) => {
-                let family = self.binding.map_or(call.domain(), |binding| binding.family());
-                let wanted = call.options().for_connection(family);
-                call.stack.set_listener_options(id, |options| *options = wanted);
-            }
-            Phase::Connecting(id) | Phase::Connected(id) => {
-                let is_v4 = call.stack.tcp_remote(id).is_some_and(|remote| remote.is_ipv4());
-                let mut wanted = call.options().for_connection(if is_v4 { Domain::V4 } else { Domain::V6 });
-                wanted.cork |= self.more;
-                call.stack.set_tcp_options(call.now, id, |options| *options = wanted);
-            }
-        }
     }
 
     /// `connect` to AF_UNSPEC: back to a socket without a connection; an address that `bind` gave stays.

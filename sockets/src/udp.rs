@@ -9,11 +9,12 @@ use tapsock_stack::stack::{SendError, SocketId, Stack, UdpSendOptions};
 use tapsock_stack::udp::{Merged, PortChoice, RecvError, UdpId};
 
 use crate::address::SockAddr;
+use crate::beside;
 use crate::bind;
-use crate::constants::{MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, SHUT_RD, SHUT_WR};
+use crate::constants::{MSG_DONTROUTE, MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, SHUT_RD, SHUT_WR};
 use crate::destination;
 use crate::errno::ToErrno;
-use crate::options::Domain;
+use crate::options::{Domain, OptionValue};
 use crate::poll::{Datagram, View};
 use crate::socket::{Call, Common, Received, Stop, received};
 
@@ -21,11 +22,13 @@ use crate::socket::{Call, Common, Received, Stop, received};
 #[derive(Debug)]
 pub(crate) struct UdpSocket {
     id: UdpId,
+    /// What is held back until the datagram is complete.
+    corked: Option<Box<Corked>>,
 }
 
 impl UdpSocket {
     pub(crate) fn new(stack: &mut Stack, domain: Domain) -> UdpSocket {
-        UdpSocket { id: stack.udp_open(domain.family()) }
+        UdpSocket { id: stack.udp_open(domain.family()), corked: None }
     }
 
     pub(crate) fn id(&self) -> SocketId {
@@ -47,6 +50,8 @@ impl UdpSocket {
         let binding = bind::bind(call, address, self.is_bound(call.stack))?;
         if let Some(id) = binding.id {
             call.stack.udp_bind(self.id, id);
+        } else if let Some(socket) = call.stack.udp_mut(self.id) {
+            socket.bound = Some(binding.local);
         }
         if !binding.keeps_port()
             && let Some(socket) = call.stack.udp_mut(self.id)
@@ -63,6 +68,7 @@ impl UdpSocket {
         };
         if let Some(remote) = remote {
             destination::check_broadcast(call, remote)?;
+            destination::check_direct(call, remote, false)?;
         }
         call.stack.udp_connect(self.id, remote).map_err(|error| error.errno())
     }
@@ -73,32 +79,71 @@ impl UdpSocket {
         data: &mut Rope,
         flags: i32,
         to: Option<&SockAddr>,
+        control: &[u8],
     ) -> Result<usize, Stop> {
         if data.len() > LENGTH_MAX {
             return Err(Errno::MSGSIZE.into());
         }
         let urgent = flags & MSG_OOB != 0;
-        // Nothing here collects the parts of a datagram.
-        if flags & MSG_MORE != 0 || urgent && call.domain() == Domain::V4 {
+        if urgent && call.domain() == Domain::V4 {
             return Err(Errno::OPNOTSUPP.into());
         }
+        let (destination, whole) = match &self.corked {
+            // Where it goes and how was said with the first part.
+            Some(corked) => match corked.with(data) {
+                Some(whole) => (corked.destination, whole),
+                None => {
+                    // As in Linux, all is lost.
+                    self.corked = None;
+                    return Err(Errno::MSGSIZE.into());
+                }
+            },
+            None => (self.destination(call, flags, to, control)?, data.clone()),
+        };
+        if flags & MSG_MORE != 0 || call.options().udp_cork {
+            self.corked = Some(Box::new(Corked { data: whole, destination }));
+            return Ok(data.split_to(data.len()).len());
+        }
+        let sent = call.stack.udp_send(call.now, self.id, whole, destination.to, destination.options);
+        if sent == Err(SendError::WouldBlock) {
+            return Err(call.wait_out(flags));
+        }
+        self.corked = None;
+        sent.map_err(|error| error.errno())?;
+        Ok(data.split_to(data.len()).len())
+    }
+
+    /// Where a datagram goes, and how.
+    fn destination(
+        &self,
+        call: &Call<'_>,
+        flags: i32,
+        to: Option<&SockAddr>,
+        control: &[u8],
+    ) -> Result<Destination, Errno> {
         let to = match to {
             Some(address) => destination::message(call, self.bound(call.stack), address)?,
             None => None,
         };
         let remote = to.or(call.stack.udp_remote(self.id)).ok_or(Errno::DESTADDRREQ)?;
         // Linux's IPv6 does not look at the flag, until it hands over to IPv4.
-        if urgent && remote.is_ipv4() {
-            return Err(Errno::OPNOTSUPP.into());
+        if flags & MSG_OOB != 0 && remote.is_ipv4() {
+            return Err(Errno::OPNOTSUPP);
         }
         if let Some(to) = to {
             destination::check_broadcast(call, to)?;
         }
-        let options = send_options(call, remote);
-        match call.stack.udp_send(call.now, self.id, data.clone(), to, options) {
-            Ok(()) => Ok(data.split_to(data.len()).len()),
-            Err(SendError::WouldBlock) => Err(call.wait_out(flags)),
-            Err(error) => Err(error.errno().into()),
+        destination::check_direct(call, remote, flags & MSG_DONTROUTE != 0)?;
+        Ok(Destination { to, options: beside::send_options(call, remote, control)? })
+    }
+
+    /// Sends what was held back, where nothing is to be held back any longer. What goes wrong nobody is told.
+    pub(crate) fn uncork(&mut self, call: &mut Call<'_>) {
+        if !call.options().udp_cork
+            && let Some(corked) = self.corked.take()
+        {
+            let Destination { to, options } = corked.destination;
+            let _ = call.stack.udp_send(call.now, self.id, corked.data, to, options);
         }
     }
 
@@ -114,9 +159,12 @@ impl UdpSocket {
         match datagram {
             Ok(datagram) => {
                 let from = destination::shown(call.domain(), datagram.from);
-                let received = received(datagram.payload, max, from);
-                let hop_limit = Some(datagram.hop_limit);
-                Ok(Received { segment_size: datagram.segment_size, hop_limit, ..received })
+                let port =
+                    call.stack.udp(self.id).and_then(|socket| socket.local()).map_or(0, |(_, port)| port);
+                let control = beside::of_datagram(call, &datagram, port);
+                let stamp = beside::stamp(call.options(), datagram.arrived);
+                let segment_size = datagram.segment_size;
+                Ok(Received { segment_size, stamp, control, ..received(datagram.payload, max, from) })
             }
             Err(RecvError::Error(error)) => Err(error.errno().into()),
             // One that may not wait does not even look.
@@ -179,11 +227,39 @@ impl UdpSocket {
         socket.receive_buffer = options.tcp.receive_buffer as usize;
         socket.merged = if options.udp_gro { Merged::Whole } else { Merged::Split };
         socket.discovery = options.discovery;
+        socket.device = options.device;
         socket.wildcard = wildcard;
         socket.reuse_port = options.reuse_port;
         if let Some(binding) = socket.bind {
             call.stack.set_reuse(binding, options.reuse());
         }
+    }
+
+    /// Bytes of the next datagram (FIONREAD).
+    pub(crate) fn next_len(&self, stack: &Stack) -> usize {
+        stack.udp(self.id).map_or(0, |socket| socket.next_len())
+    }
+
+    /// What waits for the link, in bytes that are charged (SIOCOUTQ).
+    pub(crate) fn sending(&self, stack: &Stack) -> usize {
+        stack.udp(self.id).map_or(0, |socket| socket.sending_bytes())
+    }
+
+    /// `SK_MEMINFO_*`: charged and bound of receiving, then of sending, four that are not kept here, and drops.
+    pub(crate) fn memory(&self, stack: &Stack) -> OptionValue {
+        let Some(socket) = stack.udp(self.id) else { return Vec::new().into() };
+        let ends = [
+            socket.queued_bytes(),
+            socket.receive_buffer,
+            socket.sending_bytes(),
+            socket.send_buffer,
+            0,
+            0,
+            0,
+            0,
+            socket.drops() as usize,
+        ];
+        ends.iter().flat_map(|count| (*count as u32).to_ne_bytes()).collect::<Vec<u8>>().into()
     }
 
     /// The address that the socket was bound to, before `connect` chose one.
@@ -193,14 +269,27 @@ impl UdpSocket {
     }
 }
 
-/// What the options of the socket make of a datagram to `remote`.
-fn send_options(call: &Call<'_>, remote: SocketAddr) -> UdpSendOptions {
-    let options = call.options();
-    let family = if remote.is_ipv4() { Domain::V4 } else { Domain::V6 };
-    UdpSendOptions {
-        segment_size: Some(options.udp_segment).filter(|size| *size > 0),
-        hop_limit: options.hop_limit(family),
-        traffic_class: options.traffic_class(family),
+/// Parts of a datagram that is not complete (MSG_MORE, UDP_CORK).
+#[derive(Debug)]
+struct Corked {
+    data: Rope,
+    destination: Destination,
+}
+
+/// Where a datagram goes, and how.
+#[derive(Copy, Clone, Debug)]
+struct Destination {
+    /// `None` for the socket's peer.
+    to: Option<SocketAddr>,
+    options: UdpSendOptions,
+}
+
+impl Corked {
+    /// All so far, and `data`, where one datagram holds it.
+    fn with(&self, data: &Rope) -> Option<Rope> {
+        let mut whole = self.data.clone();
+        whole.append(data.clone());
+        (whole.len() <= LENGTH_MAX).then_some(whole)
     }
 }
 

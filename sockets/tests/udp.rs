@@ -311,14 +311,6 @@ fn a_large_send_is_cut_into_datagrams() {
 }
 
 #[test]
-fn msg_more_is_refused() {
-    let Net { mut a, now, .. } = Net::new();
-    let fd = datagram(&mut a, AF_INET);
-    let result = a.try_send(now, fd, &mut Rope::from(&b"x"[..]), MSG_MORE, Some(&b(AF_INET, 9)));
-    assert_eq!(said(result), "EOPNOTSUPP");
-}
-
-#[test]
 fn urgent_datagrams_are_for_ipv4_to_refuse() {
     let Net { mut a, now, .. } = Net::new();
     let mapped = addr("::ffff:10.0.0.2", 9);

@@ -1,7 +1,7 @@
 //! The stack: what the parts are composed into. Frames and calls go in, frames and events come out.
 
 use core::cell::RefCell;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::buf::Frame;
 use crate::config::Config;
@@ -20,6 +20,7 @@ use crate::udp::{UdpId, UdpTable};
 use crate::wire::offload::{LinkCaps, Medium, Transmit};
 use crate::wire::{EtherType, EthernetAddress, EthernetHeader};
 
+mod changes;
 mod icmp;
 mod input;
 mod path;
@@ -29,6 +30,7 @@ mod tcp_flow;
 mod tcp_table;
 mod udp;
 
+pub use changes::Changes;
 pub use ping::{PingError, PingId, PingMessage};
 pub use tcp::{ConnectError, Linger, ListenError, Unfinished};
 pub use tcp_table::{ListenerId, TcpId};
@@ -106,8 +108,8 @@ pub struct Stack {
     looped: VecDeque<Frame>,
     /// Sockets whose readiness may have changed, each once.
     events: VecDeque<SocketId>,
-    /// The datagram sockets among them; connections and listeners bear a mark of their own.
-    told: HashSet<SocketId, TableHash>,
+    /// What happened to the datagram sockets among them; connections and listeners bear that themselves.
+    told: HashMap<SocketId, Changes, TableHash>,
 }
 
 impl Stack {
@@ -131,7 +133,7 @@ impl Stack {
             udp_waiters: RefCell::new(HashSet::with_hasher(random.table_hash())),
             looped: VecDeque::new(),
             events: VecDeque::new(),
-            told: HashSet::with_hasher(random.table_hash()),
+            told: HashMap::with_hasher(random.table_hash()),
             counters: Counters::default(),
             random,
             config,
@@ -220,7 +222,7 @@ impl Stack {
     ///
     /// Errors: [`BindError::AddressNotAvailable`] for an address that is not ours, else the table's.
     pub fn bind(&mut self, request: BindRequest) -> Result<BindId, BindError> {
-        if !self.may_bind(request.address) {
+        if !request.foreign && !self.may_bind(request.address) {
             return Err(BindError::AddressNotAvailable);
         }
         self.ports.bind(&request, &self.config, &mut self.random)
@@ -286,17 +288,15 @@ impl Stack {
         self.handle_tcp_timeouts(now);
     }
 
-    /// The next socket whose readiness may have changed.
-    pub fn poll_event(&mut self) -> Option<SocketId> {
+    /// The next socket whose readiness may have changed, and what happened to it since it was named last.
+    pub fn poll_event(&mut self) -> Option<(SocketId, Changes)> {
         let id = self.events.pop_front()?;
-        match id {
+        let changes = match id {
             SocketId::Tcp(id) => self.tcp.on_told(id),
             SocketId::Listener(id) => self.tcp.on_listener_told(id),
-            SocketId::Udp(_) | SocketId::Ping(_) => {
-                self.told.remove(&id);
-            }
-        }
-        Some(id)
+            SocketId::Udp(_) | SocketId::Ping(_) => self.told.remove(&id).unwrap_or_default(),
+        };
+        Some((id, changes))
     }
 
     /// Sends an IP packet to its next hop: to ourselves, to a neighbour whose address is known, or into the queue of
@@ -374,14 +374,13 @@ impl Stack {
         }
     }
 
-    fn tell(&mut self, id: SocketId) {
-        let fresh = match id {
-            SocketId::Tcp(_) | SocketId::Listener(_) => true,
-            SocketId::Udp(_) | SocketId::Ping(_) => self.told.insert(id),
-        };
-        if fresh {
+    /// Notes that the owner is to be told of a datagram socket.
+    fn tell(&mut self, id: SocketId, changes: Changes) {
+        let told = self.told.entry(id).or_default();
+        if told.is_empty() {
             self.events.push_back(id);
         }
+        *told |= changes;
     }
 }
 

@@ -5,8 +5,8 @@ use crate::time::Instant;
 /// One deadline for each user, by the user's slab index: a hundred thousand connections cost as much as one.
 ///
 /// A deadline that moves later does nothing. The entry fires at its earlier time, its owner looks at its own
-/// deadlines and schedules again; most timers of a connection are put off many times before one comes due
-/// (DESIGN §4). Nothing fires before its time, to the nanosecond.
+/// deadlines and schedules again: most timers of a connection are put off many times before one comes due. Nothing
+/// fires before its time, to the nanosecond.
 ///
 /// All operations are O(1): an entry is linked and unlinked by index, without allocation once the table has
 /// grown, and on its way to its time it moves at most once for each level.

@@ -71,6 +71,11 @@ impl ControlMessages {
         &self.bytes
     }
 
+    /// The same, taken out.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     fn push_rights(&mut self, descriptors: &[i32]) {
         let count = descriptors.len().min(self.room_for_rights());
         self.truncated |= count < descriptors.len();

@@ -1,5 +1,9 @@
 //! The numbers of control messages, as Linux's headers have them.
 
+pub use crate::constants::{
+    IP_PKTINFO, IPV6_HOPLIMIT, IPV6_PKTINFO, MSG_CMSG_CLOEXEC, MSG_CTRUNC, SCM_CREDENTIALS, SCM_RIGHTS,
+};
+
 macro_rules! numbers {
     ($($(#[$doc:meta])* $name:ident: $kind:ty = $value:expr;)*) => {
         $($(#[$doc])* pub const $name: $kind = $value;)*
@@ -7,15 +11,6 @@ macro_rules! numbers {
 }
 
 numbers! {
-    /// In `msg_flags`: control messages were lost or cut off.
-    MSG_CTRUNC: i32 = 0x8;
-    /// Descriptors that come by [`SCM_RIGHTS`] are closed by `exec`.
-    MSG_CMSG_CLOEXEC: i32 = 0x4000_0000;
-
-    /// Descriptors.
-    SCM_RIGHTS: i32 = 1;
-    /// Who sent it.
-    SCM_CREDENTIALS: i32 = 2;
     /// When it came, in microseconds.
     SCM_TIMESTAMP: i32 = 29;
     /// When it came, in nanoseconds.
@@ -29,8 +24,6 @@ numbers! {
 
     /// IP options to send back.
     IP_RETOPTS: i32 = 7;
-    /// Interface and addresses of an IPv4 packet.
-    IP_PKTINFO: i32 = 8;
     /// An error of the error queue, IPv4's.
     IP_RECVERR: i32 = 11;
     /// IPv4's original destination.
@@ -45,10 +38,6 @@ numbers! {
     IPV6_FLOWINFO: i32 = 11;
     /// An error of the error queue, IPv6's.
     IPV6_RECVERR: i32 = 25;
-    /// Interface and address of an IPv6 packet.
-    IPV6_PKTINFO: i32 = 50;
-    /// IPv6's hop limit.
-    IPV6_HOPLIMIT: i32 = 52;
     /// What a path takes.
     IPV6_PATHMTU: i32 = 61;
     /// Do not fragment.

@@ -20,6 +20,8 @@ pub struct Credentials {
 impl Credentials {
     /// What a receiver sees of bytes that were sent while nobody asked for credentials, as on Linux.
     pub const UNKNOWN: Credentials = Credentials { pid: 0, uid: 65_534, gid: 65_534 };
+    /// What SO_PEERCRED shows where there is no peer, as on Linux: ids of -1.
+    pub const NOBODY: Credentials = Credentials { pid: 0, uid: u32::MAX, gid: u32::MAX };
 }
 
 /// What a sending call hands over beside its bytes.

@@ -74,9 +74,15 @@ impl SendCredit {
         self.charged = self.charged.saturating_sub(charge);
     }
 
+    /// The longest piece of a stream: a large write that is made in several turns keeps Linux's charge where each turn is
+    /// a multiple of it.
+    pub fn longest_piece(&self) -> usize {
+        ((self.limit / 2 - PIECE_MARGIN) as usize).min(STREAM_HEAD_MAX + STREAM_PAGES_MAX)
+    }
+
     /// The first piece of `left` bytes of a stream, which is not 0, and its charge.
     pub(crate) fn stream_piece(&self, left: usize) -> (u32, u32) {
-        let len = left.min((self.limit / 2 - PIECE_MARGIN) as usize).min(STREAM_HEAD_MAX + STREAM_PAGES_MAX);
+        let len = left.min(self.longest_piece());
         let paged = len.min(pages(len.saturating_sub(STREAM_HEAD_MAX)));
         (len as u32, charge_of(len - paged, paged))
     }

@@ -216,6 +216,13 @@ impl<I: Copy + Eq, R: Clone> DatagramSocket<I, R> {
         received.ok_or(RecvError::WouldBlock)
     }
 
+    /// The sender of datagrams that wait has got a name.
+    pub fn rename_sender(&mut self, sender: I, name: UnixAddr) {
+        for from in self.queue.senders_mut().filter(|from| from.id == sender) {
+            from.address = name;
+        }
+    }
+
     /// Whether a call that found nothing and waits is to end with nothing.
     pub fn receive_is_over(&self) -> bool {
         self.receive_shut

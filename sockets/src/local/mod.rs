@@ -53,7 +53,7 @@ use rustix::io::Errno;
 /// assert_eq!(SocketKind::from_type(5), Ok(SocketKind::Seqpacket));
 /// assert_eq!(SocketKind::from_type(4), Err(Errno::SOCKTNOSUPPORT));
 /// ```
-#[derive(Copy, Clone, Debug, Eq, PartialEq, Hash)]
+#[derive(Copy, Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
 pub enum SocketKind {
     /// A stream of bytes.
     Stream,

@@ -5,8 +5,9 @@
 //! rest is as on Linux: a path stays when its socket is gone, until it is unlinked; an abstract name goes with its
 //! socket; each type of socket has abstract names of its own.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use core::ops::Bound;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::SocketKind;
 use super::error::{BindError, LookupError};
@@ -36,7 +37,7 @@ const AUTOBIND_NAMES: u32 = 1 << 20;
 /// ```
 #[derive(Debug)]
 pub struct Names<H> {
-    names: HashMap<NameKey, Inode<H>>,
+    names: BTreeMap<NameKey, Inode<H>>,
     next: u64,
 }
 
@@ -59,7 +60,7 @@ struct Inode<H> {
 ///
 /// assert_eq!(NameKey::of_path(b"./a//b"), NameKey::of_path(b"/a/c/../b"));
 /// ```
-#[derive(Clone, Debug, Eq, PartialEq, Hash)]
+#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
 pub enum NameKey {
     /// The parts of a path, with a slash before each; empty for the root.
     Path(Vec<u8>),
@@ -94,7 +95,7 @@ impl<H> Default for Names<H> {
 impl<H> Names<H> {
     /// No names.
     pub fn new() -> Self {
-        Names { names: HashMap::new(), next: 0 }
+        Names { names: BTreeMap::new(), next: 0 }
     }
 
     /// Gives `address` to the socket `owner`. The caller has checked that it has no name yet (EINVAL); Linux does so
@@ -197,20 +198,32 @@ impl<H> Names<H> {
             UnixName::Path(path) => match Form::of(path) {
                 _ if self.passes_a_socket(path) => return Err(BindError::NotDirectory),
                 Form::Name => NameKey::of_path(path),
-                Form::Slash if self.names.contains_key(&NameKey::of_path(path)) => {
-                    return Err(BindError::InUse);
-                }
-                Form::Slash => return Err(BindError::NotFound),
-                Form::Directory => return Err(BindError::InUse),
+                Form::Slash if !self.stands(&NameKey::of_path(path)) => return Err(BindError::NotFound),
+                Form::Slash | Form::Directory => return Err(BindError::InUse),
             },
         };
-        if self.names.contains_key(&key) { Err(BindError::InUse) } else { Ok(key) }
+        if self.stands(&key) { Err(BindError::InUse) } else { Ok(key) }
+    }
+
+    /// Whether there is a socket or a directory of that name.
+    fn stands(&self, key: &NameKey) -> bool {
+        self.names.contains_key(key) || self.is_directory(key)
+    }
+
+    /// Whether other names go through this one.
+    fn is_directory(&self, key: &NameKey) -> bool {
+        let NameKey::Path(path) = key else { return false };
+        let inside = [path, &b"/"[..]].concat();
+        let from = NameKey::Path(inside.clone());
+        let next = self.names.range((Bound::Excluded(from), Bound::Unbounded)).next();
+        matches!(next, Some((NameKey::Path(next), _)) if next.starts_with(&inside))
     }
 
     fn path_to_look_up(&self, path: &[u8]) -> Result<NameKey, LookupError> {
         let key = NameKey::of_path(path);
         match Form::of(path) {
             _ if self.passes_a_socket(path) => Err(LookupError::NotDirectory),
+            Form::Name | Form::Slash if self.is_directory(&key) => Err(LookupError::Refused),
             Form::Name => Ok(key),
             Form::Slash if self.names.contains_key(&key) => Err(LookupError::NotDirectory),
             Form::Slash => Err(LookupError::NotFound),

@@ -130,6 +130,11 @@ impl<R, S> Records<R, S> {
         Some((received, record.charge))
     }
 
+    /// Who sent each of them.
+    pub(crate) fn senders_mut(&mut self) -> impl Iterator<Item = &mut S> {
+        self.records.iter_mut().map(|record| &mut record.sender)
+    }
+
     /// Takes out everything: the charge of each record with its sender and its handles.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = (u32, S, Vec<R>)> {
         self.front += self.records.len() as u64;

@@ -31,6 +31,10 @@ impl<R: Clone> Pair<Records<R>> {
         if !own.credit.has_room() {
             return Err(SendError::WouldBlock);
         }
+        // Of a peer that was shut down before it connected, only this tells.
+        if peer.receive_shut {
+            return Err(SendError::BrokenPipe);
+        }
         let asked_for = own.options.pass_credentials || peer.wants_credentials();
         let charge = record_charge(len);
         own.credit.charge(charge);

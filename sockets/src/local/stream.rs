@@ -106,6 +106,10 @@ impl<R: Clone> Pair<Stream<R>> {
         if own.send_shut {
             return Err(SendError::BrokenPipe);
         }
+        // Of a peer that was shut down before it connected, only this tells.
+        if peer.receive_shut && !payload.is_empty() {
+            return Err(SendError::BrokenPipe);
+        }
         let asked_for = own.options.pass_credentials || peer.wants_credentials();
         let credentials = ancillary.credentials(asked_for);
         let normal = payload.len() - usize::from(urgency == Urgency::LastByte);
@@ -209,6 +213,7 @@ impl<R> Stream<R> {
             if !call.joins(piece.credentials, options) {
                 break Reach::Done;
             }
+            call.found = true;
             let count = call.left().min(piece.left as usize);
             match piece.apart {
                 None => run += count,

@@ -5,7 +5,8 @@ const STREAM6: Subject = Subject { domain: Domain::V6, kind: Kind::Stream };
 const UDP: Subject = Subject { domain: Domain::V4, kind: Kind::Datagram };
 const UDP6: Subject = Subject { domain: Domain::V6, kind: Kind::Datagram };
 const PING: Subject = Subject { domain: Domain::V4, kind: Kind::Ping };
-const LIMITS: BufferLimits = BufferLimits { send_max: 4_194_304, receive_max: 4_194_304 };
+const LIMITS: Limits =
+    Limits { send_max: 4_194_304, receive_max: 4_194_304, fin_timeout_secs: 60, privileged: false };
 
 fn fresh() -> SocketOptions {
     SocketOptions::new(tcp::Options::default(), 64)

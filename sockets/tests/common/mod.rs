@@ -182,6 +182,7 @@ pub fn name(errno: Errno) -> &'static str {
         Errno::NOPROTOOPT => "ENOPROTOOPT",
         Errno::NOTCONN => "ENOTCONN",
         Errno::OPNOTSUPP => "EOPNOTSUPP",
+        Errno::PERM => "EPERM",
         Errno::PIPE => "EPIPE",
         Errno::PROTONOSUPPORT => "EPROTONOSUPPORT",
         Errno::SOCKTNOSUPPORT => "ESOCKTNOSUPPORT",
@@ -246,5 +247,5 @@ pub fn datagram(host: &mut Sockets, domain: i32) -> Fd {
 
 /// All sockets that changed.
 pub fn events(host: &mut Sockets) -> Vec<Fd> {
-    core::iter::from_fn(|| host.poll_event()).collect()
+    core::iter::from_fn(|| host.poll_event()).map(|(fd, _)| fd).collect()
 }

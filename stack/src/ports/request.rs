@@ -46,7 +46,7 @@ pub struct Reuse {
 pub struct BindRequest {
     /// Whose port.
     pub protocol: Transport,
-    /// The address, which the caller knows to be one of the host's.
+    /// The address, one of the host's.
     pub address: LocalAddr,
     /// The port, in host byte order; 0 for any that is free.
     pub port: u16,
@@ -54,6 +54,8 @@ pub struct BindRequest {
     pub reuse_address: bool,
     /// `SO_REUSEPORT`.
     pub reuse_port: bool,
+    /// Whether the address need not be ours, yet (`IP_FREEBIND`).
+    pub foreign: bool,
     /// Whether ports below `net.ipv4.ip_unprivileged_port_start` are granted.
     pub privileged: bool,
 }
@@ -61,7 +63,15 @@ pub struct BindRequest {
 impl BindRequest {
     /// A request for any free port, without options.
     pub fn new(protocol: Transport, address: LocalAddr) -> Self {
-        BindRequest { protocol, address, port: 0, reuse_address: false, reuse_port: false, privileged: false }
+        BindRequest {
+            protocol,
+            address,
+            port: 0,
+            reuse_address: false,
+            reuse_port: false,
+            foreign: false,
+            privileged: false,
+        }
     }
 
     /// The two options in one.

@@ -14,7 +14,7 @@ use crate::wire::icmp::{Echo, ICMP_HEADER_LEN, Quoted};
 
 use super::icmp::Marks;
 use super::tcp::scope_of;
-use super::{Family, SocketId, Stack};
+use super::{Changes, Family, SocketId, Stack};
 
 /// Replies that wait to be read, for each socket.
 const MAX_WAITING: usize = 256;
@@ -300,7 +300,7 @@ impl Stack {
                 told.push(id);
             }
         });
-        told.into_iter().for_each(|id| self.tell(SocketId::Ping(id)));
+        told.into_iter().for_each(|id| self.tell(SocketId::Ping(id), Changes::ARRIVAL));
     }
 
     /// Brings an error to the ping socket whose request it quotes.
@@ -320,7 +320,7 @@ impl Stack {
                 told.push(id);
             }
         });
-        told.into_iter().for_each(|id| self.tell(SocketId::Ping(id)));
+        told.into_iter().for_each(|id| self.tell(SocketId::Ping(id), Changes::ERROR));
         if let Some(mtu) = complaint.mtu.filter(|_| ours) {
             self.learn_path_mtu(now, quoted.destination, Some(interface), mtu);
         }
@@ -335,7 +335,7 @@ impl Stack {
                 told.push(PingId { index: index as u32, generation: socket.generation });
             }
         }
-        told.into_iter().for_each(|id| self.tell(SocketId::Ping(id)));
+        told.into_iter().for_each(|id| self.tell(SocketId::Ping(id), Changes::ERROR));
     }
 }
 

@@ -15,7 +15,7 @@ use crate::tcp::{Connection, Options, SeqNumber, Shutdown, State};
 use crate::time::Instant;
 
 use super::tcp_table::{Hold, ListenerId, TcpId};
-use super::{SocketId, Stack, may_serve};
+use super::{Changes, SocketId, Stack, may_serve};
 
 /// Why a connection was not even begun.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -381,15 +381,19 @@ impl Stack {
             }
         }
         for index in told {
-            if let Some(id) = self.tcp.announce_listener(index) {
-                self.tell(SocketId::Listener(id));
-            }
+            self.tell_listener(index, Changes::ERROR);
         }
     }
 
-    pub(super) fn tell_tcp(&mut self, index: u32) {
-        if let Some(id) = self.tcp.announce(index) {
-            self.tell(SocketId::Tcp(id));
+    pub(super) fn tell_tcp(&mut self, index: u32, changes: Changes) {
+        if let Some(id) = self.tcp.announce(index, changes) {
+            self.events.push_back(SocketId::Tcp(id));
+        }
+    }
+
+    pub(super) fn tell_listener(&mut self, index: u32, changes: Changes) {
+        if let Some(id) = self.tcp.announce_listener(index, changes) {
+            self.events.push_back(SocketId::Listener(id));
         }
     }
 }

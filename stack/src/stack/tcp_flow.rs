@@ -10,6 +10,7 @@ use crate::iface::{InterfaceId, NextHop};
 use crate::ip::input::Packet;
 use crate::ip::output::Outgoing;
 use crate::ports::Transport;
+use crate::tcp::connection::Event;
 use crate::tcp::listener::{Due, Step};
 use crate::tcp::segment::{Control, Segment};
 use crate::tcp::time_wait::{TimeWait, Verdict};
@@ -20,7 +21,7 @@ use crate::wire::offload::{PartialChecksum, Segmentation, SegmentationKind, Tran
 use crate::wire::tcp::TcpHeader;
 
 use super::tcp_table::{Hold, Marks};
-use super::{SocketId, Stack};
+use super::{Changes, Stack};
 
 /// Room that is left for headers in a packet that the link cuts.
 const HEADER_ROOM: usize = 120;
@@ -282,9 +283,7 @@ impl Stack {
                 if let Some(listener) = self.tcp.listener_at(index) {
                     listener.accept.push_back(id);
                 }
-                if let Some(id) = self.tcp.announce_listener(index) {
-                    self.tell(SocketId::Listener(id));
-                }
+                self.tell_listener(index, Changes::ARRIVAL);
                 self.on_connection_segment(now, id.index, &key, segment, packet);
             }
         }
@@ -300,12 +299,16 @@ impl Stack {
     /// Brings the tables in line with a connection after something happened to it: events, the end, the wheel.
     pub(super) fn settle(&mut self, now: Instant, index: u32) {
         let Some(slot) = self.tcp.at(index) else { return };
-        let mut any = false;
-        while slot.connection.poll_event().is_some() {
-            any = true;
+        let mut changes = Changes::NONE;
+        while let Some(event) = slot.connection.poll_event() {
+            changes |= match event {
+                Event::Readable => Changes::ARRIVAL,
+                Event::Writable => Changes::ROOM,
+                Event::Connected | Event::Ended | Event::Closed => Changes::STATE,
+            };
         }
-        if any && !slot.connection.is_orphan() {
-            self.tell_tcp(index);
+        if !changes.is_empty() && !slot.connection.is_orphan() {
+            self.tell_tcp(index, changes);
         }
         let Some(slot) = self.tcp.at(index) else { return };
         match slot.connection.state() {

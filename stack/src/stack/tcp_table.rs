@@ -15,6 +15,8 @@ use crate::tcp::{Connection, Options};
 use crate::time::{Instant, earliest};
 use crate::timer_wheel::TimerWheel;
 
+use super::Changes;
+
 /// A connection. Stays unknown once it is gone, although its place is used again.
 #[derive(Copy, Clone, Debug, Eq, PartialEq, Hash)]
 pub struct TcpId {
@@ -43,7 +45,8 @@ pub(super) struct Slot {
     pub(super) path: KnownPath,
     generation: u32,
     ready: Mark,
-    told: Mark,
+    /// What the owner is to be told.
+    news: Changes,
 }
 
 /// What a connection knows of its path.
@@ -83,7 +86,8 @@ pub(super) struct Listener {
     /// Why nobody new will come; told once.
     pub(super) error: Option<SocketError>,
     generation: u32,
-    told: Mark,
+    /// What the owner is to be told.
+    news: Changes,
 }
 
 /// What the IP header of a segment has from the options of its socket.
@@ -159,7 +163,7 @@ impl TcpTable {
             path: KnownPath { generation: 0, fragmentation: Fragmentation::Forbidden },
             generation,
             ready: Mark::Out,
-            told: Mark::Out,
+            news: Changes::NONE,
         };
         make_room(&mut self.slots);
         let index = self.slots.insert(slot) as u32;
@@ -223,16 +227,15 @@ impl TcpTable {
     }
 
     /// Notes that the owner is to be told of a connection; `None` where it stands in the queue already.
-    pub(super) fn announce(&mut self, index: u32) -> Option<TcpId> {
+    pub(super) fn announce(&mut self, index: u32, changes: Changes) -> Option<TcpId> {
         let slot = self.slots.get_mut(index as usize)?;
-        let fresh = core::mem::replace(&mut slot.told, Mark::In) == Mark::Out;
+        let fresh = slot.news.is_empty();
+        slot.news |= changes;
         fresh.then_some(TcpId { index, generation: slot.generation })
     }
 
-    pub(super) fn on_told(&mut self, id: TcpId) {
-        if let Some(slot) = self.slot_mut(id) {
-            slot.told = Mark::Out;
-        }
+    pub(super) fn on_told(&mut self, id: TcpId) -> Changes {
+        self.slot_mut(id).map(|slot| core::mem::take(&mut slot.news)).unwrap_or_default()
     }
 
     pub(super) fn insert_listener(
@@ -254,7 +257,7 @@ impl TcpTable {
             accept,
             error: None,
             generation,
-            told: Mark::Out,
+            news: Changes::NONE,
         };
         ListenerId { index: self.listeners.insert(listener) as u32, generation }
     }
@@ -294,16 +297,15 @@ impl TcpTable {
         self.listener_wheel.pop_expired(now)
     }
 
-    pub(super) fn announce_listener(&mut self, index: u32) -> Option<ListenerId> {
+    pub(super) fn announce_listener(&mut self, index: u32, changes: Changes) -> Option<ListenerId> {
         let listener = self.listeners.get_mut(index as usize)?;
-        let fresh = core::mem::replace(&mut listener.told, Mark::In) == Mark::Out;
+        let fresh = listener.news.is_empty();
+        listener.news |= changes;
         fresh.then_some(ListenerId { index, generation: listener.generation })
     }
 
-    pub(super) fn on_listener_told(&mut self, id: ListenerId) {
-        if let Some(listener) = self.listener_mut(id) {
-            listener.told = Mark::Out;
-        }
+    pub(super) fn on_listener_told(&mut self, id: ListenerId) -> Changes {
+        self.listener_mut(id).map(|listener| core::mem::take(&mut listener.news)).unwrap_or_default()
     }
 
     /// Records in TIME-WAIT.

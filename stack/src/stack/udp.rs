@@ -1,7 +1,7 @@
 //! UDP through the stack: the calls, datagrams in and out, and errors that come back.
 
 use core::mem;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::collections::VecDeque;
 
 use crate::buf::{Checksum, HeaderBlock, Rope};
@@ -20,7 +20,7 @@ use crate::wire::offload::{PartialChecksum, Segmentation, SegmentationKind, Tran
 use crate::wire::{IpProtocol, UdpHeader};
 
 use super::tcp::scope_of;
-use super::{Family, SocketId, Stack, may_serve};
+use super::{Changes, Family, SocketId, Stack, may_serve};
 
 /// Datagrams that wait for the link, of all sockets together. Beyond this a sender waits.
 const MAX_WAITING: usize = 1024;
@@ -44,6 +44,10 @@ pub struct UdpSendOptions {
     pub hop_limit: Option<u8>,
     /// TOS or traffic class.
     pub traffic_class: u8,
+    /// The source address, one of ours; `None` for the socket's, or the route's (`IP_PKTINFO`, `IPV6_PKTINFO`).
+    pub source: Option<IpAddr>,
+    /// The only interface that it may leave by, unless it is for ourselves.
+    pub interface: Option<InterfaceId>,
 }
 
 /// Why a datagram was not sent.
@@ -137,12 +141,13 @@ impl Stack {
             self.udp_dissolve(id);
             return Ok(());
         };
+        let device = socket.device;
         let bound = socket.bind.and_then(|bind| self.ports.binding(bind));
         let source = bound.map(|(address, _)| address).filter(|address| !address.is_wildcard());
         let destination = named_host(remote);
         let hop = self
             .interfaces
-            .route(destination.ip(), source.map(LocalAddr::ip), scope_of(remote))
+            .route(destination.ip(), source.map(LocalAddr::ip), device.or(scope_of(remote)))
             .map_err(SendError::Route)?;
         self.udp_autobind(id).map_err(|_| SendError::NoPort)?;
         let scope = scope_of(remote).map_or(0, InterfaceId::index);
@@ -207,7 +212,7 @@ impl Stack {
     pub fn udp_set_send_buffer(&mut self, id: UdpId, bytes: usize) {
         let Some(socket) = self.udp.socket_mut(id) else { return };
         if mem::replace(&mut socket.send_buffer, bytes) < bytes {
-            self.tell(SocketId::Udp(id));
+            self.tell(SocketId::Udp(id), Changes::ROOM);
         }
     }
 
@@ -231,6 +236,7 @@ impl Stack {
         let to = named_host(to.or(socket.remote()).ok_or(SendError::NoDestination)?);
         let room = socket.has_send_room();
         let discovery = socket.discovery.of(to.ip());
+        let device = socket.device;
         if !room {
             return Err(SendError::WouldBlock);
         }
@@ -241,7 +247,9 @@ impl Stack {
         self.udp_autobind(id).map_err(|_| SendError::NoPort)?;
         let (local, port) = self.udp.socket(id).and_then(UdpSocket::local).ok_or(SendError::NoSocket)?;
         let source = (!local.is_wildcard() && !local.ip().is_multicast()).then_some(local.ip());
-        let hop = self.interfaces.route(to.ip(), source, scope_of(to)).map_err(SendError::Route)?;
+        let source = options.source.or(source);
+        let interface = options.interface.or(device).or(scope_of(to));
+        let hop = self.interfaces.route(to.ip(), source, interface).map_err(SendError::Route)?;
         let path = self.path_to(now, to.ip(), &hop);
         let limit = discovery.limit(to.ip(), path, hop.mtu);
         let cut = segment_size(payload.len(), options.segment_size, to.ip(), limit)?;
@@ -321,7 +329,7 @@ impl Stack {
     /// What a datagram took of its sender's buffer is free.
     fn uncharge(&mut self, sender: UdpId, charge: usize) {
         if self.udp.socket_mut(sender).is_some_and(|socket| socket.end_sending(charge)) {
-            self.tell(SocketId::Udp(sender));
+            self.tell(SocketId::Udp(sender), Changes::ROOM);
         }
     }
 
@@ -346,7 +354,7 @@ impl Stack {
     fn tell_udp_waiters(&mut self) {
         if self.datagrams.len() < MAX_WAITING / 2 {
             let waiters: Vec<UdpId> = self.udp_waiters.get_mut().drain().collect();
-            waiters.into_iter().for_each(|id| self.tell(SocketId::Udp(id)));
+            waiters.into_iter().for_each(|id| self.tell(SocketId::Udp(id), Changes::ROOM));
         }
     }
 
@@ -398,6 +406,8 @@ impl Stack {
             hop_limit: packet.hop_limit,
             traffic_class: packet.traffic_class,
             segment_size: packet.gso_size,
+            arrived: now,
+            drops_before: 0,
         };
         if self.interfaces.is_local(packet.destination) {
             match self.udp.find(&arrival) {
@@ -425,7 +435,7 @@ impl Stack {
         self.counters[Counter::UdpInDatagrams] += u64::from(delivery.queued);
         self.counters[Counter::UdpRcvbufErrors] += u64::from(delivery.dropped);
         if delivery.queued > 0 {
-            self.tell(SocketId::Udp(id));
+            self.tell(SocketId::Udp(id), Changes::ARRIVAL);
         }
     }
 
@@ -458,7 +468,7 @@ impl Stack {
             .socket_mut(id)
             .is_some_and(|socket| wanted && socket.on_icmp_error(complaint.error, complaint.hardness));
         if heard {
-            self.tell(SocketId::Udp(id));
+            self.tell(SocketId::Udp(id), Changes::ERROR);
         }
     }
 
@@ -481,7 +491,7 @@ impl Stack {
                 told.push(id);
             }
         }
-        told.into_iter().for_each(|id| self.tell(SocketId::Udp(id)));
+        told.into_iter().for_each(|id| self.tell(SocketId::Udp(id), Changes::ERROR));
         self.fail_pings(gone);
     }
 

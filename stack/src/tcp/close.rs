@@ -24,6 +24,7 @@ impl Connection {
         if matches!(how, Shutdown::Read | Shutdown::Both) {
             self.recv.shut_down = true;
             self.events.add(Event::Readable);
+            self.events.add(Event::Ended);
         }
         if matches!(how, Shutdown::Write | Shutdown::Both) {
             self.queue_fin();
@@ -42,6 +43,7 @@ impl Connection {
         };
         self.send.fin = Fin::Queued;
         self.events.add(Event::Writable);
+        self.events.add(Event::Ended);
     }
 
     /// The application lets go. What was written goes on to be sent; what was not read is lost, and the peer told so

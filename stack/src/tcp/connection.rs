@@ -196,6 +196,8 @@ pub enum Event {
     Readable,
     /// There is room to write, or an error.
     Writable,
+    /// A direction has ended.
+    Ended,
     /// The connection is closed.
     Closed,
 }
@@ -209,7 +211,7 @@ impl Events {
     }
 
     fn take(&mut self) -> Option<Event> {
-        let all = [Event::Connected, Event::Readable, Event::Writable, Event::Closed];
+        let all = [Event::Connected, Event::Readable, Event::Writable, Event::Ended, Event::Closed];
         let event = all.into_iter().find(|event| self.0 & (1 << *event as u8) != 0)?;
         self.0 &= !(1 << event as u8);
         Some(event)

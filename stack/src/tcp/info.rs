@@ -76,6 +76,13 @@ pub struct Info {
 }
 
 impl Connection {
+    /// Whether what was not read keeps the peer from sending a segment more, or soon will: nobody should wait for more
+    /// before reading (Linux's `tcp_rmem_pressure`, and its look at the window).
+    pub fn is_receive_full(&self) -> bool {
+        let window_closes = self.recv.window.remaining() <= self.recv.acks.peer_mss();
+        window_closes || self.recv.is_overrun_by(self.sizes.advertised.into())
+    }
+
     /// A picture of the connection as it stands.
     pub fn info(&self) -> Info {
         let rtt = &self.send.rtt;

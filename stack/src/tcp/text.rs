@@ -134,6 +134,7 @@ impl Connection {
         self.recv.window.nxt += 1;
         self.recv.acks.owe_now();
         self.events.add(Event::Readable);
+        self.events.add(Event::Ended);
         match self.state {
             State::Established => self.state = State::CloseWait,
             State::FinWait1 => self.state = State::Closing,

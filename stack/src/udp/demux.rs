@@ -214,7 +214,10 @@ impl UdpTable {
 
     /// How well a socket fits; `None` where it doesn't take the datagram.
     fn rank(&self, index: u32, arrival: &Arrival) -> Option<Rank> {
-        let UdpSocket { local, remote, .. } = &self.slots[index as usize].socket;
+        let UdpSocket { local, remote, device, .. } = &self.slots[index as usize].socket;
+        if device.is_some_and(|device| device != arrival.interface) {
+            return None;
+        }
         let (address, _) = local.filter(|(address, port)| {
             *port == arrival.to.port() && address.accepts(arrival.to.ip(), arrival.interface.index())
         })?;

@@ -10,6 +10,7 @@ use crate::error::SocketError;
 use crate::iface::InterfaceId;
 use crate::ip::icmp::Hardness;
 use crate::ports::{BindId, LocalAddr};
+use crate::time::Instant;
 
 /// Bytes that a datagram costs in its queue beside its payload: what Linux 6.18 charges for the buffer of a short
 /// one. So 256 empty datagrams fit the default buffer, and 92 of 1472 bytes, as there.
@@ -26,6 +27,7 @@ const KEPT: usize = 32;
 /// ```
 /// use tapsock_stack::buf::Rope;
 /// use tapsock_stack::iface::InterfaceId;
+/// use tapsock_stack::time::Instant;
 /// use tapsock_stack::udp::Datagram;
 ///
 /// let datagram = Datagram {
@@ -36,6 +38,8 @@ const KEPT: usize = 32;
 ///     hop_limit: 64,
 ///     traffic_class: 0,
 ///     segment_size: None,
+///     arrived: Instant::ZERO,
+///     drops_before: 0,
 /// };
 /// assert_eq!(datagram.payload.len(), 5);
 /// ```
@@ -56,6 +60,10 @@ pub struct Datagram {
     /// Bytes in each of the datagrams that were merged into this one, of which the last may be shorter; `None` for
     /// one that is just one.
     pub segment_size: Option<u16>,
+    /// When it came in.
+    pub arrived: Instant,
+    /// Datagrams that the socket had dropped by then, modulo 2³². The queue sets it.
+    pub drops_before: u32,
 }
 
 impl Datagram {
@@ -202,6 +210,8 @@ pub struct UdpSocket {
     pub merged: Merged,
     /// `IP_MTU_DISCOVER` and `IPV6_MTU_DISCOVER`.
     pub discovery: Discovery,
+    /// The only interface to send and receive by (`SO_BINDTODEVICE`).
+    pub device: Option<InterfaceId>,
     /// `IP_RECVERR`.
     pub error_delivery: ErrorDelivery,
     /// The bound of the queue, in bytes of payload with [`OVERHEAD`] (`SO_RCVBUF` as `getsockopt` shows it).
@@ -233,6 +243,7 @@ impl UdpSocket {
             reuse_port: false,
             merged: Merged::default(),
             discovery: Discovery::default(),
+            device: None,
             error_delivery: ErrorDelivery::default(),
             receive_buffer,
             send_buffer: SEND_BUFFER,
@@ -369,6 +380,11 @@ impl UdpSocket {
         self.queued
     }
 
+    /// What the datagrams that wait for the link are charged, in bytes, of [`UdpSocket::send_buffer`].
+    pub fn sending_bytes(&self) -> usize {
+        self.sending
+    }
+
     /// Datagrams dropped for want of room since the socket was made (`SO_RXQ_OVFL`).
     pub fn drops(&self) -> u64 {
         self.drops
@@ -414,7 +430,7 @@ impl UdpSocket {
             return false;
         }
         self.queued = charged;
-        self.queue.push_back(datagram);
+        self.queue.push_back(Datagram { drops_before: self.drops as u32, ..datagram });
         true
     }
 }

@@ -6,7 +6,7 @@ use tapsock_stack::buf::Rope;
 use tapsock_stack::config::Config;
 use tapsock_stack::counters::Counter;
 use tapsock_stack::error::SocketError;
-use tapsock_stack::stack::{Family, PingError, PingId, SocketId};
+use tapsock_stack::stack::{Changes, Family, PingError, PingId, SocketId};
 use tapsock_stack::wire::icmp::Echo;
 use tapsock_stack::wire::icmpv4::Icmpv4Message;
 use tapsock_stack::wire::icmpv6::Icmpv6Message;
@@ -75,7 +75,7 @@ fn a_replies_queue_is_bounded() {
     for _ in 0..1000 {
         wire[0].receive(now, crate::wire::ETH, reply.clone());
     }
-    assert_eq!(wire[0].poll_event(), Some(SocketId::Ping(id)));
+    assert_eq!(wire[0].poll_event(), Some((SocketId::Ping(id), Changes::ARRIVAL)));
     assert_eq!(wire[0].poll_event(), None, "told once");
     let mut got = 0;
     while wire[0].ping_recv(id).is_ok() {

@@ -2,7 +2,7 @@
 
 use tapsock_stack::buf::{Frame, Rope};
 use tapsock_stack::counters::Counter;
-use tapsock_stack::stack::{SendError, SocketId, UdpSendOptions};
+use tapsock_stack::stack::{Changes, SendError, SocketId, UdpSendOptions};
 use tapsock_stack::udp::{Merged, RecvError, UdpId};
 use tapsock_stack::wire::{IpProtocol, UdpHeader};
 
@@ -40,10 +40,14 @@ fn an_owner_that_polls_late_finds_each_socket_once() {
         wire[1].receive(now, crate::wire::ETH, frame.clone());
         wire[1].udp_recv(socket).unwrap();
     }
-    assert_eq!(wire[1].poll_event(), Some(SocketId::Udp(socket)));
+    assert_eq!(wire[1].poll_event(), Some((SocketId::Udp(socket), Changes::ARRIVAL)));
     assert_eq!(wire[1].poll_event(), None);
     wire[1].receive(now, crate::wire::ETH, frame);
-    assert_eq!(wire[1].poll_event(), Some(SocketId::Udp(socket)), "told again after it was told");
+    assert_eq!(
+        wire[1].poll_event().map(|told| told.0),
+        Some(SocketId::Udp(socket)),
+        "told again after it was told"
+    );
 }
 
 //= RFC 8200 §8.1, type=test
@@ -205,7 +209,7 @@ fn room_in_both_queues_is_waited_for() {
     full(&mut wire, probe);
     assert!(!wire[0].udp_is_writable(idle));
     wire[0].poll_transmit(now).expect("its datagram, the first of all");
-    assert_eq!(wire[0].poll_event(), Some(SocketId::Udp(idle)), "its own buffer");
+    assert_eq!(wire[0].poll_event(), Some((SocketId::Udp(idle), Changes::ROOM)), "its own buffer");
     let other = wire[0].udp_open(family_of("10.0.0.2"));
     wire[0].udp_send(now, other, Rope::from(vec![1]), to, UdpSendOptions::default()).unwrap();
     assert!(!wire[0].udp_is_writable(idle));

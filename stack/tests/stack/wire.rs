@@ -139,7 +139,7 @@ impl Wire {
                 assert_eq!(interface, ETH, "lo has no wire");
                 self.emit(host, transmit);
             }
-            while let Some(event) = self.hosts[host].stack.poll_event() {
+            while let Some((event, _)) = self.hosts[host].stack.poll_event() {
                 self.hosts[host].events.push(event);
             }
         }

@@ -86,6 +86,17 @@ fn a_peer_that_turns_away_from_unread_datagrams_is_noticed() {
 }
 
 #[test]
+fn a_name_that_comes_late_shows_on_what_waits() {
+    let (mut a, mut b) = (socket(1), socket(2));
+    send(&mut a, &mut b, b"x").unwrap();
+    let name = UnixAddr::path(b"late").unwrap();
+    b.rename_sender(3, UnixAddr::path(b"other").unwrap());
+    b.rename_sender(1, name);
+    let received = b.try_recv(1, Peek::No, &mut Vec::new()).unwrap();
+    assert_eq!(received.sender.unwrap().address, name);
+}
+
+#[test]
 fn connecting_again_to_the_same_keeps_what_waits() {
     let (mut a, mut b) = connected();
     send(&mut b, &mut a, b"kept").unwrap();

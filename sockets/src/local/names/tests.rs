@@ -27,6 +27,20 @@ fn a_path_stays_until_it_is_unlinked() {
 }
 
 #[test]
+fn what_names_go_through_is_a_directory() {
+    let mut names = Names::new();
+    names.bind(&path("/run/a/b"), KIND, 1).unwrap();
+    names.bind(&path("/run.d"), KIND, 2).unwrap();
+    for directory in ["/run", "/run/", "/run/a"] {
+        assert_eq!(names.bind(&path(directory), KIND, 3), Err(BindError::InUse), "{directory}");
+        assert_eq!(names.lookup(&path(directory), KIND), Err(LookupError::Refused), "{directory}");
+        assert_eq!(names.unlink(directory.as_bytes()), Err(LookupError::IsDirectory), "{directory}");
+    }
+    names.unlink(b"/run/a/b").unwrap();
+    assert!(names.bind(&path("/run"), KIND, 3).is_ok());
+}
+
+#[test]
 fn one_that_closes_late_leaves_its_successor_alone() {
     let mut names = Names::new();
     let first = names.bind(&path("a"), KIND, 1).unwrap();

@@ -108,6 +108,14 @@ fn one_empty_record_is_no_loss() {
 }
 
 #[test]
+fn who_connects_shut_for_reading_can_be_sent_nothing() {
+    let near = EndSetup { receive_shut: true, ..EndSetup::new(PROCESS) };
+    let mut pair: Pair<Records<u32>> = Pair::new(near, EndSetup::new(PROCESS));
+    assert_eq!(send(&mut pair, Side::Second, b""), Err(SendError::BrokenPipe));
+    assert_eq!(send(&mut pair, Side::First, b"x"), Ok(1));
+}
+
+#[test]
 fn shut_for_reading_the_peer_may_not_send() {
     let mut pair = pair();
     pair.shutdown(A, Shutdown::Read);

@@ -48,6 +48,7 @@ impl<R: Clone> Stream<R> {
             if !call.joins(piece.credentials, options) {
                 return Reach::Done;
             }
+            call.found = true;
             let count = call.left().min(left - skip);
             match piece.apart {
                 None => self.bytes.peek(offset + skip, count, sink),

@@ -34,6 +34,7 @@ pub struct Receiving<R> {
     /// MSG_PEEK: with SO_PEEK_OFF from there on.
     pub peek: bool,
     pub(super) len: usize,
+    pub(super) found: bool,
     credentials: Option<Credentials>,
     pub(super) rights: Vec<R>,
 }
@@ -41,7 +42,15 @@ pub struct Receiving<R> {
 impl<R> Receiving<R> {
     /// Asks for `max` bytes.
     pub fn new(max: usize) -> Self {
-        Receiving { max, wait_all: false, peek: false, len: 0, credentials: None, rights: Vec::new() }
+        Receiving {
+            max,
+            wait_all: false,
+            peek: false,
+            len: 0,
+            found: false,
+            credentials: None,
+            rights: Vec::new(),
+        }
     }
 
     /// Bytes received so far.
@@ -52,6 +61,11 @@ impl<R> Receiving<R> {
     /// Whether nothing was received so far.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Whether it came upon bytes, even if it asked for none: where Linux shows the peer's name.
+    pub fn has_found(&self) -> bool {
+        self.found
     }
 
     /// Who sent the bytes, where SO_PASSCRED is on. Linux shows zeros at the end of the stream, where this is `None`.

@@ -190,6 +190,33 @@ fn each_direction_ends_at_both_ends() {
 }
 
 #[test]
+fn who_connects_shut_for_reading_can_be_sent_nothing() {
+    let near = EndSetup { receive_shut: true, ..EndSetup::new(PROCESS) };
+    let mut pair: Pair<Stream<u32>> = Pair::new(near, EndSetup::new(PROCESS));
+    assert_eq!(send(&mut pair, Side::Second, b"x"), Err(SendError::BrokenPipe));
+    assert_eq!(send(&mut pair, Side::Second, b""), Ok(0));
+    assert_eq!(send(&mut pair, Side::First, b"x"), Ok(1));
+}
+
+#[test]
+fn bytes_are_found_without_room_for_one() {
+    let mut pair = pair();
+    for peek in [true, false] {
+        let mut call = Receiving::new(0);
+        call.peek = peek;
+        assert_eq!(pair.try_recv(Side::Second, &mut call, &mut Vec::new()), Err(RecvError::WouldBlock));
+        assert!(!call.has_found());
+    }
+    send(&mut pair, Side::First, b"x").unwrap();
+    for peek in [true, false] {
+        let mut call = Receiving::new(0);
+        call.peek = peek;
+        assert_eq!(pair.try_recv(Side::Second, &mut call, &mut Vec::new()), Ok(()));
+        assert!(call.has_found());
+    }
+}
+
+#[test]
 fn an_urgent_byte_is_a_barrier_and_read_apart() {
     let mut pair = pair();
     send(&mut pair, A, b"ab").unwrap();

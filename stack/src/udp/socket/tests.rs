@@ -11,6 +11,8 @@ fn datagram(payload: &[u8], segment_size: Option<u16>) -> Datagram {
         hop_limit: 64,
         traffic_class: 0,
         segment_size,
+        arrived: Instant::ZERO,
+        drops_before: 0,
     }
 }
 

@@ -1,0 +1,184 @@
+//! What goes beside the data of a datagram: what its receiver is told, and what its sender asks for.
+
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use rustix::io::Errno;
+use tapsock_stack::iface::InterfaceId;
+use tapsock_stack::stack::{PingMessage, Stack, UdpSendOptions};
+use tapsock_stack::time::Instant;
+use tapsock_stack::udp::Datagram;
+
+use crate::address::mapped;
+use crate::control::{Control, ControlFor, SendControl};
+use crate::destination;
+use crate::options::{Domain, SocketOptions, Told};
+use crate::socket::Call;
+
+/// When a datagram came, as its receiver wants to be told.
+///
+/// ```
+/// use core::time::Duration;
+/// use tapsock_sockets::Stamp;
+/// use tapsock_sockets::control::Control;
+/// use tapsock_stack::time::Instant;
+///
+/// let stamp = Stamp::Nanos(Instant::from_secs(2));
+/// let booted = Duration::from_secs(1_000);
+/// assert_eq!(stamp.since_1970(booted), Control::TimestampNs(Duration::from_secs(1_002)));
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Stamp {
+    /// In microseconds (SO_TIMESTAMP).
+    Micros(Instant),
+    /// In nanoseconds (SO_TIMESTAMPNS).
+    Nanos(Instant),
+}
+
+impl Stamp {
+    /// The message for it, where the stack's clock began to run `epoch` after 1970.
+    pub fn since_1970(self, epoch: Duration) -> Control {
+        let time = |at: Instant| epoch + at.saturating_since(Instant::ZERO);
+        match self {
+            Stamp::Micros(at) => Control::Timestamp(time(at)),
+            Stamp::Nanos(at) => Control::TimestampNs(time(at)),
+        }
+    }
+}
+
+/// When it came, where `options` ask for that.
+pub(crate) fn stamp(options: &SocketOptions, arrived: Instant) -> Option<Stamp> {
+    if options.told.contains(Told::STAMP) {
+        return Some(Stamp::Micros(arrived));
+    }
+    options.told.contains(Told::STAMP_NANOS).then_some(Stamp::Nanos(arrived))
+}
+
+/// What the receiver of `datagram` is told, in Linux's order. `port` is the one that it was sent to.
+pub(crate) fn of_datagram(call: &Call<'_>, datagram: &Datagram, port: u16) -> Vec<Control> {
+    let (options, mut control) = (call.options(), Vec::new());
+    if options.told.is_empty() && !options.udp_gro {
+        return control;
+    }
+    let mut tell = |what, message| {
+        if options.told.contains(what) {
+            control.push(message);
+        }
+    };
+    if datagram.drops_before > 0 {
+        tell(Told::OVERFLOW, Control::RxqOverflow(datagram.drops_before));
+    }
+    if let Some(size) = datagram.segment_size.filter(|_| options.udp_gro) {
+        // UDP_GRO itself asks for that.
+        tell(Told::default(), Control::GroSize(size));
+    }
+    let interface = datagram.interface.index();
+    let to = SocketAddr::new(datagram.to, port);
+    if call.domain() == Domain::V6 {
+        let destination = *mapped(to).ip();
+        tell(Told::PACKET_INFO6, Control::PacketInfo6 { destination, interface });
+    }
+    match datagram.to {
+        IpAddr::V4(destination) => {
+            let local = match own_address(call.stack, datagram) {
+                IpAddr::V4(local) => local,
+                IpAddr::V6(_) => destination,
+            };
+            tell(Told::PACKET_INFO, Control::PacketInfo4 { interface, local, destination });
+            tell(Told::TTL, Control::Ttl(datagram.hop_limit));
+            tell(Told::TOS, Control::Tos(datagram.traffic_class));
+            tell(Told::DESTINATION, Control::OriginalDestination(to));
+        }
+        IpAddr::V6(_) => {
+            tell(Told::HOP_LIMIT, Control::HopLimit(datagram.hop_limit));
+            tell(Told::TRAFFIC_CLASS, Control::TrafficClass(datagram.traffic_class));
+            tell(Told::DESTINATION6, Control::OriginalDestination(to));
+        }
+    }
+    control
+}
+
+/// What the receiver of an echo reply is told.
+pub(crate) fn of_reply(call: &Call<'_>, reply: &PingMessage) -> Vec<Control> {
+    let told = call.options().told;
+    let (hops, class) = (reply.hop_limit, reply.traffic_class);
+    let messages = match call.domain() {
+        Domain::V4 => [(Told::TTL, Control::Ttl(hops)), (Told::TOS, Control::Tos(class))],
+        Domain::V6 => {
+            [(Told::HOP_LIMIT, Control::HopLimit(hops)), (Told::TRAFFIC_CLASS, Control::TrafficClass(class))]
+        }
+    };
+    messages.into_iter().filter(|(what, _)| told.contains(*what)).map(|(_, message)| message).collect()
+}
+
+/// The address of ours that an answer would come from: where the datagram went to everybody, the link's.
+fn own_address(stack: &Stack, datagram: &Datagram) -> IpAddr {
+    if stack.interfaces().is_local(datagram.to) {
+        return datagram.to;
+    }
+    let hop = stack.interfaces().route(datagram.from.ip(), None, Some(datagram.interface));
+    hop.map_or(datagram.to, |hop| hop.source)
+}
+
+/// What options and messages make of a datagram to `remote`.
+///
+/// Errors: EINVAL where a message is malformed, or asks for what is not there: priorities, marks, time stamps of sending,
+/// flow labels and refusal of fragments; ENODEV for an interface that is not there; ENETUNREACH, or EINVAL over IPv6,
+/// for a source that is not ours.
+pub(crate) fn send_options(
+    call: &Call<'_>,
+    remote: SocketAddr,
+    control: &[u8],
+) -> Result<UdpSendOptions, Errno> {
+    let (sender, family) = match (call.domain(), remote) {
+        (Domain::V4, _) => (ControlFor::Udp4, Domain::V4),
+        (Domain::V6, SocketAddr::V4(_)) => (ControlFor::Udp6Mapped, Domain::V4),
+        (Domain::V6, SocketAddr::V6(_)) => (ControlFor::Udp6, Domain::V6),
+    };
+    let control = SendControl::parse(control, sender)?;
+    check_known(&control)?;
+    let options = call.options();
+    if let Some(source) = control.source
+        && !call.stack.interfaces().is_local(source)
+    {
+        return Err(if source.is_ipv4() { Errno::NETUNREACH } else { Errno::INVAL });
+    }
+    Ok(UdpSendOptions {
+        segment_size: control.segment_size.or(Some(options.udp_segment)).filter(|size| *size > 0),
+        hop_limit: control.hop_limit.or(options.hop_limit(family)),
+        traffic_class: control.traffic_class.unwrap_or(options.traffic_class(family)),
+        source: control.source,
+        interface: control.interface.map(|index| interface(call, index)).transpose()?,
+    })
+}
+
+/// What a message makes of an echo request: hop limit and traffic class. Errors: EINVAL for anything else.
+pub(crate) fn request_options(call: &Call<'_>, control: &[u8]) -> Result<(Option<u8>, u8), Errno> {
+    let (options, domain) = (call.options(), call.domain());
+    let sender = if domain == Domain::V4 { ControlFor::Raw4 } else { ControlFor::Raw6 };
+    let control = SendControl::parse(control, sender)?;
+    check_known(&control)?;
+    if control.source.is_some() || control.interface.is_some() || control.protocol.is_some() {
+        return Err(Errno::INVAL);
+    }
+    let hop_limit = control.hop_limit.or(options.hop_limit(domain));
+    Ok((hop_limit, control.traffic_class.unwrap_or(options.traffic_class(domain))))
+}
+
+/// Messages of a send on a stream: none means anything. Errors: EINVAL.
+pub(crate) fn check_stream(control: &[u8]) -> Result<(), Errno> {
+    check_known(&SendControl::parse(control, ControlFor::Tcp)?)
+}
+
+fn check_known(control: &SendControl) -> Result<(), Errno> {
+    let unknown = control.priority.is_some()
+        || control.mark.is_some()
+        || control.timestamping.is_some_and(|flags| flags != 0)
+        || control.flow_info.is_some_and(|info| info != 0)
+        || control.dont_fragment == Some(true);
+    if unknown { Err(Errno::INVAL) } else { Ok(()) }
+}
+
+fn interface(call: &Call<'_>, index: u32) -> Result<InterfaceId, Errno> {
+    destination::interface(call.stack.interfaces(), index).ok_or(Errno::NODEV)
+}

@@ -1,0 +1,88 @@
+//! The options of IPv4 and of IPv6.
+
+use rustix::io::Errno;
+use tapsock_stack::discovery::PathMtuDiscovery;
+
+use super::value::{in_range, read_int};
+use super::{Change, Domain, Kind, OptionValue, SocketOptions, Subject};
+use crate::constants::*;
+
+impl SocketOptions {
+    pub(super) fn set_ip(&mut self, subject: Subject, name: i32, value: &[u8]) -> Result<Change, Errno> {
+        let number = read_ip_int(value)?;
+        match name {
+            IP_TOS => self.tos = traffic_class(subject, number as u8, self.tos),
+            IP_TTL if value.is_empty() => return Err(Errno::INVAL),
+            IP_TTL if number == -1 => self.ttl = None,
+            IP_TTL => self.ttl = Some(in_range(number, 1, 255)? as u8),
+            IP_MTU_DISCOVER if subject.kind != Kind::Ping => self.discovery.v4 = discovery(number)?,
+            IP_FREEBIND if subject.kind != Kind::Ping => self.free_bind = number != 0,
+            IP_BIND_ADDRESS_NO_PORT if subject.kind != Kind::Ping => self.late_port = number != 0,
+            _ => return Err(Errno::NOPROTOOPT),
+        }
+        Ok(Change::Transport)
+    }
+
+    pub(super) fn get_ip(&self, subject: Subject, name: i32) -> Result<OptionValue, Errno> {
+        match name {
+            IP_TOS => Ok(i32::from(self.tos).into()),
+            IP_TTL => Ok(i32::from(self.hop_limit_or_default(Domain::V4)).into()),
+            IP_MTU_DISCOVER if subject.kind != Kind::Ping => Ok(self.discovery.v4.number().into()),
+            IP_FREEBIND if subject.kind != Kind::Ping => Ok(self.free_bind.into()),
+            IP_BIND_ADDRESS_NO_PORT if subject.kind != Kind::Ping => Ok(self.late_port.into()),
+            _ => Err(Errno::NOPROTOOPT),
+        }
+    }
+
+    pub(super) fn set_ipv6(&mut self, subject: Subject, name: i32, value: &[u8]) -> Result<Change, Errno> {
+        let number = read_int(value);
+        match name {
+            IPV6_V6ONLY => self.v6_only = number? != 0,
+            IPV6_UNICAST_HOPS => {
+                let hops = in_range(number?, -1, 255)?;
+                self.hops = u8::try_from(hops).ok();
+            }
+            IPV6_MTU_DISCOVER if subject.kind != Kind::Ping => self.discovery.v6 = discovery(number?)?,
+            IPV6_FREEBIND if subject.kind != Kind::Ping => self.free_bind = number? != 0,
+            IPV6_TCLASS => {
+                let wanted = in_range(number?, -1, 255)?.max(0);
+                self.traffic_class = traffic_class(subject, wanted as u8, self.traffic_class);
+            }
+            _ => return Err(Errno::NOPROTOOPT),
+        }
+        Ok(Change::Transport)
+    }
+
+    pub(super) fn get_ipv6(&self, subject: Subject, name: i32) -> Result<OptionValue, Errno> {
+        match name {
+            IPV6_V6ONLY => Ok(self.v6_only.into()),
+            IPV6_UNICAST_HOPS => Ok(i32::from(self.hop_limit_or_default(Domain::V6)).into()),
+            IPV6_MTU_DISCOVER if subject.kind != Kind::Ping => Ok(self.discovery.v6.number().into()),
+            IPV6_FREEBIND if subject.kind != Kind::Ping => Ok(self.free_bind.into()),
+            IPV6_TCLASS => Ok(i32::from(self.traffic_class).into()),
+            _ => Err(Errno::NOPROTOOPT),
+        }
+    }
+}
+
+/// The value of an option of IPv4. ip(7): they take a C `char` as well as an `int`.
+pub(super) fn read_ip_int(value: &[u8]) -> Result<i32, Errno> {
+    match value {
+        [] => Ok(0),
+        [byte] | [byte, _] | [byte, _, _] => Ok(i32::from(*byte)),
+        _ => read_int(value),
+    }
+}
+
+/// TCP owns the two ECN bits of its packets.
+fn traffic_class(subject: Subject, wanted: u8, before: u8) -> u8 {
+    const ECN: u8 = 0x3;
+    match subject.kind {
+        Kind::Stream => wanted & !ECN | before & ECN,
+        Kind::Datagram | Kind::Ping => wanted,
+    }
+}
+
+fn discovery(number: i32) -> Result<PathMtuDiscovery, Errno> {
+    PathMtuDiscovery::from_number(number).ok_or(Errno::INVAL)
+}

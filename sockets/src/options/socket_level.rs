@@ -1,0 +1,123 @@
+//! The options of any socket (SOL_SOCKET).
+
+use rustix::io::Errno;
+
+use super::value::{read_int, read_pair, read_timeout};
+use super::{Change, Domain, Kind, Limits, Linger, OptionValue, SocketOptions, Subject};
+use crate::constants::*;
+
+impl SocketOptions {
+    pub(super) fn set_socket(
+        &mut self,
+        subject: Subject,
+        limits: Limits,
+        name: i32,
+        value: &[u8],
+    ) -> Result<Change, Errno> {
+        let number = read_int(value)?;
+        match name {
+            SO_REUSEADDR => {
+                self.reuse_address = number != 0;
+                return Ok(Change::Transport);
+            }
+            SO_REUSEPORT => {
+                self.reuse_port = number != 0;
+                return Ok(Change::Transport);
+            }
+            SO_BROADCAST => self.broadcast = number != 0,
+            SO_DONTROUTE => self.direct = number != 0,
+            SO_RCVLOWAT if subject.kind == Kind::Stream => {
+                self.set_low_water(number);
+                return Ok(Change::Transport);
+            }
+            SO_LINGER => {
+                let (on, secs) = read_pair::<4>(value).ok_or(Errno::INVAL)?;
+                self.linger = Linger { on: i32::from_ne_bytes(on) != 0, secs: u32::from_ne_bytes(secs) };
+            }
+            SO_RCVTIMEO => self.receive_timeout = read_timeout(value)?,
+            SO_SNDTIMEO => self.send_timeout = read_timeout(value)?,
+            SO_SNDBUF if subject.kind != Kind::Ping => {
+                self.tcp.send_buffer = doubled(number, limits.send_max, SEND_BUFFER_MIN);
+                self.tcp.send_buffer_max = None;
+                return Ok(Change::Transport);
+            }
+            SO_RCVBUF if subject.kind != Kind::Ping => {
+                self.tcp.receive_buffer = doubled(number, limits.receive_max, RECEIVE_BUFFER_MIN);
+                self.tcp.receive_buffer_max = None;
+                return Ok(Change::Transport);
+            }
+            SO_SNDBUFFORCE if subject.kind != Kind::Ping => {
+                let wanted = forced(number, limits)?;
+                self.tcp.send_buffer = doubled(wanted, LARGEST, SEND_BUFFER_MIN);
+                self.tcp.send_buffer_max = None;
+                return Ok(Change::Transport);
+            }
+            SO_RCVBUFFORCE if subject.kind != Kind::Ping => {
+                let wanted = forced(number, limits)?;
+                self.tcp.receive_buffer = doubled(wanted, LARGEST, RECEIVE_BUFFER_MIN);
+                self.tcp.receive_buffer_max = None;
+                return Ok(Change::Transport);
+            }
+            SO_KEEPALIVE => {
+                self.tcp.keep_alive.enabled = number != 0;
+                return Ok(Change::Transport);
+            }
+            _ => return Err(Errno::NOPROTOOPT),
+        }
+        Ok(Change::Kept)
+    }
+
+    pub(super) fn get_socket(&self, subject: Subject, name: i32) -> Result<OptionValue, Errno> {
+        Ok(match name {
+            SO_REUSEADDR => self.reuse_address.into(),
+            SO_REUSEPORT => self.reuse_port.into(),
+            SO_BROADCAST => self.broadcast.into(),
+            SO_DONTROUTE => self.direct.into(),
+            SO_RCVLOWAT if subject.kind == Kind::Stream => self.low_water.into(),
+            SO_BINDTOIFINDEX if subject.kind == Kind::Datagram => {
+                self.device.map_or(0, |device| device.index()).into()
+            }
+            SO_KEEPALIVE => self.tcp.keep_alive.enabled.into(),
+            SO_SNDBUF => self.tcp.send_buffer.into(),
+            SO_RCVBUF => self.tcp.receive_buffer.into(),
+            SO_RCVTIMEO => self.receive_timeout.into(),
+            SO_SNDTIMEO => self.send_timeout.into(),
+            SO_LINGER => {
+                let Linger { on, secs } = self.linger;
+                [i32::from(on).to_ne_bytes(), secs.to_ne_bytes()].concat().into()
+            }
+            SO_TYPE => if subject.kind == Kind::Stream { SOCK_STREAM } else { SOCK_DGRAM }.into(),
+            SO_DOMAIN => if subject.domain == Domain::V4 { AF_INET } else { AF_INET6 }.into(),
+            SO_PROTOCOL => subject.protocol().into(),
+            _ => return Err(Errno::NOPROTOOPT),
+        })
+    }
+
+    /// At most half of the buffer, so that a sender is never kept from what is waited for; the buffer grows for it where
+    /// nobody has fixed it.
+    fn set_low_water(&mut self, number: i32) {
+        let wanted = if number < 0 { i32::MAX as u32 } else { number as u32 };
+        let largest = self.tcp.receive_buffer_max.unwrap_or(self.tcp.receive_buffer) / 2;
+        self.low_water = wanted.min(largest).max(1);
+        if self.tcp.receive_buffer_max.is_some() {
+            self.tcp.receive_buffer = self.tcp.receive_buffer.max(self.low_water * 2);
+        }
+    }
+}
+
+/// A size beyond the host's limit. Errors: EPERM. Source: socket(7).
+fn forced(number: i32, limits: Limits) -> Result<i32, Errno> {
+    if limits.privileged { Ok(number.max(0)) } else { Err(Errno::PERM) }
+}
+
+/// socket(7): the kernel doubles the value, to have room for its bookkeeping. A negative one asks for the largest.
+fn doubled(wanted: i32, max: u32, min: u32) -> u32 {
+    (wanted as u32).min(max).saturating_mul(2).max(min)
+}
+
+/// Linux's SOCK_MIN_SNDBUF, in bytes.
+const SEND_BUFFER_MIN: u32 = 4608;
+/// Linux's SOCK_MIN_RCVBUF, in bytes.
+const RECEIVE_BUFFER_MIN: u32 = 2304;
+/// The largest size of a buffer before it is doubled, in bytes.
+const LARGEST: u32 = i32::MAX as u32 / 2;

@@ -1,0 +1,72 @@
+//! What a receiver asks to be told beside the data.
+
+use super::{Domain, Kind, Subject};
+use crate::constants::*;
+
+/// A set of such things.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Told(u16);
+
+impl Told {
+    /// SO_TIMESTAMP.
+    pub(crate) const STAMP: Told = Told(1);
+    /// SO_TIMESTAMPNS.
+    pub(crate) const STAMP_NANOS: Told = Told(1 << 1);
+    /// SO_RXQ_OVFL.
+    pub(crate) const OVERFLOW: Told = Told(1 << 2);
+    /// IP_PKTINFO.
+    pub(crate) const PACKET_INFO: Told = Told(1 << 3);
+    /// IP_RECVTTL.
+    pub(crate) const TTL: Told = Told(1 << 4);
+    /// IP_RECVTOS.
+    pub(crate) const TOS: Told = Told(1 << 5);
+    /// IP_RECVORIGDSTADDR.
+    pub(crate) const DESTINATION: Told = Told(1 << 6);
+    /// IPV6_RECVPKTINFO.
+    pub(crate) const PACKET_INFO6: Told = Told(1 << 7);
+    /// IPV6_RECVHOPLIMIT.
+    pub(crate) const HOP_LIMIT: Told = Told(1 << 8);
+    /// IPV6_RECVTCLASS.
+    pub(crate) const TRAFFIC_CLASS: Told = Told(1 << 9);
+    /// IPV6_RECVORIGDSTADDR.
+    pub(crate) const DESTINATION6: Told = Told(1 << 10);
+
+    /// What an option asks for. `None` where it is another option, or `subject` has nothing to tell: a stream has not.
+    pub(crate) fn named(subject: Subject, level: i32, name: i32) -> Option<Told> {
+        let (datagram, v6) = (subject.kind == Kind::Datagram, subject.domain == Domain::V6);
+        Some(match (level, name) {
+            _ if subject.kind == Kind::Stream => return None,
+            (SOL_SOCKET, SO_TIMESTAMP) if datagram => Told::STAMP,
+            (SOL_SOCKET, SO_TIMESTAMPNS) if datagram => Told::STAMP_NANOS,
+            (SOL_SOCKET, SO_RXQ_OVFL) if datagram => Told::OVERFLOW,
+            (SOL_IP, IP_PKTINFO) if datagram => Told::PACKET_INFO,
+            (SOL_IP, IP_RECVTTL) => Told::TTL,
+            (SOL_IP, IP_RECVTOS) => Told::TOS,
+            (SOL_IP, IP_RECVORIGDSTADDR) if datagram => Told::DESTINATION,
+            (SOL_IPV6, IPV6_RECVPKTINFO) if v6 && datagram => Told::PACKET_INFO6,
+            (SOL_IPV6, IPV6_RECVHOPLIMIT) if v6 => Told::HOP_LIMIT,
+            (SOL_IPV6, IPV6_RECVTCLASS) if v6 => Told::TRAFFIC_CLASS,
+            (SOL_IPV6, IPV6_RECVORIGDSTADDR) if v6 && datagram => Told::DESTINATION6,
+            _ => return None,
+        })
+    }
+
+    /// Whether all of `what` is asked for.
+    pub(crate) fn contains(self, what: Told) -> bool {
+        self.0 & what.0 == what.0
+    }
+
+    /// Whether nothing is.
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Asks for `what`, or no more. Time is told in one unit only: socket(7).
+    pub(super) fn set(&mut self, what: Told, on: bool) {
+        let stamps = Told::STAMP.0 | Told::STAMP_NANOS.0;
+        if what.0 & stamps != 0 {
+            self.0 &= !stamps;
+        }
+        self.0 = if on { self.0 | what.0 } else { self.0 & !what.0 };
+    }
+}

@@ -1,0 +1,112 @@
+//! getsockopt and setsockopt.
+
+use rustix::io::Errno;
+use tapsock_stack::time::Instant;
+
+use super::Sockets;
+use crate::constants::*;
+use crate::device;
+use crate::options::{Change, Domain, Limits, OptionValue};
+use crate::socket::{Body, Common, Permission};
+use crate::table::Fd;
+
+impl Sockets {
+    /// The value of an option: getsockopt(2). SO_ERROR is taken by it.
+    ///
+    /// Errors: EBADF, ENOPROTOOPT for an option that is not there, EOPNOTSUPP for a level that is another protocol's.
+    pub fn option(&mut self, now: Instant, fd: Fd, level: i32, name: i32) -> Result<OptionValue, Errno> {
+        self.call(now, fd, |call, body| {
+            if (level, name) == (SOL_SOCKET, SO_ERROR) {
+                let error = match body {
+                    Body::Tcp(tcp) => tcp.take_error(call),
+                    Body::Udp(udp) => udp.take_error(call),
+                    Body::Ping(ping) => ping.take_error(call),
+                };
+                return Ok(error.map_or(0, Errno::raw_os_error).into());
+            }
+            if (level, name) == (SOL_SOCKET, SO_ACCEPTCONN) {
+                return Ok(matches!(body, Body::Tcp(tcp) if tcp.is_listening()).into());
+            }
+            let subject = call.common.subject;
+            match (level, name, &mut *body) {
+                (SOL_SOCKET, SO_COOKIE, _) => return Ok(call.common.cookie.to_ne_bytes().to_vec().into()),
+                (SOL_SOCKET, SO_BINDTODEVICE, Body::Udp(_)) => return Ok(device::shown_name(call)),
+                (SOL_SOCKET, SO_MEMINFO, Body::Udp(udp)) => return Ok(udp.memory(call.stack)),
+                _ => {}
+            }
+            if (level, name) == (SOL_IP, IP_MTU)
+                || (level, name) == (SOL_IPV6, IPV6_MTU) && subject.domain == Domain::V6
+            {
+                let mtu = match body {
+                    Body::Tcp(tcp) => tcp.path_mtu(call),
+                    Body::Udp(udp) => udp.path_mtu(call),
+                    Body::Ping(_) => return Err(Errno::NOPROTOOPT),
+                };
+                return Ok(u32::try_from(mtu.ok_or(Errno::NOTCONN)?).unwrap_or(u32::MAX).into());
+            }
+            if let Body::Tcp(tcp) = body
+                && let Some(value) = tcp.live_option(call.stack, level, name)
+            {
+                return Ok(value);
+            }
+            call.options().get(subject, level, name)
+        })
+    }
+
+    /// Sets an option: setsockopt(2). `value` is in the machine's byte order.
+    ///
+    /// Errors: EBADF, EINVAL where the value is too short or out of range or comes too late, ENOPROTOOPT, EDOM, ENOENT.
+    pub fn set_option(
+        &mut self,
+        now: Instant,
+        fd: Fd,
+        level: i32,
+        name: i32,
+        value: &[u8],
+    ) -> Result<(), Errno> {
+        self.call(now, fd, |call, body| {
+            let limits = {
+                let config = call.stack.config();
+                Limits {
+                    send_max: config.wmem_max,
+                    receive_max: config.rmem_max,
+                    fin_timeout_secs: config.tcp_options().fin_timeout_secs,
+                    privileged: call.permission == Permission::Privileged,
+                }
+            };
+            if let (SOL_SOCKET, SO_BINDTODEVICE | SO_BINDTOIFINDEX, Body::Udp(udp)) =
+                (level, name, &mut *body)
+            {
+                call.common.options.device = device::wanted(call, name, value)?;
+                udp.apply_options(call);
+                return Ok(());
+            }
+            let before = call.options().v6_only;
+            let Common { subject, options, .. } = call.common;
+            let change = options.set(*subject, limits, level, name, value)?;
+            if (level, name) == (SOL_IPV6, IPV6_V6ONLY) {
+                let bound = match body {
+                    Body::Tcp(tcp) => tcp.is_bound(),
+                    Body::Udp(udp) => udp.is_bound(call.stack),
+                    Body::Ping(ping) => ping.is_bound(call.stack),
+                };
+                // The address was taken with the old value.
+                if bound {
+                    call.common.options.v6_only = before;
+                    return Err(Errno::INVAL);
+                }
+            }
+            if let (SOL_UDP, UDP_CORK, Body::Udp(udp)) = (level, name, &mut *body) {
+                udp.uncork(call);
+            }
+            if change == Change::Transport {
+                match body {
+                    Body::Tcp(tcp) => tcp.apply_options(call),
+                    Body::Udp(udp) => udp.apply_options(call),
+                    Body::Ping(ping) => ping.apply_options(call),
+                }
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,64 @@
+//! Options that the connection knows, or is told.
+
+use tapsock_stack::stack::Stack;
+use tapsock_stack::tcp::State;
+
+use super::{Phase, TcpSocket};
+use crate::constants::{SOL_TCP, TCP_INFO, TCP_MAXSEG};
+use crate::options::{Domain, OptionValue};
+use crate::socket::Call;
+use crate::tcp_info;
+
+impl TcpSocket {
+    /// The options that the connection knows better.
+    pub(crate) fn live_option(&self, stack: &Stack, level: i32, name: i32) -> Option<OptionValue> {
+        match (level, name) {
+            (SOL_TCP, TCP_MAXSEG) => Some(stack.tcp(self.connection_id()?)?.mss().into()),
+            (SOL_TCP, TCP_INFO) => Some(self.info(stack).into()),
+            _ => None,
+        }
+    }
+
+    /// The bytes of a `struct tcp_info`.
+    fn info(&self, stack: &Stack) -> Vec<u8> {
+        match self.phase {
+            Phase::Idle => tcp_info::without_connection(),
+            Phase::Listening(id) => tcp_info::of_listener(stack.listener_ready(id), stack.backlog(id)),
+            Phase::Connecting(id) | Phase::Connected(id) => {
+                let is_v4 = stack.tcp_remote(id).is_none_or(|remote| remote.is_ipv4());
+                let ip_header = if is_v4 { 20 } else { 40 };
+                stack.tcp_info(id).map_or_else(tcp_info::without_connection, |info| {
+                    tcp_info::of_connection(&info, ip_header)
+                })
+            }
+        }
+    }
+
+    /// The largest packet that the path to the peer takes, in bytes.
+    pub(crate) fn path_mtu(&self, call: &Call<'_>) -> Option<usize> {
+        let id = self.connection_id()?;
+        let open = call.stack.tcp(id).is_some_and(|connection| connection.state() != State::Closed);
+        call.stack.tcp_path_mtu(call.now, id).filter(|_| open)
+    }
+
+    /// Tells listener or connection of changed options.
+    pub(crate) fn apply_options(&self, call: &mut Call<'_>) {
+        if let Some(id) = self.binding.and_then(|binding| binding.id) {
+            call.stack.set_reuse(id, call.common.options.reuse());
+        }
+        match self.phase {
+            Phase::Idle => {}
+            Phase::Listening(id) => {
+                let family = self.binding.map_or(call.domain(), |binding| binding.family());
+                let wanted = call.options().for_connection(family);
+                call.stack.set_listener_options(id, |options| *options = wanted);
+            }
+            Phase::Connecting(id) | Phase::Connected(id) => {
+                let is_v4 = call.stack.tcp_remote(id).is_some_and(|remote| remote.is_ipv4());
+                let mut wanted = call.options().for_connection(if is_v4 { Domain::V4 } else { Domain::V6 });
+                wanted.cork |= self.more;
+                call.stack.set_tcp_options(call.now, id, |options| *options = wanted);
+            }
+        }
+    }
+}
