@@ -32,7 +32,7 @@
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use tapsock_sockets::local::{RIGHTS_MAX, SocketKind};
+use tapsock_sockets::local::SocketKind;
 use tapsock_sockets::{Blocking, UnixAddr};
 
 use crate::description::{Description, Held, Kind};
@@ -40,11 +40,25 @@ use crate::engine::clock::now;
 use crate::host::Host;
 use crate::local::LocalSocket;
 
+mod epoll;
+mod ioctl;
+mod message;
 mod poll;
 
+pub use epoll::{
+    EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLERR, EPOLLET, EPOLLEXCLUSIVE, EPOLLHUP,
+    EPOLLIN, EPOLLONESHOT, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, EPOLLRDNORM, EPOLLWAKEUP, EPOLLWRBAND,
+    EPOLLWRNORM, EpollEvent, epoll_create1, epoll_ctl, epoll_ctl_fd, epoll_pwait2, epoll_wait,
+};
+pub use ioctl::{ioctl, sockatmark};
+pub use message::{
+    ReceivedMessage, RecvMessage, SendMessage, read, readv, recv, recvfrom, recvmmsg, recvmsg, send,
+    sendmmsg, sendmsg, sendto, write, writev,
+};
 pub use poll::{PollFd, poll};
 
 pub use tapsock_sockets::constants::*;
+pub use tapsock_sockets::control;
 pub use tapsock_sockets::local::Credentials;
 pub use tapsock_sockets::{OptionValue, PollMask, SockAddr};
 
@@ -195,148 +209,6 @@ pub fn connect(host: &Host, socket: i32, address: &SockAddr) -> Result<(), Errno
             SockAddr::Unspec(_) => local.dissolve(),
             address => local.connect(unix(address)?),
         },
-    }
-}
-
-/// Sends `data` on a connected socket and returns how many bytes were taken: all of them, where it blocks. See
-/// send(2).
-///
-/// # Errors
-/// EAGAIN, EPIPE, ECONNRESET, ENOTCONN, EDESTADDRREQ, EMSGSIZE, ENETDOWN, EBADF. Where an error comes after some
-/// bytes were taken, their number is returned, and the error by the next call.
-pub fn send(host: &Host, socket: i32, data: &[u8], flags: i32) -> Result<usize, Errno> {
-    sendto(host, socket, data, flags, None)
-}
-
-/// As [`send`], to an address. See sendto(2).
-///
-/// # Errors
-/// Those of [`send`], and those that come of the address.
-pub fn sendto(
-    host: &Host,
-    socket: i32,
-    data: &[u8],
-    flags: i32,
-    address: Option<&SockAddr>,
-) -> Result<usize, Errno> {
-    sendmsg(host, socket, data, flags, address, &[])
-}
-
-/// As [`sendto`], and passes the sockets of `rights` to who receives (SCM_RIGHTS). See sendmsg(2).
-///
-/// ```
-/// use tapsock::bsd::{self, AF_UNIX, SOCK_STREAM};
-/// use tapsock::{Errno, Host};
-///
-/// let host = Host::builder().start().unwrap();
-/// let [here, there] = bsd::socketpair(&host, AF_UNIX, SOCK_STREAM, 0)?;
-/// let [passed, kept] = bsd::socketpair(&host, AF_UNIX, SOCK_STREAM, 0)?;
-/// bsd::sendmsg(&host, here, b"take this", 0, None, &[passed])?;
-/// bsd::close(&host, passed)?;
-///
-/// let message = bsd::recvmsg(&host, there, &mut [0; 16], 0)?;
-/// bsd::send(&host, kept, b"hello", 0)?;
-/// assert_eq!(bsd::recv(&host, message.rights[0], &mut [0; 16], 0)?, 5);
-/// # Ok::<(), Errno>(())
-/// ```
-///
-/// # Errors
-/// Those of [`sendto`]; EBADF for an id that stands for nothing, EINVAL for more than 253.
-pub fn sendmsg(
-    host: &Host,
-    socket: i32,
-    data: &[u8],
-    flags: i32,
-    address: Option<&SockAddr>,
-    rights: &[i32],
-) -> Result<usize, Errno> {
-    match &open(host, socket)?.kind {
-        Kind::Inet(shard, fd) => shard.send(*fd, data, flags, address),
-        Kind::Local(local) => {
-            if rights.len() > RIGHTS_MAX {
-                return Err(Errno::INVAL);
-            }
-            let held = rights.iter().map(|id| host.descriptors().held(*id)).collect::<Result<_, _>>()?;
-            local.send(data, flags, address.map(unix).transpose()?, held)
-        }
-    }
-}
-
-/// Receives into `into` and returns how many bytes: 0 at the end of a stream; with `MSG_TRUNC` the length of the
-/// datagram, which may be more than was copied. Blocks until there is something. See recv(2).
-///
-/// # Errors
-/// EAGAIN, ECONNRESET, ECONNREFUSED, ETIMEDOUT, ENOTCONN, ENETDOWN, EBADF.
-pub fn recv(host: &Host, socket: i32, into: &mut [u8], flags: i32) -> Result<usize, Errno> {
-    recvfrom(host, socket, into, flags).map(|(len, _)| len)
-}
-
-/// As [`recv`], with the sender's address, where the protocol tells it. See recvfrom(2).
-///
-/// # Errors
-/// Those of [`recv`].
-pub fn recvfrom(
-    host: &Host,
-    socket: i32,
-    into: &mut [u8],
-    flags: i32,
-) -> Result<(usize, Option<SockAddr>), Errno> {
-    let Message { len, from, .. } = recvmsg(host, socket, into, flags)?;
-    Ok((len, from))
-}
-
-/// What [`recvmsg`] tells beside the data.
-///
-/// ```
-/// use tapsock::bsd::{self, AF_INET, SOCK_DGRAM};
-/// use tapsock::{Errno, Host, SockAddr};
-///
-/// let host = Host::builder().start().unwrap();
-/// let socket = bsd::socket(&host, AF_INET, SOCK_DGRAM, 0)?;
-/// bsd::bind(&host, socket, &SockAddr::V4("127.0.0.1:0".parse().unwrap()))?;
-/// let own = bsd::getsockname(&host, socket)?;
-/// bsd::sendto(&host, socket, b"hello", 0, Some(&own))?;
-/// let message = bsd::recvmsg(&host, socket, &mut [0; 16], 0)?;
-/// assert_eq!((message.len, message.from, message.hop_limit), (5, Some(own), Some(64)));
-/// # Ok::<(), Errno>(())
-/// ```
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Message {
-    /// Bytes received; with `MSG_TRUNC` the length of the datagram.
-    pub len: usize,
-    /// Who sent the datagram.
-    pub from: Option<SockAddr>,
-    /// New ids for the sockets that came with it (SCM_RIGHTS). What found no number is closed.
-    pub rights: Vec<i32>,
-    /// Who sent it (SCM_CREDENTIALS), where `SO_PASSCRED` asks for that.
-    pub credentials: Option<Credentials>,
-    /// TTL or hop limit with which the datagram came: what Linux tells by `IP_RECVTTL` and `IPV6_RECVHOPLIMIT`.
-    pub hop_limit: Option<u8>,
-}
-
-/// As [`recvfrom`], and tells more of the datagram. See recvmsg(2).
-///
-/// # Errors
-/// Those of [`recv`].
-pub fn recvmsg(host: &Host, socket: i32, into: &mut [u8], flags: i32) -> Result<Message, Errno> {
-    let told = |len, full_len| if flags & MSG_TRUNC != 0 { full_len } else { len };
-    match &open(host, socket)?.kind {
-        Kind::Inet(shard, fd) => {
-            let received = shard.receive(*fd, into, flags)?;
-            let len = told(received.len, received.full_len);
-            Ok(Message { len, from: received.from, hop_limit: received.hop_limit, ..Message::default() })
-        }
-        Kind::Local(local) => {
-            let received = local.receive(into, flags)?;
-            let rights = received.rights.into_iter().filter_map(|held| host.descriptors().insert(held).ok());
-            Ok(Message {
-                len: told(received.len, received.full_len),
-                from: received.from.map(SockAddr::Unix),
-                rights: rights.collect(),
-                credentials: received.credentials,
-                hop_limit: None,
-            })
-        }
     }
 }
 

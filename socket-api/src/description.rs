@@ -6,6 +6,7 @@ use rustix::io::Errno;
 use tapsock_sockets::{FD_LIMIT_DEFAULT, Fd, Table};
 
 use crate::engine::Shard;
+use crate::engine::epoll::{Epoll, Watch};
 use crate::engine::sync::{Arc, Mutex, lock};
 use crate::local::LocalSocket;
 
@@ -31,8 +32,17 @@ impl Descriptors {
         if lock(&self.table).is_full() { Err(Errno::MFILE) } else { Ok(()) }
     }
 
-    /// What `id` stands for, for a call. Errors: EBADF.
+    /// The socket that `id` stands for, for a call. Errors: EBADF, ENOTSOCK.
     pub(crate) fn description(&self, id: i32) -> Result<Arc<Description>, Errno> {
+        match lock(&self.table).get(Fd(id)) {
+            Some(Held(Object::Socket(description))) => Ok(description.clone()),
+            Some(Held(Object::Epoll(_))) => Err(Errno::NOTSOCK),
+            None => Err(Errno::BADF),
+        }
+    }
+
+    /// What `id` stands for, be it a socket or not. Errors: EBADF.
+    pub(crate) fn object(&self, id: i32) -> Result<Object, Errno> {
         lock(&self.table).get(Fd(id)).map(|held| held.0.clone()).ok_or(Errno::BADF)
     }
 
@@ -54,13 +64,30 @@ impl Descriptors {
     }
 }
 
-/// What somebody holds by an id. It is closed when the last holder lets go, whoever still waits in a call on it.
-pub(crate) struct Description {
-    pub(crate) kind: Kind,
-    holders: AtomicUsize,
+/// What an id leads to. A clone of it keeps nothing open.
+#[derive(Clone)]
+pub(crate) enum Object {
+    /// A socket.
+    Socket(Arc<Description>),
+    /// An epoll instance.
+    Epoll(Arc<Epoll>),
 }
 
-/// What it is.
+/// A socket that somebody holds by an id. It is closed when the last holder lets go, whoever still waits in a call on
+/// it.
+pub(crate) struct Description {
+    pub(crate) kind: Kind,
+    shares: Shares,
+}
+
+/// Who holds an object, and who watches it.
+pub(crate) struct Shares {
+    holders: AtomicUsize,
+    /// The watches of epoll instances; `None` once it is closed. Its lock is a leaf.
+    watches: Mutex<Option<Vec<Arc<Watch>>>>,
+}
+
+/// What kind of socket it is.
 pub(crate) enum Kind {
     /// A socket of the stack.
     Inet(Arc<Shard>, Fd),
@@ -68,46 +95,105 @@ pub(crate) enum Kind {
     Local(Arc<LocalSocket>),
 }
 
-/// A share in a description, which keeps it open.
-pub(crate) struct Held(Arc<Description>);
+/// A share in an object, which keeps it open.
+pub(crate) struct Held(Object);
 
 impl Held {
-    /// The first holder of a new description.
+    /// The first holder of a new socket.
     pub(crate) fn new(kind: Kind) -> Self {
-        Held(Arc::new(Description { kind, holders: AtomicUsize::new(1) }))
+        Held(Object::Socket(Arc::new(Description { kind, shares: Shares::new() })))
+    }
+
+    /// The first holder of a new epoll instance.
+    pub(crate) fn epoll(epoll: Arc<Epoll>) -> Self {
+        Held(Object::Epoll(epoll))
     }
 }
 
 impl Clone for Held {
     fn clone(&self) -> Self {
-        self.0.holders.fetch_add(1, Ordering::Relaxed);
+        self.0.shares().holders.fetch_add(1, Ordering::Relaxed);
         Held(self.0.clone())
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.0.holders.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.0.shares().holders.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.close();
         }
     }
 }
 
-impl Description {
-    fn close(&self) {
-        match &self.kind {
-            // It is gone already where the host was shut down.
-            Kind::Inet(shard, fd) => drop(shard.close(*fd)),
-            Kind::Local(socket) => drop(socket.close()),
+impl Object {
+    /// Who holds it, and who watches it.
+    pub(crate) fn shares(&self) -> &Shares {
+        match self {
+            Object::Socket(description) => &description.shares,
+            Object::Epoll(epoll) => epoll.shares(),
         }
+    }
+
+    /// Whether both are the same.
+    pub(crate) fn is(&self, other: &Object) -> bool {
+        self.address() == other.address()
+    }
+
+    /// What tells it from all other objects while it lives.
+    pub(crate) fn address(&self) -> usize {
+        match self {
+            Object::Socket(description) => Arc::as_ptr(description).addr(),
+            Object::Epoll(epoll) => Arc::as_ptr(epoll).addr(),
+        }
+    }
+
+    fn close(&self) {
+        let watches = lock(&self.shares().watches).take();
+        watches.into_iter().flatten().for_each(|watch| watch.detach());
+        match self {
+            Object::Socket(description) => match &description.kind {
+                // It is gone already where the host was shut down.
+                Kind::Inet(shard, fd) => drop(shard.close(*fd)),
+                Kind::Local(socket) => drop(socket.close()),
+            },
+            Object::Epoll(epoll) => epoll.close(),
+        }
+    }
+}
+
+impl Shares {
+    /// Those of a new object, with one holder.
+    pub(crate) fn new() -> Self {
+        Shares { holders: AtomicUsize::new(1), watches: Mutex::new(Some(Vec::new())) }
+    }
+
+    /// Notes that `watch` is to be detached when the object is closed. Errors: EBADF where it is closed.
+    pub(crate) fn enter(&self, watch: &Arc<Watch>) -> Result<(), Errno> {
+        lock(&self.watches).as_mut().ok_or(Errno::BADF)?.push(watch.clone());
+        Ok(())
+    }
+
+    /// Forgets `watch`.
+    pub(crate) fn leave(&self, watch: &Watch) {
+        if let Some(watches) = &mut *lock(&self.watches) {
+            watches.retain(|other| !core::ptr::eq(&**other, watch));
+        }
+    }
+
+    /// Who watches it.
+    pub(crate) fn watches(&self) -> Vec<Arc<Watch>> {
+        lock(&self.watches).clone().unwrap_or_default()
     }
 }
 
 impl core::fmt::Debug for Held {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match &self.0.kind {
-            Kind::Inet(_, fd) => write!(f, "socket {fd}"),
-            Kind::Local(_) => f.write_str("local socket"),
+        match &self.0 {
+            Object::Socket(description) => match &description.kind {
+                Kind::Inet(_, fd) => write!(f, "socket {fd}"),
+                Kind::Local(_) => f.write_str("local socket"),
+            },
+            Object::Epoll(_) => f.write_str("epoll instance"),
         }
     }
 }

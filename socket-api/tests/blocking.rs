@@ -3,7 +3,8 @@
 mod common;
 
 use std::io::{ErrorKind, Read, Write};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -407,6 +408,34 @@ fn a_slow_reader_does_not_stretch_a_send() {
     });
 }
 
+/// So is that of `SO_RCVTIMEO` where all is waited for.
+#[test]
+fn a_slow_sender_does_not_stretch_a_receive_of_all() {
+    const TIMEOUT: Duration = Duration::from_millis(300);
+    within(PATIENCE, || {
+        let (left, right) = pair();
+        let (_, client, server) = connected(&left, &right);
+        let stop = Arc::new(AtomicBool::new(false));
+        let over = stop.clone();
+        bsd::send(&left, client, &[7], 0).unwrap();
+        let writer = thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                bsd::send(&left, client, &[7], 0).unwrap();
+                thread::sleep(TIMEOUT / 30);
+            }
+        });
+        let timeout = [0i64, TIMEOUT.as_micros() as i64].map(i64::to_ne_bytes).concat();
+        bsd::setsockopt(&right, server, bsd::SOL_SOCKET, bsd::SO_RCVTIMEO, &timeout).unwrap();
+        let start = Instant::now();
+        // Each piece comes in time, and all of them would take a day.
+        let len = bsd::recv(&right, server, &mut vec![0; 10_000_000], bsd::MSG_WAITALL).unwrap();
+        assert!(start.elapsed() >= TIMEOUT, "{:?}", start.elapsed());
+        assert!(len > 0);
+        stop.store(true, Ordering::Relaxed);
+        writer.join().unwrap();
+    });
+}
+
 /// The background thread is kicked while it still sleeps on the link, though a caller has put the baton down.
 #[test]
 fn frames_that_wait_for_room_do_not_wait_for_the_grace() {
@@ -432,4 +461,37 @@ fn frames_that_wait_for_room_do_not_wait_for_the_grace() {
             assert_eq!(byte[0], number);
         }
     });
+}
+
+/// Of several threads each hears of the end, on the link as on `lo`.
+#[test]
+fn shutting_a_direction_down_ends_the_calls_that_wait_for_it() {
+    within(PATIENCE, || {
+        let (left, right) = pair();
+        for (host, address) in [(&right, RIGHT), (&left, "127.0.0.1")] {
+            let listener = TcpListener::bind(host, (ip(address), 0)).unwrap();
+            let _client = TcpStream::connect(&left, listener.local_addr().unwrap()).unwrap();
+            let (stream, _) = listener.accept().unwrap();
+            let readers = [(); 3].map(|()| {
+                let mut stream = stream.try_clone().unwrap();
+                blocked_in(move || stream.read(&mut [0; 10]))
+            });
+            stream.shutdown(std::net::Shutdown::Read).unwrap();
+            for reader in readers {
+                assert_eq!(reader.join().unwrap().unwrap(), 0);
+            }
+            let udp = UdpSocket::bind(host, (ip(address), 0)).unwrap();
+            udp.connect((ip(address), 9)).unwrap();
+            let id = udp.socket_id().unwrap();
+            let waiting = blocked(host, move |host| bsd::recv(host, id, &mut [0], 0));
+            bsd::shutdown(host, id, bsd::SHUT_RD).unwrap();
+            assert_eq!(waiting.join().unwrap(), None, "nothing, and no error");
+        }
+    });
+}
+
+fn blocked_in<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    let thread = thread::spawn(call);
+    thread::sleep(SETTLE);
+    thread
 }

@@ -2,7 +2,6 @@
 
 mod common;
 
-use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use common::{PATIENCE, within};
@@ -36,6 +35,10 @@ fn goes_on_after_it_was_down<L: Link + 'static>(
     name: &str,
     open: impl Fn(&Namespace, &KernelEnd) -> Result<L, OpenError>,
 ) {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if !std::env::split_paths(&path).any(|place| place.join("ip").is_file()) {
+        return println!("skipped: ip is not installed");
+    }
     let kernel_end = KernelEnd::new("tap0").address("10.7.0.1/24".parse().unwrap());
     let opened = Namespace::create().and_then(|namespace| Ok((open(&namespace, &kernel_end)?, namespace)));
     let (link, namespace) = match opened {
@@ -70,10 +73,8 @@ fn goes_on_after_it_was_down<L: Link + 'static>(
     kernels.send_to(b"back", "10.7.0.2:7000").unwrap();
     ours.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut bytes = [0; 8];
-    match ours.recv_from(&mut bytes) {
-        Ok((len, _)) => assert_eq!(&bytes[..len], b"back"),
-        Err(error) => panic!("{error}, {:?}", error.kind() == ErrorKind::WouldBlock),
-    }
+    let (len, _) = ours.recv_from(&mut bytes).expect("the kernel's datagram comes in time");
+    assert_eq!(&bytes[..len], b"back");
 }
 
 #[test]

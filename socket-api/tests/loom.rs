@@ -82,6 +82,10 @@ impl SendHalf for Note {
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }
+
+    fn dropped(&self) -> u64 {
+        0
+    }
 }
 
 /// A stack that numbers its frames, and an outbox of `room` behind it.

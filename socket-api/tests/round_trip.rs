@@ -2,15 +2,19 @@
 
 mod common;
 
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{PATIENCE, RIGHT, builders, ip, within};
-use tapsock::bsd::{self, AF_INET, PollFd, PollMask, SOCK_DGRAM, SOCK_STREAM};
+use tapsock::bsd::{
+    self, AF_INET, AF_UNIX, MSG_DONTWAIT, MSG_WAITALL, PollFd, PollMask, SO_LINGER, SO_SNDBUF, SOCK_DGRAM,
+    SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
+};
 use tapsock::{EngineStats, Host, SockAddr};
 use tapsock_driver::memory::MemoryConfig;
 
+/// Rounds before those that count.
+const WARM_UP: u64 = 100;
 const ROUNDS: u64 = 400;
 
 /// Rounds that a stall of the machine may spoil: a delayed acknowledgement is due after 40 ms.
@@ -35,23 +39,32 @@ fn address(port: u16) -> SockAddr {
 fn cost(
     left: &Host,
     right: &Host,
+    client: impl FnMut(&Host),
+    server: impl FnMut(&Host) + Send + 'static,
+) -> [EngineStats; 2] {
+    let [here, there] = measured([left, right], Host::engine_stats, client, server);
+    [here, there].map(|(before, after)| after.since(&before))
+}
+
+/// As [`cost`], with what `measure` says on each of the two threads before the rounds and after them.
+fn measured<T: Send + 'static>(
+    [left, right]: [&Host; 2],
+    measure: fn(&Host) -> T,
     mut client: impl FnMut(&Host),
     mut server: impl FnMut(&Host) + Send + 'static,
-) -> [EngineStats; 2] {
-    const WARM_UP: u64 = 100;
-    let (host, (send_stats, stats)) = (right.clone(), mpsc::channel());
+) -> [(T, T); 2] {
+    let host = right.clone();
     let there = thread::spawn(move || {
         (0..WARM_UP).for_each(|_| server(&host));
-        let before = host.engine_stats();
+        let before = measure(&host);
         (0..ROUNDS).for_each(|_| server(&host));
-        send_stats.send(host.engine_stats().since(&before)).unwrap();
+        (before, measure(&host))
     });
     (0..WARM_UP).for_each(|_| client(left));
-    let before = left.engine_stats();
+    let before = measure(left);
     (0..ROUNDS).for_each(|_| client(left));
-    let here = left.engine_stats().since(&before);
-    there.join().unwrap();
-    [here, stats.recv().unwrap()]
+    let here = (before, measure(left));
+    [here, there.join().unwrap()]
 }
 
 /// Fails where a round costs one more than stated: `ppolls`, reads and writes of the link.
@@ -70,13 +83,28 @@ fn assert_cost(stats: &EngineStats, ppolls: u64, reads: u64, writes: u64) {
     assert!(never.iter().all(|count| *count <= 2), "nobody wakes another thread: {stats:?}");
 }
 
+/// A connection: the left host's socket and the right one's.
 fn tcp(left: &Host, right: &Host) -> (i32, i32) {
+    tcp_pairs(left, right, 1)[0]
+}
+
+/// `count` connections. Each host has a thread in a call, since nobody else drives it.
+fn tcp_pairs(left: &Host, right: &Host, count: u64) -> Vec<(i32, i32)> {
     let listener = bsd::socket(right, AF_INET, SOCK_STREAM, 0).unwrap();
     bsd::bind(right, listener, &address(0)).unwrap();
     bsd::listen(right, listener, 16).unwrap();
-    let client = bsd::socket(left, AF_INET, SOCK_STREAM, 0).unwrap();
-    bsd::connect(left, client, &bsd::getsockname(right, listener).unwrap()).unwrap();
-    (client, bsd::accept(right, listener).unwrap().0)
+    let there = bsd::getsockname(right, listener).unwrap();
+    let host = left.clone();
+    let connecting = thread::spawn(move || {
+        let connect = |_| {
+            let client = bsd::socket(&host, AF_INET, SOCK_STREAM, 0).unwrap();
+            bsd::connect(&host, client, &there).unwrap();
+            client
+        };
+        (0..count).map(connect).collect::<Vec<_>>()
+    });
+    let servers: Vec<_> = (0..count).map(|_| bsd::accept(right, listener).unwrap().0).collect();
+    connecting.join().unwrap().into_iter().zip(servers).collect()
 }
 
 fn send(host: &Host, socket: i32) {
@@ -180,6 +208,122 @@ fn connect_and_accept() {
         assert_cost(&costs[0], 1, 1, 2);
         assert_cost(&costs[1], 2, 3, 1);
     });
+}
+
+/// A send that waits for room sleeps once, for the acknowledgement that makes it.
+#[test]
+fn send_that_waits_for_room() {
+    within(PATIENCE, || {
+        let (left, right) = quiet_pair();
+        let (client, server) = tcp(&left, &right);
+        bsd::setsockopt(&left, client, SOL_SOCKET, SO_SNDBUF, &5_000i32.to_ne_bytes()).unwrap();
+        // All that the buffer holds: there is room for nothing until the peer has it.
+        let full = bsd::send(&left, client, &[1; 65_536], MSG_DONTWAIT).unwrap();
+        assert_eq!(bsd::recv(&right, server, &mut vec![0; full], MSG_WAITALL), Ok(full));
+        bsd::send(&left, client, &vec![1; full], 0).unwrap();
+        let mut into = vec![0; full];
+        let costs = cost(
+            &left,
+            &right,
+            move |host| assert_eq!(bsd::send(host, client, &vec![1; full], 0), Ok(full)),
+            move |host| assert_eq!(bsd::recv(host, server, &mut into, MSG_WAITALL), Ok(full)),
+        );
+        assert_cost(&costs[0], 1, 1, 1);
+        // Behind a large frame it looks for another.
+        assert_cost(&costs[1], 1, 2, 1);
+    });
+}
+
+/// Looking at several sockets costs no more than at one.
+#[test]
+fn poll_of_several() {
+    const SOCKETS: u64 = 4;
+    within(PATIENCE, || {
+        let (left, right) = quiet_pair();
+        let (clients, servers): (Vec<_>, Vec<_>) = tcp_pairs(&left, &right, SOCKETS).into_iter().unzip();
+        let poll = |host: &Host, sockets: &[i32]| {
+            let mut fds: Vec<_> = sockets.iter().map(|socket| PollFd::new(*socket, PollMask::IN)).collect();
+            assert_eq!(bsd::poll(host, &mut fds, -1), Ok(1));
+            sockets[fds.iter().position(|fd| fd.revents == PollMask::IN).unwrap()]
+        };
+        let mut turns = (0..clients.len()).cycle();
+        let costs = cost(
+            &left,
+            &right,
+            move |host| {
+                let asked = clients[turns.next().unwrap()];
+                send(host, asked);
+                assert_eq!(poll(host, &clients), asked);
+                receive(host, asked);
+            },
+            move |host| {
+                let asked = poll(host, &servers);
+                receive(host, asked);
+                send(host, asked);
+            },
+        );
+        costs.iter().for_each(|stats| assert_cost(stats, 1, 1, 1));
+    });
+}
+
+/// A close that lingers sleeps once, for the acknowledgement of its FIN.
+#[test]
+fn lingering_close() {
+    within(PATIENCE, || {
+        let (left, right) = quiet_pair();
+        let pairs = tcp_pairs(&left, &right, WARM_UP + ROUNDS);
+        let linger = [1i32, 60].map(i32::to_ne_bytes).concat();
+        for (client, _) in &pairs {
+            bsd::setsockopt(&left, *client, SOL_SOCKET, SO_LINGER, &linger).unwrap();
+        }
+        let (mut clients, mut servers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        let costs = cost(
+            &left,
+            &right,
+            move |host| bsd::close(host, clients.pop().unwrap()).unwrap(),
+            move |host| assert_eq!(bsd::recv(host, servers.pop().unwrap(), &mut [0], 0), Ok(0)),
+        );
+        costs.iter().for_each(|stats| assert_cost(stats, 1, 1, 1));
+    });
+}
+
+/// Local sockets know nothing of the link: who waits parks, once for each message.
+#[test]
+fn local_send_and_recv() {
+    within(PATIENCE, || {
+        let (host, _other) = quiet_pair();
+        for kind in [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET] {
+            let [here, there] = bsd::socketpair(&host, AF_UNIX, kind, 0).unwrap();
+            let ends = measured(
+                [&host, &host],
+                |host| (host.engine_stats(), sleeps()),
+                move |host| {
+                    send(host, here);
+                    receive(host, here);
+                },
+                move |host| {
+                    receive(host, there);
+                    send(host, there);
+                },
+            );
+            for ((stats, slept), (stats_after, slept_after)) in ends {
+                assert_eq!(
+                    stats_after.since(&stats),
+                    EngineStats::default(),
+                    "{kind}: no use for the driver"
+                );
+                let slept = slept_after - slept;
+                assert!(slept <= ROUNDS + SPOILT, "{kind}: {slept} parks");
+            }
+        }
+    });
+}
+
+/// How often the calling thread has gone to sleep so far.
+fn sleeps() -> u64 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let field = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    field.unwrap().trim().parse().unwrap()
 }
 
 /// The background thread looks once a grace whether anybody drives, and not once a round trip.

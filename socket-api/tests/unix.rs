@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
@@ -58,6 +58,17 @@ fn bytes_arrive_whole_and_in_order_whatever_the_sizes() {
             writer.join().unwrap();
         }
     });
+}
+
+#[test]
+fn parts_go_and_come_in_one_call() {
+    let (mut near, mut far) = UnixStream::pair(&host()).unwrap();
+    let parts = [&b"hello"[..], b"", b" ", b"world!"].map(IoSlice::new);
+    assert_eq!(near.write_vectored(&parts).unwrap(), 12);
+    let (mut head, mut rest) = ([0; 6], [0; 7]);
+    let mut into = [IoSliceMut::new(&mut head), IoSliceMut::new(&mut rest)];
+    assert_eq!(far.read_vectored(&mut into).unwrap(), 12);
+    assert_eq!((&head, &rest), (b"hello ", b"world!\0"));
 }
 
 #[test]

@@ -7,7 +7,8 @@ use rustix::io::Errno;
 use tapsock_sockets::{Fd, PollMask};
 
 use super::{Kind, now};
-use crate::description::Description;
+use crate::description::Object;
+use crate::engine::epoll::Epoll;
 use crate::engine::poll::Polled;
 use crate::host::Host;
 use crate::local::LocalSocket;
@@ -38,13 +39,13 @@ impl PollFd {
 }
 
 /// Waits until one of `fds` is ready or `timeout` milliseconds have passed (negative: for ever) and returns how many
-/// are. Sockets of all domains may stand together. See poll(2).
+/// are. Sockets of all domains may stand together, and epoll instances beside them. See poll(2).
 ///
 /// # Errors
 /// None as yet.
 pub fn poll(host: &Host, fds: &mut [PollFd], timeout: i32) -> Result<usize, Errno> {
     let deadline = u64::try_from(timeout).ok().map(|timeout| now() + Duration::from_millis(timeout));
-    let open = |id| if id < 0 { Subject::Skipped } else { Subject::of(host.descriptors().description(id)) };
+    let open = |id| if id < 0 { Subject::Skipped } else { Subject::of(host.descriptors().object(id)) };
     let mut entries: Vec<Entry<'_>> =
         fds.iter_mut().map(|asked| Entry { subject: open(asked.fd), asked }).collect();
     host.shard().poll(&mut entries, deadline)
@@ -56,13 +57,17 @@ enum Subject {
     Missing,
     Inet(Fd),
     Local(Arc<LocalSocket>),
+    Epoll(Arc<Epoll>),
 }
 
 impl Subject {
-    fn of(description: Result<Arc<Description>, Errno>) -> Self {
-        match description.as_deref().map(|description| &description.kind) {
-            Ok(Kind::Inet(_, fd)) => Subject::Inet(*fd),
-            Ok(Kind::Local(local)) => Subject::Local(local.clone()),
+    fn of(object: Result<Object, Errno>) -> Self {
+        match object {
+            Ok(Object::Socket(description)) => match &description.kind {
+                Kind::Inet(_, fd) => Subject::Inet(*fd),
+                Kind::Local(local) => Subject::Local(local.clone()),
+            },
+            Ok(Object::Epoll(epoll)) => Subject::Epoll(epoll),
             Err(_) => Subject::Missing,
         }
     }
@@ -84,6 +89,13 @@ impl Polled for Entry<'_> {
     fn local(&self) -> Option<&LocalSocket> {
         match &self.subject {
             Subject::Local(local) => Some(local),
+            _ => None,
+        }
+    }
+
+    fn epoll(&self) -> Option<&Epoll> {
+        match &self.subject {
+            Subject::Epoll(epoll) => Some(epoll),
             _ => None,
         }
     }

@@ -1,20 +1,25 @@
 //! Calls that block: try, put yourself in, drive or park, try again.
 
 use core::cell::OnceCell;
+use core::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use tapsock_sockets::{Fd, Sockets, Stop, Wait};
 use tapsock_stack::time::Instant;
 
 use super::baton::Role;
-use super::clock::now;
+use super::clock::{now, timespec};
+use super::descriptors::Kick;
 use super::driver::Drive;
+use super::epoll::Beside;
 use super::shard::{Shard, Turn};
 use super::sync::Arc;
 use super::wait::{Claim, Waiter, Wake};
 
 thread_local! {
     static WAITER: OnceCell<Arc<Waiter>> = const { OnceCell::new() };
+    static KICK: OnceCell<Arc<Kick>> = const { OnceCell::new() };
 }
 
 /// The waiter of the calling thread, which is in one call at a time. To be reset under the lock of what it waits for.
@@ -22,6 +27,21 @@ pub(crate) fn this_thread() -> Arc<Waiter> {
     WAITER
         .try_with(|waiter| waiter.get_or_init(|| Arc::new(Waiter::new())).clone())
         .unwrap_or_else(|_| Arc::new(Waiter::new()))
+}
+
+/// What ends a sleep of the calling thread on descriptors of its own. Made when it is first asked for.
+///
+/// Errors: EMFILE, ENFILE, ENOMEM.
+pub(super) fn this_threads_kick() -> Result<Arc<Kick>, Errno> {
+    let kept = KICK.try_with(|kept| kept.get().cloned()).ok().flatten();
+    if let Some(kick) = kept {
+        return Ok(kick);
+    }
+    let made = Kick::new().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::NOMEM))?;
+    let made = Arc::new(made);
+    // A thread that is ending keeps nothing.
+    let _ = KICK.try_with(|kept| kept.set(made.clone()));
+    Ok(made)
 }
 
 /// A thread inside of a blocking call.
@@ -39,6 +59,11 @@ impl Seat {
         Seat { waiter, drive: Drive::new(Role::Caller) }
     }
 
+    /// Has waits end when the real descriptors of `beside` have something to report, too.
+    pub(super) fn wait_beside(&mut self, beside: Arc<Beside>) {
+        self.drive.beside = Some(beside);
+    }
+
     /// Waits until this thread is woken, or `until`: drives where nobody else does, parks otherwise.
     pub(super) fn wait<'a>(&mut self, mut turn: Turn<'a>, until: Option<Instant>) -> Turn<'a> {
         turn.collect();
@@ -50,7 +75,8 @@ impl Seat {
         }
         loop {
             turn = self.drive.step(turn, until);
-            if self.waiter.woken().is_some() || until.is_some_and(|until| until <= turn.now) {
+            let woken = self.waiter.woken().is_some() || self.drive.is_beside_ready();
+            if woken || until.is_some_and(|until| until <= turn.now) {
                 return turn;
             }
         }
@@ -72,12 +98,31 @@ impl Seat {
             if left.is_some_and(|left| left.is_zero()) {
                 break;
             }
-            self.waiter.park(left);
+            match &self.drive.beside {
+                None => self.waiter.park(left),
+                Some(beside) if sleep_beside(beside, left) => break,
+                Some(_) => {}
+            }
         }
         let mut turn = shard.turn();
         turn.state.waiters.remove_candidate(&self.waiter);
         turn
     }
+}
+
+/// Sleeps until the thread is kicked, for `limit`, or until real descriptors have something to report: whether they
+/// have.
+fn sleep_beside(beside: &Beside, limit: Option<Duration>) -> bool {
+    let mut fds = [PollFd::new(&*beside.kick, PollFlags::IN), PollFd::new(&*beside.real, PollFlags::IN)];
+    // A signal ends it like a kick: the caller looks around, and sleeps again.
+    if poll(&mut fds, limit.map(timespec).as_ref()).is_err() {
+        return false;
+    }
+    let [kicked, ready] = [fds[0].revents(), fds[1].revents()].map(|seen| !seen.is_empty());
+    if kicked {
+        beside.kick.drain();
+    }
+    ready
 }
 
 /// How long a call may wait in all: known once it has to.

@@ -36,11 +36,13 @@ impl Kick {
         needed
     }
 
-    /// Takes the kicks back. The flag goes first: a kick that comes in between writes again.
+    /// Takes the kicks back. The count goes first: a kick that comes in between writes nothing, and its cause is seen by
+    /// the caller, who looks around from here on. Were the flag to go first, such a kick's write would be read away, and
+    /// its flag keep all later ones from writing.
     pub(crate) fn drain(&self) {
-        self.pending.store(false, Ordering::Release);
         let mut count = [0; 8];
         let _ = rustix::io::read(&self.fd, &mut count);
+        self.pending.swap(false, Ordering::AcqRel);
     }
 
     /// Whether there is a kick to take back.
@@ -120,6 +122,7 @@ mod tests {
     use rustix::event::{PollFd, PollFlags, poll};
 
     use super::*;
+    use crate::engine::sync::AtomicUsize;
 
     fn readable(fd: &impl AsFd, wait: Duration) -> bool {
         poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&timespec(wait))).unwrap() == 1
@@ -135,6 +138,39 @@ mod tests {
         kick.drain();
         assert!(!readable(&kick, Duration::ZERO));
         assert!(kick.kick());
+    }
+
+    /// Kicks from another thread while they are taken back: whatever the order was, the next kick is noticed.
+    #[test]
+    fn no_kick_is_lost_while_others_are_taken_back() {
+        const ROUNDS: usize = 20_000;
+        let (kick, round, done) = (Kick::new().unwrap(), AtomicUsize::new(0), AtomicUsize::new(0));
+        let mut lost = None;
+        let reach = |at: &AtomicUsize, goal| while at.load(Ordering::Acquire) < goal {};
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in 1..=ROUNDS {
+                    reach(&round, number);
+                    kick.kick();
+                    done.store(number, Ordering::Release);
+                }
+            });
+            for number in 1..=ROUNDS {
+                kick.kick();
+                round.store(number, Ordering::Release);
+                kick.drain();
+                reach(&done, number);
+                kick.kick();
+                if !readable(&kick, Duration::ZERO) {
+                    lost = Some(number);
+                    // The other thread need not wait for more.
+                    round.store(ROUNDS, Ordering::Release);
+                    break;
+                }
+                kick.drain();
+            }
+        });
+        assert_eq!(lost, None, "the round in which the next kick went unnoticed");
     }
 
     #[test]

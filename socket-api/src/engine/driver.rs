@@ -8,11 +8,12 @@ use tapsock_stack::time::{Instant, earliest};
 
 use super::baton::{Holder, Role};
 use super::clock::{now, timespec};
+use super::epoll::Beside;
 use super::event_loop::is_hung_up;
 use super::receiver::{BATCH, End};
 use super::shard::{Left, Shard, Turn};
 use super::spin::Found;
-use super::sync::Ordering;
+use super::sync::{Arc, Ordering};
 
 /// What a sleeping driver was woken by.
 #[derive(Copy, Clone, Debug, Default)]
@@ -21,6 +22,7 @@ struct Ready {
     readable: bool,
     hung_up: bool,
     timer: bool,
+    beside: bool,
 }
 
 /// A driver at work.
@@ -30,11 +32,20 @@ pub(super) struct Drive {
     limit: usize,
     /// Whether the last batch was full.
     more: bool,
+    /// The real descriptors that it waits for besides.
+    pub(super) beside: Option<Arc<Beside>>,
+    /// Whether the last sleep found something there.
+    beside_ready: bool,
 }
 
 impl Drive {
     pub(super) fn new(role: Role) -> Self {
-        Drive { role, limit: 1, more: false }
+        Drive { role, limit: 1, more: false, beside: None, beside_ready: false }
+    }
+
+    /// Whether the last step has found something to report among the real descriptors.
+    pub(super) fn is_beside_ready(&self) -> bool {
+        self.beside_ready
     }
 
     /// One step of the holder of the baton: sleeps at most once, until `until`, the stack's deadline, a frame or a
@@ -56,7 +67,7 @@ impl Drive {
             let until =
                 if left == Left::Frames && !shard.outbox.is_blocked() { Some(Instant::ZERO) } else { until };
             let asleep = now();
-            ready = shard.sleep(self.role, until);
+            ready = shard.sleep(self.role, until, self.beside.as_deref());
             found = Found::Sleeping(now().saturating_since(asleep));
             if ready.readable && !self.is_robbed(shard) {
                 read = shard.read(self.limit);
@@ -80,6 +91,7 @@ impl Drive {
             }
         };
         turn.state.baton.awake(self.role);
+        self.beside_ready = ready.beside;
         if ready.kicked && self.role == Role::Background {
             turn.state.baton.take_if_free();
         }
@@ -148,7 +160,7 @@ pub(crate) fn background(shard: &Shard) {
 
 impl Shard {
     /// Sleeps on the link, holding nothing.
-    fn sleep(&self, role: Role, until: Option<Instant>) -> Ready {
+    fn sleep(&self, role: Role, until: Option<Instant>, beside: Option<&Beside>) -> Ready {
         let (kick, timer) = match role {
             Role::Caller => (&*self.caller_kick, None),
             Role::Background => (&self.background_kick, Some(&self.background_timer)),
@@ -157,11 +169,12 @@ impl Shard {
         let receive_fd = self.receive_fd.as_ref().filter(|_| self.link_up.load(Ordering::Acquire));
         let send_fd = self.send_fd.as_ref().filter(|_| blocked);
 
-        let mut fds = ArrayVec::<PollFd<'_>, 4>::new();
+        let mut fds = ArrayVec::<PollFd<'_>, 5>::new();
         fds.push(PollFd::new(kick, PollFlags::IN));
         fds.extend(receive_fd.map(|fd| PollFd::new(fd, PollFlags::IN)));
         fds.extend(send_fd.map(|fd| PollFd::new(fd, PollFlags::OUT)));
         fds.extend(timer.map(|fd| PollFd::new(fd, PollFlags::IN)));
+        fds.extend(beside.map(|beside| PollFd::new(&*beside.real, PollFlags::IN)));
         self.stats.ppolls.bump();
         sleep_on(&mut fds, until);
 
@@ -172,6 +185,7 @@ impl Shard {
         let received = next_if(receive_fd.is_some());
         let sent = next_if(send_fd.is_some());
         let timed = next_if(timer.is_some());
+        let beside = next_if(beside.is_some());
         if kicked {
             kick.drain();
         }
@@ -184,6 +198,7 @@ impl Shard {
             readable: !received.is_empty(),
             hung_up: received.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL),
             timer: !timed.is_empty() && self.background_timer.drain(),
+            beside: !beside.is_empty(),
         }
     }
 

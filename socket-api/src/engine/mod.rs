@@ -7,6 +7,7 @@ pub(crate) mod call;
 pub(crate) mod clock;
 pub(crate) mod descriptors;
 pub(crate) mod driver;
+pub(crate) mod epoll;
 pub(crate) mod event_loop;
 pub(crate) mod outbox;
 pub(crate) mod poll;

@@ -5,6 +5,7 @@ use tapsock_sockets::{Fd, PollMask};
 use tapsock_stack::time::Instant;
 
 use super::call::Seat;
+use super::epoll::Epoll;
 use super::shard::{Shard, Turn};
 use super::sync::Arc;
 use super::wait::{Claim, Waiter};
@@ -16,6 +17,10 @@ pub(crate) trait Polled {
     fn socket(&self) -> Option<Fd>;
     /// The local socket, where it is one.
     fn local(&self) -> Option<&LocalSocket> {
+        None
+    }
+    /// The epoll instance, where it is one.
+    fn epoll(&self) -> Option<&Epoll> {
         None
     }
     /// The events asked for.
@@ -53,10 +58,10 @@ impl Shard {
                 turn.state.waiters.add(socket, &seat.waiter, one.events(), Claim::Watcher);
             }
         }
-        let locals = Locals::watch(self, polled, &seat.waiter);
+        let others = Others::watch(self, polled, &seat.waiter);
         let count = loop {
-            // Something may have come to a local socket while it was put in.
-            let count = if locals.any { look(&turn, polled) } else { 0 };
+            // Something may have come to one of them while it was put in.
+            let count = if others.any { look(&turn, polled) } else { 0 };
             if count > 0 {
                 break count;
             }
@@ -72,33 +77,37 @@ impl Shard {
         }
         turn.leave(&seat.waiter);
         turn.finish();
-        locals.forget(polled, &seat.waiter);
+        others.forget(polled, &seat.waiter);
         Ok(count)
     }
 }
 
-/// The local sockets of a poll, which know nothing of the link that the thread may sleep on.
-struct Locals {
+/// The local sockets and the epoll instances of a poll, which know nothing of the link that the thread may sleep on.
+struct Others {
     any: bool,
 }
 
-impl Locals {
+impl Others {
     fn watch<P: Polled>(shard: &Shard, polled: &[P], waiter: &Arc<Waiter>) -> Self {
-        let any = polled.iter().any(|one| one.local().is_some());
+        let any = polled.iter().any(|one| one.local().is_some() || one.epoll().is_some());
         if any {
             waiter.set_alarm(Some(shard.caller_kick.clone()));
             for one in polled {
                 if let Some(local) = one.local() {
                     local.watch(waiter, one.events());
                 }
+                if let Some(epoll) = one.epoll() {
+                    epoll.watch(waiter, one.events());
+                }
             }
         }
-        Locals { any }
+        Others { any }
     }
 
     fn forget<P: Polled>(self, polled: &[P], waiter: &Arc<Waiter>) {
         if self.any {
             polled.iter().filter_map(Polled::local).for_each(|local| local.forget(waiter));
+            polled.iter().filter_map(Polled::epoll).for_each(|epoll| epoll.forget(waiter));
             waiter.set_alarm(None);
         }
     }
@@ -107,9 +116,11 @@ impl Locals {
 fn look<P: Polled>(turn: &Turn<'_>, polled: &mut [P]) -> usize {
     let mut count = 0;
     for one in polled {
-        let ready = match one.local() {
-            Some(local) => Some(local.readiness()),
-            None => one.socket().map(|socket| turn.state.sockets.readiness(socket)),
+        let sockets = &turn.state.sockets;
+        let ready = match (one.local(), one.epoll()) {
+            (Some(local), _) => Some(local.readiness()),
+            (None, Some(epoll)) => Some(epoll.readiness(sockets)),
+            (None, None) => one.socket().map(|socket| sockets.readiness(socket)),
         };
         count += usize::from(!one.report(ready).is_empty());
     }

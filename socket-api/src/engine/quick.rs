@@ -34,7 +34,13 @@ impl Shard {
 
     /// See shutdown(2).
     pub(crate) fn shutdown(&self, socket: Fd, how: i32) -> Result<(), Errno> {
-        self.at_once(|sockets, now| sockets.shutdown(now, socket, how))
+        let mut turn = self.turn();
+        let now = turn.now;
+        let outcome = turn.state.sockets.shutdown(now, socket, how);
+        // What ends by a call of ours is no event of the stack's.
+        turn.changed(socket);
+        turn.finish();
+        outcome
     }
 
     /// See getsockname(2).

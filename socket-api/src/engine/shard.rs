@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 
 use log::warn;
 use tapsock_driver::Link;
-use tapsock_sockets::{Fd, Sockets};
+use tapsock_sockets::{Fd, PollMask, Sockets};
 use tapsock_stack::iface::InterfaceId;
 use tapsock_stack::time::Instant;
 
@@ -260,13 +260,19 @@ impl<'a> Turn<'a> {
         }
         // Loopback frames never come here: `lo` is the stack's own.
         self.shard.outbox.fill(&mut self.after.own, || Some(sockets.stack_mut().poll_transmit(now)?.1));
-        while let Some(socket) = sockets.poll_event() {
-            if waiters.any(socket) {
+        while let Some((socket, what)) = sockets.poll_event() {
+            let mut heard = waiters.any(socket);
+            if heard {
                 let ready = sockets.readiness(socket);
                 waiters.mark_ready(socket, ready, |waiter| self.after.add(waiter, driver.as_ref(), baton));
-            } else {
-                self.after.stirs_loop |= self.shard.rest == Rest::EventLoop;
             }
+            if !what.is_empty() {
+                waiters.notify(socket, what, &mut |waiter| {
+                    heard = true;
+                    self.after.add(waiter, driver.as_ref(), baton);
+                });
+            }
+            self.after.stirs_loop |= !heard && self.shard.rest == Rest::EventLoop;
         }
         match baton.deadline(sockets.stack().poll_timeout()) {
             None => {}
@@ -298,6 +304,20 @@ impl<'a> Turn<'a> {
             let ready = sockets.readiness(socket);
             waiters.mark_ready(socket, ready, |waiter| self.after.add(waiter, driver.as_ref(), baton));
         }
+    }
+
+    /// Marks all whom a change of `socket` concerns that a call has made, not a frame.
+    pub(super) fn changed(&mut self, socket: Fd) {
+        self.pass_on(socket);
+        let State { waiters, baton, driver, .. } = &mut *self.state;
+        waiters.notify(socket, PollMask::NONE, &mut |waiter| self.after.add(waiter, driver.as_ref(), baton));
+        self.after.stirs_loop |= self.shard.rest == Rest::EventLoop;
+    }
+
+    /// Has `waiter`, which is marked, woken when the lock is gone.
+    pub(super) fn wake(&mut self, waiter: &Arc<Waiter>) {
+        let State { baton, driver, .. } = &*self.state;
+        self.after.add(waiter, driver.as_ref(), baton);
     }
 
     /// Wakes all that wait for `socket`, which is closed.

@@ -1,11 +1,14 @@
 //! Moving bytes between callers and sockets. Every copy is made with no lock held.
 
 use core::cell::RefCell;
+use core::ops::Range;
+use std::io::{IoSlice, IoSliceMut};
 
 use rustix::io::Errno;
 use tapsock_driver::pool::Pool;
 use tapsock_sockets::constants::{MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL};
-use tapsock_sockets::{Blocking, Fd, PollMask, Received, SockAddr, Sockets, Stop};
+use tapsock_sockets::control::Control;
+use tapsock_sockets::{Blocking, Fd, PollMask, Received, SockAddr, Sockets, Stamp, Stop};
 use tapsock_stack::buf::{Chunk, Rope};
 use tapsock_stack::time::Instant;
 
@@ -33,8 +36,12 @@ pub(crate) struct Delivered {
     pub(crate) full_len: usize,
     /// Who sent it, for a datagram.
     pub(crate) from: Option<SockAddr>,
-    /// TTL or hop limit, for a datagram.
-    pub(crate) hop_limit: Option<u8>,
+    /// `msg_flags`.
+    pub(crate) flags: i32,
+    /// When it came, where that was asked for.
+    pub(crate) stamp: Option<Stamp>,
+    /// What else was asked for.
+    pub(crate) control: Vec<Control>,
 }
 
 impl Shard {
@@ -46,17 +53,30 @@ impl Shard {
         flags: i32,
         to: Option<&SockAddr>,
     ) -> Result<usize, Errno> {
-        let mut sending = Sending { socket, flags, to, taken: 0 };
+        self.send_message(socket, &[IoSlice::new(data)], &[], flags, to)
+    }
+
+    /// As [`send`](Self::send), from several places, and with control messages.
+    pub(crate) fn send_message(
+        &self,
+        socket: Fd,
+        data: &[IoSlice<'_>],
+        control: &[u8],
+        flags: i32,
+        to: Option<&SockAddr>,
+    ) -> Result<usize, Errno> {
+        let len = data.iter().fold(0usize, |sum, part| sum.saturating_add(part.len()));
+        let mut sending = Sending { socket, control, flags, to, taken: 0 };
         let mut patience = Patience::default();
         loop {
-            let rest = &data[sending.taken..];
-            let room = if rest.len() > CHUNK { self.room(socket, rest.len()) } else { rest.len() };
-            let mut rope = copy_in(&rest[..room]);
+            let rest = len - sending.taken;
+            let room = if rest > CHUNK { self.room(socket, rest) } else { rest };
+            let mut rope = gather(data, sending.taken, room);
             let sent = self.call_with(&mut patience, Errno::AGAIN, |sockets, now| {
                 sending.attempt(sockets, now, &mut rope)
             });
             match sent {
-                Ok(()) if rope.is_empty() && sending.taken < data.len() => {}
+                Ok(()) if rope.is_empty() && sending.taken < len => {}
                 Err(error) if sending.taken == 0 => return Err(error),
                 _ => return Ok(sending.taken),
             }
@@ -71,12 +91,23 @@ impl Shard {
 
     /// Receives into `into`.
     pub(crate) fn receive(&self, socket: Fd, into: &mut [u8], flags: i32) -> Result<Delivered, Errno> {
+        self.receive_message(socket, &mut [IoSliceMut::new(into)], flags)
+    }
+
+    /// As [`receive`](Self::receive), into several places.
+    pub(crate) fn receive_message(
+        &self,
+        socket: Fd,
+        into: &mut [IoSliceMut<'_>],
+        flags: i32,
+    ) -> Result<Delivered, Errno> {
+        let room = into.iter().fold(0usize, |sum, part| sum.saturating_add(part.len()));
         let mut patience = Patience::default();
-        let mut delivered = self.receive_some(socket, into, flags, &mut patience)?;
+        let mut delivered = self.receive_some(socket, into, 0..room, flags, &mut patience)?;
         let for_all = flags & MSG_WAITALL != 0 && flags & (MSG_PEEK | MSG_TRUNC) == 0;
         // A datagram has a sender, and is all there is.
-        while for_all && delivered.from.is_none() && (1..into.len()).contains(&delivered.len) {
-            match self.receive_some(socket, &mut into[delivered.len..], flags, &mut patience) {
+        while for_all && delivered.from.is_none() && (1..room).contains(&delivered.len) {
+            match self.receive_some(socket, into, delivered.len..room, flags, &mut patience) {
                 Ok(more) if more.len > 0 => {
                     delivered.len += more.len;
                     delivered.full_len += more.full_len;
@@ -90,22 +121,24 @@ impl Shard {
     fn receive_some(
         &self,
         socket: Fd,
-        into: &mut [u8],
+        into: &mut [IoSliceMut<'_>],
+        range: Range<usize>,
         flags: i32,
         patience: &mut Patience,
     ) -> Result<Delivered, Errno> {
-        let max = into.len();
+        let max = range.len();
         let attempt = |sockets: &mut Sockets, now| sockets.try_recv(now, socket, max, flags);
         let received = self.call_with(patience, Errno::AGAIN, attempt)?;
-        let len = received.data.copy_to(into);
-        let Received { full_len, from, hop_limit, .. } = received;
-        Ok(Delivered { len, full_len, from, hop_limit })
+        let Received { data, full_len, from, flags, stamp, control, .. } = received;
+        let len = scatter(data, into, range.start);
+        Ok(Delivered { len, full_len, from, flags, stamp, control })
     }
 }
 
 /// A send that may take several attempts.
 struct Sending<'a> {
     socket: Fd,
+    control: &'a [u8],
     flags: i32,
     to: Option<&'a SockAddr>,
     /// Bytes taken so far. Once there are some, an error is left to the next call.
@@ -119,13 +152,44 @@ impl Sending<'_> {
             if self.taken > 0 && sockets.readiness(self.socket).intersects(PollMask::ERR) {
                 return Ok(());
             }
-            let count = sockets.try_send(now, self.socket, rope, self.flags, self.to)?;
+            let count = sockets.try_sendmsg(now, self.socket, rope, self.control, self.flags, self.to)?;
             self.taken += count;
             if rope.is_empty() || count == 0 || !waits {
                 return Ok(());
             }
         }
     }
+}
+
+/// A copy of `len` bytes from `start` on of what lies in several places.
+fn gather(data: &[IoSlice<'_>], start: usize, len: usize) -> Rope {
+    if let [only] = data {
+        return copy_in(&only[start..start + len]);
+    }
+    let (mut bytes, mut skip) = (Vec::with_capacity(len), start);
+    for part in data {
+        let begin = skip.min(part.len());
+        skip -= begin;
+        let end = part.len().min(begin + len - bytes.len());
+        bytes.extend_from_slice(&part[begin..end]);
+    }
+    Rope::from(bytes)
+}
+
+/// Copies `data` into several places, after the first `skip` bytes of them; returns how many bytes found room.
+fn scatter(mut data: Rope, into: &mut [IoSliceMut<'_>], mut skip: usize) -> usize {
+    let mut copied = 0;
+    for part in into {
+        let begin = skip.min(part.len());
+        skip -= begin;
+        let count = data.copy_to(&mut part[begin..]);
+        copied += count;
+        if count == data.len() {
+            break;
+        }
+        data.advance(count);
+    }
+    copied
 }
 
 /// A copy of `bytes` in buffers of this thread.

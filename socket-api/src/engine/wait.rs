@@ -94,6 +94,69 @@ impl Waiter {
     }
 }
 
+/// Something that is told what happens to a socket, and knows itself who waits for that: a watch of an epoll instance.
+pub(crate) trait Watcher: Send + Sync {
+    /// `what` has happened to the socket, of which it may have been ready before. Marks those whom that concerns, and
+    /// names them by `marked`: they are to be woken when all locks are gone.
+    fn notify(&self, what: PollMask, marked: &mut dyn FnMut(&Arc<Waiter>)) -> Reach;
+}
+
+/// Whether one who was told suffices for those that watch exclusively.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Reach {
+    /// The next is told as well.
+    Further,
+    /// Somebody is on his way.
+    Enough,
+}
+
+/// Whether a watcher hears of everything.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Sharing {
+    /// It does.
+    Everyone,
+    /// Only of what no other exclusive one has taken (EPOLLEXCLUSIVE).
+    Exclusive,
+}
+
+/// The watchers of one socket. In Linux's order: the shared ones first, the latest before the others; then the exclusive
+/// ones as they came.
+#[derive(Default)]
+pub(crate) struct Watchers {
+    list: Vec<Arc<dyn Watcher>>,
+}
+
+impl Watchers {
+    pub(crate) fn add(&mut self, watcher: Arc<dyn Watcher>, sharing: Sharing) {
+        match sharing {
+            Sharing::Everyone => self.list.insert(0, watcher),
+            Sharing::Exclusive => self.list.push(watcher),
+        }
+    }
+
+    pub(crate) fn remove(&mut self, watcher: &Arc<dyn Watcher>) {
+        self.list.retain(|other| !Arc::ptr_eq(other, watcher));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// All of them, to be told without the lock under which this stands.
+    pub(crate) fn to_vec(&self) -> Vec<Arc<dyn Watcher>> {
+        self.list.clone()
+    }
+
+    /// Tells them. Those that only share are before the exclusive ones, which alone say that it is enough.
+    pub(crate) fn notify(&self, what: PollMask, marked: &mut dyn FnMut(&Arc<Waiter>)) {
+        for watcher in &self.list {
+            if watcher.notify(what, marked) == Reach::Enough {
+                return;
+            }
+        }
+    }
+}
+
 /// Whether a wake-up is used up by the thread that gets it.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Claim {
@@ -198,13 +261,20 @@ impl WaitQueue {
     }
 }
 
+/// Who waits for one socket.
+#[derive(Default)]
+struct Place {
+    threads: WaitQueue,
+    watchers: Watchers,
+}
+
 /// The waiting threads by socket, and those of them that would drive.
 ///
 /// Bounded by the number of threads that block, times the sockets that each polls.
 #[derive(Default)]
 pub(crate) struct Waiters {
     /// By socket id; sockets take the lowest free id, so the table is dense.
-    by_socket: Vec<WaitQueue>,
+    by_socket: Vec<Place>,
     /// Parked threads that found the baton taken, the latest last.
     candidates: Vec<Arc<Waiter>>,
 }
@@ -212,48 +282,68 @@ pub(crate) struct Waiters {
 impl Waiters {
     /// Puts `waiter` in for `socket`. Nothing happens where the id is negative: the next try reports that.
     pub(crate) fn add(&mut self, socket: Fd, waiter: &Arc<Waiter>, mask: PollMask, claim: Claim) {
-        let Ok(index) = usize::try_from(socket.0) else { return };
-        if index >= self.by_socket.len() {
-            self.by_socket.resize_with(index + 1, WaitQueue::default);
+        if let Some(place) = self.make_place(socket) {
+            place.threads.add(waiter, mask, claim);
         }
-        self.by_socket[index].add(waiter, mask, claim);
     }
 
     /// Takes `waiter` out again.
     pub(crate) fn remove(&mut self, socket: Fd, waiter: &Arc<Waiter>) {
-        if let Some(queue) = self.queue(socket) {
-            queue.remove(waiter);
+        if let Some(place) = self.place(socket) {
+            place.threads.remove(waiter);
         }
     }
 
-    /// Whether anybody waits for `socket`.
+    /// Tells `watcher` from now on what happens to `socket`.
+    pub(crate) fn watch(&mut self, socket: Fd, watcher: Arc<dyn Watcher>, sharing: Sharing) {
+        if let Some(place) = self.make_place(socket) {
+            place.watchers.add(watcher, sharing);
+        }
+    }
+
+    /// Tells it no more.
+    pub(crate) fn unwatch(&mut self, socket: Fd, watcher: &Arc<dyn Watcher>) {
+        if let Some(place) = self.place(socket) {
+            place.watchers.remove(watcher);
+        }
+    }
+
+    /// As [`Watchers::notify`].
+    pub(crate) fn notify(&self, socket: Fd, what: PollMask, marked: &mut dyn FnMut(&Arc<Waiter>)) {
+        let place = usize::try_from(socket.0).ok().and_then(|index| self.by_socket.get(index));
+        if let Some(place) = place.filter(|place| !place.watchers.is_empty()) {
+            place.watchers.notify(what, marked);
+        }
+    }
+
+    /// Whether a thread waits for `socket`.
     pub(crate) fn any(&self, socket: Fd) -> bool {
         usize::try_from(socket.0)
             .ok()
             .and_then(|index| self.by_socket.get(index))
-            .is_some_and(|queue| !queue.is_empty())
+            .is_some_and(|place| !place.threads.is_empty())
     }
 
     /// As [`WaitQueue::mark_ready`].
     pub(crate) fn mark_ready(&mut self, socket: Fd, ready: PollMask, marked: impl FnMut(&Arc<Waiter>)) {
-        if let Some(queue) = self.queue(socket) {
-            queue.mark_ready(ready, marked);
+        if let Some(place) = self.place(socket) {
+            place.threads.mark_ready(ready, marked);
         }
     }
 
     /// As [`WaitQueue::mark_closed`].
     pub(crate) fn mark_closed(&mut self, socket: Fd, marked: impl FnMut(&Arc<Waiter>)) {
-        if let Some(queue) = self.queue(socket) {
-            queue.mark_closed(marked);
+        if let Some(place) = self.place(socket) {
+            place.threads.mark_closed(marked);
         }
     }
 
-    /// All sockets that somebody waits for.
+    /// All sockets that a thread waits for.
     pub(crate) fn sockets(&self) -> impl Iterator<Item = Fd> + '_ {
         self.by_socket
             .iter()
             .enumerate()
-            .filter(|(_, queue)| !queue.is_empty())
+            .filter(|(_, place)| !place.threads.is_empty())
             .map(|(index, _)| Fd(index as i32))
     }
 
@@ -276,7 +366,16 @@ impl Waiters {
         Some(waiter)
     }
 
-    fn queue(&mut self, socket: Fd) -> Option<&mut WaitQueue> {
+    fn place(&mut self, socket: Fd) -> Option<&mut Place> {
         self.by_socket.get_mut(usize::try_from(socket.0).ok()?)
+    }
+
+    /// `None` where the id is negative.
+    fn make_place(&mut self, socket: Fd) -> Option<&mut Place> {
+        let index = usize::try_from(socket.0).ok()?;
+        if index >= self.by_socket.len() {
+            self.by_socket.resize_with(index + 1, Place::default);
+        }
+        self.by_socket.get_mut(index)
     }
 }

@@ -12,6 +12,8 @@ use crate::engine::spin::{Found, Spin};
 use crate::engine::sync::{Arc, Mutex, MutexGuard, lock};
 use crate::engine::wait::{Claim, WaitQueue, Waiter, Wake, WakeList};
 
+use super::audience::Audience;
+
 /// Which of the queues of a cell: a number below [`QUEUES`].
 pub(super) type Queue = usize;
 
@@ -35,6 +37,10 @@ pub(crate) struct Cell<T> {
 pub(super) struct Guarded<T> {
     pub(super) state: T,
     queues: [WaitQueue; QUEUES],
+    /// Who watches the sockets to which the queues belong.
+    audiences: [Option<Arc<Audience>>; QUEUES],
+    /// Who is told of the next event of a queue, and then no more.
+    once: Vec<(Queue, Arc<Audience>)>,
     spin: Spin,
 }
 
@@ -64,8 +70,14 @@ pub(super) enum Patience {
 
 impl<T: Shared> Cell<T> {
     pub(super) fn new(state: T, spin: core::time::Duration) -> Arc<Self> {
-        let queues = Default::default();
-        Arc::new(Cell { guarded: Mutex::new(Guarded { state, queues, spin: Spin::new(spin) }) })
+        let guarded = Guarded {
+            state,
+            queues: Default::default(),
+            audiences: Default::default(),
+            once: Vec::new(),
+            spin: Spin::new(spin),
+        };
+        Arc::new(Cell { guarded: Mutex::new(guarded) })
     }
 
     /// Locks the state, to look at it.
@@ -122,7 +134,7 @@ impl<T: Shared> Cell<T> {
             guarded = self.lock();
             guarded.spin.learn(found);
             if seat.woken() == Some(Wake::Closed) {
-                break (Err(Errno::BADF), WakeList::default());
+                break (Err(Errno::BADF), Wakes::default());
             }
         };
         let (result, mut wakes) = outcome;
@@ -130,7 +142,7 @@ impl<T: Shared> Cell<T> {
             guarded.queues[queue].remove(&seat);
             // What this thread did not take is another's.
             let ready = guarded.state.readiness(queue);
-            guarded.queues[queue].mark_ready(ready, |waiter| wakes.push(waiter.clone()));
+            guarded.queues[queue].mark_ready(ready, |waiter| wakes.threads.push(waiter.clone()));
         }
         drop(guarded);
         wake(wakes);
@@ -147,21 +159,40 @@ impl<T: Shared> Cell<T> {
         self.lock().queues[queue].remove(waiter);
     }
 
+    /// Tells `audience` from now on of all that happens in `queue`.
+    pub(super) fn attach(&self, queue: Queue, audience: &Arc<Audience>) {
+        self.lock().audiences[queue] = Some(audience.clone());
+    }
+
     /// Ends the calls that wait in `queue`, whose socket is closed.
     pub(super) fn close_queue(&self, queue: Queue) {
-        let mut wakes = WakeList::default();
-        self.lock().queues[queue].mark_closed(|waiter| wakes.push(waiter.clone()));
+        let mut wakes = Wakes::default();
+        self.lock().queues[queue].mark_closed(|waiter| wakes.threads.push(waiter.clone()));
         wake(wakes);
     }
 }
 
 impl<T: Shared> Guarded<T> {
+    /// Tells `audience` of the next event of `queue`.
+    pub(super) fn attach_once(&mut self, queue: Queue, audience: &Arc<Audience>) {
+        if !self.once.iter().any(|(at, other)| *at == queue && Arc::ptr_eq(other, audience)) {
+            // Those whose sockets are gone meanwhile need no place.
+            self.once.retain(|(_, other)| other.is_interested());
+            self.once.push((queue, audience.clone()));
+        }
+    }
+
     /// Marks those whom `events` concern.
-    fn announce(&mut self, events: &Events) -> WakeList {
-        let mut wakes = WakeList::default();
+    fn announce(&mut self, events: &Events) -> Wakes {
+        let mut wakes = Wakes::default();
         for &(queue, what) in events {
+            if let Some(audience) = self.audiences[queue].as_ref().filter(|one| one.is_interested()) {
+                wakes.tales.push((audience.clone(), what));
+            }
+            let once = self.once.extract_if(.., |(at, _)| *at == queue);
+            wakes.tales.extend(once.map(|(_, audience)| (audience, what)));
             if !self.queues[queue].is_empty() {
-                let mark = |waiter: &Arc<Waiter>| wakes.push(waiter.clone());
+                let mark = |waiter: &Arc<Waiter>| wakes.threads.push(waiter.clone());
                 match what.is_empty() {
                     true => self.queues[queue].mark_all(mark),
                     false => self.queues[queue].mark_ready(self.state.readiness(queue), mark),
@@ -172,8 +203,20 @@ impl<T: Shared> Guarded<T> {
     }
 }
 
-fn wake(mut wakes: WakeList) {
-    wakes.unpark_all();
+/// What is to be done when the lock is gone.
+#[derive(Default)]
+struct Wakes {
+    threads: WakeList,
+    tales: Vec<(Arc<Audience>, PollMask)>,
+}
+
+/// Tells and wakes. An epoll instance asks its sockets how ready they are under its own lock, so it is told without any
+/// of theirs.
+fn wake(mut wakes: Wakes) {
+    for (audience, what) in wakes.tales {
+        audience.tell(what, &mut wakes.threads);
+    }
+    wakes.threads.unpark_all();
 }
 
 /// Looks for a while whether `seat` is marked, then sleeps until it is, or until `deadline`.

@@ -2,11 +2,11 @@
 
 use rustix::io::Errno;
 use tapsock_sockets::errno::ToErrno;
-use tapsock_sockets::local::{AcceptError, Listener, Pair, Side, SocketKind};
+use tapsock_sockets::local::{AcceptError, EndSetup, Listener, Pair, Shutdown, Side, SocketKind};
 use tapsock_sockets::{PollMask, UnixAddr};
 
 use super::cell::{Cell, Halt, Patience};
-use super::{ACCEPTORS, CONNECTORS, Connection, LocalSocket, Pending, Role, process};
+use super::{ACCEPTORS, CONNECTORS, Connection, Label, LocalSocket, Pending, Role, process};
 use crate::engine::sync::{Arc, lock};
 
 impl LocalSocket {
@@ -31,11 +31,20 @@ impl LocalSocket {
             Role::Fresh => {
                 let mut listener = Listener::new(backlog, self.host.somaxconn, process());
                 if own.setup.receive_shut {
-                    listener.shutdown(tapsock_sockets::local::Shutdown::Read);
+                    listener.shutdown(Shutdown::Read);
                 }
-                own.role = Role::Listening(Cell::new(listener, self.host.spin));
+                if own.setup.send_shut {
+                    listener.shutdown(Shutdown::Write);
+                }
+                let listener = Cell::new(listener, self.host.spin);
+                if let Some(audience) = &own.audience {
+                    listener.attach(ACCEPTORS, audience);
+                }
+                own.role = Role::Listening(listener);
             }
         }
+        // Linux takes a listener for its own peer.
+        own.setup.peer = process();
         Ok(())
     }
 
@@ -49,24 +58,31 @@ impl LocalSocket {
     /// Errors: ENOENT, ECONNREFUSED, EPROTOTYPE, EISCONN, EINVAL where it listens, EAGAIN where the queue is full and the
     /// socket does not wait or its time-out has passed.
     pub(crate) fn connect(self: &Arc<Self>, address: &UnixAddr) -> Result<(), Errno> {
+        if *address == UnixAddr::UNNAMED {
+            return Err(Errno::INVAL);
+        }
+        if self.end_options().pass_credentials {
+            self.autobind()?;
+        }
         if self.kind == SocketKind::Datagram {
-            return self.connect_datagrams(address);
+            self.connect_datagrams(address)?;
+            let peer = self.datagram_peer();
+            lock(&self.own).peer = peer.map_or_else(Label::default, |peer| peer.label.clone());
+            return Ok(());
         }
         let target = self.look_up(address)?;
         let listener = match &lock(&target.own).role {
             Role::Listening(listener) => listener.clone(),
             Role::Fresh | Role::Closed => return Err(Errno::CONNREFUSED),
         };
-        let (setup, client, patience) = {
+        let (setup, refusal, patience) = {
             let own = lock(&self.own);
-            if self.connection.get().is_some() {
-                return Err(Errno::ISCONN);
-            }
-            if let Role::Listening(_) = own.role {
-                return Err(Errno::INVAL);
-            }
-            let name = own.name.map_or(UnixAddr::UNNAMED, |(address, _)| address);
-            (own.setup, name, super::patience(own.waits, own.send_timeout, 0))
+            let refusal = match own.role {
+                _ if self.connection.get().is_some() => Some(Errno::ISCONN),
+                Role::Listening(_) => Some(Errno::INVAL),
+                Role::Fresh | Role::Closed => None,
+            };
+            (own.setup, refusal, super::patience(own.waits, own.send_timeout, 0))
         };
         let theirs = { lock(&target.own).setup };
         let connection = listener.call(CONNECTORS, PollMask::OUT, patience, |listener, events| {
@@ -75,11 +91,12 @@ impl LocalSocket {
                 Err(AcceptError::WouldBlock) => return Err(Halt::Wait),
                 Err(error) => return Err(error.errno().into()),
             }
-            let near = tapsock_sockets::local::EndSetup { peer: listener.owner(), ..setup };
-            let far = tapsock_sockets::local::EndSetup {
-                options: theirs.options,
-                ..tapsock_sockets::local::EndSetup::new(process())
-            };
+            // As on Linux, what is wrong with the listener is said first.
+            if let Some(errno) = refusal {
+                return Err(errno.into());
+            }
+            let near = EndSetup { peer: listener.owner(), ..setup };
+            let far = EndSetup { options: theirs.options, ..EndSetup::new(process()) };
             let (ours, pending) = match self.kind {
                 SocketKind::Stream => {
                     let cell = Cell::new(Pair::pending(near, far), self.host.spin);
@@ -90,16 +107,17 @@ impl LocalSocket {
                     (Connection::Records(cell.clone(), Side::First), Connection::Records(cell, Side::Second))
                 }
             };
-            listener.push(Pending { connection: pending, client });
+            listener.push(Pending { connection: pending, client: self.label.clone() });
             events.push((ACCEPTORS, PollMask::IN | PollMask::RDNORM));
             Ok(ours)
         })?;
-        lock(&self.own).peer_name = target.name();
         if let Err(late) = self.connection.set(connection) {
             // Another thread was faster.
             drop(late.close());
             return Err(Errno::ISCONN);
         }
+        lock(&self.own).peer = target.label.clone();
+        self.move_audience();
         Ok(())
     }
 
@@ -132,26 +150,25 @@ impl LocalSocket {
             Connection::Stream(cell, _) => cell.with(|pair, _| pair.accept()),
             Connection::Records(cell, _) => cell.with(|pair, _| pair.accept()),
         }
-        let socket = LocalSocket::new(&self.host, self.kind, waits);
+        let socket = LocalSocket::labelled(&self.host, self.kind, waits, self.label.clone());
         {
             let mut own = lock(&socket.own);
             own.name = name.map(|(address, _)| (address, None));
-            own.peer_name = pending.client;
+            own.peer = pending.client.clone();
         }
         socket.adopt(pending.connection);
-        Ok((socket, pending.client))
+        Ok((socket, pending.client.name()))
     }
 
     /// The peer's name: getpeername(2).
     ///
     /// Errors: ENOTCONN.
     pub(crate) fn peer_name(&self) -> Result<UnixAddr, Errno> {
-        if self.kind == SocketKind::Datagram {
-            return self.datagram_peer().map(|peer| peer.name()).ok_or(Errno::NOTCONN);
-        }
-        match self.connection.get() {
-            Some(_) => Ok(lock(&self.own).peer_name),
-            None => Err(Errno::NOTCONN),
-        }
+        let connected = match &self.datagrams {
+            // Also to one that is closed, until a call finds that out.
+            Some(cell) => cell.lock().state.peer().is_some(),
+            None => self.connection.get().is_some(),
+        };
+        if connected { Ok(lock(&self.own).peer.name()) } else { Err(Errno::NOTCONN) }
     }
 }

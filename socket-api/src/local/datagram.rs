@@ -22,6 +22,9 @@ pub(super) const OWN: Queue = 0;
 /// Those who would send to it wait in this one.
 pub(super) const SENDERS: Queue = 1;
 
+/// Linux's `EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND`.
+const ROOM: PollMask = PollMask::from_bits(0x4 | 0x100 | 0x200);
+
 type Datagrams = DatagramSocket<u64, Held>;
 
 impl Shared for Datagrams {
@@ -42,8 +45,10 @@ pub(crate) struct Incoming {
     pub(crate) len: usize,
     /// Bytes that it had.
     pub(crate) full_len: usize,
-    /// Who sent it, where that has a name.
+    /// Who sent it, where it is a datagram.
     pub(crate) from: Option<UnixAddr>,
+    /// There is no message, and none will come.
+    pub(crate) is_end: bool,
     /// The sender's credentials, where they were asked for.
     pub(crate) credentials: Option<Credentials>,
     /// What was passed.
@@ -62,7 +67,7 @@ impl LocalSocket {
         }
     }
 
-    pub(super) fn connect_datagrams(&self, address: &UnixAddr) -> Result<(), Errno> {
+    pub(super) fn connect_datagrams(self: &Arc<Self>, address: &UnixAddr) -> Result<(), Errno> {
         let peer = self.look_up(address)?;
         let theirs = peer.datagrams.as_ref().ok_or(Errno::PROTOTYPE)?;
         if !theirs.lock().state.takes_from(self.number) {
@@ -98,13 +103,24 @@ impl LocalSocket {
     pub(super) fn datagram_readiness(&self, cell: &Cell<Datagrams>) -> PollMask {
         let peer = self.datagram_peer();
         let full = peer.as_ref().and_then(|peer| peer.datagrams.as_ref());
-        let full = full.is_some_and(|theirs| theirs.lock().state.is_full_for(self.number));
+        let full = full.is_some_and(|theirs| self.finds_full(theirs));
         DatagramSocket::readiness(&cell.lock().state, full)
+    }
+
+    /// Whether `theirs` takes no more of this socket's; then whoever watches this socket is told when it may again.
+    fn finds_full(&self, theirs: &Cell<Datagrams>) -> bool {
+        let audience = self.audience().filter(|audience| audience.is_interested());
+        let mut theirs = theirs.lock();
+        let full = theirs.state.is_full_for(self.number);
+        if let Some(audience) = audience.filter(|_| full) {
+            theirs.attach_once(SENDERS, &audience);
+        }
+        full
     }
 
     /// Sends one datagram, to `to` or to the peer.
     pub(super) fn send_datagram(
-        &self,
+        self: &Arc<Self>,
         cell: &Cell<Datagrams>,
         data: &[u8],
         flags: i32,
@@ -114,8 +130,11 @@ impl LocalSocket {
         if flags & MSG_OOB != 0 {
             return Err(Errno::OPNOTSUPP);
         }
-        if to.is_none() && cell.lock().state.peer().is_none() {
-            return Err(Errno::NOTCONN);
+        if to == Some(&UnixAddr::UNNAMED) {
+            return Err(Errno::INVAL);
+        }
+        if cell.lock().state.options.pass_credentials {
+            self.autobind()?;
         }
         let patience = self.send_patience(flags);
         let charge = cell.call(OWN, PollMask::WAIT_OUT, patience, |socket, _| {
@@ -142,14 +161,17 @@ impl LocalSocket {
     ) -> Result<usize, Errno> {
         let receiver = match to {
             Some(address) => self.look_up(address)?,
-            None => match self.datagram_peer() {
-                Some(peer) => peer,
-                None => {
-                    let discarded = cell.with(|socket, _| socket.on_peer_gone());
-                    self.give_back(discarded);
-                    return Err(Errno::CONNREFUSED);
+            None => {
+                let peer = cell.lock().state.peer().ok_or(Errno::NOTCONN)?;
+                match self.numbered(peer) {
+                    Some(peer) => peer,
+                    None => {
+                        let discarded = cell.with(|socket, _| socket.on_peer_gone());
+                        self.give_back(discarded);
+                        return Err(Errno::CONNREFUSED);
+                    }
                 }
-            },
+            }
         };
         let theirs = receiver.datagrams.as_ref().ok_or(Errno::PROTOTYPE)?;
         let passes = theirs.lock().state.options.pass_credentials;
@@ -158,7 +180,7 @@ impl LocalSocket {
         let rights = core::mem::take(&mut ancillary.rights);
         let mut delivery = Delivery { from, credentials, rights };
         let mut rope = (data.len() > SMALL_MAX).then(|| copy_in(data));
-        theirs.call(SENDERS, PollMask::OUT, patience, |socket, events| {
+        let sent = theirs.call(SENDERS, PollMask::OUT, patience, |socket, events| {
             let payload = match &mut rope {
                 Some(rope) => Payload::Rope(rope),
                 None => Payload::Bytes(data),
@@ -171,7 +193,16 @@ impl LocalSocket {
                 Err(SendError::WouldBlock) => Err(Halt::Wait),
                 Err(error) => Err(error.errno().into()),
             }
-        })
+        });
+        if sent == Err(Errno::AGAIN) && to.is_none() && !self.finds_full(theirs) {
+            // Room came between the two looks.
+            if let Some(audience) = self.audience() {
+                audience.tell_now(ROOM);
+            }
+        }
+        // What was not delivered stays with the sender.
+        ancillary.rights = delivery.rights;
+        sent
     }
 
     /// Receives one datagram.
@@ -191,7 +222,7 @@ impl LocalSocket {
         let record = cell.call(OWN, PollMask::WAIT_IN, patience, |socket, events| {
             match socket.try_recv(max, peek, &mut sink) {
                 Ok(record) => {
-                    events.push((SENDERS, PollMask::OUT));
+                    events.push((SENDERS, ROOM));
                     Ok(Some(record))
                 }
                 Err(RecvError::WouldBlock)
@@ -204,7 +235,7 @@ impl LocalSocket {
             }
         })?;
         sink.finish();
-        let Some(record) = record else { return Ok(Incoming::default()) };
+        let Some(record) = record else { return Ok(Incoming { is_end: true, ..Incoming::default() }) };
         if let (Peek::No, Some(sender)) = (peek, &record.sender) {
             self.release_of(sender);
         }
@@ -212,6 +243,7 @@ impl LocalSocket {
             len: record.len,
             full_len: record.full_len,
             from: record.sender.map(|sender| sender.address),
+            is_end: false,
             credentials: record.credentials,
             rights: record.rights,
         })
@@ -234,7 +266,9 @@ impl LocalSocket {
         if let Some(cell) = &self.datagrams {
             cell.with(|socket, events| {
                 socket.release(charge);
-                events.push((OWN, PollMask::OUT | PollMask::WRNORM | PollMask::WRBAND));
+                if socket.credit().is_writable() {
+                    events.push((OWN, ROOM));
+                }
             });
         }
     }

@@ -4,9 +4,11 @@
 //! None of it is under the stack's lock. A connected pair has a lock of its own, so has a listener and each datagram
 //! socket, and the name space another; `docs/LOCKS.md` says in which order they are taken.
 
+mod audience;
 mod cell;
 mod connect;
 mod datagram;
+mod label;
 mod options;
 
 mod seqpacket;
@@ -22,8 +24,8 @@ use std::sync::{OnceLock, Weak};
 use rustix::io::Errno;
 use tapsock_sockets::errno::ToErrno;
 use tapsock_sockets::local::{
-    Credentials, DATAGRAM_QUEUE_DEFAULT, DatagramSocket, EndSetup, InodeId, Listener, LookupError, Names,
-    Pair, Records, SEND_BUFFER_DEFAULT, Shutdown, Side, SocketKind, Stream,
+    Credentials, DATAGRAM_QUEUE_DEFAULT, DatagramSocket, EndSetup, InodeId, Listener, Names, Pair, Records,
+    SEND_BUFFER_DEFAULT, Shutdown, Side, SocketKind, Stream,
 };
 use tapsock_sockets::{PollMask, UnixAddr};
 
@@ -31,7 +33,9 @@ use crate::description::Held;
 use crate::engine::clock::now;
 use crate::engine::sync::{Arc, Mutex, lock};
 
+use audience::Audience;
 use cell::{Cell, Events, Patience, Queue, Shared};
+use label::Label;
 
 pub(crate) use datagram::Incoming;
 
@@ -54,6 +58,8 @@ pub(crate) struct LocalSocket {
     number: u64,
     /// The connection, once there is one; it is for good.
     connection: OnceLock<Connection>,
+    /// Its own name.
+    label: Label,
     datagrams: Option<Arc<Cell<DatagramSocket<u64, Held>>>>,
     own: Mutex<Own>,
 }
@@ -69,7 +75,8 @@ enum Connection {
 struct Own {
     role: Role,
     name: Option<(UnixAddr, Option<InodeId>)>,
-    peer_name: UnixAddr,
+    /// The name of whom it is connected to, if it is.
+    peer: Label,
     waits: bool,
     receive_timeout: Option<Duration>,
     send_timeout: Option<Duration>,
@@ -77,6 +84,8 @@ struct Own {
     receive_buffer: u32,
     /// What it takes along into a connection.
     setup: EndSetup,
+    /// Who watches it, once somebody has.
+    audience: Option<Arc<Audience>>,
 }
 
 #[derive(Clone)]
@@ -90,7 +99,7 @@ enum Role {
 #[derive(Clone)]
 struct Pending {
     connection: Connection,
-    client: UnixAddr,
+    client: Label,
 }
 
 /// A table of so few sockets is not worth shrinking.
@@ -154,24 +163,31 @@ pub(crate) fn process() -> Credentials {
 impl LocalSocket {
     /// A fresh socket.
     pub(crate) fn new(host: &Arc<Locals>, kind: SocketKind, waits: bool) -> Arc<Self> {
+        LocalSocket::labelled(host, kind, waits, Label::default())
+    }
+
+    /// A socket that shares `label` with another.
+    fn labelled(host: &Arc<Locals>, kind: SocketKind, waits: bool, label: Label) -> Arc<Self> {
         let number = host.next.fetch_add(1, Ordering::Relaxed);
         let datagrams = (kind == SocketKind::Datagram)
             .then(|| Cell::new(DatagramSocket::new(number, DATAGRAM_QUEUE_DEFAULT), host.spin));
         let own = Own {
             role: Role::Fresh,
             name: None,
-            peer_name: UnixAddr::UNNAMED,
+            peer: Label::default(),
             waits,
             receive_timeout: None,
             send_timeout: None,
             receive_buffer: SEND_BUFFER_DEFAULT,
-            setup: EndSetup::new(Credentials::UNKNOWN),
+            setup: EndSetup::new(Credentials::NOBODY),
+            audience: None,
         };
         let socket = Arc::new(LocalSocket {
             host: host.clone(),
             kind,
             number,
             connection: OnceLock::new(),
+            label,
             datagrams,
             own: Mutex::new(own),
         });
@@ -183,6 +199,11 @@ impl LocalSocket {
     pub(crate) fn pair(host: &Arc<Locals>, kind: SocketKind, waits: bool) -> (Arc<Self>, Arc<Self>) {
         let [first, second] = [(); 2].map(|()| LocalSocket::new(host, kind, waits));
         let setup = EndSetup::new(process());
+        for (socket, other) in [(&first, &second), (&second, &first)] {
+            let mut own = lock(&socket.own);
+            own.peer = other.label.clone();
+            own.setup.peer = process();
+        }
         match kind {
             SocketKind::Datagram => {
                 first.join(&second);
@@ -212,37 +233,6 @@ impl LocalSocket {
         lock(&self.own).waits = waits;
     }
 
-    /// Gives the socket a name: bind(2). Without one it gets an abstract name of five digits.
-    ///
-    /// Errors: EINVAL where it has one, EADDRINUSE, ENOENT, ENOTDIR, ENOSPC.
-    pub(crate) fn bind(self: &Arc<Self>, address: &UnixAddr) -> Result<(), Errno> {
-        let mut own = lock(&self.own);
-        let mut names = lock(&self.host.names);
-        if own.name.is_some() {
-            // As Linux: a path in use is found out first; without a path there is nothing to do.
-            if *address == UnixAddr::UNNAMED {
-                return Ok(());
-            }
-            names.check(address, self.kind).map_err(|error| error.errno())?;
-            return Err(Errno::INVAL);
-        }
-        let owner = Arc::downgrade(self);
-        let (address, inode) = if *address == UnixAddr::UNNAMED {
-            let mut start = [0; 4];
-            getrandom::fill(&mut start).map_err(|_| Errno::NOMEM)?;
-            names.autobind(u32::from_ne_bytes(start), self.kind, owner).map_err(|error| error.errno())?
-        } else {
-            (*address, names.bind(address, self.kind, owner).map_err(|error| error.errno())?)
-        };
-        own.name = Some((address, Some(inode)));
-        Ok(())
-    }
-
-    /// Its own name, unnamed where it has none.
-    pub(crate) fn name(&self) -> UnixAddr {
-        lock(&self.own).name.map_or(UnixAddr::UNNAMED, |(address, _)| address)
-    }
-
     /// Shuts directions down: shutdown(2).
     ///
     /// Errors: EINVAL.
@@ -260,15 +250,22 @@ impl LocalSocket {
             return Ok(());
         }
         let mut own = lock(&self.own);
-        match &own.role {
-            Role::Listening(listener) => listener.with(|listener, events| {
+        if let Role::Listening(listener) = &own.role {
+            let listener = listener.clone();
+            // Whoever watches is told without the lock.
+            drop(own);
+            listener.with(|listener, events| {
                 listener.shutdown(how);
                 everything(events);
-            }),
-            Role::Fresh | Role::Closed => {
-                own.setup.receive_shut |= how.reads();
-                own.setup.send_shut |= how.writes();
-            }
+            });
+            return Ok(());
+        }
+        own.setup.receive_shut |= how.reads();
+        own.setup.send_shut |= how.writes();
+        let audience = own.audience.clone();
+        drop(own);
+        if let Some(audience) = audience {
+            audience.tell_now(PollMask::NONE);
         }
         Ok(())
     }
@@ -369,10 +366,6 @@ impl LocalSocket {
         }
     }
 
-    fn is_send_shut(&self) -> bool {
-        lock(&self.own).setup.send_shut
-    }
-
     fn adopt(&self, connection: Connection) {
         // A fresh socket has none.
         let _ = self.connection.set(connection);
@@ -387,13 +380,6 @@ impl LocalSocket {
         let own = lock(&self.own);
         patience(own.waits, own.send_timeout, flags)
     }
-
-    /// The socket that `address` leads to.
-    fn look_up(&self, address: &UnixAddr) -> Result<Arc<LocalSocket>, Errno> {
-        let names = lock(&self.host.names);
-        let owner = names.lookup(address, self.kind).map_err(|error| error.errno())?;
-        owner.upgrade().ok_or(LookupError::Refused.errno())
-    }
 }
 
 impl Connection {
@@ -401,11 +387,15 @@ impl Connection {
         match self {
             Connection::Stream(cell, side) => cell.with(|pair, events| {
                 pair.shutdown(*side, how);
-                everything(events);
+                // Its own first, as on Linux: that is the order of an epoll report.
+                events.push((queue(*side), PollMask::NONE));
+                events.push((queue(side.other()), PollMask::NONE));
             }),
             Connection::Records(cell, side) => cell.with(|pair, events| {
                 pair.shutdown(*side, how);
-                everything(events);
+                // Its own first, as on Linux: that is the order of an epoll report.
+                events.push((queue(*side), PollMask::NONE));
+                events.push((queue(side.other()), PollMask::NONE));
             }),
         }
     }

@@ -3,7 +3,7 @@
 use rustix::io::Errno;
 use tapsock_sockets::OptionValue;
 use tapsock_sockets::constants::*;
-use tapsock_sockets::local::{LocalOption, SendCredit};
+use tapsock_sockets::local::{LocalOption, SendCredit, SocketKind};
 
 use super::{Connection, LocalSocket};
 use crate::engine::sync::lock;
@@ -56,7 +56,30 @@ impl LocalSocket {
         Ok(())
     }
 
-    fn end_options(&self) -> tapsock_sockets::local::EndOptions {
+    /// See ioctl(2): FIONREAD, SIOCOUTQ, SIOCATMARK.
+    ///
+    /// Errors: EINVAL for what a listener has to be read, EOPNOTSUPP for the mark of what is no stream, ENOTTY.
+    pub(crate) fn ioctl(&self, request: i32) -> Result<i32, Errno> {
+        let count = match request {
+            FIONREAD if self.is_listening() => return Err(Errno::INVAL),
+            FIONREAD => match (self.connection.get(), &self.datagrams) {
+                (Some(Connection::Stream(cell, side)), _) => cell.lock().state.unread(*side),
+                (Some(Connection::Records(cell, side)), _) => cell.lock().state.unread(*side),
+                (None, Some(cell)) => cell.lock().state.unread(),
+                (None, None) => 0,
+            },
+            SIOCOUTQ => usize::try_from(self.credit().charged()).unwrap_or(usize::MAX),
+            SIOCATMARK if self.kind != SocketKind::Stream => return Err(Errno::OPNOTSUPP),
+            SIOCATMARK => match self.connection.get() {
+                Some(Connection::Stream(cell, side)) => cell.lock().state.is_at_mark(*side).into(),
+                _ => 0,
+            },
+            _ => return Err(Errno::NOTTY),
+        };
+        Ok(i32::try_from(count).unwrap_or(i32::MAX))
+    }
+
+    pub(super) fn end_options(&self) -> tapsock_sockets::local::EndOptions {
         match (self.connection.get(), &self.datagrams) {
             (Some(Connection::Stream(cell, side)), _) => *cell.lock().state.options(*side),
             (Some(Connection::Records(cell, side)), _) => *cell.lock().state.options(*side),
@@ -75,7 +98,7 @@ impl LocalSocket {
     }
 
     /// The send buffer, and what is under way in it (SIOCOUTQ).
-    pub(crate) fn credit(&self) -> SendCredit {
+    fn credit(&self) -> SendCredit {
         match (self.connection.get(), &self.datagrams) {
             (Some(Connection::Stream(cell, side)), _) => *cell.lock().state.credit(*side),
             (Some(Connection::Records(cell, side)), _) => *cell.lock().state.credit(*side),

@@ -29,7 +29,9 @@ pub(super) fn send(
     ancillary: &mut Ancillary<Held>,
 ) -> Result<usize, Errno> {
     if flags & MSG_OOB != 0 {
-        return Err(Errno::OPNOTSUPP);
+        // The pending error comes first, as for every sending call.
+        let reset = cell.with(|pair, _| pair.take_reset(from));
+        return Err(if reset { SendError::Reset.errno() } else { Errno::OPNOTSUPP });
     }
     let mut rope = (data.len() > SMALL_MAX).then(|| copy_in(data));
     cell.call(queue(from), PollMask::WAIT_OUT, patience, |pair, events| {
@@ -63,9 +65,11 @@ pub(super) fn receive(
     let max = into.len();
     let mut sink = Filling::new(into);
     let received = cell.call(queue(at), PollMask::WAIT_IN, patience, |pair, events| {
+        let before = pair.credit(at.other()).charged();
         match pair.try_recv(at, max, peek, &mut sink) {
             Ok(record) => {
-                if peek == Peek::No && pair.credit(at.other()).is_writable() {
+                let credit = pair.credit(at.other());
+                if credit.charged() < before && credit.is_writable() {
                     events.push((queue(at.other()), PollMask::OUT | PollMask::WRNORM | PollMask::WRBAND));
                 }
                 Ok(record)

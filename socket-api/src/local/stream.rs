@@ -23,6 +23,8 @@ impl Shared for Pair<Stream<Held>> {
 /// What came in, beside the bytes.
 #[derive(Default)]
 pub(crate) struct Beside {
+    /// Whether there were bytes, even if none was asked for.
+    pub(crate) found: bool,
     /// Who sent it, where that was asked for.
     pub(crate) credentials: Option<Credentials>,
     /// What was passed.
@@ -39,8 +41,14 @@ pub(super) fn send(
     ancillary: &mut Ancillary<Held>,
 ) -> Result<usize, Errno> {
     let mut sent = 0;
+    let turn_max = if data.len() > SEND_TURN {
+        let piece = cell.lock().state.credit(from).longest_piece();
+        SEND_TURN - SEND_TURN % piece
+    } else {
+        SEND_TURN
+    };
     loop {
-        let turn = &data[sent..data.len().min(sent + SEND_TURN)];
+        let turn = &data[sent..data.len().min(sent + turn_max)];
         let is_last = sent + turn.len() == data.len();
         let urgency = if is_last && flags & MSG_OOB != 0 { Urgency::LastByte } else { Urgency::Normal };
         let outcome = if turn.len() <= SMALL_MAX {
@@ -98,9 +106,11 @@ pub(super) fn receive(
     call.peek = flags & MSG_PEEK != 0;
     let mut sink = Filling::new(into);
     let result = cell.call(queue(at), PollMask::WAIT_IN, patience, |pair, events| {
-        let before = call.len();
+        let before = pair.credit(at.other()).charged();
         let outcome = pair.try_recv(at, &mut call, &mut sink);
-        if call.len() > before && pair.credit(at.other()).is_writable() {
+        let credit = pair.credit(at.other());
+        // As on Linux: a piece of which some is left has freed nothing.
+        if credit.charged() < before && credit.is_writable() {
             events.push((queue(at.other()), PollMask::OUT | PollMask::WRNORM | PollMask::WRBAND));
         }
         match outcome {
@@ -112,7 +122,10 @@ pub(super) fn receive(
     let len = sink.finish();
     match result {
         Err(errno) if len == 0 => Err(errno),
-        _ => Ok((len, Beside { credentials: call.credentials(), rights: call.take_rights() })),
+        _ => {
+            let (found, credentials) = (call.has_found(), call.credentials());
+            Ok((len, Beside { found, credentials, rights: call.take_rights() }))
+        }
     }
 }
 

@@ -1,11 +1,18 @@
 //! Sending and receiving, whatever the type.
 
 use rustix::io::Errno;
-use tapsock_sockets::UnixAddr;
-use tapsock_sockets::local::Ancillary;
+use tapsock_sockets::constants::MSG_OOB;
+use tapsock_sockets::errno::ToErrno;
+use tapsock_sockets::local::{Ancillary, Credentials, Pair, Records, SendError, SocketKind};
+use tapsock_sockets::{PollMask, UnixAddr};
 
+use super::cell::Cell;
 use super::{Connection, Incoming, LocalSocket, process, seqpacket, stream};
 use crate::description::Held;
+use crate::engine::sync::{Arc, lock};
+
+/// What a receiver that asks for credentials is told at the end of a stream, as on Linux.
+const NOBODY: Credentials = Credentials { pid: 0, uid: 0, gid: 0 };
 
 impl LocalSocket {
     /// Sends `data`: sendmsg(2). Returns how many bytes went: on a stream that waits, all of them.
@@ -13,15 +20,30 @@ impl LocalSocket {
     /// Errors: EPIPE, EAGAIN, ECONNRESET, ENOTCONN, EISCONN or EOPNOTSUPP for an address on a stream, ECONNREFUSED,
     /// ENOENT, EMSGSIZE, EPERM.
     pub(crate) fn send(
-        &self,
+        self: &Arc<Self>,
         data: &[u8],
         flags: i32,
         to: Option<&UnixAddr>,
         rights: Vec<Held>,
     ) -> Result<usize, Errno> {
-        let mut ancillary = Ancillary { rights, ..Ancillary::new(process()) };
+        self.send_message(data, flags, to, rights, None)
+    }
+
+    /// As [`send`](Self::send), in the name of `explicit` (SCM_CREDENTIALS), whom the caller may speak for.
+    pub(crate) fn send_message(
+        self: &Arc<Self>,
+        data: &[u8],
+        flags: i32,
+        to: Option<&UnixAddr>,
+        rights: Vec<Held>,
+        explicit: Option<Credentials>,
+    ) -> Result<usize, Errno> {
+        let mut ancillary = Ancillary { rights, explicit, ..Ancillary::new(process()) };
         if let Some(cell) = &self.datagrams {
             return self.send_datagram(cell, data, flags, to, &mut ancillary);
+        }
+        if self.kind == SocketKind::Stream && data.is_empty() && flags & MSG_OOB != 0 {
+            return Err(SendError::NothingUrgent.errno());
         }
         let connection = self.connection.get();
         if to.is_some() {
@@ -33,9 +55,16 @@ impl LocalSocket {
                 stream::send(cell, *side, data, flags, patience, &mut ancillary)
             }
             Some(Connection::Records(cell, side)) => {
+                // What fails before that leaves it without a name.
+                let asks = |cell: &Cell<Pair<Records<Held>>>| {
+                    let state = &cell.lock().state;
+                    state.options(*side).pass_credentials && !state.readiness(*side).intersects(PollMask::ERR)
+                };
+                if flags & MSG_OOB == 0 && asks(cell) {
+                    self.autobind()?;
+                }
                 seqpacket::send(cell, *side, data, flags, patience, &mut ancillary)
             }
-            None if self.is_send_shut() => Err(Errno::PIPE),
             None => Err(Errno::NOTCONN),
         }
     }
@@ -51,12 +80,13 @@ impl LocalSocket {
         match self.connection.get() {
             Some(Connection::Stream(cell, side)) => {
                 let (len, beside) = stream::receive(cell, *side, into, flags, patience)?;
-                let from = None;
+                let asked = || !beside.found && cell.lock().state.options(*side).pass_credentials;
                 Ok(Incoming {
                     len,
                     full_len: len,
-                    from,
-                    credentials: beside.credentials,
+                    from: None,
+                    is_end: !beside.found,
+                    credentials: beside.credentials.or_else(|| asked().then_some(NOBODY)),
                     rights: beside.rights,
                 })
             }
@@ -66,11 +96,26 @@ impl LocalSocket {
                     len: record.len,
                     full_len: record.full_len,
                     from: None,
+                    is_end: record.sender.is_none(),
                     credentials: record.credentials,
                     rights: record.rights,
                 })
             }
             None => Err(self.kind.receive_unconnected()),
         }
+    }
+
+    /// Whether it sends to addresses.
+    pub(crate) fn is_datagram(&self) -> bool {
+        self.kind == SocketKind::Datagram
+    }
+
+    /// Gives a socket without a name one: what Linux does where it sends or connects with SO_PASSCRED on, so that the
+    /// other side knows whom it hears.
+    pub(super) fn autobind(self: &Arc<Self>) -> Result<(), Errno> {
+        if lock(&self.own).name.is_some() {
+            return Ok(());
+        }
+        self.bind(&UnixAddr::UNNAMED)
     }
 }

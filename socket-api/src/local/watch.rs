@@ -2,10 +2,11 @@
 
 use tapsock_sockets::PollMask;
 
+use super::audience::Audience;
 use super::datagram::{OWN, SENDERS};
 use super::{ACCEPTORS, Connection, LocalSocket, Role, queue};
 use crate::engine::sync::{Arc, lock};
-use crate::engine::wait::Waiter;
+use crate::engine::wait::{Sharing, Waiter, Watcher};
 
 impl LocalSocket {
     /// Has `waiter` marked when something of `mask` is there. A fresh socket is always ready, for a hang-up at least,
@@ -29,6 +30,46 @@ impl LocalSocket {
         }
     }
 
+    /// Tells `watcher` from now on what happens to the socket, whatever becomes of it.
+    pub(crate) fn add_watcher(&self, watcher: Arc<dyn Watcher>, sharing: Sharing) {
+        let mut own = lock(&self.own);
+        let audience = own.audience.get_or_insert_default().clone();
+        match (self.connection.get(), &self.datagrams, &own.role) {
+            (Some(connection), _, _) => connection.attach(&audience),
+            (None, Some(cell), _) => cell.attach(OWN, &audience),
+            (None, None, Role::Listening(listener)) => listener.attach(ACCEPTORS, &audience),
+            (None, None, Role::Fresh | Role::Closed) => {}
+        }
+        drop(own);
+        audience.add(watcher, sharing);
+    }
+
+    /// Tells it no more.
+    pub(crate) fn remove_watcher(&self, watcher: &Arc<dyn Watcher>) {
+        if let Some(audience) = self.audience() {
+            audience.remove(watcher);
+        }
+    }
+
+    /// Who watches it, once somebody has.
+    pub(super) fn audience(&self) -> Option<Arc<Audience>> {
+        lock(&self.own).audience.clone()
+    }
+
+    /// Has those who watch a socket that was just connected hear of its connection.
+    pub(super) fn move_audience(&self) {
+        let own = lock(&self.own);
+        let (Some(audience), Some(connection)) = (&own.audience, self.connection.get()) else { return };
+        connection.attach(audience);
+        let audience = audience.clone();
+        drop(own);
+        // The peer may have been faster.
+        let ready = self.readiness() & (PollMask::IN | PollMask::RDNORM | PollMask::HUP);
+        if !ready.is_empty() {
+            audience.tell_now(ready);
+        }
+    }
+
     /// Marks `waiter` no more.
     pub(crate) fn forget(&self, waiter: &Arc<Waiter>) {
         match self.connection.get() {
@@ -46,6 +87,15 @@ impl LocalSocket {
                     listener.forget(ACCEPTORS, waiter);
                 }
             }
+        }
+    }
+}
+
+impl Connection {
+    fn attach(&self, audience: &Arc<Audience>) {
+        match self {
+            Connection::Stream(cell, side) => cell.attach(queue(*side), audience),
+            Connection::Records(cell, side) => cell.attach(queue(*side), audience),
         }
     }
 }

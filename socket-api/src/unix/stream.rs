@@ -67,11 +67,19 @@ impl Read for &UnixStream {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.socket.receive(into, 0)
     }
+
+    fn read_vectored(&mut self, into: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.socket.receive_vectored(into)
+    }
 }
 
 impl Write for &UnixStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.socket.send(bytes)
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.socket.send_vectored(parts)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -83,11 +91,19 @@ impl Read for UnixStream {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         (&*self).read(into)
     }
+
+    fn read_vectored(&mut self, into: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        (&*self).read_vectored(into)
+    }
 }
 
 impl Write for UnixStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         (&*self).write(bytes)
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        (&*self).write_vectored(parts)
     }
 
     fn flush(&mut self) -> io::Result<()> {

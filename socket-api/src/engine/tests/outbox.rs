@@ -28,6 +28,10 @@ impl SendHalf for Note {
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }
+
+    fn dropped(&self) -> u64 {
+        0
+    }
 }
 
 /// A UDP packet that wants its checksum, and is told by its payload.

@@ -1,0 +1,294 @@
+//! Epoll instances: what happens to sockets comes in, whoever waits is woken, and readiness is asked for when a wait
+//! reports.
+//!
+//! An instance has one lock, which stands between the shard's and those of local sockets: a report asks sockets of
+//! both kinds how ready they are while it holds it, so that no edge gets lost in between. What happens is told under the
+//! shard's lock, or, by local sockets, under none. Who watches whom changes under the shard's lock only.
+
+mod real;
+mod watch;
+
+use core::mem;
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::BorrowedFd;
+use std::sync::OnceLock;
+
+use rustix::io::Errno;
+use tapsock_sockets::epoll::{Delivery, EpollEvent, EpollSet};
+use tapsock_sockets::{PollMask, Sockets};
+use tapsock_stack::time::Instant;
+
+use super::call::{Seat, this_threads_kick};
+use super::shard::{Shard, Turn};
+use super::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
+use super::wait::{Claim, Reach, WaitQueue, Waiter, Wake, Watcher, Watchers};
+use crate::description::Shares;
+
+pub(crate) use real::Beside;
+pub(crate) use watch::Watch;
+
+use real::Real;
+use watch::Key;
+
+/// How ready an instance is that has something to report.
+const READY: PollMask = PollMask::from_bits(0x1 | 0x40);
+
+/// An epoll instance.
+pub(crate) struct Epoll {
+    shard: Arc<Shard>,
+    shares: Shares,
+    inner: Mutex<Inner>,
+    /// The real descriptors, once there was one.
+    real: OnceLock<Arc<Real>>,
+    /// Whether they come first in the next report, if it has room for one event only.
+    real_first: AtomicBool,
+}
+
+#[derive(Default)]
+struct Inner {
+    set: EpollSet<Key>,
+    watches: HashMap<Key, Arc<Watch>>,
+    /// The threads in `epoll_wait`, in the order in which they came. One that was marked is no longer among them.
+    waiting: VecDeque<Arc<Waiter>>,
+    /// The threads in `poll` on this instance.
+    pollers: WaitQueue,
+    /// The watches of instances that watch this one.
+    above: Watchers,
+    closed: bool,
+}
+
+/// Whether a thread may sleep.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Seated {
+    /// It will be woken.
+    Yes,
+    /// Something may be ready already.
+    Queued,
+    /// There is nothing to wait for.
+    Closed,
+}
+
+impl Epoll {
+    /// An instance that watches nothing.
+    pub(crate) fn new(shard: &Arc<Shard>) -> Arc<Self> {
+        Arc::new(Epoll {
+            shard: shard.clone(),
+            shares: Shares::new(),
+            inner: Mutex::default(),
+            real: OnceLock::new(),
+            real_first: AtomicBool::new(true),
+        })
+    }
+
+    /// Who holds it, and who watches it.
+    pub(crate) fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
+    /// Waits until something is ready, or `deadline`: epoll_wait(2). Reports `max` events at most. A deadline that has
+    /// passed makes it look once, at the link too.
+    ///
+    /// Errors: EBADF where the instance is closed by another thread.
+    pub(crate) fn wait(&self, max: usize, deadline: Option<Instant>) -> Result<Vec<EpollEvent>, Errno> {
+        let mut events = self.real_share(max);
+        let mut turn = self.shard.turn();
+        turn.collect();
+        events.extend(self.report(&mut turn, max - events.len()));
+        if !events.is_empty() {
+            turn.finish();
+            return Ok(events);
+        }
+        if deadline.is_none_or(|deadline| deadline > turn.now) {
+            return self.block(turn, max, deadline);
+        }
+        turn.finish();
+        let Some((mut turn, _)) = self.shard.try_read(1) else { return Ok(Vec::new()) };
+        turn.collect();
+        let events = self.report(&mut turn, max);
+        turn.finish();
+        Ok(events)
+    }
+
+    fn block<'a>(
+        &'a self,
+        mut turn: Turn<'a>,
+        max: usize,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<EpollEvent>, Errno> {
+        let mut seat = Seat::take(&turn);
+        let outcome = loop {
+            // Local sockets know nothing of what this thread sleeps on.
+            seat.waiter.set_alarm(Some(self.shard.caller_kick.clone()));
+            if let Some(real) = self.real.get() {
+                let kick = match this_threads_kick() {
+                    Ok(kick) => kick,
+                    Err(errno) => break Err(errno),
+                };
+                let driver = self.shard.caller_kick.clone();
+                let beside = Arc::new(Beside { real: real.clone(), kick, driver });
+                seat.waiter.set_alarm(Some(beside.clone()));
+                seat.wait_beside(beside);
+            }
+            match self.sit_down(&seat.waiter) {
+                Seated::Closed => break Err(Errno::BADF),
+                Seated::Queued => {}
+                Seated::Yes => {
+                    turn = seat.wait(turn, deadline);
+                    self.stand_up(&seat.waiter);
+                    if seat.waiter.woken() == Some(Wake::Closed) {
+                        break Err(Errno::BADF);
+                    }
+                    seat.waiter.reset();
+                }
+            }
+            let mut events = self.report(&mut turn, max);
+            if events.is_empty()
+                && let Some(real) = self.real.get()
+            {
+                turn.finish();
+                events = real.collect(max);
+                turn = self.shard.turn();
+            }
+            if !events.is_empty() || deadline.is_some_and(|deadline| deadline <= turn.now) {
+                break Ok(events);
+            }
+        };
+        turn.leave(&seat.waiter);
+        turn.finish();
+        seat.waiter.set_alarm(None);
+        outcome
+    }
+
+    /// Begins, changes or ends the watch of a real descriptor: epoll_ctl(2), with the kernel's errors.
+    pub(crate) fn control_real(
+        &self,
+        operation: i32,
+        fd: BorrowedFd<'_>,
+        event: Option<EpollEvent>,
+    ) -> Result<(), Errno> {
+        let real = match self.real.get() {
+            Some(real) => real,
+            None => {
+                let made = Arc::new(Real::new()?);
+                self.real.get_or_init(|| made)
+            }
+        };
+        real.control(operation, fd, event)?;
+        // Those who sleep without the kernel's instance are to sleep again, with it.
+        let mut turn = self.shard.turn();
+        let mut inner = lock(&self.inner);
+        while inner.wake_one(&mut |waiter| turn.wake(waiter)) {}
+        drop(inner);
+        turn.finish();
+        Ok(())
+    }
+
+    /// Events of real descriptors, for half of a report, so that neither side keeps the other out.
+    fn real_share(&self, max: usize) -> Vec<EpollEvent> {
+        let Some(real) = self.real.get() else { return Vec::new() };
+        let first = self.real_first.fetch_not(Ordering::Relaxed);
+        real.collect(if max == 1 { usize::from(first) } else { max / 2 })
+    }
+
+    /// Puts a thread in, unless something has come since it looked.
+    fn sit_down(&self, waiter: &Arc<Waiter>) -> Seated {
+        let mut inner = lock(&self.inner);
+        if inner.closed {
+            return Seated::Closed;
+        }
+        if inner.set.has_queued() {
+            return Seated::Queued;
+        }
+        inner.waiting.push_back(waiter.clone());
+        Seated::Yes
+    }
+
+    fn stand_up(&self, waiter: &Arc<Waiter>) {
+        lock(&self.inner).waiting.retain(|other| !Arc::ptr_eq(other, waiter));
+    }
+
+    /// What is ready now. Where more may be, the next thread is called.
+    fn report(&self, turn: &mut Turn<'_>, max: usize) -> Vec<EpollEvent> {
+        let mut inner = lock(&self.inner);
+        let sockets = &turn.state.sockets;
+        let events = inner.set.collect(max, |key| key.readiness(sockets));
+        if inner.set.has_queued() {
+            inner.wake_one(&mut |waiter| turn.wake(waiter));
+        }
+        events
+    }
+
+    /// The readiness of the instance itself. To be asked under the lock of `sockets`.
+    pub(crate) fn readiness(&self, sockets: &Sockets) -> PollMask {
+        let mut inner = lock(&self.inner);
+        if inner.closed {
+            return PollMask::NVAL;
+        }
+        inner.set.readiness(|key| key.readiness(sockets))
+    }
+
+    /// Has a thread that polls this instance marked when something of `mask` is there.
+    pub(crate) fn watch(&self, waiter: &Arc<Waiter>, mask: PollMask) {
+        lock(&self.inner).pollers.add(waiter, mask, Claim::Watcher);
+    }
+
+    /// Marks it no more.
+    pub(crate) fn forget(&self, waiter: &Arc<Waiter>) {
+        lock(&self.inner).pollers.remove(waiter);
+    }
+
+    /// Watches nothing any more. Calls that wait end.
+    pub(crate) fn close(&self) {
+        let mut turn = self.shard.turn();
+        let mut inner = lock(&self.inner);
+        inner.closed = true;
+        let watches: Vec<Arc<Watch>> = inner.watches.drain().map(|(_, watch)| watch).collect();
+        inner.set = EpollSet::new();
+        for waiter in mem::take(&mut inner.waiting) {
+            waiter.mark(Wake::Closed);
+            turn.wake(&waiter);
+        }
+        inner.pollers.mark_all(|waiter| turn.wake(waiter));
+        drop(inner);
+        watches.iter().for_each(|watch| watch.unhook(&mut turn));
+        turn.finish();
+    }
+
+    /// `what` has happened to what is watched as `key`.
+    fn on_event(&self, key: &Key, what: PollMask, marked: &mut dyn FnMut(&Arc<Waiter>)) -> Reach {
+        let mut inner = lock(&self.inner);
+        let delivery = inner.set.on_event(key, what);
+        if delivery == Delivery::Ignored {
+            return Reach::Further;
+        }
+        let (woken, above) = inner.announce(marked);
+        drop(inner);
+        tell(&above, marked);
+        if woken && delivery == Delivery::QueuedExclusive { Reach::Enough } else { Reach::Further }
+    }
+}
+
+impl Inner {
+    /// Something was put on the ready list: whether a thread was called, and who is to be told without the lock.
+    fn announce(&mut self, marked: &mut dyn FnMut(&Arc<Waiter>)) -> (bool, Vec<Arc<dyn Watcher>>) {
+        let woken = self.wake_one(marked);
+        self.pollers.mark_ready(READY, &mut *marked);
+        (woken, self.above.to_vec())
+    }
+
+    /// Calls the thread that has waited longest. Each event calls another, as on Linux, whether or not the one before has
+    /// come.
+    fn wake_one(&mut self, marked: &mut dyn FnMut(&Arc<Waiter>)) -> bool {
+        let Some(waiter) = self.waiting.pop_front() else { return false };
+        waiter.mark(Wake::Ready);
+        marked(&waiter);
+        true
+    }
+}
+
+/// Tells the instances above one that it has something to report. They watch it without claims of their own.
+fn tell(above: &[Arc<dyn Watcher>], marked: &mut dyn FnMut(&Arc<Waiter>)) {
+    for watcher in above {
+        let _ = watcher.notify(READY, marked);
+    }
+}

@@ -1,0 +1,245 @@
+//! What an instance watches, and how that begins and ends.
+
+use core::cell::RefCell;
+use core::hash::{Hash, Hasher};
+use std::collections::HashMap;
+use std::sync::Weak;
+
+use rustix::io::Errno;
+use tapsock_sockets::epoll::{
+    Delivery, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLEXCLUSIVE, EpollEvent, Watched, check_events, check_nesting,
+};
+use tapsock_sockets::{PollMask, Sockets};
+
+use super::{Epoll, tell};
+use crate::description::{Kind, Object};
+use crate::engine::shard::Turn;
+use crate::engine::sync::{Arc, lock};
+use crate::engine::wait::{Reach, Sharing, Waiter, Watcher};
+
+/// What is watched: an id, and what it stood for then. Two ids of one socket are watched apart.
+#[derive(Clone)]
+pub(super) struct Key {
+    id: i32,
+    object: Object,
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.object.is(&other.object)
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.id, self.object.address()).hash(state);
+    }
+}
+
+impl Key {
+    /// How ready it is now. To be asked under the lock of `sockets`.
+    pub(super) fn readiness(&self, sockets: &Sockets) -> PollMask {
+        match &self.object {
+            Object::Socket(description) => match &description.kind {
+                Kind::Inet(_, fd) => sockets.readiness(*fd),
+                Kind::Local(local) => local.readiness(),
+            },
+            Object::Epoll(epoll) => epoll.readiness(sockets),
+        }
+    }
+}
+
+/// One thing that one instance watches: what the thing tells.
+pub(crate) struct Watch {
+    epoll: Weak<Epoll>,
+    key: Key,
+}
+
+impl Watcher for Watch {
+    fn notify(&self, what: PollMask, marked: &mut dyn FnMut(&Arc<Waiter>)) -> Reach {
+        match self.epoll.upgrade() {
+            Some(epoll) => epoll.on_event(&self.key, what, marked),
+            None => Reach::Further,
+        }
+    }
+}
+
+impl Watch {
+    /// What is watched is closed: nothing of it is reported any more.
+    pub(crate) fn detach(self: &Arc<Self>) {
+        if let Some(epoll) = self.epoll.upgrade() {
+            let mut turn = epoll.shard.turn();
+            self.unhook(&mut turn);
+            let forgotten = epoll.forget_watch(self);
+            turn.finish();
+            drop(forgotten);
+        }
+    }
+
+    /// Is told of what happens from now on.
+    fn hook(self: &Arc<Self>, turn: &mut Turn<'_>, sharing: Sharing) -> Result<(), Errno> {
+        self.key.object.shares().enter(self)?;
+        let watcher: Arc<dyn Watcher> = self.clone();
+        match &self.key.object {
+            Object::Socket(description) => match &description.kind {
+                Kind::Inet(_, fd) => turn.state.waiters.watch(*fd, watcher, sharing),
+                Kind::Local(local) => local.add_watcher(watcher, sharing),
+            },
+            Object::Epoll(epoll) => lock(&epoll.inner).above.add(watcher, sharing),
+        }
+        Ok(())
+    }
+
+    /// Is told no more.
+    pub(super) fn unhook(self: &Arc<Self>, turn: &mut Turn<'_>) {
+        let watcher: Arc<dyn Watcher> = self.clone();
+        match &self.key.object {
+            Object::Socket(description) => match &description.kind {
+                Kind::Inet(_, fd) => turn.state.waiters.unwatch(*fd, &watcher),
+                Kind::Local(local) => local.remove_watcher(&watcher),
+            },
+            Object::Epoll(epoll) => lock(&epoll.inner).above.remove(&watcher),
+        }
+        self.key.object.shares().leave(self);
+    }
+}
+
+impl Epoll {
+    /// Begins, changes or ends a watch: epoll_ctl(2) on `object`, for which `id` stands.
+    ///
+    /// Errors: EINVAL where the operation or the events make no sense, or where an instance would watch itself; EFAULT
+    /// without an event; EEXIST; ENOENT; ELOOP; ENOSPC; EBADF where either is closed by another thread.
+    pub(crate) fn control(
+        self: &Arc<Self>,
+        operation: i32,
+        id: i32,
+        object: Object,
+        event: Option<EpollEvent>,
+    ) -> Result<(), Errno> {
+        let event = match event {
+            None if operation != EPOLL_CTL_DEL => return Err(Errno::FAULT),
+            event => event.unwrap_or_default(),
+        };
+        let watched = match &object {
+            Object::Epoll(inner) if Arc::ptr_eq(inner, self) => return Err(Errno::INVAL),
+            Object::Epoll(_) => Watched::Epoll,
+            Object::Socket(_) => Watched::Other,
+        };
+        check_events(operation, event.events, watched)?;
+        let key = Key { id, object };
+        let mut turn = self.shard.turn();
+        let outcome = match operation {
+            EPOLL_CTL_ADD => self.add(&mut turn, key, event, watched),
+            EPOLL_CTL_DEL => self.remove(&mut turn, &key),
+            _ => self.modify(&mut turn, &key, event),
+        };
+        turn.finish();
+        // What it gives back is dropped without a lock.
+        outcome.map(drop)
+    }
+
+    fn add(
+        self: &Arc<Self>,
+        turn: &mut Turn<'_>,
+        key: Key,
+        event: EpollEvent,
+        watched: Watched,
+    ) -> Result<Option<Arc<Watch>>, Errno> {
+        if let Object::Epoll(inner) = &key.object {
+            check_rings(self, inner)?;
+        }
+        if lock(&self.inner).set.contains(&key) {
+            return Err(Errno::EXIST);
+        }
+        let watch = Arc::new(Watch { epoll: Arc::downgrade(self), key: key.clone() });
+        let exclusive = event.events & EPOLLEXCLUSIVE != 0;
+        watch.hook(turn, if exclusive { Sharing::Exclusive } else { Sharing::Everyone })?;
+        let mut inner = lock(&self.inner);
+        // What comes from here on is told; what came before shows in the readiness.
+        let ready = key.readiness(&turn.state.sockets);
+        let added =
+            if inner.closed { Err(Errno::BADF) } else { inner.set.add(key.clone(), event, watched, ready) };
+        match added {
+            Ok(delivery) => {
+                inner.watches.insert(key, watch);
+                drop(inner);
+                self.announce(turn, delivery);
+                Ok(None)
+            }
+            Err(errno) => {
+                drop(inner);
+                watch.unhook(turn);
+                Err(errno)
+            }
+        }
+    }
+
+    fn modify(&self, turn: &mut Turn<'_>, key: &Key, event: EpollEvent) -> Result<Option<Arc<Watch>>, Errno> {
+        let mut inner = lock(&self.inner);
+        let ready = key.readiness(&turn.state.sockets);
+        let delivery = inner.set.modify(key, event, ready)?;
+        drop(inner);
+        self.announce(turn, delivery);
+        Ok(None)
+    }
+
+    fn remove(&self, turn: &mut Turn<'_>, key: &Key) -> Result<Option<Arc<Watch>>, Errno> {
+        let watch = lock(&self.inner).watches.get(key).cloned().ok_or(Errno::NOENT)?;
+        watch.unhook(turn);
+        Ok(self.forget_watch(&watch))
+    }
+
+    /// Takes a watch out. It is to be dropped without a lock.
+    fn forget_watch(&self, watch: &Arc<Watch>) -> Option<Arc<Watch>> {
+        let mut inner = lock(&self.inner);
+        if !inner.watches.get(&watch.key).is_some_and(|other| Arc::ptr_eq(other, watch)) {
+            return None;
+        }
+        // It is there: the two are kept together.
+        let _ = inner.set.remove(&watch.key);
+        inner.watches.remove(&watch.key)
+    }
+
+    fn announce(&self, turn: &mut Turn<'_>, delivery: Delivery) {
+        if delivery == Delivery::Ignored {
+            return;
+        }
+        let mut marked = |waiter: &Arc<Waiter>| turn.wake(waiter);
+        let (_, above) = lock(&self.inner).announce(&mut marked);
+        tell(&above, &mut marked);
+    }
+
+    /// The instances that this one watches.
+    fn below(&self) -> Vec<Arc<Epoll>> {
+        let inner = lock(&self.inner);
+        let epoll = |key: &Key| match &key.object {
+            Object::Epoll(epoll) => Some(epoll.clone()),
+            Object::Socket(_) => None,
+        };
+        inner.set.keys().filter_map(epoll).collect()
+    }
+
+    /// The instances that watch this one.
+    fn above(&self) -> Vec<Arc<Epoll>> {
+        self.shares.watches().iter().filter_map(|watch| watch.epoll.upgrade()).collect()
+    }
+}
+
+/// Errors: ELOOP where `inner` leads back to `outer`, or the chain gets too long. Nobody else changes who watches whom
+/// meanwhile: that takes the shard's lock.
+fn check_rings(outer: &Arc<Epoll>, inner: &Arc<Epoll>) -> Result<(), Errno> {
+    let known = RefCell::new(HashMap::new());
+    let name = |epoll: &Arc<Epoll>| {
+        let number = Arc::as_ptr(epoll).addr();
+        known.borrow_mut().insert(number, epoll.clone());
+        number
+    };
+    let (outer, inner) = (name(outer), name(inner));
+    let next = |number: usize, way: fn(&Epoll) -> Vec<Arc<Epoll>>| {
+        let epoll = known.borrow().get(&number).cloned();
+        epoll.map_or_else(Vec::new, |epoll| way(&epoll)).iter().map(&name).collect()
+    };
+    check_nesting(outer, inner, |set| next(set, Epoll::below), |set| next(set, Epoll::above))
+}
