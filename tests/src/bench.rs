@@ -4,9 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tapsock::{Builder, Counter, Host};
 use tapsock_driver::auto::LinkKind;
+use tapsock_driver::drops::LinkDrops;
 use tapsock_driver::{KernelEnd, Link, Namespace, OpenError, RecvHalf, SendHalf};
 use tapsock_stack::wire::offload::LinkCaps;
 
+use crate::programs;
 use crate::sides::Side;
 
 /// The kernel's addresses.
@@ -144,13 +146,16 @@ impl Setup {
     }
 
     /// Opens the best link to the kernel that this machine allows; says why there is none, and that the test is
-    /// skipped.
+    /// skipped. So it does where ip(8) is not installed, and sets up a part of this.
     pub fn open(&self) -> Option<Bench> {
         self.open_with(|link| link)
     }
 
     /// As [`open`](Self::open), with something between our end and the link, such as a capture.
     pub fn open_with<L: Link + 'static>(&self, between: impl Fn(Box<dyn Link>) -> L) -> Option<Bench> {
+        if self.needs_ip() {
+            programs::find("ip")?;
+        }
         let mut last = None;
         for kind in [LinkKind::Tap, LinkKind::Veth] {
             match self.try_open(kind) {
@@ -180,6 +185,12 @@ impl Setup {
             Gateway::None => addressed,
         };
         self.settings.iter().fold(addressed, |builder, (name, value)| builder.setting(name, value))
+    }
+
+    /// Whether ip(8) is run for this: for the segments that the kernel makes, and for
+    /// [what is behind it](crate::far::behind).
+    fn needs_ip(&self) -> bool {
+        self.offload == Offload::Stack || self.gateway == Gateway::Kernel
     }
 
     fn try_open(&self, kind: LinkKind) -> Result<(Box<dyn Link>, Namespace), OpenError> {
@@ -269,6 +280,10 @@ impl Link for Plain {
 
     fn name(&self) -> &str {
         self.0.name()
+    }
+
+    fn drops(&self) -> LinkDrops {
+        self.0.drops()
     }
 
     fn split(self: Box<Self>) -> (Box<dyn RecvHalf>, Box<dyn SendHalf>) {

@@ -3,7 +3,9 @@
 pub mod bench;
 pub mod bulk;
 pub mod calls;
+pub mod differential;
 pub mod far;
 pub mod programs;
 pub mod requirements;
 pub mod sides;
+pub mod socket_options;

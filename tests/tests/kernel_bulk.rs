@@ -68,8 +68,10 @@ fn over_a_device_of_tun_tap() {
     use tapsock_driver::Namespace;
     use tapsock_driver::tap::Tap;
     use tapsock_tests::bench::{DEVICE, KERNEL_V4, KERNEL_V6, skipped_for};
+    use tapsock_tests::programs;
     use tun_tap::{Iface, Mode};
 
+    let Some(_) = programs::find("ip") else { return };
     let namespace = match Namespace::create() {
         Ok(namespace) => namespace,
         Err(error) => return skipped_for(error).unwrap_or_default(),

@@ -9,6 +9,7 @@ use tapsock::net::{TcpListener, TcpStream, UdpSocket};
 use tapsock_driver::Namespace;
 use tapsock_tests::bench::{Bench, DEVICE, Family, Setup};
 use tapsock_tests::far;
+use tapsock_tests::programs;
 use tapsock_tests::sides::Side;
 
 const EACCES: i32 = 13;
@@ -120,6 +121,7 @@ fn a_neighbour_of_the_router_that_is_not_there() {
 
 #[test]
 fn a_link_that_goes_away() {
+    let Some(_) = programs::find("ip") else { return };
     let Some(bench) = Setup::new().open() else { return };
     let (mut reader, _kernels) = bench.pair(Family::V4, Side::Ours);
     let (writer, _reads_nothing) = bench.pair(Family::V6, Side::Kernel);

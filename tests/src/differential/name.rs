@@ -1,0 +1,143 @@
+//! Names of local sockets that both stacks can bear, and how they are written down.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::{env, fs, process};
+
+/// An address that a program gives to a call.
+///
+/// ```
+/// use tapsock_tests::differential::Name;
+///
+/// assert_eq!(Name::Path("a").to_string(), "a");
+/// assert_eq!(Name::Abstract("a").to_string(), "@a");
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Name {
+    /// A path below the program's directory.
+    Path(&'static str),
+    /// A path below the program's directory that is filled up with its last letter to so many bytes in all.
+    Long(&'static str, usize),
+    /// An abstract name; the program's own prefix comes before it.
+    Abstract(&'static str),
+    /// The family alone, in two bytes.
+    Unnamed,
+    /// AF_UNSPEC.
+    Unspec,
+    /// An address of AF_INET.
+    Inet,
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Name::Path(path) => f.write_str(path),
+            Name::Long(path, len) => write!(f, "{path}… of {len}"),
+            Name::Abstract(name) => write!(f, "@{name}"),
+            Name::Unnamed => f.write_str("unnamed"),
+            Name::Unspec => f.write_str("AF_UNSPEC"),
+            Name::Inet => f.write_str("127.0.0.1:9"),
+        }
+    }
+}
+
+/// Where the names of one program are: a temporary directory, and a prefix of abstract names.
+///
+/// ```
+/// use tapsock_tests::differential::Place;
+///
+/// let (here, there) = (Place::new(), Place::new());
+/// assert_ne!(here.path("a"), there.path("a"));
+/// ```
+#[derive(Debug)]
+pub struct Place {
+    directory: PathBuf,
+    prefix: String,
+}
+
+impl Place {
+    /// One that no other program has.
+    ///
+    /// # Panics
+    /// Where no temporary directory can be made.
+    #[expect(clippy::new_without_default, reason = "it makes a directory")]
+    pub fn new() -> Place {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let prefix = format!("tapsock-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let directory = env::temp_dir().join(&prefix);
+        fs::create_dir(&directory).expect("a temporary directory");
+        Place { directory, prefix }
+    }
+
+    /// A path in the directory.
+    pub fn path(&self, path: &str) -> String {
+        format!("{}/{path}", self.directory.display())
+    }
+
+    /// A path in the directory, of `len` bytes.
+    pub fn long(&self, path: &str, len: usize) -> String {
+        let mut path = self.path(path);
+        while path.len() < len {
+            path.push('x');
+        }
+        path
+    }
+
+    /// An abstract name, without the zero byte that stands before it.
+    pub fn abstract_name(&self, name: &str) -> String {
+        format!("{}/{name}", self.prefix)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // What is left over stays in a directory for temporary files.
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Writes the addresses of one stack down, in which what differs from run to run has names.
+///
+/// ```
+/// use tapsock_tests::differential::{Place, Shower};
+///
+/// let place = Place::new();
+/// let mut shower = Shower::default();
+/// let path = [place.path("a").as_bytes(), &[0]].concat();
+/// assert_eq!(shower.show(&place, &path), "\"a\\0\"");
+/// assert_eq!(shower.show(&place, b"\x0012345"), "autobound 0");
+/// assert_eq!(shower.show(&place, b"\x00abcde"), "autobound 1");
+/// assert_eq!(shower.show(&place, b""), "unnamed");
+/// ```
+#[derive(Debug, Default)]
+pub struct Shower {
+    autobound: Vec<Vec<u8>>,
+}
+
+impl Shower {
+    /// `address` as it stands in Linux's layout behind the family.
+    pub fn show(&mut self, place: &Place, address: &[u8]) -> String {
+        let directory = place.path("");
+        match address {
+            [] => "unnamed".to_owned(),
+            [0, name @ ..] => {
+                if let Some(rest) = name.strip_prefix(place.abstract_name("").as_bytes()) {
+                    return format!("@{:?}", String::from_utf8_lossy(rest));
+                }
+                if name.len() == 5 && name.iter().all(u8::is_ascii_hexdigit) {
+                    let known = self.autobound.iter().position(|known| known == name);
+                    let index = known.unwrap_or_else(|| {
+                        self.autobound.push(name.to_vec());
+                        self.autobound.len() - 1
+                    });
+                    return format!("autobound {index}");
+                }
+                format!("@{:?}", String::from_utf8_lossy(name))
+            }
+            path => match path.strip_prefix(directory.as_bytes()) {
+                Some(rest) => format!("{:?}", String::from_utf8_lossy(rest)),
+                None => format!("elsewhere {:?}", String::from_utf8_lossy(path)),
+            },
+        }
+    }
+}

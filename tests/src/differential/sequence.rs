@@ -1,0 +1,241 @@
+//! Sequences of calls that are drawn at random, for sockets of one type.
+
+use std::fmt::Write;
+
+use proptest::prelude::*;
+use tapsock::bsd::*;
+
+use super::{Both, Name, Sock};
+
+/// Sockets that a sequence has open at most.
+const SOCKETS_MAX: usize = 8;
+/// Calls of a sequence at most.
+const CALLS_MAX: usize = 60;
+
+/// The names that sequences use: few, so that the calls meet.
+const NAMES: [Name; 5] =
+    [Name::Path("a"), Name::Path("b"), Name::Abstract("a"), Name::Abstract("b"), Name::Unnamed];
+/// Of those, paths.
+const PATHS: [&str; 2] = ["a", "b"];
+
+/// A sequence, and the type of its sockets.
+///
+/// ```
+/// use tapsock::bsd::SOCK_STREAM;
+/// use tapsock_tests::differential::{Op, Plan, run_plan};
+///
+/// let ops = vec![Op::Pair, Op::Send { at: 1, len: 3, flags: 0, to: None, rights: false }];
+/// assert_eq!(run_plan(&Plan { kind: SOCK_STREAM, ops }), Ok(()));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET.
+    pub kind: i32,
+    /// The calls.
+    pub ops: Vec<Op>,
+}
+
+/// One call. `at` counts through the sockets that are open then.
+///
+/// ```
+/// use tapsock_tests::differential::Op;
+///
+/// assert_eq!(format!("{:?}", Op::Close { at: 2 }), "Close { at: 2 }");
+/// ```
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "they are the arguments of the calls")]
+pub enum Op {
+    /// socket(2); of another type than the sequence's where it says so
+    Socket { other: Option<i32> },
+    /// socketpair(2)
+    Pair,
+    /// dup(2)
+    Dup { at: usize },
+    /// bind(2)
+    Bind { at: usize, name: usize },
+    /// unlink(2)
+    Unlink { path: usize },
+    /// listen(2)
+    Listen { at: usize, backlog: i32 },
+    /// accept4(2)
+    Accept { at: usize },
+    /// connect(2); with no name to AF_UNSPEC
+    Connect { at: usize, name: Option<usize> },
+    /// sendmsg(2), with a socket that is good for nothing else
+    Send { at: usize, len: usize, flags: i32, to: Option<usize>, rights: bool },
+    /// recvmsg(2)
+    Recv { at: usize, max: usize, flags: i32 },
+    /// shutdown(2)
+    Shutdown { at: usize, how: i32 },
+    /// close(2)
+    Close { at: usize },
+    /// getsockname(2) and getpeername(2)
+    Names { at: usize },
+    /// setsockopt(2) of one of the options
+    SetOption { at: usize, name: i32, value: i32 },
+    /// getsockopt(2) of one of the options
+    Option { at: usize, name: i32 },
+    /// SO_PEERCRED
+    PeerCredentials { at: usize },
+}
+
+/// Sequences of sockets of type `kind`.
+pub fn plan(kind: i32) -> impl Strategy<Value = Plan> {
+    prop::collection::vec(op(kind), 1..CALLS_MAX).prop_map(move |ops| Plan { kind, ops })
+}
+
+/// Runs a sequence on both stacks.
+///
+/// # Errors
+/// The first difference, and the calls until then.
+pub fn run_plan(plan: &Plan) -> Result<(), String> {
+    let mut both = Both::new();
+    // What is sent with messages. It takes no part otherwise: no cycle of sockets comes about.
+    let parcel = both.socket(SOCK_STREAM);
+    let mut next = 0u8;
+    for op in &plan.ops {
+        apply(&mut both, plan.kind, op, parcel, &mut next);
+        if let Some(difference) = both.difference() {
+            let mut text = both.log().join("\n");
+            let _ = write!(text, "\n{difference}");
+            return Err(text);
+        }
+    }
+    Ok(())
+}
+
+fn apply(both: &mut Both, kind: i32, op: &Op, parcel: Sock, next: &mut u8) {
+    let open: Vec<Sock> = both.open().into_iter().filter(|socket| *socket != parcel).collect();
+    // A number that no socket has, where none is open.
+    let sock = |at: &usize| if open.is_empty() { 77 } else { open[at % open.len()] };
+    let crowded = open.len() + 2 > SOCKETS_MAX;
+    match op {
+        Op::Socket { .. } | Op::Pair | Op::Dup { .. } | Op::Accept { .. } if crowded => {}
+        Op::Socket { other } => drop(both.socket(other.unwrap_or(kind) | SOCK_NONBLOCK)),
+        Op::Pair => drop(both.pair(kind | SOCK_NONBLOCK)),
+        Op::Dup { at } => drop(both.dup(sock(at))),
+        Op::Bind { at, name } => both.bind(sock(at), NAMES[name % NAMES.len()]),
+        Op::Unlink { path } => both.unlink(PATHS[path % PATHS.len()]),
+        Op::Listen { at, backlog } => both.listen(sock(at), *backlog),
+        Op::Accept { at } => drop(both.accept(sock(at), SOCK_NONBLOCK)),
+        Op::Connect { at, name } => {
+            both.connect(sock(at), name.map_or(Name::Unspec, |name| NAMES[name % NAMES.len()]));
+        }
+        Op::Send { at, len, flags, to, rights } => {
+            let data: Vec<u8> = (0..*len).map(|at| b'a' + next.wrapping_add((at % 251) as u8) % 26).collect();
+            *next = next.wrapping_add(37);
+            let to = to.map(|to| NAMES[to % NAMES.len()]);
+            let parcel = [parcel];
+            both.send_message(sock(at), &data, *flags, to, if *rights { &parcel } else { &[] });
+        }
+        Op::Recv { at, max, flags } => {
+            for right in both.recv(sock(at), *max, *flags) {
+                both.close(right);
+            }
+        }
+        Op::Shutdown { at, how } => both.shutdown(sock(at), *how),
+        Op::Close { at } => both.close(sock(at)),
+        Op::Names { at } => {
+            both.local(sock(at));
+            both.peer(sock(at));
+        }
+        Op::SetOption { at, name, value } => both.set_option(sock(at), SOL_SOCKET, *name, *value),
+        Op::Option { at, name } => both.option(sock(at), SOL_SOCKET, *name),
+        Op::PeerCredentials { at } => both.peer_credentials(sock(at)),
+    }
+}
+
+fn op(kind: i32) -> BoxedStrategy<Op> {
+    prop_oneof![10 => beginnings(kind), 9 => transfers(), 3 => endings(), 3 => options()].boxed()
+}
+
+/// Calls that make sockets and connect them.
+fn beginnings(kind: i32) -> impl Strategy<Value = Op> {
+    let at = 0..SOCKETS_MAX;
+    let name = 0..NAMES.len();
+    let kinds = [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET].map(Just).to_vec();
+    let other = prop_oneof![6 => Just(kind), 1 => prop::sample::select(
+        kinds.iter().map(|kind| kind.0).collect::<Vec<_>>()
+    )];
+    let to = prop_oneof![1 => Just(None), 6 => name.clone().prop_map(Some)];
+    prop_oneof![
+        5 => other.prop_map(|other| Op::Socket { other: Some(other) }),
+        2 => Just(Op::Pair),
+        1 => at.clone().prop_map(|at| Op::Dup { at }),
+        6 => (at.clone(), name).prop_map(|(at, name)| Op::Bind { at, name }),
+        1 => (0..PATHS.len()).prop_map(|path| Op::Unlink { path }),
+        6 => (at.clone(), -1i32..4).prop_map(|(at, backlog)| Op::Listen { at, backlog }),
+        6 => at.clone().prop_map(|at| Op::Accept { at }),
+        10 => (at.clone(), to).prop_map(|(at, name)| Op::Connect { at, name }),
+        2 => at.prop_map(|at| Op::Names { at }),
+    ]
+}
+
+/// Calls that send and receive.
+fn transfers() -> impl Strategy<Value = Op> {
+    let at = 0..SOCKETS_MAX;
+    let name = 0..NAMES.len();
+    let len = prop_oneof![8 => 0usize..9, 2 => 0usize..9000, 1 => 0usize..250_000];
+    let max = prop_oneof![6 => 0usize..12, 1 => 0usize..250_000];
+    let to = prop_oneof![4 => Just(None), 1 => name.prop_map(Some)];
+    let send_flags = flags(&[(MSG_DONTWAIT, 0.2), (MSG_EOR, 0.1), (MSG_OOB, 0.1), (MSG_MORE, 0.1)]);
+    let recv_flags =
+        flags(&[(MSG_DONTWAIT, 0.2), (MSG_PEEK, 0.3), (MSG_WAITALL, 0.1), (MSG_TRUNC, 0.2), (MSG_OOB, 0.1)]);
+    let parcel = prop::bool::weighted(0.15);
+    prop_oneof![
+        (at.clone(), len, send_flags, to, parcel).prop_map(|(at, len, flags, to, rights)| Op::Send {
+            at,
+            len,
+            flags,
+            to,
+            rights
+        }),
+        (at, max, recv_flags).prop_map(|(at, max, flags)| Op::Recv { at, max, flags }),
+    ]
+}
+
+fn flags(each: &[(i32, f64)]) -> BoxedStrategy<i32> {
+    let none = Just(0).boxed();
+    each.iter().fold(none, |others, (flag, often)| {
+        let flag = *flag;
+        (others, prop::bool::weighted(*often))
+            .prop_map(move |(others, set)| if set { others | flag } else { others })
+            .boxed()
+    })
+}
+
+/// Calls that end something.
+fn endings() -> impl Strategy<Value = Op> {
+    let at = 0..SOCKETS_MAX;
+    prop_oneof![
+        1 => (at.clone(), 0i32..3).prop_map(|(at, how)| Op::Shutdown { at, how }),
+        3 => at.prop_map(|at| Op::Close { at }),
+    ]
+}
+
+fn options() -> impl Strategy<Value = Op> {
+    const READ: [i32; 9] = [
+        SO_TYPE,
+        SO_ACCEPTCONN,
+        SO_ERROR,
+        SO_ERROR,
+        SO_SNDBUF,
+        SO_PASSCRED,
+        SO_PEEK_OFF,
+        SO_RCVLOWAT,
+        SO_OOBINLINE,
+    ];
+    let at = 0..SOCKETS_MAX;
+    let set = prop_oneof![
+        (Just(SO_SNDBUF), 1i32..60_000),
+        (Just(SO_PASSCRED), 0i32..2),
+        (Just(SO_PEEK_OFF), -1i32..12),
+        (Just(SO_RCVLOWAT), -1i32..9),
+        (Just(SO_OOBINLINE), 0i32..2),
+    ];
+    prop_oneof![
+        2 => (at.clone(), prop::sample::select(READ.to_vec())).prop_map(|(at, name)| Op::Option { at, name }),
+        3 => (at.clone(), set).prop_map(|(at, (name, value))| Op::SetOption { at, name, value }),
+        1 => at.prop_map(|at| Op::PeerCredentials { at }),
+    ]
+}

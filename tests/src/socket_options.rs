@@ -1,0 +1,231 @@
+//! The table of socket options, `docs/sockets.md`: what each socket answers when it is asked, and which tests name the
+//! option.
+//!
+//! The options are the constants of `sockets/src/constants.rs` that some socket reads or sets. Those of Linux that none
+//! does stand in `docs/sockets/absent.tsv`, each with the reason, and have to be refused by all.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+use std::{fs, io};
+
+use tapsock::bsd::{
+    self, AF_INET, AF_INET6, AF_UNIX, IPPROTO_ICMP, OptionValue, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM,
+    SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_TCP, SOL_UDP,
+};
+use tapsock::{Errno, Host};
+
+/// A name in the headers, and the level that its prefix stands for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Named {
+    /// As in C: `SO_RCVBUF`.
+    pub name: String,
+    /// `SOL_SOCKET` and the like.
+    pub level: i32,
+    /// The option's number.
+    pub number: i32,
+    /// What it does, or why it is not there.
+    pub about: String,
+}
+
+/// A row of the table.
+#[derive(Clone, Debug, Default)]
+struct Row {
+    get: bool,
+    set: bool,
+    /// Which sockets have it, by what they show at first.
+    defaults: BTreeMap<String, Vec<&'static str>>,
+    sockets: Vec<&'static str>,
+}
+
+/// The levels, by the prefix of the names, and which test files look at effects.
+const LEVELS: [(&str, i32); 5] =
+    [("SO_", SOL_SOCKET), ("IP_", SOL_IP), ("IPV6_", SOL_IPV6), ("TCP_", SOL_TCP), ("UDP_", SOL_UDP)];
+const TESTS: [&str; 3] = ["sockets/tests", "socket-api/tests", "tests/tests"];
+
+/// The whole of `docs/sockets.md`.
+pub fn table(root: &Path) -> io::Result<String> {
+    let host = Host::builder().start()?;
+    let (mut rows, mut refused) = (String::new(), String::new());
+    for option in constants(&fs::read_to_string(root.join("sockets/src/constants.rs"))?) {
+        let row = ask(&host, &option)?;
+        if row.sockets.is_empty() {
+            continue;
+        }
+        let tests = tests(root, &option.name)?;
+        let yes = |yes| if yes { "yes" } else { "no" };
+        let Named { name, about, .. } = &option;
+        let (get, set, sockets) = (yes(row.get), yes(row.set), row.sockets.join(" "));
+        let defaults = defaults(&row);
+        writeln!(
+            rows,
+            "| {name} | {about} | {sockets} | {get} | {set} | {defaults} | {} |",
+            tests.join(", ")
+        )
+        .map_err(io::Error::other)?;
+    }
+    for option in absent(root)? {
+        writeln!(refused, "| {} | {} |", option.name, option.about).map_err(io::Error::other)?;
+    }
+    let differences = fs::read_to_string(root.join("docs/sockets/differences.md"))?;
+    Ok(format!(
+        "# Socket options\n\n\
+         Made by asking the sockets: `cargo run -p tapsock-tests --bin sockets_table`. An option acts, or it is refused \
+         with ENOPROTOOPT. A default that depends on the kind of socket is given for each.\n\n\
+         | option | what | sockets | get | set | default | test |\n|---|---|---|---|---|---|---|\n{rows}\n\
+         ## Refused\n\nOptions of Linux that no socket here has, as yet or for good.\n\n| option | why |\n|---|---|\n\
+         {refused}\n{differences}"
+    ))
+}
+
+/// What is wrong with the table: options without a test, and absent ones that are there.
+pub fn complaints(root: &Path) -> io::Result<Vec<String>> {
+    let host = Host::builder().start()?;
+    let mut found = Vec::new();
+    for option in constants(&fs::read_to_string(root.join("sockets/src/constants.rs"))?) {
+        if !ask(&host, &option)?.sockets.is_empty() && tests(root, &option.name)?.is_empty() {
+            found.push(format!("no test names {}", option.name));
+        }
+    }
+    for option in absent(root)? {
+        if !ask(&host, &option)?.sockets.is_empty() {
+            found.push(format!("{} is there after all", option.name));
+        }
+    }
+    Ok(found)
+}
+
+/// The options among the constants of a source file.
+///
+/// ```
+/// let options = tapsock_tests::socket_options::constants("/// Idle.\nSO_KEEPALIVE = 9;\nAF_INET = 2;\n");
+/// assert_eq!((options.len(), options[0].number, &*options[0].about), (1, 9, "Idle."));
+/// ```
+pub fn constants(source: &str) -> Vec<Named> {
+    let (mut found, mut about) = (Vec::new(), String::new());
+    for line in source.lines().map(str::trim) {
+        if let Some(text) = line.strip_prefix("/// ") {
+            about = if about.is_empty() { text.to_string() } else { format!("{about} {text}") };
+            continue;
+        }
+        let about = core::mem::take(&mut about);
+        let Some((name, number)) = line.trim_end_matches(';').split_once(" = ") else { continue };
+        let level = LEVELS.iter().find(|(prefix, _)| name.starts_with(prefix));
+        // The values of one option bear such names too.
+        if let (Some((_, level)), Ok(number), false) = (level, number.parse(), name.contains("PMTUDISC")) {
+            found.push(Named { name: name.to_string(), level: *level, number, about });
+        }
+    }
+    found
+}
+
+/// The options that are not there: name, number, and why, with tabs between.
+fn absent(root: &Path) -> io::Result<Vec<Named>> {
+    let list = fs::read_to_string(root.join("docs/sockets/absent.tsv"))?;
+    let rows = list.lines().map(|line| {
+        let mut parts = line.split('\t');
+        let (name, number, about) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?);
+        let (_, level) = LEVELS.iter().find(|(prefix, _)| name.starts_with(prefix))?;
+        Some(Named { name: name.to_string(), level: *level, number, about: about.to_string() })
+    });
+    rows.collect::<Option<_>>().ok_or(io::Error::other("a line of absent.tsv is malformed"))
+}
+
+/// Asks a fresh socket of each kind.
+fn ask(host: &Host, option: &Named) -> io::Result<Row> {
+    const KINDS: [(&str, i32, i32, i32); 8] = [
+        ("tcp", AF_INET, SOCK_STREAM, 0),
+        ("tcp6", AF_INET6, SOCK_STREAM, 0),
+        ("udp", AF_INET, SOCK_DGRAM, 0),
+        ("udp6", AF_INET6, SOCK_DGRAM, 0),
+        ("ping", AF_INET, SOCK_DGRAM, IPPROTO_ICMP),
+        ("unix", AF_UNIX, SOCK_STREAM, 0),
+        ("unixgram", AF_UNIX, SOCK_DGRAM, 0),
+        ("unixpacket", AF_UNIX, SOCK_SEQPACKET, 0),
+    ];
+    let mut row = Row::default();
+    for (kind, domain, socket_type, protocol) in KINDS {
+        let socket = bsd::socket(host, domain, socket_type, protocol)?;
+        let got = bsd::getsockopt(host, socket, option.level, option.number);
+        let value = got.as_ref().map_or(1i32.to_ne_bytes().to_vec(), |value| value.as_bytes().to_vec());
+        let set = bsd::setsockopt(host, socket, option.level, option.number, &value);
+        bsd::close(host, socket)?;
+        let (get, set) = (is_there(&got), is_there(&set));
+        if get || set {
+            row.sockets.push(kind);
+        }
+        (row.get, row.set) = (row.get | get, row.set | set);
+        if let Ok(value) = got {
+            row.defaults.entry(shown(&value)).or_default().push(kind);
+        }
+    }
+    Ok(row)
+}
+
+fn is_there<T>(answer: &Result<T, Errno>) -> bool {
+    !matches!(answer, Err(Errno::NOPROTOOPT | Errno::OPNOTSUPP))
+}
+
+fn shown(value: &OptionValue) -> String {
+    let bytes = value.as_bytes();
+    match (value.as_int(), bytes) {
+        (Some(number), _) => number.to_string(),
+        (None, []) => "\"\"".to_string(),
+        (None, bytes) if bytes.iter().all(|byte| *byte == 0) => format!("{} zeros", bytes.len()),
+        (None, bytes) if bytes[..2].iter().all(u8::is_ascii_alphabetic) => {
+            format!("\"{}\"", String::from_utf8_lossy(bytes).trim_end_matches('\0'))
+        }
+        (None, bytes) => format!("{} bytes", bytes.len()),
+    }
+}
+
+fn defaults(row: &Row) -> String {
+    match row.defaults.len() {
+        0 => "none".to_string(),
+        1 => row.defaults.keys().next().cloned().unwrap_or_default(),
+        _ => {
+            let parts = row.defaults.iter().map(|(value, kinds)| format!("{value} ({})", kinds.join(" ")));
+            parts.collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
+/// The first tests that name an option, three at the most, with their file.
+fn tests(root: &Path, name: &str) -> io::Result<Vec<String>> {
+    const SHOWN: usize = 3;
+    let mut found: Vec<String> = Vec::new();
+    for folder in TESTS {
+        let mut files: Vec<_> =
+            fs::read_dir(root.join(folder))?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+        files.sort();
+        for file in files.iter().filter(|file| file.extension().is_some_and(|end| end == "rs")) {
+            let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+            for test in tests_of(&fs::read_to_string(file)?, name) {
+                let test = format!("{stem}::{test}");
+                if !found.contains(&test) {
+                    found.push(test);
+                }
+            }
+        }
+    }
+    found.truncate(SHOWN);
+    Ok(found)
+}
+
+/// The test functions of `source` that have `name` in them as a word.
+fn tests_of(source: &str, name: &str) -> Vec<String> {
+    let (mut found, mut current, mut marked) = (Vec::new(), None, false);
+    for line in source.lines() {
+        if line == "#[test]" {
+            marked = true;
+        } else if let Some(function) = line.strip_prefix("fn ").and_then(|rest| rest.split('(').next()) {
+            current = core::mem::take(&mut marked).then(|| function.to_string());
+        }
+        let is_word =
+            line.split(|letter: char| !letter.is_alphanumeric() && letter != '_').any(|word| word == name);
+        if let Some(function) = current.as_ref().filter(|_| is_word) {
+            found.push(function.clone());
+        }
+    }
+    found
+}

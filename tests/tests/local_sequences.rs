@@ -1,0 +1,52 @@
+//! Sequences of calls drawn at random, on the kernel's local sockets and on ours. `TAPSOCK_SEQUENCES` says how many of
+//! each type, `PROPTEST_RNG_SEED` which.
+
+use std::env;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngSeed, TestRunner};
+use tapsock::bsd::{SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM};
+use tapsock_tests::differential::{plan, run_plan};
+
+/// Sequences of each type, where nothing else is said.
+const CASES: u32 = 300;
+
+fn sequences(kind: i32) {
+    let cases = env::var("TAPSOCK_SEQUENCES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
+    let drawn = Config::default().rng_seed;
+    let seed = if let RngSeed::Fixed(seed) = drawn { seed } else { rand_seed() };
+    // Shown where the test fails.
+    println!("seed {seed}: PROPTEST_RNG_SEED={seed} TAPSOCK_SEQUENCES={cases}");
+    let config = Config {
+        cases,
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        max_shrink_iters: 4000,
+        ..Config::default()
+    };
+    let outcome =
+        TestRunner::new(config).run(&plan(kind), |plan| run_plan(&plan).map_err(TestCaseError::fail));
+    if let Err(error) = outcome {
+        panic!("seed {seed}: {error}");
+    }
+}
+
+fn rand_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
+}
+
+#[test]
+fn streams() {
+    sequences(SOCK_STREAM);
+}
+
+#[test]
+fn datagrams() {
+    sequences(SOCK_DGRAM);
+}
+
+#[test]
+fn records() {
+    sequences(SOCK_SEQPACKET);
+}
