@@ -31,8 +31,11 @@ fn failure_of(name: &str, program: Program) -> Option<String> {
         .spawn(move || {
             let mut both = Both::new();
             program(&mut both);
+            let failure = both.difference().map(|difference| both.log().join("\n") + "\n" + difference);
+            // The directory goes before the process may.
+            drop(both);
             // Nobody waits any more where it has taken too long.
-            let _ = done.send(both.difference().map(|difference| both.log().join("\n") + "\n" + difference));
+            let _ = done.send(failure);
         })
         .expect("a thread");
     let outcome = finished.recv_timeout(PATIENCE);
