@@ -80,12 +80,15 @@ impl LocalSocket {
         match self.connection.get() {
             Some(Connection::Stream(cell, side)) => {
                 let (len, beside) = stream::receive(cell, *side, into, flags, patience)?;
-                let asked = || !beside.found && cell.lock().state.options(*side).pass_credentials;
+                // With the urgent byte comes neither a name nor who sent it.
+                let is_urgent = flags & MSG_OOB != 0;
+                let asked =
+                    || !is_urgent && !beside.found && cell.lock().state.options(*side).pass_credentials;
                 Ok(Incoming {
                     len,
                     full_len: len,
                     from: None,
-                    is_end: !beside.found,
+                    is_end: is_urgent || !beside.found,
                     credentials: beside.credentials.or_else(|| asked().then_some(NOBODY)),
                     rights: beside.rights,
                 })
