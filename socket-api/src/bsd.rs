@@ -226,7 +226,7 @@ pub fn shutdown(host: &Host, socket: i32, how: i32) -> Result<(), Errno> {
 /// Gives the socket up. What was sent still goes out; threads that wait for the socket get EBADF. See close(2).
 ///
 /// With `SO_LINGER` of some seconds, a connection's close waits that long for the peer to acknowledge everything, also
-/// where the socket does not block, as on Linux; the number is free afterwards. With one of no seconds the connection
+/// where the socket does not block, as on Linux; the number is free at once. With one of no seconds the connection
 /// is reset.
 ///
 /// # Errors
