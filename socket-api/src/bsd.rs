@@ -52,8 +52,8 @@ pub use epoll::{
 };
 pub use ioctl::{ioctl, sockatmark};
 pub use message::{
-    ReceivedMessage, RecvMessage, SendMessage, read, readv, recv, recvfrom, recvmmsg, recvmsg, send,
-    sendmmsg, sendmsg, sendto, write, writev,
+    Passed, ReceivedMessage, RecvMessage, Right, SendMessage, read, readv, recv, recvfrom, recvmmsg, recvmsg,
+    send, sendmmsg, sendmsg, sendto, write, writev,
 };
 pub use poll::{PollFd, poll};
 
@@ -91,8 +91,9 @@ pub fn socketpair(host: &Host, domain: i32, kind: i32, protocol: i32) -> Result<
     }
     let (kind, waits) = local_kind(kind, protocol)?;
     let (first, second) = LocalSocket::pair(host.locals(), kind, waits);
-    let first = host.descriptors().insert(Held::new(Kind::Local(first)))?;
-    match host.descriptors().insert(Held::new(Kind::Local(second))) {
+    let [first, second] = [first, second].map(|socket| Held::new(Kind::Local(socket)));
+    let first = host.descriptors().insert(first)?;
+    match host.descriptors().insert(second) {
         Ok(second) => Ok([first, second]),
         Err(errno) => {
             close(host, first)?;

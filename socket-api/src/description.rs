@@ -8,6 +8,7 @@ use tapsock_sockets::{FD_LIMIT_DEFAULT, Fd, Table};
 use crate::engine::Shard;
 use crate::engine::epoll::{Epoll, Watch};
 use crate::engine::sync::{Arc, Mutex, lock};
+use crate::leaving::{self, Errand};
 use crate::local::LocalSocket;
 
 /// The integer ids of a host: the lowest free numbers.
@@ -95,6 +96,13 @@ pub(crate) enum Kind {
     Local(Arc<LocalSocket>),
 }
 
+impl Description {
+    /// How many shares there are: of ids, of calls that pass it on, and of messages.
+    pub(crate) fn holders(&self) -> usize {
+        self.shares.holders.load(Ordering::Acquire)
+    }
+}
+
 /// A share in an object, which keeps it open.
 pub(crate) struct Held(Object);
 
@@ -108,6 +116,14 @@ impl Held {
     pub(crate) fn epoll(epoll: Arc<Epoll>) -> Self {
         Held(Object::Epoll(epoll))
     }
+
+    /// The socket, where it is one.
+    pub(crate) fn socket(&self) -> Option<&Arc<Description>> {
+        match &self.0 {
+            Object::Socket(description) => Some(description),
+            Object::Epoll(_) => None,
+        }
+    }
 }
 
 impl Clone for Held {
@@ -119,8 +135,9 @@ impl Clone for Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.0.shares().holders.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.close();
+        match self.0.shares().holders.fetch_sub(1, Ordering::AcqRel) {
+            1 => leaving::run(Errand::Close(self.0.clone())),
+            holders => self.0.on_fewer_holders(holders - 1),
         }
     }
 }
@@ -147,7 +164,16 @@ impl Object {
         }
     }
 
-    fn close(&self) {
+    fn on_fewer_holders(&self, holders: usize) {
+        if let Object::Socket(description) = self
+            && let Kind::Local(socket) = &description.kind
+        {
+            socket.flights().on_fewer_holders(description, holders);
+        }
+    }
+
+    /// Closes what nobody holds any more.
+    pub(crate) fn close(&self) {
         let watches = lock(&self.shares().watches).take();
         watches.into_iter().flatten().for_each(|watch| watch.detach());
         match self {

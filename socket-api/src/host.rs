@@ -150,6 +150,11 @@ impl Host {
         &self.inner.descriptors
     }
 
+    /// Whether both are handles of one host.
+    pub(crate) fn is(&self, other: &Host) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     pub(crate) fn locals(&self) -> &Arc<Locals> {
         &self.inner.locals
     }

@@ -13,6 +13,7 @@ pub mod unix;
 
 mod description;
 mod engine;
+mod leaving;
 mod local;
 
 pub use engine::shutdown::ShutdownReport;

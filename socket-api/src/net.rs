@@ -23,6 +23,7 @@ use crate::host::Host;
 
 mod address;
 mod listener;
+mod passing;
 mod stream;
 mod udp;
 

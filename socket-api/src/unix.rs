@@ -23,11 +23,13 @@ use crate::local::LocalSocket;
 
 mod datagram;
 mod listener;
+mod passing;
 mod seqpacket;
 mod stream;
 
 pub use datagram::UnixDatagram;
 pub use listener::{Incoming, UnixListener};
+pub use passing::{Pass, Passed, PassedSocket};
 pub use seqpacket::{UnixSeqpacket, UnixSeqpacketListener};
 pub use stream::UnixStream;
 pub use tapsock_sockets::local::Credentials as UCred;
@@ -113,7 +115,7 @@ struct Socket {
 
 struct Owned {
     socket: Arc<LocalSocket>,
-    _open: Held,
+    open: Held,
     /// The host lives as long as its sockets.
     host: Host,
 }
@@ -125,7 +127,7 @@ impl Socket {
 
     fn adopt(host: &Host, socket: Arc<LocalSocket>) -> Self {
         let open = Held::new(Kind::Local(socket.clone()));
-        Socket { owned: Arc::new(Owned { socket, _open: open, host: host.clone() }) }
+        Socket { owned: Arc::new(Owned { socket, open, host: host.clone() }) }
     }
 
     fn pair(host: &Host, kind: SocketKind) -> (Self, Self) {
@@ -269,6 +271,24 @@ macro_rules! data_methods {
             /// Ends a direction, or both; the peer reads what was sent, and then the end. Errors: none as yet.
             pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
                 self.socket.shutdown(how)
+            }
+
+            /// Sends `bytes`, and with the first of them shares in `rights`, of which there may be 253 (SCM_RIGHTS).
+            /// A stream passes nothing without a byte.
+            ///
+            /// # Errors
+            /// Those of sending; InvalidInput (EINVAL) for more, and for a socket of another host; ETOOMANYREFS where
+            /// too many are under way.
+            pub fn send_passing(&self, bytes: &[u8], rights: &[Pass<'_>]) -> io::Result<usize> {
+                self.socket.send_passing(bytes, rights)
+            }
+
+            /// Receives, with what was passed. Other receiving calls let go of that.
+            ///
+            /// # Errors
+            /// Those of receiving; EMFILE where this process may open no more.
+            pub fn recv_passing(&self, into: &mut [u8]) -> io::Result<(usize, Vec<Passed>)> {
+                self.socket.receive_passing(into)
             }
 
             /// Who is on the other side, as it was when the connection came about (SO_PEERCRED). Errors: none as yet.

@@ -27,7 +27,12 @@ fn control(messages: &[Control]) -> Vec<u8> {
 /// Sends with control messages.
 fn send_with(host: &Host, socket: i32, data: &[u8], messages: &[Control]) -> Result<usize, Errno> {
     let (iov, control) = ([IoSlice::new(data)], control(messages));
-    sendmsg(host, socket, &SendMessage { iov: &iov, control: &control, address: None }, MSG_DONTWAIT)
+    sendmsg(
+        host,
+        socket,
+        &SendMessage { iov: &iov, control: &control, ..SendMessage::default() },
+        MSG_DONTWAIT,
+    )
 }
 
 /// Receives without waiting.

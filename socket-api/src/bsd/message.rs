@@ -14,14 +14,18 @@ use tapsock_sockets::{PollMask, SockAddr, UnixAddr};
 use tapsock_stack::time::Instant;
 
 use super::{open, unix};
-use crate::description::{Description, Held, Kind};
+use crate::description::{Description, Kind};
 use crate::engine::clock::now;
 use crate::host::Host;
-use crate::local::LocalSocket;
+use crate::local::{Flying, LocalSocket};
 
 mod header;
+mod rights;
 
 pub use header::{ReceivedMessage, RecvMessage, SendMessage};
+pub use rights::{Passed, Right};
+
+use rights::{install, shares};
 
 /// Sends `data` on a connected socket and returns how many bytes were taken: all of them, where it blocks. See
 /// send(2).
@@ -44,12 +48,18 @@ pub fn sendto(
     flags: i32,
     address: Option<&SockAddr>,
 ) -> Result<usize, Errno> {
-    sendmsg(host, socket, &SendMessage { iov: &[IoSlice::new(data)], control: &[], address }, flags)
+    sendmsg(
+        host,
+        socket,
+        &SendMessage { iov: &[IoSlice::new(data)], address, ..SendMessage::default() },
+        flags,
+    )
 }
 
 /// As [`sendto`], from several places, and with control messages. See sendmsg(2).
 ///
-/// On a local socket those are `SCM_RIGHTS`, with ids of this host, and `SCM_CREDENTIALS`. On others: `IP_TTL`, `IP_TOS`,
+/// On a local socket those are `SCM_RIGHTS`, with ids of this host, and `SCM_CREDENTIALS`; descriptors of the system are
+/// passed by [`SendMessage::rights`]. On others: `IP_TTL`, `IP_TOS`,
 /// `IPV6_HOPLIMIT`, `IPV6_TCLASS`, and on UDP sockets `IP_PKTINFO`, `IPV6_PKTINFO` and `UDP_SEGMENT`.
 ///
 /// ```
@@ -64,7 +74,8 @@ pub fn sendto(
 /// let mut control = ControlMessages::with_room(cmsg_space(4));
 /// control.push(&Control::Rights(vec![passed]));
 /// let iov = [IoSlice::new(b"take this")];
-/// bsd::sendmsg(&host, here, &SendMessage { iov: &iov, control: control.as_bytes(), address: None }, 0)?;
+/// let message = SendMessage { iov: &iov, control: control.as_bytes(), ..SendMessage::default() };
+/// bsd::sendmsg(&host, here, &message, 0)?;
 /// bsd::close(&host, passed)?;
 ///
 /// let (mut bytes, control_room) = ([0; 16], cmsg_space(4));
@@ -77,7 +88,8 @@ pub fn sendto(
 ///
 /// # Errors
 /// Those of [`sendto`]; EMSGSIZE for more than 1024 parts. Of control messages: EINVAL where they are malformed, or ask
-/// for what is not there; EBADF for an id that stands for nothing; EPERM for credentials that this process may not
+/// for what is not there; EBADF for an id that stands for nothing; EINVAL for more than 253 that are passed; ETOOMANYREFS where
+/// more than a million are under way, or as many descriptors as this process may open; EPERM for credentials that this process may not
 /// show, ESRCH where there is no such process; ENODEV, ENETUNREACH and EINVAL for interface and source address.
 pub fn sendmsg(host: &Host, socket: i32, message: &SendMessage<'_>, flags: i32) -> Result<usize, Errno> {
     if message.iov.len() > IOV_MAX {
@@ -89,8 +101,7 @@ pub fn sendmsg(host: &Host, socket: i32, message: &SendMessage<'_>, flags: i32) 
         }
         Kind::Local(local) => {
             let control = LocalControl::parse(message.control)?;
-            let held = |id: &i32| host.descriptors().held(*id);
-            let rights = control.rights.iter().map(held).collect::<Result<_, _>>()?;
+            let rights = shares(host, &control.rights, message.rights)?;
             let credentials = control.credentials.map(checked).transpose()?;
             let to = match message.address {
                 Some(address) if local.is_datagram() => Some(unix(address)?),
@@ -174,7 +185,7 @@ pub fn recvfrom(
 
 /// As [`recvfrom`], into several places, and with control messages. See recvmsg(2).
 ///
-/// Sockets that are passed and find no room, or no free id, are closed.
+/// What is passed ([`ReceivedMessage::passed`]) and finds no room, or no free number, is closed: `MSG_CTRUNC`.
 ///
 /// ```
 /// use std::io::IoSliceMut;
@@ -290,6 +301,7 @@ fn receive(
     }
     let mut control = ControlMessages::with_room(message.control_room);
     let told = |len, full_len| if flags & MSG_TRUNC != 0 { full_len } else { len };
+    let mut passed = Vec::new();
     let (len, address, said) = match &open(host, socket)?.kind {
         Kind::Inet(shard, fd) => {
             let received = shard.receive_message(*fd, message.iov, flags)?;
@@ -302,7 +314,8 @@ fn receive(
             if let Some(Credentials { pid, uid, gid }) = received.credentials {
                 control.push(&Control::Credentials(control::Credentials { pid, uid, gid }));
             }
-            install(host, received.rights, &mut control);
+            let rights = received.rights.into_iter().map(Flying::land).collect();
+            passed = install(host, rights, &mut control, flags);
             let from = match sender {
                 Sender::Asked if received.is_end => None,
                 Sender::Asked => received.from.or_else(|| local.peer_name().ok()),
@@ -315,20 +328,7 @@ fn receive(
     };
     let lost = if control.is_truncated() { MSG_CTRUNC } else { 0 };
     let flags = said | lost | flags & MSG_CMSG_CLOEXEC;
-    Ok(ReceivedMessage { len, address, flags, control: control.into_bytes() })
-}
-
-/// Gives ids to what was passed, as far as there is room; the rest is closed.
-fn install(host: &Host, rights: Vec<Held>, control: &mut ControlMessages) {
-    let (passed, room) = (rights.len(), control.room_for_rights());
-    let fitting = rights.into_iter().take(room).map_while(|held| host.descriptors().insert(held).ok());
-    let ids: Vec<i32> = fitting.collect();
-    if ids.len() < passed {
-        control.mark_truncated();
-    }
-    if !ids.is_empty() {
-        control.push(&Control::Rights(ids));
-    }
+    Ok(ReceivedMessage { len, address, flags, control: control.into_bytes(), passed })
 }
 
 fn receive_local(

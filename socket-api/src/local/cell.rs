@@ -13,6 +13,7 @@ use crate::engine::sync::{Arc, Mutex, MutexGuard, lock};
 use crate::engine::wait::{Claim, WaitQueue, Waiter, Wake, WakeList};
 
 use super::audience::Audience;
+use super::{Flights, Locals};
 
 /// Which of the queues of a cell: a number below [`QUEUES`].
 pub(super) type Queue = usize;
@@ -32,6 +33,7 @@ pub(super) type Events = ArrayVec<(Queue, PollMask), 4>;
 /// A thing that several threads share, under one lock.
 pub(crate) struct Cell<T> {
     guarded: Mutex<Guarded<T>>,
+    flights: Arc<Flights>,
 }
 
 pub(super) struct Guarded<T> {
@@ -42,6 +44,8 @@ pub(super) struct Guarded<T> {
     /// Who is told of the next event of a queue, and then no more.
     once: Vec<(Queue, Arc<Audience>)>,
     spin: Spin,
+    /// The numbers of the sockets to which the queues belong, where sockets can be passed to them.
+    pub(super) owners: [u64; QUEUES],
 }
 
 /// An attempt that can't be done yet.
@@ -69,15 +73,17 @@ pub(super) enum Patience {
 }
 
 impl<T: Shared> Cell<T> {
-    pub(super) fn new(state: T, spin: core::time::Duration) -> Arc<Self> {
+    /// For sockets of `host`.
+    pub(super) fn new(state: T, host: &Locals) -> Arc<Self> {
         let guarded = Guarded {
             state,
             queues: Default::default(),
             audiences: Default::default(),
             once: Vec::new(),
-            spin: Spin::new(spin),
+            spin: Spin::new(host.spin),
+            owners: [0; QUEUES],
         };
-        Arc::new(Cell { guarded: Mutex::new(guarded) })
+        Arc::new(Cell { guarded: Mutex::new(guarded), flights: host.flights.clone() })
     }
 
     /// Locks the state, to look at it.
@@ -109,6 +115,12 @@ impl<T: Shared> Cell<T> {
         let mut guarded = self.lock();
         let mut waiter: Option<Arc<Waiter>> = None;
         let outcome = loop {
+            if self.flights.is_collecting() {
+                drop(guarded);
+                self.flights.stand_aside();
+                guarded = self.lock();
+                continue;
+            }
             let mut events = Events::new();
             let outcome = attempt(&mut guarded.state, &mut events);
             let wakes = guarded.announce(&events);

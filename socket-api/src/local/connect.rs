@@ -2,11 +2,11 @@
 
 use rustix::io::Errno;
 use tapsock_sockets::errno::ToErrno;
-use tapsock_sockets::local::{AcceptError, EndSetup, Listener, Pair, Shutdown, Side, SocketKind};
+use tapsock_sockets::local::{AcceptError, EndSetup, Inbox, Listener, Pair, Shutdown, Side, SocketKind};
 use tapsock_sockets::{PollMask, UnixAddr};
 
-use super::cell::{Cell, Halt, Patience};
-use super::{ACCEPTORS, CONNECTORS, Connection, Label, LocalSocket, Pending, Role, process};
+use super::cell::{Cell, Guarded, Halt, Patience, Shared};
+use super::{ACCEPTORS, CONNECTORS, Connection, Label, LocalSocket, Locals, Pending, Role, process, queue};
 use crate::engine::sync::{Arc, lock};
 
 impl LocalSocket {
@@ -36,7 +36,7 @@ impl LocalSocket {
                 if own.setup.send_shut {
                     listener.shutdown(Shutdown::Write);
                 }
-                let listener = Cell::new(listener, self.host.spin);
+                let listener = Cell::new(listener, &self.host);
                 if let Some(audience) = &own.audience {
                     listener.attach(ACCEPTORS, audience);
                 }
@@ -97,13 +97,15 @@ impl LocalSocket {
             }
             let near = EndSetup { peer: listener.owner(), ..setup };
             let far = EndSetup { options: theirs.options, ..EndSetup::new(process()) };
+            // What is passed to one that waits lies with the listener.
+            let owners = [self.number, target.number];
             let (ours, pending) = match self.kind {
                 SocketKind::Stream => {
-                    let cell = Cell::new(Pair::pending(near, far), self.host.spin);
+                    let cell = connected(&self.host, Pair::pending(near, far), owners);
                     (Connection::Stream(cell.clone(), Side::First), Connection::Stream(cell, Side::Second))
                 }
                 _ => {
-                    let cell = Cell::new(Pair::pending(near, far), self.host.spin);
+                    let cell = connected(&self.host, Pair::pending(near, far), owners);
                     (Connection::Records(cell.clone(), Side::First), Connection::Records(cell, Side::Second))
                 }
             };
@@ -146,11 +148,11 @@ impl LocalSocket {
                     Err(error) => Err(error.errno().into()),
                 }
             })?;
-        match &pending.connection {
-            Connection::Stream(cell, _) => cell.with(|pair, _| pair.accept()),
-            Connection::Records(cell, _) => cell.with(|pair, _| pair.accept()),
-        }
         let socket = LocalSocket::labelled(&self.host, self.kind, waits, self.label.clone());
+        match &pending.connection {
+            Connection::Stream(cell, side) => cell.lock().accept(*side, socket.number),
+            Connection::Records(cell, side) => cell.lock().accept(*side, socket.number),
+        }
         {
             let mut own = lock(&socket.own);
             own.name = name.map(|(address, _)| (address, None));
@@ -171,4 +173,22 @@ impl LocalSocket {
         };
         if connected { Ok(lock(&self.own).peer.name()) } else { Err(Errno::NOTCONN) }
     }
+}
+
+impl<Q: Inbox> Guarded<Pair<Q>> {
+    /// The end at `side` was accepted as the socket of that number.
+    fn accept(&mut self, side: Side, number: u64) {
+        self.state.accept();
+        self.owners[queue(side)] = number;
+    }
+}
+
+/// A cell for two ends that belong to the sockets of these numbers.
+pub(super) fn connected<Q: Inbox>(host: &Locals, pair: Pair<Q>, owners: [u64; 2]) -> Arc<Cell<Pair<Q>>>
+where
+    Pair<Q>: Shared,
+{
+    let cell = Cell::new(pair, host);
+    cell.lock().owners = owners;
+    cell
 }

@@ -12,8 +12,8 @@ use tapsock_sockets::local::{
 use tapsock_sockets::{PollMask, UnixAddr};
 
 use super::cell::{Cell, Halt, Patience, Queue, Shared};
-use super::{LocalSocket, everything};
-use crate::description::Held;
+use super::flight::locals;
+use super::{Flying, LocalSocket, everything};
 use crate::engine::sync::{Arc, lock};
 use crate::engine::transfer::copy_in;
 
@@ -25,7 +25,7 @@ pub(super) const SENDERS: Queue = 1;
 /// Linux's `EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND`.
 const ROOM: PollMask = PollMask::from_bits(0x4 | 0x100 | 0x200);
 
-type Datagrams = DatagramSocket<u64, Held>;
+type Datagrams = DatagramSocket<u64, Flying>;
 
 impl Shared for Datagrams {
     fn readiness(&self, queue: Queue) -> PollMask {
@@ -52,7 +52,7 @@ pub(crate) struct Incoming {
     /// The sender's credentials, where they were asked for.
     pub(crate) credentials: Option<Credentials>,
     /// What was passed.
-    pub(crate) rights: Vec<Held>,
+    pub(crate) rights: Vec<Flying>,
 }
 
 impl LocalSocket {
@@ -95,7 +95,7 @@ impl LocalSocket {
         self.numbered(number)
     }
 
-    fn numbered(&self, number: u64) -> Option<Arc<LocalSocket>> {
+    pub(super) fn numbered(&self, number: u64) -> Option<Arc<LocalSocket>> {
         lock(&self.host.sockets).get(&number)?.upgrade()
     }
 
@@ -125,7 +125,7 @@ impl LocalSocket {
         data: &[u8],
         flags: i32,
         to: Option<&UnixAddr>,
-        ancillary: &mut Ancillary<Held>,
+        ancillary: &mut Ancillary<Flying>,
     ) -> Result<usize, Errno> {
         if flags & MSG_OOB != 0 {
             return Err(Errno::OPNOTSUPP);
@@ -157,7 +157,7 @@ impl LocalSocket {
         to: Option<&UnixAddr>,
         charge: u32,
         patience: Patience,
-        ancillary: &mut Ancillary<Held>,
+        ancillary: &mut Ancillary<Flying>,
     ) -> Result<usize, Errno> {
         let receiver = match to {
             Some(address) => self.look_up(address)?,
@@ -178,6 +178,7 @@ impl LocalSocket {
         let credentials = cell.lock().state.credentials(ancillary, passes);
         let from = Sender { id: self.number, address: self.name(), charge };
         let rights = core::mem::take(&mut ancillary.rights);
+        let passed = locals(&rights);
         let mut delivery = Delivery { from, credentials, rights };
         let mut rope = (data.len() > SMALL_MAX).then(|| copy_in(data));
         let sent = theirs.call(SENDERS, PollMask::OUT, patience, |socket, events| {
@@ -199,6 +200,9 @@ impl LocalSocket {
             if let Some(audience) = self.audience() {
                 audience.tell_now(ROOM);
             }
+        }
+        if sent.is_ok() && !passed.is_empty() {
+            self.host.flights.on_passed(&passed, &receiver);
         }
         // What was not delivered stays with the sender.
         ancillary.rights = delivery.rights;
@@ -249,7 +253,7 @@ impl LocalSocket {
         })
     }
 
-    pub(super) fn close_datagrams(&self) -> Vec<Held> {
+    pub(super) fn close_datagrams(&self) -> Vec<Flying> {
         let Some(cell) = &self.datagrams else { return Vec::new() };
         let mut discarded = cell.with(|socket, events| {
             everything(events);
@@ -282,7 +286,7 @@ impl LocalSocket {
     }
 
     /// Datagrams that nobody will receive: their senders get their charges back.
-    fn give_back(&self, discarded: Discarded<u64, Held>) {
+    pub(super) fn give_back(&self, discarded: Discarded<u64, Flying>) {
         discarded.senders.iter().for_each(|sender| self.release_of(sender));
         let former = discarded.former.and_then(|former| self.numbered(former.0));
         if let Some(cell) = former.as_ref().and_then(|former| former.datagrams.as_ref()) {

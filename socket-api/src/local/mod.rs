@@ -6,50 +6,41 @@
 
 mod audience;
 mod cell;
+mod close;
+mod collect;
 mod connect;
 mod datagram;
+mod flight;
+mod host;
 mod label;
 mod options;
-
 mod seqpacket;
 mod stream;
 mod transfer;
 mod watch;
 
 use core::time::Duration;
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{OnceLock, Weak};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::io::Errno;
-use tapsock_sockets::errno::ToErrno;
 use tapsock_sockets::local::{
-    Credentials, DATAGRAM_QUEUE_DEFAULT, DatagramSocket, EndSetup, InodeId, Listener, Names, Pair, Records,
-    SEND_BUFFER_DEFAULT, Shutdown, Side, SocketKind, Stream,
+    Credentials, DATAGRAM_QUEUE_DEFAULT, DatagramSocket, EndSetup, InodeId, Listener, Pair, Records,
+    SEND_BUFFER_DEFAULT, Side, SocketKind, Stream,
 };
 use tapsock_sockets::{PollMask, UnixAddr};
 
-use crate::description::Held;
 use crate::engine::clock::now;
 use crate::engine::sync::{Arc, Mutex, lock};
 
 use audience::Audience;
 use cell::{Cell, Events, Patience, Queue, Shared};
+use connect::connected;
 use label::Label;
 
 pub(crate) use datagram::Incoming;
-
-/// What the local sockets of one host share.
-pub(crate) struct Locals {
-    names: Mutex<Names<Weak<LocalSocket>>>,
-    /// All sockets by their number.
-    sockets: Mutex<HashMap<u64, Weak<LocalSocket>>>,
-    next: AtomicU64,
-    /// Longest look for an answer before a caller sleeps.
-    spin: Duration,
-    /// Listening sockets take no more than so many connections (`net.core.somaxconn`).
-    somaxconn: i32,
-}
+pub(crate) use flight::{Flights, Flying, Right};
+pub(crate) use host::Locals;
 
 /// A local socket.
 pub(crate) struct LocalSocket {
@@ -60,15 +51,17 @@ pub(crate) struct LocalSocket {
     connection: OnceLock<Connection>,
     /// Its own name.
     label: Label,
-    datagrams: Option<Arc<Cell<DatagramSocket<u64, Held>>>>,
+    datagrams: Option<Arc<Cell<DatagramSocket<u64, Flying>>>>,
     own: Mutex<Own>,
+    /// How many shares in it lie in queues. Changed under the lock of [`Flights`].
+    in_flight: AtomicUsize,
 }
 
 /// A connection, and which end of it.
 #[derive(Clone)]
 enum Connection {
-    Stream(Arc<Cell<Pair<Stream<Held>>>>, Side),
-    Records(Arc<Cell<Pair<Records<Held>>>>, Side),
+    Stream(Arc<Cell<Pair<Stream<Flying>>>>, Side),
+    Records(Arc<Cell<Pair<Records<Flying>>>>, Side),
 }
 
 /// What a socket is apart from its connection.
@@ -102,9 +95,6 @@ struct Pending {
     client: Label,
 }
 
-/// A table of so few sockets is not worth shrinking.
-const SHRINK_ABOVE: usize = 64;
-
 /// Those who accept wait in this queue of a listener.
 const ACCEPTORS: Queue = 0;
 /// Those who connect wait in this one.
@@ -113,41 +103,6 @@ const CONNECTORS: Queue = 1;
 impl Shared for Listener<Pending> {
     fn readiness(&self, queue: Queue) -> PollMask {
         if queue == ACCEPTORS { Listener::readiness(self) } else { PollMask::OUT }
-    }
-}
-
-impl Locals {
-    /// No sockets. A caller looks for an answer `spin` long before it sleeps, at most.
-    pub(crate) fn new(spin: Duration, somaxconn: u32) -> Arc<Self> {
-        Arc::new(Locals {
-            names: Mutex::default(),
-            sockets: Mutex::default(),
-            next: AtomicU64::new(1),
-            spin,
-            somaxconn: i32::try_from(somaxconn).unwrap_or(i32::MAX),
-        })
-    }
-
-    /// Closes all sockets, whatever they are held by.
-    pub(crate) fn close_all(&self) {
-        let sockets: Vec<_> = lock(&self.sockets).values().filter_map(Weak::upgrade).collect();
-        sockets.iter().for_each(|socket| drop(socket.close()));
-    }
-
-    fn forget(&self, number: u64) {
-        let mut sockets = lock(&self.sockets);
-        sockets.remove(&number);
-        if sockets.capacity() > SHRINK_ABOVE && sockets.len() < sockets.capacity() / 4 {
-            let len = sockets.len();
-            sockets.shrink_to(len * 2);
-        }
-    }
-
-    /// Removes a path name; the socket goes on. See unlink(2).
-    ///
-    /// Errors: ENOENT, ENOTDIR, EISDIR.
-    pub(crate) fn unlink(&self, path: &[u8]) -> Result<(), Errno> {
-        lock(&self.names).unlink(path).map_err(|error| error.errno())
     }
 }
 
@@ -166,11 +121,21 @@ impl LocalSocket {
         LocalSocket::labelled(host, kind, waits, Label::default())
     }
 
+    /// What kind of socket it is.
+    pub(crate) fn kind(&self) -> SocketKind {
+        self.kind
+    }
+
+    /// What is under way between the sockets of its host.
+    pub(crate) fn flights(&self) -> &Arc<Flights> {
+        &self.host.flights
+    }
+
     /// A socket that shares `label` with another.
     fn labelled(host: &Arc<Locals>, kind: SocketKind, waits: bool, label: Label) -> Arc<Self> {
         let number = host.next.fetch_add(1, Ordering::Relaxed);
         let datagrams = (kind == SocketKind::Datagram)
-            .then(|| Cell::new(DatagramSocket::new(number, DATAGRAM_QUEUE_DEFAULT), host.spin));
+            .then(|| Cell::new(DatagramSocket::new(number, DATAGRAM_QUEUE_DEFAULT), host));
         let own = Own {
             role: Role::Fresh,
             name: None,
@@ -190,6 +155,7 @@ impl LocalSocket {
             label,
             datagrams,
             own: Mutex::new(own),
+            in_flight: AtomicUsize::new(0),
         });
         lock(&host.sockets).insert(number, Arc::downgrade(&socket));
         socket
@@ -210,12 +176,12 @@ impl LocalSocket {
                 second.join(&first);
             }
             SocketKind::Stream => {
-                let cell = Cell::new(Pair::new(setup, setup), host.spin);
+                let cell = connected(host, Pair::new(setup, setup), [first.number, second.number]);
                 first.adopt(Connection::Stream(cell.clone(), Side::First));
                 second.adopt(Connection::Stream(cell, Side::Second));
             }
             SocketKind::Seqpacket => {
-                let cell = Cell::new(Pair::new(setup, setup), host.spin);
+                let cell = connected(host, Pair::new(setup, setup), [first.number, second.number]);
                 first.adopt(Connection::Records(cell.clone(), Side::First));
                 second.adopt(Connection::Records(cell, Side::Second));
             }
@@ -231,43 +197,6 @@ impl LocalSocket {
     /// Sets whether its calls wait (O_NONBLOCK).
     pub(crate) fn set_waits(&self, waits: bool) {
         lock(&self.own).waits = waits;
-    }
-
-    /// Shuts directions down: shutdown(2).
-    ///
-    /// Errors: EINVAL.
-    pub(crate) fn shutdown(&self, how: i32) -> Result<(), Errno> {
-        let how = Shutdown::from_how(how)?;
-        if let Some(connection) = self.connection.get() {
-            connection.shutdown(how);
-            return Ok(());
-        }
-        if let Some(datagrams) = &self.datagrams {
-            datagrams.with(|socket, events| {
-                socket.shutdown(how);
-                everything(events);
-            });
-            return Ok(());
-        }
-        let mut own = lock(&self.own);
-        if let Role::Listening(listener) = &own.role {
-            let listener = listener.clone();
-            // Whoever watches is told without the lock.
-            drop(own);
-            listener.with(|listener, events| {
-                listener.shutdown(how);
-                everything(events);
-            });
-            return Ok(());
-        }
-        own.setup.receive_shut |= how.reads();
-        own.setup.send_shut |= how.writes();
-        let audience = own.audience.clone();
-        drop(own);
-        if let Some(audience) = audience {
-            audience.tell_now(PollMask::NONE);
-        }
-        Ok(())
     }
 
     /// The events of the socket: poll(2).
@@ -295,35 +224,6 @@ impl LocalSocket {
             }
             .readiness(),
         }
-    }
-
-    /// Closes the socket: close(2). Calls of other threads that wait for it end with EBADF. Handles that nobody will
-    /// receive are returned, to be dropped without a lock.
-    pub(crate) fn close(&self) -> Vec<Held> {
-        self.host.forget(self.number);
-        let (role, name) = {
-            let mut own = lock(&self.own);
-            (core::mem::replace(&mut own.role, Role::Closed), own.name.take())
-        };
-        if let Some((address, Some(inode))) = name {
-            lock(&self.host.names).release(&address, inode);
-        }
-        let mut lost = Vec::new();
-        if let Some(connection) = self.connection.get() {
-            lost = connection.close();
-        }
-        if let Role::Listening(listener) = role {
-            let pending: Vec<Pending> = listener.with(|listener, events| {
-                everything(events);
-                listener.close().collect()
-            });
-            listener.close_queue(ACCEPTORS);
-            lost.extend(pending.into_iter().flat_map(|pending| pending.connection.close()));
-        }
-        if self.datagrams.is_some() {
-            lost.extend(self.close_datagrams());
-        }
-        lost
     }
 
     /// How long receiving and accepting wait (SO_RCVTIMEO); `None` for ever.
@@ -379,46 +279,6 @@ impl LocalSocket {
     fn send_patience(&self, flags: i32) -> Patience {
         let own = lock(&self.own);
         patience(own.waits, own.send_timeout, flags)
-    }
-}
-
-impl Connection {
-    fn shutdown(&self, how: Shutdown) {
-        match self {
-            Connection::Stream(cell, side) => cell.with(|pair, events| {
-                pair.shutdown(*side, how);
-                // Its own first, as on Linux: that is the order of an epoll report.
-                events.push((queue(*side), PollMask::NONE));
-                events.push((queue(side.other()), PollMask::NONE));
-            }),
-            Connection::Records(cell, side) => cell.with(|pair, events| {
-                pair.shutdown(*side, how);
-                // Its own first, as on Linux: that is the order of an epoll report.
-                events.push((queue(*side), PollMask::NONE));
-                events.push((queue(side.other()), PollMask::NONE));
-            }),
-        }
-    }
-
-    fn close(&self) -> Vec<Held> {
-        match self {
-            Connection::Stream(cell, side) => {
-                let lost = cell.with(|pair, events| {
-                    everything(events);
-                    pair.close(*side)
-                });
-                cell.close_queue(queue(*side));
-                lost
-            }
-            Connection::Records(cell, side) => {
-                let lost = cell.with(|pair, events| {
-                    everything(events);
-                    pair.close(*side)
-                });
-                cell.close_queue(queue(*side));
-                lost
-            }
-        }
     }
 }
 

@@ -9,11 +9,10 @@ use tapsock_sockets::local::{
 };
 
 use super::cell::{Cell, Halt, Patience, Queue, Shared};
-use super::{queue, side};
-use crate::description::Held;
+use super::{Flying, queue, side};
 use crate::engine::transfer::copy_in;
 
-impl Shared for Pair<Records<Held>> {
+impl Shared for Pair<Records<Flying>> {
     fn readiness(&self, queue: Queue) -> PollMask {
         Pair::readiness(self, side(queue))
     }
@@ -21,12 +20,12 @@ impl Shared for Pair<Records<Held>> {
 
 /// Sends `data` as one record.
 pub(super) fn send(
-    cell: &Cell<Pair<Records<Held>>>,
+    cell: &Cell<Pair<Records<Flying>>>,
     from: Side,
     data: &[u8],
     flags: i32,
     patience: Patience,
-    ancillary: &mut Ancillary<Held>,
+    ancillary: &mut Ancillary<Flying>,
 ) -> Result<usize, Errno> {
     if flags & MSG_OOB != 0 {
         // The pending error comes first, as for every sending call.
@@ -52,12 +51,12 @@ pub(super) fn send(
 
 /// Receives one record.
 pub(super) fn receive(
-    cell: &Cell<Pair<Records<Held>>>,
+    cell: &Cell<Pair<Records<Flying>>>,
     at: Side,
     into: &mut [u8],
     flags: i32,
     patience: Patience,
-) -> Result<ReceivedRecord<Held>, Errno> {
+) -> Result<ReceivedRecord<Flying>, Errno> {
     if flags & MSG_OOB != 0 {
         return Err(Errno::OPNOTSUPP);
     }

@@ -10,11 +10,10 @@ use tapsock_sockets::local::{
 };
 
 use super::cell::{Cell, Halt, Patience, Queue, Shared};
-use super::{queue, side};
-use crate::description::Held;
+use super::{Flying, queue, side};
 use crate::engine::transfer::{SEND_TURN, copy_in};
 
-impl Shared for Pair<Stream<Held>> {
+impl Shared for Pair<Stream<Flying>> {
     fn readiness(&self, queue: Queue) -> PollMask {
         Pair::readiness(self, side(queue))
     }
@@ -28,17 +27,17 @@ pub(crate) struct Beside {
     /// Who sent it, where that was asked for.
     pub(crate) credentials: Option<Credentials>,
     /// What was passed.
-    pub(crate) rights: Vec<Held>,
+    pub(crate) rights: Vec<Flying>,
 }
 
 /// Sends all of `data` where `patience` lasts; returns how many bytes went.
 pub(super) fn send(
-    cell: &Cell<Pair<Stream<Held>>>,
+    cell: &Cell<Pair<Stream<Flying>>>,
     from: Side,
     data: &[u8],
     flags: i32,
     patience: Patience,
-    ancillary: &mut Ancillary<Held>,
+    ancillary: &mut Ancillary<Flying>,
 ) -> Result<usize, Errno> {
     let mut sent = 0;
     let turn_max = if data.len() > SEND_TURN {
@@ -68,12 +67,12 @@ pub(super) fn send(
 }
 
 fn send_turn(
-    cell: &Cell<Pair<Stream<Held>>>,
+    cell: &Cell<Pair<Stream<Flying>>>,
     from: Side,
     payload: &mut Payload<'_>,
     urgency: Urgency,
     patience: Patience,
-    ancillary: &mut Ancillary<Held>,
+    ancillary: &mut Ancillary<Flying>,
 ) -> (usize, Result<(), Errno>) {
     let mut sent = 0;
     let result = cell.call(queue(from), PollMask::WAIT_OUT, patience, |pair, events| {
@@ -92,7 +91,7 @@ fn send_turn(
 
 /// Receives at most as many bytes as `into` has room for.
 pub(super) fn receive(
-    cell: &Cell<Pair<Stream<Held>>>,
+    cell: &Cell<Pair<Stream<Flying>>>,
     at: Side,
     into: &mut [u8],
     flags: i32,
@@ -130,7 +129,7 @@ pub(super) fn receive(
 }
 
 fn receive_urgent(
-    cell: &Cell<Pair<Stream<Held>>>,
+    cell: &Cell<Pair<Stream<Flying>>>,
     at: Side,
     into: &mut [u8],
     flags: i32,

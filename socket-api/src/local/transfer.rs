@@ -7,8 +7,8 @@ use tapsock_sockets::local::{Ancillary, Credentials, Pair, Records, SendError, S
 use tapsock_sockets::{PollMask, UnixAddr};
 
 use super::cell::Cell;
-use super::{Connection, Incoming, LocalSocket, process, seqpacket, stream};
-use crate::description::Held;
+use super::flight::locals;
+use super::{Connection, Flying, Incoming, LocalSocket, Right, process, queue, seqpacket, stream};
 use crate::engine::sync::{Arc, lock};
 
 /// What a receiver that asks for credentials is told at the end of a stream, as on Linux.
@@ -18,13 +18,13 @@ impl LocalSocket {
     /// Sends `data`: sendmsg(2). Returns how many bytes went: on a stream that waits, all of them.
     ///
     /// Errors: EPIPE, EAGAIN, ECONNRESET, ENOTCONN, EISCONN or EOPNOTSUPP for an address on a stream, ECONNREFUSED,
-    /// ENOENT, EMSGSIZE, EPERM.
+    /// ENOENT, EMSGSIZE, EPERM, ETOOMANYREFS.
     pub(crate) fn send(
         self: &Arc<Self>,
         data: &[u8],
         flags: i32,
         to: Option<&UnixAddr>,
-        rights: Vec<Held>,
+        rights: Vec<Right>,
     ) -> Result<usize, Errno> {
         self.send_message(data, flags, to, rights, None)
     }
@@ -35,9 +35,11 @@ impl LocalSocket {
         data: &[u8],
         flags: i32,
         to: Option<&UnixAddr>,
-        rights: Vec<Held>,
+        rights: Vec<Right>,
         explicit: Option<Credentials>,
     ) -> Result<usize, Errno> {
+        let rights = self.host.flights.launch(rights)?;
+        let passed = locals(&rights);
         let mut ancillary = Ancillary { rights, explicit, ..Ancillary::new(process()) };
         if let Some(cell) = &self.datagrams {
             return self.send_datagram(cell, data, flags, to, &mut ancillary);
@@ -50,13 +52,13 @@ impl LocalSocket {
             self.kind.check_address(connection.is_some())?;
         }
         let patience = self.send_patience(flags);
-        match connection {
+        let sent = match connection {
             Some(Connection::Stream(cell, side)) => {
                 stream::send(cell, *side, data, flags, patience, &mut ancillary)
             }
             Some(Connection::Records(cell, side)) => {
                 // What fails before that leaves it without a name.
-                let asks = |cell: &Cell<Pair<Records<Held>>>| {
+                let asks = |cell: &Cell<Pair<Records<Flying>>>| {
                     let state = &cell.lock().state;
                     state.options(*side).pass_credentials && !state.readiness(*side).intersects(PollMask::ERR)
                 };
@@ -66,7 +68,14 @@ impl LocalSocket {
                 seqpacket::send(cell, *side, data, flags, patience, &mut ancillary)
             }
             None => Err(Errno::NOTCONN),
+        };
+        if !passed.is_empty()
+            && ancillary.rights.is_empty()
+            && let Some(receiver) = connection.and_then(|connection| self.numbered(connection.peer()))
+        {
+            self.host.flights.on_passed(&passed, &receiver);
         }
+        sent
     }
 
     /// Receives into `into`: recvmsg(2).
@@ -120,5 +129,15 @@ impl LocalSocket {
             return Ok(());
         }
         self.bind(&UnixAddr::UNNAMED)
+    }
+}
+
+impl Connection {
+    /// The number of the socket across.
+    fn peer(&self) -> u64 {
+        match self {
+            Connection::Stream(cell, side) => cell.lock().owners[queue(side.other())],
+            Connection::Records(cell, side) => cell.lock().owners[queue(side.other())],
+        }
     }
 }

@@ -27,7 +27,7 @@ const BACKLOG: i32 = 4096;
 /// ```
 #[derive(Debug)]
 pub struct TcpListener {
-    socket: Socket,
+    pub(super) socket: Socket,
 }
 
 impl TcpListener {

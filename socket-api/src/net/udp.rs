@@ -24,7 +24,7 @@ use crate::host::Host;
 /// ```
 #[derive(Debug)]
 pub struct UdpSocket {
-    socket: Socket,
+    pub(super) socket: Socket,
 }
 
 impl UdpSocket {

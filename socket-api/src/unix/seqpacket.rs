@@ -88,7 +88,7 @@ impl UnixSeqpacket {
 /// ```
 #[derive(Clone)]
 pub struct UnixSeqpacketListener {
-    socket: Socket,
+    pub(super) socket: Socket,
 }
 
 common_methods!(UnixSeqpacketListener);

@@ -106,7 +106,12 @@ impl LocalCalls for OurLocal {
             control.push(&Control::Rights(rights.to_vec()));
         }
         let iov = [IoSlice::new(data)];
-        let message = SendMessage { iov: &iov, control: control.as_bytes(), address: to.as_ref() };
+        let message = SendMessage {
+            iov: &iov,
+            control: control.as_bytes(),
+            address: to.as_ref(),
+            ..SendMessage::default()
+        };
         bsd::sendmsg(&self.host, socket, &message, flags | bsd::MSG_NOSIGNAL)
     }
 

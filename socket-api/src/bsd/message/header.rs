@@ -5,6 +5,8 @@ use std::io::{IoSlice, IoSliceMut};
 use tapsock_sockets::SockAddr;
 use tapsock_sockets::control::{Control, Messages};
 
+use super::{Passed, Right};
+
 /// What [`sendmsg`](super::sendmsg) sends: `struct msghdr`.
 ///
 /// ```
@@ -23,6 +25,9 @@ pub struct SendMessage<'a> {
     pub control: &'a [u8],
     /// Where it goes, where the socket is not connected.
     pub address: Option<&'a SockAddr>,
+    /// What is passed (SCM_RIGHTS) after the ids of `control`, 253 of both together: ids too, and descriptors of the
+    /// system. On local sockets only; others take no notice.
+    pub rights: &'a [Right<'a>],
 }
 
 /// Where [`recvmsg`](super::recvmsg) puts what it receives: `struct msghdr`.
@@ -51,7 +56,7 @@ pub struct RecvMessage<'a, 'b> {
 ///
 /// assert!(ReceivedMessage::default().messages().is_empty());
 /// ```
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Debug, Default, Eq, PartialEq)]
 pub struct ReceivedMessage {
     /// Bytes received; with `MSG_TRUNC` the length of the datagram.
     pub len: usize,
@@ -60,8 +65,12 @@ pub struct ReceivedMessage {
     /// `msg_flags`: `MSG_TRUNC` where the datagram was longer than the room for it, `MSG_CTRUNC` where control
     /// messages were lost, `MSG_OOB`, and `MSG_CMSG_CLOEXEC` where it was asked for.
     pub flags: i32,
-    /// Control messages in Linux's layout.
+    /// Control messages in Linux's layout. In `SCM_RIGHTS` stand the ids of sockets, and for real descriptors their
+    /// numbers, which [`passed`](Self::passed) owns.
     pub control: Vec<u8>,
+    /// What came with it (SCM_RIGHTS), in the order in which it stands in `control`. Descriptors that are left here are
+    /// closed with it; ids stay open.
+    pub passed: Vec<Passed>,
 }
 
 impl ReceivedMessage {
@@ -71,12 +80,12 @@ impl ReceivedMessage {
         messages.filter_map(|message| Control::decode(message.level, message.kind, message.payload)).collect()
     }
 
-    /// The ids of the sockets that came with it (SCM_RIGHTS).
+    /// The ids of the sockets and epoll instances that came with it (SCM_RIGHTS).
     pub fn rights(&self) -> Vec<i32> {
-        let ids = self.messages().into_iter().filter_map(|message| match message {
-            Control::Rights(ids) => Some(ids),
-            _ => None,
+        let ids = self.passed.iter().filter_map(|passed| match passed {
+            Passed::Id(id) => Some(*id),
+            Passed::Real(_) => None,
         });
-        ids.flatten().collect()
+        ids.collect()
     }
 }

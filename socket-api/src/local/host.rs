@@ -1,0 +1,66 @@
+//! What the local sockets of one host share.
+
+use core::time::Duration;
+use std::collections::HashMap;
+use std::sync::Weak;
+use std::sync::atomic::AtomicU64;
+
+use rustix::io::Errno;
+use tapsock_sockets::errno::ToErrno;
+use tapsock_sockets::local::Names;
+
+use super::{Flights, LocalSocket};
+use crate::engine::sync::{Arc, Mutex, lock};
+
+/// What the local sockets of one host share.
+pub(crate) struct Locals {
+    pub(super) names: Mutex<Names<Weak<LocalSocket>>>,
+    /// All sockets by their number.
+    pub(super) sockets: Mutex<HashMap<u64, Weak<LocalSocket>>>,
+    pub(super) next: AtomicU64,
+    /// Longest look for an answer before a caller sleeps.
+    pub(super) spin: Duration,
+    /// Listening sockets take no more than so many connections (`net.core.somaxconn`).
+    pub(super) somaxconn: i32,
+    /// What is under way between them.
+    pub(super) flights: Arc<Flights>,
+}
+
+impl Locals {
+    /// No sockets. A caller looks for an answer `spin` long before it sleeps, at most.
+    pub(crate) fn new(spin: Duration, somaxconn: u32) -> Arc<Self> {
+        Arc::new(Locals {
+            names: Mutex::default(),
+            sockets: Mutex::default(),
+            next: AtomicU64::new(1),
+            spin,
+            somaxconn: i32::try_from(somaxconn).unwrap_or(i32::MAX),
+            flights: Arc::default(),
+        })
+    }
+
+    /// Closes all sockets, whatever they are held by.
+    pub(crate) fn close_all(&self) {
+        let sockets: Vec<_> = lock(&self.sockets).values().filter_map(Weak::upgrade).collect();
+        sockets.iter().for_each(|socket| drop(socket.close()));
+    }
+
+    pub(super) fn forget(&self, number: u64) {
+        let mut sockets = lock(&self.sockets);
+        sockets.remove(&number);
+        if sockets.capacity() > SHRINK_ABOVE && sockets.len() < sockets.capacity() / 4 {
+            let len = sockets.len();
+            sockets.shrink_to(len * 2);
+        }
+    }
+
+    /// Removes a path name; the socket goes on. See unlink(2).
+    ///
+    /// Errors: ENOENT, ENOTDIR, EISDIR.
+    pub(crate) fn unlink(&self, path: &[u8]) -> Result<(), Errno> {
+        lock(&self.names).unlink(path).map_err(|error| error.errno())
+    }
+}
+
+/// A table of so few sockets is not worth shrinking.
+pub(super) const SHRINK_ABOVE: usize = 64;
