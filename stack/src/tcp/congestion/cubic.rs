@@ -44,6 +44,8 @@ pub struct Cubic {
 #[derive(Copy, Clone, Debug)]
 struct Epoch {
     start: Instant,
+    /// When the last acknowledgement came.
+    heard: Instant,
     /// Seconds until the window is back at `origin`.
     k: f64,
     /// The plateau, in segments.
@@ -80,7 +82,20 @@ impl Cubic {
         } else {
             (window, 0.0)
         };
-        Epoch { start: now, k, origin, w_est: window }
+        Epoch { start: now, heard: now, k, origin, w_est: window }
+    }
+
+    /// Takes time in which the window was no bound out of the growth: what the program did not send, and pauses of
+    /// more than a round trip.
+    //= RFC 9438 §5.8
+    fn pass(&mut self, sample: &AckSample) {
+        let Some(epoch) = &mut self.epoch else { return };
+        let since = sample.now.saturating_since(epoch.heard);
+        epoch.heard = sample.now;
+        epoch.start += match sample.limit {
+            Limit::Other => since,
+            Limit::Congestion => since.saturating_sub(sample.srtt.unwrap_or(since)),
+        };
     }
 
     //= RFC 9438 §4.4
@@ -127,6 +142,7 @@ impl CongestionControl for Cubic {
     }
 
     fn on_ack(&mut self, sample: &AckSample) {
+        self.pass(sample);
         if sample.limit == Limit::Other {
             return;
         }
@@ -260,6 +276,34 @@ mod tests {
         assert!((905_000..925_000).contains(&cubic.window()), "{} after 3 s", cubic.window());
         cubic.undo();
         assert_eq!(cubic.window(), 1_280_000);
+    }
+
+    //= RFC 9438 §5.8, type=test
+    #[test]
+    fn time_without_need_of_the_window_does_not_count() {
+        let rtt = Duration::from_millis(100);
+        let mut busy = Cubic::new(1000);
+        busy.ssthresh = 0;
+        busy.window = 100_000;
+        busy.on_congestion(Instant::ZERO);
+        let (mut trickling, mut pausing) = (busy.clone(), busy.clone());
+
+        let now = run(&mut busy, Instant::ZERO, 20, rtt);
+        run(&mut trickling, Instant::ZERO, 20, rtt);
+        run(&mut pausing, Instant::ZERO, 20, rtt);
+        let later = now + Duration::from_secs(30);
+        let mut at = now;
+        while at < later {
+            at += rtt;
+            let limit = Limit::Other;
+            trickling.on_ack(&AckSample { now: at, acked: 1000, srtt: Some(rtt), limit });
+        }
+
+        run(&mut busy, now, 10, rtt);
+        run(&mut trickling, at, 10, rtt);
+        run(&mut pausing, later, 10, rtt);
+        assert!(trickling.window().abs_diff(busy.window()) <= 1000, "{trickling:?} {busy:?}");
+        assert!(pausing.window().abs_diff(busy.window()) <= 2000, "{pausing:?} {busy:?}");
     }
 
     #[test]
