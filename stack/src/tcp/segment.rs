@@ -190,7 +190,7 @@ impl Segment {
         self.seq + self.len()
     }
 
-    /// Drops everything before `seq`: SYN first, then data.
+    /// Drops everything before `seq`: SYN first, then data, then FIN.
     pub fn trim_front(&mut self, seq: SeqNumber) {
         let mut count = seq.saturating_since(self.seq);
         if count > 0 && self.control == Some(Control::Syn) {
@@ -198,9 +198,13 @@ impl Segment {
             self.seq += 1;
             count -= 1;
         }
-        let count = count.min(self.payload.len() as u32);
-        self.payload.advance(count as usize);
-        self.seq += count;
+        let bytes = count.min(self.payload.len() as u32);
+        self.payload.advance(bytes as usize);
+        self.seq += bytes;
+        if count > bytes && self.control == Some(Control::Fin) {
+            self.control = None;
+            self.seq += 1;
+        }
     }
 
     /// Drops everything from `seq` on: FIN first, then data.
@@ -217,7 +221,10 @@ impl Segment {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::wire::tcp_options::Timestamps;
 
     fn data(seq: u32, bytes: &[u8], control: Option<Control>) -> Segment {
         Segment { payload: Rope::from(bytes), control, ..Segment::new(SeqNumber::new(seq)) }
@@ -262,6 +269,91 @@ mod tests {
         assert_eq!(TcpHeader { header_len: 24, ..segment.to_wire(1, 2) }, header);
         let odd = TcpHeader { flags: TcpFlags::SYN | TcpFlags::FIN, ..header };
         assert!(Segment::from_wire(&odd, Rope::new(), None).is_err());
+    }
+
+    proptest! {
+        /// Trimming to a window leaves what a receiver that looks at each number by itself would take.
+        #[test]
+        fn trimming_keeps_each_number_in_place(
+            start in any::<u32>(),
+            len in 0_usize..40,
+            control in prop::option::of(prop::sample::select(vec![Control::Syn, Control::Fin])),
+            (from, to) in (0_u32..50, 0_u32..50),
+        ) {
+            let bytes: Vec<u8> = (0..len as u8).collect();
+            let whole = data(start, &bytes, control);
+            let number = |offset: u32| SeqNumber::new(start) + offset;
+            // What stands at each number: the SYN, a byte, the FIN.
+            let (syn, fin) = (control == Some(Control::Syn), control == Some(Control::Fin));
+            let marks = |mark: Control, there: bool| there.then_some(Err(mark));
+            let all: Vec<_> = marks(Control::Syn, syn)
+                .into_iter()
+                .chain(bytes.iter().map(|byte| Ok(*byte)))
+                .chain(marks(Control::Fin, fin))
+                .collect();
+            prop_assert_eq!(whole.len() as usize, all.len());
+
+            let mut front = whole.clone();
+            front.trim_front(number(from));
+            let expected = &all[(from as usize).min(all.len())..];
+            prop_assert_eq!(numbers(&front), expected);
+            prop_assert_eq!(front.end(), whole.end().latest(front.seq));
+
+            let mut back = whole.clone();
+            back.trim_back(number(to));
+            prop_assert_eq!(back.seq, whole.seq);
+            if !syn {
+                prop_assert_eq!(numbers(&back), &all[..(to as usize).min(all.len())]);
+            }
+        }
+
+        #[test]
+        fn whatever_is_a_segment_goes_out_as_it_came_in(
+            (sequence, acknowledgment, window) in any::<(u32, u32, u16)>(),
+            control in prop::sample::select(vec![
+                TcpFlags::default(),
+                TcpFlags::SYN,
+                TcpFlags::FIN,
+                TcpFlags::RST,
+            ]),
+            (ack, push) in any::<(bool, bool)>(),
+            stamps in any::<Option<(u32, u32)>>(),
+            payload in prop::collection::vec(any::<u8>(), 0..20),
+        ) {
+            let flag = |on: bool, flag| if on { flag } else { TcpFlags::default() };
+            let flags = control | flag(ack, TcpFlags::ACK) | flag(push, TcpFlags::PSH);
+            let timestamps = stamps.map(|(value, echo)| Timestamps { value, echo });
+            let header = TcpHeader {
+                source_port: 1,
+                destination_port: 2,
+                sequence,
+                acknowledgment: if ack { acknowledgment } else { 0 },
+                flags,
+                window,
+                options: TcpOptions { timestamps, ..TcpOptions::default() },
+                ..TcpHeader::default()
+            };
+            let segment = Segment::from_wire(&header, Rope::from(&payload[..]), None).expect("one control flag");
+            let header_len = segment.to_wire(1, 2).header_len;
+            prop_assert_eq!(segment.to_wire(1, 2), TcpHeader { header_len, ..header });
+        }
+
+        /// A window that is announced is never larger than the one that is there, and less than one step smaller.
+        #[test]
+        fn announced_windows_are_there(window in 0_u32..1 << 30, shift in 0_u8..20) {
+            let scale = WindowScale::clamped(shift);
+            let announced = scale.scale(scale.unscale(window));
+            let most = u32::from(u16::MAX) << scale.shift();
+            prop_assert!(announced <= window);
+            prop_assert!(window.min(most) - announced < 1 << scale.shift());
+        }
+    }
+
+    /// What stands at each number of a segment.
+    fn numbers(segment: &Segment) -> Vec<Result<u8, Control>> {
+        let mark = |wanted: Control| segment.control.filter(|control| *control == wanted).map(Err);
+        let bytes = segment.payload.to_vec().into_iter().map(Ok);
+        mark(Control::Syn).into_iter().chain(bytes).chain(mark(Control::Fin)).collect()
     }
 
     #[test]
