@@ -4,6 +4,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::iface::NeighborConfig;
+use crate::ip::path_mtu::PathMtuConfig;
 use crate::tcp::config::{CongestionKind, KeepAlive, Options};
 
 mod codec;
@@ -107,18 +108,19 @@ settings! {
     "net.ipv4.neigh.default.ucast_solicit" neigh_ucast_solicit: u32 = Number(0..=255), 3;
     /// Packets that wait for one neighbour's address.
     "net.ipv4.neigh.default.unres_qlen" neigh_unres_qlen: u32 = Number(0..=1024), 101;
+    /// The least MTU of a path that a router's complaint can bring about, in bytes.
+    "net.ipv4.route.min_pmtu" route_min_pmtu: u16 = Number(68..=65_535), 552;
+    /// How long a complaint about a path's MTU is believed.
+    "net.ipv4.route.mtu_expires" route_mtu_expires: Duration = Seconds(0..=i32::MAX as u64), Duration::from_secs(600);
     /// Reset a connection that the accept queue has no room for, rather than let the peer try again.
     "net.ipv4.tcp_abort_on_overflow" tcp_abort_on_overflow: bool = Flag, false;
-    /// Challenge acknowledgements a second, of all connections together (RFC 5961 §7); `i32::MAX` for no limit.
-    "net.ipv4.tcp_challenge_ack_limit" tcp_challenge_ack_limit: u32 =
-        Number(0..=i32::MAX as u32), i32::MAX as u32;
     /// Which algorithm limits what is in flight.
     "net.ipv4.tcp_congestion_control" tcp_congestion_control: CongestionKind = Congestion, CongestionKind::Cubic;
     /// How long a connection that nobody holds stays in FIN-WAIT-2.
     "net.ipv4.tcp_fin_timeout" tcp_fin_timeout: Duration = Seconds(0..=65_535), Duration::from_secs(60);
     /// The least time between two acknowledgements of one connection in answer to invalid segments.
     "net.ipv4.tcp_invalid_ratelimit" tcp_invalid_ratelimit: Duration =
-        Millis(0..=i32::MAX as u64), Duration::from_millis(500);
+        Millis(0..=u16::MAX as u64), Duration::from_millis(500);
     /// The time between two keepalive probes.
     "net.ipv4.tcp_keepalive_intvl" tcp_keepalive_intvl: Duration = Seconds(1..=32_767), Duration::from_secs(75);
     /// Keepalive probes without an answer before a connection is given up.
@@ -157,6 +159,9 @@ settings! {
     "net.ipv4.tcp_synack_retries" tcp_synack_retries: u8 = Number(0..=255), 5;
     /// Offer and take timestamps (RFC 7323): 0 no, 1 yes, 2 without a random offset for each connection.
     "net.ipv4.tcp_timestamps" tcp_timestamps: u8 = Number(0..=2), 1;
+    /// Connect from a port whose last connection with the same peer rests in TIME-WAIT for a second or more, where both
+    /// used timestamps: 0 no, 1 yes, 2 over `lo` only.
+    "net.ipv4.tcp_tw_reuse" tcp_tw_reuse: u8 = Number(0..=2), 2;
     /// Offer and take window scaling (RFC 7323).
     "net.ipv4.tcp_window_scaling" tcp_window_scaling: bool = Flag, true;
     /// Send buffers, in bytes: least, at the start, largest.
@@ -228,6 +233,8 @@ impl Config {
             // What Linux's 16,384 come to in its accounting, once a connection is open.
             send_buffer: self.tcp_wmem.initial.max(87_040).min(self.tcp_wmem.largest),
             send_buffer_max: Some(self.tcp_wmem.largest),
+            min_send_mss: self.tcp_min_snd_mss,
+            invalid_ratelimit_ms: u16::try_from(self.tcp_invalid_ratelimit.as_millis()).unwrap_or(u16::MAX),
             rto_min_ms: u16::try_from(self.tcp_rto_min.as_millis()).unwrap_or(u16::MAX),
             rto_max_ms: millis(self.tcp_rto_max),
             slow_start_after_idle: self.tcp_slow_start_after_idle,
@@ -248,6 +255,15 @@ impl Config {
             queue_len: self.neigh_unres_qlen as usize,
             max_entries: self.neigh_gc_thresh3 as usize,
             ..NeighborConfig::default()
+        }
+    }
+
+    /// The settings of the path MTU cache. IPv4's hold for both families, but for the least MTU.
+    pub fn path_mtu_config(&self) -> PathMtuConfig {
+        PathMtuConfig {
+            min_pmtu: self.route_min_pmtu.into(),
+            mtu_expires: self.route_mtu_expires,
+            ..PathMtuConfig::default()
         }
     }
 
@@ -342,7 +358,10 @@ mod tests {
             ("net.ipv4.tcp_keepalive_time", "7200"),
             ("net.ipv4.tcp_rto_max_ms", "120000"),
             ("net.ipv4.tcp_rto_min_us", "200000"),
+            ("net.ipv4.route.min_pmtu", "552"),
+            ("net.ipv4.route.mtu_expires", "600"),
             ("net.ipv4.tcp_timestamps", "1"),
+            ("net.ipv4.tcp_tw_reuse", "2"),
             ("net.ipv4.tcp_wmem", "4096\t16384\t4194304"),
             ("net.ipv6.bindv6only", "0"),
         ];

@@ -34,6 +34,8 @@ counters! {
     TapsockLinkInUnknownProtos,
     /// Frames that came over the link and were longer than any buffer for them.
     TapsockLinkInTruncated,
+    /// Frames that came over an interface that is down.
+    TapsockLinkInDown,
     /// Packets of the link with nothing behind its own header.
     TapsockLinkInTooShort,
     /// Frames that the link's device had for us and could not hand over.
@@ -126,8 +128,10 @@ counters! {
     IcmpInEchoReps,
     /// ICMP messages sent.
     IcmpOutMsgs,
-    /// ICMP errors not sent because of the rate limit.
+    /// ICMP messages not sent because of the limit for all hosts together.
     IcmpOutRateLimitGlobal,
+    /// ICMP messages not sent because of the limit for one host.
+    IcmpOutRateLimitHost,
     /// Destination unreachable sent.
     IcmpOutDestUnreachs,
     /// Time exceeded sent.
@@ -160,6 +164,8 @@ counters! {
     Icmp6InNeighborAdvertisements,
     /// ICMPv6 messages sent.
     Icmp6OutMsgs,
+    /// ICMPv6 messages not sent because of the limit for one host.
+    Icmp6OutRateLimitHost,
     /// Destination unreachable sent.
     Icmp6OutDestUnreachs,
     /// Time exceeded sent.
@@ -170,6 +176,8 @@ counters! {
     Icmp6OutEchos,
     /// Echo replies sent.
     Icmp6OutEchoReplies,
+    /// Echo replies of both families for which a socket had no room.
+    TapsockPingRcvbufErrors,
     /// Neighbour solicitations sent.
     Icmp6OutNeighborSolicits,
     /// Neighbour advertisements sent.
@@ -264,6 +272,14 @@ counters! {
     TcpExtTCPSYNChallenge,
     /// Challenge acknowledgements not sent because of the rate limit.
     TcpExtTCPACKSkippedChallenge,
+    /// Answers to segments of half-open connections left out because there was one just now.
+    TcpExtTCPACKSkippedSynRecv,
+    /// Answers to segments for connections in TIME-WAIT left out because there was one just now.
+    TcpExtTCPACKSkippedTimeWait,
+    /// Connections opened from a port whose last connection with the same peer rested in TIME-WAIT.
+    TcpExtTWReused,
+    /// Segments without an acknowledgement that begin no connection.
+    TapsockTcpInNoAck,
     /// Zero-window probes and keepalives sent.
     TcpExtTCPKeepAlive,
     /// Zero-window probes sent.

@@ -11,8 +11,8 @@ use crate::iface::{
     Interface, InterfaceError, InterfaceId, Interfaces, IpCidr, LinkState, NeighborAction, NeighborCache,
     NextHop, Resolution, Route, TableError, solicitation,
 };
-use crate::ip::path_mtu::{PathMtuCache, PathMtuConfig};
-use crate::ip::rate_limit::RateLimit;
+use crate::ip::path_mtu::PathMtuCache;
+use crate::ip::rate_limit::{HostLimits, RateLimit};
 use crate::ports::{BindError, BindId, BindRequest, LocalAddr, PortTable, Reuse};
 use crate::random::{KeyedHash, Random, TableHash};
 use crate::time::{Instant, earliest};
@@ -99,6 +99,7 @@ pub struct Stack {
     /// The key of sequence numbers and timestamps.
     secret: KeyedHash,
     icmp_limit: RateLimit,
+    icmp_host_limits: HostLimits,
     answers: VecDeque<(InterfaceId, Transmit)>,
     /// Datagrams for links.
     datagrams: VecDeque<udp::Waiting>,
@@ -120,7 +121,7 @@ impl Stack {
         Stack {
             interfaces: Interfaces::new(),
             neighbors: NeighborCache::new(config.neighbor_config(), &mut random),
-            path_mtu: PathMtuCache::new(PathMtuConfig::default(), &mut random),
+            path_mtu: PathMtuCache::new(config.path_mtu_config(), &mut random),
             ports: PortTable::new(&mut random),
             demux: Demux::new(&mut random),
             tcp: tcp_table::TcpTable::new(now),
@@ -128,6 +129,7 @@ impl Stack {
             ping: ping::PingTable::default(),
             secret: random.keyed_hash(),
             icmp_limit: RateLimit::new(config.icmp_msgs_per_sec, config.icmp_msgs_burst),
+            icmp_host_limits: HostLimits::new(&mut random),
             answers: VecDeque::new(),
             datagrams: VecDeque::new(),
             udp_waiters: RefCell::new(HashSet::with_hasher(random.table_hash())),

@@ -29,6 +29,16 @@ pub enum ErrorKind {
     },
 }
 
+impl ErrorKind {
+    /// The type of ICMP's message, over IPv4.
+    pub const fn icmpv4_type(self) -> u8 {
+        match self {
+            ErrorKind::PortUnreachable | ErrorKind::ProtocolUnreachable => 3,
+            ErrorKind::ParameterProblem { .. } => 12,
+        }
+    }
+}
+
 /// What an error that we received means for a socket.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub struct Complaint {

@@ -159,6 +159,27 @@ impl Stack {
         }
     }
 
+    /// Whether an error of `kind` may be sent to `to` now. As Linux: which types of IPv4 are limited is a setting, and
+    /// for a host's own errors over `lo` only the limit for all holds.
+    //= RFC 4443 §2.4
+    //= RFC 1812 §4.3.2.8
+    fn within_limits(&mut self, now: Instant, kind: ErrorKind, to: IpAddr, hop: &NextHop) -> bool {
+        let (interval, counter) = match to {
+            IpAddr::V4(_) if self.config.icmp_ratemask >> kind.icmpv4_type() & 1 == 0 => return true,
+            IpAddr::V4(_) => (self.config.icmp_ratelimit, Counter::IcmpOutRateLimitHost),
+            IpAddr::V6(_) => (self.config.ipv6_icmp_ratelimit, Counter::Icmp6OutRateLimitHost),
+        };
+        if hop.interface != InterfaceId::LOOPBACK && !self.icmp_host_limits.allows(now, to, interval) {
+            self.counters.bump(counter);
+            return false;
+        }
+        let allowed = self.icmp_limit.allows(now);
+        if !allowed {
+            self.counters.bump(Counter::IcmpOutRateLimitGlobal);
+        }
+        allowed
+    }
+
     /// The way to whoever sent `packet`, from the address that it was sent to, where that is ours alone.
     fn way_back(&self, packet: &Packet, to_us_alone: bool) -> Option<NextHop> {
         let source = to_us_alone.then_some(packet.destination);
@@ -184,14 +205,13 @@ impl Stack {
         if !may_answer(packet, local || to_group) {
             return;
         }
-        if !self.icmp_limit.allows(now) {
-            self.counters.bump(Counter::IcmpOutRateLimitGlobal);
-            return;
-        }
         let Some(hop) = self.way_back(packet, local) else {
             return;
         };
         let (source, to) = (hop.source, packet.source);
+        if !self.within_limits(now, kind, to, &hop) {
+            return;
+        }
         if let Some(message) = error(kind, packet, source, &mut self.counters) {
             self.send_icmp(now, &hop, source, to, Marks::default(), message);
         }

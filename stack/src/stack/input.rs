@@ -21,6 +21,7 @@ impl Stack {
             return;
         };
         if interface.link() == LinkState::Down {
+            self.counters.bump(Counter::TapsockLinkInDown);
             return;
         }
         match interface.caps().medium {
@@ -84,6 +85,10 @@ impl Stack {
             Ok(packet) => packet,
             Err(Rejected::Dropped) => return,
             Err(Rejected::ParameterProblem { packet, code, pointer, to_group }) => {
+                if !self.interfaces.accepts_source(id, packet.source) {
+                    self.counters.bump(Counter::TapsockIpInMartians);
+                    return;
+                }
                 let ours = self.interfaces.accepts(id, packet.destination);
                 if ours && (to_group || !packet.destination.is_multicast()) {
                     self.send_error(now, ErrorKind::ParameterProblem { code, pointer }, &packet);

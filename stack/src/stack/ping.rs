@@ -6,15 +6,17 @@ use std::collections::{BTreeMap, VecDeque};
 use slab::Slab;
 
 use crate::buf::Rope;
+use crate::counters::Counter;
 use crate::error::SocketError;
 use crate::iface::{InterfaceId, RouteError};
 use crate::ip::icmp::{Complaint, EchoKind, echo};
+use crate::ports::LocalAddr;
 use crate::time::Instant;
 use crate::wire::icmp::{Echo, ICMP_HEADER_LEN, Quoted};
 
 use super::icmp::Marks;
 use super::tcp::scope_of;
-use super::{Changes, Family, SocketId, Stack};
+use super::{Changes, Family, SocketId, Stack, may_serve};
 
 /// Replies that wait to be read, for each socket.
 const MAX_WAITING: usize = 256;
@@ -285,7 +287,7 @@ impl Stack {
         interface: InterfaceId,
         reply: PingMessage,
     ) {
-        let mut told = Vec::new();
+        let (mut told, mut full) = (Vec::new(), 0);
         let mut reply = reply;
         if let SocketAddr::V6(v6) = &mut reply.source
             && v6.ip().is_unicast_link_local()
@@ -295,11 +297,14 @@ impl Stack {
         self.ping.with_ident(ident, local.is_ipv4(), |id, socket| {
             let for_it = socket.local.is_none_or(|own| own == local)
                 && socket.remote.is_none_or(|remote| remote.ip() == reply.source.ip());
-            if for_it && socket.waiting.len() < MAX_WAITING {
+            if for_it && socket.waiting.len() >= MAX_WAITING {
+                full += 1;
+            } else if for_it {
                 socket.waiting.push_back(reply.clone());
                 told.push(id);
             }
         });
+        self.counters[Counter::TapsockPingRcvbufErrors] += full;
         told.into_iter().for_each(|id| self.tell(SocketId::Ping(id), Changes::ARRIVAL));
     }
 
@@ -326,11 +331,18 @@ impl Stack {
         }
     }
 
-    /// Fails ping sockets that are connected over a link that is gone.
-    pub(super) fn fail_pings(&mut self, gone: impl Fn(IpAddr) -> bool) {
+    /// Fails ping sockets whose peer is behind a link that is gone, and those without one that replies came to over
+    /// `interface`.
+    pub(super) fn fail_pings(&mut self, interface: InterfaceId, gone: impl Fn(IpAddr) -> bool) {
+        let interfaces = &self.interfaces;
         let mut told = Vec::new();
         for (index, socket) in &mut self.ping.sockets {
-            if socket.remote.is_some_and(|remote| gone(remote.ip())) {
+            let concerned = match (socket.remote, socket.local) {
+                (Some(remote), _) => gone(remote.ip()),
+                (None, Some(local)) => may_serve(interfaces, interface, LocalAddr::new(local, 0)),
+                (None, None) => socket.ident.is_some(),
+            };
+            if concerned {
                 socket.error = Some(SocketError::NetworkDown);
                 told.push(PingId { index: index as u32, generation: socket.generation });
             }

@@ -1,10 +1,12 @@
 //! The calls of TCP: what POSIX's come to in the core.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::time::Duration;
 
 use crate::buf::Rope;
+use crate::config::Config;
 use crate::counters::Counter;
-use crate::demux::{FlowKey, Target};
+use crate::demux::{Demux, FlowKey, Target};
 use crate::error::SocketError;
 use crate::iface::{Delivery, InterfaceId, NextHop, RouteError};
 use crate::ports::{BindId, LocalAddr, Reuse, Transport};
@@ -14,7 +16,7 @@ use crate::tcp::listener::SynQueue;
 use crate::tcp::{Connection, Options, SeqNumber, Shutdown, State};
 use crate::time::Instant;
 
-use super::tcp_table::{Hold, ListenerId, TcpId};
+use super::tcp_table::{Hold, ListenerId, TcpId, TcpTable};
 use super::{Changes, SocketId, Stack, may_serve};
 
 /// Why a connection was not even begun.
@@ -38,6 +40,45 @@ impl From<RouteError> for ConnectError {
             RouteError::BadSource => ConnectError::BadSource,
             RouteError::Down => ConnectError::NetworkDown,
         }
+    }
+}
+
+/// Who has a tuple that a new connection of ours would have.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Occupancy {
+    Free,
+    /// A connection that rests gives it up, for one that begins at `iss_after`.
+    Rests {
+        record: u32,
+        iss_after: SeqNumber,
+    },
+    Taken,
+}
+
+/// How long a connection rests in any case, as in Linux: old segments then have older timestamps.
+const LEAST_REST: Duration = Duration::from_secs(1);
+
+/// Who has the tuple `key`. As Linux, a connection that rests gives it up where timestamps tell old segments from new
+/// ones, but over `lo` only unless the setting says otherwise.
+//= RFC 6191 §2
+fn occupancy(now: Instant, key: &FlowKey, demux: &Demux, tcp: &TcpTable, config: &Config) -> Occupancy {
+    let record = match demux.find(key) {
+        None => return Occupancy::Free,
+        Some(Target::TimeWait(record)) => record,
+        Some(_) => return Occupancy::Taken,
+    };
+    let allowed = match config.tcp_tw_reuse {
+        0 => false,
+        1 => true,
+        _ => key.remote().ip().is_loopback(),
+    };
+    let resting = tcp.resting(record).filter(|resting| {
+        let began_before = now + config.tcp_timewait_len - LEAST_REST;
+        allowed && resting.end() <= began_before
+    });
+    match resting.and_then(|resting| resting.record.reopen()) {
+        Some(iss_after) => Occupancy::Rests { record, iss_after },
+        None => Occupancy::Taken,
     }
 }
 
@@ -93,27 +134,31 @@ impl Stack {
         }
         let (port, reuse) = match bound {
             Some(((_, port), reuse)) => (port, reuse),
-            None => (self.port_for(&hop, remote)?, Reuse::default()),
+            None => (self.port_for(now, &hop, remote)?, Reuse::default()),
         };
         let key = FlowKey::new(SocketAddr::new(hop.source, port), remote).over(hop.interface);
-        if self.demux.find(&key).is_some() {
-            return Err(ConnectError::AddressNotAvailable);
-        }
-        let opening = self.opening(now, &key, &hop);
+        let opening = match occupancy(now, &key, &self.demux, &self.tcp, &self.config) {
+            Occupancy::Free => self.opening(now, &key, &hop),
+            Occupancy::Rests { record, iss_after } => {
+                self.counters.bump(Counter::TcpExtTWReused);
+                self.end_rest(record);
+                Opening { iss: iss_after, ..self.opening(now, &key, &hop) }
+            }
+            Occupancy::Taken => return Err(ConnectError::AddressNotAvailable),
+        };
         let connection = Connection::connect(now, opening, options);
         self.counters.bump(Counter::TcpActiveOpens);
         Ok(self.enter(connection, key, hop, reuse))
     }
 
-    fn port_for(&mut self, hop: &NextHop, remote: SocketAddr) -> Result<u16, ConnectError> {
-        let demux = &self.demux;
+    fn port_for(&mut self, now: Instant, hop: &NextHop, remote: SocketAddr) -> Result<u16, ConnectError> {
+        let Stack { ports, demux, tcp, config, .. } = self;
         let is_free = |port| {
             let key = FlowKey::new(SocketAddr::new(hop.source, port), remote).over(hop.interface);
-            demux.find(&key).is_none()
+            occupancy(now, &key, demux, tcp, config) != Occupancy::Taken
         };
-        let range = self.config.ip_local_port_range;
-        self.ports
-            .choose_for_connect(hop.source, remote, range, is_free)
+        ports
+            .choose_for_connect(hop.source, remote, config.ip_local_port_range, is_free)
             .ok_or(ConnectError::AddressNotAvailable)
     }
 

@@ -112,7 +112,8 @@ impl Stack {
             return;
         };
         let (hop, marks) = (resting.hop, resting.marks);
-        match resting.record.on_segment(now, &segment) {
+        let interval = self.config.tcp_invalid_ratelimit;
+        match resting.record.on_segment(now, &segment, interval, &mut self.counters) {
             Verdict::Drop => {}
             Verdict::Answer { segment: answer, restart } => {
                 self.counters.bump(Counter::TcpOutSegs);
@@ -126,7 +127,7 @@ impl Stack {
                     self.counters.bump(Counter::TcpExtTWRecycled);
                     self.end_rest(index);
                     self.on_listener_segment(now, key, segment, packet, Some(iss_after));
-                } else if let Some(answer) = resting.record.acknowledge(now) {
+                } else if let Some(answer) = resting.record.acknowledge(now, interval, &mut self.counters) {
                     self.counters.bump(Counter::TcpOutSegs);
                     self.send_segment(now, &hop, &key, answer, marks);
                 }
@@ -135,7 +136,7 @@ impl Stack {
         }
     }
 
-    fn end_rest(&mut self, index: u32) {
+    pub(super) fn end_rest(&mut self, index: u32) {
         if let Some(resting) = self.tcp.wake(index) {
             self.demux.remove(&resting.key, Target::TimeWait(index));
             self.release(resting.hold);
@@ -166,6 +167,8 @@ impl Stack {
         } else if segment.ack.is_some() {
             //= RFC 9293 §3.10.7.2
             self.refuse(now, &key, &segment, packet);
+        } else {
+            self.counters.bump(Counter::TapsockTcpInNoAck);
         }
     }
 
@@ -247,8 +250,10 @@ impl Stack {
         };
         let marks = Marks::of(&listener.options);
         let full = listener.accept.len() > listener.backlog;
-        match listener.half_open.on_segment(now, &key, &segment) {
+        let step = listener.half_open.on_segment(now, &key, &segment, &listener.options, &mut self.counters);
+        match step {
             Step::Drop => {}
+            Step::Refuse => self.refuse(now, &key, &segment, packet),
             Step::Reset => {
                 self.demux.remove(&key, Target::HalfOpen(index));
                 self.counters.bump(Counter::TcpAttemptFails);

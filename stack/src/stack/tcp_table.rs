@@ -115,6 +115,13 @@ pub(super) struct Resting {
     end: Instant,
 }
 
+impl Resting {
+    /// The end of its rest.
+    pub(super) fn end(&self) -> Instant {
+        self.end
+    }
+}
+
 /// All of them.
 #[derive(Debug)]
 pub(super) struct TcpTable {
@@ -338,6 +345,10 @@ impl TcpTable {
 
     pub(super) fn resting_at(&mut self, index: u32) -> Option<&mut Resting> {
         self.resting.get_mut(index as usize)
+    }
+
+    pub(super) fn resting(&self, index: u32) -> Option<&Resting> {
+        self.resting.get(index as usize)
     }
 
     pub(super) fn wake(&mut self, index: u32) -> Option<Resting> {

@@ -492,7 +492,7 @@ impl Stack {
             }
         }
         told.into_iter().for_each(|id| self.tell(SocketId::Udp(id), Changes::ERROR));
-        self.fail_pings(gone);
+        self.fail_pings(interface, gone);
     }
 
     /// Whether `to` names a broadcast address, which a socket may send to by permission only (EACCES).

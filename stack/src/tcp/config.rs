@@ -102,6 +102,13 @@ pub struct Options {
     pub send_buffer: u32,
     /// The size to which the send buffer may grow by itself; `None` where `SO_SNDBUF` has fixed it.
     pub send_buffer_max: Option<u32>,
+    /// The least payload of a full segment in bytes, against peers that ask for tiny ones
+    /// (`net.ipv4.tcp_min_snd_mss`).
+    pub min_send_mss: u16,
+    /// The least time between two answers to segments that are not acceptable, in milliseconds
+    /// (`net.ipv4.tcp_invalid_ratelimit`).
+    //= RFC 5961 §7
+    pub invalid_ratelimit_ms: u16,
     /// The least retransmission time-out, in milliseconds (`net.ipv4.tcp_rto_min_us`).
     pub rto_min_ms: u16,
     /// The largest retransmission time-out, in milliseconds (`net.ipv4.tcp_rto_max_ms`).
@@ -141,6 +148,8 @@ impl Default for Options {
             receive_buffer_max: Some(6_291_456),
             send_buffer: 87_040,
             send_buffer_max: Some(4_194_304),
+            min_send_mss: 48,
+            invalid_ratelimit_ms: 500,
             rto_min_ms: 200,
             rto_max_ms: 120_000,
             slow_start_after_idle: true,

@@ -13,10 +13,6 @@ use super::seq::SeqNumber;
 use super::state::State;
 use super::timers::Timer;
 
-/// The least time between two answers to segments that are not acceptable, as Linux's `tcp_invalid_ratelimit`.
-//= RFC 5961 §7
-const CHALLENGE_INTERVAL: Duration = Duration::from_millis(500);
-
 /// How long a timestamp of the peer is believed.
 //= RFC 7323 §5.5
 const TIMESTAMP_LIFE: Duration = Duration::from_secs(24 * 24 * 3600);
@@ -88,7 +84,11 @@ impl Connection {
             self.challenge(now, segment, counters);
             return Verdict::Drop;
         }
-        let Some(ack) = segment.ack else { return Verdict::Drop };
+        //= RFC 9293 §3.10.7.4
+        let Some(ack) = segment.ack else {
+            counters.bump(Counter::TapsockTcpInNoAck);
+            return Verdict::Drop;
+        };
         if self.state == State::SynReceived {
             return self.on_ack_of_syn(now, segment, ack);
         }
@@ -180,8 +180,9 @@ impl Connection {
         // As Linux: where a segment brings something its sender is to hear at once that it is no use.
         let limited = segment.is_empty() || matches!(segment.control, Some(Control::Syn | Control::Rst));
         if limited {
+            let interval = Duration::from_millis(self.options.invalid_ratelimit_ms.into());
             let recent = self.pending.last_challenge;
-            if recent.is_some_and(|at| now.saturating_since(at) < CHALLENGE_INTERVAL) {
+            if recent.is_some_and(|at| now.saturating_since(at) < interval) {
                 counters.bump(Counter::TcpExtTCPACKSkippedChallenge);
                 return;
             }

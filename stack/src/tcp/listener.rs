@@ -5,12 +5,13 @@ use core::hash::Hash;
 use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
 
+use crate::counters::{Counter, Counters};
 use crate::random::TableHash;
 use crate::time::Instant;
 use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
 use super::config::Options;
-use super::connection::{Connection, Opening};
+use super::connection::Opening;
 use super::handshake::{Accepted, SynSent, Willing, announced_mss, syn_options, syn_window};
 use super::recv::window::ReceiveWindow;
 use super::segment::{Control, Segment, UnscaledWindow, WindowScale};
@@ -23,9 +24,6 @@ const FIRST_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest such wait, as in Linux.
 //= RFC 6298 §2.4
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// The least time between two answers to segments that complete nothing.
-const ANSWER_INTERVAL: Duration = Duration::from_millis(500);
 
 /// SYN-ACKs sent again at the most, whatever the setting says: one queue of deadlines for each.
 pub const MAX_RETRIES: usize = 12;
@@ -104,6 +102,8 @@ pub enum Step {
     Drop,
     /// This is to be sent.
     Answer(Segment),
+    /// A reset is to answer it: it acknowledges what we did not send.
+    Refuse,
     /// The peer has reset it; the record is gone.
     Reset,
     /// The handshake is done. The record stays until [`SynQueue::remove`], for the accept queue may be full.
@@ -189,7 +189,15 @@ impl<K: Copy + Eq + Hash + Debug> SynQueue<K> {
 
     /// Takes a segment for a half-open connection.
     //= RFC 9293 §3.10.7.4
-    pub fn on_segment(&mut self, now: Instant, key: &K, segment: &Segment) -> Step {
+    pub fn on_segment(
+        &mut self,
+        now: Instant,
+        key: &K,
+        segment: &Segment,
+        options: &Options,
+        counters: &mut Counters,
+    ) -> Step {
+        let interval = Duration::from_millis(options.invalid_ratelimit_ms.into());
         let Some(record) = self.records.get_mut(key) else {
             return Step::Drop;
         };
@@ -197,7 +205,7 @@ impl<K: Copy + Eq + Hash + Debug> SynQueue<K> {
         if segment.control == Some(Control::Syn) && segment.ack.is_none() && segment.seq == record.irs {
             record.repeated = true;
             let answer = record.syn_ack(now);
-            return record.limited(now, answer);
+            return record.limited(now, answer, interval, counters);
         }
         let stamp = segment.options.timestamps;
         let older = match (record.offered.recent, stamp) {
@@ -214,22 +222,27 @@ impl<K: Copy + Eq + Hash + Debug> SynQueue<K> {
                 self.records.remove(key);
                 return Step::Reset;
             }
-            Some(Control::Rst) => return Step::Drop,
+            Some(Control::Rst) => {
+                counters.bump(Counter::TcpExtTCPOutOfWindow);
+                return Step::Drop;
+            }
             Some(Control::Syn) => {
                 let answer = record.challenge(now);
-                return record.limited(now, answer);
+                return record.limited(now, answer, interval, counters);
             }
             _ if !in_window => {
+                counters.bump(Counter::TcpExtTCPOutOfWindow);
                 let answer = record.challenge(now);
-                return record.limited(now, answer);
+                return record.limited(now, answer, interval, counters);
             }
             _ => {}
         }
         match segment.ack {
-            None => Step::Drop,
-            Some(ack) if ack != record.opening.iss + 1 => {
-                Connection::reset_for(segment).map_or(Step::Drop, Step::Answer)
+            None => {
+                counters.bump(Counter::TapsockTcpInNoAck);
+                Step::Drop
             }
+            Some(ack) if ack != record.opening.iss + 1 => Step::Refuse,
             Some(_) => {
                 if let (Some(_), Some(stamp)) = (record.offered.recent, stamp) {
                     record.offered.recent = Some(stamp.value);
@@ -331,8 +344,15 @@ impl Record {
 
     /// An answer to a segment that completes nothing, but not too often.
     //= RFC 5961 §7
-    fn limited(&mut self, now: Instant, answer: Segment) -> Step {
-        if self.last_answer.is_some_and(|at| now.saturating_since(at) < ANSWER_INTERVAL) {
+    fn limited(
+        &mut self,
+        now: Instant,
+        answer: Segment,
+        interval: Duration,
+        counters: &mut Counters,
+    ) -> Step {
+        if self.last_answer.is_some_and(|at| now.saturating_since(at) < interval) {
+            counters.bump(Counter::TcpExtTCPACKSkippedSynRecv);
             return Step::Drop;
         }
         self.last_answer = Some(now);

@@ -11,8 +11,8 @@ use super::seq::SeqNumber;
 use super::state::State;
 use super::timers::Timer;
 
-/// The least payload of a full segment: Linux's `tcp_min_snd_mss`, against peers that ask for tiny segments.
-const MIN_SEND_MSS: u16 = 48;
+/// The least room for options and payload, whatever an interface's MTU says.
+const LEAST_MSS: u16 = 20;
 
 impl Connection {
     /// The host or the path refuses what we sent (RFC 9293 §3.9.2.2). A hard error ends an attempt to connect; an
@@ -40,8 +40,8 @@ impl Connection {
         let before = self.send.mss;
         self.sizes.path = payload;
         self.update_mss();
-        if self.send.mss < before && self.state.is_synchronized() && !self.recovery.scoreboard.is_empty() {
-            self.recovery.scoreboard.lose_all();
+        let lowered = self.send.mss < before && self.state.is_synchronized();
+        if lowered && self.recovery.scoreboard.lose_larger(self.send.mss) {
             self.recovery.phase = Phase::Loss { until: self.send.window.nxt };
             self.timers.set(Timer::Retransmit, now + self.send.rtt.rto());
         }
@@ -61,7 +61,9 @@ impl Connection {
             mss = mss.min(bound);
         }
         let options = if self.negotiated.timestamps.is_some() { 12 } else { 0 };
-        let mss = u32::from(mss.max(MIN_SEND_MSS) - options);
+        // A peer can ask for tiny segments; a path can be so narrow.
+        let least = self.options.min_send_mss.min(self.sizes.path).max(LEAST_MSS);
+        let mss = u32::from(mss.max(least) - options);
         if mss != self.send.mss {
             self.send.mss = mss;
             self.congestion.set_mss(mss);

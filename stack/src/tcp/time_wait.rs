@@ -1,5 +1,8 @@
 //! TIME-WAIT: a small record that holds the tuple until old segments have died out.
 
+use core::time::Duration;
+
+use crate::counters::{Counter, Counters};
 use crate::time::Instant;
 use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
@@ -69,7 +72,15 @@ impl TimeWait {
     //= RFC 9293 SHLD-4
     //= RFC 6191 §2
     //= RFC 1337 §3
-    pub fn on_segment(&mut self, now: Instant, segment: &Segment) -> Verdict {
+    ///
+    /// Answers are at least `interval` apart, unless the peer's FIN came again.
+    pub fn on_segment(
+        &mut self,
+        now: Instant,
+        segment: &Segment,
+        interval: Duration,
+        counters: &mut Counters,
+    ) -> Verdict {
         let stamp = segment.options.timestamps;
         let older = match (self.recent, stamp) {
             (Some(recent), Some(stamp)) => (stamp.value.wrapping_sub(recent) as i32) < 0,
@@ -89,9 +100,9 @@ impl TimeWait {
             }
             Some(Control::Syn) if segment.ack.is_none() && !older => {
                 if segment.seq.after(self.rcv_nxt) || newer {
-                    Verdict::Reuse { iss_after: self.snd_nxt + 65_535 + 2 }
+                    Verdict::Reuse { iss_after: self.iss_after() }
                 } else {
-                    self.answer(now, false)
+                    self.answer(now, interval, counters)
                 }
             }
             control => {
@@ -102,34 +113,58 @@ impl TimeWait {
                 }
                 let fin_again = control == Some(Control::Fin) && segment.end() == self.rcv_nxt;
                 let is_silent = segment.is_empty() && segment.seq == self.rcv_nxt;
-                if is_silent { Verdict::Drop } else { self.answer(now, fin_again) }
+                if is_silent {
+                    Verdict::Drop
+                } else if fin_again {
+                    Verdict::Answer { segment: self.acknowledgement(now), restart: true }
+                } else {
+                    self.answer(now, interval, counters)
+                }
             }
         }
     }
 
-    /// What tells the peer where the old connection ended: at most once in 500 ms.
-    pub fn acknowledge(&mut self, now: Instant) -> Option<Segment> {
-        match self.answer(now, false) {
+    /// What tells the peer where the old connection ended, unless it was told less than `interval` ago.
+    pub fn acknowledge(
+        &mut self,
+        now: Instant,
+        interval: Duration,
+        counters: &mut Counters,
+    ) -> Option<Segment> {
+        match self.answer(now, interval, counters) {
             Verdict::Answer { segment, .. } => Some(segment),
             _ => None,
         }
     }
 
-    /// An acknowledgement, at most one in 500 ms unless the peer's FIN came again.
-    fn answer(&mut self, now: Instant, restart: bool) -> Verdict {
-        let recent = self.last_answer.is_some_and(|at| now.saturating_since(at).as_millis() < 500);
-        if recent && !restart {
+    /// The least initial sequence number of a connection of ours to the same peer, where timestamps tell its segments
+    /// from old ones.
+    //= RFC 6191 §2
+    pub fn reopen(&self) -> Option<SeqNumber> {
+        self.recent.map(|_| self.iss_after())
+    }
+
+    fn iss_after(&self) -> SeqNumber {
+        self.snd_nxt + 65_535 + 2
+    }
+
+    fn answer(&mut self, now: Instant, interval: Duration, counters: &mut Counters) -> Verdict {
+        if self.last_answer.is_some_and(|at| now.saturating_since(at) < interval) {
+            counters.bump(Counter::TcpExtTCPACKSkippedTimeWait);
             return Verdict::Drop;
         }
+        Verdict::Answer { segment: self.acknowledgement(now), restart: false }
+    }
+
+    fn acknowledgement(&mut self, now: Instant) -> Segment {
         self.last_answer = Some(now);
         let value = (now.as_millis() as u32).wrapping_add(self.timestamp_offset);
         let timestamps = self.recent.map(|echo| Timestamps { value, echo });
-        let segment = Segment {
+        Segment {
             ack: Some(self.rcv_nxt),
             window: self.window,
             options: TcpOptions { timestamps, ..TcpOptions::default() },
             ..Segment::new(self.snd_nxt)
-        };
-        Verdict::Answer { segment, restart }
+        }
     }
 }

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use tapsock_stack::buf::Rope;
+use tapsock_stack::config::Config;
 use tapsock_stack::counters::Counter;
 use tapsock_stack::error::SocketError;
 use tapsock_stack::ports::{BindId, BindRequest, LocalAddr, Transport};
@@ -66,6 +67,55 @@ fn time_wait_holds_the_tuple_for_a_minute() {
         wire.run_for(Duration::from_secs(2));
         assert_eq!(wire.counter(0, Counter::TcpExtTW), 1);
         assert!(again(&mut wire).is_ok());
+    }
+}
+
+//= RFC 6191 §2, type=test
+#[test]
+fn a_port_that_rests_is_taken_again_where_timestamps_allow_it() {
+    for (reuse, timestamps, address, taken) in [
+        ("1", "1", "10.0.0.2", true),
+        ("1", "1", "fd00::2", true),
+        ("1", "0", "10.0.0.2", false),
+        ("2", "1", "10.0.0.2", false),
+        ("2", "1", "127.0.0.1", true),
+        ("0", "1", "127.0.0.1", false),
+    ] {
+        let mut config = Config::default();
+        config.set("net.ipv4.tcp_tw_reuse", reuse).unwrap();
+        config.set("net.ipv4.tcp_timestamps", timestamps).unwrap();
+        let mut wire = Wire::with_config(2, LINKS[0], &config);
+        let server = if address == "127.0.0.1" { 0 } else { 1 };
+        let listener = wire.listen(server, address, 2000, 8);
+        let connect = |wire: &mut Wire| {
+            let bind = shared_port(wire, address);
+            let (now, options) = (wire.now, wire[0].config().tcp_options());
+            let outcome = wire[0].tcp_connect(now, Some(bind), at(address, 2000), options);
+            wire[0].unbind(bind);
+            wire.settle();
+            outcome
+        };
+        let active = connect(&mut wire).unwrap();
+        let passive = wire[server].tcp_accept(listener).unwrap();
+        for (host, id) in [(0, active), (server, passive)] {
+            let now = wire.now;
+            wire[host].tcp_close(now, id, Linger::Background);
+            wire.settle();
+        }
+        wire.run_for(Duration::from_millis(900));
+        assert_eq!(connect(&mut wire), Err(ConnectError::AddressNotAvailable), "not within a second");
+        wire.run_for(Duration::from_millis(200));
+        let again = connect(&mut wire);
+        assert_eq!(again.is_ok(), taken, "tcp_tw_reuse {reuse}, tcp_timestamps {timestamps}, {address}");
+        assert_eq!(wire.counter(0, Counter::TcpExtTWReused), u64::from(taken));
+        if let Ok(again) = again {
+            let passive = wire[server].tcp_accept(listener).expect("the peer takes it, too");
+            let now = wire.now;
+            wire[0].tcp_write(now, again, Rope::from(&b"anew"[..])).unwrap();
+            wire.settle();
+            let now = wire.now;
+            assert_eq!(wire[server].tcp_read(now, passive, 9).unwrap().to_vec(), b"anew");
+        }
     }
 }
 
@@ -237,6 +287,8 @@ fn a_link_that_goes_down_fails_its_sockets() {
         wire[0].udp_connect(udp, Some(at(address, 5000))).unwrap();
         let ping = wire[0].ping_open(family_of(address)).unwrap();
         wire[0].ping_connect(ping, Some(at(address, 0))).unwrap();
+        let asking = wire[0].ping_open(family_of(address)).unwrap();
+        wire[0].ping_bind(asking, None, 4711).unwrap();
         // Bound, without a peer: to an address of the link, to any, and to one of lo.
         let (own, any) = if address.contains(':') { ("fd00::1", "::") } else { ("10.0.0.1", "0.0.0.0") };
         let [there, anywhere, here] = [(own, 7000), (any, 7001), ("127.0.0.1", 7002)].map(|(bound, port)| {
@@ -251,7 +303,13 @@ fn a_link_that_goes_down_fails_its_sockets() {
         wire[0].set_link_down(now, ETH);
         wire.flush();
         let events = wire.events(0);
-        for id in [SocketId::Tcp(active), SocketId::Tcp(opening), SocketId::Udp(udp), SocketId::Ping(ping)] {
+        for id in [
+            SocketId::Tcp(active),
+            SocketId::Tcp(opening),
+            SocketId::Udp(udp),
+            SocketId::Ping(ping),
+            SocketId::Ping(asking),
+        ] {
             assert!(events.contains(&id), "{id:?} is told");
         }
         let down = SocketError::NetworkDown;
@@ -271,7 +329,9 @@ fn a_link_that_goes_down_fails_its_sockets() {
         assert_eq!(wire[0].tcp_take_error(opening), Some(down));
         let sent = wire[0].udp_send(now, udp, Rope::from(vec![1]), None, Default::default());
         assert_eq!(sent, Err(SendError::Socket(down)));
-        assert!(matches!(wire[0].ping_recv(ping), Err(PingError::Socket(error)) if error == down));
+        for ping in [ping, asking] {
+            assert!(matches!(wire[0].ping_recv(ping), Err(PingError::Socket(error)) if error == down));
+        }
         let options = wire[0].config().tcp_options();
         let connect = wire[0].tcp_connect(now, None, at(address, 2000), options);
         assert_eq!(connect, Err(ConnectError::NetworkDown));

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use tapsock_stack::buf::{Frame, Rope};
+use tapsock_stack::config::Config;
 use tapsock_stack::counters::Counter;
 use tapsock_stack::error::SocketError;
 use tapsock_stack::stack::TcpId;
@@ -165,8 +166,9 @@ fn an_open_connection_survives_errors() {
 
 #[test]
 fn errors_are_rate_limited() {
-    let mut wire = Wire::new(2, LINKS[0]);
-    wire.sniffing = true;
+    let mut config = Config::default();
+    config.set("net.ipv4.icmp_ratelimit", "0").unwrap();
+    let mut wire = Wire::with_config(2, LINKS[0], &config);
     for port in 0..200 {
         wire.inject(1, Path::v4(0, 1).udp((5000, 6000 + port), b"x"));
     }
@@ -176,6 +178,35 @@ fn errors_are_rate_limited() {
     wire.run_for(Duration::from_millis(10));
     wire.inject(1, Path::v4(0, 1).udp((5000, 9), b"x"));
     assert_eq!(wire.counter(1, Counter::IcmpOutDestUnreachs), 51);
+}
+
+/// Both kinds of settings do what they say, and one host does not take the others' share.
+#[test]
+fn errors_to_one_host_are_rate_limited() {
+    let count = |wire: &mut Wire, path: Path, sent, skipped| {
+        for port in 0..20 {
+            wire.inject(2, path.udp((5000, 6000 + port), b"x"));
+        }
+        wire.flush();
+        (wire.counter(2, sent), wire.counter(2, skipped))
+    };
+    let (sent, skipped) = (Counter::IcmpOutDestUnreachs, Counter::IcmpOutRateLimitHost);
+    let mut wire = Wire::new(3, LINKS[0]);
+    assert_eq!(count(&mut wire, Path::v4(0, 2), sent, skipped), (6, 14));
+    assert_eq!(count(&mut wire, Path::v4(1, 2), sent, skipped), (12, 28));
+    wire.run_for(Duration::from_millis(1100));
+    assert_eq!(count(&mut wire, Path::v4(0, 2), sent, skipped), (13, 47), "one a second");
+
+    let (sent, skipped) = (Counter::Icmp6OutDestUnreachs, Counter::Icmp6OutRateLimitHost);
+    assert_eq!(count(&mut wire, Path::v6(0, 2), sent, skipped), (6, 14));
+    wire.run_for(Duration::from_millis(210));
+    assert_eq!(count(&mut wire, Path::v6(0, 2), sent, skipped), (8, 32), "ten a second");
+
+    let mut config = Config::default();
+    config.set("net.ipv4.icmp_ratemask", "0").unwrap();
+    let mut wire = Wire::with_config(3, LINKS[0], &config);
+    let (sent, skipped) = (Counter::IcmpOutDestUnreachs, Counter::IcmpOutRateLimitHost);
+    assert_eq!(count(&mut wire, Path::v4(0, 2), sent, skipped), (20, 0), "no type is limited");
 }
 
 #[test]

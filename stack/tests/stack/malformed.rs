@@ -274,6 +274,70 @@ fn tcp_segments() {
     assert!(target.wire.seen.is_empty());
 }
 
+#[test]
+fn segments_without_an_acknowledgement() {
+    // Of an open connection, of one that is half-open, and to a listener.
+    let open = |target: &Target| TcpHeader { flags: TcpFlags::PSH, ..target.segment.clone() };
+    let half_open = |target: &Target| {
+        let sequence = target.segment.sequence.wrapping_add(1);
+        TcpHeader { flags: TcpFlags::PSH, source_port: 4321, sequence, ..target.segment.clone() }
+    };
+    let stray =
+        |target: &Target| TcpHeader { flags: TcpFlags::PSH, source_port: 1234, ..target.segment.clone() };
+    let headers: [fn(&Target) -> TcpHeader; 3] = [open, half_open, stray];
+    for header in headers {
+        let mut target = Target::new();
+        let syn = TcpHeader {
+            flags: TcpFlags::SYN,
+            source_port: 4321,
+            acknowledgment: 0,
+            ..target.segment.clone()
+        };
+        target.counted(Path::v4(0, 1).tcp(&syn, &[]));
+        target.wire.seen.clear();
+        let header = TcpHeader { acknowledgment: 0, ..header(&target) };
+        let counted = target.counted(Path::v4(0, 1).tcp(&header, b"data"));
+        assert!(counted.contains(&(Counter::TapsockTcpInNoAck, 1)), "{header:?}: {counted:?}");
+        assert!(target.wire.seen.is_empty() && !target.heard());
+    }
+}
+
+/// As Linux counts it; before, only the segment was.
+#[test]
+fn a_reset_of_a_half_open_connection_is_counted() {
+    let mut target = Target::new();
+    let syn =
+        TcpHeader { flags: TcpFlags::SYN, source_port: 4321, acknowledgment: 0, ..target.segment.clone() };
+    target.counted(Path::v4(0, 1).tcp(&syn, &[]));
+    let sequence = syn.sequence.wrapping_add(1);
+    let wrong = TcpHeader { flags: TcpFlags::ACK, acknowledgment: 77, sequence, ..syn };
+    let counted = target.counted(Path::v4(0, 1).tcp(&wrong, &[]));
+    assert!(counted.contains(&(Counter::TcpOutRsts, 1)), "{counted:?}");
+}
+
+#[test]
+fn frames_of_a_link_that_is_down() {
+    let mut target = Target::new();
+    let now = target.wire.now;
+    target.wire[1].set_link_down(now, crate::wire::ETH);
+    let counted = target.counted(Path::v4(0, 1).udp((6000, 5000), b"data"));
+    assert_eq!(counted, [(Counter::TapsockLinkInDown, 1)]);
+}
+
+//= RFC 4443 §2.4, type=test
+#[test]
+fn nobody_is_told_of_options_who_can_not_have_sent_them() {
+    let mut target = Target::new();
+    let harms: [fn(&mut Vec<u8>); 2] = [|b| b[37] = 2, |b| (b[22..37].fill(0), b[37] = 1).1];
+    for harm in harms {
+        let mut bytes = bytes_of(&Path::v6(0, 1).raw(IpProtocol(60), &[17, 0, 0x80, 4, 0, 0, 0, 0]));
+        harm(&mut bytes);
+        let counted = target.counted(Frame::from(bytes));
+        assert!(counted.contains(&(Counter::TapsockIpInMartians, 1)), "{counted:?}");
+        assert!(!counted.contains(&(Counter::Icmp6OutParmProblems, 1)), "{counted:?}");
+    }
+}
+
 /// TCP's port 0 is a port like others, at which nobody can listen; so on Linux 6.18, unlike on BSD.
 #[test]
 fn port_0_is_answered() {

@@ -82,6 +82,7 @@ fn a_replies_queue_is_bounded() {
         got += 1;
     }
     assert_eq!(got, 256);
+    assert_eq!(wire.counter(0, Counter::TapsockPingRcvbufErrors), 1000 - 256);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::random::Random;
+use crate::tcp::connection::Connection;
 use crate::tcp::connection::SegmentSizes;
 
 fn seq(value: u32) -> SeqNumber {
@@ -31,6 +32,10 @@ fn queue_with_one(now: Instant) -> SynQueue<u8> {
     queue
 }
 
+fn take(queue: &mut SynQueue<u8>, now: Instant, key: &u8, segment: &Segment) -> Step {
+    queue.on_segment(now, key, segment, &Options::default(), &mut Counters::default())
+}
+
 fn acknowledging(ack: u32) -> Segment {
     let timestamps = Some(Timestamps { value: 60, echo: 0 });
     let options = TcpOptions { timestamps, ..TcpOptions::default() };
@@ -42,7 +47,7 @@ fn the_acknowledgement_completes_and_the_connection_begins_where_it_ended() {
     let now = Instant::from_secs(1);
     let mut queue = queue_with_one(now);
     let later = Instant::from_millis(1030);
-    let Step::Complete(accepted) = queue.on_segment(later, &7, &acknowledging(101)) else {
+    let Step::Complete(accepted) = take(&mut queue, later, &7, &acknowledging(101)) else {
         panic!("a good acknowledgement")
     };
     assert!(queue.contains(&7), "the accept queue may be full");
@@ -57,8 +62,7 @@ fn the_acknowledgement_completes_and_the_connection_begins_where_it_ended() {
 fn a_wrong_acknowledgement_is_reset_and_the_record_stays() {
     let now = Instant::from_secs(1);
     let mut queue = queue_with_one(now);
-    let Step::Answer(reset) = queue.on_segment(now, &7, &acknowledging(105)) else { panic!("a reset") };
-    assert_eq!((reset.control, reset.seq), (Some(Control::Rst), seq(105)));
+    assert!(matches!(take(&mut queue, now, &7, &acknowledging(105)), Step::Refuse));
     assert!(queue.contains(&7));
 }
 
@@ -67,8 +71,8 @@ fn only_an_exact_reset_forgets() {
     let now = Instant::from_secs(1);
     let mut queue = queue_with_one(now);
     let reset = |value| Segment { control: Some(Control::Rst), ..Segment::new(seq(value)) };
-    assert!(matches!(queue.on_segment(now, &7, &reset(510)), Step::Drop));
-    assert!(matches!(queue.on_segment(now, &7, &reset(501)), Step::Reset));
+    assert!(matches!(take(&mut queue, now, &7, &reset(510)), Step::Drop));
+    assert!(matches!(take(&mut queue, now, &7, &reset(501)), Step::Reset));
     assert!(queue.is_empty());
 }
 
@@ -108,7 +112,7 @@ fn a_record_made_anew_does_not_inherit_deadlines() {
 fn what_the_syn_ack_said_holds_whatever_the_listener_is_set_to_since() {
     let now = Instant::from_secs(1);
     let mut queue = queue_with_one(now);
-    let Step::Complete(accepted) = queue.on_segment(now, &7, &acknowledging(101)) else {
+    let Step::Complete(accepted) = take(&mut queue, now, &7, &acknowledging(101)) else {
         panic!("a good acknowledgement")
     };
     let since =
@@ -121,9 +125,15 @@ fn what_the_syn_ack_said_holds_whatever_the_listener_is_set_to_since() {
 fn repeated_segments_are_not_answered_without_end() {
     let now = Instant::from_secs(1);
     let mut queue = queue_with_one(now);
-    assert!(matches!(queue.on_segment(now, &7, &syn()), Step::Answer(_)));
-    assert!(matches!(queue.on_segment(now, &7, &syn()), Step::Drop));
-    assert!(matches!(queue.on_segment(Instant::from_millis(1500), &7, &syn()), Step::Answer(_)));
+    assert!(matches!(take(&mut queue, now, &7, &syn()), Step::Answer(_)));
+    assert!(matches!(take(&mut queue, now, &7, &syn()), Step::Drop));
+    assert!(matches!(take(&mut queue, Instant::from_millis(1500), &7, &syn()), Step::Answer(_)));
+    let (at_once, mut counters) =
+        (Options { invalid_ratelimit_ms: 0, ..Options::default() }, Counters::default());
+    let now = Instant::from_millis(1500);
+    assert!(matches!(queue.on_segment(now, &7, &syn(), &at_once, &mut counters), Step::Answer(_)));
+    assert!(matches!(queue.on_segment(now, &7, &syn(), &Options::default(), &mut counters), Step::Drop));
+    assert_eq!(counters[Counter::TcpExtTCPACKSkippedSynRecv], 1);
 }
 
 //= RFC 7323 §2.3, type=test
@@ -136,7 +146,7 @@ fn only_the_window_of_the_syn_ack_is_not_scaled() {
         let syn = Segment { options, ..syn() };
         let answer = queue.on_syn(now, 7, &syn, opening(), &Options::default());
         assert_eq!(answer.window, UnscaledWindow(64_240));
-        let Step::Answer(challenge) = queue.on_segment(now, &7, &Segment::new(seq(99_999_999))) else {
+        let Step::Answer(challenge) = take(&mut queue, now, &7, &Segment::new(seq(99_999_999))) else {
             panic!("what lies outside of the window is answered")
         };
         let window = u32::from(challenge.window.0) << answer.options.window_scale.unwrap_or(0);

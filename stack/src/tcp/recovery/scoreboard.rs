@@ -272,6 +272,19 @@ impl Scoreboard {
         }
     }
 
+    /// Holds to be lost what was sent in segments of more than `size` bytes. Says whether there was any.
+    pub fn lose_larger(&mut self, size: u32) -> bool {
+        let before = self.lost;
+        for record in &mut self.records {
+            let waiting = matches!(record.fate, Fate::InFlight | Fate::Resent);
+            if waiting && record.len().min(record.size.into()) > size {
+                record.fate = Fate::Lost;
+                self.lost += record.len();
+            }
+        }
+        self.lost > before
+    }
+
     /// Holds to be lost what `is_lost` says of the parts in flight, by when they were sent.
     pub fn lose(&mut self, mut is_lost: impl FnMut(Sent) -> bool) -> u32 {
         let before = self.lost;

@@ -1,5 +1,5 @@
 use super::fixture::*;
-use crate::counters::Counter;
+use crate::counters::{Counter, Counters};
 use crate::error::SocketError;
 use crate::tcp::connection::{NotConnected, ReadError, WriteError};
 use crate::tcp::segment::{Control, Segment};
@@ -7,6 +7,7 @@ use crate::tcp::time_wait::{TimeWait, Verdict};
 use crate::tcp::{Options, Shutdown, State};
 
 use crate::buf::Rope;
+use crate::time::Instant;
 
 fn established() -> Lone {
     Lone::established(plain(), 60_000, ms(10))
@@ -183,25 +184,44 @@ fn resting() -> (Lone, TimeWait) {
     (lone, record)
 }
 
+fn judge(record: &mut TimeWait, now: Instant, segment: &Segment) -> Verdict {
+    record.on_segment(now, segment, ms(500), &mut Counters::default())
+}
+
+//= RFC 5961 §7, type=test
+#[test]
+fn answers_at_rest_are_as_far_apart_as_they_are_told() {
+    let (lone, mut record) = resting();
+    let syn = Segment { control: Some(Control::Syn), ..Segment::new(seq(IRS - 5)) };
+    let mut counters = Counters::default();
+    let mut answered = |interval| {
+        matches!(record.on_segment(lone.now, &syn, interval, &mut counters), Verdict::Answer { .. })
+    };
+    assert!(answered(ms(500)));
+    assert!(!answered(ms(500)));
+    assert!(answered(ms(0)));
+    assert_eq!(counters[Counter::TcpExtTCPACKSkippedTimeWait], 1);
+}
+
 //= RFC 9293 MAY-2, type=test
 #[test]
 fn a_later_syn_may_take_over_a_resting_tuple_and_an_older_one_not() {
     let (lone, mut record) = resting();
     let syn = |value: u32| Segment { control: Some(Control::Syn), ..Segment::new(seq(value)) };
-    assert!(matches!(record.on_segment(lone.now, &syn(IRS + 90_000)), Verdict::Reuse { .. }));
-    assert!(matches!(record.on_segment(lone.now, &syn(IRS - 5)), Verdict::Answer { restart: false, .. }));
+    assert!(matches!(judge(&mut record, lone.now, &syn(IRS + 90_000)), Verdict::Reuse { .. }));
+    assert!(matches!(judge(&mut record, lone.now, &syn(IRS - 5)), Verdict::Answer { restart: false, .. }));
 }
 
 #[test]
 fn a_fin_that_comes_again_is_answered_and_starts_the_rest_anew() {
     let (lone, mut record) = resting();
     let fin = Segment { control: Some(Control::Fin), ack: Some(seq(ISS + 2)), ..Segment::new(seq(IRS + 1)) };
-    match record.on_segment(lone.now, &fin) {
+    match judge(&mut record, lone.now, &fin) {
         Verdict::Answer { segment, restart: true } => {
             assert_eq!((segment.seq, segment.ack), (seq(ISS + 2), Some(seq(IRS + 2))));
         }
         other => panic!("{other:?}"),
     }
     let reset = Segment { control: Some(Control::Rst), ..Segment::new(seq(IRS + 2)) };
-    assert!(matches!(record.on_segment(lone.now, &reset), Verdict::Close));
+    assert!(matches!(judge(&mut record, lone.now, &reset), Verdict::Close));
 }

@@ -171,6 +171,26 @@ fn a_timeout_in_fast_recovery_takes_the_threshold_no_lower() {
 
 //= RFC 1191 §6.5, type=test
 #[test]
+fn what_fits_a_narrower_path_is_not_sent_again() {
+    let options = Options { no_delay: true, ..reno(sacking()) };
+    let mut lone = Lone::established(options, 60_000, ms(20));
+    for size in [200, 1000, 300] {
+        lone.write(size);
+        lone.pass(ms(1));
+        lone.sent();
+    }
+    lone.connection.set_path_size(lone.now, 600);
+    assert_eq!(lone.connection.info().lost, 1000);
+    assert_eq!(lone.sent(), [(200, 600), (800, 400)]);
+
+    lone.write(200);
+    assert_eq!(lone.sent(), [(1500, 200)]);
+    lone.connection.set_path_size(lone.now, 500);
+    assert_eq!(lone.connection.info().lost, 600, "what was sent again in 600 bytes");
+}
+
+//= RFC 1191 §6.5, type=test
+#[test]
 fn reports_of_what_was_sent_again_in_smaller_segments_are_understood() {
     let mut lone = ten_in_flight(reno(sacking()));
     lone.connection.set_path_size(lone.now, 600);

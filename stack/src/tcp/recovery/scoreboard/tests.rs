@@ -122,6 +122,21 @@ proptest! {
 }
 
 #[test]
+fn only_segments_that_are_too_large_are_lost_for_their_size() {
+    let seq = SeqNumber::new;
+    let mut scoreboard = Scoreboard::new();
+    scoreboard.on_sent(range(seq(0), seq(3000)).expect("not empty"), 1000, Instant::ZERO);
+    scoreboard.on_sent(range(seq(3000), seq(3400)).expect("not empty"), 1000, Instant::from_secs(1));
+    scoreboard.on_sent(range(seq(3400), seq(5000)).expect("not empty"), 800, Instant::from_secs(2));
+    scoreboard.on_sack(range(seq(1000), seq(2000)).expect("not empty"));
+    assert!(!scoreboard.lose_larger(1000));
+    assert!(scoreboard.lose_larger(900));
+    assert_eq!(scoreboard.lost(), 2000);
+    assert!(scoreboard.lose_larger(500));
+    assert_eq!((scoreboard.lost(), scoreboard.in_flight()), (3600, 400));
+}
+
+#[test]
 fn reports_of_what_was_never_sent_change_nothing() {
     let seq = SeqNumber::new;
     let mut scoreboard = Scoreboard::new();
