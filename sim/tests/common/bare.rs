@@ -137,8 +137,9 @@ impl BareSockets {
             }
             return;
         }
-        match self.half_open.on_segment(now, &(), &segment) {
+        match self.half_open.on_segment(now, &(), &segment, &self.options, &mut self.counters) {
             Step::Drop | Step::Reset => {}
+            Step::Refuse => self.answers.extend(Connection::reset_for(&segment)),
             Step::Answer(answer) => self.answers.push_back(answer),
             Step::Complete(accepted) => {
                 self.half_open.remove(&());
