@@ -6,7 +6,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::time::{Duration, SystemTime};
 
 use common::{PATIENCE, within};
-use tapsock::bsd::control::{Control, ControlMessages, Credentials, cmsg_space};
+use tapsock::bsd::control::{Control, ControlMessages, Credentials, ExtendedError, cmsg_space};
 use tapsock::bsd::*;
 use tapsock::{Errno, Host, SockAddr};
 use tapsock_sockets::UnixAddr;
@@ -460,4 +460,24 @@ fn who_is_on_the_other_side() {
         let numbers = [own.pid.to_ne_bytes(), own.uid.to_ne_bytes(), own.gid.to_ne_bytes()].concat();
         assert_eq!(peer.as_bytes(), numbers, "{kind}");
     }
+}
+
+#[test]
+fn errors_are_polled_and_read_one_by_one() {
+    let host = host();
+    let fd = socket(&host, AF_INET, SOCK_DGRAM, 0).unwrap();
+    on(&host, fd, SOL_IP, IP_RECVERR);
+    let closed = SockAddr::V4("127.0.0.1:9".parse().unwrap());
+    sendto(&host, fd, b"hello", 0, Some(&closed)).unwrap();
+    let mut polled = [PollFd::new(fd, PollMask::IN)];
+    assert_eq!(poll(&host, &mut polled, 10_000), Ok(1));
+    assert_eq!(polled[0].revents, PollMask::ERR);
+    let report = receive(&host, fd, 3, ROOM, MSG_ERRQUEUE).unwrap();
+    assert_eq!((report.len, report.address.as_ref()), (3, Some(&closed)));
+    assert_eq!(report.flags, MSG_ERRQUEUE | MSG_TRUNC);
+    let error = ExtendedError { errno: 111, origin: 2, kind: 3, code: 3, info: 0, data: 0 };
+    let offender = "127.0.0.1:0".parse().unwrap();
+    assert_eq!(report.messages(), [Control::ExtendedError4(error, Some(offender))]);
+    assert_eq!(receive(&host, fd, 3, ROOM, MSG_ERRQUEUE).unwrap_err(), Errno::AGAIN);
+    assert_eq!(poll(&host, &mut polled, 0), Ok(0));
 }

@@ -163,6 +163,8 @@ constants! {
     IP_PKTINFO = 8;
     /// Whether IPv4's packets may be cut: one of `IP_PMTUDISC_…`.
     IP_MTU_DISCOVER = 10;
+    /// Tell of all errors, and queue reports of them for MSG_ERRQUEUE.
+    IP_RECVERR = 11;
     /// Tell the time to live with which a packet came.
     IP_RECVTTL = 12;
     /// Tell the type of service with which a packet came.
@@ -195,6 +197,8 @@ constants! {
     IPV6_MTU_DISCOVER = 23;
     /// As `IP_MTU` (read only).
     IPV6_MTU = 24;
+    /// As IP_RECVERR, of packets to IPv6's destinations.
+    IPV6_RECVERR = 25;
     /// No IPv4 on this socket.
     IPV6_V6ONLY = 26;
     /// Tell where a packet of IPv6 was sent, and where it came in.

@@ -19,6 +19,7 @@ mod device;
 mod options;
 mod ping;
 mod poll;
+mod reports;
 mod services;
 mod socket;
 mod sockets;

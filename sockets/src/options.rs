@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use rustix::io::Errno;
 use tapsock_stack::discovery::Discovery;
+use tapsock_stack::error_queue::ErrorDeliveries;
 use tapsock_stack::iface::InterfaceId;
 use tapsock_stack::ports::Reuse;
 use tapsock_stack::stack::Family;
@@ -118,6 +119,8 @@ pub(crate) struct SocketOptions {
     default_hops: u8,
     pub(crate) traffic_class: u8,
     pub(crate) discovery: Discovery,
+    /// IP_RECVERR and IPV6_RECVERR.
+    pub(crate) errors: ErrorDeliveries,
     /// Zero: datagrams are not cut.
     pub(crate) udp_segment: u16,
     pub(crate) udp_gro: bool,
@@ -156,6 +159,7 @@ impl SocketOptions {
             default_hops,
             traffic_class: 0,
             discovery: Discovery::default(),
+            errors: ErrorDeliveries::default(),
             udp_segment: 0,
             udp_gro: false,
             udp_cork: false,
@@ -206,6 +210,10 @@ impl SocketOptions {
             discovery: match family {
                 Domain::V4 => self.discovery.v4,
                 Domain::V6 => self.discovery.v6,
+            },
+            error_delivery: match family {
+                Domain::V4 => self.errors.v4,
+                Domain::V6 => self.errors.v6,
             },
             ..self.tcp.clone()
         }

@@ -17,6 +17,7 @@ use crate::destination;
 use crate::errno::ToErrno;
 use crate::options::Domain;
 use crate::poll::{Datagram, View};
+use crate::reports;
 use crate::socket::{Call, Common, Received, Stop, received};
 
 /// A ping socket.
@@ -43,7 +44,7 @@ impl PingSocket {
             writable: true,
             receive_shut: self.receive_shut,
             send_shut: self.send_shut,
-            error: stack.ping_has_error(self.id),
+            error: stack.ping_has_error(self.id) || stack.ping_has_reports(self.id),
         })
     }
 
@@ -135,7 +136,8 @@ impl PingSocket {
             return Err(Errno::OPNOTSUPP.into());
         }
         if flags & MSG_ERRQUEUE != 0 {
-            return Err(Errno::AGAIN.into());
+            let report = call.stack.ping_take_report(self.id).ok_or(Errno::AGAIN)?;
+            return Ok(reports::received(call, report, max));
         }
         if let Some(error) = call.stack.ping_take_error(self.id) {
             return Err(error.errno().into());
@@ -192,6 +194,21 @@ impl PingSocket {
     pub(crate) fn apply_options(&self, call: &mut Call<'_>) {
         let (options, domain) = (&call.common.options, call.common.subject.domain);
         call.stack.ping_set_packet(self.id, options.hop_limit(domain), options.traffic_class(domain));
+        let errors = match domain {
+            Domain::V4 => options.errors.v4,
+            Domain::V6 => options.errors.v6,
+        };
+        call.stack.ping_set_error_delivery(self.id, errors);
+    }
+
+    /// Whether the next call fails for what happened earlier.
+    pub(crate) fn has_pending_error(&self, stack: &Stack) -> bool {
+        stack.ping_has_error(self.id)
+    }
+
+    /// Forgets the reports of errors.
+    pub(crate) fn drop_reports(&self, call: &mut Call<'_>) {
+        call.stack.ping_drop_reports(self.id);
     }
 
     pub(crate) fn is_bound(&self, stack: &Stack) -> bool {

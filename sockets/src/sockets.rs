@@ -216,8 +216,10 @@ impl Sockets {
     /// With MSG_WAITALL a caller that waits calls again for the rest, until it has all, or gets nothing, or an error;
     /// together with MSG_PEEK it gets what is there, unlike on Linux.
     ///
-    /// Errors: EBADF, EAGAIN, ENOTCONN, EINVAL for MSG_OOB on a stream, EAGAIN for MSG_ERRQUEUE, which is empty, and
-    /// the pending error.
+    /// With MSG_ERRQUEUE it takes the oldest report of the error queue, without waiting: the data is what is known of the
+    /// packet, the address is where that was to go, and the last control message is the `sock_extended_err`.
+    ///
+    /// Errors: EBADF, EAGAIN, ENOTCONN, EINVAL for MSG_OOB on a stream, and the pending error.
     pub fn try_recv(&mut self, now: Instant, fd: Fd, max: usize, flags: i32) -> Result<Received, Stop> {
         self.call(now, fd, |call, body| match body {
             Body::Tcp(tcp) => tcp.receive(call, max, flags),
@@ -360,6 +362,16 @@ impl Sockets {
             Some(socket) => readiness(socket.view(&self.stack)),
             None => PollMask::NVAL,
         }
+    }
+
+    /// Whether the next call on the socket fails for what happened earlier. Unlike [`PollMask::ERR`] it does not speak of
+    /// reports in the error queue.
+    pub fn has_pending_error(&self, fd: Fd) -> bool {
+        self.open(fd).is_some_and(|socket| match &socket.body {
+            Body::Tcp(tcp) => tcp.has_pending_error(&self.stack),
+            Body::Udp(udp) => udp.has_pending_error(&self.stack),
+            Body::Ping(ping) => ping.has_pending_error(&self.stack),
+        })
     }
 
     /// A socket whose readiness may have changed since it was named last, and what happened to it, as an edge counts:

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use rustix::io::Errno;
 use tapsock_stack::buf::Rope;
+use tapsock_stack::error_queue::ErrorQueue;
 use tapsock_stack::stack::{Linger, ListenerId, SocketId, Stack, TcpId};
 use tapsock_stack::tcp::State;
 use tapsock_stack::tcp::connection::{ReadError, Shutdown};
@@ -21,6 +22,7 @@ use crate::socket::{self, Call, Common, Received, Stop, Wait};
 
 mod options;
 mod queues;
+mod reports;
 
 /// A TCP socket, in the states of Linux's `struct socket`.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(crate) struct TcpSocket {
     send_shut: bool,
     /// An error that no connection holds any longer.
     error: Option<Errno>,
+    /// Reports of errors that no connection holds any longer.
+    reports: Option<Box<ErrorQueue>>,
     /// Whether the last bytes came with MSG_MORE, and are held back.
     more: bool,
     /// Whether somebody has found no room to send since there was some last: Linux's `SOCK_NOSPACE`. Only then is room
@@ -62,6 +66,7 @@ impl TcpSocket {
             receive_shut: false,
             send_shut: false,
             error: None,
+            reports: None,
             more: false,
             starved: Cell::new(false),
         }
@@ -93,7 +98,7 @@ impl TcpSocket {
             writable: false,
             receive_shut: self.receive_shut,
             send_shut: self.send_shut,
-            error: self.error.is_some(),
+            error: self.error.is_some() || self.reports.is_some(),
         };
         if let Some(connection) = self.connection_id().and_then(|id| stack.tcp(id)) {
             stream.stage = match connection.state() {
@@ -111,6 +116,7 @@ impl TcpSocket {
             stream.send_shut |= connection.is_write_closed();
             stream.error |= connection.has_error();
         }
+        stream.error |= self.connection_id().is_some_and(|id| stack.tcp_has_reports(id));
         View::Stream(stream)
     }
 
@@ -266,7 +272,8 @@ impl TcpSocket {
             return Err(Errno::INVAL.into());
         }
         if flags & MSG_ERRQUEUE != 0 {
-            return Err(Errno::AGAIN.into());
+            let report = self.take_report(call).ok_or(Errno::AGAIN)?;
+            return Ok(crate::reports::received(call, report, max));
         }
         let Some(id) = self.connection_id() else {
             return match self.error.take() {
@@ -448,6 +455,7 @@ impl TcpSocket {
 
     fn drop_connection(&mut self, call: &mut Call<'_>, id: TcpId) {
         self.last_port = call.stack.tcp_local(id).map_or(0, |local| local.port());
+        self.keep_reports(call, id);
         call.stack.tcp_close(call.now, id, Linger::Abort);
         (self.phase, self.more) = (Phase::Idle, false);
     }

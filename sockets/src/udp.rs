@@ -16,6 +16,7 @@ use crate::destination;
 use crate::errno::ToErrno;
 use crate::options::{Domain, OptionValue};
 use crate::poll::{Datagram, View};
+use crate::reports;
 use crate::socket::{Call, Common, Received, Stop, received};
 
 /// A UDP socket. The stack holds its ends, its queue and its errors.
@@ -42,7 +43,7 @@ impl UdpSocket {
             writable: stack.udp_is_writable(self.id),
             receive_shut: socket.is_some_and(|socket| socket.is_read_shut()),
             send_shut: socket.is_some_and(|socket| socket.is_write_shut()),
-            error: socket.is_some_and(|socket| socket.has_error()),
+            error: socket.is_some_and(|socket| socket.has_error() || socket.has_reports()),
         })
     }
 
@@ -149,7 +150,8 @@ impl UdpSocket {
 
     pub(crate) fn receive(&mut self, call: &mut Call<'_>, max: usize, flags: i32) -> Result<Received, Stop> {
         if flags & MSG_ERRQUEUE != 0 {
-            return Err(Errno::AGAIN.into());
+            let report = call.stack.udp_take_report(self.id).ok_or(Errno::AGAIN)?;
+            return Ok(reports::received(call, report, max));
         }
         let datagram = if flags & MSG_PEEK != 0 {
             call.stack.udp_peek(self.id).cloned()
@@ -227,11 +229,24 @@ impl UdpSocket {
         socket.receive_buffer = options.tcp.receive_buffer as usize;
         socket.merged = if options.udp_gro { Merged::Whole } else { Merged::Split };
         socket.discovery = options.discovery;
+        socket.error_delivery = options.errors;
         socket.device = options.device;
         socket.wildcard = wildcard;
         socket.reuse_port = options.reuse_port;
         if let Some(binding) = socket.bind {
             call.stack.set_reuse(binding, options.reuse());
+        }
+    }
+
+    /// Whether the next call fails for what happened earlier.
+    pub(crate) fn has_pending_error(&self, stack: &Stack) -> bool {
+        stack.udp(self.id).is_some_and(|socket| socket.has_error())
+    }
+
+    /// Forgets the reports of errors.
+    pub(crate) fn drop_reports(&self, call: &mut Call<'_>) {
+        if let Some(socket) = call.stack.udp_mut(self.id) {
+            socket.drop_reports();
         }
     }
 

@@ -58,6 +58,8 @@ counters! {
     TapsockNeighborEvictions,
     /// Packets whose source can be no host's, or is our own.
     TapsockIpInMartians,
+    /// Reports for error queues that were full.
+    TapsockErrorQueueDrops,
     /// IPv4 packets received.
     IpInReceives,
     /// IPv4 packets with a malformed header.

@@ -12,6 +12,7 @@ pub mod counters;
 pub mod demux;
 pub mod discovery;
 pub mod error;
+pub mod error_queue;
 pub mod iface;
 pub mod ip;
 pub mod ports;

@@ -25,6 +25,7 @@ mod icmp;
 mod input;
 mod path;
 mod ping;
+mod reports;
 mod tcp;
 mod tcp_flow;
 mod tcp_table;

@@ -390,8 +390,7 @@ fn epoch() -> Duration {
 fn has_error(description: &Description) -> bool {
     match &description.kind {
         Kind::Inet(shard, fd) => {
-            let readiness = shard.call(Errno::AGAIN, |sockets, _| Ok(sockets.readiness(*fd)));
-            readiness.is_ok_and(|ready| ready.intersects(PollMask::ERR))
+            shard.call(Errno::AGAIN, |sockets, _| Ok(sockets.has_pending_error(*fd))).unwrap_or(false)
         }
         Kind::Local(local) => local.readiness().intersects(PollMask::ERR),
     }

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use tapsock_driver::pool::Pool;
 use tapsock_sockets::constants::{MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL};
 use tapsock_sockets::control::Control;
-use tapsock_sockets::{Blocking, Fd, PollMask, Received, SockAddr, Sockets, Stamp, Stop};
+use tapsock_sockets::{Blocking, Fd, Received, SockAddr, Sockets, Stamp, Stop};
 use tapsock_stack::buf::{Chunk, Rope};
 use tapsock_stack::time::Instant;
 
@@ -149,7 +149,7 @@ impl Sending<'_> {
     fn attempt(&mut self, sockets: &mut Sockets, now: Instant, rope: &mut Rope) -> Result<(), Stop> {
         let waits = self.flags & MSG_DONTWAIT == 0 && sockets.blocking(self.socket) == Ok(Blocking::Waits);
         loop {
-            if self.taken > 0 && sockets.readiness(self.socket).intersects(PollMask::ERR) {
+            if self.taken > 0 && sockets.has_pending_error(self.socket) {
                 return Ok(());
             }
             let count = sockets.try_sendmsg(now, self.socket, rope, self.control, self.flags, self.to)?;

@@ -2,6 +2,7 @@
 
 use rustix::io::Errno;
 use tapsock_stack::discovery::PathMtuDiscovery;
+use tapsock_stack::error_queue::ErrorDelivery;
 
 use super::value::{in_range, read_int};
 use super::{Change, Domain, Kind, OptionValue, SocketOptions, Subject};
@@ -16,6 +17,7 @@ impl SocketOptions {
             IP_TTL if number == -1 => self.ttl = None,
             IP_TTL => self.ttl = Some(in_range(number, 1, 255)? as u8),
             IP_MTU_DISCOVER if subject.kind != Kind::Ping => self.discovery.v4 = discovery(number)?,
+            IP_RECVERR => self.errors.v4 = errors(number),
             IP_FREEBIND if subject.kind != Kind::Ping => self.free_bind = number != 0,
             IP_BIND_ADDRESS_NO_PORT if subject.kind != Kind::Ping => self.late_port = number != 0,
             _ => return Err(Errno::NOPROTOOPT),
@@ -28,6 +30,7 @@ impl SocketOptions {
             IP_TOS => Ok(i32::from(self.tos).into()),
             IP_TTL => Ok(i32::from(self.hop_limit_or_default(Domain::V4)).into()),
             IP_MTU_DISCOVER if subject.kind != Kind::Ping => Ok(self.discovery.v4.number().into()),
+            IP_RECVERR => Ok((self.errors.v4 == ErrorDelivery::All).into()),
             IP_FREEBIND if subject.kind != Kind::Ping => Ok(self.free_bind.into()),
             IP_BIND_ADDRESS_NO_PORT if subject.kind != Kind::Ping => Ok(self.late_port.into()),
             _ => Err(Errno::NOPROTOOPT),
@@ -43,6 +46,7 @@ impl SocketOptions {
                 self.hops = u8::try_from(hops).ok();
             }
             IPV6_MTU_DISCOVER if subject.kind != Kind::Ping => self.discovery.v6 = discovery(number?)?,
+            IPV6_RECVERR => self.errors.v6 = errors(number?),
             IPV6_FREEBIND if subject.kind != Kind::Ping => self.free_bind = number? != 0,
             IPV6_TCLASS => {
                 let wanted = in_range(number?, -1, 255)?.max(0);
@@ -58,6 +62,7 @@ impl SocketOptions {
             IPV6_V6ONLY => Ok(self.v6_only.into()),
             IPV6_UNICAST_HOPS => Ok(i32::from(self.hop_limit_or_default(Domain::V6)).into()),
             IPV6_MTU_DISCOVER if subject.kind != Kind::Ping => Ok(self.discovery.v6.number().into()),
+            IPV6_RECVERR => Ok((self.errors.v6 == ErrorDelivery::All).into()),
             IPV6_FREEBIND if subject.kind != Kind::Ping => Ok(self.free_bind.into()),
             IPV6_TCLASS => Ok(i32::from(self.traffic_class).into()),
             _ => Err(Errno::NOPROTOOPT),
@@ -81,6 +86,10 @@ fn traffic_class(subject: Subject, wanted: u8, before: u8) -> u8 {
         Kind::Stream => wanted & !ECN | before & ECN,
         Kind::Datagram | Kind::Ping => wanted,
     }
+}
+
+fn errors(number: i32) -> ErrorDelivery {
+    if number != 0 { ErrorDelivery::All } else { ErrorDelivery::HardWhenConnected }
 }
 
 fn discovery(number: i32) -> Result<PathMtuDiscovery, Errno> {

@@ -81,9 +81,9 @@ impl Sockets {
                 udp.apply_options(call);
                 return Ok(());
             }
-            let before = call.options().v6_only;
-            let Common { subject, options, .. } = call.common;
-            let change = options.set(*subject, limits, level, name, value)?;
+            let (before, subject) = (call.options().v6_only, call.common.subject);
+            let Common { options, .. } = call.common;
+            let change = options.set(subject, limits, level, name, value)?;
             if (level, name) == (SOL_IPV6, IPV6_V6ONLY) {
                 let bound = match body {
                     Body::Tcp(tcp) => tcp.is_bound(),
@@ -94,6 +94,16 @@ impl Sockets {
                 if bound {
                     call.common.options.v6_only = before;
                     return Err(Errno::INVAL);
+                }
+            }
+            // Who asks for reports no more gets none of those that wait.
+            if matches!((level, name), (SOL_IP, IP_RECVERR) | (SOL_IPV6, IPV6_RECVERR))
+                && call.options().get(subject, level, name)?.as_int() == Some(0)
+            {
+                match body {
+                    Body::Tcp(tcp) => tcp.drop_reports(call),
+                    Body::Udp(udp) => udp.drop_reports(call),
+                    Body::Ping(ping) => ping.drop_reports(call),
                 }
             }
             if let (SOL_UDP, UDP_CORK, Body::Udp(udp)) = (level, name, &mut *body) {

@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use crate::buf::{HeaderBlock, Rope};
 use crate::counters::{Counter, Counters};
 use crate::error::SocketError;
+use crate::iface::InterfaceId;
 use crate::wire::icmp::Echo;
 use crate::wire::icmpv4::{self, Icmpv4Message};
 use crate::wire::icmpv6::{self, Icmpv6Message, ParameterProblemCode};
@@ -50,13 +51,62 @@ pub struct Complaint {
     pub mtu: Option<usize>,
     /// Whether a half-open connection is given up for it, as Linux 6.18 does.
     pub ends_half_open: bool,
+    /// The ICMP message's type.
+    pub kind: u8,
+    /// Its code.
+    pub code: u8,
+    /// What the path takes, in bytes, or where a header makes no sense.
+    pub info: u32,
+    /// Whose message it was; `None` for our own.
+    pub teller: Option<Teller>,
 }
+
+/// The packet that a complaint came in.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct Teller {
+    /// Who complains.
+    pub address: IpAddr,
+    /// The address of ours that it came to.
+    pub to: IpAddr,
+    /// Where it came in.
+    pub interface: InterfaceId,
+    /// TTL or hop limit with which it came.
+    pub hop_limit: u8,
+    /// TOS or traffic class with which it came.
+    pub traffic_class: u8,
+}
+
+impl Teller {
+    /// This host, which complains as a router would: to its own address, with the precedence of what routers send.
+    pub fn ourselves(address: IpAddr) -> Self {
+        let (interface, hop_limit) = (InterfaceId::LOOPBACK, 64);
+        Teller { address, to: address, interface, hop_limit, traffic_class: INTERNETWORK_CONTROL }
+    }
+
+    /// Whoever sent `packet`.
+    pub fn of(packet: &Packet) -> Self {
+        Teller {
+            address: packet.source,
+            to: packet.destination,
+            interface: packet.interface,
+            hop_limit: packet.hop_limit,
+            traffic_class: packet.traffic_class,
+        }
+    }
+}
+
+/// The precedence of ICMP errors.
+// RFC 1812 §4.3.2.5.
+const INTERNETWORK_CONTROL: u8 = 0xc0;
 
 impl Complaint {
     /// The neighbour `target` did not answer: what a router would say of a host that it can't reach.
     pub fn no_neighbor(target: IpAddr) -> Self {
         let (error, hardness) = (SocketError::HostUnreachable, Hardness::Soft);
-        Complaint { error, hardness, mtu: None, ends_half_open: target.is_ipv4() }
+        // "Host unreachable", and ICMPv6's "address unreachable".
+        let (kind, code) = if target.is_ipv4() { (3, 1) } else { (1, 3) };
+        let ends_half_open = target.is_ipv4();
+        Complaint { error, hardness, mtu: None, ends_half_open, kind, code, info: 0, teller: None }
     }
 }
 
@@ -176,16 +226,31 @@ pub enum EchoKind {
 //= RFC 9293 MUST-55
 //= RFC 1122 §3.2.2.1
 pub fn complaint_v4(message: &Icmpv4Message) -> Option<Complaint> {
-    let (error, hardness, mtu, ends_half_open) = match *message {
+    let soft = Complaint {
+        error: SocketError::HostUnreachable,
+        hardness: Hardness::Soft,
+        mtu: None,
+        ends_half_open: true,
+        kind: 3,
+        code: 0,
+        info: 0,
+        teller: None,
+    };
+    Some(match *message {
         Icmpv4Message::DestinationUnreachable { code, mtu } => {
             let (error, hardness) = unreachable_v4(code.0);
-            (error, hardness, (code.0 == 4).then_some(mtu.into()), code.0 <= 1)
+            let mtu = (code.0 == 4).then_some(mtu);
+            let info = mtu.unwrap_or(0).into();
+            let (mtu, ends_half_open) = (mtu.map(usize::from), code.0 <= 1);
+            Complaint { error, hardness, mtu, ends_half_open, code: code.0, info, ..soft }
         }
-        Icmpv4Message::TimeExceeded { .. } => (SocketError::HostUnreachable, Hardness::Soft, None, true),
-        Icmpv4Message::ParameterProblem { .. } => (SocketError::Protocol, Hardness::Hard, None, true),
+        Icmpv4Message::TimeExceeded { code } => Complaint { kind: 11, code: code.0, ..soft },
+        Icmpv4Message::ParameterProblem { code, pointer } => {
+            let (error, hardness) = (SocketError::Protocol, Hardness::Hard);
+            Complaint { error, hardness, kind: 12, code, info: pointer.into(), ..soft }
+        }
         _ => return None,
-    };
-    Some(Complaint { error, hardness, mtu, ends_half_open })
+    })
 }
 
 fn unreachable_v4(code: u8) -> (SocketError, Hardness) {
@@ -207,19 +272,32 @@ fn unreachable_v4(code: u8) -> (SocketError, Hardness) {
 /// The same for ICMPv6, as Linux's `icmpv6_err_convert` has it.
 //= RFC 4443 §3.1
 pub fn complaint_v6(message: &Icmpv6Message) -> Option<Complaint> {
-    let (error, hardness, mtu) = match *message {
+    let soft = Complaint {
+        error: SocketError::HostUnreachable,
+        hardness: Hardness::Soft,
+        mtu: None,
+        ends_half_open: false,
+        kind: 1,
+        code: 0,
+        info: 0,
+        teller: None,
+    };
+    Some(match *message {
         Icmpv6Message::DestinationUnreachable { code } => {
             let (error, hardness) = unreachable_v6(code.0);
-            (error, hardness, None)
+            Complaint { error, hardness, ends_half_open: hardness == Hardness::Hard, code: code.0, ..soft }
         }
         Icmpv6Message::PacketTooBig { mtu } => {
-            (SocketError::MessageTooLong, Hardness::Hard, Some(mtu as usize))
+            let (error, hardness) = (SocketError::MessageTooLong, Hardness::Hard);
+            Complaint { error, hardness, mtu: Some(mtu as usize), kind: 2, info: mtu, ..soft }
         }
-        Icmpv6Message::TimeExceeded { .. } => (SocketError::HostUnreachable, Hardness::Soft, None),
-        Icmpv6Message::ParameterProblem { .. } => (SocketError::Protocol, Hardness::Hard, None),
+        Icmpv6Message::TimeExceeded { code } => Complaint { kind: 3, code: code.0, ..soft },
+        Icmpv6Message::ParameterProblem { code, pointer } => {
+            let (error, hardness) = (SocketError::Protocol, Hardness::Hard);
+            Complaint { error, hardness, ends_half_open: true, kind: 4, code: code.0, info: pointer, ..soft }
+        }
         _ => return None,
-    };
-    Some(Complaint { error, hardness, mtu, ends_half_open: mtu.is_none() && hardness == Hardness::Hard })
+    })
 }
 
 fn unreachable_v6(code: u8) -> (SocketError, Hardness) {

@@ -6,13 +6,14 @@ use crate::buf::{Checksum, Rope};
 use crate::counters::Counter;
 use crate::demux::{FlowKey, Target};
 use crate::discovery::Fragmentation;
+use crate::error_queue::{ErrorDelivery, Report};
 use crate::iface::{InterfaceId, NextHop, ndp};
 use crate::ip::icmp::{
-    Complaint, EchoKind, ErrorKind, complaint_v4, complaint_v6, echo, error, may_answer, quoted_bytes,
+    Complaint, EchoKind, ErrorKind, Teller, complaint_v4, complaint_v6, echo, error, may_answer, quoted_bytes,
 };
 use crate::ip::input::Packet;
 use crate::ip::output::Outgoing;
-use crate::tcp::SeqNumber;
+use crate::tcp::{SeqNumber, State};
 use crate::time::Instant;
 use crate::wire::icmp::{Echo, ICMP_HEADER_LEN, Quoted};
 use crate::wire::icmpv4::Icmpv4Message;
@@ -21,8 +22,8 @@ use crate::wire::ndp::NdpMessage;
 use crate::wire::offload::Transmit;
 use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header};
 
-use super::Stack;
 use super::ping::PingMessage;
+use super::{Changes, Stack};
 
 /// What an ICMP message's IP header says besides addresses.
 #[derive(Copy, Clone, Debug, Default)]
@@ -61,7 +62,8 @@ impl Stack {
             Icmpv4Message::ParameterProblem { .. } => self.counters.bump(Counter::IcmpInParmProbs),
             Icmpv4Message::Other { .. } => {}
         }
-        if let Some(complaint) = complaint_v4(&message) {
+        if let Some(mut complaint) = complaint_v4(&message) {
+            complaint.teller = Some(Teller::of(packet));
             self.complain(
                 now,
                 packet.interface,
@@ -106,7 +108,8 @@ impl Stack {
             Icmpv6Message::ParameterProblem { .. } => self.counters.bump(Counter::Icmp6InParmProblems),
             Icmpv6Message::Other { .. } => {}
         }
-        if let Some(complaint) = complaint_v6(&message) {
+        if let Some(mut complaint) = complaint_v6(&message) {
+            complaint.teller = Some(Teller::of(packet));
             self.complain(
                 now,
                 packet.interface,
@@ -308,23 +311,17 @@ impl Stack {
         let key = FlowKey::new(local, remote).over(interface);
         let sequence = SeqNumber::new(quoted.sequence());
         match self.demux.find(&key) {
-            Some(Target::Connection(index)) => self.complain_to_connection(now, index, sequence, complaint),
+            Some(Target::Connection(index)) => self.complain_to_connection(now, index, quoted, complaint),
             Some(Target::HalfOpen(index)) => self.complain_to_half_open(index, &key, sequence, complaint),
             Some(Target::TimeWait(_)) | None => {}
         }
     }
 
     //= RFC 9293 §3.9.2.2
-    fn complain_to_connection(
-        &mut self,
-        now: Instant,
-        index: u32,
-        sequence: SeqNumber,
-        complaint: Complaint,
-    ) {
+    fn complain_to_connection(&mut self, now: Instant, index: u32, quoted: &Quoted, complaint: Complaint) {
         let Some(slot) = self.tcp.at(index) else { return };
         //= RFC 5927 §4.1
-        if !slot.connection.has_in_flight(sequence) {
+        if !slot.connection.has_in_flight(SeqNumber::new(quoted.sequence())) {
             self.counters.bump(Counter::TcpExtOutOfWindowIcmps);
             return;
         }
@@ -338,7 +335,17 @@ impl Stack {
                 self.tcp.mark_ready(index);
             }
             // As Linux: an attempt to connect ends at the first complaint, soft or hard.
-            None => slot.connection.on_unreachable(complaint.error, &mut self.counters),
+            None => {
+                let opening = matches!(slot.connection.state(), State::SynSent | State::SynReceived);
+                let all = slot.connection.options().error_delivery == ErrorDelivery::All;
+                slot.connection.on_unreachable(complaint.error, &mut self.counters);
+                if opening && all {
+                    let port = quoted.ports().1;
+                    self.report_to_tcp(index, Report::of_complaint(&complaint, quoted, 0, port, now));
+                } else if all {
+                    self.tell_tcp(index, Changes::ERROR);
+                }
+            }
         }
         self.settle(now, index);
     }

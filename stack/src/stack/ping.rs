@@ -8,8 +8,9 @@ use slab::Slab;
 use crate::buf::Rope;
 use crate::counters::Counter;
 use crate::error::SocketError;
+use crate::error_queue::{ErrorDelivery, ErrorQueue, Queued, Report};
 use crate::iface::{InterfaceId, RouteError};
-use crate::ip::icmp::{Complaint, EchoKind, echo};
+use crate::ip::icmp::{Complaint, EchoKind, Hardness, echo};
 use crate::ports::LocalAddr;
 use crate::time::Instant;
 use crate::wire::icmp::{Echo, ICMP_HEADER_LEN, Quoted};
@@ -20,6 +21,9 @@ use super::{Changes, Family, SocketId, Stack, may_serve};
 
 /// Replies that wait to be read, for each socket.
 const MAX_WAITING: usize = 256;
+
+/// What the reports of a ping socket may be charged, in bytes: Linux's default of a receive buffer.
+const REPORT_BYTES: usize = 212_992;
 
 /// Ping sockets at the most.
 const MAX_SOCKETS: usize = 65_536;
@@ -86,6 +90,9 @@ struct PingSocket {
     traffic_class: u8,
     waiting: VecDeque<PingMessage>,
     error: Option<SocketError>,
+    /// `IP_RECVERR` or `IPV6_RECVERR`.
+    error_delivery: ErrorDelivery,
+    reports: ErrorQueue,
 }
 
 impl PingTable {
@@ -143,6 +150,8 @@ impl Stack {
             traffic_class: 0,
             waiting: VecDeque::new(),
             error: None,
+            error_delivery: ErrorDelivery::default(),
+            reports: ErrorQueue::default(),
         };
         Ok(PingId { index: self.ping.sockets.insert(socket) as u32, generation })
     }
@@ -233,6 +242,7 @@ impl Stack {
         let hop = self.interfaces.route(to.ip(), local, scope_of(to)).map_err(PingError::Route)?;
         let ip_header = if to.is_ipv4() { 20 } else { 40 };
         if message.len() + ip_header > hop.mtu {
+            self.report_to_ping(id, Report::too_long(to, hop.mtu, now));
             return Err(PingError::TooLong);
         }
         let request = Echo { ident, sequence: u16::from_be_bytes([head[6], head[7]]) };
@@ -266,6 +276,41 @@ impl Stack {
     /// The error that came back, once.
     pub fn ping_take_error(&mut self, id: PingId) -> Option<SocketError> {
         self.ping.get_mut(id)?.error.take()
+    }
+
+    /// Which errors a ping socket hears of.
+    pub fn ping_set_error_delivery(&mut self, id: PingId, delivery: ErrorDelivery) {
+        if let Some(socket) = self.ping.get_mut(id) {
+            socket.error_delivery = delivery;
+        }
+    }
+
+    /// Takes the oldest report of an error (`MSG_ERRQUEUE`).
+    pub fn ping_take_report(&mut self, id: PingId) -> Option<Report> {
+        let socket = self.ping.get_mut(id)?;
+        socket.reports.pop(&mut socket.error)
+    }
+
+    /// Whether a report waits.
+    pub fn ping_has_reports(&self, id: PingId) -> bool {
+        self.ping.get(id).is_some_and(|socket| !socket.reports.is_empty())
+    }
+
+    /// Forgets the reports that wait.
+    pub fn ping_drop_reports(&mut self, id: PingId) {
+        if let Some(socket) = self.ping.get_mut(id) {
+            socket.reports.clear();
+        }
+    }
+
+    fn report_to_ping(&mut self, id: PingId, report: Report) {
+        let Some(socket) = self.ping.get_mut(id) else { return };
+        if socket.error_delivery == ErrorDelivery::All
+            && socket.reports.push(report, REPORT_BYTES) == Queued::Dropped
+        {
+            self.counters.bump(Counter::TapsockErrorQueueDrops);
+        }
+        self.tell(SocketId::Ping(id), Changes::ERROR);
     }
 
     /// Address and identifier of a ping socket, as `getsockname` has them.
@@ -318,14 +363,20 @@ impl Stack {
     ) {
         let mut told = Vec::new();
         let mut ours = false;
+        // As Linux, which takes what is too large for IPv6's path for a passing matter here.
+        let hard =
+            complaint.hardness == Hardness::Hard && (complaint.mtu.is_none() || quoted.source.is_ipv4());
         self.ping.with_ident(quoted.echo().ident, quoted.source.is_ipv4(), |id, socket| {
             ours = true;
-            if socket.remote.is_some_and(|remote| remote.ip() == quoted.destination) {
+            let connected = socket.remote.is_some_and(|remote| remote.ip() == quoted.destination);
+            if socket.error_delivery == ErrorDelivery::All || hard && connected {
                 socket.error = Some(complaint.error);
                 told.push(id);
             }
         });
-        told.into_iter().for_each(|id| self.tell(SocketId::Ping(id), Changes::ERROR));
+        for id in told {
+            self.report_to_ping(id, Report::of_complaint(&complaint, quoted, 0, 0, now));
+        }
         if let Some(mtu) = complaint.mtu.filter(|_| ours) {
             self.learn_path_mtu(now, quoted.destination, Some(interface), mtu);
         }

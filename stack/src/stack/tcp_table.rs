@@ -7,6 +7,7 @@ use slab::Slab;
 use crate::demux::FlowKey;
 use crate::discovery::Fragmentation;
 use crate::error::SocketError;
+use crate::error_queue::ErrorQueue;
 use crate::iface::NextHop;
 use crate::ports::{BindId, LocalAddr, Reuse};
 use crate::tcp::listener::SynQueue;
@@ -43,6 +44,8 @@ pub(super) struct Slot {
     pub(super) owns_tuple: bool,
     /// What was known of the path when it was looked at last.
     pub(super) path: KnownPath,
+    /// What the holder is told by `MSG_ERRQUEUE`; `None` where there has been nothing.
+    pub(super) reports: Option<Box<ErrorQueue>>,
     generation: u32,
     ready: Mark,
     /// What the owner is to be told.
@@ -168,6 +171,7 @@ impl TcpTable {
             hold: Some(hold),
             owns_tuple: true,
             path: KnownPath { generation: 0, fragmentation: Fragmentation::Forbidden },
+            reports: None,
             generation,
             ready: Mark::Out,
             news: Changes::NONE,

@@ -8,6 +8,7 @@ use crate::buf::{Checksum, HeaderBlock, Rope};
 use crate::counters::Counter;
 use crate::discovery::{Fragmentation, PathMtuDiscovery};
 use crate::error::SocketError;
+use crate::error_queue::{ErrorDelivery, Queued, Report};
 use crate::iface::{Delivery, InterfaceId, NextHop, RouteError};
 use crate::ip::icmp::{Complaint, ErrorKind};
 use crate::ip::input::Packet;
@@ -256,6 +257,7 @@ impl Stack {
         let ip_header = if to.is_ipv4() { 20 } else { 40 };
         let len = cut.map_or(payload.len(), usize::from) + UdpHeader::LEN + ip_header;
         if len > limit {
+            self.report_too_long(now, id, to, limit);
             return Err(SendError::TooLong);
         }
         let source = SocketAddr::new(hop.source, port);
@@ -463,10 +465,15 @@ impl Stack {
             Some(_) => mode.adapts(),
             None => true,
         };
-        let heard = self
-            .udp
-            .socket_mut(id)
-            .is_some_and(|socket| wanted && socket.on_icmp_error(complaint.error, complaint.hardness));
+        let Some(socket) = self.udp.socket_mut(id).filter(|_| wanted) else { return };
+        let peer = quoted.destination;
+        let heard = socket.on_icmp_error(peer, complaint.error, complaint.hardness);
+        if socket.error_delivery.of(peer) == ErrorDelivery::All {
+            let report = Report::of_complaint(&complaint, quoted, UdpHeader::LEN, remote_port, now);
+            if socket.report(report) == Queued::Dropped {
+                self.counters.bump(Counter::TapsockErrorQueueDrops);
+            }
+        }
         if heard {
             self.tell(SocketId::Udp(id), Changes::ERROR);
         }

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::discovery::PathMtuDiscovery;
+use crate::error_queue::ErrorDelivery;
 
 /// Which algorithm limits what is in flight.
 //= RFC 9293 MAY-18
@@ -124,6 +125,8 @@ pub struct Options {
     pub traffic_class: u8,
     /// What is done about the path's MTU (`IP_MTU_DISCOVER`, `IPV6_MTU_DISCOVER`).
     pub discovery: PathMtuDiscovery,
+    /// Whether what ICMP says of the path is told at once, though the connection goes on (`IP_RECVERR`, `IPV6_RECVERR`).
+    pub error_delivery: ErrorDelivery,
 }
 
 impl Default for Options {
@@ -156,6 +159,7 @@ impl Default for Options {
             hop_limit: 64,
             traffic_class: 0,
             discovery: PathMtuDiscovery::default(),
+            error_delivery: ErrorDelivery::default(),
         }
     }
 }

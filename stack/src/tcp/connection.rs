@@ -368,6 +368,11 @@ impl Connection {
         self.error.take().or(self.soft_error.take())
     }
 
+    /// The error that the next call fails with, for who reads the reports of errors.
+    pub(crate) fn pending_error(&mut self) -> &mut Option<SocketError> {
+        &mut self.error
+    }
+
     /// Whether an error waits to be told.
     pub fn has_error(&self) -> bool {
         self.error.is_some()

@@ -2,6 +2,7 @@
 
 use crate::counters::{Counter, Counters};
 use crate::error::SocketError;
+use crate::error_queue::ErrorDelivery;
 use crate::time::Instant;
 
 use super::congestion::CongestionControl;
@@ -24,7 +25,10 @@ impl Connection {
             counters.bump(Counter::TcpAttemptFails);
             self.fail(error);
         } else {
-            self.soft_error = Some(error);
+            match self.options.error_delivery {
+                ErrorDelivery::HardWhenConnected => self.soft_error = Some(error),
+                ErrorDelivery::All => self.error = Some(error),
+            }
         }
     }
 

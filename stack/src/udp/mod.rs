@@ -6,4 +6,4 @@ mod socket;
 
 pub use demux::{Arrival, UdpId, UdpTable};
 pub use segmentation::{MAX_SEGMENTS, SegmentError, segment_size};
-pub use socket::{Datagram, Delivery, ErrorDelivery, Merged, OVERHEAD, PortChoice, RecvError, UdpSocket};
+pub use socket::{Datagram, Delivery, Merged, OVERHEAD, PortChoice, RecvError, UdpSocket};

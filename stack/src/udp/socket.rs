@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use crate::buf::Rope;
 use crate::discovery::Discovery;
 use crate::error::SocketError;
+use crate::error_queue::{ErrorDeliveries, ErrorDelivery, ErrorQueue, Queued, Report};
 use crate::iface::InterfaceId;
 use crate::ip::icmp::Hardness;
 use crate::ports::{BindId, LocalAddr};
@@ -139,22 +140,6 @@ pub enum PortChoice {
     User,
 }
 
-/// Which ICMP errors a socket hears of.
-///
-/// ```
-/// use tapsock_stack::udp::ErrorDelivery;
-///
-/// assert_eq!(ErrorDelivery::default(), ErrorDelivery::HardWhenConnected);
-/// ```
-#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
-pub enum ErrorDelivery {
-    /// Those that are for good, and only where the socket is connected.
-    #[default]
-    HardWhenConnected,
-    /// All (`IP_RECVERR`, `IPV6_RECVERR`).
-    All,
-}
-
 /// Why nothing was received.
 ///
 /// ```
@@ -212,8 +197,8 @@ pub struct UdpSocket {
     pub discovery: Discovery,
     /// The only interface to send and receive by (`SO_BINDTODEVICE`).
     pub device: Option<InterfaceId>,
-    /// `IP_RECVERR`.
-    pub error_delivery: ErrorDelivery,
+    /// `IP_RECVERR` and `IPV6_RECVERR`.
+    pub error_delivery: ErrorDeliveries,
     /// The bound of the queue, in bytes of payload with [`OVERHEAD`] (`SO_RCVBUF` as `getsockopt` shows it).
     pub receive_buffer: usize,
     /// The bound of what waits for the link, in bytes of payload with [`OVERHEAD`] (`SO_SNDBUF` as `getsockopt` shows
@@ -228,6 +213,7 @@ pub struct UdpSocket {
     sending: usize,
     drops: u64,
     error: Option<SocketError>,
+    reports: ErrorQueue,
     read_shut: bool,
     write_shut: bool,
 }
@@ -244,7 +230,7 @@ impl UdpSocket {
             merged: Merged::default(),
             discovery: Discovery::default(),
             device: None,
-            error_delivery: ErrorDelivery::default(),
+            error_delivery: ErrorDeliveries::default(),
             receive_buffer,
             send_buffer: SEND_BUFFER,
             local: None,
@@ -254,6 +240,7 @@ impl UdpSocket {
             sending: 0,
             drops: 0,
             error: None,
+            reports: ErrorQueue::default(),
             read_shut: false,
             write_shut: false,
         }
@@ -322,10 +309,11 @@ impl UdpSocket {
         self.error.take()
     }
 
-    /// Hears of an ICMP error about a datagram that the socket sent. Returns whether it has become the pending error.
+    /// Hears of an ICMP error about a datagram that the socket sent to `peer`. Returns whether it has become the pending
+    /// error.
     //= RFC 1122 §4.1.3.3
-    pub fn on_icmp_error(&mut self, error: SocketError, hardness: Hardness) -> bool {
-        let heard = match self.error_delivery {
+    pub fn on_icmp_error(&mut self, peer: IpAddr, error: SocketError, hardness: Hardness) -> bool {
+        let heard = match self.error_delivery.of(peer) {
             ErrorDelivery::All => true,
             ErrorDelivery::HardWhenConnected => self.remote.is_some() && hardness == Hardness::Hard,
         };
@@ -333,6 +321,26 @@ impl UdpSocket {
             self.error = Some(error);
         }
         heard
+    }
+
+    /// Adds a report, which shares the receive buffer with the datagrams that wait.
+    pub fn report(&mut self, report: Report) -> Queued {
+        self.reports.push(report, self.receive_buffer.saturating_sub(self.queued))
+    }
+
+    /// Takes the oldest report (`MSG_ERRQUEUE`). The pending error becomes that of the next.
+    pub fn take_report(&mut self) -> Option<Report> {
+        self.reports.pop(&mut self.error)
+    }
+
+    /// Whether a report waits.
+    pub fn has_reports(&self) -> bool {
+        !self.reports.is_empty()
+    }
+
+    /// Forgets the reports that wait.
+    pub fn drop_reports(&mut self) {
+        self.reports.clear();
     }
 
     /// Makes `error` the pending one: the socket's link is gone, say.
@@ -365,7 +373,7 @@ impl UdpSocket {
         !self.queue.is_empty()
     }
 
-    /// Whether an error waits.
+    /// Whether an error is pending, which the next call fails with.
     pub fn has_error(&self) -> bool {
         self.error.is_some()
     }
@@ -426,7 +434,7 @@ impl UdpSocket {
     /// Whether there was room.
     fn enqueue(&mut self, datagram: Datagram) -> bool {
         let charged = self.queued + datagram.charge();
-        if charged > self.receive_buffer && !self.queue.is_empty() {
+        if charged + self.reports.charged() > self.receive_buffer && !self.queue.is_empty() {
             return false;
         }
         self.queued = charged;

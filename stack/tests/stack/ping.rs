@@ -6,6 +6,7 @@ use tapsock_stack::buf::Rope;
 use tapsock_stack::config::Config;
 use tapsock_stack::counters::Counter;
 use tapsock_stack::error::SocketError;
+use tapsock_stack::error_queue::ErrorDelivery;
 use tapsock_stack::stack::{Changes, Family, PingError, PingId, SocketId};
 use tapsock_stack::wire::icmp::Echo;
 use tapsock_stack::wire::icmpv4::Icmpv4Message;
@@ -85,15 +86,23 @@ fn a_replies_queue_is_bounded() {
     assert_eq!(wire.counter(0, Counter::TapsockPingRcvbufErrors), 1000 - 256);
 }
 
+/// As Linux 6.18: what may pass is told to those who ask for it.
 #[test]
-fn an_error_reaches_the_connected_socket() {
-    let mut wire = Wire::new(2, LINKS[0]);
-    let id = wire[0].ping_open(Family::V4).unwrap();
-    let now = wire.now;
-    wire[0].ping_connect(id, Some(at("10.0.0.77", 0))).unwrap();
-    wire[0].ping_send(now, id, &request(Family::V4, 1, b"x"), None).unwrap();
-    wire.run_for(core::time::Duration::from_millis(3200));
-    assert!(matches!(wire[0].ping_recv(id), Err(PingError::Socket(SocketError::HostUnreachable))));
+fn an_error_reaches_the_socket_that_asks_for_all() {
+    for (delivery, told) in [(ErrorDelivery::HardWhenConnected, false), (ErrorDelivery::All, true)] {
+        let mut wire = Wire::new(2, LINKS[0]);
+        let id = wire[0].ping_open(Family::V4).unwrap();
+        let now = wire.now;
+        wire[0].ping_set_error_delivery(id, delivery);
+        wire[0].ping_connect(id, Some(at("10.0.0.77", 0))).unwrap();
+        wire[0].ping_send(now, id, &request(Family::V4, 1, b"x"), None).unwrap();
+        wire.run_for(core::time::Duration::from_millis(3200));
+        let expected = told.then_some(SocketError::HostUnreachable);
+        assert_eq!(wire[0].ping_take_error(id), expected);
+        let report =
+            wire[0].ping_take_report(id).map(|report| (report.cause.pending_error(), report.destination));
+        assert_eq!(report, told.then_some((expected, Some(at("10.0.0.77", 0)))));
+    }
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use tapsock_stack::buf::{Frame, Rope};
 use tapsock_stack::discovery::{Discovery, PathMtuDiscovery};
 use tapsock_stack::error::SocketError;
+use tapsock_stack::error_queue::{ErrorDeliveries, ErrorDelivery};
 use tapsock_stack::stack::SocketId;
-use tapsock_stack::udp::ErrorDelivery;
 use tapsock_stack::wire::icmp::TimeExceededCode;
 use tapsock_stack::wire::icmpv4::{self, Icmpv4Message};
 use tapsock_stack::wire::icmpv6::{self, Icmpv6Message};
@@ -25,7 +25,8 @@ fn told(address: &str, setting: Setting, complaint: impl Fn(&[u8]) -> Frame) -> 
     let (delivery, mode, connected) = setting;
     let id = wire[0].udp_open(family_of(address));
     let socket = wire[0].udp_mut(id).unwrap();
-    (socket.error_delivery, socket.discovery) = (delivery, Discovery { v4: mode, v6: mode });
+    (socket.error_delivery, socket.discovery) =
+        (ErrorDeliveries { v4: delivery, v6: delivery }, Discovery { v4: mode, v6: mode });
     if connected {
         wire[0].udp_connect(id, Some(at(address, 5000))).unwrap();
     }

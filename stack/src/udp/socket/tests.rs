@@ -111,7 +111,8 @@ fn the_pending_error_comes_before_data_and_once() {
     let mut socket = UdpSocket::new(BUFFER);
     socket.remote = Some("10.0.0.2:5000".parse().unwrap());
     let _ = deliver(&mut socket, b"q");
-    assert!(socket.on_icmp_error(SocketError::ConnectionRefused, Hardness::Hard));
+    let peer = "10.0.0.2".parse().unwrap();
+    assert!(socket.on_icmp_error(peer, SocketError::ConnectionRefused, Hardness::Hard));
     assert!(socket.has_error() && socket.is_readable());
     assert_eq!(socket.recv().unwrap_err(), RecvError::Error(SocketError::ConnectionRefused));
     assert_eq!(socket.recv().unwrap().payload.to_vec(), b"q");
@@ -135,8 +136,9 @@ fn icmp_errors_reach_those_who_can_tell_whom_they_concern() {
     for (connected, error_delivery, hardness, heard) in cases {
         let mut socket = UdpSocket::new(BUFFER);
         socket.remote = connected.then(|| "10.0.0.2:5000".parse().unwrap());
-        socket.error_delivery = error_delivery;
-        assert_eq!(socket.on_icmp_error(SocketError::HostUnreachable, hardness), heard);
+        socket.error_delivery.v4 = error_delivery;
+        let peer = "10.0.0.2".parse().unwrap();
+        assert_eq!(socket.on_icmp_error(peer, SocketError::HostUnreachable, hardness), heard);
         assert_eq!(socket.has_error(), heard);
     }
 }

@@ -1,0 +1,85 @@
+//! What `recvmsg` with MSG_ERRQUEUE gives: a report of the error queue as data, name and control messages.
+
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use tapsock_stack::buf::Rope;
+use tapsock_stack::error_queue::{Cause, IcmpCause, Report};
+use tapsock_stack::time::Instant;
+use tapsock_stack::udp::Datagram;
+
+use crate::address::mapped;
+use crate::beside;
+use crate::constants::{MSG_ERRQUEUE, MSG_TRUNC};
+use crate::control::{Control, ExtendedError, SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6, SO_EE_ORIGIN_LOCAL};
+use crate::destination;
+use crate::errno::ToErrno;
+use crate::options::Domain;
+use crate::socket::{Call, Received};
+
+/// The report as a receiving call that asked for `max` bytes gives it: the packet's payload, where it was to go, and as
+/// the last control message a `sock_extended_err` with the address of who complains. Source: ip(7), ipv6(7).
+pub(crate) fn received(call: &Call<'_>, report: Report, max: usize) -> Received {
+    let Report { cause, mut payload, destination, at } = report;
+    let cut = if payload.len() > max { MSG_TRUNC } else { 0 };
+    payload.truncate(max);
+    let (error, offender) = match cause {
+        Cause::Local { error, info } => {
+            let errno = error.errno().raw_os_error() as u32;
+            (ExtendedError { errno, origin: SO_EE_ORIGIN_LOCAL, info, ..ExtendedError::default() }, None)
+        }
+        Cause::Icmp(icmp) => (of_icmp(&icmp), Some(SocketAddr::new(icmp.offender, 0))),
+    };
+    let mut control = match cause {
+        Cause::Icmp(icmp) => beside::of_datagram(call, &as_datagram(&icmp, at), 0),
+        Cause::Local { .. } => Vec::new(),
+    };
+    for message in &mut control {
+        // Linux has no answer in mind here, and says from where none would come.
+        if let Control::PacketInfo4 { local, .. } = message {
+            *local = Ipv4Addr::UNSPECIFIED;
+        }
+    }
+    control.push(match call.domain() {
+        Domain::V4 => Control::ExtendedError4(error, offender.and_then(only_v4)),
+        Domain::V6 => Control::ExtendedError6(error, offender.map(mapped)),
+    });
+    Received {
+        // Unlike with datagrams, MSG_TRUNC does not make the call return what there was.
+        full_len: payload.len(),
+        data: payload,
+        from: destination.map(|to| destination::shown(call.domain(), to)),
+        flags: MSG_ERRQUEUE | cut,
+        segment_size: None,
+        stamp: beside::stamp(call.options(), at),
+        control,
+    }
+}
+
+fn of_icmp(icmp: &IcmpCause) -> ExtendedError {
+    let IcmpCause { error, kind, code, info, offender, .. } = *icmp;
+    let errno = error.errno().raw_os_error() as u32;
+    let origin = if offender.is_ipv4() { SO_EE_ORIGIN_ICMP } else { SO_EE_ORIGIN_ICMP6 };
+    ExtendedError { errno, origin, kind, code, info, data: 0 }
+}
+
+/// The ICMP message, for who asks how packets came.
+fn as_datagram(icmp: &IcmpCause, arrived: Instant) -> Datagram {
+    Datagram {
+        payload: Rope::new(),
+        from: SocketAddr::new(icmp.offender, 0),
+        to: icmp.to,
+        interface: icmp.interface,
+        hop_limit: icmp.hop_limit,
+        traffic_class: icmp.traffic_class,
+        segment_size: None,
+        arrived,
+        drops_before: 0,
+    }
+}
+
+fn only_v4(address: SocketAddr) -> Option<SocketAddrV4> {
+    match address {
+        SocketAddr::V4(v4) => Some(v4),
+        SocketAddr::V6(_) => None,
+    }
+}
