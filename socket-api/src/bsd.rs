@@ -1,7 +1,7 @@
 //! The calls of `sys/socket.h` and `poll.h` with integer socket ids, on a [`Host`] that is named.
 //!
-//! Each does what its namesake does on Linux, with the same errno. Socket ids are the lowest free ones from 0 on, and
-//! belong to their host.
+//! Each does what its namesake does on Linux, with the same errno. Socket ids are the lowest free ones from 0 on (or what
+//! [`Builder::numbers`](crate::Builder::numbers) says), and belong to their host.
 //!
 //! * A call that blocks is not ended by a signal: it goes on with the deadline it had, as under `SA_RESTART`.
 //! * Sending on a stream that is shut says EPIPE; no SIGPIPE is raised, with or without `MSG_NOSIGNAL`.
@@ -32,54 +32,63 @@
 use std::sync::Arc;
 
 use rustix::io::Errno;
+use tapsock_sockets::UnixAddr;
 use tapsock_sockets::local::SocketKind;
-use tapsock_sockets::{Blocking, UnixAddr};
 
-use crate::description::{Description, Held, Kind};
+use crate::description::{Description, Held, Kind, OnExec};
 use crate::engine::clock::now;
 use crate::host::Host;
 use crate::local::LocalSocket;
 
 mod epoll;
+mod fcntl;
 mod ioctl;
 mod message;
+mod names;
 mod poll;
+mod select;
+mod sendfile;
 
 pub use epoll::{
     EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLERR, EPOLLET, EPOLLEXCLUSIVE, EPOLLHUP,
     EPOLLIN, EPOLLONESHOT, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, EPOLLRDNORM, EPOLLWAKEUP, EPOLLWRBAND,
     EPOLLWRNORM, EpollEvent, epoll_create1, epoll_ctl, epoll_ctl_fd, epoll_pwait2, epoll_wait,
 };
+pub use fcntl::{dup, dup2, dup3, fcntl, is_nonblocking, set_nonblocking};
 pub use ioctl::{ioctl, sockatmark};
 pub use message::{
     Passed, ReceivedMessage, RecvMessage, Right, SendMessage, read, readv, recv, recvfrom, recvmmsg, recvmsg,
     send, sendmmsg, sendmsg, sendto, write, writev,
 };
-pub use poll::{PollFd, poll};
+pub use names::{
+    getaddrinfo, getnameinfo, getprotobyname, getprotobynumber, getservbyname, getservbyport, if_indextoname,
+    if_nameindex, if_nametoindex,
+};
+pub use poll::{PollFd, RealPollFd, poll, poll_beside, ppoll};
+pub use select::{FD_SETSIZE, FdSet, pselect, select};
+pub use sendfile::sendfile;
 
 pub use tapsock_sockets::constants::*;
 pub use tapsock_sockets::control;
 pub use tapsock_sockets::local::Credentials;
 pub use tapsock_sockets::{OptionValue, PollMask, SockAddr};
 
-/// Makes a socket; `kind` may carry `SOCK_NONBLOCK`. See socket(2).
+/// Makes a socket; `kind` may carry `SOCK_NONBLOCK` and `SOCK_CLOEXEC`. See socket(2).
 ///
 /// # Errors
 /// EAFNOSUPPORT, ESOCKTNOSUPPORT, EPROTONOSUPPORT, EINVAL, EMFILE.
 pub fn socket(host: &Host, domain: i32, kind: i32, protocol: i32) -> Result<i32, Errno> {
-    if domain == AF_UNIX {
+    let on_exec = OnExec::from_flags(kind, SOCK_CLOEXEC);
+    let made = if domain == AF_UNIX {
         let (kind, waits) = local_kind(kind, protocol)?;
-        return host.descriptors().insert(Held::new(Kind::Local(LocalSocket::new(
-            host.locals(),
-            kind,
-            waits,
-        ))));
-    }
-    let fd = host.shard().socket(domain, kind, protocol)?;
-    host.descriptors().insert(Held::new(Kind::Inet(host.shared_shard().clone(), fd)))
+        Kind::Local(LocalSocket::new(host.locals(), kind, waits))
+    } else {
+        Kind::Inet(host.shared_shard().clone(), host.shard().socket(domain, kind, protocol)?)
+    };
+    host.descriptors().insert_as(Held::new(made), on_exec)
 }
 
-/// Makes two local sockets that are connected to each other; `kind` may carry `SOCK_NONBLOCK`. See socketpair(2).
+/// Makes two local sockets that are connected to each other; `kind` may carry `SOCK_NONBLOCK` and `SOCK_CLOEXEC`. See socketpair(2).
 ///
 /// # Errors
 /// EOPNOTSUPP for a domain other than `AF_UNIX`, ESOCKTNOSUPPORT, EPROTONOSUPPORT, EINVAL, EMFILE.
@@ -89,51 +98,17 @@ pub fn socketpair(host: &Host, domain: i32, kind: i32, protocol: i32) -> Result<
         close(host, socket(host, domain, kind, protocol)?)?;
         return Err(Errno::OPNOTSUPP);
     }
+    let on_exec = OnExec::from_flags(kind, SOCK_CLOEXEC);
     let (kind, waits) = local_kind(kind, protocol)?;
     let (first, second) = LocalSocket::pair(host.locals(), kind, waits);
     let [first, second] = [first, second].map(|socket| Held::new(Kind::Local(socket)));
-    let first = host.descriptors().insert(first)?;
-    match host.descriptors().insert(second) {
+    let first = host.descriptors().insert_as(first, on_exec)?;
+    match host.descriptors().insert_as(second, on_exec) {
         Ok(second) => Ok([first, second]),
         Err(errno) => {
             close(host, first)?;
             Err(errno)
         }
-    }
-}
-
-/// Another id, the lowest free one, for the same socket. See dup(2).
-///
-/// # Errors
-/// EBADF, EMFILE.
-pub fn dup(host: &Host, socket: i32) -> Result<i32, Errno> {
-    host.descriptors().insert(host.descriptors().held(socket)?)
-}
-
-/// Whether calls on the socket fail with EAGAIN rather than block (`O_NONBLOCK`). See fcntl(2).
-///
-/// # Errors
-/// EBADF.
-pub fn set_nonblocking(host: &Host, socket: i32, nonblocking: bool) -> Result<(), Errno> {
-    match &open(host, socket)?.kind {
-        Kind::Inet(shard, fd) => {
-            shard.set_blocking(*fd, if nonblocking { Blocking::Never } else { Blocking::Waits })
-        }
-        Kind::Local(local) => {
-            local.set_waits(!nonblocking);
-            Ok(())
-        }
-    }
-}
-
-/// Whether they do.
-///
-/// # Errors
-/// EBADF.
-pub fn is_nonblocking(host: &Host, socket: i32) -> Result<bool, Errno> {
-    match &open(host, socket)?.kind {
-        Kind::Inet(shard, fd) => Ok(shard.blocking(*fd)? == Blocking::Never),
-        Kind::Local(local) => Ok(!local.waits()),
     }
 }
 
@@ -176,26 +151,25 @@ pub fn accept(host: &Host, socket: i32) -> Result<(i32, SockAddr), Errno> {
     accept4(host, socket, 0)
 }
 
-/// As [`accept`], with `SOCK_NONBLOCK` for the new socket in `flags`. See accept4(2).
+/// As [`accept`], with `SOCK_NONBLOCK` and `SOCK_CLOEXEC` for the new socket in `flags`. See accept4(2).
 ///
 /// # Errors
 /// Those of [`accept`].
 pub fn accept4(host: &Host, socket: i32, flags: i32) -> Result<(i32, SockAddr), Errno> {
     let open = open(host, socket)?;
     // Without a number for it no connection is taken.
-    host.descriptors().check_room()?;
-    match &open.kind {
+    let room = host.descriptors().reserve()?;
+    let (accepted, peer) = match &open.kind {
         Kind::Inet(shard, fd) => {
             let (fd, peer) = shard.accept(*fd, flags)?;
-            let held = Held::new(Kind::Inet(shard.clone(), fd));
-            Ok((host.descriptors().insert(held)?, peer))
+            (Kind::Inet(shard.clone(), fd), peer)
         }
         Kind::Local(local) => {
             let (accepted, peer) = local.accept(waits(flags)?)?;
-            let held = Held::new(Kind::Local(accepted));
-            Ok((host.descriptors().insert(held)?, SockAddr::Unix(peer)))
+            (Kind::Local(accepted), SockAddr::Unix(peer))
         }
-    }
+    };
+    Ok((room.fill(Held::new(accepted), OnExec::from_flags(flags, SOCK_CLOEXEC))?, peer))
 }
 
 /// Connects the socket; blocks until the peer has answered. See connect(2).
@@ -235,6 +209,19 @@ pub fn shutdown(host: &Host, socket: i32, how: i32) -> Result<(), Errno> {
 pub fn close(host: &Host, socket: i32) -> Result<(), Errno> {
     drop(host.descriptors().remove(socket)?);
     Ok(())
+}
+
+/// Whether `id` stands for something: a socket, or an epoll instance.
+///
+/// ```
+/// use tapsock::{Host, bsd};
+///
+/// let host = Host::builder().start().unwrap();
+/// let epoll = bsd::epoll_create1(&host, 0).unwrap();
+/// assert!(bsd::is_open(&host, epoll) && !bsd::is_open(&host, 77));
+/// ```
+pub fn is_open(host: &Host, id: i32) -> bool {
+    host.descriptors().on_exec(id).is_ok()
 }
 
 /// The socket's own address. See getsockname(2).

@@ -3,65 +3,185 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::io::Errno;
-use tapsock_sockets::{FD_LIMIT_DEFAULT, Fd, Table};
+use tapsock_sockets::{Fd, Table};
 
 use crate::engine::Shard;
 use crate::engine::epoll::{Epoll, Watch};
 use crate::engine::sync::{Arc, Mutex, lock};
 use crate::leaving::{self, Errand};
 use crate::local::LocalSocket;
+use crate::numbers::Numbers;
 
-/// The integer ids of a host: the lowest free numbers.
+/// The integer ids of a host: the lowest free numbers, or those that somebody else gives out.
 pub(crate) struct Descriptors {
-    table: Mutex<Table<Held>>,
+    table: Mutex<Table<Entry>>,
+    numbers: Option<Box<dyn Numbers>>,
+}
+
+/// What stands at a number.
+struct Entry {
+    held: Held,
+    on_exec: OnExec,
+}
+
+/// The flag of a number, FD_CLOEXEC. It is kept and told; no `exec` leaves a stack behind.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) enum OnExec {
+    #[default]
+    Keep,
+    Close,
+}
+
+impl OnExec {
+    /// As `flags` say, of which `close` is that for it.
+    pub(crate) fn from_flags(flags: i32, close: i32) -> Self {
+        if flags & close != 0 { OnExec::Close } else { OnExec::Keep }
+    }
+}
+
+/// A number that is kept for what is still to come.
+pub(crate) struct Reserved<'a> {
+    of: &'a Descriptors,
+    number: Option<i32>,
+}
+
+impl Reserved<'_> {
+    /// Puts `held` there. Errors: EMFILE, where another was faster.
+    pub(crate) fn fill(mut self, held: Held, on_exec: OnExec) -> Result<i32, Errno> {
+        match self.number.take() {
+            Some(number) => self.of.put(number, Entry { held, on_exec }),
+            None => self.of.insert_as(held, on_exec),
+        }
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        if let (Some(numbers), Some(number)) = (&self.of.numbers, self.number) {
+            numbers.give_back(number);
+        }
+    }
 }
 
 impl Descriptors {
-    pub(crate) fn new() -> Self {
-        Descriptors { table: Mutex::new(Table::new(FD_LIMIT_DEFAULT)) }
+    /// None as yet; `limit` of them at most.
+    pub(crate) fn new(limit: usize, numbers: Option<Box<dyn Numbers>>) -> Self {
+        let mut table = Table::new(0);
+        table.set_limit(limit);
+        Descriptors { table: Mutex::new(table), numbers }
+    }
+
+    /// How many there are at most.
+    pub(crate) fn limit(&self) -> usize {
+        lock(&self.table).limit()
     }
 
     /// Gives `held` a number. Errors: EMFILE.
     pub(crate) fn insert(&self, held: Held) -> Result<i32, Errno> {
-        let inserted = lock(&self.table).insert(held);
+        self.insert_as(held, OnExec::default())
+    }
+
+    /// The same, with its flag.
+    pub(crate) fn insert_as(&self, held: Held, on_exec: OnExec) -> Result<i32, Errno> {
+        self.insert_from(0, held, on_exec)
+    }
+
+    /// The same, with the lowest number that is not below `least`: F_DUPFD. Errors: EINVAL where `least` is no number,
+    /// EMFILE.
+    pub(crate) fn insert_from(&self, least: i32, held: Held, on_exec: OnExec) -> Result<i32, Errno> {
+        if usize::try_from(least).map_or(true, |least| least > 0 && least >= self.limit()) {
+            return Err(Errno::INVAL);
+        }
+        let entry = Entry { held, on_exec };
+        if let Some(numbers) = &self.numbers {
+            return self.put(numbers.take(least)?, entry);
+        }
+        let inserted = lock(&self.table).insert_from(Fd(least), entry);
         // What finds no room is closed, without the lock.
         inserted.map(|fd| fd.0).map_err(|_| Errno::MFILE)
     }
 
-    /// Errors: EMFILE where no number is free.
-    pub(crate) fn check_room(&self) -> Result<(), Errno> {
-        if lock(&self.table).is_full() { Err(Errno::MFILE) } else { Ok(()) }
+    /// Puts `held` at `number`, whatever stands there: dup2. Errors: EBADF where that is no number.
+    pub(crate) fn insert_at(&self, number: i32, held: Held, on_exec: OnExec) -> Result<(), Errno> {
+        if usize::try_from(number).map_or(true, |number| number >= self.limit()) {
+            return Err(Errno::BADF);
+        }
+        if let Some(numbers) = &self.numbers {
+            numbers.claim(number)?;
+        }
+        self.put(number, Entry { held, on_exec }).map(drop).map_err(|_| Errno::BADF)
+    }
+
+    /// What stood there is closed, without the lock. Errors: EMFILE.
+    fn put(&self, number: i32, entry: Entry) -> Result<i32, Errno> {
+        let outcome = lock(&self.table).insert_at(Fd(number), entry);
+        match outcome {
+            Ok(before) => {
+                drop(before);
+                Ok(number)
+            }
+            Err(_) => {
+                if let Some(numbers) = &self.numbers {
+                    numbers.give_back(number);
+                }
+                Err(Errno::MFILE)
+            }
+        }
+    }
+
+    /// A number for what is still to come. Errors: EMFILE where none is free.
+    pub(crate) fn reserve(&self) -> Result<Reserved<'_>, Errno> {
+        let number = match &self.numbers {
+            Some(numbers) => Some(numbers.take(0)?),
+            None if lock(&self.table).is_full() => return Err(Errno::MFILE),
+            None => None,
+        };
+        Ok(Reserved { of: self, number })
     }
 
     /// The socket that `id` stands for, for a call. Errors: EBADF, ENOTSOCK.
     pub(crate) fn description(&self, id: i32) -> Result<Arc<Description>, Errno> {
         match lock(&self.table).get(Fd(id)) {
-            Some(Held(Object::Socket(description))) => Ok(description.clone()),
-            Some(Held(Object::Epoll(_))) => Err(Errno::NOTSOCK),
+            Some(Entry { held: Held(Object::Socket(description)), .. }) => Ok(description.clone()),
+            Some(Entry { held: Held(Object::Epoll(_)), .. }) => Err(Errno::NOTSOCK),
             None => Err(Errno::BADF),
         }
     }
 
     /// What `id` stands for, be it a socket or not. Errors: EBADF.
     pub(crate) fn object(&self, id: i32) -> Result<Object, Errno> {
-        lock(&self.table).get(Fd(id)).map(|held| held.0.clone()).ok_or(Errno::BADF)
+        lock(&self.table).get(Fd(id)).map(|entry| entry.held.0.clone()).ok_or(Errno::BADF)
     }
 
     /// Another holder of what `id` stands for. Errors: EBADF.
     pub(crate) fn held(&self, id: i32) -> Result<Held, Errno> {
-        lock(&self.table).get(Fd(id)).cloned().ok_or(Errno::BADF)
+        lock(&self.table).get(Fd(id)).map(|entry| entry.held.clone()).ok_or(Errno::BADF)
+    }
+
+    /// The flag of `id`. Errors: EBADF.
+    pub(crate) fn on_exec(&self, id: i32) -> Result<OnExec, Errno> {
+        lock(&self.table).get(Fd(id)).map(|entry| entry.on_exec).ok_or(Errno::BADF)
+    }
+
+    /// Sets it. Errors: EBADF.
+    pub(crate) fn set_on_exec(&self, id: i32, on_exec: OnExec) -> Result<(), Errno> {
+        lock(&self.table).get_mut(Fd(id)).ok_or(Errno::BADF)?.on_exec = on_exec;
+        Ok(())
     }
 
     /// Takes `id` out of the table; what it held may be closed by dropping it. Errors: EBADF.
     pub(crate) fn remove(&self, id: i32) -> Result<Held, Errno> {
-        lock(&self.table).remove(Fd(id)).ok_or(Errno::BADF)
+        let removed = lock(&self.table).remove(Fd(id)).ok_or(Errno::BADF)?;
+        if let Some(numbers) = &self.numbers {
+            numbers.give_back(id);
+        }
+        Ok(removed.held)
     }
 
     /// Takes all out.
     pub(crate) fn take_all(&self) -> Vec<Held> {
-        let mut table = lock(&self.table);
-        let numbers: Vec<Fd> = table.numbers().collect();
-        numbers.into_iter().filter_map(|fd| table.remove(fd)).collect()
+        let numbers: Vec<Fd> = lock(&self.table).numbers().collect();
+        numbers.into_iter().filter_map(|fd| self.remove(fd.0).ok()).collect()
     }
 }
 

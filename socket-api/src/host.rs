@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use tapsock_driver::{DropReason, Link, LinkDrops};
-use tapsock_sockets::{Permission, Sockets};
+use tapsock_sockets::{FD_LIMIT_DEFAULT, Permission, Sockets};
 use tapsock_stack::config::Config;
 use tapsock_stack::counters::{Counter, Counters};
 use tapsock_stack::iface::{Interface, InterfaceId, IpCidr, Route};
@@ -27,6 +27,7 @@ use crate::engine::stats::EngineStats;
 use crate::engine::sync::lock;
 use crate::engine::{Shard, clock, driver};
 use crate::local::Locals;
+use crate::numbers::Numbers;
 
 /// How long the baton lies before the background thread takes it, unless set.
 const GRACE: Duration = Duration::from_micros(500);
@@ -213,6 +214,8 @@ pub struct Builder {
     grace: Option<Duration>,
     spin: Option<Duration>,
     shutdown_timeout: Option<Duration>,
+    descriptor_limit: Option<usize>,
+    numbers: Option<Box<dyn Numbers>>,
 }
 
 impl Builder {
@@ -295,6 +298,19 @@ impl Builder {
         self
     }
 
+    /// How many socket ids there are at most (1,048,576); one more says EMFILE. They are below that number, as with
+    /// RLIMIT_NOFILE.
+    pub fn descriptor_limit(mut self, limit: usize) -> Self {
+        self.descriptor_limit = Some(limit);
+        self
+    }
+
+    /// Who gives out the numbers of socket ids; unless set, they are the lowest free ones from 0 on.
+    pub fn numbers(mut self, numbers: impl Numbers + 'static) -> Self {
+        self.numbers = Some(Box::new(numbers));
+        self
+    }
+
     /// Starts the host.
     ///
     /// # Errors
@@ -326,10 +342,11 @@ impl Builder {
             Driver::Background => (None, Some(spawn(&shard)?)),
             Driver::External => (Some(EventLoop::new(&shard)?), None),
         };
+        let limit = self.descriptor_limit.unwrap_or(FD_LIMIT_DEFAULT);
         let inner = Inner {
             shard,
             locals,
-            descriptors: Descriptors::new(),
+            descriptors: Descriptors::new(limit, self.numbers.take()),
             link_drops,
             event_loop,
             background: Mutex::new(background),

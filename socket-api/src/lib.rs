@@ -15,10 +15,12 @@ mod description;
 mod engine;
 mod leaving;
 mod local;
+mod numbers;
 
 pub use engine::shutdown::ShutdownReport;
 pub use engine::stats::EngineStats;
 pub use host::{Builder, Driver, Host};
+pub use numbers::Numbers;
 pub use rustix::io::Errno;
 pub use tapsock_sockets::SockAddr;
 pub use tapsock_stack::counters::{Counter, Counters};

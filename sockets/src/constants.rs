@@ -37,7 +37,7 @@ constants! {
     SOCK_TYPE_MASK = 0xf;
     /// Calls on the socket do not block.
     SOCK_NONBLOCK = 0o4000;
-    /// The descriptor is closed by `exec`; without meaning in a table that no `exec` sees.
+    /// The number is closed by `exec` (FD_CLOEXEC): kept and told, and without effect, since no `exec` leaves a stack.
     SOCK_CLOEXEC = 0o2_000_000;
 
     /// The protocol that the type implies; as an option level, IPv4's.
@@ -234,6 +234,8 @@ constants! {
     MSG_EOR = 0x80;
     /// Wait for all that was asked for.
     MSG_WAITALL = 0x100;
+    /// The peer has answered: its neighbour entry is confirmed.
+    MSG_CONFIRM = 0x800;
     /// Read the error queue.
     MSG_ERRQUEUE = 0x2000;
     /// No SIGPIPE.
@@ -242,7 +244,7 @@ constants! {
     MSG_MORE = 0x8000;
     /// `recvmmsg` waits for the first message only.
     MSG_WAITFORONE = 0x1_0000;
-    /// Descriptors that are passed are closed by `exec`; without meaning here.
+    /// Descriptors that are passed are to be closed by `exec` (FD_CLOEXEC).
     MSG_CMSG_CLOEXEC = 0x4000_0000;
 
     /// ioctl: bytes to be read.
@@ -255,6 +257,38 @@ constants! {
     SIOCATMARK = 0x8905;
     /// ioctl: whether calls do not block.
     FIONBIO = 0x5421;
+
+    /// ioctl: the number is to be closed by `exec`.
+    FIOCLEX = 0x5451;
+    /// ioctl: it is not.
+    FIONCLEX = 0x5450;
+
+    /// fcntl: another number for the same, not below the argument.
+    F_DUPFD = 0;
+    /// fcntl: the flags of the number.
+    F_GETFD = 1;
+    /// fcntl: sets them.
+    F_SETFD = 2;
+    /// fcntl: the flags of what the number stands for.
+    F_GETFL = 3;
+    /// fcntl: sets them.
+    F_SETFL = 4;
+    /// fcntl: as F_DUPFD, with FD_CLOEXEC.
+    F_DUPFD_CLOEXEC = 1030;
+    /// Flag of a number: closed by `exec`.
+    FD_CLOEXEC = 1;
+    /// Open for reading and writing.
+    O_RDWR = 0o2;
+    /// Written at the end of a file: without meaning for sockets.
+    O_APPEND = 0o2000;
+    /// Calls do not block.
+    O_NONBLOCK = 0o4000;
+    /// A signal tells of readiness (FASYNC).
+    O_ASYNC = 0o20_000;
+    /// Past the page cache.
+    O_DIRECT = 0o40_000;
+    /// `dup3`: closed by `exec`.
+    O_CLOEXEC = 0o2_000_000;
 
     /// No more receiving.
     SHUT_RD = 0;

@@ -12,7 +12,7 @@ use tapsock_stack::stack::{PingError, PingId, SocketId, Stack};
 use crate::address::SockAddr;
 use crate::beside;
 use crate::bind;
-use crate::constants::{MSG_DONTROUTE, MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, SHUT_RD, SHUT_WR};
+use crate::constants::{MSG_CONFIRM, MSG_DONTROUTE, MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, SHUT_RD, SHUT_WR};
 use crate::destination;
 use crate::errno::ToErrno;
 use crate::options::Domain;
@@ -99,6 +99,9 @@ impl PingSocket {
         }
         if let Some(remote) = to.or(call.stack.ping_remote(self.id)) {
             destination::check_direct(call, remote, flags & MSG_DONTROUTE != 0)?;
+            if flags & MSG_CONFIRM != 0 {
+                call.stack.confirm_path(call.now, remote, call.options().device);
+            }
         }
         if self.send_shut {
             return Err(Errno::PIPE.into());

@@ -1,8 +1,7 @@
 //! The table of socket ids: the lowest free number, up to a limit.
 
-use core::cmp::Reverse;
 use core::fmt;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 
 /// The most socket ids that a table gives out unless told otherwise, as many as Linux lets a process ask for.
 pub const FD_LIMIT_DEFAULT: usize = 1024 * 1024;
@@ -36,15 +35,15 @@ impl fmt::Display for Fd {
 #[derive(Debug)]
 pub struct Table<T> {
     slots: Vec<Option<T>>,
-    /// All free numbers below `slots.len()`. Numbers beyond it may linger here and mean nothing.
-    free: BinaryHeap<Reverse<u32>>,
+    /// All free numbers below `slots.len()`.
+    free: BTreeSet<u32>,
     limit: usize,
 }
 
 impl<T> Table<T> {
     /// An empty table of `limit` entries at most.
     pub fn new(limit: usize) -> Self {
-        Table { slots: Vec::new(), free: BinaryHeap::new(), limit }
+        Table { slots: Vec::new(), free: BTreeSet::new(), limit }
     }
 
     /// How many entries there are at most.
@@ -52,29 +51,55 @@ impl<T> Table<T> {
         self.limit = limit.min(i32::MAX as usize);
     }
 
+    /// How many entries there are at most.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Whether all numbers below the limit are taken.
     pub fn is_full(&self) -> bool {
-        self.lowest_free() >= self.limit
+        self.lowest_free(0) >= self.limit
     }
 
     /// Puts `entry` at the lowest free number. Gives it back where the table is full.
     pub fn insert(&mut self, entry: T) -> Result<Fd, T> {
-        if self.is_full() {
+        self.insert_from(Fd(0), entry)
+    }
+
+    /// Puts `entry` at the lowest free number that is not below `least`, as F_DUPFD does. Gives it back where there is
+    /// none.
+    ///
+    /// ```
+    /// use tapsock_sockets::{Fd, Table};
+    ///
+    /// let mut table = Table::new(16);
+    /// assert_eq!(table.insert_from(Fd(5), 'a'), Ok(Fd(5)));
+    /// assert_eq!((table.insert_from(Fd(5), 'b'), table.insert('c')), (Ok(Fd(6)), Ok(Fd(0))));
+    /// ```
+    pub fn insert_from(&mut self, least: Fd, entry: T) -> Result<Fd, T> {
+        let number = self.lowest_free(usize::try_from(least.0).unwrap_or(0));
+        if number >= self.limit {
             return Err(entry);
         }
-        let number = self.lowest_free();
-        if number < self.slots.len() {
-            self.free.pop();
-            self.slots[number] = Some(entry);
-        } else {
-            self.free.clear();
-            // Not to its double, half of which would lie idle. A large table grows by moving pages, not bytes.
-            if number == self.slots.capacity() {
-                self.slots.reserve_exact(number / 8 + LEAST_ROOM);
-            }
-            self.slots.push(Some(entry));
-        }
+        self.put(number, entry);
         Ok(Fd(number as i32))
+    }
+
+    /// Puts `entry` at that number, as dup2 does, and gives what was there. Gives `entry` back where the number is
+    /// below zero or not below the limit.
+    ///
+    /// ```
+    /// use tapsock_sockets::{Fd, Table};
+    ///
+    /// let mut table = Table::new(16);
+    /// assert_eq!((table.insert_at(Fd(2), 'a'), table.insert_at(Fd(2), 'b')), (Ok(None), Ok(Some('a'))));
+    /// assert_eq!((table.insert_at(Fd(16), 'c'), table.insert('d')), (Err('c'), Ok(Fd(0))));
+    /// ```
+    pub fn insert_at(&mut self, fd: Fd, entry: T) -> Result<Option<T>, T> {
+        match usize::try_from(fd.0) {
+            Ok(number) if number < self.limit => Ok(self.put(number, entry)),
+            _ => Err(entry),
+        }
     }
 
     /// The entry of that number.
@@ -91,7 +116,7 @@ impl<T> Table<T> {
     pub fn remove(&mut self, fd: Fd) -> Option<T> {
         let number = usize::try_from(fd.0).ok()?;
         let entry = self.slots.get_mut(number)?.take()?;
-        self.free.push(Reverse(number as u32));
+        self.free.insert(number as u32);
         self.shrink();
         Some(entry)
     }
@@ -101,21 +126,36 @@ impl<T> Table<T> {
         self.slots.iter().enumerate().filter(|(_, slot)| slot.is_some()).map(|(number, _)| Fd(number as i32))
     }
 
-    fn lowest_free(&self) -> usize {
+    fn lowest_free(&self, least: usize) -> usize {
         let end = self.slots.len();
-        self.free.peek().map_or(end, |Reverse(number)| (*number as usize).min(end))
+        let hole = u32::try_from(least).ok().and_then(|least| self.free.range(least..).next());
+        hole.map_or(end.max(least), |number| *number as usize)
+    }
+
+    fn put(&mut self, number: usize, entry: T) -> Option<T> {
+        let end = self.slots.len();
+        if number < end {
+            self.free.remove(&(number as u32));
+            return self.slots[number].replace(entry);
+        }
+        // Not to its double, half of which would lie idle. A large table grows by moving pages, not bytes.
+        if number >= self.slots.capacity() {
+            self.slots.reserve_exact(number + 1 - end + number / 8 + LEAST_ROOM);
+        }
+        self.free.extend(end as u32..number as u32);
+        self.slots.resize_with(number, || None);
+        self.slots.push(Some(entry));
+        None
     }
 
     /// Gives memory back once the high numbers are free again.
     fn shrink(&mut self) {
         while let Some(None) = self.slots.last() {
             self.slots.pop();
+            self.free.remove(&(self.slots.len() as u32));
         }
         if self.slots.capacity() > SHRINK_ABOVE && self.slots.len() < self.slots.capacity() / 4 {
             self.slots.shrink_to(self.slots.len() * 2);
-            let end = self.slots.len() as u32;
-            self.free.retain(|Reverse(number)| *number < end);
-            self.free.shrink_to(self.free.len() * 2);
         }
     }
 }
@@ -135,11 +175,18 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Op {
         Insert,
+        InsertFrom(i32),
+        InsertAt(i32),
         Remove(i32),
     }
 
     fn op() -> impl Strategy<Value = Op> {
-        prop_oneof![3 => Just(Op::Insert), 2 => (-1..24).prop_map(Op::Remove)]
+        prop_oneof![
+            6 => Just(Op::Insert),
+            1 => (-1..24).prop_map(Op::InsertFrom),
+            1 => (-1..24).prop_map(Op::InsertAt),
+            5 => (-1..24).prop_map(Op::Remove),
+        ]
     }
 
     proptest! {
@@ -149,16 +196,24 @@ mod tests {
             let mut model: BTreeMap<i32, u32> = BTreeMap::new();
             for (serial, op) in ops.into_iter().enumerate() {
                 let serial = serial as u32;
+                let free_from = |least: i32| (least.max(0)..).find(|number| !model.contains_key(number)).unwrap();
                 match op {
-                    Op::Insert => {
-                        let lowest = (0..).find(|number| !model.contains_key(number)).unwrap();
+                    Op::Insert | Op::InsertFrom(_) => {
+                        let least = if let Op::InsertFrom(least) = op { least } else { 0 };
+                        let lowest = free_from(least);
+                        prop_assert_eq!(table.is_full(), free_from(0) >= limit as i32);
                         if lowest < limit as i32 {
-                            prop_assert_eq!(table.insert(serial), Ok(Fd(lowest)));
+                            prop_assert_eq!(table.insert_from(Fd(least), serial), Ok(Fd(lowest)));
                             model.insert(lowest, serial);
                         } else {
-                            prop_assert!(table.is_full());
-                            prop_assert_eq!(table.insert(serial), Err(serial));
+                            prop_assert_eq!(table.insert_from(Fd(least), serial), Err(serial));
                         }
+                    }
+                    Op::InsertAt(number) if (0..limit as i32).contains(&number) => {
+                        prop_assert_eq!(table.insert_at(Fd(number), serial), Ok(model.insert(number, serial)));
+                    }
+                    Op::InsertAt(number) => {
+                        prop_assert_eq!(table.insert_at(Fd(number), serial), Err(serial));
                     }
                     Op::Remove(number) => prop_assert_eq!(table.remove(Fd(number)), model.remove(&number)),
                 }
@@ -182,7 +237,7 @@ mod tests {
         assert_eq!(table.insert(0), Ok(Fd(0)));
         table.remove(Fd(99_999));
         assert!(table.slots.capacity() <= SHRINK_ABOVE, "{} slots are kept", table.slots.capacity());
-        assert!(table.free.capacity() <= SHRINK_ABOVE, "{} free numbers are kept", table.free.capacity());
+        assert!(table.free.len() <= SHRINK_ABOVE, "{} free numbers are kept", table.free.len());
         assert_eq!(table.insert(1), Ok(Fd(1)));
     }
 

@@ -11,7 +11,9 @@ use tapsock_stack::udp::{Merged, PortChoice, RecvError, UdpId};
 use crate::address::SockAddr;
 use crate::beside;
 use crate::bind;
-use crate::constants::{MSG_DONTROUTE, MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, SHUT_RD, SHUT_WR};
+use crate::constants::{
+    MSG_CONFIRM, MSG_DONTROUTE, MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, SHUT_RD, SHUT_WR,
+};
 use crate::destination;
 use crate::errno::ToErrno;
 use crate::options::{Domain, OptionValue};
@@ -104,6 +106,11 @@ impl UdpSocket {
         if flags & MSG_MORE != 0 || call.options().udp_cork {
             self.corked = Some(Box::new(Corked { data: whole, destination }));
             return Ok(data.split_to(data.len()).len());
+        }
+        if flags & MSG_CONFIRM != 0
+            && let Some(remote) = destination.to.or(call.stack.udp_remote(self.id))
+        {
+            call.stack.confirm_path(call.now, remote, call.options().device);
         }
         let sent = call.stack.udp_send(call.now, self.id, whole, destination.to, destination.options);
         if sent == Err(SendError::WouldBlock) {

@@ -2,11 +2,15 @@
 
 mod common;
 
+use core::time::Duration;
+
 use common::*;
 use rustix::io::Errno;
 use tapsock_sockets::constants::*;
 use tapsock_sockets::{Fd, SockAddr, UnixAddr};
 use tapsock_stack::buf::Rope;
+use tapsock_stack::iface::NudState;
+use tapsock_stack::wire::offload::Medium;
 
 const REFUSED: i32 = 111;
 
@@ -336,4 +340,39 @@ fn events_name_the_socket() {
     net.settle();
     assert!(events(&mut net.b).contains(&server));
     assert_eq!(net.b.local_address(Fd(9)), Err(Errno::BADF));
+}
+
+/// What `a` knows of `b`, its neighbour on an Ethernet.
+fn neighbor(net: &Net) -> Option<NudState> {
+    let far = b(AF_INET, 0).to_inet()?.ip();
+    net.a.stack().neighbors().entries(net.now).find(|entry| entry.address == far).map(|entry| entry.state)
+}
+
+#[test]
+fn msg_confirm_spares_the_neighbour_the_question() {
+    for (kind, protocol, data) in
+        [(SOCK_DGRAM, 0, &b"hello"[..]), (SOCK_DGRAM, IPPROTO_ICMP, &[8, 0, 0, 0, 0, 0, 0, 1][..])]
+    {
+        let mut net = Net::on(Medium::Ethernet);
+        let server = receiver(&mut net, AF_INET, 6000);
+        let client = net.a.socket(AF_INET, kind, protocol).unwrap();
+        let send = |net: &mut Net, flags| {
+            let to = b(AF_INET, 6000);
+            let sent = net.a.try_send(net.now, client, &mut Rope::from(data), flags, Some(&to));
+            assert_eq!(sent, Ok(data.len()));
+            net.settle();
+            while net.b.try_recv(net.now, server, 99, MSG_DONTWAIT).is_ok() {}
+        };
+        send(&mut net, 0);
+        assert_eq!(neighbor(&net), Some(NudState::Reachable));
+        // Nobody has said anything for longer than that is believed.
+        net.sleep(Duration::from_secs(50));
+        assert_eq!(neighbor(&net), Some(NudState::Stale));
+        send(&mut net, MSG_CONFIRM);
+        assert_eq!(neighbor(&net), Some(NudState::Reachable));
+        net.sleep(Duration::from_secs(50));
+        send(&mut net, 0);
+        assert_eq!(neighbor(&net), Some(NudState::Delay));
+        net.a.close(net.now, client).unwrap();
+    }
 }

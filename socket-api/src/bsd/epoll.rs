@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use tapsock_sockets::epoll::check_max_events;
 
 use super::now;
-use crate::description::{Held, Object};
+use crate::description::{Held, Object, OnExec};
 use crate::engine::epoll::Epoll;
 use crate::host::Host;
 
@@ -18,7 +18,7 @@ pub use tapsock_sockets::epoll::{
     EpollEvent,
 };
 
-/// `epoll_create1`: close on exec, which these ids always are.
+/// `epoll_create1`: the number is to be closed by `exec` (FD_CLOEXEC).
 pub const EPOLL_CLOEXEC: i32 = 0x80000;
 
 /// Makes an epoll instance, which is closed by [`close`](super::close). See epoll_create1(2).
@@ -47,7 +47,8 @@ pub fn epoll_create1(host: &Host, flags: i32) -> Result<i32, Errno> {
     if flags & !EPOLL_CLOEXEC != 0 {
         return Err(Errno::INVAL);
     }
-    host.descriptors().insert(Held::epoll(Epoll::new(host.shared_shard())))
+    let held = Held::epoll(Epoll::new(host.shared_shard()));
+    host.descriptors().insert_as(held, OnExec::from_flags(flags, EPOLL_CLOEXEC))
 }
 
 /// Begins ([`EPOLL_CTL_ADD`]), changes ([`EPOLL_CTL_MOD`]) or ends ([`EPOLL_CTL_DEL`]) the watch of the epoll instance

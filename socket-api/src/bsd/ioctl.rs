@@ -1,10 +1,10 @@
 //! ioctl and sockatmark.
 
 use rustix::io::Errno;
-use tapsock_sockets::constants::{FIONBIO, SIOCATMARK};
+use tapsock_sockets::constants::{FIOCLEX, FIONBIO, FIONCLEX, SIOCATMARK};
 
-use super::{open, set_nonblocking};
-use crate::description::Kind;
+use super::set_nonblocking;
+use crate::description::{Kind, Object, OnExec};
 use crate::host::Host;
 
 /// Asks about the socket's queues, or sets whether it blocks; `argument` is what C points to. See ioctl(2).
@@ -14,6 +14,7 @@ use crate::host::Host;
 ///   charged beside.
 /// * `SIOCATMARK`: see [`sockatmark`].
 /// * `FIONBIO`: whether calls fail with EAGAIN rather than block: 0, or not.
+/// * `FIOCLEX`, `FIONCLEX`: set and clear `FD_CLOEXEC`; the argument is not looked at.
 ///
 /// ```
 /// use tapsock::bsd::{self, AF_UNIX, FIONREAD, SOCK_STREAM};
@@ -29,13 +30,19 @@ use crate::host::Host;
 /// ```
 ///
 /// # Errors
-/// EINVAL for the queues of a listener, ENOTTY for another request, EOPNOTSUPP for `SIOCATMARK` on local sockets that
+/// EINVAL for the queues of a listener, and of an epoll instance; ENOTTY for another request, EOPNOTSUPP for `SIOCATMARK` on local sockets that
 /// are no streams, EBADF.
 pub fn ioctl(host: &Host, socket: i32, request: i32, argument: &mut i32) -> Result<(), Errno> {
-    let open = open(host, socket)?;
-    if request == FIONBIO {
-        return set_nonblocking(host, socket, *argument != 0);
+    let object = host.descriptors().object(socket)?;
+    match request {
+        FIONBIO => return set_nonblocking(host, socket, *argument != 0),
+        FIOCLEX => return host.descriptors().set_on_exec(socket, OnExec::Close),
+        FIONCLEX => return host.descriptors().set_on_exec(socket, OnExec::Keep),
+        _ => {}
     }
+    let Object::Socket(open) = object else {
+        return Err(Errno::INVAL);
+    };
     *argument = match &open.kind {
         Kind::Inet(shard, fd) => shard.call(Errno::AGAIN, |sockets, _| Ok(sockets.ioctl(*fd, request)?))?,
         Kind::Local(local) => local.ioctl(request)?,

@@ -24,10 +24,9 @@ use super::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
 use super::wait::{Claim, Reach, WaitQueue, Waiter, Wake, Watcher, Watchers};
 use crate::description::Shares;
 
-pub(crate) use real::Beside;
+pub(crate) use real::{Beside, Real};
 pub(crate) use watch::Watch;
 
-use real::Real;
 use watch::Key;
 
 /// How ready an instance is that has something to report.
@@ -42,6 +41,8 @@ pub(crate) struct Epoll {
     real: OnceLock<Arc<Real>>,
     /// Whether they come first in the next report, if it has room for one event only.
     real_first: AtomicBool,
+    /// O_NONBLOCK, which means nothing here.
+    nonblocking: AtomicBool,
 }
 
 #[derive(Default)]
@@ -77,7 +78,18 @@ impl Epoll {
             inner: Mutex::default(),
             real: OnceLock::new(),
             real_first: AtomicBool::new(true),
+            nonblocking: AtomicBool::new(false),
         })
+    }
+
+    /// Whether O_NONBLOCK is set, which changes nothing.
+    pub(crate) fn is_nonblocking(&self) -> bool {
+        self.nonblocking.load(Ordering::Relaxed)
+    }
+
+    /// Sets it.
+    pub(crate) fn set_nonblocking(&self, nonblocking: bool) {
+        self.nonblocking.store(nonblocking, Ordering::Relaxed);
     }
 
     /// Who holds it, and who watches it.

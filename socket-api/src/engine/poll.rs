@@ -1,11 +1,15 @@
 //! Waiting for several sockets at once.
 
+use std::collections::HashMap;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
 use rustix::io::Errno;
+use tapsock_sockets::epoll::{EPOLL_CTL_ADD, EPOLL_CTL_MOD, EpollEvent};
 use tapsock_sockets::{Fd, PollMask};
 use tapsock_stack::time::Instant;
 
-use super::call::Seat;
-use super::epoll::Epoll;
+use super::call::{Seat, this_threads_kick};
+use super::epoll::{Beside, Epoll, Real};
 use super::shard::{Shard, Turn};
 use super::sync::Arc;
 use super::wait::{Claim, Waiter};
@@ -29,6 +33,31 @@ pub(crate) trait Polled {
     fn report(&mut self, ready: Option<PollMask>) -> PollMask;
 }
 
+/// The real descriptors of a poll. They are asked with no lock held.
+pub(crate) trait RealPolled {
+    /// Whether there are none.
+    fn is_empty(&self) -> bool;
+    /// Asks the kernel, without waiting, and notes what it says: how many are ready.
+    fn look(&mut self) -> Result<usize, Errno>;
+    /// Tells each, with its events.
+    fn each(&self, tell: &mut dyn FnMut(BorrowedFd<'_>, u16));
+}
+
+/// No real descriptors.
+struct NoneReal;
+
+impl RealPolled for NoneReal {
+    fn is_empty(&self) -> bool {
+        true
+    }
+
+    fn look(&mut self) -> Result<usize, Errno> {
+        Ok(0)
+    }
+
+    fn each(&self, _: &mut dyn FnMut(BorrowedFd<'_>, u16)) {}
+}
+
 impl Shard {
     /// Waits until one of `polled` is ready, or `deadline`; returns how many are. A deadline that has passed makes
     /// it look once, at the link too.
@@ -37,9 +66,22 @@ impl Shard {
         polled: &mut [P],
         deadline: Option<Instant>,
     ) -> Result<usize, Errno> {
+        self.poll_beside(polled, &mut NoneReal, deadline)
+    }
+
+    /// The same, with real descriptors beside.
+    ///
+    /// Errors: what the kernel says where there are some: ENOMEM, EMFILE, ENFILE.
+    pub(crate) fn poll_beside<P: Polled, R: RealPolled>(
+        &self,
+        polled: &mut [P],
+        real: &mut R,
+        deadline: Option<Instant>,
+    ) -> Result<usize, Errno> {
+        let found = if real.is_empty() { 0 } else { real.look()? };
         let mut turn = self.turn();
         turn.collect();
-        let count = look(&turn, polled);
+        let count = found + look(&turn, polled);
         if count > 0 {
             turn.finish();
             return Ok(count);
@@ -52,23 +94,49 @@ impl Shard {
             turn.finish();
             return Ok(count);
         }
+        if real.is_empty() {
+            return self.poll_and_wait(turn, polled, real, None, deadline);
+        }
+        turn.finish();
+        let beside = self.beside(real)?;
+        self.poll_and_wait(self.turn(), polled, real, Some(beside), deadline)
+    }
+
+    fn poll_and_wait<'a, P: Polled, R: RealPolled>(
+        &'a self,
+        mut turn: Turn<'a>,
+        polled: &mut [P],
+        real: &mut R,
+        beside: Option<Arc<Beside>>,
+        deadline: Option<Instant>,
+    ) -> Result<usize, Errno> {
         let mut seat = Seat::take(&turn);
         for one in polled.iter() {
             if let Some(socket) = one.socket() {
                 turn.state.waiters.add(socket, &seat.waiter, one.events(), Claim::Watcher);
             }
         }
-        let others = Others::watch(self, polled, &seat.waiter);
-        let count = loop {
+        let others = Others::watch(self, polled, &seat.waiter, beside.clone());
+        if let Some(beside) = beside {
+            seat.wait_beside(beside);
+        }
+        let outcome = loop {
             // Something may have come to one of them while it was put in.
             let count = if others.any { look(&turn, polled) } else { 0 };
             if count > 0 {
-                break count;
+                break Ok(count);
             }
             turn = seat.wait(turn, deadline);
             seat.waiter.reset();
-            let count = look(&turn, polled);
-            if count > 0 || deadline.is_some_and(|deadline| deadline <= turn.now) {
+            let mut count = Ok(look(&turn, polled));
+            if !real.is_empty() {
+                turn.finish();
+                count = real.look();
+                turn = self.turn();
+                // Both at one time, so that what is told of ours is not older.
+                count = count.map(|found| found + look(&turn, polled));
+            }
+            if count != Ok(0) || deadline.is_some_and(|deadline| deadline <= turn.now) {
                 break count;
             }
         };
@@ -78,20 +146,54 @@ impl Shard {
         turn.leave(&seat.waiter);
         turn.finish();
         others.forget(polled, &seat.waiter);
-        Ok(count)
+        outcome
+    }
+
+    /// What a thread sleeps on that waits for real descriptors as well: an epoll instance over them.
+    fn beside<R: RealPolled>(&self, real: &R) -> Result<Arc<Beside>, Errno> {
+        let instance = Real::new()?;
+        let mut events: HashMap<i32, u32> = HashMap::new();
+        let mut outcome = Ok(());
+        real.each(&mut |fd, wanted| {
+            let all = events.entry(fd.as_raw_fd()).or_default();
+            *all |= u32::from(wanted);
+            let event = EpollEvent { events: *all, data: 0 };
+            let added = match instance.control(EPOLL_CTL_ADD, fd, Some(event)) {
+                Err(Errno::EXIST) => instance.control(EPOLL_CTL_MOD, fd, Some(event)),
+                // A file, which is always ready, or was closed meanwhile: a look has told it, or will.
+                Err(Errno::PERM | Errno::BADF) => Ok(()),
+                added => added,
+            };
+            outcome = outcome.and(added);
+        });
+        outcome?;
+        let (kick, driver) = (this_threads_kick()?, self.caller_kick.clone());
+        Ok(Arc::new(Beside { real: Arc::new(instance), kick, driver }))
     }
 }
 
 /// The local sockets and the epoll instances of a poll, which know nothing of the link that the thread may sleep on.
 struct Others {
     any: bool,
+    /// Whether somebody is to be rung for when the thread is woken.
+    alarmed: bool,
 }
 
 impl Others {
-    fn watch<P: Polled>(shard: &Shard, polled: &[P], waiter: &Arc<Waiter>) -> Self {
+    fn watch<P: Polled>(
+        shard: &Shard,
+        polled: &[P],
+        waiter: &Arc<Waiter>,
+        beside: Option<Arc<Beside>>,
+    ) -> Self {
         let any = polled.iter().any(|one| one.local().is_some() || one.epoll().is_some());
-        if any {
+        let alarmed = any || beside.is_some();
+        if let Some(beside) = beside {
+            waiter.set_alarm(Some(beside));
+        } else if any {
             waiter.set_alarm(Some(shard.caller_kick.clone()));
+        }
+        if any {
             for one in polled {
                 if let Some(local) = one.local() {
                     local.watch(waiter, one.events());
@@ -101,13 +203,15 @@ impl Others {
                 }
             }
         }
-        Others { any }
+        Others { any, alarmed }
     }
 
     fn forget<P: Polled>(self, polled: &[P], waiter: &Arc<Waiter>) {
         if self.any {
             polled.iter().filter_map(Polled::local).for_each(|local| local.forget(waiter));
             polled.iter().filter_map(Polled::epoll).for_each(|epoll| epoll.forget(waiter));
+        }
+        if self.alarmed {
             waiter.set_alarm(None);
         }
     }

@@ -7,6 +7,7 @@ mod inet;
 mod kernel;
 mod nested;
 mod real;
+mod select;
 mod threads;
 
 use tapsock::bsd::{self, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EpollEvent, SOCK_DGRAM, SOCK_STREAM};

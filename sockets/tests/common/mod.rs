@@ -38,8 +38,18 @@ impl Net {
     }
 
     pub fn with(permission: Permission) -> Net {
+        Net::of(permission, Medium::Ip)
+    }
+
+    /// On a wire of another kind.
+    pub fn on(medium: Medium) -> Net {
+        Net::of(Permission::Ordinary, medium)
+    }
+
+    fn of(permission: Permission, medium: Medium) -> Net {
         let now = Instant::from_secs(1);
-        Net { now, a: host(now, 1, permission), b: host(now, 2, permission), plugged: true, sent: Vec::new() }
+        let [a, b] = [1, 2].map(|number| host(now, number, permission, medium));
+        Net { now, a, b, plugged: true, sent: Vec::new() }
     }
 
     /// Lets all frames pass until nobody has more to say.
@@ -93,9 +103,9 @@ impl Net {
     }
 }
 
-fn host(now: Instant, number: u64, permission: Permission) -> Sockets {
+fn host(now: Instant, number: u64, permission: Permission, medium: Medium) -> Sockets {
     let mut stack = Stack::new(Config::default(), number, now);
-    let caps = LinkCaps::plain(Medium::Ip, 1500);
+    let caps = LinkCaps::plain(medium, 1500);
     let id = stack.add_interface("wire0", EthernetAddress([2, 0, 0, 0, 0, number as u8]), caps).unwrap();
     assert_eq!(id, InterfaceId(1));
     for (network, prefix) in NETWORKS.into_iter().zip([24, 64]) {

@@ -1,14 +1,25 @@
 //! What paths take: who learns it, and how connections follow.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use crate::iface::{InterfaceId, NextHop};
 use crate::time::Instant;
 
 use super::Stack;
+use super::tcp::scope_of;
 use super::tcp_table::{KnownPath, TcpId};
 
 impl Stack {
+    /// Says that a host has answered: whoever leads to it is there (`MSG_CONFIRM`). `interface` holds the way to it to
+    /// one interface.
+    //= RFC 4861 §7.3.1
+    pub fn confirm_path(&mut self, now: Instant, destination: SocketAddr, interface: Option<InterfaceId>) {
+        let interface = interface.or(scope_of(destination));
+        if let Ok(hop) = self.interfaces.route(destination.ip(), None, interface) {
+            self.neighbors.confirm(now, hop.interface, hop.next_hop);
+        }
+    }
+
     /// Remembers what a path takes, where it takes less than the link. `interface` is the link of a link-local
     /// destination.
     pub(super) fn learn_path_mtu(

@@ -7,6 +7,7 @@ use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use tapsock_sockets::constants::MSG_CMSG_CLOEXEC;
 use tapsock_sockets::control::{Control, ControlMessages, SCM_MAX_FD};
 
+use crate::description::OnExec;
 use crate::host::Host;
 use crate::local;
 
@@ -102,8 +103,9 @@ pub(super) fn install(
     flags: i32,
 ) -> Vec<Passed> {
     let (came, room) = (rights.len(), control.room_for_rights());
+    let on_exec = OnExec::from_flags(flags, MSG_CMSG_CLOEXEC);
     let number = |right| match right {
-        local::Right::Ours(held) => host.descriptors().insert(held).map(Passed::Id),
+        local::Right::Ours(held) => host.descriptors().insert_as(held, on_exec).map(Passed::Id),
         local::Right::Real(fd) => own(fd, flags).map(Passed::Real),
     };
     let passed: Vec<Passed> = rights.into_iter().take(room).map_while(|right| number(right).ok()).collect();

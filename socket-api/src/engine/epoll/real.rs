@@ -17,12 +17,12 @@ pub(crate) struct Real {
 }
 
 impl Real {
-    pub(super) fn new() -> Result<Self, Errno> {
+    pub(crate) fn new() -> Result<Self, Errno> {
         Ok(Real { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)? })
     }
 
     /// epoll_ctl(2), with the kernel's errors.
-    pub(super) fn control(
+    pub(crate) fn control(
         &self,
         operation: i32,
         fd: BorrowedFd<'_>,
@@ -41,7 +41,7 @@ impl Real {
     }
 
     /// At most `max` of the events that are there. A system call: no lock is held.
-    pub(super) fn collect(&self, max: usize) -> Vec<EpollEvent> {
+    pub(crate) fn collect(&self, max: usize) -> Vec<EpollEvent> {
         let mut events = Vec::with_capacity(max.min(AT_ONCE));
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
         // Without a time to wait it fails only for want of room, and then there is nothing.
