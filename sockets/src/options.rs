@@ -125,6 +125,8 @@ pub(crate) struct SocketOptions {
     pub(crate) udp_segment: u16,
     pub(crate) udp_gro: bool,
     pub(crate) udp_cork: bool,
+    /// Where MSG_PEEK begins, in bytes; below zero: always at the front (SO_PEEK_OFF).
+    pub(crate) peek_offset: i32,
     /// How much has to be there before a stream is readable, in bytes (SO_RCVLOWAT).
     pub(crate) low_water: u32,
     /// Only hosts on our links are sent to (SO_DONTROUTE).
@@ -163,6 +165,7 @@ impl SocketOptions {
             udp_segment: 0,
             udp_gro: false,
             udp_cork: false,
+            peek_offset: -1,
             low_water: 1,
             direct: false,
             device: None,
@@ -170,6 +173,19 @@ impl SocketOptions {
             late_port: false,
             told: Told::default(),
             tcp: defaults,
+        }
+    }
+
+    /// How many bytes MSG_PEEK passes over.
+    pub(crate) fn peek_start(&self) -> usize {
+        usize::try_from(self.peek_offset).unwrap_or(0)
+    }
+
+    /// Moves where MSG_PEEK begins, as it has shown `by` bytes or, below zero, as so many were read.
+    pub(crate) fn move_peek_offset(&mut self, by: i64) {
+        if self.peek_offset >= 0 {
+            let moved = (i64::from(self.peek_offset) + by).clamp(0, i32::MAX.into());
+            self.peek_offset = moved as i32;
         }
     }
 

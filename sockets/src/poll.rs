@@ -173,6 +173,7 @@ pub(crate) enum Stage {
 pub(crate) struct Stream {
     pub(crate) stage: Stage,
     pub(crate) readable: bool,
+    pub(crate) urgent: bool,
     pub(crate) writable: bool,
     pub(crate) receive_shut: bool,
     pub(crate) send_shut: bool,
@@ -214,6 +215,9 @@ fn stream_readiness(stream: Stream) -> PollMask {
         if stream.readable {
             mask |= PollMask::IN | PollMask::RDNORM;
         }
+        if stream.urgent {
+            mask |= PollMask::PRI;
+        }
         // A caller who may not send is told at once: the call fails without waiting.
         if stream.writable || stream.send_shut || stream.stage == Stage::Closed {
             mask |= PollMask::OUT | PollMask::WRNORM;
@@ -252,6 +256,7 @@ mod tests {
     const FRESH: Stream = Stream {
         stage: Stage::Closed,
         readable: false,
+        urgent: false,
         writable: false,
         receive_shut: false,
         send_shut: false,
@@ -272,6 +277,7 @@ mod tests {
             (OPEN, "OUT|WRNORM"),
             (Stream { writable: false, ..OPEN }, "0"),
             (Stream { readable: true, ..OPEN }, "IN|OUT|RDNORM|WRNORM"),
+            (Stream { urgent: true, ..OPEN }, "PRI|OUT|WRNORM"),
             (Stream { send_shut: true, writable: false, ..OPEN }, "OUT|WRNORM"),
             (Stream { receive_shut: true, ..OPEN }, "IN|OUT|RDNORM|WRNORM|RDHUP"),
             (Stream { receive_shut: true, send_shut: true, ..OPEN }, "IN|OUT|HUP|RDNORM|WRNORM|RDHUP"),

@@ -47,6 +47,7 @@ pub(crate) fn received(call: &Call<'_>, report: Report, max: usize) -> Received 
         // Unlike with datagrams, MSG_TRUNC does not make the call return what there was.
         full_len: payload.len(),
         data: payload,
+        ends_call: true,
         from: destination.map(|to| destination::shown(call.domain(), to)),
         flags: MSG_ERRQUEUE | cut,
         segment_size: None,

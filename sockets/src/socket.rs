@@ -108,6 +108,8 @@ pub struct Received {
     pub full_len: usize,
     /// `msg_flags`: MSG_TRUNC where the datagram was longer than what was asked for.
     pub flags: i32,
+    /// Whether a call that wants all it asked for (MSG_WAITALL) gets no more: an urgent byte follows, or the bytes stay.
+    pub ends_call: bool,
     /// Length of each of the datagrams that were merged into this one, but the last, in bytes (UDP_GRO).
     pub segment_size: Option<u16>,
     /// When the datagram came, where an option asks for that. Its message is the first.

@@ -168,8 +168,8 @@ impl Sockets {
     /// Sends: sendto(2), or send(2) without `to`. What was taken is split off `data`, and its length returned: on a
     /// stream perhaps less than there was; a caller that waits calls again for the rest.
     ///
-    /// Errors: EBADF, EPIPE, EAGAIN, EDESTADDRREQ, EMSGSIZE, EACCES, EINVAL, ENETUNREACH, EOPNOTSUPP for MSG_OOB, and
-    /// the pending error.
+    /// Errors: EBADF, EPIPE, EAGAIN, EDESTADDRREQ, EMSGSIZE, EACCES, EINVAL, ENETUNREACH, EOPNOTSUPP for MSG_OOB
+    /// on a datagram socket, and the pending error.
     pub fn try_send(
         &mut self,
         now: Instant,
@@ -214,12 +214,14 @@ impl Sockets {
     /// Receives at most `max` bytes: recvfrom(2).
     ///
     /// With MSG_WAITALL a caller that waits calls again for the rest, until it has all, or gets nothing, or an error;
-    /// together with MSG_PEEK it gets what is there, unlike on Linux.
+    /// or [`Received::ends_call`]. Together with MSG_PEEK the call itself waits for all, as it does for as much as
+    /// SO_RCVLOWAT asks for: it is to be tried again at each arrival, not only when the socket is readable, and at the
+    /// deadline with MSG_DONTWAIT, for what is there. MSG_OOB never waits.
     ///
     /// With MSG_ERRQUEUE it takes the oldest report of the error queue, without waiting: the data is what is known of the
     /// packet, the address is where that was to go, and the last control message is the `sock_extended_err`.
     ///
-    /// Errors: EBADF, EAGAIN, ENOTCONN, EINVAL for MSG_OOB on a stream, and the pending error.
+    /// Errors: EBADF, EAGAIN, ENOTCONN, EINVAL for MSG_OOB where no urgent byte was named, and the pending error.
     pub fn try_recv(&mut self, now: Instant, fd: Fd, max: usize, flags: i32) -> Result<Received, Stop> {
         self.call(now, fd, |call, body| match body {
             Body::Tcp(tcp) => tcp.receive(call, max, flags),

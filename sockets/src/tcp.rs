@@ -4,25 +4,24 @@ use core::cell::Cell;
 use core::time::Duration;
 
 use rustix::io::Errno;
-use tapsock_stack::buf::Rope;
 use tapsock_stack::error_queue::ErrorQueue;
 use tapsock_stack::stack::{Linger, ListenerId, SocketId, Stack, TcpId};
 use tapsock_stack::tcp::State;
-use tapsock_stack::tcp::connection::{ReadError, Shutdown};
+use tapsock_stack::tcp::connection::Shutdown;
 
 use crate::address::SockAddr;
-use crate::beside;
 use crate::bind::{self, Binding};
-use crate::constants::{MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC, SHUT_RD, SHUT_RDWR, SHUT_WR};
+use crate::constants::{SHUT_RD, SHUT_RDWR, SHUT_WR};
 use crate::destination;
 use crate::errno::ToErrno;
 use crate::options::{Domain, SocketOptions};
 use crate::poll::{PollMask, Stage, Stream, View};
-use crate::socket::{self, Call, Common, Received, Stop, Wait};
+use crate::socket::{self, Call, Common, Stop, Wait};
 
 mod options;
 mod queues;
 mod reports;
+mod transfer;
 
 /// A TCP socket, in the states of Linux's `struct socket`.
 #[derive(Debug)]
@@ -39,8 +38,6 @@ pub(crate) struct TcpSocket {
     error: Option<Errno>,
     /// Reports of errors that no connection holds any longer.
     reports: Option<Box<ErrorQueue>>,
-    /// Whether the last bytes came with MSG_MORE, and are held back.
-    more: bool,
     /// Whether somebody has found no room to send since there was some last: Linux's `SOCK_NOSPACE`. Only then is room
     /// an edge. Looking sets it.
     starved: Cell<bool>,
@@ -67,7 +64,6 @@ impl TcpSocket {
             send_shut: false,
             error: None,
             reports: None,
-            more: false,
             starved: Cell::new(false),
         }
     }
@@ -95,6 +91,7 @@ impl TcpSocket {
         let mut stream = Stream {
             stage: Stage::Closed,
             readable: false,
+            urgent: false,
             writable: false,
             receive_shut: self.receive_shut,
             send_shut: self.send_shut,
@@ -108,6 +105,7 @@ impl TcpSocket {
                 _ => Stage::Open,
             };
             stream.readable = queues::is_readable(connection, options.low_water as usize);
+            stream.urgent = connection.has_urgent();
             stream.writable = connection.is_writable();
             if !stream.writable {
                 self.starved.set(true);
@@ -214,94 +212,6 @@ impl TcpSocket {
                 self.phase = Phase::Connected(id);
                 Ok(())
             }
-        }
-    }
-
-    pub(crate) fn send(
-        &mut self,
-        call: &mut Call<'_>,
-        data: &mut Rope,
-        flags: i32,
-        control: &[u8],
-    ) -> Result<usize, Stop> {
-        if flags & MSG_OOB != 0 {
-            return Err(Errno::OPNOTSUPP.into());
-        }
-        let error = self.take_hard_error(call);
-        let id = match (error, self.connection_id()) {
-            (Some(errno), _) => return Err(errno.into()),
-            (None, Some(id)) => id,
-            (None, None) => return Err(Errno::PIPE.into()),
-        };
-        let Some(connection) = call.stack.tcp(id) else {
-            return Err(Errno::PIPE.into());
-        };
-        if matches!(connection.state(), State::SynSent | State::SynReceived) {
-            return Err(call.wait_out(flags));
-        }
-        beside::check_stream(control)?;
-        if !connection.state().can_send() || connection.is_write_closed() || self.send_shut {
-            return Err(Errno::PIPE.into());
-        }
-        let room = connection.free_space();
-        if room < data.len() {
-            self.starved.set(true);
-        }
-        if room == 0 && !data.is_empty() {
-            return Err(call.wait_out(flags));
-        }
-        self.hold_back(call, id, flags & MSG_MORE != 0);
-        let part = data.split_to(room);
-        if part.is_empty() {
-            return Ok(0);
-        }
-        call.stack.tcp_write(call.now, id, part).map_err(|error| error.errno().into())
-    }
-
-    /// MSG_MORE corks the connection until bytes come without it.
-    fn hold_back(&mut self, call: &mut Call<'_>, id: TcpId, more: bool) {
-        if self.more != more {
-            self.more = more;
-            let cork = more || call.options().tcp.cork;
-            call.stack.set_tcp_options(call.now, id, |options| options.cork = cork);
-        }
-    }
-
-    pub(crate) fn receive(&mut self, call: &mut Call<'_>, max: usize, flags: i32) -> Result<Received, Stop> {
-        if flags & MSG_OOB != 0 {
-            return Err(Errno::INVAL.into());
-        }
-        if flags & MSG_ERRQUEUE != 0 {
-            let report = self.take_report(call).ok_or(Errno::AGAIN)?;
-            return Ok(crate::reports::received(call, report, max));
-        }
-        let Some(id) = self.connection_id() else {
-            return match self.error.take() {
-                Some(errno) => Err(errno.into()),
-                None if self.receive_shut => Ok(Received::default()),
-                None => Err(Errno::NOTCONN.into()),
-            };
-        };
-        if self.waits_for_more(call, id, max, flags) {
-            return Err(call.wait_in(flags));
-        }
-        let read = if flags & MSG_PEEK != 0 {
-            call.stack.tcp_peek(id, max)
-        } else {
-            call.stack.tcp_read(call.now, id, max)
-        };
-        match read {
-            Ok(data) => {
-                let full_len = data.len();
-                // tcp(7): MSG_TRUNC throws the bytes away.
-                let data = if flags & MSG_TRUNC != 0 { Rope::new() } else { data };
-                Ok(Received { data, full_len, ..Received::default() })
-            }
-            Err(ReadError::Socket(error)) => Err(error.errno().into()),
-            // The connection is over, and its error was told.
-            Err(ReadError::NotConnected) => Ok(Received::default()),
-            Err(ReadError::WouldBlock) if self.receive_shut => Ok(Received::default()),
-            Err(ReadError::WouldBlock) => Err(call.wait_in(flags)),
         }
     }
 
@@ -457,7 +367,7 @@ impl TcpSocket {
         self.last_port = call.stack.tcp_local(id).map_or(0, |local| local.port());
         self.keep_reports(call, id);
         call.stack.tcp_close(call.now, id, Linger::Abort);
-        (self.phase, self.more) = (Phase::Idle, false);
+        self.phase = Phase::Idle;
     }
 
     /// Gives up a port that nobody asked for; `getsockname` goes on to show it, as Linux's does.

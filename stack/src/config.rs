@@ -151,6 +151,8 @@ settings! {
     "net.ipv4.tcp_sack" tcp_sack: bool = Flag, true;
     /// Forget what is known of a path's capacity after an idle time.
     "net.ipv4.tcp_slow_start_after_idle" tcp_slow_start_after_idle: bool = Flag, true;
+    /// An urgent pointer names the last urgent byte (RFC 1122 §4.2.2.4) rather than the one after.
+    "net.ipv4.tcp_stdurg" tcp_stdurg: bool = Flag, false;
     /// SYNs that `connect` sends again at even distances, before those of `tcp_syn_retries`.
     "net.ipv4.tcp_syn_linear_timeouts" tcp_syn_linear_timeouts: u8 = Number(0..=127), 4;
     /// SYNs sent again, at doubling distances, before `connect` gives up.
@@ -210,6 +212,7 @@ impl Config {
         let secs = |duration: Duration| u16::try_from(duration.as_secs()).unwrap_or(u16::MAX);
         let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
         Options {
+            standard_urgent: self.tcp_stdurg,
             sack: self.tcp_sack,
             timestamps: self.tcp_timestamps != 0,
             window_scaling: self.tcp_window_scaling,

@@ -135,6 +135,11 @@ impl Patience {
     fn deadline(&mut self, wait: Wait) -> Option<Instant> {
         *self.deadline.get_or_insert(wait.deadline)
     }
+
+    /// Whether a call has waited in vain until its deadline.
+    pub(super) fn has_ended<T>(&self, outcome: &Result<T, Errno>) -> bool {
+        matches!(outcome, Err(Errno::AGAIN)) && self.deadline.flatten().is_some()
+    }
 }
 
 impl Shard {

@@ -6,7 +6,7 @@ use std::io::{IoSlice, IoSliceMut};
 
 use rustix::io::Errno;
 use tapsock_driver::pool::Pool;
-use tapsock_sockets::constants::{MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL};
+use tapsock_sockets::constants::{MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL};
 use tapsock_sockets::control::Control;
 use tapsock_sockets::{Blocking, Fd, Received, SockAddr, Sockets, Stamp, Stop};
 use tapsock_stack::buf::{Chunk, Rope};
@@ -34,6 +34,8 @@ pub(crate) struct Delivered {
     pub(crate) len: usize,
     /// Bytes of the datagram, of which fewer may have been copied; for a stream as `len`.
     pub(crate) full_len: usize,
+    /// Whether MSG_WAITALL gets no more.
+    ends_call: bool,
     /// Who sent it, for a datagram.
     pub(crate) from: Option<SockAddr>,
     /// `msg_flags`.
@@ -104,13 +106,18 @@ impl Shard {
         let room = into.iter().fold(0usize, |sum, part| sum.saturating_add(part.len()));
         let mut patience = Patience::default();
         let mut delivered = self.receive_some(socket, into, 0..room, flags, &mut patience)?;
-        let for_all = flags & MSG_WAITALL != 0 && flags & (MSG_PEEK | MSG_TRUNC) == 0;
+        let for_all = flags & MSG_WAITALL != 0 && flags & MSG_PEEK == 0;
         // A datagram has a sender, and is all there is.
-        while for_all && delivered.from.is_none() && (1..room).contains(&delivered.len) {
-            match self.receive_some(socket, into, delivered.len..room, flags, &mut patience) {
-                Ok(more) if more.len > 0 => {
+        while for_all
+            && delivered.from.is_none()
+            && !delivered.ends_call
+            && (1..room).contains(&delivered.full_len)
+        {
+            match self.receive_some(socket, into, delivered.full_len..room, flags, &mut patience) {
+                Ok(more) if more.full_len > 0 => {
                     delivered.len += more.len;
                     delivered.full_len += more.full_len;
+                    delivered.ends_call = more.ends_call;
                 }
                 _ => break,
             }
@@ -128,10 +135,15 @@ impl Shard {
     ) -> Result<Delivered, Errno> {
         let max = range.len();
         let attempt = |sockets: &mut Sockets, now| sockets.try_recv(now, socket, max, flags);
-        let received = self.call_with(patience, Errno::AGAIN, attempt)?;
-        let Received { data, full_len, from, flags, stamp, control, .. } = received;
+        let mut outcome = self.call_with(patience, Errno::AGAIN, attempt);
+        if patience.has_ended(&outcome) {
+            // As Linux: less than SO_RCVLOWAT or MSG_WAITALL ask for is better than nothing.
+            let last = |sockets: &mut Sockets, now| sockets.try_recv(now, socket, max, flags | MSG_DONTWAIT);
+            outcome = self.call(Errno::AGAIN, last);
+        }
+        let Received { data, full_len, from, flags, ends_call, stamp, control, .. } = outcome?;
         let len = scatter(data, into, range.start);
-        Ok(Delivered { len, full_len, from, flags, stamp, control })
+        Ok(Delivered { len, full_len, ends_call, from, flags, stamp, control })
     }
 }
 

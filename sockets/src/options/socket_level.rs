@@ -30,6 +30,11 @@ impl SocketOptions {
                 self.set_low_water(number);
                 return Ok(Change::Transport);
             }
+            SO_OOBINLINE if subject.kind == Kind::Stream => {
+                self.tcp.urgent_inline = number != 0;
+                return Ok(Change::Transport);
+            }
+            SO_PEEK_OFF if subject.kind == Kind::Stream => self.peek_offset = number,
             SO_LINGER => {
                 let (on, secs) = read_pair::<4>(value).ok_or(Errno::INVAL)?;
                 self.linger = Linger { on: i32::from_ne_bytes(on) != 0, secs: u32::from_ne_bytes(secs) };
@@ -74,6 +79,8 @@ impl SocketOptions {
             SO_BROADCAST => self.broadcast.into(),
             SO_DONTROUTE => self.direct.into(),
             SO_RCVLOWAT if subject.kind == Kind::Stream => self.low_water.into(),
+            SO_OOBINLINE if subject.kind == Kind::Stream => self.tcp.urgent_inline.into(),
+            SO_PEEK_OFF if subject.kind == Kind::Stream => self.peek_offset.into(),
             SO_BINDTOIFINDEX if subject.kind == Kind::Datagram => {
                 self.device.map_or(0, |device| device.index()).into()
             }

@@ -10,13 +10,13 @@ use crate::table::Fd;
 impl Sockets {
     /// How much is queued: ioctl(2) with FIONREAD (bytes to be read; of a datagram socket, of the next one) or SIOCOUTQ
     /// (bytes that the peer has not acknowledged, or that wait for the link with what they are charged). SIOCATMARK on
-    /// a stream is 0: urgent data is not told apart.
+    /// a stream: 1 where the next byte to be read is urgent, else 0.
     ///
     /// Errors: EBADF, EINVAL on a listener, ENOTTY for another request.
     /// Source: tcp(7), udp(7).
     pub fn ioctl(&self, fd: Fd, request: i32) -> Result<i32, Errno> {
         let count = match (&self.open(fd).ok_or(Errno::BADF)?.body, request) {
-            (Body::Tcp(_), SIOCATMARK) => 0,
+            (Body::Tcp(tcp), SIOCATMARK) => usize::from(tcp.is_at_mark(&self.stack)),
             (Body::Tcp(tcp), FIONREAD | SIOCOUTQ) if tcp.is_listening() => return Err(Errno::INVAL),
             (Body::Tcp(tcp), FIONREAD) => tcp.unread(&self.stack),
             (Body::Tcp(tcp), SIOCOUTQ) => tcp.unacknowledged(&self.stack),

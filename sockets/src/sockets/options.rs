@@ -111,7 +111,12 @@ impl Sockets {
             }
             if change == Change::Transport {
                 match body {
-                    Body::Tcp(tcp) => tcp.apply_options(call),
+                    Body::Tcp(tcp) => {
+                        tcp.apply_options(call);
+                        if level == SOL_TCP {
+                            tcp.flush_after(call, name);
+                        }
+                    }
                     Body::Udp(udp) => udp.apply_options(call),
                     Body::Ping(ping) => ping.apply_options(call),
                 }

@@ -4,7 +4,7 @@ use tapsock_stack::stack::Stack;
 use tapsock_stack::tcp::State;
 
 use super::{Phase, TcpSocket};
-use crate::constants::{SOL_TCP, TCP_INFO, TCP_MAXSEG};
+use crate::constants::{SOL_TCP, TCP_CORK, TCP_INFO, TCP_MAXSEG, TCP_NODELAY};
 use crate::options::{Domain, OptionValue};
 use crate::socket::Call;
 use crate::tcp_info;
@@ -41,6 +41,15 @@ impl TcpSocket {
         call.stack.tcp_path_mtu(call.now, id).filter(|_| open)
     }
 
+    /// tcp(7): TCP_NODELAY sends what waits, even where TCP_CORK holds it back. So does lifting the cork, with it.
+    pub(crate) fn flush_after(&self, call: &mut Call<'_>, name: i32) {
+        let options = &call.options().tcp;
+        let flushes = options.no_delay && (name == TCP_NODELAY || name == TCP_CORK && !options.cork);
+        if let Some(id) = self.connection_id().filter(|_| flushes) {
+            call.stack.tcp_flush(call.now, id);
+        }
+    }
+
     /// Tells listener or connection of changed options.
     pub(crate) fn apply_options(&self, call: &mut Call<'_>) {
         if let Some(id) = self.binding.and_then(|binding| binding.id) {
@@ -55,8 +64,7 @@ impl TcpSocket {
             }
             Phase::Connecting(id) | Phase::Connected(id) => {
                 let is_v4 = call.stack.tcp_remote(id).is_some_and(|remote| remote.is_ipv4());
-                let mut wanted = call.options().for_connection(if is_v4 { Domain::V4 } else { Domain::V6 });
-                wanted.cork |= self.more;
+                let wanted = call.options().for_connection(if is_v4 { Domain::V4 } else { Domain::V6 });
                 call.stack.set_tcp_options(call.now, id, |options| *options = wanted);
             }
         }

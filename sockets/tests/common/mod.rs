@@ -204,7 +204,7 @@ pub fn name(errno: Errno) -> &'static str {
 /// What `poll` shows, without the three events that say IN and OUT again.
 pub fn poll(host: &Sockets, fd: Fd) -> String {
     let mask = host.readiness(fd);
-    let shown = [PollMask::IN, PollMask::OUT, PollMask::ERR, PollMask::HUP, PollMask::RDHUP];
+    let shown = [PollMask::IN, PollMask::PRI, PollMask::OUT, PollMask::ERR, PollMask::HUP, PollMask::RDHUP];
     let shown = shown
         .into_iter()
         .filter(|event| mask.contains(*event))

@@ -10,9 +10,10 @@ use crate::demux::{Demux, FlowKey, Target};
 use crate::error::SocketError;
 use crate::iface::{Delivery, InterfaceId, NextHop, RouteError};
 use crate::ports::{BindId, LocalAddr, Reuse, Transport};
-use crate::tcp::connection::{NotConnected, Opening, ReadError, SegmentSizes, WriteError};
+use crate::tcp::connection::{NotConnected, Opening, Push, ReadError, SegmentSizes, WriteError};
 use crate::tcp::info::Info;
 use crate::tcp::listener::SynQueue;
+use crate::tcp::urgent::{Keeping, Urgency, UrgentError};
 use crate::tcp::{Connection, Options, SeqNumber, Shutdown, State};
 use crate::time::Instant;
 
@@ -304,8 +305,20 @@ impl Stack {
 
     /// Writes as much of `data` as there is room for; the rest is dropped. See [`Connection::write`].
     pub fn tcp_write(&mut self, now: Instant, id: TcpId, data: Rope) -> Result<usize, WriteError> {
+        self.tcp_write_as(now, id, data, Urgency::Normal, Push::Now)
+    }
+
+    /// As [`tcp_write`](Stack::tcp_write), urgent, or with more to come.
+    pub fn tcp_write_as(
+        &mut self,
+        now: Instant,
+        id: TcpId,
+        data: Rope,
+        urgency: Urgency,
+        push: Push,
+    ) -> Result<usize, WriteError> {
         let slot = self.tcp.slot_mut(id).ok_or(WriteError::BrokenPipe)?;
-        let written = slot.connection.write(data)?;
+        let written = slot.connection.write_as(data, urgency, push)?;
         self.after_call(now, id);
         Ok(written)
     }
@@ -320,9 +333,22 @@ impl Stack {
         Ok(data)
     }
 
-    /// What [`tcp_read`](Stack::tcp_read) would give, left in place.
-    pub fn tcp_peek(&mut self, id: TcpId, max: usize) -> Result<Rope, ReadError> {
-        self.tcp.slot_mut(id).ok_or(ReadError::NotConnected)?.connection.peek(max)
+    /// What [`tcp_read`](Stack::tcp_read) would give after `offset` more bytes, left in place.
+    pub fn tcp_peek(&mut self, id: TcpId, offset: usize, max: usize) -> Result<Rope, ReadError> {
+        self.tcp.slot_mut(id).ok_or(ReadError::NotConnected)?.connection.peek(offset, max)
+    }
+
+    /// Receives the urgent byte out of line. See [`Connection::read_urgent`].
+    pub fn tcp_read_urgent(&mut self, id: TcpId, keeping: Keeping) -> Result<u8, UrgentError> {
+        self.tcp.slot_mut(id).ok_or(UrgentError::NotConnected)?.connection.read_urgent(keeping)
+    }
+
+    /// Sends what waits for more. See [`Connection::flush`].
+    pub fn tcp_flush(&mut self, now: Instant, id: TcpId) {
+        if let Some(slot) = self.tcp.slot_mut(id) {
+            slot.connection.flush();
+            self.after_call(now, id);
+        }
     }
 
     /// Closes a direction. See [`Connection::shutdown`].

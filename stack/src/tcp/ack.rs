@@ -55,6 +55,8 @@ impl Connection {
             // It took its window back, and says so: it is not silent.
             self.send.first_retry = now;
         }
+        // As Linux: what was held back for more waits no longer than until the peer is heard of.
+        self.pending.hold &= !segment.is_empty() && ack == self.send.window.una;
         let waiting = !self.recovery.scoreboard.is_empty();
         //= RFC 5681 §2
         let duplicate =
@@ -104,6 +106,7 @@ impl Connection {
         let delivered = self.recovery.scoreboard.acknowledge(ack);
         self.send.queue.acknowledge(ack);
         self.send.window.una = ack;
+        self.acknowledge_urgent(ack);
         self.send.retries = 0;
         self.soft_error = None;
         // Kept close behind, or after 2^31 bytes it would seem to lie ahead.

@@ -68,6 +68,10 @@ pub struct Options {
     pub no_delay: bool,
     /// Send only full segments, for up to 200 ms (`TCP_CORK`).
     pub cork: bool,
+    /// Receive urgent data in line (`SO_OOBINLINE`).
+    pub urgent_inline: bool,
+    /// An urgent pointer names the last urgent byte, not the one after (`net.ipv4.tcp_stdurg`).
+    pub standard_urgent: bool,
     /// Offer and take SACK (`net.ipv4.tcp_sack`).
     pub sack: bool,
     /// Offer and take timestamps (`net.ipv4.tcp_timestamps`).
@@ -134,6 +138,8 @@ impl Default for Options {
         Options {
             no_delay: false,
             cork: false,
+            urgent_inline: false,
+            standard_urgent: false,
             sack: true,
             timestamps: true,
             window_scaling: true,

@@ -18,8 +18,9 @@ use super::send::window::SendWindow;
 use super::seq::SeqNumber;
 use super::state::State;
 use super::timers::{Timer, Timers};
+use super::urgent::Urgent;
 
-pub use super::transfer::{ReadError, WriteError};
+pub use super::transfer::{Push, ReadError, WriteError};
 
 /// The state of a connection: a sender, a receiver, and what ties them.
 ///
@@ -57,6 +58,8 @@ pub struct Connection {
     pub(super) error: Option<SocketError>,
     /// What ICMP said of the path last; it becomes the error where the connection times out.
     pub(super) soft_error: Option<SocketError>,
+    /// Boxed on first use: hardly any connection has urgent data.
+    pub(super) urgent: Option<Box<Urgent>>,
     pub(super) options: Options,
 }
 
@@ -145,6 +148,10 @@ pub(super) struct Pending {
     pub(super) resend: bool,
     /// Send what there is, however small.
     pub(super) push_small: bool,
+    /// Hold a small segment back until the peer is heard of: more will be written.
+    pub(super) hold: bool,
+    /// Send a small segment, whatever else is told to wait.
+    pub(super) flush: bool,
     /// The time of the last answer to a segment that was not acceptable.
     pub(super) last_challenge: Option<Instant>,
 }
@@ -271,6 +278,7 @@ impl Connection {
             events: Events::default(),
             error: None,
             soft_error: None,
+            urgent: None,
             options,
         }
     }

@@ -38,6 +38,7 @@ impl Connection {
             State::SynSent => {
                 // What the SYN's acknowledgement and window mean was taken with it.
                 let Some(rest) = self.on_segment_syn_sent(now, segment, counters) else { return };
+                self.process_urgent(&rest);
                 self.process_text(now, rest, counters);
             }
             _ => {
@@ -49,6 +50,7 @@ impl Connection {
                 if self.process_ack(now, &segment, counters) == Verdict::Drop {
                     return;
                 }
+                self.process_urgent(&segment);
                 self.process_text(now, segment, counters);
             }
         }

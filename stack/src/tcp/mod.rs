@@ -19,6 +19,7 @@ pub mod seq_ranges;
 pub mod state;
 pub mod time_wait;
 pub mod timers;
+pub mod urgent;
 
 mod ack;
 mod close;

@@ -72,7 +72,8 @@ impl Connection {
             return None;
         }
         self.pending.resend = false;
-        let most = (max_payload as u32 / size * size).min(room / size * size).max(size);
+        let max_payload = if self.is_sending_urgent() { size } else { max_payload as u32 };
+        let most = (max_payload / size * size).min(room / size * size).max(size);
         let with_fin = lost.end().after(self.send.queue.end());
         let data = (lost.len() - u32::from(with_fin)).min(most);
         let complete = data + u32::from(with_fin) == lost.len();
@@ -98,7 +99,8 @@ impl Connection {
         self.restart_after_idle(now);
         let options = self.segment_options(now);
         let size = self.payload_size(&options);
-        let Some(len) = self.sendable(unsent, size, max_payload as u32) else {
+        let max_payload = if self.is_sending_urgent() { size } else { max_payload as u32 };
+        let Some(len) = self.sendable(unsent, size, max_payload) else {
             self.arm_persist(now);
             return None;
         };
@@ -119,6 +121,7 @@ impl Connection {
         }
         self.recovery.scoreboard.on_sent(range, size as u16, now);
         self.pending.push_small = false;
+        self.pending.flush &= range.end().before(self.send.queue.end());
         self.note_flight();
         counters[Counter::TcpOutSegs] += u64::from(len.div_ceil(size).max(1));
         Some(self.data_segment(now, range, size, options))
@@ -160,10 +163,10 @@ impl Connection {
     //= RFC 9293 SHLD-7
     //= RFC 9293 MUST-60
     fn may_send_small(&self) -> bool {
-        if self.pending.push_small {
+        if self.pending.push_small || self.pending.flush || self.is_sending_urgent() {
             return true;
         }
-        if self.options.cork {
+        if self.options.cork || self.pending.hold {
             return false;
         }
         self.options.no_delay || self.send.small_end.at_or_before(self.send.window.una)
@@ -235,6 +238,11 @@ impl Connection {
         if !self.pending.probe {
             return None;
         }
+        if self.take_urgent_probe() {
+            counters.bump(Counter::TcpOutSegs);
+            let options = self.segment_options(now);
+            return Some(self.acknowledging(self.send.window.una, options));
+        }
         self.pending.probe = false;
         counters.bump(Counter::TcpOutSegs);
         let options = self.segment_options(now);
@@ -261,7 +269,8 @@ impl Connection {
         };
         self.recv.acks.on_ack_sent(nxt);
         self.timers.stop(Timer::DelayedAck);
-        Segment { ack: Some(nxt), window, options, ..Segment::new(seq) }
+        let urgent = self.urgent_pointer(seq);
+        Segment { ack: Some(nxt), urgent, window, options, ..Segment::new(seq) }
     }
 
     /// Timestamps and SACK blocks, as agreed.

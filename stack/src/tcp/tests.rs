@@ -8,5 +8,6 @@ mod patience;
 mod recovery;
 mod requirements;
 mod transfer;
+mod urgent;
 mod validation;
 mod window;

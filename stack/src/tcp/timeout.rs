@@ -162,6 +162,7 @@ impl Connection {
             self.pending.push_small = true;
         } else {
             self.pending.probe = true;
+            self.probe_urgent();
         }
         self.send.probes = self.send.probes.saturating_add(1);
         self.send.persist_backoff = (self.send.persist_backoff + 1).min(16);

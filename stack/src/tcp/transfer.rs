@@ -8,6 +8,7 @@ use super::congestion::CongestionControl;
 use super::connection::Connection;
 use super::send::buffer::useful_bytes;
 use super::state::State;
+use super::urgent::Urgency;
 
 /// Why a write was refused.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -18,6 +19,22 @@ pub enum WriteError {
     BrokenPipe,
     /// The connection failed; told once.
     Socket(SocketError),
+}
+
+/// Whether what is written may wait for more (`MSG_MORE`).
+///
+/// ```
+/// use tapsock_stack::tcp::connection::Push;
+///
+/// assert_eq!(Push::default(), Push::Now);
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum Push {
+    /// It goes out as Nagle's rule and `TCP_CORK` allow.
+    #[default]
+    Now,
+    /// A small segment is held back until more is written, the peer is heard of, or a time-out has passed.
+    Later,
 }
 
 /// Why there is nothing to read.
@@ -37,7 +54,12 @@ impl Connection {
     /// Errors: [`WriteError::NotConnected`] before the handshake is done, [`WriteError::BrokenPipe`] after
     /// `shutdown`, and once the error that ended the connection.
     //= RFC 9293 §3.10.2
-    pub fn write(&mut self, mut data: Rope) -> Result<usize, WriteError> {
+    pub fn write(&mut self, data: Rope) -> Result<usize, WriteError> {
+        self.write_as(data, Urgency::Normal, Push::Now)
+    }
+
+    /// As [`write`](Connection::write), urgent, or with more to come.
+    pub fn write_as(&mut self, mut data: Rope, urgency: Urgency, push: Push) -> Result<usize, WriteError> {
         if let Some(error) = self.error.take() {
             return Err(WriteError::Socket(error));
         }
@@ -49,6 +71,11 @@ impl Connection {
         let taken = data.split_to(self.free_space());
         let count = taken.len();
         self.send.queue.push(taken);
+        self.pending.hold = push == Push::Later;
+        self.pending.flush &= count == 0;
+        if urgency == Urgency::LastByte && count > 0 {
+            self.mark_written();
+        }
         Ok(count)
     }
 
@@ -85,8 +112,13 @@ impl Connection {
     /// connection, and once the error that ended it.
     //= RFC 9293 §3.10.3
     pub fn read(&mut self, now: Instant, max: usize) -> Result<Rope, ReadError> {
-        self.check_readable()?;
-        let data = self.recv.queue.split_to(max);
+        let part = self.readable_part(0, max);
+        let hidden = part.start;
+        let outcome = self.check_readable(self.recv.queue.len() - hidden);
+        self.recv.queue.advance(hidden);
+        let data = if outcome.is_ok() { self.recv.queue.split_to(part.len()) } else { Rope::new() };
+        self.pass_mark();
+        outcome?;
         if !data.is_empty() {
             let rtt = self.send.rtt.srtt();
             let mss = self.recv.acks.peer_mss();
@@ -100,14 +132,20 @@ impl Connection {
         Ok(data)
     }
 
-    /// What [`read`](Connection::read) would give, left in place.
-    pub fn peek(&mut self, max: usize) -> Result<Rope, ReadError> {
-        self.check_readable()?;
-        Ok(self.recv.queue.slice(0..max))
+    /// What [`read`](Connection::read) would give after `offset` more bytes, left in place.
+    pub fn peek(&mut self, offset: usize, max: usize) -> Result<Rope, ReadError> {
+        let part = self.readable_part(offset, max);
+        self.check_readable(self.recv.queue.len() - part.start)?;
+        Ok(self.recv.queue.slice(part))
     }
 
-    fn check_readable(&mut self) -> Result<(), ReadError> {
-        if !self.recv.queue.is_empty() {
+    /// Sends what waits for more, whatever TCP_CORK, MSG_MORE and Nagle's rule say (tcp(7): TCP_NODELAY).
+    pub fn flush(&mut self) {
+        self.pending.flush = !self.send.queue.is_empty();
+    }
+
+    fn check_readable(&mut self, available: usize) -> Result<(), ReadError> {
+        if available > 0 {
             return Ok(());
         }
         // As Linux: once the peer's FIN was taken, a reset that follows is the writer's matter.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tapsock::bsd::{self, OptionValue, PollFd, PollMask, SO_LINGER, SO_RCVTIMEO, SOL_SOCKET};
+use tapsock::bsd::{self, FIONREAD, OptionValue, PollFd, PollMask, SO_LINGER, SO_RCVTIMEO, SOL_SOCKET};
 use tapsock::{Errno, Host, SockAddr};
 
 use super::{Calls, Received};
@@ -99,6 +99,12 @@ impl Calls for OurCalls {
     fn set_linger(&mut self, socket: i32, seconds: u16) -> Result<(), Errno> {
         let value = [1i32.to_ne_bytes(), i32::from(seconds).to_ne_bytes()].concat();
         bsd::setsockopt(&self.host, socket, SOL_SOCKET, SO_LINGER, &value)
+    }
+
+    fn unread(&mut self, socket: i32) -> Result<u64, Errno> {
+        let mut count = 0;
+        bsd::ioctl(&self.host, socket, FIONREAD, &mut count)?;
+        Ok(count as u64)
     }
 
     fn poll(&mut self, socket: i32, events: u16, timeout_millis: i32) -> Result<u16, Errno> {

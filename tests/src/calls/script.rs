@@ -295,6 +295,12 @@ impl Script {
         self.note(socket.host, format_args!("SO_LINGER({}, {seconds} s) = {}", socket.number, done(&result)));
     }
 
+    /// FIONREAD
+    pub fn unread(&mut self, socket: Sock) {
+        let result = self.host(socket.host).unread(socket.number);
+        self.note(socket.host, format_args!("FIONREAD({}) = {}", socket.number, shown(&result)));
+    }
+
     /// poll(2) for everything, at once
     pub fn ready(&mut self, socket: Sock) {
         self.until(socket, PollMask::NONE);

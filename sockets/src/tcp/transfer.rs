@@ -1,0 +1,125 @@
+//! Sending and receiving, urgent data among it.
+
+use rustix::io::Errno;
+use tapsock_stack::buf::Rope;
+use tapsock_stack::stack::TcpId;
+use tapsock_stack::tcp::State;
+use tapsock_stack::tcp::connection::{Push, ReadError};
+use tapsock_stack::tcp::urgent::{Keeping, Urgency, UrgentError};
+
+use super::{Phase, TcpSocket};
+use crate::beside;
+use crate::constants::{MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC};
+use crate::errno::ToErrno;
+use crate::socket::{Call, Received, Stop};
+
+impl TcpSocket {
+    pub(crate) fn send(
+        &mut self,
+        call: &mut Call<'_>,
+        data: &mut Rope,
+        flags: i32,
+        control: &[u8],
+    ) -> Result<usize, Stop> {
+        let error = self.take_hard_error(call);
+        let id = match (error, self.connection_id()) {
+            (Some(errno), _) => return Err(errno.into()),
+            (None, Some(id)) => id,
+            (None, None) => return Err(Errno::PIPE.into()),
+        };
+        let Some(connection) = call.stack.tcp(id) else {
+            return Err(Errno::PIPE.into());
+        };
+        if matches!(connection.state(), State::SynSent | State::SynReceived) {
+            return Err(call.wait_out(flags));
+        }
+        beside::check_stream(control)?;
+        if !connection.state().can_send() || connection.is_write_closed() || self.send_shut {
+            return Err(Errno::PIPE.into());
+        }
+        let room = connection.free_space();
+        if room < data.len() {
+            self.starved.set(true);
+        }
+        if room == 0 && !data.is_empty() {
+            return Err(call.wait_out(flags));
+        }
+        let part = data.split_to(room);
+        if part.is_empty() {
+            return Ok(0);
+        }
+        let urgency = if flags & MSG_OOB != 0 { Urgency::LastByte } else { Urgency::Normal };
+        let push = if flags & MSG_MORE != 0 { Push::Later } else { Push::Now };
+        call.stack.tcp_write_as(call.now, id, part, urgency, push).map_err(|error| error.errno().into())
+    }
+
+    pub(crate) fn receive(&mut self, call: &mut Call<'_>, max: usize, flags: i32) -> Result<Received, Stop> {
+        if flags & MSG_ERRQUEUE != 0 {
+            let report = self.take_report(call).ok_or(Errno::AGAIN)?;
+            return Ok(crate::reports::received(call, report, max));
+        }
+        if flags & MSG_OOB != 0 {
+            return Ok(self.receive_urgent(call, max, flags)?);
+        }
+        let Some(id) = self.connection_id() else {
+            return match self.error.take() {
+                Some(errno) => Err(errno.into()),
+                None if self.receive_shut => Ok(Received::default()),
+                None => Err(Errno::NOTCONN.into()),
+            };
+        };
+        if self.waits_for_more(call, id, max, flags) {
+            return Err(call.wait_in(flags));
+        }
+        let read = if flags & MSG_PEEK != 0 { self.peek(call, id, max) } else { self.read(call, id, max) };
+        match read {
+            Ok((data, ends_call)) => {
+                let full_len = data.len();
+                // tcp(7): MSG_TRUNC throws the bytes away.
+                let data = if flags & MSG_TRUNC != 0 { Rope::new() } else { data };
+                Ok(Received { data, full_len, ends_call, ..Received::default() })
+            }
+            Err(ReadError::Socket(error)) => Err(error.errno().into()),
+            // The connection is over, and its error was told.
+            Err(ReadError::NotConnected) => Ok(Received::default()),
+            Err(ReadError::WouldBlock) if self.receive_shut => Ok(Received::default()),
+            Err(ReadError::WouldBlock) => Err(call.wait_in(flags)),
+        }
+    }
+
+    /// The bytes, and whether they end before an urgent one.
+    fn read(&self, call: &mut Call<'_>, id: TcpId, max: usize) -> Result<(Rope, bool), ReadError> {
+        let data = call.stack.tcp_read(call.now, id, max)?;
+        call.common.options.move_peek_offset(-(data.len() as i64));
+        let at_mark = call.stack.tcp(id).is_some_and(|connection| connection.is_at_mark());
+        Ok((data, at_mark))
+    }
+
+    fn peek(&self, call: &mut Call<'_>, id: TcpId, max: usize) -> Result<(Rope, bool), ReadError> {
+        let data = call.stack.tcp_peek(id, call.options().peek_start(), max)?;
+        call.common.options.move_peek_offset(data.len() as i64);
+        Ok((data, true))
+    }
+
+    /// The urgent byte, which never waits: tcp(7). In Linux's order.
+    fn receive_urgent(&self, call: &mut Call<'_>, max: usize, flags: i32) -> Result<Received, Errno> {
+        if let Phase::Listening(_) = self.phase {
+            return Err(Errno::NOTCONN);
+        }
+        let id = self.connection_id().ok_or(Errno::INVAL)?;
+        let keeping = if flags & MSG_PEEK != 0 { Keeping::Left } else { Keeping::Taken };
+        let told = Received { ends_call: true, ..Received::default() };
+        match call.stack.tcp_read_urgent(id, keeping) {
+            Ok(_) if max == 0 => Ok(Received { flags: MSG_OOB | MSG_TRUNC, ..told }),
+            Ok(byte) => {
+                let data = if flags & MSG_TRUNC != 0 { Rope::new() } else { Rope::from(vec![byte]) };
+                Ok(Received { data, full_len: 1, flags: MSG_OOB, ..told })
+            }
+            Err(UrgentError::Ended) => Ok(told),
+            Err(UrgentError::WouldBlock) if self.receive_shut => Ok(told),
+            Err(UrgentError::WouldBlock) => Err(Errno::AGAIN),
+            Err(UrgentError::Unknown) => Err(Errno::INVAL),
+            Err(UrgentError::NotConnected) => Err(Errno::NOTCONN),
+        }
+    }
+}
