@@ -1,7 +1,7 @@
 //! `tapsock enter`: runs a program in a namespace whose only neighbour is the stack.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -18,6 +18,7 @@ use signal_hook::iterator::Signals;
 use tapsock::Host;
 use tapsock::net::{TcpListener, UdpSocket};
 
+use crate::accepting::Accepting;
 use crate::attach::{Attach, Attached, Peer, Tell, Wish};
 use crate::capturing::Capturing;
 use crate::failure::{During, Failure};
@@ -142,7 +143,7 @@ fn send(program: Option<Pid>, signal: Signal) {
     let _ = program.map(|program| rustix::process::kill_process(program, signal));
 }
 
-/// Starts them. The web server's listener is told of the link's end, and tells.
+/// Starts them. Each tells where it ends, as with the link.
 fn start_services(
     host: &Host,
     directory: Option<&std::path::Path>,
@@ -153,41 +154,58 @@ fn start_services(
     match directory {
         Some(path) => {
             let site = Directory::new(path).during(format_args!("serve {}", path.display()))?;
-            start_web(web, site, tell);
+            start_web(web, site, tell.clone());
         }
-        None => start_web(web, |request: &Request| greeting(request), tell),
+        None => start_web(web, |request: &Request| greeting(request), tell.clone()),
     }
     let echo = TcpListener::bind(host, any(ECHO)).during(format_args!("listen at port {ECHO}"))?;
-    thread::spawn(move || {
-        let slots = Arc::new(());
-        while let Ok((mut stream, _)) = echo.accept() {
-            let slot = slots.clone();
-            if Arc::strong_count(&slots) > MAX_ECHOES + 1 {
-                continue;
-            }
-            // Where there is no thread for it, the connection is closed.
-            let _ = thread::Builder::new().name("echo".to_owned()).spawn(move || {
-                let _slot = slot;
-                let mut back = stream.try_clone()?;
-                splice::copy(&mut stream, &mut back)
-            });
-        }
-    });
+    let told = tell.clone();
+    thread::spawn(move || told.send(End::Services(serve_echo(echo))));
     let datagrams = UdpSocket::bind(host, any(ECHO)).during(format_args!("bind UDP port {ECHO}"))?;
-    thread::spawn(move || {
-        let mut buffer = vec![0; 65_536];
-        while let Ok((len, from)) = datagrams.recv_from(&mut buffer) {
-            // One that can't be sent back is lost, as it would be in a network.
-            let _ = datagrams.send_to(&buffer[..len], from);
-        }
-    });
+    thread::spawn(move || tell.send(End::Services(serve_datagram_echo(&datagrams))));
     Ok(())
+}
+
+/// Sends back what comes on each connection, until the listener ends, and returns why it did.
+fn serve_echo(listener: TcpListener) -> io::Error {
+    let slots = Arc::new(());
+    let mut accepting = Accepting::new(listener);
+    loop {
+        let mut stream = match accepting.next() {
+            Ok(stream) => stream,
+            Err(error) => return error,
+        };
+        let slot = slots.clone();
+        if Arc::strong_count(&slots) > MAX_ECHOES + 1 {
+            continue;
+        }
+        // Where there is no thread for it, the connection is closed.
+        let _ = thread::Builder::new().name("echo".to_owned()).spawn(move || {
+            let _slot = slot;
+            let mut back = stream.try_clone()?;
+            splice::copy(&mut stream, &mut back)
+        });
+    }
+}
+
+/// Sends each datagram back, until the socket fails, and returns why it did.
+fn serve_datagram_echo(socket: &UdpSocket) -> io::Error {
+    let mut buffer = vec![0; 65_536];
+    loop {
+        match socket.recv_from(&mut buffer) {
+            // One that can't be sent back is lost, as it would be in a network.
+            Ok((len, from)) => drop(socket.send_to(&buffer[..len], from)),
+            // A sender that did not wait for its answer is no fault of the others'.
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::Interrupted) => {}
+            Err(error) => return error,
+        }
+    }
 }
 
 fn start_web(listener: TcpListener, site: impl Site, tell: mpsc::Sender<End>) {
     let site = Arc::new(site);
     // Nobody listens where the program has ended first.
-    thread::spawn(move || tell.send(End::Services(http::serve(&listener, &site))));
+    thread::spawn(move || tell.send(End::Services(http::serve(listener, &site))));
 }
 
 fn greeting(request: &Request) -> Response {

@@ -64,10 +64,6 @@ pub trait Datagrams: Send + 'static {
     fn address(&self) -> io::Result<SocketAddr>;
     /// How long a receive waits.
     fn patience(&self, limit: Duration) -> io::Result<()>;
-    /// Another handle of the same socket.
-    fn another(&self) -> io::Result<Self>
-    where
-        Self: Sized;
 }
 
 /// The network of the namespace that the process is in, by the kernel's sockets.
@@ -173,10 +169,6 @@ macro_rules! sockets {
 
             fn patience(&self, limit: Duration) -> io::Result<()> {
                 self.set_read_timeout(Some(limit))
-            }
-
-            fn another(&self) -> io::Result<Self> {
-                self.try_clone()
             }
         }
     };

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -17,7 +18,12 @@ use tapsock_driver::auto::LinkKind;
 use crate::attach::{Attach, Attached, Peer, Tell, Wish};
 use crate::failure::Failure;
 use crate::network::any_of;
-use crate::splice;
+use crate::splice::{self, Joined, Senders};
+
+/// What a UDP port is asked with: as OpenBSD's nc does.
+const PROBE: &[u8] = b"X";
+/// How long the last bytes may take from a relay to the machine's network.
+pub const LAST_BYTES: Duration = Duration::from_secs(2);
 
 /// Where a connection or a datagram is to come from.
 #[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
@@ -34,10 +40,23 @@ impl Origin {
     }
 }
 
+/// A connection to somebody.
+#[derive(Debug)]
+pub struct Reached {
+    /// The stack's end.
+    pub stream: TcpStream,
+    /// Where it comes from, as the peer sees it.
+    pub local: SocketAddr,
+    /// Whom it reaches.
+    pub peer: SocketAddr,
+}
+
 /// A host, and the way from it to others.
 pub struct Reach {
     /// What it is attached to.
     pub attached: Attached,
+    /// Connections that a relay has handed on.
+    handed_on: Mutex<Vec<Joined>>,
 }
 
 impl Reach {
@@ -48,7 +67,7 @@ impl Reach {
     pub fn open(attach: &Attach, tell: Tell) -> Result<Self, Failure> {
         let attached = attach.open(Wish::Kind(LinkKind::Memory), tell)?;
         attached.finish_capture_when_interrupted()?;
-        Ok(Reach { attached })
+        Ok(Reach { attached, handed_on: Mutex::default() })
     }
 
     /// The stack.
@@ -60,33 +79,42 @@ impl Reach {
     ///
     /// # Errors
     /// ECONNREFUSED, ETIMEDOUT, ENETUNREACH, EADDRINUSE, EADDRNOTAVAIL, and what else bind(2) and connect(2) say.
-    pub fn connect(&self, target: SocketAddr, from: Origin, timeout: Duration) -> io::Result<TcpStream> {
+    pub fn connect(&self, target: SocketAddr, from: Origin, timeout: Duration) -> io::Result<Reached> {
         let Some((relay, address)) = self.relay(target) else {
-            return match from == Origin::default() {
+            let stream = match from == Origin::default() {
                 true => TcpStream::connect_timeout(self.host(), &target, timeout),
                 false => {
                     let own = from.for_peer(target.ip());
                     TcpStream::connect_from(self.host(), &own, &target, Some(timeout))
                 }
-            };
+            }?;
+            let local = stream.local_addr()?;
+            return Ok(Reached { stream, local, peer: target });
         };
         // Whether somebody listens is found out first, and then the relay does as they do.
         match connect_outside(target, from, timeout) {
             Ok(outside) => {
+                let local = outside.local_addr()?;
                 let listener = TcpListener::bind(relay, address)
                     .or_else(|_| TcpListener::bind(relay, (address.ip(), 0)))?;
-                let address = listener.local_addr()?;
-                let inside = std::thread::spawn(move || {
-                    let (inside, _) = listener.accept()?;
-                    splice::streams(inside, outside)
-                });
-                drop(inside);
-                TcpStream::connect_timeout(self.host(), &address, timeout)
+                let stream = TcpStream::connect_timeout(self.host(), &listener.local_addr()?, timeout)?;
+                let (inside, _) = listener.accept()?;
+                let joined = Joined::start(inside, outside)?;
+                self.handed_on.lock().unwrap_or_else(PoisonError::into_inner).push(joined);
+                Ok(Reached { stream, local, peer: target })
             }
             Err(error) if error.raw_os_error() == Some(Errno::CONNREFUSED.raw_os_error()) => {
-                TcpStream::connect_timeout(self.host(), &address, timeout)
+                let stream = TcpStream::connect_timeout(self.host(), &address, timeout)?;
+                Ok(Reached { local: stream.local_addr()?, stream, peer: target })
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until a relay has handed on what was sent on connections that have ended, for a while at most.
+    pub fn finish(&self) {
+        for joined in self.handed_on.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            joined.wait_until_written(LAST_BYTES);
         }
     }
 
@@ -95,16 +123,18 @@ impl Reach {
     /// # Errors
     /// EADDRINUSE, EADDRNOTAVAIL, EACCES, ENETUNREACH.
     pub fn datagrams(&self, target: SocketAddr, from: Origin) -> io::Result<UdpSocket> {
-        let (there, own) = match self.relay(target) {
-            None => (target, from.for_peer(target.ip())),
-            Some((relay, address)) => {
-                let outside = std::net::UdpSocket::bind(from.for_peer(target.ip()))?;
-                splice::datagrams(UdpSocket::bind(relay, address)?, outside, target)?;
-                (address, any_of(address.ip()))
-            }
+        let Some((relay, address)) = self.relay(target) else {
+            let socket = UdpSocket::bind(self.host(), from.for_peer(target.ip()))?;
+            socket.connect(target)?;
+            return Ok(socket);
         };
-        let socket = UdpSocket::bind(self.host(), own)?;
-        socket.connect(there)?;
+        let outside = std::net::UdpSocket::bind(from.for_peer(target.ip()))?;
+        outside.connect(target)?;
+        let relay = UdpSocket::bind(relay, address)?;
+        let socket = UdpSocket::bind(self.host(), any_of(address.ip()))?;
+        socket.connect(address)?;
+        relay.connect(socket.local_addr()?)?;
+        splice::join_datagrams(outside, Senders::Peer(target), relay, socket.try_clone()?)?;
         Ok(socket)
     }
 
@@ -114,17 +144,14 @@ impl Reach {
     /// ECONNREFUSED where it is, and what else connect(2) and send(2) say.
     pub fn probe(&self, target: SocketAddr, patience: Duration) -> io::Result<()> {
         if self.relay(target).is_some() {
-            // A relay hears of a refusal and can't pass it on: it asks for itself first.
+            // One relay after the other, for a range of ports, would pile up: it asks for itself.
             let outside = std::net::UdpSocket::bind(any_of(target.ip()))?;
             outside.connect(target)?;
             outside.set_read_timeout(Some(patience))?;
-            outside.send(b"\n")?;
+            outside.send(PROBE)?;
             return unless_refused(outside.recv(&mut [0; 16]));
         }
-        let socket = self.datagrams(target, Origin::default())?;
-        socket.set_read_timeout(Some(patience))?;
-        socket.send(b"\n")?;
-        unless_refused(socket.recv(&mut [0; 16]))
+        probe(&self.datagrams(target, Origin::default())?, patience)
     }
 
     /// The relay and where on it connections for `target` go.
@@ -137,6 +164,19 @@ impl Reach {
             _ => None,
         }
     }
+}
+
+/// Sends a datagram on a connected socket and waits whether it is refused. What is answered stays to be read.
+///
+/// # Errors
+/// ECONNREFUSED where it is, and what else send(2) says.
+pub fn probe(socket: &UdpSocket, patience: Duration) -> io::Result<()> {
+    let before = socket.read_timeout()?;
+    socket.set_read_timeout(Some(patience))?;
+    socket.send(PROBE)?;
+    let answer = socket.peek(&mut [0; 16]);
+    socket.set_read_timeout(before)?;
+    unless_refused(answer)
 }
 
 /// A connection of the machine's own. The standard library can't choose where it comes from.

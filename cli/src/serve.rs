@@ -1,8 +1,10 @@
 //! `tapsock serve`: the files of a directory by HTTP.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use clap::Args;
@@ -49,37 +51,61 @@ pub fn main(options: &Options) -> Result<(), Failure> {
     let listener =
         TcpListener::bind(&attached.host, any).during(format_args!("listen at port {}", options.port))?;
     let port = listener.local_addr().during("getsockname")?.port();
-    let published = options.publish.map(|at| publish(&attached.host, at, port)).transpose()?;
+    let published = options.publish.map(Published::bind).transpose()?;
 
     println!("{} {}", style("Serving").bold(), options.directory.display());
     println!("  {:<12} {}: {}", "link", attached.link, attached.ours);
-    if let Some(at) = published {
+    if let Some(Published { at, .. }) = &published {
         println!("  {:<12} {}", "published", style(format!("http://{at}/")).underlined());
     }
     tell_how_to_reach(&attached, port, published.is_some());
     println!("  Ctrl-C ends it.\n");
 
+    let (tell, told) = mpsc::channel();
+    if let Some(published) = published {
+        published.start(&attached.host, port, tell.clone())?;
+    }
     let quiet = options.quiet;
-    let site = Arc::new(site);
-    let ended = http::serve_logged(&listener, &site, move |line: &str| {
+    let log = move |line: &str| {
         if !quiet {
             println!("{line}");
         }
-    });
-    Err(ended)
-        .during(format_args!("accept at port {port}"))
-        .map_err(|failure| failure.or_gone(&attached.link))
+    };
+    let site = Arc::new(site);
+    let serving = move || {
+        let ended = http::serve_logged(listener, &site, log);
+        // Nobody listens where the other one has ended first.
+        let _ = tell.send((format!("accept at port {port}"), ended));
+    };
+    thread::Builder::new().name("serve".to_owned()).spawn(serving).during("serve")?;
+    let (what, ended) = told.recv().map_err(|_| Failure::new("nobody serves any more"))?;
+    Err(ended).during(what).map_err(|failure| failure.or_gone(&attached.link))
 }
 
-/// Joins each connection to `at` of the machine's network with one to `port` of the stack, over its own `lo`.
-fn publish(host: &Host, at: SocketAddr, port: u16) -> Result<SocketAddr, Failure> {
-    let listener = std::net::TcpListener::bind(at).during(format_args!("--publish {at}"))?;
-    let address = listener.local_addr().during("getsockname")?;
-    let host = host.clone();
-    let server = SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, port));
-    splice::listen(listener, move || TcpStream::connect_timeout(&host, &server, PATIENCE))
-        .during("publish")?;
-    Ok(address)
+/// A listener of the machine's own network.
+struct Published {
+    listener: std::net::TcpListener,
+    at: SocketAddr,
+}
+
+impl Published {
+    fn bind(at: SocketAddr) -> Result<Published, Failure> {
+        let listener = std::net::TcpListener::bind(at).during(format_args!("--publish {at}"))?;
+        let at = listener.local_addr().during("getsockname")?;
+        Ok(Published { listener, at })
+    }
+
+    /// Joins each connection with one to `port` of the stack, over its own `lo`, and tells why that ended.
+    fn start(self, host: &Host, port: u16, tell: mpsc::Sender<(String, io::Error)>) -> Result<(), Failure> {
+        let host = host.clone();
+        let server = SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, port));
+        let publishing = move || {
+            let Published { listener, at } = self;
+            let ended = splice::each(listener, move || TcpStream::connect_timeout(&host, &server, PATIENCE));
+            let _ = tell.send((format!("accept at {at}"), ended));
+        };
+        thread::Builder::new().name("publish".to_owned()).spawn(publishing).during("publish").map(drop)
+    }
 }
 
 fn tell_how_to_reach(attached: &Attached, port: u16, is_published: bool) {

@@ -1,11 +1,17 @@
-//! Joining two connections, or two UDP sockets: what comes from one goes to the other.
+//! Joining two connections: what comes from one goes to the other.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::Shutdown;
+use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
-use crate::network::{Datagrams, Listener, Stream};
+use crate::accepting::Accepting;
+use crate::network::{Listener, Stream};
+
+pub use datagrams::{Senders, join_datagrams};
+
+mod datagrams;
 
 /// Connections that are joined at once; further ones are closed.
 const MAX_CONNECTIONS: usize = 256;
@@ -19,6 +25,38 @@ pub fn streams(here: impl Stream, there: impl Stream) -> io::Result<()> {
         thread::Builder::new().name("splice".to_owned()).spawn(move || one_way(other_here, other_there))?;
     let back = one_way(there, here);
     back.and(forth.join().unwrap_or(Ok(())))
+}
+
+/// Two connections that threads of their own join.
+#[derive(Debug)]
+pub struct Joined {
+    forth: mpsc::Receiver<()>,
+}
+
+impl Joined {
+    /// Joins `here` with `there`, as [`streams`].
+    ///
+    /// # Errors
+    /// Where no descriptor or no thread is to be had.
+    pub fn start(here: impl Stream, there: impl Stream) -> io::Result<Joined> {
+        let (other_here, other_there) = (here.another()?, there.another()?);
+        let (tell, forth) = mpsc::channel();
+        let spawn = |work: Box<dyn FnOnce() + Send>| {
+            thread::Builder::new().name("splice".to_owned()).spawn(work).map(drop)
+        };
+        spawn(Box::new(move || {
+            // Whose connection it is hears of an error itself, and may have gone.
+            let _ = one_way(other_here, other_there);
+            let _ = tell.send(());
+        }))?;
+        spawn(Box::new(move || drop(one_way(there, here))))?;
+        Ok(Joined { forth })
+    }
+
+    /// Waits until all that came from `here` has been written to `there`, for `limit` at most.
+    pub fn wait_until_written(&self, limit: Duration) {
+        let _ = self.forth.recv_timeout(limit);
+    }
 }
 
 fn one_way(mut from: impl Stream, mut to: impl Stream) -> io::Result<()> {
@@ -69,72 +107,28 @@ pub fn copy_by_side(from: &mut impl Read, to: &mut impl Write) -> Result<u64, Co
     }
 }
 
-/// Joins each connection that comes to `listener` with one that `connect` makes, in threads of their own.
-pub fn listen<L: Listener, S: Stream>(
+/// Joins each connection that comes to `listener` with one that `connect` makes, in threads of their own, until the
+/// listener ends. Returns why it did.
+pub fn each<L: Listener, S: Stream>(
     listener: L,
     connect: impl Fn() -> io::Result<S> + Send + Sync + 'static,
-) -> io::Result<()> {
+) -> io::Error {
     let connect = Arc::new(connect);
-    let work = move || {
-        let slots = Arc::new(());
-        loop {
-            let stream = match listener.next() {
-                Ok(stream) => stream,
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) =>
-                {
-                    continue;
-                }
-                Err(_) => return,
-            };
-            if Arc::strong_count(&slots) > MAX_CONNECTIONS {
-                continue;
-            }
-            let (connect, slot) = (connect.clone(), slots.clone());
-            // Where it can't be made, or there is no thread for it, dropping the connection says so.
-            let _ = thread::Builder::new().name("splice".to_owned()).spawn(move || {
-                let _slot = slot;
-                connect().and_then(|other| streams(stream, other))
-            });
-        }
-    };
-    thread::Builder::new().name("splice".to_owned()).spawn(work).map(drop)
-}
-
-/// Joins two UDP sockets in threads of their own: what comes to `front` goes to `target` from `back`, and what comes
-/// back there to whoever sent to `front` last.
-pub fn datagrams<F: Datagrams + Sync, B: Datagrams + Sync>(
-    front: F,
-    back: B,
-    target: SocketAddr,
-) -> io::Result<()> {
-    let client = Arc::new(Mutex::new(None));
-    let (other_front, other_back) = (front.another()?, back.another()?);
-    let clients = client.clone();
-    let forth = move || {
-        pump(&other_front, |bytes, from| {
-            *clients.lock().unwrap_or_else(PoisonError::into_inner) = Some(from);
-            other_back.send(bytes, target)
-        });
-    };
-    let back = move || {
-        pump(&back, |bytes, _| match *client.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(client) => front.send(bytes, client),
-            None => Ok(()),
-        });
-    };
-    thread::Builder::new().name("splice".to_owned()).spawn(forth)?;
-    thread::Builder::new().name("splice".to_owned()).spawn(back).map(drop)
-}
-
-fn pump(from: &impl Datagrams, mut deliver: impl FnMut(&[u8], SocketAddr) -> io::Result<()>) {
-    let mut buffer = vec![0; TURN];
+    let slots = Arc::new(());
+    let mut accepting = Accepting::new(listener);
     loop {
-        match from.receive(&mut buffer) {
-            // One that can't be sent is lost, as it would be in a network.
-            Ok((len, sender)) => drop(deliver(&buffer[..len], sender)),
-            Err(error) if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::Interrupted) => {}
-            Err(_) => return,
+        let stream = match accepting.next() {
+            Ok(stream) => stream,
+            Err(error) => return error,
+        };
+        if Arc::strong_count(&slots) > MAX_CONNECTIONS {
+            continue;
         }
+        let (connect, slot) = (connect.clone(), slots.clone());
+        // Where it can't be made, or there is no thread for it, dropping the connection says so.
+        let _ = thread::Builder::new().name("splice".to_owned()).spawn(move || {
+            let _slot = slot;
+            connect().and_then(|other| streams(stream, other))
+        });
     }
 }

@@ -1,6 +1,10 @@
 //! The options that people know from curl, nc and ping, and what becomes of a command whose link goes.
 
 mod common;
+#[path = "flags/crowds.rs"]
+mod crowds;
+#[path = "flags/peers.rs"]
+mod peers;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -151,7 +151,7 @@ fn request(
         }
         connected.map_err(|failure| failure.with_status(status))
     })?;
-    let stream = Timed::new(stream, limits).during("set the time-out")?;
+    let stream = Timed::new(stream.stream, limits).during("set the time-out")?;
     options.tell_lines('>', &ask.head(url));
     let response = http::ask(stream, url, ask);
     let status = response.as_ref().err().map_or(0, status::of_response);
@@ -199,7 +199,11 @@ impl Options {
         let all = self.max_time.filter(|seconds| *seconds > 0.0).map(Duration::from_secs_f64);
         Limits {
             step,
-            connect: self.connect_timeout.map_or(step, Duration::from_secs_f64),
+            // 0 is the usual one, as curl has it.
+            connect: self
+                .connect_timeout
+                .filter(|seconds| *seconds > 0.0)
+                .map_or(step, Duration::from_secs_f64),
             all: all.map(|limit| (limit, Instant::now() + limit)),
         }
     }

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use rustix::io::Errno;
 
 use super::server::{Body, Request, Response, Site};
 
@@ -80,9 +81,15 @@ impl Site for Directory {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 Response::error(403, "Forbidden")
             }
+            // There is such a document, and no descriptor for it.
+            Err(error) if is_short_of_descriptors(&error) => Response::error(503, "Service Unavailable"),
             Err(_) => Response::not_found(),
         }
     }
+}
+
+fn is_short_of_descriptors(error: &io::Error) -> bool {
+    [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 fn listing(directory: &Path, path: &str) -> io::Result<Response> {

@@ -1,7 +1,7 @@
 //! Serving documents: a thread a connection, requests one after the other.
 
 use std::fmt;
-use std::io::{self, BufReader, ErrorKind, Read};
+use std::io::{self, BufReader, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
@@ -11,6 +11,7 @@ use percent_encoding::percent_decode_str;
 
 use super::client::read_head;
 use super::{MAX_FIELDS, MAX_HEAD};
+use crate::accepting::Accepting;
 use crate::network::{Listener, Stream};
 
 /// Connections that are served at once; further ones get 503.
@@ -137,24 +138,21 @@ impl Response {
 }
 
 /// Serves `site` at `listener` until the listener ends, and returns why it did.
-pub fn serve<L: Listener>(listener: &L, site: &Arc<impl Site>) -> io::Error {
+pub fn serve<L: Listener>(listener: L, site: &Arc<impl Site>) -> io::Error {
     serve_logged(listener, site, |_: &str| {})
 }
 
 /// As [`serve`]; `log` gets a line for each request.
 pub fn serve_logged<L: Listener>(
-    listener: &L,
+    listener: L,
     site: &Arc<impl Site>,
     log: impl Fn(&str) + Clone + Send + 'static,
 ) -> io::Error {
     let slots = Arc::new(());
+    let mut accepting = Accepting::new(listener);
     loop {
-        let stream = match listener.next() {
+        let stream = match accepting.next() {
             Ok(stream) => stream,
-            // The peer was gone before it was accepted, or a signal came.
-            Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {
-                continue;
-            }
             Err(error) => return error,
         };
         let (site, log, slot) = (site.clone(), log.clone(), slots.clone());

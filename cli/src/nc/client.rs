@@ -10,7 +10,7 @@ use super::ports::{port, port_range, service};
 use super::{Options, usage};
 use crate::attach::Tell;
 use crate::failure::{During, Failure};
-use crate::reach::{Origin, Reach};
+use crate::reach::{Origin, Reach, probe};
 use crate::resolve::{Found, look_up};
 
 /// How long a connect takes at most, unless told.
@@ -29,14 +29,22 @@ pub fn connect(options: &Options) -> Result<(), Failure> {
     let manner = options.manner(Side::Client);
     let patience = options.patience().unwrap_or(PATIENCE);
     let done = if options.udp {
-        let (to, socket) = try_each(options, host, &found, |to| reach.datagrams(to, from))?;
+        let (to, socket) = try_each(options, host, &found, |to| {
+            let socket = reach.datagrams(to, from)?;
+            // Who wants to be told whether it succeeds wants to know.
+            if options.verbose {
+                probe(&socket, UDP_SCAN_PATIENCE)?;
+            }
+            Ok(socket)
+        })?;
         succeeded(options, host, port);
         exchange_datagrams(socket, manner).during(format_args!("UDP to {to}"))
     } else {
-        let (to, stream) = try_each(options, host, &found, |to| reach.connect(to, from, patience))?;
+        let (to, reached) = try_each(options, host, &found, |to| reach.connect(to, from, patience))?;
         succeeded(options, host, port);
-        Input::start(manner).exchange(stream).during(format_args!("connection to {to}"))
+        Input::start(manner).exchange(reached.stream).during(format_args!("connection to {to}"))
     };
+    reach.finish();
     done.map_err(|failure| failure.or_gone(&reach.attached.link))
 }
 

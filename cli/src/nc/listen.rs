@@ -8,10 +8,12 @@ use tapsock::net::{TcpListener, TcpStream, UdpSocket};
 use super::exchange::{Input, Side, exchange_datagrams};
 use super::ports::port;
 use super::{Options, usage};
+use crate::accepting::Accepting;
 use crate::attach::{Tell, Wish};
 use crate::failure::{During, Failure};
+use crate::reach::LAST_BYTES;
 use crate::resolve::look_up;
-use crate::splice;
+use crate::splice::{self, Joined, Senders};
 
 /// Where to listen.
 struct Place {
@@ -57,10 +59,9 @@ pub fn listen(options: &Options) -> Result<(), Failure> {
             false => Ipv4Addr::UNSPECIFIED.into(),
         };
         let outside = place.or_any(any);
-        let inside = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let done = match options.udp {
-            true => take_datagrams(options, publish_datagrams(options, &host, outside)?),
-            false => take_streams(options, publish(options, &host, inside, outside)?),
+            true => take_datagrams_of_the_machine(options, &host, outside),
+            false => take_streams(options, Door::of_the_machine(options, &host, outside)?),
         };
         host.shutdown();
         return done;
@@ -80,62 +81,126 @@ pub fn listen(options: &Options) -> Result<(), Failure> {
     } else {
         let listener = TcpListener::bind(&attached.host, at).during(format_args!("listen at {at}"))?;
         options.tell(&format!("Listening on {}", listener.local_addr().during("getsockname")?));
-        take_streams(options, listener)
+        take_streams(options, Door::Stack(Accepting::new(listener)))
     };
     attached.host.shutdown();
     done.map_err(|failure| failure.or_gone(&attached.link))
 }
 
-/// A listener of the stack's that gets the connections to `outside`, a port of the machine's.
-fn publish(
-    options: &Options,
-    host: &Host,
-    inside: SocketAddr,
-    outside: SocketAddr,
-) -> Result<TcpListener, Failure> {
-    let listener = TcpListener::bind(host, inside).during("listen")?;
-    let inside = listener.local_addr().during("getsockname")?;
-    let front = std::net::TcpListener::bind(outside).during(format_args!("listen at {outside}"))?;
-    options.tell(&format!("Listening on {}", front.local_addr().during("getsockname")?));
-    let host = host.clone();
-    splice::listen(front, move || TcpStream::connect(&host, inside)).during("publish")?;
-    Ok(listener)
+/// Where connections come in.
+enum Door {
+    /// At the stack's own port.
+    Stack(Accepting<TcpListener>),
+    /// At a port of the machine's, from where each goes on to the stack's.
+    Machine { front: Accepting<std::net::TcpListener>, host: Host, inside: TcpListener },
 }
 
-/// A socket of the stack's that gets the datagrams to `outside`, a port of the machine's.
-fn publish_datagrams(options: &Options, host: &Host, outside: SocketAddr) -> Result<UdpSocket, Failure> {
-    let socket = UdpSocket::bind(host, "127.0.0.1:0").during("bind UDP")?;
-    let inside = socket.local_addr().during("getsockname")?;
-    let front = std::net::UdpSocket::bind(outside).during(format_args!("bind UDP {outside}"))?;
-    options.tell(&format!("Listening on {} (udp)", front.local_addr().during("getsockname")?));
-    let back = UdpSocket::bind(host, "127.0.0.1:0").during("bind UDP")?;
-    splice::datagrams(front, back, inside).during("publish")?;
-    Ok(socket)
+/// A connection that has come in.
+struct Visitor {
+    stream: TcpStream,
+    /// Whose it is, as the listener's network says.
+    peer: SocketAddr,
+    /// The way to the machine's network.
+    joined: Option<Joined>,
 }
 
-fn take_streams(options: &Options, listener: TcpListener) -> Result<(), Failure> {
+impl Door {
+    /// A port of the machine's, with a listener of the stack's behind it.
+    fn of_the_machine(options: &Options, host: &Host, outside: SocketAddr) -> Result<Door, Failure> {
+        let inside = TcpListener::bind(host, "127.0.0.1:0").during("listen")?;
+        let front = std::net::TcpListener::bind(outside).during(format_args!("listen at {outside}"))?;
+        options.tell(&format!("Listening on {}", front.local_addr().during("getsockname")?));
+        Ok(Door::Machine { front: Accepting::new(front), host: host.clone(), inside })
+    }
+
+    /// The next connection.
+    ///
+    /// # Errors
+    /// What makes further ones impossible.
+    fn next(&mut self) -> Result<Visitor, Failure> {
+        match self {
+            Door::Stack(accepting) => loop {
+                let stream = accepting.next().during(format_args!("accept at {}", accepting.place()))?;
+                // One that was reset meanwhile has no peer.
+                if let Ok(peer) = stream.peer_addr() {
+                    return Ok(Visitor { stream, peer, joined: None });
+                }
+            },
+            Door::Machine { front, host, inside } => loop {
+                let outside = front.next().during(format_args!("accept at {}", front.place()))?;
+                let Ok(peer) = outside.peer_addr() else { continue };
+                let address = inside.local_addr().during("getsockname")?;
+                let relay = TcpStream::connect(host, address).during("join the stack")?;
+                let (stream, _) = inside.accept().during("join the stack")?;
+                match Joined::start(relay, outside).during("join the stack") {
+                    Ok(joined) => return Ok(Visitor { stream, peer, joined: Some(joined) }),
+                    // It lacks a descriptor, and so may the next one.
+                    Err(failure) => crate::complain(&failure),
+                }
+            },
+        }
+    }
+}
+
+fn take_streams(options: &Options, mut door: Door) -> Result<(), Failure> {
     let input = Input::start(options.manner(Side::Server));
-    loop {
-        let (stream, peer) = listener.accept().during("accept")?;
-        if options.verbose {
-            eprintln!("Connection received from {peer}");
-        }
+    let attend = |visitor: Visitor| {
+        let Visitor { stream, peer, joined } = visitor;
+        options.tell(&format!("Connection received from {peer}"));
         let ended = input.exchange(stream).during(format_args!("connection from {peer}"));
-        match (ended, options.keep) {
-            (ended, false) => return ended,
-            // The next one may fare better.
-            (Err(failure), true) => crate::complain(&failure),
-            (Ok(()), true) => {}
+        if let Some(joined) = joined {
+            joined.wait_until_written(LAST_BYTES);
+        }
+        ended
+    };
+    if !options.keep {
+        let visitor = door.next()?;
+        // Further ones are refused.
+        drop(door);
+        return attend(visitor);
+    }
+    loop {
+        // The next one may fare better.
+        if let Err(failure) = attend(door.next()?) {
+            crate::complain(&failure);
         }
     }
 }
 
+/// Talks with whoever sends first, as nc does, and with nobody else; with -k, only listens, and to everybody.
 fn take_datagrams(options: &Options, socket: UdpSocket) -> Result<(), Failure> {
-    let (_, peer) = socket.peek_from(&mut [0; 1]).during("receive")?;
-    // As nc does: who sent first is whom it talks with.
-    socket.connect(peer).during(format_args!("connect to {peer}"))?;
-    if options.verbose {
-        eprintln!("Connection received from {peer}");
+    let mut manner = options.manner(Side::Server);
+    if options.keep {
+        manner.deaf = true;
+    } else {
+        let (_, peer) = socket.peek_from(&mut [0; 1]).during("receive")?;
+        socket.connect(peer).during(format_args!("connect to {peer}"))?;
+        options.tell(&format!("Connection received from {peer}"));
     }
-    exchange_datagrams(socket, options.manner(Side::Server)).during("datagrams")
+    exchange_datagrams(socket, manner).during("datagrams")
+}
+
+/// As [`take_datagrams`] at a port of the machine's, from where they go on to a socket of the stack's.
+fn take_datagrams_of_the_machine(options: &Options, host: &Host, at: SocketAddr) -> Result<(), Failure> {
+    let front = std::net::UdpSocket::bind(at).during(format_args!("bind UDP {at}"))?;
+    options.tell(&format!("Listening on {} (udp)", front.local_addr().during("getsockname")?));
+    let mut manner = options.manner(Side::Server);
+    let senders = if options.keep {
+        manner.deaf = true;
+        Senders::Anybody
+    } else {
+        let (_, peer) = front.peek_from(&mut [0; 1]).during("receive")?;
+        front.connect(peer).during(format_args!("connect to {peer}"))?;
+        options.tell(&format!("Connection received from {peer}"));
+        Senders::Peer(peer)
+    };
+    let [relay, socket] = [0; 2].map(|_| UdpSocket::bind(host, "127.0.0.1:0").during("bind UDP"));
+    let (relay, socket) = (relay?, socket?);
+    let joined = relay
+        .local_addr()
+        .and_then(|address| socket.connect(address))
+        .and_then(|()| relay.connect(socket.local_addr()?))
+        .and_then(|()| splice::join_datagrams(front, senders, relay, socket.try_clone()?));
+    joined.during("join the stack")?;
+    exchange_datagrams(socket, manner).during("datagrams")
 }

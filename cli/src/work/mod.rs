@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::accepting::Accepting;
 use crate::failure::{During, Failure};
 use crate::http::{self, Url};
 use crate::network::{Datagrams, Listener, Network, Stream};
@@ -186,13 +187,14 @@ pub fn serve(net: &impl Network, service: Service, at: IpAddr, watch: &Watch) ->
     let listener = net.listen(at).during(format_args!("listen at {at}"))?;
     let address = listener.address().during("getsockname")?;
     if let Service::Http = service {
-        thread::spawn(move || http::serve(&listener, &Arc::new(noise_site())));
+        thread::spawn(move || http::serve(listener, &Arc::new(noise_site())));
         return Ok(address);
     }
     let watch = watch.clone();
     thread::spawn(move || {
         let slots = Arc::new(());
-        while let Ok(stream) = listener.next() {
+        let mut accepting = Accepting::new(listener);
+        while let Ok(stream) = accepting.next() {
             if Arc::strong_count(&slots) > MAX_CONNECTIONS {
                 continue;
             }

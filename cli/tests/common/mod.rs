@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
@@ -126,6 +126,11 @@ impl Beside {
             self.lines.find(|line| line.contains(mark)).unwrap_or_else(|| panic!("no line with {mark:?}"));
         let rest = line.split_once(mark).unwrap().1.trim();
         rest.split(' ').next().unwrap().to_owned()
+    }
+
+    /// Its standard input, where that is piped.
+    pub fn stdin(&mut self) -> ChildStdin {
+        self.child.stdin.take().expect("a pipe")
     }
 
     pub fn next_line(&mut self) -> Option<String> {
