@@ -49,6 +49,11 @@ impl Failure {
         self.status.unwrap_or(STATUS)
     }
 
+    /// Whether it comes of that error.
+    pub fn is(&self, errno: Errno) -> bool {
+        self.errno == Some(errno)
+    }
+
     /// Where this comes of the link's end (ENETDOWN), tells of that: nothing else that is done on `link` can succeed.
     pub fn or_gone(self, link: &str) -> Self {
         match self.errno {

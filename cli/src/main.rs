@@ -48,7 +48,7 @@ enum Act {
     /// Serve the files of a directory by HTTP
     Serve(serve::Options),
     /// Fetch a document by HTTP
-    Get(get::Options),
+    Get(Box<get::Options>),
     /// Send echo requests, as ping(8)
     Ping(ping::Options),
     /// Connect or listen, as nc(1)

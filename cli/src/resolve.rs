@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::str::FromStr;
 
 use clap::Args;
 
@@ -37,6 +38,50 @@ impl Family {
     }
 }
 
+/// What a host and a port are said to be, instead of what the resolver knows: curl's `--resolve`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Pinned {
+    /// `None`: any.
+    host: Option<String>,
+    port: u16,
+    addresses: Vec<IpAddr>,
+}
+
+impl FromStr for Pinned {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = || format!("{text:?} is not HOST:PORT:ADDRESS");
+        let text = text.strip_prefix('+').unwrap_or(text);
+        let (host, rest) = match text.strip_prefix('[') {
+            Some(rest) => rest.split_once("]:").ok_or_else(form)?,
+            None => text.split_once(':').ok_or_else(form)?,
+        };
+        let (port, addresses) = rest.split_once(':').ok_or_else(form)?;
+        let address = |text: &str| {
+            let bare = text.trim().trim_start_matches('[').trim_end_matches(']');
+            bare.parse().map_err(|_| format!("{text:?} is no address"))
+        };
+        Ok(Pinned {
+            host: Some(host.to_owned()).filter(|host| host != "*"),
+            port: port.parse().map_err(|_| form())?,
+            addresses: addresses.split(',').map(address).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl Pinned {
+    /// The addresses, where it is of this host and port.
+    ///
+    /// # Errors
+    /// NotFound where none is of `family`.
+    pub fn look_up(&self, host: &str, port: u16, family: Family) -> Option<io::Result<Found>> {
+        let is_meant = self.host.as_ref().is_none_or(|own| own.eq_ignore_ascii_case(host));
+        let found = || self.addresses.iter().map(|address| SocketAddr::new(*address, port)).collect();
+        (is_meant && self.port == port).then(|| of_family(found(), family))
+    }
+}
+
 /// Whether names are looked up.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub enum Names {
@@ -58,7 +103,7 @@ pub struct Found {
 /// # Errors
 /// What getaddrinfo(3) says; NotFound where no address is of `family`.
 pub fn look_up(host: &str, port: u16, family: Family, names: Names) -> io::Result<Found> {
-    let mut found: Vec<_> = match (names, host.parse()) {
+    let found: Vec<_> = match (names, host.parse()) {
         (_, Ok(address)) => vec![SocketAddr::new(address, port)],
         // It may have a scope.
         (Names::Refused, _) if !host.contains('%') => {
@@ -66,6 +111,10 @@ pub fn look_up(host: &str, port: u16, family: Family, names: Names) -> io::Resul
         }
         _ => (host, port).to_socket_addrs()?.collect(),
     };
+    of_family(found, family)
+}
+
+fn of_family(mut found: Vec<SocketAddr>, family: Family) -> io::Result<Found> {
     found.retain(|address| family.has(address.ip()));
     match found.pop() {
         Some(last) => Ok(Found { earlier: found, last }),
@@ -119,5 +168,22 @@ mod tests {
         assert_eq!(look_up("::1", 1, v6, Names::Refused).unwrap().iter().count(), 1);
         let error = look_up("localhost", 1, Family::default(), Names::Refused).unwrap_err();
         assert!(error.to_string().contains("no address"), "{error}");
+    }
+
+    #[test]
+    fn an_address_may_be_said() {
+        let pinned: Pinned = "h:80:127.0.0.1,[::1]".parse().unwrap();
+        let count = |host, port, family| {
+            pinned.look_up(host, port, family).map(|found| found.map_or(0, |found| found.iter().count()))
+        };
+        let any = Family::default();
+        let v6 = Family { ipv4: false, ipv6: true };
+        assert_eq!((count("H", 80, any), count("h", 80, v6)), (Some(2), Some(1)));
+        assert_eq!((count("h", 81, any), count("x", 80, any)), (None, None));
+        let other: Pinned = "*:80:::1".parse().unwrap();
+        assert!(other.look_up("x", 80, any).is_some());
+        for text in ["h", "h:80", "h:x:::1", "h:80:nosuch"] {
+            assert!(text.parse::<Pinned>().is_err(), "{text}");
+        }
     }
 }

@@ -3,6 +3,8 @@
 mod common;
 #[path = "flags/crowds.rs"]
 mod crowds;
+#[path = "flags/get.rs"]
+mod get;
 #[path = "flags/peers.rs"]
 mod peers;
 
@@ -81,7 +83,7 @@ fn get_is_silent_where_it_is_told_to() {
 fn get_says_that_nothing_came() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", silent.local_addr().unwrap());
-    let output = run(&["get", "-w", "0.3", &url]);
+    let output = run(&["get", "--timeout", "0.3", &url]);
     assert_eq!(code(&output), Some(28));
     assert!(stderr(&output).contains("nothing came for 0.3 s"), "{}", stderr(&output));
     let output = run(&["get", "-m", "0.3", &url]);

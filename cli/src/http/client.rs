@@ -1,7 +1,10 @@
 //! Fetching one document.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::body::{BodyReader, Framing, malformed};
 use super::{MAX_FIELDS, MAX_HEAD, Url};
@@ -9,13 +12,72 @@ use super::{MAX_FIELDS, MAX_HEAD, Url};
 /// Interim responses (status 1xx) that are passed over at most.
 const MAX_INTERIM: usize = 8;
 
+/// Bytes of a chunk that is sent.
+const PIECE: usize = 16 * 1024;
+
 /// What is asked of a server.
 #[derive(Clone, Debug, Default)]
 pub struct Ask {
+    /// The method, where it does not follow from what is below.
+    pub method: Option<String>,
     /// Whether the head of the document is enough (HEAD).
     pub head_only: bool,
     /// Fields beside the usual ones, or instead of them.
     pub fields: Vec<Field>,
+    /// What is sent along.
+    pub content: Option<Content>,
+}
+
+/// What is sent along with a request.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// These bytes, of that type.
+    Bytes(Arc<[u8]>, &'static str),
+    /// What is in a file, and how much that is, where it is known.
+    File(PathBuf, Option<u64>),
+    /// What standard input gives.
+    Input,
+}
+
+impl Content {
+    fn len(&self) -> Option<u64> {
+        match self {
+            Content::Bytes(bytes, _) => Some(bytes.len() as u64),
+            Content::File(_, len) => *len,
+            Content::Input => None,
+        }
+    }
+
+    /// Writes it, in chunks where its length is not known, and returns how much it was.
+    fn send(&self, to: &mut impl Write) -> io::Result<u64> {
+        let mut from: Box<dyn Read> = match self {
+            Content::Bytes(bytes, _) => {
+                to.write_all(bytes)?;
+                return Ok(bytes.len() as u64);
+            }
+            Content::File(path, _) => Box::new(File::open(path)?),
+            Content::Input => Box::new(io::stdin()),
+        };
+        if let Some(len) = self.len() {
+            let sent = io::copy(&mut from.take(len), to)?;
+            return match sent == len {
+                true => Ok(sent),
+                false => Err(io::Error::new(ErrorKind::InvalidInput, "the file has become shorter")),
+            };
+        }
+        let (mut buffer, mut sent) = (vec![0; PIECE], 0);
+        loop {
+            let len = from.read(&mut buffer)?;
+            //= RFC 9112 §7.1
+            write!(to, "{len:x}\r\n")?;
+            to.write_all(&buffer[..len])?;
+            to.write_all(b"\r\n")?;
+            sent += len as u64;
+            if len == 0 {
+                return Ok(sent);
+            }
+        }
+    }
 }
 
 /// A field of a request, as curl's -H has it: `Name: value`, `Name:` for none of that name, `Name;` for an empty one.
@@ -32,13 +94,40 @@ impl Field {
     }
 }
 
+impl Field {
+    /// One with that value; none at all of that name, where it is empty.
+    ///
+    /// # Errors
+    /// A control character in it.
+    pub fn with_value(name: &str, value: &str) -> Result<Field, String> {
+        without_controls(value)?;
+        let value = Some(value.to_owned()).filter(|value| !value.is_empty());
+        Ok(Field { name: name.to_owned(), value })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its value.
+    pub fn value(&self) -> Option<&str> {
+        self.value.as_deref()
+    }
+}
+
+fn without_controls(text: &str) -> Result<(), String> {
+    match text.contains(|letter: char| letter.is_control() && letter != '\t') {
+        true => Err("a control character is in it".to_owned()),
+        false => Ok(()),
+    }
+}
+
 impl FromStr for Field {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.contains(|letter: char| letter.is_control() && letter != '\t') {
-            return Err("a control character is in it".to_owned());
-        }
+        without_controls(text)?;
         let (name, value) = match (text.split_once(':'), text.strip_suffix(';')) {
             (Some((name, value)), _) => (name, Some(value.trim()).filter(|value| !value.is_empty())),
             (None, Some(name)) => (name, Some("")),
@@ -54,15 +143,48 @@ impl FromStr for Field {
 }
 
 impl Ask {
+    /// The method: what was asked for, or what goes with the content.
+    pub fn method(&self) -> &str {
+        match (&self.method, &self.content) {
+            (Some(method), _) => method,
+            (None, _) if self.head_only => "HEAD",
+            (None, None) => "GET",
+            (None, Some(Content::Bytes(..))) => "POST",
+            (None, Some(_)) => "PUT",
+        }
+    }
+
+    /// After a redirection with `status`: what is asked of the server that it leads to.
+    //= RFC 9110 §15.4
+    pub fn redirected(&mut self, status: u16) {
+        let is_post = self.method() == "POST";
+        if matches!(status, 301 | 302) && is_post || status == 303 {
+            // As curl has it, a method that was asked for stays.
+            self.content = None;
+        }
+    }
+
     /// The head of the request for `url`.
     pub fn head(&self, url: &Url) -> String {
-        let method = if self.head_only { "HEAD" } else { "GET" };
-        let mut head = format!("{method} {} HTTP/1.1\r\n", url.target());
+        let mut head = format!("{} {} HTTP/1.1\r\n", self.method(), url.target());
         let authority = url.authority();
         let agent = concat!("tapsock/", env!("CARGO_PKG_VERSION"));
-        for (name, value) in
-            [("Host", authority.as_str()), ("User-Agent", agent), ("Accept", "*/*"), ("Connection", "close")]
-        {
+        let len = self.content.as_ref().and_then(Content::len).map(|len| len.to_string());
+        let mut usual = vec![
+            ("Host", authority.as_str()),
+            ("User-Agent", agent),
+            ("Accept", "*/*"),
+            ("Connection", "close"),
+        ];
+        match (&self.content, &len) {
+            (None, _) => {}
+            (Some(_), Some(len)) => usual.push(("Content-Length", len)),
+            (Some(_), None) => usual.push(("Transfer-Encoding", "chunked")),
+        }
+        if let Some(Content::Bytes(_, kind)) = self.content {
+            usual.push(("Content-Type", kind));
+        }
+        for (name, value) in usual {
             if !self.fields.iter().any(|field| field.is(name)) {
                 head.extend([name, ": ", value, "\r\n"]);
             }
@@ -84,10 +206,22 @@ pub struct Response<R> {
     pub status: u16,
     /// The head as it came, with its last empty line.
     pub head: String,
-    /// Where else the document is, by the field `Location`.
-    pub location: Option<String>,
+    /// The minor version of HTTP/1.
+    pub version: u8,
+    /// The fields of the head.
+    pub fields: Vec<(String, String)>,
+    /// Bytes that were sent along with the request.
+    pub uploaded: u64,
     /// The body, yet to be read.
     pub body: BodyReader<R>,
+}
+
+impl<R> Response<R> {
+    /// The value of a field.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let found = self.fields.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
 }
 
 /// Asks for `url` on `stream`, which is then the response's.
@@ -104,7 +238,23 @@ pub fn get<S: Read + Write>(stream: S, url: &Url) -> io::Result<Response<BufRead
 /// What the connection says; UnexpectedEof where it ends without a response; InvalidData where what comes is no HTTP.
 pub fn ask<S: Read + Write>(mut stream: S, url: &Url, what: &Ask) -> io::Result<Response<BufReader<S>>> {
     stream.write_all(what.head(url).as_bytes())?;
+    let sent = what.content.as_ref().map_or(Ok(0), |content| content.send(&mut stream));
     let mut from = BufReader::with_capacity(64 * 1024, stream);
+    match sent {
+        Ok(uploaded) => respond(from, what, uploaded),
+        // It may have said why it takes no more.
+        Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+            match from.fill_buf() {
+                Ok([_, ..]) => respond(from, what, 0),
+                _ => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads the head of a response.
+fn respond<R: BufRead>(mut from: R, what: &Ask, uploaded: u64) -> io::Result<Response<R>> {
     for _ in 0..MAX_INTERIM {
         let head = read_head(&mut from)?;
         if head.is_empty() {
@@ -121,11 +271,12 @@ pub fn ask<S: Read + Write>(mut stream: S, url: &Url, what: &Ask) -> io::Result<
             continue;
         }
         let framing = Framing::of_response(what.head_only, status, response.headers)?;
-        let mut fields = response.headers.iter();
-        let location = fields.find(|field| field.name.eq_ignore_ascii_case("location"));
-        let location = location.map(|field| String::from_utf8_lossy(field.value).into_owned());
-        let head = String::from_utf8_lossy(&head).into_owned();
-        return Ok(Response { status, head, location, body: BodyReader::new(from, framing) });
+        let text = |value| String::from_utf8_lossy(value).into_owned();
+        let fields =
+            response.headers.iter().map(|field| (field.name.to_owned(), text(field.value))).collect();
+        let version = response.version.unwrap_or(1);
+        let body = BodyReader::new(from, framing);
+        return Ok(Response { status, version, head: text(&head), fields, uploaded, body });
     }
     Err(malformed("only interim statuses"))
 }
@@ -161,10 +312,26 @@ mod tests {
     fn a_field_is_added_changed_or_left_out() {
         let url: Url = "http://h/p".parse().unwrap();
         let fields = ["X-One: 1", "accept:", "Host: other", "X-Empty;"].map(|field| field.parse().unwrap());
-        let head = Ask { head_only: true, fields: fields.to_vec() }.head(&url);
+        let head = Ask { head_only: true, fields: fields.to_vec(), ..Ask::default() }.head(&url);
         assert!(head.starts_with("HEAD /p HTTP/1.1\r\nUser-Agent: tapsock/"), "{head}");
         assert!(head.ends_with("\r\nX-One: 1\r\nHost: other\r\nX-Empty: \r\n\r\n"), "{head}");
         assert!(!head.contains("Accept") && !head.contains("Host: h"), "{head}");
+    }
+
+    #[test]
+    fn a_request_has_the_method_of_its_content() {
+        let url: Url = "http://h/p".parse().unwrap();
+        let content = Content::Bytes(std::sync::Arc::from(*b"a=b"), "text/x");
+        let mut ask = Ask { content: Some(content), ..Ask::default() };
+        let head = ask.head(&url);
+        assert!(head.starts_with("POST /p HTTP/1.1\r\n"), "{head}");
+        assert!(head.contains("\r\nContent-Length: 3\r\nContent-Type: text/x\r\n"), "{head}");
+        ask.redirected(307);
+        assert_eq!(ask.method(), "POST");
+        ask.redirected(302);
+        assert_eq!(ask.method(), "GET");
+        let put = Ask { content: Some(Content::Input), ..Ask::default() }.head(&url);
+        assert!(put.starts_with("PUT ") && put.contains("\r\nTransfer-Encoding: chunked\r\n"), "{put}");
     }
 
     #[test]

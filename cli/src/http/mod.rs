@@ -6,10 +6,10 @@ mod files;
 mod server;
 mod url;
 
-pub use client::{Ask, Field, Response as Fetched, ask, get};
+pub use client::{Ask, Content, Field, Response as Fetched, ask, get};
 pub use files::Directory;
 pub use server::{Body, Request, Response, Site, serve, serve_logged};
-pub use url::Url;
+pub use url::{Url, UrlError};
 
 /// Bytes of a head (the first line and the fields) at most.
 const MAX_HEAD: usize = 16 * 1024;

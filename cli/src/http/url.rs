@@ -5,15 +5,46 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
+use percent_encoding::percent_decode_str;
+
 /// Port of HTTP.
 const DEFAULT_PORT: u16 = 80;
 
 /// An address of the scheme `http`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Url {
+    user: Option<String>,
     host: String,
     port: u16,
     target: String,
+}
+
+/// Why a text is no such address.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum UrlError {
+    /// It is of another scheme.
+    Scheme(String),
+    /// It is none at all.
+    Malformed(String),
+}
+
+impl fmt::Display for UrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (UrlError::Scheme(why) | UrlError::Malformed(why)) = self;
+        f.write_str(why)
+    }
+}
+
+impl From<&str> for UrlError {
+    fn from(why: &str) -> Self {
+        UrlError::Malformed(why.to_owned())
+    }
+}
+
+impl From<String> for UrlError {
+    fn from(why: String) -> Self {
+        UrlError::Malformed(why)
+    }
 }
 
 impl Url {
@@ -27,12 +58,28 @@ impl Url {
         self.port
     }
 
+    /// The name and the password in it, as `name:password`. They are not told when it is printed.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// It, with more in its query.
+    pub fn with_query(mut self, more: &str) -> Url {
+        let mark = match self.target.split_once('?') {
+            None => "?",
+            Some((_, "")) => "",
+            Some(_) => "&",
+        };
+        self.target.extend([mark, more]);
+        self
+    }
+
     /// What a link to `reference` means in the document that this is the address of.
     ///
     /// # Errors
     /// As of parsing.
     //= RFC 3986 §5.2
-    pub fn join(&self, reference: &str) -> Result<Url, String> {
+    pub fn join(&self, reference: &str) -> Result<Url, UrlError> {
         let reference = reference.trim().replace(' ', "%20");
         if let Some(authority) = reference.strip_prefix("//") {
             return format!("http://{authority}").parse();
@@ -43,7 +90,7 @@ impl Url {
         {
             return match reference.contains("://") {
                 true => reference.parse(),
-                false => Err(format!("the scheme is {scheme}, not http")),
+                false => Err(UrlError::Scheme(format!("the scheme is {scheme}, not http"))),
             };
         }
         let (path, query) = match self.target.split_once('?') {
@@ -89,31 +136,41 @@ impl Url {
 }
 
 impl FromStr for Url {
-    type Err = String;
+    type Err = UrlError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, UrlError> {
         let rest = match text.split_once("://") {
             None => text,
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-            Some(("https", _)) => return Err("tapsock speaks no TLS: use http://".to_owned()),
-            Some((scheme, _)) => return Err(format!("the scheme is {scheme}, not http")),
+            Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
+                return Err(UrlError::Scheme("tapsock speaks no TLS: use http://".to_owned()));
+            }
+            Some((scheme, _)) => return Err(UrlError::Scheme(format!("the scheme is {scheme}, not http"))),
         };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
         let target = target.split('#').next().unwrap_or_default();
-        let (host, port) = split_authority(authority)?;
+        let (user, place) = match authority.rsplit_once('@') {
+            Some((user, place)) => (Some(user), place),
+            None => (None, authority),
+        };
+        let (host, port) = split_authority(place)?;
         let port = match port {
             None | Some("") => DEFAULT_PORT,
             Some(port) => port.parse().map_err(|_| format!("{port:?} is no port"))?,
         };
         if host.is_empty() {
-            return Err("there is no host in it".to_owned());
+            return Err("there is no host in it".into());
         }
         if text.contains(|letter: char| letter.is_ascii_control() || letter == ' ') {
-            return Err("a blank or a control character is in it".to_owned());
+            return Err("a blank or a control character is in it".into());
         }
         let slash = if target.starts_with('/') { "" } else { "/" };
-        Ok(Url { host: host.to_owned(), port, target: format!("{slash}{target}") })
+        let user = user.map(|user| match percent_decode_str(user).decode_utf8_lossy() {
+            user if user.contains(':') => user.into_owned(),
+            user => format!("{user}:"),
+        });
+        Ok(Url { user, host: host.to_owned(), port, target: format!("{slash}{target}") })
     }
 }
 
@@ -137,9 +194,6 @@ fn without_dots(target: &str) -> String {
 }
 
 fn split_authority(authority: &str) -> Result<(&str, Option<&str>), String> {
-    if authority.contains('@') {
-        return Err("names and passwords are not sent".to_owned());
-    }
     if let Some(rest) = authority.strip_prefix('[') {
         let (host, port) = rest.split_once(']').ok_or("the bracket is not closed")?;
         return Ok((host, port.strip_prefix(':')));
@@ -201,6 +255,16 @@ mod tests {
     }
 
     #[test]
+    fn a_url_may_have_a_user_and_a_longer_query() {
+        let url = |text: &str| text.parse::<Url>().unwrap();
+        assert_eq!(url("http://u:p%40@h/").user(), Some("u:p@"));
+        assert_eq!((url("http://u@h/").user(), url("http://h/@").user()), (Some("u:"), None));
+        assert_eq!(url("http://u:p@h/x").to_string(), "http://h/x");
+        let longer = |text: &str| url(text).with_query("a=b").to_string();
+        assert_eq!([longer("http://h/"), longer("http://h/?x")], ["http://h/?a=b", "http://h/?x&a=b"]);
+    }
+
+    #[test]
     fn what_is_no_url_says_why() {
         for (text, why) in [
             ("https://10.7.0.1/", "TLS"),
@@ -208,11 +272,11 @@ mod tests {
             ("http:///x", "host"),
             ("http://h:99999/", "port"),
             ("http://[::1/", "bracket"),
-            ("http://u:p@h/", "passwords"),
             ("http://h/a b\r\nX: y", "control"),
         ] {
             let error = text.parse::<Url>().unwrap_err();
-            assert!(error.contains(why), "{text}: {error}");
+            assert!(error.to_string().contains(why), "{text}: {error}");
+            assert_eq!(matches!(error, UrlError::Scheme(_)), matches!(why, "TLS" | "ftp"), "{text}");
         }
     }
 }
