@@ -44,6 +44,7 @@ mod epoll;
 mod fcntl;
 mod ioctl;
 mod message;
+mod mirror;
 mod names;
 mod poll;
 mod select;
@@ -60,6 +61,7 @@ pub use message::{
     Passed, ReceivedMessage, RecvMessage, Right, SendMessage, read, readv, recv, recvfrom, recvmmsg, recvmsg,
     send, sendmmsg, sendmsg, sendto, write, writev,
 };
+pub use mirror::mirror_fd;
 pub use names::{
     getaddrinfo, getnameinfo, getprotobyname, getprotobynumber, getservbyname, getservbyport, if_indextoname,
     if_nameindex, if_nametoindex,

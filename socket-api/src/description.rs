@@ -1,6 +1,7 @@
 //! What a socket id stands for: POSIX's open file description, which several ids, and messages under way, may hold.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{OnceLock, Weak};
 
 use rustix::io::Errno;
 use tapsock_sockets::{Fd, Table};
@@ -10,6 +11,7 @@ use crate::engine::epoll::{Epoll, Watch};
 use crate::engine::sync::{Arc, Mutex, lock};
 use crate::leaving::{self, Errand};
 use crate::local::LocalSocket;
+use crate::mirror::Mirror;
 use crate::numbers::Numbers;
 
 /// The integer ids of a host: the lowest free numbers, or those that somebody else gives out.
@@ -206,6 +208,8 @@ pub(crate) struct Shares {
     holders: AtomicUsize,
     /// The watches of epoll instances; `None` once it is closed. Its lock is a leaf.
     watches: Mutex<Option<Vec<Arc<Watch>>>>,
+    /// A real descriptor that is as ready as the object, once somebody has asked for one.
+    mirror: OnceLock<Mirror>,
 }
 
 /// What kind of socket it is.
@@ -223,6 +227,21 @@ impl Description {
     }
 }
 
+/// What leads to an object while it lives, and keeps it neither open nor alive.
+pub(crate) enum WeakObject {
+    Socket(Weak<Description>),
+    Epoll(Weak<Epoll>),
+}
+
+impl WeakObject {
+    pub(crate) fn upgrade(&self) -> Option<Object> {
+        match self {
+            WeakObject::Socket(description) => Some(Object::Socket(description.upgrade()?)),
+            WeakObject::Epoll(epoll) => Some(Object::Epoll(epoll.upgrade()?)),
+        }
+    }
+}
+
 /// A share in an object, which keeps it open.
 pub(crate) struct Held(Object);
 
@@ -230,6 +249,11 @@ impl Held {
     /// The first holder of a new socket.
     pub(crate) fn new(kind: Kind) -> Self {
         Held(Object::Socket(Arc::new(Description { kind, shares: Shares::new() })))
+    }
+
+    /// What is held.
+    pub(crate) fn object(&self) -> &Object {
+        &self.0
     }
 
     /// The first holder of a new epoll instance.
@@ -271,6 +295,14 @@ impl Object {
         }
     }
 
+    /// Leads here while it lives.
+    pub(crate) fn downgrade(&self) -> WeakObject {
+        match self {
+            Object::Socket(description) => WeakObject::Socket(Arc::downgrade(description)),
+            Object::Epoll(epoll) => WeakObject::Epoll(Arc::downgrade(epoll)),
+        }
+    }
+
     /// Whether both are the same.
     pub(crate) fn is(&self, other: &Object) -> bool {
         self.address() == other.address()
@@ -296,6 +328,9 @@ impl Object {
     pub(crate) fn close(&self) {
         let watches = lock(&self.shares().watches).take();
         watches.into_iter().flatten().for_each(|watch| watch.detach());
+        if let Some(mirror) = self.shares().mirror.get() {
+            mirror.close();
+        }
         match self {
             Object::Socket(description) => match &description.kind {
                 // It is gone already where the host was shut down.
@@ -310,7 +345,11 @@ impl Object {
 impl Shares {
     /// Those of a new object, with one holder.
     pub(crate) fn new() -> Self {
-        Shares { holders: AtomicUsize::new(1), watches: Mutex::new(Some(Vec::new())) }
+        Shares {
+            holders: AtomicUsize::new(1),
+            watches: Mutex::new(Some(Vec::new())),
+            mirror: OnceLock::new(),
+        }
     }
 
     /// Notes that `watch` is to be detached when the object is closed. Errors: EBADF where it is closed.
@@ -324,6 +363,11 @@ impl Shares {
         if let Some(watches) = &mut *lock(&self.watches) {
             watches.retain(|other| !core::ptr::eq(&**other, watch));
         }
+    }
+
+    /// The object's mirror, once there is one.
+    pub(crate) fn mirror(&self) -> &OnceLock<Mirror> {
+        &self.mirror
     }
 
     /// Who watches it.

@@ -15,12 +15,15 @@ mod description;
 mod engine;
 mod leaving;
 mod local;
+mod mirror;
 mod numbers;
+mod pollable;
 
 pub use engine::shutdown::ShutdownReport;
 pub use engine::stats::EngineStats;
 pub use host::{Builder, Driver, Host};
 pub use numbers::Numbers;
+pub use pollable::{HasMirror, Pollable};
 pub use rustix::io::Errno;
 pub use tapsock_sockets::SockAddr;
 pub use tapsock_stack::counters::{Counter, Counters};

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use tapsock_sockets::constants::*;
 use tapsock_sockets::{Blocking, Fd, PollMask, SockAddr};
 
-use crate::description::{Held, Kind};
+use crate::description::{Held, Kind, Object};
 use crate::engine::Shard;
 use crate::engine::clock::now;
 use crate::engine::poll::Polled;
@@ -78,6 +78,10 @@ impl Socket {
 
     fn fd(&self) -> Fd {
         self.owned.fd
+    }
+
+    fn object(&self) -> &Object {
+        self.owned.held.object()
     }
 
     fn id(&self) -> io::Result<i32> {
@@ -239,6 +243,19 @@ fn each_address<T>(
 /// The methods that are the same on all of them, with the documentation of each.
 macro_rules! common_methods {
     () => {
+        /// A real descriptor that polls as the socket does: see [`HasMirror`](crate::HasMirror).
+        ///
+        /// # Errors
+        /// EMFILE, ENFILE, ENOBUFS, ENOMEM.
+        pub fn poll_fd(&self) -> io::Result<std::os::fd::BorrowedFd<'_>> {
+            crate::HasMirror::poll_fd(self)
+        }
+
+        /// What the socket's id stands for.
+        pub(crate) fn object(&self) -> &crate::description::Object {
+            self.socket.object()
+        }
+
         /// The socket's own address.
         ///
         /// # Errors

@@ -17,7 +17,7 @@ use tapsock_sockets::constants::{MSG_PEEK, SHUT_RD, SHUT_RDWR, SHUT_WR};
 use tapsock_sockets::local::{Credentials, SocketKind};
 use tapsock_sockets::{UnixAddr, UnixName};
 
-use crate::description::{Held, Kind};
+use crate::description::{Held, Kind, Object};
 use crate::host::Host;
 use crate::local::LocalSocket;
 
@@ -202,6 +202,17 @@ fn checked(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
 macro_rules! common_methods {
     ($name:ident) => {
         impl $name {
+            /// A real descriptor that polls as the socket does: see [`HasMirror`](crate::HasMirror). Errors: EMFILE, ENFILE,
+            /// ENOBUFS, ENOMEM.
+            pub fn poll_fd(&self) -> io::Result<std::os::fd::BorrowedFd<'_>> {
+                crate::HasMirror::poll_fd(self)
+            }
+
+            /// What the socket's id stands for.
+            pub(crate) fn object(&self) -> &Object {
+                self.socket.owned.open.object()
+            }
+
             /// Another handle of the same socket. Errors: none as yet.
             pub fn try_clone(&self) -> io::Result<Self> {
                 Ok($name { socket: self.socket.clone() })

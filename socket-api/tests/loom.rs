@@ -1,4 +1,4 @@
-//! The engine's hand-overs under every interleaving: the outbox, the waiter, and the baton.
+//! The engine's hand-overs under every interleaving: the outbox, the waiter, the baton, and the mirror.
 //!
 //! The files under test are compiled in here with loom's primitives in the place of the standard library's.
 
@@ -23,6 +23,8 @@ mod engine {
     pub(crate) mod baton;
     #[path = "../src/engine/outbox.rs"]
     pub(crate) mod outbox;
+    #[path = "../src/engine/reflection.rs"]
+    pub(crate) mod reflection;
     #[path = "../src/engine/stats.rs"]
     pub(crate) mod stats;
     #[path = "../src/engine/wait.rs"]
@@ -36,6 +38,7 @@ use std::time::Duration;
 
 use engine::baton::{Baton, Rest};
 use engine::outbox::{Fills, Flushed, Outbox, Own};
+use engine::reflection::{Face, Reflection, Source};
 use engine::stats::Stats;
 use engine::sync::{Arc, Mutex, lock};
 use engine::wait::{Claim, Waiter, Waiters, Wake};
@@ -226,7 +229,10 @@ impl Model {
                 let mut wakes = Vec::new();
                 state.waiters.mark_ready(Fd(came as i32), PollMask::IN, |woken| wakes.push(woken.clone()));
                 drop(state);
-                wakes.iter().filter(|woken| !Arc::ptr_eq(woken, &waiter)).for_each(|woken| woken.unpark());
+                wakes
+                    .iter()
+                    .filter(|woken| !Arc::ptr_eq(woken, &waiter))
+                    .for_each(|woken| _ = woken.unpark());
                 state = lock(&self.state);
             } else {
                 state.waiters.add_candidate(&waiter);
@@ -245,7 +251,7 @@ impl Model {
         }
         let next = if state.driver.is_none() { state.waiters.call_candidate() } else { None };
         drop(state);
-        next.inspect(|next| next.unpark());
+        next.inspect(|next| _ = next.unpark());
     }
 
     fn sleep_on_link(&self) -> usize {
@@ -286,7 +292,7 @@ fn a_mark_before_the_park_is_not_lost() {
             state.0 = true;
             state.1.mark_ready(Fd(0), PollMask::IN, |waiter| woken = Some(waiter.clone()));
             drop(state);
-            woken.inspect(|waiter| waiter.unpark());
+            woken.inspect(|waiter| _ = waiter.unpark());
         });
         let mut held = lock(&state);
         if !held.0 {
@@ -301,5 +307,56 @@ fn a_mark_before_the_park_is_not_lost() {
             drop(held);
         }
         thread.join().unwrap();
+    });
+}
+
+/// A socket that is as ready as its lock says.
+struct State(Arc<Mutex<PollMask>>);
+
+impl Source for State {
+    fn readiness(&self) -> PollMask {
+        *lock(&self.0)
+    }
+}
+
+/// What was shown last, and the edges that were let through.
+#[derive(Default)]
+struct Seen {
+    ready: PollMask,
+    edges: PollMask,
+}
+
+impl Face for Seen {
+    fn show(&mut self, ready: PollMask, edges: PollMask) {
+        self.ready = ready;
+        self.edges |= edges;
+    }
+}
+
+#[test]
+fn a_mirror_shows_the_newest_state_and_every_edge_whoever_refreshes_it_last() {
+    with_preemptions(3, || {
+        let state = Arc::new(Mutex::new(PollMask::NONE));
+        let mirror = Arc::new(Reflection::new(State(state.clone()), Seen::default()));
+        let arrival = {
+            let (state, mirror) = (state.clone(), mirror.clone());
+            thread::spawn(move || {
+                let mut ready = lock(&state);
+                *ready |= PollMask::IN;
+                mirror.hear(PollMask::IN);
+                drop(ready);
+                mirror.refresh();
+            })
+        };
+        // A call that takes what is there is no edge, but it changes the state.
+        let mut ready = lock(&state);
+        *ready = PollMask::OUT;
+        drop(ready);
+        mirror.refresh();
+        arrival.join().unwrap();
+        mirror.with_face(|seen| {
+            assert_eq!(seen.ready, *lock(&state));
+            assert_eq!(seen.edges, PollMask::IN);
+        });
     });
 }

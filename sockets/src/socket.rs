@@ -152,6 +152,8 @@ pub(crate) struct Common {
     pub(crate) subject: Subject,
     pub(crate) blocking: Blocking,
     pub(crate) stage: Stage,
+    /// Whether calls on it are noted: see `Sockets::observe`.
+    pub(crate) observed: bool,
     /// SO_COOKIE.
     pub(crate) cookie: u64,
     pub(crate) options: SocketOptions,

@@ -53,6 +53,8 @@ pub struct Sockets {
     owners: HashMap<SocketId, Fd, TableHash>,
     /// Sockets of which a direction was shut, to be named by [`poll_event`](Sockets::poll_event); each once.
     shut: Vec<Fd>,
+    /// Observed sockets that a call was made on, to be named by [`poll_touched`](Sockets::poll_touched); each once.
+    touched: Vec<Fd>,
     /// Sockets made so far: the number of the last one.
     made: u64,
 }
@@ -62,7 +64,15 @@ impl Sockets {
     pub fn new(stack: Stack, permission: Permission) -> Self {
         // The stack chooses its ids, not a peer: no secret is needed.
         let owners = HashMap::with_hasher(Random::new(0).table_hash());
-        Sockets { stack, permission, table: Table::new(FD_LIMIT_DEFAULT), owners, shut: Vec::new(), made: 0 }
+        Sockets {
+            stack,
+            permission,
+            table: Table::new(FD_LIMIT_DEFAULT),
+            owners,
+            shut: Vec::new(),
+            touched: Vec::new(),
+            made: 0,
+        }
     }
 
     /// The stack below.
@@ -103,7 +113,7 @@ impl Sockets {
             Kind::Ping => Body::Ping(PingSocket::new(&mut self.stack, subject.domain)?),
         };
         self.insert(Socket {
-            common: Common { subject, blocking, stage: Stage::Open, cookie: 0, options },
+            common: Common { subject, blocking, stage: Stage::Open, observed: false, cookie: 0, options },
             body,
         })
     }
@@ -148,6 +158,7 @@ impl Sockets {
             Body::Udp(_) | Body::Ping(_) => Err(Stop::Error(Errno::OPNOTSUPP)),
         })?;
         common.blocking = blocking;
+        common.observed = false;
         let accepted = self.insert(Socket { common, body: Body::Tcp(tcp) })?;
         Ok((accepted, peer))
     }
@@ -296,6 +307,7 @@ impl Sockets {
     pub fn close(&mut self, now: Instant, fd: Fd) -> Result<(), Errno> {
         let Socket { mut common, body } = self.table.remove(fd).ok_or(Errno::BADF)?;
         self.shut.retain(|shut| *shut != fd);
+        self.touched.retain(|touched| *touched != fd);
         if let Some(id) = body.id() {
             self.owners.remove(&id);
         }
@@ -393,6 +405,19 @@ impl Sockets {
         None
     }
 
+    /// Has calls on the socket noted from now on: somebody shows how ready it is, and a call may make it less so, which
+    /// is no event. Nothing happens where there is no such socket.
+    pub fn observe(&mut self, fd: Fd) {
+        if let Some(socket) = self.table.get_mut(fd) {
+            socket.common.observed = true;
+        }
+    }
+
+    /// An observed socket that a call was made on since it was named last. `None` when all have been named.
+    pub fn poll_touched(&mut self) -> Option<Fd> {
+        self.touched.pop()
+    }
+
     /// What Linux wakes those who wait for `fd` with.
     fn edges(&self, fd: Fd, changes: Changes) -> PollMask {
         if changes.contains(Changes::STATE) {
@@ -422,12 +447,15 @@ impl Sockets {
         fd: Fd,
         run: impl FnOnce(&mut Call<'_>, &mut Body) -> Result<T, E>,
     ) -> Result<T, E> {
-        let Sockets { stack, permission, table, owners, .. } = self;
+        let Sockets { stack, permission, table, owners, touched, .. } = self;
         let Socket { common, body } =
             table.get_mut(fd).filter(|socket| socket.common.stage == Stage::Open).ok_or(Errno::BADF)?;
         let before = body.id();
         let result = run(&mut Call { stack, common, permission: *permission, fd, now }, body);
         let after = body.id();
+        if common.observed && !touched.contains(&fd) {
+            touched.push(fd);
+        }
         if before != after {
             before.map(|id| owners.remove(&id));
             after.map(|id| owners.insert(id, fd));

@@ -43,6 +43,8 @@ pub(crate) struct Epoll {
     real_first: AtomicBool,
     /// O_NONBLOCK, which means nothing here.
     nonblocking: AtomicBool,
+    /// Whether somebody shows how ready it is: a mirror of it, or of an instance above.
+    observed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -79,7 +81,13 @@ impl Epoll {
             real: OnceLock::new(),
             real_first: AtomicBool::new(true),
             nonblocking: AtomicBool::new(false),
+            observed: AtomicBool::new(false),
         })
+    }
+
+    /// The shard of its host.
+    pub(crate) fn shard(&self) -> &Arc<Shard> {
+        &self.shard
     }
 
     /// Whether O_NONBLOCK is set, which changes nothing.
@@ -227,6 +235,8 @@ impl Epoll {
         if inner.set.has_queued() {
             inner.wake_one(&mut |waiter| turn.wake(waiter));
         }
+        drop(inner);
+        self.look_again(&mut |waiter| turn.wake(waiter));
         events
     }
 

@@ -274,6 +274,9 @@ impl<'a> Turn<'a> {
             }
             self.after.stirs_loop |= !heard && self.shard.rest == Rest::EventLoop;
         }
+        while let Some(socket) = sockets.poll_touched() {
+            waiters.look_again(socket, &mut |waiter| self.after.add(waiter, driver.as_ref(), baton));
+        }
         match baton.deadline(sockets.stack().poll_timeout()) {
             None => {}
             Some(Role::Caller) => self.after.kick_caller = true,
@@ -320,10 +323,11 @@ impl<'a> Turn<'a> {
         self.after.add(waiter, driver.as_ref(), baton);
     }
 
-    /// Wakes all that wait for `socket`, which is closed.
+    /// Wakes all that wait for `socket`, which is closed, and tells those who watch it.
     pub(crate) fn wake_closed(&mut self, socket: Fd) {
         let State { waiters, baton, driver, .. } = &mut *self.state;
         waiters.mark_closed(socket, |waiter| self.after.add(waiter, driver.as_ref(), baton));
+        waiters.notify(socket, PollMask::ALL, &mut |waiter| self.after.add(waiter, driver.as_ref(), baton));
     }
 
     /// Takes the baton for the caller of `waiter`; whether it holds it now.

@@ -27,7 +27,8 @@ pub(crate) enum Wake {
 /// A thread that may wait. It is reset and marked under the shard lock only.
 pub(crate) struct Waiter {
     wake: AtomicU8,
-    thread: Thread,
+    /// `None` where its alarm is all there is to wake.
+    thread: Option<Thread>,
     /// What ends its sleep besides, where it may sleep on a link while it waits for more than that.
     alarm: Mutex<Option<Arc<dyn Alarm>>>,
     has_alarm: AtomicBool,
@@ -44,9 +45,19 @@ impl Waiter {
     pub(crate) fn new() -> Self {
         Waiter {
             wake: AtomicU8::new(0),
-            thread: current(),
+            thread: Some(current()),
             alarm: Mutex::new(None),
             has_alarm: AtomicBool::new(false),
+        }
+    }
+
+    /// What stands for `alarm`, and for no thread, among those who are to be woken when all locks are gone.
+    pub(crate) fn for_alarm(alarm: Arc<dyn Alarm>) -> Self {
+        Waiter {
+            wake: AtomicU8::new(0),
+            thread: None,
+            alarm: Mutex::new(Some(alarm)),
+            has_alarm: AtomicBool::new(true),
         }
     }
 
@@ -70,14 +81,19 @@ impl Waiter {
         self.wake.fetch_max(wake as u8, Ordering::AcqRel);
     }
 
-    /// Ends its sleep. No system call where it does not sleep yet.
-    pub(crate) fn unpark(&self) {
-        self.thread.unpark();
-        if self.has_alarm.load(Ordering::Acquire)
-            && let Some(alarm) = &*lock(&self.alarm)
-        {
-            alarm.ring();
+    /// Ends its sleep. No system call where it does not sleep yet. Whether there is a thread that slept.
+    pub(crate) fn unpark(&self) -> bool {
+        if let Some(thread) = &self.thread {
+            thread.unpark();
         }
+        if self.has_alarm.load(Ordering::Acquire) {
+            // An alarm may do more than write to a descriptor: it is rung without the lock.
+            let alarm = lock(&self.alarm).clone();
+            if let Some(alarm) = alarm {
+                alarm.ring();
+            }
+        }
+        self.thread.is_some()
     }
 
     /// Rings `alarm` from now on whenever it is unparked.
@@ -94,11 +110,18 @@ impl Waiter {
     }
 }
 
-/// Something that is told what happens to a socket, and knows itself who waits for that: a watch of an epoll instance.
+/// Something that is told what happens to a socket, and knows itself who waits for that: a watch of an epoll instance, a
+/// mirror, or the wakers of tasks.
 pub(crate) trait Watcher: Send + Sync {
     /// `what` has happened to the socket, of which it may have been ready before. Marks those whom that concerns, and
     /// names them by `marked`: they are to be woken when all locks are gone.
     fn notify(&self, what: PollMask, marked: &mut dyn FnMut(&Arc<Waiter>)) -> Reach;
+
+    /// A call on the socket may have made it less ready, which is no event. Names, as [`notify`](Self::notify) does,
+    /// those who show how ready it is.
+    fn look_again(&self, marked: &mut dyn FnMut(&Arc<Waiter>)) {
+        let _ = marked;
+    }
 }
 
 /// Whether one who was told suffices for those that watch exclusively.
@@ -147,6 +170,11 @@ impl Watchers {
         self.list.clone()
     }
 
+    /// As [`Watcher::look_again`].
+    pub(crate) fn look_again(&self, marked: &mut dyn FnMut(&Arc<Waiter>)) {
+        self.list.iter().for_each(|watcher| watcher.look_again(marked));
+    }
+
     /// Tells them. Those that only share are before the exclusive ones, which alone say that it is enough.
     pub(crate) fn notify(&self, what: PollMask, marked: &mut dyn FnMut(&Arc<Waiter>)) {
         for watcher in &self.list {
@@ -180,12 +208,11 @@ impl WakeList {
         }
     }
 
-    /// Wakes them all and returns how many.
+    /// Wakes them all and returns how many threads they are.
     pub(crate) fn unpark_all(&mut self) -> u64 {
         let mut count = 0;
         for waiter in self.inline.drain(..).chain(self.spill.drain(..)) {
-            waiter.unpark();
-            count += 1;
+            count += u64::from(waiter.unpark());
         }
         count
     }
@@ -316,6 +343,14 @@ impl Waiters {
         }
     }
 
+    /// As [`Watcher::look_again`].
+    pub(crate) fn look_again(&self, socket: Fd, marked: &mut dyn FnMut(&Arc<Waiter>)) {
+        let place = usize::try_from(socket.0).ok().and_then(|index| self.by_socket.get(index));
+        if let Some(place) = place {
+            place.watchers.look_again(marked);
+        }
+    }
+
     /// Whether a thread waits for `socket`.
     pub(crate) fn any(&self, socket: Fd) -> bool {
         usize::try_from(socket.0)
@@ -338,12 +373,12 @@ impl Waiters {
         }
     }
 
-    /// All sockets that a thread waits for.
+    /// All sockets that somebody waits for or watches.
     pub(crate) fn sockets(&self) -> impl Iterator<Item = Fd> + '_ {
         self.by_socket
             .iter()
             .enumerate()
-            .filter(|(_, place)| !place.threads.is_empty())
+            .filter(|(_, place)| !place.threads.is_empty() || !place.watchers.is_empty())
             .map(|(index, _)| Fd(index as i32))
     }
 

@@ -41,6 +41,13 @@ impl Audience {
         lock(&self.watchers).notify(what, &mut |waiter| wakes.push(waiter.clone()));
     }
 
+    /// Has those who show how ready the socket is look again: it may be less so.
+    pub(super) fn look_again(&self) {
+        let mut wakes = WakeList::default();
+        lock(&self.watchers).look_again(&mut |waiter| wakes.push(waiter.clone()));
+        wakes.unpark_all();
+    }
+
     /// As [`tell`](Self::tell), and wakes them.
     pub(super) fn tell_now(&self, what: PollMask) {
         let mut wakes = WakeList::default();

@@ -12,6 +12,7 @@ impl LocalSocket {
     ///
     /// Errors: EINVAL.
     pub(crate) fn shutdown(&self, how: i32) -> Result<(), Errno> {
+        let _touch = self.touch();
         let how = Shutdown::from_how(how)?;
         if let Some(connection) = self.connection.get() {
             connection.shutdown(how);

@@ -14,6 +14,7 @@ impl LocalSocket {
     ///
     /// Errors: EOPNOTSUPP on a datagram socket; EINVAL on one that has no name or is connected.
     pub(crate) fn listen(&self, backlog: i32) -> Result<(), Errno> {
+        let _touch = self.touch();
         if !self.kind.is_connection_based() {
             return Err(Errno::OPNOTSUPP);
         }
@@ -58,6 +59,7 @@ impl LocalSocket {
     /// Errors: ENOENT, ECONNREFUSED, EPROTOTYPE, EISCONN, EINVAL where it listens, EAGAIN where the queue is full and the
     /// socket does not wait or its time-out has passed.
     pub(crate) fn connect(self: &Arc<Self>, address: &UnixAddr) -> Result<(), Errno> {
+        let _touch = self.touch();
         if *address == UnixAddr::UNNAMED {
             return Err(Errno::INVAL);
         }
@@ -127,6 +129,7 @@ impl LocalSocket {
     ///
     /// Errors: EOPNOTSUPP on a datagram socket; EINVAL where it does not listen; EAGAIN.
     pub(crate) fn accept(&self, waits: bool) -> Result<(Arc<LocalSocket>, UnixAddr), Errno> {
+        let _touch = self.touch();
         if !self.kind.is_connection_based() {
             return Err(Errno::OPNOTSUPP);
         }

@@ -81,6 +81,7 @@ impl LocalSocket {
     ///
     /// Errors: EINVAL on a socket of another type.
     pub(crate) fn dissolve(&self) -> Result<(), Errno> {
+        let _touch = self.touch();
         let cell = self.datagrams.as_ref().ok_or(Errno::INVAL)?;
         let discarded = cell.with(|socket, events| {
             everything(events);

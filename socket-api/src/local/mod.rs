@@ -31,7 +31,7 @@ use tapsock_sockets::local::{
 use tapsock_sockets::{PollMask, UnixAddr};
 
 use crate::engine::clock::now;
-use crate::engine::sync::{Arc, Mutex, lock};
+use crate::engine::sync::{Arc, AtomicBool, Mutex, lock};
 
 use audience::Audience;
 use cell::{Cell, Events, Patience, Queue, Shared};
@@ -55,6 +55,8 @@ pub(crate) struct LocalSocket {
     own: Mutex<Own>,
     /// How many shares in it lie in queues. Changed under the lock of [`Flights`].
     in_flight: AtomicUsize,
+    /// Whether somebody shows how ready it is.
+    observed: AtomicBool,
 }
 
 /// A connection, and which end of it.
@@ -156,6 +158,7 @@ impl LocalSocket {
             datagrams,
             own: Mutex::new(own),
             in_flight: AtomicUsize::new(0),
+            observed: AtomicBool::new(false),
         });
         lock(&host.sockets).insert(number, Arc::downgrade(&socket));
         socket
@@ -248,6 +251,7 @@ impl LocalSocket {
 
     /// The pending error, told once (SO_ERROR).
     pub(crate) fn take_error(&self) -> Option<Errno> {
+        let _touch = self.touch();
         let reset = match (self.connection.get(), &self.datagrams) {
             (Some(Connection::Stream(cell, side)), _) => cell.with(|pair, _| pair.take_reset(*side)),
             (Some(Connection::Records(cell, side)), _) => cell.with(|pair, _| pair.take_reset(*side)),

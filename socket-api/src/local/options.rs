@@ -41,6 +41,7 @@ impl LocalSocket {
     ///
     /// Errors: ENOPROTOOPT, EINVAL, EDOM.
     pub(crate) fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
+        let _touch = self.touch();
         let option = LocalOption::named(level, name)?;
         match option {
             LocalOption::ReceiveTimeout => self.set_receive_timeout(option.timeout(value)?),

@@ -38,6 +38,7 @@ impl LocalSocket {
         rights: Vec<Right>,
         explicit: Option<Credentials>,
     ) -> Result<usize, Errno> {
+        let _touch = self.touch();
         let rights = self.host.flights.launch(rights)?;
         let passed = locals(&rights);
         let mut ancillary = Ancillary { rights, explicit, ..Ancillary::new(process()) };
@@ -82,6 +83,7 @@ impl LocalSocket {
     ///
     /// Errors: EAGAIN, ECONNRESET, EINVAL or ENOTCONN on a socket that is not connected.
     pub(crate) fn receive(&self, into: &mut [u8], flags: i32) -> Result<Incoming, Errno> {
+        let _touch = self.touch();
         if let Some(cell) = &self.datagrams {
             return self.receive_datagram(cell, into, flags);
         }

@@ -5,7 +5,7 @@ use tapsock_sockets::PollMask;
 use super::audience::Audience;
 use super::datagram::{OWN, SENDERS};
 use super::{ACCEPTORS, Connection, LocalSocket, Role, queue};
-use crate::engine::sync::{Arc, lock};
+use crate::engine::sync::{Arc, Ordering, lock};
 use crate::engine::wait::{Sharing, Waiter, Watcher};
 
 impl LocalSocket {
@@ -51,6 +51,16 @@ impl LocalSocket {
         }
     }
 
+    /// Has calls on it noted from now on: somebody shows how ready it is.
+    pub(crate) fn observe(&self) {
+        self.observed.store(true, Ordering::Release);
+    }
+
+    /// To be kept while a call is made on it that may leave it less ready.
+    pub(super) fn touch(&self) -> Touch<'_> {
+        Touch(self)
+    }
+
     /// Who watches it, once somebody has.
     pub(super) fn audience(&self) -> Option<Arc<Audience>> {
         lock(&self.own).audience.clone()
@@ -87,6 +97,19 @@ impl LocalSocket {
                     listener.forget(ACCEPTORS, waiter);
                 }
             }
+        }
+    }
+}
+
+/// A call on a socket. Afterwards, when all locks are gone, those who show how ready it is look again.
+pub(super) struct Touch<'a>(&'a LocalSocket);
+
+impl Drop for Touch<'_> {
+    fn drop(&mut self) {
+        if self.0.observed.load(Ordering::Acquire)
+            && let Some(audience) = self.0.audience()
+        {
+            audience.look_again();
         }
     }
 }

@@ -12,9 +12,9 @@ use tapsock_sockets::epoll::{
 use tapsock_sockets::{PollMask, Sockets};
 
 use super::{Epoll, tell};
-use crate::description::{Kind, Object};
+use crate::description::Object;
 use crate::engine::shard::Turn;
-use crate::engine::sync::{Arc, lock};
+use crate::engine::sync::{Arc, Ordering, lock};
 use crate::engine::wait::{Reach, Sharing, Waiter, Watcher};
 
 /// What is watched: an id, and what it stood for then. Two ids of one socket are watched apart.
@@ -41,13 +41,7 @@ impl Hash for Key {
 impl Key {
     /// How ready it is now. To be asked under the lock of `sockets`.
     pub(super) fn readiness(&self, sockets: &Sockets) -> PollMask {
-        match &self.object {
-            Object::Socket(description) => match &description.kind {
-                Kind::Inet(_, fd) => sockets.readiness(*fd),
-                Kind::Local(local) => local.readiness(),
-            },
-            Object::Epoll(epoll) => epoll.readiness(sockets),
-        }
+        self.object.readiness(sockets)
     }
 }
 
@@ -64,6 +58,12 @@ impl Watcher for Watch {
             None => Reach::Further,
         }
     }
+
+    fn look_again(&self, marked: &mut dyn FnMut(&Arc<Waiter>)) {
+        if let Some(epoll) = self.epoll.upgrade() {
+            epoll.look_again(marked);
+        }
+    }
 }
 
 impl Watch {
@@ -73,6 +73,7 @@ impl Watch {
             let mut turn = epoll.shard.turn();
             self.unhook(&mut turn);
             let forgotten = epoll.forget_watch(self);
+            epoll.look_again(&mut |waiter| turn.wake(waiter));
             turn.finish();
             drop(forgotten);
         }
@@ -81,27 +82,14 @@ impl Watch {
     /// Is told of what happens from now on.
     fn hook(self: &Arc<Self>, turn: &mut Turn<'_>, sharing: Sharing) -> Result<(), Errno> {
         self.key.object.shares().enter(self)?;
-        let watcher: Arc<dyn Watcher> = self.clone();
-        match &self.key.object {
-            Object::Socket(description) => match &description.kind {
-                Kind::Inet(_, fd) => turn.state.waiters.watch(*fd, watcher, sharing),
-                Kind::Local(local) => local.add_watcher(watcher, sharing),
-            },
-            Object::Epoll(epoll) => lock(&epoll.inner).above.add(watcher, sharing),
-        }
+        self.key.object.add_watcher(turn, self.clone(), sharing);
         Ok(())
     }
 
     /// Is told no more.
     pub(super) fn unhook(self: &Arc<Self>, turn: &mut Turn<'_>) {
         let watcher: Arc<dyn Watcher> = self.clone();
-        match &self.key.object {
-            Object::Socket(description) => match &description.kind {
-                Kind::Inet(_, fd) => turn.state.waiters.unwatch(*fd, &watcher),
-                Kind::Local(local) => local.remove_watcher(&watcher),
-            },
-            Object::Epoll(epoll) => lock(&epoll.inner).above.remove(&watcher),
-        }
+        self.key.object.remove_watcher(turn, &watcher);
         self.key.object.shares().leave(self);
     }
 }
@@ -156,6 +144,9 @@ impl Epoll {
         let watch = Arc::new(Watch { epoll: Arc::downgrade(self), key: key.clone() });
         let exclusive = event.events & EPOLLEXCLUSIVE != 0;
         watch.hook(turn, if exclusive { Sharing::Exclusive } else { Sharing::Everyone })?;
+        if self.observed.load(Ordering::Acquire) {
+            key.object.observe(turn);
+        }
         let mut inner = lock(&self.inner);
         // What comes from here on is told; what came before shows in the readiness.
         let ready = key.readiness(&turn.state.sockets);
@@ -182,13 +173,16 @@ impl Epoll {
         let delivery = inner.set.modify(key, event, ready)?;
         drop(inner);
         self.announce(turn, delivery);
+        self.look_again(&mut |waiter| turn.wake(waiter));
         Ok(None)
     }
 
     fn remove(&self, turn: &mut Turn<'_>, key: &Key) -> Result<Option<Arc<Watch>>, Errno> {
         let watch = lock(&self.inner).watches.get(key).cloned().ok_or(Errno::NOENT)?;
         watch.unhook(turn);
-        Ok(self.forget_watch(&watch))
+        let forgotten = self.forget_watch(&watch);
+        self.look_again(&mut |waiter| turn.wake(waiter));
+        Ok(forgotten)
     }
 
     /// Takes a watch out. It is to be dropped without a lock.
@@ -209,6 +203,33 @@ impl Epoll {
         let mut marked = |waiter: &Arc<Waiter>| turn.wake(waiter);
         let (_, above) = lock(&self.inner).announce(&mut marked);
         tell(&above, &mut marked);
+    }
+
+    /// Has calls on all that it watches noted, now and later: somebody shows how ready the instance is.
+    pub(crate) fn observe(&self, turn: &mut Turn<'_>) {
+        if self.observed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let below: Vec<Object> = lock(&self.inner).set.keys().map(|key| key.object.clone()).collect();
+        below.iter().for_each(|object| object.observe(turn));
+    }
+
+    /// Names those who show how ready it is, for it may be less so.
+    pub(super) fn look_again(&self, marked: &mut dyn FnMut(&Arc<Waiter>)) {
+        if self.observed.load(Ordering::Acquire) {
+            let above = lock(&self.inner).above.to_vec();
+            above.iter().for_each(|watcher| watcher.look_again(marked));
+        }
+    }
+
+    /// Tells `watcher` from now on when there is something to report.
+    pub(crate) fn add_watcher(&self, watcher: Arc<dyn Watcher>, sharing: Sharing) {
+        lock(&self.inner).above.add(watcher, sharing);
+    }
+
+    /// Tells it no more.
+    pub(crate) fn remove_watcher(&self, watcher: &Arc<dyn Watcher>) {
+        lock(&self.inner).above.remove(watcher);
     }
 
     /// The instances that this one watches.
