@@ -203,10 +203,10 @@ impl Drop for Inner {
 #[must_use = "a host runs when it is started"]
 #[derive(Default)]
 pub struct Builder {
-    link: Option<Box<dyn Link>>,
+    links: Vec<Box<dyn Link>>,
     hardware: Option<EthernetAddress>,
     addresses: Vec<IpCidr>,
-    routes: Vec<(IpCidr, IpAddr)>,
+    routes: Vec<(IpCidr, Option<IpAddr>)>,
     settings: Vec<(String, String)>,
     privileged: bool,
     driver: Driver,
@@ -219,9 +219,9 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// The link. Without one, the host talks to itself.
+    /// The link, of which there is one. Without it, the host talks to itself.
     pub fn link(mut self, link: impl Link + 'static) -> Self {
-        self.link = Some(Box::new(link));
+        self.links.push(Box::new(link));
         self
     }
 
@@ -238,9 +238,9 @@ impl Builder {
         self
     }
 
-    /// A network that is reached through `gateway`.
-    pub fn route(mut self, destination: IpCidr, gateway: IpAddr) -> Self {
-        self.routes.push((destination, gateway));
+    /// A network that is reached through `gateway`, or, where that is `None`, over the link itself.
+    pub fn route(mut self, destination: IpCidr, gateway: impl Into<Option<IpAddr>>) -> Self {
+        self.routes.push((destination, gateway.into()));
         self
     }
 
@@ -315,7 +315,7 @@ impl Builder {
     ///
     /// # Errors
     /// InvalidInput (EINVAL) for a setting that does not exist or a value that it can't have, for an address or a
-    /// route that the stack refuses, and for one without a link; otherwise what making the descriptors and the
+    /// route that the stack refuses, for one without a link, and for a second link; otherwise what making the descriptors and the
     /// thread says (EMFILE, ENFILE, ENOMEM, EAGAIN).
     pub fn start(mut self) -> io::Result<Host> {
         let seed = match self.seed {
@@ -323,7 +323,10 @@ impl Builder {
             None => getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?,
         };
         let mut stack = Stack::new(self.config()?, seed, clock::now());
-        let link = self.link.take();
+        let link = self.links.pop();
+        if !self.links.is_empty() {
+            return Err(invalid("more than one link"));
+        }
         let link_drops = link.as_ref().map(|link| link.drops()).unwrap_or_default();
         let interface = link.as_ref().map(|link| self.attach(&mut stack, link.as_ref(), seed)).transpose()?;
         if interface.is_none() && !(self.addresses.is_empty() && self.routes.is_empty()) {
@@ -372,10 +375,8 @@ impl Builder {
             stack.add_address(id, *address).map_err(|error| invalid(format!("{address}: {error}")))?;
         }
         for (destination, gateway) in &self.routes {
-            let route = Route::via(*destination, *gateway, id);
-            stack
-                .add_route(route)
-                .map_err(|error| invalid(format!("{destination} via {gateway}: {error}")))?;
+            let route = Route { gateway: *gateway, ..Route::direct(*destination, id) };
+            stack.add_route(route).map_err(|error| invalid(format!("{route}: {error}")))?;
         }
         Ok(id)
     }
@@ -384,7 +385,7 @@ impl Builder {
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
-            .field("link", &self.link.as_ref().map(|link| link.name().to_owned()))
+            .field("links", &self.links.iter().map(|link| link.name().to_owned()).collect::<Vec<_>>())
             .field("addresses", &self.addresses)
             .field("routes", &self.routes)
             .field("settings", &self.settings)

@@ -4,10 +4,11 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{PATIENCE, within};
+use common::{PATIENCE, builders, within};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 use tapsock::net::UdpSocket;
 use tapsock::{Counter, Host};
+use tapsock_driver::memory::{MemoryConfig, MemoryLink};
 use tapsock_driver::unix::{Framing, UnixLink};
 use tapsock_driver::{KernelEnd, Link, Namespace, OpenError};
 
@@ -28,6 +29,33 @@ fn frames_that_the_link_drops_are_counted() {
         assert_eq!((count(Counter::TapsockLinkInTruncated), count(Counter::TapsockLinkInTooShort)), (1, 2));
         assert_eq!(count(Counter::TapsockLinkInHdrErrors), 0, "the stack never saw them");
     });
+}
+
+#[test]
+fn a_network_may_be_on_the_link_itself() {
+    within(PATIENCE, || {
+        let (left, right) = builders(MemoryConfig::default());
+        let left = left.route("10.9.0.0/16".parse().unwrap(), None).start().unwrap();
+        let right = right
+            .address("10.9.0.1/32".parse().unwrap())
+            .route("10.0.0.1/32".parse().unwrap(), None)
+            .start()
+            .unwrap();
+        let here = UdpSocket::bind(&left, "0.0.0.0:0").unwrap();
+        let there = UdpSocket::bind(&right, "10.9.0.1:5000").unwrap();
+        here.send_to(b"over the link", "10.9.0.1:5000").unwrap();
+        let mut bytes = [0; 20];
+        let (len, from) = there.recv_from(&mut bytes).unwrap();
+        assert_eq!((&bytes[..len], from.ip()), (&b"over the link"[..], "10.0.0.1".parse().unwrap()));
+    });
+}
+
+#[test]
+fn a_second_link_is_refused() {
+    let (one, _) = MemoryLink::pair(MemoryConfig::default()).unwrap();
+    let (other, _) = MemoryLink::pair(MemoryConfig::default()).unwrap();
+    let error = Host::builder().link(one).link(other).start().unwrap_err();
+    assert_eq!(error.to_string(), "more than one link");
 }
 
 /// A host on the link that `open` makes in a namespace, before, while and after the interface `name` is down.

@@ -2,13 +2,15 @@
 
 mod common;
 
+use std::io::{ErrorKind, IoSlice, IoSliceMut};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{PATIENCE, RIGHT, builders, ip, within};
 use tapsock::bsd::{
-    self, AF_INET, AF_UNIX, MSG_DONTWAIT, MSG_WAITALL, PollFd, PollMask, SO_LINGER, SO_SNDBUF, SOCK_DGRAM,
-    SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
+    self, AF_INET, AF_UNIX, EPOLL_CTL_ADD, EPOLLIN, EpollEvent, MSG_DONTWAIT, MSG_WAITALL, PollFd, PollMask,
+    RecvMessage, SO_LINGER, SO_SNDBUF, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, SendMessage,
 };
 use tapsock::{EngineStats, Host, SockAddr};
 use tapsock_driver::memory::MemoryConfig;
@@ -160,6 +162,121 @@ fn send_and_poll_and_recv() {
         );
         costs.iter().for_each(|stats| assert_cost(stats, 1, 1, 1));
     });
+}
+
+#[test]
+fn send_and_epoll_wait_and_recv() {
+    within(PATIENCE, || {
+        let (left, right) = quiet_pair();
+        let (client, server) = tcp(&left, &right);
+        let watch = |host: &Host, socket| {
+            let epoll = bsd::epoll_create1(host, 0).unwrap();
+            let event = EpollEvent { events: EPOLLIN, data: 7 };
+            bsd::epoll_ctl(host, epoll, EPOLL_CTL_ADD, socket, Some(event)).unwrap();
+            epoll
+        };
+        let (here, there) = (watch(&left, client), watch(&right, server));
+        let wait = |host: &Host, epoll| {
+            let mut events = [EpollEvent::default(); 4];
+            assert_eq!(bsd::epoll_wait(host, epoll, &mut events, -1), Ok(1));
+        };
+        let costs = cost(
+            &left,
+            &right,
+            move |host| {
+                send(host, client);
+                wait(host, here);
+                receive(host, client);
+            },
+            move |host| {
+                wait(host, there);
+                receive(host, server);
+                send(host, server);
+            },
+        );
+        costs.iter().for_each(|stats| assert_cost(stats, 1, 1, 1));
+    });
+}
+
+#[test]
+fn sendmsg_and_recvmsg() {
+    within(PATIENCE, || {
+        let (left, right) = quiet_pair();
+        let (client, server) = tcp(&left, &right);
+        let send = |host: &Host, socket| {
+            let iov = [IoSlice::new(&[1; 32]), IoSlice::new(&[2; 32])];
+            let message = SendMessage { iov: &iov, ..SendMessage::default() };
+            assert_eq!(bsd::sendmsg(host, socket, &message, 0), Ok(64));
+        };
+        let receive = |host: &Host, socket| {
+            let (mut first, mut second) = ([0; 32], [0; 64]);
+            let mut iov = [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)];
+            let mut message = RecvMessage { iov: &mut iov, control_room: 0 };
+            assert_eq!(bsd::recvmsg(host, socket, &mut message, 0).unwrap().len, 64);
+        };
+        let costs = cost(
+            &left,
+            &right,
+            move |host| {
+                send(host, client);
+                receive(host, client);
+            },
+            move |host| {
+                receive(host, server);
+                send(host, server);
+            },
+        );
+        costs.iter().for_each(|stats| assert_cost(stats, 1, 1, 1));
+    });
+}
+
+/// What the engine counts is all that there is: `strace` sees no other system call of either host.
+#[test]
+fn nothing_goes_uncounted() {
+    const TRACED: &str = "TAPSOCK_TRACED_ROUNDS";
+    if let Ok(rounds) = std::env::var(TRACED) {
+        let rounds: u64 = rounds.parse().unwrap();
+        let (left, right) = quiet_pair();
+        let (client, server) = tcp(&left, &right);
+        let host = right.clone();
+        let there = thread::spawn(move || {
+            for _ in 0..rounds {
+                receive(&host, server);
+                send(&host, server);
+            }
+        });
+        for _ in 0..rounds {
+            send(&left, client);
+            receive(&left, client);
+        }
+        return there.join().unwrap();
+    }
+    let calls = |rounds: u64| {
+        let traced = Command::new("strace")
+            .args(["-f", "-c", "-o", "/dev/stdout"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "nothing_goes_uncounted"])
+            .env(TRACED, rounds.to_string())
+            .output();
+        let traced = match traced {
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            traced => traced.unwrap(),
+        };
+        let report = String::from_utf8(traced.stdout).unwrap();
+        assert!(traced.status.success(), "{report}{}", String::from_utf8_lossy(&traced.stderr));
+        // Of two hosts on one wire, one waits now and then for the lock of the other's: no call of the engine's.
+        let of = |name: &str| {
+            let line = report.lines().rfind(|line| line.split_whitespace().last() == Some(name));
+            line.map_or(0, |line| line.split_whitespace().nth(3).unwrap().parse::<u64>().unwrap())
+        };
+        Some((of("total") - of("futex"), report.clone()))
+    };
+    let Some((few, _)) = calls(WARM_UP) else {
+        return println!("skipped: there is no strace");
+    };
+    let (many, report) = calls(WARM_UP + ROUNDS).unwrap();
+    // A sleep, a read and a write for each host.
+    assert!(many - few <= 6 * ROUNDS + 6 * SPOILT, "{} in {ROUNDS} rounds:\n{report}", many - few);
 }
 
 #[test]

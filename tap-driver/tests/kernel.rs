@@ -223,6 +223,19 @@ fn the_kernels_end_is_as_it_was_asked_for() {
     });
 }
 
+/// The device gives no push-back: what its queue does not hold is lost.
+#[test]
+fn the_device_has_a_long_queue() {
+    if !has_ip() {
+        return;
+    }
+    over_each_link(|namespace, _station| {
+        let output = namespace.command("ip").args(["link", "show", "dev", "tap0"]).output().unwrap();
+        let shown = String::from_utf8(output.stdout).unwrap();
+        assert!(shown.contains("qlen 10000"), "{shown}");
+    });
+}
+
 #[test]
 fn a_device_that_goes_away_ends_the_link() {
     if !has_ip() {
