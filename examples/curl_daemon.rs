@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     };
     // Port 80 is reserved, but the stack is this program's own, and so are its ports.
-    let host = Host::builder().link(opened.link).privileged_ports();
+    let host = Host::builder().link(opened.link).privileged();
     let host = host.address("10.7.0.2/24".parse()?).address("fd07::2/64".parse()?).start()?;
     let listener = TcpListener::bind(&host, "[::]:80")?;
     thread::spawn(move || {

@@ -190,7 +190,7 @@ impl Attach {
                 Peer::Kernel(namespace, Addresses::of(&has))
             }
             FarEnd::Link(link) => {
-                let second = Host::builder().link(link).privileged_ports();
+                let second = Host::builder().link(link).privileged();
                 let second = peers.iter().fold(second, |second, peer| second.address(*peer));
                 Peer::Host(second.start().during("start the second host")?, Addresses::of(&peers))
             }
@@ -207,7 +207,7 @@ impl Attach {
             let failure = Failure::new("--capture, --address and --gateway need a link");
             return Err(failure.hint("Add --link auto, --tap NAME or --interface NAME."));
         }
-        self.with_settings(Host::builder().privileged_ports())?.start().during("start the stack")
+        self.with_settings(Host::builder().privileged())?.start().during("start the stack")
     }
 
     fn outside(&self, name: &str, link: impl Link + 'static) -> Result<Attached, Failure> {
@@ -228,7 +228,7 @@ impl Attach {
             None => link,
         };
         // The stack is the command's own: nobody else's ports are at stake.
-        let mut builder = Host::builder().link(link).privileged_ports();
+        let mut builder = Host::builder().link(link).privileged();
         for address in ours {
             builder = builder.address(*address);
         }

@@ -196,7 +196,7 @@ impl Drop for Inner {
 /// ```
 /// use tapsock::{Driver, Host};
 ///
-/// let host = Host::builder().driver(Driver::External).seed(7).privileged_ports().start()?;
+/// let host = Host::builder().driver(Driver::External).seed(7).privileged().start()?;
 /// host.turn()?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -259,8 +259,9 @@ impl Builder {
         self
     }
 
-    /// Lets sockets bind to reserved ports.
-    pub fn privileged_ports(mut self) -> Self {
+    /// Lets sockets do what Linux keeps for the privileged: bind to reserved ports, be raw, and have buffers beyond the
+    /// host's limits.
+    pub fn privileged(mut self) -> Self {
         self.privileged = true;
         self
     }

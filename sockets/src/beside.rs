@@ -12,7 +12,7 @@ use tapsock_stack::udp::Datagram;
 use crate::address::mapped;
 use crate::control::{Control, ControlFor, SendControl};
 use crate::destination;
-use crate::options::{Domain, SocketOptions, Told};
+use crate::options::{Domain, Kind, SocketOptions, Told};
 use crate::socket::Call;
 
 /// When a datagram came, as its receiver wants to be told.
@@ -54,8 +54,8 @@ pub(crate) fn stamp(options: &SocketOptions, arrived: Instant) -> Option<Stamp> 
     options.told.contains(Told::STAMP_NANOS).then_some(Stamp::Nanos(arrived))
 }
 
-/// What the receiver of `datagram` is told, in Linux's order. `port` is the one that it was sent to.
-pub(crate) fn of_datagram(call: &Call<'_>, datagram: &Datagram, port: u16) -> Vec<Control> {
+/// What the receiver of `datagram` is told, in Linux's order. `port` is the one that it was sent to, where it has one.
+pub(crate) fn of_datagram(call: &Call<'_>, datagram: &Datagram, port: Option<u16>) -> Vec<Control> {
     let (options, mut control) = (call.options(), Vec::new());
     if options.told.is_empty() && !options.udp_gro {
         return control;
@@ -73,9 +73,9 @@ pub(crate) fn of_datagram(call: &Call<'_>, datagram: &Datagram, port: u16) -> Ve
         tell(Told::default(), Control::GroSize(size));
     }
     let interface = datagram.interface.index();
-    let to = SocketAddr::new(datagram.to, port);
+    let to = port.map(|port| SocketAddr::new(datagram.to, port));
     if call.domain() == Domain::V6 {
-        let destination = *mapped(to).ip();
+        let destination = *mapped(SocketAddr::new(datagram.to, 0)).ip();
         tell(Told::PACKET_INFO6, Control::PacketInfo6 { destination, interface });
     }
     match datagram.to {
@@ -87,12 +87,16 @@ pub(crate) fn of_datagram(call: &Call<'_>, datagram: &Datagram, port: u16) -> Ve
             tell(Told::PACKET_INFO, Control::PacketInfo4 { interface, local, destination });
             tell(Told::TTL, Control::Ttl(datagram.hop_limit));
             tell(Told::TOS, Control::Tos(datagram.traffic_class));
-            tell(Told::DESTINATION, Control::OriginalDestination(to));
+            if let Some(to) = to {
+                tell(Told::DESTINATION, Control::OriginalDestination(to));
+            }
         }
         IpAddr::V6(_) => {
             tell(Told::HOP_LIMIT, Control::HopLimit(datagram.hop_limit));
             tell(Told::TRAFFIC_CLASS, Control::TrafficClass(datagram.traffic_class));
-            tell(Told::DESTINATION6, Control::OriginalDestination(to));
+            if let Some(to) = to {
+                tell(Told::DESTINATION6, Control::OriginalDestination(to));
+            }
         }
     }
     control
@@ -130,7 +134,10 @@ pub(crate) fn send_options(
     remote: SocketAddr,
     control: &[u8],
 ) -> Result<UdpSendOptions, Errno> {
+    let raw = matches!(call.common.subject.kind, Kind::Raw(_));
     let (sender, family) = match (call.domain(), remote) {
+        (Domain::V4, _) if raw => (ControlFor::Raw4, Domain::V4),
+        (Domain::V6, _) if raw => (ControlFor::Raw6, Domain::V6),
         (Domain::V4, _) => (ControlFor::Udp4, Domain::V4),
         (Domain::V6, SocketAddr::V4(_)) => (ControlFor::Udp6Mapped, Domain::V4),
         (Domain::V6, SocketAddr::V6(_)) => (ControlFor::Udp6, Domain::V6),

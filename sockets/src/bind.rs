@@ -121,7 +121,7 @@ fn take(call: &mut Call<'_>, local: LocalAddr, port: u16, origin: Origin) -> Res
     let request = BindRequest {
         protocol: match call.common.subject.kind {
             Kind::Stream => Transport::Tcp,
-            Kind::Datagram | Kind::Ping => Transport::Udp,
+            Kind::Datagram | Kind::Ping | Kind::Raw(_) => Transport::Udp,
         },
         address: local,
         port,
@@ -174,6 +174,12 @@ fn local_v6(call: &Call<'_>, address: &SockAddr, taken: bool) -> Result<(LocalAd
         check_v4(call, *v4.ip())?;
         return Ok((local_of(*v4.ip()), port));
     }
+    Ok((plain_v6(call, *address)?, port))
+}
+
+/// The same for an address that is not IPv4-mapped. Errors: EINVAL where it lacks its scope, ENODEV, EADDRNOTAVAIL.
+pub(crate) fn plain_v6(call: &Call<'_>, address: SocketAddrV6) -> Result<LocalAddr, Errno> {
+    let ip = *address.ip();
     let scope = if is_link_local(ip.into()) { address.scope_id() } else { 0 };
     if is_link_local(ip.into()) {
         if scope == 0 {
@@ -182,12 +188,12 @@ fn local_v6(call: &Call<'_>, address: &SockAddr, taken: bool) -> Result<(LocalAd
         destination::interface(call.stack.interfaces(), scope).ok_or(Errno::NODEV)?;
     }
     if ip.is_unspecified() {
-        return Ok((LocalAddr::AnyV6 { only_v6: call.options().v6_only }, port));
+        return Ok(LocalAddr::AnyV6 { only_v6: call.options().v6_only });
     }
     if !ip.is_multicast() && !call.options().free_bind && !call.stack.interfaces().is_local(ip.into()) {
         return Err(Errno::ADDRNOTAVAIL);
     }
-    Ok((LocalAddr::V6(ip, scope), port))
+    Ok(LocalAddr::V6(ip, scope))
 }
 
 /// ip(7): a reserved port is for those who are allowed to have it.
@@ -201,7 +207,7 @@ fn check_port(call: &Call<'_>, port: u16) -> Result<(), Errno> {
 }
 
 /// Linux lets a socket have a group's or a broadcast address too: it then hears only what is sent there.
-fn check_v4(call: &Call<'_>, ip: Ipv4Addr) -> Result<(), Errno> {
+pub(crate) fn check_v4(call: &Call<'_>, ip: Ipv4Addr) -> Result<(), Errno> {
     let interfaces = call.stack.interfaces();
     let ours = call.options().free_bind
         || ip.is_unspecified()
@@ -213,6 +219,6 @@ fn check_v4(call: &Call<'_>, ip: Ipv4Addr) -> Result<(), Errno> {
     Err(Errno::ADDRNOTAVAIL)
 }
 
-fn local_of(ip: Ipv4Addr) -> LocalAddr {
+pub(crate) fn local_of(ip: Ipv4Addr) -> LocalAddr {
     if ip.is_unspecified() { LocalAddr::AnyV4 } else { LocalAddr::V4(ip) }
 }

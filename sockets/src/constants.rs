@@ -52,6 +52,8 @@ constants! {
     IPPROTO_IPV6 = 41;
     /// ICMPv6.
     IPPROTO_ICMPV6 = 58;
+    /// Packets whose sender writes all headers.
+    IPPROTO_RAW = 255;
     /// One more than the largest protocol number that Linux takes.
     IPPROTO_MAX = 263;
 
@@ -65,6 +67,10 @@ constants! {
     SOL_UDP = IPPROTO_UDP;
     /// Options of IPv6.
     SOL_IPV6 = IPPROTO_IPV6;
+    /// Options of ICMPv6.
+    SOL_ICMPV6 = IPPROTO_ICMPV6;
+    /// Options of raw sockets.
+    SOL_RAW = IPPROTO_RAW;
 
     /// Bind to an address whose port still rests.
     SO_REUSEADDR = 2;
@@ -159,6 +165,8 @@ constants! {
     IP_TOS = 1;
     /// IPv4's time to live.
     IP_TTL = 2;
+    /// The application writes the header of what it sends.
+    IP_HDRINCL = 3;
     /// Tell where a packet of IPv4 was sent, and where it came in; as a message, say where it is sent from.
     IP_PKTINFO = 8;
     /// Whether IPv4's packets may be cut: one of `IP_PMTUDISC_…`.
@@ -191,6 +199,13 @@ constants! {
     /// The same, but for packets that are larger than the link.
     IP_PMTUDISC_OMIT = 5;
 
+    /// Types of ICMP that are not wanted, a bit for each of the first 32.
+    ICMP_FILTER = 1;
+    /// Types of ICMPv6 that are not wanted, a bit for each.
+    ICMP6_FILTER = 1;
+
+    /// Where the checksum stands in what is sent and received, in bytes; -1 for nowhere.
+    IPV6_CHECKSUM = 7;
     /// IPv6's hop limit.
     IPV6_UNICAST_HOPS = 16;
     /// Whether IPv6's packets may be cut: one of `IP_PMTUDISC_…`.
@@ -205,6 +220,8 @@ constants! {
     IPV6_RECVPKTINFO = 49;
     /// The message that tells it; sent, it says where a datagram comes from.
     IPV6_PKTINFO = 50;
+    /// The application writes the header of what it sends.
+    IPV6_HDRINCL = 36;
     /// Tell the hop limit with which a packet came.
     IPV6_RECVHOPLIMIT = 51;
     /// The message that tells it; sent, it sets that of a datagram.

@@ -11,6 +11,7 @@ use crate::address::{
     SOCKADDR_IN_LEN, SOCKADDR_IN6_OLD_LEN, SockAddr, is_link_local, is_shorter_than, mapped, unmapped,
 };
 use crate::bind::family_of;
+use crate::constants::IPPROTO_RAW;
 use crate::options::Domain;
 use crate::socket::Call;
 
@@ -71,6 +72,55 @@ pub(crate) fn message(
         return Err(Errno::INVAL);
     }
     Ok(Some(to_ourselves(remote)))
+}
+
+/// The peer that a raw socket is to be connected to. IPv6's takes no IPv4, not even mapped.
+pub(crate) fn raw_peer(call: &Call<'_>, address: &SockAddr) -> Result<SocketAddr, Errno> {
+    let remote = match call.domain() {
+        Domain::V4 => SocketAddr::V4(only_v4(address)?),
+        // Of an IPv4 address the family is looked at before the length.
+        Domain::V6 if matches!(address, SockAddr::V4(_)) => return Err(Errno::AFNOSUPPORT),
+        Domain::V6 => plain_v6(only_v6(address)?)?,
+    };
+    check_scope(call.stack.interfaces(), remote)?;
+    Ok(remote)
+}
+
+/// Where one packet of a raw socket goes; `None` where the address says nothing, and the socket's peer is meant. The
+/// port of IPv6's is the protocol, or 0.
+pub(crate) fn raw_message(
+    call: &Call<'_>,
+    protocol: u16,
+    address: &SockAddr,
+) -> Result<Option<SocketAddr>, Errno> {
+    let remote = match (call.domain(), address) {
+        (Domain::V4, SockAddr::Unspec(Some(address))) => to_ourselves(SocketAddr::V4(*address)),
+        (Domain::V4, _) => SocketAddr::V4(only_v4(address)?),
+        (Domain::V6, SockAddr::Unspec(_)) => return Ok(None),
+        (Domain::V6, _) => {
+            let remote = only_v6(address)?;
+            let port = remote.port();
+            let fits = port == 0 || port == protocol || i32::from(protocol) == IPPROTO_RAW;
+            if !fits || i32::from(port) > IPPROTO_RAW {
+                return Err(Errno::INVAL);
+            }
+            plain_v6(remote)?
+        }
+    };
+    // Unlike `connect`, this looks for a way all the same.
+    if call.options().device.is_none() && check_scope(call.stack.interfaces(), remote).is_err() {
+        return Err(Errno::NETUNREACH);
+    }
+    Ok(Some(remote))
+}
+
+fn plain_v6(address: SocketAddrV6) -> Result<SocketAddr, Errno> {
+    if unmapped(address).is_some() {
+        return Err(Errno::NETUNREACH);
+    }
+    let scope = if is_link_local(IpAddr::V6(*address.ip())) { address.scope_id() } else { 0 };
+    let plain = SocketAddrV6::new(*address.ip(), address.port(), address.flowinfo(), scope);
+    Ok(to_ourselves(SocketAddr::V6(plain)))
 }
 
 /// An address as a socket of `domain` shows it: to IPv6's, IPv4 is IPv4-mapped. A scope is shown where it is needed.
@@ -161,9 +211,7 @@ fn dual(call: &Call<'_>, bound: Option<LocalAddr>, address: SocketAddrV6) -> Res
             Err(Errno::AFNOSUPPORT)
         };
     }
-    let scope = if is_link_local(IpAddr::V6(*address.ip())) { address.scope_id() } else { 0 };
-    let plain = SocketAddrV6::new(*address.ip(), address.port(), address.flowinfo(), scope);
-    Ok(to_ourselves(SocketAddr::V6(plain)))
+    plain_v6(address)
 }
 
 /// Linux takes the wildcard address for ourselves.

@@ -118,7 +118,7 @@ impl ToErrno for SendError {
             SendError::Route(error) => error.errno(),
             SendError::NoPort | SendError::WouldBlock => Errno::AGAIN,
             SendError::TooLong => Errno::MSGSIZE,
-            SendError::TooManySegments => Errno::INVAL,
+            SendError::TooManySegments | SendError::Malformed => Errno::INVAL,
             SendError::ShutDown => Errno::PIPE,
             SendError::Socket(error) => error.errno(),
         }

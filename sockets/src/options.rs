@@ -21,6 +21,7 @@ mod told;
 mod transport;
 mod value;
 
+pub(crate) use network::read_ip_int;
 pub(crate) use told::Told;
 pub use value::OptionValue;
 pub(crate) use value::{read_int, read_timeout};
@@ -51,6 +52,8 @@ pub(crate) enum Kind {
     Datagram,
     /// ICMP echo.
     Ping,
+    /// All packets of the protocol of that number.
+    Raw(u16),
 }
 
 /// Whose option it is.
@@ -68,7 +71,20 @@ impl Subject {
             (Kind::Datagram, _) => IPPROTO_UDP,
             (Kind::Ping, Domain::V4) => IPPROTO_ICMP,
             (Kind::Ping, Domain::V6) => IPPROTO_ICMPV6,
+            (Kind::Raw(protocol), _) => i32::from(protocol),
         }
+    }
+
+    /// Whether it has the options of IPv4. Linux gives them to IPv6's sockets too, but not to raw ones.
+    pub(crate) fn has_v4_options(self) -> bool {
+        self.domain == Domain::V4 || !matches!(self.kind, Kind::Raw(_))
+    }
+}
+
+impl Kind {
+    /// Whether it is one of datagrams of any content: UDP, or raw.
+    pub(crate) fn has_datagrams(self) -> bool {
+        matches!(self, Kind::Datagram | Kind::Raw(_))
     }
 }
 
@@ -254,7 +270,7 @@ impl SocketOptions {
             SOL_SOCKET => self.set_socket(subject, limits, name, value),
             SOL_TCP if subject.kind == Kind::Stream => self.set_tcp(limits, name, value),
             SOL_UDP if subject.kind == Kind::Datagram => self.set_udp(name, value),
-            SOL_IP => self.set_ip(subject, name, value),
+            SOL_IP if subject.has_v4_options() => self.set_ip(subject, name, value),
             SOL_IPV6 if subject.domain == Domain::V6 => self.set_ipv6(subject, name, value),
             _ => Err(Errno::NOPROTOOPT),
         }
@@ -270,7 +286,7 @@ impl SocketOptions {
             SOL_SOCKET => self.get_socket(subject, name),
             SOL_TCP if subject.kind == Kind::Stream => self.get_tcp(name),
             SOL_UDP if subject.kind == Kind::Datagram => self.get_udp(name),
-            SOL_IP => self.get_ip(subject, name),
+            SOL_IP if subject.has_v4_options() => self.get_ip(subject, name),
             SOL_IPV6 if subject.domain == Domain::V6 => self.get_ipv6(subject, name),
             // Linux's two families disagree.
             _ => Err(if subject.domain == Domain::V4 { Errno::OPNOTSUPP } else { Errno::NOPROTOOPT }),

@@ -30,7 +30,7 @@ pub(crate) fn received(call: &Call<'_>, report: Report, max: usize) -> Received 
         Cause::Icmp(icmp) => (of_icmp(&icmp), Some(SocketAddr::new(icmp.offender, 0))),
     };
     let mut control = match cause {
-        Cause::Icmp(icmp) => beside::of_datagram(call, &as_datagram(&icmp, at), 0),
+        Cause::Icmp(icmp) => beside::of_datagram(call, &as_datagram(&icmp, at), Some(0)),
         Cause::Local { .. } => Vec::new(),
     };
     for message in &mut control {

@@ -14,11 +14,12 @@ use crate::control::Control;
 use crate::options::{Domain, SocketOptions, Subject};
 use crate::ping::PingSocket;
 use crate::poll::{PollMask, View};
+use crate::raw::RawSocket;
 use crate::table::Fd;
 use crate::tcp::TcpSocket;
 use crate::udp::UdpSocket;
 
-/// Whether a socket's owner may take the reserved ports.
+/// Whether a socket's owner may take the reserved ports, and have raw sockets.
 ///
 /// ```
 /// use tapsock_sockets::Permission;
@@ -27,9 +28,9 @@ use crate::udp::UdpSocket;
 /// ```
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub enum Permission {
-    /// Ports below `net.ipv4.ip_unprivileged_port_start` are refused (EACCES).
+    /// Ports below `net.ipv4.ip_unprivileged_port_start` are refused (EACCES), raw sockets too (EPERM).
     Ordinary,
-    /// All ports may be taken, as with Linux's CAP_NET_BIND_SERVICE.
+    /// All may be had, as with Linux's CAP_NET_BIND_SERVICE and CAP_NET_RAW.
     Privileged,
 }
 
@@ -142,6 +143,7 @@ impl Socket {
             Body::Tcp(tcp) => tcp.view(stack, &self.common.options),
             Body::Udp(udp) => udp.view(stack),
             Body::Ping(ping) => ping.view(stack),
+            Body::Raw(raw) => raw.view(stack),
         }
     }
 }
@@ -173,6 +175,7 @@ pub(crate) enum Body {
     Tcp(TcpSocket),
     Udp(UdpSocket),
     Ping(PingSocket),
+    Raw(RawSocket),
 }
 
 impl Body {
@@ -182,6 +185,7 @@ impl Body {
             Body::Tcp(tcp) => tcp.id(),
             Body::Udp(udp) => Some(udp.id()),
             Body::Ping(ping) => Some(ping.id()),
+            Body::Raw(raw) => Some(raw.id()),
         }
     }
 }

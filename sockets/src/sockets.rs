@@ -13,6 +13,7 @@ use crate::constants::*;
 use crate::options::{Domain, Kind, SocketOptions, Subject};
 use crate::ping::PingSocket;
 use crate::poll::{PollMask, readiness};
+use crate::raw::RawSocket;
 use crate::socket::{Blocking, Body, Call, Common, Permission, Received, Socket, Stage, Stop, Wait};
 use crate::table::{FD_LIMIT_DEFAULT, Fd, Table};
 use crate::tcp::TcpSocket;
@@ -93,9 +94,13 @@ impl Sockets {
     /// Makes a socket: socket(2), with SOCK_NONBLOCK and SOCK_CLOEXEC in `kind`.
     ///
     /// Errors: EINVAL for unknown flags, types or protocol numbers out of range, EAFNOSUPPORT for a domain that is not
-    /// there, ESOCKTNOSUPPORT and EPROTONOSUPPORT for a type or a protocol that the domain has not, EMFILE.
+    /// there, ESOCKTNOSUPPORT and EPROTONOSUPPORT for a type or a protocol that the domain has not, EPERM for a raw
+    /// socket where the owner has no privilege, EMFILE.
     pub fn socket(&mut self, domain: i32, kind: i32, protocol: i32) -> Result<Fd, Errno> {
         let (subject, blocking) = subject(domain, kind, protocol)?;
+        if matches!(subject.kind, Kind::Raw(_)) && self.permission == Permission::Ordinary {
+            return Err(Errno::PERM);
+        }
         let mut options =
             SocketOptions::new(self.stack.config().tcp_options(), self.stack.config().ipv6_hop_limit);
         options.v6_only = subject.domain == Domain::V6 && self.stack.config().bindv6only;
@@ -111,6 +116,7 @@ impl Sockets {
             Kind::Stream => Body::Tcp(TcpSocket::new()),
             Kind::Datagram => Body::Udp(UdpSocket::new(&mut self.stack, subject.domain)),
             Kind::Ping => Body::Ping(PingSocket::new(&mut self.stack, subject.domain)?),
+            Kind::Raw(protocol) => Body::Raw(RawSocket::new(&mut self.stack, subject.domain, protocol)?),
         };
         self.insert(Socket {
             common: Common { subject, blocking, stage: Stage::Open, observed: false, cookie: 0, options },
@@ -126,6 +132,7 @@ impl Sockets {
             Body::Tcp(tcp) => tcp.bind(call, address),
             Body::Udp(udp) => udp.bind(call, address),
             Body::Ping(ping) => ping.bind(call, address),
+            Body::Raw(raw) => raw.bind(call, address),
         })
     }
 
@@ -136,7 +143,7 @@ impl Sockets {
     pub fn listen(&mut self, now: Instant, fd: Fd, backlog: i32) -> Result<(), Errno> {
         self.call(now, fd, |call, body| match body {
             Body::Tcp(tcp) => tcp.listen(call, backlog),
-            Body::Udp(_) | Body::Ping(_) => Err(Errno::OPNOTSUPP),
+            Body::Udp(_) | Body::Ping(_) | Body::Raw(_) => Err(Errno::OPNOTSUPP),
         })
     }
 
@@ -155,7 +162,7 @@ impl Sockets {
                 let (accepted, peer) = tcp.accept(call)?;
                 Ok((accepted, call.common.clone(), peer))
             }
-            Body::Udp(_) | Body::Ping(_) => Err(Stop::Error(Errno::OPNOTSUPP)),
+            Body::Udp(_) | Body::Ping(_) | Body::Raw(_) => Err(Stop::Error(Errno::OPNOTSUPP)),
         })?;
         common.blocking = blocking;
         common.observed = false;
@@ -173,6 +180,7 @@ impl Sockets {
             Body::Tcp(tcp) => tcp.connect(call, address),
             Body::Udp(udp) => Ok(udp.connect(call, address)?),
             Body::Ping(ping) => Ok(ping.connect(call, address)?),
+            Body::Raw(raw) => Ok(raw.connect(call, address)?),
         })
     }
 
@@ -210,6 +218,7 @@ impl Sockets {
             Body::Tcp(tcp) => tcp.send(call, data, flags, control),
             Body::Udp(udp) => udp.send(call, data, flags, to, control),
             Body::Ping(ping) => ping.send(call, data, flags, to, control),
+            Body::Raw(raw) => raw.send(call, data, flags, to, control),
         })
     }
 
@@ -217,7 +226,7 @@ impl Sockets {
     pub fn send_space(&self, fd: Fd) -> usize {
         match self.open(fd).map(|socket| &socket.body) {
             Some(Body::Tcp(tcp)) => tcp.send_space(&self.stack),
-            Some(Body::Udp(_) | Body::Ping(_)) => DATAGRAM_MAX,
+            Some(Body::Udp(_) | Body::Ping(_) | Body::Raw(_)) => DATAGRAM_MAX,
             None => 0,
         }
     }
@@ -238,6 +247,7 @@ impl Sockets {
             Body::Tcp(tcp) => tcp.receive(call, max, flags),
             Body::Udp(udp) => udp.receive(call, max, flags),
             Body::Ping(ping) => ping.receive(call, max, flags),
+            Body::Raw(raw) => raw.receive(call, max, flags),
         })
     }
 
@@ -254,6 +264,7 @@ impl Sockets {
                 Body::Tcp(tcp) => tcp.shutdown(call, how),
                 Body::Udp(udp) => udp.shutdown(call, how),
                 Body::Ping(ping) => ping.shutdown(call, how),
+                Body::Raw(raw) => raw.shutdown(call, how),
             }
         });
         let acted = matches!(outcome, Ok(()) | Err(Errno::NOTCONN));
@@ -272,7 +283,7 @@ impl Sockets {
     pub fn try_close(&mut self, now: Instant, fd: Fd) -> Result<(), Stop> {
         let wait = self.call(now, fd, |call, body| match body {
             Body::Tcp(tcp) => Ok::<_, Errno>(tcp.linger(call)),
-            Body::Udp(_) | Body::Ping(_) => Ok(None),
+            Body::Udp(_) | Body::Ping(_) | Body::Raw(_) => Ok(None),
         })?;
         match wait {
             Some(wait) => Err(Stop::Wait(wait)),
@@ -317,6 +328,7 @@ impl Sockets {
             Body::Tcp(tcp) => tcp.close(&mut call),
             Body::Udp(udp) => udp.close(&mut call),
             Body::Ping(ping) => ping.close(&mut call),
+            Body::Raw(raw) => raw.close(&mut call),
         }
         Ok(())
     }
@@ -340,6 +352,7 @@ impl Sockets {
             Body::Tcp(tcp) => tcp.local(&self.stack, common),
             Body::Udp(udp) => udp.local(&self.stack, common),
             Body::Ping(ping) => ping.local(&self.stack, common),
+            Body::Raw(raw) => raw.local(&self.stack, common),
         })
     }
 
@@ -350,6 +363,7 @@ impl Sockets {
             Body::Tcp(tcp) => tcp.peer(&self.stack, common),
             Body::Udp(udp) => udp.peer(&self.stack, common),
             Body::Ping(ping) => ping.peer(&self.stack, common),
+            Body::Raw(raw) => raw.peer(&self.stack, common),
         }
     }
 
@@ -385,6 +399,7 @@ impl Sockets {
             Body::Tcp(tcp) => tcp.has_pending_error(&self.stack),
             Body::Udp(udp) => udp.has_pending_error(&self.stack),
             Body::Ping(ping) => ping.has_pending_error(&self.stack),
+            Body::Raw(raw) => raw.has_pending_error(&self.stack),
         })
     }
 
@@ -505,7 +520,8 @@ fn subject(domain: i32, kind: i32, protocol: i32) -> Result<(Subject, Blocking),
         (SOCK_STREAM, 0 | IPPROTO_TCP) => Kind::Stream,
         (SOCK_DGRAM, 0 | IPPROTO_UDP) => Kind::Datagram,
         (SOCK_DGRAM, protocol) if protocol == icmp => Kind::Ping,
-        (SOCK_STREAM | SOCK_DGRAM, _) => return Err(Errno::PROTONOSUPPORT),
+        (SOCK_RAW, 1..) => Kind::Raw(protocol as u16),
+        (SOCK_STREAM | SOCK_DGRAM | SOCK_RAW, _) => return Err(Errno::PROTONOSUPPORT),
         _ => return Err(Errno::SOCKTNOSUPPORT),
     };
     Ok((Subject { domain, kind }, blocking))

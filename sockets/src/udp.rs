@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use tapsock_stack::buf::Rope;
 use tapsock_stack::ports::LocalAddr;
 use tapsock_stack::stack::{SendError, SocketId, Stack, UdpSendOptions};
-use tapsock_stack::udp::{Merged, PortChoice, RecvError, UdpId};
+use tapsock_stack::udp::{Merged, PortChoice, UdpId};
 
 use crate::address::SockAddr;
 use crate::beside;
@@ -14,19 +14,21 @@ use crate::bind;
 use crate::constants::{
     MSG_CONFIRM, MSG_DONTROUTE, MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, SHUT_RD, SHUT_WR,
 };
+use crate::cork::{Corked, LENGTH_MAX};
+use crate::datagram::{self, Memory};
 use crate::destination;
 use crate::errno::ToErrno;
 use crate::options::{Domain, OptionValue};
 use crate::poll::{Datagram, View};
 use crate::reports;
-use crate::socket::{Call, Common, Received, Stop, received};
+use crate::socket::{Call, Common, Received, Stop};
 
 /// A UDP socket. The stack holds its ends, its queue and its errors.
 #[derive(Debug)]
 pub(crate) struct UdpSocket {
     id: UdpId,
     /// What is held back until the datagram is complete.
-    corked: Option<Box<Corked>>,
+    corked: Option<Box<Corked<Destination>>>,
 }
 
 impl UdpSocket {
@@ -165,21 +167,8 @@ impl UdpSocket {
         } else {
             call.stack.udp_recv(self.id)
         };
-        match datagram {
-            Ok(datagram) => {
-                let from = destination::shown(call.domain(), datagram.from);
-                let port =
-                    call.stack.udp(self.id).and_then(|socket| socket.local()).map_or(0, |(_, port)| port);
-                let control = beside::of_datagram(call, &datagram, port);
-                let stamp = beside::stamp(call.options(), datagram.arrived);
-                let segment_size = datagram.segment_size;
-                Ok(Received { segment_size, stamp, control, ..received(datagram.payload, max, from) })
-            }
-            Err(RecvError::Error(error)) => Err(error.errno().into()),
-            // One that may not wait does not even look.
-            Err(RecvError::Shutdown) if call.waits_to_receive(flags) => Ok(Received::default()),
-            Err(RecvError::Shutdown | RecvError::WouldBlock) => Err(call.wait_in(flags)),
-        }
+        let port = call.stack.udp(self.id).and_then(|socket| socket.local()).map_or(0, |(_, port)| port);
+        datagram::taken(call, datagram, |_| Some(port), max, flags)
     }
 
     pub(crate) fn shutdown(&mut self, call: &mut Call<'_>, how: i32) -> Result<(), Errno> {
@@ -190,7 +179,7 @@ impl UdpSocket {
         if how != SHUT_RD {
             socket.shutdown_write();
         }
-        socket.remote().map(|_| ()).ok_or(Errno::NOTCONN)
+        datagram::shut(socket.remote())
     }
 
     pub(crate) fn close(self, call: &mut Call<'_>) {
@@ -267,21 +256,12 @@ impl UdpSocket {
         stack.udp(self.id).map_or(0, |socket| socket.sending_bytes())
     }
 
-    /// `SK_MEMINFO_*`: charged and bound of receiving, then of sending, four that are not kept here, and drops.
+    /// SO_MEMINFO.
     pub(crate) fn memory(&self, stack: &Stack) -> OptionValue {
         let Some(socket) = stack.udp(self.id) else { return Vec::new().into() };
-        let ends = [
-            socket.queued_bytes(),
-            socket.receive_buffer,
-            socket.sending_bytes(),
-            socket.send_buffer,
-            0,
-            0,
-            0,
-            0,
-            socket.drops() as usize,
-        ];
-        ends.iter().flat_map(|count| (*count as u32).to_ne_bytes()).collect::<Vec<u8>>().into()
+        let receive = (socket.queued_bytes(), socket.receive_buffer);
+        let send = (socket.sending_bytes(), socket.send_buffer);
+        Memory { receive, send, drops: socket.drops() }.shown()
     }
 
     /// The address that the socket was bound to, before `connect` chose one.
@@ -291,13 +271,6 @@ impl UdpSocket {
     }
 }
 
-/// Parts of a datagram that is not complete (MSG_MORE, UDP_CORK).
-#[derive(Debug)]
-struct Corked {
-    data: Rope,
-    destination: Destination,
-}
-
 /// Where a datagram goes, and how.
 #[derive(Copy, Clone, Debug)]
 struct Destination {
@@ -305,15 +278,3 @@ struct Destination {
     to: Option<SocketAddr>,
     options: UdpSendOptions,
 }
-
-impl Corked {
-    /// All so far, and `data`, where one datagram holds it.
-    fn with(&self, data: &Rope) -> Option<Rope> {
-        let mut whole = self.data.clone();
-        whole.append(data.clone());
-        (whole.len() <= LENGTH_MAX).then_some(whole)
-    }
-}
-
-/// The largest length that Linux looks at, in bytes; what a datagram holds is less.
-const LENGTH_MAX: usize = 0xffff;

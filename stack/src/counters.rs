@@ -60,6 +60,8 @@ counters! {
     TapsockIpInMartians,
     /// Reports for error queues that were full.
     TapsockErrorQueueDrops,
+    /// Packets for raw sockets that found no room in their queues.
+    TapsockRawRcvbufErrors,
     /// IPv4 packets received.
     IpInReceives,
     /// IPv4 packets with a malformed header.

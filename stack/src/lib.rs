@@ -17,6 +17,7 @@ pub mod iface;
 pub mod ip;
 pub mod ports;
 pub mod random;
+pub mod raw;
 pub mod stack;
 pub mod tcp;
 pub mod time;

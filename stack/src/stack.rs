@@ -15,16 +15,19 @@ use crate::ip::path_mtu::PathMtuCache;
 use crate::ip::rate_limit::{HostLimits, RateLimit};
 use crate::ports::{BindError, BindId, BindRequest, LocalAddr, PortTable, Reuse};
 use crate::random::{KeyedHash, Random, TableHash};
+use crate::raw::{RawId, RawTable};
 use crate::time::{Instant, earliest};
 use crate::udp::{UdpId, UdpTable};
 use crate::wire::offload::{LinkCaps, Medium, Transmit};
 use crate::wire::{EtherType, EthernetAddress, EthernetHeader};
 
 mod changes;
+mod datagrams;
 mod icmp;
 mod input;
 mod path;
 mod ping;
+mod raw;
 mod reports;
 mod tcp;
 mod tcp_flow;
@@ -33,6 +36,7 @@ mod udp;
 
 pub use changes::Changes;
 pub use ping::{PingError, PingId, PingMessage};
+pub use raw::RawSendOptions;
 pub use tcp::{ConnectError, Linger, ListenError, Unfinished};
 pub use tcp_table::{ListenerId, TcpId};
 pub use udp::{SendError, UdpSendOptions};
@@ -54,6 +58,8 @@ pub enum SocketId {
     Udp(UdpId),
     /// A ping socket.
     Ping(PingId),
+    /// A raw socket.
+    Raw(RawId),
 }
 
 /// A family of addresses.
@@ -97,16 +103,17 @@ pub struct Stack {
     tcp: tcp_table::TcpTable,
     udp: UdpTable,
     ping: ping::PingTable,
+    raw: RawTable,
     /// The key of sequence numbers and timestamps.
     secret: KeyedHash,
     icmp_limit: RateLimit,
     icmp_host_limits: HostLimits,
     answers: VecDeque<(InterfaceId, Transmit)>,
     /// Datagrams for links.
-    datagrams: VecDeque<udp::Waiting>,
+    datagrams: VecDeque<datagrams::Waiting>,
     /// Sockets that found no room in `datagrams`, or whose owners were told so: asking alone enters them, for a poll
     /// does not try to send. At most as many as there are sockets.
-    udp_waiters: RefCell<HashSet<UdpId, TableHash>>,
+    send_waiters: RefCell<HashSet<SocketId, TableHash>>,
     looped: VecDeque<Frame>,
     /// Sockets whose readiness may have changed, each once.
     events: VecDeque<SocketId>,
@@ -128,12 +135,13 @@ impl Stack {
             tcp: tcp_table::TcpTable::new(now),
             udp: UdpTable::new(&mut random),
             ping: ping::PingTable::default(),
+            raw: RawTable::default(),
             secret: random.keyed_hash(),
             icmp_limit: RateLimit::new(config.icmp_msgs_per_sec, config.icmp_msgs_burst),
             icmp_host_limits: HostLimits::new(&mut random),
             answers: VecDeque::new(),
             datagrams: VecDeque::new(),
-            udp_waiters: RefCell::new(HashSet::with_hasher(random.table_hash())),
+            send_waiters: RefCell::new(HashSet::with_hasher(random.table_hash())),
             looped: VecDeque::new(),
             events: VecDeque::new(),
             told: HashMap::with_hasher(random.table_hash()),
@@ -297,7 +305,9 @@ impl Stack {
         let changes = match id {
             SocketId::Tcp(id) => self.tcp.on_told(id),
             SocketId::Listener(id) => self.tcp.on_listener_told(id),
-            SocketId::Udp(_) | SocketId::Ping(_) => self.told.remove(&id).unwrap_or_default(),
+            SocketId::Udp(_) | SocketId::Ping(_) | SocketId::Raw(_) => {
+                self.told.remove(&id).unwrap_or_default()
+            }
         };
         Some((id, changes))
     }

@@ -59,6 +59,14 @@ pub struct Setup {
     settings: Vec<(String, String)>,
     offload: Offload,
     gateway: Gateway,
+    privileges: Privileges,
+}
+
+/// What our host's sockets may do.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Privileges {
+    Ordinary,
+    All,
 }
 
 /// Whether there is a network behind the kernel.
@@ -101,6 +109,7 @@ impl Setup {
             settings: Vec::new(),
             offload: Offload::Link,
             gateway: Gateway::None,
+            privileges: Privileges::Ordinary,
         }
     }
 
@@ -125,6 +134,12 @@ impl Setup {
     /// A setting of ours.
     pub fn setting(mut self, name: &str, value: &str) -> Setup {
         self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Lets our sockets be raw, as the kernel's are in the namespace.
+    pub fn privileged(mut self) -> Setup {
+        self.privileges = Privileges::All;
         self
     }
 
@@ -175,7 +190,11 @@ impl Setup {
 
     /// A host with our addresses, to be changed before it is started.
     pub fn builder(&self, link: impl Link + 'static) -> Builder {
-        let addressed = Host::builder().link(link);
+        let addressed = match self.privileges {
+            Privileges::Ordinary => Host::builder(),
+            Privileges::All => Host::builder().privileged(),
+        };
+        let addressed = addressed.link(link);
         let addressed = self.families().iter().fold(addressed, |builder, family| match family {
             Family::V4 => builder.address(format!("{OURS_V4}/24").parse().expect("an address")),
             Family::V6 => builder.address(format!("{OURS_V6}/64").parse().expect("an address")),

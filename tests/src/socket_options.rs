@@ -10,8 +10,8 @@ use std::path::Path;
 use std::{fs, io};
 
 use tapsock::bsd::{
-    self, AF_INET, AF_INET6, AF_UNIX, IPPROTO_ICMP, OptionValue, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM,
-    SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_TCP, SOL_UDP,
+    self, AF_INET, AF_INET6, AF_UNIX, IPPROTO_ICMP, IPPROTO_ICMPV6, OptionValue, SOCK_DGRAM, SOCK_RAW,
+    SOCK_SEQPACKET, SOCK_STREAM, SOL_ICMPV6, SOL_IP, SOL_IPV6, SOL_RAW, SOL_SOCKET, SOL_TCP, SOL_UDP,
 };
 use tapsock::{Errno, Host};
 
@@ -39,13 +39,20 @@ struct Row {
 }
 
 /// The levels, by the prefix of the names, and which test files look at effects.
-const LEVELS: [(&str, i32); 5] =
-    [("SO_", SOL_SOCKET), ("IP_", SOL_IP), ("IPV6_", SOL_IPV6), ("TCP_", SOL_TCP), ("UDP_", SOL_UDP)];
+const LEVELS: [(&str, i32); 7] = [
+    ("SO_", SOL_SOCKET),
+    ("IP_", SOL_IP),
+    ("IPV6_", SOL_IPV6),
+    ("TCP_", SOL_TCP),
+    ("UDP_", SOL_UDP),
+    ("ICMP_", SOL_RAW),
+    ("ICMP6_", SOL_ICMPV6),
+];
 const TESTS: [&str; 3] = ["sockets/tests", "socket-api/tests", "tests/tests"];
 
 /// The whole of `docs/sockets.md`.
 pub fn table(root: &Path) -> io::Result<String> {
-    let host = Host::builder().start()?;
+    let host = Host::builder().privileged().start()?;
     let (mut rows, mut refused) = (String::new(), String::new());
     for option in constants(&fs::read_to_string(root.join("sockets/src/constants.rs"))?) {
         let row = ask(&host, &option)?;
@@ -80,7 +87,7 @@ pub fn table(root: &Path) -> io::Result<String> {
 
 /// What is wrong with the table: options without a test, and absent ones that are there.
 pub fn complaints(root: &Path) -> io::Result<Vec<String>> {
-    let host = Host::builder().start()?;
+    let host = Host::builder().privileged().start()?;
     let mut found = Vec::new();
     for option in constants(&fs::read_to_string(root.join("sockets/src/constants.rs"))?) {
         if !ask(&host, &option)?.sockets.is_empty() && tests(root, &option.name)?.is_empty() {
@@ -133,12 +140,14 @@ fn absent(root: &Path) -> io::Result<Vec<Named>> {
 
 /// Asks a fresh socket of each kind.
 fn ask(host: &Host, option: &Named) -> io::Result<Row> {
-    const KINDS: [(&str, i32, i32, i32); 8] = [
+    const KINDS: [(&str, i32, i32, i32); 10] = [
         ("tcp", AF_INET, SOCK_STREAM, 0),
         ("tcp6", AF_INET6, SOCK_STREAM, 0),
         ("udp", AF_INET, SOCK_DGRAM, 0),
         ("udp6", AF_INET6, SOCK_DGRAM, 0),
         ("ping", AF_INET, SOCK_DGRAM, IPPROTO_ICMP),
+        ("raw", AF_INET, SOCK_RAW, IPPROTO_ICMP),
+        ("raw6", AF_INET6, SOCK_RAW, IPPROTO_ICMPV6),
         ("unix", AF_UNIX, SOCK_STREAM, 0),
         ("unixgram", AF_UNIX, SOCK_DGRAM, 0),
         ("unixpacket", AF_UNIX, SOCK_SEQPACKET, 0),

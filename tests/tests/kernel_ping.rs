@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, UdpSocket};
 
 use tapsock::bsd::{
-    self, AF_INET, AF_INET6, IPPROTO_ICMP, IPPROTO_ICMPV6, SO_RCVTIMEO, SOCK_DGRAM, SOL_SOCKET,
+    self, AF_INET, AF_INET6, IPPROTO_ICMP, IPPROTO_ICMPV6, SO_RCVTIMEO, SOCK_DGRAM, SOCK_RAW, SOL_SOCKET,
 };
 use tapsock::{Counter, SockAddr};
 use tapsock_tests::bench::{Bench, Family, Setup};
@@ -105,4 +105,45 @@ fn echoes_both_ways() {
 #[test]
 fn echoes_both_ways_without_offloads() {
     both_ways(&Setup::new().without_offloads());
+}
+
+/// A program as `ping` is: a raw socket, its own identifier and checksum, and only the replies to it counted.
+#[test]
+fn a_ping_program_of_raw_icmp() {
+    const IDENT: u16 = 0x1234;
+    let Some(bench) = Setup::new().privileged().open() else { return };
+    for family in Family::ALL {
+        let (domain, protocol) = protocol(family);
+        let socket = bsd::socket(&bench.host, domain, SOCK_RAW, protocol).unwrap();
+        let patience = [PATIENCE.as_secs().to_ne_bytes(), 0u64.to_ne_bytes()].concat();
+        bsd::setsockopt(&bench.host, socket, SOL_SOCKET, SO_RCVTIMEO, &patience).unwrap();
+        let to = SockAddr::from(bench.at(Side::Kernel, family, 0));
+        let send = |message: &[u8]| {
+            let mut message = message.to_vec();
+            message[4..6].copy_from_slice(&IDENT.to_be_bytes());
+            if family == Family::V4 {
+                let sum = checksum(&message);
+                message[2..4].copy_from_slice(&sum.to_be_bytes());
+            }
+            assert_eq!(bsd::sendto(&bench.host, socket, &message, 0, Some(&to)).unwrap(), message.len());
+        };
+        ask(family, send, |buffer| {
+            loop {
+                let (len, _) = bsd::recvfrom(&bench.host, socket, buffer, 0).unwrap();
+                let header = if family == Family::V4 { usize::from(buffer[0] & 0xf) * 4 } else { 0 };
+                buffer.copy_within(header..len, 0);
+                if buffer[0] == kinds(family).1 && buffer[4..6] == IDENT.to_be_bytes() {
+                    return len - header;
+                }
+            }
+        });
+        bsd::close(&bench.host, socket).unwrap();
+    }
+}
+
+fn checksum(message: &[u8]) -> u16 {
+    let words = message.chunks(2).map(|word| u16::from_be_bytes([word[0], *word.get(1).unwrap_or(&0)]));
+    let sum = words.map(u32::from).sum::<u32>();
+    let sum = (sum & 0xffff) + (sum >> 16);
+    !((sum & 0xffff) + (sum >> 16)) as u16
 }

@@ -7,6 +7,7 @@ use tapsock_stack::buf::{Checksum, Frame, Rope};
 use tapsock_stack::config::Config;
 use tapsock_stack::iface::InterfaceId;
 use tapsock_stack::ports::{BindRequest, LocalAddr, Transport};
+use tapsock_stack::raw::{RawId, TypeFilter};
 use tapsock_stack::stack::{self, Linger, ListenerId, PingId, Stack, TcpId, UdpSendOptions};
 use tapsock_stack::time::Instant;
 use tapsock_stack::udp::{Merged, UdpId};
@@ -28,6 +29,7 @@ pub(super) const UDP_PORT: u16 = 5000;
 pub(super) const CONNECTED_PORT: u16 = 5001;
 pub(super) const OPENING_PORT: u16 = 3000;
 pub(super) const PING_IDENT: u16 = 77;
+pub(super) const RAW_PROTOCOL: u8 = 200;
 
 /// What the application has written on each open connection before the first frame comes.
 pub(super) const WRITTEN: usize = 5_000;
@@ -47,6 +49,7 @@ pub(super) struct Host {
     connections: Vec<TcpId>,
     udp: Vec<UdpId>,
     ping: Vec<PingId>,
+    raw: Vec<RawId>,
     /// What was sent over Ethernet while the sockets were set up.
     pub(super) sent: Vec<Frame>,
     record_sent: bool,
@@ -107,6 +110,7 @@ impl Host {
         }
         host.half_open();
         host.datagram_sockets();
+        host.raw_sockets();
         host.flush();
         host.record_sent = false;
         (host, peers)
@@ -127,8 +131,19 @@ impl Host {
         let bind = stack.bind(request).expect("the port is free");
         let options = stack.config().tcp_options();
         let listener = stack.tcp_listen(bind, 16, options).expect("nobody else listens");
-        let (connections, udp, ping, sent) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Host { stack, now, eth, tun, listener, connections, udp, ping, sent, record_sent: true }
+        Host {
+            stack,
+            now,
+            eth,
+            tun,
+            listener,
+            connections: Vec::new(),
+            udp: Vec::new(),
+            ping: Vec::new(),
+            raw: Vec::new(),
+            sent: Vec::new(),
+            record_sent: true,
+        }
     }
 
     /// Lets the stack know of host 1.
@@ -217,6 +232,26 @@ impl Host {
         }
     }
 
+    /// Raw sockets of protocols that the stack speaks, and of one that it does not: as they are made, connected, and
+    /// with a checksum and filters to look at.
+    fn raw_sockets(&mut self) {
+        for (family, address_family) in [(stack::Family::V4, Family::V4), (stack::Family::V6, Family::V6)] {
+            for protocol in [1, 6, 17, 58, u16::from(RAW_PROTOCOL)] {
+                let [_, connected, picky] = [0, 1, 2].map(|_| {
+                    let id = self.stack.raw_open(family, protocol).expect("room");
+                    self.raw.push(id);
+                    id
+                });
+                let peer = SocketAddr::new(address(1, address_family), 0);
+                self.stack.raw_connect(connected, Some(peer)).expect("a route leads there");
+                if let Some(socket) = self.stack.raw_mut(picky) {
+                    socket.checksum_at = Some(2);
+                    socket.filter = TypeFilter { words: [0x5555_5555; 8] };
+                }
+            }
+        }
+    }
+
     /// Takes a record of the input.
     pub(super) fn take(&mut self, record: &Record) {
         let bare = record.flags & flag::BARE_IP != 0;
@@ -288,6 +323,10 @@ impl Host {
         }
         for id in &self.ping {
             while self.stack.ping_recv(*id).is_ok() {}
+        }
+        for id in &self.raw {
+            // An error may come before a packet.
+            while self.stack.raw_recv(*id).is_ok() || self.stack.raw_recv(*id).is_ok() {}
         }
         self.flush();
     }

@@ -7,7 +7,9 @@ use tapsock_stack::wire::ndp::{NeighborAdvert, NeighborSolicit};
 use tapsock_stack::wire::{EthernetHeader, IpProtocol, TcpFlags, TcpHeader, TcpOptions, Timestamps};
 
 use super::flag;
-use super::host::{CONNECTED_PORT, Host, OPENING_PORT, PING_IDENT, Peer, TCP_PORT, UDP_PORT, WRITTEN};
+use super::host::{
+    CONNECTED_PORT, Host, OPENING_PORT, PING_IDENT, Peer, RAW_PROTOCOL, TCP_PORT, UDP_PORT, WRITTEN,
+};
 use crate::craft::{Family, Path, station, transport_of};
 
 /// Inputs of one to a few frames that are right.
@@ -145,6 +147,8 @@ fn datagrams() -> Vec<Vec<u8>> {
         };
         seeds.push(record(0, &request));
         seeds.push(record(flag::APPLICATION, &reply));
+        let nobodys = path.raw(IpProtocol(RAW_PROTOCOL), b"packet");
+        seeds.push(record(flag::APPLICATION, &nobodys));
         // The same without a link header, at the other interface.
         let inner = &path.udp((6000, UDP_PORT), b"datagram")[EthernetHeader::LEN..];
         seeds.push(record(flag::BARE_IP | flag::MEND | 1, inner));

@@ -71,7 +71,7 @@ impl SocketOptions {
 }
 
 /// The value of an option of IPv4. ip(7): they take a C `char` as well as an `int`.
-pub(super) fn read_ip_int(value: &[u8]) -> Result<i32, Errno> {
+pub(crate) fn read_ip_int(value: &[u8]) -> Result<i32, Errno> {
     match value {
         [] => Ok(0),
         [byte] | [byte, _] | [byte, _, _] => Ok(i32::from(*byte)),
@@ -84,7 +84,7 @@ fn traffic_class(subject: Subject, wanted: u8, before: u8) -> u8 {
     const ECN: u8 = 0x3;
     match subject.kind {
         Kind::Stream => wanted & !ECN | before & ECN,
-        Kind::Datagram | Kind::Ping => wanted,
+        Kind::Datagram | Kind::Ping | Kind::Raw(_) => wanted,
     }
 }
 

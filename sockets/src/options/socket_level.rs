@@ -81,7 +81,7 @@ impl SocketOptions {
             SO_RCVLOWAT if subject.kind == Kind::Stream => self.low_water.into(),
             SO_OOBINLINE if subject.kind == Kind::Stream => self.tcp.urgent_inline.into(),
             SO_PEEK_OFF if subject.kind == Kind::Stream => self.peek_offset.into(),
-            SO_BINDTOIFINDEX if subject.kind == Kind::Datagram => {
+            SO_BINDTOIFINDEX if subject.kind.has_datagrams() => {
                 self.device.map_or(0, |device| device.index()).into()
             }
             SO_KEEPALIVE => self.tcp.keep_alive.enabled.into(),
@@ -93,7 +93,12 @@ impl SocketOptions {
                 let Linger { on, secs } = self.linger;
                 [i32::from(on).to_ne_bytes(), secs.to_ne_bytes()].concat().into()
             }
-            SO_TYPE => if subject.kind == Kind::Stream { SOCK_STREAM } else { SOCK_DGRAM }.into(),
+            SO_TYPE => match subject.kind {
+                Kind::Stream => SOCK_STREAM,
+                Kind::Datagram | Kind::Ping => SOCK_DGRAM,
+                Kind::Raw(_) => SOCK_RAW,
+            }
+            .into(),
             SO_DOMAIN => if subject.domain == Domain::V4 { AF_INET } else { AF_INET6 }.into(),
             SO_PROTOCOL => subject.protocol().into(),
             _ => return Err(Errno::NOPROTOOPT),

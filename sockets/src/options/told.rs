@@ -33,9 +33,10 @@ impl Told {
 
     /// What an option asks for. `None` where it is another option, or `subject` has nothing to tell: a stream has not.
     pub(crate) fn named(subject: Subject, level: i32, name: i32) -> Option<Told> {
-        let (datagram, v6) = (subject.kind == Kind::Datagram, subject.domain == Domain::V6);
+        let (datagram, v6) = (subject.kind.has_datagrams(), subject.domain == Domain::V6);
         Some(match (level, name) {
             _ if subject.kind == Kind::Stream => return None,
+            (SOL_IP, _) if !subject.has_v4_options() => return None,
             (SOL_SOCKET, SO_TIMESTAMP) if datagram => Told::STAMP,
             (SOL_SOCKET, SO_TIMESTAMPNS) if datagram => Told::STAMP_NANOS,
             (SOL_SOCKET, SO_RXQ_OVFL) if datagram => Told::OVERFLOW,

@@ -22,6 +22,8 @@ impl Sockets {
             (Body::Tcp(tcp), SIOCOUTQ) => tcp.unacknowledged(&self.stack),
             (Body::Udp(udp), FIONREAD) => udp.next_len(&self.stack),
             (Body::Udp(udp), SIOCOUTQ) => udp.sending(&self.stack),
+            (Body::Raw(raw), FIONREAD) => raw.next_len(&self.stack),
+            (Body::Raw(raw), SIOCOUTQ) => raw.sending(&self.stack),
             _ => return Err(Errno::NOTTY),
         };
         Ok(i32::try_from(count).unwrap_or(i32::MAX))

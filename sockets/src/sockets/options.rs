@@ -7,7 +7,7 @@ use super::Sockets;
 use crate::constants::*;
 use crate::device;
 use crate::options::{Change, Domain, Limits, OptionValue};
-use crate::socket::{Body, Common, Permission};
+use crate::socket::{Body, Call, Common, Permission};
 use crate::table::Fd;
 
 impl Sockets {
@@ -21,6 +21,7 @@ impl Sockets {
                     Body::Tcp(tcp) => tcp.take_error(call),
                     Body::Udp(udp) => udp.take_error(call),
                     Body::Ping(ping) => ping.take_error(call),
+                    Body::Raw(raw) => raw.take_error(call),
                 };
                 return Ok(error.map_or(0, Errno::raw_os_error).into());
             }
@@ -30,8 +31,11 @@ impl Sockets {
             let subject = call.common.subject;
             match (level, name, &mut *body) {
                 (SOL_SOCKET, SO_COOKIE, _) => return Ok(call.common.cookie.to_ne_bytes().to_vec().into()),
-                (SOL_SOCKET, SO_BINDTODEVICE, Body::Udp(_)) => return Ok(device::shown_name(call)),
+                (SOL_SOCKET, SO_BINDTODEVICE, Body::Udp(_) | Body::Raw(_)) => {
+                    return Ok(device::shown_name(call));
+                }
                 (SOL_SOCKET, SO_MEMINFO, Body::Udp(udp)) => return Ok(udp.memory(call.stack)),
+                (SOL_SOCKET, SO_MEMINFO, Body::Raw(raw)) => return Ok(raw.memory(call.stack)),
                 _ => {}
             }
             if (level, name) == (SOL_IP, IP_MTU)
@@ -40,6 +44,10 @@ impl Sockets {
                 let mtu = match body {
                     Body::Tcp(tcp) => tcp.path_mtu(call),
                     Body::Udp(udp) => udp.path_mtu(call),
+                    Body::Raw(_) if level == SOL_IP && !subject.has_v4_options() => {
+                        return Err(Errno::NOPROTOOPT);
+                    }
+                    Body::Raw(raw) => raw.path_mtu(call),
                     Body::Ping(_) => return Err(Errno::NOPROTOOPT),
                 };
                 return Ok(u32::try_from(mtu.ok_or(Errno::NOTCONN)?).unwrap_or(u32::MAX).into());
@@ -48,6 +56,11 @@ impl Sockets {
                 && let Some(value) = tcp.live_option(call.stack, level, name)
             {
                 return Ok(value);
+            }
+            if let Body::Raw(raw) = body
+                && let Some(answer) = raw.option(call, level, name)
+            {
+                return answer;
             }
             call.options().get(subject, level, name)
         })
@@ -74,12 +87,17 @@ impl Sockets {
                     privileged: call.permission == Permission::Privileged,
                 }
             };
-            if let (SOL_SOCKET, SO_BINDTODEVICE | SO_BINDTOIFINDEX, Body::Udp(udp)) =
+            if let (SOL_SOCKET, SO_BINDTODEVICE | SO_BINDTOIFINDEX, Body::Udp(_) | Body::Raw(_)) =
                 (level, name, &mut *body)
             {
                 call.common.options.device = device::wanted(call, name, value)?;
-                udp.apply_options(call);
+                apply(call, body);
                 return Ok(());
+            }
+            if let Body::Raw(raw) = body
+                && let Some(outcome) = raw.set_option(call, level, name, value)
+            {
+                return outcome;
             }
             let (before, subject) = (call.options().v6_only, call.common.subject);
             let Common { options, .. } = call.common;
@@ -89,6 +107,8 @@ impl Sockets {
                     Body::Tcp(tcp) => tcp.is_bound(),
                     Body::Udp(udp) => udp.is_bound(call.stack),
                     Body::Ping(ping) => ping.is_bound(call.stack),
+                    // Its protocol is as good as a port.
+                    Body::Raw(_) => true,
                 };
                 // The address was taken with the old value.
                 if bound {
@@ -104,24 +124,29 @@ impl Sockets {
                     Body::Tcp(tcp) => tcp.drop_reports(call),
                     Body::Udp(udp) => udp.drop_reports(call),
                     Body::Ping(ping) => ping.drop_reports(call),
+                    Body::Raw(raw) => raw.drop_reports(call),
                 }
             }
             if let (SOL_UDP, UDP_CORK, Body::Udp(udp)) = (level, name, &mut *body) {
                 udp.uncork(call);
             }
             if change == Change::Transport {
-                match body {
-                    Body::Tcp(tcp) => {
-                        tcp.apply_options(call);
-                        if level == SOL_TCP {
-                            tcp.flush_after(call, name);
-                        }
-                    }
-                    Body::Udp(udp) => udp.apply_options(call),
-                    Body::Ping(ping) => ping.apply_options(call),
+                apply(call, body);
+                if let (Body::Tcp(tcp), SOL_TCP) = (body, level) {
+                    tcp.flush_after(call, name);
                 }
             }
             Ok(())
         })
+    }
+}
+
+/// Tells the stack of changed options.
+fn apply(call: &mut Call<'_>, body: &mut Body) {
+    match body {
+        Body::Tcp(tcp) => tcp.apply_options(call),
+        Body::Udp(udp) => udp.apply_options(call),
+        Body::Ping(ping) => ping.apply_options(call),
+        Body::Raw(raw) => raw.apply_options(call),
     }
 }

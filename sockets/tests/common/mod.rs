@@ -180,6 +180,7 @@ pub fn name(errno: Errno) -> &'static str {
         Errno::CONNREFUSED => "ECONNREFUSED",
         Errno::CONNRESET => "ECONNRESET",
         Errno::DESTADDRREQ => "EDESTADDRREQ",
+        Errno::FAULT => "EFAULT",
         Errno::HOSTUNREACH => "EHOSTUNREACH",
         Errno::INPROGRESS => "EINPROGRESS",
         Errno::INVAL => "EINVAL",

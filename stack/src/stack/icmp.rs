@@ -287,6 +287,7 @@ impl Stack {
             self.counters.bump(invalid);
             return;
         }
+        self.complain_to_raw(now, interface, &quoted, complaint);
         match quoted.protocol {
             IpProtocol::TCP => self.complain_to_tcp(now, interface, &quoted, complaint),
             IpProtocol::UDP => self.complain_to_udp(now, &quoted, complaint),

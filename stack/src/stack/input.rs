@@ -13,6 +13,7 @@ use crate::wire::offload::Medium;
 use crate::wire::{EtherType, EthernetHeader, IpProtocol};
 
 use super::Stack;
+use super::raw::Heard;
 
 impl Stack {
     /// Takes a frame, from its link header on.
@@ -112,12 +113,15 @@ impl Stack {
     fn deliver(&mut self, now: Instant, packet: &Packet) {
         let v4 = packet.destination.is_ipv4();
         self.counters.bump(if v4 { Counter::IpInDelivers } else { Counter::Ip6InDelivers });
+        let heard = self.deliver_raw(now, packet);
         match (packet.protocol, packet.destination) {
             (IpProtocol::TCP, _) => self.receive_tcp(now, packet),
             (IpProtocol::UDP, _) => self.receive_udp(now, packet),
             (IpProtocol::ICMP, IpAddr::V4(_)) => self.receive_icmpv4(now, packet),
             (IpProtocol::ICMPV6, IpAddr::V6(_)) => self.receive_icmpv6(now, packet),
             (IpProtocol::NO_NEXT, IpAddr::V6(_)) => {}
+            // Somebody here speaks it.
+            _ if heard == Heard::Yes => {}
             _ => {
                 self.counters.bump(if v4 { Counter::IpInUnknownProtos } else { Counter::Ip6InUnknownProtos });
                 self.send_error(now, ErrorKind::ProtocolUnreachable, packet);

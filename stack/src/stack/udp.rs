@@ -2,14 +2,13 @@
 
 use core::mem;
 use core::net::{IpAddr, SocketAddr};
-use std::collections::VecDeque;
 
 use crate::buf::{Checksum, HeaderBlock, Rope};
 use crate::counters::Counter;
 use crate::discovery::{Fragmentation, PathMtuDiscovery};
 use crate::error::SocketError;
 use crate::error_queue::{ErrorDelivery, Queued, Report};
-use crate::iface::{Delivery, InterfaceId, NextHop, RouteError};
+use crate::iface::{Delivery, InterfaceId, RouteError};
 use crate::ip::icmp::{Complaint, ErrorKind};
 use crate::ip::input::Packet;
 use crate::ip::output::Outgoing;
@@ -22,19 +21,6 @@ use crate::wire::{IpProtocol, UdpHeader};
 
 use super::tcp::scope_of;
 use super::{Changes, Family, SocketId, Stack, may_serve};
-
-/// Datagrams that wait for the link, of all sockets together. Beyond this a sender waits.
-const MAX_WAITING: usize = 1024;
-
-/// A datagram that waits for the link.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    interface: InterfaceId,
-    packet: Transmit,
-    sender: UdpId,
-    /// What it takes of the sender's buffer, in bytes.
-    charge: usize,
-}
 
 /// How a datagram is to be sent.
 #[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
@@ -66,6 +52,8 @@ pub enum SendError {
     TooLong,
     /// It would be cut in too many (EINVAL).
     TooManySegments,
+    /// The header that its sender wrote is not all there, or the checksum has no place in it (EINVAL).
+    Malformed,
     /// The link can't take more now (EAGAIN).
     WouldBlock,
     /// Writing was shut down (EPIPE).
@@ -98,7 +86,7 @@ impl Stack {
 
     /// Closes a UDP socket and gives its binding back.
     pub fn udp_close(&mut self, id: UdpId) {
-        self.udp_waiters.get_mut().remove(&id);
+        self.send_waiters.get_mut().remove(&SocketId::Udp(id));
         if let Some(bind) = self.udp.close(id).and_then(|socket| socket.bind) {
             self.ports.unbind(bind);
         }
@@ -201,8 +189,7 @@ impl Stack {
     /// Whether a sender should be woken. One that asks in vain is told when to ask again.
     pub fn udp_is_writable(&self, id: UdpId) -> bool {
         let Some(socket) = self.udp.socket(id) else { return true };
-        if self.datagrams.len() >= MAX_WAITING {
-            self.udp_waiters.borrow_mut().insert(id);
+        if !self.has_datagram_room(SocketId::Udp(id)) {
             return false;
         }
         // Where its own buffer is full, it is told by `uncharge`.
@@ -241,8 +228,7 @@ impl Stack {
         if !room {
             return Err(SendError::WouldBlock);
         }
-        if self.datagrams.len() >= MAX_WAITING {
-            self.udp_waiters.borrow_mut().insert(id);
+        if !self.has_datagram_room(SocketId::Udp(id)) {
             return Err(SendError::WouldBlock);
         }
         self.udp_autobind(id).map_err(|_| SendError::NoPort)?;
@@ -266,7 +252,7 @@ impl Stack {
             .wrap_datagram(source, to, payload, cut, fragmentation, options)
             .ok_or(SendError::NoSocket)?;
         self.counters.bump(Counter::UdpOutDatagrams);
-        self.send_datagram(now, id, &hop, packet);
+        self.send_datagram(now, SocketId::Udp(id), &hop, packet);
         Ok(())
     }
 
@@ -288,13 +274,11 @@ impl Stack {
         let checksum = PartialChecksum::begin(&mut headers, offset, addresses, IpProtocol::UDP, len);
         let segmentation = cut.map(|size| Segmentation { kind: SegmentationKind::Udp, size });
         let mut packet = Transmit { headers, payload, checksum: Some(checksum), segmentation };
-        let default = if to.is_ipv4() { self.config.ip_default_ttl } else { self.config.ipv6_hop_limit };
-        let group = if to.ip().is_multicast() { 1 } else { default };
         let outgoing = Outgoing {
             source: source.ip(),
             destination: to.ip(),
             protocol: IpProtocol::UDP,
-            hop_limit: options.hop_limit.unwrap_or(group),
+            hop_limit: options.hop_limit.unwrap_or_else(|| self.default_hop_limit(to.ip())),
             traffic_class: options.traffic_class,
             fragmentation,
             identification: match fragmentation {
@@ -304,60 +288,6 @@ impl Stack {
         };
         outgoing.prepend_to(&mut packet, &mut self.counters)?;
         Some(packet)
-    }
-
-    /// Queues a datagram for the link; one that the link can't cut is cut here.
-    fn send_datagram(&mut self, now: Instant, sender: UdpId, hop: &NextHop, packet: Transmit) {
-        let Some(caps) = self.interfaces.interface(hop.interface).map(|interface| interface.caps()) else {
-            return;
-        };
-        let cut_here = packet.segmentation.is_some() && !caps.udp_gso;
-        if !cut_here {
-            let frame = self.dispatch(now, hop, packet);
-            return self.queue_datagram(sender, frame);
-        }
-        for segment in packet.segments(crate::wire::offload::Medium::Ip) {
-            let frame = self.dispatch(now, hop, segment);
-            self.queue_datagram(sender, frame);
-        }
-    }
-
-    fn queue_datagram(&mut self, sender: UdpId, frame: Option<(InterfaceId, Transmit)>) {
-        let (Some((interface, packet)), Some(socket)) = (frame, self.udp.socket_mut(sender)) else { return };
-        let charge = socket.begin_sending(packet.payload.len());
-        self.datagrams.push_back(Waiting { interface, packet, sender, charge });
-    }
-
-    /// What a datagram took of its sender's buffer is free.
-    fn uncharge(&mut self, sender: UdpId, charge: usize) {
-        if self.udp.socket_mut(sender).is_some_and(|socket| socket.end_sending(charge)) {
-            self.tell(SocketId::Udp(sender), Changes::ROOM);
-        }
-    }
-
-    /// Forgets the datagrams for a link that is gone.
-    pub(super) fn drop_datagrams(&mut self, interface: InterfaceId) {
-        let (gone, left): (VecDeque<Waiting>, _) =
-            mem::take(&mut self.datagrams).into_iter().partition(|waiting| waiting.interface == interface);
-        self.datagrams = left;
-        gone.into_iter().for_each(|waiting| self.uncharge(waiting.sender, waiting.charge));
-        self.tell_udp_waiters();
-    }
-
-    /// The next datagram for a link. Senders that waited for room are told.
-    pub(super) fn next_datagram(&mut self) -> Option<(InterfaceId, Transmit)> {
-        let Waiting { interface, packet, sender, charge } = self.datagrams.pop_front()?;
-        self.uncharge(sender, charge);
-        self.tell_udp_waiters();
-        Some((interface, packet))
-    }
-
-    /// Tells senders that found no room, once there is some.
-    fn tell_udp_waiters(&mut self) {
-        if self.datagrams.len() < MAX_WAITING / 2 {
-            let waiters: Vec<UdpId> = self.udp_waiters.get_mut().drain().collect();
-            waiters.into_iter().for_each(|id| self.tell(SocketId::Udp(id), Changes::ROOM));
-        }
     }
 
     /// Takes the datagram that has waited longest.
@@ -499,6 +429,7 @@ impl Stack {
             }
         }
         told.into_iter().for_each(|id| self.tell(SocketId::Udp(id), Changes::ERROR));
+        self.fail_raw(interface, gone);
         self.fail_pings(interface, gone);
     }
 
@@ -510,7 +441,7 @@ impl Stack {
 }
 
 /// The destination without a mapped address; one that names no host names ours, as in Linux.
-fn named_host(to: SocketAddr) -> SocketAddr {
+pub(super) fn named_host(to: SocketAddr) -> SocketAddr {
     match to {
         SocketAddr::V6(v6) if v6.ip().to_ipv4_mapped().is_none() && !v6.ip().is_unspecified() => to,
         _ => SocketAddr::new(super::tcp::named_host(to.ip()), to.port()),

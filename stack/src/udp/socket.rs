@@ -2,8 +2,8 @@
 
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
-use std::collections::VecDeque;
 
+use super::queue::{ReceiveQueue, SendAccount};
 use crate::buf::Rope;
 use crate::discovery::Discovery;
 use crate::error::SocketError;
@@ -19,9 +19,6 @@ pub const OVERHEAD: usize = 832;
 
 /// The send buffer of a socket that is told nothing else: Linux's `net.core.wmem_default`, in bytes.
 const SEND_BUFFER: usize = 212_992;
-
-/// Places that an empty queue keeps, so that a socket whose reader keeps up allocates nothing.
-const KEPT: usize = 32;
 
 /// A datagram that was received.
 ///
@@ -68,10 +65,6 @@ pub struct Datagram {
 }
 
 impl Datagram {
-    fn charge(&self) -> usize {
-        self.payload.len() + OVERHEAD
-    }
-
     /// The datagrams that were merged into this one.
     fn split(self) -> impl Iterator<Item = Datagram> {
         let size = self.segment_size.map_or(0, usize::from);
@@ -206,12 +199,8 @@ pub struct UdpSocket {
     pub send_buffer: usize,
     pub(super) local: Option<(LocalAddr, u16)>,
     pub(super) remote: Option<SocketAddr>,
-    queue: VecDeque<Datagram>,
-    /// What the datagrams in the queue are charged.
-    queued: usize,
-    /// What the datagrams that wait for the link are charged.
-    sending: usize,
-    drops: u64,
+    queue: ReceiveQueue,
+    sending: SendAccount,
     error: Option<SocketError>,
     reports: ErrorQueue,
     read_shut: bool,
@@ -235,10 +224,8 @@ impl UdpSocket {
             send_buffer: SEND_BUFFER,
             local: None,
             remote: None,
-            queue: VecDeque::new(),
-            queued: 0,
-            sending: 0,
-            drops: 0,
+            queue: ReceiveQueue::default(),
+            sending: SendAccount::default(),
             error: None,
             reports: ErrorQueue::default(),
             read_shut: false,
@@ -262,17 +249,18 @@ impl UdpSocket {
             Some(size) if size > 0 => datagram.payload.len().div_ceil(size.into()).max(1) as u32,
             _ => 1,
         };
+        let bound = self.receive_buffer.saturating_sub(self.reports.charged());
         let mut delivery = Delivery::default();
         match self.merged {
             Merged::Whole => {
-                if self.enqueue(datagram) {
+                if self.queue.push(datagram, bound) {
                     delivery.queued = segments;
                 }
             }
             Merged::Split => {
                 for one in datagram.split() {
                     // Once one finds no room the others are not tried: the sender chose how many there are.
-                    if !self.enqueue(one) {
+                    if !self.queue.push(one, bound) {
                         break;
                     }
                     delivery.queued += 1;
@@ -280,18 +268,14 @@ impl UdpSocket {
             }
         }
         delivery.dropped = segments - delivery.queued;
-        self.drops += u64::from(delivery.dropped);
+        self.queue.count_drops(delivery.dropped);
         delivery
     }
 
     /// Takes the oldest datagram, or the pending error before it.
     pub fn recv(&mut self) -> Result<Datagram, RecvError> {
         self.check_readable()?;
-        let mut datagram = self.queue.pop_front().ok_or(RecvError::WouldBlock)?;
-        self.queued -= datagram.charge();
-        if self.queue.is_empty() {
-            self.queue.shrink_to(KEPT);
-        }
+        let mut datagram = self.queue.pop().ok_or(RecvError::WouldBlock)?;
         if self.merged == Merged::Split {
             datagram.segment_size = None;
         }
@@ -325,7 +309,7 @@ impl UdpSocket {
 
     /// Adds a report, which shares the receive buffer with the datagrams that wait.
     pub fn report(&mut self, report: Report) -> Queued {
-        self.reports.push(report, self.receive_buffer.saturating_sub(self.queued))
+        self.reports.push(report, self.receive_buffer.saturating_sub(self.queue.charged()))
     }
 
     /// Takes the oldest report (`MSG_ERRQUEUE`). The pending error becomes that of the next.
@@ -380,47 +364,38 @@ impl UdpSocket {
 
     /// Length of the oldest datagram's payload, in bytes (`FIONREAD`); 0 where there is none.
     pub fn next_len(&self) -> usize {
-        self.queue.front().map_or(0, |datagram| datagram.payload.len())
+        self.queue.next_len()
     }
 
     /// What the queue is charged with, in bytes, of [`UdpSocket::receive_buffer`].
     pub fn queued_bytes(&self) -> usize {
-        self.queued
+        self.queue.charged()
     }
 
     /// What the datagrams that wait for the link are charged, in bytes, of [`UdpSocket::send_buffer`].
     pub fn sending_bytes(&self) -> usize {
-        self.sending
+        self.sending.waiting()
     }
 
     /// Datagrams dropped for want of room since the socket was made (`SO_RXQ_OVFL`).
     pub fn drops(&self) -> u64 {
-        self.drops
+        self.queue.drops()
     }
 
     /// Whether a datagram may be sent now: one may while the send buffer is not full, however long it is, as on
     /// Linux.
     pub fn has_send_room(&self) -> bool {
-        self.sending < self.send_buffer
+        self.sending.has_room(self.send_buffer)
     }
 
     /// Whether a sender should be woken: half of the send buffer is free, as on Linux.
     pub fn is_writable(&self) -> bool {
-        self.sending.saturating_mul(2) <= self.send_buffer
+        self.sending.is_writable(self.send_buffer)
     }
 
-    /// A datagram begins to wait for the link; gives what it is charged.
-    pub(crate) fn begin_sending(&mut self, payload: usize) -> usize {
-        let charge = payload + OVERHEAD;
-        self.sending += charge;
-        charge
-    }
-
-    /// It has left. Returns whether the socket has become writable by that.
-    pub(crate) fn end_sending(&mut self, charge: usize) -> bool {
-        let before = self.is_writable();
-        self.sending = self.sending.saturating_sub(charge);
-        !before && self.is_writable()
+    /// The account of what waits for the link.
+    pub(crate) fn sending_mut(&mut self) -> &mut SendAccount {
+        &mut self.sending
     }
 
     fn check_readable(&mut self) -> Result<(), RecvError> {
@@ -429,17 +404,6 @@ impl UdpSocket {
             None if self.queue.is_empty() && self.read_shut => Err(RecvError::Shutdown),
             None => Ok(()),
         }
-    }
-
-    /// Whether there was room.
-    fn enqueue(&mut self, datagram: Datagram) -> bool {
-        let charged = self.queued + datagram.charge();
-        if charged + self.reports.charged() > self.receive_buffer && !self.queue.is_empty() {
-            return false;
-        }
-        self.queued = charged;
-        self.queue.push_back(Datagram { drops_before: self.drops as u32, ..datagram });
-        true
     }
 }
 

@@ -13,6 +13,7 @@ mod packets;
 mod path_follow;
 mod path_mtu;
 mod ping;
+mod raw;
 mod requirements;
 mod resets;
 mod transfer;

@@ -3,7 +3,7 @@
 use std::sync::{PoisonError, RwLock, mpsc};
 use std::thread;
 
-use tapsock::Host;
+use tapsock::{Builder, Host};
 use tapsock_driver::Namespace;
 
 use super::{Calls, KernelCalls, OurCalls, Script};
@@ -18,6 +18,18 @@ pub type Program = fn(&mut Script);
 /// # Panics
 /// Where the stacks' answers differ.
 pub fn alone(programs: &[(&str, Program)]) {
+    alone_on(programs, Host::builder);
+}
+
+/// The same, with all that a privileged process may do, as in the kernel's namespace.
+///
+/// # Panics
+/// Where the stacks' answers differ.
+pub fn alone_privileged(programs: &[(&str, Program)]) {
+    alone_on(programs, || Host::builder().privileged());
+}
+
+fn alone_on(programs: &[(&str, Program)], host: fn() -> Builder) {
     let namespace = match forking(Namespace::create) {
         Ok(namespace) => namespace,
         Err(error) => return skipped_for(error).unwrap_or_default(),
@@ -25,7 +37,7 @@ pub fn alone(programs: &[(&str, Program)]) {
     let mut failures = Vec::new();
     for (name, program) in programs {
         for family in Family::ALL {
-            let stack = Host::builder().start().unwrap();
+            let stack = host().start().unwrap();
             let ours = Script::new(family, Box::new(OurCalls::new(&stack)));
             let kernels = Script::new(family, Box::new(KernelCalls::new(&namespace)));
             let name = format!("{name} over {family:?}");

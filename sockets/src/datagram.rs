@@ -1,0 +1,57 @@
+//! What the sockets of datagrams have in common: UDP's and raw ones.
+
+use rustix::io::Errno;
+use tapsock_stack::udp::{Datagram, RecvError};
+
+use crate::beside;
+use crate::destination;
+use crate::errno::ToErrno;
+use crate::options::OptionValue;
+use crate::socket::{Call, Received, Stop, received};
+
+/// What a call gets that asked for `max` bytes. `port` is the one that the datagram was sent to, where it has one.
+pub(crate) fn taken(
+    call: &Call<'_>,
+    datagram: Result<Datagram, RecvError>,
+    port: impl FnOnce(&Datagram) -> Option<u16>,
+    max: usize,
+    flags: i32,
+) -> Result<Received, Stop> {
+    match datagram {
+        Ok(datagram) => {
+            let from = destination::shown(call.domain(), datagram.from);
+            let control = beside::of_datagram(call, &datagram, port(&datagram));
+            let stamp = beside::stamp(call.options(), datagram.arrived);
+            let segment_size = datagram.segment_size;
+            Ok(Received { segment_size, stamp, control, ..received(datagram.payload, max, from) })
+        }
+        Err(RecvError::Error(error)) => Err(error.errno().into()),
+        // One that may not wait does not even look.
+        Err(RecvError::Shutdown) if call.waits_to_receive(flags) => Ok(Received::default()),
+        Err(RecvError::Shutdown | RecvError::WouldBlock) => Err(call.wait_in(flags)),
+    }
+}
+
+/// What a socket takes of memory, in bytes.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Memory {
+    /// What is charged of the queue, and its bound.
+    pub(crate) receive: (usize, usize),
+    /// What is charged of what waits for the link, and its bound.
+    pub(crate) send: (usize, usize),
+    pub(crate) drops: u64,
+}
+
+impl Memory {
+    /// `SK_MEMINFO_*`: charged and bound of receiving, then of sending, four that are not kept here, and drops.
+    pub(crate) fn shown(self) -> OptionValue {
+        let Memory { receive, send, drops } = self;
+        let numbers = [receive.0, receive.1, send.0, send.1, 0, 0, 0, 0, drops as usize];
+        numbers.iter().flat_map(|count| (*count as u32).to_ne_bytes()).collect::<Vec<u8>>().into()
+    }
+}
+
+/// What `shutdown` says of a socket that has a peer, or none.
+pub(crate) fn shut<T>(peer: Option<T>) -> Result<(), Errno> {
+    peer.map(|_| ()).ok_or(Errno::NOTCONN)
+}

@@ -1,0 +1,313 @@
+//! The calls on a raw socket (SOCK_RAW of AF_INET and AF_INET6), as Linux answers them. Source: raw(7), RFC 3542.
+//!
+//! Its own port is the number of its protocol; that of a peer says nothing.
+
+use core::net::{Ipv4Addr, SocketAddr};
+
+use rustix::io::Errno;
+use tapsock_stack::ports::LocalAddr;
+use tapsock_stack::raw::{Headers, RawId};
+use tapsock_stack::stack::{RawSendOptions, SendError, SocketId, Stack};
+use tapsock_stack::udp::Datagram as Packet;
+use tapsock_stack::{buf::Rope, wire::Ipv4Header};
+
+use crate::address::{SOCKADDR_IN_LEN, SOCKADDR_IN6_OLD_LEN, SockAddr, is_shorter_than, unmapped};
+use crate::beside;
+use crate::bind;
+use crate::constants::*;
+use crate::cork::{Corked, LENGTH_MAX};
+use crate::datagram::{self, Memory};
+use crate::destination;
+use crate::errno::ToErrno;
+use crate::options::{Domain, OptionValue};
+use crate::poll::{Datagram, View};
+use crate::reports;
+use crate::socket::{Call, Common, Received, Stop};
+
+mod options;
+
+/// A raw socket. The stack holds its ends, its queue and its errors.
+#[derive(Debug)]
+pub(crate) struct RawSocket {
+    id: RawId,
+    /// What is held back until the packet is complete.
+    corked: Option<Box<Corked<Destination>>>,
+}
+
+/// Where a packet goes, and how.
+#[derive(Copy, Clone, Debug)]
+struct Destination {
+    /// `None` for the socket's peer.
+    to: Option<SocketAddr>,
+    options: RawSendOptions,
+}
+
+impl RawSocket {
+    pub(crate) fn new(stack: &mut Stack, domain: Domain, protocol: u16) -> Result<RawSocket, Errno> {
+        let id = stack.raw_open(domain.family(), protocol).ok_or(Errno::NOBUFS)?;
+        Ok(RawSocket { id, corked: None })
+    }
+
+    pub(crate) fn id(&self) -> SocketId {
+        SocketId::Raw(self.id)
+    }
+
+    pub(crate) fn view(&self, stack: &Stack) -> View {
+        let socket = stack.raw(self.id);
+        View::Datagram(Datagram {
+            readable: socket.is_some_and(|socket| socket.is_readable()),
+            writable: stack.raw_is_writable(self.id),
+            receive_shut: socket.is_some_and(|socket| socket.is_read_shut()),
+            send_shut: socket.is_some_and(|socket| socket.is_write_shut()),
+            error: socket.is_some_and(|socket| socket.has_error() || socket.has_reports()),
+        })
+    }
+
+    /// `bind`. May be called again and again until the socket is connected.
+    pub(crate) fn bind(&mut self, call: &mut Call<'_>, address: &SockAddr) -> Result<(), Errno> {
+        let connected = call.stack.raw(self.id).is_some_and(|socket| socket.remote().is_some());
+        let local = match call.domain() {
+            Domain::V4 => local_v4(call, address, connected)?,
+            Domain::V6 => local_v6(call, address, connected)?,
+        };
+        if let Some(socket) = call.stack.raw_mut(self.id) {
+            socket.bind(local);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn connect(&mut self, call: &mut Call<'_>, address: &SockAddr) -> Result<(), Errno> {
+        let remote = match address {
+            SockAddr::Unspec(_) => None,
+            _ => Some(destination::raw_peer(call, address)?),
+        };
+        if let Some(remote) = remote {
+            destination::check_broadcast(call, remote)?;
+            destination::check_direct(call, remote, false)?;
+        }
+        call.stack.raw_connect(self.id, remote).map_err(|error| error.errno())
+    }
+
+    pub(crate) fn send(
+        &mut self,
+        call: &mut Call<'_>,
+        data: &mut Rope,
+        flags: i32,
+        to: Option<&SockAddr>,
+        control: &[u8],
+    ) -> Result<usize, Stop> {
+        if data.len() > LENGTH_MAX {
+            return Err(Errno::MSGSIZE.into());
+        }
+        if flags & MSG_OOB != 0 {
+            return Err(Errno::OPNOTSUPP.into());
+        }
+        let headers = call.stack.raw(self.id).map_or(Headers::Stack, |socket| socket.headers);
+        let (destination, whole) = match &self.corked {
+            Some(corked) => match corked.with(data) {
+                Some(whole) => (corked.destination, whole),
+                None => {
+                    // As in Linux, all is lost.
+                    self.corked = None;
+                    return Err(Errno::MSGSIZE.into());
+                }
+            },
+            None => (self.destination(call, flags, to, control, data.len())?, data.clone()),
+        };
+        if flags & MSG_MORE != 0 && headers == Headers::Stack {
+            self.corked = Some(Box::new(Corked { data: whole, destination }));
+            return Ok(data.split_to(data.len()).len());
+        }
+        let remote = destination.to.or(call.stack.raw(self.id).and_then(|socket| socket.remote()));
+        if let Some(remote) = remote.filter(|_| flags & MSG_CONFIRM != 0) {
+            call.stack.confirm_path(call.now, remote, call.options().device);
+        }
+        let sent = call.stack.raw_send(call.now, self.id, whole, destination.to, destination.options);
+        if sent == Err(SendError::WouldBlock) {
+            return Err(call.wait_out(flags));
+        }
+        self.corked = None;
+        sent.map_err(|error| error.errno())?;
+        Ok(data.split_to(data.len()).len())
+    }
+
+    /// Where a packet of so many bytes goes, and how.
+    fn destination(
+        &self,
+        call: &Call<'_>,
+        flags: i32,
+        to: Option<&SockAddr>,
+        control: &[u8],
+        len: usize,
+    ) -> Result<Destination, Errno> {
+        let socket = call.stack.raw(self.id).ok_or(Errno::BADF)?;
+        let to = match to {
+            Some(address) => destination::raw_message(call, socket.protocol(), address)?,
+            None => None,
+        };
+        let remote = to.or(socket.remote()).ok_or(Errno::DESTADDRREQ)?;
+        let options = beside::send_options(call, remote, control)?;
+        // Linux looks into the message for the sake of its policies, and says so where it ends too soon.
+        let is_icmp = matches!(i32::from(socket.protocol()), IPPROTO_ICMP | IPPROTO_ICMPV6);
+        if is_icmp && socket.headers == Headers::Stack && len < TYPE_AND_CODE {
+            return Err(Errno::FAULT);
+        }
+        destination::check_broadcast(call, remote)?;
+        destination::check_direct(call, remote, flags & MSG_DONTROUTE != 0)?;
+        let options = RawSendOptions {
+            hop_limit: options.hop_limit,
+            traffic_class: options.traffic_class,
+            source: options.source,
+            interface: options.interface,
+        };
+        Ok(Destination { to, options })
+    }
+
+    pub(crate) fn receive(&mut self, call: &mut Call<'_>, max: usize, flags: i32) -> Result<Received, Stop> {
+        if flags & MSG_OOB != 0 {
+            return Err(Errno::OPNOTSUPP.into());
+        }
+        if flags & MSG_ERRQUEUE != 0 {
+            let report = call.stack.raw_take_report(self.id).ok_or(Errno::AGAIN)?;
+            return Ok(reports::received(call, report, max));
+        }
+        let packet = if flags & MSG_PEEK != 0 {
+            call.stack.raw_peek(self.id).cloned()
+        } else {
+            call.stack.raw_recv(self.id)
+        };
+        datagram::taken(call, packet, destination_port, max, flags)
+    }
+
+    pub(crate) fn shutdown(&mut self, call: &mut Call<'_>, how: i32) -> Result<(), Errno> {
+        let socket = call.stack.raw_mut(self.id).ok_or(Errno::BADF)?;
+        if how != SHUT_WR {
+            socket.shutdown_read();
+        }
+        if how != SHUT_RD {
+            socket.shutdown_write();
+        }
+        datagram::shut(socket.remote())
+    }
+
+    pub(crate) fn close(self, call: &mut Call<'_>) {
+        call.stack.raw_close(self.id);
+    }
+
+    pub(crate) fn local(&self, stack: &Stack, common: &Common) -> SockAddr {
+        let domain = common.subject.domain;
+        match stack.raw(self.id) {
+            Some(socket) => {
+                let port = if socket.listens() { socket.protocol() } else { 0 };
+                bind::shown(socket.local(), port, domain)
+            }
+            None => destination::unspecified(domain, 0),
+        }
+    }
+
+    pub(crate) fn peer(&self, stack: &Stack, common: &Common) -> Result<SockAddr, Errno> {
+        // Linux takes one that was connected to port 0 for unconnected here, and only here.
+        let remote = stack.raw(self.id).and_then(|socket| socket.remote());
+        let remote = remote.filter(|remote| remote.port() != 0).ok_or(Errno::NOTCONN)?;
+        Ok(destination::shown(common.subject.domain, remote))
+    }
+
+    /// The largest packet that the path to the peer takes, in bytes.
+    pub(crate) fn path_mtu(&self, call: &Call<'_>) -> Option<usize> {
+        call.stack.raw_path_mtu(call.now, self.id)
+    }
+
+    pub(crate) fn take_error(&mut self, call: &mut Call<'_>) -> Option<Errno> {
+        call.stack.raw_take_error(self.id).map(|error| error.errno())
+    }
+
+    /// Tells the stack of changed options.
+    pub(crate) fn apply_options(&self, call: &mut Call<'_>) {
+        let options = &call.common.options;
+        call.stack.raw_set_send_buffer(self.id, options.tcp.send_buffer as usize);
+        if let Some(socket) = call.stack.raw_mut(self.id) {
+            socket.receive_buffer = options.tcp.receive_buffer as usize;
+            socket.discovery = options.discovery;
+            socket.device = options.device;
+            socket.error_delivery = match call.common.subject.domain {
+                Domain::V4 => options.errors.v4,
+                Domain::V6 => options.errors.v6,
+            };
+        }
+    }
+
+    /// Whether the next call fails for what happened earlier.
+    pub(crate) fn has_pending_error(&self, stack: &Stack) -> bool {
+        stack.raw(self.id).is_some_and(|socket| socket.has_error())
+    }
+
+    /// Forgets the reports of errors.
+    pub(crate) fn drop_reports(&self, call: &mut Call<'_>) {
+        if let Some(socket) = call.stack.raw_mut(self.id) {
+            socket.drop_reports();
+        }
+    }
+
+    /// Bytes of the next packet (FIONREAD).
+    pub(crate) fn next_len(&self, stack: &Stack) -> usize {
+        stack.raw(self.id).map_or(0, |socket| socket.next_len())
+    }
+
+    /// What waits for the link, in bytes that are charged (SIOCOUTQ).
+    pub(crate) fn sending(&self, stack: &Stack) -> usize {
+        stack.raw(self.id).map_or(0, |socket| socket.sending_bytes())
+    }
+
+    /// SO_MEMINFO.
+    pub(crate) fn memory(&self, stack: &Stack) -> OptionValue {
+        let Some(socket) = stack.raw(self.id) else { return Vec::new().into() };
+        let receive = (socket.queued_bytes(), socket.receive_buffer);
+        let send = (socket.sending_bytes(), socket.send_buffer);
+        Memory { receive, send, drops: socket.drops() }.shown()
+    }
+}
+
+/// The address that an IPv4 socket is to have. Linux does not look at the family, and so takes IPv6's for what stands
+/// in the place of IPv4's address.
+fn local_v4(call: &Call<'_>, address: &SockAddr, connected: bool) -> Result<LocalAddr, Errno> {
+    if connected || is_shorter_than(address, SOCKADDR_IN_LEN) {
+        return Err(Errno::INVAL);
+    }
+    let ip = match address {
+        SockAddr::V4(address) | SockAddr::Unspec(Some(address)) => *address.ip(),
+        SockAddr::V6(address) => Ipv4Addr::from(address.flowinfo()),
+        _ => return Err(Errno::AFNOSUPPORT),
+    };
+    bind::check_v4(call, ip)?;
+    Ok(bind::local_of(ip))
+}
+
+fn local_v6(call: &Call<'_>, address: &SockAddr, connected: bool) -> Result<LocalAddr, Errno> {
+    if is_shorter_than(address, SOCKADDR_IN6_OLD_LEN) {
+        return Err(Errno::INVAL);
+    }
+    let SockAddr::V6(address) = address else {
+        return Err(Errno::INVAL);
+    };
+    if unmapped(*address).is_some() {
+        return Err(Errno::ADDRNOTAVAIL);
+    }
+    if connected {
+        return Err(Errno::INVAL);
+    }
+    bind::plain_v6(call, *address)
+}
+
+/// Where a port of the destination would stand behind the IP header.
+fn destination_port(packet: &Packet) -> Option<u16> {
+    let mut first = [0; 1];
+    packet.payload.copy_to(&mut first);
+    let header = if packet.to.is_ipv4() { usize::from(first[0] & 0x0f) * 4 } else { 0 };
+    debug_assert!(packet.to.is_ipv6() || header >= Ipv4Header::MIN_LEN);
+    let mut port = [0; 2];
+    let there = packet.payload.slice(header + 2..header + 4).copy_to(&mut port);
+    (there == port.len()).then_some(u16::from_be_bytes(port))
+}
+
+/// Bytes of ICMP's type and code.
+const TYPE_AND_CODE: usize = 2;

@@ -1,0 +1,432 @@
+//! What one raw socket keeps: its ends, what it has received, and what went wrong.
+
+use core::net::{IpAddr, SocketAddr};
+
+use crate::buf::Checksum;
+use crate::discovery::Discovery;
+use crate::error::SocketError;
+use crate::error_queue::{ErrorDelivery, ErrorQueue, Queued, Report};
+use crate::iface::InterfaceId;
+use crate::ip::icmp::Hardness;
+use crate::ip::input::Packet;
+use crate::ports::LocalAddr;
+use crate::udp::{Datagram, ReceiveQueue, RecvError, SendAccount};
+use crate::wire::IpProtocol;
+use crate::wire::checksum::pseudo_header;
+use crate::wire::icmp::ICMP_HEADER_LEN;
+
+/// Who writes the IP header of what a raw socket sends.
+///
+/// ```
+/// use tapsock_stack::raw::Headers;
+///
+/// assert_eq!(Headers::default(), Headers::Stack);
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum Headers {
+    /// The stack.
+    #[default]
+    Stack,
+    /// The application (`IP_HDRINCL`, `IPV6_HDRINCL`).
+    Application,
+}
+
+/// The ICMP types that a raw socket does not want (`ICMP_FILTER`, `ICMP6_FILTER`).
+///
+/// ```
+/// use tapsock_stack::raw::TypeFilter;
+///
+/// let mut filter = TypeFilter::default();
+/// filter.words[4] = 1;
+/// assert!(filter.blocks(128) && !filter.blocks(129));
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub struct TypeFilter {
+    /// A bit for each type, 32 in a word, the lowest first. A bit that is set keeps the type away. ICMP has only the
+    /// first word.
+    pub words: [u32; 8],
+}
+
+impl TypeFilter {
+    /// Whether messages of the type `kind` are kept away.
+    pub fn blocks(&self, kind: u8) -> bool {
+        self.words[usize::from(kind) / 32] & 1 << (kind % 32) != 0
+    }
+}
+
+/// A raw socket's own state. [`RawTable`](super::RawTable) finds it by its protocol.
+///
+/// ```
+/// use tapsock_stack::ports::LocalAddr;
+/// use tapsock_stack::raw::RawSocket;
+///
+/// let socket = RawSocket::new(1, LocalAddr::AnyV4);
+/// assert_eq!((socket.protocol(), socket.local(), socket.remote()), (1, LocalAddr::AnyV4, None));
+/// ```
+#[derive(Debug)]
+pub struct RawSocket {
+    /// Who writes IP headers.
+    pub headers: Headers,
+    /// Where the checksum stands in what is sent and received, in bytes from the end of the IPv6 header
+    /// (`IPV6_CHECKSUM`).
+    pub checksum_at: Option<u32>,
+    /// ICMP types that are not wanted.
+    pub filter: TypeFilter,
+    /// `IP_MTU_DISCOVER` and `IPV6_MTU_DISCOVER`.
+    pub discovery: Discovery,
+    /// The only interface to send and receive by (`SO_BINDTODEVICE`).
+    pub device: Option<InterfaceId>,
+    /// `IP_RECVERR` or `IPV6_RECVERR`.
+    pub error_delivery: ErrorDelivery,
+    /// The bound of the queue, in bytes of payload with [`OVERHEAD`](crate::udp::OVERHEAD) (`SO_RCVBUF` as
+    /// `getsockopt` shows it).
+    pub receive_buffer: usize,
+    /// The bound of what waits for the link, in the same bytes (`SO_SNDBUF` as `getsockopt` shows it).
+    pub send_buffer: usize,
+    protocol: u16,
+    /// The family: the wildcard address.
+    wildcard: LocalAddr,
+    /// What `bind` gave.
+    bound: LocalAddr,
+    /// What it receives at: `bound`, or what `connect` chose.
+    local: LocalAddr,
+    remote: Option<SocketAddr>,
+    /// Cleared when a connection is dissolved: as on Linux, the socket then hears nothing any more.
+    listens: bool,
+    queue: ReceiveQueue,
+    pub(crate) sending: SendAccount,
+    error: Option<SocketError>,
+    reports: ErrorQueue,
+    read_shut: bool,
+    write_shut: bool,
+}
+
+impl RawSocket {
+    /// A socket of that protocol, bound to nothing, of the family of `wildcard`. Protocols above 255 receive nothing.
+    pub fn new(protocol: u16, wildcard: LocalAddr) -> Self {
+        let v6 = !wildcard.ip().is_ipv4();
+        RawSocket {
+            headers: if protocol == RAW_PROTOCOL { Headers::Application } else { Headers::Stack },
+            //= RFC 3542 §3.1
+            checksum_at: (v6 && protocol == u16::from(IpProtocol::ICMPV6.0)).then_some(ICMPV6_CHECKSUM),
+            filter: TypeFilter::default(),
+            discovery: Discovery::default(),
+            device: None,
+            error_delivery: ErrorDelivery::default(),
+            receive_buffer: DEFAULT_BUFFER,
+            send_buffer: DEFAULT_BUFFER,
+            protocol,
+            wildcard,
+            bound: wildcard,
+            local: wildcard,
+            remote: None,
+            listens: true,
+            queue: ReceiveQueue::default(),
+            sending: SendAccount::default(),
+            error: None,
+            reports: ErrorQueue::default(),
+            read_shut: false,
+            write_shut: false,
+        }
+    }
+
+    /// The number that it was made with.
+    pub fn protocol(&self) -> u16 {
+        self.protocol
+    }
+
+    /// Whether it is one of IPv4.
+    pub fn is_v4(&self) -> bool {
+        self.wildcard.ip().is_ipv4()
+    }
+
+    /// The address that it receives at.
+    pub fn local(&self) -> LocalAddr {
+        self.local
+    }
+
+    /// The only peer, where it is connected.
+    pub fn remote(&self) -> Option<SocketAddr> {
+        self.remote
+    }
+
+    /// Whether packets still come to it: not once its connection has been dissolved.
+    pub fn listens(&self) -> bool {
+        self.listens
+    }
+
+    /// The address that it sends from, where that is settled.
+    pub fn source(&self) -> Option<IpAddr> {
+        Some(self.local.ip()).filter(|ip| !ip.is_unspecified() && !ip.is_multicast())
+    }
+
+    /// Gives it an address; a wildcard takes it back.
+    pub fn bind(&mut self, local: LocalAddr) {
+        (self.bound, self.local) = (local, local);
+    }
+
+    /// Sets the only peer. `local` is the address that its packets are sent to, where `bind` has named none.
+    pub fn connect(&mut self, local: LocalAddr, remote: SocketAddr) {
+        self.remote = Some(remote);
+        if self.bound.is_wildcard() {
+            self.local = local;
+        }
+    }
+
+    /// Takes connection and address back (`__udp_disconnect`, without a port that was asked for).
+    pub fn dissolve(&mut self) {
+        (self.bound, self.local, self.remote) = (self.wildcard, self.wildcard, None);
+        self.listens = false;
+    }
+
+    /// Whether a packet of its protocol is for it, but for what filters say.
+    pub fn is_for_it(&self, packet: &Packet) -> bool {
+        self.listens
+            && self.local.accepts(packet.destination, packet.interface.index())
+            && self.remote.is_none_or(|remote| remote.ip() == packet.source)
+            && self.device.is_none_or(|device| device == packet.interface)
+    }
+
+    /// Whether the filters, and the checksum that it was told to look at, let a packet pass.
+    pub fn wants(&self, packet: &Packet) -> bool {
+        let kind = packet.payload.first().copied();
+        let wanted = match packet.protocol {
+            // As Linux: what has no whole header is not wanted either, and only 32 types can be named.
+            IpProtocol::ICMP if self.is_v4() => {
+                packet.payload.len() >= ICMP_HEADER_LEN
+                    && kind.is_some_and(|kind| kind >= 32 || !self.filter.blocks(kind))
+            }
+            IpProtocol::ICMPV6 if !self.is_v4() => kind.is_some_and(|kind| !self.filter.blocks(kind)),
+            _ => true,
+        };
+        wanted && (self.checksum_at.is_none() || has_right_sum(packet))
+    }
+
+    /// Puts a packet into the queue. Returns whether there was room.
+    pub fn deliver(&mut self, packet: Datagram) -> bool {
+        let queued = self.queue.push(packet, self.receive_buffer.saturating_sub(self.reports.charged()));
+        if !queued {
+            self.queue.count_drops(1);
+        }
+        queued
+    }
+
+    /// Takes the oldest packet, or the pending error before it.
+    pub fn recv(&mut self) -> Result<Datagram, RecvError> {
+        self.check_readable()?;
+        self.queue.pop().ok_or(RecvError::WouldBlock)
+    }
+
+    /// Looks at the oldest packet, which stays. A pending error is taken as by [`RawSocket::recv`].
+    pub fn peek(&mut self) -> Result<&Datagram, RecvError> {
+        self.check_readable()?;
+        self.queue.front().ok_or(RecvError::WouldBlock)
+    }
+
+    /// Takes the pending error (`SO_ERROR`).
+    pub fn take_error(&mut self) -> Option<SocketError> {
+        self.error.take()
+    }
+
+    /// Hears of an ICMP error about a packet that the socket sent. Returns whether it has become the pending error.
+    pub fn on_icmp_error(&mut self, error: SocketError, hardness: Hardness) -> bool {
+        let heard = match self.error_delivery {
+            ErrorDelivery::All => true,
+            ErrorDelivery::HardWhenConnected => self.remote.is_some() && hardness == Hardness::Hard,
+        };
+        if heard {
+            self.error = Some(error);
+        }
+        heard
+    }
+
+    /// Adds a report, which shares the receive buffer with the packets that wait.
+    pub fn report(&mut self, report: Report) -> Queued {
+        self.reports.push(report, self.receive_buffer.saturating_sub(self.queue.charged()))
+    }
+
+    /// Takes the oldest report (`MSG_ERRQUEUE`). The pending error becomes that of the next.
+    pub fn take_report(&mut self) -> Option<Report> {
+        self.reports.pop(&mut self.error)
+    }
+
+    /// Whether a report waits.
+    pub fn has_reports(&self) -> bool {
+        !self.reports.is_empty()
+    }
+
+    /// Forgets the reports that wait.
+    pub fn drop_reports(&mut self) {
+        self.reports.clear();
+    }
+
+    /// Makes `error` the pending one: the socket's link is gone, say.
+    pub fn fail(&mut self, error: SocketError) {
+        self.error = Some(error);
+    }
+
+    /// Shuts the reading side down. What is queued, and what comes later, can still be read, as on Linux.
+    pub fn shutdown_read(&mut self) {
+        self.read_shut = true;
+    }
+
+    /// Shuts the writing side down. As on Linux, only who writes headers himself is kept from sending (EPIPE).
+    pub fn shutdown_write(&mut self) {
+        self.write_shut = true;
+    }
+
+    /// Whether the reading side is shut down.
+    pub fn is_read_shut(&self) -> bool {
+        self.read_shut
+    }
+
+    /// Whether the writing side is shut down.
+    pub fn is_write_shut(&self) -> bool {
+        self.write_shut
+    }
+
+    /// Whether a packet waits.
+    pub fn is_readable(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Whether an error waits.
+    pub fn has_error(&self) -> bool {
+        self.error.is_some()
+    }
+
+    /// Whether a sender should be woken: half of the send buffer is free, as on Linux.
+    pub fn is_writable(&self) -> bool {
+        self.sending.is_writable(self.send_buffer)
+    }
+
+    /// Length of the oldest packet, in bytes (`FIONREAD`); 0 where there is none.
+    pub fn next_len(&self) -> usize {
+        self.queue.next_len()
+    }
+
+    /// What the queue is charged with, in bytes, of [`RawSocket::receive_buffer`].
+    pub fn queued_bytes(&self) -> usize {
+        self.queue.charged()
+    }
+
+    /// What the packets that wait for the link are charged, in bytes, of [`RawSocket::send_buffer`].
+    pub fn sending_bytes(&self) -> usize {
+        self.sending.waiting()
+    }
+
+    /// Packets dropped for want of room since the socket was made (`SO_RXQ_OVFL`).
+    pub fn drops(&self) -> u64 {
+        self.queue.drops()
+    }
+
+    fn check_readable(&mut self) -> Result<(), RecvError> {
+        match self.error.take() {
+            Some(error) => Err(RecvError::Error(error)),
+            None if self.queue.is_empty() && self.read_shut => Err(RecvError::Shutdown),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether all of the payload, with the pseudo-header, sums up to a right checksum, wherever its field stands.
+fn has_right_sum(packet: &Packet) -> bool {
+    if packet.checksum == Checksum::Valid {
+        return true;
+    }
+    let len = u32::try_from(packet.payload.len()).unwrap_or(u32::MAX);
+    let mut sum = pseudo_header(packet.source, packet.destination, packet.protocol, len);
+    sum.add_bytes(&packet.payload);
+    sum.is_valid()
+}
+
+/// IPPROTO_RAW.
+const RAW_PROTOCOL: u16 = 255;
+/// Where ICMPv6's checksum stands, in bytes.
+const ICMPV6_CHECKSUM: u32 = 2;
+/// The buffers of a socket that is told nothing else: Linux's `net.core.rmem_default`, in bytes.
+const DEFAULT_BUFFER: usize = 212_992;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buf::Chunk;
+
+    fn packet(protocol: IpProtocol, source: &str, destination: &str, payload: &[u8]) -> Packet {
+        Packet {
+            interface: InterfaceId::LOOPBACK,
+            source: source.parse().unwrap(),
+            destination: destination.parse().unwrap(),
+            protocol,
+            hop_limit: 64,
+            traffic_class: 0,
+            whole: Chunk::copy_from(payload),
+            payload: Chunk::copy_from(payload),
+            protocol_offset: 0,
+            checksum: Checksum::Unverified,
+            gso_size: None,
+        }
+    }
+
+    #[test]
+    fn ends_and_device_say_what_is_for_a_socket() {
+        let mut socket = RawSocket::new(200, LocalAddr::AnyV4);
+        let p = |source, destination| packet(IpProtocol(200), source, destination, b"x");
+        assert!(socket.is_for_it(&p("10.0.0.2", "10.0.0.1")));
+        assert!(!socket.is_for_it(&p("fd00::2", "fd00::1")));
+        socket.bind(LocalAddr::V4([10, 0, 0, 1].into()));
+        assert!(socket.is_for_it(&p("10.0.0.2", "10.0.0.1")));
+        assert!(!socket.is_for_it(&p("10.0.0.2", "10.0.0.9")));
+        socket.connect(LocalAddr::AnyV4, "10.0.0.2:0".parse().unwrap());
+        assert!(socket.is_for_it(&p("10.0.0.2", "10.0.0.1")));
+        assert!(!socket.is_for_it(&p("10.0.0.3", "10.0.0.1")));
+        socket.device = InterfaceId::from_index(7);
+        assert!(!socket.is_for_it(&p("10.0.0.2", "10.0.0.1")));
+        socket.device = None;
+        socket.dissolve();
+        assert!(!socket.is_for_it(&p("10.0.0.2", "10.0.0.1")), "Linux forgets it for good");
+    }
+
+    #[test]
+    fn filters_name_types() {
+        let mut socket = RawSocket::new(1, LocalAddr::AnyV4);
+        let p = |payload: &[u8]| packet(IpProtocol::ICMP, "10.0.0.2", "10.0.0.1", payload);
+        socket.filter.words[0] = 1 << 8;
+        socket.filter.words[1] = u32::MAX;
+        assert!(socket.wants(&p(&[0; 8])) && !socket.wants(&p(&[8, 0, 0, 0, 0, 0, 0, 0])));
+        assert!(socket.wants(&p(&[40, 0, 0, 0, 0, 0, 0, 0])), "there is no bit for it");
+        assert!(!socket.wants(&p(&[0; 7])), "no whole header");
+    }
+
+    #[test]
+    fn checksums_are_verified_where_they_are_asked_for() {
+        let mut socket = RawSocket::new(200, LocalAddr::AnyV6 { only_v6: true });
+        let wrong = packet(IpProtocol(200), "fd00::2", "fd00::1", &[1, 2, 3, 4]);
+        assert!(socket.wants(&wrong));
+        socket.checksum_at = Some(0);
+        assert!(!socket.wants(&wrong));
+        assert!(socket.wants(&Packet { checksum: Checksum::Valid, ..wrong }), "the link vouches for it");
+        assert_eq!(RawSocket::new(58, LocalAddr::AnyV6 { only_v6: true }).checksum_at, Some(2));
+    }
+
+    #[test]
+    fn a_full_queue_drops_and_counts() {
+        let mut socket = RawSocket::new(200, LocalAddr::AnyV4);
+        let datagram = Datagram {
+            payload: (&b"x"[..]).into(),
+            from: "10.0.0.2:0".parse().unwrap(),
+            to: "10.0.0.1".parse().unwrap(),
+            interface: InterfaceId::LOOPBACK,
+            hop_limit: 64,
+            traffic_class: 0,
+            segment_size: None,
+            arrived: crate::time::Instant::ZERO,
+            drops_before: 0,
+        };
+        let taken = (0..1000).filter(|_| socket.deliver(datagram.clone())).count();
+        assert_eq!((taken, socket.drops()), (255, 745));
+        assert_eq!(socket.queued_bytes(), 255 * 833);
+        assert_eq!(socket.recv().unwrap().payload.len(), 1);
+        assert!(socket.deliver(datagram));
+    }
+}

@@ -1,0 +1,118 @@
+//! Datagrams of all kinds of sockets on their way to the links.
+
+use core::mem;
+use core::net::IpAddr;
+use std::collections::VecDeque;
+
+use crate::iface::{InterfaceId, NextHop};
+use crate::time::Instant;
+use crate::udp::SendAccount;
+use crate::wire::offload::{Medium, Transmit};
+
+use super::{Changes, SocketId, Stack};
+
+/// Datagrams that wait for the link, of all sockets together. Beyond this a sender waits.
+const MAX_WAITING: usize = 1024;
+
+/// A datagram that waits for the link.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    interface: InterfaceId,
+    packet: Transmit,
+    sender: SocketId,
+    /// What it takes of the sender's buffer, in bytes.
+    charge: usize,
+}
+
+impl Stack {
+    /// Whether the links can take more. A sender that asks in vain is told when to ask again.
+    pub(super) fn has_datagram_room(&self, sender: SocketId) -> bool {
+        let room = self.datagrams.len() < MAX_WAITING;
+        if !room {
+            self.send_waiters.borrow_mut().insert(sender);
+        }
+        room
+    }
+
+    /// The account of a sender, and its bound.
+    fn send_account(&mut self, sender: SocketId) -> Option<(&mut SendAccount, usize)> {
+        match sender {
+            SocketId::Udp(id) => {
+                let socket = self.udp.socket_mut(id)?;
+                let bound = socket.send_buffer;
+                Some((socket.sending_mut(), bound))
+            }
+            SocketId::Raw(id) => {
+                let socket = self.raw.get_mut(id)?;
+                Some((&mut socket.sending, socket.send_buffer))
+            }
+            SocketId::Tcp(_) | SocketId::Listener(_) | SocketId::Ping(_) => None,
+        }
+    }
+
+    /// TTL or hop limit of a datagram to `to` whose sender has not said.
+    //= RFC 1112 §6.1
+    pub(super) fn default_hop_limit(&self, to: IpAddr) -> u8 {
+        match to {
+            _ if to.is_multicast() => 1,
+            IpAddr::V4(_) => self.config.ip_default_ttl,
+            IpAddr::V6(_) => self.config.ipv6_hop_limit,
+        }
+    }
+
+    /// Queues a datagram for the link; one that the link can't cut is cut here.
+    pub(super) fn send_datagram(&mut self, now: Instant, sender: SocketId, hop: &NextHop, packet: Transmit) {
+        let Some(caps) = self.interfaces.interface(hop.interface).map(|interface| interface.caps()) else {
+            return;
+        };
+        let cut_here = packet.segmentation.is_some() && !caps.udp_gso;
+        if !cut_here {
+            let frame = self.dispatch(now, hop, packet);
+            return self.queue_datagram(sender, frame);
+        }
+        for segment in packet.segments(Medium::Ip) {
+            let frame = self.dispatch(now, hop, segment);
+            self.queue_datagram(sender, frame);
+        }
+    }
+
+    fn queue_datagram(&mut self, sender: SocketId, frame: Option<(InterfaceId, Transmit)>) {
+        let (Some((interface, packet)), Some((account, _))) = (frame, self.send_account(sender)) else {
+            return;
+        };
+        let charge = account.begin(packet.payload.len());
+        self.datagrams.push_back(Waiting { interface, packet, sender, charge });
+    }
+
+    /// What a datagram took of its sender's buffer is free.
+    fn uncharge(&mut self, sender: SocketId, charge: usize) {
+        if self.send_account(sender).is_some_and(|(account, bound)| account.end(charge, bound)) {
+            self.tell(sender, Changes::ROOM);
+        }
+    }
+
+    /// Forgets the datagrams for a link that is gone.
+    pub(super) fn drop_datagrams(&mut self, interface: InterfaceId) {
+        let (gone, left): (VecDeque<Waiting>, _) =
+            mem::take(&mut self.datagrams).into_iter().partition(|waiting| waiting.interface == interface);
+        self.datagrams = left;
+        gone.into_iter().for_each(|waiting| self.uncharge(waiting.sender, waiting.charge));
+        self.tell_send_waiters();
+    }
+
+    /// The next datagram for a link. Senders that waited for room are told.
+    pub(super) fn next_datagram(&mut self) -> Option<(InterfaceId, Transmit)> {
+        let Waiting { interface, packet, sender, charge } = self.datagrams.pop_front()?;
+        self.uncharge(sender, charge);
+        self.tell_send_waiters();
+        Some((interface, packet))
+    }
+
+    /// Tells senders that found no room, once there is some.
+    fn tell_send_waiters(&mut self) {
+        if self.datagrams.len() < MAX_WAITING / 2 {
+            let waiters: Vec<SocketId> = self.send_waiters.get_mut().drain().collect();
+            waiters.into_iter().for_each(|id| self.tell(id, Changes::ROOM));
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! Raw sockets through the stack: the calls, packets in and out, and errors that come back.
+
+use core::net::{IpAddr, SocketAddr};
+
+use crate::buf::{HeaderBlock, Rope};
+use crate::counters::Counter;
+use crate::discovery::PathMtuDiscovery;
+use crate::error::SocketError;
+use crate::error_queue::{ErrorDelivery, Queued, Report};
+use crate::iface::{InterfaceId, NextHop};
+use crate::ip::icmp::Complaint;
+use crate::ip::input::Packet;
+use crate::ip::output::Outgoing;
+use crate::ports::LocalAddr;
+use crate::raw::{Headers, RawId, RawSocket, checksummed, with_header_v4, with_header_v6};
+use crate::time::Instant;
+use crate::udp::{Datagram, RecvError};
+use crate::wire::icmp::Quoted;
+use crate::wire::offload::Transmit;
+use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header};
+
+use super::tcp::scope_of;
+use super::udp::named_host;
+use super::{Changes, Family, SendError, SocketId, Stack, may_serve};
+
+/// How a packet of a raw socket is to be sent. Hop limit and traffic class are the header's where its sender wrote it.
+///
+/// ```
+/// use tapsock_stack::stack::RawSendOptions;
+///
+/// assert_eq!(RawSendOptions::default().hop_limit, None);
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub struct RawSendOptions {
+    /// TTL or hop limit; `None` for the host's.
+    pub hop_limit: Option<u8>,
+    /// TOS or traffic class.
+    pub traffic_class: u8,
+    /// The source address, one of ours; `None` for the socket's, or the route's (`IP_PKTINFO`, `IPV6_PKTINFO`).
+    pub source: Option<IpAddr>,
+    /// The only interface that it may leave by, unless it is for ourselves.
+    pub interface: Option<InterfaceId>,
+}
+
+/// Whether a packet was for some raw socket.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(super) enum Heard {
+    Yes,
+    No,
+}
+
+impl Stack {
+    /// Opens a raw socket for the packets of a protocol. `None` where there are too many.
+    pub fn raw_open(&mut self, family: Family, protocol: u16) -> Option<RawId> {
+        let wildcard = match family {
+            Family::V4 => LocalAddr::AnyV4,
+            Family::V6 => LocalAddr::AnyV6 { only_v6: true },
+        };
+        let mut socket = RawSocket::new(protocol, wildcard);
+        socket.receive_buffer = self.config.rmem_default as usize;
+        socket.send_buffer = self.config.wmem_default as usize;
+        self.raw.open(socket)
+    }
+
+    /// Closes a raw socket.
+    pub fn raw_close(&mut self, id: RawId) {
+        self.send_waiters.get_mut().remove(&SocketId::Raw(id));
+        self.raw.close(id);
+    }
+
+    /// The socket itself, to be asked.
+    pub fn raw(&self, id: RawId) -> Option<&RawSocket> {
+        self.raw.get(id)
+    }
+
+    /// The socket itself, to set its options and its address.
+    pub fn raw_mut(&mut self, id: RawId) -> Option<&mut RawSocket> {
+        self.raw.get_mut(id)
+    }
+
+    /// Sets where a socket sends to, and whose packets it takes; `None` takes that back, and the socket then receives
+    /// nothing any more, as on Linux.
+    pub fn raw_connect(&mut self, id: RawId, remote: Option<SocketAddr>) -> Result<(), SendError> {
+        let socket = self.raw.get(id).ok_or(SendError::NoSocket)?;
+        let local = match remote {
+            None => None,
+            Some(remote) => {
+                let destination = named_host(remote).ip();
+                let device = socket.device.or(scope_of(remote));
+                let hop = self.interfaces.route(destination, socket.source(), device);
+                let scope = scope_of(remote).map_or(0, InterfaceId::index);
+                Some(LocalAddr::new(hop.map_err(SendError::Route)?.source, scope))
+            }
+        };
+        let socket = self.raw.get_mut(id).ok_or(SendError::NoSocket)?;
+        match (local, remote) {
+            (Some(local), Some(remote)) => socket.connect(local, named_host(remote)),
+            _ => socket.dissolve(),
+        }
+        Ok(())
+    }
+
+    /// The largest packet that the path to a socket's peer is known to take, in bytes (`IP_MTU`).
+    pub fn raw_path_mtu(&self, now: Instant, id: RawId) -> Option<usize> {
+        let remote = self.raw.get(id)?.remote()?;
+        let hop = self.interfaces.route(remote.ip(), None, scope_of(remote)).ok()?;
+        Some(self.path_to(now, remote.ip(), &hop))
+    }
+
+    /// Whether a sender should be woken. One that asks in vain is told when to ask again.
+    pub fn raw_is_writable(&self, id: RawId) -> bool {
+        let Some(socket) = self.raw.get(id) else { return true };
+        // Where its own buffer is full, it is told when that has room.
+        self.has_datagram_room(SocketId::Raw(id)) && socket.is_writable()
+    }
+
+    /// Sets the bound of what a socket has waiting for the link (`SO_SNDBUF` as `getsockopt` shows it).
+    pub fn raw_set_send_buffer(&mut self, id: RawId, bytes: usize) {
+        let Some(socket) = self.raw.get_mut(id) else { return };
+        if core::mem::replace(&mut socket.send_buffer, bytes) < bytes {
+            self.tell(SocketId::Raw(id), Changes::ROOM);
+        }
+    }
+
+    /// Sends a packet: what follows its IP header, or all of it where the application writes that.
+    pub fn raw_send(
+        &mut self,
+        now: Instant,
+        id: RawId,
+        data: Rope,
+        to: Option<SocketAddr>,
+        options: RawSendOptions,
+    ) -> Result<(), SendError> {
+        let socket = self.raw.get(id).ok_or(SendError::NoSocket)?;
+        let (headers, room) = (socket.headers, socket.sending.has_room(socket.send_buffer));
+        let to = named_host(to.or(socket.remote()).ok_or(SendError::NoDestination)?);
+        let source = options.source.or(socket.source());
+        let interface = options.interface.or(socket.device).or(scope_of(to));
+        let hop = self.interfaces.route(to.ip(), source, interface).map_err(SendError::Route)?;
+        let packet = match headers {
+            Headers::Stack => self.wrap_raw(now, id, &hop, data, to.ip(), options)?,
+            Headers::Application => {
+                if data.len() > hop.mtu {
+                    self.report_raw_too_long(now, id, to.ip(), hop.mtu);
+                    return Err(SendError::TooLong);
+                }
+                let packet = self.as_written(&hop, data)?;
+                let socket = self.raw.get_mut(id).ok_or(SendError::NoSocket)?;
+                // Linux looks at these here only, where it takes memory as other sockets do.
+                if let Some(error) = socket.take_error() {
+                    return Err(SendError::Socket(error));
+                }
+                if socket.is_write_shut() {
+                    return Err(SendError::ShutDown);
+                }
+                packet
+            }
+        };
+        if !room || !self.has_datagram_room(SocketId::Raw(id)) {
+            return Err(SendError::WouldBlock);
+        }
+        self.send_datagram(now, SocketId::Raw(id), &hop, packet);
+        Ok(())
+    }
+
+    /// The packet that holds `payload`, with a header of ours.
+    fn wrap_raw(
+        &mut self,
+        now: Instant,
+        id: RawId,
+        hop: &NextHop,
+        payload: Rope,
+        to: IpAddr,
+        options: RawSendOptions,
+    ) -> Result<Transmit, SendError> {
+        let socket = self.raw.get(id).ok_or(SendError::NoSocket)?;
+        let (discovery, checksum_at) = (socket.discovery.of(to), socket.checksum_at);
+        let protocol = IpProtocol(socket.protocol() as u8);
+        let header = if to.is_ipv4() { Ipv4Header::MIN_LEN } else { Ipv6Header::LEN };
+        let (path, len) = (self.path_to(now, to, hop), header + payload.len());
+        let limit = discovery.limit(to, path, hop.mtu);
+        if len > limit {
+            self.report_raw_too_long(now, id, to, limit);
+            return Err(SendError::TooLong);
+        }
+        let payload = match checksum_at {
+            Some(offset) => checksummed(&payload, offset as usize, (hop.source, to), protocol)
+                .ok_or(SendError::Malformed)?,
+            None => payload,
+        };
+        let known = self.path_mtu.fragmentation(now, to);
+        let outgoing = Outgoing {
+            source: hop.source,
+            destination: to,
+            protocol,
+            hop_limit: options.hop_limit.unwrap_or_else(|| self.default_hop_limit(to)),
+            traffic_class: options.traffic_class,
+            fragmentation: discovery.of_datagram(known, len <= path),
+            identification: self.random.next_u32() as u16,
+        };
+        let headers = HeaderBlock::new();
+        let mut packet = Transmit { headers, payload, checksum: None, segmentation: None };
+        outgoing.prepend_to(&mut packet, &mut self.counters).ok_or(SendError::NoSocket)?;
+        Ok(packet)
+    }
+
+    /// The packet that `data` is.
+    fn as_written(&mut self, hop: &NextHop, data: Rope) -> Result<Transmit, SendError> {
+        let (len, identification) = (data.len() as u64, self.random.next_u32() as u16);
+        let (packet, sent, octets) = match hop.source {
+            IpAddr::V4(source) => (
+                with_header_v4(data, source, identification),
+                Counter::IpOutRequests,
+                Counter::IpExtOutOctets,
+            ),
+            IpAddr::V6(_) => (with_header_v6(data), Counter::Ip6OutRequests, Counter::Ip6OutOctets),
+        };
+        let packet = packet.ok_or(SendError::Malformed)?;
+        self.counters.bump(sent);
+        self.counters[octets] += len;
+        Ok(packet)
+    }
+
+    /// Tells a socket that asks for it why a packet to `to` was not sent.
+    fn report_raw_too_long(&mut self, now: Instant, id: RawId, to: IpAddr, mtu: usize) {
+        let Some(socket) = self.raw.get_mut(id) else { return };
+        if socket.error_delivery != ErrorDelivery::All {
+            return;
+        }
+        // As Linux, whose IPv4 names the port that the socket is connected to.
+        let port = socket.remote().filter(|_| to.is_ipv4()).map_or(0, |peer| peer.port());
+        if socket.report(Report::too_long(SocketAddr::new(to, port), mtu, now)) == Queued::Dropped {
+            self.counters.bump(Counter::TapsockErrorQueueDrops);
+        }
+        self.tell(SocketId::Raw(id), Changes::ERROR);
+    }
+
+    /// Takes the oldest report (`MSG_ERRQUEUE`).
+    pub fn raw_take_report(&mut self, id: RawId) -> Option<Report> {
+        self.raw.get_mut(id)?.take_report()
+    }
+
+    /// Takes the packet that has waited longest.
+    pub fn raw_recv(&mut self, id: RawId) -> Result<Datagram, RecvError> {
+        self.raw.get_mut(id).ok_or(RecvError::WouldBlock)?.recv()
+    }
+
+    /// The packet that [`raw_recv`](Stack::raw_recv) would take.
+    pub fn raw_peek(&mut self, id: RawId) -> Result<&Datagram, RecvError> {
+        self.raw.get_mut(id).ok_or(RecvError::WouldBlock)?.peek()
+    }
+
+    /// The error that came back, once (SO_ERROR).
+    pub fn raw_take_error(&mut self, id: RawId) -> Option<SocketError> {
+        self.raw.get_mut(id)?.take_error()
+    }
+
+    /// Gives a packet, by reference, to each raw socket that it is for. IPv4's get it with its header.
+    pub(super) fn deliver_raw(&mut self, now: Instant, packet: &Packet) -> Heard {
+        if self.raw.is_empty() {
+            return Heard::No;
+        }
+        let audience = self.raw.audience(packet);
+        let heard = if audience.is_empty() { Heard::No } else { Heard::Yes };
+        let mut from = SocketAddr::new(packet.source, 0);
+        if let SocketAddr::V6(v6) = &mut from
+            && v6.ip().is_unicast_link_local()
+        {
+            v6.set_scope_id(packet.interface.index());
+        }
+        let bytes = if from.is_ipv4() { &packet.whole } else { &packet.payload };
+        for id in audience {
+            let Some(socket) = self.raw.get_mut(id).filter(|socket| socket.wants(packet)) else { continue };
+            let queued = socket.deliver(Datagram {
+                payload: Rope::from(bytes.clone()),
+                from,
+                to: packet.destination,
+                interface: packet.interface,
+                hop_limit: packet.hop_limit,
+                traffic_class: packet.traffic_class,
+                segment_size: None,
+                arrived: now,
+                drops_before: 0,
+            });
+            if queued {
+                self.tell(SocketId::Raw(id), Changes::ARRIVAL);
+            } else {
+                self.counters.bump(Counter::TapsockRawRcvbufErrors);
+            }
+        }
+        heard
+    }
+
+    /// Brings an error to the raw sockets of the protocol that it quotes, as far as they talk to who is concerned.
+    pub(super) fn complain_to_raw(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        quoted: &Quoted,
+        complaint: Complaint,
+    ) {
+        if self.raw.is_empty() {
+            return;
+        }
+        let concerned: Vec<RawId> =
+            self.raw.of((quoted.source.is_ipv4(), u16::from(quoted.protocol.0))).collect();
+        for id in concerned {
+            let Some(socket) = self.raw.get_mut(id) else { continue };
+            let its_own = socket.listens()
+                && socket.local().accepts(quoted.source, interface.index())
+                && socket.remote().is_none_or(|remote| remote.ip() == quoted.destination);
+            let mode = socket.discovery.of(quoted.source);
+            // As Linux: IPv4's hear of what is too large unless their packets may be cut, IPv6's only where it is them
+            // who see to the size.
+            let wanted = match complaint.mtu {
+                Some(_) if quoted.source.is_ipv4() => mode != PathMtuDiscovery::Dont,
+                Some(_) => mode == PathMtuDiscovery::Do,
+                None => true,
+            };
+            let learns = socket.remote().is_some() || socket.error_delivery == ErrorDelivery::All;
+            let heard = its_own && wanted && socket.on_icmp_error(complaint.error, complaint.hardness);
+            if its_own && wanted && socket.error_delivery == ErrorDelivery::All {
+                let report = Report::of_complaint(&complaint, quoted, 0, 0, now);
+                if socket.report(report) == Queued::Dropped {
+                    self.counters.bump(Counter::TapsockErrorQueueDrops);
+                }
+            }
+            if heard {
+                self.tell(SocketId::Raw(id), Changes::ERROR);
+            }
+            //= RFC 8201 §4
+            if let Some(mtu) = complaint.mtu.filter(|_| its_own && learns && mode.believes()) {
+                self.learn_path_mtu(now, quoted.destination, Some(interface), mtu);
+            }
+        }
+    }
+
+    /// Fails raw sockets that use a link that is gone.
+    pub(super) fn fail_raw(&mut self, interface: InterfaceId, gone: impl Fn(IpAddr) -> bool) {
+        let mut told = Vec::new();
+        for (id, socket) in self.raw.iter_mut() {
+            let concerned = match socket.remote() {
+                Some(remote) => gone(remote.ip()),
+                None => may_serve(&self.interfaces, interface, socket.local()),
+            };
+            if concerned {
+                socket.fail(SocketError::NetworkDown);
+                told.push(id);
+            }
+        }
+        told.into_iter().for_each(|id| self.tell(SocketId::Raw(id), Changes::ERROR));
+    }
+}

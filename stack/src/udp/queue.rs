@@ -1,0 +1,107 @@
+//! What datagram sockets of all kinds keep: what they have received, and an account of what waits for the link.
+
+use std::collections::VecDeque;
+
+use super::{Datagram, OVERHEAD};
+
+/// Places that an empty queue keeps, so that a socket whose reader keeps up allocates nothing.
+const KEPT: usize = 32;
+
+/// Datagrams that wait to be read. Its bound is its owner's, who gives it with each.
+#[derive(Debug, Default)]
+pub(crate) struct ReceiveQueue {
+    queue: VecDeque<Datagram>,
+    /// What the datagrams in the queue are charged.
+    charged: usize,
+    drops: u64,
+}
+
+impl ReceiveQueue {
+    /// Whether there was room within `bound` bytes. An empty queue takes any datagram.
+    pub(crate) fn push(&mut self, datagram: Datagram, bound: usize) -> bool {
+        let charged = self.charged + charge(&datagram);
+        if charged > bound && !self.queue.is_empty() {
+            return false;
+        }
+        self.charged = charged;
+        self.queue.push_back(Datagram { drops_before: self.drops as u32, ..datagram });
+        true
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Datagram> {
+        let datagram = self.queue.pop_front()?;
+        self.charged -= charge(&datagram);
+        if self.queue.is_empty() {
+            self.queue.shrink_to(KEPT);
+        }
+        Some(datagram)
+    }
+
+    pub(crate) fn front(&self) -> Option<&Datagram> {
+        self.queue.front()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Length of the oldest datagram's payload, in bytes; 0 where there is none.
+    pub(crate) fn next_len(&self) -> usize {
+        self.queue.front().map_or(0, |datagram| datagram.payload.len())
+    }
+
+    /// What the queue is charged with, in bytes.
+    pub(crate) fn charged(&self) -> usize {
+        self.charged
+    }
+
+    /// Notes that so many found no room.
+    pub(crate) fn count_drops(&mut self, count: u32) {
+        self.drops += u64::from(count);
+    }
+
+    pub(crate) fn drops(&self) -> u64 {
+        self.drops
+    }
+}
+
+fn charge(datagram: &Datagram) -> usize {
+    datagram.payload.len() + OVERHEAD
+}
+
+/// What a socket has waiting for the link. Its bound is its owner's, who gives it with each question.
+#[derive(Debug, Default)]
+pub(crate) struct SendAccount {
+    waiting: usize,
+}
+
+impl SendAccount {
+    /// What waits is charged so many bytes.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Whether a datagram may be sent now: one may while the buffer is not full, however long it is, as on Linux.
+    pub(crate) fn has_room(&self, bound: usize) -> bool {
+        self.waiting < bound
+    }
+
+    /// Whether a sender should be woken: half of the buffer is free, as on Linux.
+    pub(crate) fn is_writable(&self, bound: usize) -> bool {
+        self.waiting.saturating_mul(2) <= bound
+    }
+
+    /// A datagram begins to wait; gives what it is charged.
+    pub(crate) fn begin(&mut self, payload: usize) -> usize {
+        let charge = payload + OVERHEAD;
+        self.waiting += charge;
+        charge
+    }
+
+    /// It has left. Returns whether the socket has become writable by that.
+    pub(crate) fn end(&mut self, charge: usize, bound: usize) -> bool {
+        let before = self.is_writable(bound);
+        self.waiting = self.waiting.saturating_sub(charge);
+        !before && self.is_writable(bound)
+    }
+}
