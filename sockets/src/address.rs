@@ -45,7 +45,7 @@ pub enum SockAddr {
     /// `AF_UNSPEC`: `connect` to it dissolves the connection. Linux reads what follows as a `sockaddr_in`'s port and
     /// address in `bind` and `sendto`; `None` where it is too short for one.
     Unspec(Option<SocketAddrV4>),
-    /// A family that is none of these, with the length given.
+    /// A family that is none of these, or an address that is too short for its family, with the length given.
     Other {
         /// The family, as `sa_family`.
         family: u16,
@@ -58,20 +58,26 @@ impl SockAddr {
     /// Reads Linux's layout of `sockaddr_in`, `sockaddr_in6` or `sockaddr_un`: family in the machine's byte order,
     /// ports and addresses in the network's, scope in the machine's.
     ///
-    /// Errors: EINVAL where `bytes` is shorter than the family wants, or longer than any address.
+    /// One that is shorter than its family wants is [`SockAddr::Other`]: a call has more to look at than the address, and
+    /// says what is wrong in Linux's order.
+    ///
+    /// Errors: EINVAL where `bytes` is longer than any address, or than any of `AF_UNIX`.
     /// Source: ip(7), ipv6(7), unix(7).
     pub fn from_bytes(bytes: &[u8]) -> Result<SockAddr, Errno> {
         let len = u8::try_from(bytes.len()).map_err(|_| Errno::INVAL)?;
         if bytes.len() > SOCKADDR_STORAGE_LEN {
             return Err(Errno::INVAL);
         }
-        let family = u16::from_ne_bytes(field(bytes, 0).ok_or(Errno::INVAL)?);
+        let Some(family) = field(bytes, 0).map(u16::from_ne_bytes) else {
+            return Ok(SockAddr::Other { family: AF_UNSPEC as u16, len });
+        };
+        let short = SockAddr::Other { family, len };
         match i32::from(family) {
-            AF_INET => Ok(SockAddr::V4(parse_in(bytes).ok_or(Errno::INVAL)?)),
-            AF_INET6 => Ok(SockAddr::V6(parse_in6(bytes).ok_or(Errno::INVAL)?)),
+            AF_INET => Ok(parse_in(bytes).map_or(short, SockAddr::V4)),
+            AF_INET6 => Ok(parse_in6(bytes).map_or(short, SockAddr::V6)),
             AF_UNIX => Ok(SockAddr::Unix(UnixAddr::from_path_field(&bytes[2..])?)),
             AF_UNSPEC => Ok(SockAddr::Unspec(parse_in(bytes))),
-            _ => Ok(SockAddr::Other { family, len }),
+            _ => Ok(short),
         }
     }
 
@@ -93,6 +99,7 @@ impl SockAddr {
             }
             SockAddr::Unix(address) => out.push(address.path_field().0),
             SockAddr::Unspec(None) => {}
+            // What stands behind the family is lost.
             SockAddr::Other { len, .. } => out.len = *len,
         }
         if let SockAddr::Unix(address) = self {
@@ -333,7 +340,8 @@ pub(crate) fn is_shorter_than(address: &SockAddr, len: usize) -> bool {
         SockAddr::V4(_) | SockAddr::Unspec(Some(_)) => SOCKADDR_IN_LEN < len,
         SockAddr::V6(_) => SOCKADDR_IN6_LEN < len,
         SockAddr::Unix(address) => address.encoded_len() < len,
-        SockAddr::Unspec(None) => true,
+        // A family is there at least.
+        SockAddr::Unspec(None) => size_of::<u16>() < len,
         SockAddr::Other { len: given, .. } => usize::from(*given) < len,
     }
 }

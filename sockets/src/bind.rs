@@ -80,10 +80,27 @@ pub(crate) fn family_of(local: LocalAddr) -> Domain {
 /// address, EADDRINUSE. Source: bind(2), ip(7), ipv6(7).
 pub(crate) fn bind(call: &mut Call<'_>, address: &SockAddr, taken: bool) -> Result<Binding, Errno> {
     let (local, port) = checked(call, address, taken)?;
-    if port == 0 && call.options().late_port {
-        return Ok(Binding { id: None, local, origin: Origin::AnyPort });
+    let origin = if port == 0 { Origin::AnyPort } else { Origin::Asked };
+    let binding = if port == 0 && call.options().late_port {
+        Binding { id: None, local, origin }
+    } else {
+        take(call, local, port, origin)?
+    };
+    // As Linux: where there is an address of IPv6, there can be none of IPv4.
+    if let LocalAddr::V6(..) = local {
+        call.common.options.v6_only = true;
     }
-    take(call, local, port, if port == 0 { Origin::AnyPort } else { Origin::Asked })
+    Ok(binding)
+}
+
+/// The address of a connection that is over, which stays with the socket; so does a port that was asked for.
+pub(crate) fn with_address(binding: Option<Binding>, local: SocketAddr) -> Binding {
+    let scope = if let SocketAddr::V6(local) = local { local.scope_id() } else { 0 };
+    let local = LocalAddr::new(local.ip(), scope);
+    match binding {
+        Some(binding) => Binding { local, ..binding },
+        None => Binding { id: None, local, origin: Origin::AnyPort },
+    }
 }
 
 /// Takes a port again for an address that was left without one.

@@ -25,7 +25,7 @@ pub(crate) fn stream(
     address: &SockAddr,
 ) -> Result<SocketAddr, Errno> {
     let remote = match call.domain() {
-        Domain::V4 => SocketAddr::V4(only_v4(address)?),
+        Domain::V4 => SocketAddr::V4(only_v4(address, bound)?),
         Domain::V6 => dual(call, bound, only_v6(address)?)?,
     };
     let interfaces = call.stack.interfaces();
@@ -43,7 +43,7 @@ pub(crate) fn datagram(
     address: &SockAddr,
 ) -> Result<SocketAddr, Errno> {
     let remote = match (call.domain(), address) {
-        (Domain::V4, _) => SocketAddr::V4(only_v4(address)?),
+        (Domain::V4, _) => SocketAddr::V4(only_v4(address, bound)?),
         (Domain::V6, SockAddr::V4(_)) if call.options().v6_only => return Err(Errno::AFNOSUPPORT),
         (Domain::V6, SockAddr::V4(address)) => dual(call, bound, mapped(SocketAddr::V4(*address)))?,
         (Domain::V6, _) => dual(call, bound, only_v6(address)?)?,
@@ -60,7 +60,7 @@ pub(crate) fn message(
 ) -> Result<Option<SocketAddr>, Errno> {
     let remote = match (call.domain(), address) {
         (Domain::V4, SockAddr::Unspec(Some(address))) => SocketAddr::V4(*address),
-        (Domain::V4, _) => SocketAddr::V4(only_v4(address)?),
+        (Domain::V4, _) => SocketAddr::V4(only_v4(address, bound)?),
         (Domain::V6, SockAddr::Unspec(_)) => return Ok(None),
         (Domain::V6, SockAddr::V4(_)) if call.options().v6_only => return Err(Errno::NETUNREACH),
         (Domain::V6, SockAddr::V4(address)) => dual(call, bound, mapped(SocketAddr::V4(*address)))?,
@@ -71,13 +71,13 @@ pub(crate) fn message(
     if remote.port() == 0 {
         return Err(Errno::INVAL);
     }
-    Ok(Some(to_ourselves(remote)))
+    Ok(Some(to_ourselves(remote, bound)))
 }
 
 /// The peer that a raw socket is to be connected to. IPv6's takes no IPv4, not even mapped.
 pub(crate) fn raw_peer(call: &Call<'_>, address: &SockAddr) -> Result<SocketAddr, Errno> {
     let remote = match call.domain() {
-        Domain::V4 => SocketAddr::V4(only_v4(address)?),
+        Domain::V4 => SocketAddr::V4(only_v4(address, None)?),
         // Of an IPv4 address the family is looked at before the length.
         Domain::V6 if matches!(address, SockAddr::V4(_)) => return Err(Errno::AFNOSUPPORT),
         Domain::V6 => plain_v6(only_v6(address)?)?,
@@ -94,8 +94,8 @@ pub(crate) fn raw_message(
     address: &SockAddr,
 ) -> Result<Option<SocketAddr>, Errno> {
     let remote = match (call.domain(), address) {
-        (Domain::V4, SockAddr::Unspec(Some(address))) => to_ourselves(SocketAddr::V4(*address)),
-        (Domain::V4, _) => SocketAddr::V4(only_v4(address)?),
+        (Domain::V4, SockAddr::Unspec(Some(address))) => to_ourselves(SocketAddr::V4(*address), None),
+        (Domain::V4, _) => SocketAddr::V4(only_v4(address, None)?),
         (Domain::V6, SockAddr::Unspec(_)) => return Ok(None),
         (Domain::V6, _) => {
             let remote = only_v6(address)?;
@@ -120,7 +120,7 @@ fn plain_v6(address: SocketAddrV6) -> Result<SocketAddr, Errno> {
     }
     let scope = if is_link_local(IpAddr::V6(*address.ip())) { address.scope_id() } else { 0 };
     let plain = SocketAddrV6::new(*address.ip(), address.port(), address.flowinfo(), scope);
-    Ok(to_ourselves(SocketAddr::V6(plain)))
+    Ok(to_ourselves(SocketAddr::V6(plain), None))
 }
 
 /// An address as a socket of `domain` shows it: to IPv6's, IPv4 is IPv4-mapped. A scope is shown where it is needed.
@@ -175,10 +175,10 @@ pub(crate) fn check_direct(call: &Call<'_>, remote: SocketAddr, asked: bool) -> 
     if hop.is_ok_and(|hop| hop.next_hop != remote.ip()) { Err(Errno::NETUNREACH) } else { Ok(()) }
 }
 
-fn only_v4(address: &SockAddr) -> Result<SocketAddrV4, Errno> {
+fn only_v4(address: &SockAddr, bound: Option<LocalAddr>) -> Result<SocketAddrV4, Errno> {
     match address {
         _ if is_shorter_than(address, SOCKADDR_IN_LEN) => Err(Errno::INVAL),
-        SockAddr::V4(address) => Ok(match to_ourselves(SocketAddr::V4(*address)) {
+        SockAddr::V4(address) => Ok(match to_ourselves(SocketAddr::V4(*address), bound) {
             SocketAddr::V4(address) => address,
             SocketAddr::V6(_) => *address,
         }),
@@ -202,7 +202,7 @@ fn dual(call: &Call<'_>, bound: Option<LocalAddr>, address: SocketAddrV6) -> Res
         if call.options().v6_only || bound_v6 {
             return Err(Errno::NETUNREACH);
         }
-        return Ok(to_ourselves(SocketAddr::V4(v4)));
+        return Ok(to_ourselves(SocketAddr::V4(v4), bound));
     }
     if bound_v4 {
         return if address.ip().is_unspecified() {
@@ -214,12 +214,13 @@ fn dual(call: &Call<'_>, bound: Option<LocalAddr>, address: SocketAddrV6) -> Res
     plain_v6(address)
 }
 
-/// Linux takes the wildcard address for ourselves.
-fn to_ourselves(address: SocketAddr) -> SocketAddr {
-    match address {
+/// Linux takes the wildcard address for ourselves: in IPv4 that is the address that the socket is bound to.
+fn to_ourselves(address: SocketAddr, bound: Option<LocalAddr>) -> SocketAddr {
+    match (address, bound) {
         _ if !address.ip().is_unspecified() => address,
-        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
-        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())),
+        (SocketAddr::V4(_), Some(LocalAddr::V4(own))) => SocketAddr::from((own, address.port())),
+        (SocketAddr::V4(_), _) => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
+        (SocketAddr::V6(_), _) => SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())),
     }
 }
 

@@ -9,7 +9,7 @@ use tapsock_stack::stack::{Linger, ListenerId, SocketId, Stack, TcpId};
 use tapsock_stack::tcp::State;
 use tapsock_stack::tcp::connection::Shutdown;
 
-use crate::address::SockAddr;
+use crate::address::{SockAddr, is_shorter_than};
 use crate::bind::{self, Binding};
 use crate::constants::{SHUT_RD, SHUT_RDWR, SHUT_WR};
 use crate::destination;
@@ -28,6 +28,11 @@ mod transfer;
 pub(crate) struct TcpSocket {
     phase: Phase,
     binding: Option<Binding>,
+    /// Whether `bind` has ever given an address that is no wildcard: what a connection had then stays with the socket
+    /// (Linux's SOCK_BINDADDR_LOCK).
+    keeps_address: bool,
+    /// Whether `bind` has come after the end of the connection that the phase still names.
+    bound_anew: bool,
     /// The port that a connection, or the socket itself, had; `getsockname` goes on to show it, as Linux's does.
     last_port: u16,
     /// `shutdown` of the receiving side: nothing more is waited for, but what still comes is given out.
@@ -52,6 +57,9 @@ enum Phase {
     Connecting(TcpId),
     /// `connect` or `accept` has succeeded. The connection may be over; only `connect` to AF_UNSPEC leaves this.
     Connected(TcpId),
+    /// `shutdown` came when `connect` had failed, and nobody was told. Only `connect` to AF_UNSPEC leaves this, too:
+    /// Linux's SS_DISCONNECTING.
+    Failed(TcpId),
 }
 
 impl TcpSocket {
@@ -59,6 +67,8 @@ impl TcpSocket {
         TcpSocket {
             phase: Phase::Idle,
             binding: None,
+            keeps_address: false,
+            bound_anew: false,
             last_port: 0,
             receive_shut: false,
             send_shut: false,
@@ -68,16 +78,16 @@ impl TcpSocket {
         }
     }
 
-    /// The socket of a connection that a listener took.
-    fn accepted(id: TcpId) -> Self {
-        TcpSocket { phase: Phase::Connected(id), ..TcpSocket::new() }
+    /// The socket of a connection that a listener took. An address that the listener was bound to stays with it.
+    fn accepted(id: TcpId, keeps_address: bool) -> Self {
+        TcpSocket { phase: Phase::Connected(id), keeps_address, ..TcpSocket::new() }
     }
 
     pub(crate) fn id(&self) -> Option<SocketId> {
         match self.phase {
             Phase::Idle => None,
             Phase::Listening(id) => Some(SocketId::Listener(id)),
-            Phase::Connecting(id) | Phase::Connected(id) => Some(SocketId::Tcp(id)),
+            Phase::Connecting(id) | Phase::Connected(id) | Phase::Failed(id) => Some(SocketId::Tcp(id)),
         }
     }
 
@@ -100,8 +110,7 @@ impl TcpSocket {
         if let Some(connection) = self.connection_id().and_then(|id| stack.tcp(id)) {
             stream.stage = match connection.state() {
                 State::SynSent | State::SynReceived => Stage::Connecting,
-                // Linux's TIME-WAIT is no longer the socket's state.
-                State::Closed | State::TimeWait => Stage::Closed,
+                state if is_over(state) => Stage::Closed,
                 _ => Stage::Open,
             };
             stream.readable = queues::is_readable(connection, options.low_water as usize);
@@ -125,9 +134,27 @@ impl TcpSocket {
     }
 
     pub(crate) fn bind(&mut self, call: &mut Call<'_>, address: &SockAddr) -> Result<(), Errno> {
-        let taken = self.binding.is_some_and(|binding| binding.id.is_some()) || self.phase != Phase::Idle;
-        self.binding = Some(bind::bind(call, address, taken)?);
-        Ok(())
+        let bound = bind::bind(call, address, self.has_port(call.stack));
+        if let Ok(_) | Err(Errno::ADDRINUSE) = bound {
+            // As Linux: one that finds its port taken leaves the wildcard address, and shows the port it had.
+            self.last_port = self.local_port(call.stack);
+            self.bound_anew = self.phase != Phase::Idle;
+            self.binding = bound.ok();
+            self.keeps_address |= self.binding.is_some_and(|binding| !binding.local.is_wildcard());
+        }
+        bound.map(drop)
+    }
+
+    /// Whether a port is the socket's, or its connection's. One that nobody asked for goes when the connection ends.
+    pub(crate) fn has_port(&self, stack: &Stack) -> bool {
+        let own = self.binding.is_some_and(|binding| binding.id.is_some());
+        own || self.is_listening() || !is_over(self.state(stack))
+    }
+
+    /// The state of the connection; that of none is CLOSED.
+    fn state(&self, stack: &Stack) -> State {
+        let connection = self.connection_id().and_then(|id| stack.tcp(id));
+        connection.map_or(State::Closed, |connection| connection.state())
     }
 
     pub(crate) fn listen(&mut self, call: &mut Call<'_>, backlog: i32) -> Result<(), Errno> {
@@ -146,7 +173,7 @@ impl TcpSocket {
                 let id = call.stack.tcp_listen(port, backlog, options).map_err(|error| error.errno())?;
                 self.phase = Phase::Listening(id);
             }
-            Phase::Connecting(_) | Phase::Connected(_) => return Err(Errno::INVAL),
+            Phase::Connecting(_) | Phase::Connected(_) | Phase::Failed(_) => return Err(Errno::INVAL),
         }
         Ok(())
     }
@@ -163,15 +190,22 @@ impl TcpSocket {
             });
         };
         let peer = call.stack.tcp_remote(id).map(|remote| destination::shown(call.domain(), remote));
-        Ok((TcpSocket::accepted(id), peer.unwrap_or(destination::unspecified(call.domain(), 0))))
+        Ok((
+            TcpSocket::accepted(id, self.keeps_address),
+            peer.unwrap_or(destination::unspecified(call.domain(), 0)),
+        ))
     }
 
     pub(crate) fn connect(&mut self, call: &mut Call<'_>, address: &SockAddr) -> Result<(), Stop> {
+        if is_shorter_than(address, size_of::<u16>()) {
+            return Err(Errno::INVAL.into());
+        }
         if let SockAddr::Unspec(_) = address {
             self.disconnect(call);
             return Ok(());
         }
         match self.phase {
+            Phase::Failed(_) => Err(Errno::INVAL.into()),
             Phase::Listening(_) | Phase::Connected(_) => Err(Errno::ISCONN.into()),
             Phase::Connecting(id) => self.finish_connecting(call, id, Errno::ALREADY),
             Phase::Idle => {
@@ -180,12 +214,16 @@ impl TcpSocket {
                 let family = if remote.is_ipv4() { Domain::V4 } else { Domain::V6 };
                 destination::check_direct(call, remote, false)?;
                 let options = call.options().for_connection(family);
-                if let Some(binding) = self.binding {
+                let before = self.binding;
+                if let Some(binding) = before {
                     self.binding = Some(bind::rebind(call, binding)?);
                 }
                 let port = self.binding.and_then(|binding| binding.id);
-                let id =
-                    call.stack.tcp_connect(call.now, port, remote, options).map_err(|error| error.errno())?;
+                let made = call.stack.tcp_connect(call.now, port, remote, options);
+                if made.is_err() && before.is_some_and(|binding| binding.id.is_none()) {
+                    self.release_port(call);
+                }
+                let id = made.map_err(|error| error.errno())?;
                 // From now on the connection holds the port, and gives it back when it ends.
                 self.release_port(call);
                 self.error = None;
@@ -202,7 +240,7 @@ impl TcpSocket {
             State::SynSent | State::SynReceived => {
                 Err(call.wait(PollMask::WAIT_OUT, call.options().send_timeout, 0, errno))
             }
-            State::Closed => {
+            State::Closed | State::TimeWait => {
                 // Without an error somebody has taken it, by SO_ERROR or another call.
                 let errno = call.stack.tcp_take_error(id).map_or(Errno::CONNABORTED, |error| error.errno());
                 self.drop_connection(call, id);
@@ -224,20 +262,25 @@ impl TcpSocket {
             }
             return Ok(());
         }
-        let id = self.connection_id();
-        let state =
-            id.and_then(|id| call.stack.tcp(id)).map_or(State::Closed, |connection| connection.state());
-        match (id, state) {
+        let state = self.state(call.stack);
+        if let Phase::Connecting(id) = self.phase {
+            let failed = is_over(state) || state == State::SynReceived;
+            self.phase = if failed { Phase::Failed(id) } else { Phase::Connected(id) };
+        }
+        match (self.connection_id(), state) {
             (Some(_), State::SynSent) => {
                 self.disconnect(call);
                 Ok(())
             }
-            (Some(id), state) if !matches!(state, State::Closed | State::TimeWait) => {
+            (Some(id), state) if !is_over(state) => {
                 self.receive_shut |= receive;
-                if send {
-                    // It fails where the connection ended meanwhile, and then there is nothing to say.
-                    let _ = call.stack.tcp_shutdown(call.now, id, Shutdown::Write);
-                }
+                let how = match (receive, send) {
+                    (true, true) => Shutdown::Both,
+                    (true, false) => Shutdown::Read,
+                    (false, _) => Shutdown::Write,
+                };
+                // It fails where the connection ended meanwhile, and then there is nothing to say.
+                let _ = call.stack.tcp_shutdown(call.now, id, how);
                 Ok(())
             }
             _ => {
@@ -279,7 +322,7 @@ impl TcpSocket {
         match self.phase {
             Phase::Idle => {}
             Phase::Listening(id) => call.stack.close_listener(call.now, id),
-            Phase::Connecting(id) | Phase::Connected(id) => {
+            Phase::Connecting(id) | Phase::Connected(id) | Phase::Failed(id) => {
                 let linger = call.options().linger;
                 let how = if linger.on && linger.secs == 0 { Linger::Abort } else { Linger::Background };
                 call.stack.tcp_close(call.now, id, how);
@@ -292,7 +335,8 @@ impl TcpSocket {
 
     pub(crate) fn local(&self, stack: &Stack, common: &Common) -> SockAddr {
         let domain = common.subject.domain;
-        if let Some(local) = self.connection_id().and_then(|id| stack.tcp_local(id)) {
+        let connection = self.connection_id().filter(|_| !self.bound_anew);
+        if let Some(local) = connection.and_then(|id| stack.tcp_local(id)) {
             return destination::shown(domain, local);
         }
         match self.binding {
@@ -302,6 +346,11 @@ impl TcpSocket {
             }
             None => destination::unspecified(domain, self.last_port),
         }
+    }
+
+    fn local_port(&self, stack: &Stack) -> u16 {
+        let connection = self.connection_id().filter(|_| !self.bound_anew);
+        connection.and_then(|id| stack.tcp_local(id)).map_or(self.last_port, |local| local.port())
     }
 
     pub(crate) fn peer(&self, stack: &Stack, common: &Common) -> Result<SockAddr, Errno> {
@@ -316,7 +365,7 @@ impl TcpSocket {
 
     /// The pending error, told once (SO_ERROR).
     pub(crate) fn take_error(&mut self, call: &mut Call<'_>) -> Option<Errno> {
-        if let Phase::Listening(id) = self.phase {
+        if let (Phase::Listening(id), None) = (self.phase, self.error) {
             return call.stack.listener_take_error(id).map(|error| error.errno());
         }
         let from_connection = |id| call.stack.tcp_take_any_error(id).map(|error| error.errno());
@@ -333,10 +382,6 @@ impl TcpSocket {
         matches!(self.phase, Phase::Listening(_))
     }
 
-    pub(crate) fn is_bound(&self) -> bool {
-        self.binding.is_some() || self.phase != Phase::Idle
-    }
-
     /// How much a call would send now, in bytes.
     pub(crate) fn send_space(&self, stack: &Stack) -> usize {
         self.connection_id().map_or(0, |id| stack.tcp_free_space(id))
@@ -351,8 +396,8 @@ impl TcpSocket {
                 self.phase = Phase::Idle;
                 self.release_port(call);
             }
-            Phase::Connecting(id) | Phase::Connected(id) => {
-                let state = call.stack.tcp(id).map_or(State::Closed, |connection| connection.state());
+            Phase::Connecting(id) | Phase::Connected(id) | Phase::Failed(id) => {
+                let state = self.state(call.stack);
                 self.error = self.take_error(call);
                 if !matches!(state, State::Closed | State::TimeWait | State::LastAck | State::Closing) {
                     self.error = Some(Errno::CONNRESET);
@@ -363,11 +408,18 @@ impl TcpSocket {
         (self.receive_shut, self.send_shut) = (false, false);
     }
 
+    /// Back to a socket without a connection, which goes on to show the port that it had.
     fn drop_connection(&mut self, call: &mut Call<'_>, id: TcpId) {
-        self.last_port = call.stack.tcp_local(id).map_or(0, |local| local.port());
+        if let Some(local) = call.stack.tcp_local(id).filter(|_| !self.bound_anew) {
+            self.last_port = local.port();
+            if self.keeps_address {
+                self.binding = Some(bind::with_address(self.binding, local));
+            }
+        }
         self.keep_reports(call, id);
         call.stack.tcp_close(call.now, id, Linger::Abort);
-        self.phase = Phase::Idle;
+        (self.phase, self.bound_anew) = (Phase::Idle, false);
+        (self.receive_shut, self.send_shut) = (false, false);
     }
 
     /// Gives up a port that nobody asked for; `getsockname` goes on to show it, as Linux's does.
@@ -383,8 +435,13 @@ impl TcpSocket {
 
     fn connection_id(&self) -> Option<TcpId> {
         match self.phase {
-            Phase::Connecting(id) | Phase::Connected(id) => Some(id),
+            Phase::Connecting(id) | Phase::Connected(id) | Phase::Failed(id) => Some(id),
             Phase::Idle | Phase::Listening(_) => None,
         }
     }
+}
+
+/// Whether a connection in that state is none any longer to its socket. Linux's TIME-WAIT is not the socket's state.
+fn is_over(state: State) -> bool {
+    matches!(state, State::Closed | State::TimeWait)
 }

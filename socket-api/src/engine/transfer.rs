@@ -134,7 +134,13 @@ impl Shard {
         patience: &mut Patience,
     ) -> Result<Delivered, Errno> {
         let max = range.len();
-        let attempt = |sockets: &mut Sockets, now| sockets.try_recv(now, socket, max, flags);
+        let attempt = |sockets: &mut Sockets, now| {
+            // Once there are some bytes, an error is left to the next call.
+            if range.start > 0 && sockets.has_pending_error(socket) {
+                return Ok(Received::default());
+            }
+            sockets.try_recv(now, socket, max, flags)
+        };
         let mut outcome = self.call_with(patience, Errno::AGAIN, attempt);
         if patience.has_ended(&outcome) {
             // As Linux: less than SO_RCVLOWAT or MSG_WAITALL ask for is better than nothing.

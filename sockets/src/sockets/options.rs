@@ -104,7 +104,7 @@ impl Sockets {
             let change = options.set(subject, limits, level, name, value)?;
             if (level, name) == (SOL_IPV6, IPV6_V6ONLY) {
                 let bound = match body {
-                    Body::Tcp(tcp) => tcp.is_bound(),
+                    Body::Tcp(tcp) => tcp.has_port(call.stack),
                     Body::Udp(udp) => udp.is_bound(call.stack),
                     Body::Ping(ping) => ping.is_bound(call.stack),
                     // Its protocol is as good as a port.

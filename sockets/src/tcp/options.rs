@@ -24,7 +24,7 @@ impl TcpSocket {
         match self.phase {
             Phase::Idle => tcp_info::without_connection(),
             Phase::Listening(id) => tcp_info::of_listener(stack.listener_ready(id), stack.backlog(id)),
-            Phase::Connecting(id) | Phase::Connected(id) => {
+            Phase::Connecting(id) | Phase::Connected(id) | Phase::Failed(id) => {
                 let is_v4 = stack.tcp_remote(id).is_none_or(|remote| remote.is_ipv4());
                 let ip_header = if is_v4 { 20 } else { 40 };
                 stack.tcp_info(id).map_or_else(tcp_info::without_connection, |info| {
@@ -62,7 +62,7 @@ impl TcpSocket {
                 let wanted = call.options().for_connection(family);
                 call.stack.set_listener_options(id, |options| *options = wanted);
             }
-            Phase::Connecting(id) | Phase::Connected(id) => {
+            Phase::Connecting(id) | Phase::Connected(id) | Phase::Failed(id) => {
                 let is_v4 = call.stack.tcp_remote(id).is_some_and(|remote| remote.is_ipv4());
                 let wanted = call.options().for_connection(if is_v4 { Domain::V4 } else { Domain::V6 });
                 call.stack.set_tcp_options(call.now, id, |options| *options = wanted);

@@ -61,6 +61,9 @@ impl TcpSocket {
         if flags & MSG_OOB != 0 {
             return Ok(self.receive_urgent(call, max, flags)?);
         }
+        if self.is_listening() {
+            return Err(Errno::NOTCONN.into());
+        }
         let Some(id) = self.connection_id() else {
             return match self.error.take() {
                 Some(errno) => Err(errno.into()),

@@ -93,11 +93,17 @@ impl Net {
 
     /// One more connection to that listener.
     pub fn another(&mut self, domain: i32, listener: Fd) -> (Fd, Fd) {
-        let client = self.a.socket(domain, SOCK_STREAM, 0).unwrap();
         let address = self.b.local_address(listener).unwrap();
-        assert!(matches!(self.a.try_connect(self.now, client, &address), Err(Stop::Wait(_))));
+        assert_eq!(i32::from(address.family()), domain);
+        self.another_at(listener, &address)
+    }
+
+    /// The same, to an address of the listener.
+    pub fn another_at(&mut self, listener: Fd, address: &SockAddr) -> (Fd, Fd) {
+        let client = self.a.socket(address.family().into(), SOCK_STREAM, 0).unwrap();
+        assert!(matches!(self.a.try_connect(self.now, client, address), Err(Stop::Wait(_))));
         self.settle();
-        assert_eq!(self.a.try_connect(self.now, client, &address), Ok(()));
+        assert_eq!(self.a.try_connect(self.now, client, address), Ok(()));
         let (server, _) = self.b.try_accept(self.now, listener, 0).unwrap();
         (client, server)
     }
