@@ -7,6 +7,7 @@ use tapsock::Errno;
 use tapsock::bsd::Credentials;
 
 mod differences;
+mod inet;
 mod kernel;
 mod name;
 mod ours;
@@ -14,7 +15,11 @@ mod pair;
 mod sequence;
 mod text;
 
-pub use differences::{DIFFERENCES, Difference, KERNEL_RELEASE, Scope};
+pub use differences::{DIFFERENCES, Difference, KERNEL_RELEASE, Scope, Sockets};
+pub use inet::{
+    InetCalls, InetOp, InetPlan, Ip, KernelInet, Message, OurInet, Port, Shape, Sort, Stage, Target, World,
+    inet_plan, run_inet_plan,
+};
 pub use kernel::KernelLocal;
 pub use name::{Name, Place, Shower};
 pub use ours::OurLocal;

@@ -1,4 +1,4 @@
-//! Where this stack's local sockets differ from the kernel's, and why.
+//! Where this stack's sockets differ from the kernel's, and why.
 
 /// The kernel that all others were compared with.
 pub const KERNEL_RELEASE: &str = "Linux 6.18";
@@ -22,6 +22,23 @@ pub struct Difference {
     pub reason: &'static str,
     /// Where it is met.
     pub scope: Scope,
+    /// Of which sockets.
+    pub of: Sockets,
+}
+
+/// Which sockets a difference is about.
+///
+/// ```
+/// use tapsock_tests::differential::{DIFFERENCES, Sockets};
+///
+/// assert!(DIFFERENCES.iter().any(|known| known.of == Sockets::Internet));
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Sockets {
+    /// AF_UNIX
+    Local,
+    /// AF_INET and AF_INET6
+    Internet,
 }
 
 /// Where a difference is met.
@@ -37,6 +54,14 @@ pub enum Scope {
     Named,
     /// Wherever both outcomes are these: they can mean nothing else.
     Everywhere,
+    /// Where a call on internet sockets of both families reads like this, and both outcomes are these. It leaves the
+    /// stacks in different states, so a sequence ends there.
+    Parts {
+        /// How the call begins.
+        call: &'static str,
+        /// What stands in it.
+        with: &'static str,
+    },
 }
 
 /// All that are known. Programs name them where they meet them, and fail where one is gone.
@@ -47,6 +72,7 @@ pub const DIFFERENCES: &[Difference] = &[
         ours: "ok",
         reason: "names live in the host's memory, where every directory that a path mentions is deemed to exist",
         scope: Scope::Named,
+        of: Sockets::Local,
     },
     Difference {
         what: "SO_PEEK_OFF below -1",
@@ -54,6 +80,7 @@ pub const DIFFERENCES: &[Difference] = &[
         ours: "-1",
         reason: "all negative values mean the same, and one shows for them",
         scope: Scope::Named,
+        of: Sockets::Local,
     },
     Difference {
         what: "an urgent byte without room for it",
@@ -61,13 +88,72 @@ pub const DIFFERENCES: &[Difference] = &[
         ours: r#"0: "" urgent"#,
         reason: "no call says that it has filled more than there was room for",
         scope: Scope::Everywhere,
+        of: Sockets::Local,
+    },
+    Difference {
+        what: "a wildcard of IPv4 beside a connection of IPv6",
+        kernel: "Address already in use (os error 98)",
+        ours: "ok",
+        reason: "a connection of IPv6 takes nothing from IPv4; Linux looks at an IPv4 address that it made up for it",
+        scope: Scope::Parts { call: "bind(", with: "0.0.0.0:" },
+        of: Sockets::Internet,
+    },
+    Difference {
+        what: "SIOCOUTQ without a connection",
+        kernel: "1",
+        ours: "0",
+        reason: "nothing is on its way; Linux subtracts numbers that the last connection has left",
+        scope: Scope::Named,
+        of: Sockets::Internet,
+    },
+    Difference {
+        what: "sockaddr_in with more behind it, on a socket of IPv6",
+        kernel: "Address family not supported by protocol (os error 97)",
+        ours: "Invalid argument (os error 22)",
+        reason: "an address is a value here, and that of IPv4 is shorter than one of IPv6",
+        scope: Scope::Named,
+        of: Sockets::Internet,
+    },
+    Difference {
+        what: "a connection of IPv6 from an address of IP_FREEBIND",
+        kernel: "Operation now in progress (os error 115)",
+        ours: "Cannot assign requested address (os error 99)",
+        reason: "the option is for addresses to come; nothing is sent from one that is not ours",
+        scope: Scope::Named,
+        of: Sockets::Internet,
+    },
+    Difference {
+        what: "shut before it connects to itself",
+        kernel: "0: \"\"",
+        ours: "Resource temporarily unavailable (os error 11)",
+        reason: "Linux forgets what was shut before `connect`, unless two connect to each other",
+        scope: Scope::Named,
+        of: Sockets::Internet,
+    },
+    Difference {
+        what: "back from IPv4 to IPv6",
+        kernel: "Operation already in progress (os error 114)",
+        ours: "Connection refused (os error 111)",
+        reason: "a stream that was connected to an IPv4-mapped address hears no answer of IPv6 on Linux, and waits in vain",
+        scope: Scope::Named,
+        of: Sockets::Internet,
     },
 ];
 
 impl Difference {
     /// The one that these outcomes show, wherever they come up.
-    pub(super) fn of(kernel: &str, ours: &str) -> Option<&'static Difference> {
-        DIFFERENCES.iter().find(|known| known.scope == Scope::Everywhere && known.is(kernel, ours))
+    pub(super) fn anywhere(of: Sockets, kernel: &str, ours: &str) -> Option<&'static Difference> {
+        let known = DIFFERENCES.iter().filter(|known| known.of == of && known.scope == Scope::Everywhere);
+        known.into_iter().find(|known| known.is(kernel, ours))
+    }
+
+    /// The one that parts the stacks, where such a call has these outcomes.
+    pub(super) fn parting(text: &str, kernel: &str, ours: &str) -> Option<&'static Difference> {
+        let reads = |known: &&Difference| match known.scope {
+            Scope::Parts { call, with } => text.starts_with(call) && text.contains(with),
+            _ => false,
+        };
+        DIFFERENCES.iter().filter(reads).find(|known| known.is(kernel, ours))
     }
 
     /// Whether these are its outcomes.

@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use super::text::{Outcome, address, done, first, number, readiness, received, shown, text, who};
-use super::{Difference, KERNEL_RELEASE, KernelLocal, LocalCalls, Name, OurLocal, Place, Shower};
+use super::{Difference, KERNEL_RELEASE, KernelLocal, LocalCalls, Name, OurLocal, Place, Shower, Sockets};
 use crate::sides::PATIENCE;
 
 /// A program of calls.
@@ -286,7 +286,7 @@ impl Both {
         let expected = self.expected.take();
         let [kernel, ours] = &mut self.stacks;
         let [kernels, ours] = [make(kernel, &self.place), make(ours, &self.place)];
-        let known = expected.or_else(|| Difference::of(&kernels.text, &ours.text));
+        let known = expected.or_else(|| Difference::anywhere(Sockets::Local, &kernels.text, &ours.text));
         let as_expected = match known {
             Some(known) => known.is(&kernels.text, &ours.text),
             None => kernels.text == ours.text,

@@ -1,0 +1,407 @@
+//! Both stacks in step.
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Debug, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tapsock::Errno;
+use tapsock::bsd::{FIONREAD, SIOCOUTQ, SO_TYPE, SOCK_STREAM, SOL_SOCKET};
+use tapsock_driver::{Namespace, OpenError};
+
+use super::text::{Ports, value};
+use super::{InetCalls, KernelInet, OurInet, Port, Target};
+use crate::differential::text::{Outcome, readiness, text};
+use crate::differential::{Difference, Scope, Sock, Sockets};
+
+/// Ports that a sequence has for itself.
+const SLOTS: u16 = 4;
+/// The ports below the ephemeral ones that are given out in turn.
+const FIRST_PORT: u16 = 1_024;
+const LAST_PORT: u16 = 32_000;
+/// How long the stacks may take to come to the same rest.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A network namespace, in which each sequence has ports of its own.
+///
+/// ```
+/// use tapsock_tests::differential::{Stage, World};
+///
+/// let Ok(stage) = Stage::new() else { return };
+/// assert_eq!(World::new(&stage).difference(), None);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Stage {
+    namespace: Namespace,
+    next_port: Arc<AtomicU16>,
+    patience: Duration,
+}
+
+impl Stage {
+    /// A namespace of its own.
+    ///
+    /// # Errors
+    /// What the machine refuses it with.
+    pub fn new() -> Result<Stage, OpenError> {
+        let namespace = Namespace::create()?;
+        Ok(Stage { namespace, next_port: Arc::new(AtomicU16::new(FIRST_PORT)), patience: PATIENCE })
+    }
+
+    /// The same, where the stacks have only that long to come to the same rest after a call. The kernel delays
+    /// acknowledgements by 40 ms.
+    pub fn with_patience(&self, patience: Duration) -> Stage {
+        Stage { patience, ..self.clone() }
+    }
+
+    /// The first port of a sequence. Those that come back in the end are no longer in TIME-WAIT by then.
+    fn ports(&self) -> u16 {
+        let next = |port: u16| Some(if port + SLOTS > LAST_PORT { FIRST_PORT } else { port + SLOTS });
+        self.next_port
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
+            .expect("there is always a next one")
+    }
+}
+
+/// Both stacks, and what they answered. After the first difference nothing is called any more.
+///
+/// ```
+/// use tapsock::bsd::{AF_INET, SOCK_STREAM};
+/// use tapsock_tests::differential::{Ip, Port, Stage, Target, World};
+///
+/// let Ok(stage) = Stage::new() else { return };
+/// let mut world = World::new(&stage);
+/// let socket = world.socket(AF_INET, SOCK_STREAM, 0);
+/// world.bind(socket, Target::new(Ip::Lo4, Port::Slot(0)));
+/// assert_eq!(world.difference(), None);
+/// assert_eq!(world.log().last().unwrap(), "bind(0, 127.0.0.1:P0) = ok [0 OUT HUP 0x100]");
+/// ```
+pub struct World {
+    stacks: [Stack; 2],
+    open: BTreeSet<Sock>,
+    met: BTreeSet<&'static str>,
+    log: Vec<String>,
+    /// A difference that the next call must show.
+    expected: Option<&'static Difference>,
+    difference: Option<String>,
+    /// Sockets that are in different states.
+    apart: BTreeSet<Sock>,
+    /// Whether a known difference has led the stacks apart.
+    parted: bool,
+    /// The domains that sockets were asked of.
+    domains: BTreeSet<i32>,
+    patience: Duration,
+}
+
+pub(super) struct Stack {
+    pub(super) calls: Box<dyn InetCalls>,
+    pub(super) ports: Ports,
+}
+
+impl Stack {
+    /// The bytes of an address on this stack.
+    fn resolve(&mut self, target: &Target, open: &[Sock]) -> Vec<u8> {
+        let port = match target.port {
+            Port::Zero => 0,
+            Port::Slot(slot) => self.ports.base + u16::from(slot) % SLOTS,
+            Port::Of(at) if open.is_empty() => at as u16,
+            Port::Of(at) => {
+                let name = self.calls.local_address(open[at % open.len()]).unwrap_or_default();
+                name.get(2..4).map_or(0, |port| u16::from_be_bytes([port[0], port[1]]))
+            }
+        };
+        target.bytes(port)
+    }
+
+    fn is_stream_without_peer(&mut self, socket: Sock) -> bool {
+        let kind = self.calls.option(socket, SOL_SOCKET, SO_TYPE, 4);
+        kind == Ok(SOCK_STREAM.to_ne_bytes().to_vec()) && self.calls.peer_address(socket).is_err()
+    }
+
+    /// What poll(2) says of all sockets, and FIONREAD of those that have something.
+    fn rest(&mut self, open: &[Sock]) -> String {
+        let mut shown = readiness(open, &self.calls.poll(open));
+        for socket in open {
+            if let Ok(unread @ 1..) = self.calls.ioctl(*socket, FIONREAD) {
+                let _ = write!(shown, ", {socket} has {unread}");
+            }
+        }
+        shown
+    }
+}
+
+impl World {
+    /// Fresh stacks.
+    pub fn new(stage: &Stage) -> World {
+        let base = stage.ports();
+        let stack = |calls| Stack { calls, ports: Ports::new(base, SLOTS) };
+        World {
+            stacks: [stack(Box::new(KernelInet::new(&stage.namespace))), stack(Box::new(OurInet::new()))],
+            open: BTreeSet::new(),
+            met: BTreeSet::new(),
+            log: Vec::new(),
+            expected: None,
+            difference: None,
+            apart: BTreeSet::new(),
+            parted: false,
+            domains: BTreeSet::new(),
+            patience: stage.patience,
+        }
+    }
+
+    /// All calls so far, each with its outcome and the readiness of every socket.
+    pub fn log(&self) -> &[String] {
+        &self.log
+    }
+
+    /// The first difference.
+    pub fn difference(&self) -> Option<&str> {
+        self.difference.as_deref()
+    }
+
+    /// The known differences that have shown.
+    pub fn met(&self) -> &BTreeSet<&'static str> {
+        &self.met
+    }
+
+    /// The open sockets.
+    pub fn open(&self) -> Vec<Sock> {
+        self.open.iter().copied().collect()
+    }
+
+    /// From now on the readiness of this socket differs, and is not compared.
+    pub fn apart(&mut self, socket: Sock) {
+        self.apart.insert(socket);
+    }
+
+    /// The next call differs as the table of differences says.
+    pub fn known(&mut self, what: &str) {
+        self.expected = Some(Difference::named(what));
+    }
+
+    /// socket(2)
+    pub fn socket(&mut self, domain: i32, kind: i32, protocol: i32) -> Sock {
+        let call = format!("socket({domain}, {kind:#x}, {protocol})");
+        self.domains.insert(domain);
+        self.made(call, |stack, _| numbered(stack.calls.socket(domain, kind, protocol)))
+    }
+
+    /// dup(2)
+    pub fn dup(&mut self, socket: Sock) -> Sock {
+        self.made(format!("dup({socket})"), |stack, _| numbered(stack.calls.dup(socket)))
+    }
+
+    /// bind(2)
+    pub fn bind(&mut self, socket: Sock, to: Target) {
+        self.call(format!("bind({socket}, {to})"), |stack, open| {
+            let address = stack.resolve(&to, open);
+            done(stack.calls.bind(socket, &address))
+        });
+    }
+
+    /// listen(2)
+    pub fn listen(&mut self, socket: Sock, backlog: i32) {
+        let call = format!("listen({socket}, {backlog})");
+        self.call(call, |stack, _| done(stack.calls.listen(socket, backlog)));
+    }
+
+    /// accept4(2)
+    pub fn accept(&mut self, socket: Sock, flags: i32) -> Sock {
+        self.made(format!("accept({socket}, {flags:#x})"), |stack, _| {
+            match stack.calls.accept(socket, flags) {
+                Ok((new, peer)) => {
+                    Outcome { text: format!("{new} from {}", stack.ports.address(&peer)), new: vec![new] }
+                }
+                Err(errno) => errno.to_string().into(),
+            }
+        })
+    }
+
+    /// connect(2)
+    pub fn connect(&mut self, socket: Sock, to: Target) {
+        self.call(format!("connect({socket}, {to})"), |stack, open| {
+            let address = stack.resolve(&to, open);
+            done(stack.calls.connect(socket, &address))
+        });
+    }
+
+    /// sendto(2) with MSG_NOSIGNAL
+    pub fn send(&mut self, socket: Sock, data: &[u8], flags: i32, to: Option<Target>) {
+        let mut call = format!("send({socket}, {}, {flags:#x}", text(data));
+        if let Some(to) = to {
+            let _ = write!(call, ", to {to}");
+        }
+        self.call(call + ")", |stack, open| {
+            let to = to.map(|to| stack.resolve(&to, open));
+            shown(stack.calls.send(socket, data, flags, to.as_deref()))
+        });
+    }
+
+    /// recvmsg(2)
+    pub fn recv(&mut self, socket: Sock, max: usize, flags: i32) {
+        self.call(format!("recv({socket}, {max}, {flags:#x})"), |stack, _| {
+            let taken = stack.calls.recv(socket, max, flags);
+            stack.ports.received(taken)
+        });
+    }
+
+    /// shutdown(2)
+    pub fn shutdown(&mut self, socket: Sock, how: i32) {
+        let call = format!("shutdown({socket}, {how})");
+        self.call(call, |stack, _| done(stack.calls.shutdown(socket, how)));
+    }
+
+    /// close(2)
+    pub fn close(&mut self, socket: Sock) {
+        self.open.remove(&socket);
+        self.apart.remove(&socket);
+        self.call(format!("close({socket})"), |stack, _| done(stack.calls.close(socket)));
+    }
+
+    /// getsockname(2)
+    pub fn local(&mut self, socket: Sock) {
+        self.call(format!("getsockname({socket})"), |stack, _| {
+            let name = stack.calls.local_address(socket);
+            stack.ports.named(name)
+        });
+    }
+
+    /// getpeername(2)
+    pub fn peer(&mut self, socket: Sock) {
+        self.call(format!("getpeername({socket})"), |stack, _| {
+            let name = stack.calls.peer_address(socket);
+            stack.ports.named(name)
+        });
+    }
+
+    /// getsockopt(2)
+    pub fn option(&mut self, socket: Sock, level: i32, name: i32, room: usize) {
+        self.call(format!("getsockopt({socket}, {level}, {name}, {room})"), |stack, _| {
+            match stack.calls.option(socket, level, name, room) {
+                Ok(bytes) => value(&bytes),
+                Err(errno) => errno.to_string(),
+            }
+        });
+    }
+
+    /// setsockopt(2)
+    pub fn set_option(&mut self, socket: Sock, level: i32, name: i32, bytes: &[u8]) {
+        let call = format!("setsockopt({socket}, {level}, {name}, {})", value(bytes));
+        self.call(call, |stack, _| done(stack.calls.set_option(socket, level, name, bytes)));
+    }
+
+    /// ioctl(2) of a request that gives an `int`. What SIOCOUTQ says of a stream without a connection is not compared:
+    /// see the table of differences.
+    pub fn ioctl(&mut self, socket: Sock, request: i32) {
+        let call = format!("ioctl({socket}, {request:#x})");
+        let ask = |stack: &mut Stack| {
+            let asked = stack.calls.ioctl(socket, request);
+            if request == SIOCOUTQ && asked.is_ok() && stack.is_stream_without_peer(socket) {
+                return "what is left over".to_owned();
+            }
+            shown(asked)
+        };
+        // Acknowledgements may be under way.
+        let began = Instant::now();
+        while self.difference.is_none() && began.elapsed() < self.patience {
+            let [kernels, ours] = self.stacks.each_mut().map(ask);
+            if kernels == ours {
+                break;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.call(call, |stack, _| ask(stack));
+    }
+
+    /// The same, where whatever both say is compared.
+    pub fn ioctl_of_any(&mut self, socket: Sock, request: i32) {
+        let call = format!("ioctl({socket}, {request:#x})");
+        self.call(call, |stack, _| shown(stack.calls.ioctl(socket, request)));
+    }
+
+    /// The known difference after which the stacks are no longer in the same state.
+    fn parting(&self, call: &str, kernel: &str, ours: &str) -> Option<&'static Difference> {
+        let mixed = self.domains.len() > 1;
+        Difference::parting(call, kernel, ours).filter(|_| mixed)
+    }
+
+    fn call(&mut self, call: String, make: impl Fn(&mut Stack, &[Sock]) -> String) {
+        self.step(call, |stack, open| make(stack, open).into());
+    }
+
+    /// A call that makes a socket: its number, or -1.
+    fn made(&mut self, call: String, make: impl Fn(&mut Stack, &[Sock]) -> Outcome) -> Sock {
+        self.step(call, make).first().copied().unwrap_or(-1)
+    }
+
+    /// Makes `call` on both and compares. Gives the new sockets.
+    fn step(&mut self, call: String, make: impl Fn(&mut Stack, &[Sock]) -> Outcome) -> Vec<Sock> {
+        if self.difference.is_some() || self.parted {
+            return Vec::new();
+        }
+        let expected = self.expected.take();
+        let open = self.open();
+        let [kernels, ours] = self.stacks.each_mut().map(|stack| make(stack, &open));
+        let [k, o] = [&kernels.text, &ours.text];
+        let known = expected
+            .or_else(|| Difference::anywhere(Sockets::Internet, k, o))
+            .or_else(|| self.parting(&call, k, o));
+        let as_expected = match known {
+            Some(known) => known.is(&kernels.text, &ours.text),
+            None => kernels.text == ours.text,
+        };
+        if !as_expected {
+            let known = expected.map_or(String::new(), |known| format!(", known {:?}", known.what));
+            let (kernels, ours) = (kernels.text, ours.text);
+            self.difference = Some(format!("{call}{known}:\n  ! kernel {kernels}\n  ! ours   {ours}"));
+            return Vec::new();
+        }
+        self.met.extend(known.map(|known| known.what));
+        self.parted |= known.is_some_and(|known| matches!(known.scope, Scope::Parts { .. }));
+        self.open.extend(&kernels.new);
+        self.compare_rest(&call, &kernels.text);
+        kernels.new
+    }
+
+    /// Waits until both have come to the same rest.
+    fn compare_rest(&mut self, call: &str, outcome: &str) {
+        let open: Vec<_> = self.open.difference(&self.apart).copied().collect();
+        let began = Instant::now();
+        loop {
+            let [kernels, ours] = self.stacks.each_mut().map(|stack| stack.rest(&open));
+            if kernels == ours {
+                self.log.push(format!("{call} = {outcome} [{kernels}]"));
+                return;
+            }
+            if began.elapsed() > self.patience {
+                let difference =
+                    format!("{call} = {outcome}, and then:\n  ! kernel {kernels}\n  ! ours   {ours}");
+                self.difference = Some(difference);
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").field("open", &self.open).finish_non_exhaustive()
+    }
+}
+
+fn done(result: Result<(), Errno>) -> String {
+    result.map_or_else(|errno| errno.to_string(), |()| "ok".to_owned())
+}
+
+fn shown<T: fmt::Display>(result: Result<T, Errno>) -> String {
+    result.map_or_else(|errno| errno.to_string(), |value| value.to_string())
+}
+
+fn numbered(result: Result<i32, Errno>) -> Outcome {
+    match result {
+        Ok(new) => Outcome { text: new.to_string(), new: vec![new] },
+        Err(errno) => errno.to_string().into(),
+    }
+}

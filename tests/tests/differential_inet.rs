@@ -1,0 +1,122 @@
+//! Sequences of calls drawn at random, on the kernel's internet sockets and on ours. `TAPSOCK_SEQUENCES` says how many of
+//! each sort, `PROPTEST_RNG_SEED` which.
+
+use std::env;
+use std::hash::{BuildHasher, RandomState};
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngSeed, TestRunner};
+use tapsock::bsd::*;
+use tapsock_tests::bench::skipped_for;
+use tapsock_tests::differential::{
+    DIFFERENCES, Ip, Port, Shape, Sockets, Sort, Stage, Target, World, inet_plan, run_inet_plan,
+};
+
+const STREAM: i32 = SOCK_STREAM | SOCK_NONBLOCK;
+
+/// Sequences of each sort, where nothing else is said.
+const CASES: u32 = 300;
+
+fn sequences(sort: Sort) {
+    let stage = match Stage::new() {
+        Ok(stage) => stage,
+        Err(error) => return skipped_for(error).unwrap_or_default(),
+    };
+    let cases = env::var("TAPSOCK_SEQUENCES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
+    let drawn = Config::default().rng_seed;
+    let seed = if let RngSeed::Fixed(seed) = drawn { seed } else { RandomState::new().hash_one(0) };
+    // Shown where the test fails.
+    println!("seed {seed}: PROPTEST_RNG_SEED={seed} TAPSOCK_SEQUENCES={cases}");
+    let config = Config {
+        cases,
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        max_shrink_iters: 2000,
+        max_shrink_time: 60_000,
+        ..Config::default()
+    };
+    let outcome = TestRunner::new(config)
+        .run(&inet_plan(sort), |plan| run_inet_plan(&stage, &plan).map_err(TestCaseError::fail));
+    if let Err(error) = outcome {
+        panic!("seed {seed}: {error}");
+    }
+}
+
+#[test]
+fn connections_over_ipv4() {
+    sequences(Sort::ALL[0]);
+}
+
+#[test]
+fn connections_over_ipv6() {
+    sequences(Sort::ALL[1]);
+}
+
+#[test]
+fn connections_over_both() {
+    sequences(Sort::ALL[2]);
+}
+
+/// A listener, and where it is as long as no socket with a lower number is closed.
+fn listening(world: &mut World, domain: i32, ip: Ip) -> (i32, Target) {
+    let listener = world.socket(domain, STREAM, 0);
+    world.bind(listener, Target::new(ip, Port::Zero));
+    world.listen(listener, 5);
+    assert_eq!(world.difference(), None);
+    let place = world.open().iter().position(|open| *open == listener).unwrap();
+    (listener, Target::new(ip, Port::Of(place)))
+}
+
+/// Those of the table that no sequence can meet, or that would end it.
+#[test]
+fn every_known_difference_shows() {
+    let stage = match Stage::new() {
+        Ok(stage) => stage,
+        Err(error) => return skipped_for(error).unwrap_or_default(),
+    };
+    let mut world = World::new(&stage);
+    let refused = |world: &mut World, domain, ip| {
+        let socket = world.socket(domain, STREAM, 0);
+        world.connect(socket, Target::new(ip, Port::Slot(0)));
+        socket
+    };
+    let socket = refused(&mut world, AF_INET, Ip::Lo4);
+    world.known("SIOCOUTQ without a connection");
+    world.ioctl_of_any(socket, SIOCOUTQ);
+
+    let socket = refused(&mut world, AF_INET6, Ip::MappedLo);
+    world.connect(socket, Target::new(Ip::Lo6, Port::Slot(0)));
+    world.apart(socket);
+    world.connect(socket, Target::new(Ip::Lo6, Port::Slot(0)));
+    world.known("back from IPv4 to IPv6");
+    world.connect(socket, Target::new(Ip::Lo6, Port::Slot(0)));
+
+    let socket = world.socket(AF_INET6, STREAM, 0);
+    world.known("sockaddr_in with more behind it, on a socket of IPv6");
+    world.bind(socket, Target { shape: Shape::Padded(28), ..Target::new(Ip::Lo4, Port::Slot(0)) });
+    world.set_option(socket, SOL_IP, IP_FREEBIND, &1i32.to_ne_bytes());
+    world.bind(socket, Target::new(Ip::Foreign6, Port::Slot(1)));
+    world.apart(socket);
+    world.known("a connection of IPv6 from an address of IP_FREEBIND");
+    world.connect(socket, Target::new(Ip::Lo6, Port::Slot(0)));
+    world.close(socket);
+
+    let socket = world.socket(AF_INET, STREAM, 0);
+    world.bind(socket, Target::new(Ip::Lo4, Port::Slot(2)));
+    world.shutdown(socket, SHUT_WR);
+    world.apart(socket);
+    world.connect(socket, Target::new(Ip::Lo4, Port::Slot(2)));
+    world.known("shut before it connects to itself");
+    world.recv(socket, 1, 0);
+    world.close(socket);
+
+    let (_, at) = listening(&mut world, AF_INET6, Ip::Lo6);
+    let client = world.socket(AF_INET6, STREAM, 0);
+    world.connect(client, at);
+    let other = world.socket(AF_INET, STREAM, 0);
+    let place = world.open().iter().position(|open| *open == client).unwrap();
+    world.bind(other, Target::new(Ip::Any4, Port::Of(place)));
+    assert_eq!(world.difference(), None, "{}", world.log().join("\n"));
+    let known = DIFFERENCES.iter().filter(|known| known.of == Sockets::Internet);
+    assert_eq!(*world.met(), known.map(|known| known.what).collect());
+}
