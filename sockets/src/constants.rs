@@ -124,6 +124,8 @@ constants! {
     SO_RXQ_OVFL = 40;
     /// Where MSG_PEEK begins, in bytes; -1 for the front.
     SO_PEEK_OFF = 42;
+    /// At how many bytes a second to send at the most.
+    SO_MAX_PACING_RATE = 47;
     /// What the socket takes of memory, as nine numbers (read only).
     SO_MEMINFO = 55;
     /// A number that no other socket of the host has had (read only).
@@ -147,12 +149,20 @@ constants! {
     TCP_SYNCNT = 7;
     /// Seconds that a closed connection waits for the peer's FIN.
     TCP_LINGER2 = 8;
+    /// How long a listener waits for data after the handshake, in seconds.
+    TCP_DEFER_ACCEPT = 9;
+    /// The largest window that is offered, in bytes.
+    TCP_WINDOW_CLAMP = 10;
     /// What is known of the connection (read only).
     TCP_INFO = 11;
+    /// Whether data is acknowledged at once, for the time being.
+    TCP_QUICKACK = 12;
     /// Name of the congestion control.
     TCP_CONGESTION = 13;
     /// Milliseconds that data may stay unacknowledged.
     TCP_USER_TIMEOUT = 18;
+    /// How many bytes may wait to be sent before writers wait.
+    TCP_NOTSENT_LOWAT = 25;
 
     /// Hold back what is sent, until it is one datagram.
     UDP_CORK = 1;

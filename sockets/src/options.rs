@@ -95,7 +95,7 @@ pub(crate) struct Limits {
     pub(crate) send_max: u32,
     pub(crate) receive_max: u32,
     /// Of a socket that has no time-out of its own (`net.ipv4.tcp_fin_timeout`).
-    pub(crate) fin_timeout_secs: u16,
+    pub(crate) fin_timeout_secs: Option<u16>,
     /// Whether the owner may go beyond them.
     pub(crate) privileged: bool,
 }
@@ -189,6 +189,13 @@ impl SocketOptions {
             late_port: false,
             told: Told::default(),
             tcp: defaults,
+        }
+    }
+
+    /// TCP_DEFER_ACCEPT is the listener's own.
+    pub(crate) fn forget_deferral(&mut self) {
+        if self.tcp.rare().defer_accept > 0 {
+            self.tcp.rare_mut().defer_accept = 0;
         }
     }
 

@@ -166,6 +166,7 @@ impl Sockets {
         })?;
         common.blocking = blocking;
         common.observed = false;
+        common.options.forget_deferral();
         let accepted = self.insert(Socket { common, body: Body::Tcp(tcp) })?;
         Ok((accepted, peer))
     }

@@ -78,9 +78,11 @@ impl TcpSocket {
         }
     }
 
-    /// The socket of a connection that a listener took. An address that the listener was bound to stays with it.
-    fn accepted(id: TcpId, keeps_address: bool) -> Self {
-        TcpSocket { phase: Phase::Connected(id), keeps_address, ..TcpSocket::new() }
+    /// The socket of a connection that this listener took. An address that the listener was bound to stays with it, and what
+    /// was shut before it listened is shut.
+    fn accepted(&self, id: TcpId) -> Self {
+        let TcpSocket { receive_shut, send_shut, keeps_address, .. } = *self;
+        TcpSocket { phase: Phase::Connected(id), receive_shut, send_shut, keeps_address, ..TcpSocket::new() }
     }
 
     pub(crate) fn id(&self) -> Option<SocketId> {
@@ -190,10 +192,7 @@ impl TcpSocket {
             });
         };
         let peer = call.stack.tcp_remote(id).map(|remote| destination::shown(call.domain(), remote));
-        Ok((
-            TcpSocket::accepted(id, self.keeps_address),
-            peer.unwrap_or(destination::unspecified(call.domain(), 0)),
-        ))
+        Ok((self.accepted(id), peer.unwrap_or(destination::unspecified(call.domain(), 0))))
     }
 
     pub(crate) fn connect(&mut self, call: &mut Call<'_>, address: &SockAddr) -> Result<(), Stop> {

@@ -83,6 +83,9 @@ pub(crate) fn of_connection(info: &Info, ip_header: u32) -> Vec<u8> {
     ] {
         put(&mut bytes, at, value);
     }
+    for (at, value) in [(PACING_RATE, info.pacing_rate), (MAX_PACING_RATE, info.max_pacing_rate)] {
+        bytes[at..at + 8].copy_from_slice(&value.to_ne_bytes());
+    }
     bytes
 }
 
@@ -149,6 +152,8 @@ const SND_SSTHRESH: usize = 76;
 const SND_CWND: usize = 80;
 const ADVMSS: usize = 84;
 const REORDERING: usize = 88;
+const PACING_RATE: usize = 104;
+const MAX_PACING_RATE: usize = 112;
 const NOTSENT_BYTES: usize = 144;
 const MIN_RTT: usize = 148;
 const SND_WND: usize = 228;

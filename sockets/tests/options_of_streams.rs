@@ -6,7 +6,8 @@ use core::time::Duration;
 
 use common::*;
 use tapsock_sockets::constants::*;
-use tapsock_sockets::{PollMask, Stop};
+use tapsock_sockets::{Fd, PollMask, Sockets, Stop};
+use tapsock_stack::buf::Rope;
 
 #[test]
 fn a_reader_waits_until_there_is_enough() {
@@ -46,13 +47,7 @@ fn what_a_window_can_not_hold_is_not_waited_for() {
     // Small segments fill the buffer long before.
     assert_eq!(set(&mut net.a, net.now, client, SOL_TCP, TCP_NODELAY, 1), "OK");
     for _ in 0..200 {
-        let _ = net.a.try_send(
-            net.now,
-            client,
-            &mut tapsock_stack::buf::Rope::from(&[0; 40][..]),
-            MSG_DONTWAIT,
-            None,
-        );
+        let _ = net.a.try_send(net.now, client, &mut Rope::from(&[0; 40][..]), MSG_DONTWAIT, None);
         net.settle();
         net.sleep(Duration::from_millis(50));
     }
@@ -110,13 +105,14 @@ fn an_orphan_waits_as_long_as_it_is_told() {
         net.sleep(Duration::from_secs(shown as u64 + 1 - alive));
         assert!(!waits(&net), "{set_to}");
     }
+    // Below zero it waits for nothing.
     let mut net = Net::new();
-    let client = stream(&mut net.a, AF_INET);
-    assert_eq!(
-        set(&mut net.a, net.now, client, SOL_TCP, TCP_LINGER2, -1),
-        "EINVAL",
-        "to end at once is not there"
-    );
+    let (_, client, server) = net.connected(AF_INET);
+    assert_eq!(set(&mut net.a, net.now, client, SOL_TCP, TCP_LINGER2, -7), "OK");
+    assert_eq!(int(&mut net.a, net.now, client, SOL_TCP, TCP_LINGER2), -1);
+    net.a.close(net.now, client).unwrap();
+    net.settle();
+    assert_eq!(poll(&net.b, server), "IN|OUT|ERR|HUP|RDHUP", "it was reset");
 }
 
 #[test]
@@ -137,5 +133,173 @@ fn what_is_not_acknowledged_is_counted() {
     assert_eq!(net.b.ioctl(server, FIONREAD), Ok(5), "the end is no byte");
     for request in [FIONREAD, SIOCOUTQ] {
         assert_eq!(net.b.ioctl(listener, request).map_err(name), Err("EINVAL"));
+    }
+}
+
+/// The bytes of `a`'s packets that are TCP's payload.
+fn payloads(net: &mut Net) -> Vec<usize> {
+    let packets = core::mem::take(&mut net.sent);
+    let payload = |packet: &Vec<u8>| packet.len() - 20 - 4 * usize::from(packet[32] >> 4);
+    packets.iter().map(payload).filter(|len| *len > 0).collect()
+}
+
+#[test]
+fn a_sender_keeps_to_its_pace() {
+    let mut net = Net::new();
+    let (_, client, server) = net.connected(AF_INET);
+    let unbounded = net.a.option(net.now, client, SOL_SOCKET, SO_MAX_PACING_RATE).unwrap();
+    assert_eq!(unbounded.as_bytes(), [255; 8]);
+    assert_eq!(set(&mut net.a, net.now, client, SOL_SOCKET, SO_MAX_PACING_RATE, 100_000), "OK");
+    let bounded = net.a.option(net.now, client, SOL_SOCKET, SO_MAX_PACING_RATE).unwrap();
+    assert_eq!(bounded.as_bytes(), 100_000u64.to_ne_bytes());
+    let mut read = 0;
+    for _ in 0..2 {
+        assert_eq!(send(&mut net.a, net.now, client, &[7; 60_000], 0), "60000");
+        net.sleep(Duration::from_millis(600));
+        while let Ok(received) = net.b.try_recv(net.now, server, 1 << 20, MSG_DONTWAIT) {
+            read += received.data.len();
+        }
+    }
+    // The first ten segments are free.
+    assert!((110_000..=120_000 + 14_480).contains(&read), "{read} bytes in 1.2 s");
+    let info = net.a.option(net.now, client, SOL_TCP, TCP_INFO).unwrap();
+    assert_eq!(info.as_bytes()[112..120], 100_000u64.to_ne_bytes());
+}
+
+#[test]
+fn the_pace_has_32_bits_or_64() {
+    let mut net = Net::new();
+    let fresh = stream(&mut net.a, AF_INET);
+    for (value, shown) in [
+        (&1000u32.to_ne_bytes()[..], Ok(1000)),
+        (&u32::MAX.to_ne_bytes(), Ok(u64::MAX)),
+        (&(1u64 << 40).to_ne_bytes(), Ok(1 << 40)),
+        (&[1, 0], Err("EINVAL")),
+    ] {
+        let outcome = net.a.set_option(net.now, fresh, SOL_SOCKET, SO_MAX_PACING_RATE, value).map_err(name);
+        let seen = net.a.option(net.now, fresh, SOL_SOCKET, SO_MAX_PACING_RATE).unwrap();
+        match shown {
+            Ok(rate) => assert_eq!((outcome, seen.as_bytes()), (Ok(()), &rate.to_ne_bytes()[..])),
+            Err(errno) => assert_eq!(outcome, Err(errno)),
+        }
+    }
+}
+
+#[test]
+fn a_writer_waits_for_what_was_not_sent() {
+    let mut net = Net::new();
+    let (_, client, _) = net.connected(AF_INET);
+    assert_eq!(set(&mut net.a, net.now, client, SOL_TCP, TCP_NOTSENT_LOWAT, 1), "OK");
+    net.plugged = false;
+    // The initial window goes out, and one frame more may wait.
+    assert_eq!(send(&mut net.a, net.now, client, &[1; 14_480], MSG_DONTWAIT), "14480");
+    net.settle();
+    assert_eq!(poll(&net.a, client), "OUT", "everything is sent");
+    let taken = net.a.try_send(net.now, client, &mut Rope::from(vec![1; 200_000]), MSG_DONTWAIT, None);
+    assert!((60_000..=65_536).contains(&taken.unwrap()), "{taken:?}");
+    assert_eq!(poll(&net.a, client), "0");
+    assert_eq!(send(&mut net.a, net.now, client, b"x", MSG_DONTWAIT), "EAGAIN");
+    assert_eq!(set(&mut net.a, net.now, client, SOL_TCP, TCP_NOTSENT_LOWAT, -1), "OK");
+    assert_eq!(int(&mut net.a, net.now, client, SOL_TCP, TCP_NOTSENT_LOWAT), -1);
+    assert_eq!(send(&mut net.a, net.now, client, b"x", MSG_DONTWAIT), "1");
+}
+
+#[test]
+fn a_listener_may_wait_for_data() {
+    let mut net = Net::new();
+    let (listener, _, _) = net.connected(AF_INET);
+    assert_eq!(set(&mut net.b, net.now, listener, SOL_TCP, TCP_DEFER_ACCEPT, 2), "OK");
+    assert_eq!(int(&mut net.b, net.now, listener, SOL_TCP, TCP_DEFER_ACCEPT), 3);
+    let begin = |net: &mut Net| -> Fd {
+        let client = nonblocking(&mut net.a, AF_INET);
+        let _ = net.a.try_connect(net.now, client, &b(AF_INET, 8000));
+        net.settle();
+        assert_eq!((poll(&net.a, client), poll(&net.b, listener)), ("OUT".into(), "0".into()));
+        client
+    };
+    let client = begin(&mut net);
+    net.sleep(Duration::from_millis(500));
+    send(&mut net.a, net.now, client, b"request", 0);
+    net.settle();
+    let (server, _) = net.b.try_accept(net.now, listener, 0).unwrap();
+    assert_eq!(recv(&mut net.b, net.now, server, 99, 0), "\"request\"");
+    assert_eq!(int(&mut net.b, net.now, server, SOL_TCP, TCP_DEFER_ACCEPT), 0);
+    let silent = begin(&mut net);
+    net.sleep(Duration::from_millis(2900));
+    assert_eq!(poll(&net.b, listener), "0");
+    net.sleep(Duration::from_millis(200));
+    assert_eq!((poll(&net.a, silent), poll(&net.b, listener)), ("OUT".into(), "IN".into()));
+}
+
+#[test]
+fn a_clamped_window_is_all_that_is_sent_into() {
+    let mut net = Net::new();
+    let (listener, _, _) = net.connected(AF_INET);
+    assert_eq!(set(&mut net.b, net.now, listener, SOL_TCP, TCP_WINDOW_CLAMP, 6000), "OK");
+    let (client, server) = net.another(AF_INET, listener);
+    assert_eq!(int(&mut net.b, net.now, server, SOL_TCP, TCP_WINDOW_CLAMP), 6000);
+    assert_eq!(set(&mut net.b, net.now, server, SOL_TCP, TCP_WINDOW_CLAMP, 0), "EINVAL");
+    net.settle();
+    net.sent.clear();
+    net.plugged = false;
+    send(&mut net.a, net.now, client, &[1; 20_000], 0);
+    net.settle();
+    let sent: usize = payloads(&mut net).iter().sum();
+    assert!((4000..=6000).contains(&sent), "{sent}");
+}
+
+#[test]
+fn acknowledgements_come_quickly_or_not() {
+    let mut net = Net::new();
+    let (_, client, server) = net.connected(AF_INET);
+    let outstanding = |host: &Sockets| host.ioctl(client, SIOCOUTQ).unwrap();
+    assert_eq!(int(&mut net.b, net.now, server, SOL_TCP, TCP_QUICKACK), 1);
+    assert_eq!(set(&mut net.b, net.now, server, SOL_TCP, TCP_QUICKACK, 0), "OK");
+    assert_eq!(int(&mut net.b, net.now, server, SOL_TCP, TCP_QUICKACK), 0);
+    send(&mut net.a, net.now, client, b"x", 0);
+    net.settle();
+    assert_eq!(outstanding(&net.a), 1, "the acknowledgement waits");
+    assert_eq!(recv(&mut net.b, net.now, server, 9, 0), "\"x\"");
+    assert_eq!(set(&mut net.b, net.now, server, SOL_TCP, TCP_QUICKACK, 1), "OK");
+    net.settle();
+    assert_eq!(outstanding(&net.a), 0);
+    send(&mut net.a, net.now, client, b"y", 0);
+    net.settle();
+    assert_eq!(outstanding(&net.a), 0);
+}
+
+#[test]
+fn no_delay_empties_a_corked_connection() {
+    let mut net = Net::new();
+    let (_, client, server) = net.connected(AF_INET);
+    let now = net.now;
+    assert_eq!(set(&mut net.a, now, client, SOL_TCP, TCP_CORK, 1), "OK");
+    send(&mut net.a, now, client, b"one", 0);
+    assert_eq!(set(&mut net.a, now, client, SOL_TCP, TCP_NODELAY, 1), "OK");
+    net.settle();
+    assert_eq!(recv(&mut net.b, now, server, 9, 0), "\"one\"");
+    send(&mut net.a, now, client, b"two", 0);
+    net.settle();
+    assert_eq!(poll(&net.b, server), "OUT", "the cork is still in");
+    assert_eq!(set(&mut net.a, now, client, SOL_TCP, TCP_CORK, 0), "OK");
+    net.settle();
+    assert_eq!(recv(&mut net.b, now, server, 9, 0), "\"two\"");
+}
+
+#[test]
+fn a_listener_sends_its_syn_acks_as_often_as_it_is_told() {
+    for (count, seconds) in [(1, 3), (2, 7)] {
+        let mut net = Net::new();
+        let (listener, _, _) = net.connected(AF_INET);
+        assert_eq!(set(&mut net.b, net.now, listener, SOL_TCP, TCP_SYNCNT, count), "OK");
+        let client = nonblocking(&mut net.a, AF_INET);
+        let _ = net.a.try_connect(net.now, client, &b(AF_INET, 8000));
+        let syn = net.a.stack_mut().poll_transmit(net.now).unwrap().1.to_frame();
+        net.b.stack_mut().receive(net.now, tapsock_stack::iface::InterfaceId(1), syn);
+        net.plugged = false;
+        net.sleep(Duration::from_millis(seconds * 1000 - 100));
+        assert!(net.b.stack().poll_timeout().is_some(), "{count}");
+        net.sleep(Duration::from_millis(200));
+        assert_eq!(net.b.stack().poll_timeout(), None, "{count}");
     }
 }

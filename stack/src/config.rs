@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use crate::iface::NeighborConfig;
 use crate::ip::path_mtu::PathMtuConfig;
-use crate::tcp::config::{CongestionKind, KeepAlive, Options};
+use crate::tcp::config::{CongestionKind, KeepAlive, Options, Rare};
 
 mod codec;
 
@@ -137,6 +137,8 @@ settings! {
     "net.ipv4.tcp_min_snd_mss" tcp_min_snd_mss: u16 = Number(48..=65_535), 48;
     /// Let receive buffers grow by themselves.
     "net.ipv4.tcp_moderate_rcvbuf" tcp_moderate_rcvbuf: bool = Flag, true;
+    /// How many bytes may wait to be sent for the first time before writers wait.
+    "net.ipv4.tcp_notsent_lowat" tcp_notsent_lowat: u32 = Number(0..=u32::MAX), u32::MAX;
     /// Retransmissions before a connection that nobody holds is given up; 0 means 8.
     "net.ipv4.tcp_orphan_retries" tcp_orphan_retries: u8 = Number(0..=255), 0;
     /// Retransmissions before an established connection is given up.
@@ -230,7 +232,7 @@ impl Config {
                 idle_secs: secs(self.tcp_keepalive_time),
                 interval_secs: secs(self.tcp_keepalive_intvl),
             },
-            fin_timeout_secs: secs(self.tcp_fin_timeout),
+            fin_timeout_secs: Some(secs(self.tcp_fin_timeout)),
             receive_buffer: self.tcp_rmem.initial,
             receive_buffer_max: self.tcp_moderate_rcvbuf.then_some(self.tcp_rmem.largest),
             // What Linux's 16,384 come to in its accounting, once a connection is open.
@@ -242,6 +244,8 @@ impl Config {
             rto_max_ms: millis(self.tcp_rto_max),
             slow_start_after_idle: self.tcp_slow_start_after_idle,
             hop_limit: self.ip_default_ttl,
+            rare: (self.tcp_notsent_lowat < u32::MAX)
+                .then(|| Box::new(Rare { host_not_sent_low_water: self.tcp_notsent_lowat, ..Rare::NONE })),
             ..Options::default()
         }
     }
@@ -359,10 +363,12 @@ mod tests {
             ("net.ipv4.tcp_invalid_ratelimit", "500"),
             ("net.ipv4.tcp_keepalive_intvl", "75"),
             ("net.ipv4.tcp_keepalive_time", "7200"),
+            ("net.ipv4.tcp_notsent_lowat", "4294967295"),
             ("net.ipv4.tcp_rto_max_ms", "120000"),
             ("net.ipv4.tcp_rto_min_us", "200000"),
             ("net.ipv4.route.min_pmtu", "552"),
             ("net.ipv4.route.mtu_expires", "600"),
+            ("net.ipv4.tcp_stdurg", "0"),
             ("net.ipv4.tcp_timestamps", "1"),
             ("net.ipv4.tcp_tw_reuse", "2"),
             ("net.ipv4.tcp_wmem", "4096\t16384\t4194304"),

@@ -300,6 +300,8 @@ counters! {
     TcpExtTCPAbortOnTimeout,
     /// Connections aborted by linger.
     TcpExtTCPAbortOnLinger,
+    /// Acknowledgements of a handshake that were dropped while data was waited for.
+    TcpExtTCPDeferAcceptDrop,
     /// Acknowledgements outside of what was sent.
     TcpExtTCPAckOutOfRange,
     /// SYN retransmissions received and answered.

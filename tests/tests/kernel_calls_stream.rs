@@ -1,7 +1,9 @@
 //! The same programs of socket calls on the kernel and on this stack: urgent data, states, and options of TCP.
 
 use tapsock::bsd::*;
-use tapsock_tests::calls::{Script, Sock, alone};
+use tapsock_tests::calls::{Host, Script, Sock, alone};
+
+const NEAR: Host = Host::Near;
 
 /// What there is to be seen of urgent data.
 fn look(t: &mut Script, socket: Sock) {
@@ -213,4 +215,270 @@ fn waiting_for_as_much_as_was_asked_for() {
             t.recv(server, 9, MSG_PEEK);
         }),
     ]);
+}
+
+/// Every state that a call can ask about.
+fn ask(t: &mut Script, socket: Sock) {
+    t.ready(socket);
+    t.local(socket);
+    t.peer(socket);
+    t.option(socket, SOL_SOCKET, SO_ACCEPTCONN);
+    t.unread(socket);
+    t.recv(socket, 1, MSG_DONTWAIT);
+    t.send(socket, b"", MSG_DONTWAIT);
+}
+
+#[test]
+fn sockets_without_a_connection() {
+    alone(&[
+        ("fresh, bound, listening, shut", |t| {
+            let socket = t.tcp();
+            ask(t, socket);
+            t.bind(socket, t.loopback(0));
+            ask(t, socket);
+            t.shutdown(socket, SHUT_RD);
+            ask(t, socket);
+            t.listen(socket, 0);
+            ask(t, socket);
+            t.listen(socket, 7);
+            t.bind(socket, t.loopback(0));
+            let at = t.local(socket);
+            let client = t.tcp();
+            t.connect(client, at);
+            t.until(socket, PollMask::IN);
+            ask(t, socket);
+            t.shutdown(socket, SHUT_WR);
+            ask(t, socket);
+            let server = t.accept(socket, 0);
+            ask(t, server);
+            t.shutdown(socket, SHUT_RDWR);
+            ask(t, socket);
+            t.accept(socket, 0);
+            t.shutdown(socket, SHUT_RDWR);
+            t.ready(socket);
+        }),
+        ("listening where a connection is or was", |t| {
+            let (client, server) = t.connection();
+            t.listen(client, 1);
+            t.listen(server, 1);
+            t.shutdown(client, SHUT_RDWR);
+            t.until(server, PollMask::RDHUP);
+            t.close(server);
+            t.until(client, PollMask::HUP);
+            t.listen(client, 1);
+            t.ready(client);
+            t.connect(client, None);
+            ask(t, client);
+            t.listen(client, 1);
+            ask(t, client);
+        }),
+        ("waiting connections when the listener is shut", |t| {
+            let (listener, at) = t.listener(NEAR, t.loopback(0));
+            let client = t.tcp();
+            t.connect(client, at);
+            t.until(listener, PollMask::IN);
+            t.shutdown(listener, SHUT_RD);
+            t.until(client, PollMask::ERR);
+            t.error(client);
+            ask(t, client);
+            t.accept(listener, 0);
+        }),
+        ("dissolving a socket that listens", |t| {
+            let (listener, _) = t.listener(NEAR, t.loopback(0));
+            t.connect(listener, None);
+            ask(t, listener);
+            t.accept(listener, 0);
+            t.connect(listener, None);
+            t.connect(listener, t.loopback(9));
+            ask(t, listener);
+        }),
+    ]);
+}
+
+#[test]
+fn connections_that_fail_and_are_tried_again() {
+    alone(&[
+        ("refused, and then taken", |t| {
+            let client = t.socket(NEAR, t.domain(), SOCK_STREAM | SOCK_NONBLOCK, 0);
+            t.connect(client, t.loopback(9));
+            t.until(client, PollMask::ERR);
+            t.connect(client, t.loopback(9));
+            t.ready(client);
+            t.connect(client, t.loopback(9));
+            t.until(client, PollMask::ERR);
+            t.error(client);
+            t.connect(client, t.loopback(9));
+            ask(t, client);
+            let (_, at) = t.listener(NEAR, t.loopback(0));
+            t.connect(client, at);
+            t.until(client, PollMask::OUT);
+            t.connect(client, at);
+            t.connect(client, at);
+            t.shutdown(client, SHUT_WR);
+        }),
+        ("dissolved and connected again", |t| {
+            let (_, at) = t.listener(NEAR, t.loopback(0));
+            let client = t.tcp();
+            t.connect(client, at);
+            t.connect(client, None);
+            ask(t, client);
+            t.error(client);
+            t.connect(client, at);
+            ask(t, client);
+            t.connect(client, None);
+            t.connect(client, None);
+            t.bind(client, t.loopback(0));
+            t.connect(client, at);
+            t.peer(client);
+        }),
+        ("shut before it is connected", |t| {
+            let (_, at) = t.listener(NEAR, t.loopback(0));
+            for how in [SHUT_RD, SHUT_WR, SHUT_RDWR] {
+                let client = t.tcp();
+                t.shutdown(client, how);
+                ask(t, client);
+                t.connect(client, at);
+                ask(t, client);
+            }
+        }),
+    ]);
+}
+
+#[test]
+fn shutting_in_every_state() {
+    alone(&[
+        ("twice, and after the peer", |t| {
+            for how in [SHUT_RD, SHUT_WR, SHUT_RDWR] {
+                let (client, server) = t.connection();
+                t.shutdown(client, how);
+                ask(t, client);
+                t.shutdown(client, how);
+                t.shutdown(server, SHUT_WR);
+                t.until(client, PollMask::RDHUP);
+                ask(t, client);
+                t.shutdown(client, SHUT_RDWR);
+                t.until(server, PollMask::HUP);
+                ask(t, server);
+                t.shutdown(server, how);
+                ask(t, server);
+            }
+        }),
+        ("after a reset", |t| {
+            let (client, server) = t.connection();
+            t.send(client, b"unread", 0);
+            t.until(server, PollMask::IN);
+            t.set_linger(client, 0);
+            t.close(client);
+            t.until(server, PollMask::ERR);
+            t.local(server);
+            t.peer(server);
+            t.shutdown(server, SHUT_RD);
+            t.shutdown(server, SHUT_RDWR);
+            t.error(server);
+            ask(t, server);
+            t.listen(server, 1);
+            t.ready(server);
+        }),
+    ]);
+}
+
+/// Values at and beyond the ends of what Linux takes.
+const VALUES: [i32; 17] =
+    [i32::MIN, -1, 0, 1, 2, 7, 8, 87, 88, 120, 127, 128, 1000, 32_767, 32_768, 65_536, i32::MAX];
+
+fn try_values(t: &mut Script, socket: Sock, options: &[i32]) {
+    for option in options {
+        t.option(socket, SOL_TCP, *option);
+        for value in VALUES {
+            t.set_option(socket, SOL_TCP, *option, value);
+        }
+    }
+}
+
+#[test]
+fn values_of_options() {
+    const OPTIONS: [i32; 12] = [
+        TCP_NODELAY,
+        TCP_CORK,
+        TCP_KEEPIDLE,
+        TCP_KEEPINTVL,
+        TCP_KEEPCNT,
+        TCP_SYNCNT,
+        TCP_LINGER2,
+        TCP_DEFER_ACCEPT,
+        TCP_WINDOW_CLAMP,
+        TCP_QUICKACK,
+        TCP_USER_TIMEOUT,
+        TCP_NOTSENT_LOWAT,
+    ];
+    alone(&[
+        ("values on a fresh socket", |t| {
+            let socket = t.tcp();
+            try_values(t, socket, &OPTIONS);
+            try_values(t, socket, &[TCP_MAXSEG]);
+        }),
+        ("values on a listener", |t| {
+            let (listener, _) = t.listener(NEAR, t.loopback(0));
+            try_values(t, listener, &OPTIONS);
+            try_values(t, listener, &[TCP_MAXSEG]);
+        }),
+        ("values on a connection", |t| {
+            let (client, _server) = t.connection();
+            // The bound of the window has no value of its own before.
+            try_values(t, client, &OPTIONS[..8]);
+            try_values(t, client, &OPTIONS[9..]);
+            for value in [0, 1, -1, 4000] {
+                t.set_option(client, SOL_TCP, TCP_WINDOW_CLAMP, value);
+            }
+        }),
+        ("values that a connection has from its listener", |t| {
+            let (listener, at) = t.listener(NEAR, t.loopback(0));
+            for (option, value) in [
+                (TCP_DEFER_ACCEPT, 1),
+                (TCP_LINGER2, -1),
+                (TCP_NOTSENT_LOWAT, 1000),
+                (TCP_QUICKACK, 0),
+                (TCP_WINDOW_CLAMP, 5000),
+                (TCP_SYNCNT, 3),
+                (TCP_USER_TIMEOUT, 9),
+            ] {
+                t.set_option(listener, SOL_TCP, option, value);
+            }
+            t.set_option(listener, SOL_SOCKET, SO_PEEK_OFF, 3);
+            let client = t.tcp();
+            t.connect(client, at);
+            t.send(client, b"there", 0);
+            let server = t.accept(listener, 0);
+            for option in OPTIONS {
+                t.option(server, SOL_TCP, option);
+            }
+            t.option(server, SOL_SOCKET, SO_PEEK_OFF);
+            t.recv(server, 9, 0);
+        }),
+    ]);
+}
+
+#[test]
+fn a_listener_that_waits_for_data() {
+    alone(&[("a listener that waits for data", |t| {
+        let (listener, at) = t.listener(NEAR, t.loopback(0));
+        t.set_option(listener, SOL_TCP, TCP_DEFER_ACCEPT, 3);
+        let client = t.tcp();
+        t.connect(client, at);
+        t.ready(client);
+        t.ready(listener);
+        t.send(client, b"now", 0);
+        t.until(listener, PollMask::IN);
+        let server = t.accept(listener, 0);
+        t.ready(server);
+        t.recv(server, 9, 0);
+        // The time passes: the connection is told of without data.
+        t.set_option(listener, SOL_TCP, TCP_DEFER_ACCEPT, 1);
+        let silent = t.tcp();
+        t.connect(silent, at);
+        t.ready(listener);
+        t.until(listener, PollMask::IN);
+        let server = t.accept(listener, 0);
+        t.ready(server);
+    })]);
 }

@@ -335,7 +335,7 @@ fn change(options: &mut Options, option: SocketOption) {
             };
         }
         SocketOption::UserTimeout { secs } => {
-            options.user_timeout = (secs > 0).then(|| Duration::from_secs(secs.into()));
+            options.rare_mut().user_timeout = (secs > 0).then(|| Duration::from_secs(secs.into()));
         }
         SocketOption::Reno(on) => options.congestion = congestion(on),
         SocketOption::MaxSegment(bytes) => options.max_segment = Some(bytes.clamp(88, 32_767)),

@@ -35,6 +35,10 @@ impl SocketOptions {
                 return Ok(Change::Transport);
             }
             SO_PEEK_OFF if subject.kind == Kind::Stream => self.peek_offset = number,
+            SO_MAX_PACING_RATE if subject.kind == Kind::Stream => {
+                self.tcp.rare_mut().max_pacing_rate = read_rate(value)?;
+                return Ok(Change::Transport);
+            }
             SO_LINGER => {
                 let (on, secs) = read_pair::<4>(value).ok_or(Errno::INVAL)?;
                 self.linger = Linger { on: i32::from_ne_bytes(on) != 0, secs: u32::from_ne_bytes(secs) };
@@ -80,6 +84,9 @@ impl SocketOptions {
             SO_DONTROUTE => self.direct.into(),
             SO_RCVLOWAT if subject.kind == Kind::Stream => self.low_water.into(),
             SO_OOBINLINE if subject.kind == Kind::Stream => self.tcp.urgent_inline.into(),
+            SO_MAX_PACING_RATE if subject.kind == Kind::Stream => {
+                self.tcp.rare().max_pacing_rate.to_ne_bytes().to_vec().into()
+            }
             SO_PEEK_OFF if subject.kind == Kind::Stream => self.peek_offset.into(),
             SO_BINDTOIFINDEX if subject.kind.has_datagrams() => {
                 self.device.map_or(0, |device| device.index()).into()
@@ -113,6 +120,17 @@ impl SocketOptions {
         self.low_water = wanted.min(largest).max(1);
         if self.tcp.receive_buffer_max.is_some() {
             self.tcp.receive_buffer = self.tcp.receive_buffer.max(self.low_water * 2);
+        }
+    }
+}
+
+/// Bytes a second, of 32 bits or 64; all ones mean any. Source: socket(7).
+fn read_rate(value: &[u8]) -> Result<u64, Errno> {
+    match value.first_chunk() {
+        Some(bytes) => Ok(u64::from_ne_bytes(*bytes)),
+        None => {
+            let rate = read_int(value)? as u32;
+            Ok(if rate == u32::MAX { u64::MAX } else { rate.into() })
         }
     }
 }

@@ -6,7 +6,7 @@ const UDP: Subject = Subject { domain: Domain::V4, kind: Kind::Datagram };
 const UDP6: Subject = Subject { domain: Domain::V6, kind: Kind::Datagram };
 const PING: Subject = Subject { domain: Domain::V4, kind: Kind::Ping };
 const LIMITS: Limits =
-    Limits { send_max: 4_194_304, receive_max: 4_194_304, fin_timeout_secs: 60, privileged: false };
+    Limits { send_max: 4_194_304, receive_max: 4_194_304, fin_timeout_secs: Some(60), privileged: false };
 
 fn fresh() -> SocketOptions {
     SocketOptions::new(tcp::Options::default(), 64)

@@ -24,14 +24,24 @@ impl SocketOptions {
             TCP_KEEPIDLE => keep_alive.idle_secs = in_range(number, 1, KEEP_SECS_MAX)? as u16,
             TCP_KEEPINTVL => keep_alive.interval_secs = in_range(number, 1, KEEP_SECS_MAX)? as u16,
             TCP_KEEPCNT => keep_alive.probes = in_range(number, 1, KEEP_PROBES_MAX)? as u8,
-            TCP_SYNCNT => self.tcp.syn_retries = in_range(number, 1, SYN_COUNT_MAX)? as u8,
+            // As Linux: a listener sends its SYN-ACKs as often.
+            TCP_SYNCNT => {
+                let count = in_range(number, 1, SYN_COUNT_MAX)? as u8;
+                (self.tcp.syn_retries, self.tcp.synack_retries) = (count, count);
+            }
             TCP_LINGER2 if number == 0 => self.tcp.fin_timeout_secs = limits.fin_timeout_secs,
             TCP_LINGER2 => {
-                self.tcp.fin_timeout_secs = in_range(number, 1, i32::MAX)?.min(FIN_SECS_MAX) as u16
+                self.tcp.fin_timeout_secs = (number > 0).then_some(number.min(FIN_SECS_MAX) as u16)
             }
+            TCP_DEFER_ACCEPT => self.tcp.rare_mut().defer_accept = syn_acks_in(number),
+            TCP_WINDOW_CLAMP => {
+                self.tcp.rare_mut().window_clamp = (number != 0).then_some(number.max(CLAMP_MIN) as u32)
+            }
+            TCP_QUICKACK => self.tcp.late_acks = number == 0,
+            TCP_NOTSENT_LOWAT => self.tcp.rare_mut().not_sent_low_water = number as u32,
             TCP_USER_TIMEOUT => {
                 let millis = in_range(number, 0, i32::MAX)? as u64;
-                self.tcp.user_timeout = (millis > 0).then_some(Duration::from_millis(millis));
+                self.tcp.rare_mut().user_timeout = (millis > 0).then_some(Duration::from_millis(millis));
             }
             _ => return Err(Errno::NOPROTOOPT),
         }
@@ -48,9 +58,13 @@ impl SocketOptions {
             TCP_KEEPINTVL => i32::from(keep_alive.interval_secs).into(),
             TCP_KEEPCNT => i32::from(keep_alive.probes).into(),
             TCP_SYNCNT => i32::from(self.tcp.syn_retries).into(),
-            TCP_LINGER2 => i32::from(self.tcp.fin_timeout_secs).into(),
+            TCP_LINGER2 => self.tcp.fin_timeout_secs.map_or(-1, i32::from).into(),
+            TCP_DEFER_ACCEPT => secs_of_syn_acks(self.tcp.rare().defer_accept).into(),
+            TCP_WINDOW_CLAMP => self.tcp.rare().window_clamp.unwrap_or(0).into(),
+            TCP_QUICKACK => (!self.tcp.late_acks).into(),
+            TCP_NOTSENT_LOWAT => (self.tcp.rare().not_sent_low_water as i32).into(),
             TCP_USER_TIMEOUT => {
-                let millis = self.tcp.user_timeout.unwrap_or_default().as_millis();
+                let millis = self.tcp.rare().user_timeout.unwrap_or_default().as_millis();
                 u32::try_from(millis).unwrap_or(u32::MAX).into()
             }
             TCP_CONGESTION => {
@@ -86,6 +100,21 @@ impl SocketOptions {
     }
 }
 
+/// After how many SYN-ACKs as many seconds have passed: one, and then after one second, two more, four more and so on.
+/// Source: Linux's `secs_to_retrans`.
+fn syn_acks_in(secs: i32) -> u8 {
+    (0..=u8::MAX).find(|count| *count == u8::MAX || secs_of_syn_acks(*count) >= secs).unwrap_or(u8::MAX)
+}
+
+/// After how many seconds so many SYN-ACKs have been sent and waited for.
+fn secs_of_syn_acks(count: u8) -> i32 {
+    (0..u32::from(count)).map(|n| (1 << n.min(7)).min(SYN_ACK_SECS_MAX)).sum()
+}
+
+/// Linux's TCP_RTO_MAX, in seconds.
+const SYN_ACK_SECS_MAX: i32 = 120;
+/// The least window that TCP_WINDOW_CLAMP asks for, in bytes: half of Linux's SOCK_MIN_RCVBUF.
+const CLAMP_MIN: i32 = 1152;
 /// Linux's TCP_MIN_MSS and MAX_TCP_WINDOW, in bytes.
 const MAXSEG_MIN: i32 = 88;
 const MAXSEG_MAX: i32 = 32_767;

@@ -99,6 +99,9 @@ impl Sockets {
             {
                 return outcome;
             }
+            if let Body::Tcp(tcp) = &*body {
+                tcp.check_option(level, name, value)?;
+            }
             let (before, subject) = (call.options().v6_only, call.common.subject);
             let Common { options, .. } = call.common;
             let change = options.set(subject, limits, level, name, value)?;
@@ -133,7 +136,7 @@ impl Sockets {
             if change == Change::Transport {
                 apply(call, body);
                 if let (Body::Tcp(tcp), SOL_TCP) = (body, level) {
-                    tcp.flush_after(call, name);
+                    tcp.act_on(call, name, value);
                 }
             }
             Ok(())

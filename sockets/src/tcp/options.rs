@@ -1,11 +1,15 @@
 //! Options that the connection knows, or is told.
 
+use rustix::io::Errno;
 use tapsock_stack::stack::Stack;
 use tapsock_stack::tcp::State;
+use tapsock_stack::tcp::rare::QuickAck;
 
 use super::{Phase, TcpSocket};
-use crate::constants::{SOL_TCP, TCP_CORK, TCP_INFO, TCP_MAXSEG, TCP_NODELAY};
-use crate::options::{Domain, OptionValue};
+use crate::constants::{
+    SOL_TCP, TCP_CORK, TCP_INFO, TCP_MAXSEG, TCP_NODELAY, TCP_QUICKACK, TCP_WINDOW_CLAMP,
+};
+use crate::options::{Domain, OptionValue, read_int};
 use crate::socket::Call;
 use crate::tcp_info;
 
@@ -15,6 +19,10 @@ impl TcpSocket {
         match (level, name) {
             (SOL_TCP, TCP_MAXSEG) => Some(stack.tcp(self.connection_id()?)?.mss().into()),
             (SOL_TCP, TCP_INFO) => Some(self.info(stack).into()),
+            (SOL_TCP, TCP_QUICKACK) => {
+                Some(stack.tcp(self.connection_id()?)?.is_acknowledging_quickly().into())
+            }
+            (SOL_TCP, TCP_WINDOW_CLAMP) => Some(stack.tcp(self.connection_id()?)?.window_clamp().into()),
             _ => None,
         }
     }
@@ -41,8 +49,34 @@ impl TcpSocket {
         call.stack.tcp_path_mtu(call.now, id).filter(|_| open)
     }
 
+    /// Whether the option may be set to that now: a window that is in use has some bound.
+    pub(crate) fn check_option(&self, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
+        let unbounds = (level, name) == (SOL_TCP, TCP_WINDOW_CLAMP) && read_int(value) == Ok(0);
+        if unbounds && self.phase != Phase::Idle { Err(Errno::INVAL) } else { Ok(()) }
+    }
+
+    /// What an option of TCP does once, when it is set.
+    pub(crate) fn act_on(&self, call: &mut Call<'_>, name: i32, value: &[u8]) {
+        if name == TCP_QUICKACK {
+            self.acknowledge_quickly(call, read_int(value).unwrap_or(0));
+        } else {
+            self.flush_after(call, name);
+        }
+    }
+
+    fn acknowledge_quickly(&self, call: &mut Call<'_>, number: i32) {
+        let quick = match number {
+            0 => QuickAck::Off,
+            number if number & 1 == 0 => QuickAck::Once,
+            _ => QuickAck::On,
+        };
+        if let Some(id) = self.connection_id() {
+            call.stack.tcp_acknowledge_quickly(call.now, id, quick);
+        }
+    }
+
     /// tcp(7): TCP_NODELAY sends what waits, even where TCP_CORK holds it back. So does lifting the cork, with it.
-    pub(crate) fn flush_after(&self, call: &mut Call<'_>, name: i32) {
+    fn flush_after(&self, call: &mut Call<'_>, name: i32) {
         let options = &call.options().tcp;
         let flushes = options.no_delay && (name == TCP_NODELAY || name == TCP_CORK && !options.cork);
         if let Some(id) = self.connection_id().filter(|_| flushes) {

@@ -67,7 +67,7 @@ impl TcpSocket {
         let Some(id) = self.connection_id() else {
             return match self.error.take() {
                 Some(errno) => Err(errno.into()),
-                None if self.receive_shut => Ok(Received::default()),
+                None if self.receive_shut && !self.is_listening() => Ok(Received::default()),
                 None => Err(Errno::NOTCONN.into()),
             };
         };

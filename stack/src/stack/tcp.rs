@@ -13,6 +13,7 @@ use crate::ports::{BindId, LocalAddr, Reuse, Transport};
 use crate::tcp::connection::{NotConnected, Opening, Push, ReadError, SegmentSizes, WriteError};
 use crate::tcp::info::Info;
 use crate::tcp::listener::SynQueue;
+use crate::tcp::rare::QuickAck;
 use crate::tcp::urgent::{Keeping, Urgency, UrgentError};
 use crate::tcp::{Connection, Options, SeqNumber, Shutdown, State};
 use crate::time::Instant;
@@ -341,6 +342,14 @@ impl Stack {
     /// Receives the urgent byte out of line. See [`Connection::read_urgent`].
     pub fn tcp_read_urgent(&mut self, id: TcpId, keeping: Keeping) -> Result<u8, UrgentError> {
         self.tcp.slot_mut(id).ok_or(UrgentError::NotConnected)?.connection.read_urgent(keeping)
+    }
+
+    /// See [`Connection::acknowledge_quickly`].
+    pub fn tcp_acknowledge_quickly(&mut self, now: Instant, id: TcpId, quick: QuickAck) {
+        if let Some(slot) = self.tcp.slot_mut(id) {
+            slot.connection.acknowledge_quickly(quick);
+            self.after_call(now, id);
+        }
     }
 
     /// Sends what waits for more. See [`Connection::flush`].

@@ -279,7 +279,10 @@ impl Stack {
                 let Some(listener) = self.tcp.listener_at(index) else {
                     return;
                 };
-                let (options, bind) = (listener.options.clone(), listener.bind);
+                let (mut options, bind) = (listener.options.clone(), listener.bind);
+                if options.rare().defer_accept > 0 {
+                    options.rare_mut().defer_accept = 0;
+                }
                 let reuse = self.ports.reuse(bind).unwrap_or_default();
                 self.forget_half_open(index, &key);
                 self.counters.bump(Counter::TcpPassiveOpens);
@@ -396,6 +399,7 @@ impl Stack {
                     self.demux.remove(&key, Target::HalfOpen(index));
                     self.counters.bump(Counter::TcpExtTCPTimeouts);
                 }
+                Some((_, Due::Nothing)) => self.counters.bump(Counter::TcpExtTCPTimeouts),
                 Some((key, Due::Resend(answer))) => {
                     self.counters.bump(Counter::TcpExtTCPTimeouts);
                     self.counters.bump(Counter::TcpRetransSegs);

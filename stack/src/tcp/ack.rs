@@ -72,7 +72,7 @@ impl Connection {
         if waiting {
             self.recover(now, &delivered, known, Signal { duplicate, advanced }, counters);
         }
-        self.after_ack(now, advanced);
+        self.after_ack(now, advanced, counters);
         if self.state == State::Closed { Verdict::Drop } else { Verdict::Continue }
     }
 
@@ -235,7 +235,7 @@ impl Connection {
     }
 
     /// What an acknowledgement means for the state: our FIN may be through.
-    fn after_ack(&mut self, now: Instant, advanced: bool) {
+    fn after_ack(&mut self, now: Instant, advanced: bool, counters: &mut Counters) {
         if !advanced {
             return;
         }
@@ -249,7 +249,7 @@ impl Connection {
         match self.state {
             State::FinWait1 => {
                 self.state = State::FinWait2;
-                self.arm_fin_wait2(now);
+                self.arm_fin_wait2(now, counters);
             }
             State::Closing => self.enter_time_wait(),
             State::LastAck => self.enter_closed(),

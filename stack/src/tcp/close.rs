@@ -64,7 +64,7 @@ impl Connection {
                 // Even where our FIN is on its way already: what it follows may never be read.
                 self.pending.reset = true;
             }
-            State::FinWait2 => self.arm_fin_wait2(now),
+            State::FinWait2 => self.arm_fin_wait2(now, counters),
             _ => self.queue_fin(),
         }
     }
@@ -114,10 +114,16 @@ impl Connection {
     }
 
     /// An orphan does not wait for the peer's FIN for ever.
-    pub(super) fn arm_fin_wait2(&mut self, now: Instant) {
-        if self.holder == Holder::Nobody {
-            let wait = Duration::from_secs(self.options.fin_timeout_secs.into());
-            self.timers.set(Timer::FinWait2, now + wait);
+    pub(super) fn arm_fin_wait2(&mut self, now: Instant, counters: &mut Counters) {
+        if self.holder != Holder::Nobody {
+            return;
+        }
+        match self.options.fin_timeout_secs {
+            Some(secs) => self.timers.set(Timer::FinWait2, now + Duration::from_secs(secs.into())),
+            None => {
+                counters.bump(Counter::TcpExtTCPAbortOnLinger);
+                self.reset();
+            }
         }
     }
 

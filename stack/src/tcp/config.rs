@@ -5,6 +5,8 @@ use core::time::Duration;
 use crate::discovery::PathMtuDiscovery;
 use crate::error_queue::ErrorDelivery;
 
+use super::send::pacing::UNPACED;
+
 /// Which algorithm limits what is in flight.
 //= RFC 9293 MAY-18
 #[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
@@ -95,10 +97,8 @@ pub struct Options {
     pub max_segment: Option<u16>,
     /// Keepalive.
     pub keep_alive: KeepAlive,
-    /// How long data may stay unacknowledged (`TCP_USER_TIMEOUT`).
-    pub user_timeout: Option<Duration>,
-    /// How long an orphan stays in FIN-WAIT-2 (`net.ipv4.tcp_fin_timeout`).
-    pub fin_timeout_secs: u16,
+    /// How long an orphan stays in FIN-WAIT-2 (`net.ipv4.tcp_fin_timeout`, `TCP_LINGER2`); `None`: it is reset.
+    pub fin_timeout_secs: Option<u16>,
     /// Receive buffer at the start, in bytes, of which half is offered as window.
     pub receive_buffer: u32,
     /// The size to which the receive buffer may grow by itself; `None` where `SO_RCVBUF` has fixed it.
@@ -131,6 +131,10 @@ pub struct Options {
     pub discovery: PathMtuDiscovery,
     /// Whether what ICMP says of the path is told at once, though the connection goes on (`IP_RECVERR`, `IPV6_RECVERR`).
     pub error_delivery: ErrorDelivery,
+    /// Begin as a program that answers what it receives: acknowledgements wait for the answer (`TCP_QUICKACK` of 0).
+    pub late_acks: bool,
+    /// What few connections ask for. Boxed, so that others do not pay for it.
+    pub rare: Option<Box<Rare>>,
 }
 
 impl Default for Options {
@@ -151,8 +155,7 @@ impl Default for Options {
             congestion: CongestionKind::default(),
             max_segment: None,
             keep_alive: KeepAlive::default(),
-            user_timeout: None,
-            fin_timeout_secs: 60,
+            fin_timeout_secs: Some(60),
             receive_buffer: 131_072,
             receive_buffer_max: Some(6_291_456),
             send_buffer: 87_040,
@@ -166,6 +169,65 @@ impl Default for Options {
             traffic_class: 0,
             discovery: PathMtuDiscovery::default(),
             error_delivery: ErrorDelivery::default(),
+            late_acks: false,
+            rare: None,
         }
+    }
+}
+
+impl Options {
+    /// What few connections ask for.
+    pub fn rare(&self) -> &Rare {
+        self.rare.as_deref().unwrap_or(&Rare::NONE)
+    }
+
+    /// The same, to be changed.
+    pub fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_with(|| Box::new(Rare::NONE))
+    }
+}
+
+/// Settings that few connections have.
+///
+/// ```
+/// use tapsock_stack::tcp::Options;
+///
+/// let mut options = Options::default();
+/// assert_eq!(options.rare().not_sent_limit(), None);
+/// options.rare_mut().not_sent_low_water = 16_384;
+/// assert_eq!(options.rare().not_sent_limit(), Some(16_384));
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rare {
+    /// How long data may stay unacknowledged (`TCP_USER_TIMEOUT`).
+    pub user_timeout: Option<Duration>,
+    /// The largest window that is offered, in bytes (`TCP_WINDOW_CLAMP`).
+    pub window_clamp: Option<u32>,
+    /// How many bytes may wait to be sent for the first time before writers wait (`TCP_NOTSENT_LOWAT`); 0: the host's.
+    pub not_sent_low_water: u32,
+    /// The host's (`net.ipv4.tcp_notsent_lowat`); `u32::MAX`: any number.
+    pub host_not_sent_low_water: u32,
+    /// Bytes a second at the most (`SO_MAX_PACING_RATE`); `u64::MAX`: no bound.
+    pub max_pacing_rate: u64,
+    /// For how many SYN-ACKs a listener waits for data after the handshake (`TCP_DEFER_ACCEPT`); 0: it does not.
+    pub defer_accept: u8,
+}
+
+impl Rare {
+    /// Nothing of it.
+    pub const NONE: Rare = Rare {
+        user_timeout: None,
+        window_clamp: None,
+        not_sent_low_water: 0,
+        host_not_sent_low_water: u32::MAX,
+        max_pacing_rate: UNPACED,
+        defer_accept: 0,
+    };
+
+    /// How many bytes may wait to be sent for the first time.
+    pub fn not_sent_limit(&self) -> Option<u32> {
+        let own =
+            if self.not_sent_low_water == 0 { self.host_not_sent_low_water } else { self.not_sent_low_water };
+        (own < u32::MAX).then_some(own)
     }
 }

@@ -12,6 +12,7 @@ use super::recv::Receiver;
 use super::recv::ack_policy::Owed;
 use super::recv::window::ReceiveWindow;
 use super::segment::{Control, Segment};
+use super::send::pacing::Pacer;
 use super::send::queue::SendQueue;
 use super::send::rtt::RttEstimator;
 use super::send::window::SendWindow;
@@ -96,6 +97,8 @@ pub(super) struct Sender {
     /// Limits for the send buffer, in bytes.
     pub(super) buffer: u32,
     pub(super) buffer_max: Option<u32>,
+    /// Boxed, for hardly anybody sends at a pace.
+    pub(super) pacer: Option<Box<Pacer>>,
 }
 
 /// Where our FIN is.
@@ -241,7 +244,8 @@ impl Connection {
     pub(super) fn new(opening: Opening, options: Options) -> Self {
         let Opening { iss, timestamp_offset, sizes } = opening;
         let (buffer, buffer_max) = (options.receive_buffer, options.receive_buffer_max);
-        let scale = ReceiveWindow::scale_for(buffer, buffer_max);
+        let clamp = options.rare().window_clamp;
+        let scale = ReceiveWindow::scale_for(buffer, buffer_max, clamp);
         let rto_min = Duration::from_millis(options.rto_min_ms.into());
         let rto_max = Duration::from_millis(options.rto_max_ms.into());
         let send = Sender {
@@ -263,14 +267,18 @@ impl Connection {
             flight_end: iss,
             buffer: options.send_buffer,
             buffer_max: options.send_buffer_max,
+            pacer: Connection::pacer_for(&options),
         };
+        let mut recv = Receiver::new(ReceiveWindow::new(buffer, buffer_max, scale));
+        recv.window.set_clamp(clamp);
+        recv.acks.set_interactive(options.late_acks);
         Connection {
             state: State::Closed,
             holder: Holder::Application,
             negotiated: Negotiated { timestamp_offset, ..Negotiated::default() },
             sizes,
             send,
-            recv: Receiver::new(ReceiveWindow::new(buffer, buffer_max, scale)),
+            recv,
             recovery: Recovery::new(),
             congestion: Congestion::new(options.congestion, sizes.default.into()),
             timers: Timers::new(),
@@ -390,6 +398,7 @@ impl Connection {
     pub fn set_options(&mut self, change: impl FnOnce(&mut Options), now: Instant) {
         let before = (self.options.congestion, self.options.receive_buffer, self.options.send_buffer);
         let keep_alive = self.options.keep_alive;
+        let rare = self.options.rare.clone();
         change(&mut self.options);
         let Options { congestion, receive_buffer, send_buffer, .. } = self.options;
         if congestion != before.0 {
@@ -404,6 +413,9 @@ impl Connection {
         }
         if keep_alive != self.options.keep_alive {
             self.arm_keep_alive(now);
+        }
+        if rare != self.options.rare {
+            self.apply_rare();
         }
     }
 

@@ -8,6 +8,7 @@ use crate::wire::tcp_options::{TcpOptions, Timestamps};
 use super::config::Options;
 use super::congestion::CongestionControl;
 use super::connection::{Connection, Event, Fin, Negotiated, Opening, TimestampState};
+use super::recv::ack_policy::LONGEST_DELAY;
 use super::segment::{Control, Segment, UnscaledWindow, WindowScale};
 use super::seq::SeqNumber;
 use super::state::State;
@@ -72,7 +73,8 @@ impl Willing {
 /// The window of a SYN or SYN-ACK: never scaled, and whole segments.
 //= RFC 7323 §2.2
 pub(super) fn syn_window(options: &Options, mss: u16) -> UnscaledWindow {
-    let space = (options.receive_buffer / 2).min(u16::MAX.into());
+    let clamp = options.rare().window_clamp.unwrap_or(u32::MAX);
+    let space = (options.receive_buffer / 2).min(clamp).min(u16::MAX.into());
     let mss = u32::from(mss.max(1));
     UnscaledWindow(if space > mss { (space / mss * mss) as u16 } else { space as u16 })
 }
@@ -135,7 +137,8 @@ impl Connection {
             Some(shift) => self.send.window.scale = WindowScale::clamped(shift),
             None => self.recv.window.scale = WindowScale::clamped(0),
         }
-        self.send.peer_mss = offered.mss.unwrap_or(self.sizes.default);
+        let bound = self.options.max_segment.unwrap_or(u16::MAX);
+        self.send.peer_mss = offered.mss.unwrap_or(self.sizes.default).min(bound);
         self.update_mss();
         self.recv.window.start(irs + 1);
         self.recv.acks.on_ack_sent(irs + 1);
@@ -201,7 +204,7 @@ impl Connection {
         match segment.ack {
             Some(ack) => {
                 self.establish(now, ack, sent);
-                self.recv.acks.owe_now();
+                self.acknowledge_syn(now);
                 segment.trim_front(segment.seq + 1);
                 (!segment.is_empty()).then_some(segment)
             }
@@ -211,6 +214,16 @@ impl Connection {
                 self.pending.syn = true;
                 None
             }
+        }
+    }
+
+    /// The handshake's last acknowledgement goes at once, but where data is expected to go with it.
+    fn acknowledge_syn(&mut self, now: Instant) {
+        if self.options.late_acks || self.options.rare().defer_accept > 0 {
+            self.recv.acks.owe_late();
+            self.timers.set(Timer::DelayedAck, now + LONGEST_DELAY);
+        } else {
+            self.recv.acks.owe_now();
         }
     }
 

@@ -73,6 +73,10 @@ pub struct Info {
     pub advmss: u32,
     /// Bytes written and not sent.
     pub notsent: u32,
+    /// At how many bytes a second we would send, or do where that is bounded; `u64::MAX` where nobody knows.
+    pub pacing_rate: u64,
+    /// Bytes a second at the most (`SO_MAX_PACING_RATE`); `u64::MAX` for no bound.
+    pub max_pacing_rate: u64,
 }
 
 impl Connection {
@@ -113,6 +117,8 @@ impl Connection {
             unacked: self.send.window.nxt.saturating_since(self.send.window.una),
             advmss: self.sizes.advertised.into(),
             notsent: self.send.queue.end().saturating_since(self.send.window.nxt),
+            pacing_rate: self.pacing_rate(),
+            max_pacing_rate: self.options.rare().max_pacing_rate,
         }
     }
 }

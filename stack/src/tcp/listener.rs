@@ -63,6 +63,8 @@ struct Record {
     retries: u8,
     /// Whether the SYN-ACK was sent again for a SYN that came again.
     repeated: bool,
+    /// Whether the peer has acknowledged our SYN, and data is waited for.
+    acknowledged: bool,
 }
 
 const _: () = assert!(size_of::<Record>() <= 200, "the budget of a half-open connection");
@@ -172,7 +174,11 @@ impl<K: Copy + Eq + Hash + Debug> SynQueue<K> {
                 recent: syn.options.timestamps.filter(|_| agreed.timestamps).map(|stamp| stamp.value),
             },
             mss: announced_mss(options, opening.sizes.advertised),
-            scale: ReceiveWindow::scale_for(options.receive_buffer, options.receive_buffer_max),
+            scale: ReceiveWindow::scale_for(
+                options.receive_buffer,
+                options.receive_buffer_max,
+                options.rare().window_clamp,
+            ),
             peer_window: syn.window,
             window: syn_window(options, opening.sizes.advertised),
             serial: self.serial,
@@ -180,6 +186,7 @@ impl<K: Copy + Eq + Hash + Debug> SynQueue<K> {
             last_answer: None,
             retries: 0,
             repeated: false,
+            acknowledged: false,
         };
         let answer = record.syn_ack(now);
         self.wait(now, key, &record);
@@ -243,6 +250,11 @@ impl<K: Copy + Eq + Hash + Debug> SynQueue<K> {
                 Step::Drop
             }
             Some(ack) if ack != record.opening.iss + 1 => Step::Refuse,
+            Some(_) if record.retries < options.rare().defer_accept && segment.end() == nxt => {
+                counters.bump(Counter::TcpExtTCPDeferAcceptDrop);
+                record.acknowledged = true;
+                Step::Drop
+            }
             Some(_) => {
                 if let (Some(_), Some(stamp)) = (record.offered.recent, stamp) {
                     record.offered.recent = Some(stamp.value);
@@ -265,15 +277,20 @@ impl<K: Copy + Eq + Hash + Debug> SynQueue<K> {
                     break;
                 }
                 self.waiting[level].pop_front();
-                if record.retries >= options.synack_retries.min(MAX_RETRIES as u8) {
+                // As Linux: while data is waited for the peer has nothing to be told again, until the last time.
+                let defer = options.rare().defer_accept;
+                let deferred = defer > 0 && record.acknowledged;
+                let tried_enough = record.retries >= options.synack_retries.min(MAX_RETRIES as u8);
+                if tried_enough && !(deferred && record.retries < defer) {
                     self.records.remove(&front.key);
                     return Some((front.key, Due::GivenUp));
                 }
-                record.retries += 1;
+                let silent = deferred && record.retries < defer - 1;
+                record.retries = record.retries.saturating_add(1);
                 let answer = record.syn_ack(now);
                 let record = record.clone();
                 self.wait(now, front.key, &record);
-                return Some((front.key, Due::Resend(answer)));
+                return Some((front.key, if silent { Due::Nothing } else { Due::Resend(answer) }));
             }
         }
         None
@@ -304,6 +321,8 @@ impl<K: Copy + Eq + Hash + Debug> SynQueue<K> {
 pub enum Due {
     /// Send this SYN-ACK again.
     Resend(Segment),
+    /// The peer is waited for once more.
+    Nothing,
     /// The peer never answered.
     GivenUp,
 }

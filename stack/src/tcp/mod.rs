@@ -10,6 +10,7 @@ pub mod congestion;
 pub mod connection;
 pub mod info;
 pub mod listener;
+pub mod rare;
 pub mod recovery;
 pub mod recv;
 pub mod segment;
@@ -31,7 +32,7 @@ mod text;
 mod timeout;
 mod transfer;
 
-pub use config::{CongestionKind, KeepAlive, Options};
+pub use config::{CongestionKind, KeepAlive, Options, Rare};
 pub use connection::{Connection, Shutdown};
 pub use segment::Segment;
 pub use seq::SeqNumber;

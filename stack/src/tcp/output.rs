@@ -66,13 +66,16 @@ impl Connection {
         let lost = self.recovery.scoreboard.next_lost()?;
         let options = self.segment_options(now);
         let size = self.payload_size(&options);
+        if self.waits_for_pace(now) {
+            return None;
+        }
         let room = self.congestion_room();
         //= RFC 6675 §5
         if room < size && self.in_flight() > 0 && !self.pending.resend {
             return None;
         }
         self.pending.resend = false;
-        let max_payload = if self.is_sending_urgent() { size } else { max_payload as u32 };
+        let max_payload = self.largest_burst(size, max_payload);
         let most = (max_payload / size * size).min(room / size * size).max(size);
         let with_fin = lost.end().after(self.send.queue.end());
         let data = (lost.len() - u32::from(with_fin)).min(most);
@@ -86,6 +89,7 @@ impl Connection {
         let count = u64::from(data.div_ceil(size).max(1));
         counters[counter] += count;
         counters[Counter::TcpRetransSegs] += count;
+        self.note_pace(now, data, count as u32);
         Some(self.data_segment(now, range, size, options))
     }
 
@@ -93,13 +97,13 @@ impl Connection {
     fn poll_new(&mut self, now: Instant, max_payload: usize, counters: &mut Counters) -> Option<Segment> {
         let unsent = self.send.queue.end().saturating_since(self.send.window.nxt);
         let fin = self.send.fin == Fin::Queued;
-        if unsent == 0 && !fin || self.recovery.scoreboard.is_full() {
+        if unsent == 0 && !fin || self.recovery.scoreboard.is_full() || self.waits_for_pace(now) {
             return None;
         }
         self.restart_after_idle(now);
         let options = self.segment_options(now);
         let size = self.payload_size(&options);
-        let max_payload = if self.is_sending_urgent() { size } else { max_payload as u32 };
+        let max_payload = self.largest_burst(size, max_payload);
         let Some(len) = self.sendable(unsent, size, max_payload) else {
             self.arm_persist(now);
             return None;
@@ -123,7 +127,10 @@ impl Connection {
         self.pending.push_small = false;
         self.pending.flush &= range.end().before(self.send.queue.end());
         self.note_flight();
-        counters[Counter::TcpOutSegs] += u64::from(len.div_ceil(size).max(1));
+        let count = len.div_ceil(size).max(1);
+        counters[Counter::TcpOutSegs] += u64::from(count);
+        self.note_pace(now, len, count);
+        self.note_less_unsent();
         Some(self.data_segment(now, range, size, options))
     }
 

@@ -60,10 +60,7 @@ impl Connection {
 
     //= RFC 9293 MUST-16
     pub(super) fn update_mss(&mut self) {
-        let mut mss = self.send.peer_mss.min(self.sizes.path);
-        if let Some(bound) = self.options.max_segment {
-            mss = mss.min(bound);
-        }
+        let mss = self.send.peer_mss.min(self.sizes.path);
         let options = if self.negotiated.timestamps.is_some() { 12 } else { 0 };
         // A peer can ask for tiny segments; a path can be so narrow.
         let least = self.options.min_send_mss.min(self.sizes.path).max(LEAST_MSS);

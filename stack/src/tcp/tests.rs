@@ -5,6 +5,7 @@ mod fixture;
 mod handshake;
 mod memory;
 mod patience;
+mod rare;
 mod recovery;
 mod requirements;
 mod transfer;

@@ -136,7 +136,10 @@ impl Connection {
         self.events.add(Event::Readable);
         self.events.add(Event::Ended);
         match self.state {
-            State::Established => self.state = State::CloseWait,
+            State::Established => {
+                self.state = State::CloseWait;
+                self.recv.acks.set_interactive(true);
+            }
             State::FinWait1 => self.state = State::Closing,
             State::FinWait2 => self.enter_time_wait(),
             _ => {}

@@ -36,7 +36,7 @@ impl Connection {
         }
         if self.timers.take_expired(Timer::DelayedAck, now) && self.recv.acks.owed() == Owed::Delayed {
             counters.bump(Counter::TcpExtDelayedACKs);
-            self.recv.acks.owe_now();
+            self.recv.acks.on_delay_passed();
         }
         if self.timers.take_expired(Timer::Persist, now) {
             self.on_persist(now, counters);
@@ -44,6 +44,8 @@ impl Connection {
         if self.timers.take_expired(Timer::KeepAlive, now) {
             self.on_keep_alive(now, counters);
         }
+        // What waited for it is looked for by whoever asks for segments next.
+        self.timers.take_expired(Timer::Pacing, now);
         if self.timers.take_expired(Timer::FinWait2, now) {
             self.enter_closed();
         }
@@ -57,7 +59,7 @@ impl Connection {
             _ => (0, self.options.synack_retries),
         };
         let waited = now.saturating_since(self.send.first_retry);
-        let too_long = self.options.user_timeout.is_some_and(|limit| waited >= limit);
+        let too_long = self.options.rare().user_timeout.is_some_and(|limit| waited >= limit);
         if self.send.retries >= most.saturating_add(linear) || too_long {
             counters.bump(Counter::TcpAttemptFails);
             self.give_up(counters);
@@ -108,7 +110,7 @@ impl Connection {
 
     /// `deadline`, or the end of the user's patience, which began at `since`.
     fn bounded(&self, deadline: Instant, since: Instant) -> Instant {
-        self.options.user_timeout.map_or(deadline, |limit| deadline.min(since + limit))
+        self.options.rare().user_timeout.map_or(deadline, |limit| deadline.min(since + limit))
     }
 
     fn orphan_retries(&self) -> u8 {
@@ -120,7 +122,7 @@ impl Connection {
     //= RFC 9293 MUST-21
     fn is_hopeless(&self, now: Instant) -> bool {
         let silent = now.saturating_since(self.send.first_retry);
-        if let Some(limit) = self.options.user_timeout
+        if let Some(limit) = self.options.rare().user_timeout
             && self.send.retries > 0
         {
             return silent >= limit;
@@ -179,7 +181,7 @@ impl Connection {
     /// Whether probing a closed window is in vain. A peer that answers may keep it closed for ever, but not to a
     /// connection that nobody holds.
     fn is_probing_hopeless(&self, now: Instant) -> bool {
-        let patience = self.options.user_timeout;
+        let patience = self.options.rare().user_timeout;
         if self.send.persist_backoff > 0
             && patience.is_some_and(|limit| now.saturating_since(self.send.persist_since) >= limit)
         {
@@ -208,7 +210,7 @@ impl Connection {
         let idle = Duration::from_secs(keep_alive.idle_secs.into());
         let silent = idle + interval * self.send.probes.into();
         let impatient =
-            self.options.user_timeout.is_some_and(|limit| self.send.probes > 0 && silent >= limit);
+            self.options.rare().user_timeout.is_some_and(|limit| self.send.probes > 0 && silent >= limit);
         if self.send.probes >= keep_alive.probes || impatient {
             counters.bump(Counter::TcpExtTCPAbortOnTimeout);
             let error = self.soft_error.take().unwrap_or(SocketError::TimedOut);

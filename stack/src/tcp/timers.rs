@@ -17,9 +17,11 @@ pub enum Timer {
     KeepAlive,
     /// The end of FIN-WAIT-2 for a connection that nobody holds.
     FinWait2,
+    /// The end of a pause between bursts (`SO_MAX_PACING_RATE`).
+    Pacing,
 }
 
-const COUNT: usize = 6;
+const COUNT: usize = 7;
 const NEVER: Instant = Instant::from_nanos(u64::MAX);
 
 /// One deadline for each [`Timer`].

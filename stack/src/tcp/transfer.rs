@@ -81,6 +81,10 @@ impl Connection {
 
     /// Room for writing, in bytes.
     pub fn free_space(&self) -> usize {
+        self.free_buffer().min(self.free_unsent())
+    }
+
+    fn free_buffer(&self) -> usize {
         self.send_capacity().saturating_sub(self.send.queue.len())
     }
 
@@ -101,9 +105,10 @@ impl Connection {
         buffer as usize
     }
 
-    /// Whether a writer should be woken: a third of the buffer is free, as in Linux.
+    /// Whether a writer should be woken: a third of the buffer is free, and where TCP_NOTSENT_LOWAT bounds what waits to be
+    /// sent, less than half of that does, as in Linux.
     pub fn is_writable(&self) -> bool {
-        self.free_space() * 2 >= self.send.queue.len()
+        self.free_buffer() * 2 >= self.send.queue.len() && self.is_little_unsent()
     }
 
     /// Takes up to `max` bytes of what has come in order. An empty rope means that the peer has sent all.

@@ -153,3 +153,53 @@ fn only_the_window_of_the_syn_ack_is_not_scaled() {
         assert_eq!(window, expected);
     }
 }
+
+fn deferring(count: u8) -> Options {
+    let mut options = Options::default();
+    options.rare_mut().defer_accept = count;
+    options
+}
+
+/// `TCP_DEFER_ACCEPT`: the bare acknowledgement completes nothing, data does.
+#[test]
+fn data_may_be_waited_for() {
+    let now = Instant::from_secs(1);
+    let (mut queue, mut counters) = (queue_with_one(now), Counters::default());
+    let mut give = |segment: &Segment| queue.on_segment(now, &7, segment, &deferring(1), &mut counters);
+    assert!(matches!(give(&acknowledging(101)), Step::Drop));
+    let data = Segment { payload: crate::buf::Rope::from(&b"x"[..]), ..acknowledging(101) };
+    assert!(matches!(give(&data), Step::Complete(_)));
+    assert_eq!(counters[Counter::TcpExtTCPDeferAcceptDrop], 1);
+}
+
+/// The peer, that thinks itself connected, is told nothing again until the last time; then its acknowledgement will do.
+#[test]
+fn data_is_not_waited_for_for_ever() {
+    let options = deferring(3);
+    let mut queue = queue_with_one(Instant::from_secs(1));
+    let give = |queue: &mut SynQueue<u8>, now| {
+        queue.on_segment(now, &7, &acknowledging(101), &deferring(3), &mut Counters::default())
+    };
+    assert!(matches!(give(&mut queue, Instant::from_secs(1)), Step::Drop));
+    for (at, repeated) in [(2, false), (4, false), (8, true)] {
+        let due = queue.poll_timeout().expect("one waits");
+        assert_eq!(due, Instant::from_secs(at));
+        match queue.pop_due(due, &options) {
+            Some((7, Due::Nothing)) => assert!(!repeated, "{at}"),
+            Some((7, Due::Resend(_))) => assert!(repeated, "{at}"),
+            other => panic!("{other:?} after {at} s"),
+        }
+    }
+    assert!(matches!(give(&mut queue, Instant::from_secs(8)), Step::Complete(_)));
+}
+
+/// A peer that has never answered is told again as ever.
+#[test]
+fn waiting_for_data_does_not_change_how_often_a_syn_ack_is_sent() {
+    let options = Options { synack_retries: 2, ..deferring(9) };
+    let mut queue = queue_with_one(Instant::from_secs(1));
+    let mut pop = || queue.pop_due(queue.poll_timeout().expect("one waits"), &options).map(|(_, due)| due);
+    assert!(matches!(pop(), Some(Due::Resend(_))));
+    assert!(matches!(pop(), Some(Due::Resend(_))));
+    assert!(matches!(pop(), Some(Due::GivenUp)));
+}

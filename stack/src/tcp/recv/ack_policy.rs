@@ -8,6 +8,9 @@ use crate::tcp::seq::SeqNumber;
 //= RFC 9293 MUST-40
 pub const DELAY: Duration = Duration::from_millis(40);
 
+/// The longest that one waits: at the end of a handshake that data is expected to follow, as in Linux.
+pub const LONGEST_DELAY: Duration = Duration::from_millis(200);
+
 /// Acknowledgements sent at once at the start of a connection, so that the peer's slow start is not held up.
 pub const QUICK_ACKS: u8 = 16;
 
@@ -60,6 +63,16 @@ impl AckPolicy {
         self.owed
     }
 
+    /// Whether acknowledgements wait for an answer that may carry them (TCP_QUICKACK says the contrary).
+    pub fn is_interactive(&self) -> bool {
+        self.interactive
+    }
+
+    /// Has acknowledgements wait for an answer, or not, until the traffic says otherwise.
+    pub fn set_interactive(&mut self, interactive: bool) {
+        self.interactive = interactive;
+    }
+
     /// The largest segment seen, in bytes.
     pub fn peer_mss(&self) -> u32 {
         self.peer_mss
@@ -84,6 +97,17 @@ impl AckPolicy {
     //= RFC 5681 §4.2
     pub fn owe_now(&mut self) {
         self.owed = Owed::Now;
+    }
+
+    /// Something came whose acknowledgement may wait.
+    pub fn owe_late(&mut self) {
+        self.owe(Owed::Delayed);
+    }
+
+    /// An acknowledgement has waited long enough. As Linux: no answer carried it, so the next need not wait for one.
+    pub fn on_delay_passed(&mut self) {
+        self.interactive = false;
+        self.owe_now();
     }
 
     fn owe(&mut self, what: Owed) {

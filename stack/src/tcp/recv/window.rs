@@ -39,6 +39,8 @@ pub struct ReceiveWindow {
     pub scale: WindowScale,
     buffer: u32,
     buffer_max: Option<u32>,
+    /// The largest window that is offered (`TCP_WINDOW_CLAMP`); `u32::MAX`: any.
+    clamp: u32,
     growth: Growth,
     /// Whether no window is offered although the edge lies further on: there is no memory for what would come.
     withheld: bool,
@@ -58,13 +60,22 @@ impl ReceiveWindow {
     pub fn new(buffer: u32, buffer_max: Option<u32>, scale: WindowScale) -> Self {
         let zero = SeqNumber::new(0);
         let growth = Growth { space: buffer / 4, ..Growth::default() };
-        ReceiveWindow { nxt: zero, edge: zero, scale, buffer, buffer_max, growth, withheld: false }
+        ReceiveWindow {
+            nxt: zero,
+            edge: zero,
+            scale,
+            buffer,
+            buffer_max,
+            clamp: u32::MAX,
+            growth,
+            withheld: false,
+        }
     }
 
     /// The scale that lets a window over the largest buffer be offered.
     //= RFC 7323 §2.3
-    pub fn scale_for(buffer: u32, buffer_max: Option<u32>) -> WindowScale {
-        let mut space = buffer_max.unwrap_or(0).max(buffer);
+    pub fn scale_for(buffer: u32, buffer_max: Option<u32>, clamp: Option<u32>) -> WindowScale {
+        let mut space = buffer_max.unwrap_or(0).max(buffer).min(clamp.unwrap_or(u32::MAX));
         let mut shift = 0;
         while space > u32::from(u16::MAX) && shift < WindowScale::MAX.shift() {
             space >>= 1;
@@ -95,7 +106,12 @@ impl ReceiveWindow {
 
     /// The largest window that this buffer makes.
     pub fn full_space(&self) -> u32 {
-        self.buffer / 2
+        (self.buffer / 2).min(self.clamp)
+    }
+
+    /// Offers no more than `clamp` bytes from now on, beside what was offered already.
+    pub fn set_clamp(&mut self, clamp: Option<u32>) {
+        self.clamp = clamp.unwrap_or(u32::MAX);
     }
 
     /// The receive buffer in bytes.
@@ -157,10 +173,10 @@ impl ReceiveWindow {
     }
 
     fn next_edge(&self, held: usize, mss: u32) -> SeqNumber {
-        let full = self.full_space();
-        let free = full.saturating_sub(u32::try_from(held).unwrap_or(u32::MAX));
+        let (full, space) = (self.full_space(), self.buffer / 2);
+        let free = space.saturating_sub(u32::try_from(held).unwrap_or(u32::MAX)).min(full);
         let mss = mss.min(full);
-        if free < full / 2 && (free < full / 16 || free < mss) {
+        if free < full / 2 && (free < space / 16 || free < mss) {
             return self.edge;
         }
         let wanted = self.nxt + free;
@@ -246,8 +262,26 @@ mod tests {
     //= RFC 7323 §2.3, type=test
     #[test]
     fn the_scale_fits_the_largest_buffer() {
-        assert_eq!(ReceiveWindow::scale_for(65_535, None).shift(), 0);
-        assert_eq!(ReceiveWindow::scale_for(131_072, Some(6_291_456)).shift(), 7);
-        assert_eq!(ReceiveWindow::scale_for(u32::MAX, None).shift(), 14);
+        assert_eq!(ReceiveWindow::scale_for(65_535, None, None).shift(), 0);
+        assert_eq!(ReceiveWindow::scale_for(131_072, Some(6_291_456), None).shift(), 7);
+        assert_eq!(ReceiveWindow::scale_for(131_072, Some(6_291_456), Some(4000)).shift(), 0);
+        assert_eq!(ReceiveWindow::scale_for(u32::MAX, None, None).shift(), 14);
+    }
+
+    #[test]
+    fn a_clamp_bounds_what_is_offered_but_takes_nothing_back() {
+        let mut window = window(64_000, 0);
+        window.set_clamp(Some(4000));
+        window.offer(0, 1000);
+        assert_eq!(window.remaining(), 4000);
+        window.nxt += 4000;
+        window.offer(4000, 1000);
+        assert_eq!(window.remaining(), 4000, "there is room for that beside what is held");
+        window.set_clamp(Some(2000));
+        window.offer(0, 1000);
+        assert_eq!(window.remaining(), 4000);
+        window.nxt += 3000;
+        window.offer(0, 1000);
+        assert_eq!(window.remaining(), 2000);
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod buffer;
 pub mod min_rtt;
+pub mod pacing;
 pub mod queue;
 pub mod rtt;
 pub mod window;

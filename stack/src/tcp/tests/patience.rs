@@ -16,7 +16,9 @@ fn pass_until_nothing_is_due(lone: &mut Lone) -> u128 {
 }
 
 fn impatient(millis: u64) -> Options {
-    Options { user_timeout: Some(ms(millis)), ..plain() }
+    let mut options = plain();
+    options.rare_mut().user_timeout = Some(ms(millis));
+    options
 }
 
 #[test]

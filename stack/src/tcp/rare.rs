@@ -1,0 +1,141 @@
+//! What the options do that few connections have: a pace, a bound for what waits to be sent, a window that stays small.
+
+use crate::time::Instant;
+
+use super::config::Options;
+use super::congestion::CongestionControl;
+use super::connection::{Connection, Event};
+use super::recv::ack_policy::Owed;
+use super::send::pacing::{Pacer, UNPACED, burst};
+use super::state::State;
+use super::timers::Timer;
+
+/// What a writer may add beyond TCP_NOTSENT_LOWAT, for its last part: the largest frame, as in Linux.
+const LARGEST_BURST: u32 = 65_536;
+
+/// When data is acknowledged (TCP_QUICKACK).
+///
+/// ```
+/// use tapsock_stack::tcp::rare::QuickAck;
+///
+/// assert_ne!(QuickAck::On, QuickAck::Off);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum QuickAck {
+    /// At once, until the traffic looks like question and answer.
+    On,
+    /// What waits now at once, what comes later as if this had not been.
+    Once,
+    /// With an answer, or after a while.
+    Off,
+}
+
+impl Connection {
+    pub(super) fn pacer_for(options: &Options) -> Option<Box<Pacer>> {
+        (options.rare().max_pacing_rate != UNPACED).then(Box::default)
+    }
+
+    /// Takes changed options.
+    pub(super) fn apply_rare(&mut self) {
+        self.recv.window.set_clamp(self.options.rare().window_clamp);
+        if self.send.pacer.is_none() {
+            self.send.pacer = Connection::pacer_for(&self.options);
+        }
+        self.timers.stop(Timer::Pacing);
+        if self.is_writable() {
+            self.events.add(Event::Writable);
+        }
+    }
+
+    /// At how many bytes a second to send: as many as the option allows, and as the congestion window moves in a round trip,
+    /// with room to grow. As Linux: twice that in slow start, else a fifth more.
+    pub fn pacing_rate(&self) -> u64 {
+        let most = self.options.rare().max_pacing_rate;
+        let own = self.congestion.pacing_rate().unwrap_or_else(|| {
+            let Some(rtt) = self.send.rtt.srtt().filter(|rtt| !rtt.is_zero()) else { return UNPACED };
+            let slow_start = self.congestion.window() < self.congestion.ssthresh() / 2;
+            let percent = if slow_start { 200 } else { 120 };
+            let bytes = u128::from(self.congestion.window()) * percent / 100;
+            u64::try_from(bytes * 1_000_000_000 / rtt.as_nanos()).unwrap_or(UNPACED)
+        });
+        own.min(most)
+    }
+
+    /// Whether the next burst has to wait, and if so arms the timer for it.
+    pub(super) fn waits_for_pace(&mut self, now: Instant) -> bool {
+        match self.send.pacer.as_ref().and_then(|pacer| pacer.wait(now)) {
+            Some(until) => {
+                self.timers.set(Timer::Pacing, until);
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(super) fn note_pace(&mut self, now: Instant, bytes: u32, segments: u32) {
+        if self.send.pacer.is_some() {
+            let rate = self.pacing_rate();
+            if let Some(pacer) = &mut self.send.pacer {
+                pacer.on_sent(now, rate, bytes, segments);
+            }
+        }
+    }
+
+    /// Payload of the largest frame that may be sent at once, of which the link makes segments of `size`.
+    pub(super) fn largest_burst(&self, size: u32, max_payload: usize) -> u32 {
+        if self.is_sending_urgent() {
+            return size;
+        }
+        let paced = if self.send.pacer.is_some() { burst(self.pacing_rate(), size) } else { u32::MAX };
+        paced.min(max_payload as u32)
+    }
+
+    fn unsent(&self) -> u32 {
+        self.send.queue.end().saturating_since(self.send.window.nxt)
+    }
+
+    /// Bytes that may be written before more wait to be sent than TCP_NOTSENT_LOWAT allows. As Linux, what is written last
+    /// may fill a frame.
+    pub(super) fn free_unsent(&self) -> usize {
+        let Some(limit) = self.options.rare().not_sent_limit() else { return usize::MAX };
+        let frame = (LARGEST_BURST / self.send.mss).max(1) as usize * self.send.mss as usize;
+        let most = (limit as usize).div_ceil(frame) * frame;
+        most.saturating_sub(self.unsent() as usize)
+    }
+
+    /// Whether so little waits to be sent that a writer should be woken.
+    pub(super) fn is_little_unsent(&self) -> bool {
+        let limit = self.options.rare().not_sent_limit();
+        limit.is_none_or(|limit| u64::from(self.unsent()) * 2 < u64::from(limit))
+    }
+
+    /// Something was sent for the first time: that may be what writers wait for.
+    pub(super) fn note_less_unsent(&mut self) {
+        if self.options.rare().not_sent_limit().is_some() && self.is_writable() {
+            self.events.add(Event::Writable);
+        }
+    }
+
+    /// The largest window that is offered, in bytes (TCP_WINDOW_CLAMP).
+    pub fn window_clamp(&self) -> u32 {
+        self.options.rare().window_clamp.unwrap_or(self.recv.window.full_space())
+    }
+
+    /// Whether acknowledgements go out at once (TCP_QUICKACK).
+    pub fn is_acknowledging_quickly(&self) -> bool {
+        !self.recv.acks.is_interactive()
+    }
+
+    /// Has acknowledgements go out at once, or not, until the traffic says otherwise. What waits goes now where everything
+    /// that came was read. Source: tcp(7).
+    pub fn acknowledge_quickly(&mut self, quick: QuickAck) {
+        self.recv.acks.set_interactive(quick == QuickAck::Off);
+        let open = matches!(self.state, State::Established | State::CloseWait);
+        if quick != QuickAck::Off && open && self.recv.acks.owed() == Owed::Delayed {
+            if self.recv.queue.is_empty() {
+                self.recv.acks.owe_now();
+            }
+            self.recv.acks.set_interactive(quick == QuickAck::Once);
+        }
+    }
+}
