@@ -1,5 +1,7 @@
 //! Where the numbers of socket ids come from.
 
+use std::sync::Arc;
+
 use rustix::io::Errno;
 
 /// Gives out numbers for ids, where they are not to be the lowest free ones of the host
@@ -43,4 +45,18 @@ pub trait Numbers: Send + Sync {
 
     /// The number is free again.
     fn give_back(&self, number: i32);
+}
+
+impl<N: Numbers + ?Sized> Numbers for Arc<N> {
+    fn take(&self, least: i32) -> Result<i32, Errno> {
+        (**self).take(least)
+    }
+
+    fn claim(&self, number: i32) -> Result<(), Errno> {
+        (**self).claim(number)
+    }
+
+    fn give_back(&self, number: i32) {
+        (**self).give_back(number);
+    }
 }

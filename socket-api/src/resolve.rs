@@ -18,7 +18,7 @@ mod protocols;
 use std::fs::File;
 use std::io::Read;
 
-use tapsock_sockets::Services;
+pub use tapsock_sockets::{Service, Services};
 
 pub use addrinfo::{
     AI_ADDRCONFIG, AI_ALL, AI_CANONIDN, AI_CANONNAME, AI_IDN, AI_NUMERICHOST, AI_NUMERICSERV, AI_PASSIVE,
