@@ -8,11 +8,11 @@ use arrayvec::ArrayVec;
 
 use crate::engine::call::this_thread;
 use crate::engine::clock::now;
-use crate::engine::spin::{Found, Spin};
 use crate::engine::sync::{Arc, Mutex, MutexGuard, lock};
 use crate::engine::wait::{Claim, WaitQueue, Waiter, Wake, WakeList};
 
 use super::audience::Audience;
+use super::look::{self, Look};
 use super::{Flights, Locals};
 
 /// Which of the queues of a cell: a number below [`QUEUES`].
@@ -43,7 +43,8 @@ pub(super) struct Guarded<T> {
     audiences: [Option<Arc<Audience>>; QUEUES],
     /// Who is told of the next event of a queue, and then no more.
     once: Vec<(Queue, Arc<Audience>)>,
-    spin: Spin,
+    /// Whether those who wait in each queue look before they sleep.
+    looks: [Look; QUEUES],
     /// The numbers of the sockets to which the queues belong, where sockets can be passed to them.
     pub(super) owners: [u64; QUEUES],
 }
@@ -80,7 +81,7 @@ impl<T: Shared> Cell<T> {
             queues: Default::default(),
             audiences: Default::default(),
             once: Vec::new(),
-            spin: Spin::new(host.spin),
+            looks: [(); QUEUES].map(|()| Look::new(host.spin)),
             owners: [0; QUEUES],
         };
         Arc::new(Cell { guarded: Mutex::new(guarded), flights: host.flights.clone() })
@@ -139,12 +140,12 @@ impl<T: Shared> Cell<T> {
                 seat
             });
             seat.reset();
-            let window = guarded.spin.window();
+            let window = guarded.looks[queue].window();
             drop(guarded);
             wake(wakes);
-            let found = sleep(seat, window, deadline);
+            let (waited, found) = look::wait(seat, window, deadline);
             guarded = self.lock();
-            guarded.spin.learn(found);
+            guarded.looks[queue].learn(waited, found);
             if seat.woken() == Some(Wake::Closed) {
                 break (Err(Errno::BADF), Wakes::default());
             }
@@ -230,34 +231,3 @@ fn wake(mut wakes: Wakes) {
     }
     wakes.threads.unpark_all();
 }
-
-/// Looks for a while whether `seat` is marked, then sleeps until it is, or until `deadline`.
-fn sleep(seat: &Arc<Waiter>, window: Option<core::time::Duration>, deadline: Option<Instant>) -> Found {
-    let started = now();
-    if let Some(window) = window {
-        let end = started + window;
-        loop {
-            for _ in 0..LOOKS {
-                if seat.woken().is_some() {
-                    return Found::Looking;
-                }
-                core::hint::spin_loop();
-            }
-            if now() >= end {
-                break;
-            }
-        }
-    }
-    let asleep = now();
-    while seat.woken().is_none() {
-        let left = deadline.map(|deadline| deadline.saturating_since(now()));
-        if left.is_some_and(|left| left.is_zero()) {
-            break;
-        }
-        seat.park(left);
-    }
-    Found::Sleeping(now().saturating_since(asleep))
-}
-
-/// Looks between two readings of the clock.
-const LOOKS: u32 = 32;

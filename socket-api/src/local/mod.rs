@@ -13,6 +13,7 @@ mod datagram;
 mod flight;
 mod host;
 mod label;
+mod look;
 mod options;
 mod seqpacket;
 mod stream;
