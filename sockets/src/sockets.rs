@@ -322,6 +322,9 @@ impl Sockets {
         self.touched.retain(|touched| *touched != fd);
         if let Some(id) = body.id() {
             self.owners.remove(&id);
+            if self.owners.capacity() > OWNERS_KEPT && self.owners.len() < self.owners.capacity() / 8 {
+                self.owners.shrink_to(self.owners.len() * 2);
+            }
         }
         let Sockets { stack, permission, .. } = self;
         let mut call = Call { stack, common: &mut common, permission: *permission, fd, now };
@@ -535,3 +538,5 @@ fn blocking(flags: i32) -> Result<Blocking, Errno> {
     }
     Ok(if flags & SOCK_NONBLOCK == 0 { Blocking::Waits } else { Blocking::Never })
 }
+/// Room for so many sockets is kept.
+const OWNERS_KEPT: usize = 128;

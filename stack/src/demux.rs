@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use crate::iface::InterfaceId;
 use crate::ports::LocalAddr;
 use crate::random::{KeyedHash, Random, TableHash};
+use crate::slots::slim_map;
 
 /// What tells connections apart.
 ///
@@ -158,6 +159,7 @@ impl Demux {
     pub fn remove(&mut self, key: &FlowKey, target: Target) {
         if self.find(key) == Some(target) {
             self.tuples.remove(key);
+            slim_map(&mut self.tuples);
         }
     }
 
@@ -172,6 +174,7 @@ impl Demux {
             group.retain(|listening| listening.index != index);
             if group.is_empty() {
                 self.listeners.remove(&port);
+                slim_map(&mut self.listeners);
             }
         }
     }

@@ -18,6 +18,7 @@ pub mod ip;
 pub mod ports;
 pub mod random;
 pub mod raw;
+mod slots;
 pub mod stack;
 pub mod tcp;
 pub mod time;

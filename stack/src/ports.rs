@@ -3,10 +3,9 @@
 use core::net::{IpAddr, SocketAddr};
 use std::collections::HashMap;
 
-use slab::Slab;
-
 use crate::config::{Config, PortRange};
 use crate::random::{Random, TableHash};
+use crate::slots::{Slots, slim_map};
 
 mod address;
 mod ephemeral;
@@ -62,7 +61,7 @@ pub struct BindId {
 /// ```
 #[derive(Clone, Debug)]
 pub struct PortTable {
-    users: Slab<User>,
+    users: Slots<User>,
     /// For each port that has users, the last that came. They are linked by [`User::next`].
     heads: HashMap<(Transport, u16), u32, TableHash>,
     generation: u32,
@@ -93,7 +92,7 @@ impl PortTable {
     /// An empty table.
     pub fn new(random: &mut Random) -> Self {
         PortTable {
-            users: Slab::new(),
+            users: Slots::new(),
             heads: HashMap::with_hasher(random.table_hash()),
             generation: 0,
             ephemeral: EphemeralPorts::new(random),
@@ -306,9 +305,10 @@ impl PortTable {
             }
             (None, None) => {
                 self.heads.remove(&(protocol, port));
+                slim_map(&mut self.heads);
             }
         }
-        self.users.remove(index as usize);
+        self.users.try_remove(index as usize);
     }
 }
 
@@ -329,7 +329,7 @@ fn may_share(old: Reuse, role: &Role, new: Reuse) -> bool {
 }
 
 /// The users from `head` on, the last that came first.
-fn chain(users: &Slab<User>, head: Option<u32>) -> impl Iterator<Item = (u32, &User)> {
+fn chain(users: &Slots<User>, head: Option<u32>) -> impl Iterator<Item = (u32, &User)> {
     let with_index = |index: u32| users.get(index as usize).map(|user| (index, user));
     core::iter::successors(head.and_then(with_index), move |(_, user)| user.next.and_then(with_index))
 }

@@ -16,6 +16,7 @@ use crate::ip::rate_limit::{HostLimits, RateLimit};
 use crate::ports::{BindError, BindId, BindRequest, LocalAddr, PortTable, Reuse};
 use crate::random::{KeyedHash, Random, TableHash};
 use crate::raw::{RawId, RawTable};
+use crate::slots::{slim_map, slim_queue};
 use crate::time::{Instant, earliest};
 use crate::udp::{UdpId, UdpTable};
 use crate::wire::offload::{LinkCaps, Medium, Transmit};
@@ -274,6 +275,7 @@ impl Stack {
                 return Some(answer);
             }
             if let Some(frame) = self.looped.pop_front() {
+                slim_queue(&mut self.looped);
                 self.receive(now, InterfaceId::LOOPBACK, frame);
                 continue;
             }
@@ -302,11 +304,14 @@ impl Stack {
     /// The next socket whose readiness may have changed, and what happened to it since it was named last.
     pub fn poll_event(&mut self) -> Option<(SocketId, Changes)> {
         let id = self.events.pop_front()?;
+        slim_queue(&mut self.events);
         let changes = match id {
             SocketId::Tcp(id) => self.tcp.on_told(id),
             SocketId::Listener(id) => self.tcp.on_listener_told(id),
             SocketId::Udp(_) | SocketId::Ping(_) | SocketId::Raw(_) => {
-                self.told.remove(&id).unwrap_or_default()
+                let changes = self.told.remove(&id).unwrap_or_default();
+                slim_map(&mut self.told);
+                changes
             }
         };
         Some((id, changes))

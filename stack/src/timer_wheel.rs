@@ -30,7 +30,8 @@ use crate::time::Instant;
 /// bit scans. When `elapsed` reaches a slot, its entries agree in one digit more and move down.
 #[derive(Clone, Debug)]
 pub struct TimerWheel {
-    /// By the user's index. As long as the greatest index ever scheduled, which the owner's slab bounds.
+    /// By the user's index. As long as the greatest index scheduled since [`slim`](TimerWheel::slim), which the owner's
+    /// slab bounds.
     entries: Vec<Entry>,
     slots: Box<[Slot; LEVELS * SLOTS]>,
     /// For each level, which slots hold entries.
@@ -122,6 +123,19 @@ impl TimerWheel {
         }
         self.entries[index as usize].deadline = at;
         self.link(index);
+    }
+
+    /// The owner's slab has room for no more than `capacity`: what lies beyond is given back, if that is much.
+    pub(crate) fn slim(&mut self, capacity: usize) {
+        if self.entries.len() / 4 <= capacity {
+            return;
+        }
+        while self.entries.len() > capacity
+            && self.entries.last().is_some_and(|entry| entry.place == Place::Nowhere)
+        {
+            self.entries.pop();
+        }
+        self.entries.shrink_to_fit();
     }
 
     /// Takes the deadline of `index` away. Does nothing where it has none.

@@ -3,8 +3,6 @@
 use core::net::{IpAddr, SocketAddr};
 use std::collections::{BTreeMap, VecDeque};
 
-use slab::Slab;
-
 use crate::buf::Rope;
 use crate::counters::Counter;
 use crate::error::SocketError;
@@ -12,6 +10,7 @@ use crate::error_queue::{ErrorDelivery, ErrorQueue, Queued, Report};
 use crate::iface::{InterfaceId, RouteError};
 use crate::ip::icmp::{Complaint, EchoKind, Hardness, echo};
 use crate::ports::LocalAddr;
+use crate::slots::Slots;
 use crate::time::Instant;
 use crate::wire::icmp::{Echo, ICMP_HEADER_LEN, Quoted};
 
@@ -73,7 +72,7 @@ pub enum PingError {
 
 #[derive(Debug, Default)]
 pub(super) struct PingTable {
-    sockets: Slab<PingSocket>,
+    sockets: Slots<PingSocket>,
     /// The sockets of an identifier, of both families, in the order of their binding.
     by_ident: BTreeMap<u16, Vec<u32>>,
     generation: u32,
@@ -160,7 +159,7 @@ impl Stack {
     pub fn ping_close(&mut self, id: PingId) {
         if self.ping.get(id).is_some() {
             self.ping.set_ident(id.index, None);
-            self.ping.sockets.remove(id.index as usize);
+            self.ping.sockets.try_remove(id.index as usize);
         }
     }
 
@@ -387,7 +386,7 @@ impl Stack {
     pub(super) fn fail_pings(&mut self, interface: InterfaceId, gone: impl Fn(IpAddr) -> bool) {
         let interfaces = &self.interfaces;
         let mut told = Vec::new();
-        for (index, socket) in &mut self.ping.sockets {
+        for (index, socket) in self.ping.sockets.iter_mut() {
             let concerned = match (socket.remote, socket.local) {
                 (Some(remote), _) => gone(remote.ip()),
                 (None, Some(local)) => may_serve(interfaces, interface, LocalAddr::new(local, 0)),

@@ -10,6 +10,7 @@ use crate::error::SocketError;
 use crate::error_queue::ErrorQueue;
 use crate::iface::NextHop;
 use crate::ports::{BindId, LocalAddr, Reuse};
+use crate::slots::{Slots, slim_queue};
 use crate::tcp::listener::SynQueue;
 use crate::tcp::time_wait::TimeWait;
 use crate::tcp::{Connection, Options};
@@ -128,9 +129,9 @@ impl Resting {
 /// All of them.
 #[derive(Debug)]
 pub(super) struct TcpTable {
-    slots: Slab<Slot>,
-    listeners: Slab<Listener>,
-    resting: Slab<Resting>,
+    slots: Slots<Slot>,
+    listeners: Slots<Listener>,
+    resting: Slots<Resting>,
     wheel: TimerWheel,
     listener_wheel: TimerWheel,
     rest_wheel: TimerWheel,
@@ -144,9 +145,9 @@ pub(super) struct TcpTable {
 impl TcpTable {
     pub(super) fn new(now: Instant) -> Self {
         TcpTable {
-            slots: Slab::new(),
-            listeners: Slab::new(),
-            resting: Slab::new(),
+            slots: Slots::new(),
+            listeners: Slots::new(),
+            resting: Slots::new(),
             wheel: TimerWheel::new(now),
             listener_wheel: TimerWheel::new(now),
             rest_wheel: TimerWheel::new(now),
@@ -185,6 +186,7 @@ impl TcpTable {
     pub(super) fn remove(&mut self, index: u32) {
         self.wheel.cancel(index);
         self.slots.try_remove(index as usize);
+        self.wheel.slim(self.slots.capacity());
     }
 
     pub(super) fn slot(&self, id: TcpId) -> Option<&Slot> {
@@ -218,6 +220,7 @@ impl TcpTable {
     /// The next connection that may have something to send. Those that do take turns.
     pub(super) fn next_ready(&mut self) -> Option<u32> {
         let index = self.ready.pop_front()?;
+        slim_queue(&mut self.ready);
         if let Some(slot) = self.slots.get_mut(index as usize) {
             slot.ready = Mark::Out;
         }
@@ -293,7 +296,9 @@ impl TcpTable {
     pub(super) fn remove_listener(&mut self, id: ListenerId) -> Option<Listener> {
         self.listener(id)?;
         self.listener_wheel.cancel(id.index);
-        self.listeners.try_remove(id.index as usize)
+        let listener = self.listeners.try_remove(id.index as usize);
+        self.listener_wheel.slim(self.listeners.capacity());
+        listener
     }
 
     pub(super) fn arm_listener(&mut self, index: u32) {
@@ -357,7 +362,9 @@ impl TcpTable {
 
     pub(super) fn wake(&mut self, index: u32) -> Option<Resting> {
         self.rest_wheel.cancel(index);
-        self.resting.try_remove(index as usize)
+        let resting = self.resting.try_remove(index as usize);
+        self.rest_wheel.slim(self.resting.capacity());
+        resting
     }
 
     /// The next record whose rest is over.

@@ -3,13 +3,12 @@
 use core::net::SocketAddr;
 use std::collections::HashMap;
 
-use slab::Slab;
-
 use super::UdpSocket;
 use crate::demux::FlowKey;
 use crate::iface::InterfaceId;
 use crate::ports::LocalAddr;
 use crate::random::{KeyedHash, Random, TableHash};
+use crate::slots::{Slots, slim_map};
 
 /// A UDP socket, until it is closed. Stays unknown after that.
 ///
@@ -71,7 +70,7 @@ pub struct Arrival {
 /// ```
 #[derive(Debug)]
 pub struct UdpTable {
-    slots: Slab<Slot>,
+    slots: Slots<Slot>,
     generation: u32,
     /// Sockets with a port and without a peer, the last bound at the end.
     by_port: HashMap<u16, Vec<u32>, TableHash>,
@@ -106,7 +105,7 @@ impl UdpTable {
     /// An empty table under fresh keys.
     pub fn new(random: &mut Random) -> Self {
         UdpTable {
-            slots: Slab::new(),
+            slots: Slots::new(),
             generation: 0,
             by_port: HashMap::with_hasher(random.table_hash()),
             by_flow: HashMap::with_hasher(random.table_hash()),
@@ -259,6 +258,7 @@ impl UdpTable {
                     list.retain(|other| *other != index);
                     if list.is_empty() {
                         self.by_port.remove(&port);
+                        slim_map(&mut self.by_port);
                     }
                 }
             }
@@ -267,6 +267,7 @@ impl UdpTable {
                     list.retain(|other| *other != index);
                     if list.is_empty() {
                         self.by_flow.remove(&key);
+                        slim_map(&mut self.by_flow);
                     }
                 }
             }

@@ -1,0 +1,111 @@
+//! That memory is where it was when connections are over, and TIME-WAIT with them.
+
+mod common;
+
+use core::time::Duration;
+
+use common::*;
+use tapsock_sockets::constants::*;
+use tapsock_sockets::{SockAddr, Stop};
+
+/// Bytes that hosts may have more of after many connections than after a few.
+const SLACK: i64 = 64 * 1024;
+
+/// Longer than TIME-WAIT, and than what hosts remember of each other's paths.
+const LONG: Duration = Duration::from_secs(1200);
+
+/// Where the client is.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum From {
+    /// On the other host.
+    Wire,
+    /// On the listener's.
+    Loopback,
+}
+
+/// Opens and closes so many connections to a listener on `b`, both ends of each, and waits for the end of TIME-WAIT. The
+/// client closes first, the server, or the listener before the connection was accepted.
+fn round(net: &mut Net, from: From, domain: i32, count: usize) {
+    let listener = net.b.socket(domain, SOCK_STREAM, 0).unwrap();
+    net.b.bind(net.now, listener, &any(domain, 8000)).unwrap();
+    net.b.listen(net.now, listener, 5).unwrap();
+    let to: SockAddr = match from {
+        From::Wire => b(domain, 8000),
+        From::Loopback => in_family(domain, "127.0.0.1", "::1", 8000),
+    };
+    for at in 0..count {
+        let now = net.now;
+        let host = if from == From::Wire { &mut net.a } else { &mut net.b };
+        let client = host.socket(domain, SOCK_STREAM, 0).unwrap();
+        assert!(matches!(host.try_connect(now, client, &to), Err(Stop::Wait(_)) | Ok(())));
+        net.settle();
+        let (server, _) = net.b.try_accept(net.now, listener, 0).unwrap();
+        send(&mut net.b, now, server, b"an answer", 0);
+        net.settle();
+        if at % 2 == 0 {
+            net.b.close(net.now, server).unwrap();
+            net.settle();
+        }
+        let host = if from == From::Wire { &mut net.a } else { &mut net.b };
+        // One in three is closed with the answer unread, and so resets.
+        if at % 3 > 0 {
+            assert_eq!(recv(host, now, client, 20, 0), "\"an answer\"");
+        }
+        host.close(now, client).unwrap();
+        net.settle();
+        if at % 2 == 1 {
+            net.b.close(net.now, server).unwrap();
+            net.settle();
+        }
+        net.sent.clear();
+        net.sleep(Duration::from_millis(1));
+        hear(net);
+    }
+    net.b.close(net.now, listener).unwrap();
+    net.sleep(LONG);
+    net.sent = Vec::new();
+    hear(net);
+}
+
+/// Takes what the hosts have to tell.
+fn hear(net: &mut Net) {
+    for host in [&mut net.a, &mut net.b] {
+        while host.poll_event().is_some() {}
+    }
+}
+
+#[test]
+fn connections_leave_nothing_once_time_wait_is_over() {
+    for from in [From::Wire, From::Loopback] {
+        for domain in DOMAINS {
+            let mut net = Net::new();
+            round(&mut net, from, domain, 200);
+            let left = allocation_counter::measure(|| round(&mut net, from, domain, 5000));
+            assert!(left.bytes_current < SLACK, "{from:?} {domain}: {left:?}");
+            assert!(left.bytes_max > 2 * SLACK as u64, "TIME-WAIT was there: {left:?}");
+        }
+    }
+}
+
+#[test]
+fn datagram_sockets_leave_nothing() {
+    for domain in DOMAINS {
+        let mut net = Net::new();
+        let mut round = |count: usize| {
+            let fds: Vec<_> = (0..count).map(|_| net.b.socket(domain, SOCK_DGRAM, 0).unwrap()).collect();
+            for pair in fds.chunks(2) {
+                net.b.bind(net.now, pair[0], &in_family(domain, "127.0.0.1", "::1", 0)).unwrap();
+                let to = net.b.local_address(pair[0]).unwrap();
+                net.b.try_connect(net.now, pair[1], &to).unwrap();
+                send(&mut net.b, net.now, pair[1], b"never read", 0);
+            }
+            net.settle();
+            fds.into_iter().for_each(|fd| net.b.close(net.now, fd).unwrap());
+            net.sleep(LONG);
+            hear(&mut net);
+        };
+        round(200);
+        let left = allocation_counter::measure(|| round(20_000));
+        assert!(left.bytes_current < SLACK, "{domain}: {left:?}");
+    }
+}
