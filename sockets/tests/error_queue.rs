@@ -242,17 +242,18 @@ fn the_receive_buffer_bounds_the_queue_and_who_asks_no_more_has_none() {
     let mut net = Net::new();
     let fd = asker(&mut net, AF_INET);
     set(&mut net.a, net.now, fd, SOL_SOCKET, SO_RCVBUF, 4 * 1024);
+    net.plugged = false;
     for _ in 0..20 {
         let _ = recv(&mut net.a, net.now, fd, 9, 0);
         send_to(&mut net.a, net.now, fd, b"x", &b(AF_INET, 9));
         net.settle();
+        unreachable_host(&mut net);
     }
     let dropped = net.a.stack().counters()[Counter::TapsockErrorQueueDrops];
     let kept = core::iter::from_fn(|| report(&mut net, fd, 9).ok()).count();
     assert_eq!((kept, dropped), (9, 11));
 
-    send_to(&mut net.a, net.now, fd, b"x", &b(AF_INET, 9));
-    net.settle();
+    unreachable_host(&mut net);
     set(&mut net.a, net.now, fd, SOL_IP, IP_RECVERR, 0);
     assert_eq!(said(report(&mut net, fd, 9)), "EAGAIN");
 }
