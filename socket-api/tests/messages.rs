@@ -483,3 +483,22 @@ fn errors_are_polled_and_read_one_by_one() {
     assert_eq!(receive(&host, fd, 3, ROOM, MSG_ERRQUEUE).unwrap_err(), Errno::AGAIN);
     assert_eq!(poll(&host, &mut polled, 0), Ok(0));
 }
+
+#[test]
+fn a_large_send_without_copies_counts_once() {
+    within(PATIENCE, || {
+        let host = host();
+        let (_, one, other) = pairs(&host).into_iter().find(|pair| pair.0 == "tcp").unwrap();
+        on(&host, one, SOL_SOCKET, SO_ZEROCOPY);
+        let sender = {
+            let host = host.clone();
+            std::thread::spawn(move || send(&host, one, &vec![7; 1_000_000], MSG_ZEROCOPY))
+        };
+        assert_eq!(recv(&host, other, &mut vec![0; 1_000_000], MSG_WAITALL), Ok(1_000_000));
+        assert_eq!(sender.join().unwrap(), Ok(1_000_000));
+        let report = receive(&host, one, 3, ROOM, MSG_ERRQUEUE).unwrap();
+        let done = ExtendedError { origin: 5, code: 1, ..ExtendedError::default() };
+        assert_eq!((report.len, report.messages()), (0, vec![Control::ExtendedError4(done, None)]));
+        assert_eq!(receive(&host, one, 3, ROOM, MSG_ERRQUEUE).unwrap_err(), Errno::AGAIN);
+    });
+}

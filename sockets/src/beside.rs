@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use rustix::io::Errno;
 use tapsock_stack::iface::InterfaceId;
-use tapsock_stack::stack::{PingMessage, Stack, UdpSendOptions};
+use tapsock_stack::stack::{PingMessage, SendStamps, Stack, UdpSendOptions};
 use tapsock_stack::time::Instant;
 use tapsock_stack::udp::Datagram;
 
@@ -33,7 +33,12 @@ pub enum Stamp {
     Micros(Instant),
     /// In nanoseconds (SO_TIMESTAMPNS).
     Nanos(Instant),
+    /// By the stack, beside which a device could have told of it (SO_TIMESTAMPING).
+    Software(Instant),
 }
+
+/// The stamps of one receive: by SO_TIMESTAMP or SO_TIMESTAMPNS, and by SO_TIMESTAMPING.
+pub type Stamps = [Option<Stamp>; 2];
 
 impl Stamp {
     /// The message for it, where the stack's clock began to run `epoch` after 1970.
@@ -42,16 +47,28 @@ impl Stamp {
         match self {
             Stamp::Micros(at) => Control::Timestamp(time(at)),
             Stamp::Nanos(at) => Control::TimestampNs(time(at)),
+            Stamp::Software(at) => Control::Timestamping { software: time(at), hardware: Duration::ZERO },
         }
     }
 }
 
 /// When it came, where `options` ask for that.
-pub(crate) fn stamp(options: &SocketOptions, arrived: Instant) -> Option<Stamp> {
+pub(crate) fn stamps(options: &SocketOptions, arrived: Instant) -> Stamps {
+    let software = options.rare().timestamping.tells_arrivals().then_some(Stamp::Software(arrived));
+    [simple_stamp(options, arrived), software]
+}
+
+/// The time of a report in the error queue, where `options` ask for that.
+pub(crate) fn stamps_of_report(options: &SocketOptions, at: Instant) -> Stamps {
+    let software = options.rare().timestamping.tells_stamps().then_some(Stamp::Software(at));
+    [simple_stamp(options, at), software]
+}
+
+fn simple_stamp(options: &SocketOptions, at: Instant) -> Option<Stamp> {
     if options.told.contains(Told::STAMP) {
-        return Some(Stamp::Micros(arrived));
+        return Some(Stamp::Micros(at));
     }
-    options.told.contains(Told::STAMP_NANOS).then_some(Stamp::Nanos(arrived))
+    options.told.contains(Told::STAMP_NANOS).then_some(Stamp::Nanos(at))
 }
 
 /// What the receiver of `datagram` is told, in Linux's order. `port` is the one that it was sent to, where it has one.
@@ -126,8 +143,7 @@ fn own_address(stack: &Stack, datagram: &Datagram) -> IpAddr {
 
 /// What options and messages make of a datagram to `remote`.
 ///
-/// Errors: EINVAL where a message is malformed, or asks for what is not there: priorities, marks, time stamps of sending,
-/// flow labels and refusal of fragments; ENODEV for an interface that is not there; ENETUNREACH, or EINVAL over IPv6,
+/// Errors: EINVAL where a message is malformed, or asks for what is not there: priorities, marks, flow labels and refusal of fragments; ENODEV for an interface that is not there; ENETUNREACH, or EINVAL over IPv6,
 /// for a source that is not ours.
 pub(crate) fn send_options(
     call: &Call<'_>,
@@ -156,11 +172,15 @@ pub(crate) fn send_options(
         traffic_class: control.traffic_class.unwrap_or(options.traffic_class(family)),
         source: control.source,
         interface: control.interface.map(|index| interface(call, index)).transpose()?,
+        stamps: options.rare().timestamping.of_send(control.timestamping),
     })
 }
 
-/// What a message makes of an echo request: hop limit and traffic class. Errors: EINVAL for anything else.
-pub(crate) fn request_options(call: &Call<'_>, control: &[u8]) -> Result<(Option<u8>, u8), Errno> {
+/// What messages make of an echo request: hop limit, traffic class and stamps. Errors: EINVAL for anything else.
+pub(crate) fn request_options(
+    call: &Call<'_>,
+    control: &[u8],
+) -> Result<(Option<u8>, u8, SendStamps), Errno> {
     let (options, domain) = (call.options(), call.domain());
     let sender = if domain == Domain::V4 { ControlFor::Raw4 } else { ControlFor::Raw6 };
     let control = SendControl::parse(control, sender)?;
@@ -169,18 +189,20 @@ pub(crate) fn request_options(call: &Call<'_>, control: &[u8]) -> Result<(Option
         return Err(Errno::INVAL);
     }
     let hop_limit = control.hop_limit.or(options.hop_limit(domain));
-    Ok((hop_limit, control.traffic_class.unwrap_or(options.traffic_class(domain))))
+    let stamps = options.rare().timestamping.of_send(control.timestamping);
+    Ok((hop_limit, control.traffic_class.unwrap_or(options.traffic_class(domain)), stamps))
 }
 
-/// Messages of a send on a stream: none means anything. Errors: EINVAL.
-pub(crate) fn check_stream(control: &[u8]) -> Result<(), Errno> {
-    check_known(&SendControl::parse(control, ControlFor::Tcp)?)
+/// The stamps that messages, or options, want of a send on a stream. Errors: EINVAL for other messages.
+pub(crate) fn stream_stamps(call: &Call<'_>, control: &[u8]) -> Result<SendStamps, Errno> {
+    let control = SendControl::parse(control, ControlFor::Tcp)?;
+    check_known(&control)?;
+    Ok(call.options().rare().timestamping.of_send(control.timestamping))
 }
 
 fn check_known(control: &SendControl) -> Result<(), Errno> {
     let unknown = control.priority.is_some()
         || control.mark.is_some()
-        || control.timestamping.is_some_and(|flags| flags != 0)
         || control.flow_info.is_some_and(|info| info != 0)
         || control.dont_fragment == Some(true);
     if unknown { Err(Errno::INVAL) } else { Ok(()) }

@@ -106,7 +106,7 @@ constants! {
     SO_SNDTIMEO = 21;
     /// The only interface to send and receive by, by its name.
     SO_BINDTODEVICE = 25;
-    /// Tell when a datagram came, in microseconds.
+    /// Tell when data came, in microseconds.
     SO_TIMESTAMP = 29;
     /// Whether the socket listens (read only).
     SO_ACCEPTCONN = 30;
@@ -114,8 +114,10 @@ constants! {
     SO_SNDBUFFORCE = 32;
     /// As SO_RCVBUF, beyond the host's limit, for the privileged.
     SO_RCVBUFFORCE = 33;
-    /// Tell when a datagram came, in nanoseconds.
+    /// Tell when data came, in nanoseconds.
     SO_TIMESTAMPNS = 35;
+    /// Which time stamps to tell, of what comes and of what is sent.
+    SO_TIMESTAMPING = 37;
     /// The socket's protocol (read only).
     SO_PROTOCOL = 38;
     /// The socket's domain (read only).
@@ -130,6 +132,8 @@ constants! {
     SO_MEMINFO = 55;
     /// A number that no other socket of the host has had (read only).
     SO_COOKIE = 57;
+    /// Tell by the error queue when sends with MSG_ZEROCOPY are done.
+    SO_ZEROCOPY = 60;
     /// As SO_BINDTODEVICE, by the interface's index.
     SO_BINDTOIFINDEX = 62;
 
@@ -269,6 +273,8 @@ constants! {
     MSG_NOSIGNAL = 0x4000;
     /// More follows: hold back what does not fill a segment.
     MSG_MORE = 0x8000;
+    /// Tell by the error queue when the bytes are no longer looked at. They are copied.
+    MSG_ZEROCOPY = 0x400_0000;
     /// `recvmmsg` waits for the first message only.
     MSG_WAITFORONE = 0x1_0000;
     /// Descriptors that are passed are to be closed by `exec` (FD_CLOEXEC).

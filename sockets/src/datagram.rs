@@ -21,9 +21,9 @@ pub(crate) fn taken(
         Ok(datagram) => {
             let from = destination::shown(call.domain(), datagram.from);
             let control = beside::of_datagram(call, &datagram, port(&datagram));
-            let stamp = beside::stamp(call.options(), datagram.arrived);
+            let stamps = beside::stamps(call.options(), datagram.arrived);
             let segment_size = datagram.segment_size;
-            Ok(Received { segment_size, stamp, control, ..received(datagram.payload, max, from) })
+            Ok(Received { segment_size, stamps, control, ..received(datagram.payload, max, from) })
         }
         Err(RecvError::Error(error)) => Err(error.errno().into()),
         // One that may not wait does not even look.

@@ -29,13 +29,14 @@ mod sockets;
 mod table;
 mod tcp;
 mod tcp_info;
+mod timestamping;
 mod udp;
 
 pub use address::{
     SOCKADDR_IN_LEN, SOCKADDR_IN6_LEN, SOCKADDR_STORAGE_LEN, SOCKADDR_UN_LEN, SockAddr, SockAddrBytes,
     UnixAddr, UnixName,
 };
-pub use beside::Stamp;
+pub use beside::{Stamp, Stamps};
 pub use options::OptionValue;
 pub use poll::PollMask;
 pub use rustix::io::Errno;

@@ -3,8 +3,6 @@
 //! An option stands here if it acts; any other fails with ENOPROTOOPT. What it acts on lies in the calls: this file
 //! holds the values.
 
-use core::time::Duration;
-
 use rustix::io::Errno;
 use tapsock_stack::discovery::Discovery;
 use tapsock_stack::error_queue::ErrorDeliveries;
@@ -16,12 +14,14 @@ use tapsock_stack::tcp;
 use crate::constants::*;
 
 mod network;
+mod rare;
 mod socket_level;
 mod told;
 mod transport;
 mod value;
 
 pub(crate) use network::read_ip_int;
+use rare::Rare;
 pub(crate) use told::Told;
 pub use value::OptionValue;
 pub(crate) use value::{read_int, read_timeout};
@@ -123,9 +123,6 @@ pub(crate) struct SocketOptions {
     pub(crate) reuse_port: bool,
     pub(crate) broadcast: bool,
     pub(crate) linger: Linger,
-    /// `None`: for ever. Zero: not at all.
-    pub(crate) receive_timeout: Option<Duration>,
-    pub(crate) send_timeout: Option<Duration>,
     pub(crate) v6_only: bool,
     /// `None`: the host's.
     pub(crate) ttl: Option<u8>,
@@ -149,6 +146,8 @@ pub(crate) struct SocketOptions {
     pub(crate) direct: bool,
     /// The only interface that is used (SO_BINDTODEVICE).
     pub(crate) device: Option<InterfaceId>,
+    /// Those that few sockets set.
+    rare: Option<Box<Rare>>,
     /// Addresses that are not ours may be bound (IP_FREEBIND).
     pub(crate) free_bind: bool,
     /// `bind` to no port takes none yet (IP_BIND_ADDRESS_NO_PORT).
@@ -168,8 +167,6 @@ impl SocketOptions {
             reuse_port: false,
             broadcast: false,
             linger: Linger::default(),
-            receive_timeout: None,
-            send_timeout: None,
             v6_only: false,
             ttl: None,
             tos: 0,
@@ -185,6 +182,7 @@ impl SocketOptions {
             low_water: 1,
             direct: false,
             device: None,
+            rare: None,
             free_bind: false,
             late_port: false,
             told: Told::default(),
@@ -241,6 +239,12 @@ impl SocketOptions {
         self.hop_limit(family).unwrap_or(default)
     }
 
+    /// Whether it is to be noted when data comes.
+    fn stamps_arrivals(&self) -> bool {
+        let told = self.told.contains(Told::STAMP) || self.told.contains(Told::STAMP_NANOS);
+        told || self.rare().timestamping.tells_arrivals()
+    }
+
     /// What a connection of that family is told.
     pub(crate) fn for_connection(&self, family: Domain) -> tcp::Options {
         tcp::Options {
@@ -254,6 +258,7 @@ impl SocketOptions {
                 Domain::V4 => self.errors.v4,
                 Domain::V6 => self.errors.v6,
             },
+            stamp_arrivals: self.stamps_arrivals(),
             ..self.tcp.clone()
         }
     }
@@ -271,7 +276,7 @@ impl SocketOptions {
     ) -> Result<Change, Errno> {
         if let Some(what) = Told::named(subject, level, name) {
             self.told.set(what, read_flag(level, value)?);
-            return Ok(Change::Kept);
+            return Ok(if subject.kind == Kind::Stream { Change::Transport } else { Change::Kept });
         }
         match level {
             SOL_SOCKET => self.set_socket(subject, limits, name, value),

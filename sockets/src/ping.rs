@@ -19,6 +19,7 @@ use crate::options::Domain;
 use crate::poll::{Datagram, View};
 use crate::reports;
 use crate::socket::{Call, Common, Received, Stop, received};
+use crate::timestamping;
 
 /// A ping socket.
 #[derive(Debug)]
@@ -106,9 +107,14 @@ impl PingSocket {
         if self.send_shut {
             return Err(Errno::PIPE.into());
         }
-        let (hop_limit, traffic_class) = beside::request_options(call, control)?;
+        let (hop_limit, traffic_class, stamps) = beside::request_options(call, control)?;
         call.stack.ping_set_packet(self.id, hop_limit, traffic_class);
-        let sent = call.stack.ping_send(call.now, self.id, data, to);
+        let before = call.options().rare().stamped_sends;
+        let stamps = timestamping::numbered(call, stamps);
+        let sent = call.stack.ping_send_stamped(call.now, self.id, data, to, stamps);
+        if sent.is_err() {
+            call.common.options.rare_mut().stamped_sends = before;
+        }
         self.apply_options(call);
         sent.map_err(|error| error.errno())?;
         Ok(data.split_to(data.len()).len())
@@ -152,10 +158,11 @@ impl PingSocket {
         };
         match message {
             Ok(message) => {
-                let from = SocketAddr::new(message.source.ip(), 0);
+                let (from, arrived) = (SocketAddr::new(message.source.ip(), 0), message.arrived);
                 let control = beside::of_reply(call, &message);
                 let received = received(message.message, max, destination::shown(call.domain(), from));
-                Ok(Received { control, ..received })
+                let stamps = beside::stamps(call.options(), arrived);
+                Ok(Received { control, stamps, ..received })
             }
             Err(PingError::WouldBlock) if self.receive_shut && call.waits_to_receive(flags) => {
                 Ok(Received::default())

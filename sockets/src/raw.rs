@@ -23,6 +23,7 @@ use crate::options::{Domain, OptionValue};
 use crate::poll::{Datagram, View};
 use crate::reports;
 use crate::socket::{Call, Common, Received, Stop};
+use crate::timestamping;
 
 mod options;
 
@@ -134,7 +135,7 @@ impl RawSocket {
     /// Where a packet of so many bytes goes, and how.
     fn destination(
         &self,
-        call: &Call<'_>,
+        call: &mut Call<'_>,
         flags: i32,
         to: Option<&SockAddr>,
         control: &[u8],
@@ -159,6 +160,7 @@ impl RawSocket {
             traffic_class: options.traffic_class,
             source: options.source,
             interface: options.interface,
+            stamps: timestamping::numbered(call, options.stamps),
         };
         Ok(Destination { to, options })
     }

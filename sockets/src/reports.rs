@@ -2,6 +2,7 @@
 
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
+use rustix::io::Errno;
 use tapsock_stack::buf::Rope;
 use tapsock_stack::error_queue::{Cause, IcmpCause, Report};
 use tapsock_stack::time::Instant;
@@ -10,7 +11,10 @@ use tapsock_stack::udp::Datagram;
 use crate::address::mapped;
 use crate::beside;
 use crate::constants::{MSG_ERRQUEUE, MSG_TRUNC};
-use crate::control::{Control, ExtendedError, SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6, SO_EE_ORIGIN_LOCAL};
+use crate::control::{
+    Control, ExtendedError, SO_EE_CODE_ZEROCOPY_COPIED, SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6,
+    SO_EE_ORIGIN_LOCAL, SO_EE_ORIGIN_TIMESTAMPING, SO_EE_ORIGIN_ZEROCOPY,
+};
 use crate::destination;
 use crate::errno::ToErrno;
 use crate::options::Domain;
@@ -28,10 +32,22 @@ pub(crate) fn received(call: &Call<'_>, report: Report, max: usize) -> Received 
             (ExtendedError { errno, origin: SO_EE_ORIGIN_LOCAL, info, ..ExtendedError::default() }, None)
         }
         Cause::Icmp(icmp) => (of_icmp(&icmp), Some(SocketAddr::new(icmp.offender, 0))),
+        Cause::ZeroCopy { first, last } => {
+            let (origin, code) = (SO_EE_ORIGIN_ZEROCOPY, SO_EE_CODE_ZEROCOPY_COPIED);
+            (ExtendedError { origin, code, info: first, data: last, ..ExtendedError::default() }, None)
+        }
+        Cause::Stamp { kind, id } => {
+            let (errno, origin) = (Errno::NOMSG.raw_os_error() as u32, SO_EE_ORIGIN_TIMESTAMPING);
+            (ExtendedError { errno, origin, info: kind as u32, data: id, ..ExtendedError::default() }, None)
+        }
+    };
+    let stamps = match cause {
+        Cause::ZeroCopy { .. } => [None, None],
+        _ => beside::stamps_of_report(call.options(), at),
     };
     let mut control = match cause {
         Cause::Icmp(icmp) => beside::of_datagram(call, &as_datagram(&icmp, at), Some(0)),
-        Cause::Local { .. } => Vec::new(),
+        _ => Vec::new(),
     };
     for message in &mut control {
         // Linux has no answer in mind here, and says from where none would come.
@@ -51,7 +67,7 @@ pub(crate) fn received(call: &Call<'_>, report: Report, max: usize) -> Received 
         from: destination.map(|to| destination::shown(call.domain(), to)),
         flags: MSG_ERRQUEUE | cut,
         segment_size: None,
-        stamp: beside::stamp(call.options(), at),
+        stamps,
         control,
     }
 }

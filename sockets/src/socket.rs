@@ -8,8 +8,8 @@ use tapsock_stack::stack::{SocketId, Stack};
 use tapsock_stack::time::Instant;
 
 use crate::address::SockAddr;
-use crate::beside::Stamp;
-use crate::constants::{MSG_DONTWAIT, MSG_TRUNC};
+use crate::beside::Stamps;
+use crate::constants::{MSG_DONTWAIT, MSG_TRUNC, MSG_ZEROCOPY};
 use crate::control::Control;
 use crate::options::{Domain, SocketOptions, Subject};
 use crate::ping::PingSocket;
@@ -113,8 +113,8 @@ pub struct Received {
     pub ends_call: bool,
     /// Length of each of the datagrams that were merged into this one, but the last, in bytes (UDP_GRO).
     pub segment_size: Option<u16>,
-    /// When the datagram came, where an option asks for that. Its message is the first.
-    pub stamp: Option<Stamp>,
+    /// When it came, where options ask for that, in the order of their messages, which are the first.
+    pub stamps: Stamps,
     /// What else the options ask to be told, in Linux's order.
     pub control: Vec<Control>,
 }
@@ -208,19 +208,35 @@ impl Call<'_> {
         self.common.subject.domain
     }
 
+    /// The number of a send that is told of when it is done, where that is asked for.
+    pub(crate) fn zero_copy(&mut self, flags: i32, taken: usize) -> Option<u32> {
+        if flags & MSG_ZEROCOPY == 0 || !self.options().rare().zero_copy || taken == 0 {
+            return None;
+        }
+        let count = &mut self.common.options.rare_mut().zero_copies;
+        let number = *count;
+        *count = number.wrapping_add(1);
+        Some(number)
+    }
+
     /// Stops a call that receives or accepts.
     pub(crate) fn wait_in(&self, flags: i32) -> Stop {
-        self.wait(PollMask::WAIT_IN, self.options().receive_timeout, flags, Errno::AGAIN)
+        self.wait(PollMask::WAIT_IN, self.options().rare().receive_timeout, flags, Errno::AGAIN)
     }
 
     /// Stops a call that sends.
     pub(crate) fn wait_out(&self, flags: i32) -> Stop {
-        self.wait(PollMask::WAIT_OUT, self.options().send_timeout, flags, Errno::AGAIN)
+        self.wait(PollMask::WAIT_OUT, self.options().rare().send_timeout, flags, Errno::AGAIN)
     }
 
     /// Whether a call that receives may wait.
     pub(crate) fn waits_to_receive(&self, flags: i32) -> bool {
-        self.waits(self.options().receive_timeout, flags)
+        self.waits(self.options().rare().receive_timeout, flags)
+    }
+
+    /// Whether a call that sends may wait.
+    pub(crate) fn waits_to_send(&self, flags: i32) -> bool {
+        self.waits(self.options().rare().send_timeout, flags)
     }
 
     /// Stops a call with `errno` where it may not wait.

@@ -167,6 +167,7 @@ impl Sockets {
         common.blocking = blocking;
         common.observed = false;
         common.options.forget_deferral();
+        common.options = common.options.inherited();
         let accepted = self.insert(Socket { common, body: Body::Tcp(tcp) })?;
         Ok((accepted, peer))
     }
@@ -220,6 +221,21 @@ impl Sockets {
             Body::Udp(udp) => udp.send(call, data, flags, to, control),
             Body::Ping(ping) => ping.send(call, data, flags, to, control),
             Body::Raw(raw) => raw.send(call, data, flags, to, control),
+        })
+    }
+
+    /// A send with MSG_ZEROCOPY that took several calls without that flag is done: tells of it by the error queue where
+    /// SO_ZEROCOPY asks for that.
+    ///
+    /// Errors: EBADF.
+    pub fn end_zero_copy(&mut self, now: Instant, fd: Fd) -> Result<(), Errno> {
+        self.call(now, fd, |call, body| {
+            match body {
+                Body::Tcp(tcp) => tcp.report_zero_copy(call, MSG_ZEROCOPY, 1),
+                Body::Udp(udp) => udp.report_zero_copy(call, MSG_ZEROCOPY, 1),
+                Body::Ping(_) | Body::Raw(_) => {}
+            }
+            Ok(())
         })
     }
 

@@ -237,7 +237,7 @@ impl TcpSocket {
         let state = call.stack.tcp(id).map_or(State::Closed, |connection| connection.state());
         match state {
             State::SynSent | State::SynReceived => {
-                Err(call.wait(PollMask::WAIT_OUT, call.options().send_timeout, 0, errno))
+                Err(call.wait(PollMask::WAIT_OUT, call.options().rare().send_timeout, 0, errno))
             }
             State::Closed | State::TimeWait => {
                 // Without an error somebody has taken it, by SO_ERROR or another call.

@@ -22,6 +22,7 @@ use crate::options::{Domain, OptionValue};
 use crate::poll::{Datagram, View};
 use crate::reports;
 use crate::socket::{Call, Common, Received, Stop};
+use crate::timestamping;
 
 /// A UDP socket. The stack holds its ends, its queue and its errors.
 #[derive(Debug)]
@@ -103,10 +104,15 @@ impl UdpSocket {
                     return Err(Errno::MSGSIZE.into());
                 }
             },
-            None => (self.destination(call, flags, to, control)?, data.clone()),
+            None => {
+                let mut destination = self.destination(call, flags, to, control)?;
+                destination.options.stamps = timestamping::numbered(call, destination.options.stamps);
+                (destination, data.clone())
+            }
         };
         if flags & MSG_MORE != 0 || call.options().udp_cork {
             self.corked = Some(Box::new(Corked { data: whole, destination }));
+            self.report_zero_copy(call, flags, data.len());
             return Ok(data.split_to(data.len()).len());
         }
         if flags & MSG_CONFIRM != 0
@@ -115,12 +121,28 @@ impl UdpSocket {
             call.stack.confirm_path(call.now, remote, call.options().device);
         }
         let sent = call.stack.udp_send(call.now, self.id, whole, destination.to, destination.options);
-        if sent == Err(SendError::WouldBlock) {
-            return Err(call.wait_out(flags));
+        if let Err(error) = sent {
+            let stamps = destination.options.stamps;
+            if self.corked.is_none() && !stamps.is_empty() && call.options().rare().timestamping.counts() {
+                // What was not sent is not counted.
+                call.common.options.rare_mut().stamped_sends = stamps.id;
+            }
+            if error == SendError::WouldBlock {
+                return Err(call.wait_out(flags));
+            }
+            self.corked = None;
+            return Err(error.errno().into());
         }
         self.corked = None;
-        sent.map_err(|error| error.errno())?;
+        self.report_zero_copy(call, flags, data.len());
         Ok(data.split_to(data.len()).len())
+    }
+
+    /// Tells that a send is done, where it is to be told (MSG_ZEROCOPY): its bytes were copied.
+    pub(crate) fn report_zero_copy(&self, call: &mut Call<'_>, flags: i32, taken: usize) {
+        if let Some(number) = call.zero_copy(flags, taken) {
+            call.stack.udp_report_zero_copy(call.now, self.id, number);
+        }
     }
 
     /// Where a datagram goes, and how.

@@ -8,7 +8,7 @@ use core::time::Duration;
 use common::*;
 use tapsock_sockets::constants::*;
 use tapsock_sockets::control::{Control, ExtendedError};
-use tapsock_sockets::{Fd, Received, SockAddr, Sockets, Stop};
+use tapsock_sockets::{Fd, Received, SockAddr, Sockets, Stamp, Stop};
 use tapsock_stack::buf::{Checksum, Chunk, Frame, HeaderBlock, Rope};
 use tapsock_stack::counters::Counter;
 use tapsock_stack::iface::InterfaceId;
@@ -166,7 +166,7 @@ fn a_router_that_drops_is_named_with_how_its_word_came() {
         let error = ExtendedError { errno: EHOSTUNREACH, origin, kind, ..ExtendedError::default() };
         let router = ip(&in_family(domain, "10.0.0.9", "fd00::9", 0));
         assert_eq!(told(&got), (error, Some(router)));
-        assert!(got.stamp.is_some());
+        assert!(got.stamps[0].is_some());
         let (v4, v6) = ("10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap());
         let expected = match domain {
             AF_INET => [
@@ -323,5 +323,199 @@ fn echo_requests_are_reported_whole() {
         assert_eq!(got.data.to_vec(), net.sent.last().unwrap()[header..]);
         assert_eq!((got.from, told(&got).0.errno), (Some(b(domain, 0)), EHOSTUNREACH));
         assert_eq!(poll(&net.a, fd), "OUT");
+    }
+}
+
+/// What a report says of itself, in Linux's numbers: origin, code, info, data.
+fn numbers(received: &Received) -> (u8, u8, u32, u32) {
+    let (error, offender) = told(received);
+    assert_eq!((offender, received.from), (None, None));
+    (error.origin, error.code, error.info, error.data)
+}
+
+/// `SO_EE_ORIGIN_ZEROCOPY` with `SO_EE_CODE_ZEROCOPY_COPIED`.
+const COPIED: (u8, u8) = (5, 1);
+
+#[test]
+fn sends_without_copies_are_told_of_when_they_are_done() {
+    for domain in DOMAINS {
+        let mut net = Net::new();
+        let (_, stream, _) = net.connected(domain);
+        let fd = datagram(&mut net.a, domain);
+        net.a.try_connect(net.now, fd, &b(domain, 9000)).unwrap();
+        for fd in [stream, fd] {
+            assert_eq!(send(&mut net.a, net.now, fd, b"x", MSG_ZEROCOPY), "1");
+            assert_eq!(said(report(&mut net, fd, 9)), "EAGAIN", "nobody has asked");
+            assert_eq!(set(&mut net.a, net.now, fd, SOL_SOCKET, SO_ZEROCOPY, 2), "EINVAL");
+            assert_eq!(set(&mut net.a, net.now, fd, SOL_SOCKET, SO_ZEROCOPY, 1), "OK");
+            for _ in 0..3 {
+                assert_eq!(send(&mut net.a, net.now, fd, b"xyz", MSG_ZEROCOPY), "3");
+            }
+            assert_eq!(poll(&net.a, fd), "OUT|ERR");
+            assert!(!net.a.has_pending_error(fd));
+            let (origin, code) = COPIED;
+            let got = report(&mut net, fd, 9).unwrap();
+            assert_eq!(numbers(&got), (origin, code, 0, 2), "three sends in one");
+            assert_eq!((got.flags, got.data.len()), (MSG_ERRQUEUE, 0));
+            assert_eq!(poll(&net.a, fd), "OUT");
+            // What is empty, or does not ask, is not counted.
+            assert_eq!(send(&mut net.a, net.now, fd, b"x", 0), "1");
+            assert_eq!(send(&mut net.a, net.now, fd, b"", MSG_ZEROCOPY), "0");
+            assert_eq!(said(report(&mut net, fd, 9)), "EAGAIN");
+            send(&mut net.a, net.now, fd, b"x", MSG_ZEROCOPY);
+            assert_eq!(numbers(&report(&mut net, fd, 9).unwrap()), (origin, code, 3, 3));
+        }
+        let protocol = if domain == AF_INET { IPPROTO_ICMP } else { IPPROTO_ICMPV6 };
+        let ping = net.a.socket(domain, SOCK_DGRAM, protocol).unwrap();
+        assert_eq!(set(&mut net.a, net.now, ping, SOL_SOCKET, SO_ZEROCOPY, 1), "EOPNOTSUPP");
+    }
+}
+
+/// `SOF_TIMESTAMPING_*`.
+const TX_SOFTWARE: i32 = 1 << 1;
+const RX_SOFTWARE: i32 = 1 << 3;
+const SOFTWARE: i32 = 1 << 4;
+const OPT_ID: i32 = 1 << 7;
+const TX_SCHED: i32 = 1 << 8;
+const TX_ACK: i32 = 1 << 9;
+const OPT_TSONLY: i32 = 1 << 11;
+/// `SO_EE_ORIGIN_TIMESTAMPING`, and the kinds `SCM_TSTAMP_*`.
+const STAMP: u8 = 4;
+const SENT: u32 = 0;
+const SCHEDULED: u32 = 1;
+const ACKNOWLEDGED: u32 = 2;
+
+#[test]
+fn flags_of_time_stamps() {
+    let mut net = Net::new();
+    let (_, stream, _) = net.connected(AF_INET);
+    let (fresh, udp) = (nonblocking(&mut net.a, AF_INET), datagram(&mut net.a, AF_INET));
+    for (fd, flags, answer) in [
+        (udp, (1 << 12) - 1, "OK"),
+        (udp, 1 << 19, "EINVAL"),
+        (udp, 1 << 16, "EINVAL"),
+        (udp, 1 << 15, "EOPNOTSUPP"),
+        (udp, 1 << 12, "EINVAL"),
+        (fresh, OPT_ID, "EINVAL"),
+        (fresh, TX_ACK, "OK"),
+        (stream, OPT_ID, "OK"),
+    ] {
+        assert_eq!(set(&mut net.a, net.now, fd, SOL_SOCKET, SO_TIMESTAMPING, flags), answer, "{flags:x}");
+    }
+    let shown = net.a.option(net.now, udp, SOL_SOCKET, SO_TIMESTAMPING).unwrap();
+    assert_eq!(shown.as_bytes(), [0xff, 0x0f, 0, 0, 0, 0, 0, 0]);
+}
+
+#[test]
+fn datagrams_are_stamped_when_they_go() {
+    for domain in DOMAINS {
+        let mut net = Net::new();
+        let fd = datagram(&mut net.a, domain);
+        let flags = TX_SOFTWARE | TX_SCHED | SOFTWARE | OPT_ID;
+        assert_eq!(set(&mut net.a, net.now, fd, SOL_SOCKET, SO_TIMESTAMPING, flags), "OK");
+        let queued = net.now;
+        for id in 0..2 {
+            assert_eq!(send_to(&mut net.a, net.now, fd, b"hello", &b(domain, 9000)), "5");
+            let got = report(&mut net, fd, 99).unwrap();
+            assert_eq!(numbers(&got), (STAMP, 0, SCHEDULED, id));
+            assert_eq!(got.stamps, [None, Some(Stamp::Software(queued))]);
+        }
+        net.now += Duration::from_secs(1);
+        net.settle();
+        for id in 0..2 {
+            let got = report(&mut net, fd, 99).unwrap();
+            assert_eq!(numbers(&got), (STAMP, 0, SENT, id));
+            assert_eq!(got.stamps, [None, Some(Stamp::Software(net.now))]);
+            // The checksum may be the link's to fill in.
+            let sent = &net.sent[id as usize];
+            let checksum = if domain == AF_INET { 26..28 } else { 46..48 };
+            let shown = got.data.to_vec();
+            assert_eq!(
+                (&shown[..checksum.start], &shown[checksum.end..]),
+                (&sent[..checksum.start], &sent[checksum.end..])
+            );
+        }
+        // One send by a message of its own, and without its bytes.
+        let flags = SOFTWARE | OPT_TSONLY;
+        assert_eq!(set(&mut net.a, net.now, fd, SOL_SOCKET, SO_TIMESTAMPING, flags), "OK");
+        let mut control = 20usize.to_ne_bytes().to_vec();
+        for number in [SOL_SOCKET, SO_TIMESTAMPING, TX_SOFTWARE, 0] {
+            control.extend(number.to_ne_bytes());
+        }
+        let to = b(domain, 9000);
+        let sent = net.a.try_sendmsg(net.now, fd, &mut Rope::from(&b"x"[..]), &control, 0, Some(&to));
+        assert_eq!(sent, Ok(1));
+        send_to(&mut net.a, net.now, fd, b"y", &to);
+        net.settle();
+        let got = report(&mut net, fd, 99).unwrap();
+        assert_eq!((numbers(&got), got.data.len()), ((STAMP, 0, SENT, 0), 0));
+        assert_eq!(said(report(&mut net, fd, 99)), "EAGAIN", "the other did not ask");
+    }
+}
+
+#[test]
+fn streams_are_stamped_by_the_last_byte_of_a_send() {
+    let mut net = Net::new();
+    let (_, client, _) = net.connected(AF_INET);
+    let flags = TX_SOFTWARE | TX_SCHED | TX_ACK | SOFTWARE | OPT_ID;
+    assert_eq!(set(&mut net.a, net.now, client, SOL_SOCKET, SO_TIMESTAMPING, flags), "OK");
+    for (bytes, last) in [(&b"hello"[..], 4), (b"abc", 7)] {
+        send(&mut net.a, net.now, client, bytes, 0);
+        net.sleep(Duration::from_secs(1));
+        for kind in [SCHEDULED, SENT, ACKNOWLEDGED] {
+            let got = report(&mut net, client, 99).unwrap();
+            assert_eq!(numbers(&got), (STAMP, 0, kind, last));
+            let shown = got.data.to_vec();
+            // Of what was acknowledged the headers are gone.
+            assert!(shown.ends_with(bytes) && (kind != ACKNOWLEDGED || shown == bytes));
+        }
+        assert_eq!(said(report(&mut net, client, 99)), "EAGAIN");
+    }
+    assert_eq!(set(&mut net.a, net.now, client, SOL_SOCKET, SO_TIMESTAMPING, 0), "OK");
+    send(&mut net.a, net.now, client, b"x", 0);
+    net.sleep(Duration::from_secs(1));
+    assert_eq!(said(report(&mut net, client, 99)), "EAGAIN");
+}
+
+#[test]
+fn a_stream_tells_when_the_last_byte_read_came() {
+    let mut net = Net::new();
+    let (_, client, server) = net.connected(AF_INET);
+    let read = |net: &mut Net, max, flags| net.b.try_recv(net.now, server, max, flags).unwrap().stamps;
+    send(&mut net.a, net.now, client, b"early", 0);
+    net.settle();
+    assert_eq!(set(&mut net.b, net.now, server, SOL_SOCKET, SO_TIMESTAMPNS, 1), "OK");
+    assert_eq!(read(&mut net, 9, 0), [None, None], "it came before anybody asked");
+    let mut came = Vec::new();
+    for bytes in [b"one", b"two"] {
+        net.sleep(Duration::from_secs(1));
+        came.push(Some(Stamp::Nanos(net.now)));
+        send(&mut net.a, net.now, client, bytes, 0);
+        net.settle();
+    }
+    assert_eq!(read(&mut net, 2, 0), [came[0], None]);
+    assert_eq!(read(&mut net, 9, MSG_PEEK), [came[1], None]);
+    assert_eq!(read(&mut net, 1, MSG_PEEK), [came[0], None]);
+    assert_eq!(set(&mut net.b, net.now, server, SOL_SOCKET, SO_TIMESTAMPNS, 0), "OK");
+    let flags = RX_SOFTWARE | SOFTWARE;
+    assert_eq!(set(&mut net.b, net.now, server, SOL_SOCKET, SO_TIMESTAMPING, flags), "OK");
+    let Some(Some(Stamp::Nanos(last))) = came.last() else { unreachable!() };
+    assert_eq!(read(&mut net, 9, 0), [None, Some(Stamp::Software(*last))]);
+}
+
+#[test]
+fn pings_are_stamped_both_ways() {
+    let mut net = Net::new();
+    let fd = net.a.socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP).unwrap();
+    assert_eq!(set(&mut net.a, net.now, fd, SOL_SOCKET, SO_TIMESTAMP, 1), "OK");
+    let flags = TX_SOFTWARE | RX_SOFTWARE | SOFTWARE | OPT_ID;
+    assert_eq!(set(&mut net.a, net.now, fd, SOL_SOCKET, SO_TIMESTAMPING, flags), "OK");
+    let both = [Some(Stamp::Micros(net.now)), Some(Stamp::Software(net.now))];
+    for id in 0..2 {
+        assert_eq!(send_to(&mut net.a, net.now, fd, &[8, 0, 0, 0, 0, 0, 0, 1], &b(AF_INET, 0)), "8");
+        net.settle();
+        assert_eq!(net.a.try_recv(net.now, fd, 99, 0).unwrap().stamps, both);
+        let got = report(&mut net, fd, 99).unwrap();
+        assert_eq!((numbers(&got), got.stamps), ((STAMP, 0, SENT, id), both));
     }
 }

@@ -356,7 +356,7 @@ fn what_goes_beside_the_data() {
         assert_eq!(net.a.try_sendmsg(now, ours, data, control.as_bytes(), 0, Some(&to)), Ok(8));
         net.settle();
         let got = net.b.try_recv(now, theirs, 99, 0).unwrap();
-        assert!(got.stamp.is_some());
+        assert!(got.stamps[0].is_some());
         let told = got.control;
         assert_eq!(told.len(), 4, "{told:?}");
         assert!(marks.iter().all(|mark| told.contains(mark)), "{told:?}");

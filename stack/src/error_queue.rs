@@ -59,6 +59,38 @@ pub enum Cause {
     },
     /// An ICMP message came (`SO_EE_ORIGIN_ICMP`, `SO_EE_ORIGIN_ICMP6`).
     Icmp(IcmpCause),
+    /// The caller's memory is free again after sends with `MSG_ZEROCOPY`: their bytes were copied
+    /// (`SO_EE_ORIGIN_ZEROCOPY`, `SO_EE_CODE_ZEROCOPY_COPIED`). Sends are counted from 0 on, modulo 2³².
+    ZeroCopy {
+        /// The first of them.
+        first: u32,
+        /// The last.
+        last: u32,
+    },
+    /// The time of a send (`SO_EE_ORIGIN_TIMESTAMPING`), which is the report's.
+    Stamp {
+        /// What happened to it then.
+        kind: StampKind,
+        /// Which send it was, where sends are counted; else 0.
+        id: u32,
+    },
+}
+
+/// What happened to a send at the time of its stamp: Linux's `SCM_TSTAMP_*`.
+///
+/// ```
+/// use tapsock_stack::error_queue::StampKind;
+///
+/// assert_eq!(StampKind::Acknowledged as u32, 2);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum StampKind {
+    /// It went to the link.
+    Sent = 0,
+    /// It went into the queue for the link.
+    Scheduled = 1,
+    /// The peer acknowledged all of it.
+    Acknowledged = 2,
 }
 
 /// An ICMP message that complains of a packet.
@@ -108,7 +140,7 @@ impl Cause {
     pub fn pending_error(&self) -> Option<SocketError> {
         match self {
             Cause::Icmp(icmp) => Some(icmp.error),
-            Cause::Local { .. } => None,
+            Cause::Local { .. } | Cause::ZeroCopy { .. } | Cause::Stamp { .. } => None,
         }
     }
 }
@@ -150,6 +182,11 @@ impl Report {
         let info = u32::try_from(mtu).unwrap_or(u32::MAX);
         let cause = Cause::Local { error: SocketError::MessageTooLong, info };
         Report { cause, payload: Rope::new(), destination: Some(destination), at }
+    }
+
+    /// A send was stamped. `payload` shows which, as far as its sender wants that.
+    pub fn stamp(kind: StampKind, id: u32, payload: Rope, at: Instant) -> Self {
+        Report { cause: Cause::Stamp { kind, id }, payload, destination: None, at }
     }
 
     fn charge(&self) -> usize {
@@ -254,6 +291,22 @@ impl ErrorQueue {
         Queued::Kept
     }
 
+    /// Notes that the send `number` with `MSG_ZEROCOPY` is done, where it can in the report of the sends before it, as
+    /// Linux does. There is always room: between two such reports stands another.
+    pub fn push_zero_copy(&mut self, number: u32, at: Instant) {
+        if let Some(Report { cause: Cause::ZeroCopy { first, last }, .. }) = self.reports.back_mut()
+            && last.wrapping_add(1) == number
+            && number != *first
+        {
+            *last = number;
+            return;
+        }
+        let cause = Cause::ZeroCopy { first: number, last: number };
+        let report = Report { cause, payload: Rope::new(), destination: None, at };
+        self.charged += report.charge();
+        self.reports.push_back(report);
+    }
+
     /// Takes the oldest report. The socket's `pending` error becomes that of the next one, as on Linux: who reads the
     /// queue has heard of the error.
     pub fn pop(&mut self, pending: &mut Option<SocketError>) -> Option<Report> {
@@ -285,6 +338,19 @@ impl ErrorQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sends_without_copies_are_told_of_together() {
+        let mut queue = ErrorQueue::default();
+        let mut zero_copy = |numbers: &[u32]| {
+            numbers.iter().for_each(|number| queue.push_zero_copy(*number, Instant::ZERO));
+            core::iter::from_fn(|| queue.pop(&mut None)).map(|report| report.cause).collect::<Vec<_>>()
+        };
+        let range = |first, last| Cause::ZeroCopy { first, last };
+        assert_eq!(zero_copy(&[0, 1, 2]), [range(0, 2)]);
+        assert_eq!(zero_copy(&[3, 5, 6]), [range(3, 3), range(5, 6)]);
+        assert_eq!(zero_copy(&[u32::MAX, 0]), [range(u32::MAX, 0)]);
+    }
 
     fn refused(error: SocketError) -> Report {
         let cause = IcmpCause {

@@ -30,6 +30,7 @@ mod path;
 mod ping;
 mod raw;
 mod reports;
+mod stamps;
 mod tcp;
 mod tcp_flow;
 mod tcp_table;
@@ -38,6 +39,7 @@ mod udp;
 pub use changes::Changes;
 pub use ping::{PingError, PingId, PingMessage};
 pub use raw::RawSendOptions;
+pub use stamps::{CountFrom, Counted, SendStamps};
 pub use tcp::{ConnectError, Linger, ListenError, Unfinished};
 pub use tcp_table::{ListenerId, TcpId};
 pub use udp::{SendError, UdpSendOptions};
@@ -116,6 +118,8 @@ pub struct Stack {
     /// does not try to send. At most as many as there are sockets.
     send_waiters: RefCell<HashSet<SocketId, TableHash>>,
     looped: VecDeque<Frame>,
+    /// Packets to be stamped that wait for a neighbour.
+    await_neighbor: VecDeque<stamps::AwaitsNeighbor>,
     /// Sockets whose readiness may have changed, each once.
     events: VecDeque<SocketId>,
     /// What happened to the datagram sockets among them; connections and listeners bear that themselves.
@@ -144,6 +148,7 @@ impl Stack {
             datagrams: VecDeque::new(),
             send_waiters: RefCell::new(HashSet::with_hasher(random.table_hash())),
             looped: VecDeque::new(),
+            await_neighbor: VecDeque::new(),
             events: VecDeque::new(),
             told: HashMap::with_hasher(random.table_hash()),
             counters: Counters::default(),
@@ -279,7 +284,7 @@ impl Stack {
                 self.receive(now, InterfaceId::LOOPBACK, frame);
                 continue;
             }
-            if let Some(datagram) = self.next_datagram() {
+            if let Some(datagram) = self.next_datagram(now) {
                 return Some(datagram);
             }
             let index = self.tcp.next_ready()?;
@@ -381,8 +386,15 @@ impl Stack {
                 }
                 NeighborAction::Transmit { interface, address, packet } => {
                     if let Some(found) = self.interfaces.interface(interface) {
-                        let frame = prepend_ethernet(found, address, packet);
-                        self.queue_answer(interface, frame);
+                        if self.await_neighbor.is_empty() {
+                            let frame = prepend_ethernet(found, address, packet);
+                            self.queue_answer(interface, frame);
+                        } else {
+                            let headers = packet.headers.to_vec();
+                            let frame = prepend_ethernet(found, address, packet);
+                            self.stamp_awaited(now, &headers, &frame);
+                            self.queue_answer(interface, frame);
+                        }
                     }
                 }
                 NeighborAction::Unreachable { interface, target, packet } => {

@@ -305,8 +305,10 @@ fn receive(
     let (len, address, said) = match &open(host, socket)?.kind {
         Kind::Inet(shard, fd) => {
             let received = shard.receive_message(*fd, message.iov, flags)?;
-            let stamp = received.stamp.map(|stamp| stamp.since_1970(epoch()));
-            stamp.iter().chain(&received.control).for_each(|message| control.push(message));
+            for stamp in received.stamps.into_iter().flatten() {
+                control.push(&stamp.since_1970(epoch()));
+            }
+            received.control.iter().for_each(|message| control.push(message));
             (told(received.len, received.full_len), received.from, received.flags)
         }
         Kind::Local(local) => {

@@ -6,9 +6,9 @@ use std::io::{IoSlice, IoSliceMut};
 
 use rustix::io::Errno;
 use tapsock_driver::pool::Pool;
-use tapsock_sockets::constants::{MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL};
+use tapsock_sockets::constants::{MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, MSG_ZEROCOPY};
 use tapsock_sockets::control::Control;
-use tapsock_sockets::{Blocking, Fd, Received, SockAddr, Sockets, Stamp, Stop};
+use tapsock_sockets::{Blocking, Fd, Received, SockAddr, Sockets, Stamps, Stop};
 use tapsock_stack::buf::{Chunk, Rope};
 use tapsock_stack::time::Instant;
 
@@ -41,7 +41,7 @@ pub(crate) struct Delivered {
     /// `msg_flags`.
     pub(crate) flags: i32,
     /// When it came, where that was asked for.
-    pub(crate) stamp: Option<Stamp>,
+    pub(crate) stamps: Stamps,
     /// What else was asked for.
     pub(crate) control: Vec<Control>,
 }
@@ -68,7 +68,9 @@ impl Shard {
         to: Option<&SockAddr>,
     ) -> Result<usize, Errno> {
         let len = data.iter().fold(0usize, |sum, part| sum.saturating_add(part.len()));
-        let mut sending = Sending { socket, control, flags, to, taken: 0 };
+        // Told of once, however many turns it takes.
+        let zero_copy = flags & MSG_ZEROCOPY != 0;
+        let mut sending = Sending { socket, control, flags: flags & !MSG_ZEROCOPY, to, taken: 0 };
         let mut patience = Patience::default();
         loop {
             let rest = len - sending.taken;
@@ -80,9 +82,14 @@ impl Shard {
             match sent {
                 Ok(()) if rope.is_empty() && sending.taken < len => {}
                 Err(error) if sending.taken == 0 => return Err(error),
-                _ => return Ok(sending.taken),
+                _ => break,
             }
         }
+        if zero_copy && sending.taken > 0 {
+            // Where somebody has closed it meanwhile, nobody is there to be told.
+            let _ = self.call(Errno::AGAIN, |sockets, now| Ok(sockets.end_zero_copy(now, socket)?));
+        }
+        Ok(sending.taken)
     }
 
     /// How much of `len` bytes is worth copying now. A stream that is full is given a chunk to wait with; a datagram
@@ -147,9 +154,9 @@ impl Shard {
             let last = |sockets: &mut Sockets, now| sockets.try_recv(now, socket, max, flags | MSG_DONTWAIT);
             outcome = self.call(Errno::AGAIN, last);
         }
-        let Received { data, full_len, from, flags, ends_call, stamp, control, .. } = outcome?;
+        let Received { data, full_len, from, flags, ends_call, stamps, control, .. } = outcome?;
         let len = scatter(data, into, range.start);
-        Ok(Delivered { len, full_len, ends_call, from, flags, stamp, control })
+        Ok(Delivered { len, full_len, ends_call, from, flags, stamps, control })
     }
 }
 

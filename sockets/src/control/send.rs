@@ -14,8 +14,8 @@ use crate::constants::{IP_TOS, IP_TTL, IPV6_TCLASS, SOL_IP, SOL_IPV6, SOL_SOCKET
 const SO_PRIORITY: i32 = 12;
 const SO_MARK: i32 = 36;
 const SO_TIMESTAMPING_NEW: i32 = 65;
-/// What a message may ask of time stamps: those of sending, by device, stack, scheduler and acknowledgement.
-const TIMESTAMPING_OF_SENDING: u32 = 0x1 | 0x2 | 0x100 | 0x200;
+/// What a message may ask of time stamps: those of sending, by device, stack, scheduler, acknowledgement and completion.
+const TIMESTAMPING_OF_SENDING: u32 = 0x1 | 0x2 | 0x100 | 0x200 | 0x4_0000;
 
 /// Who sends: each reads the levels that concern it and passes over the others.
 ///

@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 
-use super::value::{read_int, read_pair, read_timeout};
+use super::value::{in_range, read_int, read_pair, read_timeout};
 use super::{Change, Domain, Kind, Limits, Linger, OptionValue, SocketOptions, Subject};
 use crate::constants::*;
 
@@ -26,6 +26,10 @@ impl SocketOptions {
             }
             SO_BROADCAST => self.broadcast = number != 0,
             SO_DONTROUTE => self.direct = number != 0,
+            SO_ZEROCOPY if !matches!(subject.kind, Kind::Stream | Kind::Datagram) => {
+                return Err(Errno::OPNOTSUPP);
+            }
+            SO_ZEROCOPY => self.rare_mut().zero_copy = in_range(number, 0, 1)? != 0,
             SO_RCVLOWAT if subject.kind == Kind::Stream => {
                 self.set_low_water(number);
                 return Ok(Change::Transport);
@@ -43,8 +47,8 @@ impl SocketOptions {
                 let (on, secs) = read_pair::<4>(value).ok_or(Errno::INVAL)?;
                 self.linger = Linger { on: i32::from_ne_bytes(on) != 0, secs: u32::from_ne_bytes(secs) };
             }
-            SO_RCVTIMEO => self.receive_timeout = read_timeout(value)?,
-            SO_SNDTIMEO => self.send_timeout = read_timeout(value)?,
+            SO_RCVTIMEO => self.rare_mut().receive_timeout = read_timeout(value)?,
+            SO_SNDTIMEO => self.rare_mut().send_timeout = read_timeout(value)?,
             SO_SNDBUF if subject.kind != Kind::Ping => {
                 self.tcp.send_buffer = doubled(number, limits.send_max, SEND_BUFFER_MIN);
                 self.tcp.send_buffer_max = None;
@@ -82,6 +86,10 @@ impl SocketOptions {
             SO_REUSEPORT => self.reuse_port.into(),
             SO_BROADCAST => self.broadcast.into(),
             SO_DONTROUTE => self.direct.into(),
+            SO_TIMESTAMPING => self.rare().timestamping.shown(),
+            SO_ZEROCOPY if matches!(subject.kind, Kind::Stream | Kind::Datagram) => {
+                self.rare().zero_copy.into()
+            }
             SO_RCVLOWAT if subject.kind == Kind::Stream => self.low_water.into(),
             SO_OOBINLINE if subject.kind == Kind::Stream => self.tcp.urgent_inline.into(),
             SO_MAX_PACING_RATE if subject.kind == Kind::Stream => {
@@ -94,8 +102,8 @@ impl SocketOptions {
             SO_KEEPALIVE => self.tcp.keep_alive.enabled.into(),
             SO_SNDBUF => self.tcp.send_buffer.into(),
             SO_RCVBUF => self.tcp.receive_buffer.into(),
-            SO_RCVTIMEO => self.receive_timeout.into(),
-            SO_SNDTIMEO => self.send_timeout.into(),
+            SO_RCVTIMEO => self.rare().receive_timeout.into(),
+            SO_SNDTIMEO => self.rare().send_timeout.into(),
             SO_LINGER => {
                 let Linger { on, secs } = self.linger;
                 [i32::from(on).to_ne_bytes(), secs.to_ne_bytes()].concat().into()

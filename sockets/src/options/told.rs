@@ -31,14 +31,15 @@ impl Told {
     /// IPV6_RECVORIGDSTADDR.
     pub(crate) const DESTINATION6: Told = Told(1 << 10);
 
-    /// What an option asks for. `None` where it is another option, or `subject` has nothing to tell: a stream has not.
+    /// What an option asks for. `None` where it is another option, or `subject` has nothing to tell: a stream tells time
+    /// only.
     pub(crate) fn named(subject: Subject, level: i32, name: i32) -> Option<Told> {
         let (datagram, v6) = (subject.kind.has_datagrams(), subject.domain == Domain::V6);
         Some(match (level, name) {
+            (SOL_SOCKET, SO_TIMESTAMP) => Told::STAMP,
+            (SOL_SOCKET, SO_TIMESTAMPNS) => Told::STAMP_NANOS,
             _ if subject.kind == Kind::Stream => return None,
             (SOL_IP, _) if !subject.has_v4_options() => return None,
-            (SOL_SOCKET, SO_TIMESTAMP) if datagram => Told::STAMP,
-            (SOL_SOCKET, SO_TIMESTAMPNS) if datagram => Told::STAMP_NANOS,
             (SOL_SOCKET, SO_RXQ_OVFL) if datagram => Told::OVERFLOW,
             (SOL_IP, IP_PKTINFO) if datagram => Told::PACKET_INFO,
             (SOL_IP, IP_RECVTTL) => Told::TTL,

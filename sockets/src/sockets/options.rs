@@ -9,6 +9,7 @@ use crate::device;
 use crate::options::{Change, Domain, Limits, OptionValue};
 use crate::socket::{Body, Call, Common, Permission};
 use crate::table::Fd;
+use crate::timestamping;
 
 impl Sockets {
     /// The value of an option: getsockopt(2). SO_ERROR is taken by it.
@@ -93,6 +94,9 @@ impl Sockets {
                 call.common.options.device = device::wanted(call, name, value)?;
                 apply(call, body);
                 return Ok(());
+            }
+            if (level, name) == (SOL_SOCKET, SO_TIMESTAMPING) {
+                return timestamping::set(call, body, value);
             }
             if let Body::Raw(raw) = body
                 && let Some(outcome) = raw.set_option(call, level, name, value)

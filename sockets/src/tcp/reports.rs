@@ -1,9 +1,12 @@
 //! The error queue of a stream socket, which outlives its connections.
 
+use rustix::io::Errno;
 use tapsock_stack::error_queue::Report;
-use tapsock_stack::stack::{Stack, TcpId};
+use tapsock_stack::stack::{CountFrom, Stack, TcpId};
+use tapsock_stack::tcp::State;
 
 use super::TcpSocket;
+use crate::beside::{self, Stamps};
 use crate::errno::ToErrno;
 use crate::socket::Call;
 
@@ -25,7 +28,30 @@ impl TcpSocket {
     /// The connection goes, and its reports stay.
     pub(super) fn keep_reports(&mut self, call: &mut Call<'_>, id: TcpId) {
         let Some(later) = call.stack.tcp_take_reports(id) else { return };
-        self.reports.get_or_insert_default().append(*later);
+        self.reports.get_or_insert_default().append(later);
+    }
+
+    /// Tells that a send is done, where it is to be told (MSG_ZEROCOPY): its bytes were copied.
+    pub(crate) fn report_zero_copy(&self, call: &mut Call<'_>, flags: i32, taken: usize) {
+        if let Some(id) = self.connection_id()
+            && let Some(number) = call.zero_copy(flags, taken)
+        {
+            call.stack.tcp_report_zero_copy(call.now, id, number);
+        }
+    }
+
+    /// When the last byte came that was read, or that is `ahead` bytes after it, where options ask for that.
+    pub(super) fn stamps(&self, call: &mut Call<'_>, id: TcpId, ahead: usize) -> Stamps {
+        let arrived = call.stack.tcp_arrival(id, ahead);
+        arrived.map_or([None, None], |at| beside::stamps(call.options(), at))
+    }
+
+    /// Numbers the sends from now on (SO_TIMESTAMPING). Errors: EINVAL where nothing is connected.
+    pub(crate) fn count_sends(&self, call: &mut Call<'_>, from: CountFrom) -> Result<(), Errno> {
+        let open = |id: &TcpId| call.stack.tcp(*id).is_some_and(|one| one.state() != State::Closed);
+        let id = self.connection_id().filter(open).ok_or(Errno::INVAL)?;
+        call.stack.tcp_count_sends(id, from);
+        Ok(())
     }
 
     /// Forgets all reports.

@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 use tapsock_stack::buf::Rope;
-use tapsock_stack::stack::TcpId;
+use tapsock_stack::stack::{Counted, TcpId};
 use tapsock_stack::tcp::State;
 use tapsock_stack::tcp::connection::{Push, ReadError};
 use tapsock_stack::tcp::urgent::{Keeping, Urgency, UrgentError};
@@ -33,7 +33,7 @@ impl TcpSocket {
         if matches!(connection.state(), State::SynSent | State::SynReceived) {
             return Err(call.wait_out(flags));
         }
-        beside::check_stream(control)?;
+        let stamps = beside::stream_stamps(call, control)?;
         if !connection.state().can_send() || connection.is_write_closed() || self.send_shut {
             return Err(Errno::PIPE.into());
         }
@@ -50,7 +50,16 @@ impl TcpSocket {
         }
         let urgency = if flags & MSG_OOB != 0 { Urgency::LastByte } else { Urgency::Normal };
         let push = if flags & MSG_MORE != 0 { Push::Later } else { Push::Now };
-        call.stack.tcp_write_as(call.now, id, part, urgency, push).map_err(|error| error.errno().into())
+        let written = call.stack.tcp_write_as(call.now, id, part, urgency, push);
+        let taken = written.map_err(|error| error.errno())?;
+        self.report_zero_copy(call, flags, taken);
+        // The last byte of the whole call is the one that counts.
+        if data.is_empty() || !call.waits_to_send(flags) {
+            let counted =
+                if call.options().rare().timestamping.counts() { Counted::Yes } else { Counted::No };
+            call.stack.tcp_stamp_write(id, stamps, counted);
+        }
+        Ok(taken)
     }
 
     pub(crate) fn receive(&mut self, call: &mut Call<'_>, max: usize, flags: i32) -> Result<Received, Stop> {
@@ -74,13 +83,16 @@ impl TcpSocket {
         if self.waits_for_more(call, id, max, flags) {
             return Err(call.wait_in(flags));
         }
+        let start = call.options().peek_start();
         let read = if flags & MSG_PEEK != 0 { self.peek(call, id, max) } else { self.read(call, id, max) };
         match read {
             Ok((data, ends_call)) => {
+                let ahead = if flags & MSG_PEEK != 0 { start + data.len() } else { 0 };
                 let full_len = data.len();
+                let stamps = self.stamps(call, id, ahead);
                 // tcp(7): MSG_TRUNC throws the bytes away.
                 let data = if flags & MSG_TRUNC != 0 { Rope::new() } else { data };
-                Ok(Received { data, full_len, ends_call, ..Received::default() })
+                Ok(Received { data, full_len, ends_call, stamps, ..Received::default() })
             }
             Err(ReadError::Socket(error)) => Err(error.errno().into()),
             // The connection is over, and its error was told.

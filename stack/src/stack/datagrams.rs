@@ -4,11 +4,13 @@ use core::mem;
 use core::net::IpAddr;
 use std::collections::VecDeque;
 
+use crate::error_queue::StampKind;
 use crate::iface::{InterfaceId, NextHop};
 use crate::time::Instant;
 use crate::udp::SendAccount;
 use crate::wire::offload::{Medium, Transmit};
 
+use super::stamps::{SendStamps, Stamping};
 use super::{Changes, SocketId, Stack};
 
 /// Datagrams that wait for the link, of all sockets together. Beyond this a sender waits.
@@ -22,6 +24,8 @@ pub(super) struct Waiting {
     sender: SocketId,
     /// What it takes of the sender's buffer, in bytes.
     charge: usize,
+    /// The stamps that its going is to have.
+    stamps: SendStamps,
 }
 
 impl Stack {
@@ -61,27 +65,46 @@ impl Stack {
     }
 
     /// Queues a datagram for the link; one that the link can't cut is cut here.
-    pub(super) fn send_datagram(&mut self, now: Instant, sender: SocketId, hop: &NextHop, packet: Transmit) {
+    pub(super) fn send_datagram(
+        &mut self,
+        now: Instant,
+        sender: SocketId,
+        hop: &NextHop,
+        packet: Transmit,
+        stamps: SendStamps,
+    ) {
         let Some(caps) = self.interfaces.interface(hop.interface).map(|interface| interface.caps()) else {
             return;
         };
         let cut_here = packet.segmentation.is_some() && !caps.udp_gso;
         if !cut_here {
-            let frame = self.dispatch(now, hop, packet);
-            return self.queue_datagram(sender, frame);
+            return self.queue_datagram(now, sender, hop, packet, stamps);
         }
+        // As Linux, the first one is stamped.
+        let mut stamps = stamps;
         for segment in packet.segments(Medium::Ip) {
-            let frame = self.dispatch(now, hop, segment);
-            self.queue_datagram(sender, frame);
+            self.queue_datagram(now, sender, hop, segment, mem::take(&mut stamps));
         }
     }
 
-    fn queue_datagram(&mut self, sender: SocketId, frame: Option<(InterfaceId, Transmit)>) {
+    fn queue_datagram(
+        &mut self,
+        now: Instant,
+        sender: SocketId,
+        hop: &NextHop,
+        packet: Transmit,
+        stamps: SendStamps,
+    ) {
+        let frame = if stamps.is_empty() {
+            self.dispatch(now, hop, packet)
+        } else {
+            self.dispatch_stamped(now, hop, packet, &[Stamping { socket: sender, stamps }])
+        };
         let (Some((interface, packet)), Some((account, _))) = (frame, self.send_account(sender)) else {
             return;
         };
         let charge = account.begin(packet.payload.len());
-        self.datagrams.push_back(Waiting { interface, packet, sender, charge });
+        self.datagrams.push_back(Waiting { interface, packet, sender, charge, stamps });
     }
 
     /// What a datagram took of its sender's buffer is free.
@@ -101,8 +124,11 @@ impl Stack {
     }
 
     /// The next datagram for a link. Senders that waited for room are told.
-    pub(super) fn next_datagram(&mut self) -> Option<(InterfaceId, Transmit)> {
-        let Waiting { interface, packet, sender, charge } = self.datagrams.pop_front()?;
+    pub(super) fn next_datagram(&mut self, now: Instant) -> Option<(InterfaceId, Transmit)> {
+        let Waiting { interface, packet, sender, charge, stamps } = self.datagrams.pop_front()?;
+        if !stamps.is_empty() {
+            self.stamp(now, StampKind::Sent, &[Stamping { socket: sender, stamps }], &packet);
+        }
         self.uncharge(sender, charge);
         self.tell_send_waiters();
         Some((interface, packet))

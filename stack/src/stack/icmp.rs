@@ -6,7 +6,7 @@ use crate::buf::{Checksum, Rope};
 use crate::counters::Counter;
 use crate::demux::{FlowKey, Target};
 use crate::discovery::Fragmentation;
-use crate::error_queue::{ErrorDelivery, Report};
+use crate::error_queue::{ErrorDelivery, Report, StampKind};
 use crate::iface::{InterfaceId, NextHop, ndp};
 use crate::ip::icmp::{
     Complaint, EchoKind, ErrorKind, Teller, complaint_v4, complaint_v6, echo, error, may_answer, quoted_bytes,
@@ -23,6 +23,7 @@ use crate::wire::offload::Transmit;
 use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header};
 
 use super::ping::PingMessage;
+use super::stamps::Stamping;
 use super::{Changes, Stack};
 
 /// What an ICMP message's IP header says besides addresses.
@@ -31,6 +32,8 @@ pub(super) struct Marks {
     /// TTL or hop limit; `None` for the host's.
     pub(super) hop_limit: Option<u8>,
     pub(super) traffic_class: u8,
+    /// The stamps that are wanted of it.
+    pub(super) stamping: Option<Stamping>,
 }
 
 impl Stack {
@@ -55,7 +58,7 @@ impl Stack {
             }
             Icmpv4Message::EchoReply(reply) => {
                 self.counters.bump(Counter::IcmpInEchoReps);
-                self.deliver_echo_reply(reply, packet);
+                self.deliver_echo_reply(now, reply, packet);
             }
             Icmpv4Message::DestinationUnreachable { .. } => self.counters.bump(Counter::IcmpInDestUnreachs),
             Icmpv4Message::TimeExceeded { .. } => self.counters.bump(Counter::IcmpInTimeExcds),
@@ -99,7 +102,7 @@ impl Stack {
             }
             Icmpv6Message::EchoReply(reply) => {
                 self.counters.bump(Counter::Icmp6InEchoReplies);
-                self.deliver_echo_reply(reply, packet);
+                self.deliver_echo_reply(now, reply, packet);
             }
             Icmpv6Message::Ndp(message) => self.receive_ndp(now, &message, packet),
             Icmpv6Message::DestinationUnreachable { .. } => self.counters.bump(Counter::Icmp6InDestUnreachs),
@@ -190,12 +193,13 @@ impl Stack {
         self.interfaces.route(packet.source, source, scoped.then_some(packet.interface)).ok()
     }
 
-    fn deliver_echo_reply(&mut self, reply: Echo, packet: &Packet) {
+    fn deliver_echo_reply(&mut self, now: Instant, reply: Echo, packet: &Packet) {
         let message = PingMessage {
             message: Rope::from(packet.payload.clone()),
             source: SocketAddr::new(packet.source, 0),
             hop_limit: packet.hop_limit,
             traffic_class: packet.traffic_class,
+            arrived: now,
         };
         self.deliver_ping(reply.ident, packet.destination, packet.interface, message);
     }
@@ -251,8 +255,13 @@ impl Stack {
             self.counters.bump(Counter::IpOutDiscards);
             return;
         }
-        if outgoing.prepend_to(&mut packet, &mut self.counters).is_some() {
-            self.send_answer(now, hop, packet);
+        if outgoing.prepend_to(&mut packet, &mut self.counters).is_none() {
+            return;
+        }
+        let Some(stamping) = marks.stamping else { return self.send_answer(now, hop, packet) };
+        if let Some((interface, frame)) = self.dispatch_stamped(now, hop, packet, &[stamping]) {
+            self.stamp(now, StampKind::Sent, &[stamping], &frame);
+            self.queue_answer(interface, frame);
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::buf::Rope;
 use crate::counters::Counter;
 use crate::error::SocketError;
-use crate::error_queue::{ErrorDelivery, ErrorQueue, Queued, Report};
+use crate::error_queue::{Cause, ErrorDelivery, ErrorQueue, Queued, Report};
 use crate::iface::{InterfaceId, RouteError};
 use crate::ip::icmp::{Complaint, EchoKind, Hardness, echo};
 use crate::ports::LocalAddr;
@@ -15,6 +15,7 @@ use crate::time::Instant;
 use crate::wire::icmp::{Echo, ICMP_HEADER_LEN, Quoted};
 
 use super::icmp::Marks;
+use super::stamps::{SendStamps, Stamping};
 use super::tcp::scope_of;
 use super::{Changes, Family, SocketId, Stack, may_serve};
 
@@ -45,6 +46,8 @@ pub struct PingMessage {
     pub hop_limit: u8,
     /// TOS or traffic class with which it came.
     pub traffic_class: u8,
+    /// When it came.
+    pub arrived: Instant,
 }
 
 /// Why a ping socket refuses.
@@ -220,12 +223,25 @@ impl Stack {
         message: &Rope,
         to: Option<SocketAddr>,
     ) -> Result<(), PingError> {
+        self.ping_send_stamped(now, id, message, to, SendStamps::default())
+    }
+
+    /// The same, with the stamps that are wanted of it.
+    pub fn ping_send_stamped(
+        &mut self,
+        now: Instant,
+        id: PingId,
+        message: &Rope,
+        to: Option<SocketAddr>,
+        stamps: SendStamps,
+    ) -> Result<(), PingError> {
         let socket = self.ping.get_mut(id).ok_or(PingError::NoSocket)?;
         if let Some(error) = socket.error.take() {
             return Err(PingError::Socket(error));
         }
         let (family, local) = (socket.family, socket.local);
-        let marks = Marks { hop_limit: socket.hop_limit, traffic_class: socket.traffic_class };
+        let stamping = (!stamps.is_empty()).then_some(Stamping { socket: SocketId::Ping(id), stamps });
+        let marks = Marks { hop_limit: socket.hop_limit, traffic_class: socket.traffic_class, stamping };
         let to = to.or(socket.remote).ok_or(PingError::NoDestination)?;
         if to.is_ipv4() != (family == Family::V4) {
             return Err(PingError::WrongFamily);
@@ -302,11 +318,12 @@ impl Stack {
         }
     }
 
-    fn report_to_ping(&mut self, id: PingId, report: Report) {
+    /// Adds a report to a ping socket's.
+    pub(super) fn report_to_ping(&mut self, id: PingId, report: Report) {
         let Some(socket) = self.ping.get_mut(id) else { return };
-        if socket.error_delivery == ErrorDelivery::All
-            && socket.reports.push(report, REPORT_BYTES) == Queued::Dropped
-        {
+        let wanted =
+            matches!(report.cause, Cause::Stamp { .. }) || socket.error_delivery == ErrorDelivery::All;
+        if wanted && socket.reports.push(report, REPORT_BYTES) == Queued::Dropped {
             self.counters.bump(Counter::TapsockErrorQueueDrops);
         }
         self.tell(SocketId::Ping(id), Changes::ERROR);

@@ -19,6 +19,7 @@ use crate::wire::icmp::Quoted;
 use crate::wire::offload::Transmit;
 use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header};
 
+use super::stamps::SendStamps;
 use super::tcp::scope_of;
 use super::udp::named_host;
 use super::{Changes, Family, SendError, SocketId, Stack, may_serve};
@@ -40,6 +41,8 @@ pub struct RawSendOptions {
     pub source: Option<IpAddr>,
     /// The only interface that it may leave by, unless it is for ourselves.
     pub interface: Option<InterfaceId>,
+    /// The stamps that are wanted of it.
+    pub stamps: SendStamps,
 }
 
 /// Whether a packet was for some raw socket.
@@ -159,7 +162,7 @@ impl Stack {
         if !room || !self.has_datagram_room(SocketId::Raw(id)) {
             return Err(SendError::WouldBlock);
         }
-        self.send_datagram(now, SocketId::Raw(id), &hop, packet);
+        self.send_datagram(now, SocketId::Raw(id), &hop, packet, options.stamps);
         Ok(())
     }
 
@@ -229,7 +232,13 @@ impl Stack {
         }
         // As Linux, whose IPv4 names the port that the socket is connected to.
         let port = socket.remote().filter(|_| to.is_ipv4()).map_or(0, |peer| peer.port());
-        if socket.report(Report::too_long(SocketAddr::new(to, port), mtu, now)) == Queued::Dropped {
+        self.report_to_raw(id, Report::too_long(SocketAddr::new(to, port), mtu, now));
+    }
+
+    /// Adds a report to a raw socket's.
+    pub(super) fn report_to_raw(&mut self, id: RawId, report: Report) {
+        let Some(socket) = self.raw.get_mut(id) else { return };
+        if socket.report(report) == Queued::Dropped {
             self.counters.bump(Counter::TapsockErrorQueueDrops);
         }
         self.tell(SocketId::Raw(id), Changes::ERROR);

@@ -6,6 +6,7 @@ use crate::buf::{Checksum, HeaderBlock, Rope};
 use crate::counters::Counter;
 use crate::demux::{FlowKey, Target};
 use crate::discovery::Fragmentation;
+use crate::error_queue::StampKind;
 use crate::iface::{InterfaceId, NextHop};
 use crate::ip::input::Packet;
 use crate::ip::output::Outgoing;
@@ -20,8 +21,9 @@ use crate::wire::IpProtocol;
 use crate::wire::offload::{PartialChecksum, Segmentation, SegmentationKind, Transmit};
 use crate::wire::tcp::TcpHeader;
 
+use super::stamps::Stamping;
 use super::tcp_table::{Hold, Marks};
-use super::{Changes, Stack};
+use super::{Changes, SocketId, Stack};
 
 /// Room that is left for headers in a packet that the link cuts.
 const HEADER_ROOM: usize = 120;
@@ -87,12 +89,19 @@ impl Stack {
         let Some(slot) = self.tcp.at(index) else { return };
         let refused = slot.connection.is_refused(&segment);
         let before = slot.connection.acknowledged();
+        let received = slot.connection.options().stamp_arrivals.then(|| slot.connection.received_end());
         let hop = slot.hop;
         if refused {
             return self.send_reset(now, &hop, key, &segment, packet);
         }
         slot.connection.on_segment(now, segment, &mut self.counters);
+        if let Some(received) = received {
+            slot.note_arrival(received, now);
+        }
         if slot.connection.acknowledged() != before {
+            if slot.extras.is_some() {
+                self.stamp_acknowledged(now, index);
+            }
             //= RFC 4861 §7.3.1
             self.neighbors.confirm(now, hop.interface, hop.next_hop);
         }
@@ -426,9 +435,17 @@ impl Stack {
         let options = slot.connection.options();
         let marks = Marks::of(options);
         let fragmentation = options.discovery.of_stream(slot.path.fragmentation);
+        let stamps = if slot.extras.is_some() { slot.stamps_of(&segment) } else { Vec::new() };
         self.tcp.mark_ready(index);
         let packet = self.wrap(&key, segment, marks, fragmentation)?;
-        self.dispatch(now, &hop, packet)
+        if stamps.is_empty() {
+            return self.dispatch(now, &hop, packet);
+        }
+        let socket = SocketId::Tcp(self.tcp.id_of(index)?);
+        let stampings: Vec<_> = stamps.into_iter().map(|stamps| Stamping { socket, stamps }).collect();
+        let (interface, frame) = self.dispatch_stamped(now, &hop, packet, &stampings)?;
+        self.stamp(now, StampKind::Sent, &stampings, &frame);
+        Some((interface, frame))
     }
 
     /// Sends a segment that belongs to no connection.

@@ -7,7 +7,6 @@ use slab::Slab;
 use crate::demux::FlowKey;
 use crate::discovery::Fragmentation;
 use crate::error::SocketError;
-use crate::error_queue::ErrorQueue;
 use crate::iface::NextHop;
 use crate::ports::{BindId, LocalAddr, Reuse};
 use crate::slots::{Slots, slim_queue};
@@ -18,6 +17,7 @@ use crate::time::{Instant, earliest};
 use crate::timer_wheel::TimerWheel;
 
 use super::Changes;
+use super::stamps::Extras;
 
 /// A connection. Stays unknown once it is gone, although its place is used again.
 #[derive(Copy, Clone, Debug, Eq, PartialEq, Hash)]
@@ -45,8 +45,8 @@ pub(super) struct Slot {
     pub(super) owns_tuple: bool,
     /// What was known of the path when it was looked at last.
     pub(super) path: KnownPath,
-    /// What the holder is told by `MSG_ERRQUEUE`; `None` where there has been nothing.
-    pub(super) reports: Option<Box<ErrorQueue>>,
+    /// What the holder is told beside the data; `None` where there has been nothing.
+    pub(super) extras: Option<Box<Extras>>,
     generation: u32,
     ready: Mark,
     /// What the owner is to be told.
@@ -172,7 +172,7 @@ impl TcpTable {
             hold: Some(hold),
             owns_tuple: true,
             path: KnownPath { generation: 0, fragmentation: Fragmentation::Forbidden },
-            reports: None,
+            extras: None,
             generation,
             ready: Mark::Out,
             news: Changes::NONE,
@@ -195,6 +195,10 @@ impl TcpTable {
 
     pub(super) fn slot_mut(&mut self, id: TcpId) -> Option<&mut Slot> {
         self.slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation)
+    }
+
+    pub(super) fn id_of(&self, index: u32) -> Option<TcpId> {
+        self.slots.get(index as usize).map(|slot| TcpId { index, generation: slot.generation })
     }
 
     pub(super) fn at(&mut self, index: u32) -> Option<&mut Slot> {

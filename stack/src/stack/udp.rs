@@ -7,7 +7,7 @@ use crate::buf::{Checksum, HeaderBlock, Rope};
 use crate::counters::Counter;
 use crate::discovery::{Fragmentation, PathMtuDiscovery};
 use crate::error::SocketError;
-use crate::error_queue::{ErrorDelivery, Queued, Report};
+use crate::error_queue::{ErrorDelivery, Report};
 use crate::iface::{Delivery, InterfaceId, RouteError};
 use crate::ip::icmp::{Complaint, ErrorKind};
 use crate::ip::input::Packet;
@@ -19,6 +19,7 @@ use crate::wire::icmp::Quoted;
 use crate::wire::offload::{PartialChecksum, Segmentation, SegmentationKind, Transmit};
 use crate::wire::{IpProtocol, UdpHeader};
 
+use super::stamps::SendStamps;
 use super::tcp::scope_of;
 use super::{Changes, Family, SocketId, Stack, may_serve};
 
@@ -35,6 +36,8 @@ pub struct UdpSendOptions {
     pub source: Option<IpAddr>,
     /// The only interface that it may leave by, unless it is for ourselves.
     pub interface: Option<InterfaceId>,
+    /// The stamps that are wanted of it.
+    pub stamps: SendStamps,
 }
 
 /// Why a datagram was not sent.
@@ -252,7 +255,7 @@ impl Stack {
             .wrap_datagram(source, to, payload, cut, fragmentation, options)
             .ok_or(SendError::NoSocket)?;
         self.counters.bump(Counter::UdpOutDatagrams);
-        self.send_datagram(now, SocketId::Udp(id), &hop, packet);
+        self.send_datagram(now, SocketId::Udp(id), &hop, packet, options.stamps);
         Ok(())
     }
 
@@ -399,12 +402,11 @@ impl Stack {
         let peer = quoted.destination;
         let heard = socket.on_icmp_error(peer, complaint.error, complaint.hardness);
         if socket.error_delivery.of(peer) == ErrorDelivery::All {
-            let report = Report::of_complaint(&complaint, quoted, UdpHeader::LEN, remote_port, now);
-            if socket.report(report) == Queued::Dropped {
-                self.counters.bump(Counter::TapsockErrorQueueDrops);
-            }
-        }
-        if heard {
+            self.report_to_udp(
+                id,
+                Report::of_complaint(&complaint, quoted, UdpHeader::LEN, remote_port, now),
+            );
+        } else if heard {
             self.tell(SocketId::Udp(id), Changes::ERROR);
         }
     }

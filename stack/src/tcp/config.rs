@@ -135,6 +135,8 @@ pub struct Options {
     pub late_acks: bool,
     /// What few connections ask for. Boxed, so that others do not pay for it.
     pub rare: Option<Box<Rare>>,
+    /// Note when what is received came (`SO_TIMESTAMP`, `SO_TIMESTAMPING`).
+    pub stamp_arrivals: bool,
 }
 
 impl Default for Options {
@@ -171,6 +173,7 @@ impl Default for Options {
             error_delivery: ErrorDelivery::default(),
             late_acks: false,
             rare: None,
+            stamp_arrivals: false,
         }
     }
 }

@@ -351,6 +351,16 @@ impl Connection {
         self.send.window.una
     }
 
+    /// The number after the last byte that was written.
+    pub fn written_end(&self) -> SeqNumber {
+        self.send.queue.end()
+    }
+
+    /// The number after the last byte that has come in order, read or not.
+    pub fn received_end(&self) -> SeqNumber {
+        self.recv.fin.filter(|_| self.recv.is_finished()).unwrap_or(self.recv.window.nxt)
+    }
+
     /// Payload of a full segment, in bytes (`TCP_MAXSEG`).
     pub fn mss(&self) -> u32 {
         self.send.mss

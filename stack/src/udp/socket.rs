@@ -317,6 +317,11 @@ impl UdpSocket {
         self.reports.pop(&mut self.error)
     }
 
+    /// Notes that the send `number` with `MSG_ZEROCOPY` is done.
+    pub fn report_zero_copy(&mut self, number: u32, at: Instant) {
+        self.reports.push_zero_copy(number, at);
+    }
+
     /// Whether a report waits.
     pub fn has_reports(&self) -> bool {
         !self.reports.is_empty()

@@ -5,12 +5,13 @@ use core::net::SocketAddr;
 use tapsock_stack::buf::Rope;
 use tapsock_stack::counters::Counter;
 use tapsock_stack::error::SocketError;
+use tapsock_stack::error_queue::{Cause, StampKind};
 use tapsock_stack::ports::{BindRequest, LocalAddr, Transport};
-use tapsock_stack::stack::{Family, SendError, SocketId, UdpSendOptions};
+use tapsock_stack::stack::{Family, SendError, SendStamps, SocketId, UdpSendOptions};
 use tapsock_stack::udp::{RecvError, UdpId};
 
 use crate::packets::Path;
-use crate::wire::{Fate, LINKS, PAIRS, Wire, at, family_of};
+use crate::wire::{Fate, LINKS, PAIRS, Wire, at, family_of, station};
 
 pub fn bound(wire: &mut Wire, host: usize, address: &str, port: u16) -> UdpId {
     let id = wire[host].udp_open(family_of(address));
@@ -164,4 +165,25 @@ fn broadcast_reaches_every_socket_and_is_not_answered() {
     wire.settle();
     assert_eq!(wire.counter(1, Counter::UdpNoPorts), 1);
     assert_eq!(wire.counter(1, Counter::IcmpOutMsgs), 0, "nobody answers a broadcast");
+}
+
+/// What waits for a neighbour is stamped when it goes, with the link's header.
+#[test]
+fn a_datagram_to_a_stranger_is_stamped_when_it_goes() {
+    let mut wire = Wire::new(2, LINKS[0]);
+    let id = wire[0].udp_open(Family::V4);
+    let now = wire.now;
+    let stamps = SendStamps { scheduled: true, sent: true, whole: true, id: 7, ..SendStamps::default() };
+    let options = UdpSendOptions { stamps, ..UdpSendOptions::default() };
+    wire[0].udp_send(now, id, Rope::from(&b"hello"[..]), Some(at("10.0.0.2", 9)), options).unwrap();
+    assert!(wire[0].udp_take_report(id).is_none(), "nobody knows where it is to go");
+    wire.settle();
+    for kind in [StampKind::Scheduled, StampKind::Sent] {
+        let report = wire[0].udp_take_report(id).expect("it has gone");
+        assert_eq!(report.cause, Cause::Stamp { kind, id: 7 });
+        assert!(report.at > now, "an answer came first");
+        let bytes = report.payload.to_vec();
+        assert_eq!((&bytes[..6], &bytes[42..]), (&station(1).0[..], &b"hello"[..]));
+    }
+    assert!(wire[0].udp_take_report(id).is_none());
 }

@@ -1,0 +1,42 @@
+//! Options that few sockets set. They stand apart, so that a socket without them stays small.
+
+use core::time::Duration;
+
+use super::SocketOptions;
+use crate::timestamping::Timestamping;
+
+/// Their values, and what is counted on their behalf.
+#[derive(Copy, Clone, Debug, Default)]
+pub(crate) struct Rare {
+    /// How long a call waits; `None`: for ever. Zero: not at all (SO_RCVTIMEO, SO_SNDTIMEO).
+    pub(crate) receive_timeout: Option<Duration>,
+    pub(crate) send_timeout: Option<Duration>,
+    /// SO_TIMESTAMPING.
+    pub(crate) timestamping: Timestamping,
+    /// Sends with MSG_ZEROCOPY are told of when they are done (SO_ZEROCOPY).
+    pub(crate) zero_copy: bool,
+    /// Sends with MSG_ZEROCOPY so far.
+    pub(crate) zero_copies: u32,
+    /// Numbered sends so far (SO_TIMESTAMPING with OPT_ID).
+    pub(crate) stamped_sends: u32,
+}
+
+impl SocketOptions {
+    /// The values.
+    pub(crate) fn rare(&self) -> Rare {
+        self.rare.as_deref().copied().unwrap_or_default()
+    }
+
+    /// The values, to be changed.
+    pub(crate) fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// The options of an accepted socket, which begins to count anew.
+    pub(crate) fn inherited(mut self) -> Self {
+        if let Some(rare) = &mut self.rare {
+            (rare.zero_copies, rare.stamped_sends) = (0, 0);
+        }
+        self
+    }
+}

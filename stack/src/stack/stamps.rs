@@ -1,0 +1,305 @@
+//! Time stamps of what connections receive, and of what sockets send (`SO_TIMESTAMP`, `SO_TIMESTAMPING`).
+//!
+//! Who asks for none pays a comparison for each segment.
+
+use std::collections::VecDeque;
+
+use crate::buf::Rope;
+use crate::error_queue::{ErrorQueue, Report, StampKind};
+use crate::iface::{InterfaceId, NextHop};
+use crate::tcp::{Segment, SeqNumber};
+use crate::time::Instant;
+use crate::wire::offload::Transmit;
+
+use super::tcp_table::{Slot, TcpId};
+use super::{SocketId, Stack};
+
+/// Sends of one connection whose stamps are not all taken. Of more than that no stamps are told.
+const MAX_SENDS: usize = 256;
+
+/// Arrivals of one connection that are told apart; later ones count as one until something is read.
+const MAX_ARRIVALS: usize = 1024;
+
+/// Packets to be stamped that wait until a neighbour is known. The oldest gives way.
+const MAX_WAITING: usize = 64;
+
+/// Which stamps of a send are wanted: `SOF_TIMESTAMPING_TX_*`.
+///
+/// ```
+/// use tapsock_stack::stack::SendStamps;
+///
+/// assert!(SendStamps::default().is_empty());
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub struct SendStamps {
+    /// When it goes into the queue for the link (`TX_SCHED`).
+    pub scheduled: bool,
+    /// When it goes to the link (`TX_SOFTWARE`).
+    pub sent: bool,
+    /// When the peer has acknowledged all of it (`TX_ACK`), on a stream.
+    pub acknowledged: bool,
+    /// Whether the reports show the packet (not `OPT_TSONLY`).
+    pub whole: bool,
+    /// The number of the send (`OPT_ID`), or 0.
+    pub id: u32,
+}
+
+impl SendStamps {
+    /// Whether none is wanted.
+    pub fn is_empty(&self) -> bool {
+        !(self.scheduled || self.sent || self.acknowledged)
+    }
+}
+
+/// Whether the sends of a connection are counted (`OPT_ID`).
+///
+/// ```
+/// use tapsock_stack::stack::Counted;
+///
+/// assert_ne!(Counted::Yes, Counted::No);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Counted {
+    /// By the number of their last byte.
+    Yes,
+    /// They bear no number.
+    No,
+}
+
+/// From where the bytes of a connection are counted.
+///
+/// ```
+/// use tapsock_stack::stack::CountFrom;
+///
+/// assert_ne!(CountFrom::Acknowledged, CountFrom::Written);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum CountFrom {
+    /// From the first that the peer has not acknowledged (`OPT_ID`).
+    Acknowledged,
+    /// From the next that is written (`OPT_ID_TCP`).
+    Written,
+}
+
+/// What the holder of a connection is told beside the data.
+#[derive(Debug)]
+pub(super) struct Extras {
+    pub(super) reports: ErrorQueue,
+    /// Sends to be stamped, in their order.
+    sends: VecDeque<StampedSend>,
+    /// When what is in the receive queue came, in order.
+    arrivals: VecDeque<Arrival>,
+    /// The number of the byte that counts as the first.
+    base: SeqNumber,
+}
+
+impl Default for Extras {
+    fn default() -> Self {
+        let (sends, arrivals) = (VecDeque::new(), VecDeque::new());
+        Extras { reports: ErrorQueue::default(), sends, arrivals, base: SeqNumber::new(0) }
+    }
+}
+
+/// A write on a connection.
+#[derive(Debug)]
+struct StampedSend {
+    /// Its last byte.
+    last: SeqNumber,
+    stamps: SendStamps,
+    progress: Progress,
+    /// The segment that brought it, where that is shown.
+    payload: Rope,
+}
+
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Progress {
+    Written,
+    Sent,
+}
+
+/// Bytes that became readable together.
+#[derive(Debug)]
+struct Arrival {
+    start: SeqNumber,
+    end: SeqNumber,
+    at: Instant,
+}
+
+/// A packet's stamps, and whose they are.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Stamping {
+    pub(super) socket: SocketId,
+    pub(super) stamps: SendStamps,
+}
+
+/// A packet to be stamped once its neighbour is known.
+#[derive(Debug)]
+pub(super) struct AwaitsNeighbor {
+    headers: Vec<u8>,
+    stampings: Vec<Stamping>,
+}
+
+impl Slot {
+    /// Notes that what follows `before` has become readable.
+    pub(super) fn note_arrival(&mut self, before: SeqNumber, at: Instant) {
+        let end = self.connection.received_end();
+        if !end.after(before) {
+            return;
+        }
+        let arrivals = &mut self.extras.get_or_insert_default().arrivals;
+        let full = arrivals.len() >= MAX_ARRIVALS;
+        match arrivals.back_mut() {
+            Some(last) if full => last.end = end,
+            _ => arrivals.push_back(Arrival { start: before, end, at }),
+        }
+    }
+
+    /// The stamps of the writes that `segment` brings to their end.
+    pub(super) fn stamps_of(&mut self, segment: &Segment) -> Vec<SendStamps> {
+        let Some(extras) = &mut self.extras else { return Vec::new() };
+        let end = segment.seq + segment.payload.len() as u32;
+        let mut due = Vec::new();
+        for send in &mut extras.sends {
+            let within = send.last.at_or_after(segment.seq) && send.last.before(end);
+            if within && send.progress == Progress::Written {
+                send.progress = Progress::Sent;
+                due.push(send.stamps);
+                if send.stamps.acknowledged && send.stamps.whole {
+                    send.payload = segment.payload.clone();
+                }
+            }
+        }
+        extras.sends.retain(|send| send.progress == Progress::Written || send.stamps.acknowledged);
+        due
+    }
+
+    /// The reports of the writes that are acknowledged by now.
+    fn acknowledged_sends(&mut self, now: Instant) -> Vec<Report> {
+        let una = self.connection.acknowledged();
+        let Some(extras) = &mut self.extras else { return Vec::new() };
+        let mut reports = Vec::new();
+        while extras.sends.front().is_some_and(|send| send.last.before(una)) {
+            let Some(send) = extras.sends.pop_front() else { break };
+            if send.stamps.acknowledged {
+                reports.push(Report::stamp(StampKind::Acknowledged, send.stamps.id, send.payload, now));
+            }
+        }
+        reports
+    }
+}
+
+impl Stack {
+    /// When the last byte came that was read from a connection; with `ahead`, that of so many that are not read yet.
+    /// `None` where nobody has asked for stamps then ([`Options::stamp_arrivals`](crate::tcp::Options)).
+    pub fn tcp_arrival(&mut self, id: TcpId, ahead: usize) -> Option<Instant> {
+        let slot = self.tcp.slot_mut(id)?;
+        let unread = slot.connection.received_end() - slot.connection.readable() as u32;
+        let arrivals = &mut slot.extras.as_mut()?.arrivals;
+        let end = unread + ahead as u32;
+        let found = arrivals.iter().find(|one| one.start.before(end) && one.end.at_or_after(end))?.at;
+        while arrivals.front().is_some_and(|first| first.end.at_or_before(unread)) {
+            arrivals.pop_front();
+        }
+        Some(found)
+    }
+
+    /// Begins to count the bytes of a connection, whose numbers its stamps bear.
+    pub fn tcp_count_sends(&mut self, id: TcpId, from: CountFrom) {
+        let Some(slot) = self.tcp.slot_mut(id) else { return };
+        let base = match from {
+            CountFrom::Acknowledged => slot.connection.acknowledged(),
+            CountFrom::Written => slot.connection.written_end(),
+        };
+        slot.extras.get_or_insert_default().base = base;
+    }
+
+    /// Asks for stamps of what was written last.
+    pub fn tcp_stamp_write(&mut self, id: TcpId, stamps: SendStamps, counted: Counted) {
+        let Some(slot) = self.tcp.slot_mut(id).filter(|_| !stamps.is_empty()) else { return };
+        let last = slot.connection.written_end() - 1;
+        let extras = slot.extras.get_or_insert_default();
+        if extras.sends.len() < MAX_SENDS {
+            let id = if counted == Counted::Yes { (last - extras.base) as u32 } else { 0 };
+            let stamps = SendStamps { id, ..stamps };
+            let payload = Rope::new();
+            extras.sends.push_back(StampedSend { last, stamps, progress: Progress::Written, payload });
+        }
+    }
+
+    /// The peer has acknowledged something.
+    pub(super) fn stamp_acknowledged(&mut self, now: Instant, index: u32) {
+        let reports = self.tcp.at(index).map(|slot| slot.acknowledged_sends(now)).unwrap_or_default();
+        reports.into_iter().for_each(|report| self.report_to_tcp(index, report));
+    }
+
+    /// As [`dispatch`](Stack::dispatch), of a packet that is to be stamped. What goes to ourselves has been sent with
+    /// that; what waits for a neighbour is stamped when it goes.
+    pub(super) fn dispatch_stamped(
+        &mut self,
+        now: Instant,
+        hop: &NextHop,
+        packet: Transmit,
+        stampings: &[Stamping],
+    ) -> Option<(InterfaceId, Transmit)> {
+        let to_ourselves = hop.interface == InterfaceId::LOOPBACK;
+        let copy = packet.clone();
+        match self.dispatch(now, hop, packet) {
+            Some((interface, frame)) => {
+                self.stamp(now, StampKind::Scheduled, stampings, &frame);
+                Some((interface, frame))
+            }
+            None if to_ourselves => {
+                self.stamp(now, StampKind::Scheduled, stampings, &copy);
+                self.stamp(now, StampKind::Sent, stampings, &copy);
+                None
+            }
+            None => {
+                if self.await_neighbor.len() >= MAX_WAITING {
+                    self.await_neighbor.pop_front();
+                }
+                let (headers, stampings) = (copy.headers.to_vec(), stampings.to_vec());
+                self.await_neighbor.push_back(AwaitsNeighbor { headers, stampings });
+                None
+            }
+        }
+    }
+
+    /// A packet that has waited for its neighbour goes to the link: `headers` are its own, `frame` has the link's too.
+    pub(super) fn stamp_awaited(&mut self, now: Instant, headers: &[u8], frame: &Transmit) {
+        let found = self.await_neighbor.iter().position(|waiting| waiting.headers == headers);
+        if let Some(AwaitsNeighbor { stampings, .. }) = found.and_then(|at| self.await_neighbor.remove(at)) {
+            self.stamp(now, StampKind::Scheduled, &stampings, frame);
+            self.stamp(now, StampKind::Sent, &stampings, frame);
+        }
+    }
+
+    /// Reports one kind of stamp, to those who want it.
+    pub(super) fn stamp(&mut self, now: Instant, kind: StampKind, stampings: &[Stamping], frame: &Transmit) {
+        for Stamping { socket, stamps } in stampings {
+            let wanted = match kind {
+                StampKind::Scheduled => stamps.scheduled,
+                StampKind::Sent => stamps.sent,
+                StampKind::Acknowledged => stamps.acknowledged,
+            };
+            if !wanted {
+                continue;
+            }
+            let payload = if stamps.whole { whole(frame) } else { Rope::new() };
+            let report = Report::stamp(kind, stamps.id, payload, now);
+            match *socket {
+                SocketId::Tcp(id) if self.tcp.slot(id).is_some() => self.report_to_tcp(id.index, report),
+                SocketId::Udp(id) => self.report_to_udp(id, report),
+                SocketId::Ping(id) => self.report_to_ping(id, report),
+                SocketId::Raw(id) => self.report_to_raw(id, report),
+                SocketId::Tcp(_) | SocketId::Listener(_) => {}
+            }
+        }
+    }
+}
+
+/// Headers and payload, the latter by reference.
+fn whole(frame: &Transmit) -> Rope {
+    let mut bytes = Rope::from(frame.headers.to_vec());
+    bytes.append(frame.payload.clone());
+    bytes
+}
