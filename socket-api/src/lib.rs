@@ -7,8 +7,12 @@
 
 pub mod bsd;
 pub mod host;
+#[cfg(feature = "mio")]
+mod mio;
 pub mod net;
 pub mod resolve;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 pub mod unix;
 
 mod description;
@@ -30,6 +34,9 @@ pub use tapsock_stack::counters::{Counter, Counters};
 pub use tapsock_stack::iface::IpCidr;
 
 /// The example of the README, compiled.
+#[cfg(feature = "axum")]
+mod axum;
+
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, recv, send, shutdown, sockopt};
 use tapsock_sockets::PollMask;
-use tapsock_sockets::constants::{SO_TYPE, SOCK_DGRAM, SOL_SOCKET};
+use tapsock_sockets::constants::{SO_TYPE, SOCK_STREAM, SOL_SOCKET};
 
 use crate::description::{Kind, Object, WeakObject};
 use crate::engine::reflection::{self, Reflection, Source};
@@ -153,7 +153,7 @@ fn is_for_datagrams(object: &Object) -> bool {
     let Object::Socket(description) = object else { return false };
     match &description.kind {
         Kind::Inet(shard, fd) => {
-            shard.option(*fd, SOL_SOCKET, SO_TYPE).is_ok_and(|kind| kind.as_int() == Some(SOCK_DGRAM))
+            shard.option(*fd, SOL_SOCKET, SO_TYPE).is_ok_and(|kind| kind.as_int() != Some(SOCK_STREAM))
         }
         Kind::Local(local) => local.is_datagram(),
     }

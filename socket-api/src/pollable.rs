@@ -17,8 +17,8 @@ use crate::unix::{UnixDatagram, UnixListener, UnixSeqpacket, UnixSeqpacketListen
 /// [`Driver::External`](crate::Driver) it changes only where somebody calls [`Host::turn`](crate::Host::turn).
 ///
 /// It shows `IN`, `OUT`, `RDHUP`, `HUP`, `ERR` and, of streams, `PRI`, and lets an edge-triggered epoll see each arrival.
-/// Two states have no likeness: a stream's error without a hang-up is shown as `IN`, and a stream that was hung up and is
-/// connected again stays hung up.
+/// Three states have no likeness: a stream's error without a hang-up (one of its error queue, say) is shown as `IN`, an
+/// urgent byte with nothing else to read as `IN|PRI`, and a stream that was hung up and is connected again stays hung up.
 ///
 /// The trait is sealed: it is there to be named.
 pub trait HasMirror: sealed::Sealed {

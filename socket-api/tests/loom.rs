@@ -1,4 +1,5 @@
-//! The engine's hand-overs under every interleaving: the outbox, the waiter, the baton, and the mirror.
+//! The engine's hand-overs under every interleaving: the outbox, the waiter, the baton, the mirror, and
+//! the wakers of tasks.
 //!
 //! The files under test are compiled in here with loom's primitives in the place of the standard library's.
 
@@ -29,6 +30,8 @@ mod engine {
     pub(crate) mod stats;
     #[path = "../src/engine/wait.rs"]
     pub(crate) mod wait;
+    #[path = "../src/engine/wakers.rs"]
+    pub(crate) mod wakers;
 }
 
 use std::collections::VecDeque;
@@ -42,6 +45,7 @@ use engine::reflection::{Face, Reflection, Source};
 use engine::stats::Stats;
 use engine::sync::{Arc, Mutex, lock};
 use engine::wait::{Claim, Waiter, Waiters, Wake};
+use engine::wakers::{Direction, Seat, Wakers};
 use loom::sync::Condvar;
 use loom::thread;
 use tapsock_driver::SendHalf;
@@ -358,5 +362,48 @@ fn a_mirror_shows_the_newest_state_and_every_edge_whoever_refreshes_it_last() {
             assert_eq!(seen.ready, *lock(&state));
             assert_eq!(seen.edges, PollMask::IN);
         });
+    });
+}
+
+/// Counts how often a task is woken.
+struct Woken(std::sync::atomic::AtomicUsize);
+
+impl std::task::Wake for Woken {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_task_that_finds_nothing_is_woken_by_what_comes() {
+    with_preemptions(3, || {
+        let (bytes, wakers) = (Arc::new(Mutex::new(0)), Arc::new(Wakers::default()));
+        let (sent, told) = (bytes.clone(), wakers.clone());
+        let sender = thread::spawn(move || {
+            let mut bytes = lock(&sent);
+            *bytes += 1;
+            let somebody = told.hear(PollMask::IN);
+            drop(bytes);
+            if somebody {
+                told.wake();
+            }
+        });
+        let woken = std::sync::Arc::new(Woken(Default::default()));
+        let waker = std::task::Waker::from(woken.clone());
+        // Another task's call that finds nothing, in between.
+        let seen = wakers.edge(Direction::Read);
+        if *lock(&bytes) == 0 {
+            wakers.would_wait(Direction::Read, seen);
+        }
+        let mut received = false;
+        while let std::task::Poll::Ready(seen) = wakers.poll(Direction::Read, Seat::Poll, &waker) {
+            if *lock(&bytes) > 0 {
+                received = true;
+                break;
+            }
+            wakers.would_wait(Direction::Read, seen);
+        }
+        sender.join().unwrap();
+        assert!(received || woken.0.load(std::sync::atomic::Ordering::SeqCst) == 1);
     });
 }

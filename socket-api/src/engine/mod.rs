@@ -22,6 +22,8 @@ pub(crate) mod stats;
 pub(crate) mod sync;
 pub(crate) mod transfer;
 pub(crate) mod wait;
+#[cfg(feature = "tokio")]
+pub(crate) mod wakers;
 
 pub(crate) use shard::Shard;
 

@@ -1,9 +1,10 @@
 //! The pair behind a socket that has a connection or takes some.
 //!
-//! A connected AF_UNIX stream shows all of TCP's states but two. A socket that is not connected yet is hung up without
+//! A connected AF_UNIX stream shows nearly all of TCP's states. A socket that is not connected yet is hung up without
 //! having ended (`OUT|HUP`): the visible end then is not connected yet either, and is when the socket is. And an error
 //! comes only with a hang-up: what a connection that goes on has of errors is shown as `IN`, for a receiver hears of it.
-//! A hang-up is for good: a socket that is connected again after one keeps showing it.
+//! An urgent byte is something to read as well. A hang-up is for good: a socket that is connected again after one keeps
+//! showing it.
 
 use std::os::fd::OwnedFd;
 

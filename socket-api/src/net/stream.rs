@@ -5,6 +5,10 @@ use core::time::Duration;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 
+#[cfg(feature = "tokio")]
+use rustix::io::Errno;
+#[cfg(feature = "tokio")]
+use tapsock_sockets::SockAddr;
 use tapsock_sockets::constants::*;
 
 use super::{Socket, ToSocketAddrs, common_methods, each_address, timeout_methods};
@@ -93,6 +97,24 @@ impl TcpStream {
             None => socket.connect(remote)?,
         }
         Ok(TcpStream { socket })
+    }
+
+    /// A socket for a connection to `address`.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn unconnected(host: &Host, address: &SocketAddr) -> io::Result<Self> {
+        Ok(TcpStream { socket: Socket::new(host, address, SOCK_STREAM)? })
+    }
+
+    /// Connects without waiting, on a socket that does not: begins it, or tells how far it is.
+    ///
+    /// Errors: WouldBlock while it goes on; those of `connect`.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn connect_step(&self, address: &SocketAddr) -> io::Result<()> {
+        match self.socket.shard().connect(self.socket.fd(), &SockAddr::from(*address)) {
+            Ok(()) | Err(Errno::ISCONN) => Ok(()),
+            Err(Errno::INPROGRESS | Errno::ALREADY) => Err(Errno::AGAIN.into()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     common_methods!();

@@ -48,6 +48,16 @@ impl UnixStream {
         Ok(UnixStream { socket })
     }
 
+    /// As [`connect`](UnixStream::connect), without waiting for room in the listener's queue.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn connect_at_once(host: &Host, path: impl AsRef<Path>) -> io::Result<UnixStream> {
+        let address = SocketAddr::from_pathname(path)?;
+        let socket = Socket::new(host, SocketKind::Stream);
+        socket.local().set_waits(false);
+        socket.local().connect(&address.0)?;
+        Ok(UnixStream { socket })
+    }
+
     /// Two streams that are connected to each other. Errors: none as yet.
     pub fn pair(host: &Host) -> io::Result<(UnixStream, UnixStream)> {
         let (first, second) = Socket::pair(host, SocketKind::Stream);

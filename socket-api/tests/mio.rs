@@ -1,0 +1,168 @@
+//! Sockets as event sources of mio's.
+
+mod common;
+
+use std::io::{ErrorKind, Read, Write};
+use std::thread;
+use std::time::Duration;
+
+use common::{PATIENCE, RIGHT, ip, pair, within};
+use mio::event::Source;
+use mio::{Events, Interest, Poll, Token};
+use tapsock::net::{TcpListener, TcpStream, UdpSocket};
+use tapsock::unix::{UnixDatagram, UnixListener, UnixSeqpacket, UnixStream};
+use tapsock::{Host, Pollable};
+
+const LISTENER: Token = Token(0);
+const CLIENTS: usize = 4;
+const ROUNDS: usize = 50;
+
+/// A connection of the server, and what is to be sent back.
+struct Connection {
+    stream: TcpStream,
+    pending: Vec<u8>,
+    ended: bool,
+}
+
+impl Connection {
+    /// Reads and writes until both would wait, as mio's events want it. Whether it goes on.
+    fn turn(&mut self) -> bool {
+        let mut bytes = [0; 4096];
+        loop {
+            match (&self.stream).read(&mut bytes) {
+                Ok(0) => self.ended = true,
+                Ok(len) => {
+                    self.pending.extend_from_slice(&bytes[..len]);
+                    continue;
+                }
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+            break;
+        }
+        while !self.pending.is_empty() {
+            match (&self.stream).write(&self.pending) {
+                Ok(len) => drop(self.pending.drain(..len)),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                    break;
+                }
+            }
+        }
+        !(self.ended && self.pending.is_empty())
+    }
+}
+
+#[test]
+fn an_echo_server_of_many_connections() {
+    within(PATIENCE, || {
+        let (left, right) = pair();
+        let mut listener = TcpListener::bind(&right, (ip(RIGHT), 0)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let there = listener.local_addr().unwrap();
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                let left = left.clone();
+                thread::spawn(move || {
+                    let mut client = TcpStream::connect(&left, there).unwrap();
+                    let mut back = vec![0; 30_000];
+                    for round in 0..ROUNDS {
+                        let sent = vec![round as u8; 30_000];
+                        client.write_all(&sent).unwrap();
+                        client.read_exact(&mut back).unwrap();
+                        assert_eq!(back, sent);
+                    }
+                })
+            })
+            .collect();
+
+        let (mut poll, mut events) = (Poll::new().unwrap(), Events::with_capacity(16));
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE).unwrap();
+        let mut connections: Vec<Option<Connection>> = Vec::new();
+        while connections.len() < CLIENTS || connections.iter().any(Option::is_some) {
+            poll.poll(&mut events, Some(PATIENCE)).unwrap();
+            assert!(!events.is_empty(), "an event is missing");
+            for event in &events {
+                if event.token() == LISTENER {
+                    while let Ok((mut stream, _)) = listener.accept() {
+                        stream.set_nonblocking(true).unwrap();
+                        let token = Token(connections.len() + 1);
+                        let both = Interest::READABLE | Interest::WRITABLE;
+                        poll.registry().register(&mut stream, token, both).unwrap();
+                        connections.push(Some(Connection { stream, pending: Vec::new(), ended: false }));
+                    }
+                    continue;
+                }
+                let place = &mut connections[event.token().0 - 1];
+                if place.as_mut().is_some_and(|connection| !connection.turn()) {
+                    *place = None;
+                }
+            }
+        }
+        clients.into_iter().for_each(|client| client.join().unwrap());
+    });
+}
+
+/// The events of one poll, as letters: readable, writable, and whether reading or writing is over.
+fn seen(poll: &mut Poll) -> String {
+    let mut events = Events::with_capacity(8);
+    poll.poll(&mut events, Some(Duration::from_millis(20))).unwrap();
+    let mut all = String::new();
+    for event in &events {
+        let flags = [
+            (event.is_readable(), "r"),
+            (event.is_writable(), "w"),
+            (event.is_read_closed(), "R"),
+            (event.is_write_closed(), "W"),
+            (event.is_error(), "e"),
+        ];
+        flags.iter().filter(|(is, _)| *is).for_each(|(_, letter)| all.push_str(letter));
+    }
+    all
+}
+
+fn register(poll: &Poll, source: &mut impl Source, interest: Interest) {
+    poll.registry().register(source, Token(7), interest).unwrap();
+}
+
+#[test]
+fn all_kinds_are_sources_and_registrations_can_be_changed_and_ended() {
+    let host = Host::builder().start().unwrap();
+    let mut poll = Poll::new().unwrap();
+    let (mut here, mut there) = UnixStream::pair(&host).unwrap();
+    register(&poll, &mut here, Interest::READABLE | Interest::WRITABLE);
+    assert_eq!(seen(&mut poll), "w");
+    assert_eq!(seen(&mut poll), "");
+    there.write_all(b"x").unwrap();
+    assert_eq!(seen(&mut poll), "rw");
+    there.write_all(b"x").unwrap();
+    assert_eq!(seen(&mut poll), "rw", "another arrival is another event");
+    poll.registry().reregister(&mut here, Token(7), Interest::WRITABLE).unwrap();
+    assert_eq!(seen(&mut poll), "w");
+    there.write_all(b"x").unwrap();
+    assert_eq!(seen(&mut poll), "");
+    poll.registry().deregister(&mut here).unwrap();
+    drop(there);
+    assert_eq!(seen(&mut poll), "");
+
+    let mut udp = UdpSocket::bind(&host, "127.0.0.1:0").unwrap();
+    register(&poll, &mut udp, Interest::READABLE);
+    udp.send_to(b"x", udp.local_addr().unwrap()).unwrap();
+    assert_eq!(seen(&mut poll), "r");
+    drop(udp);
+
+    let (mut datagrams, far) = UnixDatagram::pair(&host).unwrap();
+    register(&poll, &mut datagrams, Interest::READABLE);
+    far.send(b"x").unwrap();
+    assert_eq!(seen(&mut poll), "r");
+
+    let (records, far) = UnixSeqpacket::pair(&host).unwrap();
+    let mut records = Pollable::new(records).unwrap();
+    register(&poll, &mut records, Interest::READABLE);
+    drop(far);
+    assert_eq!(seen(&mut poll), "rRW");
+
+    let mut listener = UnixListener::bind(&host, "/run/mio").unwrap();
+    register(&poll, &mut listener, Interest::READABLE);
+    let _client = UnixStream::connect(&host, "/run/mio").unwrap();
+    assert_eq!(seen(&mut poll), "r");
+}
