@@ -94,7 +94,7 @@ pub unsafe extern "C" fn tapsock_sendmmsg(
 pub unsafe extern "C" fn tapsock_write(fd: c_int, data: *const c_void, len: size_t) -> ssize_t {
     answer(|| match owner(fd) {
         // SAFETY: the caller's promise.
-        Some(at) => count(bsd::write(&at.host, fd, unsafe { bytes(data, len) }?)).map_err(file_like),
+        Some(at) => count(bsd::write(&at.host, fd, unsafe { bytes(data, len) }?)),
         // SAFETY: the caller's promise.
         None => kernel(unsafe { libc::write(fd, data, len) }),
     })
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn tapsock_writev(fd: c_int, iov: *const iovec, len: c_int
         let len = usize::try_from(len).map_err(|_| Errno::INVAL)?;
         // SAFETY: the caller's promise.
         let data = unsafe { sources(parts(iov, len, Errno::INVAL)?) }?;
-        count(bsd::writev(&at.host, fd, &data)).map_err(file_like)
+        count(bsd::writev(&at.host, fd, &data))
     })
 }
 
@@ -192,7 +192,7 @@ pub unsafe extern "C" fn tapsock_recvmmsg(
 pub unsafe extern "C" fn tapsock_read(fd: c_int, data: *mut c_void, len: size_t) -> ssize_t {
     answer(|| match owner(fd) {
         // SAFETY: the caller's promise.
-        Some(at) => count(bsd::read(&at.host, fd, unsafe { bytes_mut(data, len) }?)).map_err(file_like),
+        Some(at) => count(bsd::read(&at.host, fd, unsafe { bytes_mut(data, len) }?)),
         // SAFETY: the caller's promise.
         None => kernel(unsafe { libc::read(fd, data, len) }),
     })
@@ -209,7 +209,7 @@ pub unsafe extern "C" fn tapsock_readv(fd: c_int, iov: *const iovec, len: c_int)
         let len = usize::try_from(len).map_err(|_| Errno::INVAL)?;
         // SAFETY: the caller's promise.
         let mut into = unsafe { places(parts(iov, len, Errno::INVAL)?) }?;
-        count(bsd::readv(&at.host, fd, &mut into)).map_err(file_like)
+        count(bsd::readv(&at.host, fd, &mut into))
     })
 }
 
@@ -246,11 +246,6 @@ pub unsafe extern "C" fn tapsock_sendfile(
 
 fn count(moved: Result<usize, Errno>) -> Result<ssize_t, Errno> {
     moved.map(|moved| moved as ssize_t)
-}
-
-/// What read and write say of an epoll instance, which is no socket.
-fn file_like(errno: Errno) -> Errno {
-    if errno == Errno::NOTSOCK { Errno::INVAL } else { errno }
 }
 
 /// Errors: EFAULT.

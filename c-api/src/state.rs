@@ -76,12 +76,10 @@ pub(crate) fn default() -> Result<Arc<Running>, Errno> {
 /// number was closed by libc is closed here.
 pub(crate) fn owner(number: c_int) -> Option<Arc<Running>> {
     let default = default().ok()?;
-    if !bsd::is_open(&default.host, number) {
-        return None;
-    }
+    let incarnation = bsd::incarnation(&default.host, number).ok()?;
     if !default.placeholders.holds(number) {
-        // What stands there now is left alone.
-        let _ = bsd::close(&default.host, number);
+        // What stands there now is left alone. Another thread may have closed it, and a third have its number by now.
+        let _ = bsd::close_incarnation(&default.host, number, incarnation);
         return None;
     }
     Some(default)

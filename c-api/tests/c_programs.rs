@@ -122,6 +122,21 @@ fn the_header_is_for_cpp_and_strict_c_too() {
     }
 }
 
+/// The first program in C of a page.
+fn program_of(page: &str) -> &str {
+    let start = page.find("```c\n").unwrap() + "```c\n".len();
+    &page[start..start + page[start..].find("```").unwrap()]
+}
+
+#[test]
+fn the_program_of_the_docs_is_a_program() {
+    let Some(prefix) = installed() else { return };
+    let page = fs::read_to_string(crate_root().join("../docs/c.md")).unwrap();
+    let source = Path::new(env!("CARGO_TARGET_TMPDIR")).join("docs.c");
+    fs::write(&source, program_of(&page)).unwrap();
+    build(source.to_str().unwrap(), "docs", &flags(prefix, &["--cflags", "--libs"]));
+}
+
 #[test]
 fn the_static_library_needs_what_pkg_config_says() {
     let Some(prefix) = installed() else { return };

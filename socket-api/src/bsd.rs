@@ -213,17 +213,40 @@ pub fn close(host: &Host, socket: i32) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Whether `id` stands for something: a socket, or an epoll instance.
+/// What tells the socket, or the epoll instance, that stands at an id from those that had the number before it, and from
+/// those that will have it.
 ///
 /// ```
-/// use tapsock::{Host, bsd};
+/// use tapsock::{Errno, Host, bsd};
 ///
 /// let host = Host::builder().start().unwrap();
-/// let epoll = bsd::epoll_create1(&host, 0).unwrap();
-/// assert!(bsd::is_open(&host, epoll) && !bsd::is_open(&host, 77));
+/// let epoll = bsd::epoll_create1(&host, 0)?;
+/// let first = bsd::incarnation(&host, epoll)?;
+/// bsd::close(&host, epoll)?;
+/// assert_eq!(bsd::epoll_create1(&host, 0), Ok(epoll));
+/// assert_ne!(bsd::incarnation(&host, epoll)?, first);
+/// assert_eq!(bsd::close_incarnation(&host, epoll, first), Err(Errno::BADF));
+/// # Ok::<(), Errno>(())
 /// ```
-pub fn is_open(host: &Host, id: i32) -> bool {
-    host.descriptors().on_exec(id).is_ok()
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct Incarnation(u32);
+
+/// Which incarnation of its number `id` is.
+///
+/// # Errors
+/// EBADF.
+pub fn incarnation(host: &Host, id: i32) -> Result<Incarnation, Errno> {
+    host.descriptors().incarnation(id).map(Incarnation)
+}
+
+/// As [`close`], where `id` is still that incarnation: for those who gave out the number ([`Numbers`](crate::Numbers)) and
+/// have found out that it was given up behind the host's back.
+///
+/// # Errors
+/// EBADF, also where something else stands there by now.
+pub fn close_incarnation(host: &Host, id: i32, incarnation: Incarnation) -> Result<(), Errno> {
+    drop(host.descriptors().remove_incarnation(id, incarnation.0)?);
+    Ok(())
 }
 
 /// The socket's own address. See getsockname(2).

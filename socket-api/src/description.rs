@@ -1,6 +1,6 @@
 //! What a socket id stands for: POSIX's open file description, which several ids, and messages under way, may hold.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{OnceLock, Weak};
 
 use rustix::io::Errno;
@@ -18,11 +18,14 @@ use crate::numbers::Numbers;
 pub(crate) struct Descriptors {
     table: Mutex<Table<Entry>>,
     numbers: Option<Box<dyn Numbers>>,
+    /// The next of those that tell apart what has stood at a number.
+    incarnations: AtomicU32,
 }
 
 /// What stands at a number.
 struct Entry {
     held: Held,
+    incarnation: u32,
     on_exec: OnExec,
 }
 
@@ -51,7 +54,7 @@ impl Reserved<'_> {
     /// Puts `held` there. Errors: EMFILE, where another was faster.
     pub(crate) fn fill(mut self, held: Held, on_exec: OnExec) -> Result<i32, Errno> {
         match self.number.take() {
-            Some(number) => self.of.put(number, Entry { held, on_exec }),
+            Some(number) => self.of.put(number, self.of.entry(held, on_exec)),
             None => self.of.insert_as(held, on_exec),
         }
     }
@@ -70,7 +73,11 @@ impl Descriptors {
     pub(crate) fn new(limit: usize, numbers: Option<Box<dyn Numbers>>) -> Self {
         let mut table = Table::new(0);
         table.set_limit(limit);
-        Descriptors { table: Mutex::new(table), numbers }
+        Descriptors { table: Mutex::new(table), numbers, incarnations: AtomicU32::new(0) }
+    }
+
+    fn entry(&self, held: Held, on_exec: OnExec) -> Entry {
+        Entry { held, incarnation: self.incarnations.fetch_add(1, Ordering::Relaxed), on_exec }
     }
 
     /// How many there are at most.
@@ -94,7 +101,7 @@ impl Descriptors {
         if usize::try_from(least).map_or(true, |least| least > 0 && least >= self.limit()) {
             return Err(Errno::INVAL);
         }
-        let entry = Entry { held, on_exec };
+        let entry = self.entry(held, on_exec);
         if let Some(numbers) = &self.numbers {
             return self.put(numbers.take(least)?, entry);
         }
@@ -111,7 +118,7 @@ impl Descriptors {
         if let Some(numbers) = &self.numbers {
             numbers.claim(number)?;
         }
-        self.put(number, Entry { held, on_exec }).map(drop).map_err(|_| Errno::BADF)
+        self.put(number, self.entry(held, on_exec)).map(drop).map_err(|_| Errno::BADF)
     }
 
     /// What stood there is closed, without the lock. Errors: EMFILE.
@@ -171,9 +178,26 @@ impl Descriptors {
         Ok(())
     }
 
+    /// What tells that which stands at `id` from others before it and after it. Errors: EBADF.
+    pub(crate) fn incarnation(&self, id: i32) -> Result<u32, Errno> {
+        lock(&self.table).get(Fd(id)).map(|entry| entry.incarnation).ok_or(Errno::BADF)
+    }
+
     /// Takes `id` out of the table; what it held may be closed by dropping it. Errors: EBADF.
     pub(crate) fn remove(&self, id: i32) -> Result<Held, Errno> {
-        let removed = lock(&self.table).remove(Fd(id)).ok_or(Errno::BADF)?;
+        self.remove_if(id, |_| true)
+    }
+
+    /// The same, where it is that incarnation. Errors: EBADF.
+    pub(crate) fn remove_incarnation(&self, id: i32, wanted: u32) -> Result<Held, Errno> {
+        self.remove_if(id, |incarnation| incarnation == wanted)
+    }
+
+    fn remove_if(&self, id: i32, is_wanted: impl FnOnce(u32) -> bool) -> Result<Held, Errno> {
+        let mut table = lock(&self.table);
+        table.get(Fd(id)).filter(|entry| is_wanted(entry.incarnation)).ok_or(Errno::BADF)?;
+        let removed = table.remove(Fd(id)).ok_or(Errno::BADF)?;
+        drop(table);
         if let Some(numbers) = &self.numbers {
             numbers.give_back(id);
         }

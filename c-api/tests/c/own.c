@@ -195,6 +195,15 @@ static void libc_polls_what_is_asked_to_show(void) {
     FAILS(tapsock_pollfd(ends[0]), EBADF);
     GIVES(tapsock_pollfd(epoll), epoll);
     GIVES(close(epoll), 0);
+    /* An epoll instance of ours shows whether it has something to tell. */
+    epoll = tapsock_epoll_create1(0);
+    event.events = EPOLLIN;
+    GIVES(tapsock_epoll_ctl(epoll, EPOLL_CTL_ADD, ends[1], &event), 0);
+    entry.fd = tapsock_pollfd(epoll);
+    GIVES(poll(&entry, 1, 0), 1);
+    GIVES(tapsock_epoll_ctl(epoll, EPOLL_CTL_DEL, ends[1], NULL), 0);
+    GIVES(poll(&entry, 1, 0), 0);
+    GIVES(tapsock_close(epoll), 0);
     GIVES(tapsock_close(ends[1]), 0);
 }
 

@@ -139,17 +139,18 @@ pub fn sendmmsg(
 /// As [`send`] without flags. See write(2).
 ///
 /// # Errors
-/// Those of [`send`].
+/// Those of [`send`]; EINVAL for an epoll instance.
 pub fn write(host: &Host, socket: i32, data: &[u8]) -> Result<usize, Errno> {
+    check_file(host, socket)?;
     send(host, socket, data, 0)
 }
 
 /// As [`write()`], from several places. Where there are no bytes it does nothing. See writev(2).
 ///
 /// # Errors
-/// Those of [`send`]; EINVAL for more than 1024 parts.
+/// Those of [`send`]; EINVAL for more than 1024 parts, and for an epoll instance.
 pub fn writev(host: &Host, socket: i32, data: &[IoSlice<'_>]) -> Result<usize, Errno> {
-    open(host, socket)?;
+    check_file(host, socket)?;
     if data.len() > IOV_MAX {
         return Err(Errno::INVAL);
     }
@@ -261,7 +262,7 @@ pub fn recvmmsg(
 /// As [`recv`] without flags. Where there is no room it does nothing. See read(2).
 ///
 /// # Errors
-/// Those of [`recv`].
+/// Those of [`recv`]; EINVAL for an epoll instance.
 pub fn read(host: &Host, socket: i32, into: &mut [u8]) -> Result<usize, Errno> {
     readv(host, socket, &mut [IoSliceMut::new(into)])
 }
@@ -269,9 +270,9 @@ pub fn read(host: &Host, socket: i32, into: &mut [u8]) -> Result<usize, Errno> {
 /// As [`read`], into several places. See readv(2).
 ///
 /// # Errors
-/// Those of [`recv`]; EINVAL for more than 1024 parts.
+/// Those of [`recv`]; EINVAL for more than 1024 parts, and for an epoll instance.
 pub fn readv(host: &Host, socket: i32, into: &mut [IoSliceMut<'_>]) -> Result<usize, Errno> {
-    open(host, socket)?;
+    check_file(host, socket)?;
     if into.len() > IOV_MAX {
         return Err(Errno::INVAL);
     }
@@ -280,6 +281,14 @@ pub fn readv(host: &Host, socket: i32, into: &mut [IoSliceMut<'_>]) -> Result<us
     }
     let mut message = RecvMessage { iov: into, control_room: 0 };
     receive(host, socket, &mut message, 0, Sender::Unasked).map(|received| received.len)
+}
+
+/// An epoll instance is a file that can't be read or written, not one that is no socket.
+fn check_file(host: &Host, id: i32) -> Result<(), Errno> {
+    match open(host, id) {
+        Err(Errno::NOTSOCK) => Err(Errno::INVAL),
+        outcome => outcome.map(drop),
+    }
 }
 
 /// Whether the caller wants to know who sent it.

@@ -84,6 +84,8 @@ fn fcntl_does_what_linux_does() {
     ioctl(&host, epoll, FIONBIO, &mut 1).unwrap();
     assert_eq!(fcntl(&host, epoll, F_GETFL, 0), Ok(O_RDWR | O_NONBLOCK));
     assert_eq!(ioctl(&host, epoll, FIONREAD, &mut 0), Err(Errno::INVAL));
+    assert_eq!([read(&host, epoll, &mut [0]), write(&host, epoll, b"x")], [Err(Errno::INVAL); 2]);
+    assert_eq!(recv(&host, epoll, &mut [0], 0), Err(Errno::NOTSOCK));
 }
 
 #[test]
