@@ -8,12 +8,14 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use rustix::io::Errno;
 use tapsock_sockets::constants::*;
 use tapsock_sockets::{Blocking, Fd, PollMask, SockAddr};
+use tapsock_stack::buf::Rope;
 
 use crate::description::{Held, Kind, Object};
 use crate::engine::Shard;
@@ -110,23 +112,21 @@ impl Socket {
         if timeout.is_zero() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "cannot set a 0 duration timeout"));
         }
-        let deadline = now() + timeout;
-        self.set_nonblocking(true)?;
-        let connecting = self.shard().connect(self.fd(), &SockAddr::from(*address));
-        self.set_nonblocking(false)?;
-        match connecting {
-            Err(Errno::INPROGRESS) => {}
-            outcome => return Ok(outcome?),
-        }
-        if self.shard().poll(&mut [Writable(self.fd())], Some(deadline))? == 0 {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "connection timed out"));
-        }
-        self.take_error()?.map_or(Ok(()), Err)
+        let connected = connect_timeout(self.shard(), self.fd(), &SockAddr::from(*address), timeout);
+        Ok(connected?)
     }
 
     fn send(&self, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize> {
         let to = to.map(|to| SockAddr::from(*to));
         Ok(self.shard().send(self.fd(), data, MSG_NOSIGNAL, to.as_ref())?)
+    }
+
+    fn send_parts(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(self.shard().send_message(self.fd(), parts, &[], MSG_NOSIGNAL, None)?)
+    }
+
+    fn receive_parts(&self, parts: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        Ok(self.shard().receive_message(self.fd(), parts, 0)?.len)
     }
 
     fn receive(&self, into: &mut [u8], flags: i32) -> io::Result<usize> {
@@ -136,6 +136,16 @@ impl Socket {
     fn receive_from(&self, into: &mut [u8], flags: i32) -> io::Result<(usize, SocketAddr)> {
         let received = self.shard().receive(self.fd(), into, flags)?;
         Ok((received.len, inet(received.from.ok_or(Errno::INVAL)?)?))
+    }
+
+    fn send_bytes(&self, data: Bytes, to: Option<&SocketAddr>) -> io::Result<usize> {
+        let to = to.map(|to| SockAddr::from(*to));
+        Ok(self.shard().send_rope(self.fd(), Rope::from(data), MSG_NOSIGNAL, to.as_ref())?)
+    }
+
+    fn receive_bytes(&self) -> io::Result<(Bytes, Option<SocketAddr>)> {
+        let (data, from) = self.shard().receive_piece(self.fd())?;
+        Ok((data, from.map(inet).transpose()?))
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
@@ -164,15 +174,7 @@ impl Socket {
         if timeout == Some(Duration::ZERO) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "cannot set a 0 duration timeout"));
         }
-        let timeout = timeout.unwrap_or_default();
-        let secs = i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX);
-        let micros = match i64::from(timeout.subsec_micros()) {
-            // Less than a microsecond is no reason to wait for ever.
-            0 if secs == 0 && !timeout.is_zero() => 1,
-            micros => micros,
-        };
-        let value = [secs.to_ne_bytes(), micros.to_ne_bytes()].concat();
-        Ok(self.shard().set_option(self.fd(), SOL_SOCKET, name, &value)?)
+        Ok(self.shard().set_option(self.fd(), SOL_SOCKET, name, &timeval(timeout))?)
     }
 
     fn timeout(&self, name: i32) -> io::Result<Option<Duration>> {
@@ -203,6 +205,32 @@ impl Socket {
     }
 }
 
+/// Connects for `timeout` at most, whether the socket waits or not. Errors: those of `connect`; ETIMEDOUT when the time is
+/// over.
+pub(crate) fn connect_timeout(
+    shard: &Shard,
+    fd: Fd,
+    address: &SockAddr,
+    timeout: Duration,
+) -> Result<(), Errno> {
+    let deadline = now() + timeout;
+    let before = shard.blocking(fd)?;
+    shard.set_blocking(fd, Blocking::Never)?;
+    let connecting = shard.connect(fd, address);
+    shard.set_blocking(fd, before)?;
+    match connecting {
+        Err(Errno::INPROGRESS) => {}
+        outcome => return outcome,
+    }
+    if shard.poll(&mut [Writable(fd)], Some(deadline))? == 0 {
+        return Err(Errno::TIMEDOUT);
+    }
+    match shard.option(fd, SOL_SOCKET, SO_ERROR)?.as_int() {
+        None | Some(0) => Ok(()),
+        Some(errno) => Err(Errno::from_raw_os_error(errno)),
+    }
+}
+
 /// A socket that is waited for until it is connected.
 struct Writable(Fd);
 
@@ -218,6 +246,18 @@ impl Polled for Writable {
     fn report(&mut self, ready: Option<PollMask>) -> PollMask {
         PollMask::OUT.reported(ready.unwrap_or(PollMask::NONE))
     }
+}
+
+/// The value of SO_RCVTIMEO and SO_SNDTIMEO; `None` is for ever.
+pub(crate) fn timeval(timeout: Option<Duration>) -> Vec<u8> {
+    let timeout = timeout.unwrap_or_default();
+    let secs = i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX);
+    let micros = match i64::from(timeout.subsec_micros()) {
+        // Less than a microsecond is no reason to wait for ever.
+        0 if secs == 0 && !timeout.is_zero() => 1,
+        micros => micros,
+    };
+    [secs.to_ne_bytes(), micros.to_ne_bytes()].concat()
 }
 
 /// An address as `std::net` has it.

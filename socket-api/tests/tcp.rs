@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,6 +19,28 @@ fn connection(left: &Host, right: &Host, address: &str) -> (TcpStream, TcpStream
     let (server, peer) = listener.accept().unwrap();
     assert_eq!(peer, client.local_addr().unwrap());
     (client, server)
+}
+
+#[test]
+fn parts_are_written_and_read_in_one_call() {
+    within(PATIENCE, || {
+        let (left, right) = pair();
+        let (mut client, mut server) = connection(&left, &right, RIGHT);
+        let sent = [IoSlice::new(b""), IoSlice::new(b"one "), IoSlice::new(b"two")];
+        assert_eq!(client.write_vectored(&sent).unwrap(), 7);
+        let (mut first, mut second) = ([0; 4], [0; 9]);
+        let parts =
+            &mut [IoSliceMut::new(&mut []), IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)];
+        assert_eq!(server.read_vectored(parts).unwrap(), 7);
+        assert_eq!((&first, &second[..3]), (b"one ", &b"two"[..]));
+        for time in [Some(Duration::from_secs(3)), None] {
+            client.set_linger(time).unwrap();
+            assert_eq!(client.linger().unwrap(), time);
+        }
+        client.set_linger(Some(Duration::ZERO)).unwrap();
+        drop(client);
+        assert_eq!(server.read(&mut first).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    });
 }
 
 #[test]

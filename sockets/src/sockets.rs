@@ -268,6 +268,18 @@ impl Sockets {
         })
     }
 
+    /// Receives what lies in one piece: of a stream as much as came together, of others the next datagram. So it need
+    /// not be copied to be in one. As [`try_recv`](Sockets::try_recv) in all else.
+    ///
+    /// Errors: those of `try_recv`.
+    pub fn try_recv_piece(&mut self, now: Instant, fd: Fd, flags: i32) -> Result<Received, Stop> {
+        let max = match self.open(fd) {
+            Some(Socket { common, body: Body::Tcp(tcp) }) => tcp.piece(&self.stack, common.options.low_water),
+            _ => DATAGRAM_MAX,
+        };
+        self.try_recv(now, fd, max, flags)
+    }
+
     /// Ends one direction or both: shutdown(2) with SHUT_RD, SHUT_WR or SHUT_RDWR.
     ///
     /// Errors: EBADF, EINVAL for any other `how`, ENOTCONN; a socket without a connection keeps it in mind all the

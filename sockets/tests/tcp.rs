@@ -266,3 +266,24 @@ fn closing_all_lets_connections_finish() {
     assert_eq!(recv(&mut net.a, net.now, client, 99, 0), "\"last words\"");
     assert_eq!(recv(&mut net.a, net.now, client, 99, 0), "\"\"");
 }
+
+/// What an application lends leaves in frames as it lies there.
+#[test]
+fn lent_bytes_are_sent_from_where_they_lie() {
+    let mut net = Net::new();
+    let (_, client, server) = net.connected(AF_INET);
+    let lent = bytes::Bytes::from(vec![7; 5000]);
+    let now = net.now;
+    assert_eq!(net.a.try_send(now, client, &mut Rope::from(lent.clone()), 0, None), Ok(5000));
+    let mut sent = 0;
+    while let Some((_, transmit)) = net.a.stack_mut().poll_transmit(now) {
+        for chunk in transmit.payload.chunks() {
+            assert_eq!(chunk.as_ptr(), lent[sent..].as_ptr());
+            sent += chunk.len();
+        }
+        net.b.stack_mut().receive(now, tapsock_stack::iface::InterfaceId(1), transmit.to_frame());
+    }
+    assert_eq!(sent, 5000);
+    let piece = net.b.try_recv_piece(now, server, 0).unwrap().data;
+    assert_eq!((piece.chunk_count(), piece.len()), (1, 1448), "what came in one frame");
+}

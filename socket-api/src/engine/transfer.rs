@@ -4,6 +4,7 @@ use core::cell::RefCell;
 use core::ops::Range;
 use std::io::{IoSlice, IoSliceMut};
 
+use bytes::Bytes;
 use rustix::io::Errno;
 use tapsock_driver::pool::Pool;
 use tapsock_sockets::constants::{MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, MSG_ZEROCOPY};
@@ -90,6 +91,37 @@ impl Shard {
             let _ = self.call(Errno::AGAIN, |sockets, now| Ok(sockets.end_zero_copy(now, socket)?));
         }
         Ok(sending.taken)
+    }
+
+    /// As [`send`](Self::send), of bytes that need not be copied.
+    pub(crate) fn send_rope(
+        &self,
+        socket: Fd,
+        mut data: Rope,
+        flags: i32,
+        to: Option<&SockAddr>,
+    ) -> Result<usize, Errno> {
+        let mut sending = Sending { socket, control: &[], flags, to, taken: 0 };
+        let mut patience = Patience::default();
+        let sent = self
+            .call_with(&mut patience, Errno::AGAIN, |sockets, now| sending.attempt(sockets, now, &mut data));
+        match sent {
+            Err(error) if sending.taken == 0 => Err(error),
+            _ => Ok(sending.taken),
+        }
+    }
+
+    /// Receives what lies in one piece, by reference, and who sent it.
+    pub(crate) fn receive_piece(&self, socket: Fd) -> Result<(Bytes, Option<SockAddr>), Errno> {
+        let mut patience = Patience::default();
+        let attempt = |sockets: &mut Sockets, now| sockets.try_recv_piece(now, socket, 0);
+        let mut outcome = self.call_with(&mut patience, Errno::AGAIN, attempt);
+        if patience.has_ended(&outcome) {
+            let last = |sockets: &mut Sockets, now| sockets.try_recv_piece(now, socket, MSG_DONTWAIT);
+            outcome = self.call(Errno::AGAIN, last);
+        }
+        let Received { data, from, .. } = outcome?;
+        Ok((data.into_bytes(), from))
     }
 
     /// How much of `len` bytes is worth copying now. A stream that is full is given a chunk to wait with; a datagram
@@ -202,7 +234,7 @@ fn gather(data: &[IoSlice<'_>], start: usize, len: usize) -> Rope {
 }
 
 /// Copies `data` into several places, after the first `skip` bytes of them; returns how many bytes found room.
-fn scatter(mut data: Rope, into: &mut [IoSliceMut<'_>], mut skip: usize) -> usize {
+pub(crate) fn scatter(mut data: Rope, into: &mut [IoSliceMut<'_>], mut skip: usize) -> usize {
     let mut copied = 0;
     for part in into {
         let begin = skip.min(part.len());

@@ -6,10 +6,11 @@ use tapsock_sockets::constants::{MSG_OOB, MSG_PEEK, MSG_WAITALL};
 use tapsock_sockets::errno::ToErrno;
 use tapsock_sockets::local::{
     Ancillary, Credentials, Filling, Pair, Payload, Peek, Receiving, RecvError, SMALL_MAX, SendError, Side,
-    Stream, Urgency,
+    Sink, Stream, Urgency,
 };
+use tapsock_stack::buf::Rope;
 
-use super::cell::{Cell, Halt, Patience, Queue, Shared};
+use super::cell::{Cell, Events, Halt, Patience, Queue, Shared};
 use super::{Flying, queue, side};
 use crate::engine::transfer::{SEND_TURN, copy_in};
 
@@ -66,6 +67,20 @@ pub(super) fn send(
     }
 }
 
+/// Sends all of `data`, by reference, where `patience` lasts; returns how many bytes went.
+pub(super) fn send_rope(
+    cell: &Cell<Pair<Stream<Flying>>>,
+    from: Side,
+    data: &mut Rope,
+    patience: Patience,
+    ancillary: &mut Ancillary<Flying>,
+) -> Result<usize, Errno> {
+    match send_turn(cell, from, &mut Payload::Rope(data), Urgency::Normal, patience, ancillary) {
+        (0, Err(errno)) => Err(errno),
+        (sent, _) => Ok(sent),
+    }
+}
+
 fn send_turn(
     cell: &Cell<Pair<Stream<Flying>>>,
     from: Side,
@@ -105,18 +120,7 @@ pub(super) fn receive(
     call.peek = flags & MSG_PEEK != 0;
     let mut sink = Filling::new(into);
     let result = cell.call(queue(at), PollMask::WAIT_IN, patience, |pair, events| {
-        let before = pair.credit(at.other()).charged();
-        let outcome = pair.try_recv(at, &mut call, &mut sink);
-        let credit = pair.credit(at.other());
-        // As on Linux: a piece of which some is left has freed nothing.
-        if credit.charged() < before && credit.is_writable() {
-            events.push((queue(at.other()), PollMask::OUT | PollMask::WRNORM | PollMask::WRBAND));
-        }
-        match outcome {
-            Ok(()) => Ok(()),
-            Err(RecvError::WouldBlock) => Err(Halt::Wait),
-            Err(error) => Err(error.errno().into()),
-        }
+        attempt(pair, events, at, &mut call, &mut sink)
     });
     let len = sink.finish();
     match result {
@@ -125,6 +129,45 @@ pub(super) fn receive(
             let (found, credentials) = (call.has_found(), call.credentials());
             Ok((len, Beside { found, credentials, rights: call.take_rights() }))
         }
+    }
+}
+
+/// Receives what lies in one piece, by reference.
+pub(super) fn receive_piece(
+    cell: &Cell<Pair<Stream<Flying>>>,
+    at: Side,
+    patience: Patience,
+) -> Result<Rope, Errno> {
+    let (mut call, mut data) = (Receiving::new(0), Rope::new());
+    let result = cell.call(queue(at), PollMask::WAIT_IN, patience, |pair, events| {
+        call.ask(pair.piece(at));
+        attempt(pair, events, at, &mut call, &mut data)
+    });
+    match result {
+        Err(errno) if data.is_empty() => Err(errno),
+        // Shares that came along are let go, as by a read without room for them.
+        _ => Ok(data),
+    }
+}
+
+fn attempt(
+    pair: &mut Pair<Stream<Flying>>,
+    events: &mut Events,
+    at: Side,
+    call: &mut Receiving<Flying>,
+    sink: &mut impl Sink,
+) -> Result<(), Halt> {
+    let before = pair.credit(at.other()).charged();
+    let outcome = pair.try_recv(at, call, sink);
+    let credit = pair.credit(at.other());
+    // As on Linux: a piece of which some is left has freed nothing.
+    if credit.charged() < before && credit.is_writable() {
+        events.push((queue(at.other()), PollMask::OUT | PollMask::WRNORM | PollMask::WRBAND));
+    }
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(RecvError::WouldBlock) => Err(Halt::Wait),
+        Err(error) => Err(error.errno().into()),
     }
 }
 

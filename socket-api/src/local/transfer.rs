@@ -5,6 +5,7 @@ use tapsock_sockets::constants::MSG_OOB;
 use tapsock_sockets::errno::ToErrno;
 use tapsock_sockets::local::{Ancillary, Credentials, Pair, Records, SendError, SocketKind};
 use tapsock_sockets::{PollMask, UnixAddr};
+use tapsock_stack::buf::Rope;
 
 use super::cell::Cell;
 use super::flight::locals;
@@ -115,6 +116,36 @@ impl LocalSocket {
                     rights: record.rights,
                 })
             }
+            None => Err(self.kind.receive_unconnected()),
+        }
+    }
+
+    /// Sends all of `data` on a stream, by reference. Returns how many bytes went.
+    ///
+    /// Errors: those of [`send`](Self::send); EOPNOTSUPP on a socket of another type.
+    pub(crate) fn send_rope(self: &Arc<Self>, mut data: Rope) -> Result<usize, Errno> {
+        let _touch = self.touch();
+        let patience = self.send_patience(0);
+        let mut ancillary = Ancillary::new(process());
+        match self.connection.get() {
+            Some(Connection::Stream(cell, side)) => {
+                stream::send_rope(cell, *side, &mut data, patience, &mut ancillary)
+            }
+            Some(Connection::Records(..)) => Err(Errno::OPNOTSUPP),
+            None => Err(Errno::NOTCONN),
+        }
+    }
+
+    /// Receives what lies in one piece at the front of a stream, by reference.
+    ///
+    /// Errors: those of [`receive`](Self::receive); EOPNOTSUPP on a socket of another type.
+    pub(crate) fn receive_piece(&self) -> Result<Rope, Errno> {
+        let _touch = self.touch();
+        match self.connection.get() {
+            Some(Connection::Stream(cell, side)) => {
+                stream::receive_piece(cell, *side, self.receive_patience(0))
+            }
+            Some(Connection::Records(..)) => Err(Errno::OPNOTSUPP),
             None => Err(self.kind.receive_unconnected()),
         }
     }

@@ -2,13 +2,15 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
 
+use bytes::Bytes;
 #[cfg(feature = "tokio")]
 use rustix::io::Errno;
 #[cfg(feature = "tokio")]
 use tapsock_sockets::SockAddr;
+
 use tapsock_sockets::constants::*;
 
 use super::{Socket, ToSocketAddrs, common_methods, each_address, timeout_methods};
@@ -144,6 +146,65 @@ impl TcpStream {
         self.socket.receive(into, MSG_PEEK)
     }
 
+    /// What closing does with data that was not sent: waits that long, in whole seconds, and at zero resets the connection;
+    /// `None` closes in the background (`SO_LINGER`).
+    ///
+    /// # Errors
+    /// EBADF after the host was shut down.
+    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        let secs = linger.map_or(0, |linger| i32::try_from(linger.as_secs()).unwrap_or(i32::MAX));
+        let value = [i32::from(linger.is_some()).to_ne_bytes(), secs.to_ne_bytes()].concat();
+        Ok(self.socket.shard().set_option(self.socket.fd(), SOL_SOCKET, SO_LINGER, &value)?)
+    }
+
+    /// How long closing waits (`SO_LINGER`).
+    ///
+    /// # Errors
+    /// EBADF after the host was shut down.
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        let value = self.socket.shard().option(self.socket.fd(), SOL_SOCKET, SO_LINGER)?;
+        Ok(match value.as_bytes().as_chunks::<4>().0 {
+            [on, secs] if i32::from_ne_bytes(*on) != 0 => {
+                Some(Duration::from_secs(u32::from_ne_bytes(*secs).into()))
+            }
+            _ => None,
+        })
+    }
+
+    /// Sends `data` without a copy: the connection holds the bytes until the peer has acknowledged them. Returns how
+    /// many were taken, which is all of them unless it is set not to wait, or a time-out passes.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use tapsock::Host;
+    /// use tapsock::net::{TcpListener, TcpStream};
+    ///
+    /// let host = Host::builder().start()?;
+    /// let listener = TcpListener::bind(&host, "127.0.0.1:0")?;
+    /// let client = TcpStream::connect(&host, listener.local_addr()?)?;
+    /// client.send_bytes(Bytes::from_static(b"hello"))?;
+    /// assert_eq!(listener.accept()?.0.recv_bytes()?, "hello");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `write`.
+    pub fn send_bytes(&self, data: Bytes) -> io::Result<usize> {
+        self.socket.send_bytes(data, None)
+    }
+
+    /// Receives what lies in one piece, without a copy: what came in one frame, or in several that the link merged.
+    /// Nothing stands for the end of the stream.
+    ///
+    /// The bytes keep the buffer that they came in from being used again, which is at most eight times as large as they
+    /// are and 2 KiB; who keeps them for long copies them.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn recv_bytes(&self) -> io::Result<Bytes> {
+        Ok(self.socket.receive_bytes()?.0)
+    }
+
     /// Whether small segments are sent at once (`TCP_NODELAY`), or held back while others are unacknowledged.
     ///
     /// # Errors
@@ -165,11 +226,19 @@ impl Read for &TcpStream {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.socket.receive(into, 0)
     }
+
+    fn read_vectored(&mut self, parts: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.socket.receive_parts(parts)
+    }
 }
 
 impl Write for &TcpStream {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.socket.send(data, None)
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.socket.send_parts(parts)
     }
 
     /// Does nothing: what was written is on its way.
@@ -182,11 +251,19 @@ impl Read for TcpStream {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         (&*self).read(into)
     }
+
+    fn read_vectored(&mut self, parts: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        (&*self).read_vectored(parts)
+    }
 }
 
 impl Write for TcpStream {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         (&*self).write(data)
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        (&*self).write_vectored(parts)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -4,6 +4,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
 
+use bytes::Bytes;
+use rustix::io::Errno;
 use tapsock_sockets::constants::*;
 
 use super::{Socket, ToSocketAddrs, common_methods, each_address, timeout_methods};
@@ -92,6 +94,55 @@ impl UdpSocket {
     /// Those of [`recv_from`](Self::recv_from).
     pub fn recv(&self, into: &mut [u8]) -> io::Result<usize> {
         self.socket.receive(into, 0)
+    }
+
+    /// Sends one datagram without a copy: the bytes are held until the link has it.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use tapsock::Host;
+    /// use tapsock::net::UdpSocket;
+    ///
+    /// let host = Host::builder().start()?;
+    /// let (a, b) = (UdpSocket::bind(&host, "127.0.0.1:0")?, UdpSocket::bind(&host, "127.0.0.1:0")?);
+    /// a.send_bytes_to(Bytes::from_static(b"hello"), b.local_addr()?)?;
+    /// assert_eq!(b.recv_bytes_from()?, (Bytes::from_static(b"hello"), a.local_addr()?));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`send_to`](Self::send_to).
+    pub fn send_bytes_to(&self, data: Bytes, address: impl ToSocketAddrs) -> io::Result<usize> {
+        match address.to_socket_addrs()?.next() {
+            Some(address) => self.socket.send_bytes(data, Some(&address)),
+            None => Err(io::Error::new(io::ErrorKind::InvalidInput, "no addresses to send data to")),
+        }
+    }
+
+    /// As [`send_bytes_to`](Self::send_bytes_to), to the address that it is connected to.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send).
+    pub fn send_bytes(&self, data: Bytes) -> io::Result<usize> {
+        self.socket.send_bytes(data, None)
+    }
+
+    /// Receives one datagram without a copy, and its sender's address. The bytes keep the buffer that they came in from
+    /// being used again; who keeps them for long copies them.
+    ///
+    /// # Errors
+    /// Those of [`recv_from`](Self::recv_from).
+    pub fn recv_bytes_from(&self) -> io::Result<(Bytes, SocketAddr)> {
+        let (data, from) = self.socket.receive_bytes()?;
+        Ok((data, from.ok_or(Errno::INVAL)?))
+    }
+
+    /// As [`recv_bytes_from`](Self::recv_bytes_from), without the address.
+    ///
+    /// # Errors
+    /// Those of [`recv_from`](Self::recv_from).
+    pub fn recv_bytes(&self) -> io::Result<Bytes> {
+        Ok(self.socket.receive_bytes()?.0)
     }
 
     /// As [`recv_from`](Self::recv_from), and leaves it there.

@@ -1,5 +1,8 @@
 //! `UnixStream`.
 
+use bytes::Bytes;
+use tapsock_stack::buf::Rope;
+
 use super::*;
 
 /// A connected stream of bytes, in memory.
@@ -62,6 +65,37 @@ impl UnixStream {
     pub fn pair(host: &Host) -> io::Result<(UnixStream, UnixStream)> {
         let (first, second) = Socket::pair(host, SocketKind::Stream);
         Ok((UnixStream { socket: first }, UnixStream { socket: second }))
+    }
+
+    /// Sends `data` without a copy, unless it is 2 KiB or less: the reader gets the same bytes. Returns how many were
+    /// taken, which is all of them unless it is set not to wait, or a time-out passes.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use tapsock::Host;
+    /// use tapsock::unix::UnixStream;
+    ///
+    /// let (a, b) = UnixStream::pair(&Host::builder().start()?)?;
+    /// let sent = Bytes::from(vec![7; 100_000]);
+    /// a.send_bytes(sent.clone())?;
+    /// let received = b.recv_bytes()?;
+    /// assert_eq!((received.as_ptr(), received.len()), (sent.as_ptr(), 100_000));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `write`.
+    pub fn send_bytes(&self, data: Bytes) -> io::Result<usize> {
+        Ok(self.socket.local().send_rope(Rope::from(data))?)
+    }
+
+    /// Receives what lies in one piece, without a copy where it is larger than 2 KiB. Nothing stands for the end of the
+    /// stream.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn recv_bytes(&self) -> io::Result<Bytes> {
+        Ok(self.socket.local().receive_piece()?.into_bytes())
     }
 
     /// What the next read would give, left in place.

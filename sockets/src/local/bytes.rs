@@ -32,6 +32,15 @@ impl ByteQueue {
         self.len
     }
 
+    /// How many bytes lie in one piece at the front.
+    pub(crate) fn first_piece(&self) -> usize {
+        match self.pieces.front() {
+            None => 0,
+            Some(Piece::Small(len)) => *len,
+            Some(Piece::Large(chunk)) => chunk.len(),
+        }
+    }
+
     /// Takes the first `count` bytes of `payload`, which has as many.
     pub(crate) fn push(&mut self, payload: &mut Payload<'_>, count: usize) {
         self.len += count;

@@ -130,6 +130,13 @@ impl<R: Clone> Pair<Stream<R>> {
         if sent == 0 && !payload.is_empty() { Err(SendError::WouldBlock) } else { Ok(sent) }
     }
 
+    /// How much to ask for at `side`, so that it comes in one piece: as much as lies in one, but no less than
+    /// SO_RCVLOWAT.
+    pub fn piece(&self, side: Side) -> usize {
+        let half = self.half(side);
+        half.inbox.bytes.first_piece().max(half.options.low_water)
+    }
+
     /// Receives at `side`, into `sink`. `Ok` ends the call: with what `call` has, which at the end of the stream is
     /// nothing. After `WouldBlock` a caller that waits tries again with the same `call` and `sink` when
     /// [`wakes_receiver`](Pair::wakes_receiver) says so; one that does not takes what `call` has, or fails with EAGAIN.

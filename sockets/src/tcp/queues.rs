@@ -38,6 +38,12 @@ impl TcpSocket {
         !part.is_empty() && part.len() < wanted && !ends
     }
 
+    /// How much to ask for, so that it comes in one piece: as much as lies in one, but no less than SO_RCVLOWAT.
+    pub(crate) fn piece(&self, stack: &Stack, low_water: u32) -> usize {
+        let connection = self.connection_id().and_then(|id| stack.tcp(id));
+        connection.map_or(1, Connection::readable_piece).max(low_water as usize)
+    }
+
     /// Bytes that can be read (FIONREAD).
     pub(crate) fn unread(&self, stack: &Stack) -> usize {
         self.connection_id()

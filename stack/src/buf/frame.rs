@@ -4,6 +4,8 @@ use core::fmt;
 use core::ops::{Deref, Range};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 /// One buffer of a fixed size.
 ///
 /// Whoever holds the only [`Arc`] of it may write (`Arc::get_mut`); while it is shared it is read-only. A pool
@@ -22,40 +24,64 @@ use std::sync::Arc;
 /// assert!(Arc::get_mut(&mut slot).is_some());
 /// ```
 pub struct FrameBuf {
-    bytes: Box<[u8]>,
+    bytes: Storage,
+}
+
+/// Where the bytes of a buffer lie.
+enum Storage {
+    /// In memory of its own.
+    Own(Box<[u8]>),
+    /// In memory that the application lends, and never changes.
+    Lent(Bytes),
 }
 
 impl FrameBuf {
     /// A buffer of `capacity` zeroed bytes.
     pub fn new(capacity: usize) -> Self {
-        FrameBuf { bytes: vec![0; capacity].into_boxed_slice() }
+        FrameBuf { bytes: Storage::Own(vec![0; capacity].into_boxed_slice()) }
     }
 
     /// The size in bytes, fixed when the buffer was made.
     pub fn capacity(&self) -> usize {
-        self.bytes.len()
+        self.as_slice().len()
     }
 
     /// All bytes of the buffer.
     pub fn as_slice(&self) -> &[u8] {
-        &self.bytes
+        match &self.bytes {
+            Storage::Own(bytes) => bytes,
+            Storage::Lent(bytes) => bytes,
+        }
     }
 
-    /// All bytes of the buffer, to be filled. Reachable only through the sole `Arc`.
+    /// All bytes of the buffer, to be filled. Reachable only through the sole `Arc`. Of bytes that are lent this is a
+    /// copy, which takes their place.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        &mut self.bytes
+        if let Storage::Lent(bytes) = &self.bytes {
+            self.bytes = Storage::Own(Box::from(&bytes[..]));
+        }
+        match &mut self.bytes {
+            Storage::Own(bytes) => bytes,
+            Storage::Lent(_) => &mut [],
+        }
     }
 }
 
 impl From<Vec<u8>> for FrameBuf {
     fn from(bytes: Vec<u8>) -> Self {
-        FrameBuf { bytes: bytes.into_boxed_slice() }
+        FrameBuf { bytes: Storage::Own(bytes.into_boxed_slice()) }
+    }
+}
+
+impl From<Bytes> for FrameBuf {
+    fn from(bytes: Bytes) -> Self {
+        FrameBuf { bytes: Storage::Lent(bytes) }
     }
 }
 
 impl fmt::Debug for FrameBuf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FrameBuf({} bytes)", self.bytes.len())
+        write!(f, "FrameBuf({} bytes)", self.capacity())
     }
 }
 
@@ -150,6 +176,16 @@ impl From<Vec<u8>> for Chunk {
     fn from(bytes: Vec<u8>) -> Self {
         let len = bytes.len();
         Chunk::new(Arc::new(FrameBuf::from(bytes)), 0..len)
+    }
+}
+
+impl From<Chunk> for Bytes {
+    /// The same bytes, not copied. As long as they are held, so is all of their buffer.
+    fn from(chunk: Chunk) -> Self {
+        match &chunk.buf.bytes {
+            Storage::Lent(bytes) => bytes.slice(chunk.start as usize..chunk.end as usize),
+            Storage::Own(_) => Bytes::from_owner(chunk),
+        }
     }
 }
 

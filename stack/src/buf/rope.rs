@@ -3,8 +3,11 @@
 use core::fmt;
 use core::ops::Range;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use super::Chunk;
+use bytes::Bytes;
+
+use super::{Chunk, FrameBuf};
 
 /// Chunks held without an allocation. A segment of 64 KiB cut from chunks of 64 KiB touches two.
 const INLINE: usize = 3;
@@ -12,6 +15,9 @@ const INLINE: usize = 3;
 /// Chunks beyond the inline ones that an empty rope keeps room for, so that a queue whose reader keeps up allocates
 /// nothing.
 const KEPT_SPILL: usize = 8;
+
+/// Bytes of a chunk of lent memory at the most: fewer than a chunk can count.
+const LENT_MAX: usize = 1 << 30;
 
 /// Bytes in order, made of [`Chunk`]s. Taking from the front, adding at the back and slicing copy no payload.
 ///
@@ -194,6 +200,18 @@ impl Rope {
         done
     }
 
+    /// All bytes in one piece: not copied where they are one already.
+    pub fn into_bytes(mut self) -> Bytes {
+        match (self.chunk_count(), self.pop_front()) {
+            (1, Some(only)) => Bytes::from(only),
+            (_, first) => {
+                let mut all = first.map_or_else(Vec::new, |first| first.to_vec());
+                self.chunks().for_each(|chunk| all.extend_from_slice(chunk));
+                Bytes::from(all)
+            }
+        }
+    }
+
     /// All bytes in one vector.
     pub fn to_vec(&self) -> Vec<u8> {
         let mut out = vec![0; self.len];
@@ -213,6 +231,19 @@ impl From<Chunk> for Rope {
 impl From<Vec<u8>> for Rope {
     fn from(bytes: Vec<u8>) -> Self {
         Rope::from(Chunk::from(bytes))
+    }
+}
+
+impl From<Bytes> for Rope {
+    /// The same bytes, not copied.
+    fn from(mut bytes: Bytes) -> Self {
+        let mut rope = Rope::new();
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(LENT_MAX));
+            let len = piece.len();
+            rope.push_back(Chunk::new(Arc::new(FrameBuf::from(piece)), 0..len));
+        }
+        rope
     }
 }
 
@@ -260,6 +291,42 @@ mod tests {
         let mut rope = Rope::new();
         pieces.into_iter().for_each(|piece| rope.push_back(Chunk::from(piece)));
         rope
+    }
+
+    #[test]
+    fn lent_bytes_come_back_as_they_are() {
+        let lent = Bytes::from(vec![7; 1000]);
+        let mut rope = Rope::from(lent.clone());
+        let back = rope.split_to(100).into_bytes();
+        assert_eq!((back.as_ptr(), back.len()), (lent.as_ptr(), 100));
+        assert_eq!(rope.into_bytes().as_ptr(), lent[100..].as_ptr());
+        assert!(Rope::from(Bytes::new()).into_bytes().is_empty());
+    }
+
+    #[test]
+    fn a_buffer_of_ours_is_lent_until_it_is_let_go() {
+        let mut slot = Arc::new(FrameBuf::new(64));
+        let lent = Rope::from(Chunk::new(slot.clone(), 8..16)).into_bytes();
+        assert_eq!((lent.as_ptr(), lent.len()), (slot.as_slice()[8..].as_ptr(), 8));
+        let part = lent.slice(2..4);
+        drop(lent);
+        assert!(Arc::get_mut(&mut slot).is_none());
+        drop(part);
+        assert!(Arc::get_mut(&mut slot).is_some());
+    }
+
+    #[test]
+    fn pieces_are_joined() {
+        let rope = rope_of(vec![b"one ".to_vec(), b"two ".to_vec(), b"three".to_vec(), b" four".to_vec()]);
+        assert_eq!(rope.into_bytes(), "one two three four");
+    }
+
+    #[test]
+    fn lent_memory_is_never_written() {
+        let lent = Bytes::from(vec![7; 4]);
+        let mut buf = FrameBuf::from(lent.clone());
+        buf.as_mut_slice()[0] = 8;
+        assert_eq!((buf.as_slice(), &lent[..]), (&[8, 7, 7, 7][..], &[7; 4][..]));
     }
 
     proptest! {

@@ -137,6 +137,11 @@ impl Connection {
         Ok(data)
     }
 
+    /// How many bytes lie in one piece at the front of what can be read.
+    pub fn readable_piece(&self) -> usize {
+        self.recv.queue.chunks().next().map_or(0, |chunk| chunk.len())
+    }
+
     /// What [`read`](Connection::read) would give after `offset` more bytes, left in place.
     pub fn peek(&mut self, offset: usize, max: usize) -> Result<Rope, ReadError> {
         let part = self.readable_part(offset, max);

@@ -53,6 +53,11 @@ impl<R> Receiving<R> {
         }
     }
 
+    /// Asks for `max` bytes from now on.
+    pub fn ask(&mut self, max: usize) {
+        self.max = max;
+    }
+
     /// Bytes received so far.
     pub fn len(&self) -> usize {
         self.len
