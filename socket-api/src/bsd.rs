@@ -32,10 +32,9 @@
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use tapsock_sockets::UnixAddr;
 use tapsock_sockets::local::SocketKind;
 
-use crate::description::{Description, Held, Kind, OnExec};
+use crate::description::{Description, Held, Kind, OnExec, unix, waits};
 use crate::engine::clock::now;
 use crate::host::Host;
 use crate::local::LocalSocket;
@@ -127,10 +126,7 @@ pub fn unlink(host: &Host, path: &[u8]) -> Result<(), Errno> {
 /// # Errors
 /// EACCES for a reserved port, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EINVAL where it has one, EBADF.
 pub fn bind(host: &Host, socket: i32, address: &SockAddr) -> Result<(), Errno> {
-    match &open(host, socket)?.kind {
-        Kind::Inet(shard, fd) => shard.bind(*fd, address),
-        Kind::Local(local) => local.bind(unix(address)?),
-    }
+    open(host, socket)?.kind.bind(address)
 }
 
 /// Makes the socket wait for connections, of which `backlog` are kept. See listen(2).
@@ -138,10 +134,7 @@ pub fn bind(host: &Host, socket: i32, address: &SockAddr) -> Result<(), Errno> {
 /// # Errors
 /// EADDRINUSE, EOPNOTSUPP, EINVAL, EBADF.
 pub fn listen(host: &Host, socket: i32, backlog: i32) -> Result<(), Errno> {
-    match &open(host, socket)?.kind {
-        Kind::Inet(shard, fd) => shard.listen(*fd, backlog),
-        Kind::Local(local) => local.listen(backlog),
-    }
+    open(host, socket)?.kind.listen(backlog)
 }
 
 /// Takes a connection from the listener's queue; blocks until there is one. See accept(2).
@@ -161,16 +154,7 @@ pub fn accept4(host: &Host, socket: i32, flags: i32) -> Result<(i32, SockAddr), 
     let open = open(host, socket)?;
     // Without a number for it no connection is taken.
     let room = host.descriptors().reserve()?;
-    let (accepted, peer) = match &open.kind {
-        Kind::Inet(shard, fd) => {
-            let (fd, peer) = shard.accept(*fd, flags)?;
-            (Kind::Inet(shard.clone(), fd), peer)
-        }
-        Kind::Local(local) => {
-            let (accepted, peer) = local.accept(waits(flags)?)?;
-            (Kind::Local(accepted), SockAddr::Unix(peer))
-        }
-    };
+    let (accepted, peer) = open.kind.accept(flags)?;
     Ok((room.fill(Held::new(accepted), OnExec::from_flags(flags, SOCK_CLOEXEC))?, peer))
 }
 
@@ -180,13 +164,7 @@ pub fn accept4(host: &Host, socket: i32, flags: i32) -> Result<(i32, SockAddr), 
 /// ECONNREFUSED, ETIMEDOUT, ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL, EISCONN, EAFNOSUPPORT, EBADF; EINPROGRESS where
 /// the socket does not block, or `SO_SNDTIMEO` has passed; EALREADY where that is still so.
 pub fn connect(host: &Host, socket: i32, address: &SockAddr) -> Result<(), Errno> {
-    match &open(host, socket)?.kind {
-        Kind::Inet(shard, fd) => shard.connect(*fd, address),
-        Kind::Local(local) => match address {
-            SockAddr::Unspec(_) => local.dissolve(),
-            address => local.connect(unix(address)?),
-        },
-    }
+    open(host, socket)?.kind.connect(address)
 }
 
 /// Ends a direction of the connection: `SHUT_RD`, `SHUT_WR` or `SHUT_RDWR`. See shutdown(2).
@@ -194,10 +172,7 @@ pub fn connect(host: &Host, socket: i32, address: &SockAddr) -> Result<(), Errno
 /// # Errors
 /// ENOTCONN, EINVAL, EBADF.
 pub fn shutdown(host: &Host, socket: i32, how: i32) -> Result<(), Errno> {
-    match &open(host, socket)?.kind {
-        Kind::Inet(shard, fd) => shard.shutdown(*fd, how),
-        Kind::Local(local) => local.shutdown(how),
-    }
+    open(host, socket)?.kind.shutdown(how)
 }
 
 /// Gives the socket up. What was sent still goes out; threads that wait for the socket get EBADF. See close(2).
@@ -254,10 +229,7 @@ pub fn close_incarnation(host: &Host, id: i32, incarnation: Incarnation) -> Resu
 /// # Errors
 /// EBADF.
 pub fn getsockname(host: &Host, socket: i32) -> Result<SockAddr, Errno> {
-    match &open(host, socket)?.kind {
-        Kind::Inet(shard, fd) => shard.local_address(*fd),
-        Kind::Local(local) => Ok(SockAddr::Unix(local.name())),
-    }
+    open(host, socket)?.kind.local_address()
 }
 
 /// The peer's address. See getpeername(2).
@@ -265,10 +237,7 @@ pub fn getsockname(host: &Host, socket: i32) -> Result<SockAddr, Errno> {
 /// # Errors
 /// ENOTCONN, EBADF.
 pub fn getpeername(host: &Host, socket: i32) -> Result<SockAddr, Errno> {
-    match &open(host, socket)?.kind {
-        Kind::Inet(shard, fd) => shard.peer_address(*fd),
-        Kind::Local(local) => local.peer_name().map(SockAddr::Unix),
-    }
+    open(host, socket)?.kind.peer_address()
 }
 
 /// The value of an option. See getsockopt(2).
@@ -276,10 +245,7 @@ pub fn getpeername(host: &Host, socket: i32) -> Result<SockAddr, Errno> {
 /// # Errors
 /// ENOPROTOOPT, EBADF.
 pub fn getsockopt(host: &Host, socket: i32, level: i32, name: i32) -> Result<OptionValue, Errno> {
-    match &open(host, socket)?.kind {
-        Kind::Inet(shard, fd) => shard.option(*fd, level, name),
-        Kind::Local(local) => local.option(level, name),
-    }
+    open(host, socket)?.kind.option(level, name)
 }
 
 /// Sets an option to the bytes of its C type. See setsockopt(2).
@@ -287,10 +253,7 @@ pub fn getsockopt(host: &Host, socket: i32, level: i32, name: i32) -> Result<Opt
 /// # Errors
 /// ENOPROTOOPT, EINVAL, EPERM, EBADF.
 pub fn setsockopt(host: &Host, socket: i32, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
-    match &open(host, socket)?.kind {
-        Kind::Inet(shard, fd) => shard.set_option(*fd, level, name, value),
-        Kind::Local(local) => local.set_option(level, name, value),
-    }
+    open(host, socket)?.kind.set_option(level, name, value)
 }
 
 /// What an id stands for, for one call.
@@ -298,26 +261,10 @@ fn open(host: &Host, id: i32) -> Result<Arc<Description>, Errno> {
     host.descriptors().description(id)
 }
 
-/// The name of a local socket. Errors: EINVAL for an address of another family.
-fn unix(address: &SockAddr) -> Result<&UnixAddr, Errno> {
-    match address {
-        SockAddr::Unix(address) => Ok(address),
-        _ => Err(Errno::INVAL),
-    }
-}
-
-/// Whether a socket that is made with these flags waits. Errors: EINVAL for other flags.
-fn waits(flags: i32) -> Result<bool, Errno> {
-    if flags & !(SOCK_NONBLOCK | SOCK_CLOEXEC) != 0 {
-        return Err(Errno::INVAL);
-    }
-    Ok(flags & SOCK_NONBLOCK == 0)
-}
-
 /// The kind of a local socket, and whether it waits.
 ///
 /// Errors: EINVAL for unknown flags, ESOCKTNOSUPPORT, EPROTONOSUPPORT for a protocol that is neither 0 nor PF_UNIX.
-fn local_kind(kind: i32, protocol: i32) -> Result<(SocketKind, bool), Errno> {
+pub(crate) fn local_kind(kind: i32, protocol: i32) -> Result<(SocketKind, bool), Errno> {
     let waits = waits(kind & !SOCK_TYPE_MASK)?;
     if protocol != 0 && protocol != AF_UNIX {
         return Err(Errno::PROTONOSUPPORT);

@@ -14,6 +14,10 @@ use crate::local::LocalSocket;
 use crate::mirror::Mirror;
 use crate::numbers::Numbers;
 
+mod calls;
+
+pub(crate) use calls::{unix, waits};
+
 /// The integer ids of a host: the lowest free numbers, or those that somebody else gives out.
 pub(crate) struct Descriptors {
     table: Mutex<Table<Entry>>,

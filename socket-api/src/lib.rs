@@ -1,7 +1,7 @@
 //! Sockets of a TCP/IP stack that runs inside the program: what applications use.
 //!
 //! A [`Host`] is a stack with a link. Its sockets come in two dresses: [`net`] and [`unix`], with the names and the
-//! behaviour of `std`, and [`bsd`], the C calls with integer socket ids.
+//! behaviour of `std`, and [`bsd`], the C calls with integer socket ids. [`socket`] makes any of them step by step.
 
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,7 @@ pub mod host;
 mod mio;
 pub mod net;
 pub mod resolve;
+pub mod socket;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 pub mod unix;
@@ -29,7 +30,7 @@ pub use host::{Builder, Driver, Host};
 pub use numbers::Numbers;
 pub use pollable::{HasMirror, Pollable};
 pub use rustix::io::Errno;
-pub use tapsock_sockets::SockAddr;
+pub use tapsock_sockets::{SockAddr, UnixAddr, UnixName};
 pub use tapsock_stack::counters::{Counter, Counters};
 pub use tapsock_stack::iface::IpCidr;
 

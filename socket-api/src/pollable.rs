@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use crate::net::{TcpListener, TcpStream, UdpSocket};
+use crate::socket::Socket;
 use crate::unix::{UnixDatagram, UnixListener, UnixSeqpacket, UnixSeqpacketListener, UnixStream};
 
 /// A socket that has a mirror: a real descriptor which the kernel's `poll`, `select` and `epoll` find as ready as the
@@ -46,7 +47,7 @@ macro_rules! has_mirror {
     };
 }
 
-has_mirror!(TcpStream, TcpListener, UdpSocket);
+has_mirror!(TcpStream, TcpListener, UdpSocket, Socket);
 has_mirror!(UnixStream, UnixListener, UnixDatagram, UnixSeqpacket, UnixSeqpacketListener);
 
 /// A socket whose mirror is there, so that it can be had without an error: for all that asks for [`AsFd`] or

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use tapsock_sockets::constants::{MSG_PEEK, SHUT_RD, SHUT_RDWR, SHUT_WR};
 use tapsock_sockets::local::{Credentials, SocketKind};
-use tapsock_sockets::{UnixAddr, UnixName};
+use tapsock_sockets::{SockAddr, UnixAddr, UnixName};
 
 use crate::description::{Held, Kind, Object};
 use crate::host::Host;
@@ -88,6 +88,24 @@ impl SocketAddr {
     /// Whether there is no name.
     pub fn is_unnamed(&self) -> bool {
         self.0 == UnixAddr::UNNAMED
+    }
+}
+
+impl From<SocketAddr> for SockAddr {
+    fn from(address: SocketAddr) -> Self {
+        SockAddr::Unix(address.0)
+    }
+}
+
+impl TryFrom<SockAddr> for SocketAddr {
+    type Error = SockAddr;
+
+    /// The name, where it is that of a local socket; else it is given back.
+    fn try_from(address: SockAddr) -> Result<Self, SockAddr> {
+        match address {
+            SockAddr::Unix(name) => Ok(SocketAddr(name)),
+            other => Err(other),
+        }
     }
 }
 

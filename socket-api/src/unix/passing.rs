@@ -52,6 +52,14 @@ impl<'a> Pass<'a> {
     pub(crate) fn socket(host: &'a Host, held: &'a Held) -> Self {
         Pass(Passing::Socket(host, held))
     }
+
+    /// The host and the share, where it is a socket.
+    pub(crate) fn share(&self) -> Option<(&'a Host, &'a Held)> {
+        match self.0 {
+            Passing::Socket(host, held) => Some((host, held)),
+            Passing::Descriptor(_) => None,
+        }
+    }
 }
 
 impl<'a> From<BorrowedFd<'a>> for Pass<'a> {
@@ -124,6 +132,11 @@ impl PassedSocket {
     /// EMFILE.
     pub fn into_id(self) -> io::Result<i32> {
         Ok(self.host.descriptors().insert(self.held)?)
+    }
+
+    /// A share in what `held` holds.
+    pub(crate) fn new(host: &Host, held: &Held) -> Self {
+        PassedSocket { host: host.clone(), held: held.clone() }
     }
 
     /// What it is, where it is a socket and not an epoll instance.
