@@ -204,11 +204,12 @@ impl PingSocket {
     pub(crate) fn apply_options(&self, call: &mut Call<'_>) {
         let (options, domain) = (&call.common.options, call.common.subject.domain);
         call.stack.ping_set_packet(self.id, options.hop_limit(domain), options.traffic_class(domain));
-        let errors = match domain {
-            Domain::V4 => options.errors.v4,
-            Domain::V6 => options.errors.v6,
+        let (errors, discovery) = match domain {
+            Domain::V4 => (options.errors.v4, options.discovery.v4),
+            Domain::V6 => (options.errors.v6, options.discovery.v6),
         };
         call.stack.ping_set_error_delivery(self.id, errors);
+        call.stack.ping_set_discovery(self.id, discovery);
     }
 
     /// Whether the next call fails for what happened earlier.

@@ -350,6 +350,38 @@ fn packets_may_be_cut_where_the_option_says_so() {
     }
 }
 
+/// As Linux, which treats an echo request as a datagram. One that may not be cut is refused where the path is known to
+/// be too narrow.
+#[test]
+fn echo_requests_may_be_cut_where_the_option_says_so() {
+    for (mode, uncut) in [
+        (None, true),
+        (Some(IP_PMTUDISC_DONT), false),
+        (Some(IP_PMTUDISC_WANT), true),
+        (Some(IP_PMTUDISC_DO), true),
+        (Some(IP_PMTUDISC_PROBE), true),
+        (Some(IP_PMTUDISC_INTERFACE), false),
+        (Some(IP_PMTUDISC_OMIT), false),
+    ] {
+        let mut net = Net::new();
+        let now = net.now;
+        let fd = net.a.socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP).unwrap();
+        if let Some(mode) = mode {
+            assert_eq!(set(&mut net.a, now, fd, SOL_IP, IP_MTU_DISCOVER, mode), "OK");
+        }
+        let request = |len: usize| {
+            let mut message = vec![0; len];
+            (message[0], message[7]) = (8, 1);
+            Rope::from(message)
+        };
+        assert_eq!(net.a.try_send(now, fd, &mut request(8), 0, Some(&b(AF_INET, 0))), Ok(8));
+        net.settle();
+        assert_eq!(net.sent[0][6] & 0x40 != 0, uncut, "{mode:?}");
+        let large = net.a.try_send(now, fd, &mut request(2000), 0, Some(&b(AF_INET, 0)));
+        assert_eq!(large, Err(Stop::Error(Errno::MSGSIZE)), "{mode:?}");
+    }
+}
+
 /// The link takes nothing: a socket has as much waiting as its buffer holds by Linux's measure, and may be written
 /// to again when half of that is gone.
 #[test]

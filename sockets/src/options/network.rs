@@ -16,7 +16,7 @@ impl SocketOptions {
             IP_TTL if value.is_empty() => return Err(Errno::INVAL),
             IP_TTL if number == -1 => self.ttl = None,
             IP_TTL => self.ttl = Some(in_range(number, 1, 255)? as u8),
-            IP_MTU_DISCOVER if subject.kind != Kind::Ping => self.discovery.v4 = discovery(number)?,
+            IP_MTU_DISCOVER => self.discovery.v4 = discovery(number)?,
             IP_RECVERR => self.errors.v4 = errors(number),
             IP_FREEBIND if subject.kind != Kind::Ping => self.free_bind = number != 0,
             IP_BIND_ADDRESS_NO_PORT if subject.kind != Kind::Ping => self.late_port = number != 0,
@@ -29,7 +29,7 @@ impl SocketOptions {
         match name {
             IP_TOS => Ok(i32::from(self.tos).into()),
             IP_TTL => Ok(i32::from(self.hop_limit_or_default(Domain::V4)).into()),
-            IP_MTU_DISCOVER if subject.kind != Kind::Ping => Ok(self.discovery.v4.number().into()),
+            IP_MTU_DISCOVER => Ok(self.discovery.v4.number().into()),
             IP_RECVERR => Ok((self.errors.v4 == ErrorDelivery::All).into()),
             IP_FREEBIND if subject.kind != Kind::Ping => Ok(self.free_bind.into()),
             IP_BIND_ADDRESS_NO_PORT if subject.kind != Kind::Ping => Ok(self.late_port.into()),
@@ -45,7 +45,7 @@ impl SocketOptions {
                 let hops = in_range(number?, -1, 255)?;
                 self.hops = u8::try_from(hops).ok();
             }
-            IPV6_MTU_DISCOVER if subject.kind != Kind::Ping => self.discovery.v6 = discovery(number?)?,
+            IPV6_MTU_DISCOVER => self.discovery.v6 = discovery(number?)?,
             IPV6_RECVERR => self.errors.v6 = errors(number?),
             IPV6_FREEBIND if subject.kind != Kind::Ping => self.free_bind = number? != 0,
             IPV6_TCLASS => {
@@ -61,7 +61,7 @@ impl SocketOptions {
         match name {
             IPV6_V6ONLY => Ok(self.v6_only.into()),
             IPV6_UNICAST_HOPS => Ok(i32::from(self.hop_limit_or_default(Domain::V6)).into()),
-            IPV6_MTU_DISCOVER if subject.kind != Kind::Ping => Ok(self.discovery.v6.number().into()),
+            IPV6_MTU_DISCOVER => Ok(self.discovery.v6.number().into()),
             IPV6_RECVERR => Ok((self.errors.v6 == ErrorDelivery::All).into()),
             IPV6_FREEBIND if subject.kind != Kind::Ping => Ok(self.free_bind.into()),
             IPV6_TCLASS => Ok(i32::from(self.traffic_class).into()),

@@ -27,13 +27,21 @@ use super::stamps::Stamping;
 use super::{Changes, Stack};
 
 /// What an ICMP message's IP header says besides addresses.
-#[derive(Copy, Clone, Debug, Default)]
+#[derive(Copy, Clone, Debug)]
 pub(super) struct Marks {
     /// TTL or hop limit; `None` for the host's.
     pub(super) hop_limit: Option<u8>,
     pub(super) traffic_class: u8,
+    pub(super) fragmentation: Fragmentation,
     /// The stamps that are wanted of it.
     pub(super) stamping: Option<Stamping>,
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        let fragmentation = Fragmentation::Allowed;
+        Marks { hop_limit: None, traffic_class: 0, fragmentation, stamping: None }
+    }
 }
 
 impl Stack {
@@ -238,7 +246,7 @@ impl Stack {
             IpAddr::V6(_) => (IpProtocol::ICMPV6, self.config.ipv6_hop_limit),
         };
         let (hop_limit, traffic_class) = (marks.hop_limit.unwrap_or(default), marks.traffic_class);
-        let fragmentation = Fragmentation::Allowed;
+        let fragmentation = marks.fragmentation;
         let identification = self.random.next_u32() as u16;
         let outgoing = Outgoing {
             source,

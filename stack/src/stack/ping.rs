@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::buf::Rope;
 use crate::counters::Counter;
+use crate::discovery::PathMtuDiscovery;
 use crate::error::SocketError;
 use crate::error_queue::{Cause, ErrorDelivery, ErrorQueue, Queued, Report};
 use crate::iface::{InterfaceId, RouteError};
@@ -90,6 +91,8 @@ struct PingSocket {
     remote: Option<SocketAddr>,
     hop_limit: Option<u8>,
     traffic_class: u8,
+    /// `IP_MTU_DISCOVER` or `IPV6_MTU_DISCOVER`.
+    discovery: PathMtuDiscovery,
     waiting: VecDeque<PingMessage>,
     error: Option<SocketError>,
     /// `IP_RECVERR` or `IPV6_RECVERR`.
@@ -150,6 +153,7 @@ impl Stack {
             remote: None,
             hop_limit: None,
             traffic_class: 0,
+            discovery: PathMtuDiscovery::default(),
             waiting: VecDeque::new(),
             error: None,
             error_delivery: ErrorDelivery::default(),
@@ -215,6 +219,13 @@ impl Stack {
         }
     }
 
+    /// Sets whether requests may be cut.
+    pub fn ping_set_discovery(&mut self, id: PingId, discovery: PathMtuDiscovery) {
+        if let Some(socket) = self.ping.get_mut(id) {
+            socket.discovery = discovery;
+        }
+    }
+
     /// Sends the echo request `message`, from its type on. Identifier and checksum are written anew.
     pub fn ping_send(
         &mut self,
@@ -239,9 +250,9 @@ impl Stack {
         if let Some(error) = socket.error.take() {
             return Err(PingError::Socket(error));
         }
-        let (family, local) = (socket.family, socket.local);
+        let (family, local, discovery) = (socket.family, socket.local, socket.discovery);
+        let (hop_limit, traffic_class) = (socket.hop_limit, socket.traffic_class);
         let stamping = (!stamps.is_empty()).then_some(Stamping { socket: SocketId::Ping(id), stamps });
-        let marks = Marks { hop_limit: socket.hop_limit, traffic_class: socket.traffic_class, stamping };
         let to = to.or(socket.remote).ok_or(PingError::NoDestination)?;
         if to.is_ipv4() != (family == Family::V4) {
             return Err(PingError::WrongFamily);
@@ -256,10 +267,15 @@ impl Stack {
         let ident = self.ping.get(id).and_then(|socket| socket.ident).unwrap_or_default();
         let hop = self.interfaces.route(to.ip(), local, scope_of(to)).map_err(PingError::Route)?;
         let ip_header = if to.is_ipv4() { 20 } else { 40 };
-        if message.len() + ip_header > hop.mtu {
-            self.report_to_ping(id, Report::too_long(to, hop.mtu, now));
+        let len = message.len() + ip_header;
+        let path = self.path_to(now, to.ip(), &hop);
+        let limit = discovery.limit(to.ip(), path, hop.mtu);
+        if len > limit {
+            self.report_to_ping(id, Report::too_long(to, limit, now));
             return Err(PingError::TooLong);
         }
+        let fragmentation = discovery.of_datagram(self.path_mtu.fragmentation(now, to.ip()), len <= path);
+        let marks = Marks { hop_limit, traffic_class, fragmentation, stamping };
         let request = Echo { ident, sequence: u16::from_be_bytes([head[6], head[7]]) };
         let body = message.slice(ICMP_HEADER_LEN..message.len());
         let packet = echo(EchoKind::Request, request, hop.source, to.ip(), body, &mut self.counters);
@@ -378,12 +394,13 @@ impl Stack {
         complaint: Complaint,
     ) {
         let mut told = Vec::new();
-        let mut ours = false;
+        let (mut ours, mut believes) = (false, false);
         // As Linux, which takes what is too large for IPv6's path for a passing matter here.
         let hard =
             complaint.hardness == Hardness::Hard && (complaint.mtu.is_none() || quoted.source.is_ipv4());
         self.ping.with_ident(quoted.echo().ident, quoted.source.is_ipv4(), |id, socket| {
             ours = true;
+            believes |= socket.discovery.believes();
             let connected = socket.remote.is_some_and(|remote| remote.ip() == quoted.destination);
             if socket.error_delivery == ErrorDelivery::All || hard && connected {
                 socket.error = Some(complaint.error);
@@ -393,7 +410,7 @@ impl Stack {
         for id in told {
             self.report_to_ping(id, Report::of_complaint(&complaint, quoted, 0, 0, now));
         }
-        if let Some(mtu) = complaint.mtu.filter(|_| ours) {
+        if let Some(mtu) = complaint.mtu.filter(|_| ours && believes) {
             self.learn_path_mtu(now, quoted.destination, Some(interface), mtu);
         }
     }
