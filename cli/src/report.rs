@@ -89,7 +89,8 @@ impl Report {
 
     /// What a check is doing, for as long as it lasts, on standard error; a bar, where `len` units are to be done.
     pub fn begin(&self, title: &str, len: Option<u64>) -> ProgressBar {
-        if self.audience != Audience::People || !Term::stderr().is_term() {
+        // Whose lines go to a file is not watching.
+        if self.audience != Audience::People || !Term::stdout().is_term() || !Term::stderr().is_term() {
             return ProgressBar::hidden();
         }
         let bar = ProgressBar::new(len.unwrap_or(1));

@@ -7,7 +7,9 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Scratch, has_kernel_link, namespace, object, run, stderr, stdout, tapsock, with_status};
+use common::{
+    Scratch, has_kernel_link, has_program, namespace, object, run, stderr, stdout, tapsock, with_status,
+};
 use rustix::process::geteuid;
 
 /// What it promises to take at most.
@@ -31,6 +33,8 @@ fn all_checks_with_the_kernel_are_ok() {
     assert_eq!(with_status(&object, "ok").len(), CHECKS, "{object:#}");
     assert!(["tap", "veth"].contains(&object["link"].as_str().unwrap()), "{object:#}");
     assert!(took < PROMISE, "{took:?}");
+    let seconds = object["seconds"].as_f64().unwrap();
+    assert!(seconds > 0.0 && seconds <= took.as_secs_f64(), "{seconds} of {took:?}");
 
     let check = |name: &str| {
         let checks = object["checks"].as_array().unwrap();
@@ -164,6 +168,28 @@ fn people_get_lines() {
         assert!(text.contains(word), "no {word:?} in {text}");
     }
     assert!(!text.contains('\x1b'), "no colours where nobody sees them: {text}");
+}
+
+#[test]
+fn a_bar_is_drawn_for_who_watches() {
+    // script(1) gives it a terminal.
+    if !has_program("script") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let program = env!("CARGO_BIN_EXE_tapsock");
+    let demo = format!("{program} demo --quick --link memory --capture {}", scratch.text("demo.pcapng"));
+    let typed = |line: &str| {
+        let script = Command::new("script").args(["-qec", line, "/dev/null"]).stdin(Stdio::null()).output();
+        stdout(&script.unwrap())
+    };
+    let watched = typed(&demo);
+    assert!(watched.contains("/s") && watched.contains("22 ok"), "{watched:?}");
+    assert!(watched.contains('\r') && watched.contains('\x1b'), "{watched:?}");
+    let to_file = typed(&format!("{demo} > {}", scratch.text("lines")));
+    assert_eq!(to_file, "");
+    let lines = fs::read_to_string(scratch.path("lines")).unwrap();
+    assert!(lines.contains("22 ok") && !lines.contains('\x1b'), "{lines:?}");
 }
 
 #[test]
