@@ -15,6 +15,29 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// The longest.
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
+/// What connections come to.
+pub trait Accept {
+    /// What it gives.
+    type Stream;
+
+    /// The next connection.
+    fn accept_one(&self) -> io::Result<Self::Stream>;
+    /// Where it is, for messages.
+    fn place(&self) -> String;
+}
+
+impl<L: Listener> Accept for L {
+    type Stream = L::Stream;
+
+    fn accept_one(&self) -> io::Result<L::Stream> {
+        self.next()
+    }
+
+    fn place(&self) -> String {
+        self.address().map_or_else(|_| "a listener".to_owned(), |address| address.to_string())
+    }
+}
+
 /// The connections that come to a listener.
 #[derive(Debug)]
 pub struct Accepting<L> {
@@ -23,7 +46,7 @@ pub struct Accepting<L> {
     told: bool,
 }
 
-impl<L: Listener> Accepting<L> {
+impl<L: Accept> Accepting<L> {
     /// Those that come to `listener`.
     pub fn new(listener: L) -> Self {
         Accepting { listener, pause: FIRST_PAUSE, told: false }
@@ -35,7 +58,7 @@ impl<L: Listener> Accepting<L> {
     /// What does not pass: ENETDOWN where the link is gone, EBADF, EINVAL.
     pub fn next(&mut self) -> io::Result<L::Stream> {
         loop {
-            let error = match self.listener.next() {
+            let error = match self.listener.accept_one() {
                 Ok(stream) => {
                     self.pause = FIRST_PAUSE;
                     return Ok(stream);
@@ -52,7 +75,7 @@ impl<L: Listener> Accepting<L> {
 
     /// Where they come to, for messages.
     pub fn place(&self) -> String {
-        self.listener.address().map_or_else(|_| "a listener".to_owned(), |address| address.to_string())
+        self.listener.place()
     }
 
     /// Nothing tells when there is a descriptor again: other parts of the process, and other processes, have them.

@@ -1,23 +1,27 @@
 //! Echo requests and their answers, over the kernel's raw sockets and over tapsock's ping sockets.
 
-use std::io::{self, IoSliceMut};
+use std::fmt;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, ipproto};
-use tapsock::bsd::control::{Control, cmsg_space};
-use tapsock::bsd::{
-    self, AF_INET, AF_INET6, IPPROTO_ICMP, IPPROTO_ICMPV6, PollMask, ReceivedMessage, RecvMessage, SOCK_DGRAM,
-};
-use tapsock::{Host, SockAddr};
 use tapsock_stack::wire::checksum::Sum;
+
+pub use stack::{Options, TapsockEcho, Trouble};
+
+mod stack;
 
 /// Bytes of an ICMP header.
 pub const HEADER_LEN: usize = 8;
 /// The largest payload of an echo request, in bytes: what fits an IPv4 packet.
 pub const MAX_PAYLOAD: usize = 65_507;
+
+/// Bytes of a pattern of data at most.
+const MAX_PATTERN: usize = 16;
 
 const ECHO_REQUEST: u8 = 8;
 const ECHO_REPLY: u8 = 0;
@@ -101,7 +105,7 @@ impl KernelEcho {
 
 impl EchoSocket for KernelEcho {
     fn request(&mut self, sequence: u16, payload: usize) -> io::Result<()> {
-        let request = request(self.to.ip(), self.ident, sequence, payload);
+        let request = request(self.to.ip(), self.ident, sequence, payload, &Pattern::default());
         rustix::net::sendto(&self.socket, &request, SendFlags::empty(), &self.to)?;
         Ok(())
     }
@@ -123,7 +127,8 @@ impl EchoSocket for KernelEcho {
                 let ours = message.get(4..6)? == self.ident.to_be_bytes() && from.ip() == self.to.ip();
                 // A raw socket gives IPv4's header along, and nothing of IPv6's.
                 let ttl = if self.to.is_ipv4() { buffer.get(8).copied() } else { None };
-                let answer = if ours { parse(self.to.ip(), message, from.ip()) } else { None };
+                let answer =
+                    if ours { parse(self.to.ip(), message, from.ip(), &Pattern::default()) } else { None };
                 answer.map(|answer| Answer { ttl, ..answer })
             });
             self.buffer = buffer;
@@ -134,126 +139,20 @@ impl EchoSocket for KernelEcho {
     }
 }
 
-/// A ping socket of tapsock's (SOCK_DGRAM with IPPROTO_ICMP); it gets the answers to its own requests only.
-#[derive(Debug)]
-pub struct TapsockEcho {
-    host: Host,
-    socket: i32,
-    to: IpAddr,
-    buffer: Vec<u8>,
-}
-
-impl TapsockEcho {
-    /// A socket for `to`.
-    ///
-    /// # Errors
-    /// ENETUNREACH where no route leads there.
-    pub fn open(host: &Host, to: IpAddr) -> io::Result<Self> {
-        TapsockEcho::open_from(host, to, None)
-    }
-
-    /// A socket for `to`, with an address of the host's own as its source where there is one.
-    ///
-    /// # Errors
-    /// ENETUNREACH where no route leads there; EADDRNOTAVAIL where the host has no such address.
-    pub fn open_from(host: &Host, to: IpAddr, from: Option<IpAddr>) -> io::Result<Self> {
-        let (family, protocol) = match to {
-            IpAddr::V4(_) => (AF_INET, IPPROTO_ICMP),
-            IpAddr::V6(_) => (AF_INET6, IPPROTO_ICMPV6),
-        };
-        let socket = bsd::socket(host, family, SOCK_DGRAM, protocol)?;
-        let echo = TapsockEcho { host: host.clone(), socket, to, buffer: vec![0; MAX_PAYLOAD + HEADER_LEN] };
-        if let Some(from) = from {
-            bsd::bind(host, socket, &SockAddr::from(SocketAddr::new(from, 0)))?;
-        }
-        let (level, name) = match to {
-            IpAddr::V4(_) => (bsd::SOL_IP, bsd::IP_RECVTTL),
-            IpAddr::V6(_) => (bsd::SOL_IPV6, bsd::IPV6_RECVHOPLIMIT),
-        };
-        bsd::setsockopt(host, socket, level, name, &1i32.to_ne_bytes())?;
-        bsd::connect(host, socket, &SockAddr::from(SocketAddr::new(to, 0)))?;
-        Ok(echo)
-    }
-
-    /// Sends with this TTL, or hop limit.
-    ///
-    /// # Errors
-    /// EINVAL for 0.
-    pub fn set_ttl(&self, ttl: u8) -> io::Result<()> {
-        let (level, name) = match self.to {
-            IpAddr::V4(_) => (bsd::IPPROTO_IP, bsd::IP_TTL),
-            IpAddr::V6(_) => (bsd::IPPROTO_IPV6, bsd::IPV6_UNICAST_HOPS),
-        };
-        bsd::setsockopt(&self.host, self.socket, level, name, &i32::from(ttl).to_ne_bytes())?;
-        Ok(())
-    }
-
-    /// The address that its requests come from, where that is known.
-    ///
-    /// # Errors
-    /// EBADF where the host was shut down.
-    pub fn source(&self) -> io::Result<Option<IpAddr>> {
-        let address = bsd::getsockname(&self.host, self.socket)?.to_inet().map(|address| address.ip());
-        Ok(address.filter(|address| !address.is_unspecified()))
-    }
-}
-
-impl EchoSocket for TapsockEcho {
-    fn request(&mut self, sequence: u16, payload: usize) -> io::Result<()> {
-        // The stack puts the socket's identifier and the checksum in.
-        let request = request(self.to, 0, sequence, payload);
-        bsd::send(&self.host, self.socket, &request, 0)?;
-        Ok(())
-    }
-
-    fn answer(&mut self, deadline: Instant) -> io::Result<Option<Answer>> {
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let timeout = left.as_micros().div_ceil(1000).try_into().unwrap_or(i32::MAX);
-            let mut ready = [bsd::PollFd::new(self.socket, PollMask::IN)];
-            if bsd::poll(&self.host, &mut ready, timeout)? == 0 {
-                return Ok(None);
-            }
-            let mut iov = [IoSliceMut::new(&mut self.buffer)];
-            let mut message = RecvMessage { iov: &mut iov, control_room: cmsg_space(size_of::<i32>()) };
-            let message = bsd::recvmsg(&self.host, self.socket, &mut message, bsd::MSG_DONTWAIT)?;
-            let from = message.address.as_ref().and_then(SockAddr::to_inet).map_or(self.to, |from| from.ip());
-            if let Some(answer) = parse(self.to, &self.buffer[..message.len], from) {
-                return Ok(Some(Answer { ttl: hop_limit(&message), ..answer }));
-            }
-        }
-    }
-}
-
-impl Drop for TapsockEcho {
-    fn drop(&mut self) {
-        // It is gone already where the host was shut down.
-        let _ = bsd::close(&self.host, self.socket);
-    }
-}
-
-/// The TTL or hop limit that came with a message.
-fn hop_limit(message: &ReceivedMessage) -> Option<u8> {
-    message.messages().into_iter().find_map(|message| match message {
-        Control::Ttl(hops) | Control::HopLimit(hops) => Some(hops),
-        _ => None,
-    })
-}
-
 /// An echo request with its checksum. (For ICMPv6 the kernel fills it in, which knows the addresses.)
-fn request(to: IpAddr, ident: u16, sequence: u16, payload: usize) -> Vec<u8> {
+fn request(to: IpAddr, ident: u16, sequence: u16, payload: usize, pattern: &Pattern) -> Vec<u8> {
     let kind = if to.is_ipv4() { ECHO_REQUEST } else { ECHO_REQUEST_V6 };
     let mut message = vec![kind, 0, 0, 0];
     message.extend(ident.to_be_bytes());
     message.extend(sequence.to_be_bytes());
-    message.extend((0..payload).map(pattern));
+    message.extend((0..payload).map(|index| pattern.byte(index)));
     let mut sum = Sum::new();
     sum.add_bytes(&message);
     message[2..4].copy_from_slice(&sum.finish().to_be_bytes());
     message
 }
 
-fn parse(to: IpAddr, message: &[u8], from: IpAddr) -> Option<Answer> {
+fn parse(to: IpAddr, message: &[u8], from: IpAddr, pattern: &Pattern) -> Option<Answer> {
     let reply = if to.is_ipv4() { ECHO_REPLY } else { ECHO_REPLY_V6 };
     let (header, payload) = message.split_first_chunk::<HEADER_LEN>()?;
     let [kind, 0, _, _, _, _, high, low] = *header else { return None };
@@ -262,31 +161,79 @@ fn parse(to: IpAddr, message: &[u8], from: IpAddr) -> Option<Answer> {
         len: message.len(),
         from,
         ttl: None,
-        intact: payload.iter().enumerate().all(|(index, &byte)| byte == pattern(index)),
+        intact: payload.iter().enumerate().all(|(index, &byte)| byte == pattern.byte(index)),
     })
 }
 
-/// Byte `index` of the data of a request.
-fn pattern(index: usize) -> u8 {
-    (index % 251) as u8
+/// The data of requests: these bytes again and again; without any, ascending ones.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Pattern(Vec<u8>);
+
+impl Pattern {
+    /// Byte `index` of the data.
+    fn byte(&self, index: usize) -> u8 {
+        match self.0.as_slice() {
+            [] => (index % 251) as u8,
+            bytes => bytes[index % bytes.len()],
+        }
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = String;
+
+    /// Up to 16 bytes in hexadecimal digits; a last single one is a byte too, as ping has it.
+    fn from_str(digits: &str) -> Result<Self, String> {
+        if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err("a pattern is of hexadecimal digits".to_owned());
+        }
+        let byte = |pair: &[u8]| pair.iter().fold(0, |byte, digit| byte << 4 | hex(*digit));
+        let bytes: Vec<u8> = digits.as_bytes().chunks(2).map(byte).collect();
+        match bytes.len() {
+            ..=MAX_PATTERN => Ok(Pattern(bytes)),
+            _ => Err(format!("a pattern has {MAX_PATTERN} bytes at most")),
+        }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+fn hex(digit: u8) -> u8 {
+    char::from(digit).to_digit(16).unwrap_or_default() as u8
 }
 
 #[cfg(test)]
 mod tests {
+    use tapsock::Host;
+
     use super::*;
 
     const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     #[test]
     fn an_answer_is_told_from_a_request() {
-        let mut message = request(THERE, 7, 3, 40);
-        assert_eq!(parse(THERE, &message, THERE), None);
+        let pattern = Pattern::default();
+        let mut message = request(THERE, 7, 3, 40, &pattern);
+        assert_eq!(parse(THERE, &message, THERE, &pattern), None);
         message[0] = ECHO_REPLY;
         let answer = Answer { sequence: 3, len: 48, from: THERE, ttl: None, intact: true };
-        assert_eq!(parse(THERE, &message, THERE), Some(answer));
+        assert_eq!(parse(THERE, &message, THERE, &pattern), Some(answer));
         message[30] ^= 1;
-        assert!(!parse(THERE, &message, THERE).unwrap().intact);
-        assert_eq!(parse(THERE, &message[..7], THERE), None);
+        assert!(!parse(THERE, &message, THERE, &pattern).unwrap().intact);
+        assert_eq!(parse(THERE, &message[..7], THERE, &pattern), None);
+    }
+
+    #[test]
+    fn data_has_a_pattern() {
+        let pattern: Pattern = "ff001".parse().unwrap();
+        assert_eq!((pattern.to_string().as_str(), pattern.byte(3)), ("ff0001", 0xff));
+        for text in ["", "xy", &"0".repeat(33)] {
+            assert!(text.parse::<Pattern>().is_err(), "{text}");
+        }
     }
 
     #[test]

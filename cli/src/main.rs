@@ -13,6 +13,7 @@ mod http;
 mod icmp;
 mod kernel_peer;
 mod logger;
+mod marks;
 mod nc;
 mod network;
 mod ping;
@@ -35,7 +36,7 @@ use failure::Failure;
 
 /// A TCP/IP stack in a program: show it, and use it.
 #[derive(Parser, Debug)]
-#[command(name = "tapsock", version, arg_required_else_help = true)]
+#[command(name = "tapsock", version, propagate_version = true, arg_required_else_help = true)]
 struct Command {
     #[command(subcommand)]
     act: Act,

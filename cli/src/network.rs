@@ -29,16 +29,28 @@ pub trait Network: Clone + Send + Sync + 'static {
     fn echo(&self, to: IpAddr) -> io::Result<Self::Echo>;
 }
 
-/// A TCP connection.
-pub trait Stream: Read + Write + Send + Sized + 'static {
+/// A connection, of whatever kind.
+pub trait Duplex: Read + Write + Send + Sized + 'static {
     /// Another handle of the same connection.
     fn another(&self) -> io::Result<Self>;
     /// Ends a direction.
     fn end(&self, how: Shutdown) -> io::Result<()>;
+    /// How long a read waits.
+    fn read_patience(&self, limit: Option<Duration>) -> io::Result<()>;
+    /// How long a write waits.
+    fn write_patience(&self, limit: Option<Duration>) -> io::Result<()>;
+
+    /// How long a read or a write waits.
+    fn patience(&self, limit: Option<Duration>) -> io::Result<()> {
+        self.read_patience(limit)?;
+        self.write_patience(limit)
+    }
+}
+
+/// A TCP connection.
+pub trait Stream: Duplex {
     /// Sends small segments at once.
     fn at_once(&self) -> io::Result<()>;
-    /// How long a read or a write waits.
-    fn patience(&self, limit: Option<Duration>) -> io::Result<()>;
     /// The other end.
     fn peer(&self) -> io::Result<SocketAddr>;
 }
@@ -117,9 +129,9 @@ impl Network for Host {
 }
 
 /// The types of both have the same methods, because tapsock's have the names of std's.
-macro_rules! sockets {
-    ($($module:ident)::+) => {
-        impl Stream for $($module)::+::TcpStream {
+macro_rules! duplex {
+    ($kind:ty) => {
+        impl Duplex for $kind {
             fn another(&self) -> io::Result<Self> {
                 self.try_clone()
             }
@@ -128,13 +140,27 @@ macro_rules! sockets {
                 self.shutdown(how)
             }
 
-            fn at_once(&self) -> io::Result<()> {
-                self.set_nodelay(true)
+            fn read_patience(&self, limit: Option<Duration>) -> io::Result<()> {
+                self.set_read_timeout(limit)
             }
 
-            fn patience(&self, limit: Option<Duration>) -> io::Result<()> {
-                self.set_read_timeout(limit)?;
+            fn write_patience(&self, limit: Option<Duration>) -> io::Result<()> {
                 self.set_write_timeout(limit)
+            }
+        }
+    };
+}
+
+duplex!(std::net::TcpStream);
+duplex!(tapsock::net::TcpStream);
+duplex!(std::os::unix::net::UnixStream);
+duplex!(tapsock::unix::UnixStream);
+
+macro_rules! sockets {
+    ($($module:ident)::+) => {
+        impl Stream for $($module)::+::TcpStream {
+            fn at_once(&self) -> io::Result<()> {
+                self.set_nodelay(true)
             }
 
             fn peer(&self) -> io::Result<SocketAddr> {

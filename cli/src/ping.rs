@@ -5,15 +5,16 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
+use tapsock::bsd;
 
 use crate::attach::{Attach, Attached, Peer, Tell, Wish};
 use crate::failure::{During, Failure};
-use crate::icmp::{EchoSocket, HEADER_LEN, MAX_PAYLOAD, TapsockEcho};
+use crate::icmp::{self, EchoSocket, HEADER_LEN, MAX_PAYLOAD, Pattern, TapsockEcho};
 use crate::resolve::{Family, Names, look_up};
 use tally::Tally;
 
@@ -55,6 +56,34 @@ pub struct Options {
     /// Send as fast as answers come, or a hundred a second; a dot is a request, and an answer takes it back
     #[arg(short)]
     flood: bool,
+    /// Send as fast as answers come, and show them
+    #[arg(short = 'A', conflicts_with = "flood")]
+    adaptive: bool,
+    /// Requests that are sent at once at the beginning
+    #[arg(short = 'l', value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    preload: u16,
+    /// Data of the requests, in hexadecimal digits: up to 16 bytes, again and again
+    #[arg(short, value_name = "PATTERN")]
+    pattern: Option<Pattern>,
+    /// Type of service, or traffic class: 0 to 255, or in hexadecimal digits after 0x
+    #[arg(short = 'Q', value_name = "CLASS", value_parser = parse_class)]
+    class: Option<u8>,
+    /// Whether requests may be cut: do (never: DF), want (where the path is known to be narrow), dont (always), probe
+    /// (never, and what is known of the path does not count)
+    #[arg(short = 'M', value_name = "HOW", value_parser = parse_discovery)]
+    discovery: Option<i32>,
+    /// Begin each line with the time, in seconds since 1970
+    #[arg(short = 'D')]
+    timestamps: bool,
+    /// Tell of a request without an answer before the next is sent
+    #[arg(short = 'O')]
+    outstanding: bool,
+    /// A beep with each answer
+    #[arg(short)]
+    audible: bool,
+    /// Show the identifier of requests too
+    #[arg(short)]
+    verbose: bool,
     /// Address of the stack, or its interface, to send from
     #[arg(short = 'I', value_name = "INTERFACE")]
     from: Option<String>,
@@ -79,6 +108,24 @@ pub fn parse_seconds(text: &str) -> Result<f64, String> {
     if (0.0..=1e6).contains(&seconds) { Ok(seconds) } else { Err("seconds go from 0 to 1000000".to_owned()) }
 }
 
+fn parse_class(text: &str) -> Result<u8, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u8::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    number.map_err(|_| "a class goes from 0 to 255".to_owned())
+}
+
+fn parse_discovery(text: &str) -> Result<i32, String> {
+    match text {
+        "do" => Ok(bsd::IP_PMTUDISC_DO),
+        "want" => Ok(bsd::IP_PMTUDISC_WANT),
+        "dont" => Ok(bsd::IP_PMTUDISC_DONT),
+        "probe" => Ok(bsd::IP_PMTUDISC_PROBE),
+        _ => Err("it is do, want, dont or probe".to_owned()),
+    }
+}
+
 /// Pings until it is told to stop. The status is 1 where nobody answered, or, with a deadline, fewer than were to.
 ///
 /// # Errors
@@ -95,9 +142,12 @@ pub fn main(options: &Options) -> Result<ExitCode, Failure> {
         IpAddr::V4(_) => format!("{size}({}) bytes of data.", size + HEADER_LEN + 20),
         IpAddr::V6(_) => format!("{size} data bytes"),
     };
+    if let Some(pattern) = &options.pattern {
+        println!("PATTERN: 0x{pattern}");
+    }
     println!("PING {host} ({to}) from {from}, link {}: {bytes}", attached.link);
     let goal = options.deadline.and(options.count);
-    let tally = Arc::new(Mutex::new(Tally::new(host, goal, options.flood)));
+    let tally = Arc::new(Mutex::new(Tally::new(host, goal, options.flood || options.adaptive)));
     report_when_interrupted(&tally, &attached)?;
     rounds(options, &mut socket, &tally).during(format_args!("ping {to}"))?;
     Ok(lock(&tally).finish())
@@ -106,7 +156,14 @@ pub fn main(options: &Options) -> Result<ExitCode, Failure> {
 /// A socket for one of the addresses of the name.
 fn open(options: &Options, attached: &Attached, to: IpAddr) -> Result<(IpAddr, TapsockEcho), Failure> {
     let from = options.from.as_ref().map(|from| source(attached, from, to)).transpose()?;
-    let socket = TapsockEcho::open_from(&attached.host, to, from).during(format_args!("ping {to}"));
+    let with = icmp::Options {
+        from,
+        ttl: options.ttl,
+        class: options.class,
+        discovery: options.discovery,
+        pattern: options.pattern.clone().unwrap_or_default(),
+    };
+    let socket = TapsockEcho::open_with(&attached.host, to, &with).during(format_args!("ping {to}"));
     let socket = socket.map_err(|failure| {
         let who = match &attached.peer {
             Peer::Kernel(_, there) => format!("only the kernel's end of a namespace is: {there}"),
@@ -118,9 +175,6 @@ fn open(options: &Options, attached: &Attached, to: IpAddr) -> Result<(IpAddr, T
             attached.link
         ))
     })?;
-    if let Some(ttl) = options.ttl {
-        socket.set_ttl(ttl).during(format_args!("-t {ttl}"))?;
-    }
     Ok((to, socket))
 }
 
@@ -145,7 +199,7 @@ fn source(attached: &Attached, from: &str, to: IpAddr) -> Result<IpAddr, Failure
 fn rounds(options: &Options, socket: &mut TapsockEcho, tally: &Mutex<Tally>) -> io::Result<()> {
     let usual = if options.flood { FLOOD_INTERVAL } else { 1.0 };
     let interval = Duration::from_secs_f64(options.interval.unwrap_or(usual).max(MIN_INTERVAL));
-    let floods = options.flood && options.interval.is_none();
+    let hurries = options.adaptive || options.flood && options.interval.is_none();
     let end = options.deadline.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds));
     let (mut number, mut next, mut linger) = (0u64, Instant::now(), None);
     let mut taken = Taken::Nothing;
@@ -155,9 +209,17 @@ fn rounds(options: &Options, socket: &mut TapsockEcho, tally: &Mutex<Tally>) -> 
             return Ok(());
         }
         if linger.is_none() && now >= next {
+            if options.outstanding
+                && let Some(sequence) = lock(tally).last_outstanding()
+            {
+                show(options, &format!("no answer yet for icmp_seq={sequence}"));
+            }
             number += 1;
             send(options, socket, tally, number as u16);
-            next += interval;
+            // The first few go out together.
+            if number >= options.preload.into() {
+                next += interval;
+            }
             if options.count == Some(number) && end.is_none() {
                 linger = Some(now + lock(tally).linger(options, interval));
             }
@@ -175,7 +237,7 @@ fn rounds(options: &Options, socket: &mut TapsockEcho, tally: &Mutex<Tally>) -> 
             continue;
         }
         taken = take(options, socket, tally, until);
-        if floods && taken == Taken::Answer {
+        if hurries && taken == Taken::Answer {
             next = next.min(Instant::now());
         }
     }
@@ -187,8 +249,10 @@ fn send(options: &Options, socket: &mut TapsockEcho, tally: &Mutex<Tally>, seque
     let sent = socket.request(sequence, options.size as usize);
     if let Err(error) = &sent {
         lock(tally).unsent(sequence);
+        // It may be told better by a report.
+        let told = socket.trouble().map(|trouble| lock(tally).complained(&trouble));
         if !options.quiet && !options.flood {
-            eprintln!("ping: sendmsg: {error}");
+            eprintln!("{}", told.unwrap_or_else(|| format!("ping: sendmsg: {error}")));
         }
     }
     if options.flood && !options.quiet {
@@ -208,26 +272,48 @@ enum Taken {
 fn take(options: &Options, socket: &mut TapsockEcho, tally: &Mutex<Tally>, until: Instant) -> Taken {
     match socket.answer(until) {
         Ok(Some(answer)) => {
-            let line = lock(tally).answered(&answer);
+            let mut line = lock(tally).answered(&answer);
+            if options.verbose
+                && let Ok(ident) = socket.ident()
+            {
+                line = line.replacen(" ttl=", &format!(" ident={ident} ttl="), 1);
+            }
+            if options.audible {
+                line.push('\x07');
+            }
             match (options.quiet, options.flood) {
                 (true, _) => {}
                 (false, true) => mark(b"\x08 \x08"),
-                (false, false) => println!("{line}"),
+                (false, false) => show(options, &line),
             }
             Taken::Answer
         }
         Ok(None) => Taken::Nothing,
         // An ICMP error that came back: the next request may fare better.
         Err(error) => {
-            let line = lock(tally).failed(&error);
+            let mut lines: Vec<_> = std::iter::from_fn(|| socket.trouble())
+                .map(|trouble| lock(tally).complained(&trouble))
+                .collect();
+            if lines.is_empty() {
+                lines.push(lock(tally).failed(&error));
+            }
             match (options.quiet, options.flood) {
                 (true, _) => {}
                 (false, true) => mark(b"\x08E"),
-                (false, false) => println!("{line}"),
+                (false, false) => lines.iter().for_each(|line| show(options, line)),
             }
             Taken::Error
         }
     }
+}
+
+/// A line, with -D after the time.
+fn show(options: &Options, line: &str) {
+    if options.timestamps {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        print!("[{}.{:06}] ", now.as_secs(), now.subsec_micros());
+    }
+    println!("{line}");
 }
 
 /// Part of the picture of a flood.
@@ -237,13 +323,18 @@ fn mark(bytes: &[u8]) {
     let _ = out.write_all(bytes).and_then(|()| out.flush());
 }
 
-/// Ctrl-C prints the summary, as people expect.
+/// Ctrl-C prints the summary, as people expect, and Ctrl-\ a line meanwhile.
 fn report_when_interrupted(tally: &Arc<Mutex<Tally>>, attached: &Attached) -> Result<(), Failure> {
-    let mut signals = Signals::new([SIGINT, SIGTERM]).during("handle signals")?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGQUIT]).during("handle signals")?;
     let tally = tally.clone();
     let finish_capture = attached.capture.as_ref().map(|capture| capture.finisher());
     let wait = move || {
-        if signals.forever().next().is_some() {
+        for signal in signals.forever() {
+            // As ping: how it stands, and it goes on.
+            if signal == SIGQUIT {
+                eprintln!("\r{}", lock(&tally).standing());
+                continue;
+            }
             let code = lock(&tally).finish();
             if let Some(Err(failure)) = finish_capture.map(|finish| finish()) {
                 crate::complain(&failure);

@@ -17,6 +17,7 @@ use tapsock_driver::auto::LinkKind;
 
 use crate::attach::{Attach, Attached, Peer, Tell, Wish};
 use crate::failure::Failure;
+use crate::marks::Marks;
 use crate::network::any_of;
 use crate::splice::{self, Joined, Senders};
 
@@ -32,6 +33,8 @@ pub struct Origin {
     pub address: Option<IpAddr>,
     /// 0: any.
     pub port: u16,
+    /// How its packets are marked.
+    pub marks: Marks,
 }
 
 impl Origin {
@@ -88,6 +91,8 @@ impl Reach {
                     TcpStream::connect_from(self.host(), &own, &target, Some(timeout))
                 }
             }?;
+            // The first packets have gone as usual: those of a connection are marked once it stands.
+            from.marks.mark(self.host(), stream.socket_id()?, target)?;
             let local = stream.local_addr()?;
             return Ok(Reached { stream, local, peer: target });
         };
@@ -98,6 +103,7 @@ impl Reach {
                 let listener = TcpListener::bind(relay, address)
                     .or_else(|_| TcpListener::bind(relay, (address.ip(), 0)))?;
                 let stream = TcpStream::connect_timeout(self.host(), &listener.local_addr()?, timeout)?;
+                from.marks.mark(self.host(), stream.socket_id()?, address)?;
                 let (inside, _) = listener.accept()?;
                 let joined = Joined::start(inside, outside)?;
                 self.handed_on.lock().unwrap_or_else(PoisonError::into_inner).push(joined);
@@ -125,13 +131,16 @@ impl Reach {
     pub fn datagrams(&self, target: SocketAddr, from: Origin) -> io::Result<UdpSocket> {
         let Some((relay, address)) = self.relay(target) else {
             let socket = UdpSocket::bind(self.host(), from.for_peer(target.ip()))?;
+            from.marks.mark(self.host(), socket.socket_id()?, target)?;
             socket.connect(target)?;
             return Ok(socket);
         };
         let outside = std::net::UdpSocket::bind(from.for_peer(target.ip()))?;
+        from.marks.mark_outside(&outside, target)?;
         outside.connect(target)?;
         let relay = UdpSocket::bind(relay, address)?;
         let socket = UdpSocket::bind(self.host(), any_of(address.ip()))?;
+        from.marks.mark(self.host(), socket.socket_id()?, address)?;
         socket.connect(address)?;
         relay.connect(socket.local_addr()?)?;
         splice::join_datagrams(outside, Senders::Peer(target), relay, socket.try_clone()?)?;
@@ -187,6 +196,7 @@ fn connect_outside(target: SocketAddr, from: Origin, timeout: Duration) -> io::R
     let family = if target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = net::socket_with(family, SocketType::STREAM, flags, None)?;
+    from.marks.mark_outside(&socket, target)?;
     net::bind(&socket, &from.for_peer(target.ip()))?;
     match net::connect(&socket, &target) {
         Err(Errno::INPROGRESS) => {

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::accepting::Accepting;
-use crate::network::{Listener, Stream};
+use crate::network::{Duplex, Listener, Stream};
 
 pub use datagrams::{Senders, join_datagrams};
 
@@ -19,7 +19,7 @@ const MAX_CONNECTIONS: usize = 256;
 const TURN: usize = 64 * 1024;
 
 /// Copies both ways until both have ended. An end of one is an end for the other; an error closes both.
-pub fn streams(here: impl Stream, there: impl Stream) -> io::Result<()> {
+pub fn streams(here: impl Duplex, there: impl Duplex) -> io::Result<()> {
     let (other_here, other_there) = (here.another()?, there.another()?);
     let forth =
         thread::Builder::new().name("splice".to_owned()).spawn(move || one_way(other_here, other_there))?;
@@ -38,7 +38,7 @@ impl Joined {
     ///
     /// # Errors
     /// Where no descriptor or no thread is to be had.
-    pub fn start(here: impl Stream, there: impl Stream) -> io::Result<Joined> {
+    pub fn start(here: impl Duplex, there: impl Duplex) -> io::Result<Joined> {
         let (other_here, other_there) = (here.another()?, there.another()?);
         let (tell, forth) = mpsc::channel();
         let spawn = |work: Box<dyn FnOnce() + Send>| {
@@ -59,7 +59,7 @@ impl Joined {
     }
 }
 
-fn one_way(mut from: impl Stream, mut to: impl Stream) -> io::Result<()> {
+fn one_way(mut from: impl Duplex, mut to: impl Duplex) -> io::Result<()> {
     let copied = copy(&mut from, &mut to);
     // Where it fails, the connection has ended already.
     let _ = match copied {

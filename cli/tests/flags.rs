@@ -5,8 +5,12 @@ mod common;
 mod crowds;
 #[path = "flags/get.rs"]
 mod get;
+#[path = "flags/nc.rs"]
+mod nc;
 #[path = "flags/peers.rs"]
 mod peers;
+#[path = "flags/ping.rs"]
+mod ping;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

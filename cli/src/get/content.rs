@@ -161,7 +161,8 @@ pub fn upload(file: &Path, url: &Url) -> Result<(Content, Url), Failure> {
 impl Args for Data {
     fn augment_args(command: Command) -> Command {
         let option = |name: &'static str, help: &'static str| {
-            Arg::new(name).long(name).value_name("DATA").action(ArgAction::Append).group("data").help(help)
+            let option = Arg::new(name).long(name).value_name("DATA").allow_hyphen_values(true);
+            option.action(ArgAction::Append).group("data").help(help)
         };
         command
             .group(clap::ArgGroup::new("data").multiple(true))
@@ -171,6 +172,7 @@ impl Args for Data {
                     .alias("data-ascii")
                     .short('d')
                     .value_name("DATA")
+                    .allow_hyphen_values(true)
                     .action(ArgAction::Append)
                     .group("data")
                     .help("Send this by POST; @FILE is what is in a file, without its ends of lines"),
@@ -224,8 +226,9 @@ mod tests {
 
     #[test]
     fn pieces_are_joined_in_their_order() {
-        let data = data(&["-d", "a=1", "--data-raw", "@b", "--data-urlencode", "c=d e&", "-d", "f"]);
-        assert_eq!(data.join().unwrap(), b"a=1&@b&c=d%20e%26&f");
+        let data =
+            data(&["-d", "a=1", "--data-raw", "@b", "-d", "-g", "--data-urlencode", "c=d e&", "-d", "f"]);
+        assert_eq!(data.join().unwrap(), b"a=1&@b&-g&c=d%20e%26&f");
         assert!(matches!(data.content().unwrap(), Some(Content::Bytes(_, FORM))));
     }
 

@@ -62,10 +62,10 @@ pub struct Options {
     #[arg(long, short = 'e', value_name = "URL", value_parser = |text: &str| Field::with_value("Referer", text))]
     pub referer: Option<Field>,
     /// Only these bytes of the document, such as 0-499 or 500-
-    #[arg(long, short, value_name = "RANGE", value_parser = |text: &str| Field::with_value("Range", &format!("bytes={text}")))]
+    #[arg(long, short, value_name = "RANGE", allow_hyphen_values = true, value_parser = |text: &str| Field::with_value("Range", &format!("bytes={text}")))]
     pub range: Option<Field>,
     /// Print this after each document, with values for %{http_code}, %{size_download}, %{time_total}, %{json} …
-    #[arg(long, short, value_name = "FORMAT")]
+    #[arg(long, short, value_name = "FORMAT", allow_hyphen_values = true)]
     pub write_out: Option<Format>,
     /// Tell nothing, not even errors
     #[arg(long, short)]

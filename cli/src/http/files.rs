@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use rustix::io::Errno;
 
+use super::range::ByteRange;
 use super::server::{Body, Request, Response, Site};
 
 /// Entries of a listing at most.
@@ -51,7 +52,7 @@ impl Directory {
         Ok(found)
     }
 
-    fn document(&self, path: &str) -> io::Result<Response> {
+    fn document(&self, path: &str, range: Option<ByteRange>) -> io::Result<Response> {
         let mut found = self.find(path)?;
         if found.is_dir() {
             if !path.ends_with('/') {
@@ -63,20 +64,28 @@ impl Directory {
                 _ => return listing(&found, path),
             }
         }
-        let file = File::open(&found)?;
+        let mut file = File::open(&found)?;
         let metadata = file.metadata()?;
         // A FIFO or a device would keep the connection waiting.
         if !metadata.is_file() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let document = Response::ok(content_type(&found), Body::stream(file, metadata.len()));
+        let (kind, len) = (content_type(&found), metadata.len());
+        let document = match range.map(|range| range.within(len)) {
+            None => Response::ok(kind, Body::stream(file, len)),
+            Some(None) => return Ok(Response::no_part(len)),
+            Some(Some(part)) => {
+                file.seek(SeekFrom::Start(part.first))?;
+                Response::part(kind, Body::stream(file, part.len), part, len)
+            }
+        };
         Ok(document.modified(metadata.modified().ok()))
     }
 }
 
 impl Site for Directory {
     fn answer(&self, request: &Request) -> Response {
-        match self.document(&request.path) {
+        match self.document(&request.path, request.range) {
             Ok(response) => response,
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 Response::error(403, "Forbidden")
@@ -167,7 +176,7 @@ mod tests {
     }
 
     fn status(site: &Directory, path: &str) -> u16 {
-        site.answer(&Request { path: path.to_owned() }).status()
+        site.answer(&Request { path: path.to_owned(), range: None }).status()
     }
 
     #[test]

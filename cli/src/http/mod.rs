@@ -3,6 +3,7 @@
 mod body;
 mod client;
 mod files;
+mod range;
 mod server;
 mod url;
 

@@ -10,9 +10,10 @@ use std::time::{Duration, SystemTime};
 use percent_encoding::percent_decode_str;
 
 use super::client::read_head;
+use super::range::{ByteRange, Part};
 use super::{MAX_FIELDS, MAX_HEAD};
 use crate::accepting::Accepting;
-use crate::network::{Listener, Stream};
+use crate::network::{Duplex, Listener, Stream};
 
 /// Connections that are served at once; further ones get 503.
 const MAX_CONNECTIONS: usize = 256;
@@ -38,6 +39,8 @@ impl<F: Fn(&Request) -> Response + Send + Sync + 'static> Site for F {
 pub struct Request {
     /// The path, without its query, percent-decoded.
     pub path: String,
+    /// The part that is wanted, where that is not all.
+    pub range: Option<ByteRange>,
 }
 
 /// What is answered.
@@ -47,6 +50,8 @@ pub struct Response {
     content_type: &'static str,
     location: Option<String>,
     modified: Option<SystemTime>,
+    /// Which part of a document it is: `bytes 0-4/10`.
+    part: Option<String>,
     body: Body,
 }
 
@@ -78,7 +83,27 @@ impl fmt::Debug for Body {
 impl Response {
     /// 200, with a body.
     pub fn ok(content_type: &'static str, body: Body) -> Self {
-        Response { status: (200, "OK"), content_type, location: None, modified: None, body }
+        Response { status: (200, "OK"), content_type, location: None, modified: None, part: None, body }
+    }
+
+    /// 206: a part of a document of `whole` bytes, with that part as its body.
+    //= RFC 9110 §15.3.7
+    pub fn part(content_type: &'static str, body: Body, part: Part, whole: u64) -> Self {
+        let Part { first, len } = part;
+        let last = first + len.saturating_sub(1);
+        let status = (206, "Partial Content");
+        Response {
+            status,
+            part: Some(format!("bytes {first}-{last}/{whole}")),
+            ..Response::ok(content_type, body)
+        }
+    }
+
+    /// 416: there is no such part of a document of `whole` bytes.
+    //= RFC 9110 §15.5.17
+    pub fn no_part(whole: u64) -> Self {
+        let part = Some(format!("bytes */{whole}"));
+        Response { part, ..Response::error(416, "Range Not Satisfiable") }
     }
 
     /// Tells when the document was last changed.
@@ -100,7 +125,7 @@ impl Response {
     pub fn error(status: u16, reason: &'static str) -> Self {
         let body = Body::text(format!("{status} {reason}\n"));
         let content_type = "text/plain; charset=utf-8";
-        Response { status: (status, reason), content_type, location: None, modified: None, body }
+        Response { status: (status, reason), ..Response::ok(content_type, body) }
     }
 
     /// The status.
@@ -109,7 +134,7 @@ impl Response {
     }
 
     fn head(&self, then: Then, now: SystemTime) -> String {
-        let Response { status: (status, reason), content_type, location, modified, body } = self;
+        let Response { status: (status, reason), content_type, location, modified, part, body } = self;
         let mut head = format!("HTTP/1.1 {status} {reason}\r\n");
         let mut field = |name: &str, value: &str| {
             head.extend([name, ": ", value, "\r\n"]);
@@ -125,6 +150,9 @@ impl Response {
         }
         if let Some(location) = location {
             field("Location", location);
+        }
+        if let Some(part) = part {
+            field("Content-Range", part);
         }
         if *status == 405 {
             field("Allow", "GET, HEAD");
@@ -242,10 +270,13 @@ fn answer(head: &[u8], site: &impl Site) -> (String, Response, Wanted, Then) {
     if !matches!(method, "GET" | "HEAD") {
         return (line, Response::error(405, "Method Not Allowed"), wanted, Then::Close);
     }
+    // What has changed since is not known of a part alone, so a condition has it all sent (RFC 9110 §13.1.5).
+    let range = fields("range").next().filter(|_| method == "GET" && fields("if-range").next().is_none());
+    let range = range.and_then(|range| std::str::from_utf8(range).ok()?.parse().ok());
     let path = target.split('?').next().unwrap_or_default();
     match percent_decode_str(path).decode_utf8() {
         Ok(path) if path.starts_with('/') => {
-            (line, site.answer(&Request { path: path.into_owned() }), wanted, then)
+            (line, site.answer(&Request { path: path.into_owned(), range }), wanted, then)
         }
         _ => (line, Response::error(400, "Bad Request"), wanted, Then::Close),
     }
@@ -302,6 +333,28 @@ mod tests {
         assert_eq!(status("GET /a%20b HTTP/1.0\r\n\r\n"), (200, false));
         assert_eq!(status("GET /a%20b HTTP/1.1\r\nContent-Length: 4\r\n\r\n"), (200, false));
         assert_eq!(status("GET /c HTTP/1.1\r\n\r\n"), (404, true));
+    }
+
+    #[test]
+    fn a_part_is_asked_for_alone() {
+        let range = |fields: &str| {
+            let (tell, told) = std::sync::mpsc::channel();
+            let site = move |request: &Request| {
+                tell.send(request.range).unwrap();
+                Response::not_found()
+            };
+            answer(format!("GET / HTTP/1.1\r\n{fields}\r\n").as_bytes(), &site);
+            told.recv().unwrap()
+        };
+        assert_eq!(range("Range: bytes=2-\r\n"), Some(ByteRange::From(2, None)));
+        assert_eq!(range("Range: bytes=2-\r\nIf-Range: \"x\"\r\n"), None);
+        assert_eq!(range("Range: lines=2-\r\n"), None);
+        let part = Response::part("text/plain", Body::text("xy".to_owned()), Part { first: 3, len: 2 }, 9);
+        let head = part.head(Then::Close, SystemTime::UNIX_EPOCH);
+        assert!(head.starts_with("HTTP/1.1 206 Partial Content\r\n"), "{head}");
+        assert!(head.contains("\r\nContent-Range: bytes 3-4/9\r\n"), "{head}");
+        let none = Response::no_part(9).head(Then::Close, SystemTime::UNIX_EPOCH);
+        assert!(none.contains("\r\nContent-Range: bytes */9\r\n"), "{none}");
     }
 
     #[test]

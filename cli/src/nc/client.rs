@@ -1,8 +1,10 @@
 //! Connecting, and seeing who listens.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
 use super::exchange::{Input, Side, exchange_datagrams};
@@ -56,7 +58,10 @@ pub fn scan(options: &Options) -> Result<ExitCode, Failure> {
     // A port of ours would be taken by the first connection.
     let from = Origin { port: 0, ..origin(options)? };
     let mut any = false;
-    for port in first..=last {
+    for (index, port) in order(options, first, last).into_iter().enumerate() {
+        if let Some(interval) = options.interval().filter(|_| index > 0) {
+            thread::sleep(interval);
+        }
         let outcome = found.try_each(|to| {
             let to = SocketAddr::new(to.ip(), port);
             match options.udp {
@@ -75,6 +80,17 @@ pub fn scan(options: &Options) -> Result<ExitCode, Failure> {
     Ok(if any { ExitCode::SUCCESS } else { ExitCode::from(super::STATUS) })
 }
 
+/// The ports of a scan: one after the other, or with -r, in no order.
+fn order(options: &Options, first: u16, last: u16) -> Vec<u16> {
+    let mut ports: Vec<_> = (first..=last).collect();
+    if options.random {
+        // Each process has other keys.
+        let keys = RandomState::new();
+        ports.sort_by_cached_key(|port| keys.hash_one(port));
+    }
+    ports
+}
+
 /// HOST and PORT, or a range of ports for a scan.
 fn place(options: &Options) -> Result<(&str, (u16, u16)), Failure> {
     let [host, ports] = options.place.as_slice() else {
@@ -89,7 +105,7 @@ fn addresses(options: &Options, host: &str, port: u16) -> Result<Found, Failure>
 
 fn origin(options: &Options) -> Result<Origin, Failure> {
     let port = options.port.as_deref().map_or(Ok(0), |text| port(text, options.protocol()))?;
-    Ok(Origin { address: options.source, port })
+    Ok(Origin { address: options.source, port, marks: options.marks() })
 }
 
 /// Tries the addresses of a name, and with -v tells of those that fail.

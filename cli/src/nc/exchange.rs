@@ -6,7 +6,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tapsock::net::{TcpStream, UdpSocket};
+use tapsock::net::UdpSocket;
+
+use super::text::{Before, Lines};
+use crate::network::Duplex;
 
 /// Bytes of standard input that are taken at once: the largest datagram that comes of them.
 const PIECE: usize = 16 * 1024;
@@ -35,19 +38,23 @@ pub struct Manner {
     pub quit: Option<Duration>,
     /// Whether standard input is left alone.
     pub deaf: bool,
+    /// What becomes of lines.
+    pub lines: Lines,
+    /// How many pieces may come.
+    pub limit: Option<u64>,
 }
 
 /// Standard input, for one connection after the other. Its thread sits in `read`, and outlives connections.
 #[derive(Debug)]
-pub struct Input {
+pub struct Input<S> {
     manner: Manner,
-    now: Mutex<Now>,
+    now: Mutex<Now<S>>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-struct Now {
-    stream: Option<TcpStream>,
+struct Now<S> {
+    stream: Option<S>,
     /// Whether standard input has ended.
     ended: bool,
     /// Whether the connection takes no more.
@@ -56,9 +63,9 @@ struct Now {
     active: Instant,
 }
 
-impl Input {
+impl<S: Duplex> Input<S> {
     /// Starts to read.
-    pub fn start(manner: Manner) -> Arc<Input> {
+    pub fn start(manner: Manner) -> Arc<Self> {
         let now = Now { stream: None, ended: manner.deaf, broken: false, active: Instant::now() };
         let input = Arc::new(Input { manner, now: Mutex::new(now), changed: Condvar::new() });
         if !manner.deaf {
@@ -72,9 +79,9 @@ impl Input {
     ///
     /// # Errors
     /// What reading the connection says (ECONNRESET), or writing standard output.
-    pub fn exchange(&self, stream: TcpStream) -> io::Result<()> {
-        let mut downstream = stream.try_clone()?;
-        stream.set_write_timeout(self.manner.patience)?;
+    pub fn exchange(&self, stream: S) -> io::Result<()> {
+        let mut downstream = stream.another()?;
+        stream.write_patience(self.manner.patience)?;
         self.begin(stream)?;
         let ended = self.receive(&mut downstream).map(|heard| {
             if heard == Heard::End && self.manner.side == Side::Client {
@@ -86,10 +93,10 @@ impl Input {
         ended
     }
 
-    fn begin(&self, stream: TcpStream) -> io::Result<()> {
+    fn begin(&self, stream: S) -> io::Result<()> {
         let mut now = self.lock();
         if now.ended && self.manner.half_close {
-            stream.shutdown(Shutdown::Write)?;
+            stream.end(Shutdown::Write)?;
         }
         (now.broken, now.active) = (false, Instant::now());
         now.stream = Some(stream);
@@ -98,22 +105,28 @@ impl Input {
     }
 
     /// Writes what comes to standard output.
-    fn receive(&self, stream: &mut TcpStream) -> io::Result<Heard> {
+    fn receive(&self, stream: &mut S) -> io::Result<Heard> {
         // Where standard input ends meanwhile, its thread sees to this.
         let quit = self.manner.quit.filter(|_| self.lock().ended).map(|quit| Instant::now() + quit);
         let (mut buffer, mut out) = (vec![0; BUFFER], io::stdout());
+        let mut left_to_come = self.manner.limit;
         loop {
             let left = [quit, self.idle_end()].into_iter().flatten().min().map(left_until);
             if left == Some(Duration::ZERO) {
                 return Ok(Heard::Enough);
             }
-            stream.set_read_timeout(left)?;
+            stream.read_patience(left)?;
             match stream.read(&mut buffer) {
                 Ok(0) => return Ok(Heard::End),
                 Ok(len) => {
-                    out.write_all(&buffer[..len])?;
-                    out.flush()?;
+                    self.manner.lines.each(&buffer[..len], |line| {
+                        out.write_all(line)?;
+                        out.flush()
+                    })?;
                     self.lock().active = Instant::now();
+                    if is_last(&mut left_to_come) {
+                        return Ok(Heard::Enough);
+                    }
                 }
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
                 Err(error) => return Err(error),
@@ -135,12 +148,16 @@ impl Input {
     }
 
     fn feed(&self) {
-        let mut piece = vec![0; PIECE];
+        let (mut piece, mut before) = (vec![0; PIECE], Before::default());
         while let Ok(len @ 1..) = io::stdin().read(&mut piece) {
+            let lines = self.manner.lines;
+            let bytes = lines.translate(&piece[..len], &mut before);
             let waited = self.changed.wait_while(self.lock(), |now| now.stream.is_none());
-            let stream =
-                waited.unwrap_or_else(PoisonError::into_inner).stream.as_ref().map(TcpStream::try_clone);
-            let written = stream.map(|stream| stream.and_then(|mut stream| stream.write_all(&piece[..len])));
+            let stream = waited.unwrap_or_else(PoisonError::into_inner).stream.as_ref().map(S::another);
+            let written = stream.map(|stream| {
+                let mut stream = stream?;
+                lines.each(&bytes, |line| stream.write_all(line))
+            });
             let mut now = self.lock();
             now.active = Instant::now();
             // Where it can't be written, the other direction says why, if it is still there.
@@ -150,15 +167,15 @@ impl Input {
         let mut now = self.lock();
         now.ended = true;
         self.changed.notify_all();
-        let Some(Ok(stream)) = now.stream.as_ref().map(TcpStream::try_clone) else { return };
+        let Some(Ok(stream)) = now.stream.as_ref().map(S::another) else { return };
         if self.manner.half_close {
             // It fails where the connection has ended.
-            let _ = stream.shutdown(Shutdown::Write);
+            let _ = stream.end(Shutdown::Write);
         }
         if let Some(quit) = self.manner.quit {
             let over = self.changed.wait_timeout_while(now, quit, |now| now.stream.is_some());
             if over.unwrap_or_else(PoisonError::into_inner).1.timed_out() {
-                let _ = stream.shutdown(Shutdown::Read);
+                let _ = stream.end(Shutdown::Read);
             }
         }
     }
@@ -168,7 +185,7 @@ impl Input {
         self.manner.patience.map(|patience| self.lock().active + patience)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Now> {
+    fn lock(&self) -> MutexGuard<'_, Now<S>> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -192,9 +209,10 @@ pub fn exchange_datagrams(socket: UdpSocket, manner: Manner) -> io::Result<()> {
     if !manner.deaf {
         let (sender, active, tell) = (socket.try_clone()?, active.clone(), tell.clone());
         thread::spawn(move || {
-            let mut piece = vec![0; PIECE];
+            let (mut piece, mut before) = (vec![0; PIECE], Before::default());
             while let Ok(len @ 1..) = io::stdin().read(&mut piece) {
-                if sender.send(&piece[..len]).is_err() {
+                let bytes = manner.lines.translate(&piece[..len], &mut before);
+                if manner.lines.each(&bytes, |line| sender.send(line).map(drop)).is_err() {
                     return;
                 }
                 *active.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
@@ -206,33 +224,41 @@ pub fn exchange_datagrams(socket: UdpSocket, manner: Manner) -> io::Result<()> {
         });
     }
     // Nobody listens where it was long enough.
-    thread::spawn(move || tell.send(receive_datagrams(&socket, manner.patience, &active)));
+    thread::spawn(move || tell.send(receive_datagrams(&socket, manner, &active)));
     told.recv().unwrap_or(Ok(()))
 }
 
-fn receive_datagrams(
-    socket: &UdpSocket,
-    patience: Option<Duration>,
-    active: &Mutex<Instant>,
-) -> io::Result<()> {
+fn receive_datagrams(socket: &UdpSocket, manner: Manner, active: &Mutex<Instant>) -> io::Result<()> {
+    let mut left_to_come = manner.limit;
     let active = || active.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut bytes, mut out) = (vec![0; BUFFER], io::stdout());
     loop {
-        let left = patience.map(|patience| left_until(*active() + patience));
+        let left = manner.patience.map(|patience| left_until(*active() + patience));
         if left == Some(Duration::ZERO) {
             return Ok(());
         }
         socket.set_read_timeout(left)?;
         match socket.recv(&mut bytes) {
             Ok(len) => {
-                out.write_all(&bytes[..len])?;
-                out.flush()?;
+                manner.lines.each(&bytes[..len], |line| {
+                    out.write_all(line)?;
+                    out.flush()
+                })?;
                 *active() = Instant::now();
+                if is_last(&mut left_to_come) {
+                    return Ok(());
+                }
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Counts a piece that has come.
+fn is_last(left: &mut Option<u64>) -> bool {
+    *left = left.map(|left| left.saturating_sub(1));
+    *left == Some(0)
 }
 
 fn left_until(end: Instant) -> Duration {

@@ -11,6 +11,7 @@ use super::{Options, usage};
 use crate::accepting::Accepting;
 use crate::attach::{Tell, Wish};
 use crate::failure::{During, Failure};
+use crate::marks::Marks;
 use crate::reach::LAST_BYTES;
 use crate::resolve::look_up;
 use crate::splice::{self, Joined, Senders};
@@ -117,7 +118,7 @@ impl Door {
     ///
     /// # Errors
     /// What makes further ones impossible.
-    fn next(&mut self) -> Result<Visitor, Failure> {
+    fn next(&mut self, marks: Marks) -> Result<Visitor, Failure> {
         match self {
             Door::Stack(accepting) => loop {
                 let stream = accepting.next().during(format_args!("accept at {}", accepting.place()))?;
@@ -129,6 +130,7 @@ impl Door {
             Door::Machine { front, host, inside } => loop {
                 let outside = front.next().during(format_args!("accept at {}", front.place()))?;
                 let Ok(peer) = outside.peer_addr() else { continue };
+                marks.mark_outside(&outside, peer).during("mark packets")?;
                 let address = inside.local_addr().during("getsockname")?;
                 let relay = TcpStream::connect(host, address).during("join the stack")?;
                 let (stream, _) = inside.accept().during("join the stack")?;
@@ -147,6 +149,10 @@ fn take_streams(options: &Options, mut door: Door) -> Result<(), Failure> {
     let attend = |visitor: Visitor| {
         let Visitor { stream, peer, joined } = visitor;
         options.tell(&format!("Connection received from {peer}"));
+        stream
+            .socket_id()
+            .and_then(|id| options.marks().mark(stream.host(), id, stream.peer_addr()?))
+            .during("mark packets")?;
         let ended = input.exchange(stream).during(format_args!("connection from {peer}"));
         if let Some(joined) = joined {
             joined.wait_until_written(LAST_BYTES);
@@ -154,14 +160,14 @@ fn take_streams(options: &Options, mut door: Door) -> Result<(), Failure> {
         ended
     };
     if !options.keep {
-        let visitor = door.next()?;
+        let visitor = door.next(options.marks())?;
         // Further ones are refused.
         drop(door);
         return attend(visitor);
     }
     loop {
         // The next one may fare better.
-        if let Err(failure) = attend(door.next()?) {
+        if let Err(failure) = attend(door.next(options.marks())?) {
             crate::complain(&failure);
         }
     }
@@ -184,6 +190,7 @@ fn take_datagrams(options: &Options, socket: UdpSocket) -> Result<(), Failure> {
 fn take_datagrams_of_the_machine(options: &Options, host: &Host, at: SocketAddr) -> Result<(), Failure> {
     let front = std::net::UdpSocket::bind(at).during(format_args!("bind UDP {at}"))?;
     options.tell(&format!("Listening on {} (udp)", front.local_addr().during("getsockname")?));
+    options.marks().mark_outside(&front, at).during("mark packets")?;
     let mut manner = options.manner(Side::Server);
     let senders = if options.keep {
         manner.deaf = true;

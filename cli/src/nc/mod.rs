@@ -9,15 +9,21 @@ use clap::Args;
 
 use crate::attach::Attach;
 use crate::failure::Failure;
+use crate::marks::Marks;
 use crate::ping::parse_seconds;
 use crate::resolve::{Family, Names};
+use class::parse_class;
 use exchange::{Manner, Side};
 use ports::Protocol;
+use text::Lines;
 
+mod class;
 mod client;
 mod exchange;
 mod listen;
+mod local;
 mod ports;
+mod text;
 
 /// The exit status where something fails, and of a command line that is wrong.
 pub const STATUS: u8 = 1;
@@ -37,6 +43,9 @@ pub struct Options {
     /// UDP instead of TCP
     #[arg(short)]
     udp: bool,
+    /// A local socket of the machine (AF_UNIX) by its path, instead of HOST and PORT
+    #[arg(short = 'U')]
+    unix: bool,
     /// Tell on standard error what is done
     #[arg(short)]
     verbose: bool,
@@ -49,6 +58,30 @@ pub struct Options {
     /// Seconds to wait for the connection, and for more to come or go
     #[arg(short = 'w', value_name = "SECONDS", value_parser = parse_seconds)]
     timeout: Option<f64>,
+    /// Seconds between lines that are sent and printed, and between ports of a scan
+    #[arg(short = 'i', value_name = "SECONDS", value_parser = parse_seconds)]
+    interval: Option<f64>,
+    /// Ends of lines of standard input become CR LF
+    #[arg(short = 'C')]
+    crlf: bool,
+    /// Ports of a scan in no order
+    #[arg(short)]
+    random: bool,
+    /// Quit after this many packets, or pieces of a stream, have come
+    #[arg(short = 'W', value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// Class of packets: lowdelay, throughput, reliability, ef, af11 … af43, cs0 … cs7, or a number
+    #[arg(short = 'T', value_name = "CLASS", value_parser = parse_class)]
+    class: Option<u8>,
+    /// TTL, or hop limit, of packets
+    #[arg(short = 'M', value_name = "TTL", value_parser = clap::value_parser!(u8).range(1..))]
+    ttl: Option<u8>,
+    /// Let datagrams go to broadcast addresses
+    #[arg(short)]
+    broadcast: bool,
+    /// Refused: negotiations of TELNET are not answered
+    #[arg(short)]
+    telnet: bool,
     /// Listen again when a connection has ended
     #[arg(short, requires = "listen")]
     keep: bool,
@@ -75,7 +108,14 @@ pub struct Options {
 /// # Errors
 /// The step that failed. Its status is 1, as nc's, but for a link that can't be had or is gone.
 pub fn main(options: &Options) -> Result<ExitCode, Failure> {
+    if options.telnet {
+        let failure =
+            usage("-t is not spoken", "Negotiations of TELNET are not answered; the rest goes without -t.");
+        return Err(failure.with_status(STATUS));
+    }
     let done = match (options.listen, options.scan) {
+        (true, _) if options.unix => local::listen(options).map(|()| ExitCode::SUCCESS),
+        (false, _) if options.unix => local::connect(options).map(|()| ExitCode::SUCCESS),
         (true, _) => listen::listen(options).map(|()| ExitCode::SUCCESS),
         (false, true) => client::scan(options),
         (false, false) => client::connect(options).map(|()| ExitCode::SUCCESS),
@@ -104,7 +144,17 @@ impl Options {
             half_close: self.half_close || quit.is_some(),
             quit,
             deaf: self.deaf,
+            lines: Lines { crlf: self.crlf, interval: self.interval() },
+            limit: self.limit,
         }
+    }
+
+    fn interval(&self) -> Option<Duration> {
+        self.interval.filter(|seconds| *seconds > 0.0).map(Duration::from_secs_f64)
+    }
+
+    fn marks(&self) -> Marks {
+        Marks { class: self.class, ttl: self.ttl, broadcast: self.broadcast }
     }
 
     fn tell(&self, line: &str) {

@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use crate::icmp::Answer;
+use crate::icmp::{Answer, Trouble};
 
 /// Requests whose time of sending is kept.
 const MAX_OUTSTANDING: usize = 1024;
@@ -22,6 +22,8 @@ pub struct Tally {
     answers: u64,
     duplicates: u64,
     errors: u64,
+    /// The most requests that were on their way at once.
+    pipe: u16,
     times: Times,
 }
 
@@ -49,6 +51,7 @@ impl Tally {
             answers: 0,
             duplicates: 0,
             errors: 0,
+            pipe: 0,
             times: Times::default(),
         }
     }
@@ -72,6 +75,15 @@ impl Tally {
         self.waiting.len()
     }
 
+    /// The last request, where no answer has come to it.
+    pub fn last_outstanding(&self) -> Option<u16> {
+        let last = self.requests as u16;
+        self.waiting
+            .last()
+            .map(|(sequence, _)| *sequence)
+            .filter(|sequence| *sequence == last && self.requests > 0)
+    }
+
     /// Whether as many were answered as were to be, well or by an error. Before a deadline, the first error will do.
     pub fn is_done(&self, count: Option<u64>, by_deadline: bool) -> bool {
         count.is_some_and(|count| self.answers + self.errors >= count) || by_deadline && self.errors > 0
@@ -85,6 +97,7 @@ impl Tally {
     /// The line for an answer.
     pub fn answered(&mut self, answer: &Answer) -> String {
         let Answer { sequence, len, from, ttl, intact } = answer;
+        self.heard_of(*sequence);
         let ttl = ttl.map_or_else(String::new, |ttl| format!(" ttl={ttl}"));
         let Some(index) = self.waiting.iter().rposition(|(waiting, _)| waiting == sequence) else {
             self.duplicates += 1;
@@ -98,7 +111,17 @@ impl Tally {
         format!("{len} bytes from {from}: icmp_seq={sequence}{ttl} time={} ms{spoilt}", digits(time))
     }
 
-    /// The line for an error that came back. It does not tell of which request, so it is taken for the oldest's.
+    /// The line for an error that came back.
+    pub fn complained(&mut self, trouble: &Trouble) -> String {
+        self.errors += 1;
+        if let Some(sequence) = trouble.sequence {
+            self.heard_of(sequence);
+            self.waiting.retain(|(waiting, _)| *waiting != sequence);
+        }
+        trouble.to_string()
+    }
+
+    /// The line for an error of the socket. It does not tell of which request, so it is taken for the oldest's.
     pub fn failed(&mut self, error: &io::Error) -> String {
         self.errors += 1;
         match self.waiting.first() {
@@ -108,6 +131,27 @@ impl Tally {
             }
             None => format!("ping: {error}"),
         }
+    }
+
+    fn heard_of(&mut self, sequence: u16) {
+        let since = (self.requests as u16).wrapping_sub(sequence);
+        // Larger is no request of late.
+        if since < 0x8000 {
+            self.pipe = self.pipe.max(since + 1);
+        }
+    }
+
+    /// How it stands, in a line: what SIGQUIT asks for.
+    pub fn standing(&self) -> String {
+        let Tally { requests, answers, times, .. } = self;
+        let lost = 100 - 100 * answers.min(requests) / (*requests).max(1);
+        let mut text = format!("{answers}/{requests} packets, {lost}% loss");
+        if *answers > 0 {
+            let mean = times.sum / *answers as f64;
+            let Times { min, max, smoothed, .. } = times;
+            text += &format!(", min/avg/ewma/max = {min:.3}/{mean:.3}/{smoothed:.3}/{max:.3} ms");
+        }
+        text
     }
 
     /// Prints the summary; the status of the command.
@@ -132,13 +176,18 @@ impl Tally {
         }
         let lost = 100.0 * (1.0 - *answers as f64 / (*requests).max(1) as f64);
         text += &format!(", {}% packet loss, time {}ms\n", percent(lost), took.as_millis());
+        let mut figures = Vec::new();
         if *answers > 0 {
-            text += &self.times.line(*answers);
-            if self.floods && *requests > 1 {
-                let gap = took.as_secs_f64() * 1e3 / (*requests - 1) as f64;
-                text += &format!(", ipg/ewma {gap:.3}/{:.3} ms", self.times.smoothed);
-            }
+            figures.push(self.times.line(*answers));
         }
+        if self.pipe > 1 {
+            figures.push(format!("pipe {}", self.pipe));
+        }
+        if self.floods && *answers > 0 && *requests > 1 {
+            let gap = took.as_secs_f64() * 1e3 / (*requests - 1) as f64;
+            figures.push(format!("ipg/ewma {gap:.3}/{:.3} ms", self.times.smoothed));
+        }
+        text += &figures.join(", ");
         text
     }
 }
@@ -220,6 +269,23 @@ mod tests {
             ),
             "{summary}"
         );
+    }
+
+    #[test]
+    fn a_complaint_is_of_its_request() {
+        let mut tally = tally();
+        (1..=3).for_each(|sequence| tally.sent(sequence));
+        assert_eq!(
+            (tally.last_outstanding(), tally.standing().as_str()),
+            (Some(3), "0/3 packets, 100% loss")
+        );
+        let trouble =
+            Trouble { sequence: Some(3), from: "10.7.0.2".parse().ok(), what: "Packet filtered".to_owned() };
+        assert_eq!(tally.complained(&trouble), "From 10.7.0.2 icmp_seq=3 Packet filtered");
+        assert_eq!((tally.outstanding(), tally.last_outstanding()), (2, None));
+        tally.answered(&answer(1));
+        let summary = tally.summary(Duration::ZERO);
+        assert!(summary.contains("+1 errors") && summary.ends_with(" ms, pipe 3"), "{summary}");
     }
 
     #[test]

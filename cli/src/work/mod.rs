@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::accepting::Accepting;
 use crate::failure::{During, Failure};
 use crate::http::{self, Url};
-use crate::network::{Datagrams, Listener, Network, Stream};
+use crate::network::{Datagrams, Duplex, Listener, Network, Stream};
 
 mod bulk;
 mod datagrams;

@@ -8,7 +8,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::common::{Scratch, run, stderr, stdout, tapsock};
+use crate::common::{Beside, Scratch, run, stderr, stdout, tapsock};
 use crate::{closed, code};
 
 /// What the server has.
@@ -235,4 +235,21 @@ fn what_may_pass_is_tried_again() {
     let never = run(&["get", "-fsS", "--retry", "1", "--retry-delay", "0.05", &url]);
     assert_eq!(code(&never), Some(22));
     assert!(stderr(&never).contains("status 503"), "{}", stderr(&never));
+}
+
+#[test]
+fn what_serve_serves_is_had_in_parts() {
+    let scratch = Scratch::new();
+    fs::write(scratch.path("file"), DOCUMENT).unwrap();
+    let mut server =
+        Beside::start(&["serve", &scratch.text(""), "--link", "memory", "--publish", "127.0.0.1:0"]);
+    let url = format!("http://{}file", server.word_after("http://"));
+    assert_eq!(got(&["-r", "2-4", &url]), "234");
+    assert_eq!(got(&["-r", "-3", &url]), "789");
+    let format = "%{http_code} %header{content-range}";
+    assert_eq!(got(&["-o", "/dev/null", "-w", format, "-r", "99-", &url]), "416 bytes */10");
+    let part = scratch.text("part");
+    fs::write(&part, "0123").unwrap();
+    got(&["-C", "-", "-o", &part, &url]);
+    assert_eq!(fs::read_to_string(part).unwrap(), DOCUMENT);
 }
