@@ -2,6 +2,36 @@
 //!
 //! Who wants the peer's address in a handler (`ConnectInfo`) calls `tap_io` of axum's `ListenerExt` on the listener, since
 //! only axum itself may say what its address is taken from.
+//!
+//! ```
+//! use std::net::SocketAddr;
+//!
+//! use axum::Router;
+//! use axum::extract::ConnectInfo;
+//! use axum::routing::get;
+//! use axum::serve::ListenerExt;
+//! use tapsock::Host;
+//! use tapsock::tokio::{TcpListener, TcpStream};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let app = Router::new().route("/", get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() }));
+//! let host = Host::builder().start()?;
+//! let listener = TcpListener::bind(&host, "127.0.0.1:0").await?;
+//! let mut client = TcpStream::connect(&host, listener.local_addr()?).await?;
+//! let listener = listener.tap_io(|_| ());
+//! let app = app.into_make_service_with_connect_info::<SocketAddr>();
+//! tokio::spawn(axum::serve(listener, app).into_future());
+//!
+//! client.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+//! let mut answer = String::new();
+//! let address = client.local_addr()?;
+//! client.read_to_string(&mut answer).await?;
+//! assert!(answer.ends_with(&address.to_string()));
+//! # Ok(())
+//! # }
+//! ```
 
 use core::net::SocketAddr;
 use core::time::Duration;

@@ -5,10 +5,12 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "axum")]
+pub mod axum;
 pub mod bsd;
 pub mod host;
 #[cfg(feature = "mio")]
-mod mio;
+pub mod mio;
 pub mod net;
 pub mod resolve;
 pub mod socket;
@@ -35,9 +37,6 @@ pub use tapsock_stack::counters::{Counter, Counters};
 pub use tapsock_stack::iface::IpCidr;
 
 /// The example of the README, compiled.
-#[cfg(feature = "axum")]
-mod axum;
-
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;

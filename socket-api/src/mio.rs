@@ -3,6 +3,24 @@
 //! Each is registered by its mirror (see [`HasMirror`]), which is made then. As with mio's own types, a socket is to be
 //! set not to wait first, and after an event is to be used until it says `WouldBlock`: the next event comes when something
 //! has come since.
+//!
+//! ```
+//! use mio::{Events, Interest, Poll, Token};
+//! use tapsock::Host;
+//! use tapsock::net::{TcpListener, TcpStream};
+//!
+//! let host = Host::builder().start()?;
+//! let mut listener = TcpListener::bind(&host, "127.0.0.1:0")?;
+//! listener.set_nonblocking(true)?;
+//! let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(8));
+//! poll.registry().register(&mut listener, Token(7), Interest::READABLE)?;
+//!
+//! let client = TcpStream::connect(&host, listener.local_addr()?)?;
+//! poll.poll(&mut events, None)?;
+//! assert!(events.iter().all(|event| event.token() == Token(7) && event.is_readable()));
+//! assert_eq!(listener.accept()?.1, client.local_addr()?);
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};

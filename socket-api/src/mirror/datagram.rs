@@ -106,7 +106,9 @@ impl Face {
 
     fn show_end(&self, ready: PollMask, edges: PollMask) {
         let rises = |what| ready.contains(what) && !self.shown.contains(what);
-        let again = self.shown.contains(PollMask::RDHUP) && edges.intersects(ARRIVAL);
+        // Where nothing can be put in any more, an end that comes again is the edge of all that comes.
+        let again = self.shown.contains(PollMask::RDHUP) && edges.intersects(ARRIVAL)
+            || self.shown.contains(PollMask::HUP) && edges.intersects(ROOM);
         if rises(PollMask::HUP) {
             end(&self.visible, Shutdown::Both);
         } else if rises(PollMask::RDHUP) || again {

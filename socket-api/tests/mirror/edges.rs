@@ -8,10 +8,10 @@ use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use tapsock::Host;
-use tapsock::bsd::{SOCK_DGRAM, SOCK_STREAM};
+use tapsock::bsd::{SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM};
 
 use super::sides::Step::*;
-use super::sides::{Kernel, Ours, Side, Step, TCP, UDP};
+use super::sides::{Kernel, Numbers, Ours, Side, Step, TCP, UDP};
 
 /// An epoll that watches all sockets of a side, edge-triggered.
 struct Watch {
@@ -34,11 +34,11 @@ impl Watch {
     }
 
     /// What comes until nothing has come for a while.
-    fn reports(&self) -> Vec<(u64, u32)> {
+    fn reports(&self, quiet: Duration) -> Vec<(u64, u32)> {
         let mut all = Vec::new();
         loop {
             let mut events = Vec::with_capacity(16);
-            let quiet = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+            let quiet = Timespec { tv_sec: 0, tv_nsec: quiet.subsec_nanos().into() };
             if epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&quiet)).unwrap() == 0 {
                 return all;
             }
@@ -50,6 +50,9 @@ impl Watch {
         }
     }
 }
+
+/// Nothing comes any more.
+const QUIET: Duration = Duration::from_millis(20);
 
 /// Whether edges of room alone count.
 #[derive(Copy, Clone, Eq, PartialEq)]
@@ -70,7 +73,7 @@ fn compare(room: Room, steps: &[Step]) {
         theirs.step(*step);
         near.watch(&ours);
         far.watch(&theirs);
-        let mut reports = [near.reports(), far.reports()];
+        let mut reports = [near.reports(QUIET), far.reports(QUIET)];
         if room == Room::Alone {
             reports.iter_mut().for_each(|seen| seen.retain(|(_, events)| *events != EventFlags::OUT.bits()));
         }
@@ -163,4 +166,26 @@ fn a_reader_that_drains_and_waits_misses_nothing() {
         }
     }
     writer.join().unwrap();
+}
+
+#[test]
+fn edges_of_local_pairs_in_drawn_sequences() {
+    let host = Host::builder().start().unwrap();
+    for kind in [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET] {
+        for seed in 0..40 {
+            let (mut ours, mut theirs, mut numbers) = (Ours::new(&host), Kernel::default(), Numbers(seed));
+            let (mut near, mut far) = (Watch::new(), Watch::new());
+            let mut done = vec![Pair(kind)];
+            for count in 0..60 {
+                let step = done[count];
+                ours.step(step);
+                theirs.step(step);
+                near.watch(&ours);
+                far.watch(&theirs);
+                let (ours, theirs) = (near.reports(Duration::ZERO), far.reports(Duration::ZERO));
+                assert_eq!(ours, theirs, "ours, and the kernel's, kind {kind}, seed {seed}: {done:?}");
+                done.push(numbers.step());
+            }
+        }
+    }
 }

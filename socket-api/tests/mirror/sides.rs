@@ -236,3 +236,30 @@ impl Side for Kernel {
 pub const TCP: Step = Step::Make(AF_INET, bsd::SOCK_STREAM);
 pub const UDP: Step = Step::Make(AF_INET, bsd::SOCK_DGRAM);
 pub const LOCAL: Step = Step::Make(AF_UNIX, bsd::SOCK_STREAM);
+
+/// A source of numbers that follow from a seed (splitmix64).
+pub struct Numbers(pub u64);
+
+impl Numbers {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) as usize % end
+    }
+
+    /// A step on one of two local sockets that are connected.
+    pub fn step(&mut self) -> Step {
+        let at = self.below(2);
+        match self.below(40) {
+            0..12 => Step::Send(at),
+            12..24 => Step::Receive(at),
+            24..29 => Step::Drain(at),
+            29..35 => Step::Fill(at),
+            35..38 => Step::TakeError(at),
+            // Rarely: little happens afterwards.
+            _ if self.below(3) == 0 => Step::Shut(at, self.below(3) as i32),
+            _ => Step::Drain(at),
+        }
+    }
+}

@@ -7,7 +7,7 @@ use tapsock::Host;
 use tapsock::bsd::{SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM};
 
 use super::sides::Step::*;
-use super::sides::{Kernel, LOCAL, Ours, Side, Step, TCP, UDP, masks};
+use super::sides::{Kernel, LOCAL, Numbers, Ours, Side, Step, TCP, UDP, masks};
 
 /// Does the steps on both sides; after each, all mirrors show what the kernel's sockets show, sooner or later.
 fn compare(steps: &[Step]) {
@@ -38,6 +38,12 @@ fn a_connection_from_its_making_to_its_end() {
     connected(&[Shut(1, 1), Drain(2), Shut(2, 1), Drain(1), Close(1), Close(2), Close(0)]);
     connected(&[Shut(1, 0), Shut(1, 1), Close(2)]);
     connected(&[Fill(1), Fill(2), Close(1), Drain(2)]);
+}
+
+#[test]
+fn an_urgent_byte_of_a_connection() {
+    connected(&[Send(1), SendUrgent(1), ReceiveUrgent(2), Drain(2)]);
+    connected(&[Send(1), SendUrgent(1), Drain(2), Send(1), Drain(2)]);
 }
 
 #[test]
@@ -87,5 +93,24 @@ fn local_datagrams_and_records() {
         with(&[Send(0), Send(0), Receive(1), Receive(1), Fill(0), Receive(1), Drain(1)]);
         with(&[Shut(0, 0), Shut(1, 1), Shut(0, 1)]);
         with(&[Send(0), Close(1), TakeError(0)]);
+    }
+}
+
+#[test]
+fn local_pairs_in_drawn_sequences() {
+    let host = Host::builder().start().unwrap();
+    for kind in [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET] {
+        for seed in 0..40 {
+            let (mut ours, mut theirs, mut numbers) = (Ours::new(&host), Kernel::default(), Numbers(seed));
+            let mut done = vec![Pair(kind)];
+            for count in 0..60 {
+                let step = done[count];
+                ours.step(step);
+                theirs.step(step);
+                let (ours, theirs) = (masks(&ours), masks(&theirs));
+                assert_eq!(ours, theirs, "ours, and the kernel's, kind {kind}, seed {seed}: {done:?}");
+                done.push(numbers.step());
+            }
+        }
     }
 }
