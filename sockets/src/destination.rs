@@ -208,7 +208,9 @@ fn dual(call: &Call<'_>, bound: Option<LocalAddr>, address: SocketAddrV6) -> Res
         return if address.ip().is_unspecified() {
             Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())))
         } else {
-            Err(Errno::AFNOSUPPORT)
+            // As Linux: the way is looked for before the source is looked at.
+            let way = call.stack.interfaces().route((*address.ip()).into(), None, call.options().device);
+            Err(if way.is_ok() { Errno::AFNOSUPPORT } else { Errno::NETUNREACH })
         };
     }
     plain_v6(address)

@@ -197,6 +197,15 @@ impl SocketOptions {
         }
     }
 
+    /// What a stream socket does not take to its next connection: Linux's `tcp_disconnect`.
+    pub(crate) fn forget_connection(&mut self) {
+        self.peek_offset = -1;
+        (self.tcp.max_segment, self.tcp.late_acks) = (None, false);
+        if self.tcp.rare().window_clamp.is_some() {
+            self.tcp.rare_mut().window_clamp = None;
+        }
+    }
+
     /// How many bytes MSG_PEEK passes over.
     pub(crate) fn peek_start(&self) -> usize {
         usize::try_from(self.peek_offset).unwrap_or(0)

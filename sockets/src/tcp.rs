@@ -139,7 +139,8 @@ impl TcpSocket {
         let bound = bind::bind(call, address, self.has_port(call.stack));
         if let Ok(_) | Err(Errno::ADDRINUSE) = bound {
             // As Linux: one that finds its port taken leaves the wildcard address, and shows the port it had.
-            self.last_port = self.local_port(call.stack);
+            let takes_none = bound.is_ok_and(|binding| binding.id.is_none());
+            self.last_port = if takes_none { 0 } else { self.local_port(call.stack) };
             self.bound_anew = self.phase != Phase::Idle;
             self.binding = bound.ok();
             self.keeps_address |= self.binding.is_some_and(|binding| !binding.local.is_wildcard());
@@ -174,6 +175,9 @@ impl TcpSocket {
                 let port = binding.id.ok_or(Errno::INVAL)?;
                 let id = call.stack.tcp_listen(port, backlog, options).map_err(|error| error.errno())?;
                 self.phase = Phase::Listening(id);
+                if self.send_shut {
+                    call.stack.mute_listener(id);
+                }
             }
             Phase::Connecting(_) | Phase::Connected(_) | Phase::Failed(_) => return Err(Errno::INVAL),
         }
@@ -220,7 +224,10 @@ impl TcpSocket {
                 let port = self.binding.and_then(|binding| binding.id);
                 let made = call.stack.tcp_connect(call.now, port, remote, options);
                 if made.is_err() && before.is_some_and(|binding| binding.id.is_none()) {
+                    // Linux looks for a port when it knows the way, and goes on to show the one it had.
+                    let shown = self.last_port;
                     self.release_port(call);
+                    self.last_port = shown;
                 }
                 let id = made.map_err(|error| error.errno())?;
                 // From now on the connection holds the port, and gives it back when it ends.
@@ -405,6 +412,7 @@ impl TcpSocket {
             }
         }
         (self.receive_shut, self.send_shut) = (false, false);
+        call.common.options.forget_connection();
     }
 
     /// Back to a socket without a connection, which goes on to show the port that it had.
@@ -417,6 +425,7 @@ impl TcpSocket {
         }
         self.keep_reports(call, id);
         call.stack.tcp_close(call.now, id, Linger::Abort);
+        call.common.options.forget_connection();
         (self.phase, self.bound_anew) = (Phase::Idle, false);
         (self.receive_shut, self.send_shut) = (false, false);
     }

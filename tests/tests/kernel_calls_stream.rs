@@ -272,6 +272,24 @@ fn sockets_without_a_connection() {
             t.listen(client, 1);
             ask(t, client);
         }),
+        ("shut before it listens", |t| {
+            for how in [SHUT_RD, SHUT_WR, SHUT_RDWR] {
+                let listener = t.tcp();
+                t.bind(listener, t.loopback(0));
+                t.shutdown(listener, how);
+                t.listen(listener, 1);
+                let at = t.local(listener);
+                let client = t.tcp();
+                t.connect(client, at);
+                let end = if how == SHUT_RD { PollMask::OUT } else { PollMask::RDHUP };
+                t.until(client, end);
+                let server = t.accept(listener, 0);
+                ask(t, server);
+                t.send(server, b"x", 0);
+                t.send(client, b"x", 0);
+                t.recv(client, 1, if how == SHUT_RD { MSG_DONTWAIT } else { 0 });
+            }
+        }),
         ("waiting connections when the listener is shut", |t| {
             let (listener, at) = t.listener(NEAR, t.loopback(0));
             let client = t.tcp();
@@ -454,6 +472,58 @@ fn values_of_options() {
             }
             t.option(server, SOL_SOCKET, SO_PEEK_OFF);
             t.recv(server, 9, 0);
+        }),
+    ]);
+}
+
+/// Values that go with a connection, and those that stay.
+#[test]
+fn options_of_a_dissolved_socket() {
+    const SET: [(i32, i32, i32); 9] = [
+        (SOL_TCP, TCP_WINDOW_CLAMP, 5000),
+        (SOL_TCP, TCP_QUICKACK, 0),
+        (SOL_TCP, TCP_NOTSENT_LOWAT, 77),
+        (SOL_TCP, TCP_LINGER2, 5),
+        (SOL_TCP, TCP_DEFER_ACCEPT, 3),
+        (SOL_TCP, TCP_USER_TIMEOUT, 99),
+        (SOL_TCP, TCP_CORK, 1),
+        (SOL_SOCKET, SO_OOBINLINE, 1),
+        (SOL_SOCKET, SO_PEEK_OFF, 3),
+    ];
+    fn set(t: &mut Script) -> Sock {
+        let socket = t.tcp();
+        SET.iter().for_each(|(level, name, value)| t.set_option(socket, *level, *name, *value));
+        socket
+    }
+    fn get(t: &mut Script, socket: Sock) {
+        SET.iter().for_each(|(level, name, _)| t.option(socket, *level, *name));
+    }
+    alone(&[
+        ("never connected", |t| {
+            let socket = set(t);
+            t.set_option(socket, SOL_TCP, TCP_MAXSEG, 1000);
+            t.connect(socket, None);
+            get(t, socket);
+            t.option(socket, SOL_TCP, TCP_MAXSEG);
+        }),
+        ("connected", |t| {
+            let (_, at) = t.listener(NEAR, t.loopback(0));
+            let socket = set(t);
+            t.connect(socket, at);
+            get(t, socket);
+            t.connect(socket, None);
+            get(t, socket);
+        }),
+        ("refused", |t| {
+            let socket = set(t);
+            t.connect(socket, t.loopback(9));
+            get(t, socket);
+        }),
+        ("listening", |t| {
+            let socket = set(t);
+            t.listen(socket, 1);
+            t.shutdown(socket, SHUT_RD);
+            get(t, socket);
         }),
     ]);
 }

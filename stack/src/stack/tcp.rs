@@ -222,6 +222,14 @@ impl Stack {
         Ok(id)
     }
 
+    /// Has connections of a listener end their sending direction as soon as they are made: as Linux, where `shutdown` came
+    /// before `listen`.
+    pub fn mute_listener(&mut self, id: ListenerId) {
+        if let Some(listener) = self.tcp.listener_mut(id) {
+            listener.mute = true;
+        }
+    }
+
     /// Changes a listener's backlog. Those that wait already stay.
     pub fn set_backlog(&mut self, id: ListenerId, backlog: usize) {
         if let Some(listener) = self.tcp.listener_mut(id) {

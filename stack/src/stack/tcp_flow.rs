@@ -15,7 +15,7 @@ use crate::tcp::connection::Event;
 use crate::tcp::listener::{Due, Step};
 use crate::tcp::segment::{Control, Segment};
 use crate::tcp::time_wait::{TimeWait, Verdict};
-use crate::tcp::{Connection, SeqNumber, State};
+use crate::tcp::{Connection, SeqNumber, Shutdown, State};
 use crate::time::Instant;
 use crate::wire::IpProtocol;
 use crate::wire::offload::{PartialChecksum, Segmentation, SegmentationKind, Transmit};
@@ -297,11 +297,17 @@ impl Stack {
                 self.counters.bump(Counter::TcpPassiveOpens);
                 let connection = Connection::accept(now, accepted, options);
                 let id = self.enter(connection, key, hop, reuse);
+                let mut mute = false;
                 if let Some(listener) = self.tcp.listener_at(index) {
                     listener.accept.push_back(id);
+                    mute = listener.mute;
                 }
                 self.tell_listener(index, Changes::ARRIVAL);
                 self.on_connection_segment(now, id.index, &key, segment, packet);
+                if mute {
+                    // It fails where the segment was a reset, and then there is nothing to end.
+                    let _ = self.tcp_shutdown(now, id, Shutdown::Write);
+                }
             }
         }
     }

@@ -87,6 +87,8 @@ pub(super) struct Listener {
     pub(super) backlog: usize,
     pub(super) half_open: SynQueue<FlowKey>,
     pub(super) accept: VecDeque<TcpId>,
+    /// Whether its connections end their sending direction as soon as they are made.
+    pub(super) mute: bool,
     /// Why nobody new will come; told once.
     pub(super) error: Option<SocketError>,
     generation: u32,
@@ -273,6 +275,7 @@ impl TcpTable {
             backlog,
             half_open,
             accept,
+            mute: false,
             error: None,
             generation,
             news: Changes::NONE,

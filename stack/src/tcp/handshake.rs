@@ -220,6 +220,8 @@ impl Connection {
     /// The handshake's last acknowledgement goes at once, but where data is expected to go with it.
     fn acknowledge_syn(&mut self, now: Instant) {
         if self.options.late_acks || self.options.rare().defer_accept > 0 {
+            // As Linux: what was set before holds for this one alone.
+            self.recv.acks.quicken();
             self.recv.acks.owe_late();
             self.timers.set(Timer::DelayedAck, now + LONGEST_DELAY);
         } else {

@@ -131,6 +131,8 @@ pub fn run_inet_plan(stage: &Stage, plan: &InetPlan) -> Result<(), String> {
 
 fn run_once(stage: &Stage, plan: &InetPlan) -> Result<(), String> {
     let mut player = Player::new(stage, plan.sort);
+    player.hurries =
+        plan.ops.iter().any(|op| matches!(op, InetOp::Send { flags, .. } if flags & MSG_OOB != 0));
     for op in &plan.ops {
         player.apply(op);
         if let Some(difference) = player.world.difference() {
@@ -150,6 +152,8 @@ struct Player {
     /// What each number stands for: copies stand for the same.
     objects: BTreeMap<i32, usize>,
     made: usize,
+    /// Whether nothing waits for an acknowledgement: what comes behind an urgent byte is not seen to come.
+    hurries: bool,
     /// Those that went to IPv4 by a mapped address. Linux's streams find no way back to IPv6.
     mapped: BTreeSet<usize>,
     /// Those that were shut. A stream that then connects to itself is shut at once on Linux.
@@ -164,6 +168,7 @@ impl Player {
             next: 0,
             objects: BTreeMap::new(),
             made: 0,
+            hurries: false,
             mapped: BTreeSet::new(),
             shut: BTreeSet::new(),
         }
@@ -181,6 +186,9 @@ impl Player {
 
     fn socket(&mut self, domain: i32) -> i32 {
         let socket = self.world.socket(domain, self.sort.kind | SOCK_NONBLOCK, 0);
+        if self.hurries && socket >= 0 {
+            self.world.set_option(socket, SOL_TCP, TCP_NODELAY, &1i32.to_ne_bytes());
+        }
         self.made(socket)
     }
 
@@ -299,6 +307,7 @@ impl Player {
                 self.world.local(self.sock(*at));
                 self.world.peer(self.sock(*at));
             }
+            InetOp::SetOption { name: TCP_NODELAY, level: SOL_TCP, .. } if self.hurries => {}
             InetOp::SetOption { at, level, name, value } => {
                 let bytes: Vec<u8> = value.iter().flat_map(|part| part.to_ne_bytes()).collect();
                 self.world.set_option(self.sock(*at), *level, *name, &bytes);
@@ -380,8 +389,15 @@ fn transfers(sort: Sort) -> impl Strategy<Value = InetOp> {
     let max = prop_oneof![8 => 0usize..12, 1 => 0usize..4000];
     let often = if sort.kind == SOCK_STREAM { 1 } else { 8 };
     let to = prop_oneof![6 => Just(None), often => target(sort).prop_map(Some)];
-    let send_flags = flags(&[(MSG_DONTWAIT, 0.2), (MSG_EOR, 0.1)]);
-    let recv_flags = flags(&[(MSG_DONTWAIT, 0.2), (MSG_PEEK, 0.3), (MSG_WAITALL, 0.1), (MSG_TRUNC, 0.2)]);
+    let urgent = if sort.kind == SOCK_STREAM { 0.15 } else { 0.0 };
+    let send_flags = flags(&[(MSG_DONTWAIT, 0.2), (MSG_EOR, 0.1), (MSG_OOB, urgent)]);
+    let recv_flags = flags(&[
+        (MSG_DONTWAIT, 0.2),
+        (MSG_PEEK, 0.3),
+        (MSG_WAITALL, 0.1),
+        (MSG_TRUNC, 0.2),
+        (MSG_OOB, urgent),
+    ]);
     let request = prop::sample::select(vec![FIONREAD, SIOCOUTQ, SIOCATMARK]);
     prop_oneof![
         5 => (at.clone(), len, send_flags, to)
@@ -421,9 +437,11 @@ fn options(sort: Sort) -> impl Strategy<Value = InetOp> {
             set.push((SOL_SOCKET, SO_LINGER, vec![value, 0]));
             set.push((SOL_SOCKET, SO_RCVLOWAT, vec![1 + 3 * value]));
             set.push((SOL_TCP, TCP_NODELAY, vec![value]));
+            set.push((SOL_SOCKET, SO_OOBINLINE, vec![value]));
+            set.push((SOL_SOCKET, SO_PEEK_OFF, vec![4 * value - 1]));
         }
     }
-    let get = vec![
+    let mut get = vec![
         (SOL_SOCKET, SO_ERROR),
         (SOL_SOCKET, SO_ERROR),
         (SOL_SOCKET, SO_ACCEPTCONN),
@@ -431,6 +449,9 @@ fn options(sort: Sort) -> impl Strategy<Value = InetOp> {
         (SOL_SOCKET, SO_DOMAIN),
         (SOL_SOCKET, SO_PROTOCOL),
     ];
+    if sort.kind == SOCK_STREAM {
+        get.push((SOL_SOCKET, SO_PEEK_OFF));
+    }
     prop_oneof![
         3 => (at.clone(), prop::sample::select(set))
             .prop_map(|(at, (level, name, value))| InetOp::SetOption { at, level, name, value }),
