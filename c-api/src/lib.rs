@@ -21,11 +21,19 @@ mod placeholder;
 mod rights;
 mod time;
 
-pub mod descriptor;
-pub mod epoll;
-pub mod message;
-pub mod names;
-pub mod poll;
-pub mod services;
-pub mod socket;
+// In the order of the header.
 pub mod state;
+
+pub mod socket;
+
+pub mod message;
+
+pub mod descriptor;
+
+pub mod poll;
+
+pub mod epoll;
+
+pub mod names;
+
+pub mod services;

@@ -5,6 +5,7 @@ use core::slice;
 use core::time::Duration;
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::BorrowedFd;
+use std::time::Instant;
 
 use libc::{iovec, mmsghdr, msghdr, off_t, size_t, sockaddr, socklen_t, ssize_t, timespec};
 use rustix::io::Errno;
@@ -165,7 +166,7 @@ pub unsafe extern "C" fn tapsock_recvmsg(sockid: c_int, message: *mut msghdr, fl
     })
 }
 
-/// As recvmmsg(2). `timeout` is looked at after each message, as on Linux, and left as it is.
+/// As recvmmsg(2). `timeout` is looked at after each message, as on Linux; what is left of it is written back.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tapsock_recvmmsg(
     sockid: c_int,
@@ -180,10 +181,14 @@ pub unsafe extern "C" fn tapsock_recvmmsg(
             return kernel(unsafe { libc::recvmmsg(sockid, messages, len, flags, timeout) });
         };
         // SAFETY: the caller's promise.
-        let timeout = unsafe { time::timespec(timeout) }?;
+        let (limit, messages) = unsafe { (time::timespec(timeout)?, headers(messages, len)?) };
+        let began = Instant::now();
+        let received = receive_messages(&at.host, sockid, messages, flags, limit)?;
         // SAFETY: the caller's promise.
-        let messages = unsafe { headers(messages, len) }?;
-        receive_messages(&at.host, sockid, messages, flags, timeout)
+        if let (Some(limit), Some(left)) = (limit, unsafe { timeout.as_mut() }) {
+            *left = time::spec(limit.saturating_sub(began.elapsed()));
+        }
+        Ok(received)
     })
 }
 

@@ -102,11 +102,12 @@ unsafe fn entries<'a>(fds: *mut pollfd, count: nfds_t) -> Result<&'a mut [pollfd
 
 fn poll(fds: &mut [pollfd], timeout: Option<Duration>) -> Result<c_int, Errno> {
     let (mut ours, mut others, mut places) = (Vec::new(), Vec::new(), Vec::with_capacity(fds.len()));
-    for entry in fds.iter_mut() {
+    let known = ours_among(fds)?;
+    for (entry, is_ours) in fds.iter_mut().zip(known) {
         entry.revents = 0;
         places.push(if entry.fd < 0 {
             Place::Nowhere
-        } else if owner(entry.fd).is_some() {
+        } else if is_ours {
             ours.push(PollFd::new(entry.fd, PollMask::from_bits(entry.events as u16)));
             Place::Ours
         } else {
@@ -117,7 +118,7 @@ fn poll(fds: &mut [pollfd], timeout: Option<Duration>) -> Result<c_int, Errno> {
         });
     }
     if ours.is_empty() {
-        let timeout = timeout.map(spec);
+        let timeout = timeout.map(time::spec);
         let timeout = timeout.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
         // SAFETY: the entries are there for the time of the call.
         return kernel(unsafe {
@@ -137,16 +138,30 @@ fn poll(fds: &mut [pollfd], timeout: Option<Duration>) -> Result<c_int, Errno> {
     Ok(found as c_int)
 }
 
+/// Which of the entries are sockets of the default host. To look at each number would cost more than the rest of the call,
+/// so the kernel is asked about all at once: of what stands at a socket's number it says POLLNVAL. It says that of a number
+/// that libc has closed, too, so here that one counts as the socket until something else stands there.
+fn ours_among(fds: &[pollfd]) -> Result<Vec<bool>, Errno> {
+    let Ok(at) = default() else { return Ok(vec![false; fds.len()]) };
+    let is_known = |entry: &pollfd| entry.fd >= 0 && bsd::incarnation(&at.host, entry.fd).is_ok();
+    let probe =
+        |entry: &pollfd| pollfd { fd: if is_known(entry) { entry.fd } else { -1 }, events: 0, revents: 0 };
+    let mut probes: Vec<pollfd> = fds.iter().map(probe).collect();
+    if probes.iter().any(|probe| probe.fd >= 0) {
+        let (at_once, count) = (time::spec(Duration::ZERO), probes.len() as nfds_t);
+        // SAFETY: the entries are there for the time of the call.
+        kernel(unsafe { libc::ppoll(probes.as_mut_ptr(), count, &at_once, core::ptr::null()) })?;
+    }
+    let is_ours =
+        |probe: &pollfd| probe.fd >= 0 && (probe.revents & libc::POLLNVAL != 0 || owner(probe.fd).is_some());
+    Ok(probes.iter().map(is_ours).collect())
+}
+
 /// Where an entry's answer is found.
 enum Place {
     Nowhere,
     Ours,
     Others,
-}
-
-fn spec(time: Duration) -> timespec {
-    let tv_sec = libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX);
-    timespec { tv_sec, tv_nsec: time.subsec_nanos().into() }
 }
 
 /// The words of a set, as many as a call may use.

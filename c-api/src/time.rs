@@ -1,5 +1,6 @@
 //! Times and signal masks of calls that wait.
 
+use core::mem::MaybeUninit;
 use core::ptr;
 use core::time::Duration;
 
@@ -32,6 +33,12 @@ pub(crate) unsafe fn timeval(time: *const libc::timeval) -> Result<Option<Durati
     }
 }
 
+/// The other way round; what is too long is the longest.
+pub(crate) fn spec(time: Duration) -> libc::timespec {
+    let tv_sec = libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX);
+    libc::timespec { tv_sec, tv_nsec: time.subsec_nanos().into() }
+}
+
 /// Does `call` with other signals blocked, where `mask` is not NULL: handlers of those that are not run meanwhile. They do
 /// not end the call, which none does.
 ///
@@ -41,11 +48,23 @@ pub(crate) unsafe fn masked<T>(mask: *const libc::sigset_t, call: impl FnOnce() 
     if mask.is_null() {
         return call();
     }
-    let mut before = core::mem::MaybeUninit::uninit();
+    let mut before = MaybeUninit::uninit();
     // SAFETY: the caller's promise; what was before is written.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, before.as_mut_ptr()) };
+    let before = unsafe {
+        libc::pthread_sigmask(libc::SIG_SETMASK, mask, before.as_mut_ptr());
+        Restored(before.assume_init())
+    };
     let outcome = call();
-    // SAFETY: it was written above.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
+    drop(before);
     outcome
+}
+
+/// Sets the mask back, whatever has happened.
+struct Restored(libc::sigset_t);
+
+impl Drop for Restored {
+    fn drop(&mut self) {
+        // SAFETY: it was a mask of this thread's before.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, ptr::null_mut()) };
+    }
 }

@@ -155,6 +155,9 @@ impl RawSocket {
         }
         destination::check_broadcast(call, remote)?;
         destination::check_direct(call, remote, flags & MSG_DONTROUTE != 0)?;
+        if flags & MSG_CONFIRM != 0 {
+            call.stack.confirm_path(call.now, remote, options.interface.or(call.options().device));
+        }
         let options = RawSendOptions {
             hop_limit: options.hop_limit,
             traffic_class: options.traffic_class,

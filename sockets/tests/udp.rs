@@ -350,9 +350,12 @@ fn neighbor(net: &Net) -> Option<NudState> {
 
 #[test]
 fn msg_confirm_spares_the_neighbour_the_question() {
-    for (kind, protocol, data) in
-        [(SOCK_DGRAM, 0, &b"hello"[..]), (SOCK_DGRAM, IPPROTO_ICMP, &[8, 0, 0, 0, 0, 0, 0, 1][..])]
-    {
+    let ping = [8, 0, 0, 0, 0, 0, 0, 1];
+    for (kind, protocol, data) in [
+        (SOCK_DGRAM, 0, &b"hello"[..]),
+        (SOCK_DGRAM, IPPROTO_ICMP, &ping[..]),
+        (SOCK_RAW, IPPROTO_UDP, &ping[..]),
+    ] {
         let mut net = Net::on(Medium::Ethernet);
         let server = receiver(&mut net, AF_INET, 6000);
         let client = net.a.socket(AF_INET, kind, protocol).unwrap();

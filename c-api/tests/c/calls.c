@@ -373,6 +373,10 @@ static void messages(void) {
     T(recvmmsg(pair[1], several, 3, MSG_DONTWAIT, NULL));
     struct timespec bad = {0, 1000000000};
     T(recvmmsg(pair[1], several, 3, MSG_DONTWAIT, &bad));
+    struct timespec ample = {60, 0};
+    T(send(pair[0], "one more", 8, 0));
+    T(recvmmsg(pair[1], several, 1, 0, &ample));
+    printf("what is left is written back: %d\n", ample.tv_sec < 60);
     T(recvmmsg(pair[1], nothing, 3, MSG_DONTWAIT, NULL));
     T(recvmmsg(NONE, several, 3, 0, NULL));
     T(close(pair[0]));

@@ -144,6 +144,17 @@ static void a_number_that_libc_has_closed(void) {
     GIVES(tapsock_listen(other, 1), 0);
     GIVES(tapsock_close(other), 0);
     GIVES(tapsock_close(ends[1]), 0);
+    /* A poll sees the file that has the number. */
+    pair(ends);
+    GIVES(close(ends[0]), 0);
+    file = memfd_create("own", 0);
+    GIVES(file, ends[0]);
+    struct pollfd entries[2] = {{file, POLLIN | POLLOUT, 0}, {ends[1], POLLRDHUP, 0}};
+    GIVES(tapsock_poll(entries, 2, -1), 2);
+    GIVES(entries[0].revents, POLLIN | POLLOUT);
+    assert(entries[1].revents & POLLRDHUP);
+    GIVES(close(file), 0);
+    GIVES(tapsock_close(ends[1]), 0);
     /* A file that was put over it by libc stays. */
     pair(ends);
     file = memfd_create("own", 0);

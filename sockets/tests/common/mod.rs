@@ -41,9 +41,9 @@ impl Net {
         Net::of(permission, Medium::Ip)
     }
 
-    /// On a wire of another kind.
+    /// On a wire of another kind, with sockets of the privileged.
     pub fn on(medium: Medium) -> Net {
-        Net::of(Permission::Ordinary, medium)
+        Net::of(Permission::Privileged, medium)
     }
 
     fn of(permission: Permission, medium: Medium) -> Net {
