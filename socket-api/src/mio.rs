@@ -31,6 +31,7 @@ use ::mio::{Interest, Registry, Token};
 
 use crate::net::{TcpListener, TcpStream, UdpSocket};
 use crate::pollable::{HasMirror, Pollable};
+use crate::socket::Socket;
 use crate::unix::{UnixDatagram, UnixListener, UnixSeqpacket, UnixSeqpacketListener, UnixStream};
 
 /// Implements it for types that have a mirror, of which `$fd` makes a number.
@@ -53,6 +54,7 @@ macro_rules! source {
 }
 
 source! {
+    [] Socket, number;
     [] TcpStream, number;
     [] TcpListener, number;
     [] UdpSocket, number;

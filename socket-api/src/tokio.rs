@@ -44,6 +44,28 @@ pub use local::{UnixListener, UnixStream};
 pub use stream::{TcpListener, TcpStream};
 pub use udp::UdpSocket;
 
+/// Blocking sockets become tasks' sockets, as by `from_std`.
+macro_rules! try_from {
+    ($($name:ident: $base:ty),* $(,)?) => {
+        $(impl TryFrom<$base> for $name {
+            type Error = std::io::Error;
+
+            fn try_from(socket: $base) -> std::io::Result<Self> {
+                Self::from_std(socket)
+            }
+        })*
+    };
+}
+
+try_from! {
+    TcpStream: crate::net::TcpStream,
+    TcpListener: crate::net::TcpListener,
+    UdpSocket: crate::net::UdpSocket,
+    UnixStream: crate::unix::UnixStream,
+    UnixListener: crate::unix::UnixListener,
+    UnixDatagram: crate::unix::UnixDatagram,
+}
+
 /// What all have that carry data: readiness, and calls of one's own.
 macro_rules! data_methods {
     ($base:ty) => {

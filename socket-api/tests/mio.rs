@@ -10,6 +10,7 @@ use common::{PATIENCE, RIGHT, ip, pair, within};
 use mio::event::Source;
 use mio::{Events, Interest, Poll, Token};
 use tapsock::net::{TcpListener, TcpStream, UdpSocket};
+use tapsock::socket::{Domain, Socket, Type};
 use tapsock::unix::{UnixDatagram, UnixListener, UnixSeqpacket, UnixStream};
 use tapsock::{Host, Pollable};
 
@@ -160,6 +161,10 @@ fn all_kinds_are_sources_and_registrations_can_be_changed_and_ended() {
     register(&poll, &mut records, Interest::READABLE);
     drop(far);
     assert_eq!(seen(&mut poll), "rRW");
+
+    let mut made = Socket::new(&host, Domain::IPV4, Type::DGRAM, None).unwrap();
+    register(&poll, &mut made, Interest::READABLE | Interest::WRITABLE);
+    assert_eq!(seen(&mut poll), "w");
 
     let mut listener = UnixListener::bind(&host, "/run/mio").unwrap();
     register(&poll, &mut listener, Interest::READABLE);

@@ -137,7 +137,7 @@ fn blocking_sockets_become_tasks_sockets_and_back() {
         let client = net::TcpStream::connect(&host, listener.local_addr().unwrap()).unwrap();
         let listener = TcpListener::from_std(listener).unwrap();
         let (mut server, _) = listener.accept().await.unwrap();
-        let mut client = TcpStream::from_std(client).unwrap();
+        let mut client = TcpStream::try_from(client).unwrap();
         client.set_nodelay(true).unwrap();
         assert!(client.nodelay().unwrap());
         client.write_all(b"hello").await.unwrap();
