@@ -11,7 +11,7 @@ use crate::address::{
     SOCKADDR_IN_LEN, SOCKADDR_IN6_OLD_LEN, SockAddr, is_link_local, is_shorter_than, mapped, unmapped,
 };
 use crate::bind::family_of;
-use crate::constants::IPPROTO_RAW;
+use crate::constants::{AF_INET, IPPROTO_RAW};
 use crate::options::Domain;
 use crate::socket::Call;
 
@@ -44,7 +44,7 @@ pub(crate) fn datagram(
 ) -> Result<SocketAddr, Errno> {
     let remote = match (call.domain(), address) {
         (Domain::V4, _) => SocketAddr::V4(only_v4(address, bound)?),
-        (Domain::V6, SockAddr::V4(_)) if call.options().v6_only => return Err(Errno::AFNOSUPPORT),
+        (Domain::V6, _) if call.options().v6_only && is_v4(address) => return Err(Errno::AFNOSUPPORT),
         (Domain::V6, SockAddr::V4(address)) => dual(call, bound, mapped(SocketAddr::V4(*address)))?,
         (Domain::V6, _) => dual(call, bound, only_v6(address)?)?,
     };
@@ -62,8 +62,11 @@ pub(crate) fn message(
         (Domain::V4, SockAddr::Unspec(Some(address))) => SocketAddr::V4(*address),
         (Domain::V4, _) => SocketAddr::V4(only_v4(address, bound)?),
         (Domain::V6, SockAddr::Unspec(_)) => return Ok(None),
-        (Domain::V6, SockAddr::V4(_)) if call.options().v6_only => return Err(Errno::NETUNREACH),
+        (Domain::V6, _) if call.options().v6_only && is_v4(address) => return Err(Errno::NETUNREACH),
         (Domain::V6, SockAddr::V4(address)) => dual(call, bound, mapped(SocketAddr::V4(*address)))?,
+        (Domain::V6, SockAddr::V6(address)) if address.port() == 0 && unmapped(*address).is_none() => {
+            return Err(Errno::INVAL);
+        }
         // Unlike the other calls, this one takes a foreign family for nonsense.
         (Domain::V6, SockAddr::V6(address)) => dual(call, bound, *address)?,
         (Domain::V6, _) => return Err(Errno::INVAL),
@@ -175,6 +178,11 @@ pub(crate) fn check_direct(call: &Call<'_>, remote: SocketAddr, asked: bool) -> 
     if hop.is_ok_and(|hop| hop.next_hop != remote.ip()) { Err(Errno::NETUNREACH) } else { Ok(()) }
 }
 
+/// Whether it says that it is `sockaddr_in`, be it too short for one.
+fn is_v4(address: &SockAddr) -> bool {
+    i32::from(address.family()) == AF_INET
+}
+
 fn only_v4(address: &SockAddr, bound: Option<LocalAddr>) -> Result<SocketAddrV4, Errno> {
     match address {
         _ if is_shorter_than(address, SOCKADDR_IN_LEN) => Err(Errno::INVAL),
@@ -205,13 +213,13 @@ fn dual(call: &Call<'_>, bound: Option<LocalAddr>, address: SocketAddrV6) -> Res
         return Ok(to_ourselves(SocketAddr::V4(v4), bound));
     }
     if bound_v4 {
-        return if address.ip().is_unspecified() {
-            Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())))
-        } else {
-            // As Linux: the way is looked for before the source is looked at.
-            let way = call.stack.interfaces().route((*address.ip()).into(), None, call.options().device);
-            Err(if way.is_ok() { Errno::AFNOSUPPORT } else { Errno::NETUNREACH })
-        };
+        if address.ip().is_unspecified() {
+            return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())));
+        }
+        // As Linux, that there is no way is seen before that the source is of the other family.
+        let ip = IpAddr::V6(*address.ip());
+        let way = call.stack.interfaces().route(ip, None, call.options().device);
+        return Err(if way.is_ok() { Errno::AFNOSUPPORT } else { Errno::NETUNREACH });
     }
     plain_v6(address)
 }

@@ -8,7 +8,7 @@ use tapsock_stack::ports::LocalAddr;
 use tapsock_stack::stack::{SendError, SocketId, Stack, UdpSendOptions};
 use tapsock_stack::udp::{Merged, PortChoice, UdpId};
 
-use crate::address::SockAddr;
+use crate::address::{SockAddr, is_shorter_than};
 use crate::beside;
 use crate::bind;
 use crate::constants::{
@@ -68,9 +68,15 @@ impl UdpSocket {
     }
 
     pub(crate) fn connect(&mut self, call: &mut Call<'_>, address: &SockAddr) -> Result<(), Errno> {
+        if is_shorter_than(address, size_of::<u16>()) {
+            return Err(Errno::INVAL);
+        }
         let remote = match address {
             SockAddr::Unspec(_) => None,
-            _ => Some(destination::datagram(call, self.bound(call.stack), address)?),
+            _ => {
+                self.autobind(call)?;
+                Some(destination::datagram(call, self.bound(call.stack), address)?)
+            }
         };
         if let Some(remote) = remote {
             destination::check_broadcast(call, remote)?;
@@ -87,6 +93,7 @@ impl UdpSocket {
         to: Option<&SockAddr>,
         control: &[u8],
     ) -> Result<usize, Stop> {
+        self.autobind(call)?;
         if data.len() > LENGTH_MAX {
             return Err(Errno::MSGSIZE.into());
         }
@@ -145,6 +152,11 @@ impl UdpSocket {
         }
     }
 
+    /// As Linux, before anything else is looked at: one that sends or connects in vain has a port all the same.
+    fn autobind(&self, call: &mut Call<'_>) -> Result<(), Errno> {
+        call.stack.udp_autobind(self.id).map_err(|_| Errno::AGAIN)
+    }
+
     /// Where a datagram goes, and how.
     fn destination(
         &self,
@@ -158,6 +170,10 @@ impl UdpSocket {
             None => None,
         };
         let remote = to.or(call.stack.udp_remote(self.id)).ok_or(Errno::DESTADDRREQ)?;
+        // As Linux's IPv6, where it hands over to IPv4. Others send to port 0 where they are connected to it.
+        if call.domain() == Domain::V6 && remote.is_ipv4() && remote.port() == 0 {
+            return Err(Errno::INVAL);
+        }
         // Linux's IPv6 does not look at the flag, until it hands over to IPv4.
         if flags & MSG_OOB != 0 && remote.is_ipv4() {
             return Err(Errno::OPNOTSUPP);
@@ -286,9 +302,12 @@ impl UdpSocket {
         Memory { receive, send, drops: socket.drops() }.shown()
     }
 
-    /// The address that the socket was bound to, before `connect` chose one.
+    /// The address that the socket was bound to, or that `connect` chose.
     fn bound(&self, stack: &Stack) -> Option<LocalAddr> {
         let socket = stack.udp(self.id)?;
+        if let Some((chosen, _)) = socket.remote().and(socket.local()) {
+            return Some(chosen);
+        }
         socket.bind.and_then(|binding| stack.binding(binding)).map(|(local, _)| local).or(socket.bound)
     }
 }

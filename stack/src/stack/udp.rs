@@ -112,7 +112,11 @@ impl Stack {
     }
 
     /// Binds a socket that is bound to nothing to a port of the ephemeral range.
-    fn udp_autobind(&mut self, id: UdpId) -> Result<(), BindError> {
+    ///
+    /// # Errors
+    ///
+    /// [`BindError::AddressInUse`] where no port is left (EAGAIN).
+    pub fn udp_autobind(&mut self, id: UdpId) -> Result<(), BindError> {
         let Some(socket) = self.udp.socket(id).filter(|socket| socket.local().is_none()) else {
             return Ok(());
         };
@@ -135,6 +139,7 @@ impl Stack {
         };
         let device = socket.device;
         let bound = socket.bind.and_then(|bind| self.ports.binding(bind));
+        // As Linux: the address that an earlier `connect` chose stays, until that is taken back.
         let source = bound.map(|(address, _)| address).filter(|address| !address.is_wildcard());
         let destination = named_host(remote);
         let hop = self
@@ -143,7 +148,11 @@ impl Stack {
             .map_err(SendError::Route)?;
         self.udp_autobind(id).map_err(|_| SendError::NoPort)?;
         let scope = scope_of(remote).map_or(0, InterfaceId::index);
-        self.udp.connect(id, LocalAddr::new(hop.source, scope), destination);
+        let local = LocalAddr::new(hop.source, scope);
+        self.udp.connect(id, local, destination);
+        if let (Some(bind), None) = (self.udp.socket(id).and_then(|socket| socket.bind), source) {
+            self.ports.set_address(bind, local);
+        }
         Ok(())
     }
 
@@ -152,7 +161,11 @@ impl Stack {
         let Some(socket) = self.udp.socket_mut(id) else { return };
         let Some(bind) = socket.bind else { return };
         match (socket.port_choice, self.ports.binding(bind)) {
-            (PortChoice::User, Some((address, port))) => self.udp.bind(id, address, port),
+            (PortChoice::User, Some((narrowed, port))) => {
+                let address = socket.bound.unwrap_or(narrowed);
+                self.ports.set_address(bind, address);
+                self.udp.bind(id, address, port);
+            }
             _ => {
                 socket.bind = None;
                 self.udp.unbind(id);
@@ -217,23 +230,10 @@ impl Stack {
         to: Option<SocketAddr>,
         options: UdpSendOptions,
     ) -> Result<(), SendError> {
-        let socket = self.udp.socket_mut(id).ok_or(SendError::NoSocket)?;
-        if let Some(error) = socket.take_error() {
-            return Err(SendError::Socket(error));
-        }
-        if socket.is_write_shut() {
-            return Err(SendError::ShutDown);
-        }
+        let socket = self.udp.socket(id).ok_or(SendError::NoSocket)?;
         let to = named_host(to.or(socket.remote()).ok_or(SendError::NoDestination)?);
-        let room = socket.has_send_room();
         let discovery = socket.discovery.of(to.ip());
         let device = socket.device;
-        if !room {
-            return Err(SendError::WouldBlock);
-        }
-        if !self.has_datagram_room(SocketId::Udp(id)) {
-            return Err(SendError::WouldBlock);
-        }
         self.udp_autobind(id).map_err(|_| SendError::NoPort)?;
         let (local, port) = self.udp.socket(id).and_then(UdpSocket::local).ok_or(SendError::NoSocket)?;
         let source = (!local.is_wildcard() && !local.ip().is_multicast()).then_some(local.ip());
@@ -249,6 +249,7 @@ impl Stack {
             self.report_too_long(now, id, to, limit);
             return Err(SendError::TooLong);
         }
+        self.check_sending(id)?;
         let source = SocketAddr::new(hop.source, port);
         let fragmentation = discovery.of_datagram(self.path_mtu.fragmentation(now, to.ip()), len <= path);
         let packet = self
@@ -256,6 +257,21 @@ impl Stack {
             .ok_or(SendError::NoSocket)?;
         self.counters.bump(Counter::UdpOutDatagrams);
         self.send_datagram(now, SocketId::Udp(id), &hop, packet, options.stamps);
+        Ok(())
+    }
+
+    /// What Linux looks at when it makes room for a datagram: after the way that it takes, and its length.
+    fn check_sending(&mut self, id: UdpId) -> Result<(), SendError> {
+        let socket = self.udp.socket_mut(id).ok_or(SendError::NoSocket)?;
+        if let Some(error) = socket.take_error() {
+            return Err(SendError::Socket(error));
+        }
+        if socket.is_write_shut() {
+            return Err(SendError::ShutDown);
+        }
+        if !socket.has_send_room() || !self.has_datagram_room(SocketId::Udp(id)) {
+            return Err(SendError::WouldBlock);
+        }
         Ok(())
     }
 
