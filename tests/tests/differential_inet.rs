@@ -13,6 +13,7 @@ use tapsock_tests::differential::{
 };
 
 const STREAM: i32 = SOCK_STREAM | SOCK_NONBLOCK;
+const DGRAM: i32 = SOCK_DGRAM | SOCK_NONBLOCK;
 
 /// Sequences of each sort, where nothing else is said.
 const CASES: u32 = 300;
@@ -57,6 +58,21 @@ fn connections_over_both() {
     sequences(Sort::ALL[2]);
 }
 
+#[test]
+fn datagrams_over_ipv4() {
+    sequences(Sort::ALL[3]);
+}
+
+#[test]
+fn datagrams_over_ipv6() {
+    sequences(Sort::ALL[4]);
+}
+
+#[test]
+fn datagrams_over_both() {
+    sequences(Sort::ALL[5]);
+}
+
 /// A listener, and where it is as long as no socket with a lower number is closed.
 fn listening(world: &mut World, domain: i32, ip: Ip) -> (i32, Target) {
     let listener = world.socket(domain, STREAM, 0);
@@ -65,6 +81,40 @@ fn listening(world: &mut World, domain: i32, ip: Ip) -> (i32, Target) {
     assert_eq!(world.difference(), None);
     let place = world.open().iter().position(|open| *open == listener).unwrap();
     (listener, Target::new(ip, Port::Of(place)))
+}
+
+fn known_of_datagrams(world: &mut World) {
+    let [here, there] = [Ip::Lo4, Ip::Lo6].map(|ip| Target::new(ip, Port::Slot(3)));
+    let socket = world.socket(AF_INET6, DGRAM, 0);
+    world.connect(socket, there);
+    world.known("IPv4 of a datagram socket that is connected to IPv6");
+    world.send(socket, b"g", 0, Some(here));
+    world.close(socket);
+
+    let socket = world.socket(AF_INET6, DGRAM, 0);
+    world.connect(socket, here);
+    world.connect(socket, Target::UNSPEC);
+    world.send(socket, b"h", 0, Some(here));
+    world.local(socket);
+    let place = world.open().iter().position(|open| *open == socket).unwrap();
+    world.apart(socket);
+    world.send(socket, b"i", 0, Some(Target::new(Ip::Lo6, Port::Of(place))));
+    world.known("datagrams of IPv6 after a connection to IPv4 was dissolved");
+    world.recv(socket, 1, 0);
+    world.close(socket);
+
+    let [receiver, sender] = [(); 2].map(|()| world.socket(AF_INET, DGRAM, 0));
+    world.bind(receiver, here);
+    world.connect(sender, here);
+    world.connect(sender, Target::new(Ip::Foreign4, Port::Slot(3)));
+    world.send(sender, b"j", 0, None);
+    world.recv(receiver, 1, 0);
+    world.apart(receiver);
+    world.send(sender, b"k", 0, None);
+    world.known("datagrams after a connect that led nowhere");
+    world.recv(receiver, 1, 0);
+    world.close(sender);
+    world.close(receiver);
 }
 
 /// Those of the table that no sequence can meet, or that would end it.
@@ -109,6 +159,8 @@ fn every_known_difference_shows() {
     world.known("shut before it connects to itself");
     world.recv(socket, 1, 0);
     world.close(socket);
+
+    known_of_datagrams(&mut world);
 
     let (_, at) = listening(&mut world, AF_INET6, Ip::Lo6);
     let client = world.socket(AF_INET6, STREAM, 0);

@@ -49,6 +49,11 @@ pub enum Ip {
 }
 
 impl Ip {
+    /// Whether it is nobody's, and no way leads there.
+    pub fn is_foreign(self) -> bool {
+        matches!(self, Ip::Foreign4 | Ip::Foreign6 | Ip::MappedForeign)
+    }
+
     /// What it stands for.
     ///
     /// # Panics
@@ -115,6 +120,11 @@ impl Target {
     /// A whole address.
     pub fn new(ip: Ip, port: Port) -> Target {
         Target { ip, port, shape: Shape::Whole }
+    }
+
+    /// Whether it leads to IPv4, be it by an IPv6 socket.
+    pub fn is_v4(&self) -> bool {
+        self.ip.address().to_canonical().is_ipv4()
     }
 
     /// In Linux's layout, with this port.

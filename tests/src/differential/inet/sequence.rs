@@ -45,6 +45,12 @@ impl Sort {
     ];
 }
 
+impl Sort {
+    fn has_v6(self) -> bool {
+        self.domains.contains(&AF_INET6)
+    }
+}
+
 /// A sequence.
 ///
 /// ```
@@ -154,8 +160,9 @@ struct Player {
     made: usize,
     /// Whether nothing waits for an acknowledgement: what comes behind an urgent byte is not seen to come.
     hurries: bool,
-    /// Those that went to IPv4 by a mapped address. Linux's streams find no way back to IPv6.
-    mapped: BTreeSet<usize>,
+    /// Those that were connected to IPv4, and to IPv6.
+    to_v4: BTreeSet<usize>,
+    to_v6: BTreeSet<usize>,
     /// Those that were shut. A stream that then connects to itself is shut at once on Linux.
     shut: BTreeSet<usize>,
 }
@@ -169,7 +176,8 @@ impl Player {
             objects: BTreeMap::new(),
             made: 0,
             hurries: false,
-            mapped: BTreeSet::new(),
+            to_v4: BTreeSet::new(),
+            to_v6: BTreeSet::new(),
             shut: BTreeSet::new(),
         }
     }
@@ -210,12 +218,28 @@ impl Player {
         }
     }
 
+    /// Whether a socket may be connected there without meeting what the table of differences knows.
+    fn leads_somewhere(&mut self, object: usize, to: Target) -> bool {
+        let had = (self.to_v4.contains(&object), self.to_v6.contains(&object));
+        let met = match (self.sort.kind, had) {
+            _ if !self.sort.has_v6() && self.sort.kind == SOCK_STREAM => false,
+            (SOCK_STREAM, (true, _)) => to != Target::UNSPEC && !to.is_v4(),
+            (SOCK_STREAM, _) | (_, (false, false)) => false,
+            (_, (true, _)) if to == Target::UNSPEC => self.sort.has_v6(),
+            (_, (_, to_v6)) => to.ip.is_foreign() || to_v6 && to.is_v4() && to != Target::UNSPEC,
+        };
+        if to == Target::UNSPEC {
+            self.to_v6.remove(&object);
+        } else if !met {
+            let family = if to.is_v4() { &mut self.to_v4 } else { &mut self.to_v6 };
+            family.insert(object);
+        }
+        !met
+    }
+
     fn connect(&mut self, socket: i32, to: Target) {
         let object = self.objects.get(&socket).copied().unwrap_or(0);
-        let is_mapped = matches!(to.ip, Ip::MappedAny | Ip::MappedLo | Ip::MappedForeign);
-        if is_mapped && self.sort.kind == SOCK_STREAM {
-            self.mapped.insert(object);
-        } else if to.ip.address().is_ipv6() && self.mapped.contains(&object) {
+        if !self.leads_somewhere(object, to) {
             return;
         }
         let nowhere = self.sort.kind == SOCK_STREAM && self.shut.contains(&object);
@@ -237,14 +261,14 @@ impl Player {
             self.world.listen(here, 1);
             let client = self.socket(domain);
             let at = self.again(here, at);
-            self.world.connect(client, at);
+            self.connect(client, at);
             self.accept(here, SOCK_NONBLOCK);
             return self.world.close(here);
         }
         let (there, to) = self.bound(domain);
         let at = self.again(here, at);
-        self.world.connect(there, at);
-        self.world.connect(here, to);
+        self.connect(there, at);
+        self.connect(here, to);
     }
 
     /// The target, now that there may be other sockets beside it.
@@ -294,6 +318,10 @@ impl Player {
                 let byte = |at: usize| b'a' + next.wrapping_add((at % 251) as u8) % 26;
                 let data: Vec<u8> = (0..*len).map(byte).collect();
                 self.next = next.wrapping_add(37);
+                let object = self.objects.get(&self.sock(*at)).copied().unwrap_or(0);
+                if to.is_some_and(|to| to.is_v4()) && self.to_v6.contains(&object) {
+                    return;
+                }
                 self.world.send(self.sock(*at), &data, *flags, *to);
             }
             InetOp::Recv { at, max, flags } => self.world.recv(self.sock(*at), *max, *flags),
@@ -328,7 +356,7 @@ fn target(sort: Sort) -> impl Strategy<Value = Target> + Clone {
     let v4 = [(Ip::Any4, 4), (Ip::Lo4, 8), (Ip::Second4, 2), (Ip::Foreign4, 1)];
     let v6 = [(Ip::Any6, 4), (Ip::Lo6, 8), (Ip::Foreign6, 1)];
     let mapped = [(Ip::MappedAny, 1), (Ip::MappedLo, 3), (Ip::MappedForeign, 1)];
-    let (has4, has6) = (sort.domains.contains(&AF_INET), sort.domains.contains(&AF_INET6));
+    let (has4, has6) = (sort.domains.contains(&AF_INET), sort.has_v6());
     let weighted = |ips: &[(Ip, u32)], factor: u32| -> Vec<(u32, Just<Ip>)> {
         ips.iter().map(|(ip, weight)| (weight * factor, Just(*ip))).collect()
     };
