@@ -53,7 +53,14 @@ impl UdpSocket {
     }
 
     pub(crate) fn bind(&mut self, call: &mut Call<'_>, address: &SockAddr) -> Result<(), Errno> {
-        let binding = bind::bind(call, address, self.is_bound(call.stack))?;
+        let bound = bind::bind(call, address, self.is_bound(call.stack));
+        if bound == Err(Errno::ADDRINUSE)
+            && let Some(socket) = call.stack.udp_mut(self.id)
+        {
+            // As Linux: one that finds its port taken leaves the wildcard address.
+            socket.bound = None;
+        }
+        let binding = bound?;
         if let Some(id) = binding.id {
             call.stack.udp_bind(self.id, id);
         } else if let Some(socket) = call.stack.udp_mut(self.id) {

@@ -81,6 +81,19 @@ fn a_connected_socket_leaves_its_port_to_other_addresses() {
 }
 
 #[test]
+fn a_bind_that_finds_its_port_taken_leaves_no_address() {
+    let Net { mut a, now, .. } = Net::new();
+    let (fd, other) = (datagram(&mut a, AF_INET), datagram(&mut a, AF_INET));
+    a.bind(now, other, &addr("127.0.0.1", 7000)).unwrap();
+    a.bind(now, fd, &addr("127.0.0.1", 0)).unwrap();
+    assert_eq!(said(a.try_connect(now, fd, &addr("127.0.0.1", 7000))), "OK");
+    assert_eq!(said(a.try_connect(now, fd, &SockAddr::Unspec(None))), "OK");
+    assert_eq!(a.local_address(fd), Ok(addr("127.0.0.1", 0)));
+    assert_eq!(errno(a.bind(now, fd, &any(AF_INET, 7000))), "EADDRINUSE");
+    assert_eq!(a.local_address(fd), Ok(any(AF_INET, 0)));
+}
+
+#[test]
 fn port_zero_of_ipv4_is_no_peer_for_an_ipv6_socket() {
     for (domain, to, said_by_send) in [
         (AF_INET, b(AF_INET, 0), "1"),
