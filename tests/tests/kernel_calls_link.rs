@@ -211,3 +211,86 @@ fn addresses() {
         }),
     ]);
 }
+
+/// Bytes that the link cuts or merges, with urgent ones among them.
+#[test]
+fn urgent_bytes_over_a_link() {
+    over_a_link(&[
+        ("urgent bytes over a link", |t| {
+            let (client, server) = t.connection_to_far();
+            for (here, there) in [(client, server), (server, client)] {
+                t.send(here, b"abc", 0);
+                t.send(here, b"de!", MSG_OOB);
+                t.until(there, PollMask::PRI);
+                t.unread(there);
+                t.recv(there, 1, MSG_OOB);
+                t.recv(there, 5, MSG_WAITALL);
+                t.send(here, &vec![7; 30_000], MSG_OOB);
+                t.until(there, PollMask::PRI);
+                t.recv(there, 1, MSG_OOB);
+                t.recv(there, 40_000, MSG_WAITALL);
+                t.send(here, b"on", 0);
+                t.recv(there, 2, MSG_WAITALL);
+                t.ready(there);
+            }
+        }),
+        ("an urgent byte, a newer one, and the end", |t| {
+            let (client, server) = t.connection_to_far();
+            for (here, there) in [(client, server), (server, client)] {
+                t.send(here, b"!", MSG_OOB);
+                t.until(there, PollMask::PRI);
+                t.send(here, b"?", MSG_OOB);
+                t.recv(there, 1, MSG_PEEK | MSG_WAITALL | MSG_DONTWAIT);
+                t.shutdown(here, SHUT_WR);
+                t.until(there, PollMask::RDHUP);
+                t.recv(there, 1, MSG_OOB);
+                t.recv(there, 9, 0);
+            }
+        }),
+    ]);
+}
+
+#[test]
+fn a_listener_that_waits_for_data_over_a_link() {
+    over_a_link(&[("a listener that waits for data", |t| {
+        let (listener, at) = t.listener(FAR, t.at(FAR, 0));
+        t.set_option(listener, SOL_TCP, TCP_DEFER_ACCEPT, 5);
+        let client = t.tcp();
+        t.connect(client, at);
+        t.ready(client);
+        t.ready(listener);
+        t.send(client, b"request", 0);
+        t.until(listener, PollMask::IN);
+        let server = t.accept(listener, 0);
+        t.recv(server, 9, 0);
+        t.option(server, SOL_TCP, TCP_DEFER_ACCEPT);
+    })]);
+}
+
+/// Nobody answers, for the far host does not take what is sent to it.
+#[test]
+fn a_connection_that_is_being_made() {
+    over_a_link(&[("a connection that is being made", |t| {
+        let (listener, at) = t.listener(FAR, t.at(FAR, 0));
+        // One more than the backlog waits; the next are not answered.
+        t.listen(listener, 0);
+        let first = t.tcp();
+        t.connect(first, at);
+        t.until(listener, PollMask::IN);
+        let client = t.socket(NEAR, t.domain(), SOCK_STREAM | SOCK_NONBLOCK, 0);
+        t.connect(client, at);
+        t.ready(client);
+        t.connect(client, at);
+        t.local(client);
+        t.unread(client);
+        t.send(client, b"x", 0);
+        t.recv(client, 1, 0);
+        t.recv(client, 1, MSG_OOB);
+        t.listen(client, 1);
+        t.error(client);
+        t.shutdown(client, SHUT_WR);
+        t.ready(client);
+        t.peer(client);
+        t.error(client);
+    })]);
+}

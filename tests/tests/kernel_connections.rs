@@ -4,7 +4,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::sync::Barrier;
 use std::thread;
+use std::time::{Duration, Instant};
 
+use tapsock::{SockAddr, bsd};
 use tapsock_tests::bench::{Bench, Family, Setup};
 use tapsock_tests::bulk::bytes;
 use tapsock_tests::sides::{Side, Stream};
@@ -159,4 +161,34 @@ fn a_reset_ends_a_write_that_waits() {
             assert!(matches!(ended, Some(ECONNRESET | EPIPE)), "{ended:?}");
         });
     });
+}
+
+/// SO_MAX_PACING_RATE: whatever the machine's speed, nothing comes sooner than its rate lets it.
+#[test]
+fn a_sender_keeps_to_its_pace() {
+    const RATE: u32 = 1_000_000;
+    const LEN: usize = 300_000;
+    /// Segments that go at once at the start, in bytes at most, and half of a burst.
+    const FREE: usize = 12 * 1460;
+    let Some(bench) = Setup::new().open() else { return };
+    let listener = bench.listen(Side::Kernel, bench.at(Side::Kernel, Family::V4, 0)).unwrap();
+    let host = &bench.host;
+    let client = bsd::socket(host, bsd::AF_INET, bsd::SOCK_STREAM, 0).unwrap();
+    bsd::setsockopt(host, client, bsd::SOL_SOCKET, bsd::SO_MAX_PACING_RATE, &RATE.to_ne_bytes()).unwrap();
+    bsd::connect(host, client, &SockAddr::from(listener.local_addr().unwrap())).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    let data = bytes(1, LEN);
+    let began = Instant::now();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            assert_eq!(bsd::send(host, client, &data, 0), Ok(LEN));
+            bsd::shutdown(host, client, bsd::SHUT_WR).unwrap();
+        });
+        let mut received = Vec::new();
+        server.read_to_end(&mut received).unwrap();
+        assert!(received == data);
+    });
+    let least = Duration::from_secs_f64((LEN - FREE) as f64 / f64::from(RATE));
+    assert!(began.elapsed() >= least, "{:?} for what takes {least:?}", began.elapsed());
+    bsd::close(host, client).unwrap();
 }
