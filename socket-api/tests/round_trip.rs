@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use common::{PATIENCE, RIGHT, builders, ip, within};
 use tapsock::bsd::{
     self, AF_INET, AF_UNIX, EPOLL_CTL_ADD, EPOLLIN, EpollEvent, MSG_DONTWAIT, MSG_WAITALL, PollFd, PollMask,
-    RecvMessage, SO_LINGER, SO_SNDBUF, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, SendMessage,
+    RecvMessage, SO_BUSY_POLL, SO_LINGER, SO_RCVTIMEO, SO_SNDBUF, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM,
+    SOL_SOCKET, SendMessage,
 };
 use tapsock::{EngineStats, Host, SockAddr};
 use tapsock_driver::memory::MemoryConfig;
@@ -502,5 +503,33 @@ fn a_thread_that_waits_beside_is_woken_once_for_each_of_its_own() {
         let client = bsd::socket(&left, AF_INET, SOCK_DGRAM, 0).unwrap();
         bsd::sendto(&left, client, b"done", 0, Some(&address(5_002))).unwrap();
         assert_eq!(bystander.join().unwrap(), 4);
+    });
+}
+
+/// A receiver looks at the link as long as its socket asks for that, though its host never does.
+#[test]
+fn a_socket_that_is_polled_busily() {
+    const BUSY: Duration = Duration::from_millis(200);
+    within(PATIENCE, || {
+        let (left, _right) = builders(MemoryConfig::default());
+        let left = left.spin(Duration::ZERO).grace(Duration::from_secs(60)).privileged().start().unwrap();
+        let socket = bsd::socket(&left, AF_INET, SOCK_DGRAM, 0).unwrap();
+        let reads = || {
+            let before = left.engine_stats();
+            bsd::setsockopt(
+                &left,
+                socket,
+                SOL_SOCKET,
+                SO_RCVTIMEO,
+                &[0i64.to_ne_bytes(), 300_000i64.to_ne_bytes()].concat(),
+            )
+            .unwrap();
+            assert!(bsd::recv(&left, socket, &mut [0; 9], 0).is_err());
+            left.engine_stats().since(&before).link_reads
+        };
+        let idle = reads();
+        let micros = i32::try_from(BUSY.as_micros()).unwrap();
+        bsd::setsockopt(&left, socket, SOL_SOCKET, SO_BUSY_POLL, &micros.to_ne_bytes()).unwrap();
+        assert!(reads() > idle + 10, "it has not looked");
     });
 }

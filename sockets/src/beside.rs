@@ -1,10 +1,12 @@
 //! What goes beside the data of a datagram: what its receiver is told, and what its sender asks for.
 
 use core::net::{IpAddr, SocketAddr};
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use rustix::io::Errno;
-use tapsock_stack::iface::InterfaceId;
+use tapsock_stack::iface::{InterfaceId, Way};
+use tapsock_stack::ip::output::Priority;
 use tapsock_stack::stack::{PingMessage, SendStamps, Stack, UdpSendOptions};
 use tapsock_stack::time::Instant;
 use tapsock_stack::udp::Datagram;
@@ -13,7 +15,7 @@ use crate::address::mapped;
 use crate::control::{Control, ControlFor, SendControl};
 use crate::destination;
 use crate::options::{Domain, Kind, SocketOptions, Told};
-use crate::socket::Call;
+use crate::socket::{Call, Permission};
 
 /// When a datagram came, as its receiver wants to be told.
 ///
@@ -143,7 +145,8 @@ fn own_address(stack: &Stack, datagram: &Datagram) -> IpAddr {
 
 /// What options and messages make of a datagram to `remote`.
 ///
-/// Errors: EINVAL where a message is malformed, or asks for what is not there: priorities, marks, flow labels and refusal of fragments; ENODEV for an interface that is not there; ENETUNREACH, or EINVAL over IPv6,
+/// Errors: EINVAL where a message is malformed, EPERM for a mark or a high priority without privilege; ENODEV for an
+/// interface that is not there; ENETUNREACH, or EINVAL over IPv6,
 /// for a source that is not ours.
 pub(crate) fn send_options(
     call: &Call<'_>,
@@ -159,9 +162,14 @@ pub(crate) fn send_options(
         (Domain::V6, SocketAddr::V6(_)) => (ControlFor::Udp6, Domain::V6),
     };
     let control = SendControl::parse(control, sender)?;
-    check_known(&control)?;
+    check_allowed(call, &control)?;
+    let unknown = control.flow_info.is_some_and(|info| info != 0) || control.dont_fragment == Some(true);
+    if raw && unknown {
+        return Err(Errno::INVAL);
+    }
     let options = call.options();
     if let Some(source) = control.source
+        && !options.rare().transparent
         && !call.stack.interfaces().is_local(source)
     {
         return Err(if source.is_ipv4() { Errno::NETUNREACH } else { Errno::INVAL });
@@ -172,40 +180,66 @@ pub(crate) fn send_options(
         traffic_class: control.traffic_class.unwrap_or(options.traffic_class(family)),
         source: control.source,
         interface: control.interface.map(|index| interface(call, index)).transpose()?,
+        mark: NonZeroU32::new(control.mark.unwrap_or(options.rare().mark)),
+        priority: priority(options, &control, family),
+        flow_label: control.flow_info.map(|info| info & FLOW_LABEL).filter(|label| *label != 0),
+        labels: options.rare().labels,
+        unfragmented: family == Domain::V6 && control.dont_fragment.unwrap_or(options.rare().unfragmented),
         stamps: options.rare().timestamping.of_send(control.timestamping),
     })
 }
 
-/// What messages make of an echo request: hop limit, traffic class and stamps. Errors: EINVAL for anything else.
-pub(crate) fn request_options(
-    call: &Call<'_>,
-    control: &[u8],
-) -> Result<(Option<u8>, u8, SendStamps), Errno> {
+/// What a message says, or the type of service that one says, or the option.
+fn priority(options: &SocketOptions, control: &SendControl, family: Domain) -> Priority {
+    let by_service =
+        control.traffic_class.filter(|_| family == Domain::V4).map(|tos| Priority::of_service(tos) as i32);
+    Priority::new(control.priority.or(by_service).unwrap_or(options.rare().priority) as u32)
+}
+
+/// The bits of `sin6_flowinfo` that are the label.
+const FLOW_LABEL: u32 = 0xf_ffff;
+
+/// What options and messages make of an echo request.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct RequestOptions {
+    pub(crate) hop_limit: Option<u8>,
+    pub(crate) traffic_class: u8,
+    pub(crate) way: Way,
+    pub(crate) stamps: SendStamps,
+}
+
+/// Reads them. Errors: EINVAL for messages that ask for anything else, EPERM for a mark without privilege.
+pub(crate) fn request_options(call: &Call<'_>, control: &[u8]) -> Result<RequestOptions, Errno> {
     let (options, domain) = (call.options(), call.domain());
     let sender = if domain == Domain::V4 { ControlFor::Raw4 } else { ControlFor::Raw6 };
     let control = SendControl::parse(control, sender)?;
-    check_known(&control)?;
-    if control.source.is_some() || control.interface.is_some() || control.protocol.is_some() {
+    check_allowed(call, &control)?;
+    let unknown = control.priority.is_some()
+        || control.flow_info.is_some_and(|info| info != 0)
+        || control.dont_fragment == Some(true);
+    if unknown || control.source.is_some() || control.interface.is_some() || control.protocol.is_some() {
         return Err(Errno::INVAL);
     }
-    let hop_limit = control.hop_limit.or(options.hop_limit(domain));
-    let stamps = options.rare().timestamping.of_send(control.timestamping);
-    Ok((hop_limit, control.traffic_class.unwrap_or(options.traffic_class(domain)), stamps))
+    Ok(RequestOptions {
+        hop_limit: control.hop_limit.or(options.hop_limit(domain)),
+        traffic_class: control.traffic_class.unwrap_or(options.traffic_class(domain)),
+        way: Way { mark: NonZeroU32::new(control.mark.unwrap_or(options.rare().mark)), ..options.way() },
+        stamps: options.rare().timestamping.of_send(control.timestamping),
+    })
 }
 
 /// The stamps that messages, or options, want of a send on a stream. Errors: EINVAL for other messages.
 pub(crate) fn stream_stamps(call: &Call<'_>, control: &[u8]) -> Result<SendStamps, Errno> {
     let control = SendControl::parse(control, ControlFor::Tcp)?;
-    check_known(&control)?;
+    check_allowed(call, &control)?;
     Ok(call.options().rare().timestamping.of_send(control.timestamping))
 }
 
-fn check_known(control: &SendControl) -> Result<(), Errno> {
-    let unknown = control.priority.is_some()
-        || control.mark.is_some()
-        || control.flow_info.is_some_and(|info| info != 0)
-        || control.dont_fragment == Some(true);
-    if unknown { Err(Errno::INVAL) } else { Ok(()) }
+/// Errors: EPERM for a mark, or a priority above 6, without privilege.
+fn check_allowed(call: &Call<'_>, control: &SendControl) -> Result<(), Errno> {
+    let high = control.priority.is_some_and(|priority| !(0..=6).contains(&priority));
+    let allowed = call.permission == Permission::Privileged || control.mark.is_none() && !high;
+    if allowed { Ok(()) } else { Err(Errno::PERM) }
 }
 
 fn interface(call: &Call<'_>, index: u32) -> Result<InterfaceId, Errno> {

@@ -144,7 +144,9 @@ fn take(call: &mut Call<'_>, local: LocalAddr, port: u16, origin: Origin) -> Res
         port,
         reuse_address: call.options().reuse_address,
         reuse_port: call.options().reuse_port,
-        foreign: call.options().free_bind,
+        device: call.options().device,
+        range: call.options().rare().ports,
+        foreign: call.options().takes_foreign(),
         privileged: call.permission == Permission::Privileged,
     };
     let id = call.stack.bind(request).map_err(|error| error.errno())?;
@@ -207,7 +209,7 @@ pub(crate) fn plain_v6(call: &Call<'_>, address: SocketAddrV6) -> Result<LocalAd
     if ip.is_unspecified() {
         return Ok(LocalAddr::AnyV6 { only_v6: call.options().v6_only });
     }
-    if !ip.is_multicast() && !call.options().free_bind && !call.stack.interfaces().is_local(ip.into()) {
+    if !ip.is_multicast() && !call.options().takes_foreign() && !call.stack.interfaces().is_local(ip.into()) {
         return Err(Errno::ADDRNOTAVAIL);
     }
     Ok(LocalAddr::V6(ip, scope))
@@ -226,7 +228,7 @@ fn check_port(call: &Call<'_>, port: u16) -> Result<(), Errno> {
 /// Linux lets a socket have a group's or a broadcast address too: it then hears only what is sent there.
 pub(crate) fn check_v4(call: &Call<'_>, ip: Ipv4Addr) -> Result<(), Errno> {
     let interfaces = call.stack.interfaces();
-    let ours = call.options().free_bind
+    let ours = call.options().takes_foreign()
         || ip.is_unspecified()
         || ip.is_multicast()
         || interfaces.is_local(ip.into());

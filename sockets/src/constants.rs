@@ -132,6 +132,12 @@ constants! {
     SO_MEMINFO = 55;
     /// A number that no other socket of the host has had (read only).
     SO_COOKIE = 57;
+    /// What goes first where the link does not keep up, by the bands of Linux's default queue; IP_TOS sets it too.
+    SO_PRIORITY = 12;
+    /// How long a receiving call looks at the link before it sleeps, in microseconds.
+    SO_BUSY_POLL = 46;
+    /// The mark of the packets, whose routes come before those for all.
+    SO_MARK = 36;
     /// Tell by the error queue when sends with MSG_ZEROCOPY are done.
     SO_ZEROCOPY = 60;
     /// As SO_BINDTODEVICE, by the interface's index.
@@ -195,10 +201,17 @@ constants! {
     IP_MTU = 14;
     /// Bind to addresses that are not ours, yet.
     IP_FREEBIND = 15;
+    /// Send from addresses that are not ours, and receive at them, where they are bound.
+    IP_TRANSPARENT = 19;
     /// Tell address and port that a datagram was sent to.
     IP_RECVORIGDSTADDR = 20;
+    /// The least TTL with which segments are taken.
+    IP_MINTTL = 21;
     /// A bind to no port takes none until one is needed.
     IP_BIND_ADDRESS_NO_PORT = 24;
+
+    /// The ports that the socket is given where it asks for none: the first, and the last in the upper half.
+    IP_LOCAL_PORT_RANGE = 51;
 
     /// Packets may be cut.
     IP_PMTUDISC_DONT = 0;
@@ -238,14 +251,26 @@ constants! {
     IPV6_HDRINCL = 36;
     /// Tell the hop limit with which a packet came.
     IPV6_RECVHOPLIMIT = 51;
+    /// Tell which path was too narrow for a datagram that was not to be cut.
+    IPV6_RECVPATHMTU = 60;
+    /// What the path to the peer takes, as the message that tells it (read only).
+    IPV6_PATHMTU = 61;
+    /// Refuse datagrams that are larger than the path.
+    IPV6_DONTFRAG = 62;
     /// The message that tells it; sent, it sets that of a datagram.
     IPV6_HOPLIMIT = 52;
     /// Tell the traffic class with which a packet came.
     IPV6_RECVTCLASS = 66;
     /// IPv6's traffic class.
     IPV6_TCLASS = 67;
+    /// Give each flow a label of its own.
+    IPV6_AUTOFLOWLABEL = 70;
+    /// The least hop limit with which segments are taken.
+    IPV6_MINHOPCOUNT = 73;
     /// Tell address and port that a datagram was sent to.
     IPV6_RECVORIGDSTADDR = 74;
+    /// As IP_TRANSPARENT.
+    IPV6_TRANSPARENT = 75;
     /// Bind to addresses that are not ours, yet.
     IPV6_FREEBIND = 78;
 

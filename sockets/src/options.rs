@@ -3,10 +3,13 @@
 //! An option stands here if it acts; any other fails with ENOPROTOOPT. What it acts on lies in the calls: this file
 //! holds the values.
 
+use core::num::NonZeroU32;
+
 use rustix::io::Errno;
 use tapsock_stack::discovery::Discovery;
 use tapsock_stack::error_queue::ErrorDeliveries;
-use tapsock_stack::iface::InterfaceId;
+use tapsock_stack::iface::{Addresses, InterfaceId, Way};
+use tapsock_stack::ip::output::Priority;
 use tapsock_stack::ports::Reuse;
 use tapsock_stack::stack::Family;
 use tapsock_stack::tcp;
@@ -64,6 +67,11 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
+    /// Whether it has ports.
+    pub(crate) fn has_ports(self) -> bool {
+        matches!(self.kind, Kind::Stream | Kind::Datagram)
+    }
+
     /// The number of the protocol (SO_PROTOCOL).
     pub(crate) fn protocol(self) -> i32 {
         match (self.kind, self.domain) {
@@ -254,6 +262,20 @@ impl SocketOptions {
         told || self.rare().timestamping.tells_arrivals()
     }
 
+    /// Whether addresses that are not ours may be bound.
+    pub(crate) fn takes_foreign(&self) -> bool {
+        self.free_bind || self.rare().transparent
+    }
+
+    /// How packets leave.
+    pub(crate) fn way(&self) -> Way {
+        Way {
+            device: self.device,
+            mark: NonZeroU32::new(self.rare().mark),
+            addresses: if self.rare().transparent { Addresses::Any } else { Addresses::Ours },
+        }
+    }
+
     /// What a connection of that family is told.
     pub(crate) fn for_connection(&self, family: Domain) -> tcp::Options {
         tcp::Options {
@@ -267,6 +289,12 @@ impl SocketOptions {
                 Domain::V4 => self.errors.v4,
                 Domain::V6 => self.errors.v6,
             },
+            min_hop_limit: match family {
+                Domain::V4 => self.rare().min_ttl,
+                Domain::V6 => self.rare().min_hops,
+            },
+            labels: self.rare().labels,
+            priority: Priority::new(self.rare().priority as u32),
             stamp_arrivals: self.stamps_arrivals(),
             ..self.tcp.clone()
         }
@@ -291,8 +319,8 @@ impl SocketOptions {
             SOL_SOCKET => self.set_socket(subject, limits, name, value),
             SOL_TCP if subject.kind == Kind::Stream => self.set_tcp(limits, name, value),
             SOL_UDP if subject.kind == Kind::Datagram => self.set_udp(name, value),
-            SOL_IP if subject.has_v4_options() => self.set_ip(subject, name, value),
-            SOL_IPV6 if subject.domain == Domain::V6 => self.set_ipv6(subject, name, value),
+            SOL_IP if subject.has_v4_options() => self.set_ip(subject, limits, name, value),
+            SOL_IPV6 if subject.domain == Domain::V6 => self.set_ipv6(subject, limits, name, value),
             _ => Err(Errno::NOPROTOOPT),
         }
     }

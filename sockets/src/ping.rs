@@ -10,7 +10,7 @@ use tapsock_stack::ports::LocalAddr;
 use tapsock_stack::stack::{PingError, PingId, SocketId, Stack};
 
 use crate::address::SockAddr;
-use crate::beside;
+use crate::beside::{self, RequestOptions};
 use crate::bind;
 use crate::constants::{MSG_CONFIRM, MSG_DONTROUTE, MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, SHUT_RD, SHUT_WR};
 use crate::destination;
@@ -107,8 +107,10 @@ impl PingSocket {
         if self.send_shut {
             return Err(Errno::PIPE.into());
         }
-        let (hop_limit, traffic_class, stamps) = beside::request_options(call, control)?;
+        let RequestOptions { hop_limit, traffic_class, way, stamps } =
+            beside::request_options(call, control)?;
         call.stack.ping_set_packet(self.id, hop_limit, traffic_class);
+        call.stack.ping_set_way(self.id, way);
         let before = call.options().rare().stamped_sends;
         let stamps = timestamping::numbered(call, stamps);
         let sent = call.stack.ping_send_stamped(call.now, self.id, data, to, stamps);
@@ -210,6 +212,7 @@ impl PingSocket {
         };
         call.stack.ping_set_error_delivery(self.id, errors);
         call.stack.ping_set_discovery(self.id, discovery);
+        call.stack.ping_set_way(self.id, options.way());
     }
 
     /// Whether the next call fails for what happened earlier.

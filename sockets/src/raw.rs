@@ -163,6 +163,8 @@ impl RawSocket {
             traffic_class: options.traffic_class,
             source: options.source,
             interface: options.interface,
+            mark: options.mark,
+            priority: options.priority,
             stamps: timestamping::numbered(call, options.stamps),
         };
         Ok(Destination { to, options })

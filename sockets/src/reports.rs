@@ -1,6 +1,6 @@
 //! What `recvmsg` with MSG_ERRQUEUE gives: a report of the error queue as data, name and control messages.
 
-use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use rustix::io::Errno;
 use tapsock_stack::buf::Rope;
@@ -69,6 +69,18 @@ pub(crate) fn received(call: &Call<'_>, report: Report, max: usize) -> Received 
         segment_size: None,
         stamps,
         control,
+    }
+}
+
+/// The path to `to` was too narrow for a datagram that was not to be cut: what a plain receiving call tells of that, once
+/// (IPV6_RECVPATHMTU). Source: RFC 3542 §11.3.
+pub(crate) fn of_narrow_path(mut to: SocketAddrV6, mtu: u32) -> Received {
+    to.set_port(0);
+    let control = vec![Control::PathMtu { destination: to, mtu }];
+    Received {
+        from: Some(destination::shown(Domain::V6, SocketAddr::V6(to))),
+        control,
+        ..Received::default()
     }
 }
 

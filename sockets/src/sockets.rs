@@ -1,5 +1,6 @@
 //! All sockets of a host, and the calls on them.
 
+use core::time::Duration;
 use std::collections::HashMap;
 
 use rustix::io::Errno;
@@ -422,6 +423,12 @@ impl Sockets {
             Some(socket) => readiness(socket.view(&self.stack)),
             None => PollMask::NVAL,
         }
+    }
+
+    /// How long a call that receives looks at the link before it sleeps (SO_BUSY_POLL).
+    pub fn busy_poll(&self, fd: Fd) -> Duration {
+        let micros = self.open(fd).map_or(0, |socket| socket.common.options.rare().busy_poll);
+        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
     }
 
     /// Whether the next call on the socket fails for what happened earlier. Unlike [`PollMask::ERR`] it does not speak of

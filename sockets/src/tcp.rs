@@ -174,6 +174,7 @@ impl TcpSocket {
                 let options = call.options().for_connection(binding.family());
                 let port = binding.id.ok_or(Errno::INVAL)?;
                 let id = call.stack.tcp_listen(port, backlog, options).map_err(|error| error.errno())?;
+                call.stack.set_listener_way(id, call.options().way());
                 self.phase = Phase::Listening(id);
                 if self.send_shut {
                     call.stack.mute_listener(id);
@@ -222,7 +223,8 @@ impl TcpSocket {
                     self.binding = Some(bind::rebind(call, binding)?);
                 }
                 let port = self.binding.and_then(|binding| binding.id);
-                let made = call.stack.tcp_connect(call.now, port, remote, options);
+                let (way, ports) = (call.options().way(), call.options().rare().ports);
+                let made = call.stack.tcp_connect_by(call.now, port, remote, options, way, ports);
                 if made.is_err() && before.is_some_and(|binding| binding.id.is_none()) {
                     // Linux looks for a port when it knows the way, and goes on to show the one it had.
                     let shown = self.last_port;

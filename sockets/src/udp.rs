@@ -18,7 +18,7 @@ use crate::cork::{Corked, LENGTH_MAX};
 use crate::datagram::{self, Memory};
 use crate::destination;
 use crate::errno::ToErrno;
-use crate::options::{Domain, OptionValue};
+use crate::options::{Domain, OptionValue, Told};
 use crate::poll::{Datagram, View};
 use crate::reports;
 use crate::socket::{Call, Common, Received, Stop};
@@ -207,6 +207,12 @@ impl UdpSocket {
             let report = call.stack.udp_take_report(self.id).ok_or(Errno::AGAIN)?;
             return Ok(reports::received(call, report, max));
         }
+        if call.options().told.contains(Told::NARROW_PATH)
+            && let Some(socket) = call.stack.udp_mut(self.id)
+            && let Some((to, mtu)) = socket.narrow_path.take()
+        {
+            return Ok(reports::of_narrow_path(to, mtu));
+        }
         let datagram = if flags & MSG_PEEK != 0 {
             call.stack.udp_peek(self.id).cloned()
         } else {
@@ -271,11 +277,13 @@ impl UdpSocket {
         socket.merged = if options.udp_gro { Merged::Whole } else { Merged::Split };
         socket.discovery = options.discovery;
         socket.error_delivery = options.errors;
-        socket.device = options.device;
+        socket.way = options.way();
+        socket.ports = options.rare().ports;
         socket.wildcard = wildcard;
         socket.reuse_port = options.reuse_port;
         if let Some(binding) = socket.bind {
             call.stack.set_reuse(binding, options.reuse());
+            call.stack.set_bound_device(binding, options.device);
         }
     }
 

@@ -5,6 +5,7 @@ mod common;
 use common::*;
 use rustix::io::Errno;
 use tapsock_sockets::constants::*;
+use tapsock_sockets::control::Control;
 use tapsock_sockets::{Fd, Permission, Sockets, Stop};
 use tapsock_stack::buf::Rope;
 use tapsock_stack::iface::{InterfaceId, Route};
@@ -222,4 +223,235 @@ fn the_privileged_have_larger_buffers() {
             assert_eq!(int(&mut net.a, net.now, udp, SOL_SOCKET, shown), size);
         }
     }
+}
+
+#[test]
+fn interfaces_share_ports() {
+    let mut net = Net::new();
+    let held = ["wire0", "lo"].map(|name| {
+        let fd = datagram(&mut net.b, AF_INET);
+        net.b.set_option(net.now, fd, SOL_SOCKET, SO_BINDTODEVICE, name.as_bytes()).unwrap();
+        net.b.bind(net.now, fd, &any(AF_INET, 9000)).unwrap();
+        fd
+    });
+    let free = datagram(&mut net.b, AF_INET);
+    assert_eq!(errno(net.b.bind(net.now, free, &any(AF_INET, 9000))), "EADDRINUSE");
+    let sender = datagram(&mut net.a, AF_INET);
+    assert_eq!(send_to(&mut net.a, net.now, sender, b"wire", &b(AF_INET, 9000)), "4");
+    assert_eq!(send_to(&mut net.b, net.now, free, b"own", &addr("127.0.0.1", 9000)), "3");
+    net.settle();
+    assert_eq!(recv(&mut net.b, net.now, held[0], 99, 0), "\"wire\"");
+    assert_eq!(recv(&mut net.b, net.now, held[1], 99, 0), "\"own\"");
+
+    let ping = net.a.socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP).unwrap();
+    net.a.set_option(net.now, ping, SOL_SOCKET, SO_BINDTODEVICE, b"lo").unwrap();
+    assert_eq!(send_to(&mut net.a, net.now, ping, &[8, 0, 0, 0, 0, 0, 0, 1], &b(AF_INET, 0)), "ENETUNREACH");
+}
+
+/// A route of `a` to 10.9.0.0/16 for packets with the mark 7.
+#[test]
+fn marks_choose_routes() {
+    let mut net = Net::new();
+    let fd = datagram(&mut net.a, AF_INET);
+    assert_eq!(set(&mut net.a, net.now, fd, SOL_SOCKET, SO_MARK, 7), "EPERM");
+
+    let mut net = Net::with(Permission::Privileged);
+    let mut route = Route::via("10.9.0.0/16".parse().unwrap(), "10.0.0.2".parse().unwrap(), InterfaceId(1));
+    route.mark = core::num::NonZeroU32::new(7);
+    net.a.stack_mut().add_route(route).unwrap();
+    let there = addr("10.9.0.9", 9);
+    let ping = net.a.socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP).unwrap();
+    let (udp, tcp) = (datagram(&mut net.a, AF_INET), nonblocking(&mut net.a, AF_INET));
+    let echo = [8, 0, 0, 0, 0, 0, 0, 1];
+    for (mark, reached) in [(0, false), (6, false), (7, true)] {
+        for fd in [udp, tcp, ping] {
+            assert_eq!(set(&mut net.a, net.now, fd, SOL_SOCKET, SO_MARK, mark), "OK");
+            assert_eq!(int(&mut net.a, net.now, fd, SOL_SOCKET, SO_MARK), mark);
+        }
+        let sent = if reached { "8" } else { "ENETUNREACH" };
+        assert_eq!(send_to(&mut net.a, net.now, udp, &echo, &there), sent);
+        assert_eq!(send_to(&mut net.a, net.now, ping, &echo, &there), sent);
+        let begun = if reached { "EINPROGRESS" } else { "ENETUNREACH" };
+        assert_eq!(said(net.a.try_connect(net.now, tcp, &there)), begun);
+    }
+    // One datagram by a message of its own.
+    set(&mut net.a, net.now, udp, SOL_SOCKET, SO_MARK, 0);
+    let mut control = 20usize.to_ne_bytes().to_vec();
+    for number in [SOL_SOCKET, SO_MARK, 7, 0] {
+        control.extend(number.to_ne_bytes());
+    }
+    let sent = net.a.try_sendmsg(net.now, udp, &mut Rope::from(&b"x"[..]), &control, 0, Some(&there));
+    assert_eq!(sent, Ok(1));
+    assert_eq!(send_to(&mut net.a, net.now, udp, b"x", &there), "ENETUNREACH");
+}
+
+#[test]
+fn a_socket_stands_for_an_address_of_others() {
+    for domain in DOMAINS {
+        let mut net = Net::new();
+        let fd = datagram(&mut net.b, domain);
+        let (level, option, free) = match domain {
+            AF_INET => (SOL_IP, IP_TRANSPARENT, IP_FREEBIND),
+            _ => (SOL_IPV6, IPV6_TRANSPARENT, IPV6_FREEBIND),
+        };
+        assert_eq!(set(&mut net.b, net.now, fd, level, option, 1), "EPERM");
+
+        let mut net = Net::with(Permission::Privileged);
+        add_routes(&mut net);
+        let far = |port| in_family(domain, "10.9.0.9", "fd09::9", port);
+        let sender = datagram(&mut net.a, domain);
+        let heard = [free, option].map(|option| {
+            let fd = datagram(&mut net.b, domain);
+            assert_eq!(errno(net.b.bind(net.now, fd, &far(9000))), "EADDRNOTAVAIL");
+            assert_eq!(set(&mut net.b, net.now, fd, level, option, 1), "OK");
+            assert_eq!(int(&mut net.b, net.now, fd, level, option), 1);
+            net.b.bind(net.now, fd, &far(9000)).unwrap();
+            assert_eq!(send_to(&mut net.a, net.now, sender, b"hello", &far(9000)), "5");
+            net.settle();
+            let heard = recv(&mut net.b, net.now, fd, 9, 0);
+            if heard != "EAGAIN" {
+                let back = net.a.local_address(sender).unwrap().to_inet().unwrap().port();
+                assert_eq!(send_to(&mut net.b, net.now, fd, b"yes", &a(domain, back)), "3");
+                net.settle();
+                let answer = net.a.try_recv(net.now, sender, 9, 0).unwrap();
+                assert_eq!((answer.data.to_vec(), answer.from), (b"yes".to_vec(), Some(far(9000))));
+            }
+            net.b.close(net.now, fd).unwrap();
+            heard
+        });
+        assert_eq!(heard, ["EAGAIN", "\"hello\""], "the one may only be bound");
+
+        let listener = stream(&mut net.b, domain);
+        set(&mut net.b, net.now, listener, level, option, 1);
+        net.b.bind(net.now, listener, &far(80)).unwrap();
+        net.b.listen(net.now, listener, 5).unwrap();
+        let (client, server) = net.another(domain, listener);
+        assert_eq!(net.b.local_address(server), Ok(far(80)));
+        send(&mut net.a, net.now, client, b"hello", 0);
+        net.settle();
+        assert_eq!(recv(&mut net.b, net.now, server, 9, 0), "\"hello\"");
+        // And as the one who begins.
+        let outward = net.b.socket(domain, SOCK_STREAM | SOCK_NONBLOCK, 0).unwrap();
+        set(&mut net.b, net.now, outward, level, option, 1);
+        net.b.bind(net.now, outward, &far(0)).unwrap();
+        assert_eq!(said(net.b.try_connect(net.now, outward, &a(domain, 1))), "EINPROGRESS");
+        net.settle();
+        assert_eq!(said(net.b.try_connect(net.now, outward, &a(domain, 1))), "ECONNREFUSED");
+    }
+}
+
+/// What the packets that `a` has sent carry last: one letter each.
+fn letters(net: &Net) -> String {
+    net.sent.iter().map(|packet| char::from(*packet.last().unwrap())).collect()
+}
+
+#[test]
+fn priorities_choose_what_goes_first() {
+    for domain in DOMAINS {
+        let mut net = Net::new();
+        let (_, stream, _) = net.connected(domain);
+        let fd = datagram(&mut net.a, domain);
+        assert_eq!(set(&mut net.a, net.now, fd, SOL_SOCKET, SO_PRIORITY, 7), "EPERM");
+        net.sent.clear();
+        for (priority, bytes) in [(2, b"b"), (0, b"e"), (6, b"i"), (0, b"f")] {
+            assert_eq!(set(&mut net.a, net.now, fd, SOL_SOCKET, SO_PRIORITY, priority), "OK");
+            assert_eq!(int(&mut net.a, net.now, fd, SOL_SOCKET, SO_PRIORITY), priority);
+            send_to(&mut net.a, net.now, fd, bytes, &b(domain, 9000));
+        }
+        assert_eq!(set(&mut net.a, net.now, stream, SOL_SOCKET, SO_PRIORITY, 6), "OK");
+        send(&mut net.a, net.now, stream, b"s", 0);
+        // One datagram by a message of its own.
+        let mut control = 20usize.to_ne_bytes().to_vec();
+        for number in [SOL_SOCKET, SO_PRIORITY, 6, 0] {
+            control.extend(number.to_ne_bytes());
+        }
+        let (mut data, to) = (Rope::from(&b"m"[..]), b(domain, 9000));
+        assert_eq!(net.a.try_sendmsg(net.now, fd, &mut data, &control, 0, Some(&to)), Ok(1));
+        net.settle();
+        assert_eq!(letters(&net)[..6], *"imsefb");
+    }
+    // IPv4's type of service brings one with it, as on Linux.
+    let mut net = Net::new();
+    let fd = datagram(&mut net.a, AF_INET);
+    for (tos, priority) in [(0x10, 6), (0x08, 2), (0x04, 0), (0xb8, 4), (0x20, 0)] {
+        assert_eq!(set(&mut net.a, net.now, fd, SOL_IP, IP_TOS, tos), "OK");
+        assert_eq!(int(&mut net.a, net.now, fd, SOL_SOCKET, SO_PRIORITY), priority);
+    }
+}
+
+/// The flow labels of what `a` has sent over IPv6 since this was asked last.
+fn labels(net: &mut Net) -> Vec<u32> {
+    let sent = core::mem::take(&mut net.sent).into_iter().filter(|packet| packet[6] != 58);
+    sent.map(|packet| u32::from_be_bytes(*packet.first_chunk().unwrap()) & 0xf_ffff).collect()
+}
+
+#[test]
+fn flows_have_labels_of_their_own() {
+    let mut net = Net::new();
+    net.settle();
+    net.sent.clear();
+    let to = b(AF_INET6, 9000);
+    let flows = [0; 2].map(|_| {
+        let fd = datagram(&mut net.a, AF_INET6);
+        for _ in 0..3 {
+            send_to(&mut net.a, net.now, fd, b"x", &to);
+        }
+        net.settle();
+        let labels = labels(&mut net);
+        assert!(labels[0] != 0 && labels.iter().all(|label| *label == labels[0]), "{labels:x?}");
+        (fd, labels[0])
+    });
+    assert_ne!(flows[0].1, flows[1].1);
+    let (_, stream, _) = net.connected(AF_INET6);
+    send(&mut net.a, net.now, stream, b"x", 0);
+    net.settle();
+    let of_stream = labels(&mut net);
+    assert!(of_stream.len() > 2 && of_stream.iter().all(|label| *label == of_stream[0] && *label != 0));
+
+    let one = |net: &mut Net, fd| {
+        send_to(&mut net.a, net.now, fd, b"x", &to);
+        net.settle();
+        labels(net)[0]
+    };
+    let (fd, label) = flows[0];
+    let option = |net: &mut Net| int(&mut net.a, net.now, fd, SOL_IPV6, IPV6_AUTOFLOWLABEL);
+    assert_eq!(option(&mut net), 1);
+    for (setting, wanted, expected) in [("1", 0, 0), ("3", 0, label), ("2", 1, label), ("0", 1, 0)] {
+        net.a.stack_mut().config_mut().set("net.ipv6.auto_flowlabels", setting).unwrap();
+        assert_eq!(set(&mut net.a, net.now, fd, SOL_IPV6, IPV6_AUTOFLOWLABEL, wanted), "OK");
+        assert_eq!(option(&mut net), wanted);
+        assert_eq!(one(&mut net, fd), expected, "{setting} {wanted}");
+    }
+    // A message chooses one.
+    let mut control = 20usize.to_ne_bytes().to_vec();
+    for number in [SOL_IPV6, 11, 0x1_2345i32.to_be(), 0] {
+        control.extend(number.to_ne_bytes());
+    }
+    let mut data = Rope::from(&b"x"[..]);
+    assert_eq!(net.a.try_sendmsg(net.now, fd, &mut data, &control, 0, Some(&to)), Ok(1));
+    net.settle();
+    assert_eq!(labels(&mut net), [0x1_2345]);
+}
+
+#[test]
+fn a_path_that_is_too_narrow_is_told_with_its_width() {
+    let mut net = Net::new();
+    let (fd, to) = (datagram(&mut net.a, AF_INET6), b(AF_INET6, 9000));
+    assert_eq!(set(&mut net.a, net.now, fd, SOL_IPV6, IPV6_RECVPATHMTU, 1), "OK");
+    let asked =
+        |net: &mut Net| net.a.option(net.now, fd, SOL_IPV6, IPV6_PATHMTU).map(|it| it.as_bytes().to_vec());
+    assert_eq!(asked(&mut net), Err(Errno::NOTCONN));
+    assert_eq!(send_to(&mut net.a, net.now, fd, &[0; 1453], &to), "EMSGSIZE");
+    assert_eq!(recv(&mut net.a, net.now, fd, 9, 0), "EAGAIN", "it may have been cut");
+    assert_eq!(set(&mut net.a, net.now, fd, SOL_IPV6, IPV6_DONTFRAG, 1), "OK");
+    assert_eq!(int(&mut net.a, net.now, fd, SOL_IPV6, IPV6_DONTFRAG), 1);
+    assert_eq!(send_to(&mut net.a, net.now, fd, &[0; 1453], &to), "EMSGSIZE");
+    let told = net.a.try_recv(net.now, fd, 9, MSG_DONTWAIT).unwrap();
+    let destination = "[fd00::2]:0".parse().unwrap();
+    assert_eq!((told.data.len(), told.from), (0, Some(b(AF_INET6, 0))));
+    assert_eq!(told.control, [Control::PathMtu { destination, mtu: 1500 }]);
+    assert_eq!(recv(&mut net.a, net.now, fd, 9, 0), "EAGAIN", "once");
+    assert_eq!(send_to(&mut net.a, net.now, fd, &[0; 1452], &to), "1452");
+    net.a.try_connect(net.now, fd, &to).unwrap();
+    assert_eq!(asked(&mut net), Ok([vec![0; 28], 1500u32.to_ne_bytes().to_vec()].concat()));
 }

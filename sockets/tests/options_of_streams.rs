@@ -8,6 +8,7 @@ use common::*;
 use tapsock_sockets::constants::*;
 use tapsock_sockets::{Fd, PollMask, Sockets, Stop};
 use tapsock_stack::buf::Rope;
+use tapsock_stack::counters::Counter;
 
 #[test]
 fn a_reader_waits_until_there_is_enough() {
@@ -301,5 +302,118 @@ fn a_listener_sends_its_syn_acks_as_often_as_it_is_told() {
         assert!(net.b.stack().poll_timeout().is_some(), "{count}");
         net.sleep(Duration::from_millis(200));
         assert_eq!(net.b.stack().poll_timeout(), None, "{count}");
+    }
+}
+
+#[test]
+fn segments_from_too_far_are_dropped() {
+    for domain in DOMAINS {
+        let mut net = Net::new();
+        let (listener, client, server) = net.connected(domain);
+        let (level, nearest, own) = match domain {
+            AF_INET => (SOL_IP, IP_MINTTL, IP_TTL),
+            _ => (SOL_IPV6, IPV6_MINHOPCOUNT, IPV6_UNICAST_HOPS),
+        };
+        assert_eq!(set(&mut net.b, net.now, server, level, nearest, 256), "EINVAL");
+        assert_eq!(set(&mut net.b, net.now, server, level, nearest, 255), "OK");
+        assert_eq!(int(&mut net.b, net.now, server, level, nearest), 255);
+        send(&mut net.a, net.now, client, b"x", 0);
+        net.settle();
+        assert_eq!(recv(&mut net.b, net.now, server, 9, 0), "EAGAIN");
+        assert_eq!(net.b.stack().counters()[Counter::TcpExtTCPMinTTLDrop], 1);
+        // The next try comes as from a neighbour.
+        assert_eq!(set(&mut net.a, net.now, client, level, own, 255), "OK");
+        net.sleep(Duration::from_secs(1));
+        assert_eq!(recv(&mut net.b, net.now, server, 9, 0), "\"x\"");
+
+        assert_eq!(set(&mut net.b, net.now, listener, level, nearest, 255), "OK");
+        let far = nonblocking(&mut net.a, domain);
+        assert_eq!(said(net.a.try_connect(net.now, far, &b(domain, 8000))), "EINPROGRESS");
+        net.settle();
+        assert_eq!(said(net.a.try_connect(net.now, far, &b(domain, 8000))), "EALREADY");
+    }
+}
+
+#[test]
+fn memory_is_shown() {
+    let mut net = Net::new();
+    let (_, client, server) = net.connected(AF_INET);
+    net.plugged = false;
+    send(&mut net.a, net.now, client, b"abc", 0);
+    let shown = |host: &mut Sockets, fd| {
+        let info = host.option(net.now, fd, SOL_SOCKET, SO_MEMINFO).unwrap();
+        info.as_bytes().chunks(4).map(|part| u32::from_ne_bytes(part.try_into().unwrap())).collect::<Vec<_>>()
+    };
+    let sender = shown(&mut net.a, client);
+    assert_eq!((sender.len(), sender[0], sender[2]), (9, 0, 3));
+    let send_buffer = int(&mut net.a, net.now, client, SOL_SOCKET, SO_SNDBUF);
+    assert_eq!(sender[3], send_buffer as u32);
+    net.plugged = true;
+    net.sleep(Duration::from_secs(1));
+    let receiver = net.b.option(net.now, server, SOL_SOCKET, SO_MEMINFO).unwrap();
+    assert_eq!(receiver.as_bytes()[..4], 3u32.to_ne_bytes());
+}
+
+#[test]
+fn streams_are_held_to_interfaces_that_share_ports() {
+    let mut net = Net::new();
+    let held = ["wire0", "lo"].map(|name| {
+        let fd = stream(&mut net.b, AF_INET);
+        net.b.set_option(net.now, fd, SOL_SOCKET, SO_BINDTODEVICE, name.as_bytes()).unwrap();
+        net.b.bind(net.now, fd, &any(AF_INET, 8000)).unwrap();
+        net.b.listen(net.now, fd, 5).unwrap();
+        fd
+    });
+    let free = stream(&mut net.b, AF_INET);
+    assert_eq!(errno(net.b.bind(net.now, free, &any(AF_INET, 8000))), "EADDRINUSE");
+
+    let (_, accepted) = net.another_at(held[0], &b(AF_INET, 8000));
+    let shown = net.b.option(net.now, accepted, SOL_SOCKET, SO_BINDTODEVICE).unwrap();
+    assert_eq!(shown.as_bytes(), b"wire0\0");
+    assert_eq!(int(&mut net.b, net.now, accepted, SOL_SOCKET, SO_BINDTOIFINDEX), 2);
+    let own = nonblocking(&mut net.b, AF_INET);
+    let here = addr("127.0.0.1", 8000);
+    assert_eq!(said(net.b.try_connect(net.now, own, &here)), "EINPROGRESS");
+    net.settle();
+    assert_eq!(said(net.b.try_accept(net.now, held[0], SOCK_NONBLOCK)), "waits to read");
+    assert_eq!(said(net.b.try_accept(net.now, held[1], SOCK_NONBLOCK)), "OK");
+
+    let away = nonblocking(&mut net.a, AF_INET);
+    net.a.set_option(net.now, away, SOL_SOCKET, SO_BINDTODEVICE, b"lo").unwrap();
+    assert_eq!(said(net.a.try_connect(net.now, away, &b(AF_INET, 8000))), "ENETUNREACH");
+}
+
+#[test]
+fn a_socket_has_its_own_range_of_ports() {
+    for domain in DOMAINS {
+        let mut net = Net::new();
+        let (_, client, _) = net.connected(domain);
+        let ports = 40_000u32 | 40_001 << 16;
+        let refused = |net: &mut Net, value: &[u8]| {
+            errno(net.a.set_option(net.now, client, SOL_IP, IP_LOCAL_PORT_RANGE, value))
+        };
+        assert_eq!(refused(&mut net, &(2u32 | 1 << 16).to_ne_bytes()), "EINVAL");
+        assert_eq!(refused(&mut net, &[1, 0]), "EINVAL");
+        let ranged = |net: &mut Net, kind| {
+            let fd = net.a.socket(domain, kind | SOCK_NONBLOCK, 0).unwrap();
+            let range = ports.to_ne_bytes();
+            net.a.set_option(net.now, fd, SOL_IP, IP_LOCAL_PORT_RANGE, &range).unwrap();
+            assert_eq!(int(&mut net.a, net.now, fd, SOL_IP, IP_LOCAL_PORT_RANGE) as u32, ports);
+            fd
+        };
+        let mut taken = Vec::new();
+        for answer in ["EINPROGRESS", "EINPROGRESS", "EADDRNOTAVAIL"] {
+            let fd = ranged(&mut net, SOCK_STREAM);
+            assert_eq!(said(net.a.try_connect(net.now, fd, &b(domain, 9000))), answer);
+            taken.push(net.a.local_address(fd).unwrap().to_inet().unwrap().port());
+        }
+        taken.sort_unstable();
+        assert_eq!(taken, [0, 40_000, 40_001]);
+        for answer in ["OK", "OK", "EADDRINUSE"] {
+            let fd = ranged(&mut net, SOCK_DGRAM);
+            assert_eq!(errno(net.a.bind(net.now, fd, &any(domain, 0))), answer);
+        }
+        let last = ranged(&mut net, SOCK_DGRAM);
+        assert_eq!(send_to(&mut net.a, net.now, last, b"x", &b(domain, 9)), "EAGAIN");
     }
 }

@@ -171,6 +171,8 @@ settings! {
     /// Send buffers, in bytes: least, at the start, largest.
     "net.ipv4.tcp_wmem" tcp_wmem: BufferSizes = Sizes, BufferSizes { least: 4096, initial: 16_384, largest: 4_194_304 };
 
+    /// Flow labels of IPv6's packets: 0 none, 1 unless a socket refuses them, 2 where a socket wants them, 3 all.
+    "net.ipv6.auto_flowlabels" auto_flowlabels: u8 = Number(0..=3), 1;
     /// IPv6 sockets take no IPv4 unless they ask for it (`IPV6_V6ONLY`).
     "net.ipv6.bindv6only" bindv6only: bool = Flag, false;
     /// IPv6's hop limit.
@@ -372,6 +374,7 @@ mod tests {
             ("net.ipv4.tcp_timestamps", "1"),
             ("net.ipv4.tcp_tw_reuse", "2"),
             ("net.ipv4.tcp_wmem", "4096\t16384\t4194304"),
+            ("net.ipv6.auto_flowlabels", "1"),
             ("net.ipv6.bindv6only", "0"),
         ];
         let config = Config::default();

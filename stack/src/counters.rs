@@ -226,6 +226,8 @@ counters! {
     TcpExtListenDrops,
     /// ICMP errors that quote a number which is not in flight.
     TcpExtOutOfWindowIcmps,
+    /// Segments dropped because they had come over more routers than their socket allows.
+    TcpExtTCPMinTTLDrop,
     /// SYNs dropped because the SYN queue was full.
     TcpExtTCPReqQFullDrop,
     /// Connections that left TIME-WAIT by time.

@@ -68,7 +68,7 @@ impl FlowKey {
     /// A secret number of the four-tuple, the start of RFC 6528's sequence numbers.
     //= RFC 6528 §3
     pub fn secret(&self, hash: &KeyedHash) -> u64 {
-        let ports = [self.local_port.to_be_bytes(), self.remote_port.to_be_bytes()].concat();
+        let ports = (u32::from(self.local_port) << 16 | u32::from(self.remote_port)).to_be_bytes();
         hash.hash(&[&octets(self.local_ip), &octets(self.remote_ip), &ports])
     }
 
@@ -112,6 +112,15 @@ pub enum Target {
 struct Listening {
     index: u32,
     address: LocalAddr,
+    /// The only interface that it listens at.
+    device: Option<InterfaceId>,
+}
+
+impl Listening {
+    fn takes(&self, key: &FlowKey, scope: u32) -> bool {
+        let here = self.device.is_none_or(|device| device.index() == scope);
+        here && self.address.accepts(key.local_ip, scope)
+    }
 }
 
 /// Finds the owner of a segment in time that does not depend on how many there are.
@@ -165,7 +174,20 @@ impl Demux {
 
     /// Enters the listener `index` for `port` at `address`.
     pub fn listen(&mut self, port: u16, address: LocalAddr, index: u32) {
-        self.listeners.entry(port).or_default().push(Listening { index, address });
+        self.listeners.entry(port).or_default().push(Listening { index, address, device: None });
+    }
+
+    /// Holds the listener `index` of `port` to an interface, or to none any more.
+    pub fn hold_listener(&mut self, port: u16, index: u32, device: Option<InterfaceId>) {
+        let group = self.listeners.get_mut(&port).into_iter().flatten();
+        group.filter(|one| one.index == index).for_each(|one| one.device = device);
+    }
+
+    /// The listener that is bound to the very address that a segment was sent to.
+    pub fn listener_at_address(&self, key: &FlowKey, scope: u32) -> Option<u32> {
+        let group = self.listeners.get(&key.local_port)?;
+        let exact = |one: &&Listening| !one.address.is_wildcard() && one.takes(key, scope);
+        group.iter().find(exact).map(|one| one.index)
     }
 
     /// Removes the listener `index` from `port`.
@@ -179,17 +201,21 @@ impl Demux {
         }
     }
 
-    /// The listener for a segment that belongs to no connection. One bound to the very address outranks a wildcard,
-    /// and IPv4's wildcard that of both families; of several equal ones (SO_REUSEPORT) the four-tuple's hash picks one.
+    /// The listener for a segment that belongs to no connection and came in at the interface `scope`. One bound to the
+    /// very address outranks a wildcard, one held to that interface the others, and IPv4's wildcard that of both
+    /// families; of several equal ones (SO_REUSEPORT) the four-tuple's hash picks one.
     pub fn listener(&self, key: &FlowKey, scope: u32) -> Option<u32> {
         let group = self.listeners.get(&key.local_port)?;
-        let rank = |listening: &Listening| match listening.address {
-            LocalAddr::V4(_) | LocalAddr::V6(..) => 3,
-            LocalAddr::AnyV4 | LocalAddr::AnyV6 { only_v6: true } => 2,
-            LocalAddr::AnyV6 { only_v6: false } if key.local_ip.is_ipv6() => 2,
-            LocalAddr::AnyV6 { only_v6: false } => 1,
+        let rank = |listening: &Listening| {
+            let address = match listening.address {
+                LocalAddr::V4(_) | LocalAddr::V6(..) => 4,
+                LocalAddr::AnyV4 | LocalAddr::AnyV6 { only_v6: true } => 1,
+                LocalAddr::AnyV6 { only_v6: false } if key.local_ip.is_ipv6() => 1,
+                LocalAddr::AnyV6 { only_v6: false } => 0,
+            };
+            address + if listening.device.is_some() { 2 } else { 0 }
         };
-        let takes = |listening: &&Listening| listening.address.accepts(key.local_ip, scope);
+        let takes = |listening: &&Listening| listening.takes(key, scope);
         let best = group.iter().filter(takes).map(rank).max()?;
         let equals = || group.iter().filter(takes).filter(|listening| rank(listening) == best);
         let count = equals().count() as u64;
@@ -220,6 +246,19 @@ mod tests {
         assert_eq!(demux.listener(&key("[fd00::1]:81"), 0), None);
         demux.stop_listening(80, 2);
         assert_eq!(demux.listener(&key("10.0.0.9:80"), 0), Some(1));
+    }
+
+    #[test]
+    fn a_listener_of_the_interface_outranks_one_of_all() {
+        let mut demux = Demux::new(&mut Random::new(1));
+        demux.listen(80, LocalAddr::AnyV4, 1);
+        demux.listen(80, LocalAddr::AnyV4, 2);
+        demux.hold_listener(80, 2, Some(InterfaceId(1)));
+        let here = InterfaceId(1).index();
+        assert_eq!(demux.listener(&key("10.0.0.1:80"), here), Some(2));
+        assert_eq!(demux.listener(&key("10.0.0.1:80"), here + 1), Some(1));
+        demux.listen(80, LocalAddr::V4("10.0.0.1".parse().expect("an address")), 3);
+        assert_eq!(demux.listener(&key("10.0.0.1:80"), here), Some(3), "the very address comes first");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Whether a socket lets its packets be cut (`IP_MTU_DISCOVER`, `IPV6_MTU_DISCOVER`).
+//! Whether a socket lets its packets be cut (`IP_MTU_DISCOVER`, `IPV6_MTU_DISCOVER`), and whether it labels them.
 
 use core::net::IpAddr;
 
@@ -100,6 +100,35 @@ impl PathMtuDiscovery {
     /// Whether a stream makes smaller segments when the path takes less.
     pub fn adapts(self) -> bool {
         self.believes() && self != PathMtuDiscovery::Dont
+    }
+}
+
+/// Whether packets of IPv6 bear a flow label (`IPV6_AUTOFLOWLABEL`, RFC 6437).
+///
+/// ```
+/// use tapsock_stack::discovery::AutoLabel;
+///
+/// assert_eq!(AutoLabel::default(), AutoLabel::Host);
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum AutoLabel {
+    /// As `net.ipv6.auto_flowlabels` says.
+    #[default]
+    Host,
+    /// They do, where the host allows it.
+    On,
+    /// They do not, unless the host insists.
+    Off,
+}
+
+impl AutoLabel {
+    /// What comes of it where `net.ipv6.auto_flowlabels` is `setting`: 0 never, 1 unless refused, 2 where wanted,
+    /// 3 always.
+    pub fn applies(self, setting: u8) -> bool {
+        match (setting, self) {
+            (0, _) | (1 | 2, AutoLabel::Off) | (2, AutoLabel::Host) => false,
+            (1 | 2, _) | (_, _) => true,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::HashMap;
 
 use crate::config::{Config, PortRange};
+use crate::iface::InterfaceId;
 use crate::random::{Random, TableHash};
 use crate::slots::{Slots, slim_map};
 
@@ -13,7 +14,7 @@ mod request;
 
 pub use address::LocalAddr;
 pub use ephemeral::EphemeralPorts;
-pub use request::{BindError, BindRequest, Reuse, Transport};
+pub use request::{BindError, BindRequest, PortLimits, Reuse, Transport};
 
 /// A binding, until it is given back.
 ///
@@ -73,9 +74,18 @@ struct User {
     protocol: Transport,
     port: u16,
     address: LocalAddr,
+    device: Option<InterfaceId>,
     reuse: Reuse,
     role: Role,
     next: Option<u32>,
+}
+
+impl User {
+    /// Whether something may come in that is for both: the addresses overlap, and no two interfaces keep them apart.
+    fn meets(&self, address: LocalAddr, device: Option<InterfaceId>) -> bool {
+        let apart = self.device.zip(device).is_some_and(|(one, other)| one != other);
+        !apart && self.address.overlaps(address)
+    }
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -113,7 +123,8 @@ impl PortTable {
     ) -> Result<BindId, BindError> {
         let port = match request.port {
             0 => {
-                self.free_port(request, config.ip_local_port_range, random).ok_or(BindError::AddressInUse)?
+                let range = request.range.within(config.ip_local_port_range);
+                self.free_port(request, range, random).ok_or(BindError::AddressInUse)?
             }
             port if port < config.ip_unprivileged_port_start && !request.privileged => {
                 return Err(BindError::Permission);
@@ -121,7 +132,7 @@ impl PortTable {
             port => port,
         };
         let in_the_way = |user: &User| {
-            user.address.overlaps(request.address) && !may_share(user.reuse, &user.role, request.reuse())
+            user.meets(request.address, request.device) && !may_share(user.reuse, &user.role, request.reuse())
         };
         if self.users_of(request.protocol, port).any(|(_, user)| in_the_way(user)) {
             return Err(BindError::AddressInUse);
@@ -129,7 +140,9 @@ impl PortTable {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
         let role = Role::Bound { generation };
-        let index = self.insert(request.protocol, port, request.address, request.reuse(), role);
+        let BindRequest { protocol, address, device, .. } = *request;
+        let user = User { protocol, port, address, device, reuse: request.reuse(), role, next: None };
+        let index = self.insert(user);
         Ok(BindId { index, generation })
     }
 
@@ -158,6 +171,18 @@ impl PortTable {
         }
     }
 
+    /// Holds a binding to an interface, or to none any more. Nobody who is there is looked at, as on Linux.
+    pub fn set_device(&mut self, id: BindId, device: Option<InterfaceId>) {
+        if let Some(user) = self.user_mut(id) {
+            user.device = device;
+        }
+    }
+
+    /// The interface that a binding is held to.
+    pub fn device(&self, id: BindId) -> Option<InterfaceId> {
+        self.user(id)?.device
+    }
+
     /// Changes the options of a binding. They count when the next one asks for its port.
     pub fn set_reuse(&mut self, id: BindId, reuse: Reuse) {
         if let Some(user) = self.user_mut(id) {
@@ -176,7 +201,7 @@ impl PortTable {
         };
         let in_the_way = |index: u32, user: &User| {
             index != id.index
-                && user.address.overlaps(own.address)
+                && user.meets(own.address, own.device)
                 && !may_share(user.reuse, &user.role, own.reuse)
         };
         if self.users_of(own.protocol, own.port).any(|(index, user)| in_the_way(index, user)) {
@@ -200,17 +225,42 @@ impl PortTable {
     ///
     /// Each hold is undone by one [`PortTable::release`] with the same arguments.
     pub fn hold(&mut self, protocol: Transport, address: LocalAddr, port: u16, reuse: Reuse) {
-        match self.connections(protocol, address, port, reuse) {
+        self.hold_on(None, protocol, address, port, reuse);
+    }
+
+    /// The same of a connection that is held to an interface.
+    pub fn hold_on(
+        &mut self,
+        device: Option<InterfaceId>,
+        protocol: Transport,
+        address: LocalAddr,
+        port: u16,
+        reuse: Reuse,
+    ) {
+        match self.connections(device, protocol, address, port, reuse) {
             Some((_, count)) => *count += 1,
             None => {
-                self.insert(protocol, port, address, reuse, Role::Connections { count: 1 });
+                let role = Role::Connections { count: 1 };
+                self.insert(User { protocol, port, address, device, reuse, role, next: None });
             }
         }
     }
 
     /// Undoes a [`PortTable::hold`].
     pub fn release(&mut self, protocol: Transport, address: LocalAddr, port: u16, reuse: Reuse) {
-        match self.connections(protocol, address, port, reuse) {
+        self.release_on(None, protocol, address, port, reuse);
+    }
+
+    /// Undoes a [`PortTable::hold_on`].
+    pub fn release_on(
+        &mut self,
+        device: Option<InterfaceId>,
+        protocol: Transport,
+        address: LocalAddr,
+        port: u16,
+        reuse: Reuse,
+    ) {
+        match self.connections(device, protocol, address, port, reuse) {
             Some((_, count)) if *count > 1 => *count -= 1,
             Some((index, _)) => self.remove(index),
             None => debug_assert!(false, "released without a hold: {protocol:?} {address:?} {port}"),
@@ -241,7 +291,8 @@ impl PortTable {
     /// A random port whose users all have addresses apart from the one asked for.
     fn free_port(&self, request: &BindRequest, range: PortRange, random: &mut Random) -> Option<u16> {
         let is_free = |port: &u16| {
-            !self.users_of(request.protocol, *port).any(|(_, user)| user.address.overlaps(request.address))
+            let mut users = self.users_of(request.protocol, *port);
+            !users.any(|(_, user)| user.meets(request.address, request.device))
         };
         let count = u64::from(range.count());
         let tried = (0..RANDOM_TRIES).map(|_| range.at(random.below(count))).find(is_free);
@@ -266,13 +317,15 @@ impl PortTable {
     /// The entry that counts the connections of one address, port and set of options.
     fn connections(
         &mut self,
+        device: Option<InterfaceId>,
         protocol: Transport,
         address: LocalAddr,
         port: u16,
         reuse: Reuse,
     ) -> Option<(u32, &mut u32)> {
         let wanted = |user: &User| {
-            matches!(user.role, Role::Connections { .. }) && user.address == address && user.reuse == reuse
+            matches!(user.role, Role::Connections { .. })
+                && (user.address, user.reuse, user.device) == (address, reuse, device)
         };
         let (index, _) = self.users_of(protocol, port).find(|(_, user)| wanted(user))?;
         match &mut self.users[index as usize].role {
@@ -281,16 +334,10 @@ impl PortTable {
         }
     }
 
-    fn insert(
-        &mut self,
-        protocol: Transport,
-        port: u16,
-        address: LocalAddr,
-        reuse: Reuse,
-        role: Role,
-    ) -> u32 {
+    fn insert(&mut self, user: User) -> u32 {
+        let User { protocol, port, .. } = user;
         let next = self.heads.get(&(protocol, port)).copied();
-        let index = self.users.insert(User { protocol, port, address, reuse, role, next }) as u32;
+        let index = self.users.insert(User { next, ..user }) as u32;
         self.heads.insert((protocol, port), index);
         index
     }

@@ -1,6 +1,7 @@
 //! The stack: what the parts are composed into. Frames and calls go in, frames and events come out.
 
 use core::cell::RefCell;
+use core::ops::ControlFlow;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::buf::Frame;
@@ -11,6 +12,7 @@ use crate::iface::{
     Interface, InterfaceError, InterfaceId, Interfaces, IpCidr, LinkState, NeighborAction, NeighborCache,
     NextHop, Resolution, Route, TableError, solicitation,
 };
+use crate::ip::output::Priority;
 use crate::ip::path_mtu::PathMtuCache;
 use crate::ip::rate_limit::{HostLimits, RateLimit};
 use crate::ports::{BindError, BindId, BindRequest, LocalAddr, PortTable, Reuse};
@@ -23,6 +25,7 @@ use crate::wire::offload::{LinkCaps, Medium, Transmit};
 use crate::wire::{EtherType, EthernetAddress, EthernetHeader};
 
 mod changes;
+mod claims;
 mod datagrams;
 mod icmp;
 mod input;
@@ -113,7 +116,7 @@ pub struct Stack {
     icmp_host_limits: HostLimits,
     answers: VecDeque<(InterfaceId, Transmit)>,
     /// Datagrams for links.
-    datagrams: VecDeque<datagrams::Waiting>,
+    datagrams: datagrams::Datagrams,
     /// Sockets that found no room in `datagrams`, or whose owners were told so: asking alone enters them, for a poll
     /// does not try to send. At most as many as there are sockets.
     send_waiters: RefCell<HashSet<SocketId, TableHash>>,
@@ -145,7 +148,7 @@ impl Stack {
             icmp_limit: RateLimit::new(config.icmp_msgs_per_sec, config.icmp_msgs_burst),
             icmp_host_limits: HostLimits::new(&mut random),
             answers: VecDeque::new(),
-            datagrams: VecDeque::new(),
+            datagrams: datagrams::Datagrams::default(),
             send_waiters: RefCell::new(HashSet::with_hasher(random.table_hash())),
             looped: VecDeque::new(),
             await_neighbor: VecDeque::new(),
@@ -257,6 +260,11 @@ impl Stack {
         self.ports.binding(bind)
     }
 
+    /// Holds a binding to an interface (SO_BINDTODEVICE set after `bind`), or to none any more.
+    pub fn set_bound_device(&mut self, bind: BindId, device: Option<InterfaceId>) {
+        self.ports.set_device(bind, device);
+    }
+
     /// Changes the options of a binding (SO_REUSEADDR and SO_REUSEPORT set after `bind`).
     pub fn set_reuse(&mut self, bind: BindId, reuse: Reuse) {
         self.ports.set_reuse(bind, reuse);
@@ -284,14 +292,27 @@ impl Stack {
                 self.receive(now, InterfaceId::LOOPBACK, frame);
                 continue;
             }
-            if let Some(datagram) = self.next_datagram(now) {
-                return Some(datagram);
-            }
-            let index = self.tcp.next_ready()?;
-            if let Some(frame) = self.transmit_of(now, index) {
-                return Some(frame);
+            if let ControlFlow::Break(frame) = self.poll_bands(now) {
+                return frame;
             }
         }
+    }
+
+    /// What goes first of what waits for links; on where a connection had nothing after all, for it may have brought
+    /// something about that goes before the rest.
+    fn poll_bands(&mut self, now: Instant) -> ControlFlow<Option<(InterfaceId, Transmit)>> {
+        for band in 0..Priority::BANDS {
+            if let Some(frame) = self.next_datagram(now, band) {
+                return ControlFlow::Break(Some(frame));
+            }
+            if let Some(index) = self.tcp.next_ready(band) {
+                return match self.transmit_of(now, index) {
+                    Some(frame) => ControlFlow::Break(Some(frame)),
+                    None => ControlFlow::Continue(()),
+                };
+            }
+        }
+        ControlFlow::Break(None)
     }
 
     /// When to call [`handle_timeout`](Stack::handle_timeout).

@@ -266,6 +266,34 @@ fn options() {
                 t.set_option(socket, SOL_IPV6, IPV6_TCLASS, 256);
             }
         }),
+        ("of the way", |t| {
+            for socket in [t.tcp(), t.udp()] {
+                for value in [-1, 0, 1, 255, 256] {
+                    t.set_option(socket, SOL_IP, IP_RECVERR, value);
+                    t.set_option(socket, SOL_IPV6, IPV6_RECVERR, value);
+                    t.set_option(socket, SOL_IPV6, IPV6_AUTOFLOWLABEL, value);
+                }
+                t.option(socket, SOL_SOCKET, SO_MARK);
+                t.option(socket, SOL_IP, IP_TRANSPARENT);
+                for value in [0, 6, 1] {
+                    t.set_option(socket, SOL_SOCKET, SO_PRIORITY, value);
+                }
+                for tos in [0x10, 0x08, 0x04, 0xb8, 0x20] {
+                    t.set_option(socket, SOL_IP, IP_TOS, tos);
+                    t.option(socket, SOL_SOCKET, SO_PRIORITY);
+                }
+                t.set_option(socket, SOL_SOCKET, SO_BUSY_POLL, -1);
+                t.option(socket, SOL_SOCKET, SO_BUSY_POLL);
+                for range in [0, 40_000, 20_000 << 16 | 30_000, 30_000 << 16 | 20_000] {
+                    t.set_option(socket, SOL_IP, IP_LOCAL_PORT_RANGE, range);
+                }
+            }
+            let stream = t.tcp();
+            for value in [-1, 0, 255, 256] {
+                t.set_option(stream, SOL_IP, IP_MINTTL, value);
+                t.set_option(stream, SOL_IPV6, IPV6_MINHOPCOUNT, value);
+            }
+        }),
         ("of the path's MTU", |t| {
             let v4 = t.family == Family::V4;
             let (level, mode, mtu) =

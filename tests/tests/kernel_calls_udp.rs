@@ -34,6 +34,47 @@ fn sending_and_receiving() {
             t.send_to(here, b"port 0", t.loopback(0));
             t.ready(there);
         }),
+        ("errors one by one", |t| {
+            let here = t.udp();
+            let (level, option) =
+                if t.family == Family::V4 { (SOL_IP, IP_RECVERR) } else { (SOL_IPV6, IPV6_RECVERR) };
+            t.option(here, level, option);
+            t.set_option(here, level, option, 1);
+            t.recv(here, 10, MSG_ERRQUEUE);
+            let nobody = t.loopback(PORT);
+            for _ in 0..2 {
+                t.send_to(here, b"hello", nobody);
+                t.until(here, PollMask::ERR);
+                t.recv(here, 10, MSG_DONTWAIT);
+                t.ready(here);
+            }
+            t.recv(here, 3, MSG_ERRQUEUE);
+            t.ready(here);
+            t.error(here);
+            t.recv(here, 10, MSG_ERRQUEUE | MSG_TRUNC);
+            t.ready(here);
+            t.error(here);
+            t.send_to(here, b"again", nobody);
+            t.until(here, PollMask::ERR);
+            t.set_option(here, level, option, 0);
+            t.recv(here, 10, MSG_ERRQUEUE);
+            t.error(here);
+            t.ready(here);
+        }),
+        ("sends without copies", |t| {
+            let here = t.udp();
+            for value in [2, -1, 1] {
+                t.set_option(here, SOL_SOCKET, SO_ZEROCOPY, value);
+            }
+            t.bind(here, t.loopback(0));
+            let own = t.local(here);
+            t.connect(here, own);
+            t.send(here, b"hello", MSG_ZEROCOPY);
+            t.until(here, PollMask::ERR);
+            t.recv(here, 10, MSG_ERRQUEUE);
+            t.recv(here, 10, 0);
+            t.ready(here);
+        }),
         ("connected", |t| {
             let (here, there, stranger) = (t.udp(), t.udp(), t.udp());
             t.bind(there, t.loopback(0));

@@ -241,14 +241,7 @@ impl Recipe {
         }
         for &gateway in &self.gateways {
             let any = if gateway.is_ipv4() { "0.0.0.0/0" } else { "::/0" };
-            let route = Route {
-                destination: any.parse().expect("it is a prefix"),
-                gateway: Some(gateway),
-                interface,
-                metric: 0,
-                source: None,
-                mtu: None,
-            };
+            let route = Route::via(any.parse().expect("it is a prefix"), gateway, interface);
             stack.add_route(route).expect("the gateway is on the link");
         }
         let verifier = match setup.rng.below(2) {

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use tapsock_sockets::{Fd, Sockets, Stop, Wait};
+use tapsock_sockets::{Fd, PollMask, Sockets, Stop, Wait};
 use tapsock_stack::time::Instant;
 
 use super::baton::Role;
@@ -206,6 +206,9 @@ impl Shard {
     ) -> Result<T, Errno> {
         let mut seat = Seat::take(&turn);
         let mut wait = first;
+        if wait.mask.contains(PollMask::IN) {
+            seat.drive.busy = turn.state.sockets.busy_poll(wait.socket);
+        }
         turn.state.waiters.add(wait.socket, &seat.waiter, wait.mask, Claim::Taker);
         let outcome = loop {
             if deadline.is_some_and(|deadline| deadline <= turn.now) {

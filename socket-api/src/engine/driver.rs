@@ -36,11 +36,13 @@ pub(super) struct Drive {
     pub(super) beside: Option<Arc<Beside>>,
     /// Whether the last sleep found something there.
     beside_ready: bool,
+    /// How long to look at the link at the least (SO_BUSY_POLL).
+    pub(super) busy: Duration,
 }
 
 impl Drive {
     pub(super) fn new(role: Role) -> Self {
-        Drive { role, limit: 1, more: false, beside: None, beside_ready: false }
+        Drive { role, limit: 1, more: false, beside: None, beside_ready: false, busy: Duration::ZERO }
     }
 
     /// Whether the last step has found something to report among the real descriptors.
@@ -53,6 +55,7 @@ impl Drive {
     pub(super) fn step<'a>(&mut self, mut turn: Turn<'a>, until: Option<Instant>) -> Turn<'a> {
         let shard = turn.shard();
         let (started, window) = match self.role {
+            Role::Caller if !self.busy.is_zero() => (turn.now, Some(self.busy)),
             Role::Caller => (turn.now, turn.state.spin.window()),
             Role::Background => (turn.now, None),
         };

@@ -1,7 +1,8 @@
 //! The numbers of control messages, as Linux's headers have them.
 
 pub use crate::constants::{
-    IP_PKTINFO, IPV6_HOPLIMIT, IPV6_PKTINFO, MSG_CMSG_CLOEXEC, MSG_CTRUNC, SCM_CREDENTIALS, SCM_RIGHTS,
+    IP_PKTINFO, IP_RECVERR, IPV6_DONTFRAG, IPV6_HOPLIMIT, IPV6_PATHMTU, IPV6_PKTINFO, IPV6_RECVERR,
+    MSG_CMSG_CLOEXEC, MSG_CTRUNC, SCM_CREDENTIALS, SCM_RIGHTS,
 };
 
 macro_rules! numbers {
@@ -24,8 +25,6 @@ numbers! {
 
     /// IP options to send back.
     IP_RETOPTS: i32 = 7;
-    /// An error of the error queue, IPv4's.
-    IP_RECVERR: i32 = 11;
     /// IPv4's original destination.
     IP_ORIGDSTADDR: i32 = 20;
     /// The protocol of a raw packet.
@@ -36,12 +35,6 @@ numbers! {
     IPV6_2292HOPLIMIT: i32 = 8;
     /// Traffic class and flow label.
     IPV6_FLOWINFO: i32 = 11;
-    /// An error of the error queue, IPv6's.
-    IPV6_RECVERR: i32 = 25;
-    /// What a path takes.
-    IPV6_PATHMTU: i32 = 61;
-    /// Do not fragment.
-    IPV6_DONTFRAG: i32 = 62;
     /// IPv6's original destination.
     IPV6_ORIGDSTADDR: i32 = 74;
 

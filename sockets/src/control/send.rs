@@ -8,11 +8,11 @@ use super::Credentials;
 use super::decode::{credentials, descriptors, int, whole};
 use super::layout::{Message, Messages, field};
 use super::numbers::*;
-use crate::constants::{IP_TOS, IP_TTL, IPV6_TCLASS, SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_UDP, UDP_SEGMENT};
+use crate::constants::{
+    IP_TOS, IP_TTL, IPV6_TCLASS, SO_MARK, SO_PRIORITY, SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_UDP, UDP_SEGMENT,
+};
 
-/// `SO_PRIORITY` and `SO_MARK` as messages, and the second number of `SO_TIMESTAMPING`.
-const SO_PRIORITY: i32 = 12;
-const SO_MARK: i32 = 36;
+/// The second number of `SO_TIMESTAMPING`.
 const SO_TIMESTAMPING_NEW: i32 = 65;
 /// What a message may ask of time stamps: those of sending, by device, stack, scheduler, acknowledgement and completion.
 const TIMESTAMPING_OF_SENDING: u32 = 0x1 | 0x2 | 0x100 | 0x200 | 0x4_0000;

@@ -1,23 +1,41 @@
 //! The options of IPv4 and of IPv6.
 
 use rustix::io::Errno;
-use tapsock_stack::discovery::PathMtuDiscovery;
+use tapsock_stack::discovery::{AutoLabel, PathMtuDiscovery};
 use tapsock_stack::error_queue::ErrorDelivery;
+use tapsock_stack::ip::output::Priority;
+use tapsock_stack::ports::PortLimits;
 
 use super::value::{in_range, read_int};
-use super::{Change, Domain, Kind, OptionValue, SocketOptions, Subject};
+use super::{Change, Domain, Kind, Limits, OptionValue, SocketOptions, Subject};
 use crate::constants::*;
 
 impl SocketOptions {
-    pub(super) fn set_ip(&mut self, subject: Subject, name: i32, value: &[u8]) -> Result<Change, Errno> {
+    pub(super) fn set_ip(
+        &mut self,
+        subject: Subject,
+        limits: Limits,
+        name: i32,
+        value: &[u8],
+    ) -> Result<Change, Errno> {
         let number = read_ip_int(value)?;
         match name {
-            IP_TOS => self.tos = traffic_class(subject, number as u8, self.tos),
+            IP_TOS => {
+                self.tos = traffic_class(subject, number as u8, self.tos);
+                self.rare_mut().priority = Priority::of_service(self.tos) as i32;
+            }
             IP_TTL if value.is_empty() => return Err(Errno::INVAL),
             IP_TTL if number == -1 => self.ttl = None,
             IP_TTL => self.ttl = Some(in_range(number, 1, 255)? as u8),
             IP_MTU_DISCOVER => self.discovery.v4 = discovery(number)?,
             IP_RECVERR => self.errors.v4 = errors(number),
+            IP_TRANSPARENT if subject.has_ports() => {
+                self.rare_mut().transparent = transparent(number, limits)?;
+            }
+            IP_MINTTL if subject.kind == Kind::Stream => {
+                self.rare_mut().min_ttl = in_range(number, 0, 255)? as u8
+            }
+            IP_LOCAL_PORT_RANGE if subject.has_ports() => self.rare_mut().ports = port_limits(value)?,
             IP_FREEBIND if subject.kind != Kind::Ping => self.free_bind = number != 0,
             IP_BIND_ADDRESS_NO_PORT if subject.kind != Kind::Ping => self.late_port = number != 0,
             _ => return Err(Errno::NOPROTOOPT),
@@ -31,13 +49,25 @@ impl SocketOptions {
             IP_TTL => Ok(i32::from(self.hop_limit_or_default(Domain::V4)).into()),
             IP_MTU_DISCOVER => Ok(self.discovery.v4.number().into()),
             IP_RECVERR => Ok((self.errors.v4 == ErrorDelivery::All).into()),
+            IP_TRANSPARENT if subject.has_ports() => Ok(self.rare().transparent.into()),
+            IP_MINTTL if subject.kind == Kind::Stream => Ok(i32::from(self.rare().min_ttl).into()),
+            IP_LOCAL_PORT_RANGE if subject.has_ports() => {
+                let both = u32::from(self.rare().ports.low) | u32::from(self.rare().ports.high) << 16;
+                Ok(both.to_ne_bytes().to_vec().into())
+            }
             IP_FREEBIND if subject.kind != Kind::Ping => Ok(self.free_bind.into()),
             IP_BIND_ADDRESS_NO_PORT if subject.kind != Kind::Ping => Ok(self.late_port.into()),
             _ => Err(Errno::NOPROTOOPT),
         }
     }
 
-    pub(super) fn set_ipv6(&mut self, subject: Subject, name: i32, value: &[u8]) -> Result<Change, Errno> {
+    pub(super) fn set_ipv6(
+        &mut self,
+        subject: Subject,
+        limits: Limits,
+        name: i32,
+        value: &[u8],
+    ) -> Result<Change, Errno> {
         let number = read_int(value);
         match name {
             IPV6_V6ONLY => self.v6_only = number? != 0,
@@ -47,6 +77,16 @@ impl SocketOptions {
             }
             IPV6_MTU_DISCOVER => self.discovery.v6 = discovery(number?)?,
             IPV6_RECVERR => self.errors.v6 = errors(number?),
+            IPV6_DONTFRAG if subject.kind == Kind::Datagram => self.rare_mut().unfragmented = number? != 0,
+            IPV6_AUTOFLOWLABEL if subject.has_ports() => {
+                self.rare_mut().labels = if number? != 0 { AutoLabel::On } else { AutoLabel::Off };
+            }
+            IPV6_TRANSPARENT if subject.has_ports() => {
+                self.rare_mut().transparent = transparent(number?, limits)?;
+            }
+            IPV6_MINHOPCOUNT if subject.kind == Kind::Stream => {
+                self.rare_mut().min_hops = in_range(number?, 0, 255)? as u8;
+            }
             IPV6_FREEBIND if subject.kind != Kind::Ping => self.free_bind = number? != 0,
             IPV6_TCLASS => {
                 let wanted = in_range(number?, -1, 255)?.max(0);
@@ -63,6 +103,10 @@ impl SocketOptions {
             IPV6_UNICAST_HOPS => Ok(i32::from(self.hop_limit_or_default(Domain::V6)).into()),
             IPV6_MTU_DISCOVER => Ok(self.discovery.v6.number().into()),
             IPV6_RECVERR => Ok((self.errors.v6 == ErrorDelivery::All).into()),
+            IPV6_DONTFRAG if subject.kind == Kind::Datagram => Ok(self.rare().unfragmented.into()),
+            IPV6_AUTOFLOWLABEL if subject.has_ports() => Ok((self.rare().labels != AutoLabel::Off).into()),
+            IPV6_TRANSPARENT if subject.has_ports() => Ok(self.rare().transparent.into()),
+            IPV6_MINHOPCOUNT if subject.kind == Kind::Stream => Ok(i32::from(self.rare().min_hops).into()),
             IPV6_FREEBIND if subject.kind != Kind::Ping => Ok(self.free_bind.into()),
             IPV6_TCLASS => Ok(i32::from(self.traffic_class).into()),
             _ => Err(Errno::NOPROTOOPT),
@@ -86,6 +130,18 @@ fn traffic_class(subject: Subject, wanted: u8, before: u8) -> u8 {
         Kind::Stream => wanted & !ECN | before & ECN,
         Kind::Datagram | Kind::Ping | Kind::Raw(_) => wanted,
     }
+}
+
+/// Whether the socket may stand for others' addresses. Errors: EPERM without privilege.
+fn transparent(number: i32, limits: Limits) -> Result<bool, Errno> {
+    if number != 0 && !limits.privileged { Err(Errno::PERM) } else { Ok(number != 0) }
+}
+
+/// Two bounds in one number. Errors: EINVAL where it is not four bytes, or there is nothing between the two.
+fn port_limits(value: &[u8]) -> Result<PortLimits, Errno> {
+    let both = u32::from_ne_bytes(value.try_into().map_err(|_| Errno::INVAL)?);
+    let (low, high) = (both as u16, (both >> 16) as u16);
+    if low != 0 && high != 0 && low > high { Err(Errno::INVAL) } else { Ok(PortLimits { low, high }) }
 }
 
 fn errors(number: i32) -> ErrorDelivery {

@@ -2,6 +2,9 @@
 
 use core::time::Duration;
 
+use tapsock_stack::discovery::AutoLabel;
+use tapsock_stack::ports::PortLimits;
+
 use super::SocketOptions;
 use crate::timestamping::Timestamping;
 
@@ -15,6 +18,22 @@ pub(crate) struct Rare {
     pub(crate) timestamping: Timestamping,
     /// Sends with MSG_ZEROCOPY are told of when they are done (SO_ZEROCOPY).
     pub(crate) zero_copy: bool,
+    /// SO_PRIORITY.
+    pub(crate) priority: i32,
+    /// SO_BUSY_POLL, in microseconds.
+    pub(crate) busy_poll: i32,
+    /// IPV6_AUTOFLOWLABEL and IPV6_DONTFRAG.
+    pub(crate) labels: AutoLabel,
+    pub(crate) unfragmented: bool,
+    /// SO_MARK; zero is none.
+    pub(crate) mark: u32,
+    /// The ports that it may be given (IP_LOCAL_PORT_RANGE).
+    pub(crate) ports: PortLimits,
+    /// It stands for others' addresses (IP_TRANSPARENT).
+    pub(crate) transparent: bool,
+    /// IP_MINTTL and IPV6_MINHOPCOUNT.
+    pub(crate) min_ttl: u8,
+    pub(crate) min_hops: u8,
     /// Sends with MSG_ZEROCOPY so far.
     pub(crate) zero_copies: u32,
     /// Numbered sends so far (SO_TIMESTAMPING with OPT_ID).

@@ -26,10 +26,25 @@ impl SocketOptions {
             }
             SO_BROADCAST => self.broadcast = number != 0,
             SO_DONTROUTE => self.direct = number != 0,
-            SO_ZEROCOPY if !matches!(subject.kind, Kind::Stream | Kind::Datagram) => {
+            SO_ZEROCOPY if !subject.has_ports() => {
                 return Err(Errno::OPNOTSUPP);
             }
             SO_ZEROCOPY => self.rare_mut().zero_copy = in_range(number, 0, 1)? != 0,
+            SO_PRIORITY if subject.kind != Kind::Ping => {
+                if !(0..=6).contains(&number) && !limits.privileged {
+                    return Err(Errno::PERM);
+                }
+                self.rare_mut().priority = number;
+                return Ok(Change::Transport);
+            }
+            SO_BUSY_POLL if number < 0 => return Err(Errno::INVAL),
+            SO_BUSY_POLL if number > self.rare().busy_poll && !limits.privileged => return Err(Errno::PERM),
+            SO_BUSY_POLL => self.rare_mut().busy_poll = number,
+            SO_MARK if !limits.privileged => return Err(Errno::PERM),
+            SO_MARK => {
+                self.rare_mut().mark = number as u32;
+                return Ok(Change::Transport);
+            }
             SO_RCVLOWAT if subject.kind == Kind::Stream => {
                 self.set_low_water(number);
                 return Ok(Change::Transport);
@@ -87,18 +102,17 @@ impl SocketOptions {
             SO_BROADCAST => self.broadcast.into(),
             SO_DONTROUTE => self.direct.into(),
             SO_TIMESTAMPING => self.rare().timestamping.shown(),
-            SO_ZEROCOPY if matches!(subject.kind, Kind::Stream | Kind::Datagram) => {
-                self.rare().zero_copy.into()
-            }
+            SO_ZEROCOPY if subject.has_ports() => self.rare().zero_copy.into(),
+            SO_MARK => (self.rare().mark as i32).into(),
+            SO_PRIORITY if subject.kind != Kind::Ping => self.rare().priority.into(),
+            SO_BUSY_POLL => self.rare().busy_poll.into(),
             SO_RCVLOWAT if subject.kind == Kind::Stream => self.low_water.into(),
             SO_OOBINLINE if subject.kind == Kind::Stream => self.tcp.urgent_inline.into(),
             SO_MAX_PACING_RATE if subject.kind == Kind::Stream => {
                 self.tcp.rare().max_pacing_rate.to_ne_bytes().to_vec().into()
             }
             SO_PEEK_OFF if subject.kind == Kind::Stream => self.peek_offset.into(),
-            SO_BINDTOIFINDEX if subject.kind.has_datagrams() => {
-                self.device.map_or(0, |device| device.index()).into()
-            }
+            SO_BINDTOIFINDEX => self.device.map_or(0, |device| device.index()).into(),
             SO_KEEPALIVE => self.tcp.keep_alive.enabled.into(),
             SO_SNDBUF => self.tcp.send_buffer.into(),
             SO_RCVBUF => self.tcp.receive_buffer.into(),

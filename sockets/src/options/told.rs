@@ -28,6 +28,8 @@ impl Told {
     pub(crate) const HOP_LIMIT: Told = Told(1 << 8);
     /// IPV6_RECVTCLASS.
     pub(crate) const TRAFFIC_CLASS: Told = Told(1 << 9);
+    /// IPV6_RECVPATHMTU.
+    pub(crate) const NARROW_PATH: Told = Told(1 << 11);
     /// IPV6_RECVORIGDSTADDR.
     pub(crate) const DESTINATION6: Told = Told(1 << 10);
 
@@ -48,6 +50,7 @@ impl Told {
             (SOL_IPV6, IPV6_RECVPKTINFO) if v6 && datagram => Told::PACKET_INFO6,
             (SOL_IPV6, IPV6_RECVHOPLIMIT) if v6 => Told::HOP_LIMIT,
             (SOL_IPV6, IPV6_RECVTCLASS) if v6 => Told::TRAFFIC_CLASS,
+            (SOL_IPV6, IPV6_RECVPATHMTU) if v6 && datagram => Told::NARROW_PATH,
             (SOL_IPV6, IPV6_RECVORIGDSTADDR) if v6 && datagram => Told::DESTINATION6,
             _ => return None,
         })

@@ -1,10 +1,13 @@
 //! getsockopt and setsockopt.
 
 use rustix::io::Errno;
+use tapsock_stack::discovery::AutoLabel;
 use tapsock_stack::time::Instant;
 
 use super::Sockets;
+use crate::address::SOCKADDR_IN6_LEN;
 use crate::constants::*;
+use crate::datagram::Memory;
 use crate::device;
 use crate::options::{Change, Domain, Limits, OptionValue};
 use crate::socket::{Body, Call, Common, Permission};
@@ -32,12 +35,33 @@ impl Sockets {
             let subject = call.common.subject;
             match (level, name, &mut *body) {
                 (SOL_SOCKET, SO_COOKIE, _) => return Ok(call.common.cookie.to_ne_bytes().to_vec().into()),
-                (SOL_SOCKET, SO_BINDTODEVICE, Body::Udp(_) | Body::Raw(_)) => {
-                    return Ok(device::shown_name(call));
+                (SOL_SOCKET, SO_BINDTODEVICE, _) => return Ok(device::shown_name(call)),
+                (SOL_SOCKET, SO_MEMINFO, Body::Tcp(tcp)) => {
+                    let (receive, send) = (call.options().tcp.receive_buffer, call.options().tcp.send_buffer);
+                    let receive = (tcp.unread(call.stack), receive as usize);
+                    let send = (tcp.unacknowledged(call.stack), send as usize);
+                    return Ok(Memory { receive, send, drops: 0 }.shown());
                 }
                 (SOL_SOCKET, SO_MEMINFO, Body::Udp(udp)) => return Ok(udp.memory(call.stack)),
                 (SOL_SOCKET, SO_MEMINFO, Body::Raw(raw)) => return Ok(raw.memory(call.stack)),
                 _ => {}
+            }
+            if (level, name) == (SOL_IPV6, IPV6_AUTOFLOWLABEL)
+                && call.options().rare().labels == AutoLabel::Host
+                && subject.domain == Domain::V6
+                && subject.has_ports()
+            {
+                return Ok(AutoLabel::Host.applies(call.stack.config().auto_flowlabels).into());
+            }
+            if (level, name) == (SOL_IPV6, IPV6_PATHMTU) && subject.domain == Domain::V6 {
+                let mtu = match body {
+                    Body::Tcp(tcp) => tcp.path_mtu(call),
+                    Body::Udp(udp) => udp.path_mtu(call),
+                    Body::Ping(_) | Body::Raw(_) => return Err(Errno::NOPROTOOPT),
+                };
+                // As Linux, which leaves the address out.
+                let mtu = u32::try_from(mtu.ok_or(Errno::NOTCONN)?).unwrap_or(u32::MAX);
+                return Ok([vec![0; SOCKADDR_IN6_LEN], mtu.to_ne_bytes().to_vec()].concat().into());
             }
             if (level, name) == (SOL_IP, IP_MTU)
                 || (level, name) == (SOL_IPV6, IPV6_MTU) && subject.domain == Domain::V6
@@ -88,9 +112,7 @@ impl Sockets {
                     privileged: call.permission == Permission::Privileged,
                 }
             };
-            if let (SOL_SOCKET, SO_BINDTODEVICE | SO_BINDTOIFINDEX, Body::Udp(_) | Body::Raw(_)) =
-                (level, name, &mut *body)
-            {
+            if let (SOL_SOCKET, SO_BINDTODEVICE | SO_BINDTOIFINDEX) = (level, name) {
                 call.common.options.device = device::wanted(call, name, value)?;
                 apply(call, body);
                 return Ok(());

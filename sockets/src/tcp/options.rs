@@ -88,6 +88,7 @@ impl TcpSocket {
     pub(crate) fn apply_options(&self, call: &mut Call<'_>) {
         if let Some(id) = self.binding.and_then(|binding| binding.id) {
             call.stack.set_reuse(id, call.common.options.reuse());
+            call.stack.set_bound_device(id, call.common.options.device);
         }
         match self.phase {
             Phase::Idle => {}
@@ -95,10 +96,12 @@ impl TcpSocket {
                 let family = self.binding.map_or(call.domain(), |binding| binding.family());
                 let wanted = call.options().for_connection(family);
                 call.stack.set_listener_options(id, |options| *options = wanted);
+                call.stack.set_listener_way(id, call.options().way());
             }
             Phase::Connecting(id) | Phase::Connected(id) | Phase::Failed(id) => {
                 let is_v4 = call.stack.tcp_remote(id).is_some_and(|remote| remote.is_ipv4());
                 let wanted = call.options().for_connection(if is_v4 { Domain::V4 } else { Domain::V6 });
+                call.stack.set_tcp_way(call.now, id, call.options().way());
                 call.stack.set_tcp_options(call.now, id, |options| *options = wanted);
             }
         }

@@ -22,6 +22,6 @@ pub use cidr::{CidrError, IpCidr};
 pub use interface::{AssignedAddress, Interface, InterfaceId, LinkState, MAX_ADDRESSES, Preference};
 pub use interfaces::{InterfaceError, Interfaces, MAX_INTERFACES};
 pub use neighbor::{NeighborAction, NeighborCache, NeighborConfig, NeighborEntry, NudState, Resolution};
-pub use next_hop::{Delivery, NextHop, RouteError};
+pub use next_hop::{Addresses, Delivery, NextHop, RouteError, Way};
 pub use route::{MAX_ROUTES, Route, RoutingTable, TableError};
 pub use solicitation::solicitation;

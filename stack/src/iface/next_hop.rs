@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr};
+use core::num::NonZeroU32;
 
 use super::interface::{Interface, InterfaceId, LinkState, is_link_local};
 use super::interfaces::{Interfaces, LOOPBACK_MTU};
@@ -19,8 +20,20 @@ impl Interfaces {
         source: Option<IpAddr>,
         interface: Option<InterfaceId>,
     ) -> Result<NextHop, RouteError> {
+        self.route_by(destination, source, &Way { device: interface, ..Way::default() })
+    }
+
+    /// The same of the packets of a socket that says more of their way.
+    pub fn route_by(
+        &self,
+        destination: IpAddr,
+        source: Option<IpAddr>,
+        way: &Way,
+    ) -> Result<NextHop, RouteError> {
+        let interface = way.device;
         if let Some(source) = source
-            && (source.is_ipv4() != destination.is_ipv4() || !self.is_local(source))
+            && (source.is_ipv4() != destination.is_ipv4()
+                || !self.is_local(source) && way.addresses == Addresses::Ours)
         {
             return Err(RouteError::NoSource);
         }
@@ -31,7 +44,7 @@ impl Interfaces {
             return Err(RouteError::NoRoute);
         }
         let interface = interface.or_else(|| self.link_of(source?));
-        let (outgoing, route) = self.way_out(destination, interface)?;
+        let (outgoing, route) = self.way_out(destination, interface, way.mark)?;
         if source.is_some_and(|source| source.is_loopback()) && !outgoing.is_loopback() {
             return Err(RouteError::BadSource);
         }
@@ -90,6 +103,7 @@ impl Interfaces {
         &self,
         destination: IpAddr,
         wanted: Option<InterfaceId>,
+        mark: Option<NonZeroU32>,
     ) -> Result<(&Interface, Option<&Route>), RouteError> {
         let is_group = destination.is_multicast() || destination == IpAddr::V4(Ipv4Addr::BROADCAST);
         if is_group && let Some(outgoing) = wanted.and_then(|wanted| self.interface(wanted)) {
@@ -100,7 +114,7 @@ impl Interfaces {
             };
         }
         let mut down = false;
-        for route in self.routes().matches(destination) {
+        for route in self.routes().matches_marked(destination, mark) {
             let Some(outgoing) = self.interface(route.interface) else {
                 continue;
             };
@@ -166,6 +180,40 @@ impl NextHop {
             Delivery::Multicast => Some(EthernetAddress::multicast_for(self.next_hop)),
         }
     }
+}
+
+/// What the options of a socket say of the way of its packets.
+///
+/// ```
+/// use tapsock_stack::iface::{Interfaces, Way};
+///
+/// let hop = Interfaces::new().route_by("127.0.0.5".parse().unwrap(), None, &Way::default()).unwrap();
+/// assert_eq!(hop.source.to_string(), "127.0.0.1");
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub struct Way {
+    /// The only interface to send and receive by, but for packets to ourselves (`SO_BINDTODEVICE`).
+    pub device: Option<InterfaceId>,
+    /// Whose routes come before those for all (`SO_MARK`).
+    pub mark: Option<NonZeroU32>,
+    /// Which addresses it may send from.
+    pub addresses: Addresses,
+}
+
+/// From which addresses a socket may send, and at which it receives.
+///
+/// ```
+/// use tapsock_stack::iface::Addresses;
+///
+/// assert_eq!(Addresses::default(), Addresses::Ours);
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum Addresses {
+    /// Those of the host.
+    #[default]
+    Ours,
+    /// Any that it is bound to (`IP_TRANSPARENT`).
+    Any,
 }
 
 /// Whom a destination means.

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::net::IpAddr;
+use core::num::NonZeroU32;
 
 use super::{InterfaceId, IpCidr};
 
@@ -30,17 +31,20 @@ pub struct Route {
     pub source: Option<IpAddr>,
     /// Largest IP packet, in bytes, where it is less than the link's.
     pub mtu: Option<u16>,
+    /// The mark of the packets that it is for, before all routes without one (`SO_MARK`; Linux: a table of its own with a
+    /// rule `fwmark`); `None` for all.
+    pub mark: Option<NonZeroU32>,
 }
 
 impl Route {
     /// A route to a network that is on the link of `interface`, with metric 0.
     pub const fn direct(destination: IpCidr, interface: InterfaceId) -> Self {
-        Route { destination, gateway: None, interface, metric: 0, source: None, mtu: None }
+        Route { destination, gateway: None, interface, metric: 0, source: None, mtu: None, mark: None }
     }
 
     /// A route through `gateway`, with metric 0.
     pub const fn via(destination: IpCidr, gateway: IpAddr, interface: InterfaceId) -> Self {
-        Route { destination, gateway: Some(gateway), interface, metric: 0, source: None, mtu: None }
+        Route { gateway: Some(gateway), ..Route::direct(destination, interface) }
     }
 }
 
@@ -56,6 +60,9 @@ impl fmt::Display for Route {
         }
         if self.metric != 0 {
             write!(f, " metric {}", self.metric)?;
+        }
+        if let Some(mark) = self.mark {
+            write!(f, " fwmark {mark:#x}")?;
         }
         Ok(())
     }
@@ -134,7 +141,8 @@ impl RoutingTable {
     /// by [`Interfaces::add_route`](super::Interfaces::add_route).
     pub fn insert(&mut self, route: Route) -> Result<(), TableError> {
         let destination = route.destination.network();
-        let taken = |other: &Route| other.destination == destination && other.metric == route.metric;
+        let key = |of: &Route| (of.destination, of.metric, of.mark);
+        let taken = |other: &Route| key(other) == (destination, route.metric, route.mark);
         if self.family(destination.address).iter().any(taken) {
             return Err(TableError::Exists);
         }
@@ -180,9 +188,24 @@ impl RoutingTable {
         self.matches(destination).find(|route| interface.is_none_or(|wanted| route.interface == wanted))
     }
 
-    /// All routes to `destination`, the best first.
+    /// All routes to `destination` of packets without a mark, the best first.
     pub fn matches(&self, destination: IpAddr) -> impl Iterator<Item = &Route> {
-        self.family(destination).iter().filter(move |route| route.destination.contains(destination))
+        self.matches_with(destination, None)
+    }
+
+    /// All routes to `destination`, the best first: those of the mark, then those of any.
+    pub fn matches_marked(
+        &self,
+        destination: IpAddr,
+        mark: Option<NonZeroU32>,
+    ) -> impl Iterator<Item = &Route> {
+        let marked = mark.into_iter().flat_map(move |mark| self.matches_with(destination, Some(mark)));
+        marked.chain(self.matches(destination))
+    }
+
+    fn matches_with(&self, destination: IpAddr, mark: Option<NonZeroU32>) -> impl Iterator<Item = &Route> {
+        let suits = move |route: &&Route| route.mark == mark && route.destination.contains(destination);
+        self.family(destination).iter().filter(suits)
     }
 
     /// All routes, by family, the longest prefix first.

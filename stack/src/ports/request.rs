@@ -3,6 +3,8 @@
 use core::fmt;
 
 use super::LocalAddr;
+use crate::config::PortRange;
+use crate::iface::InterfaceId;
 
 /// The protocols that have ports. Each has 65,535 of its own.
 ///
@@ -34,6 +36,34 @@ pub struct Reuse {
     pub port: bool,
 }
 
+/// Bounds of the ports that a socket is given where it asks for none, as far as they lie in the host's range. Zero is no
+/// bound.
+///
+/// ```
+/// use tapsock_stack::config::PortRange;
+/// use tapsock_stack::ports::PortLimits;
+///
+/// let limits = PortLimits { low: 40_000, high: 0 };
+/// assert_eq!(limits.within(PortRange::DEFAULT), PortRange::new(40_000, 60_999).unwrap());
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq, Hash)]
+pub struct PortLimits {
+    /// The first port.
+    pub low: u16,
+    /// The last.
+    pub high: u16,
+}
+
+impl PortLimits {
+    /// What is left of the host's range.
+    pub fn within(self, host: PortRange) -> PortRange {
+        let inside = |port: u16| (host.first()..=host.last()).contains(&port);
+        let first = if inside(self.low) { self.low } else { host.first() };
+        let last = if inside(self.high) { self.high } else { host.last() };
+        PortRange::new(first, last).unwrap_or(host)
+    }
+}
+
 /// What `bind` asks for.
 ///
 /// ```
@@ -54,6 +84,10 @@ pub struct BindRequest {
     pub reuse_address: bool,
     /// `SO_REUSEPORT`.
     pub reuse_port: bool,
+    /// The only interface that the socket is to use; those of different interfaces share ports (`SO_BINDTODEVICE`).
+    pub device: Option<InterfaceId>,
+    /// Where any port will do, from which it is to be (`IP_LOCAL_PORT_RANGE`).
+    pub range: PortLimits,
     /// Whether the address need not be ours, yet (`IP_FREEBIND`).
     pub foreign: bool,
     /// Whether ports below `net.ipv4.ip_unprivileged_port_start` are granted.
@@ -69,6 +103,8 @@ impl BindRequest {
             port: 0,
             reuse_address: false,
             reuse_port: false,
+            device: None,
+            range: PortLimits::default(),
             foreign: false,
             privileged: false,
         }

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use crate::error_queue::StampKind;
 use crate::iface::{InterfaceId, NextHop};
+use crate::ip::output::Priority;
 use crate::time::Instant;
 use crate::udp::SendAccount;
 use crate::wire::offload::{Medium, Transmit};
@@ -26,6 +27,27 @@ pub(super) struct Waiting {
     charge: usize,
     /// The stamps that its going is to have.
     stamps: SendStamps,
+}
+
+/// Those of all sockets, by the band of their priority.
+#[derive(Debug, Default)]
+pub(super) struct Datagrams {
+    bands: [VecDeque<Waiting>; Priority::BANDS],
+}
+
+impl Datagrams {
+    fn len(&self) -> usize {
+        self.bands.iter().map(VecDeque::len).sum()
+    }
+}
+
+/// What a datagram's sender wants besides its going.
+#[derive(Copy, Clone, Debug, Default)]
+pub(super) struct Going {
+    /// What goes first.
+    pub(super) priority: Priority,
+    /// The stamps that it is to have.
+    pub(super) stamps: SendStamps,
 }
 
 impl Stack {
@@ -71,19 +93,20 @@ impl Stack {
         sender: SocketId,
         hop: &NextHop,
         packet: Transmit,
-        stamps: SendStamps,
+        going: Going,
     ) {
         let Some(caps) = self.interfaces.interface(hop.interface).map(|interface| interface.caps()) else {
             return;
         };
         let cut_here = packet.segmentation.is_some() && !caps.udp_gso;
         if !cut_here {
-            return self.queue_datagram(now, sender, hop, packet, stamps);
+            return self.queue_datagram(now, sender, hop, packet, going);
         }
         // As Linux, the first one is stamped.
-        let mut stamps = stamps;
+        let mut going = going;
         for segment in packet.segments(Medium::Ip) {
-            self.queue_datagram(now, sender, hop, segment, mem::take(&mut stamps));
+            self.queue_datagram(now, sender, hop, segment, going);
+            going.stamps = SendStamps::default();
         }
     }
 
@@ -93,8 +116,9 @@ impl Stack {
         sender: SocketId,
         hop: &NextHop,
         packet: Transmit,
-        stamps: SendStamps,
+        going: Going,
     ) {
+        let Going { priority, stamps } = going;
         let frame = if stamps.is_empty() {
             self.dispatch(now, hop, packet)
         } else {
@@ -104,7 +128,8 @@ impl Stack {
             return;
         };
         let charge = account.begin(packet.payload.len());
-        self.datagrams.push_back(Waiting { interface, packet, sender, charge, stamps });
+        let waiting = Waiting { interface, packet, sender, charge, stamps };
+        self.datagrams.bands[priority.band()].push_back(waiting);
     }
 
     /// What a datagram took of its sender's buffer is free.
@@ -116,16 +141,20 @@ impl Stack {
 
     /// Forgets the datagrams for a link that is gone.
     pub(super) fn drop_datagrams(&mut self, interface: InterfaceId) {
-        let (gone, left): (VecDeque<Waiting>, _) =
-            mem::take(&mut self.datagrams).into_iter().partition(|waiting| waiting.interface == interface);
-        self.datagrams = left;
-        gone.into_iter().for_each(|waiting| self.uncharge(waiting.sender, waiting.charge));
+        for band in 0..Priority::BANDS {
+            let waiting = mem::take(&mut self.datagrams.bands[band]);
+            let (gone, left): (VecDeque<Waiting>, _) =
+                waiting.into_iter().partition(|waiting| waiting.interface == interface);
+            self.datagrams.bands[band] = left;
+            gone.into_iter().for_each(|waiting| self.uncharge(waiting.sender, waiting.charge));
+        }
         self.tell_send_waiters();
     }
 
-    /// The next datagram for a link. Senders that waited for room are told.
-    pub(super) fn next_datagram(&mut self, now: Instant) -> Option<(InterfaceId, Transmit)> {
-        let Waiting { interface, packet, sender, charge, stamps } = self.datagrams.pop_front()?;
+    /// The next datagram of a band for a link. Senders that waited for room are told.
+    pub(super) fn next_datagram(&mut self, now: Instant, band: usize) -> Option<(InterfaceId, Transmit)> {
+        let next = self.datagrams.bands.get_mut(band)?.pop_front()?;
+        let Waiting { interface, packet, sender, charge, stamps } = next;
         if !stamps.is_empty() {
             self.stamp(now, StampKind::Sent, &[Stamping { socket: sender, stamps }], &packet);
         }

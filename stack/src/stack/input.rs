@@ -74,7 +74,7 @@ impl Stack {
         };
         if !self.interfaces.accepts_source(id, packet.source) {
             self.counters.bump(Counter::TapsockIpInMartians);
-        } else if !self.interfaces.accepts(id, packet.destination) {
+        } else if !self.interfaces.accepts(id, packet.destination) && !self.is_claimed(&packet) {
             self.counters.bump(Counter::IpInAddrErrors);
         } else {
             self.deliver(now, &packet);
@@ -102,7 +102,7 @@ impl Stack {
         let asks = packet.source.is_unspecified() && packet.protocol == IpProtocol::ICMPV6;
         if !asks && !self.interfaces.accepts_source(id, packet.source) {
             self.counters.bump(Counter::TapsockIpInMartians);
-        } else if !self.interfaces.accepts(id, packet.destination) {
+        } else if !self.interfaces.accepts(id, packet.destination) && !self.is_claimed(&packet) {
             self.counters.bump(Counter::Ip6InAddrErrors);
         } else {
             self.deliver(now, &packet);

@@ -2,6 +2,8 @@
 
 use core::net::{IpAddr, SocketAddr};
 
+use crate::demux::FlowKey;
+use crate::discovery::AutoLabel;
 use crate::iface::{InterfaceId, NextHop};
 use crate::time::Instant;
 
@@ -18,6 +20,14 @@ impl Stack {
         if let Ok(hop) = self.interfaces.route(destination.ip(), None, interface) {
             self.neighbors.confirm(now, hop.interface, hop.next_hop);
         }
+    }
+
+    /// The flow label of IPv6's packets of a flow: the same for all, and telling nothing.
+    //= RFC 6437 §3
+    pub(super) fn flow_label(&self, labels: AutoLabel, key: &FlowKey) -> u32 {
+        let applies = key.remote().is_ipv6() && labels.applies(self.config.auto_flowlabels);
+        // Other bits of the same secret make sequence numbers.
+        if applies { (key.secret(&self.secret) >> 44) as u32 } else { 0 }
     }
 
     /// Remembers what a path takes, where it takes less than the link. `interface` is the link of a link-local

@@ -8,7 +8,7 @@ use crate::counters::Counter;
 use crate::discovery::PathMtuDiscovery;
 use crate::error::SocketError;
 use crate::error_queue::{Cause, ErrorDelivery, ErrorQueue, Queued, Report};
-use crate::iface::{InterfaceId, RouteError};
+use crate::iface::{InterfaceId, RouteError, Way};
 use crate::ip::icmp::{Complaint, EchoKind, Hardness, echo};
 use crate::ports::LocalAddr;
 use crate::slots::Slots;
@@ -95,6 +95,8 @@ struct PingSocket {
     discovery: PathMtuDiscovery,
     waiting: VecDeque<PingMessage>,
     error: Option<SocketError>,
+    /// How its packets leave, and where replies are taken.
+    way: Way,
     /// `IP_RECVERR` or `IPV6_RECVERR`.
     error_delivery: ErrorDelivery,
     reports: ErrorQueue,
@@ -156,6 +158,7 @@ impl Stack {
             discovery: PathMtuDiscovery::default(),
             waiting: VecDeque::new(),
             error: None,
+            way: Way::default(),
             error_delivery: ErrorDelivery::default(),
             reports: ErrorQueue::default(),
         };
@@ -203,7 +206,8 @@ impl Stack {
             if remote.is_ipv4() != (socket.family == Family::V4) {
                 return Err(PingError::WrongFamily);
             }
-            self.interfaces.route(remote.ip(), socket.local, scope_of(remote)).map_err(PingError::Route)?;
+            let way = Way { device: socket.way.device.or(scope_of(remote)), ..socket.way };
+            self.interfaces.route_by(remote.ip(), socket.local, &way).map_err(PingError::Route)?;
         }
         if socket.ident.is_none() {
             self.ping_bind(id, None, 0)?;
@@ -250,7 +254,7 @@ impl Stack {
         if let Some(error) = socket.error.take() {
             return Err(PingError::Socket(error));
         }
-        let (family, local, discovery) = (socket.family, socket.local, socket.discovery);
+        let (family, local, discovery, way) = (socket.family, socket.local, socket.discovery, socket.way);
         let (hop_limit, traffic_class) = (socket.hop_limit, socket.traffic_class);
         let stamping = (!stamps.is_empty()).then_some(Stamping { socket: SocketId::Ping(id), stamps });
         let to = to.or(socket.remote).ok_or(PingError::NoDestination)?;
@@ -265,7 +269,8 @@ impl Stack {
             self.ping_bind(id, None, 0)?;
         }
         let ident = self.ping.get(id).and_then(|socket| socket.ident).unwrap_or_default();
-        let hop = self.interfaces.route(to.ip(), local, scope_of(to)).map_err(PingError::Route)?;
+        let way = Way { device: way.device.or(scope_of(to)), ..way };
+        let hop = self.interfaces.route_by(to.ip(), local, &way).map_err(PingError::Route)?;
         let ip_header = if to.is_ipv4() { 20 } else { 40 };
         let len = message.len() + ip_header;
         let path = self.path_to(now, to.ip(), &hop);
@@ -307,6 +312,13 @@ impl Stack {
     /// The error that came back, once.
     pub fn ping_take_error(&mut self, id: PingId) -> Option<SocketError> {
         self.ping.get_mut(id)?.error.take()
+    }
+
+    /// Sets how a ping socket's packets leave, and where it takes replies.
+    pub fn ping_set_way(&mut self, id: PingId, way: Way) {
+        if let Some(socket) = self.ping.get_mut(id) {
+            socket.way = way;
+        }
     }
 
     /// Which errors a ping socket hears of.
@@ -373,6 +385,7 @@ impl Stack {
         }
         self.ping.with_ident(ident, local.is_ipv4(), |id, socket| {
             let for_it = socket.local.is_none_or(|own| own == local)
+                && socket.way.device.is_none_or(|device| device == interface)
                 && socket.remote.is_none_or(|remote| remote.ip() == reply.source.ip());
             if for_it && socket.waiting.len() >= MAX_WAITING {
                 full += 1;

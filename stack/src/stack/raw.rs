@@ -1,16 +1,17 @@
 //! Raw sockets through the stack: the calls, packets in and out, and errors that come back.
 
 use core::net::{IpAddr, SocketAddr};
+use core::num::NonZeroU32;
 
 use crate::buf::{HeaderBlock, Rope};
 use crate::counters::Counter;
 use crate::discovery::PathMtuDiscovery;
 use crate::error::SocketError;
 use crate::error_queue::{ErrorDelivery, Queued, Report};
-use crate::iface::{InterfaceId, NextHop};
+use crate::iface::{InterfaceId, NextHop, Way};
 use crate::ip::icmp::Complaint;
 use crate::ip::input::Packet;
-use crate::ip::output::Outgoing;
+use crate::ip::output::{Outgoing, Priority};
 use crate::ports::LocalAddr;
 use crate::raw::{Headers, RawId, RawSocket, checksummed, with_header_v4, with_header_v6};
 use crate::time::Instant;
@@ -19,6 +20,7 @@ use crate::wire::icmp::Quoted;
 use crate::wire::offload::Transmit;
 use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header};
 
+use super::datagrams::Going;
 use super::stamps::SendStamps;
 use super::tcp::scope_of;
 use super::udp::named_host;
@@ -41,6 +43,10 @@ pub struct RawSendOptions {
     pub source: Option<IpAddr>,
     /// The only interface that it may leave by, unless it is for ourselves.
     pub interface: Option<InterfaceId>,
+    /// Whose routes come before those for all (`SO_MARK`).
+    pub mark: Option<NonZeroU32>,
+    /// What goes first where the link does not keep up (`SO_PRIORITY`).
+    pub priority: Priority,
     /// The stamps that are wanted of it.
     pub stamps: SendStamps,
 }
@@ -138,8 +144,9 @@ impl Stack {
         let (headers, room) = (socket.headers, socket.sending.has_room(socket.send_buffer));
         let to = named_host(to.or(socket.remote()).ok_or(SendError::NoDestination)?);
         let source = options.source.or(socket.source());
-        let interface = options.interface.or(socket.device).or(scope_of(to));
-        let hop = self.interfaces.route(to.ip(), source, interface).map_err(SendError::Route)?;
+        let device = options.interface.or(socket.device).or(scope_of(to));
+        let way = Way { device, mark: options.mark, ..Way::default() };
+        let hop = self.interfaces.route_by(to.ip(), source, &way).map_err(SendError::Route)?;
         let packet = match headers {
             Headers::Stack => self.wrap_raw(now, id, &hop, data, to.ip(), options)?,
             Headers::Application => {
@@ -162,7 +169,8 @@ impl Stack {
         if !room || !self.has_datagram_room(SocketId::Raw(id)) {
             return Err(SendError::WouldBlock);
         }
-        self.send_datagram(now, SocketId::Raw(id), &hop, packet, options.stamps);
+        let going = Going { priority: options.priority, stamps: options.stamps };
+        self.send_datagram(now, SocketId::Raw(id), &hop, packet, going);
         Ok(())
     }
 

@@ -69,8 +69,20 @@ impl Stack {
     }
 
     /// Tells a UDP socket that asks for it why a datagram to `to` was not sent.
-    pub(super) fn report_too_long(&mut self, now: Instant, id: UdpId, to: SocketAddr, mtu: usize) {
-        let Some(socket) = self.udp.socket(id) else { return };
+    pub(super) fn report_too_long(
+        &mut self,
+        now: Instant,
+        id: UdpId,
+        to: SocketAddr,
+        mtu: usize,
+        unfragmented: bool,
+    ) {
+        let Some(socket) = self.udp.socket_mut(id) else { return };
+        if let SocketAddr::V6(to) = to
+            && unfragmented
+        {
+            socket.narrow_path = Some((to, u32::try_from(mtu).unwrap_or(u32::MAX)));
+        }
         if socket.error_delivery.of(to.ip()) == ErrorDelivery::All {
             // As Linux, whose IPv4 names the port of the peer that the socket is connected to.
             let port = if to.is_ipv4() { socket.remote().map_or(0, |peer| peer.port()) } else { to.port() };

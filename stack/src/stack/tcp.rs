@@ -8,8 +8,8 @@ use crate::config::Config;
 use crate::counters::Counter;
 use crate::demux::{Demux, FlowKey, Target};
 use crate::error::SocketError;
-use crate::iface::{Delivery, InterfaceId, NextHop, RouteError};
-use crate::ports::{BindId, LocalAddr, Reuse, Transport};
+use crate::iface::{Delivery, InterfaceId, NextHop, RouteError, Way};
+use crate::ports::{BindId, LocalAddr, PortLimits, Reuse, Transport};
 use crate::tcp::connection::{NotConnected, Opening, Push, ReadError, SegmentSizes, WriteError};
 use crate::tcp::info::Info;
 use crate::tcp::listener::SynQueue;
@@ -123,20 +123,34 @@ impl Stack {
         remote: SocketAddr,
         options: Options,
     ) -> Result<TcpId, ConnectError> {
+        self.tcp_connect_by(now, bind, remote, options, Way::default(), PortLimits::default())
+    }
+
+    /// The same on a given way, from one of the ports that `ports` allows where none is bound.
+    pub fn tcp_connect_by(
+        &mut self,
+        now: Instant,
+        bind: Option<BindId>,
+        remote: SocketAddr,
+        options: Options,
+        way: Way,
+        ports: PortLimits,
+    ) -> Result<TcpId, ConnectError> {
         let bound = bind.and_then(|bind| Some((self.ports.binding(bind)?, self.ports.reuse(bind)?)));
         let scope = scope_of(remote);
         let remote = SocketAddr::new(named_host(remote.ip()), remote.port());
         let source = bound.map(|((address, _), _)| address).filter(|address| !address.is_wildcard());
         //= RFC 9293 MUST-43
         //= RFC 9293 MUST-44
-        let hop = self.interfaces.route(remote.ip(), source.map(LocalAddr::ip), scope)?;
+        let narrowed = Way { device: way.device.or(scope), ..way };
+        let hop = self.interfaces.route_by(remote.ip(), source.map(LocalAddr::ip), &narrowed)?;
         //= RFC 9293 MUST-46
         if hop.delivery != Delivery::Unicast {
             return Err(ConnectError::NoRoute);
         }
         let (port, reuse) = match bound {
             Some(((_, port), reuse)) => (port, reuse),
-            None => (self.port_for(now, &hop, remote)?, Reuse::default()),
+            None => (self.port_for(now, &hop, remote, ports)?, Reuse::default()),
         };
         let key = FlowKey::new(SocketAddr::new(hop.source, port), remote).over(hop.interface);
         let opening = match occupancy(now, &key, &self.demux, &self.tcp, &self.config) {
@@ -150,17 +164,23 @@ impl Stack {
         };
         let connection = Connection::connect(now, opening, options);
         self.counters.bump(Counter::TcpActiveOpens);
-        Ok(self.enter(connection, key, hop, reuse))
+        Ok(self.enter(connection, key, hop, reuse, way))
     }
 
-    fn port_for(&mut self, now: Instant, hop: &NextHop, remote: SocketAddr) -> Result<u16, ConnectError> {
+    fn port_for(
+        &mut self,
+        now: Instant,
+        hop: &NextHop,
+        remote: SocketAddr,
+        limits: PortLimits,
+    ) -> Result<u16, ConnectError> {
         let Stack { ports, demux, tcp, config, .. } = self;
         let is_free = |port| {
             let key = FlowKey::new(SocketAddr::new(hop.source, port), remote).over(hop.interface);
             occupancy(now, &key, demux, tcp, config) != Occupancy::Taken
         };
         ports
-            .choose_for_connect(hop.source, remote, config.ip_local_port_range, is_free)
+            .choose_for_connect(hop.source, remote, limits.within(config.ip_local_port_range), is_free)
             .ok_or(ConnectError::AddressNotAvailable)
     }
 
@@ -171,11 +191,12 @@ impl Stack {
         key: FlowKey,
         hop: NextHop,
         reuse: Reuse,
+        way: Way,
     ) -> TcpId {
         let address = LocalAddr::new(key.local().ip(), 0);
-        let hold = Hold { address, port: key.local().port(), reuse };
-        self.ports.hold(Transport::Tcp, hold.address, hold.port, hold.reuse);
-        let id = self.tcp.insert(connection, key, hop, hold);
+        let hold = Hold { address, port: key.local().port(), reuse, device: way.device };
+        self.ports.hold_on(hold.device, Transport::Tcp, hold.address, hold.port, hold.reuse);
+        let id = self.tcp.insert(connection, key, hop, hold, way);
         self.demux.insert(key, Target::Connection(id.index));
         id
     }
@@ -246,6 +267,28 @@ impl Stack {
     pub fn set_listener_options(&mut self, id: ListenerId, change: impl FnOnce(&mut Options)) {
         if let Some(listener) = self.tcp.listener_mut(id) {
             change(&mut listener.options);
+        }
+    }
+
+    /// Sets the way of a listener's packets, and of its connections, and the interface that it listens at.
+    pub fn set_listener_way(&mut self, id: ListenerId, way: Way) {
+        if let Some(listener) = self.tcp.listener_mut(id) {
+            listener.way = way;
+            self.demux.hold_listener(listener.port, id.index, way.device);
+        }
+    }
+
+    /// Sets the way of a connection's packets, which takes it from now on where there is one.
+    pub fn set_tcp_way(&mut self, now: Instant, id: TcpId, way: Way) {
+        let Some(slot) = self.tcp.slot_mut(id).filter(|slot| slot.way != way) else { return };
+        slot.way = way;
+        let key = slot.key;
+        let narrowed = Way { device: way.device.or(key.link()), ..way };
+        if let Ok(hop) = self.interfaces.route_by(key.remote().ip(), Some(key.local().ip()), &narrowed) {
+            if let Some(slot) = self.tcp.slot_mut(id) {
+                slot.hop = hop;
+            }
+            self.follow_path(now, id.index);
         }
     }
 

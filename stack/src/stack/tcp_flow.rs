@@ -5,9 +5,9 @@ use core::net::SocketAddr;
 use crate::buf::{Checksum, HeaderBlock, Rope};
 use crate::counters::Counter;
 use crate::demux::{FlowKey, Target};
-use crate::discovery::Fragmentation;
+use crate::discovery::{AutoLabel, Fragmentation};
 use crate::error_queue::StampKind;
-use crate::iface::{InterfaceId, NextHop};
+use crate::iface::{Addresses, InterfaceId, NextHop, Way};
 use crate::ip::input::Packet;
 use crate::ip::output::Outgoing;
 use crate::ports::Transport;
@@ -35,14 +35,32 @@ impl Stack {
             return;
         };
         match self.demux.find(&key) {
-            Some(Target::Connection(index)) => self.on_connection_segment(now, index, &key, segment, packet),
+            Some(Target::Connection(index)) => match self.admits(index, packet) {
+                Admission::Yes => self.on_connection_segment(now, index, &key, segment, packet),
+                Admission::Elsewhere => self.on_listener_segment(now, key, segment, packet, None),
+                Admission::TooFar => self.counters.bump(Counter::TcpExtTCPMinTTLDrop),
+            },
             Some(Target::HalfOpen(index)) => self.on_half_open_segment(now, index, key, segment, packet),
             Some(Target::TimeWait(index)) => self.on_resting_segment(now, index, key, segment, packet),
             None => self.on_listener_segment(now, key, segment, packet, None),
         }
     }
 
+    /// Whether the options of a connection's socket let a segment in.
+    fn admits(&mut self, index: u32, packet: &Packet) -> Admission {
+        let Some(slot) = self.tcp.at(index) else { return Admission::Yes };
+        let device = slot.way.device;
+        if packet.hop_limit < slot.connection.options().min_hop_limit {
+            Admission::TooFar
+        } else if device.is_some_and(|device| device != packet.interface) {
+            Admission::Elsewhere
+        } else {
+            Admission::Yes
+        }
+    }
+
     fn parse_tcp(&mut self, packet: &Packet) -> Option<(FlowKey, Segment)> {
+        let to_group = !self.is_for_one(packet);
         let counters = &mut self.counters;
         let parsed = TcpHeader::parse(&packet.payload);
         let payload = match &parsed {
@@ -60,7 +78,6 @@ impl Stack {
         }
         let count = packet.gso_size.map_or(1, |size| payload.len().div_ceil(usize::from(size.max(1))).max(1));
         counters[Counter::TcpInSegs] += count as u64;
-        let to_group = !self.interfaces.is_local(packet.destination);
         //= RFC 9293 MUST-57
         //= RFC 9293 MUST-63
         if to_group || packet.source.is_multicast() {
@@ -153,8 +170,8 @@ impl Stack {
     }
 
     fn release(&mut self, hold: Option<Hold>) {
-        if let Some(Hold { address, port, reuse }) = hold {
-            self.ports.release(Transport::Tcp, address, port, reuse);
+        if let Some(Hold { address, port, reuse, device }) = hold {
+            self.ports.release_on(device, Transport::Tcp, address, port, reuse);
         }
     }
 
@@ -171,6 +188,10 @@ impl Stack {
         let Some(index) = self.demux.listener(&key, scope) else {
             return self.refuse(now, &key, &segment, packet);
         };
+        let nearest = self.tcp.listener_at(index).map_or(0, |listener| listener.options.min_hop_limit);
+        if packet.hop_limit < nearest {
+            return self.counters.bump(Counter::TcpExtTCPMinTTLDrop);
+        }
         if segment.control == Some(Control::Syn) && segment.ack.is_none() {
             self.on_syn(now, index, key, &segment, iss_after);
         } else if segment.ack.is_some() {
@@ -183,14 +204,23 @@ impl Stack {
 
     /// The way back to the sender of a segment of `key`.
     //= RFC 9293 MUST-45
-    fn hop_back(&self, key: &FlowKey) -> Option<NextHop> {
-        self.interfaces.route(key.remote().ip(), Some(key.local().ip()), key.link()).ok()
+    fn hop_back(&self, key: &FlowKey, way: Way) -> Option<NextHop> {
+        // What came to an address that is not ours is answered from it.
+        let addresses =
+            if self.interfaces.is_local(key.local().ip()) { way.addresses } else { Addresses::Any };
+        let way = Way { device: way.device.or(key.link()), addresses, ..way };
+        self.interfaces.route_by(key.remote().ip(), Some(key.local().ip()), &way).ok()
+    }
+
+    /// The way of a listener's packets.
+    fn way_of_listener(&mut self, index: u32) -> Way {
+        self.tcp.listener_at(index).map(|listener| listener.way).unwrap_or_default()
     }
 
     /// Answers a segment of no connection by a reset.
     //= RFC 9293 §3.10.7.1
     fn refuse(&mut self, now: Instant, key: &FlowKey, segment: &Segment, packet: &Packet) {
-        if let Some(hop) = self.hop_back(key) {
+        if let Some(hop) = self.hop_back(key, Way::default()) {
             self.send_reset(now, &hop, key, segment, packet);
         }
     }
@@ -202,7 +232,8 @@ impl Stack {
         self.counters.bump(Counter::TcpOutRsts);
         let v4 = key.remote().is_ipv4();
         let hop_limit = if v4 { self.config.ip_default_ttl } else { self.config.ipv6_hop_limit };
-        let marks = Marks { hop_limit, traffic_class: packet.traffic_class & !ECN };
+        let labels = AutoLabel::Host;
+        let marks = Marks { hop_limit, traffic_class: packet.traffic_class & !ECN, labels };
         self.send_segment(now, hop, key, reset, marks);
     }
 
@@ -214,7 +245,8 @@ impl Stack {
         syn: &Segment,
         iss_after: Option<SeqNumber>,
     ) {
-        let Some(hop) = self.hop_back(&key) else {
+        let way = self.way_of_listener(index);
+        let Some(hop) = self.hop_back(&key, way) else {
             return;
         };
         let most = self.config.tcp_max_syn_backlog as usize;
@@ -257,7 +289,7 @@ impl Stack {
         let Some(listener) = self.tcp.listener_at(index) else {
             return;
         };
-        let marks = Marks::of(&listener.options);
+        let (marks, way) = (Marks::of(&listener.options), listener.way);
         let full = listener.accept.len() > listener.backlog;
         let step = listener.half_open.on_segment(now, &key, &segment, &listener.options, &mut self.counters);
         match step {
@@ -268,7 +300,7 @@ impl Stack {
                 self.counters.bump(Counter::TcpAttemptFails);
             }
             Step::Answer(answer) => {
-                if let Some(hop) = self.hop_back(&key) {
+                if let Some(hop) = self.hop_back(&key, way) {
                     self.counters.bump(Counter::TcpOutSegs);
                     self.send_segment(now, &hop, &key, answer, marks);
                 }
@@ -282,7 +314,7 @@ impl Stack {
                 }
             }
             Step::Complete(accepted) => {
-                let Some(hop) = self.hop_back(&key) else {
+                let Some(hop) = self.hop_back(&key, way) else {
                     return;
                 };
                 let Some(listener) = self.tcp.listener_at(index) else {
@@ -296,7 +328,7 @@ impl Stack {
                 self.forget_half_open(index, &key);
                 self.counters.bump(Counter::TcpPassiveOpens);
                 let connection = Connection::accept(now, accepted, options);
-                let id = self.enter(connection, key, hop, reuse);
+                let id = self.enter(connection, key, hop, reuse, way);
                 let mut mute = false;
                 if let Some(listener) = self.tcp.listener_at(index) {
                     listener.accept.push_back(id);
@@ -407,7 +439,7 @@ impl Stack {
 
     fn resend_syn_acks(&mut self, now: Instant, index: u32) {
         while let Some(listener) = self.tcp.listener_at(index) {
-            let marks = Marks::of(&listener.options);
+            let (marks, way) = (Marks::of(&listener.options), listener.way);
             match listener.half_open.pop_due(now, &listener.options) {
                 None => break,
                 Some((key, Due::GivenUp)) => {
@@ -418,7 +450,7 @@ impl Stack {
                 Some((key, Due::Resend(answer))) => {
                     self.counters.bump(Counter::TcpExtTCPTimeouts);
                     self.counters.bump(Counter::TcpRetransSegs);
-                    if let Some(hop) = self.hop_back(&key) {
+                    if let Some(hop) = self.hop_back(&key, way) {
                         self.send_segment(now, &hop, &key, answer, marks);
                     }
                 }
@@ -498,9 +530,20 @@ impl Stack {
             fragmentation,
             identification,
         };
-        outgoing.prepend_to(&mut packet, &mut self.counters)?;
+        let label = self.flow_label(marks.labels, key);
+        outgoing.prepend_with_label(label, &mut packet, &mut self.counters)?;
         Some(packet)
     }
+}
+
+/// Whether a segment is for the connection that its addresses name.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Admission {
+    Yes,
+    /// It came in at another interface than the connection's: no, but perhaps for somebody else.
+    Elsewhere,
+    /// It has come over more routers than the connection allows.
+    TooFar,
 }
 
 /// The bits of the traffic class that are ECN's.

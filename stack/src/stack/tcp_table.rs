@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use slab::Slab;
 
 use crate::demux::FlowKey;
-use crate::discovery::Fragmentation;
+use crate::discovery::{AutoLabel, Fragmentation};
 use crate::error::SocketError;
-use crate::iface::NextHop;
+use crate::iface::{InterfaceId, NextHop, Way};
+use crate::ip::output::Priority;
 use crate::ports::{BindId, LocalAddr, Reuse};
 use crate::slots::{Slots, slim_queue};
 use crate::tcp::listener::SynQueue;
@@ -39,6 +40,8 @@ pub(super) struct Slot {
     pub(super) connection: Connection,
     pub(super) key: FlowKey,
     pub(super) hop: NextHop,
+    /// How the packets leave, as the socket's options say.
+    pub(super) way: Way,
     /// The hold on the local port, until the connection or its TIME-WAIT ends.
     pub(super) hold: Option<Hold>,
     /// Whether the four-tuple is still its own.
@@ -75,6 +78,7 @@ pub(super) struct Hold {
     pub(super) address: LocalAddr,
     pub(super) port: u16,
     pub(super) reuse: Reuse,
+    pub(super) device: Option<InterfaceId>,
 }
 
 /// A listener: half-open connections, and those that wait to be accepted.
@@ -83,6 +87,8 @@ pub(super) struct Listener {
     pub(super) bind: BindId,
     pub(super) port: u16,
     pub(super) options: Options,
+    /// How its packets and those of its connections leave.
+    pub(super) way: Way,
     /// One more than this many may wait, as in Linux.
     pub(super) backlog: usize,
     pub(super) half_open: SynQueue<FlowKey>,
@@ -101,11 +107,13 @@ pub(super) struct Listener {
 pub(super) struct Marks {
     pub(super) hop_limit: u8,
     pub(super) traffic_class: u8,
+    pub(super) labels: AutoLabel,
 }
 
 impl Marks {
     pub(super) fn of(options: &Options) -> Self {
-        Marks { hop_limit: options.hop_limit, traffic_class: options.traffic_class }
+        let Options { hop_limit, traffic_class, labels, .. } = *options;
+        Marks { hop_limit, traffic_class, labels }
     }
 }
 
@@ -137,8 +145,8 @@ pub(super) struct TcpTable {
     wheel: TimerWheel,
     listener_wheel: TimerWheel,
     rest_wheel: TimerWheel,
-    /// Connections that may have something to send.
-    ready: VecDeque<u32>,
+    /// Connections that may have something to send, by the band of their priority.
+    ready: [VecDeque<u32>; Priority::BANDS],
     generation: u32,
     /// Connections that nobody holds.
     pub(super) orphans: usize,
@@ -153,7 +161,7 @@ impl TcpTable {
             wheel: TimerWheel::new(now),
             listener_wheel: TimerWheel::new(now),
             rest_wheel: TimerWheel::new(now),
-            ready: VecDeque::new(),
+            ready: Default::default(),
             generation: 0,
             orphans: 0,
         }
@@ -165,12 +173,20 @@ impl TcpTable {
     }
 
     /// Adds a connection, which may have something to send.
-    pub(super) fn insert(&mut self, connection: Connection, key: FlowKey, hop: NextHop, hold: Hold) -> TcpId {
+    pub(super) fn insert(
+        &mut self,
+        connection: Connection,
+        key: FlowKey,
+        hop: NextHop,
+        hold: Hold,
+        way: Way,
+    ) -> TcpId {
         let generation = self.next_generation();
         let slot = Slot {
             connection,
             key,
             hop,
+            way,
             hold: Some(hold),
             owns_tuple: true,
             path: KnownPath { generation: 0, fragmentation: Fragmentation::Forbidden },
@@ -219,14 +235,15 @@ impl TcpTable {
             && slot.ready == Mark::Out
         {
             slot.ready = Mark::In;
-            self.ready.push_back(index);
+            self.ready[slot.connection.options().priority.band()].push_back(index);
         }
     }
 
-    /// The next connection that may have something to send. Those that do take turns.
-    pub(super) fn next_ready(&mut self) -> Option<u32> {
-        let index = self.ready.pop_front()?;
-        slim_queue(&mut self.ready);
+    /// The next connection of a band that may have something to send. Those that do take turns.
+    pub(super) fn next_ready(&mut self, band: usize) -> Option<u32> {
+        let queue = self.ready.get_mut(band)?;
+        let index = queue.pop_front()?;
+        slim_queue(queue);
         if let Some(slot) = self.slots.get_mut(index as usize) {
             slot.ready = Mark::Out;
         }
@@ -272,6 +289,7 @@ impl TcpTable {
             bind,
             port,
             options,
+            way: Way::default(),
             backlog,
             half_open,
             accept,

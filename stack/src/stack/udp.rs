@@ -2,16 +2,18 @@
 
 use core::mem;
 use core::net::{IpAddr, SocketAddr};
+use core::num::NonZeroU32;
 
 use crate::buf::{Checksum, HeaderBlock, Rope};
 use crate::counters::Counter;
-use crate::discovery::{Fragmentation, PathMtuDiscovery};
+use crate::demux::FlowKey;
+use crate::discovery::{AutoLabel, Fragmentation, PathMtuDiscovery};
 use crate::error::SocketError;
 use crate::error_queue::{ErrorDelivery, Report};
-use crate::iface::{Delivery, InterfaceId, RouteError};
+use crate::iface::{Delivery, InterfaceId, RouteError, Way};
 use crate::ip::icmp::{Complaint, ErrorKind};
 use crate::ip::input::Packet;
-use crate::ip::output::Outgoing;
+use crate::ip::output::{Outgoing, Priority};
 use crate::ports::{BindError, BindId, BindRequest, LocalAddr, Transport};
 use crate::time::Instant;
 use crate::udp::{Arrival, Datagram, PortChoice, RecvError, SegmentError, UdpId, UdpSocket, segment_size};
@@ -19,6 +21,7 @@ use crate::wire::icmp::Quoted;
 use crate::wire::offload::{PartialChecksum, Segmentation, SegmentationKind, Transmit};
 use crate::wire::{IpProtocol, UdpHeader};
 
+use super::datagrams::Going;
 use super::stamps::SendStamps;
 use super::tcp::scope_of;
 use super::{Changes, Family, SocketId, Stack, may_serve};
@@ -36,6 +39,16 @@ pub struct UdpSendOptions {
     pub source: Option<IpAddr>,
     /// The only interface that it may leave by, unless it is for ourselves.
     pub interface: Option<InterfaceId>,
+    /// Whose routes come before those for all (`SO_MARK`).
+    pub mark: Option<NonZeroU32>,
+    /// What goes first where the link does not keep up (`SO_PRIORITY`).
+    pub priority: Priority,
+    /// IPv6's flow label (`IPV6_FLOWINFO`); `None` for one that the host makes, where `labels` let it.
+    pub flow_label: Option<u32>,
+    /// Whether the host makes flow labels (`IPV6_AUTOFLOWLABEL`).
+    pub labels: AutoLabel,
+    /// What is larger than the path is refused, whatever the mode of path MTU discovery (`IPV6_DONTFRAG`).
+    pub unfragmented: bool,
     /// The stamps that are wanted of it.
     pub stamps: SendStamps,
 }
@@ -120,8 +133,10 @@ impl Stack {
         let Some(socket) = self.udp.socket(id).filter(|socket| socket.local().is_none()) else {
             return Ok(());
         };
-        let bound = socket.bound;
-        let request = BindRequest::new(Transport::Udp, bound.unwrap_or(socket.wildcard));
+        let (bound, device, range) = (socket.bound, socket.way.device, socket.ports);
+        let plain = BindRequest::new(Transport::Udp, bound.unwrap_or(socket.wildcard));
+        // That the address may be had was seen when it was bound.
+        let request = BindRequest { device, range, foreign: bound.is_some(), ..plain };
         let bind = self.bind(request)?;
         self.udp_bind(id, bind);
         if let Some(socket) = self.udp.socket_mut(id) {
@@ -137,14 +152,18 @@ impl Stack {
             self.udp_dissolve(id);
             return Ok(());
         };
-        let device = socket.device;
+        let way = socket.way;
         let bound = socket.bind.and_then(|bind| self.ports.binding(bind));
         // As Linux: the address that an earlier `connect` chose stays, until that is taken back.
         let source = bound.map(|(address, _)| address).filter(|address| !address.is_wildcard());
         let destination = named_host(remote);
         let hop = self
             .interfaces
-            .route(destination.ip(), source.map(LocalAddr::ip), device.or(scope_of(remote)))
+            .route_by(
+                destination.ip(),
+                source.map(LocalAddr::ip),
+                &Way { device: way.device.or(scope_of(remote)), ..way },
+            )
             .map_err(SendError::Route)?;
         self.udp_autobind(id).map_err(|_| SendError::NoPort)?;
         let scope = scope_of(remote).map_or(0, InterfaceId::index);
@@ -233,20 +252,23 @@ impl Stack {
         let socket = self.udp.socket(id).ok_or(SendError::NoSocket)?;
         let to = named_host(to.or(socket.remote()).ok_or(SendError::NoDestination)?);
         let discovery = socket.discovery.of(to.ip());
-        let device = socket.device;
+        let way = socket.way;
         self.udp_autobind(id).map_err(|_| SendError::NoPort)?;
         let (local, port) = self.udp.socket(id).and_then(UdpSocket::local).ok_or(SendError::NoSocket)?;
         let source = (!local.is_wildcard() && !local.ip().is_multicast()).then_some(local.ip());
         let source = options.source.or(source);
-        let interface = options.interface.or(device).or(scope_of(to));
-        let hop = self.interfaces.route(to.ip(), source, interface).map_err(SendError::Route)?;
+        let device = options.interface.or(way.device).or(scope_of(to));
+        let way = Way { device, mark: options.mark, ..way };
+        let hop = self.interfaces.route_by(to.ip(), source, &way).map_err(SendError::Route)?;
         let path = self.path_to(now, to.ip(), &hop);
         let limit = discovery.limit(to.ip(), path, hop.mtu);
+        let looks = !matches!(discovery, PathMtuDiscovery::Probe | PathMtuDiscovery::Interface);
+        let limit = if options.unfragmented && looks { limit.min(path) } else { limit };
         let cut = segment_size(payload.len(), options.segment_size, to.ip(), limit)?;
         let ip_header = if to.is_ipv4() { 20 } else { 40 };
         let len = cut.map_or(payload.len(), usize::from) + UdpHeader::LEN + ip_header;
         if len > limit {
-            self.report_too_long(now, id, to, limit);
+            self.report_too_long(now, id, to, limit, options.unfragmented);
             return Err(SendError::TooLong);
         }
         self.check_sending(id)?;
@@ -256,7 +278,8 @@ impl Stack {
             .wrap_datagram(source, to, payload, cut, fragmentation, options)
             .ok_or(SendError::NoSocket)?;
         self.counters.bump(Counter::UdpOutDatagrams);
-        self.send_datagram(now, SocketId::Udp(id), &hop, packet, options.stamps);
+        let going = Going { priority: options.priority, stamps: options.stamps };
+        self.send_datagram(now, SocketId::Udp(id), &hop, packet, going);
         Ok(())
     }
 
@@ -305,7 +328,9 @@ impl Stack {
                 Fragmentation::Allowed => self.random.next_u32() as u16,
             },
         };
-        outgoing.prepend_to(&mut packet, &mut self.counters)?;
+        let label =
+            options.flow_label.unwrap_or_else(|| self.flow_label(options.labels, &FlowKey::new(source, to)));
+        outgoing.prepend_with_label(label, &mut packet, &mut self.counters)?;
         Some(packet)
     }
 
@@ -360,7 +385,7 @@ impl Stack {
             arrived: now,
             drops_before: 0,
         };
-        if self.interfaces.is_local(packet.destination) {
+        if self.is_for_one(packet) {
             match self.udp.find(&arrival) {
                 Some(id) => self.deliver_datagram(id, datagram),
                 None => {

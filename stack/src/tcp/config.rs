@@ -2,8 +2,9 @@
 
 use core::time::Duration;
 
-use crate::discovery::PathMtuDiscovery;
+use crate::discovery::{AutoLabel, PathMtuDiscovery};
 use crate::error_queue::ErrorDelivery;
+use crate::ip::output::Priority;
 
 use super::send::pacing::UNPACED;
 
@@ -135,6 +136,12 @@ pub struct Options {
     pub late_acks: bool,
     /// What few connections ask for. Boxed, so that others do not pay for it.
     pub rare: Option<Box<Rare>>,
+    /// The least TTL or hop limit of segments that are taken (`IP_MINTTL`, `IPV6_MINHOPCOUNT`, RFC 5082).
+    pub min_hop_limit: u8,
+    /// Whether IPv6's packets bear a flow label (`IPV6_AUTOFLOWLABEL`).
+    pub labels: AutoLabel,
+    /// What goes first where the link does not keep up (`SO_PRIORITY`).
+    pub priority: Priority,
     /// Note when what is received came (`SO_TIMESTAMP`, `SO_TIMESTAMPING`).
     pub stamp_arrivals: bool,
 }
@@ -173,6 +180,9 @@ impl Default for Options {
             error_delivery: ErrorDelivery::default(),
             late_acks: false,
             rare: None,
+            min_hop_limit: 0,
+            labels: AutoLabel::default(),
+            priority: Priority::default(),
             stamp_arrivals: false,
         }
     }

@@ -92,10 +92,17 @@ enum Entry {
     Flow(FlowKey),
 }
 
-/// The order of preference among the sockets of a port that take a datagram.
+/// The order of preference among the sockets of a port that take a datagram: by address, then one that is held to the
+/// interface, then one of IPv4 alone.
 #[derive(Copy, Clone, Eq, PartialEq, Ord, PartialOrd)]
-enum Rank {
-    AnyOfBoth,
+struct Rank {
+    address: AddressRank,
+    held: bool,
+    one_family: bool,
+}
+
+#[derive(Copy, Clone, Eq, PartialEq, Ord, PartialOrd)]
+enum AddressRank {
     Any,
     One,
     OneAndPeer,
@@ -198,13 +205,15 @@ impl UdpTable {
         // Of equals, the last.
         let (rank, best) = ranked.max_by_key(|(rank, _)| *rank)?;
         let leader = &self.slots[best as usize].socket;
-        if !leader.reuse_port || rank == Rank::OneAndPeer {
+        if !leader.reuse_port || rank.address == AddressRank::OneAndPeer {
             return Some(best);
         }
         let group = || {
             candidates.iter().copied().filter(|index| {
                 let socket = &self.slots[*index as usize].socket;
-                socket.reuse_port && socket.local == leader.local && socket.remote.is_none()
+                socket.reuse_port
+                    && (socket.local, socket.way.device) == (leader.local, leader.way.device)
+                    && socket.remote.is_none()
             })
         };
         let tuple = FlowKey::new(arrival.to, arrival.from).secret(&self.spread);
@@ -213,22 +222,23 @@ impl UdpTable {
 
     /// How well a socket fits; `None` where it doesn't take the datagram.
     fn rank(&self, index: u32, arrival: &Arrival) -> Option<Rank> {
-        let UdpSocket { local, remote, device, .. } = &self.slots[index as usize].socket;
-        if device.is_some_and(|device| device != arrival.interface) {
+        let UdpSocket { local, remote, way, .. } = &self.slots[index as usize].socket;
+        if way.device.is_some_and(|device| device != arrival.interface) {
             return None;
         }
         let (address, _) = local.filter(|(address, port)| {
             *port == arrival.to.port() && address.accepts(arrival.to.ip(), arrival.interface.index())
         })?;
-        match (remote, address) {
+        let rank = match (remote, address) {
             // Port 0, which `connect` takes, stands for any.
             (Some(remote), _) => (remote.ip() == arrival.from.ip()
                 && (remote.port() == arrival.from.port() || remote.port() == 0))
-                .then_some(Rank::OneAndPeer),
-            (None, LocalAddr::V4(_) | LocalAddr::V6(..)) => Some(Rank::One),
-            (None, LocalAddr::AnyV6 { only_v6: false }) if arrival.to.is_ipv4() => Some(Rank::AnyOfBoth),
-            (None, LocalAddr::AnyV4 | LocalAddr::AnyV6 { .. }) => Some(Rank::Any),
-        }
+                .then_some(AddressRank::OneAndPeer)?,
+            (None, LocalAddr::V4(_) | LocalAddr::V6(..)) => AddressRank::One,
+            (None, LocalAddr::AnyV4 | LocalAddr::AnyV6 { .. }) => AddressRank::Any,
+        };
+        let both = matches!(address, LocalAddr::AnyV6 { only_v6: false }) && arrival.to.is_ipv4();
+        Some(Rank { address: rank, held: way.device.is_some(), one_family: !both })
     }
 
     fn id(&self, index: u32) -> UdpId {

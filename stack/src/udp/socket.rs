@@ -1,16 +1,16 @@
 //! What one UDP socket keeps: its ends, what it has received, and what went wrong.
 
 use core::fmt;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use super::queue::{ReceiveQueue, SendAccount};
 use crate::buf::Rope;
 use crate::discovery::Discovery;
 use crate::error::SocketError;
 use crate::error_queue::{ErrorDeliveries, ErrorDelivery, ErrorQueue, Queued, Report};
-use crate::iface::InterfaceId;
+use crate::iface::{InterfaceId, Way};
 use crate::ip::icmp::Hardness;
-use crate::ports::{BindId, LocalAddr};
+use crate::ports::{BindId, LocalAddr, PortLimits};
 use crate::time::Instant;
 
 /// Bytes that a datagram costs in its queue beside its payload: what Linux 6.18 charges for the buffer of a short
@@ -188,8 +188,13 @@ pub struct UdpSocket {
     pub merged: Merged,
     /// `IP_MTU_DISCOVER` and `IPV6_MTU_DISCOVER`.
     pub discovery: Discovery,
-    /// The only interface to send and receive by (`SO_BINDTODEVICE`).
-    pub device: Option<InterfaceId>,
+    /// How its packets leave, and where it receives (`SO_BINDTODEVICE`, `SO_MARK`, `IP_TRANSPARENT`).
+    pub way: Way,
+    /// The path that was too narrow for the last datagram that was not to be cut: its end, and what it takes, in bytes
+    /// (`IPV6_RECVPATHMTU`).
+    pub narrow_path: Option<(SocketAddrV6, u32)>,
+    /// The ports that it may be given (`IP_LOCAL_PORT_RANGE`).
+    pub ports: PortLimits,
     /// `IP_RECVERR` and `IPV6_RECVERR`.
     pub error_delivery: ErrorDeliveries,
     /// The bound of the queue, in bytes of payload with [`OVERHEAD`] (`SO_RCVBUF` as `getsockopt` shows it).
@@ -218,7 +223,9 @@ impl UdpSocket {
             reuse_port: false,
             merged: Merged::default(),
             discovery: Discovery::default(),
-            device: None,
+            narrow_path: None,
+            way: Way::default(),
+            ports: PortLimits::default(),
             error_delivery: ErrorDeliveries::default(),
             receive_buffer,
             send_buffer: SEND_BUFFER,
