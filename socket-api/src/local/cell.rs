@@ -141,8 +141,13 @@ impl<T: Shared> Cell<T> {
             });
             seat.reset();
             let window = guarded.looks[queue].window();
+            let audience = guarded.audiences[queue].clone().filter(|audience| audience.is_interested());
             drop(guarded);
             wake(wakes);
+            // What it has done so far may have left its socket less ready.
+            if let Some(audience) = audience {
+                audience.look_again();
+            }
             let (waited, found) = look::wait(seat, window, deadline);
             guarded = self.lock();
             guarded.looks[queue].learn(waited, found);

@@ -130,6 +130,40 @@ fn an_epoll_instance_shows_whether_it_has_something_to_report() {
     assert_eq!(shown(), ["IN|OUT|HUP|RDHUP", ""]);
 }
 
+/// A call that has done a part and waits for the rest has changed what is shown, before it returns.
+#[test]
+fn a_sender_that_is_blocked_has_taken_the_room_already() {
+    let host = Host::builder().start().unwrap();
+    let listener = TcpListener::bind(&host, "127.0.0.1:0").unwrap();
+    let tcp = TcpStream::connect(&host, listener.local_addr().unwrap()).unwrap();
+    let (mut far, _) = listener.accept().unwrap();
+    let (local, mut there) = UnixStream::pair(&host).unwrap();
+    blocked(&tcp, &mut far);
+    blocked(&local, &mut there);
+}
+
+fn blocked<S: HasMirror + Sync>(near: &S, far: &mut impl Read)
+where
+    for<'a> &'a S: Write,
+{
+    const LEN: usize = 10_000_000;
+    assert_eq!(mask(near.poll_fd().unwrap()), "OUT");
+    thread::scope(|scope| {
+        let mut writer = near;
+        let sender = scope.spawn(move || writer.write_all(&vec![0; LEN]).unwrap());
+        let end = std::time::Instant::now() + PATIENCE;
+        while !mask(near.poll_fd().unwrap()).is_empty() {
+            assert!(std::time::Instant::now() < end, "it still shows room");
+            thread::sleep(Duration::from_millis(1));
+        }
+        far.read_exact(&mut vec![0; LEN]).unwrap();
+        sender.join().unwrap();
+    });
+    let mut asked = [PollFd::from_borrowed_fd(near.poll_fd().unwrap(), PollFlags::OUT)];
+    let patience = Timespec { tv_sec: PATIENCE.as_secs() as i64, tv_nsec: 0 };
+    assert_eq!(poll(&mut asked, Some(&patience)), Ok(1), "there is room again");
+}
+
 #[test]
 fn all_kinds_have_one() {
     let host = Host::builder().start().unwrap();
