@@ -128,7 +128,7 @@ impl Host {
 
     /// System calls and wake-ups of the engine.
     pub fn engine_stats(&self) -> EngineStats {
-        self.shard().stats().read()
+        EngineStats { local_parks: self.inner.locals.parks.read(), ..self.shard().stats().read() }
     }
 
     /// Removes a path name of PF_LOCAL from the host's name space; its socket goes on. See unlink(2).

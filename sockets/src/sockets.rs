@@ -187,6 +187,21 @@ impl Sockets {
         })
     }
 
+    /// Goes on with [`try_connect`](Self::try_connect) after a [`Stop::Wait`], for a call that waits: where another one
+    /// has made an end of it meanwhile, by shutdown(2) or AF_UNSPEC, it fails.
+    ///
+    /// Errors: those of [`try_connect`](Self::try_connect); ECONNRESET or ECONNABORTED where it is over.
+    pub fn try_connect_again(&mut self, now: Instant, fd: Fd, address: &SockAddr) -> Result<(), Stop> {
+        let over = self.call(now, fd, |_, body| match body {
+            Body::Tcp(tcp) => Ok::<_, Errno>(tcp.attempt_is_over()),
+            _ => Ok(None),
+        })?;
+        match over {
+            Some(errno) => Err(errno.into()),
+            None => self.try_connect(now, fd, address),
+        }
+    }
+
     /// Sends: sendto(2), or send(2) without `to`. What was taken is split off `data`, and its length returned: on a
     /// stream perhaps less than there was; a caller that waits calls again for the rest.
     ///

@@ -241,6 +241,14 @@ impl TcpSocket {
         }
     }
 
+    /// The errno of a call that waits for a connection which is no longer attempted.
+    pub(crate) fn attempt_is_over(&mut self) -> Option<Errno> {
+        match self.phase {
+            Phase::Idle => Some(self.error.take().unwrap_or(Errno::CONNABORTED)),
+            _ => None,
+        }
+    }
+
     /// Says how far `connect` has come: `errno` where it goes on and the call may not wait.
     fn finish_connecting(&mut self, call: &mut Call<'_>, id: TcpId, errno: Errno) -> Result<(), Stop> {
         let state = call.stack.tcp(id).map_or(State::Closed, |connection| connection.state());

@@ -101,7 +101,8 @@ const EXCEPT: PollMask = PollMask::PRI;
 /// ```
 ///
 /// # Errors
-/// EINVAL where `count` is below zero or above [`FD_SETSIZE`]; EBADF for an id that stands for nothing. The sets are then
+/// EINVAL where `count` is below zero or above [`FD_SETSIZE`]; EBADF for an id that stands for nothing, or is closed while
+/// the call waits. The sets are then
 /// as they were.
 pub fn select(
     host: &Host,
@@ -125,6 +126,10 @@ pub fn select(
         }
     }
     ppoll(host, &mut entries, timeout)?;
+    // One was closed meanwhile. Linux goes on waiting for it.
+    if entries.iter().any(|entry| entry.revents.contains(PollMask::NVAL)) {
+        return Err(Errno::BADF);
+    }
     Ok(sets
         .iter_mut()
         .map(|(set, mask)| set.as_deref_mut().map_or(0, |set| told(set, &entries, *mask)))

@@ -29,7 +29,11 @@ impl Shard {
 
     /// See connect(2).
     pub(crate) fn connect(&self, socket: Fd, address: &SockAddr) -> Result<(), Errno> {
-        self.call(Errno::INPROGRESS, |sockets, now| sockets.try_connect(now, socket, address))
+        let mut again = false;
+        self.call(Errno::INPROGRESS, |sockets, now| match core::mem::replace(&mut again, true) {
+            false => sockets.try_connect(now, socket, address),
+            true => sockets.try_connect_again(now, socket, address),
+        })
     }
 
     /// See shutdown(2).

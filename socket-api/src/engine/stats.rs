@@ -48,6 +48,8 @@ stats! {
     parks,
     /// Times such a thread was woken.
     unparks,
+    /// Times a thread went to sleep on a local socket.
+    local_parks,
     /// Calls of the link's receive half, those that found nothing included.
     link_reads,
     /// Calls of the link's send half, those refused included.
@@ -65,6 +67,10 @@ pub(crate) struct Count(AtomicU64);
 impl Count {
     pub(crate) fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 
     pub(crate) fn bump(&self) {

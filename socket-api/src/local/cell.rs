@@ -11,9 +11,9 @@ use crate::engine::clock::now;
 use crate::engine::sync::{Arc, Mutex, MutexGuard, lock};
 use crate::engine::wait::{Claim, WaitQueue, Waiter, Wake, WakeList};
 
+use super::Locals;
 use super::audience::Audience;
 use super::look::{self, Look};
-use super::{Flights, Locals};
 
 /// Which of the queues of a cell: a number below [`QUEUES`].
 pub(super) type Queue = usize;
@@ -33,7 +33,7 @@ pub(super) type Events = ArrayVec<(Queue, PollMask), 4>;
 /// A thing that several threads share, under one lock.
 pub(crate) struct Cell<T> {
     guarded: Mutex<Guarded<T>>,
-    flights: Arc<Flights>,
+    host: Arc<Locals>,
 }
 
 pub(super) struct Guarded<T> {
@@ -75,7 +75,7 @@ pub(super) enum Patience {
 
 impl<T: Shared> Cell<T> {
     /// For sockets of `host`.
-    pub(super) fn new(state: T, host: &Locals) -> Arc<Self> {
+    pub(super) fn new(state: T, host: &Arc<Locals>) -> Arc<Self> {
         let guarded = Guarded {
             state,
             queues: Default::default(),
@@ -84,7 +84,7 @@ impl<T: Shared> Cell<T> {
             looks: [(); QUEUES].map(|()| Look::new(host.spin)),
             owners: [0; QUEUES],
         };
-        Arc::new(Cell { guarded: Mutex::new(guarded), flights: host.flights.clone() })
+        Arc::new(Cell { guarded: Mutex::new(guarded), host: host.clone() })
     }
 
     /// Locks the state, to look at it.
@@ -116,9 +116,9 @@ impl<T: Shared> Cell<T> {
         let mut guarded = self.lock();
         let mut waiter: Option<Arc<Waiter>> = None;
         let outcome = loop {
-            if self.flights.is_collecting() {
+            if self.host.flights.is_collecting() {
                 drop(guarded);
-                self.flights.stand_aside();
+                self.host.flights.stand_aside();
                 guarded = self.lock();
                 continue;
             }
@@ -148,7 +148,7 @@ impl<T: Shared> Cell<T> {
             if let Some(audience) = audience {
                 audience.look_again();
             }
-            let (waited, found) = look::wait(seat, window, deadline);
+            let (waited, found) = look::wait(seat, window, deadline, &self.host.parks);
             guarded = self.lock();
             guarded.looks[queue].learn(waited, found);
             if seat.woken() == Some(Wake::Closed) {
@@ -182,11 +182,23 @@ impl<T: Shared> Cell<T> {
         self.lock().audiences[queue] = Some(audience.clone());
     }
 
-    /// Ends the calls that wait in `queue`, whose socket is closed.
-    pub(super) fn close_queue(&self, queue: Queue) {
-        let mut wakes = Wakes::default();
-        self.lock().queues[queue].mark_closed(|waiter| wakes.threads.push(waiter.clone()));
+    /// Closes the socket to which `queue` belongs by `change`, and ends the calls that wait for it, all in one hold of the
+    /// lock: they don't see the closed socket's state.
+    pub(super) fn close<R>(&self, queue: Queue, change: impl FnOnce(&mut T) -> R) -> R {
+        let mut guarded = self.lock();
+        let result = change(&mut guarded.state);
+        let mut events = Events::new();
+        super::everything(&mut events);
+        let mut wakes = guarded.announce(&events);
+        guarded.queues[queue].mark_closed(|waiter| wakes.threads.push(waiter.clone()));
+        drop(guarded);
         wake(wakes);
+        result
+    }
+
+    /// Has those who wait in `queue` look again.
+    pub(super) fn stir(&self, queue: Queue) {
+        self.with(|_, events| events.push((queue, PollMask::NONE)));
     }
 }
 

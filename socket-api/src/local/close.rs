@@ -1,11 +1,15 @@
 //! shutdown and close.
 
+use std::sync::atomic::Ordering;
+
 use rustix::io::Errno;
 use tapsock_sockets::PollMask;
-use tapsock_sockets::local::Shutdown;
+use tapsock_sockets::local::{Listener, Shutdown};
 
-use super::{ACCEPTORS, Connection, Flying, LocalSocket, Pending, Role, everything, queue};
-use crate::engine::sync::lock;
+use super::cell::Cell;
+use super::datagram::{Datagrams, SENDERS};
+use super::{ACCEPTORS, CONNECTORS, Connection, Flying, LocalSocket, Pending, Role, everything, queue};
+use crate::engine::sync::{Arc, lock};
 
 impl LocalSocket {
     /// Shuts directions down: shutdown(2).
@@ -46,14 +50,34 @@ impl LocalSocket {
         Ok(())
     }
 
+    /// Whether it is closed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Does `call`, which waits for another socket, and ends with EBADF where this one is closed meanwhile: it is told to
+    /// look again then, and looks whether it is closed under the lock of what it waits for.
+    pub(super) fn away<T>(&self, place: Elsewhere, call: impl FnOnce() -> T) -> T {
+        lock(&self.own).elsewhere.push(place.clone());
+        let result = call();
+        let mut own = lock(&self.own);
+        if let Some(index) = own.elsewhere.iter().position(|other| other.is(&place)) {
+            own.elsewhere.swap_remove(index);
+        }
+        result
+    }
+
     /// Closes the socket: close(2). Calls of other threads that wait for it end with EBADF. Handles that nobody will
     /// receive are returned, to be dropped without a lock.
     pub(crate) fn close(&self) -> Vec<Flying> {
         self.host.forget(self.number);
-        let (role, name) = {
+        self.closed.store(true, Ordering::SeqCst);
+        let (role, name, elsewhere) = {
             let mut own = lock(&self.own);
-            (core::mem::replace(&mut own.role, Role::Closed), own.name.take())
+            let elsewhere = own.elsewhere.clone();
+            (core::mem::replace(&mut own.role, Role::Closed), own.name.take(), elsewhere)
         };
+        elsewhere.iter().for_each(Elsewhere::stir);
         if let Some((address, Some(inode))) = name {
             lock(&self.host.names).release(&address, inode);
         }
@@ -62,17 +86,39 @@ impl LocalSocket {
             lost = connection.close();
         }
         if let Role::Listening(listener) = role {
-            let pending: Vec<Pending> = listener.with(|listener, events| {
-                everything(events);
-                listener.close().collect()
-            });
-            listener.close_queue(ACCEPTORS);
+            let pending: Vec<Pending> = listener.close(ACCEPTORS, |listener| listener.close().collect());
             lost.extend(pending.into_iter().flat_map(|pending| pending.connection.close()));
         }
         if self.datagrams.is_some() {
             lost.extend(self.close_datagrams());
         }
         lost
+    }
+}
+
+/// What a call on a socket waits for that is another's.
+#[derive(Clone)]
+pub(super) enum Elsewhere {
+    /// Room in the queue of a listener.
+    Listener(Arc<Cell<Listener<Pending>>>),
+    /// Room in the queue of a receiver of datagrams.
+    Receiver(Arc<Cell<Datagrams>>),
+}
+
+impl Elsewhere {
+    fn is(&self, other: &Elsewhere) -> bool {
+        match (self, other) {
+            (Elsewhere::Listener(one), Elsewhere::Listener(other)) => Arc::ptr_eq(one, other),
+            (Elsewhere::Receiver(one), Elsewhere::Receiver(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
+    fn stir(&self) {
+        match self {
+            Elsewhere::Listener(listener) => listener.stir(CONNECTORS),
+            Elsewhere::Receiver(receiver) => receiver.stir(SENDERS),
+        }
     }
 }
 
@@ -96,22 +142,8 @@ impl Connection {
 
     pub(super) fn close(&self) -> Vec<Flying> {
         match self {
-            Connection::Stream(cell, side) => {
-                let lost = cell.with(|pair, events| {
-                    everything(events);
-                    pair.close(*side)
-                });
-                cell.close_queue(queue(*side));
-                lost
-            }
-            Connection::Records(cell, side) => {
-                let lost = cell.with(|pair, events| {
-                    everything(events);
-                    pair.close(*side)
-                });
-                cell.close_queue(queue(*side));
-                lost
-            }
+            Connection::Stream(cell, side) => cell.close(queue(*side), |pair| pair.close(*side)),
+            Connection::Records(cell, side) => cell.close(queue(*side), |pair| pair.close(*side)),
         }
     }
 }

@@ -5,7 +5,8 @@ use tapsock_sockets::errno::ToErrno;
 use tapsock_sockets::local::{AcceptError, EndSetup, Inbox, Listener, Pair, Shutdown, Side, SocketKind};
 use tapsock_sockets::{PollMask, UnixAddr};
 
-use super::cell::{Cell, Guarded, Halt, Patience, Shared};
+use super::cell::{Cell, Events, Guarded, Halt, Patience, Shared};
+use super::close::Elsewhere;
 use super::{ACCEPTORS, CONNECTORS, Connection, Label, LocalSocket, Locals, Pending, Role, process, queue};
 use crate::engine::sync::{Arc, lock};
 
@@ -87,7 +88,10 @@ impl LocalSocket {
             (own.setup, refusal, super::patience(own.waits, own.send_timeout, 0))
         };
         let theirs = { lock(&target.own).setup };
-        let connection = listener.call(CONNECTORS, PollMask::OUT, patience, |listener, events| {
+        let mut attempt = |listener: &mut Listener<Pending>, events: &mut Events| {
+            if self.is_closed() {
+                return Err(Errno::BADF.into());
+            }
             match listener.check() {
                 Ok(()) => {}
                 Err(AcceptError::WouldBlock) => return Err(Halt::Wait),
@@ -114,7 +118,13 @@ impl LocalSocket {
             listener.push(Pending { connection: pending, client: self.label.clone() });
             events.push((ACCEPTORS, PollMask::IN | PollMask::RDNORM));
             Ok(ours)
-        })?;
+        };
+        let mut connection = listener.call(CONNECTORS, PollMask::OUT, Patience::None, &mut attempt);
+        if matches!((&connection, patience), (Err(Errno::AGAIN), Patience::Until(_))) {
+            let wait = || listener.call(CONNECTORS, PollMask::OUT, patience, &mut attempt);
+            connection = self.away(Elsewhere::Listener(listener.clone()), wait);
+        }
+        let connection = connection?;
         if let Err(late) = self.connection.set(connection) {
             // Another thread was faster.
             drop(late.close());
@@ -187,7 +197,7 @@ impl<Q: Inbox> Guarded<Pair<Q>> {
 }
 
 /// A cell for two ends that belong to the sockets of these numbers.
-pub(super) fn connected<Q: Inbox>(host: &Locals, pair: Pair<Q>, owners: [u64; 2]) -> Arc<Cell<Pair<Q>>>
+pub(super) fn connected<Q: Inbox>(host: &Arc<Locals>, pair: Pair<Q>, owners: [u64; 2]) -> Arc<Cell<Pair<Q>>>
 where
     Pair<Q>: Shared,
 {

@@ -11,7 +11,8 @@ use tapsock_sockets::local::{
 };
 use tapsock_sockets::{PollMask, UnixAddr};
 
-use super::cell::{Cell, Halt, Patience, Queue, Shared};
+use super::cell::{Cell, Events, Halt, Patience, Queue, Shared};
+use super::close::Elsewhere;
 use super::flight::locals;
 use super::{Flying, LocalSocket, everything};
 use crate::engine::sync::{Arc, lock};
@@ -25,7 +26,7 @@ pub(super) const SENDERS: Queue = 1;
 /// Linux's `EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND`.
 const ROOM: PollMask = PollMask::from_bits(0x4 | 0x100 | 0x200);
 
-type Datagrams = DatagramSocket<u64, Flying>;
+pub(super) type Datagrams = DatagramSocket<u64, Flying>;
 
 impl Shared for Datagrams {
     fn readiness(&self, queue: Queue) -> PollMask {
@@ -182,7 +183,13 @@ impl LocalSocket {
         let passed = locals(&rights);
         let mut delivery = Delivery { from, credentials, rights };
         let mut rope = (data.len() > SMALL_MAX).then(|| copy_in(data));
-        let sent = theirs.call(SENDERS, PollMask::OUT, patience, |socket, events| {
+        let mut attempt = |socket: &mut Datagrams, events: &mut Events| {
+            if self.is_closed() {
+                return Err(Errno::BADF.into());
+            }
+            if receiver.is_closed() {
+                return Err(Errno::CONNREFUSED.into());
+            }
             let payload = match &mut rope {
                 Some(rope) => Payload::Rope(rope),
                 None => Payload::Bytes(data),
@@ -195,7 +202,16 @@ impl LocalSocket {
                 Err(SendError::WouldBlock) => Err(Halt::Wait),
                 Err(error) => Err(error.errno().into()),
             }
-        });
+        };
+        let mut sent = theirs.call(SENDERS, PollMask::OUT, Patience::None, &mut attempt);
+        if sent == Err(Errno::AGAIN) && matches!(patience, Patience::Until(_)) {
+            let wait = || theirs.call(SENDERS, PollMask::OUT, patience, &mut attempt);
+            sent = self.away(Elsewhere::Receiver(theirs.clone()), wait);
+        }
+        if sent == Err(Errno::CONNREFUSED) && to.is_none() {
+            let discarded = cell.with(|socket, _| socket.on_peer_gone());
+            self.give_back(discarded);
+        }
         if sent == Err(Errno::AGAIN) && to.is_none() && !self.finds_full(theirs) {
             // Room came between the two looks.
             if let Some(audience) = self.audience() {
@@ -256,11 +272,7 @@ impl LocalSocket {
 
     pub(super) fn close_datagrams(&self) -> Vec<Flying> {
         let Some(cell) = &self.datagrams else { return Vec::new() };
-        let mut discarded = cell.with(|socket, events| {
-            everything(events);
-            socket.close()
-        });
-        cell.close_queue(OWN);
+        let mut discarded = cell.close(OWN, |socket| socket.close());
         let rights = core::mem::take(&mut discarded.rights);
         self.give_back(discarded);
         rights

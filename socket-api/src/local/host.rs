@@ -10,6 +10,7 @@ use tapsock_sockets::errno::ToErrno;
 use tapsock_sockets::local::Names;
 
 use super::{Flights, LocalSocket};
+use crate::engine::stats::Count;
 use crate::engine::sync::{Arc, Mutex, lock};
 
 /// What the local sockets of one host share.
@@ -22,6 +23,8 @@ pub(crate) struct Locals {
     pub(super) spin: Duration,
     /// Listening sockets take no more than so many connections (`net.core.somaxconn`).
     pub(super) somaxconn: i32,
+    /// Times that a thread went to sleep on one of them.
+    pub(crate) parks: Count,
     /// What is under way between them.
     pub(super) flights: Arc<Flights>,
 }
@@ -35,6 +38,7 @@ impl Locals {
             next: AtomicU64::new(1),
             spin,
             somaxconn: i32::try_from(somaxconn).unwrap_or(i32::MAX),
+            parks: Count::default(),
             flights: Arc::default(),
         })
     }

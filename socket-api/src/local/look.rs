@@ -12,6 +12,7 @@
 use core::time::Duration;
 
 use crate::engine::clock::now;
+use crate::engine::stats::Count;
 use crate::engine::sync::Arc;
 use crate::engine::wait::Waiter;
 use tapsock_stack::time::Instant;
@@ -148,8 +149,14 @@ fn average(old: i64, new: i64) -> i64 {
     old + (new - old) / WEIGHT
 }
 
-/// Waits until `seat` is marked, or until `deadline`: looks for `window`, then sleeps. Says how long it took.
-pub(super) fn wait(seat: &Arc<Waiter>, window: Window, deadline: Option<Instant>) -> (Duration, Found) {
+/// Waits until `seat` is marked, or until `deadline`: looks for `window`, then sleeps, which `parks` counts. Says how long
+/// it took.
+pub(super) fn wait(
+    seat: &Arc<Waiter>,
+    window: Window,
+    deadline: Option<Instant>,
+    parks: &Count,
+) -> (Duration, Found) {
     let started = now();
     if !window.longest.is_zero() {
         let found = look(seat, started + window.longest, window.yields_first);
@@ -162,6 +169,7 @@ pub(super) fn wait(seat: &Arc<Waiter>, window: Window, deadline: Option<Instant>
         if left.is_some_and(|left| left.is_zero()) {
             break;
         }
+        parks.bump();
         seat.park(left);
     }
     (now().saturating_since(started), Found::Sleeping)

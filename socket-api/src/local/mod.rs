@@ -36,6 +36,7 @@ use crate::engine::sync::{Arc, AtomicBool, Mutex, lock};
 
 use audience::Audience;
 use cell::{Cell, Events, Patience, Queue, Shared};
+use close::Elsewhere;
 use connect::connected;
 use label::Label;
 
@@ -54,6 +55,7 @@ pub(crate) struct LocalSocket {
     label: Label,
     datagrams: Option<Arc<Cell<DatagramSocket<u64, Flying>>>>,
     own: Mutex<Own>,
+    closed: AtomicBool,
     /// How many shares in it lie in queues. Changed under the lock of [`Flights`].
     in_flight: AtomicUsize,
     /// Whether somebody shows how ready it is.
@@ -82,6 +84,8 @@ struct Own {
     setup: EndSetup,
     /// Who watches it, once somebody has.
     audience: Option<Arc<Audience>>,
+    /// What calls on it wait for that is another's, once for each.
+    elsewhere: Vec<Elsewhere>,
 }
 
 #[derive(Clone)]
@@ -149,6 +153,7 @@ impl LocalSocket {
             receive_buffer: SEND_BUFFER_DEFAULT,
             setup: EndSetup::new(Credentials::NOBODY),
             audience: None,
+            elsewhere: Vec::new(),
         };
         let socket = Arc::new(LocalSocket {
             host: host.clone(),
@@ -158,6 +163,7 @@ impl LocalSocket {
             label,
             datagrams,
             own: Mutex::new(own),
+            closed: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             observed: AtomicBool::new(false),
         });
@@ -205,6 +211,9 @@ impl LocalSocket {
 
     /// The events of the socket: poll(2).
     pub(crate) fn readiness(&self) -> PollMask {
+        if self.is_closed() {
+            return PollMask::NVAL;
+        }
         match self.connection.get() {
             Some(Connection::Stream(cell, side)) => cell.lock().state.readiness(*side),
             Some(Connection::Records(cell, side)) => cell.lock().state.readiness(*side),

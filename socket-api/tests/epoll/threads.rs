@@ -12,19 +12,35 @@ use tapsock::{Driver, Errno, Host, SockAddr};
 use super::common::{PATIENCE, RIGHT, pair, within};
 use super::{add, host, local_pair, now, udp, wait, watching};
 
-/// Long enough for a thread to fall asleep, on any machine that is not overwhelmed; shorter, and a test shows less.
+/// Long enough for a thread that was woken to come, on any machine that is not overwhelmed; shorter, and a test shows less.
 pub const A_WHILE: Duration = Duration::from_millis(30);
 
-/// A thread that waits for ever, after it had time to fall asleep.
+/// Times that a thread of the host went to sleep, be it the background's.
+fn sleeps(host: &Host) -> u64 {
+    let stats = host.engine_stats();
+    stats.ppolls + stats.parks + stats.local_parks
+}
+
+/// Runs `start`, and waits until `count` threads more have fallen asleep.
+pub fn asleep<T>(host: &Host, count: u64, start: impl FnOnce() -> T) -> T {
+    let before = sleeps(host);
+    let started = start();
+    let until = Instant::now() + PATIENCE;
+    while sleeps(host) < before + count && Instant::now() < until {
+        thread::yield_now();
+    }
+    started
+}
+
+/// A thread that waits for ever, and has fallen asleep.
 pub fn sleeper(host: &Host, epoll: i32) -> JoinHandle<Result<Vec<(i32, u32)>, Errno>> {
-    let host = host.clone();
-    let thread = thread::spawn(move || {
+    let caller = host.clone();
+    let wait = move || {
         let mut events = [EpollEvent::default(); 4];
-        let count = bsd::epoll_wait(&host, epoll, &mut events, -1)?;
+        let count = bsd::epoll_wait(&caller, epoll, &mut events, -1)?;
         Ok(events[..count].iter().map(|event| (event.data as i32, event.events)).collect())
-    });
-    thread::sleep(A_WHILE);
-    thread
+    };
+    asleep(host, 1, || thread::spawn(wait))
 }
 
 #[test]
@@ -100,12 +116,12 @@ fn poll_hears_of_an_instance() {
         let [here, there] = local_pair(&host, SOCK_STREAM);
         let epoll = watching(&host, &[here], EPOLLIN);
         let poller = host.clone();
-        let polling = thread::spawn(move || {
+        let poll = move || {
             let mut entry = [PollFd::new(epoll, PollMask::IN)];
             bsd::poll(&poller, &mut entry, -1).unwrap();
             entry[0].revents
-        });
-        thread::sleep(A_WHILE);
+        };
+        let polling = asleep(&host, 1, || thread::spawn(poll));
         bsd::send(&host, there, b"hello", 0).unwrap();
         assert_eq!(polling.join().unwrap(), PollMask::IN);
     });
@@ -118,15 +134,15 @@ fn woken_by_one(events: u32) -> usize {
     let (done, finished) = mpsc::channel();
     let epolls: Vec<i32> = (0..3).map(|_| watching(&host, &[socket], events)).collect();
     for epoll in &epolls {
-        let (host, epoll, done) = (host.clone(), *epoll, done.clone());
-        thread::spawn(move || {
+        let (caller, epoll, done) = (host.clone(), *epoll, done.clone());
+        let wait = move || {
             let mut events = [EpollEvent::default()];
-            if bsd::epoll_wait(&host, epoll, &mut events, -1) == Ok(1) {
+            if bsd::epoll_wait(&caller, epoll, &mut events, -1) == Ok(1) {
                 done.send(()).unwrap();
             }
-        });
+        };
+        asleep(&host, 1, || thread::spawn(wait));
     }
-    thread::sleep(A_WHILE);
     bsd::sendto(&host, socket, b"hello", 0, Some(&address)).unwrap();
     finished.recv_timeout(PATIENCE).unwrap();
     thread::sleep(A_WHILE);

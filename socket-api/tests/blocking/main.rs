@@ -1,6 +1,9 @@
 //! Threads that wait: how they are woken, by what, and that none is forgotten.
 
+#[path = "../common/mod.rs"]
 mod common;
+
+mod table;
 
 use std::io::{ErrorKind, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
