@@ -385,6 +385,7 @@ fn labels(net: &mut Net) -> Vec<u32> {
     sent.map(|packet| u32::from_be_bytes(*packet.first_chunk().unwrap()) & 0xf_ffff).collect()
 }
 
+//= RFC 6437 §3, type=test
 #[test]
 fn flows_have_labels_of_their_own() {
     let mut net = Net::new();
