@@ -1,7 +1,8 @@
 //! Sockets of the stack.
 
 use tapsock::bsd::{
-    self, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLONESHOT, EPOLLOUT, EPOLLRDHUP, SHUT_RD, SHUT_WR, SOCK_STREAM,
+    self, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLONESHOT, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, FdSet, MSG_OOB, SHUT_RD,
+    SHUT_WR, SOCK_STREAM,
 };
 
 use super::common::{PATIENCE, within};
@@ -132,4 +133,28 @@ fn a_closed_socket_is_watched_no_more() {
     assert_eq!(now(&host, epoll), [], "the number is another socket's");
     add(&host, epoll, again, EPOLLIN).unwrap();
     assert_eq!(now(&host, epoll), [(again, EPOLLIN)]);
+}
+
+#[test]
+fn an_urgent_byte_is_an_edge_and_an_exception() {
+    let host = host();
+    let (client, server) = connection(&host);
+    let epoll = watching(&host, &[server], EPOLLPRI | EPOLLET);
+    bsd::send(&host, client, b"calm", 0).unwrap();
+    assert_eq!(now(&host, epoll), []);
+    bsd::send(&host, client, b"!", MSG_OOB).unwrap();
+    assert_eq!(now(&host, epoll), [(server, EPOLLPRI)]);
+    assert_eq!(now(&host, epoll), []);
+    let except = || {
+        let mut except: FdSet = [client, server].into_iter().collect();
+        let at_once = Some(core::time::Duration::ZERO);
+        bsd::select(&host, server.max(client) + 1, None, None, Some(&mut except), at_once).unwrap();
+        except.iter().collect::<Vec<_>>()
+    };
+    assert_eq!(except(), [server]);
+    assert_eq!(bsd::recv(&host, server, &mut [0; 9], 0), Ok(4), "a read stops before it");
+    assert_eq!(bsd::sockatmark(&host, server), Ok(true));
+    let mut byte = [0; 9];
+    assert_eq!((bsd::recv(&host, server, &mut byte, MSG_OOB), byte[0]), (Ok(1), b'!'));
+    assert!(except().is_empty());
 }
