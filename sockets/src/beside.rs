@@ -1,13 +1,13 @@
 //! What goes beside the data of a datagram: what its receiver is told, and what its sender asks for.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::num::NonZeroU32;
 use core::time::Duration;
 
 use rustix::io::Errno;
-use tapsock_stack::iface::{InterfaceId, Way};
+use tapsock_stack::iface::InterfaceId;
 use tapsock_stack::ip::output::Priority;
-use tapsock_stack::stack::{PingMessage, SendStamps, Stack, UdpSendOptions};
+use tapsock_stack::stack::{SendStamps, Stack, UdpSendOptions};
 use tapsock_stack::time::Instant;
 use tapsock_stack::udp::Datagram;
 
@@ -100,6 +100,8 @@ pub(crate) fn of_datagram(call: &Call<'_>, datagram: &Datagram, port: Option<u16
     match datagram.to {
         IpAddr::V4(destination) => {
             let local = match own_address(call.stack, datagram) {
+                // As Linux, which has no answer in mind here.
+                _ if call.common.subject.kind == Kind::Ping => Ipv4Addr::UNSPECIFIED,
                 IpAddr::V4(local) => local,
                 IpAddr::V6(_) => destination,
             };
@@ -121,19 +123,6 @@ pub(crate) fn of_datagram(call: &Call<'_>, datagram: &Datagram, port: Option<u16
     control
 }
 
-/// What the receiver of an echo reply is told.
-pub(crate) fn of_reply(call: &Call<'_>, reply: &PingMessage) -> Vec<Control> {
-    let told = call.options().told;
-    let (hops, class) = (reply.hop_limit, reply.traffic_class);
-    let messages = match call.domain() {
-        Domain::V4 => [(Told::TTL, Control::Ttl(hops)), (Told::TOS, Control::Tos(class))],
-        Domain::V6 => {
-            [(Told::HOP_LIMIT, Control::HopLimit(hops)), (Told::TRAFFIC_CLASS, Control::TrafficClass(class))]
-        }
-    };
-    messages.into_iter().filter(|(what, _)| told.contains(*what)).map(|(_, message)| message).collect()
-}
-
 /// The address of ours that an answer would come from: where the datagram went to everybody, the link's.
 fn own_address(stack: &Stack, datagram: &Datagram) -> IpAddr {
     if stack.interfaces().is_local(datagram.to) {
@@ -153,7 +142,7 @@ pub(crate) fn send_options(
     remote: SocketAddr,
     control: &[u8],
 ) -> Result<UdpSendOptions, Errno> {
-    let raw = matches!(call.common.subject.kind, Kind::Raw(_));
+    let raw = matches!(call.common.subject.kind, Kind::Raw(_) | Kind::Ping);
     let (sender, family) = match (call.domain(), remote) {
         (Domain::V4, _) if raw => (ControlFor::Raw4, Domain::V4),
         (Domain::V6, _) if raw => (ControlFor::Raw6, Domain::V6),
@@ -164,6 +153,8 @@ pub(crate) fn send_options(
     let control = SendControl::parse(control, sender)?;
     check_allowed(call, &control)?;
     let unknown = control.flow_info.is_some_and(|info| info != 0) || control.dont_fragment == Some(true);
+    // Nothing that a ping socket sends waits for others.
+    let unknown = unknown || call.common.subject.kind == Kind::Ping && control.priority.is_some();
     if raw && unknown {
         return Err(Errno::INVAL);
     }
@@ -198,35 +189,6 @@ fn priority(options: &SocketOptions, control: &SendControl, family: Domain) -> P
 
 /// The bits of `sin6_flowinfo` that are the label.
 const FLOW_LABEL: u32 = 0xf_ffff;
-
-/// What options and messages make of an echo request.
-#[derive(Copy, Clone, Debug)]
-pub(crate) struct RequestOptions {
-    pub(crate) hop_limit: Option<u8>,
-    pub(crate) traffic_class: u8,
-    pub(crate) way: Way,
-    pub(crate) stamps: SendStamps,
-}
-
-/// Reads them. Errors: EINVAL for messages that ask for anything else, EPERM for a mark without privilege.
-pub(crate) fn request_options(call: &Call<'_>, control: &[u8]) -> Result<RequestOptions, Errno> {
-    let (options, domain) = (call.options(), call.domain());
-    let sender = if domain == Domain::V4 { ControlFor::Raw4 } else { ControlFor::Raw6 };
-    let control = SendControl::parse(control, sender)?;
-    check_allowed(call, &control)?;
-    let unknown = control.priority.is_some()
-        || control.flow_info.is_some_and(|info| info != 0)
-        || control.dont_fragment == Some(true);
-    if unknown || control.source.is_some() || control.interface.is_some() || control.protocol.is_some() {
-        return Err(Errno::INVAL);
-    }
-    Ok(RequestOptions {
-        hop_limit: control.hop_limit.or(options.hop_limit(domain)),
-        traffic_class: control.traffic_class.unwrap_or(options.traffic_class(domain)),
-        way: Way { mark: NonZeroU32::new(control.mark.unwrap_or(options.rare().mark)), ..options.way() },
-        stamps: options.rare().timestamping.of_send(control.timestamping),
-    })
-}
 
 /// The stamps that messages, or options, want of a send on a stream. Errors: EINVAL for other messages.
 pub(crate) fn stream_stamps(call: &Call<'_>, control: &[u8]) -> Result<SendStamps, Errno> {

@@ -32,6 +32,13 @@ pub(crate) fn taken(
     }
 }
 
+/// Where a port of the destination would stand behind a header of so many bytes.
+pub(crate) fn port_at(datagram: &Datagram, header: usize) -> Option<u16> {
+    let mut port = [0; 2];
+    let there = datagram.payload.slice(header + 2..header + 4).copy_to(&mut port);
+    (there == port.len()).then_some(u16::from_be_bytes(port))
+}
+
 /// What a socket takes of memory, in bytes.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Memory {

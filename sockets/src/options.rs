@@ -89,13 +89,6 @@ impl Subject {
     }
 }
 
-impl Kind {
-    /// Whether it is one of datagrams of any content: UDP, or raw.
-    pub(crate) fn has_datagrams(self) -> bool {
-        matches!(self, Kind::Datagram | Kind::Raw(_))
-    }
-}
-
 /// What the host says of values.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Limits {

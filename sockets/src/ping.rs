@@ -6,19 +6,22 @@ use core::net::SocketAddr;
 
 use rustix::io::Errno;
 use tapsock_stack::buf::Rope;
+use tapsock_stack::iface::Way;
 use tapsock_stack::ports::LocalAddr;
 use tapsock_stack::stack::{PingError, PingId, SocketId, Stack};
+use tapsock_stack::udp::RecvError;
 
 use crate::address::SockAddr;
-use crate::beside::{self, RequestOptions};
+use crate::beside;
 use crate::bind;
 use crate::constants::{MSG_CONFIRM, MSG_DONTROUTE, MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, SHUT_RD, SHUT_WR};
+use crate::datagram;
 use crate::destination;
 use crate::errno::ToErrno;
 use crate::options::Domain;
 use crate::poll::{Datagram, View};
 use crate::reports;
-use crate::socket::{Call, Common, Received, Stop, received};
+use crate::socket::{Call, Common, Received, Stop};
 use crate::timestamping;
 
 /// A ping socket.
@@ -107,10 +110,14 @@ impl PingSocket {
         if self.send_shut {
             return Err(Errno::PIPE.into());
         }
-        let RequestOptions { hop_limit, traffic_class, way, stamps } =
-            beside::request_options(call, control)?;
-        call.stack.ping_set_packet(self.id, hop_limit, traffic_class);
+        let remote = to.or(call.stack.ping_remote(self.id)).ok_or(Errno::DESTADDRREQ)?;
+        let options = beside::send_options(call, remote, control)?;
+        let way = call.options().way();
+        let way = Way { device: options.interface.or(way.device), mark: options.mark, ..way };
+        call.stack.ping_set_packet(self.id, options.hop_limit, options.traffic_class);
         call.stack.ping_set_way(self.id, way);
+        call.stack.ping_set_source(self.id, options.source);
+        let stamps = options.stamps;
         let before = call.options().rare().stamped_sends;
         let stamps = timestamping::numbered(call, stamps);
         let sent = call.stack.ping_send_stamped(call.now, self.id, data, to, stamps);
@@ -158,20 +165,13 @@ impl PingSocket {
         } else {
             call.stack.ping_recv(self.id)
         };
-        match message {
-            Ok(message) => {
-                let (from, arrived) = (SocketAddr::new(message.source.ip(), 0), message.arrived);
-                let control = beside::of_reply(call, &message);
-                let received = received(message.message, max, destination::shown(call.domain(), from));
-                let stamps = beside::stamps(call.options(), arrived);
-                Ok(Received { control, stamps, ..received })
-            }
-            Err(PingError::WouldBlock) if self.receive_shut && call.waits_to_receive(flags) => {
-                Ok(Received::default())
-            }
-            Err(PingError::WouldBlock) => Err(call.wait_in(flags)),
-            Err(error) => Err(error.errno().into()),
-        }
+        let message = message.map_err(|error| match error {
+            PingError::Socket(error) => RecvError::Error(error),
+            _ if self.receive_shut => RecvError::Shutdown,
+            _ => RecvError::WouldBlock,
+        });
+        // Linux takes the checksum for the port.
+        datagram::taken(call, message, |message| datagram::port_at(message, 0), max, flags)
     }
 
     pub(crate) fn shutdown(&mut self, call: &mut Call<'_>, how: i32) -> Result<(), Errno> {
@@ -210,6 +210,9 @@ impl PingSocket {
             Domain::V4 => (options.errors.v4, options.discovery.v4),
             Domain::V6 => (options.errors.v6, options.discovery.v6),
         };
+        let buffer = options.tcp.receive_buffer as usize;
+        call.stack.ping_set_receive_buffer(self.id, buffer);
+        call.stack.ping_set_source(self.id, None);
         call.stack.ping_set_error_delivery(self.id, errors);
         call.stack.ping_set_discovery(self.id, discovery);
         call.stack.ping_set_way(self.id, options.way());

@@ -311,9 +311,7 @@ fn destination_port(packet: &Packet) -> Option<u16> {
     packet.payload.copy_to(&mut first);
     let header = if packet.to.is_ipv4() { usize::from(first[0] & 0x0f) * 4 } else { 0 };
     debug_assert!(packet.to.is_ipv6() || header >= Ipv4Header::MIN_LEN);
-    let mut port = [0; 2];
-    let there = packet.payload.slice(header + 2..header + 4).copy_to(&mut port);
-    (there == port.len()).then_some(u16::from_be_bytes(port))
+    datagram::port_at(packet, header)
 }
 
 /// Bytes of ICMP's type and code.

@@ -4,6 +4,7 @@ mod common;
 
 use common::*;
 use tapsock_sockets::constants::*;
+use tapsock_sockets::control::{Control, ControlMessages};
 use tapsock_sockets::{Fd, SockAddr, Sockets};
 use tapsock_stack::buf::Rope;
 
@@ -118,4 +119,73 @@ fn mapped_addresses_are_not_for_icmpv6() {
     assert_eq!(said(a.try_send(now, fd, &mut Rope::from(request(AF_INET6)), 0, Some(&mapped))), "EINVAL");
     assert_eq!(said(a.try_connect(now, fd, &mapped)), "ENETUNREACH");
     assert_eq!(errno(a.bind(now, fd, &addr("::ffff:127.0.0.1", 0))), "EINVAL");
+}
+
+/// What Linux 6.18 told of an echo reply: no address that an answer would come from, and the checksum for a port.
+#[test]
+fn replies_tell_where_they_came_in() {
+    for domain in DOMAINS {
+        let mut net = Net::new();
+        let now = net.now;
+        let fd = ping(&mut net.a, domain);
+        let asked = if domain == AF_INET {
+            [(SOL_IP, IP_PKTINFO), (SOL_IP, IP_RECVTTL), (SOL_IP, IP_RECVORIGDSTADDR)]
+        } else {
+            [(SOL_IPV6, IPV6_RECVPKTINFO), (SOL_IPV6, IPV6_RECVHOPLIMIT), (SOL_IPV6, IPV6_RECVORIGDSTADDR)]
+        };
+        for (level, name) in
+            asked.into_iter().chain([(SOL_SOCKET, SO_TIMESTAMPNS), (SOL_SOCKET, SO_RXQ_OVFL)])
+        {
+            assert_eq!(set(&mut net.a, now, fd, level, name, 1), "OK");
+        }
+        assert_eq!(net.a.try_send(now, fd, &mut Rope::from(request(domain)), 0, Some(&b(domain, 0))), Ok(12));
+        net.settle();
+        let reply = net.a.try_recv(now, fd, 99, 0).unwrap();
+        let ours = a(domain, 0).to_inet().unwrap().ip();
+        let bytes = reply.data.to_vec();
+        let port = u16::from_be_bytes([bytes[2], bytes[3]]);
+        let info = match ours {
+            core::net::IpAddr::V4(destination) => {
+                Control::PacketInfo4 { interface: 2, local: [0, 0, 0, 0].into(), destination }
+            }
+            core::net::IpAddr::V6(destination) => Control::PacketInfo6 { destination, interface: 2 },
+        };
+        let hops = if domain == AF_INET { Control::Ttl(64) } else { Control::HopLimit(64) };
+        assert_eq!(reply.control, [info, hops, Control::OriginalDestination((ours, port).into())]);
+    }
+}
+
+#[test]
+fn the_receive_buffer_and_the_device_bound_what_comes() {
+    for domain in DOMAINS {
+        let mut net = Net::new();
+        let now = net.now;
+        let [small, held, named] = [0, 1, 2].map(|_| ping(&mut net.a, domain));
+        assert_eq!(set(&mut net.a, now, small, SOL_SOCKET, SO_RCVBUF, 2_000), "OK");
+        assert_eq!(int(&mut net.a, now, small, SOL_SOCKET, SO_RCVBUF), 4_000);
+        net.a.set_option(now, held, SOL_SOCKET, SO_BINDTODEVICE, b"lo\0").unwrap();
+        assert_eq!(int(&mut net.a, now, held, SOL_SOCKET, SO_BINDTOIFINDEX), 1);
+        let to = b(domain, 0);
+        for _ in 0..10 {
+            assert_eq!(net.a.try_send(now, small, &mut Rope::from(request(domain)), 0, Some(&to)), Ok(12));
+        }
+        assert_eq!(
+            said(net.a.try_send(now, held, &mut Rope::from(request(domain)), 0, Some(&to))),
+            "ENETUNREACH"
+        );
+        net.settle();
+        let got = (0..10).filter(|_| net.a.try_recv(now, small, 99, MSG_DONTWAIT).is_ok()).count();
+        assert_eq!(got, 4, "844 bytes each");
+
+        // A message says where a request comes from.
+        let mut control = ControlMessages::with_room(99);
+        control.push(&match a(domain, 0).to_inet().unwrap().ip() {
+            core::net::IpAddr::V4(local) => Control::PacketInfo4 { interface: 2, local, destination: local },
+            core::net::IpAddr::V6(destination) => Control::PacketInfo6 { destination, interface: 2 },
+        });
+        let data = &mut Rope::from(request(domain));
+        assert_eq!(net.a.try_sendmsg(now, named, data, control.as_bytes(), 0, Some(&to)), Ok(12));
+        net.settle();
+        assert_eq!(poll(&net.a, named), "IN|OUT");
+    }
 }

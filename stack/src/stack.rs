@@ -40,7 +40,7 @@ mod tcp_table;
 mod udp;
 
 pub use changes::Changes;
-pub use ping::{PingError, PingId, PingMessage};
+pub use ping::{PingError, PingId};
 pub use raw::RawSendOptions;
 pub use stamps::{CountFrom, Counted, SendStamps};
 pub use tcp::{ConnectError, Linger, ListenError, Unfinished};

@@ -69,7 +69,7 @@ impl SocketOptions {
                 self.tcp.send_buffer_max = None;
                 return Ok(Change::Transport);
             }
-            SO_RCVBUF if subject.kind != Kind::Ping => {
+            SO_RCVBUF => {
                 self.tcp.receive_buffer = doubled(number, limits.receive_max, RECEIVE_BUFFER_MIN);
                 self.tcp.receive_buffer_max = None;
                 return Ok(Change::Transport);
@@ -80,7 +80,7 @@ impl SocketOptions {
                 self.tcp.send_buffer_max = None;
                 return Ok(Change::Transport);
             }
-            SO_RCVBUFFORCE if subject.kind != Kind::Ping => {
+            SO_RCVBUFFORCE => {
                 let wanted = forced(number, limits)?;
                 self.tcp.receive_buffer = doubled(wanted, LARGEST, RECEIVE_BUFFER_MIN);
                 self.tcp.receive_buffer_max = None;

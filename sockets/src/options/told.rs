@@ -36,22 +36,22 @@ impl Told {
     /// What an option asks for. `None` where it is another option, or `subject` has nothing to tell: a stream tells time
     /// only.
     pub(crate) fn named(subject: Subject, level: i32, name: i32) -> Option<Told> {
-        let (datagram, v6) = (subject.kind.has_datagrams(), subject.domain == Domain::V6);
+        let v6 = subject.domain == Domain::V6;
         Some(match (level, name) {
             (SOL_SOCKET, SO_TIMESTAMP) => Told::STAMP,
             (SOL_SOCKET, SO_TIMESTAMPNS) => Told::STAMP_NANOS,
             _ if subject.kind == Kind::Stream => return None,
             (SOL_IP, _) if !subject.has_v4_options() => return None,
-            (SOL_SOCKET, SO_RXQ_OVFL) if datagram => Told::OVERFLOW,
-            (SOL_IP, IP_PKTINFO) if datagram => Told::PACKET_INFO,
+            (SOL_SOCKET, SO_RXQ_OVFL) => Told::OVERFLOW,
+            (SOL_IP, IP_PKTINFO) => Told::PACKET_INFO,
             (SOL_IP, IP_RECVTTL) => Told::TTL,
             (SOL_IP, IP_RECVTOS) => Told::TOS,
-            (SOL_IP, IP_RECVORIGDSTADDR) if datagram => Told::DESTINATION,
-            (SOL_IPV6, IPV6_RECVPKTINFO) if v6 && datagram => Told::PACKET_INFO6,
+            (SOL_IP, IP_RECVORIGDSTADDR) => Told::DESTINATION,
+            (SOL_IPV6, IPV6_RECVPKTINFO) if v6 => Told::PACKET_INFO6,
             (SOL_IPV6, IPV6_RECVHOPLIMIT) if v6 => Told::HOP_LIMIT,
             (SOL_IPV6, IPV6_RECVTCLASS) if v6 => Told::TRAFFIC_CLASS,
-            (SOL_IPV6, IPV6_RECVPATHMTU) if v6 && datagram => Told::NARROW_PATH,
-            (SOL_IPV6, IPV6_RECVORIGDSTADDR) if v6 && datagram => Told::DESTINATION6,
+            (SOL_IPV6, IPV6_RECVPATHMTU) if v6 && subject.kind != Kind::Ping => Told::NARROW_PATH,
+            (SOL_IPV6, IPV6_RECVORIGDSTADDR) if v6 => Told::DESTINATION6,
             _ => return None,
         })
     }

@@ -15,6 +15,7 @@ use crate::ip::input::Packet;
 use crate::ip::output::Outgoing;
 use crate::tcp::{SeqNumber, State};
 use crate::time::Instant;
+use crate::udp::Datagram;
 use crate::wire::icmp::{Echo, ICMP_HEADER_LEN, Quoted};
 use crate::wire::icmpv4::Icmpv4Message;
 use crate::wire::icmpv6::Icmpv6Message;
@@ -22,7 +23,6 @@ use crate::wire::ndp::NdpMessage;
 use crate::wire::offload::Transmit;
 use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header};
 
-use super::ping::PingMessage;
 use super::stamps::Stamping;
 use super::{Changes, Stack};
 
@@ -202,14 +202,18 @@ impl Stack {
     }
 
     fn deliver_echo_reply(&mut self, now: Instant, reply: Echo, packet: &Packet) {
-        let message = PingMessage {
-            message: Rope::from(packet.payload.clone()),
-            source: SocketAddr::new(packet.source, 0),
+        let message = Datagram {
+            payload: Rope::from(packet.payload.clone()),
+            from: SocketAddr::new(packet.source, 0),
+            to: packet.destination,
+            interface: packet.interface,
             hop_limit: packet.hop_limit,
             traffic_class: packet.traffic_class,
+            segment_size: None,
             arrived: now,
+            drops_before: 0,
         };
-        self.deliver_ping(reply.ident, packet.destination, packet.interface, message);
+        self.deliver_ping(reply.ident, message);
     }
 
     /// Tells the sender of `packet` what is wrong with it, as far as that is allowed.

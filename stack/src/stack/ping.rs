@@ -1,7 +1,7 @@
 //! Ping sockets: ICMP echoes for programs without privileges (`SOCK_DGRAM` with `IPPROTO_ICMP`).
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use crate::buf::Rope;
 use crate::counters::Counter;
@@ -13,15 +13,13 @@ use crate::ip::icmp::{Complaint, EchoKind, Hardness, echo};
 use crate::ports::LocalAddr;
 use crate::slots::Slots;
 use crate::time::Instant;
+use crate::udp::{Datagram, ReceiveQueue};
 use crate::wire::icmp::{Echo, ICMP_HEADER_LEN, Quoted};
 
 use super::icmp::Marks;
 use super::stamps::{SendStamps, Stamping};
 use super::tcp::scope_of;
 use super::{Changes, Family, SocketId, Stack, may_serve};
-
-/// Replies that wait to be read, for each socket.
-const MAX_WAITING: usize = 256;
 
 /// What the reports of a ping socket may be charged, in bytes: Linux's default of a receive buffer.
 const REPORT_BYTES: usize = 212_992;
@@ -34,21 +32,6 @@ const MAX_SOCKETS: usize = 65_536;
 pub struct PingId {
     index: u32,
     generation: u32,
-}
-
-/// An echo reply.
-#[derive(Clone, Debug)]
-pub struct PingMessage {
-    /// The whole ICMP message, from its type on.
-    pub message: Rope,
-    /// Who sent it.
-    pub source: SocketAddr,
-    /// TTL or hop limit with which it came.
-    pub hop_limit: u8,
-    /// TOS or traffic class with which it came.
-    pub traffic_class: u8,
-    /// When it came.
-    pub arrived: Instant,
 }
 
 /// Why a ping socket refuses.
@@ -88,12 +71,16 @@ struct PingSocket {
     generation: u32,
     ident: Option<u16>,
     local: Option<IpAddr>,
+    /// What requests are sent from instead.
+    source: Option<IpAddr>,
     remote: Option<SocketAddr>,
     hop_limit: Option<u8>,
     traffic_class: u8,
     /// `IP_MTU_DISCOVER` or `IPV6_MTU_DISCOVER`.
     discovery: PathMtuDiscovery,
-    waiting: VecDeque<PingMessage>,
+    waiting: ReceiveQueue,
+    /// The bound of `waiting`, in bytes of payload with [`OVERHEAD`](crate::udp::OVERHEAD) (`SO_RCVBUF`).
+    receive_buffer: usize,
     error: Option<SocketError>,
     /// How its packets leave, and where replies are taken.
     way: Way,
@@ -152,11 +139,13 @@ impl Stack {
             generation,
             ident: None,
             local: None,
+            source: None,
             remote: None,
             hop_limit: None,
             traffic_class: 0,
             discovery: PathMtuDiscovery::default(),
-            waiting: VecDeque::new(),
+            waiting: ReceiveQueue::default(),
+            receive_buffer: self.config.rmem_default as usize,
             error: None,
             way: Way::default(),
             error_delivery: ErrorDelivery::default(),
@@ -230,6 +219,20 @@ impl Stack {
         }
     }
 
+    /// Sets the bound of the replies that wait, in bytes (`SO_RCVBUF` as `getsockopt` shows it).
+    pub fn ping_set_receive_buffer(&mut self, id: PingId, bytes: usize) {
+        if let Some(socket) = self.ping.get_mut(id) {
+            socket.receive_buffer = bytes;
+        }
+    }
+
+    /// Sets the source of requests where it is not the socket's or the route's (`IP_PKTINFO`, `IPV6_PKTINFO`).
+    pub fn ping_set_source(&mut self, id: PingId, source: Option<IpAddr>) {
+        if let Some(socket) = self.ping.get_mut(id) {
+            socket.source = source;
+        }
+    }
+
     /// Sends the echo request `message`, from its type on. Identifier and checksum are written anew.
     pub fn ping_send(
         &mut self,
@@ -254,7 +257,8 @@ impl Stack {
         if let Some(error) = socket.error.take() {
             return Err(PingError::Socket(error));
         }
-        let (family, local, discovery, way) = (socket.family, socket.local, socket.discovery, socket.way);
+        let (family, local, discovery, way) =
+            (socket.family, socket.source.or(socket.local), socket.discovery, socket.way);
         let (hop_limit, traffic_class) = (socket.hop_limit, socket.traffic_class);
         let stamping = (!stamps.is_empty()).then_some(Stamping { socket: SocketId::Ping(id), stamps });
         let to = to.or(socket.remote).ok_or(PingError::NoDestination)?;
@@ -291,16 +295,16 @@ impl Stack {
     }
 
     /// Takes the reply that has waited longest.
-    pub fn ping_recv(&mut self, id: PingId) -> Result<PingMessage, PingError> {
+    pub fn ping_recv(&mut self, id: PingId) -> Result<Datagram, PingError> {
         let socket = self.ping.get_mut(id).ok_or(PingError::NoSocket)?;
         if let Some(error) = socket.error.take() {
             return Err(PingError::Socket(error));
         }
-        socket.waiting.pop_front().ok_or(PingError::WouldBlock)
+        socket.waiting.pop().ok_or(PingError::WouldBlock)
     }
 
     /// The reply that [`ping_recv`](Stack::ping_recv) would take.
-    pub fn ping_peek(&self, id: PingId) -> Option<&PingMessage> {
+    pub fn ping_peek(&self, id: PingId) -> Option<&Datagram> {
         self.ping.get(id)?.waiting.front()
     }
 
@@ -369,29 +373,25 @@ impl Stack {
     }
 
     /// Gives a reply to all sockets that may take it.
-    pub(super) fn deliver_ping(
-        &mut self,
-        ident: u16,
-        local: IpAddr,
-        interface: InterfaceId,
-        reply: PingMessage,
-    ) {
+    pub(super) fn deliver_ping(&mut self, ident: u16, mut reply: Datagram) {
         let (mut told, mut full) = (Vec::new(), 0);
-        let mut reply = reply;
-        if let SocketAddr::V6(v6) = &mut reply.source
+        if let SocketAddr::V6(v6) = &mut reply.from
             && v6.ip().is_unicast_link_local()
         {
-            v6.set_scope_id(interface.index());
+            v6.set_scope_id(reply.interface.index());
         }
-        self.ping.with_ident(ident, local.is_ipv4(), |id, socket| {
-            let for_it = socket.local.is_none_or(|own| own == local)
-                && socket.way.device.is_none_or(|device| device == interface)
-                && socket.remote.is_none_or(|remote| remote.ip() == reply.source.ip());
-            if for_it && socket.waiting.len() >= MAX_WAITING {
-                full += 1;
-            } else if for_it {
-                socket.waiting.push_back(reply.clone());
+        self.ping.with_ident(ident, reply.to.is_ipv4(), |id, socket| {
+            let for_it = socket.local.is_none_or(|own| own == reply.to)
+                && socket.remote.is_none_or(|remote| remote.ip() == reply.from.ip())
+                && socket.way.device.is_none_or(|device| device == reply.interface);
+            if !for_it {
+                return;
+            }
+            if socket.waiting.push(reply.clone(), socket.receive_buffer) {
                 told.push(id);
+            } else {
+                socket.waiting.count_drops(1);
+                full += 1;
             }
         });
         self.counters[Counter::TapsockPingRcvbufErrors] += full;
