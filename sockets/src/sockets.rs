@@ -179,12 +179,22 @@ impl Sockets {
     /// Errors: EBADF, EINVAL, EAFNOSUPPORT, EISCONN, EALREADY, EINPROGRESS, ENETUNREACH, EHOSTUNREACH, ECONNREFUSED,
     /// ETIMEDOUT, ECONNABORTED, EADDRNOTAVAIL, EACCES for a broadcast address.
     pub fn try_connect(&mut self, now: Instant, fd: Fd, address: &SockAddr) -> Result<(), Stop> {
-        self.call(now, fd, |call, body| match body {
+        let held = |host: &Sockets| host.table.get(fd).and_then(|socket| socket.body.id());
+        let before = held(self);
+        let outcome = self.call(now, fd, |call, body| match body {
             Body::Tcp(tcp) => tcp.connect(call, address),
             Body::Udp(udp) => Ok(udp.connect(call, address)?),
             Body::Ping(ping) => Ok(ping.connect(call, address)?),
             Body::Raw(raw) => Ok(raw.connect(call, address)?),
-        })
+        });
+        // To be without a connection again is an edge, too.
+        let is_stream = |socket: &Socket| matches!(socket.body, Body::Tcp(_));
+        let dissolved = outcome.is_ok() && matches!(address, SockAddr::Unspec(_));
+        let lost = before.is_some() && held(self).is_none();
+        if (dissolved || lost) && self.table.get(fd).is_some_and(is_stream) {
+            self.tell_of_state(fd);
+        }
+        outcome
     }
 
     /// Goes on with [`try_connect`](Self::try_connect) after a [`Stop::Wait`], for a call that waits: where another one
@@ -313,10 +323,17 @@ impl Sockets {
             }
         });
         let acted = matches!(outcome, Ok(()) | Err(Errno::NOTCONN));
-        if acted && !self.shut.contains(&fd) {
-            self.shut.push(fd);
+        if acted {
+            self.tell_of_state(fd);
         }
         outcome
+    }
+
+    /// Has [`poll_event`](Sockets::poll_event) name a socket whose state a call has changed.
+    fn tell_of_state(&mut self, fd: Fd) {
+        if !self.shut.contains(&fd) {
+            self.shut.push(fd);
+        }
     }
 
     /// Closes a socket and waits where it is told to: close(2). With SO_LINGER of some seconds, a connection has that

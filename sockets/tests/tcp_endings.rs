@@ -151,3 +151,16 @@ fn what_is_wrong_with_an_address_comes_after_what_is_wrong_with_the_socket() {
     assert_eq!(said(net.a.try_connect(net.now, fresh, &short)), "EINVAL");
     assert_eq!(errno(net.a.bind(net.now, fresh, &short)), "EINVAL");
 }
+
+#[test]
+fn to_lose_the_connection_is_an_event() {
+    let mut net = Net::new();
+    let (_, client, _) = net.connected(AF_INET);
+    let listener = stream(&mut net.a, AF_INET);
+    assert_eq!(errno(net.a.listen(net.now, listener, 1)), "OK");
+    events(&mut net.a);
+    for fd in [client, listener] {
+        assert_eq!(said(net.a.try_connect(net.now, fd, &SockAddr::Unspec(None))), "OK");
+        assert_eq!(events(&mut net.a).first(), Some(&fd));
+    }
+}

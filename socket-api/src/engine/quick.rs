@@ -42,7 +42,9 @@ impl Shard {
         let now = turn.now;
         let outcome = turn.state.sockets.shutdown(now, socket, how);
         // What ends by a call of ours is no event of the stack's.
-        turn.changed(socket);
+        if outcome != Err(Errno::INVAL) {
+            turn.changed(socket);
+        }
         turn.finish();
         outcome
     }

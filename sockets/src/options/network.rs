@@ -36,6 +36,7 @@ impl SocketOptions {
                 self.rare_mut().min_ttl = in_range(number, 0, 255)? as u8
             }
             IP_LOCAL_PORT_RANGE if subject.has_ports() => self.rare_mut().ports = port_limits(value)?,
+            IP_FREEBIND if value.is_empty() => return Err(Errno::INVAL),
             IP_FREEBIND if subject.kind != Kind::Ping => self.free_bind = number != 0,
             IP_BIND_ADDRESS_NO_PORT if subject.kind != Kind::Ping => self.late_port = number != 0,
             _ => return Err(Errno::NOPROTOOPT),

@@ -136,6 +136,7 @@ fn wrong_lengths_are_refused() {
         (SOL_TCP, TCP_NODELAY, &[1], Err(Errno::INVAL)),
         (SOL_TCP, TCP_CONGESTION, &[], Err(Errno::INVAL)),
         (SOL_IP, IP_TTL, &[], Err(Errno::INVAL)),
+        (SOL_IP, IP_FREEBIND, &[], Err(Errno::INVAL)),
         (SOL_IP, IP_TTL, &[5], Ok(Change::Transport)),
         (SOL_IP, IP_TOS, &[], Ok(Change::Transport)),
         (SOL_IP, 199, &[1], Err(Errno::NOPROTOOPT)),
