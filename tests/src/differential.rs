@@ -17,8 +17,8 @@ mod text;
 
 pub use differences::{DIFFERENCES, Difference, KERNEL_RELEASE, Scope, Sockets};
 pub use inet::{
-    InetCalls, InetOp, InetPlan, Ip, KernelInet, Message, OurInet, Port, Shape, Sort, Stage, Target, World,
-    inet_plan, run_inet_plan,
+    InetCalls, InetOp, InetPlan, Ip, KernelInet, Message, OurInet, Port, Shape, Sort, Stage, Target,
+    UNLIKE_OPTIONS, World, differences_of_option, inet_plan, run_inet_plan,
 };
 pub use kernel::KernelLocal;
 pub use name::{Name, Place, Shower};

@@ -1,16 +1,20 @@
 //! Sequences of calls drawn at random, on the kernel's internet sockets and on ours. `TAPSOCK_SEQUENCES` says how many of
-//! each sort, `PROPTEST_RNG_SEED` which.
+//! each sort, `PROPTEST_RNG_SEED` which. A long run: `TAPSOCK_SEQUENCES=5000 cargo test -p tapsock-tests --test
+//! differential_inet`, some minutes.
 
 use std::env;
 use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use tapsock::bsd::*;
 use tapsock_tests::bench::skipped_for;
 use tapsock_tests::differential::{
-    DIFFERENCES, Ip, Port, Shape, Sockets, Sort, Stage, Target, World, inet_plan, run_inet_plan,
+    DIFFERENCES, Ip, Port, Shape, Sockets, Sort, Stage, Target, UNLIKE_OPTIONS, World, differences_of_option,
+    inet_plan, run_inet_plan,
 };
+use tapsock_tests::socket_options::constants;
 
 const STREAM: i32 = SOCK_STREAM | SOCK_NONBLOCK;
 const DGRAM: i32 = SOCK_DGRAM | SOCK_NONBLOCK;
@@ -83,6 +87,28 @@ fn listening(world: &mut World, domain: i32, ip: Ip) -> (i32, Target) {
     (listener, Target::new(ip, Port::Of(place)))
 }
 
+/// What is refused with ENOPROTOOPT is not compared, so that an option is as soon as it acts.
+#[test]
+fn options_of_all_values_and_lengths() {
+    let stage = match Stage::new() {
+        Ok(stage) => stage,
+        Err(error) => return skipped_for(error).unwrap_or_default(),
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let source = std::fs::read_to_string(root.join("sockets/src/constants.rs")).unwrap();
+    let (mut complaints, mut unlike) = (Vec::new(), Vec::new());
+    for option in constants(&source) {
+        let found = differences_of_option(&stage, &option);
+        match UNLIKE_OPTIONS.iter().find(|(name, _)| *name == option.name) {
+            Some((name, _)) if found.is_empty() => complaints.push(format!("{name} is like Linux's")),
+            Some((name, _)) => unlike.push(*name),
+            None => complaints.extend(found.into_iter().take(3)),
+        }
+    }
+    assert_eq!(unlike.len(), UNLIKE_OPTIONS.len(), "{unlike:?}");
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
 fn known_of_datagrams(world: &mut World) {
     let [here, there] = [Ip::Lo4, Ip::Lo6].map(|ip| Target::new(ip, Port::Slot(3)));
     let socket = world.socket(AF_INET6, DGRAM, 0);
@@ -125,6 +151,13 @@ fn every_known_difference_shows() {
         Err(error) => return skipped_for(error).unwrap_or_default(),
     };
     let mut world = World::new(&stage);
+    let sender = world.socket(AF_INET, DGRAM, 0);
+    world.watch(sender, EPOLL_CTL_ADD, EPOLLOUT | EPOLLET);
+    world.events();
+    world.send(sender, b"f", 0, Some(Target::new(Ip::Lo4, Port::Slot(3))));
+    world.known("each datagram that is gone makes room");
+    world.events();
+    world.close(sender);
     let refused = |world: &mut World, domain, ip| {
         let socket = world.socket(domain, STREAM, 0);
         world.connect(socket, Target::new(ip, Port::Slot(0)));

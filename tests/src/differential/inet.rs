@@ -8,6 +8,7 @@ use tapsock::Errno;
 
 mod address;
 mod kernel;
+mod options;
 mod ours;
 mod sequence;
 mod sys;
@@ -16,6 +17,7 @@ mod world;
 
 pub use address::{Ip, Port, Shape, Target};
 pub use kernel::KernelInet;
+pub use options::{UNLIKE_OPTIONS, differences_of_option};
 pub use ours::OurInet;
 pub use sequence::{InetOp, InetPlan, Sort, inet_plan, run_inet_plan};
 pub use world::{Stage, World};

@@ -112,6 +112,10 @@ pub enum InetOp {
     Option { at: usize, level: i32, name: i32 },
     /// ioctl(2)
     Ioctl { at: usize, request: i32 },
+    /// epoll_ctl(2) of the sequence's one instance
+    Watch { at: usize, operation: i32, events: u32 },
+    /// epoll_wait(2)
+    Events,
 }
 
 /// Sequences of that sort.
@@ -343,13 +347,24 @@ impl Player {
             }
             InetOp::Option { at, level, name } => self.world.option(self.sock(*at), *level, *name, 4),
             InetOp::Ioctl { at, request } => self.world.ioctl(self.sock(*at), *request),
+            InetOp::Watch { at, operation, events } => {
+                self.world.watch(self.sock(*at), *operation, *events);
+            }
+            InetOp::Events => self.world.events(),
             _ => unreachable!("the others have been made"),
         }
     }
 }
 
 fn op(sort: Sort) -> BoxedStrategy<InetOp> {
-    prop_oneof![12 => beginnings(sort), 9 => transfers(sort), 3 => endings(), 3 => options(sort)].boxed()
+    prop_oneof![
+        12 => beginnings(sort),
+        9 => transfers(sort),
+        3 => endings(),
+        3 => options(sort),
+        4 => watches(sort),
+    ]
+    .boxed()
 }
 
 fn target(sort: Sort) -> impl Strategy<Value = Target> + Clone {
@@ -450,6 +465,21 @@ fn endings() -> impl Strategy<Value = InetOp> {
     prop_oneof![
         2 => (at.clone(), -1i32..4).prop_map(|(at, how)| InetOp::Shutdown { at, how }),
         3 => at.prop_map(|at| InetOp::Close { at }),
+    ]
+}
+
+/// Level-triggered, edge-triggered and one-shot.
+fn watches(sort: Sort) -> impl Strategy<Value = InetOp> {
+    let operation = prop::sample::select(vec![EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL]);
+    let events = prop::sample::select(vec![EPOLLIN, EPOLLOUT, EPOLLIN | EPOLLOUT | EPOLLRDHUP, 0]);
+    let mode = prop::sample::select(vec![0, EPOLLET, EPOLLONESHOT]);
+    prop_oneof![
+        (0..SOCKETS_MAX, operation, events, mode).prop_map(move |(at, operation, events, mode)| {
+            // To Linux each datagram that is gone makes room.
+            let untold = if sort.kind == SOCK_DGRAM && mode == EPOLLET { EPOLLOUT } else { 0 };
+            InetOp::Watch { at, operation, events: events & !untold | mode }
+        }),
+        Just(InetOp::Events),
     ]
 }
 

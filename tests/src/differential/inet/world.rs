@@ -21,6 +21,8 @@ const SLOTS: u16 = 4;
 /// The ports below the ephemeral ones that are given out in turn.
 const FIRST_PORT: u16 = 1_024;
 const LAST_PORT: u16 = 32_000;
+/// Events that one call takes at most.
+const EVENTS_MAX: usize = 64;
 /// How long the stacks may take to come to the same rest.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -97,6 +99,7 @@ pub struct World {
 pub(super) struct Stack {
     pub(super) calls: Box<dyn InetCalls>,
     pub(super) ports: Ports,
+    epoll: Option<i32>,
 }
 
 impl Stack {
@@ -112,6 +115,14 @@ impl Stack {
             }
         };
         target.bytes(port)
+    }
+
+    /// The instance that watches sockets; made when it is first asked for.
+    fn watch(&mut self) -> Result<i32, Errno> {
+        if self.epoll.is_none() {
+            self.epoll = Some(self.calls.epoll()?);
+        }
+        self.epoll.ok_or(Errno::BADF)
     }
 
     fn is_stream_without_peer(&mut self, socket: Sock) -> bool {
@@ -135,7 +146,7 @@ impl World {
     /// Fresh stacks.
     pub fn new(stage: &Stage) -> World {
         let base = stage.ports();
-        let stack = |calls| Stack { calls, ports: Ports::new(base, SLOTS) };
+        let stack = |calls| Stack { calls, ports: Ports::new(base, SLOTS), epoll: None };
         World {
             stacks: [stack(Box::new(KernelInet::new(&stage.namespace))), stack(Box::new(OurInet::new()))],
             open: BTreeSet::new(),
@@ -291,6 +302,20 @@ impl World {
         self.call(call, |stack, _| done(stack.calls.set_option(socket, level, name, bytes)));
     }
 
+    /// setsockopt(2), where this stack does not refuse the option with ENOPROTOOPT.
+    pub fn set_option_that_is_there(&mut self, socket: Sock, level: i32, name: i32, bytes: &[u8]) {
+        if self.stacks[1].calls.set_option(socket, level, name, bytes) != Err(Errno::NOPROTOOPT) {
+            self.set_option(socket, level, name, bytes);
+        }
+    }
+
+    /// getsockopt(2), where this stack does not refuse the option with ENOPROTOOPT.
+    pub fn option_that_is_there(&mut self, socket: Sock, level: i32, name: i32, room: usize) {
+        if self.stacks[1].calls.option(socket, level, name, room) != Err(Errno::NOPROTOOPT) {
+            self.option(socket, level, name, room);
+        }
+    }
+
     /// ioctl(2) of a request that gives an `int`. What SIOCOUTQ says of a stream without a connection is not compared:
     /// see the table of differences.
     pub fn ioctl(&mut self, socket: Sock, request: i32) {
@@ -324,6 +349,30 @@ impl World {
     fn parting(&self, call: &str, kernel: &str, ours: &str) -> Option<&'static Difference> {
         let mixed = self.domains.len() > 1;
         Difference::parting(call, kernel, ours).filter(|_| mixed)
+    }
+
+    /// epoll_ctl(2) of the one instance that a world has, with the socket's number as data
+    pub fn watch(&mut self, socket: Sock, operation: i32, events: u32) {
+        let call = format!("epoll_ctl({operation}, {socket}, {events:#x})");
+        self.call(call, |stack, _| {
+            let watch = stack.watch();
+            done(watch.and_then(|epoll| stack.calls.epoll_control(epoll, operation, socket, events)))
+        });
+    }
+
+    /// epoll_wait(2): all that there is to tell, in the order of the sockets
+    pub fn events(&mut self) {
+        self.call("epoll_wait()".to_owned(), |stack, _| {
+            let watch = stack.watch();
+            match watch.and_then(|epoll| stack.calls.epoll_wait(epoll, EVENTS_MAX)) {
+                Ok(mut events) => {
+                    events.sort_unstable();
+                    let each = events.iter().map(|(socket, events)| format!("{socket}: {events:#x}"));
+                    each.collect::<Vec<_>>().join(", ")
+                }
+                Err(errno) => errno.to_string(),
+            }
+        });
     }
 
     fn call(&mut self, call: String, make: impl Fn(&mut Stack, &[Sock]) -> String) {
