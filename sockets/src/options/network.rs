@@ -29,6 +29,7 @@ impl SocketOptions {
             IP_TTL => self.ttl = Some(in_range(number, 1, 255)? as u8),
             IP_MTU_DISCOVER => self.discovery.v4 = discovery(number)?,
             IP_RECVERR => self.errors.v4 = errors(number),
+            IP_FREEBIND | IP_TRANSPARENT | IP_MINTTL if value.is_empty() => return Err(Errno::INVAL),
             IP_TRANSPARENT if subject.has_ports() => {
                 self.rare_mut().transparent = transparent(number, limits)?;
             }
@@ -36,7 +37,6 @@ impl SocketOptions {
                 self.rare_mut().min_ttl = in_range(number, 0, 255)? as u8
             }
             IP_LOCAL_PORT_RANGE if subject.has_ports() => self.rare_mut().ports = port_limits(value)?,
-            IP_FREEBIND if value.is_empty() => return Err(Errno::INVAL),
             IP_FREEBIND if subject.kind != Kind::Ping => self.free_bind = number != 0,
             IP_BIND_ADDRESS_NO_PORT if subject.kind != Kind::Ping => self.late_port = number != 0,
             _ => return Err(Errno::NOPROTOOPT),

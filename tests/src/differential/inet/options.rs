@@ -12,14 +12,16 @@ use crate::socket_options::Named;
 ///
 /// assert!(UNLIKE_OPTIONS.iter().all(|(name, why)| name.contains('_') && !why.is_empty()));
 /// ```
-pub const UNLIKE_OPTIONS: [(&str, &str); 9] = [
-    ("SO_BINDTODEVICE", "streams have it not, and say of a short value first that it is short"),
+pub const UNLIKE_OPTIONS: [(&str, &str); 11] = [
     ("SO_SNDBUF", "a fresh stream has room for what it will need; Linux's grows when it is connected"),
     ("SO_RCVLOWAT", "at most half of the largest buffer, which is smaller here"),
     ("SO_TIMESTAMPING", "no hardware stamps anything, and who asks for all is told EINVAL"),
     ("SO_MAX_PACING_RATE", "a rate of eight bytes is read as four where it is shown"),
     ("SO_COOKIE", "a cookie is cut to the room that there is; Linux says EINVAL"),
     ("SO_BINDTOIFINDEX", "an interface that there is not is ENODEV"),
+    ("IPV6_PATHMTU", "that there is no peer is said before that there is no room"),
+    ("IPV6_DONTFRAG", "a value that is too short is refused; Linux takes it for 0"),
+    ("IPV6_AUTOFLOWLABEL", "the same"),
     ("TCP_INFO", "what is measured, and what Linux keeps beside"),
     ("TCP_CONGESTION", "the machine's default"),
 ];
