@@ -366,6 +366,17 @@ fn options() {
                 t.set_option(socket, SOL_SOCKET, SO_PEEK_OFF, value);
             }
         }),
+        ("options that do nothing", |t| {
+            for kind in ALL {
+                let [near, _] = t.pair(kind);
+                for name in [SO_REUSEADDR, SO_KEEPALIVE, SO_BROADCAST, SO_DONTROUTE] {
+                    for value in [1, 0, -7] {
+                        t.set_option(near, SOL_SOCKET, name, value);
+                        t.option(near, SOL_SOCKET, name);
+                    }
+                }
+            }
+        }),
         ("options that are only read", |t| {
             let socket = t.socket(STREAM);
             for name in [SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN, SO_ERROR] {

@@ -80,6 +80,8 @@ struct Own {
     send_timeout: Option<Duration>,
     /// SO_RCVBUF, which has no effect, as on Linux.
     receive_buffer: u32,
+    /// Options that are kept and do nothing, by their bits.
+    idle_options: u8,
     /// What it takes along into a connection.
     setup: EndSetup,
     /// Who watches it, once somebody has.
@@ -151,6 +153,7 @@ impl LocalSocket {
             receive_timeout: None,
             send_timeout: None,
             receive_buffer: SEND_BUFFER_DEFAULT,
+            idle_options: 0,
             setup: EndSetup::new(Credentials::NOBODY),
             audience: None,
             elsewhere: Vec::new(),

@@ -34,6 +34,9 @@ impl LocalSocket {
             }
             LocalOption::LowWater => i32::try_from(self.end_options().low_water).unwrap_or(i32::MAX).into(),
             LocalOption::UrgentInline => self.end_options().urgent_inline.into(),
+            LocalOption::Cookie => self.number.to_ne_bytes().to_vec().into(),
+            LocalOption::MemoryInfo => self.memory_info(),
+            LocalOption::Idle(bit) => (lock(&self.own).idle_options & bit != 0).into(),
         })
     }
 
@@ -48,6 +51,11 @@ impl LocalSocket {
             LocalOption::SendTimeout => self.set_send_timeout(option.timeout(value)?),
             LocalOption::SendBuffer => self.set_send_buffer(option.buffer(value)?),
             LocalOption::ReceiveBuffer => lock(&self.own).receive_buffer = option.buffer(value)?,
+            LocalOption::Idle(bit) => {
+                let is_on = option.is_on(value)?;
+                let mut own = lock(&self.own);
+                own.idle_options = own.idle_options & !bit | if is_on { bit } else { 0 };
+            }
             _ => {
                 let mut options = self.end_options();
                 option.set(value, &mut options)?;
@@ -55,6 +63,15 @@ impl LocalSocket {
             }
         }
         Ok(())
+    }
+
+    /// `SK_MEMINFO_*`: the receive buffer and the send buffer, and what is charged to this, in bytes. As on Linux, what
+    /// waits to be received is charged to its sender.
+    fn memory_info(&self) -> OptionValue {
+        let credit = self.credit();
+        let charged = u32::try_from(credit.charged()).unwrap_or(u32::MAX);
+        let numbers = [0, lock(&self.own).receive_buffer, charged, credit.limit(), 0, 0, 0, 0, 0];
+        numbers.map(u32::to_ne_bytes).concat().into()
     }
 
     /// See ioctl(2): FIONREAD, SIOCOUTQ, SIOCATMARK.

@@ -34,6 +34,28 @@ fn at_once(host: &Host, socket: i32) {
         .unwrap();
 }
 
+/// Linux's SK_MEMINFO_RCVBUF, _WMEM_ALLOC and _SNDBUF: what is on its way is charged to its sender.
+#[test]
+fn sockets_tell_what_memory_they_take_and_who_they_are() {
+    let host = host();
+    let mut cookies = Vec::new();
+    for kind in KINDS {
+        let [near, far] = socketpair(&host, AF_UNIX, kind, 0).unwrap();
+        send(&host, near, &[0; 1000], 0).unwrap();
+        for (socket, charged) in [(near, 2304), (far, 0)] {
+            let told = getsockopt(&host, socket, SOL_SOCKET, SO_MEMINFO).unwrap();
+            let numbers: Vec<u32> =
+                told.as_bytes().chunks(4).map(|part| u32::from_ne_bytes(part.try_into().unwrap())).collect();
+            assert_eq!(numbers, [0, 212_992, charged, 212_992, 0, 0, 0, 0, 0], "{kind}");
+            cookies.push(getsockopt(&host, socket, SOL_SOCKET, SO_COOKIE).unwrap().as_bytes().to_vec());
+            assert_eq!(setsockopt(&host, socket, SOL_SOCKET, SO_COOKIE, &[0; 8]), Err(Errno::NOPROTOOPT));
+        }
+    }
+    cookies.sort();
+    cookies.dedup();
+    assert_eq!(cookies.len(), 6);
+}
+
 #[test]
 fn rings() {
     stays("rings", |host, count| {

@@ -54,6 +54,13 @@ pub enum LocalOption {
     LowWater,
     /// SO_OOBINLINE.
     UrgentInline,
+    /// SO_COOKIE: a number that no other local socket of the host ever has.
+    Cookie,
+    /// SO_MEMINFO.
+    MemoryInfo,
+    /// SO_REUSEADDR, SO_KEEPALIVE, SO_BROADCAST, SO_DONTROUTE: set and shown, and without an effect on local sockets, as on
+    /// Linux. The bit by which it is kept.
+    Idle(u8),
 }
 
 impl LocalOption {
@@ -79,6 +86,12 @@ impl LocalOption {
             SO_PEEK_OFF => LocalOption::PeekOffset,
             SO_RCVLOWAT => LocalOption::LowWater,
             SO_OOBINLINE => LocalOption::UrgentInline,
+            SO_COOKIE => LocalOption::Cookie,
+            SO_MEMINFO => LocalOption::MemoryInfo,
+            SO_REUSEADDR => LocalOption::Idle(1),
+            SO_KEEPALIVE => LocalOption::Idle(2),
+            SO_BROADCAST => LocalOption::Idle(4),
+            SO_DONTROUTE => LocalOption::Idle(8),
             _ => return Err(Errno::NOPROTOOPT),
         })
     }
@@ -94,6 +107,11 @@ impl LocalOption {
         // Linux takes a negative size for a very large one.
         let size = (read_int(value)? as u32).min(BUFFER_MAX);
         Ok((2 * size).max(least))
+    }
+
+    /// Whether `value` sets an option that is on or off. Errors: EINVAL.
+    pub fn is_on(self, value: &[u8]) -> Result<bool, Errno> {
+        Ok(read_int(value)? != 0)
     }
 
     /// Sets one of those that the queue acts on. Errors: EINVAL, ENOPROTOOPT for one that is only read.

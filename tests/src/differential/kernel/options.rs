@@ -54,5 +54,9 @@ options! {
     PeekOffset = SOL_SOCKET SO_PEEK_OFF,
     LowWater = SOL_SOCKET SO_RCVLOWAT,
     UrgentInline = SOL_SOCKET SO_OOBINLINE,
+    ReuseAddress = SOL_SOCKET SO_REUSEADDR,
+    KeepAlive = SOL_SOCKET SO_KEEPALIVE,
+    Broadcast = SOL_SOCKET SO_BROADCAST,
+    DontRoute = SOL_SOCKET SO_DONTROUTE,
     NoDelay = SOL_TCP TCP_NODELAY,
 }
