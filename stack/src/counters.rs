@@ -232,7 +232,7 @@ counters! {
     TcpExtTCPReqQFullDrop,
     /// Connections that left TIME-WAIT by time.
     TcpExtTW,
-    /// TIME-WAIT sockets taken over by a new connection.
+    /// Connections that we opened from a port whose last connection with the same peer rested in TIME-WAIT.
     TcpExtTWRecycled,
     /// TIME-WAIT records dropped because the table was full.
     TcpExtTCPTimeWaitOverflow,
@@ -282,8 +282,6 @@ counters! {
     TcpExtTCPACKSkippedSynRecv,
     /// Answers to segments for connections in TIME-WAIT left out because there was one just now.
     TcpExtTCPACKSkippedTimeWait,
-    /// Connections opened from a port whose last connection with the same peer rested in TIME-WAIT.
-    TcpExtTWReused,
     /// Segments without an acknowledgement that begin no connection.
     TapsockTcpInNoAck,
     /// Zero-window probes and keepalives sent.

@@ -35,6 +35,12 @@ impl RateLimit {
         RateLimit { interval: Duration::from_secs(1) / rate.max(1), burst, full_at: Instant::ZERO }
     }
 
+    /// Whether there is a token.
+    pub fn has_token(&self, now: Instant) -> bool {
+        let mut full_at = self.full_at;
+        take(&mut full_at, now, self.interval, self.burst)
+    }
+
     /// Takes a token, where there is one.
     pub fn allows(&mut self, now: Instant) -> bool {
         take(&mut self.full_at, now, self.interval, self.burst)
@@ -46,6 +52,9 @@ const HOST_BURST: u32 = 6;
 
 /// Hosts that are remembered. Those beyond are bounded by the limit for all together.
 const MAX_HOSTS: usize = 1024;
+
+/// How often those that were sent nothing of late are looked for, at the most.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A token bucket for each host that messages were sent to of late.
 ///
@@ -67,18 +76,23 @@ const MAX_HOSTS: usize = 1024;
 pub struct HostLimits {
     /// When each host's bucket would be full.
     full_at: HashMap<IpAddr, Instant, TableHash>,
+    /// When the table may be swept again.
+    sweep_at: Instant,
 }
 
 impl HostLimits {
     /// Nobody was sent anything yet.
     pub fn new(random: &mut Random) -> Self {
-        HostLimits { full_at: HashMap::with_hasher(random.table_hash()) }
+        HostLimits { full_at: HashMap::with_hasher(random.table_hash()), sweep_at: Instant::ZERO }
     }
 
     /// Takes a token for `host`, which gets one each `interval`, where there is one.
     pub fn allows(&mut self, now: Instant, host: IpAddr, interval: Duration) -> bool {
         if self.full_at.len() >= MAX_HOSTS && !self.full_at.contains_key(&host) {
-            self.full_at.retain(|_, full_at| *full_at > now);
+            if now >= self.sweep_at {
+                self.sweep_at = now + SWEEP_INTERVAL;
+                self.full_at.retain(|_, full_at| *full_at > now);
+            }
             if self.full_at.len() >= MAX_HOSTS {
                 return true;
             }
@@ -112,6 +126,8 @@ mod tests {
             assert!(limits.allows(now, host(number), Duration::from_secs(1)));
         }
         assert_eq!(limits.full_at.len(), MAX_HOSTS);
+        // A full table is swept once a second, whoever asks.
+        assert_eq!(limits.sweep_at, now + SWEEP_INTERVAL);
         assert!((0..5).all(|_| limits.allows(now, host(0), Duration::from_secs(1))));
         assert!(!limits.allows(now, host(0), Duration::from_secs(1)), "the first are not forgotten");
         assert!(limits.allows(Instant::from_secs(8), host(20_000), Duration::from_secs(1)));

@@ -183,15 +183,16 @@ impl Stack {
             IpAddr::V4(_) => (self.config.icmp_ratelimit, Counter::IcmpOutRateLimitHost),
             IpAddr::V6(_) => (self.config.ipv6_icmp_ratelimit, Counter::Icmp6OutRateLimitHost),
         };
+        // What sources without number can bring about is bounded before anything is remembered of them.
+        if !self.icmp_limit.has_token(now) {
+            self.counters.bump(Counter::IcmpOutRateLimitGlobal);
+            return false;
+        }
         if hop.interface != InterfaceId::LOOPBACK && !self.icmp_host_limits.allows(now, to, interval) {
             self.counters.bump(counter);
             return false;
         }
-        let allowed = self.icmp_limit.allows(now);
-        if !allowed {
-            self.counters.bump(Counter::IcmpOutRateLimitGlobal);
-        }
-        allowed
+        self.icmp_limit.allows(now)
     }
 
     /// The way to whoever sent `packet`, from the address that it was sent to, where that is ours alone.

@@ -156,7 +156,7 @@ impl Stack {
         let opening = match occupancy(now, &key, &self.demux, &self.tcp, &self.config) {
             Occupancy::Free => self.opening(now, &key, &hop),
             Occupancy::Rests { record, iss_after } => {
-                self.counters.bump(Counter::TcpExtTWReused);
+                self.counters.bump(Counter::TcpExtTWRecycled);
                 self.end_rest(record);
                 Opening { iss: iss_after, ..self.opening(now, &key, &hop) }
             }

@@ -150,7 +150,6 @@ impl Stack {
             }
             Verdict::Reuse { iss_after } => {
                 if self.demux.listener(&key, packet.interface.index()).is_some() {
-                    self.counters.bump(Counter::TcpExtTWRecycled);
                     self.end_rest(index);
                     self.on_listener_segment(now, key, segment, packet, Some(iss_after));
                 } else if let Some(answer) = resting.record.acknowledge(now, interval, &mut self.counters) {
