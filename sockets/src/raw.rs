@@ -5,6 +5,7 @@
 use core::net::{Ipv4Addr, SocketAddr};
 
 use rustix::io::Errno;
+use tapsock_stack::iface::{Addresses, Way};
 use tapsock_stack::ports::LocalAddr;
 use tapsock_stack::raw::{Headers, RawId};
 use tapsock_stack::stack::{RawSendOptions, SendError, SocketId, Stack};
@@ -235,7 +236,8 @@ impl RawSocket {
         if let Some(socket) = call.stack.raw_mut(self.id) {
             socket.receive_buffer = options.tcp.receive_buffer as usize;
             socket.discovery = options.discovery;
-            socket.device = options.device;
+            let addresses = Addresses::default();
+            socket.way = Way { addresses, ..options.way() };
             socket.error_delivery = match call.common.subject.domain {
                 Domain::V4 => options.errors.v4,
                 Domain::V6 => options.errors.v6,

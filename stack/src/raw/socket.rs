@@ -6,7 +6,7 @@ use crate::buf::Checksum;
 use crate::discovery::Discovery;
 use crate::error::SocketError;
 use crate::error_queue::{ErrorDelivery, ErrorQueue, Queued, Report};
-use crate::iface::InterfaceId;
+use crate::iface::Way;
 use crate::ip::icmp::Hardness;
 use crate::ip::input::Packet;
 use crate::ports::LocalAddr;
@@ -74,8 +74,8 @@ pub struct RawSocket {
     pub filter: TypeFilter,
     /// `IP_MTU_DISCOVER` and `IPV6_MTU_DISCOVER`.
     pub discovery: Discovery,
-    /// The only interface to send and receive by (`SO_BINDTODEVICE`).
-    pub device: Option<InterfaceId>,
+    /// The only interface to send and receive by, and whose routes come first (`SO_BINDTODEVICE`, `SO_MARK`).
+    pub way: Way,
     /// `IP_RECVERR` or `IPV6_RECVERR`.
     pub error_delivery: ErrorDelivery,
     /// The bound of the queue, in bytes of payload with [`OVERHEAD`](crate::udp::OVERHEAD) (`SO_RCVBUF` as
@@ -111,7 +111,7 @@ impl RawSocket {
             checksum_at: (v6 && protocol == u16::from(IpProtocol::ICMPV6.0)).then_some(ICMPV6_CHECKSUM),
             filter: TypeFilter::default(),
             discovery: Discovery::default(),
-            device: None,
+            way: Way::default(),
             error_delivery: ErrorDelivery::default(),
             receive_buffer: DEFAULT_BUFFER,
             send_buffer: DEFAULT_BUFFER,
@@ -184,7 +184,7 @@ impl RawSocket {
         self.listens
             && self.local.accepts(packet.destination, packet.interface.index())
             && self.remote.is_none_or(|remote| remote.ip() == packet.source)
-            && self.device.is_none_or(|device| device == packet.interface)
+            && self.way.device.is_none_or(|device| device == packet.interface)
     }
 
     /// Whether the filters, and the checksum that it was told to look at, let a packet pass.
@@ -351,6 +351,7 @@ const DEFAULT_BUFFER: usize = 212_992;
 mod tests {
     use super::*;
     use crate::buf::Chunk;
+    use crate::iface::InterfaceId;
 
     fn packet(protocol: IpProtocol, source: &str, destination: &str, payload: &[u8]) -> Packet {
         Packet {
@@ -380,9 +381,9 @@ mod tests {
         socket.connect(LocalAddr::AnyV4, "10.0.0.2:0".parse().unwrap());
         assert!(socket.is_for_it(&p("10.0.0.2", "10.0.0.1")));
         assert!(!socket.is_for_it(&p("10.0.0.3", "10.0.0.1")));
-        socket.device = InterfaceId::from_index(7);
+        socket.way.device = InterfaceId::from_index(7);
         assert!(!socket.is_for_it(&p("10.0.0.2", "10.0.0.1")));
-        socket.device = None;
+        socket.way.device = None;
         socket.dissolve();
         assert!(!socket.is_for_it(&p("10.0.0.2", "10.0.0.1")), "Linux forgets it for good");
     }

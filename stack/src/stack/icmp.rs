@@ -312,7 +312,7 @@ impl Stack {
         self.complain_to_raw(now, interface, &quoted, complaint);
         match quoted.protocol {
             IpProtocol::TCP => self.complain_to_tcp(now, interface, &quoted, complaint),
-            IpProtocol::UDP => self.complain_to_udp(now, &quoted, complaint),
+            IpProtocol::UDP => self.complain_to_udp(now, interface, &quoted, complaint),
             IpProtocol::ICMP | IpProtocol::ICMPV6 => {
                 self.complain_to_ping(now, interface, &quoted, complaint);
             }
@@ -352,8 +352,8 @@ impl Stack {
             Some(_) if !slot.connection.options().discovery.believes() => return,
             Some(mtu) => {
                 // Also where that is no news: who learned it may have been another.
-                let (remote, interface) = (slot.key.remote().ip(), slot.hop.interface);
-                self.learn_path_mtu(now, remote, Some(interface), mtu);
+                let (remote, hop) = (slot.key.remote().ip(), slot.hop);
+                self.learn_path_mtu_over(now, remote, &hop, mtu);
                 self.follow_path(now, index);
                 self.tcp.mark_ready(index);
             }

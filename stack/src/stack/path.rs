@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use crate::demux::FlowKey;
 use crate::discovery::AutoLabel;
-use crate::iface::{InterfaceId, NextHop};
+use crate::iface::{InterfaceId, NextHop, Way};
 use crate::time::Instant;
 
 use super::Stack;
@@ -30,21 +30,40 @@ impl Stack {
         if applies { (key.secret(&self.secret) >> 44) as u32 } else { 0 }
     }
 
-    /// Remembers what a path takes, where it takes less than the link. `interface` is the link of a link-local
-    /// destination.
+    /// Remembers what the path of a socket of that way takes. `interface` is the link of a link-local destination.
     pub(super) fn learn_path_mtu(
         &mut self,
         now: Instant,
         destination: IpAddr,
-        interface: Option<InterfaceId>,
+        interface: InterfaceId,
+        way: Way,
         mtu: usize,
     ) {
         let scoped = matches!(destination, IpAddr::V6(v6) if v6.is_unicast_link_local());
-        if let Ok(hop) = self.interfaces.route(destination, None, interface.filter(|_| scoped))
-            && mtu < hop.mtu
-        {
+        let way = Way { device: way.device.or(scoped.then_some(interface)), ..way };
+        if let Ok(hop) = self.interfaces.route_by(destination, None, &way) {
+            self.learn_path_mtu_over(now, destination, &hop, mtu);
+        }
+    }
+
+    /// Remembers what a path takes, where it takes less than the link.
+    pub(super) fn learn_path_mtu_over(
+        &mut self,
+        now: Instant,
+        destination: IpAddr,
+        hop: &NextHop,
+        mtu: usize,
+    ) {
+        if mtu < hop.mtu {
             self.path_mtu.learn(now, destination, mtu, hop.interface);
         }
+    }
+
+    /// The largest packet that the path to a datagram socket's peer is known to take, in bytes.
+    pub(super) fn path_to_peer(&self, now: Instant, remote: SocketAddr, way: Way) -> Option<usize> {
+        let way = Way { device: way.device.or(scope_of(remote)), ..way };
+        let hop = self.interfaces.route_by(remote.ip(), None, &way).ok()?;
+        Some(self.path_to(now, remote.ip(), &hop))
     }
 
     /// The largest packet that the path to a host is known to take, in bytes.

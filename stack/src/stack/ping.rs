@@ -19,6 +19,7 @@ use crate::wire::icmp::{Echo, ICMP_HEADER_LEN, Quoted};
 use super::icmp::Marks;
 use super::stamps::{SendStamps, Stamping};
 use super::tcp::scope_of;
+use super::udp::may_use;
 use super::{Changes, Family, SocketId, Stack, may_serve};
 
 /// What the reports of a ping socket may be charged, in bytes: Linux's default of a receive buffer.
@@ -407,13 +408,14 @@ impl Stack {
         complaint: Complaint,
     ) {
         let mut told = Vec::new();
-        let (mut ours, mut believes) = (false, false);
+        let mut believer = None;
         // As Linux, which takes what is too large for IPv6's path for a passing matter here.
         let hard =
             complaint.hardness == Hardness::Hard && (complaint.mtu.is_none() || quoted.source.is_ipv4());
         self.ping.with_ident(quoted.echo().ident, quoted.source.is_ipv4(), |id, socket| {
-            ours = true;
-            believes |= socket.discovery.believes();
+            if socket.discovery.believes() {
+                believer.get_or_insert(socket.way);
+            }
             let connected = socket.remote.is_some_and(|remote| remote.ip() == quoted.destination);
             if socket.error_delivery == ErrorDelivery::All || hard && connected {
                 socket.error = Some(complaint.error);
@@ -423,19 +425,20 @@ impl Stack {
         for id in told {
             self.report_to_ping(id, Report::of_complaint(&complaint, quoted, 0, 0, now));
         }
-        if let Some(mtu) = complaint.mtu.filter(|_| ours && believes) {
-            self.learn_path_mtu(now, quoted.destination, Some(interface), mtu);
+        if let (Some(mtu), Some(way)) = (complaint.mtu, believer) {
+            self.learn_path_mtu(now, quoted.destination, interface, way, mtu);
         }
     }
 
     /// Fails ping sockets whose peer is behind a link that is gone, and those without one that replies came to over
     /// `interface`.
-    pub(super) fn fail_pings(&mut self, interface: InterfaceId, gone: impl Fn(IpAddr) -> bool) {
+    pub(super) fn fail_pings(&mut self, interface: InterfaceId, gone: impl Fn(IpAddr, &Way) -> bool) {
         let interfaces = &self.interfaces;
         let mut told = Vec::new();
         for (index, socket) in self.ping.sockets.iter_mut() {
             let concerned = match (socket.remote, socket.local) {
-                (Some(remote), _) => gone(remote.ip()),
+                (Some(remote), _) => gone(remote.ip(), &socket.way),
+                (None, _) if !may_use(&socket.way, interface) => false,
                 (None, Some(local)) => may_serve(interfaces, interface, LocalAddr::new(local, 0)),
                 (None, None) => socket.ident.is_some(),
             };

@@ -23,7 +23,7 @@ use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header};
 use super::datagrams::Going;
 use super::stamps::SendStamps;
 use super::tcp::scope_of;
-use super::udp::named_host;
+use super::udp::{may_use, named_host};
 use super::{Changes, Family, SendError, SocketId, Stack, may_serve};
 
 /// How a packet of a raw socket is to be sent. Hop limit and traffic class are the header's where its sender wrote it.
@@ -95,8 +95,8 @@ impl Stack {
             None => None,
             Some(remote) => {
                 let destination = named_host(remote).ip();
-                let device = socket.device.or(scope_of(remote));
-                let hop = self.interfaces.route(destination, socket.source(), device);
+                let way = Way { device: socket.way.device.or(scope_of(remote)), ..socket.way };
+                let hop = self.interfaces.route_by(destination, socket.source(), &way);
                 let scope = scope_of(remote).map_or(0, InterfaceId::index);
                 Some(LocalAddr::new(hop.map_err(SendError::Route)?.source, scope))
             }
@@ -111,9 +111,8 @@ impl Stack {
 
     /// The largest packet that the path to a socket's peer is known to take, in bytes (`IP_MTU`).
     pub fn raw_path_mtu(&self, now: Instant, id: RawId) -> Option<usize> {
-        let remote = self.raw.get(id)?.remote()?;
-        let hop = self.interfaces.route(remote.ip(), None, scope_of(remote)).ok()?;
-        Some(self.path_to(now, remote.ip(), &hop))
+        let socket = self.raw.get(id)?;
+        self.path_to_peer(now, socket.remote()?, socket.way)
     }
 
     /// Whether a sender should be woken. One that asks in vain is told when to ask again.
@@ -144,7 +143,7 @@ impl Stack {
         let (headers, room) = (socket.headers, socket.sending.has_room(socket.send_buffer));
         let to = named_host(to.or(socket.remote()).ok_or(SendError::NoDestination)?);
         let source = options.source.or(socket.source());
-        let device = options.interface.or(socket.device).or(scope_of(to));
+        let device = options.interface.or(socket.way.device).or(scope_of(to));
         let way = Way { device, mark: options.mark, ..Way::default() };
         let hop = self.interfaces.route_by(to.ip(), source, &way).map_err(SendError::Route)?;
         let packet = match headers {
@@ -326,7 +325,7 @@ impl Stack {
             let its_own = socket.listens()
                 && socket.local().accepts(quoted.source, interface.index())
                 && socket.remote().is_none_or(|remote| remote.ip() == quoted.destination);
-            let mode = socket.discovery.of(quoted.source);
+            let (mode, way) = (socket.discovery.of(quoted.source), socket.way);
             // As Linux: IPv4's hear of what is too large unless their packets may be cut, IPv6's only where it is them
             // who see to the size.
             let wanted = match complaint.mtu {
@@ -347,18 +346,20 @@ impl Stack {
             }
             //= RFC 8201 §4
             if let Some(mtu) = complaint.mtu.filter(|_| its_own && learns && mode.believes()) {
-                self.learn_path_mtu(now, quoted.destination, Some(interface), mtu);
+                self.learn_path_mtu(now, quoted.destination, interface, way, mtu);
             }
         }
     }
 
     /// Fails raw sockets that use a link that is gone.
-    pub(super) fn fail_raw(&mut self, interface: InterfaceId, gone: impl Fn(IpAddr) -> bool) {
+    pub(super) fn fail_raw(&mut self, interface: InterfaceId, gone: impl Fn(IpAddr, &Way) -> bool) {
         let mut told = Vec::new();
         for (id, socket) in self.raw.iter_mut() {
             let concerned = match socket.remote() {
-                Some(remote) => gone(remote.ip()),
-                None => may_serve(&self.interfaces, interface, socket.local()),
+                Some(remote) => gone(remote.ip(), &socket.way),
+                None => {
+                    may_use(&socket.way, interface) && may_serve(&self.interfaces, interface, socket.local())
+                }
             };
             if concerned {
                 socket.fail(SocketError::NetworkDown);

@@ -244,6 +244,11 @@ impl Stack {
         syn: &Segment,
         iss_after: Option<SeqNumber>,
     ) {
+        // A connection that is held to another device has the tuple: it must not lose that to whoever comes later.
+        if self.demux.find(&key).is_some() {
+            self.counters.bump(Counter::TcpExtListenDrops);
+            return;
+        }
         let way = self.way_of_listener(index);
         let Some(hop) = self.hop_back(&key, way) else {
             return;

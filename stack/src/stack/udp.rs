@@ -211,9 +211,8 @@ impl Stack {
 
     /// The largest packet that the path to a socket's peer is known to take, in bytes (`IP_MTU`).
     pub fn udp_path_mtu(&self, now: Instant, id: UdpId) -> Option<usize> {
-        let remote = self.udp_remote(id)?;
-        let hop = self.interfaces.route(remote.ip(), None, scope_of(remote)).ok()?;
-        Some(self.path_to(now, remote.ip(), &hop))
+        let socket = self.udp.socket(id)?;
+        self.path_to_peer(now, socket.remote()?, socket.way)
     }
 
     /// Where a socket sends to.
@@ -415,22 +414,27 @@ impl Stack {
         }
     }
 
-    /// Brings an error to the UDP socket whose datagram it quotes.
+    /// Brings an error, which came in at `interface`, to the UDP socket whose datagram it quotes.
     //= RFC 1122 §4.1.3.3
-    pub(super) fn complain_to_udp(&mut self, now: Instant, quoted: &Quoted, complaint: Complaint) {
+    pub(super) fn complain_to_udp(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        quoted: &Quoted,
+        complaint: Complaint,
+    ) {
         let (local_port, remote_port) = quoted.ports();
-        let hop = self.interfaces.route(quoted.destination, Some(quoted.source), None);
         let arrival = Arrival {
             from: SocketAddr::new(quoted.destination, remote_port),
             to: SocketAddr::new(quoted.source, local_port),
-            interface: hop.map_or(InterfaceId::LOOPBACK, |hop| hop.interface),
+            interface,
         };
         let Some(id) = self.udp.find(&arrival) else { return };
-        let mode =
-            self.udp.socket(id).map_or_else(Default::default, |socket| socket.discovery.of(quoted.source));
+        let Some(socket) = self.udp.socket(id) else { return };
+        let (mode, way) = (socket.discovery.of(quoted.source), socket.way);
         //= RFC 8201 §4
         if let Some(mtu) = complaint.mtu.filter(|_| mode.believes()) {
-            self.learn_path_mtu(now, quoted.destination, Some(arrival.interface), mtu);
+            self.learn_path_mtu(now, quoted.destination, interface, way, mtu);
         }
         // As Linux: who lets packets be cut is not told of those that were too large. IPv4's is told even of what is
         // not believed.
@@ -455,15 +459,17 @@ impl Stack {
     /// Fails datagram sockets that are connected over a link that is gone.
     pub(super) fn fail_datagram_sockets(&mut self, interface: InterfaceId) {
         let interfaces = self.interfaces.clone();
-        let gone = |ip| match interfaces.route(ip, None, None) {
+        let gone = |ip, way: &Way| match interfaces.route_by(ip, None, way) {
             Ok(hop) => hop.interface == interface,
-            Err(error) => error == RouteError::Down,
+            Err(error) => error == RouteError::Down && may_use(way, interface),
         };
         let mut told = Vec::new();
         for (id, socket) in self.udp.iter_mut() {
             let concerned = match (socket.remote(), socket.bind.and_then(|bind| self.ports.binding(bind))) {
-                (Some(remote), _) => gone(remote.ip()),
-                (None, Some((address, _))) => may_serve(&interfaces, interface, address),
+                (Some(remote), _) => gone(remote.ip(), &socket.way),
+                (None, Some((address, _))) => {
+                    may_use(&socket.way, interface) && may_serve(&interfaces, interface, address)
+                }
                 (None, None) => false,
             };
             if concerned {
@@ -489,4 +495,9 @@ pub(super) fn named_host(to: SocketAddr) -> SocketAddr {
         SocketAddr::V6(v6) if v6.ip().to_ipv4_mapped().is_none() && !v6.ip().is_unspecified() => to,
         _ => SocketAddr::new(super::tcp::named_host(to.ip()), to.port()),
     }
+}
+
+/// Whether packets of that way may take an interface.
+pub(super) fn may_use(way: &Way, interface: InterfaceId) -> bool {
+    way.device.is_none_or(|device| device == interface)
 }

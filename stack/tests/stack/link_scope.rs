@@ -1,15 +1,23 @@
-//! One pair of link-local addresses on two links: two connections.
+//! A host at two links: one pair of link-local addresses has two connections, and sockets are held to a link.
 
 use core::net::{SocketAddr, SocketAddrV6};
 
-use tapsock_stack::buf::Rope;
+use core::num::NonZeroU32;
+
+use tapsock_stack::buf::{Frame, Rope};
 use tapsock_stack::config::Config;
-use tapsock_stack::iface::InterfaceId;
+use tapsock_stack::error::SocketError;
+use tapsock_stack::iface::{InterfaceId, Route, Way};
 use tapsock_stack::ports::{BindRequest, LocalAddr, Transport};
-use tapsock_stack::stack::{ListenerId, Stack, TcpId};
+use tapsock_stack::stack::{Family, ListenerId, Stack, TcpId, UdpSendOptions};
 use tapsock_stack::time::Instant;
+use tapsock_stack::udp::UdpId;
 use tapsock_stack::wire::EthernetAddress;
+use tapsock_stack::wire::icmpv6::Icmpv6Message;
 use tapsock_stack::wire::offload::{LinkCaps, Medium};
+
+use crate::packets::{Path, packet_of};
+use crate::wire::at;
 
 const NOW: Instant = Instant::from_secs(1);
 const LINKS: [InterfaceId; 2] = [InterfaceId(1), InterfaceId(2)];
@@ -57,6 +65,10 @@ fn listen(stack: &mut Stack) -> ListenerId {
 fn connect(stack: &mut Stack, link: InterfaceId, to: &str) -> TcpId {
     let own =
         LocalAddr::new(if to == "fe80::2" { "fe80::1" } else { "fe80::2" }.parse().unwrap(), link.index());
+    connect_from(stack, own, to, link)
+}
+
+fn connect_from(stack: &mut Stack, own: LocalAddr, to: &str, link: InterfaceId) -> TcpId {
     let request = BindRequest { port: 3000, reuse_address: true, ..BindRequest::new(Transport::Tcp, own) };
     let bind = stack.bind(request).unwrap();
     let options = stack.config().tcp_options();
@@ -100,4 +112,68 @@ fn two_links_have_each_a_connection_of_the_same_addresses_and_ports() {
     settle(&mut middle, &mut ends);
     let ours = [(); 2].map(|()| middle.tcp_accept(listener).unwrap());
     exchange(&mut middle, &mut ends, ours, theirs);
+}
+
+#[test]
+fn a_connection_that_is_held_to_a_device_keeps_its_tuple() {
+    let (mut middle, mut ends) = (host(1, 2, "fd00::1"), [host(2, 1, "fd00::2"), host(3, 1, "fd00::2")]);
+    let listener = listen(&mut middle);
+    let own = LocalAddr::new("fd00::2".parse().unwrap(), 0);
+    let theirs = connect_from(&mut ends[0], own, "fd00::1", LINKS[0]);
+    settle(&mut middle, &mut ends);
+    let ours = middle.tcp_accept(listener).unwrap();
+    middle.set_tcp_way(NOW, ours, Way { device: Some(LINKS[0]), ..Way::default() });
+    // Somebody at the other link opens a connection of the same ends.
+    connect_from(&mut ends[1], own, "fd00::1", LINKS[0]);
+    settle(&mut middle, &mut ends);
+    ends[0].tcp_write(NOW, theirs, Rope::from(vec![7])).unwrap();
+    settle(&mut middle, &mut ends);
+    assert_eq!(middle.tcp_read(NOW, ours, 9).unwrap().to_vec(), [7]);
+    assert_eq!(ends[0].tcp(theirs).unwrap().acknowledged(), ends[0].tcp(theirs).unwrap().written_end());
+}
+
+/// A socket of that way, connected to `to`, that has sent `len` bytes.
+fn sender(stack: &mut Stack, way: Way, to: SocketAddr, len: usize) -> UdpId {
+    let id = stack.udp_open(Family::V6);
+    stack.udp_mut(id).unwrap().way = way;
+    stack.udp_connect(id, Some(to)).unwrap();
+    let options = UdpSendOptions { mark: way.mark, ..UdpSendOptions::default() };
+    stack.udp_send(NOW, id, Rope::from(vec![0; len]), None, options).unwrap();
+    id
+}
+
+#[test]
+fn a_socket_that_is_held_to_a_device_hears_of_errors_there_alone() {
+    let (mut middle, mut ends) = (host(1, 2, "fd00::1"), [host(2, 1, "fd00::2"), host(3, 1, "fd00::2")]);
+    for link in LINKS {
+        let way = Way { device: Some(link), ..Way::default() };
+        let id = sender(&mut middle, way, at("fd00::2", 9), 1);
+        settle(&mut middle, &mut ends);
+        assert_eq!(middle.udp_take_error(id), Some(SocketError::ConnectionRefused), "{link:?}");
+    }
+    let held = LINKS.map(|link| {
+        let way = Way { device: Some(link), ..Way::default() };
+        sender(&mut middle, way, at("fd00::2", 9), 1)
+    });
+    middle.set_link_down(NOW, LINKS[0]);
+    assert_eq!(middle.udp_take_error(held[0]), Some(SocketError::NetworkDown));
+    assert_eq!(middle.udp_take_error(held[1]), None);
+}
+
+//= RFC 8201 §4, type=test
+#[test]
+fn what_a_marked_path_takes_is_learned() {
+    let mut middle = host(1, 2, "fd00::1");
+    let mark = NonZeroU32::new(7);
+    let far = Route::direct("fd01::/64".parse().unwrap(), LINKS[1]);
+    middle.add_route(Route { mark, ..far }).unwrap();
+    let way = Way { mark, ..Way::default() };
+    let id = sender(&mut middle, way, at("fd01::2", 9), 1400);
+    let (link, mut packet) = middle.poll_transmit(NOW).unwrap();
+    assert_eq!((link, middle.udp_path_mtu(NOW, id)), (LINKS[1], Some(1500)));
+    packet.complete_checksum();
+    let quote = packet.to_frame().bytes.to_vec();
+    let complaint = Path::v6(2, 0).icmpv6(Icmpv6Message::PacketTooBig { mtu: 1300 }, &quote[..1000], 64);
+    middle.receive(NOW, LINKS[1], Frame::from(packet_of(&complaint).to_vec()));
+    assert_eq!(middle.udp_path_mtu(NOW, id), Some(1300));
 }
