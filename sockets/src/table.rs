@@ -1,7 +1,7 @@
 //! The table of socket ids: the lowest free number, up to a limit.
 
 use core::fmt;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// The most socket ids that a table gives out unless told otherwise, as many as Linux lets a process ask for.
 pub const FD_LIMIT_DEFAULT: usize = 1024 * 1024;
@@ -34,16 +34,20 @@ impl fmt::Display for Fd {
 /// ```
 #[derive(Debug)]
 pub struct Table<T> {
+    /// Those of the low numbers.
     slots: Vec<Option<T>>,
-    /// All free numbers below `slots.len()`.
-    free: BTreeSet<u32>,
+    /// Those of numbers that `slots` does not reach: a lone high one shall cost no slots for all below.
+    far: BTreeMap<u32, T>,
+    /// The free numbers, as runs: where each begins, and where it has ended.
+    holes: BTreeMap<u32, u32>,
     limit: usize,
 }
 
 impl<T> Table<T> {
     /// An empty table of `limit` entries at most.
     pub fn new(limit: usize) -> Self {
-        Table { slots: Vec::new(), free: BTreeSet::new(), limit }
+        let holes = BTreeMap::from([(0, u32::MAX)]);
+        Table { slots: Vec::new(), far: BTreeMap::new(), holes, limit: limit.min(i32::MAX as usize) }
     }
 
     /// How many entries there are at most.
@@ -104,61 +108,113 @@ impl<T> Table<T> {
 
     /// The entry of that number.
     pub fn get(&self, fd: Fd) -> Option<&T> {
-        self.slots.get(usize::try_from(fd.0).ok()?)?.as_ref()
+        let number = usize::try_from(fd.0).ok()?;
+        match self.slots.get(number) {
+            Some(slot) => slot.as_ref(),
+            None => self.far.get(&(number as u32)),
+        }
     }
 
     /// The entry of that number, to be changed.
     pub fn get_mut(&mut self, fd: Fd) -> Option<&mut T> {
-        self.slots.get_mut(usize::try_from(fd.0).ok()?)?.as_mut()
+        let number = usize::try_from(fd.0).ok()?;
+        match self.slots.get_mut(number) {
+            Some(slot) => slot.as_mut(),
+            None => self.far.get_mut(&(number as u32)),
+        }
     }
 
     /// Takes the entry of that number out.
     pub fn remove(&mut self, fd: Fd) -> Option<T> {
         let number = usize::try_from(fd.0).ok()?;
-        let entry = self.slots.get_mut(number)?.take()?;
-        self.free.insert(number as u32);
+        let entry = match self.slots.get_mut(number) {
+            Some(slot) => slot.take()?,
+            None => self.far.remove(&(number as u32))?,
+        };
+        self.give_back(number as u32);
         self.shrink();
         Some(entry)
     }
 
     /// All numbers in use, in order.
     pub fn numbers(&self) -> impl Iterator<Item = Fd> + '_ {
-        self.slots.iter().enumerate().filter(|(_, slot)| slot.is_some()).map(|(number, _)| Fd(number as i32))
+        let near = self.slots.iter().enumerate().filter(|(_, slot)| slot.is_some());
+        near.map(|(number, _)| Fd(number as i32)).chain(self.far.keys().map(|number| Fd(*number as i32)))
     }
 
     fn lowest_free(&self, least: usize) -> usize {
-        let end = self.slots.len();
-        let hole = u32::try_from(least).ok().and_then(|least| self.free.range(least..).next());
-        hole.map_or(end.max(least), |number| *number as usize)
+        let Ok(least) = u32::try_from(least) else { return least };
+        if let Some((_, end)) = self.holes.range(..=least).next_back()
+            && *end > least
+        {
+            return least as usize;
+        }
+        self.holes.range(least..).next().map_or(usize::MAX, |(start, _)| *start as usize)
     }
 
     fn put(&mut self, number: usize, entry: T) -> Option<T> {
+        self.take_away(number as u32);
         let end = self.slots.len();
         if number < end {
-            self.free.remove(&(number as u32));
             return self.slots[number].replace(entry);
+        }
+        if number - end > NEAR {
+            return self.far.insert(number as u32, entry);
         }
         // Not to its double, half of which would lie idle. A large table grows by moving pages, not bytes.
         if number >= self.slots.capacity() {
             self.slots.reserve_exact(number + 1 - end + number / 8 + LEAST_ROOM);
         }
-        self.free.extend(end as u32..number as u32);
-        self.slots.resize_with(number, || None);
-        self.slots.push(Some(entry));
-        None
+        self.slots.resize_with(number + 1, || None);
+        // Those that the slots reach now.
+        while let Some(first) = self.far.first_entry()
+            && *first.key() as usize <= number
+        {
+            let (reached, entry) = first.remove_entry();
+            self.slots[reached as usize] = Some(entry);
+        }
+        self.slots[number].replace(entry)
+    }
+
+    /// The number is free no more.
+    fn take_away(&mut self, number: u32) {
+        let Some((&start, &end)) = self.holes.range(..=number).next_back() else { return };
+        if end <= number {
+            return;
+        }
+        self.holes.remove(&start);
+        if start < number {
+            self.holes.insert(start, number);
+        }
+        if number + 1 < end {
+            self.holes.insert(number + 1, end);
+        }
+    }
+
+    /// The number is free again.
+    fn give_back(&mut self, number: u32) {
+        let end = self.holes.remove(&(number + 1)).unwrap_or(number + 1);
+        match self.holes.range_mut(..number).next_back() {
+            Some((_, before)) if *before == number => *before = end,
+            _ => {
+                self.holes.insert(number, end);
+            }
+        }
     }
 
     /// Gives memory back once the high numbers are free again.
     fn shrink(&mut self) {
         while let Some(None) = self.slots.last() {
             self.slots.pop();
-            self.free.remove(&(self.slots.len() as u32));
         }
         if self.slots.capacity() > SHRINK_ABOVE && self.slots.len() < self.slots.capacity() / 4 {
             self.slots.shrink_to(self.slots.len() * 2);
         }
     }
 }
+
+/// Free slots that an entry may leave below it.
+const NEAR: usize = 1024;
 
 /// Slots that a full table grows by at least.
 const LEAST_ROOM: usize = 16;
@@ -170,7 +226,6 @@ const SHRINK_ABOVE: usize = 64;
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::BTreeMap;
 
     #[derive(Clone, Debug)]
     enum Op {
@@ -189,13 +244,25 @@ mod tests {
         ]
     }
 
+    /// Numbers of which some are near each other, and some are not.
+    fn spread(number: i32) -> i32 {
+        if number < 12 { number } else { (number - 11) * (NEAR as i32 / 2 + 7) + number % 3 }
+    }
+
     proptest! {
         #[test]
-        fn numbers_are_the_lowest_free_ones(ops in proptest::collection::vec(op(), 0..200), limit in 1usize..20) {
+        fn numbers_are_the_lowest_free_ones(ops in proptest::collection::vec(op(), 0..200), limit in 1i32..30) {
+            let limit = spread(limit) as usize;
             let mut table = Table::new(limit);
             let mut model: BTreeMap<i32, u32> = BTreeMap::new();
             for (serial, op) in ops.into_iter().enumerate() {
                 let serial = serial as u32;
+                let op = match op {
+                    Op::Insert => Op::Insert,
+                    Op::InsertFrom(least) => Op::InsertFrom(spread(least)),
+                    Op::InsertAt(number) => Op::InsertAt(spread(number)),
+                    Op::Remove(number) => Op::Remove(spread(number)),
+                };
                 let free_from = |least: i32| (least.max(0)..).find(|number| !model.contains_key(number)).unwrap();
                 match op {
                     Op::Insert | Op::InsertFrom(_) => {
@@ -217,7 +284,7 @@ mod tests {
                     }
                     Op::Remove(number) => prop_assert_eq!(table.remove(Fd(number)), model.remove(&number)),
                 }
-                for number in -1..24 {
+                for number in (-1..24).map(spread) {
                     prop_assert_eq!(table.get(Fd(number)), model.get(&number));
                 }
                 prop_assert!(table.numbers().map(|fd| fd.0).eq(model.keys().copied()));
@@ -237,8 +304,26 @@ mod tests {
         assert_eq!(table.insert(0), Ok(Fd(0)));
         table.remove(Fd(99_999));
         assert!(table.slots.capacity() <= SHRINK_ABOVE, "{} slots are kept", table.slots.capacity());
-        assert!(table.free.len() <= SHRINK_ABOVE, "{} free numbers are kept", table.free.len());
+        assert_eq!(table.holes.len(), 1, "of free numbers no more is kept than where they begin");
         assert_eq!(table.insert(1), Ok(Fd(1)));
+    }
+
+    #[test]
+    fn a_high_number_costs_no_more_than_a_low_one() {
+        let mut table = Table::new(FD_LIMIT_DEFAULT);
+        let last = FD_LIMIT_DEFAULT as i32 - 1;
+        table.insert('a').unwrap();
+        for number in [last, last - 5, 500_000] {
+            assert_eq!(table.insert_at(Fd(number), 'b'), Ok(None));
+            assert_eq!(table.get(Fd(number)), Some(&'b'));
+        }
+        assert_eq!(table.insert_from(Fd(500_000), 'c'), Ok(Fd(500_001)));
+        assert_eq!(table.insert_from(Fd(last), 'd'), Err('d'));
+        assert!(table.slots.capacity() <= SHRINK_ABOVE, "{} slots", table.slots.capacity());
+        assert!(table.holes.len() <= 4, "{} runs of free numbers", table.holes.len());
+        assert_eq!(table.insert('e'), Ok(Fd(1)));
+        assert_eq!(table.remove(Fd(last)), Some('b'));
+        assert_eq!((table.remove(Fd(last)), table.get(Fd(last))), (None, None));
     }
 
     #[test]
