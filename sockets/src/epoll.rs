@@ -220,6 +220,12 @@ impl<K: Clone + Eq + Hash> EpollSet<K> {
         PollMask::NONE
     }
 
+    /// How many events a wait would report, `max` at most. Nothing is reported by it.
+    pub fn count_ready(&self, max: usize, mut now_ready: impl FnMut(&K) -> PollMask) -> usize {
+        let mut is_ready = |watch: &Watch<K>| watch.interest.reported(now_ready(&watch.key)) != 0;
+        self.slots.iter_linked().filter(|watch| is_ready(watch)).take(max).count()
+    }
+
     /// Whether a watch is on the ready list. It may turn out to be ready no longer.
     pub fn has_queued(&self) -> bool {
         self.slots.first().is_some()

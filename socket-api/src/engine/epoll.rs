@@ -122,10 +122,17 @@ impl Epoll {
             return self.block(turn, max, deadline);
         }
         turn.finish();
-        let Some((mut turn, _)) = self.shard.try_read(1) else { return Ok(Vec::new()) };
-        turn.collect();
-        let events = self.report(&mut turn, max);
-        turn.finish();
+        if let Some((mut turn, _)) = self.shard.try_read(1) {
+            turn.collect();
+            events = self.report(&mut turn, max);
+            turn.finish();
+        }
+        // Another thread may have taken what the real ones made room for.
+        if events.is_empty()
+            && let Some(real) = self.real.get()
+        {
+            events = real.collect(max);
+        }
         Ok(events)
     }
 
@@ -203,11 +210,20 @@ impl Epoll {
         Ok(())
     }
 
-    /// Events of real descriptors, for half of a report, so that neither side keeps the other out.
+    /// Events of real descriptors, for what ours leave of a report and for half of it at least, so that neither side
+    /// keeps the other out. Where there is room for one event only, they take turns.
     fn real_share(&self, max: usize) -> Vec<EpollEvent> {
         let Some(real) = self.real.get() else { return Vec::new() };
-        let first = self.real_first.fetch_not(Ordering::Relaxed);
-        real.collect(if max == 1 { usize::from(first) } else { max / 2 })
+        let mut turn = self.shard.turn();
+        turn.collect();
+        let sockets = &turn.state.sockets;
+        let ours = lock(&self.inner).set.count_ready(max.div_ceil(2), |key| key.readiness(sockets));
+        turn.finish();
+        let share = match max {
+            1 if ours > 0 => usize::from(self.real_first.fetch_not(Ordering::Relaxed)),
+            _ => max - ours.min(max / 2),
+        };
+        real.collect(share)
     }
 
     /// Puts a thread in, unless something has come since it looked.

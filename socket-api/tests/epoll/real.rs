@@ -60,6 +60,40 @@ fn neither_keeps_the_other_out() {
 }
 
 #[test]
+fn one_side_has_the_room_that_the_other_leaves() {
+    let host = host();
+    let [here, there] = local_pair(&host, SOCK_STREAM);
+    let [other, far] = local_pair(&host, SOCK_STREAM);
+    let reals = [(); 3].map(|()| UnixStream::pair().unwrap());
+    let epoll = watching(&host, &[here, other], EPOLLIN);
+    for (real, _) in &reals {
+        control(&host, epoll, EPOLL_CTL_ADD, real, EPOLLOUT).unwrap();
+    }
+    let reported = |max: usize| {
+        let mut events = vec![EpollEvent::default(); max];
+        let len = bsd::epoll_wait(&host, epoll, &mut events, 0).unwrap();
+        let real = events[..len].iter().filter(|event| event.data == REAL as u64).count();
+        (real, len - real)
+    };
+    let with_the_real_ones = [1, 1, 2, 3, 8].map(reported);
+    assert_eq!(with_the_real_ones, [(1, 0), (1, 0), (2, 0), (3, 0), (3, 0)]);
+    // One that was reported and read is still looked at, and keeps nobody out.
+    bsd::send(&host, there, b"x", 0).unwrap();
+    assert_eq!([2, 3, 4, 8].map(reported), [(1, 1), (2, 1), (3, 1), (3, 1)]);
+    bsd::recv(&host, here, &mut [0], 0).unwrap();
+    assert_eq!([1, 1, 3].map(reported), [(1, 0), (1, 0), (3, 0)]);
+    for (real, _) in &reals[1..] {
+        control(&host, epoll, EPOLL_CTL_DEL, real, 0).unwrap();
+    }
+    for end in [there, far] {
+        bsd::send(&host, end, b"x", 0).unwrap();
+    }
+    assert_eq!([2, 3, 4].map(reported), [(1, 1), (1, 2), (1, 2)]);
+    control(&host, epoll, EPOLL_CTL_DEL, &reals[0].0, 0).unwrap();
+    assert_eq!([1, 1, 2].map(reported), [(0, 1), (0, 1), (0, 2)]);
+}
+
+#[test]
 fn a_sleeper_is_woken_by_both() {
     within(PATIENCE, || {
         let host = host();

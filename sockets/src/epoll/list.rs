@@ -80,6 +80,15 @@ impl<T> Slots<T> {
         self.slots.iter().flatten().map(|slot| &slot.entry)
     }
 
+    /// Those in the list, in its order.
+    pub(super) fn iter_linked(&self) -> impl Iterator<Item = &T> {
+        let after = |number: &u32| match self.slot(*number).place {
+            Place::In { after, .. } => (after != NIL).then_some(after),
+            Place::Out => None,
+        };
+        core::iter::successors(self.first(), after).map(|number| self.entry(number))
+    }
+
     /// The first of the list.
     pub(super) fn first(&self) -> Option<u32> {
         (self.first != NIL).then_some(self.first)
