@@ -6,6 +6,8 @@ use std::os::fd::BorrowedFd;
 use rustix::fs::{FileType, OFlags, SeekFrom, fcntl_getfl, fstat, seek};
 use rustix::io::{Errno, pread, read};
 
+use tapsock_sockets::constants::MSG_MORE;
+
 use super::message::{SendMessage, sendmsg};
 use crate::description::Object;
 use crate::host::Host;
@@ -62,26 +64,36 @@ pub fn sendfile(
 }
 
 fn copy(host: &Host, socket: i32, source: &mut Source<'_>, count: usize) -> Result<usize, Errno> {
-    let mut buffer = vec![0; count.min(AT_ONCE)];
+    let mut piece = vec![0; count.min(AT_ONCE)];
+    let mut next = vec![0; (count - piece.len()).min(AT_ONCE)];
     let mut sent = 0;
-    while sent < count {
-        let wanted = (count - sent).min(AT_ONCE);
-        let read = match source.read(&mut buffer[..wanted]) {
-            Ok(0) => break,
-            Ok(read) => read,
-            Err(errno) => return if sent > 0 { Ok(sent) } else { Err(errno) },
-        };
-        let message = SendMessage { iov: &[IoSlice::new(&buffer[..read])], ..SendMessage::default() };
-        match sendmsg(host, socket, &message, 0) {
+    let mut read = source.read(0, &mut piece)?;
+    while read > 0 {
+        let wanted = (count - sent - read).min(AT_ONCE);
+        // What comes next is looked at first: all but the last piece are sent with MSG_MORE, so that no segment ends with
+        // one. From a device without positions nothing is read that may not go.
+        let ahead = wanted.min(next.len());
+        let looked = source.position.map(|_| source.read(read, &mut next[..ahead]));
+        let flags = if matches!(looked, Some(Ok(1..))) { MSG_MORE } else { 0 };
+        let message = SendMessage { iov: &[IoSlice::new(&piece[..read])], ..SendMessage::default() };
+        match sendmsg(host, socket, &message, flags) {
             Ok(went) => {
                 source.advance(went);
                 sent += went;
-                if went < read {
+                if went < read || wanted == 0 {
                     break;
                 }
             }
             Err(errno) => return if sent > 0 { Ok(sent) } else { Err(errno) },
         }
+        // Something went: an error of the file is for the next call.
+        read = match looked {
+            Some(looked) => {
+                core::mem::swap(&mut piece, &mut next);
+                looked.unwrap_or(0)
+            }
+            None => source.read(0, &mut piece[..wanted]).unwrap_or(0),
+        };
     }
     Ok(sent)
 }
@@ -118,9 +130,10 @@ impl<'a> Source<'a> {
         Ok(Source { file, position })
     }
 
-    fn read(&self, into: &mut [u8]) -> Result<usize, Errno> {
+    /// Reads `ahead` bytes further on, which is 0 where there are no positions.
+    fn read(&self, ahead: usize, into: &mut [u8]) -> Result<usize, Errno> {
         match self.position {
-            Some(position) => pread(self.file, into, position),
+            Some(position) => pread(self.file, into, position + ahead as u64),
             None => read(self.file, into),
         }
     }

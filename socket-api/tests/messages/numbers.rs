@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 
 use tapsock::bsd::*;
-use tapsock::{Errno, Host, Numbers};
+use tapsock::{Counter, Errno, Host, Numbers};
 
 use super::{host, pairs, receive, send_with};
 
@@ -38,6 +38,23 @@ fn dup2_and_dup3_take_the_number_that_is_asked_for() {
     assert_eq!(recv(&host, here, &mut [0; 4], 0), Ok(0));
     // The holes below are filled.
     assert_eq!(dup(&host, here), Ok(2));
+}
+
+#[test]
+fn the_last_number_is_as_good_as_any() {
+    let host = host();
+    let [here, there] = socketpair(&host, AF_UNIX, SOCK_STREAM, 0).unwrap();
+    assert_eq!(dup2(&host, here, 1_048_575), Ok(1_048_575));
+    assert_eq!(dup2(&host, here, 1_048_576), Err(Errno::BADF));
+    assert_eq!(fcntl(&host, here, F_DUPFD, 1_048_574), Ok(1_048_574));
+    assert_eq!(fcntl(&host, here, F_DUPFD, 1_048_574), Err(Errno::MFILE));
+    close(&host, here).unwrap();
+    assert_eq!(send(&host, 1_048_575, b"x", 0), Ok(1));
+    assert_eq!(recv(&host, there, &mut [0; 4], 0), Ok(1));
+    for number in [1_048_574, 1_048_575] {
+        close(&host, number).unwrap();
+    }
+    assert_eq!(recv(&host, there, &mut [0; 4], 0), Ok(0));
 }
 
 #[test]
@@ -232,6 +249,44 @@ fn large_files_go_in_parts_of_64_kib() {
         assert_eq!(bytes[len - 1], (received - 1) as u8);
     }
     assert_eq!(received, sent);
+}
+
+#[test]
+fn the_parts_of_a_file_end_in_no_small_segments() {
+    const PARTS: usize = 32;
+    /// With the twelve bytes of time stamps, a part is 49 segments and a few bytes.
+    const MAXSEG: i32 = 1349;
+    let (here, there) = super::common::plain_pair();
+    let listener = socket(&there, AF_INET, SOCK_STREAM, 0).unwrap();
+    setsockopt(&there, listener, SOL_SOCKET, SO_RCVBUF, &4_000_000i32.to_ne_bytes()).unwrap();
+    bind(&there, listener, &SockAddr::V4("10.0.0.2:8080".parse().unwrap())).unwrap();
+    listen(&there, listener, 1).unwrap();
+    let client = socket(&here, AF_INET, SOCK_STREAM, 0).unwrap();
+    for (level, name, value) in
+        [(SOL_SOCKET, SO_SNDBUF, 4_000_000), (SOL_TCP, TCP_MAXSEG, MAXSEG), (SOL_TCP, TCP_NODELAY, 1)]
+    {
+        setsockopt(&here, client, level, name, &value.to_ne_bytes()).unwrap();
+    }
+    connect(&here, client, &getsockname(&there, listener).unwrap()).unwrap();
+    let server = accept(&there, listener).unwrap().0;
+
+    // The file ends with a part, where more was asked for.
+    let len = PARTS * 65_536;
+    let file = file(len);
+    // How many segments take it there.
+    let segments = || {
+        let count = || here.counters()[Counter::TcpOutSegs] - here.counters()[Counter::TcpRetransSegs];
+        let before = count();
+        assert_eq!(sendfile(&here, client, file.as_fd(), Some(&mut 0), len * 2), Ok(len));
+        let mut bytes = vec![0; len];
+        assert_eq!(recv(&there, server, &mut bytes, MSG_WAITALL), Ok(len));
+        assert!((0..len).all(|index| bytes[index] == index as u8));
+        count() - before
+    };
+    // The first time opens the congestion window, so that what may go does at once.
+    segments();
+    let (sent, whole) = (segments(), len.div_ceil(MAXSEG as usize - 12));
+    assert!(sent < (whole + PARTS / 2) as u64, "{sent} segments, {whole} at best");
 }
 
 #[test]
