@@ -4,6 +4,7 @@ pub mod bench;
 pub mod bulk;
 pub mod calls;
 pub mod differential;
+pub mod drawn;
 pub mod far;
 pub mod programs;
 pub mod requirements;

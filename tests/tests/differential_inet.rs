@@ -2,9 +2,8 @@
 //! each sort, `PROPTEST_RNG_SEED` which. A long run: `TAPSOCK_SEQUENCES=5000 cargo test -p tapsock-tests --test
 //! differential_inet`, some minutes.
 
-use std::env;
-use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
@@ -14,6 +13,7 @@ use tapsock_tests::differential::{
     DIFFERENCES, Ip, Port, Shape, Sockets, Sort, Stage, Target, UNLIKE_OPTIONS, World, differences_of_option,
     inet_plan, run_inet_plan,
 };
+use tapsock_tests::drawn::cases_and_seed;
 use tapsock_tests::socket_options::constants;
 
 const STREAM: i32 = SOCK_STREAM | SOCK_NONBLOCK;
@@ -22,16 +22,21 @@ const DGRAM: i32 = SOCK_DGRAM | SOCK_NONBLOCK;
 /// Sequences of each sort, where nothing else is said.
 const CASES: u32 = 300;
 
+/// The kernel's numbers are the process's: which one is free next, another test may not decide.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn sequences(sort: Sort) {
+    let _alone = alone();
     let stage = match Stage::new() {
         Ok(stage) => stage,
         Err(error) => return skipped_for(error).unwrap_or_default(),
     };
-    let cases = env::var("TAPSOCK_SEQUENCES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
-    let drawn = Config::default().rng_seed;
-    let seed = if let RngSeed::Fixed(seed) = drawn { seed } else { RandomState::new().hash_one(0) };
     // Shown where the test fails.
-    println!("seed {seed}: PROPTEST_RNG_SEED={seed} TAPSOCK_SEQUENCES={cases}");
+    let (cases, seed) = cases_and_seed(CASES);
     let config = Config {
         cases,
         rng_seed: RngSeed::Fixed(seed),
@@ -90,6 +95,7 @@ fn listening(world: &mut World, domain: i32, ip: Ip) -> (i32, Target) {
 /// What is refused with ENOPROTOOPT is not compared, so that an option is as soon as it acts.
 #[test]
 fn options_of_all_values_and_lengths() {
+    let _alone = alone();
     let stage = match Stage::new() {
         Ok(stage) => stage,
         Err(error) => return skipped_for(error).unwrap_or_default(),
@@ -146,6 +152,7 @@ fn known_of_datagrams(world: &mut World) {
 /// Those of the table that no sequence can meet, or that would end it.
 #[test]
 fn every_known_difference_shows() {
+    let _alone = alone();
     let stage = match Stage::new() {
         Ok(stage) => stage,
         Err(error) => return skipped_for(error).unwrap_or_default(),

@@ -1,22 +1,18 @@
 //! Sequences of calls drawn at random, on the kernel's local sockets and on ours. `TAPSOCK_SEQUENCES` says how many of
 //! each type, `PROPTEST_RNG_SEED` which.
 
-use std::env;
-
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use tapsock::bsd::{SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM};
 use tapsock_tests::differential::{plan, run_plan};
+use tapsock_tests::drawn::cases_and_seed;
 
 /// Sequences of each type, where nothing else is said.
 const CASES: u32 = 300;
 
 fn sequences(kind: i32) {
-    let cases = env::var("TAPSOCK_SEQUENCES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
-    let drawn = Config::default().rng_seed;
-    let seed = if let RngSeed::Fixed(seed) = drawn { seed } else { rand_seed() };
     // Shown where the test fails.
-    println!("seed {seed}: PROPTEST_RNG_SEED={seed} TAPSOCK_SEQUENCES={cases}");
+    let (cases, seed) = cases_and_seed(CASES);
     let config = Config {
         cases,
         rng_seed: RngSeed::Fixed(seed),
@@ -29,11 +25,6 @@ fn sequences(kind: i32) {
     if let Err(error) = outcome {
         panic!("seed {seed}: {error}");
     }
-}
-
-fn rand_seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0)
 }
 
 #[test]

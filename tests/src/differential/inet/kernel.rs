@@ -51,6 +51,8 @@ impl KernelInet {
 impl InetCalls for KernelInet {
     fn socket(&mut self, domain: i32, kind: i32, protocol: i32) -> Result<i32, Errno> {
         let made = self.namespace.socket(domain, kind, protocol);
+        // Whoever made it has a copy until it looks for the next request; with one, no close of ours is the last.
+        let _ = self.namespace.socket(-1, 0, 0);
         let socket = made.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
         Ok(self.enter(socket))
     }
