@@ -10,7 +10,7 @@ use crate::counters::{Counter, Counters};
 use crate::demux::Demux;
 use crate::iface::{
     Interface, InterfaceError, InterfaceId, Interfaces, IpCidr, LinkState, NeighborAction, NeighborCache,
-    NextHop, Resolution, Route, TableError, solicitation,
+    NextHop, PacketTag, Resolution, Route, TableError, solicitation,
 };
 use crate::ip::output::Priority;
 use crate::ip::path_mtu::PathMtuCache;
@@ -122,7 +122,7 @@ pub struct Stack {
     send_waiters: RefCell<HashSet<SocketId, TableHash>>,
     looped: VecDeque<Frame>,
     /// Packets to be stamped that wait for a neighbour.
-    await_neighbor: VecDeque<stamps::AwaitsNeighbor>,
+    await_neighbor: stamps::AwaitedNeighbors,
     /// Sockets whose readiness may have changed, each once.
     events: VecDeque<SocketId>,
     /// What happened to the datagram sockets among them; connections and listeners bear that themselves.
@@ -151,7 +151,7 @@ impl Stack {
             datagrams: datagrams::Datagrams::default(),
             send_waiters: RefCell::new(HashSet::with_hasher(random.table_hash())),
             looped: VecDeque::new(),
-            await_neighbor: VecDeque::new(),
+            await_neighbor: stamps::AwaitedNeighbors::default(),
             events: VecDeque::new(),
             told: HashMap::with_hasher(random.table_hash()),
             counters: Counters::default(),
@@ -346,6 +346,17 @@ impl Stack {
     /// Sends an IP packet to its next hop: to ourselves, to a neighbour whose address is known, or into the queue of
     /// one whose address is asked for.
     fn dispatch(&mut self, now: Instant, hop: &NextHop, packet: Transmit) -> Option<(InterfaceId, Transmit)> {
+        self.dispatch_tagged(now, hop, packet, None)
+    }
+
+    /// The same of a packet that may be known again when it has waited for its neighbour.
+    fn dispatch_tagged(
+        &mut self,
+        now: Instant,
+        hop: &NextHop,
+        packet: Transmit,
+        tag: Option<PacketTag>,
+    ) -> Option<(InterfaceId, Transmit)> {
         let interface = self.interfaces.interface(hop.interface)?;
         if interface.is_loopback() {
             if self.looped.len() < MAX_LOOPED {
@@ -365,7 +376,8 @@ impl Stack {
         if let Some(station) = hop.group_address() {
             return Some((hop.interface, prepend_ethernet(interface, station, packet)));
         }
-        match self.neighbors.resolve(now, hop.interface, hop.next_hop, packet, &mut self.counters) {
+        let (NextHop { next_hop, .. }, counters) = (*hop, &mut self.counters);
+        match self.neighbors.resolve_tagged(now, hop.interface, next_hop, packet, tag, counters) {
             Resolution::Known(station, packet) => {
                 return Some((hop.interface, prepend_ethernet(interface, station, packet)));
             }
@@ -405,20 +417,15 @@ impl Stack {
                         self.queue_answer(interface, frame);
                     }
                 }
-                NeighborAction::Transmit { interface, address, packet } => {
+                NeighborAction::Transmit { interface, address, packet, tag } => {
                     if let Some(found) = self.interfaces.interface(interface) {
-                        if self.await_neighbor.is_empty() {
-                            let frame = prepend_ethernet(found, address, packet);
-                            self.queue_answer(interface, frame);
-                        } else {
-                            let headers = packet.headers.to_vec();
-                            let frame = prepend_ethernet(found, address, packet);
-                            self.stamp_awaited(now, &headers, &frame);
-                            self.queue_answer(interface, frame);
-                        }
+                        let frame = prepend_ethernet(found, address, packet);
+                        self.stamp_awaited(now, tag, &frame);
+                        self.queue_answer(interface, frame);
                     }
                 }
-                NeighborAction::Unreachable { interface, target, packet } => {
+                NeighborAction::Unreachable { interface, target, packet, tag } => {
+                    self.await_neighbor.take(tag);
                     self.on_undeliverable(now, interface, target, &packet);
                 }
             }

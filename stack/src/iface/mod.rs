@@ -21,7 +21,9 @@ pub mod neighbor;
 pub use cidr::{CidrError, IpCidr};
 pub use interface::{AssignedAddress, Interface, InterfaceId, LinkState, MAX_ADDRESSES, Preference};
 pub use interfaces::{InterfaceError, Interfaces, MAX_INTERFACES};
-pub use neighbor::{NeighborAction, NeighborCache, NeighborConfig, NeighborEntry, NudState, Resolution};
+pub use neighbor::{
+    NeighborAction, NeighborCache, NeighborConfig, NeighborEntry, NudState, PacketTag, Resolution,
+};
 pub use next_hop::{Addresses, Delivery, NextHop, RouteError, Way};
 pub use route::{MAX_ROUTES, Route, RoutingTable, TableError};
 pub use solicitation::solicitation;

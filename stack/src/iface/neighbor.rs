@@ -23,9 +23,9 @@ use crate::wire::EthernetAddress;
 use crate::wire::offload::Transmit;
 use deadlines::{Deadlines, Key};
 use nud::{Expiry, Nud, Timing, Wait};
-use waiting::Waiting;
+use waiting::{Tagged, Waiting};
 
-pub use action::{NeighborAction, NeighborEntry, Resolution};
+pub use action::{NeighborAction, NeighborEntry, PacketTag, Resolution};
 pub use config::NeighborConfig;
 pub use nud::{Advert, NudState};
 
@@ -116,6 +116,19 @@ impl NeighborCache {
         packet: Transmit,
         counters: &mut Counters,
     ) -> Resolution {
+        self.resolve_tagged(now, interface, next_hop, packet, None, counters)
+    }
+
+    /// The same of a packet that its sender wants to know again.
+    pub fn resolve_tagged(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        next_hop: IpAddr,
+        packet: Transmit,
+        tag: Option<PacketTag>,
+        counters: &mut Counters,
+    ) -> Resolution {
         if let Some(link_address) = self.lookup(now, interface, next_hop) {
             return Resolution::Known(link_address, packet);
         }
@@ -135,7 +148,7 @@ impl NeighborCache {
             counters.bump(Counter::TapsockNeighborDrops);
             return Resolution::Unreachable(packet);
         }
-        self.enqueue(key, packet, counters);
+        self.enqueue(key, (packet, tag), counters);
         if wait == Wait::Solicit {
             self.solicit(key, None);
         }
@@ -306,7 +319,7 @@ impl NeighborCache {
         self.waiting_bytes - own + waiting::charge(packet) <= MAX_WAITING_BYTES
     }
 
-    fn enqueue(&mut self, key: Key, packet: Transmit, counters: &mut Counters) {
+    fn enqueue(&mut self, key: Key, packet: Tagged, counters: &mut Counters) {
         let NeighborConfig { queue_len, queue_bytes, .. } = self.timing.config;
         if let Some(entry) = self.entries.get_mut(&key) {
             let others = self.waiting_bytes - entry.waiting.bytes();
@@ -329,9 +342,9 @@ impl NeighborCache {
         let Some(address) = self.entries.get(&key).and_then(|entry| entry.nud.link_address()) else {
             return;
         };
-        while let Some(packet) = self.take_waiting(key) {
+        while let Some((packet, tag)) = self.take_waiting(key) {
             self.push_packet(
-                NeighborAction::Transmit { interface: key.interface, address, packet },
+                NeighborAction::Transmit { interface: key.interface, address, packet, tag },
                 counters,
             );
         }
@@ -340,10 +353,10 @@ impl NeighborCache {
     //= RFC 4861 §7.2.2
     fn hand_back(&mut self, key: Key, counters: &mut Counters) {
         let Key { interface, address: target } = key;
-        while let Some(packet) = self.take_waiting(key) {
+        while let Some((packet, tag)) = self.take_waiting(key) {
             counters.bump(Counter::TapsockNeighborDrops);
             if self.actions.len() < MAX_ACTIONS {
-                self.actions.push_back(NeighborAction::Unreachable { interface, target, packet });
+                self.actions.push_back(NeighborAction::Unreachable { interface, target, packet, tag });
             }
         }
     }
@@ -356,11 +369,11 @@ impl NeighborCache {
         }
     }
 
-    fn take_waiting(&mut self, key: Key) -> Option<Transmit> {
+    fn take_waiting(&mut self, key: Key) -> Option<Tagged> {
         let entry = self.entries.get_mut(&key)?;
-        let packet = entry.waiting.pop()?;
-        self.waiting_bytes -= waiting::charge(&packet);
-        Some(packet)
+        let tagged = entry.waiting.pop()?;
+        self.waiting_bytes -= waiting::charge(&tagged.0);
+        Some(tagged)
     }
 
     fn forget(&mut self, key: Key, counters: &mut Counters) {

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use crate::buf::Rope;
 use crate::error_queue::{ErrorQueue, Report, StampKind};
-use crate::iface::{InterfaceId, NextHop};
+use crate::iface::{InterfaceId, NextHop, PacketTag};
 use crate::tcp::{Segment, SeqNumber};
 use crate::time::Instant;
 use crate::wire::offload::Transmit;
@@ -132,11 +132,37 @@ pub(super) struct Stamping {
     pub(super) stamps: SendStamps,
 }
 
-/// A packet to be stamped once its neighbour is known.
-#[derive(Debug)]
-pub(super) struct AwaitsNeighbor {
-    headers: Vec<u8>,
-    stampings: Vec<Stamping>,
+/// Packets to be stamped once their neighbours are known, in the order of their tags.
+#[derive(Debug, Default)]
+pub(super) struct AwaitedNeighbors {
+    waiting: VecDeque<(PacketTag, Vec<Stamping>)>,
+    last: u64,
+}
+
+impl AwaitedNeighbors {
+    /// A tag that no packet has.
+    fn next_tag(&mut self) -> PacketTag {
+        self.last += 1;
+        PacketTag(self.last)
+    }
+
+    fn add(&mut self, tag: PacketTag, stampings: &[Stamping]) {
+        if self.waiting.len() >= MAX_WAITING {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back((tag, stampings.to_vec()));
+    }
+
+    /// Takes the stamps of a packet that waits no longer.
+    pub(super) fn take(&mut self, tag: Option<PacketTag>) -> Option<Vec<Stamping>> {
+        let tag = tag?;
+        let found = self.waiting.iter().position(|(waiting, _)| *waiting == tag)?;
+        let (_, stampings) = self.waiting.remove(found)?;
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
+        }
+        Some(stampings)
+    }
 }
 
 impl Slot {
@@ -241,33 +267,26 @@ impl Stack {
         packet: Transmit,
         stampings: &[Stamping],
     ) -> Option<(InterfaceId, Transmit)> {
-        let to_ourselves = hop.interface == InterfaceId::LOOPBACK;
-        let copy = packet.clone();
-        match self.dispatch(now, hop, packet) {
-            Some((interface, frame)) => {
-                self.stamp(now, StampKind::Scheduled, stampings, &frame);
-                Some((interface, frame))
-            }
-            None if to_ourselves => {
-                self.stamp(now, StampKind::Scheduled, stampings, &copy);
-                self.stamp(now, StampKind::Sent, stampings, &copy);
-                None
-            }
-            None => {
-                if self.await_neighbor.len() >= MAX_WAITING {
-                    self.await_neighbor.pop_front();
-                }
-                let (headers, stampings) = (copy.headers.to_vec(), stampings.to_vec());
-                self.await_neighbor.push_back(AwaitsNeighbor { headers, stampings });
-                None
-            }
+        if hop.interface == InterfaceId::LOOPBACK {
+            let copy = packet.clone();
+            let sent = self.dispatch(now, hop, packet);
+            self.stamp(now, StampKind::Scheduled, stampings, &copy);
+            self.stamp(now, StampKind::Sent, stampings, &copy);
+            return sent;
         }
+        // What is dropped at once leaves its entry, which gives way in time: no packet bears that tag any more.
+        let tag = self.await_neighbor.next_tag();
+        let sent = self.dispatch_tagged(now, hop, packet, Some(tag));
+        match &sent {
+            Some((_, frame)) => self.stamp(now, StampKind::Scheduled, stampings, frame),
+            None => self.await_neighbor.add(tag, stampings),
+        }
+        sent
     }
 
-    /// A packet that has waited for its neighbour goes to the link: `headers` are its own, `frame` has the link's too.
-    pub(super) fn stamp_awaited(&mut self, now: Instant, headers: &[u8], frame: &Transmit) {
-        let found = self.await_neighbor.iter().position(|waiting| waiting.headers == headers);
-        if let Some(AwaitsNeighbor { stampings, .. }) = found.and_then(|at| self.await_neighbor.remove(at)) {
+    /// A packet that may have waited to be stamped goes to the link.
+    pub(super) fn stamp_awaited(&mut self, now: Instant, tag: Option<PacketTag>, frame: &Transmit) {
+        if let Some(stampings) = self.await_neighbor.take(tag) {
             self.stamp(now, StampKind::Scheduled, &stampings, frame);
             self.stamp(now, StampKind::Sent, &stampings, frame);
         }

@@ -1,6 +1,7 @@
 //! Datagrams between stacks.
 
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use tapsock_stack::buf::Rope;
 use tapsock_stack::counters::Counter;
@@ -186,4 +187,23 @@ fn a_datagram_to_a_stranger_is_stamped_when_it_goes() {
         assert_eq!((&bytes[..6], &bytes[42..]), (&station(1).0[..], &b"hello"[..]));
     }
     assert!(wire[0].udp_take_report(id).is_none());
+}
+
+/// The stamps of a datagram go with it: a later one of the same length has its own.
+#[test]
+fn a_datagram_that_never_went_leaves_no_stamps_to_others() {
+    let mut wire = Wire::new(2, LINKS[0]);
+    let id = wire[0].udp_open(Family::V4);
+    wire.filter(|_, _| Fate::Lose);
+    for number in 0..2 {
+        let stamps = SendStamps { sent: true, id: number, ..SendStamps::default() };
+        let options = UdpSendOptions { stamps, ..UdpSendOptions::default() };
+        let now = wire.now;
+        wire[0].udp_send(now, id, Rope::from(&b"hello"[..]), Some(at("10.0.0.2", 9)), options).unwrap();
+        wire.run_for(Duration::from_secs(30));
+        wire.pass_all();
+    }
+    let told: Vec<_> =
+        core::iter::from_fn(|| wire[0].udp_take_report(id)).map(|report| report.cause).collect();
+    assert_eq!(told, [Cause::Stamp { kind: StampKind::Sent, id: 1 }]);
 }

@@ -35,6 +35,16 @@ pub enum Resolution {
     Dropped(Transmit),
 }
 
+/// What a packet that waits is known by when it comes out of the cache again.
+///
+/// ```
+/// use tapsock_stack::iface::PacketTag;
+///
+/// assert_ne!(PacketTag(1), PacketTag(2));
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct PacketTag(pub u64);
+
 /// What the stack is to do for the cache.
 ///
 /// ```
@@ -65,6 +75,8 @@ pub enum NeighborAction {
         address: EthernetAddress,
         /// The packet, from the IP header on.
         packet: Transmit,
+        /// What its sender knows it by.
+        tag: Option<PacketTag>,
     },
     /// Tell the sender of a packet that the host is unreachable (EHOSTUNREACH, ICMP code 1, ICMPv6 code 3).
     Unreachable {
@@ -74,6 +86,8 @@ pub enum NeighborAction {
         target: IpAddr,
         /// The packet, from the IP header on.
         packet: Transmit,
+        /// What its sender knows it by.
+        tag: Option<PacketTag>,
     },
 }
 

@@ -4,13 +4,17 @@ use core::mem::size_of;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::collections::VecDeque;
 
+use super::PacketTag;
 use crate::wire::offload::Transmit;
+
+/// A packet, and what its sender knows it by.
+pub(super) type Tagged = (Transmit, Option<PacketTag>);
 
 /// A first-in first-out queue, bounded in packets and in bytes. Where it is full the oldest go, as RFC 4861 §7.2.2
 /// recommends and Linux does.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    packets: VecDeque<Transmit>,
+    packets: VecDeque<Tagged>,
     bytes: usize,
 }
 
@@ -27,8 +31,8 @@ impl Waiting {
     /// Adds a packet after it has dropped as many of the oldest as keep the queue within its bounds. Returns how many
     /// were dropped. A packet beyond `max_bytes` still has the queue to itself: one must always be able to wait.
     //= RFC 4861 §7.2.2
-    pub(super) fn push(&mut self, packet: Transmit, max_packets: usize, max_bytes: usize) -> u64 {
-        let charge = charge(&packet);
+    pub(super) fn push(&mut self, packet: Tagged, max_packets: usize, max_bytes: usize) -> u64 {
+        let charge = charge(&packet.0);
         let mut dropped = 0;
         while !self.packets.is_empty()
             && (self.packets.len() >= max_packets || self.bytes.saturating_add(charge) > max_bytes)
@@ -41,9 +45,9 @@ impl Waiting {
         dropped
     }
 
-    pub(super) fn pop(&mut self) -> Option<Transmit> {
+    pub(super) fn pop(&mut self) -> Option<Tagged> {
         let packet = self.packets.pop_front()?;
-        self.bytes -= charge(&packet);
+        self.bytes -= charge(&packet.0);
         if self.packets.is_empty() {
             self.packets = VecDeque::new();
         }
@@ -52,13 +56,13 @@ impl Waiting {
 
     /// The source address of the packet that has waited longest.
     pub(super) fn source(&self) -> Option<IpAddr> {
-        source_of(self.packets.front()?)
+        source_of(&self.packets.front()?.0)
     }
 }
 
 /// Bytes that a waiting packet holds: its own, and the space of its descriptor.
 pub(super) fn charge(packet: &Transmit) -> usize {
-    size_of::<Transmit>() + packet.payload.len()
+    size_of::<Tagged>() + packet.payload.len()
 }
 
 fn source_of(packet: &Transmit) -> Option<IpAddr> {
