@@ -50,7 +50,7 @@ impl Told {
             (SOL_IPV6, IPV6_RECVPKTINFO) if v6 => Told::PACKET_INFO6,
             (SOL_IPV6, IPV6_RECVHOPLIMIT) if v6 => Told::HOP_LIMIT,
             (SOL_IPV6, IPV6_RECVTCLASS) if v6 => Told::TRAFFIC_CLASS,
-            (SOL_IPV6, IPV6_RECVPATHMTU) if v6 && subject.kind != Kind::Ping => Told::NARROW_PATH,
+            (SOL_IPV6, IPV6_RECVPATHMTU) if v6 && subject.kind == Kind::Datagram => Told::NARROW_PATH,
             (SOL_IPV6, IPV6_RECVORIGDSTADDR) if v6 => Told::DESTINATION6,
             _ => return None,
         })
