@@ -377,6 +377,10 @@ fn priorities_choose_what_goes_first() {
         assert_eq!(set(&mut net.a, net.now, fd, SOL_IP, IP_TOS, tos), "OK");
         assert_eq!(int(&mut net.a, net.now, fd, SOL_SOCKET, SO_PRIORITY), priority);
     }
+    // Where it is the same as before, nothing changes.
+    assert_eq!(set(&mut net.a, net.now, fd, SOL_SOCKET, SO_PRIORITY, 5), "OK");
+    assert_eq!(set(&mut net.a, net.now, fd, SOL_IP, IP_TOS, 0x20), "OK");
+    assert_eq!(int(&mut net.a, net.now, fd, SOL_SOCKET, SO_PRIORITY), 5);
 }
 
 /// The flow labels of what `a` has sent over IPv6 since this was asked last.

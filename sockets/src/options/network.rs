@@ -21,8 +21,12 @@ impl SocketOptions {
         let number = read_ip_int(value)?;
         match name {
             IP_TOS => {
-                self.tos = traffic_class(subject, number as u8, self.tos);
-                self.rare_mut().priority = Priority::of_service(self.tos) as i32;
+                let tos = traffic_class(subject, number as u8, self.tos);
+                // As Linux: what changes nothing leaves SO_PRIORITY as it is.
+                if tos != self.tos {
+                    self.tos = tos;
+                    self.rare_mut().priority = Priority::of_service(tos) as i32;
+                }
             }
             IP_TTL if value.is_empty() => return Err(Errno::INVAL),
             IP_TTL if number == -1 => self.ttl = None,
