@@ -125,6 +125,9 @@ impl RawSocket {
             call.stack.confirm_path(call.now, remote, call.options().device);
         }
         let sent = call.stack.raw_send(call.now, self.id, whole, destination.to, destination.options);
+        if sent.is_err() && self.corked.is_none() {
+            timestamping::not_sent(call, destination.options.stamps);
+        }
         if sent == Err(SendError::WouldBlock) {
             return Err(call.wait_out(flags));
         }

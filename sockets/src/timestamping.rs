@@ -107,3 +107,10 @@ pub(crate) fn numbered(call: &mut Call<'_>, stamps: SendStamps) -> SendStamps {
     call.common.options.rare_mut().stamped_sends = id.wrapping_add(1);
     SendStamps { id, ..stamps }
 }
+
+/// Takes back the number of a send that failed: what was not sent is not counted.
+pub(crate) fn not_sent(call: &mut Call<'_>, stamps: SendStamps) {
+    if !stamps.is_empty() && call.options().rare().timestamping.counts() {
+        call.common.options.rare_mut().stamped_sends = stamps.id;
+    }
+}

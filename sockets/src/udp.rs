@@ -136,10 +136,8 @@ impl UdpSocket {
         }
         let sent = call.stack.udp_send(call.now, self.id, whole, destination.to, destination.options);
         if let Err(error) = sent {
-            let stamps = destination.options.stamps;
-            if self.corked.is_none() && !stamps.is_empty() && call.options().rare().timestamping.counts() {
-                // What was not sent is not counted.
-                call.common.options.rare_mut().stamped_sends = stamps.id;
+            if self.corked.is_none() {
+                timestamping::not_sent(call, destination.options.stamps);
             }
             if error == SendError::WouldBlock {
                 return Err(call.wait_out(flags));

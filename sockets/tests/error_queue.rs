@@ -519,3 +519,49 @@ fn pings_are_stamped_both_ways() {
         assert_eq!((numbers(&got), got.stamps), ((STAMP, 0, SENT, id), both));
     }
 }
+
+#[test]
+fn who_wants_no_errors_is_still_told_of_sends() {
+    for domain in DOMAINS {
+        let mut net = Net::new();
+        let (_, stream, _) = net.connected(domain);
+        let fd = datagram(&mut net.a, domain);
+        net.a.try_connect(net.now, fd, &b(domain, 9000)).unwrap();
+        let (level, option) = asking(domain);
+        for fd in [stream, fd] {
+            let now = net.now;
+            ask(&mut net.a, now, fd, domain);
+            assert_eq!(set(&mut net.a, net.now, fd, SOL_SOCKET, SO_ZEROCOPY, 1), "OK");
+            assert_eq!(set(&mut net.a, net.now, fd, SOL_SOCKET, SO_TIMESTAMPING, TX_SCHED | SOFTWARE), "OK");
+            assert_eq!(send(&mut net.a, net.now, fd, b"x", MSG_ZEROCOPY), "1");
+            net.settle();
+            let now = net.now;
+            assert_eq!(set(&mut net.a, now, fd, level, option, 0), "OK");
+            let mut origins: Vec<u8> =
+                (0..2).map(|_| numbers(&report(&mut net, fd, 99).unwrap()).0).collect();
+            origins.sort_unstable();
+            assert_eq!(origins, [STAMP, COPIED.0]);
+        }
+        // Of errors nothing is left.
+        let fd = asker(&mut net, domain);
+        assert_eq!(send_to(&mut net.a, net.now, fd, &[0; 65_000], &b(domain, 9000)), "EMSGSIZE");
+        assert_eq!(set(&mut net.a, net.now, fd, level, option, 0), "OK");
+        assert_eq!(said(report(&mut net, fd, 99)), "EAGAIN");
+    }
+}
+
+#[test]
+fn raw_sends_that_fail_are_not_counted() {
+    for domain in DOMAINS {
+        let mut net = Net::with(tapsock_sockets::Permission::Privileged);
+        let fd = net.a.socket(domain, SOCK_RAW, 200).unwrap();
+        let flags = TX_SCHED | SOFTWARE | OPT_ID;
+        assert_eq!(set(&mut net.a, net.now, fd, SOL_SOCKET, SO_TIMESTAMPING, flags), "OK");
+        for id in 0..2 {
+            assert_eq!(send_to(&mut net.a, net.now, fd, &[0; 60_000], &b(domain, 0)), "EMSGSIZE");
+            assert_eq!(send_to(&mut net.a, net.now, fd, b"hello", &b(domain, 0)), "5");
+            net.settle();
+            assert_eq!(numbers(&report(&mut net, fd, 99).unwrap()), (STAMP, 0, SCHEDULED, id));
+        }
+    }
+}

@@ -329,9 +329,12 @@ impl ErrorQueue {
         self.reports.append(&mut later.reports);
     }
 
-    /// Forgets all reports: nobody asks for them any more.
-    pub fn clear(&mut self) {
-        *self = ErrorQueue::default();
+    /// Forgets the reports of errors: nobody asks for them any more. As on Linux, what is told of sends that went well
+    /// stays.
+    pub fn drop_errors(&mut self) {
+        self.reports.retain(|report| matches!(report.cause, Cause::ZeroCopy { .. } | Cause::Stamp { .. }));
+        self.reports.shrink_to_fit();
+        self.charged = self.reports.iter().map(Report::charge).sum();
     }
 }
 

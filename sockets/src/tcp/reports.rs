@@ -54,11 +54,14 @@ impl TcpSocket {
         Ok(())
     }
 
-    /// Forgets all reports.
+    /// Forgets the reports of errors.
     pub(crate) fn drop_reports(&mut self, call: &mut Call<'_>) {
-        self.reports = None;
+        if let Some(reports) = &mut self.reports {
+            reports.drop_errors();
+        }
+        self.reports.take_if(|reports| reports.is_empty());
         if let Some(id) = self.connection_id() {
-            call.stack.tcp_take_reports(id);
+            call.stack.tcp_drop_reports(id);
         }
     }
 

@@ -257,7 +257,7 @@ impl RawSocket {
 
     /// Forgets the reports that wait.
     pub fn drop_reports(&mut self) {
-        self.reports.clear();
+        self.reports.drop_errors();
     }
 
     /// Makes `error` the pending one: the socket's link is gone, say.

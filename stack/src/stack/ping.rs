@@ -347,7 +347,7 @@ impl Stack {
     /// Forgets the reports that wait.
     pub fn ping_drop_reports(&mut self, id: PingId) {
         if let Some(socket) = self.ping.get_mut(id) {
-            socket.reports.clear();
+            socket.reports.drop_errors();
         }
     }
 

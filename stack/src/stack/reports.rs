@@ -28,6 +28,13 @@ impl Stack {
         (!extras.reports.is_empty()).then(|| core::mem::take(&mut extras.reports))
     }
 
+    /// Forgets the reports of errors of a connection.
+    pub fn tcp_drop_reports(&mut self, id: TcpId) {
+        if let Some(extras) = self.tcp.slot_mut(id).and_then(|slot| slot.extras.as_mut()) {
+            extras.reports.drop_errors();
+        }
+    }
+
     /// Whether a report waits.
     pub fn tcp_has_reports(&self, id: TcpId) -> bool {
         let extras = self.tcp.slot(id).and_then(|slot| slot.extras.as_ref());

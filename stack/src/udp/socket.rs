@@ -336,7 +336,7 @@ impl UdpSocket {
 
     /// Forgets the reports that wait.
     pub fn drop_reports(&mut self) {
-        self.reports.clear();
+        self.reports.drop_errors();
     }
 
     /// Makes `error` the pending one: the socket's link is gone, say.
