@@ -77,7 +77,8 @@ pub use tapsock_sockets::{OptionValue, PollMask, SockAddr};
 /// Makes a socket; `kind` may carry `SOCK_NONBLOCK` and `SOCK_CLOEXEC`. See socket(2).
 ///
 /// # Errors
-/// EAFNOSUPPORT, ESOCKTNOSUPPORT, EPROTONOSUPPORT, EINVAL, EMFILE.
+/// EAFNOSUPPORT, ESOCKTNOSUPPORT, EPROTONOSUPPORT, EINVAL, EMFILE; EPERM for a raw socket on a host that is not
+/// privileged.
 pub fn socket(host: &Host, domain: i32, kind: i32, protocol: i32) -> Result<i32, Errno> {
     let on_exec = OnExec::from_flags(kind, SOCK_CLOEXEC);
     let made = if domain == AF_UNIX {
@@ -89,7 +90,8 @@ pub fn socket(host: &Host, domain: i32, kind: i32, protocol: i32) -> Result<i32,
     host.descriptors().insert_as(Held::new(made), on_exec)
 }
 
-/// Makes two local sockets that are connected to each other; `kind` may carry `SOCK_NONBLOCK` and `SOCK_CLOEXEC`. See socketpair(2).
+/// Makes two local sockets that are connected to each other; `kind` may carry `SOCK_NONBLOCK` and `SOCK_CLOEXEC`. See
+/// socketpair(2).
 ///
 /// # Errors
 /// EOPNOTSUPP for a domain other than `AF_UNIX`, ESOCKTNOSUPPORT, EPROTONOSUPPORT, EINVAL, EMFILE.

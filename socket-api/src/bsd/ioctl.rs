@@ -30,8 +30,8 @@ use crate::host::Host;
 /// ```
 ///
 /// # Errors
-/// EINVAL for the queues of a listener, and of an epoll instance; ENOTTY for another request, EOPNOTSUPP for `SIOCATMARK` on local sockets that
-/// are no streams, EBADF.
+/// EINVAL for the queues of a listener, and of an epoll instance; ENOTTY for another request, EOPNOTSUPP for
+/// `SIOCATMARK` on local sockets that are no streams, EBADF.
 pub fn ioctl(host: &Host, socket: i32, request: i32, argument: &mut i32) -> Result<(), Errno> {
     let object = host.descriptors().object(socket)?;
     match request {

@@ -59,8 +59,10 @@ pub fn sendto(
 /// As [`sendto`], from several places, and with control messages. See sendmsg(2).
 ///
 /// On a local socket those are `SCM_RIGHTS`, with ids of this host, and `SCM_CREDENTIALS`; descriptors of the system are
-/// passed by [`SendMessage::rights`]. On others: `IP_TTL`, `IP_TOS`,
-/// `IPV6_HOPLIMIT`, `IPV6_TCLASS`, and on UDP sockets `IP_PKTINFO`, `IPV6_PKTINFO` and `UDP_SEGMENT`.
+/// passed by [`SendMessage::rights`]. On all others `SO_TIMESTAMPING`, by which a send asks for time stamps of its own.
+/// On those of datagrams also `SO_MARK`, `SO_PRIORITY` (not on ping sockets) and, by the family of the destination,
+/// `IP_TTL`, `IP_TOS` and `IP_PKTINFO`, or `IPV6_HOPLIMIT`, `IPV6_TCLASS` and `IPV6_PKTINFO`; on UDP sockets
+/// `UDP_SEGMENT`, and to IPv6 `IPV6_FLOWINFO` with its flow label, and `IPV6_DONTFRAG`.
 ///
 /// ```
 /// use std::io::{IoSlice, IoSliceMut};
@@ -88,9 +90,10 @@ pub fn sendto(
 ///
 /// # Errors
 /// Those of [`sendto`]; EMSGSIZE for more than 1024 parts. Of control messages: EINVAL where they are malformed, or ask
-/// for what is not there; EBADF for an id that stands for nothing; EINVAL for more than 253 that are passed; ETOOMANYREFS where
-/// more than a million are under way, or as many descriptors as this process may open; EPERM for credentials that this process may not
-/// show, ESRCH where there is no such process; ENODEV, ENETUNREACH and EINVAL for interface and source address.
+/// for what is not there; EBADF for an id that stands for nothing; EINVAL for more than 253 that are passed; ETOOMANYREFS
+/// where more than a million are under way, or as many descriptors as this process may open; EPERM for credentials that
+/// this process may not show, and for a mark or a high priority on a host that is not privileged; ESRCH where there is
+/// no such process; ENODEV, ENETUNREACH and EINVAL for interface and source address.
 pub fn sendmsg(host: &Host, socket: i32, message: &SendMessage<'_>, flags: i32) -> Result<usize, Errno> {
     if message.iov.len() > IOV_MAX {
         return Err(Errno::MSGSIZE);
