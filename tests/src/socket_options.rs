@@ -31,11 +31,13 @@ pub struct Named {
 /// A row of the table.
 #[derive(Clone, Debug, Default)]
 struct Row {
-    get: bool,
-    set: bool,
+    /// The kinds of sockets that have it.
+    sockets: Vec<&'static str>,
+    /// Those that show it, and those that take it.
+    get: Vec<&'static str>,
+    set: Vec<&'static str>,
     /// Which sockets have it, by what they show at first.
     defaults: BTreeMap<String, Vec<&'static str>>,
-    sockets: Vec<&'static str>,
 }
 
 /// The levels, by the prefix of the names, and which test files look at effects.
@@ -60,9 +62,8 @@ pub fn table(root: &Path) -> io::Result<String> {
             continue;
         }
         let tests = tests(root, &option.name)?;
-        let yes = |yes| if yes { "yes" } else { "no" };
         let Named { name, about, .. } = &option;
-        let (get, set, sockets) = (yes(row.get), yes(row.set), row.sockets.join(" "));
+        let (get, set, sockets) = (row.which(&row.get), row.which(&row.set), row.sockets.join(" "));
         let defaults = defaults(&row);
         writeln!(
             rows,
@@ -78,7 +79,7 @@ pub fn table(root: &Path) -> io::Result<String> {
     Ok(format!(
         "# Socket options\n\n\
          Made by asking the sockets: `cargo run -p tapsock-tests --bin sockets_table`. An option acts, or it is refused \
-         with ENOPROTOOPT. A default that depends on the kind of socket is given for each.\n\n\
+         with ENOPROTOOPT. What depends on the kind of socket is given for each.\n\n\
          | option | what | sockets | get | set | default | test |\n|---|---|---|---|---|---|---|\n{rows}\n\
          ## Refused\n\nOptions of Linux that no socket here has, as yet or for good.\n\n| option | why |\n|---|---|\n\
          {refused}\n{differences}"
@@ -140,12 +141,13 @@ fn absent(root: &Path) -> io::Result<Vec<Named>> {
 
 /// Asks a fresh socket of each kind.
 fn ask(host: &Host, option: &Named) -> io::Result<Row> {
-    const KINDS: [(&str, i32, i32, i32); 10] = [
+    const KINDS: [(&str, i32, i32, i32); 11] = [
         ("tcp", AF_INET, SOCK_STREAM, 0),
         ("tcp6", AF_INET6, SOCK_STREAM, 0),
         ("udp", AF_INET, SOCK_DGRAM, 0),
         ("udp6", AF_INET6, SOCK_DGRAM, 0),
         ("ping", AF_INET, SOCK_DGRAM, IPPROTO_ICMP),
+        ("ping6", AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6),
         ("raw", AF_INET, SOCK_RAW, IPPROTO_ICMP),
         ("raw6", AF_INET6, SOCK_RAW, IPPROTO_ICMPV6),
         ("unix", AF_UNIX, SOCK_STREAM, 0),
@@ -163,12 +165,24 @@ fn ask(host: &Host, option: &Named) -> io::Result<Row> {
         if get || set {
             row.sockets.push(kind);
         }
-        (row.get, row.set) = (row.get | get, row.set | set);
+        row.get.extend(get.then_some(kind));
+        row.set.extend(set.then_some(kind));
         if let Ok(value) = got {
             row.defaults.entry(shown(&value)).or_default().push(kind);
         }
     }
     Ok(row)
+}
+
+impl Row {
+    /// `some` of the kinds of sockets that have the option: all, none, or which.
+    fn which(&self, some: &[&str]) -> String {
+        match some.len() {
+            0 => "no".to_string(),
+            len if len == self.sockets.len() => "yes".to_string(),
+            _ => some.join(" "),
+        }
+    }
 }
 
 fn is_there<T>(answer: &Result<T, Errno>) -> bool {
