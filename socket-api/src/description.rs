@@ -15,8 +15,10 @@ use crate::mirror::Mirror;
 use crate::numbers::Numbers;
 
 mod calls;
+mod lent;
 
 pub(crate) use calls::{unix, waits};
+pub(crate) use lent::Lent;
 
 /// The integer ids of a host: the lowest free numbers, or those that somebody else gives out.
 pub(crate) struct Descriptors {
@@ -105,7 +107,17 @@ impl Descriptors {
         if usize::try_from(least).map_or(true, |least| least > 0 && least >= self.limit()) {
             return Err(Errno::INVAL);
         }
-        let entry = self.entry(held, on_exec);
+        self.insert_entry(least, self.entry(held, on_exec))
+    }
+
+    /// As [`insert`](Self::insert), with what tells it from what may stand there later. Errors: EMFILE.
+    fn insert_told(&self, held: Held) -> Result<(i32, u32), Errno> {
+        let entry = self.entry(held, OnExec::default());
+        let incarnation = entry.incarnation;
+        Ok((self.insert_entry(0, entry)?, incarnation))
+    }
+
+    fn insert_entry(&self, least: i32, entry: Entry) -> Result<i32, Errno> {
         if let Some(numbers) = &self.numbers {
             return self.put(numbers.take(least)?, entry);
         }

@@ -9,7 +9,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use rustix::io::Errno;
@@ -17,7 +17,7 @@ use tapsock_sockets::constants::*;
 use tapsock_sockets::{Blocking, Fd, PollMask, SockAddr};
 use tapsock_stack::buf::Rope;
 
-use crate::description::{Held, Kind, Object};
+use crate::description::{Held, Kind, Lent, Object};
 use crate::engine::Shard;
 use crate::engine::clock::now;
 use crate::engine::poll::Polled;
@@ -47,15 +47,12 @@ struct Owned {
     fd: Fd,
     held: Held,
     /// Its number in `bsd`, once that was asked for.
-    id: OnceLock<i32>,
+    id: Lent,
 }
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        if let Some(id) = self.id.get() {
-            // Somebody may have closed it by its number.
-            let _ = self.host.descriptors().remove(*id);
-        }
+        self.id.close(self.host.descriptors());
     }
 }
 
@@ -67,7 +64,7 @@ impl Socket {
 
     fn adopt(host: &Host, fd: Fd) -> Self {
         let held = Held::new(Kind::Inet(host.shared_shard().clone(), fd));
-        Socket { owned: Arc::new(Owned { host: host.clone(), fd, held, id: OnceLock::new() }) }
+        Socket { owned: Arc::new(Owned { host: host.clone(), fd, held, id: Lent::default() }) }
     }
 
     fn host(&self) -> &Host {
@@ -87,17 +84,7 @@ impl Socket {
     }
 
     fn id(&self) -> io::Result<i32> {
-        if let Some(id) = self.owned.id.get() {
-            return Ok(*id);
-        }
-        let descriptors = self.host().descriptors();
-        let fresh = descriptors.insert(self.owned.held.clone())?;
-        let id = *self.owned.id.get_or_init(|| fresh);
-        if id != fresh {
-            // Another thread was faster.
-            let _ = descriptors.remove(fresh);
-        }
-        Ok(id)
+        Ok(self.owned.id.id(self.owned.host.descriptors(), &self.owned.held)?)
     }
 
     fn bind(&self, address: &SocketAddr) -> io::Result<()> {

@@ -8,7 +8,7 @@ use core::fmt;
 use core::time::Duration;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use rustix::io::Errno;
@@ -18,7 +18,7 @@ use tapsock_stack::buf::Rope;
 
 use crate::SockAddr;
 use crate::bsd;
-use crate::description::{Description, Held, Kind, Object, unix};
+use crate::description::{Description, Held, Kind, Lent, Object, unix};
 use crate::engine::transfer::scatter;
 use crate::host::Host;
 use crate::local::LocalSocket;
@@ -53,7 +53,7 @@ pub struct Socket {
     held: Held,
     description: Arc<Description>,
     /// Its number in `bsd`, once that was asked for.
-    id: OnceLock<i32>,
+    id: Lent,
 }
 
 impl fmt::Debug for Socket {
@@ -64,10 +64,7 @@ impl fmt::Debug for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if let Some(id) = self.id.get() {
-            // Somebody may have closed it by its number.
-            let _ = self.host.descriptors().remove(*id);
-        }
+        self.id.close(self.host.descriptors());
     }
 }
 
@@ -125,7 +122,7 @@ impl Socket {
     fn of(host: &Host, kind: Kind) -> Socket {
         let held = Held::new(kind);
         match held.socket().cloned() {
-            Some(description) => Socket { host: host.clone(), held, description, id: OnceLock::new() },
+            Some(description) => Socket { host: host.clone(), held, description, id: Lent::default() },
             None => unreachable!("it was made as one"),
         }
     }
@@ -206,7 +203,7 @@ impl Socket {
     /// None.
     pub fn try_clone(&self) -> io::Result<Socket> {
         let (host, held, description) = (self.host.clone(), self.held.clone(), self.description.clone());
-        Ok(Socket { host, held, description, id: OnceLock::new() })
+        Ok(Socket { host, held, description, id: Lent::default() })
     }
 
     /// Whether calls return WouldBlock where they would wait.
@@ -449,17 +446,7 @@ impl Socket {
     /// # Errors
     /// EMFILE.
     pub fn socket_id(&self) -> io::Result<i32> {
-        if let Some(id) = self.id.get() {
-            return Ok(*id);
-        }
-        let descriptors = self.host.descriptors();
-        let fresh = descriptors.insert(self.held.clone())?;
-        let id = *self.id.get_or_init(|| fresh);
-        if id != fresh {
-            // Another thread was faster.
-            let _ = descriptors.remove(fresh);
-        }
-        Ok(id)
+        Ok(self.id.id(self.host.descriptors(), &self.held)?)
     }
 
     /// A real descriptor that polls as the socket does: see [`HasMirror`](crate::HasMirror).

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use common::{LEFT, PATIENCE, RIGHT, RIGHT6, builders, pair, plain_pair, within};
-use tapsock::bsd::{IP_PMTUDISC_DO, MSG_PEEK, MSG_TRUNC};
+use tapsock::bsd::{self, IP_PMTUDISC_DO, MSG_PEEK, MSG_TRUNC};
 use tapsock::net::{TcpListener, TcpStream, UdpSocket};
 use tapsock::socket::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tapsock::unix::{self, UnixDatagram, UnixListener, UnixSeqpacket, UnixStream};
@@ -340,5 +340,40 @@ fn receiving_bytes_copies_none() {
             assert!(piece == pattern(1_400));
             assert!(allocated.bytes_total < 1_000, "{allocated:?}");
         }
+    });
+}
+
+#[test]
+fn a_number_that_was_closed_is_nobody_elses_to_close() {
+    within(PATIENCE, || {
+        let host = Host::builder().start().unwrap();
+        let close_and_take = |id| {
+            bsd::close(&host, id).unwrap();
+            assert_eq!(
+                bsd::socket(&host, bsd::AF_INET, bsd::SOCK_DGRAM, 0),
+                Ok(id),
+                "the lowest free number"
+            );
+        };
+        let socket = stream(&host);
+        let id = socket.socket_id().unwrap();
+        assert_eq!(socket.socket_id().unwrap(), id);
+        close_and_take(id);
+        drop(socket);
+        assert!(bsd::getsockname(&host, id).is_ok(), "it is another socket's by now");
+        bsd::close(&host, id).unwrap();
+
+        let socket = UdpSocket::bind(&host, "127.0.0.1:0").unwrap();
+        let id = socket.socket_id().unwrap();
+        close_and_take(id);
+        drop(socket);
+        assert!(bsd::getsockname(&host, id).is_ok(), "it is another socket's by now");
+        bsd::close(&host, id).unwrap();
+
+        // Where nobody has closed it, it goes with the socket.
+        let socket = stream(&host);
+        let id = socket.socket_id().unwrap();
+        drop(socket);
+        assert!(bsd::getsockname(&host, id).is_err());
     });
 }

@@ -18,7 +18,7 @@ impl Socket {
         };
         let Some(fd) = fd else { return Err(passed) };
         let (host, held) = passed.into_parts();
-        Ok(Socket { owned: Arc::new(Owned { host, fd, held, id: OnceLock::new() }) })
+        Ok(Socket { owned: Arc::new(Owned { host, fd, held, id: Lent::default() }) })
     }
 }
 

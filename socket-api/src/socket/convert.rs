@@ -10,7 +10,7 @@ impl Socket {
     /// A socket that `held` keeps open.
     pub(crate) fn adopt(host: &Host, held: &Held) -> Option<Socket> {
         let description = held.socket()?.clone();
-        Some(Socket { host: host.clone(), held: held.clone(), description, id: OnceLock::new() })
+        Some(Socket { host: host.clone(), held: held.clone(), description, id: Lent::default() })
     }
 }
 
@@ -19,7 +19,8 @@ macro_rules! converts {
     ($($name:ident),*) => {
         $(
             impl From<$name> for Socket {
-                /// The same socket. It has another number in [`bsd`](crate::bsd).
+                /// The same socket. It has another number in [`bsd`](crate::bsd): the one that was given out is closed
+                /// with the last clone of `socket`.
                 fn from(socket: $name) -> Socket {
                     let adopted = Pass::from(&socket).share().and_then(|(host, held)| Socket::adopt(host, held));
                     adopted.expect("it is a socket")
@@ -30,7 +31,7 @@ macro_rules! converts {
                 type Error = Socket;
 
                 /// The same socket, where it is one of that type; else it is given back. It has another number in
-                /// [`bsd`](crate::bsd).
+                /// [`bsd`](crate::bsd): the one that was given out is closed.
                 fn try_from(socket: Socket) -> Result<$name, Socket> {
                     $name::try_from(PassedSocket::new(&socket.host, &socket.held)).map_err(|_| socket)
                 }
