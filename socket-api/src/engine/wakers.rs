@@ -114,11 +114,17 @@ impl Wakers {
         if !side.waits {
             return Poll::Ready(Edge(side.edges));
         }
-        match side.waiting.iter_mut().find(|(other, _)| *other == seat) {
-            Some((_, there)) if there.will_wake(waker) => {}
-            Some((_, there)) => *there = waker.clone(),
-            None => side.waiting.push((seat, waker.clone())),
-        }
+        let replaced = match side.waiting.iter_mut().find(|(other, _)| *other == seat) {
+            Some((_, there)) if there.will_wake(waker) => None,
+            Some((_, there)) => Some(mem::replace(there, waker.clone())),
+            None => {
+                side.waiting.push((seat, waker.clone()));
+                None
+            }
+        };
+        // A waker may run code of its executor's when it is dropped.
+        drop(inner);
+        drop(replaced);
         Poll::Pending
     }
 
@@ -150,7 +156,7 @@ impl Wakers {
         for direction in Direction::BOTH {
             left.extend(inner.side(direction).waiting.extract_if(.., |(other, _)| *other == seat));
         }
-        // A waker may run code of its executor's when it is dropped.
+        // As above.
         drop(inner);
         drop(left);
     }
