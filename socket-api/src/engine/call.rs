@@ -1,10 +1,11 @@
 //! Calls that block: try, put yourself in, drive or park, try again.
 
-use core::cell::OnceCell;
+use core::cell::{OnceCell, RefCell};
 use core::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+use rustix::process::{Pid, getpid};
 use tapsock_sockets::{Fd, PollMask, Sockets, Stop, Wait};
 use tapsock_stack::time::Instant;
 
@@ -19,7 +20,8 @@ use super::wait::{Claim, Waiter, Wake};
 
 thread_local! {
     static WAITER: OnceCell<Arc<Waiter>> = const { OnceCell::new() };
-    static KICK: OnceCell<Arc<Kick>> = const { OnceCell::new() };
+    /// With the process that made it: a child of fork has the descriptor too, and would eat its parent's kicks.
+    static KICK: RefCell<Option<(Pid, Arc<Kick>)>> = const { RefCell::new(None) };
 }
 
 /// The waiter of the calling thread, which is in one call at a time. To be reset under the lock of what it waits for.
@@ -33,14 +35,19 @@ pub(crate) fn this_thread() -> Arc<Waiter> {
 ///
 /// Errors: EMFILE, ENFILE, ENOMEM.
 pub(super) fn this_threads_kick() -> Result<Arc<Kick>, Errno> {
-    let kept = KICK.try_with(|kept| kept.get().cloned()).ok().flatten();
-    if let Some(kick) = kept {
+    kick_in(getpid())
+}
+
+/// The same, in that process.
+fn kick_in(process: Pid) -> Result<Arc<Kick>, Errno> {
+    let kept = KICK.try_with(|kept| kept.borrow().clone()).ok().flatten();
+    if let Some((_, kick)) = kept.filter(|(maker, _)| *maker == process) {
         return Ok(kick);
     }
     let made = Kick::new().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::NOMEM))?;
     let made = Arc::new(made);
     // A thread that is ending keeps nothing.
-    let _ = KICK.try_with(|kept| kept.set(made.clone()));
+    let _ = KICK.try_with(|kept| kept.replace(Some((process, made.clone()))));
     Ok(made)
 }
 
@@ -275,5 +282,20 @@ impl Shard {
             }
             turn.finish();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_of_fork_has_a_kick_of_its_own() {
+        let (parent, child) = (getpid(), Pid::INIT);
+        let kick = kick_in(parent).unwrap();
+        assert!(Arc::ptr_eq(&kick, &kick_in(parent).unwrap()));
+        let other = kick_in(child).unwrap();
+        assert!(!Arc::ptr_eq(&kick, &other));
+        assert!(Arc::ptr_eq(&other, &kick_in(child).unwrap()));
     }
 }
