@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use ::tokio::io::{Interest, Ready};
+use ::tokio::task::coop;
 use tapsock_sockets::PollMask;
 
 use crate::description::{Object, WeakObject};
@@ -152,11 +153,14 @@ impl<S: Base> Io<S> {
         cx: &mut Context<'_>,
         mut attempt: impl FnMut(&S) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
+        // A task that always finds something lets others run, as with sockets of tokio's.
+        let budget = ready!(coop::poll_proceed(cx));
         // Each turn but the last is another edge.
         loop {
             let seen = ready!(self.wakers().poll(direction, seat, cx.waker()));
             let outcome = attempt(&self.socket);
             if !would_wait(&outcome) {
+                budget.made_progress();
                 return Poll::Ready(outcome);
             }
             self.wakers().would_wait(direction, seen);
@@ -182,12 +186,14 @@ impl<S: Base> Io<S> {
         let reads = !interest.is_writable() || interest.is_readable() || interest.is_priority();
         let directions = [(Direction::Read, reads), (Direction::Write, interest.is_writable())];
         let directions = directions.into_iter().filter(|(_, wanted)| *wanted).map(|(direction, _)| direction);
+        let budget = ready!(coop::poll_proceed(cx));
         // Each turn but the last is another edge.
         loop {
             let seen = directions.clone().map(|direction| (direction, self.wakers().edge(direction)));
             let seen: arrayvec::ArrayVec<_, 2> = seen.collect();
             let ready = readiness(interest, self.socket.object().readiness_now());
             if !ready.is_empty() {
+                budget.made_progress();
                 seen.iter().for_each(|(direction, _)| self.wakers().may_try(*direction));
                 return Poll::Ready(Ok(ready));
             }

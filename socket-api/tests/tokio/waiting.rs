@@ -147,3 +147,25 @@ fn blocking_sockets_become_tasks_sockets_and_back() {
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
     });
 }
+
+#[test]
+fn a_task_that_always_finds_something_lets_others_run() {
+    in_one_thread(async {
+        let (mut here, there) = UnixStream::pair(&host()).unwrap();
+        assert_eq!(there.try_write(&[7; 2000]).unwrap(), 2000);
+        let other = tokio::spawn(async {});
+        let mut reads = 0;
+        while !other.is_finished() {
+            here.read_exact(&mut [0]).await.unwrap();
+            reads += 1;
+            assert!(reads < 2000, "the other task never runs");
+        }
+        let other = tokio::spawn(async {});
+        let mut looks = 0;
+        while !other.is_finished() {
+            here.readable().await.unwrap();
+            looks += 1;
+            assert!(looks < 2000, "the other task never runs");
+        }
+    });
+}
