@@ -7,7 +7,7 @@ use crate::time::Instant;
 /// A rate that bounds nothing, in bytes a second.
 pub const UNPACED: u64 = u64::MAX;
 
-/// Segments at the start of a connection that are not paced, as in Linux.
+/// With so many segments a connection begins to be paced, as in Linux.
 const FREE_SEGMENTS: u32 = 10;
 
 /// A burst is what the rate sends in a 1,024th of a second, as in Linux.
@@ -25,7 +25,7 @@ const LEAST_BURST: u32 = 2;
 ///
 /// let mut pacer = Pacer::default();
 /// let now = Instant::ZERO;
-/// pacer.on_sent(now, 100_000, 10_000, 10);
+/// pacer.on_sent(now, 100_000, 9000, 9);
 /// assert_eq!(pacer.wait(now), None, "the first segments are free");
 /// pacer.on_sent(now, 100_000, 2000, 2);
 /// assert_eq!(pacer.wait(now), Some(now + Duration::from_millis(20)));
@@ -47,9 +47,9 @@ impl Pacer {
     /// `bytes` went out, in `segments`, at a rate of `rate` bytes a second. A sender that comes late is given up to half of
     /// a burst's time back.
     pub fn on_sent(&mut self, now: Instant, rate: u64, bytes: u32, segments: u32) {
-        let free = self.sent < FREE_SEGMENTS;
+        // As Linux, which counts first: the burst that makes them ten is paced already.
         self.sent = self.sent.saturating_add(segments);
-        if free || rate == 0 || rate == UNPACED {
+        if self.sent < FREE_SEGMENTS || rate == 0 || rate == UNPACED {
             return;
         }
         let time = u64::try_from(u128::from(bytes) * 1_000_000_000 / u128::from(rate)).unwrap_or(u64::MAX);
@@ -79,7 +79,7 @@ mod tests {
     fn the_first_segments_are_free() {
         let mut pacer = Pacer::default();
         let now = Instant::from_secs(5);
-        pacer.on_sent(now, 1000, 10_000, 10);
+        pacer.on_sent(now, 1000, 9000, 9);
         assert_eq!(pacer.wait(now), None);
         pacer.on_sent(now, 1000, 1000, 1);
         assert_eq!(pacer.wait(now), Some(now + Duration::from_millis(500)), "who was idle is late");
