@@ -278,17 +278,23 @@ impl Stack {
         }
     }
 
-    /// Sets the way of a connection's packets, which takes it from now on where there is one.
+    /// Sets the way of a connection's packets. Where none leads to the peer, nothing is sent until one does.
     pub fn set_tcp_way(&mut self, now: Instant, id: TcpId, way: Way) {
-        let Some(slot) = self.tcp.slot_mut(id).filter(|slot| slot.way != way) else { return };
-        slot.way = way;
-        let key = slot.key;
-        let narrowed = Way { device: way.device.or(key.link()), ..way };
-        if let Ok(hop) = self.interfaces.route_by(key.remote().ip(), Some(key.local().ip()), &narrowed) {
-            if let Some(slot) = self.tcp.slot_mut(id) {
-                slot.hop = hop;
-            }
-            self.follow_path(now, id.index);
+        if let Some(slot) = self.tcp.slot_mut(id).filter(|slot| slot.way != way) {
+            slot.way = way;
+            self.follow_way(now, id.index);
+        }
+    }
+
+    /// Looks for the way of a connection's packets.
+    pub(super) fn follow_way(&mut self, now: Instant, index: u32) {
+        let Some((key, way)) = self.tcp.at(index).map(|slot| (slot.key, slot.way)) else { return };
+        let hop = self.hop_back(&key, way);
+        let Some(slot) = self.tcp.at(index) else { return };
+        slot.cut_off = hop.is_none();
+        if let Some(hop) = hop {
+            slot.hop = hop;
+            self.follow_path(now, index);
         }
     }
 

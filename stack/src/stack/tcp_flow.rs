@@ -203,7 +203,7 @@ impl Stack {
 
     /// The way back to the sender of a segment of `key`.
     //= RFC 9293 MUST-45
-    fn hop_back(&self, key: &FlowKey, way: Way) -> Option<NextHop> {
+    pub(super) fn hop_back(&self, key: &FlowKey, way: Way) -> Option<NextHop> {
         // What came to an address that is not ours is answered from it.
         let addresses =
             if self.interfaces.is_local(key.local().ip()) { way.addresses } else { Addresses::Any };
@@ -466,6 +466,9 @@ impl Stack {
     /// The next frame of a connection that may have something to send.
     pub(super) fn transmit_of(&mut self, now: Instant, index: u32) -> Option<(InterfaceId, Transmit)> {
         self.watch_path(now, index);
+        if self.tcp.at(index)?.cut_off {
+            self.follow_way(now, index);
+        }
         let slot = self.tcp.at(index)?;
         let caps = self.interfaces.interface(slot.hop.interface)?.caps();
         let max_payload = caps.gso_max.saturating_sub(HEADER_ROOM);
@@ -473,13 +476,19 @@ impl Stack {
             self.settle(now, index);
             return None;
         };
-        let (hop, key) = (slot.hop, slot.key);
+        let (hop, key, cut_off) = (slot.hop, slot.key, slot.cut_off);
         let options = slot.connection.options();
         let marks = Marks::of(options);
         let fragmentation = options.discovery.of_stream(slot.path.fragmentation);
         let stamps = if slot.extras.is_some() { slot.stamps_of(&segment) } else { Vec::new() };
         self.tcp.mark_ready(index);
         let packet = self.wrap(&key, segment, marks, fragmentation)?;
+        if cut_off {
+            // As on Linux: it is sent again when its time has come, and then there may be a way.
+            let v4 = key.remote().is_ipv4();
+            self.counters.bump(if v4 { Counter::IpOutNoRoutes } else { Counter::Ip6OutNoRoutes });
+            return None;
+        }
         if stamps.is_empty() {
             return self.dispatch(now, &hop, packet);
         }

@@ -50,6 +50,8 @@ pub(super) struct Slot {
     pub(super) path: KnownPath,
     /// What the holder is told beside the data; `None` where there has been nothing.
     pub(super) extras: Option<Box<Extras>>,
+    /// No way led to the peer when it was looked for last.
+    pub(super) cut_off: bool,
     generation: u32,
     ready: Mark,
     /// What the owner is to be told.
@@ -191,6 +193,7 @@ impl TcpTable {
             owns_tuple: true,
             path: KnownPath { generation: 0, fragmentation: Fragmentation::Forbidden },
             extras: None,
+            cut_off: false,
             generation,
             ready: Mark::Out,
             news: Changes::NONE,

@@ -6,6 +6,7 @@ use core::num::NonZeroU32;
 
 use tapsock_stack::buf::{Frame, Rope};
 use tapsock_stack::config::Config;
+use tapsock_stack::counters::Counter;
 use tapsock_stack::error::SocketError;
 use tapsock_stack::iface::{InterfaceId, Route, Way};
 use tapsock_stack::ports::{BindRequest, LocalAddr, Transport};
@@ -176,4 +177,29 @@ fn what_a_marked_path_takes_is_learned() {
     let complaint = Path::v6(2, 0).icmpv6(Icmpv6Message::PacketTooBig { mtu: 1300 }, &quote[..1000], 64);
     middle.receive(NOW, LINKS[1], Frame::from(packet_of(&complaint).to_vec()));
     assert_eq!(middle.udp_path_mtu(NOW, id), Some(1300));
+}
+
+#[test]
+fn a_connection_is_sent_over_its_device_or_not_at_all() {
+    let (mut middle, mut ends) = (host(1, 2, "fd00::1"), [host(2, 1, "fd00::2"), host(3, 1, "fd01::2")]);
+    let listener = listen(&mut middle);
+    let own = LocalAddr::new("fd00::2".parse().unwrap(), 0);
+    let theirs = connect_from(&mut ends[0], own, "fd00::1", LINKS[0]);
+    settle(&mut middle, &mut ends);
+    let ours = middle.tcp_accept(listener).unwrap();
+    // Nothing leads to the peer over loopback.
+    let way = Way { device: Some(InterfaceId::LOOPBACK), ..Way::default() };
+    middle.set_tcp_way(NOW, ours, way);
+    middle.tcp_write(NOW, ours, Rope::from(vec![7])).unwrap();
+    settle(&mut middle, &mut ends);
+    assert_eq!(ends[0].tcp(theirs).unwrap().readable(), 0);
+    assert_eq!(middle.counters()[Counter::Ip6OutNoRoutes], 1);
+    middle.set_tcp_way(NOW, ours, Way::default());
+    let resent = middle.poll_timeout().unwrap();
+    middle.handle_timeout(resent);
+    while let Some((link, mut packet)) = middle.poll_transmit(resent) {
+        packet.complete_checksum();
+        ends[usize::from(link.0) - 1].receive(resent, LINKS[0], packet.to_frame());
+    }
+    assert_eq!(ends[0].tcp(theirs).unwrap().readable(), 1);
 }
