@@ -237,7 +237,8 @@ pub(crate) enum Object {
 }
 
 /// A socket that somebody holds by an id. It is closed when the last holder lets go, whoever still waits in a call on
-/// it.
+/// it. Who is in a call on a socket of the stack has the description, so its number there is given back when the last
+/// drops it: none meets another socket.
 pub(crate) struct Description {
     pub(crate) kind: Kind,
     shares: Shares,
@@ -264,6 +265,14 @@ impl Description {
     /// How many shares there are: of ids, of calls that pass it on, and of messages.
     pub(crate) fn holders(&self) -> usize {
         self.shares.holders.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Description {
+    fn drop(&mut self) {
+        if let Kind::Inet(shard, fd) = &self.kind {
+            shard.give_back(*fd);
+        }
     }
 }
 
@@ -425,5 +434,38 @@ impl core::fmt::Debug for Held {
             },
             Object::Epoll(_) => f.write_str("epoll instance"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tapsock_sockets::constants::{AF_INET, SOCK_DGRAM};
+
+    use super::*;
+    use crate::host::Host;
+
+    #[test]
+    fn the_number_of_a_closed_socket_is_kept_while_somebody_is_in_a_call_on_it() {
+        let host = Host::builder().start().unwrap();
+        let socket = || Held::new(Kind::Inet(host.shared_shard().clone(), number(&host)));
+        let fd = |held: &Held| match held.socket().map(|description| &description.kind) {
+            Some(Kind::Inet(_, fd)) => *fd,
+            _ => unreachable!("it was made as one of the stack"),
+        };
+        let first = socket();
+        let (before, in_call) = (fd(&first), first.socket().unwrap().clone());
+        drop(first);
+        let second = socket();
+        assert_ne!(fd(&second), before);
+        assert_eq!(in_call.kind.local_address(), Err(Errno::BADF));
+        // Also by one that holds the lock.
+        let turn = host.shard().turn();
+        drop(in_call);
+        drop(turn);
+        assert_eq!(fd(&socket()), before);
+    }
+
+    fn number(host: &Host) -> Fd {
+        host.shard().socket(AF_INET, SOCK_DGRAM, 0).unwrap()
     }
 }

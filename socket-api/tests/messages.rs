@@ -1,6 +1,8 @@
 //! Messages with parts, addresses, flags and control messages, as Linux 6.18 answered them.
 
 mod common;
+#[path = "messages/held.rs"]
+mod held;
 #[path = "messages/numbers.rs"]
 mod numbers;
 

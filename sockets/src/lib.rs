@@ -42,5 +42,5 @@ pub use poll::PollMask;
 pub use rustix::io::Errno;
 pub use services::{SERVICES_MAX, Service, Services};
 pub use socket::{Blocking, Permission, Received, Stop, Wait};
-pub use sockets::Sockets;
+pub use sockets::{ClosedNumbers, Sockets};
 pub use table::{FD_LIMIT_DEFAULT, Fd, Table};

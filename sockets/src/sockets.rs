@@ -20,8 +20,11 @@ use crate::table::{FD_LIMIT_DEFAULT, Fd, Table};
 use crate::tcp::TcpSocket;
 use crate::udp::UdpSocket;
 
+mod closed;
 mod ioctl;
 mod options;
+
+pub use closed::ClosedNumbers;
 
 /// The sockets of one host: integer ids over a [`Stack`], with the meaning that POSIX gives to each call and the
 /// errors that Linux gives.
@@ -59,6 +62,7 @@ pub struct Sockets {
     touched: Vec<Fd>,
     /// Sockets made so far: the number of the last one.
     made: u64,
+    numbers: ClosedNumbers,
 }
 
 impl Sockets {
@@ -74,6 +78,7 @@ impl Sockets {
             shut: Vec::new(),
             touched: Vec::new(),
             made: 0,
+            numbers: ClosedNumbers::Free,
         }
     }
 
@@ -373,12 +378,16 @@ impl Sockets {
         self.table.get(fd).is_some_and(|socket| socket.common.stage == Stage::Lingering)
     }
 
-    /// Closes a socket without waiting. Its id is free at once. A connection sends what was written and closes by
+    /// Closes a socket without waiting. Its id is free at once, or kept ([`ClosedNumbers`]). A connection sends what was written and closes by
     /// itself; with SO_LINGER of zero seconds it is reset.
     ///
     /// Errors: EBADF.
     pub fn close(&mut self, now: Instant, fd: Fd) -> Result<(), Errno> {
-        let Socket { mut common, body } = self.table.remove(fd).ok_or(Errno::BADF)?;
+        let removed = match self.numbers {
+            ClosedNumbers::Free => self.table.remove(fd),
+            ClosedNumbers::Kept => self.table.take(fd),
+        };
+        let Socket { mut common, body } = removed.ok_or(Errno::BADF)?;
         self.shut.retain(|shut| *shut != fd);
         self.touched.retain(|touched| *touched != fd);
         if let Some(id) = body.id() {

@@ -126,14 +126,37 @@ impl<T> Table<T> {
 
     /// Takes the entry of that number out.
     pub fn remove(&mut self, fd: Fd) -> Option<T> {
-        let number = usize::try_from(fd.0).ok()?;
-        let entry = match self.slots.get_mut(number) {
-            Some(slot) => slot.take()?,
-            None => self.far.remove(&(number as u32))?,
-        };
-        self.give_back(number as u32);
-        self.shrink();
+        let entry = self.take(fd)?;
+        self.release(fd);
         Some(entry)
+    }
+
+    /// Takes the entry of that number out, and keeps the number from others until it is [released](Table::release).
+    ///
+    /// ```
+    /// use tapsock_sockets::{Fd, Table};
+    ///
+    /// let mut table = Table::new(16);
+    /// assert_eq!(table.insert('a'), Ok(Fd(0)));
+    /// assert_eq!((table.take(Fd(0)), table.get(Fd(0)), table.insert('b')), (Some('a'), None, Ok(Fd(1))));
+    /// table.release(Fd(0));
+    /// assert_eq!(table.insert('c'), Ok(Fd(0)));
+    /// ```
+    pub fn take(&mut self, fd: Fd) -> Option<T> {
+        let number = usize::try_from(fd.0).ok()?;
+        match self.slots.get_mut(number) {
+            Some(slot) => slot.take(),
+            None => self.far.remove(&(number as u32)),
+        }
+    }
+
+    /// Frees a number whose entry was [taken](Table::take). Any other stays as it is.
+    pub fn release(&mut self, fd: Fd) {
+        let Ok(number) = u32::try_from(fd.0) else { return };
+        if self.get(fd).is_none() && self.lowest_free(number as usize) != number as usize {
+            self.give_back(number);
+            self.shrink();
+        }
     }
 
     /// All numbers in use, in order.

@@ -16,6 +16,7 @@ use tapsock_stack::time::Instant;
 use super::{open, unix};
 use crate::description::{Description, Kind};
 use crate::engine::clock::now;
+use crate::engine::sync::Arc;
 use crate::host::Host;
 use crate::local::{Flying, LocalSocket};
 
@@ -95,10 +96,19 @@ pub fn sendto(
 /// this process may not show, and for a mark or a high priority on a host that is not privileged; ESRCH where there is
 /// no such process; ENODEV, ENETUNREACH and EINVAL for interface and source address.
 pub fn sendmsg(host: &Host, socket: i32, message: &SendMessage<'_>, flags: i32) -> Result<usize, Errno> {
-    if message.iov.len() > IOV_MAX {
-        return Err(Errno::MSGSIZE);
-    }
-    match &open(host, socket)?.kind {
+    check_parts(message.iov.len())?;
+    send_on(host, &*open(host, socket)?, message, flags)
+}
+
+/// As [`sendmsg`], on a socket that is held for the whole call, whatever its id is given to meanwhile.
+pub(super) fn send_on(
+    host: &Host,
+    socket: &Description,
+    message: &SendMessage<'_>,
+    flags: i32,
+) -> Result<usize, Errno> {
+    check_parts(message.iov.len())?;
+    match &socket.kind {
         Kind::Inet(shard, fd) => {
             shard.send_message(*fd, message.iov, message.control, flags, message.address)
         }
@@ -127,10 +137,10 @@ pub fn sendmmsg(
     messages: &[SendMessage<'_>],
     flags: i32,
 ) -> Result<Vec<usize>, Errno> {
-    open(host, socket)?;
+    let socket = open(host, socket)?;
     let mut sent = Vec::new();
     for message in messages.iter().take(IOV_MAX) {
-        match sendmsg(host, socket, message, flags) {
+        match send_on(host, &socket, message, flags) {
             Ok(len) => sent.push(len),
             Err(errno) if sent.is_empty() => return Err(errno),
             Err(_) => break,
@@ -144,8 +154,8 @@ pub fn sendmmsg(
 /// # Errors
 /// Those of [`send`]; EINVAL for an epoll instance.
 pub fn write(host: &Host, socket: i32, data: &[u8]) -> Result<usize, Errno> {
-    check_file(host, socket)?;
-    send(host, socket, data, 0)
+    let message = SendMessage { iov: &[IoSlice::new(data)], ..SendMessage::default() };
+    send_on(host, &*open_file(host, socket)?, &message, 0)
 }
 
 /// As [`write()`], from several places. Where there are no bytes it does nothing. See writev(2).
@@ -153,14 +163,14 @@ pub fn write(host: &Host, socket: i32, data: &[u8]) -> Result<usize, Errno> {
 /// # Errors
 /// Those of [`send`]; EINVAL for more than 1024 parts, and for an epoll instance.
 pub fn writev(host: &Host, socket: i32, data: &[IoSlice<'_>]) -> Result<usize, Errno> {
-    check_file(host, socket)?;
+    let socket = open_file(host, socket)?;
     if data.len() > IOV_MAX {
         return Err(Errno::INVAL);
     }
     if data.iter().all(|part| part.is_empty()) {
         return Ok(0);
     }
-    sendmsg(host, socket, &SendMessage { iov: data, ..SendMessage::default() }, 0)
+    send_on(host, &socket, &SendMessage { iov: data, ..SendMessage::default() }, 0)
 }
 
 /// Receives into `into` and returns how many bytes: 0 at the end of a stream; with `MSG_TRUNC` the length of the
@@ -170,7 +180,7 @@ pub fn writev(host: &Host, socket: i32, data: &[IoSlice<'_>]) -> Result<usize, E
 /// EAGAIN, ECONNRESET, ECONNREFUSED, ETIMEDOUT, ENOTCONN, ENETDOWN, EBADF.
 pub fn recv(host: &Host, socket: i32, into: &mut [u8], flags: i32) -> Result<usize, Errno> {
     let mut message = RecvMessage { iov: &mut [IoSliceMut::new(into)], control_room: 0 };
-    receive(host, socket, &mut message, flags, Sender::Unasked).map(|received| received.len)
+    receive(host, &*open(host, socket)?, &mut message, flags, Sender::Unasked).map(|received| received.len)
 }
 
 /// As [`recv`], with the sender's address, where the protocol tells it. See recvfrom(2).
@@ -184,7 +194,8 @@ pub fn recvfrom(
     flags: i32,
 ) -> Result<(usize, Option<SockAddr>), Errno> {
     let mut message = RecvMessage { iov: &mut [IoSliceMut::new(into)], control_room: 0 };
-    receive(host, socket, &mut message, flags, Sender::Asked).map(|received| (received.len, received.address))
+    receive(host, &*open(host, socket)?, &mut message, flags, Sender::Asked)
+        .map(|received| (received.len, received.address))
 }
 
 /// As [`recvfrom`], into several places, and with control messages. See recvmsg(2).
@@ -220,7 +231,8 @@ pub fn recvmsg(
     message: &mut RecvMessage<'_, '_>,
     flags: i32,
 ) -> Result<ReceivedMessage, Errno> {
-    receive(host, socket, message, flags, Sender::Asked)
+    check_parts(message.iov.len())?;
+    receive(host, &*open(host, socket)?, message, flags, Sender::Asked)
 }
 
 /// Receives several messages, as many as there are places for, 1024 at the most. With `MSG_WAITFORONE` it blocks for
@@ -247,7 +259,7 @@ pub fn recvmmsg(
         if !received.is_empty() && has_error(&description) {
             break;
         }
-        match recvmsg(host, socket, message, flags) {
+        match receive(host, &description, message, flags, Sender::Asked) {
             Ok(one) => received.push(one),
             Err(errno) if received.is_empty() => return Err(errno),
             Err(_) => break,
@@ -275,7 +287,7 @@ pub fn read(host: &Host, socket: i32, into: &mut [u8]) -> Result<usize, Errno> {
 /// # Errors
 /// Those of [`recv`]; EINVAL for more than 1024 parts, and for an epoll instance.
 pub fn readv(host: &Host, socket: i32, into: &mut [IoSliceMut<'_>]) -> Result<usize, Errno> {
-    check_file(host, socket)?;
+    let socket = open_file(host, socket)?;
     if into.len() > IOV_MAX {
         return Err(Errno::INVAL);
     }
@@ -283,15 +295,17 @@ pub fn readv(host: &Host, socket: i32, into: &mut [IoSliceMut<'_>]) -> Result<us
         return Ok(0);
     }
     let mut message = RecvMessage { iov: into, control_room: 0 };
-    receive(host, socket, &mut message, 0, Sender::Unasked).map(|received| received.len)
+    receive(host, &socket, &mut message, 0, Sender::Unasked).map(|received| received.len)
 }
 
 /// An epoll instance is a file that can't be read or written, not one that is no socket.
-fn check_file(host: &Host, id: i32) -> Result<(), Errno> {
-    match open(host, id) {
-        Err(Errno::NOTSOCK) => Err(Errno::INVAL),
-        outcome => outcome.map(drop),
-    }
+fn open_file(host: &Host, id: i32) -> Result<Arc<Description>, Errno> {
+    open(host, id).map_err(|errno| if errno == Errno::NOTSOCK { Errno::INVAL } else { errno })
+}
+
+/// Errors: EMSGSIZE.
+fn check_parts(count: usize) -> Result<(), Errno> {
+    if count > IOV_MAX { Err(Errno::MSGSIZE) } else { Ok(()) }
 }
 
 /// Whether the caller wants to know who sent it.
@@ -303,18 +317,16 @@ enum Sender {
 
 fn receive(
     host: &Host,
-    socket: i32,
+    socket: &Description,
     message: &mut RecvMessage<'_, '_>,
     flags: i32,
     sender: Sender,
 ) -> Result<ReceivedMessage, Errno> {
-    if message.iov.len() > IOV_MAX {
-        return Err(Errno::MSGSIZE);
-    }
+    check_parts(message.iov.len())?;
     let mut control = ControlMessages::with_room(message.control_room);
     let told = |len, full_len| if flags & MSG_TRUNC != 0 { full_len } else { len };
     let mut passed = Vec::new();
-    let (len, address, said) = match &open(host, socket)?.kind {
+    let (len, address, said) = match &socket.kind {
         Kind::Inet(shard, fd) => {
             let received = shard.receive_message(*fd, message.iov, flags)?;
             for stamp in received.stamps.into_iter().flatten() {

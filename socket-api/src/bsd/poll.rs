@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use tapsock_sockets::{Fd, PollMask};
 
 use super::{Kind, now};
-use crate::description::Object;
+use crate::description::{Description, Object};
 use crate::engine::epoll::Epoll;
 use crate::engine::poll::{Polled, RealPolled};
 use crate::host::Host;
@@ -161,7 +161,8 @@ impl RealPolled for Neighbors<'_, '_> {
 enum Subject {
     Skipped,
     Missing,
-    Inet(Fd),
+    /// It has its number as long as it is held.
+    Inet(Arc<Description>),
     Local(Arc<LocalSocket>),
     Epoll(Arc<Epoll>),
 }
@@ -170,7 +171,7 @@ impl Subject {
     fn of(object: Result<Object, Errno>) -> Self {
         match object {
             Ok(Object::Socket(description)) => match &description.kind {
-                Kind::Inet(_, fd) => Subject::Inet(*fd),
+                Kind::Inet(..) => Subject::Inet(description),
                 Kind::Local(local) => Subject::Local(local.clone()),
             },
             Ok(Object::Epoll(epoll)) => Subject::Epoll(epoll),
@@ -186,9 +187,10 @@ struct Entry<'a> {
 
 impl Polled for Entry<'_> {
     fn socket(&self) -> Option<Fd> {
-        match self.subject {
-            Subject::Inet(fd) => Some(fd),
-            _ => None,
+        let Subject::Inet(description) = &self.subject else { return None };
+        match &description.kind {
+            Kind::Inet(_, fd) => Some(*fd),
+            Kind::Local(_) => None,
         }
     }
 

@@ -8,8 +8,8 @@ use rustix::io::{Errno, pread, read};
 
 use tapsock_sockets::constants::MSG_MORE;
 
-use super::message::{SendMessage, sendmsg};
-use crate::description::Object;
+use super::message::{SendMessage, send_on};
+use crate::description::{Description, Object};
 use crate::host::Host;
 
 /// Bytes that are taken from the file at once, as Linux does by way of a pipe: a datagram socket sends so many in one.
@@ -51,11 +51,11 @@ pub fn sendfile(
     let object = host.descriptors().object(socket)?;
     check_readable(file)?;
     check_kind(file, offset.is_some())?;
-    let Object::Socket(_) = object else {
+    let Object::Socket(socket) = object else {
         return Err(Errno::INVAL);
     };
     let mut source = Source::new(file, offset.as_deref().copied())?;
-    let outcome = copy(host, socket, &mut source, count.min(COUNT_MAX));
+    let outcome = copy(host, &socket, &mut source, count.min(COUNT_MAX));
     match offset {
         Some(offset) => *offset = source.position.unwrap_or(0) as i64,
         None => source.keep_position()?,
@@ -63,7 +63,7 @@ pub fn sendfile(
     outcome
 }
 
-fn copy(host: &Host, socket: i32, source: &mut Source<'_>, count: usize) -> Result<usize, Errno> {
+fn copy(host: &Host, socket: &Description, source: &mut Source<'_>, count: usize) -> Result<usize, Errno> {
     let mut piece = vec![0; count.min(AT_ONCE)];
     let mut next = vec![0; (count - piece.len()).min(AT_ONCE)];
     let mut sent = 0;
@@ -76,7 +76,7 @@ fn copy(host: &Host, socket: i32, source: &mut Source<'_>, count: usize) -> Resu
         let looked = source.position.map(|_| source.read(read, &mut next[..ahead]));
         let flags = if matches!(looked, Some(Ok(1..))) { MSG_MORE } else { 0 };
         let message = SendMessage { iov: &[IoSlice::new(&piece[..read])], ..SendMessage::default() };
-        match sendmsg(host, socket, &message, flags) {
+        match send_on(host, socket, &message, flags) {
             Ok(went) => {
                 source.advance(went);
                 sent += went;

@@ -250,7 +250,7 @@ impl Shard {
         let mut turn = self.turn();
         let now = turn.now;
         let outcome = turn.state.sockets.try_close(now, socket);
-        // The id is free for another socket now: nobody who waited for this one may try again.
+        // Nobody who waited for this one need try again.
         if outcome != Err(Stop::Error(Errno::BADF)) {
             turn.wake_closed(socket);
         }

@@ -9,7 +9,10 @@ use super::shard::Shard;
 impl Shard {
     /// See socket(2).
     pub(crate) fn socket(&self, domain: i32, kind: i32, protocol: i32) -> Result<Fd, Errno> {
-        self.at_once(|sockets, _| sockets.socket(domain, kind, protocol))
+        self.at_once(|sockets, _| {
+            self.take_back(sockets);
+            sockets.socket(domain, kind, protocol)
+        })
     }
 
     /// See bind(2).
@@ -24,7 +27,10 @@ impl Shard {
 
     /// See accept4(2).
     pub(crate) fn accept(&self, socket: Fd, flags: i32) -> Result<(Fd, SockAddr), Errno> {
-        self.call(Errno::AGAIN, |sockets, now| sockets.try_accept(now, socket, flags))
+        self.call(Errno::AGAIN, |sockets, now| {
+            self.take_back(sockets);
+            sockets.try_accept(now, socket, flags)
+        })
     }
 
     /// See connect(2).

@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 
 use log::warn;
 use tapsock_driver::Link;
-use tapsock_sockets::{Fd, PollMask, Sockets};
+use tapsock_sockets::{ClosedNumbers, Fd, PollMask, Sockets};
 use tapsock_stack::iface::InterfaceId;
 use tapsock_stack::time::Instant;
 
@@ -32,7 +32,8 @@ pub(crate) struct Settings {
     pub(crate) spin: Duration,
 }
 
-/// Sockets, outbox and one link. Locks are taken in the order of the fields; the outbox brings its own, the last.
+/// Sockets, outbox and one link. Locks are taken in the order of the fields; the outbox brings its own, the last but
+/// for that of the numbers.
 pub(crate) struct Shard {
     receiver: Mutex<Receiver>,
     state: Mutex<State>,
@@ -47,6 +48,8 @@ pub(crate) struct Shard {
     /// The background thread's grace, or the event loop's deadline.
     pub(super) background_timer: Timer,
     rest: Rest,
+    /// Numbers of closed sockets on which nobody is in a call any more. Its lock is a leaf.
+    given_back: Mutex<Vec<Fd>>,
 }
 
 /// What the lock protects.
@@ -64,7 +67,7 @@ pub(crate) struct State {
 impl Shard {
     /// A shard over `sockets`; `link` is the interface that the stack knows it by, and the link itself.
     pub(crate) fn new(
-        sockets: Sockets,
+        mut sockets: Sockets,
         link: Option<(InterfaceId, Box<dyn Link>)>,
         settings: &Settings,
     ) -> io::Result<Self> {
@@ -78,6 +81,7 @@ impl Shard {
         }
         let duplicate =
             |fd: Option<std::os::fd::BorrowedFd<'_>>| fd.map(|fd| fd.try_clone_to_owned()).transpose();
+        sockets.set_closed_numbers(ClosedNumbers::Kept);
         let state = State {
             sockets,
             waiters: Waiters::default(),
@@ -99,7 +103,22 @@ impl Shard {
             background_kick: Kick::new()?,
             background_timer: Timer::new()?,
             rest: settings.rest,
+            given_back: Mutex::default(),
         })
+    }
+
+    /// The closed `socket` is nobody's any more, so its number may be another's. Whoever drops the last that leads to
+    /// it may hold any lock, also this shard's: then the number is free when the next socket is made.
+    pub(crate) fn give_back(&self, socket: Fd) {
+        lock(&self.given_back).push(socket);
+        if let Ok(mut state) = self.state.try_lock() {
+            self.take_back(&mut state.sockets);
+        }
+    }
+
+    /// Frees the numbers that were given back.
+    pub(super) fn take_back(&self, sockets: &mut Sockets) {
+        lock(&self.given_back).drain(..).for_each(|socket| sockets.release(socket));
     }
 
     /// Locks the sockets.
