@@ -196,6 +196,7 @@ impl Slot {
             }
         }
         extras.sends.retain(|send| send.progress == Progress::Written || send.stamps.acknowledged);
+        slim(&mut extras.sends);
         due
     }
 
@@ -210,6 +211,7 @@ impl Slot {
                 reports.push(Report::stamp(StampKind::Acknowledged, send.stamps.id, send.payload, now));
             }
         }
+        slim(&mut extras.sends);
         reports
     }
 }
@@ -226,6 +228,7 @@ impl Stack {
         while arrivals.front().is_some_and(|first| first.end.at_or_before(unread)) {
             arrivals.pop_front();
         }
+        slim(arrivals);
         Some(found)
     }
 
@@ -321,4 +324,47 @@ fn whole(frame: &Transmit) -> Rope {
     let mut bytes = Rope::from(frame.headers.to_vec());
     bytes.append(frame.payload.clone());
     bytes
+}
+
+/// Stamps of a connection for which room is kept while there are none.
+const KEPT: usize = 8;
+
+/// Gives back what a burst took, once nothing is left of it: a connection may be idle for long.
+fn slim<T>(queue: &mut VecDeque<T>) {
+    if queue.is_empty() && queue.capacity() > KEPT {
+        *queue = VecDeque::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::ports::{BindRequest, LocalAddr, Transport};
+    use crate::tcp::Options;
+
+    #[test]
+    fn a_burst_of_stamps_leaves_no_room_behind() {
+        let now = Instant::ZERO;
+        let mut stack = Stack::new(Config::default(), 1, now);
+        let here = LocalAddr::new("127.0.0.1".parse().expect("an address"), 0);
+        let request = BindRequest { port: 2000, ..BindRequest::new(Transport::Tcp, here) };
+        let bind = stack.bind(request).expect("it is free");
+        let listener = stack.tcp_listen(bind, 1, Options::default()).expect("nobody else does");
+        let options = Options { no_delay: true, ..Options::default() };
+        let to = "127.0.0.1:2000".parse().expect("an address");
+        let client = stack.tcp_connect(now, None, to, options).expect("lo leads there");
+        while stack.poll_transmit(now).is_some() {}
+        let server = stack.tcp_accept(listener).expect("it is connected");
+        for _ in 0..20 {
+            stack.tcp_write(now, client, Rope::from(vec![1])).expect("there is room");
+            let stamps = SendStamps { sent: true, acknowledged: true, ..SendStamps::default() };
+            stack.tcp_stamp_write(client, stamps, Counted::No);
+        }
+        while stack.poll_transmit(now).is_some() {}
+        stack.tcp_read(now, server, 100).expect("it came");
+        while stack.poll_transmit(now).is_some() {}
+        let extras = stack.tcp.slot_mut(client).and_then(|slot| slot.extras.as_ref()).expect("it was used");
+        assert!(extras.sends.is_empty() && extras.sends.capacity() <= KEPT);
+    }
 }
