@@ -94,13 +94,24 @@ impl<T: Shared> Cell<T> {
 
     /// Changes the state in a way that never waits.
     pub(super) fn with<R>(&self, change: impl FnOnce(&mut T, &mut Events) -> R) -> R {
-        let mut guarded = self.lock();
-        let mut events = Events::new();
-        let result = change(&mut guarded.state, &mut events);
-        let wakes = guarded.announce(&events);
-        drop(guarded);
-        wake(wakes);
-        result
+        change_in(self.lock(), change)
+    }
+
+    /// As [`with`](Self::with), of a change that may take rights out of queues: not while a search counts them.
+    pub(super) fn take_out<R>(&self, change: impl FnOnce(&mut T, &mut Events) -> R) -> R {
+        change_in(self.lock_to_take(), change)
+    }
+
+    /// Locks the state, to take something out of its queues: a search that is on comes first.
+    fn lock_to_take(&self) -> MutexGuard<'_, Guarded<T>> {
+        loop {
+            let guarded = self.lock();
+            if !self.host.flights.is_collecting() {
+                return guarded;
+            }
+            drop(guarded);
+            self.host.flights.stand_aside();
+        }
     }
 
     /// Does `attempt` until it comes to an end, waiting in `queue` for `mask` as long as `patience` lasts.
@@ -120,6 +131,9 @@ impl<T: Shared> Cell<T> {
                 drop(guarded);
                 self.host.flights.stand_aside();
                 guarded = self.lock();
+                if waiter.as_ref().is_some_and(|seat| seat.woken() == Some(Wake::Closed)) {
+                    break (Err(Errno::BADF), Wakes::default());
+                }
                 continue;
             }
             let mut events = Events::new();
@@ -183,9 +197,9 @@ impl<T: Shared> Cell<T> {
     }
 
     /// Closes the socket to which `queue` belongs by `change`, and ends the calls that wait for it, all in one hold of the
-    /// lock: they don't see the closed socket's state.
+    /// lock: they don't see the closed socket's state. A search comes first, for what lies in its queues leaves them.
     pub(super) fn close<R>(&self, queue: Queue, change: impl FnOnce(&mut T) -> R) -> R {
-        let mut guarded = self.lock();
+        let mut guarded = self.lock_to_take();
         let result = change(&mut guarded.state);
         let mut events = Events::new();
         super::everything(&mut events);
@@ -231,6 +245,19 @@ impl<T: Shared> Guarded<T> {
         }
         wakes
     }
+}
+
+/// Changes what is `guarded`, lets go of it, and tells of the change.
+fn change_in<T: Shared, R>(
+    mut guarded: MutexGuard<'_, Guarded<T>>,
+    change: impl FnOnce(&mut T, &mut Events) -> R,
+) -> R {
+    let mut events = Events::new();
+    let result = change(&mut guarded.state, &mut events);
+    let wakes = guarded.announce(&events);
+    drop(guarded);
+    wake(wakes);
+    result
 }
 
 /// What is to be done when the lock is gone.

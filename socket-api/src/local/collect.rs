@@ -16,7 +16,7 @@ use tapsock_sockets::local::{InFlight, unreachable};
 use super::flight::{Flights, Flying, local};
 use super::{Connection, LocalSocket, Role, everything};
 use crate::description::Description;
-use crate::engine::sync::{Arc, lock};
+use crate::engine::sync::{Arc, MutexGuard, lock};
 
 /// Looks at a right that each right that is sent earns.
 const EARNED: u64 = 16;
@@ -49,10 +49,7 @@ impl Flights {
                 break;
             }
             self.wanted.store(false, Ordering::SeqCst);
-            self.collecting.store(true, Ordering::SeqCst);
-            self.search(&mut lost);
-            self.collecting.store(false, Ordering::SeqCst);
-            drop(collector);
+            Search::begin(self, collector).run(&mut lost);
         }
         lost
     }
@@ -72,13 +69,26 @@ impl Flights {
         let count = self.count();
         if count <= FREE { 0 } else { count as u64 }
     }
+}
 
-    /// One search, while nothing leaves a queue.
+/// A search that is on: nothing leaves a queue, and nothing is accepted, until it is dropped.
+struct Search<'a> {
+    flights: &'a Flights,
+    _collector: MutexGuard<'a, ()>,
+}
+
+impl<'a> Search<'a> {
+    fn begin(flights: &'a Flights, collector: MutexGuard<'a, ()>) -> Self {
+        flights.collecting.store(true, Ordering::SeqCst);
+        Search { flights, _collector: collector }
+    }
+
+    /// Empties the queues of those that only each other hold.
     ///
     /// Who holds a socket only by queues can't get another share in it meanwhile, so the numbers of holders may be read
     /// one by one, after the queues. What is sent meanwhile counts as held by somebody.
-    fn search(&self, lost: &mut Vec<Flying>) {
-        let sockets: Vec<Arc<Description>> = lock(&self.sockets).values().cloned().collect();
+    fn run(self, lost: &mut Vec<Flying>) {
+        let sockets: Vec<Arc<Description>> = lock(&self.flights.sockets).values().cloned().collect();
         let address = |description: &Arc<Description>| Arc::as_ptr(description).addr();
         let places: HashMap<usize, usize> =
             sockets.iter().enumerate().map(|(place, description)| (address(description), place)).collect();
@@ -98,6 +108,13 @@ impl Flights {
                 socket.empty(lost);
             }
         }
+    }
+}
+
+impl Drop for Search<'_> {
+    fn drop(&mut self) {
+        // Before the collector's lock is free, also where the search has panicked: nobody is to wait for nothing.
+        self.flights.collecting.store(false, Ordering::SeqCst);
     }
 }
 
@@ -169,5 +186,44 @@ impl Connection {
                 pair.purge(*side)
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+    use std::sync::mpsc;
+    use std::thread;
+
+    use tapsock_sockets::local::SocketKind;
+
+    use super::*;
+    use crate::host::Host;
+
+    /// Does `call` while a search is on: it must not come to an end before the search does.
+    fn waits_for_a_search(host: &Host, what: &str, call: impl FnOnce() + Send + 'static) {
+        let flights = &host.locals().flights;
+        let search = Search::begin(flights, lock(&flights.collector));
+        let (done, ended) = mpsc::channel();
+        let caller = thread::spawn(move || {
+            call();
+            done.send(()).unwrap();
+        });
+        assert!(ended.recv_timeout(Duration::from_millis(100)).is_err(), "{what} in the midst of a search");
+        drop(search);
+        assert!(!flights.is_collecting());
+        caller.join().unwrap();
+    }
+
+    #[test]
+    fn nothing_is_taken_out_of_a_queue_while_a_search_counts() {
+        let host = Host::builder().start().unwrap();
+        let pair = |kind| LocalSocket::pair(host.locals(), kind, true);
+        for kind in [SocketKind::Stream, SocketKind::Seqpacket, SocketKind::Datagram] {
+            let (here, _there) = pair(kind);
+            waits_for_a_search(&host, "close", move || drop(here.close()));
+        }
+        let (here, _there) = pair(SocketKind::Datagram);
+        waits_for_a_search(&host, "connect", move || here.dissolve().unwrap());
     }
 }

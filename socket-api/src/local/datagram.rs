@@ -60,7 +60,7 @@ impl LocalSocket {
     /// Makes `peer` the one to send to and to receive from.
     pub(super) fn join(&self, peer: &LocalSocket) {
         if let Some(cell) = &self.datagrams {
-            let discarded = cell.with(|socket, events| {
+            let discarded = cell.take_out(|socket, events| {
                 everything(events);
                 socket.connect(peer.number)
             });
@@ -84,7 +84,7 @@ impl LocalSocket {
     pub(crate) fn dissolve(&self) -> Result<(), Errno> {
         let _touch = self.touch();
         let cell = self.datagrams.as_ref().ok_or(Errno::INVAL)?;
-        let discarded = cell.with(|socket, events| {
+        let discarded = cell.take_out(|socket, events| {
             everything(events);
             socket.dissolve()
         });
@@ -168,7 +168,7 @@ impl LocalSocket {
                 match self.numbered(peer) {
                     Some(peer) => peer,
                     None => {
-                        let discarded = cell.with(|socket, _| socket.on_peer_gone());
+                        let discarded = cell.take_out(|socket, _| socket.on_peer_gone());
                         self.give_back(discarded);
                         return Err(Errno::CONNREFUSED);
                     }
@@ -209,7 +209,7 @@ impl LocalSocket {
             sent = self.away(Elsewhere::Receiver(theirs.clone()), wait);
         }
         if sent == Err(Errno::CONNREFUSED) && to.is_none() {
-            let discarded = cell.with(|socket, _| socket.on_peer_gone());
+            let discarded = cell.take_out(|socket, _| socket.on_peer_gone());
             self.give_back(discarded);
         }
         if sent == Err(Errno::AGAIN) && to.is_none() && !self.finds_full(theirs) {
