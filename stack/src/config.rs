@@ -141,6 +141,9 @@ settings! {
     "net.ipv4.tcp_notsent_lowat" tcp_notsent_lowat: u32 = Number(0..=u32::MAX), u32::MAX;
     /// Retransmissions before a connection that nobody holds is given up; 0 means 8.
     "net.ipv4.tcp_orphan_retries" tcp_orphan_retries: u8 = Number(0..=255), 0;
+    /// Retransmissions before the way is in doubt: the neighbour is asked whether it is there.
+    //= RFC 9293 SHLD-10
+    "net.ipv4.tcp_retries1" tcp_retries1: u8 = Number(0..=255), 3;
     /// Retransmissions before an established connection is given up.
     "net.ipv4.tcp_retries2" tcp_retries2: u8 = Number(0..=255), 15;
     /// Receive buffers, in bytes: least, at the start, largest.
@@ -366,6 +369,7 @@ mod tests {
             ("net.ipv4.tcp_keepalive_intvl", "75"),
             ("net.ipv4.tcp_keepalive_time", "7200"),
             ("net.ipv4.tcp_notsent_lowat", "4294967295"),
+            ("net.ipv4.tcp_retries1", "3"),
             ("net.ipv4.tcp_rto_max_ms", "120000"),
             ("net.ipv4.tcp_rto_min_us", "200000"),
             ("net.ipv4.route.min_pmtu", "552"),

@@ -197,6 +197,17 @@ impl NeighborCache {
         }
     }
 
+    /// An upper layer has sent something again and again through this neighbour, and heard nothing: it is asked whether it
+    /// is there when the next packet goes, however long ago it answered.
+    pub fn doubt(&mut self, now: Instant, interface: InterfaceId, address: IpAddr) {
+        let key = Key { interface, address };
+        if let Some(entry) = self.entries.get_mut(&key) {
+            let before = entry.nud.deadline();
+            entry.nud.on_doubt(now);
+            self.deadlines.change(key, before, entry.nud.deadline());
+        }
+    }
+
     /// Does what is due. Call it at [`poll_timeout`](Self::poll_timeout), or later.
     pub fn handle_timeout(&mut self, now: Instant, random: &mut Random, counters: &mut Counters) {
         if now >= self.redraw_at {

@@ -428,6 +428,10 @@ impl Stack {
         while let Some(index) = self.tcp.pop_expired(now) {
             if let Some(slot) = self.tcp.at(index) {
                 slot.connection.on_timeout(now, &mut self.counters);
+                //= RFC 9293 MUST-20
+                if slot.connection.retries() >= self.config.tcp_retries1.max(1) {
+                    self.neighbors.doubt(now, slot.hop.interface, slot.hop.next_hop);
+                }
             }
             self.settle(now, index);
             self.tcp.mark_ready(index);

@@ -113,6 +113,11 @@ impl Connection {
         self.options.rare().user_timeout.map_or(deadline, |limit| deadline.min(since + limit))
     }
 
+    /// How often what waits for an acknowledgement was sent again in vain.
+    pub fn retries(&self) -> u8 {
+        self.send.retries
+    }
+
     fn orphan_retries(&self) -> u8 {
         if self.options.orphan_retries == 0 { ORPHAN_RETRIES } else { self.options.orphan_retries }
     }

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use tapsock_stack::buf::{Frame, HeaderBlock, Rope};
+use tapsock_stack::config::Config;
 use tapsock_stack::counters::Counter;
 use tapsock_stack::error::SocketError;
 use tapsock_stack::iface::NudState;
@@ -72,6 +73,28 @@ fn a_neighbour_that_does_not_answer_is_unreachable() {
         assert_eq!(nud(&wire, 0, missing), Some(NudState::Incomplete));
         assert_eq!(wire.state(0, id), State::SynSent);
     }
+}
+
+//= RFC 9293 MUST-20, type=test
+//= RFC 9293 SHLD-10, type=test
+#[test]
+fn a_neighbour_is_in_doubt_after_some_retransmissions() {
+    let mut config = Config::default();
+    config.set("net.ipv4.neigh.default.base_reachable_time_ms", "1000000").unwrap();
+    let mut wire = Wire::with_config(2, LINKS[0], &config);
+    let (here, _) = wire.pair(1, "10.0.0.2");
+    let now = wire.now;
+    wire[0].tcp_write(now, here, Rope::from(&b"hello"[..])).unwrap();
+    wire.run_for(Duration::from_secs(1));
+    assert_eq!(nud(&wire, 0, "10.0.0.2"), Some(NudState::Reachable));
+
+    wire.filter(|_, _| Fate::Lose);
+    let now = wire.now;
+    wire[0].tcp_write(now, here, Rope::from(&b"still there?"[..])).unwrap();
+    wire.run_for(Duration::from_secs(1));
+    assert_eq!(nud(&wire, 0, "10.0.0.2"), Some(NudState::Reachable), "two may be lost by chance");
+    wire.run_for(Duration::from_secs(20));
+    assert_eq!(nud(&wire, 0, "10.0.0.2"), Some(NudState::Failed), "and not a quarter of an hour later");
 }
 
 //= RFC 9293 MUST-20, type=test

@@ -264,6 +264,13 @@ impl Nud {
         }
     }
 
+    /// An upper layer hears nothing from behind this neighbour.
+    pub(super) fn on_doubt(&mut self, now: Instant) {
+        if self.state == NudState::Reachable {
+            self.enter(NudState::Stale, now);
+        }
+    }
+
     /// An upper layer made progress that only packets through this neighbour can explain.
     //= RFC 4861 §7.3.1
     pub(super) fn on_confirmation(&mut self, now: Instant, timing: &Timing) {
