@@ -75,8 +75,8 @@ pub fn epoll_ctl(
 /// As [`epoll_ctl`], for a descriptor of the kernel's: sockets of both worlds may stand in one instance. The kernel
 /// watches it, so all flags mean what they mean there; closing it ends the watch.
 ///
-/// What it reports is told by [`epoll_wait`] on `epoll` itself: neither [`poll`](super::poll) of the instance nor another
-/// instance above it hears of real descriptors.
+/// What it reports is told by [`epoll_wait`] on `epoll` itself: neither [`poll`](super::poll) of the instance, nor another
+/// instance above it, nor its [mirror](super::mirror_fd) hears of real descriptors. On Linux they do.
 ///
 /// ```
 /// use std::io::Write;
