@@ -179,13 +179,15 @@ int tapsock_is_ours(int fd);
 // As poll(2): both kinds may stand in one set.
 int tapsock_poll(struct pollfd *fds, nfds_t count, int timeout);
 
-// As ppoll(2): both kinds may stand in one set. The mask is set for the time of the call; a signal does not end it.
+// As ppoll(2): both kinds may stand in one set. The mask is set for the time of the call; a signal does not end it
+// where a socket of ours stands there.
 int tapsock_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask);
 
 // As select(2): both kinds may stand in the sets. The time that is left is written back.
 int tapsock_select(int count, fd_set *read, fd_set *write, fd_set *except, struct timeval *timeout);
 
-// As pselect(2): both kinds may stand in the sets. The mask is set for the time of the call; a signal does not end it.
+// As pselect(2): both kinds may stand in the sets. The mask is set for the time of the call; a signal does not end it
+// where a socket of ours stands there.
 int tapsock_pselect(int count,
                     fd_set *read,
                     fd_set *write,

@@ -1,8 +1,8 @@
 //! poll and select, over sockets of the default host and descriptors of the kernel's.
 
 use core::ffi::c_int;
-use core::slice;
 use core::time::Duration;
+use core::{ptr, slice};
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
@@ -19,10 +19,11 @@ use crate::time;
 pub unsafe extern "C" fn tapsock_poll(fds: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int {
     let timeout = u64::try_from(timeout).ok().map(Duration::from_millis);
     // SAFETY: the caller's promise.
-    answer(|| poll(unsafe { entries(fds, count) }?, timeout))
+    answer(|| unsafe { poll(entries(fds, count)?, timeout, ptr::null()) })
 }
 
-/// As ppoll(2): both kinds may stand in one set. The mask is set for the time of the call; a signal does not end it.
+/// As ppoll(2): both kinds may stand in one set. The mask is set for the time of the call; a signal does not end it
+/// where a socket of ours stands there.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tapsock_ppoll(
     fds: *mut pollfd,
@@ -34,7 +35,7 @@ pub unsafe extern "C" fn tapsock_ppoll(
         // SAFETY: the caller's promise.
         let (timeout, fds) = unsafe { (time::timespec(timeout)?, entries(fds, count)?) };
         // SAFETY: the caller's promise.
-        unsafe { time::masked(mask, || poll(fds, timeout)) }
+        unsafe { poll(fds, timeout, mask) }
     })
 }
 
@@ -52,7 +53,7 @@ pub unsafe extern "C" fn tapsock_select(
         let limit = unsafe { time::timeval(timeout) }?;
         let began = Instant::now();
         // SAFETY: the caller's promise.
-        let found = select(count, unsafe { [sets(read), sets(write), sets(except)] }, limit);
+        let found = unsafe { select(count, [sets(read), sets(write), sets(except)], limit, ptr::null()) };
         // SAFETY: the caller's promise.
         if let (Some(limit), Some(left)) = (limit, unsafe { timeout.as_mut() }) {
             let rest = limit.saturating_sub(began.elapsed());
@@ -63,7 +64,8 @@ pub unsafe extern "C" fn tapsock_select(
     })
 }
 
-/// As pselect(2): both kinds may stand in the sets. The mask is set for the time of the call; a signal does not end it.
+/// As pselect(2): both kinds may stand in the sets. The mask is set for the time of the call; a signal does not end it
+/// where a socket of ours stands there.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tapsock_pselect(
     count: c_int,
@@ -79,7 +81,7 @@ pub unsafe extern "C" fn tapsock_pselect(
         // SAFETY: the caller's promise.
         let sets = unsafe { [sets(read), sets(write), sets(except)] };
         // SAFETY: the caller's promise.
-        unsafe { time::masked(mask, || select(count, sets, limit)) }
+        unsafe { select(count, sets, limit, mask) }
     })
 }
 
@@ -100,7 +102,11 @@ unsafe fn entries<'a>(fds: *mut pollfd, count: nfds_t) -> Result<&'a mut [pollfd
     }
 }
 
-fn poll(fds: &mut [pollfd], timeout: Option<Duration>) -> Result<c_int, Errno> {
+/// Where none is ours it is all the kernel's, with the mask: there a signal ends it.
+///
+/// # Safety
+/// `mask` must be NULL, or point to one.
+unsafe fn poll(fds: &mut [pollfd], timeout: Option<Duration>, mask: *const sigset_t) -> Result<c_int, Errno> {
     let (mut ours, mut others, mut places) = (Vec::new(), Vec::new(), Vec::with_capacity(fds.len()));
     let known = ours_among(fds)?;
     for (entry, is_ours) in fds.iter_mut().zip(known) {
@@ -119,13 +125,13 @@ fn poll(fds: &mut [pollfd], timeout: Option<Duration>) -> Result<c_int, Errno> {
     }
     if ours.is_empty() {
         let timeout = timeout.map(time::spec);
-        let timeout = timeout.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
-        // SAFETY: the entries are there for the time of the call.
-        return kernel(unsafe {
-            libc::ppoll(fds.as_mut_ptr(), fds.len() as nfds_t, timeout, core::ptr::null())
-        });
+        let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+        // SAFETY: the entries are there for the time of the call; of the mask, the caller's promise.
+        return kernel(unsafe { libc::ppoll(fds.as_mut_ptr(), fds.len() as nfds_t, timeout, mask) });
     }
-    let found = bsd::poll_beside(&default()?.host, &mut ours, &mut others, timeout)?;
+    let host = &default()?.host;
+    // SAFETY: the caller's promise.
+    let found = unsafe { time::masked(mask, || bsd::poll_beside(host, &mut ours, &mut others, timeout)) }?;
     let (mut ours, mut others) = (ours.iter(), others.iter());
     for (entry, place) in fds.iter_mut().zip(places) {
         let told = match place {
@@ -150,7 +156,7 @@ fn ours_among(fds: &[pollfd]) -> Result<Vec<bool>, Errno> {
     if probes.iter().any(|probe| probe.fd >= 0) {
         let (at_once, count) = (time::spec(Duration::ZERO), probes.len() as nfds_t);
         // SAFETY: the entries are there for the time of the call.
-        kernel(unsafe { libc::ppoll(probes.as_mut_ptr(), count, &at_once, core::ptr::null()) })?;
+        kernel(unsafe { libc::ppoll(probes.as_mut_ptr(), count, &at_once, ptr::null()) })?;
     }
     let is_ours =
         |probe: &pollfd| probe.fd >= 0 && (probe.revents & libc::POLLNVAL != 0 || owner(probe.fd).is_some());
@@ -182,10 +188,13 @@ const READY: [i16; 3] = [
     libc::POLLPRI,
 ];
 
-fn select(
+/// # Safety
+/// `mask` must be NULL, or point to one.
+unsafe fn select(
     count: c_int,
     mut sets: [Option<&mut Words>; 3],
     timeout: Option<Duration>,
+    mask: *const sigset_t,
 ) -> Result<c_int, Errno> {
     let count = usize::try_from(count).ok().filter(|count| *count <= FD_SETSIZE).ok_or(Errno::INVAL)?;
     let mut fds = Vec::new();
@@ -200,7 +209,8 @@ fn select(
             fds.push(pollfd { fd, events, revents: 0 });
         }
     }
-    poll(&mut fds, timeout)?;
+    // SAFETY: the caller's promise.
+    unsafe { poll(&mut fds, timeout, mask) }?;
     let mut found = 0;
     for (set, ready) in sets.iter_mut().zip(READY) {
         let Some(set) = set else { continue };
