@@ -19,9 +19,8 @@ use tapsock_stack::buf::Rope;
 use crate::SockAddr;
 use crate::bsd;
 use crate::description::{Description, Held, Kind, Lent, Object, unix};
-use crate::engine::transfer::scatter;
 use crate::host::Host;
-use crate::local::LocalSocket;
+use crate::local::{LocalSocket, Source};
 
 mod convert;
 mod kinds;
@@ -297,13 +296,7 @@ impl Socket {
             Kind::Inet(shard, fd) => shard.send_message(*fd, parts, &[], flags | MSG_NOSIGNAL, address)?,
             Kind::Local(local) => {
                 let to = address.map(unix).transpose()?;
-                match parts {
-                    [only] => local.send(only, flags, to, Vec::new())?,
-                    parts => {
-                        let joined: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
-                        local.send(&joined, flags, to, Vec::new())?
-                    }
-                }
+                local.send_message(Source::several(parts), flags, to, Vec::new(), None)?
             }
         })
     }
@@ -425,16 +418,7 @@ impl Socket {
                 Ok((told(received.len, received.full_len), received.from))
             }
             Kind::Local(local) => {
-                let received = match into {
-                    [only] => local.receive(only, flags)?,
-                    parts => {
-                        let room = parts.iter().fold(0usize, |sum, part| sum.saturating_add(part.len()));
-                        let mut bytes = vec![0; room.min(GATHERED_MAX)];
-                        let received = local.receive(&mut bytes, flags)?;
-                        scatter(Rope::from(&bytes[..received.len]), parts, 0);
-                        received
-                    }
-                };
+                let received = local.receive_parts(into, flags)?;
                 Ok((told(received.len, received.full_len), received.from.map(SockAddr::Unix)))
             }
         }
@@ -511,6 +495,3 @@ impl Write for Socket {
         Ok(())
     }
 }
-
-/// Bytes that a receive of a local socket into several parts gives at most.
-const GATHERED_MAX: usize = 256 * 1024;

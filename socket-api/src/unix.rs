@@ -19,7 +19,7 @@ use tapsock_sockets::{SockAddr, UnixAddr, UnixName};
 
 use crate::description::{Held, Kind, Object};
 use crate::host::Host;
-use crate::local::LocalSocket;
+use crate::local::{LocalSocket, Source};
 
 mod datagram;
 mod listener;
@@ -122,9 +122,6 @@ impl fmt::Debug for SocketAddr {
 /// Bytes of a path in `sockaddr_un`, with the zero byte that ends it.
 const PATH_MAX: usize = 108;
 
-/// Bytes that a read into several parts gives at most: more than a stream has under way with Linux's default buffer.
-const GATHERED_MAX: usize = 256 * 1024;
-
 /// A socket of a host; the last clone closes it.
 #[derive(Clone)]
 struct Socket {
@@ -166,30 +163,12 @@ impl Socket {
     }
 
     fn send_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        match parts {
-            [only] => self.send(only),
-            parts => {
-                let joined: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
-                self.send(&joined)
-            }
-        }
+        Ok(self.local().send_message(Source::several(parts), 0, None, Vec::new(), None)?)
     }
 
     /// One call on the socket, as readv(2) is: what comes with bytes, or ends them, ends it once.
     fn receive_vectored(&self, into: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        if let [only] = into {
-            return self.receive(only, 0);
-        }
-        let room = into.iter().fold(0usize, |sum, part| sum.saturating_add(part.len()));
-        let mut bytes = vec![0; room.min(GATHERED_MAX)];
-        let len = self.receive(&mut bytes, 0)?;
-        let mut rest = &bytes[..len];
-        for part in into {
-            let (first, left) = rest.split_at(part.len().min(rest.len()));
-            part[..first.len()].copy_from_slice(first);
-            rest = left;
-        }
-        Ok(len)
+        Ok(self.local().receive_parts(into, 0)?.len)
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {

@@ -504,3 +504,25 @@ fn a_large_send_without_copies_counts_once() {
         assert_eq!(receive(&host, one, 3, ROOM, MSG_ERRQUEUE).unwrap_err(), Errno::AGAIN);
     });
 }
+
+#[test]
+fn what_is_too_long_is_refused_without_a_copy() {
+    within(PATIENCE, || {
+        let host = host();
+        // 64 GiB in all, of which no machine holds a copy; the pages of zeros are nobody's until they are written.
+        let part = vec![0; 64 << 20];
+        let parts: Vec<_> = (0..1024).map(|_| IoSlice::new(&part)).collect();
+        let message = SendMessage { iov: &parts, ..Default::default() };
+        for (kind, one, other) in pairs(&host).into_iter().filter(|pair| pair.0.starts_with("unix")) {
+            let sent = sendmsg(&host, one, &message, MSG_DONTWAIT);
+            if kind == "unix stream" {
+                assert!(sent.is_ok_and(|sent| sent > 0), "{sent:?}");
+                close(&host, one).unwrap();
+                continue;
+            }
+            assert_eq!(sent, Err(Errno::MSGSIZE), "{kind}");
+            close(&host, other).unwrap();
+            assert_eq!(sendmsg(&host, one, &message, MSG_DONTWAIT), Err(Errno::MSGSIZE), "{kind}");
+        }
+    });
+}

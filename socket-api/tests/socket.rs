@@ -377,3 +377,35 @@ fn a_number_that_was_closed_is_nobody_elses_to_close() {
         assert!(bsd::getsockname(&host, id).is_err());
     });
 }
+
+#[test]
+fn a_long_record_in_parts_comes_whole() {
+    within(PATIENCE, || {
+        let host = Host::builder().start().unwrap();
+        let record: Vec<u8> = (0..300_000u32).map(|at| (at * 7 + at / 251) as u8).collect();
+        for kind in [Type::SEQPACKET, Type::DGRAM] {
+            let (here, there) = Socket::pair(&host, Domain::UNIX, kind, None).unwrap();
+            here.set_send_buffer_size(400_000).unwrap();
+            let parts: Vec<_> = record.chunks(99_999).map(IoSlice::new).collect();
+            assert_eq!(here.send_vectored(&parts).unwrap(), record.len());
+            let (mut first, mut second) = (vec![0; 200_000], vec![0; 200_000]);
+            let into = &mut [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)];
+            assert_eq!(there.recv_vectored(into).unwrap(), record.len());
+            assert!(first == record[..200_000] && second[..100_000] == record[200_000..]);
+        }
+        let (here, there) = UnixStream::pair(&host).unwrap();
+        let sender = thread::spawn({
+            let record = record.clone();
+            move || (&here).write_vectored(&[IoSlice::new(&record[..7]), IoSlice::new(&record[7..])])
+        });
+        let mut came: Vec<u8> = Vec::new();
+        while came.len() < record.len() {
+            let (mut first, mut second) = ([0; 3], [0; 50_000]);
+            let into = &mut [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)];
+            let len = (&there).read_vectored(into).unwrap();
+            came.extend([&first[..], &second[..]].concat()[..len].iter());
+        }
+        assert!(came == record);
+        assert_eq!(sender.join().unwrap().unwrap(), record.len());
+    });
+}

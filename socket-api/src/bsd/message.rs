@@ -1,7 +1,6 @@
 //! Sending and receiving, from the plain calls to `struct msghdr`.
 
 use core::time::Duration;
-use std::borrow::Cow;
 use std::io::{IoSlice, IoSliceMut};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,7 +17,7 @@ use crate::description::{Description, Kind};
 use crate::engine::clock::now;
 use crate::engine::sync::Arc;
 use crate::host::Host;
-use crate::local::{Flying, LocalSocket};
+use crate::local::{Flying, Source};
 
 mod header;
 mod rights;
@@ -122,7 +121,7 @@ pub(super) fn send_on(
                 Some(_) => Some(&UnixAddr::UNNAMED),
                 None => None,
             };
-            local.send_message(&joined(message.iov), flags, to, rights, credentials)
+            local.send_message(Source::several(message.iov), flags, to, rights, credentials)
         }
     }
 }
@@ -336,7 +335,7 @@ fn receive(
             (told(received.len, received.full_len), received.from, received.flags)
         }
         Kind::Local(local) => {
-            let received = receive_local(local, message.iov, flags)?;
+            let received = local.receive_parts(message.iov, flags)?;
             if let Some(Credentials { pid, uid, gid }) = received.credentials {
                 control.push(&Control::Credentials(control::Credentials { pid, uid, gid }));
             }
@@ -355,34 +354,6 @@ fn receive(
     let lost = if control.is_truncated() { MSG_CTRUNC } else { 0 };
     let flags = said | lost | flags & MSG_CMSG_CLOEXEC;
     Ok(ReceivedMessage { len, address, flags, control: control.into_bytes(), passed })
-}
-
-fn receive_local(
-    local: &LocalSocket,
-    into: &mut [IoSliceMut<'_>],
-    flags: i32,
-) -> Result<crate::local::Incoming, Errno> {
-    if let [only] = into {
-        return local.receive(only, flags);
-    }
-    let room = into.iter().fold(0usize, |sum, part| sum.saturating_add(part.len()));
-    let mut bytes = vec![0; room];
-    let received = local.receive(&mut bytes, flags)?;
-    let mut rest = &bytes[..received.len];
-    for part in into {
-        let (first, left) = rest.split_at(part.len().min(rest.len()));
-        part[..first.len()].copy_from_slice(first);
-        rest = left;
-    }
-    Ok(received)
-}
-
-/// The parts as one.
-fn joined<'a>(parts: &'a [IoSlice<'a>]) -> Cow<'a, [u8]> {
-    match parts {
-        [only] => Cow::Borrowed(only),
-        parts => Cow::Owned(parts.iter().flat_map(|part| part.iter().copied()).collect()),
-    }
 }
 
 /// The credentials as they are shown: unix(7). Root may show any.

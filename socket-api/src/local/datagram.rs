@@ -14,6 +14,7 @@ use tapsock_sockets::{PollMask, UnixAddr};
 use super::cell::{Cell, Events, Halt, Patience, Queue, Shared};
 use super::close::Elsewhere;
 use super::flight::locals;
+use super::source::Source;
 use super::{Flying, LocalSocket, everything};
 use crate::engine::sync::{Arc, lock};
 use crate::engine::transfer::copy_in;
@@ -124,7 +125,7 @@ impl LocalSocket {
     pub(super) fn send_datagram(
         self: &Arc<Self>,
         cell: &Cell<Datagrams>,
-        data: &[u8],
+        data: Source<'_>,
         flags: i32,
         to: Option<&UnixAddr>,
         ancillary: &mut Ancillary<Flying>,
@@ -155,7 +156,7 @@ impl LocalSocket {
     fn deliver(
         &self,
         cell: &Cell<Datagrams>,
-        data: &[u8],
+        data: Source<'_>,
         to: Option<&UnixAddr>,
         charge: u32,
         patience: Patience,
@@ -182,6 +183,7 @@ impl LocalSocket {
         let rights = core::mem::take(&mut ancillary.rights);
         let passed = locals(&rights);
         let mut delivery = Delivery { from, credentials, rights };
+        let data = &*data.piece(0, data.len());
         let mut rope = (data.len() > SMALL_MAX).then(|| copy_in(data));
         let mut attempt = |socket: &mut Datagrams, events: &mut Events| {
             if self.is_closed() {
@@ -230,7 +232,7 @@ impl LocalSocket {
     pub(super) fn receive_datagram(
         &self,
         cell: &Cell<Datagrams>,
-        into: &mut [u8],
+        mut sink: Filling<'_>,
         flags: i32,
     ) -> Result<Incoming, Errno> {
         if flags & MSG_OOB != 0 {
@@ -238,8 +240,7 @@ impl LocalSocket {
         }
         let peek = if flags & MSG_PEEK != 0 { Peek::Yes } else { Peek::No };
         let patience = self.receive_patience(flags);
-        let max = into.len();
-        let mut sink = Filling::new(into);
+        let max = sink.room();
         let record = cell.call(OWN, PollMask::WAIT_IN, patience, |socket, events| {
             match socket.try_recv(max, peek, &mut sink) {
                 Ok(record) => {

@@ -16,6 +16,7 @@ mod label;
 mod look;
 mod options;
 mod seqpacket;
+mod source;
 mod stream;
 mod transfer;
 mod watch;
@@ -43,6 +44,7 @@ use label::Label;
 pub(crate) use datagram::Incoming;
 pub(crate) use flight::{Flights, Flying, Right};
 pub(crate) use host::Locals;
+pub(crate) use source::Source;
 
 /// A local socket.
 pub(crate) struct LocalSocket {

@@ -9,6 +9,7 @@ use tapsock_sockets::local::{
 };
 
 use super::cell::{Cell, Halt, Patience, Queue, Shared};
+use super::source::Source;
 use super::{Flying, queue, side};
 use crate::engine::transfer::copy_in;
 
@@ -22,7 +23,7 @@ impl Shared for Pair<Records<Flying>> {
 pub(super) fn send(
     cell: &Cell<Pair<Records<Flying>>>,
     from: Side,
-    data: &[u8],
+    data: Source<'_>,
     flags: i32,
     patience: Patience,
     ancillary: &mut Ancillary<Flying>,
@@ -32,6 +33,17 @@ pub(super) fn send(
         let reset = cell.with(|pair, _| pair.take_reset(from));
         return Err(if reset { SendError::Reset.errno() } else { Errno::OPNOTSUPP });
     }
+    // What can't go is not put together: these two errors come first in `try_send`, too.
+    let refusal = |pair: &mut Pair<Records<Flying>>| {
+        (data.len() > pair.credit(from).longest_record())
+            .then(|| if pair.take_reset(from) { SendError::Reset } else { SendError::TooLong })
+    };
+    if data.is_scattered()
+        && let Some(error) = cell.with(|pair, _| refusal(pair))
+    {
+        return Err(error.errno());
+    }
+    let data = &*data.piece(0, data.len());
     let mut rope = (data.len() > SMALL_MAX).then(|| copy_in(data));
     cell.call(queue(from), PollMask::WAIT_OUT, patience, |pair, events| {
         let payload = match &mut rope {
@@ -53,7 +65,7 @@ pub(super) fn send(
 pub(super) fn receive(
     cell: &Cell<Pair<Records<Flying>>>,
     at: Side,
-    into: &mut [u8],
+    mut sink: Filling<'_>,
     flags: i32,
     patience: Patience,
 ) -> Result<ReceivedRecord<Flying>, Errno> {
@@ -61,8 +73,7 @@ pub(super) fn receive(
         return Err(Errno::OPNOTSUPP);
     }
     let peek = if flags & MSG_PEEK != 0 { Peek::Yes } else { Peek::No };
-    let max = into.len();
-    let mut sink = Filling::new(into);
+    let max = sink.room();
     let received = cell.call(queue(at), PollMask::WAIT_IN, patience, |pair, events| {
         let before = pair.credit(at.other()).charged();
         match pair.try_recv(at, max, peek, &mut sink) {

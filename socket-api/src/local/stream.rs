@@ -11,6 +11,7 @@ use tapsock_sockets::local::{
 use tapsock_stack::buf::Rope;
 
 use super::cell::{Cell, Events, Halt, Patience, Queue, Shared};
+use super::source::Source;
 use super::{Flying, queue, side};
 use crate::engine::transfer::{SEND_TURN, copy_in};
 
@@ -35,7 +36,7 @@ pub(crate) struct Beside {
 pub(super) fn send(
     cell: &Cell<Pair<Stream<Flying>>>,
     from: Side,
-    data: &[u8],
+    data: Source<'_>,
     flags: i32,
     patience: Patience,
     ancillary: &mut Ancillary<Flying>,
@@ -48,7 +49,7 @@ pub(super) fn send(
         SEND_TURN
     };
     loop {
-        let turn = &data[sent..data.len().min(sent + turn_max)];
+        let turn = &*data.piece(sent, turn_max);
         let is_last = sent + turn.len() == data.len();
         let urgency = if is_last && flags & MSG_OOB != 0 { Urgency::LastByte } else { Urgency::Normal };
         let outcome = if turn.len() <= SMALL_MAX {
@@ -104,21 +105,20 @@ fn send_turn(
     (sent, result)
 }
 
-/// Receives at most as many bytes as `into` has room for.
+/// Receives at most as many bytes as `sink` has room for.
 pub(super) fn receive(
     cell: &Cell<Pair<Stream<Flying>>>,
     at: Side,
-    into: &mut [u8],
+    mut sink: Filling<'_>,
     flags: i32,
     patience: Patience,
 ) -> Result<(usize, Beside), Errno> {
     if flags & MSG_OOB != 0 {
-        return receive_urgent(cell, at, into, flags).map(|len| (len, Beside::default()));
+        return receive_urgent(cell, at, sink, flags).map(|len| (len, Beside::default()));
     }
-    let mut call = Receiving::new(into.len());
+    let mut call = Receiving::new(sink.room());
     call.wait_all = flags & MSG_WAITALL != 0;
     call.peek = flags & MSG_PEEK != 0;
-    let mut sink = Filling::new(into);
     let result = cell.call(queue(at), PollMask::WAIT_IN, patience, |pair, events| {
         attempt(pair, events, at, &mut call, &mut sink)
     });
@@ -174,7 +174,7 @@ fn attempt(
 fn receive_urgent(
     cell: &Cell<Pair<Stream<Flying>>>,
     at: Side,
-    into: &mut [u8],
+    mut sink: Filling<'_>,
     flags: i32,
 ) -> Result<usize, Errno> {
     let peek = if flags & MSG_PEEK != 0 { Peek::Yes } else { Peek::No };
@@ -182,11 +182,6 @@ fn receive_urgent(
         events.push((queue(at.other()), PollMask::OUT | PollMask::WRNORM));
         pair.recv_urgent(at, peek).map_err(|error| error.errno())
     })?;
-    Ok(match into.first_mut() {
-        Some(first) => {
-            *first = byte;
-            1
-        }
-        None => 0,
-    })
+    sink.bytes(&[byte]);
+    Ok(sink.finish())
 }

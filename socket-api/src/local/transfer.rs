@@ -1,14 +1,17 @@
 //! Sending and receiving, whatever the type.
 
+use std::io::IoSliceMut;
+
 use rustix::io::Errno;
 use tapsock_sockets::constants::MSG_OOB;
 use tapsock_sockets::errno::ToErrno;
-use tapsock_sockets::local::{Ancillary, Credentials, Pair, Records, SendError, SocketKind};
+use tapsock_sockets::local::{Ancillary, Credentials, Filling, Pair, Records, SendError, SocketKind};
 use tapsock_sockets::{PollMask, UnixAddr};
 use tapsock_stack::buf::Rope;
 
 use super::cell::Cell;
 use super::flight::locals;
+use super::source::Source;
 use super::{Connection, Flying, Incoming, LocalSocket, Right, process, queue, seqpacket, stream};
 use crate::engine::sync::{Arc, lock};
 
@@ -27,13 +30,13 @@ impl LocalSocket {
         to: Option<&UnixAddr>,
         rights: Vec<Right>,
     ) -> Result<usize, Errno> {
-        self.send_message(data, flags, to, rights, None)
+        self.send_message(Source::one(data), flags, to, rights, None)
     }
 
     /// As [`send`](Self::send), in the name of `explicit` (SCM_CREDENTIALS), whom the caller may speak for.
     pub(crate) fn send_message(
         self: &Arc<Self>,
-        data: &[u8],
+        data: Source<'_>,
         flags: i32,
         to: Option<&UnixAddr>,
         rights: Vec<Right>,
@@ -84,6 +87,20 @@ impl LocalSocket {
     ///
     /// Errors: EAGAIN, ECONNRESET, EINVAL or ENOTCONN on a socket that is not connected.
     pub(crate) fn receive(&self, into: &mut [u8], flags: i32) -> Result<Incoming, Errno> {
+        self.receive_into(Filling::new(into), flags)
+    }
+
+    /// As [`receive`](Self::receive), into several places: what comes with bytes, or ends them, ends it once.
+    pub(crate) fn receive_parts(&self, into: &mut [IoSliceMut<'_>], flags: i32) -> Result<Incoming, Errno> {
+        match into {
+            [only] => self.receive(only, flags),
+            parts => {
+                self.receive_into(Filling::several(parts.iter_mut().map(|part| &mut **part).collect()), flags)
+            }
+        }
+    }
+
+    fn receive_into(&self, into: Filling<'_>, flags: i32) -> Result<Incoming, Errno> {
         let _touch = self.touch();
         if let Some(cell) = &self.datagrams {
             return self.receive_datagram(cell, into, flags);

@@ -43,7 +43,7 @@ impl Sink for Vec<u8> {
     }
 }
 
-/// Fills a slice, in two steps: small writes at once, chunks in [`finish`](Filling::finish), which the caller calls when
+/// Fills a slice, or several one after the other, in two steps: small writes at once, chunks in [`finish`](Filling::finish), which the caller calls when
 /// it holds no lock any more. Bytes past the end of the slice are dropped.
 ///
 /// ```
@@ -59,7 +59,8 @@ impl Sink for Vec<u8> {
 /// ```
 #[derive(Debug)]
 pub struct Filling<'a> {
-    into: &'a mut [u8],
+    into: Places<'a>,
+    room: usize,
     len: usize,
     /// What is still to be copied, in order: where each chunk of `chunks` begins. Those that find no room inline spill.
     starts: [usize; STARTS],
@@ -73,28 +74,86 @@ const STARTS: usize = 4;
 impl<'a> Filling<'a> {
     /// Fills `into` from its start.
     pub fn new(into: &'a mut [u8]) -> Self {
-        Filling { into, len: 0, starts: [0; STARTS], spilled: Vec::new(), chunks: Rope::new() }
+        Filling::of(into.len(), Places::One(into))
     }
 
-    /// Copies the chunks; returns how many bytes the slice holds.
-    pub fn finish(self) -> usize {
+    /// Fills `parts`, one after the other.
+    ///
+    /// ```
+    /// use tapsock_sockets::local::{Filling, Sink};
+    ///
+    /// let (mut first, mut second) = ([0; 2], [0; 3]);
+    /// let mut filling = Filling::several(vec![&mut first, &mut second]);
+    /// filling.bytes(b"abcd");
+    /// assert_eq!((filling.room(), filling.finish()), (5, 4));
+    /// assert_eq!((&first, &second), (b"ab", b"cd\0"));
+    /// ```
+    pub fn several(parts: Vec<&'a mut [u8]>) -> Self {
+        let room = parts.iter().fold(0usize, |sum, part| sum.saturating_add(part.len()));
+        Filling::of(room, Places::Several(parts))
+    }
+
+    fn of(room: usize, into: Places<'a>) -> Self {
+        let room = room.min(COUNT_MAX);
+        Filling { into, room, len: 0, starts: [0; STARTS], spilled: Vec::new(), chunks: Rope::new() }
+    }
+
+    /// Bytes that it takes at most, of which 0x7ffff000 count, as for a call of Linux's.
+    pub fn room(&self) -> usize {
+        self.room
+    }
+
+    /// Copies the chunks; returns how many bytes there are.
+    pub fn finish(mut self) -> usize {
         let starts = self.starts.into_iter().chain(self.spilled);
         for (start, chunk) in starts.zip(self.chunks.chunks()) {
-            self.into[start..start + chunk.len()].copy_from_slice(chunk);
+            self.into.write(start, chunk);
         }
         self.len
     }
 }
 
+/// Where it goes.
+#[derive(Debug)]
+enum Places<'a> {
+    One(&'a mut [u8]),
+    Several(Vec<&'a mut [u8]>),
+}
+
+impl Places<'_> {
+    /// There is room for `bytes` from `at` on.
+    fn write(&mut self, at: usize, mut bytes: &[u8]) {
+        match self {
+            Places::One(into) => into[at..at + bytes.len()].copy_from_slice(bytes),
+            Places::Several(parts) => {
+                let mut skip = at;
+                for part in parts {
+                    let begin = skip.min(part.len());
+                    skip -= begin;
+                    let (first, rest) = bytes.split_at(bytes.len().min(part.len() - begin));
+                    part[begin..begin + first.len()].copy_from_slice(first);
+                    bytes = rest;
+                    if bytes.is_empty() {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The most that one call moves: Linux's MAX_RW_COUNT.
+const COUNT_MAX: usize = 0x7fff_f000;
+
 impl Sink for Filling<'_> {
     fn bytes(&mut self, bytes: &[u8]) {
-        let count = bytes.len().min(self.into.len() - self.len);
-        self.into[self.len..self.len + count].copy_from_slice(&bytes[..count]);
+        let count = bytes.len().min(self.room - self.len);
+        self.into.write(self.len, &bytes[..count]);
         self.len += count;
     }
 
     fn chunk(&mut self, mut chunk: Chunk) {
-        chunk.truncate(self.into.len() - self.len);
+        chunk.truncate(self.room - self.len);
         if chunk.is_empty() {
             return;
         }
