@@ -76,8 +76,10 @@ impl Socket {
             Ok(data) => {
                 // As on Linux, what comes after reading was shut down can be read.
                 assert!(!self.ended || self.deaf, "data behind the end");
-                assert_eq!(data.len(), readable.min(max));
+                // A read ends at the mark of urgent data, which only forged segments have here.
+                assert!(data.len() <= readable.min(max), "more than there is");
                 if self.trusted {
+                    assert_eq!(data.len(), readable.min(max));
                     let expected = stream(self.remote, self.local, self.read, data.len());
                     assert!(data.to_vec() == expected, "other bytes than were written, at {}", self.read);
                 }
