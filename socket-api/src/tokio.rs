@@ -144,6 +144,128 @@ macro_rules! data_methods {
     };
 }
 
+/// What datagram sockets have, whose addresses are `$address`.
+macro_rules! datagram_methods {
+    ($base:ty, $address:ty) => {
+        data_methods!($base);
+
+        /// Sends one datagram to the peer; waits while there is no room.
+        ///
+        /// # Errors
+        /// Those of [`send_to`](Self::send_to); without a peer EDESTADDRREQ (UDP) or NotConnected (ENOTCONN, local).
+        pub async fn send(&self, data: &[u8]) -> io::Result<usize> {
+            self.io.async_io(Direction::Write, |socket| socket.send(data)).await
+        }
+
+        /// As [`send`](Self::send), without waiting.
+        ///
+        /// # Errors
+        /// WouldBlock, and those of `send`.
+        pub fn try_send(&self, data: &[u8]) -> io::Result<usize> {
+            self.io.try_io(Direction::Write, |socket| socket.send(data))
+        }
+
+        /// Receives one datagram; what does not fit is lost.
+        ///
+        /// # Errors
+        /// What its peer is the cause of: ConnectionRefused (ECONNREFUSED) where a UDP datagram was refused,
+        /// ConnectionReset (ECONNRESET) where a local peer has turned away.
+        pub async fn recv(&self, into: &mut [u8]) -> io::Result<usize> {
+            self.io.async_io(Direction::Read, |socket| socket.recv(into)).await
+        }
+
+        /// As [`recv`](Self::recv), without waiting.
+        ///
+        /// # Errors
+        /// WouldBlock, and those of `recv`.
+        pub fn try_recv(&self, into: &mut [u8]) -> io::Result<usize> {
+            self.io.try_io(Direction::Read, |socket| socket.recv(into))
+        }
+
+        /// Receives one datagram and its sender's address; what does not fit is lost.
+        ///
+        /// # Errors
+        /// Those of [`recv`](Self::recv).
+        pub async fn recv_from(&self, into: &mut [u8]) -> io::Result<(usize, $address)> {
+            self.io.async_io(Direction::Read, |socket| socket.recv_from(into)).await
+        }
+
+        /// As [`recv_from`](Self::recv_from), without waiting.
+        ///
+        /// # Errors
+        /// WouldBlock, and those of `recv_from`.
+        pub fn try_recv_from(&self, into: &mut [u8]) -> io::Result<(usize, $address)> {
+            self.io.try_io(Direction::Read, |socket| socket.recv_from(into))
+        }
+
+        /// Waits until there is something to receive. One task at a time, the last that asked.
+        ///
+        /// # Errors
+        /// None.
+        pub fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.io.poll_direction(Direction::Read, cx)
+        }
+
+        /// Waits until there is room to send. One task at a time, the last that asked.
+        ///
+        /// # Errors
+        /// None.
+        pub fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.io.poll_direction(Direction::Write, cx)
+        }
+
+        /// As [`send`](Self::send). One task at a time, the last that asked.
+        ///
+        /// # Errors
+        /// Those of `send`.
+        pub fn poll_send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+            self.io.poll_io(Direction::Write, cx, |socket| socket.send(data))
+        }
+
+        /// As [`recv`](Self::recv). One task at a time, the last that asked.
+        ///
+        /// # Errors
+        /// Those of `recv`.
+        pub fn poll_recv(&self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            let room = into.initialize_unfilled();
+            let len = ready!(self.io.poll_io(Direction::Read, cx, |socket| socket.recv(room)))?;
+            into.advance(len);
+            Poll::Ready(Ok(()))
+        }
+
+        /// As [`recv_from`](Self::recv_from). One task at a time, the last that asked.
+        ///
+        /// # Errors
+        /// Those of `recv_from`.
+        pub fn poll_recv_from(
+            &self,
+            cx: &mut Context<'_>,
+            into: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<$address>> {
+            let room = into.initialize_unfilled();
+            let (len, from) = ready!(self.io.poll_io(Direction::Read, cx, |socket| socket.recv_from(room)))?;
+            into.advance(len);
+            Poll::Ready(Ok(from))
+        }
+
+        /// The socket's own address.
+        ///
+        /// # Errors
+        /// EBADF after the host was shut down.
+        pub fn local_addr(&self) -> io::Result<$address> {
+            self.io.socket().local_addr()
+        }
+
+        /// The address that it is connected to.
+        ///
+        /// # Errors
+        /// NotConnected (ENOTCONN).
+        pub fn peer_addr(&self) -> io::Result<$address> {
+            self.io.socket().peer_addr()
+        }
+    };
+}
+
 /// What streams have.
 macro_rules! stream_methods {
     ($name:ident, $base:ty, $halves:ident, $address:ty) => {
@@ -327,4 +449,4 @@ macro_rules! stream_methods {
     };
 }
 
-use {data_methods, stream_methods};
+use {data_methods, datagram_methods, stream_methods};

@@ -70,6 +70,27 @@ fn measured<T: Send + 'static>(
     [here, there.join().unwrap()]
 }
 
+/// What rounds cost in which 64 bytes go to the server and back. Each side receives by `receive`.
+fn cost_of_echo(
+    [left, right]: [&Host; 2],
+    [client, server]: [i32; 2],
+    send: impl Fn(&Host, i32) + Copy + Send + 'static,
+    receive: impl Fn(&Host, i32) + Copy + Send + 'static,
+) -> [EngineStats; 2] {
+    cost(
+        left,
+        right,
+        move |host| {
+            send(host, client);
+            receive(host, client);
+        },
+        move |host| {
+            receive(host, server);
+            send(host, server);
+        },
+    )
+}
+
 /// Fails where a round costs one more than stated: `ppolls`, reads and writes of the link.
 fn assert_cost(stats: &EngineStats, ppolls: u64, reads: u64, writes: u64) {
     let stated = EngineStats {
@@ -123,18 +144,7 @@ fn send_and_recv() {
     within(PATIENCE, || {
         let (left, right) = quiet_pair();
         let (client, server) = tcp(&left, &right);
-        let costs = cost(
-            &left,
-            &right,
-            move |host| {
-                send(host, client);
-                receive(host, client);
-            },
-            move |host| {
-                receive(host, server);
-                send(host, server);
-            },
-        );
+        let costs = cost_of_echo([&left, &right], [client, server], send, receive);
         costs.iter().for_each(|stats| assert_cost(stats, 1, 1, 1));
     });
 }
@@ -144,23 +154,11 @@ fn send_and_poll_and_recv() {
     within(PATIENCE, || {
         let (left, right) = quiet_pair();
         let (client, server) = tcp(&left, &right);
-        let poll = |host: &Host, socket| {
+        let poll_and_receive = |host: &Host, socket| {
             assert_eq!(bsd::poll(host, &mut [PollFd::new(socket, PollMask::IN)], -1), Ok(1));
+            receive(host, socket);
         };
-        let costs = cost(
-            &left,
-            &right,
-            move |host| {
-                send(host, client);
-                poll(host, client);
-                receive(host, client);
-            },
-            move |host| {
-                poll(host, server);
-                receive(host, server);
-                send(host, server);
-            },
-        );
+        let costs = cost_of_echo([&left, &right], [client, server], send, poll_and_receive);
         costs.iter().for_each(|stats| assert_cost(stats, 1, 1, 1));
     });
 }
@@ -215,18 +213,7 @@ fn sendmsg_and_recvmsg() {
             let mut message = RecvMessage { iov: &mut iov, control_room: 0 };
             assert_eq!(bsd::recvmsg(host, socket, &mut message, 0).unwrap().len, 64);
         };
-        let costs = cost(
-            &left,
-            &right,
-            move |host| {
-                send(host, client);
-                receive(host, client);
-            },
-            move |host| {
-                receive(host, server);
-                send(host, server);
-            },
-        );
+        let costs = cost_of_echo([&left, &right], [client, server], send, receive);
         costs.iter().for_each(|stats| assert_cost(stats, 1, 1, 1));
     });
 }
@@ -454,18 +441,7 @@ fn a_lively_caller_costs_one_wake_of_the_background_thread_a_grace() {
         let (left, right) = (start(left), start(right));
         let (client, server) = tcp(&left, &right);
         let began = Instant::now();
-        let costs = cost(
-            &left,
-            &right,
-            move |host| {
-                send(host, client);
-                receive(host, client);
-            },
-            move |host| {
-                receive(host, server);
-                send(host, server);
-            },
-        );
+        let costs = cost_of_echo([&left, &right], [client, server], send, receive);
         let graces = began.elapsed().as_micros() as u64 / GRACE.as_micros() as u64;
         for stats in costs {
             assert!(stats.guard_wakes <= graces + 2 && stats.guard_arms <= graces + 2, "{graces}: {stats:?}");
@@ -486,18 +462,7 @@ fn a_thread_that_waits_beside_is_woken_once_for_each_of_its_own() {
             thread::spawn(move || bsd::recv(&right, other, &mut [0; 8], 0).unwrap())
         };
         thread::sleep(Duration::from_millis(20));
-        let costs = cost(
-            &left,
-            &right,
-            move |host| {
-                send(host, client);
-                receive(host, client);
-            },
-            move |host| {
-                receive(host, server);
-                send(host, server);
-            },
-        );
+        let costs = cost_of_echo([&left, &right], [client, server], send, receive);
         // Whoever of the two drives, a message costs one wake-up of the other at most.
         assert!(costs[1].unparks <= 2 * ROUNDS + SPOILT, "{:?}", costs[1]);
         let client = bsd::socket(&left, AF_INET, SOCK_DGRAM, 0).unwrap();

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use ::tokio::io::{Interest, ReadBuf, Ready};
 
-use super::data_methods;
 use super::io::{Io, direction};
+use super::{data_methods, datagram_methods};
 use crate::engine::wakers::Direction;
 use crate::host::Host;
 use crate::unix::{self as blocking, SocketAddr};
@@ -37,7 +37,7 @@ pub struct UnixDatagram {
 }
 
 impl UnixDatagram {
-    data_methods!(blocking::UnixDatagram);
+    datagram_methods!(blocking::UnixDatagram, SocketAddr);
 
     /// A socket with a name.
     ///
@@ -95,119 +95,5 @@ impl UnixDatagram {
     /// WouldBlock, and those of `send_to`.
     pub fn try_send_to(&self, data: &[u8], path: impl AsRef<Path>) -> io::Result<usize> {
         self.io.try_io(Direction::Write, |socket| socket.send_to(data, &path))
-    }
-
-    /// Sends to the peer; waits while that one's queue is full.
-    ///
-    /// # Errors
-    /// NotConnected (ENOTCONN), ConnectionRefused (ECONNREFUSED), EMSGSIZE.
-    pub async fn send(&self, data: &[u8]) -> io::Result<usize> {
-        self.io.async_io(Direction::Write, |socket| socket.send(data)).await
-    }
-
-    /// As [`send`](Self::send), without waiting.
-    ///
-    /// # Errors
-    /// WouldBlock, and those of `send`.
-    pub fn try_send(&self, data: &[u8]) -> io::Result<usize> {
-        self.io.try_io(Direction::Write, |socket| socket.send(data))
-    }
-
-    /// Receives a datagram, of which what has no room in `into` is lost.
-    ///
-    /// # Errors
-    /// ConnectionReset (ECONNRESET) where the peer has turned away.
-    pub async fn recv(&self, into: &mut [u8]) -> io::Result<usize> {
-        self.io.async_io(Direction::Read, |socket| socket.recv(into)).await
-    }
-
-    /// As [`recv`](Self::recv), without waiting.
-    ///
-    /// # Errors
-    /// WouldBlock, and those of `recv`.
-    pub fn try_recv(&self, into: &mut [u8]) -> io::Result<usize> {
-        self.io.try_io(Direction::Read, |socket| socket.recv(into))
-    }
-
-    /// As [`recv`](Self::recv), with the sender's name.
-    ///
-    /// # Errors
-    /// Those of [`recv`](Self::recv).
-    pub async fn recv_from(&self, into: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.io.async_io(Direction::Read, |socket| socket.recv_from(into)).await
-    }
-
-    /// As [`recv_from`](Self::recv_from), without waiting.
-    ///
-    /// # Errors
-    /// WouldBlock, and those of `recv_from`.
-    pub fn try_recv_from(&self, into: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.io.try_io(Direction::Read, |socket| socket.recv_from(into))
-    }
-
-    /// Waits until there is something to receive. One task at a time, the last that asked.
-    ///
-    /// # Errors
-    /// None.
-    pub fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.poll_direction(Direction::Read, cx)
-    }
-
-    /// Waits until there is room to send. One task at a time, the last that asked.
-    ///
-    /// # Errors
-    /// None.
-    pub fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.poll_direction(Direction::Write, cx)
-    }
-
-    /// As [`send`](Self::send). One task at a time, the last that asked.
-    ///
-    /// # Errors
-    /// Those of `send`.
-    pub fn poll_send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.io.poll_io(Direction::Write, cx, |socket| socket.send(data))
-    }
-
-    /// As [`recv`](Self::recv). One task at a time, the last that asked.
-    ///
-    /// # Errors
-    /// Those of `recv`.
-    pub fn poll_recv(&self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let room = into.initialize_unfilled();
-        let len = ready!(self.io.poll_io(Direction::Read, cx, |socket| socket.recv(room)))?;
-        into.advance(len);
-        Poll::Ready(Ok(()))
-    }
-
-    /// As [`recv_from`](Self::recv_from). One task at a time, the last that asked.
-    ///
-    /// # Errors
-    /// Those of `recv_from`.
-    pub fn poll_recv_from(
-        &self,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<SocketAddr>> {
-        let room = into.initialize_unfilled();
-        let (len, from) = ready!(self.io.poll_io(Direction::Read, cx, |socket| socket.recv_from(room)))?;
-        into.advance(len);
-        Poll::Ready(Ok(from))
-    }
-
-    /// The socket's own address.
-    ///
-    /// # Errors
-    /// EBADF after the host was shut down.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.socket().local_addr()
-    }
-
-    /// The address that it is connected to.
-    ///
-    /// # Errors
-    /// NotConnected (ENOTCONN).
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.io.socket().peer_addr()
     }
 }
