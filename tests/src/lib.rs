@@ -3,9 +3,11 @@
 pub mod bench;
 pub mod bulk;
 pub mod calls;
+pub mod descriptors;
 pub mod differential;
 pub mod drawn;
 pub mod far;
+mod kernel_options;
 pub mod programs;
 pub mod requirements;
 pub mod sides;

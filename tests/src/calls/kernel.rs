@@ -1,7 +1,7 @@
 //! The calls of the kernel, on sockets of a namespace.
 
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -11,8 +11,8 @@ use tapsock::bsd::*;
 use tapsock_driver::Namespace;
 
 use super::{Calls, Received};
-
-mod options;
+use crate::descriptors::Descriptors;
+use crate::kernel_options as options;
 
 /// The calls of the kernel.
 ///
@@ -28,28 +28,17 @@ mod options;
 #[derive(Debug)]
 pub struct KernelCalls {
     namespace: Namespace,
-    /// The real descriptors, by the program's numbers.
-    sockets: Vec<Option<OwnedFd>>,
+    sockets: Descriptors,
 }
 
 impl KernelCalls {
     /// In `namespace`.
     pub fn new(namespace: &Namespace) -> KernelCalls {
-        KernelCalls { namespace: namespace.clone(), sockets: Vec::new() }
+        KernelCalls { namespace: namespace.clone(), sockets: Descriptors::default() }
     }
 
     fn fd(&self, socket: i32) -> Result<BorrowedFd<'_>, Errno> {
-        let index = usize::try_from(socket).map_err(|_| Errno::BADF)?;
-        Ok(self.sockets.get(index).and_then(Option::as_ref).ok_or(Errno::BADF)?.as_fd())
-    }
-
-    fn enter(&mut self, socket: OwnedFd) -> i32 {
-        let free = self.sockets.iter().position(Option::is_none).unwrap_or(self.sockets.len());
-        if free == self.sockets.len() {
-            self.sockets.push(None);
-        }
-        self.sockets[free] = Some(socket);
-        free as i32
+        self.sockets.fd(socket)
     }
 }
 
@@ -61,7 +50,7 @@ impl Calls for KernelCalls {
     fn socket(&mut self, domain: i32, kind: i32, protocol: i32) -> Result<i32, Errno> {
         let made = self.namespace.socket(domain, kind, protocol);
         let socket = made.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-        Ok(self.enter(socket))
+        Ok(self.sockets.enter(socket))
     }
 
     fn bind(&mut self, socket: i32, address: SocketAddr) -> Result<(), Errno> {
@@ -75,7 +64,7 @@ impl Calls for KernelCalls {
     fn accept(&mut self, socket: i32, flags: i32) -> Result<(i32, SocketAddr), Errno> {
         let flags = SocketFlags::from_bits_retain(flags as u32);
         let (accepted, peer) = net::acceptfrom_with(self.fd(socket)?, flags)?;
-        Ok((self.enter(accepted), inet(peer.ok_or(Errno::AFNOSUPPORT)?)?))
+        Ok((self.sockets.enter(accepted), inet(peer.ok_or(Errno::AFNOSUPPORT)?)?))
     }
 
     fn connect(&mut self, socket: i32, address: Option<SocketAddr>) -> Result<(), Errno> {
@@ -111,9 +100,7 @@ impl Calls for KernelCalls {
     }
 
     fn close(&mut self, socket: i32) -> Result<(), Errno> {
-        self.fd(socket)?;
-        self.sockets[socket as usize] = None;
-        Ok(())
+        self.sockets.close(socket)
     }
 
     fn local_address(&mut self, socket: i32) -> Result<SocketAddr, Errno> {

@@ -3,7 +3,7 @@
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::SocketAddrV4;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrLike, UnixAddr};
@@ -17,8 +17,8 @@ use tapsock::Errno;
 use tapsock::bsd::{Credentials, SHUT_RD, SHUT_WR, SOCK_TYPE_MASK};
 
 use super::{LocalCalls, Name, Place, Raw, Taken};
-
-mod options;
+use crate::descriptors::Descriptors;
+use crate::kernel_options::{self as options, errno};
 
 /// Most descriptors that a message brings (SCM_MAX_FD of Linux).
 const RIGHTS_MAX: usize = 253;
@@ -36,8 +36,7 @@ const RIGHTS_MAX: usize = 253;
 #[derive(Debug)]
 pub struct KernelLocal {
     place: Arc<Place>,
-    /// The real descriptors, by the program's numbers.
-    sockets: Vec<Option<OwnedFd>>,
+    sockets: Descriptors,
 }
 
 /// An address as rustix takes it.
@@ -50,21 +49,11 @@ enum Address {
 impl KernelLocal {
     /// With names in `place`.
     pub fn new(place: Arc<Place>) -> KernelLocal {
-        KernelLocal { place, sockets: Vec::new() }
+        KernelLocal { place, sockets: Descriptors::default() }
     }
 
     fn fd(&self, socket: i32) -> Result<BorrowedFd<'_>, Errno> {
-        let index = usize::try_from(socket).map_err(|_| Errno::BADF)?;
-        Ok(self.sockets.get(index).and_then(Option::as_ref).ok_or(Errno::BADF)?.as_fd())
-    }
-
-    fn enter(&mut self, socket: OwnedFd) -> i32 {
-        let free = self.sockets.iter().position(Option::is_none).unwrap_or(self.sockets.len());
-        if free == self.sockets.len() {
-            self.sockets.push(None);
-        }
-        self.sockets[free] = Some(socket);
-        free as i32
+        self.sockets.fd(socket)
     }
 
     fn address(&self, name: &Name) -> Result<Address, Errno> {
@@ -128,26 +117,22 @@ fn own(fd: RawFd) -> Result<OwnedFd, Errno> {
     Ok(owned)
 }
 
-fn errno(error: nix::Error) -> Errno {
-    Errno::from_raw_os_error(error as i32)
-}
-
 impl LocalCalls for KernelLocal {
     fn socket(&mut self, kind: i32, protocol: i32) -> Result<i32, Errno> {
         let (kind, flags) = kind_and_flags(kind);
         let socket = net::socket_with(AddressFamily::UNIX, kind, flags, protocol_of(protocol))?;
-        Ok(self.enter(socket))
+        Ok(self.sockets.enter(socket))
     }
 
     fn pair(&mut self, kind: i32, protocol: i32) -> Result<[i32; 2], Errno> {
         let (kind, flags) = kind_and_flags(kind);
         let (first, second) = net::socketpair(AddressFamily::UNIX, kind, flags, protocol_of(protocol))?;
-        Ok([self.enter(first), self.enter(second)])
+        Ok([self.sockets.enter(first), self.sockets.enter(second)])
     }
 
     fn dup(&mut self, socket: i32) -> Result<i32, Errno> {
         let copy = rustix::io::fcntl_dupfd_cloexec(self.fd(socket)?, 0)?;
-        Ok(self.enter(copy))
+        Ok(self.sockets.enter(copy))
     }
 
     fn bind(&mut self, socket: i32, name: &Name) -> Result<(), Errno> {
@@ -170,7 +155,7 @@ impl LocalCalls for KernelLocal {
     fn accept(&mut self, socket: i32, flags: i32) -> Result<(i32, Raw), Errno> {
         let flags = SocketFlags::from_bits_retain(flags as u32);
         let (accepted, peer) = net::acceptfrom_with(self.fd(socket)?, flags)?;
-        Ok((self.enter(accepted), raw(peer)))
+        Ok((self.sockets.enter(accepted), raw(peer)))
     }
 
     fn connect(&mut self, socket: i32, name: &Name) -> Result<(), Errno> {
@@ -233,7 +218,7 @@ impl LocalCalls for KernelLocal {
         }
         for fd in fds {
             let right = own(fd)?;
-            taken.rights.push(self.enter(right));
+            taken.rights.push(self.sockets.enter(right));
         }
         data.truncate(taken.len);
         taken.data = data;
@@ -250,9 +235,7 @@ impl LocalCalls for KernelLocal {
     }
 
     fn close(&mut self, socket: i32) -> Result<(), Errno> {
-        self.fd(socket)?;
-        self.sockets[socket as usize] = None;
-        Ok(())
+        self.sockets.close(socket)
     }
 
     fn local_address(&mut self, socket: i32) -> Result<Raw, Errno> {

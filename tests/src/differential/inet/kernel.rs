@@ -1,6 +1,6 @@
 //! The calls of the kernel on internet sockets of a namespace.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, epoll};
 use tapsock::Errno;
@@ -8,6 +8,7 @@ use tapsock::bsd::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD};
 use tapsock_driver::Namespace;
 
 use super::{InetCalls, Message, sys};
+use crate::descriptors::Descriptors;
 
 /// The calls of the kernel.
 ///
@@ -23,28 +24,17 @@ use super::{InetCalls, Message, sys};
 #[derive(Debug)]
 pub struct KernelInet {
     namespace: Namespace,
-    /// The real descriptors, by the program's numbers.
-    sockets: Vec<Option<OwnedFd>>,
+    sockets: Descriptors,
 }
 
 impl KernelInet {
     /// In `namespace`.
     pub fn new(namespace: &Namespace) -> KernelInet {
-        KernelInet { namespace: namespace.clone(), sockets: Vec::new() }
+        KernelInet { namespace: namespace.clone(), sockets: Descriptors::default() }
     }
 
     fn fd(&self, socket: i32) -> Result<BorrowedFd<'_>, Errno> {
-        let index = usize::try_from(socket).map_err(|_| Errno::BADF)?;
-        Ok(self.sockets.get(index).and_then(Option::as_ref).ok_or(Errno::BADF)?.as_fd())
-    }
-
-    fn enter(&mut self, socket: OwnedFd) -> i32 {
-        let free = self.sockets.iter().position(Option::is_none).unwrap_or(self.sockets.len());
-        if free == self.sockets.len() {
-            self.sockets.push(None);
-        }
-        self.sockets[free] = Some(socket);
-        free as i32
+        self.sockets.fd(socket)
     }
 }
 
@@ -54,12 +44,12 @@ impl InetCalls for KernelInet {
         // Whoever made it has a copy until it looks for the next request; with one, no close of ours is the last.
         let _ = self.namespace.socket(-1, 0, 0);
         let socket = made.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-        Ok(self.enter(socket))
+        Ok(self.sockets.enter(socket))
     }
 
     fn dup(&mut self, socket: i32) -> Result<i32, Errno> {
         let copy = rustix::io::fcntl_dupfd_cloexec(self.fd(socket)?, 0)?;
-        Ok(self.enter(copy))
+        Ok(self.sockets.enter(copy))
     }
 
     fn bind(&mut self, socket: i32, address: &[u8]) -> Result<(), Errno> {
@@ -72,7 +62,7 @@ impl InetCalls for KernelInet {
 
     fn accept(&mut self, socket: i32, flags: i32) -> Result<(i32, Vec<u8>), Errno> {
         let (accepted, peer) = sys::accept(self.fd(socket)?, flags)?;
-        Ok((self.enter(accepted), peer))
+        Ok((self.sockets.enter(accepted), peer))
     }
 
     fn connect(&mut self, socket: i32, address: &[u8]) -> Result<(), Errno> {
@@ -92,9 +82,7 @@ impl InetCalls for KernelInet {
     }
 
     fn close(&mut self, socket: i32) -> Result<(), Errno> {
-        self.fd(socket)?;
-        self.sockets[socket as usize] = None;
-        Ok(())
+        self.sockets.close(socket)
     }
 
     fn local_address(&mut self, socket: i32) -> Result<Vec<u8>, Errno> {
@@ -128,7 +116,7 @@ impl InetCalls for KernelInet {
 
     fn epoll(&mut self) -> Result<i32, Errno> {
         let made = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        Ok(self.enter(made))
+        Ok(self.sockets.enter(made))
     }
 
     fn epoll_control(&mut self, epoll: i32, operation: i32, socket: i32, events: u32) -> Result<(), Errno> {

@@ -20,7 +20,7 @@ macro_rules! options {
         ///
         /// # Panics
         /// For one that has no line here.
-        pub(super) fn get(fd: BorrowedFd<'_>, level: i32, name: i32) -> Result<i32, Errno> {
+        pub(crate) fn get(fd: BorrowedFd<'_>, level: i32, name: i32) -> Result<i32, Errno> {
             match (level, name) {
                 $(($level, $name) => $option.get(&fd).map_err(errno),)*
                 _ => panic!("option {name} of level {level} has no line here"),
@@ -31,7 +31,7 @@ macro_rules! options {
         ///
         /// # Panics
         /// For one that has no line here.
-        pub(super) fn set(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> Result<(), Errno> {
+        pub(crate) fn set(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> Result<(), Errno> {
             match (level, name) {
                 $(($level, $name) => $option.set(&fd, &value).map_err(errno),)*
                 _ => panic!("option {name} of level {level} has no line here"),
@@ -59,6 +59,8 @@ options! {
     Mark = SOL_SOCKET SO_MARK,
     BusyPoll = SOL_SOCKET SO_BUSY_POLL,
     ZeroCopy = SOL_SOCKET SO_ZEROCOPY,
+    PassCredentials = SOL_SOCKET SO_PASSCRED,
+    DontRoute = SOL_SOCKET SO_DONTROUTE,
     NoDelay = SOL_TCP TCP_NODELAY,
     Cork = SOL_TCP TCP_CORK,
     MaxSegment = SOL_TCP TCP_MAXSEG,
@@ -90,6 +92,7 @@ options! {
     TrafficClass = SOL_IPV6 IPV6_TCLASS,
 }
 
-fn errno(errno: nix::errno::Errno) -> Errno {
+/// The same number in the stack's type.
+pub(crate) fn errno(errno: nix::errno::Errno) -> Errno {
     Errno::from_raw_os_error(errno as i32)
 }
