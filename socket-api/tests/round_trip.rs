@@ -101,7 +101,9 @@ fn assert_cost(stats: &EngineStats, ppolls: u64, reads: u64, writes: u64) {
     };
     let within = |found: u64, stated: u64| found <= stated + SPOILT;
     assert!(within(stats.ppolls, stated.ppolls), "ppolls: {stats:?}");
-    assert!(within(stats.link_reads, stated.link_reads), "link reads: {stats:?}");
+    // A thread that the machine held up finds the next frame where it would have slept for it: a look for a sleep.
+    let spared = stated.ppolls.saturating_sub(stats.ppolls);
+    assert!(within(stats.link_reads, stated.link_reads + spared), "link reads: {stats:?}");
     assert!(within(stats.link_writes, stated.link_writes), "link writes: {stats:?}");
     let never = [stats.kicks, stats.parks, stats.unparks, stats.guard_arms, stats.guard_wakes];
     assert!(never.iter().all(|count| *count <= 2), "nobody wakes another thread: {stats:?}");
