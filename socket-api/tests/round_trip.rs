@@ -4,6 +4,7 @@ mod common;
 
 use std::io::{ErrorKind, IoSlice, IoSliceMut};
 use std::process::Command;
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -101,9 +102,7 @@ fn assert_cost(stats: &EngineStats, ppolls: u64, reads: u64, writes: u64) {
     };
     let within = |found: u64, stated: u64| found <= stated + SPOILT;
     assert!(within(stats.ppolls, stated.ppolls), "ppolls: {stats:?}");
-    // A thread that the machine held up finds the next frame where it would have slept for it: a look for a sleep.
-    let spared = stated.ppolls.saturating_sub(stats.ppolls);
-    assert!(within(stats.link_reads, stated.link_reads + spared), "link reads: {stats:?}");
+    assert!(within(stats.link_reads, stated.link_reads), "link reads: {stats:?}");
     assert!(within(stats.link_writes, stated.link_writes), "link writes: {stats:?}");
     let never = [stats.kicks, stats.parks, stats.unparks, stats.guard_arms, stats.guard_wakes];
     assert!(never.iter().all(|count| *count <= 2), "nobody wakes another thread: {stats:?}");
@@ -299,16 +298,21 @@ fn connect_and_accept() {
         let listener = bsd::socket(&right, AF_INET, SOCK_STREAM, 0).unwrap();
         bsd::bind(&right, listener, &address(5_001)).unwrap();
         bsd::listen(&right, listener, 16).unwrap();
+        // Or the next SYN comes with the ACK before it, to a server that the machine has held up.
+        let here = Arc::new(Barrier::new(2));
+        let there = here.clone();
         let costs = cost(
             &left,
             &right,
             // The connections stay: closing has a cost of its own.
-            |host| {
+            move |host| {
                 let client = bsd::socket(host, AF_INET, SOCK_STREAM, 0).unwrap();
                 bsd::connect(host, client, &address(5_001)).unwrap();
+                here.wait();
             },
             move |host| {
                 bsd::accept(host, listener).unwrap();
+                there.wait();
             },
         );
         // SYN out, SYN-ACK in, ACK out.
@@ -415,7 +419,9 @@ fn local_send_and_recv() {
             );
             for ((stats, slept), (stats_after, slept_after)) in ends {
                 let stats = stats_after.since(&stats);
-                let parks = EngineStats { local_parks: stats.local_parks, ..EngineStats::default() };
+                // The background thread may go to sleep as late as now.
+                let ppolls = stats.ppolls.min(1);
+                let parks = EngineStats { local_parks: stats.local_parks, ppolls, ..EngineStats::default() };
                 assert_eq!(stats, parks, "{kind}: no use for the driver");
                 // Both ends park on the one host.
                 assert!(stats.local_parks <= 2 * (ROUNDS + SPOILT), "{kind}: {stats:?}");

@@ -67,6 +67,8 @@ impl Drive {
         let mut found = Found::Looking;
         let mut read = self.look(shard, started, window, until);
         if read.is_none() {
+            // What ends the sleep is likely to come alone.
+            self.limit = 1;
             let until =
                 if left == Left::Frames && !shard.outbox.is_blocked() { Some(Instant::ZERO) } else { until };
             let asleep = now();
