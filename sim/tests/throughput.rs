@@ -1,15 +1,14 @@
 //! How fast we send, by round trip and loss, as a table under review: `throughput.txt` beside this file.
 //!
-//! Virtual time has no noise, so a figure that moves has a cause. One that moves by more than a tenth fails the test;
-//! `TAPSOCK_BLESS=1` writes the table anew, and the diff shows what changed.
+//! Virtual time has no noise, so a figure that moves has a cause.
 
 mod common;
 
 use core::fmt::Write as _;
 use core::time::Duration;
-use std::path::Path;
 
 use common::ends::{End, Pair, Tuning, tuned_transfer};
+use common::snapshot::assert_as_reviewed;
 use common::{Family, MIB};
 use tapsock_sim::app::Plan;
 use tapsock_sim::packet::Packet;
@@ -53,24 +52,7 @@ fn table() -> String {
     table
 }
 
-/// Whether all figures of two tables are within a tenth, or half a Mbit/s.
-fn alike(a: &str, b: &str) -> bool {
-    let words = |table: &str| table.split_whitespace().map(String::from).collect::<Vec<_>>();
-    let (a, b) = (words(a), words(b));
-    a.len() == b.len()
-        && a.iter().zip(&b).all(|(a, b)| match (a.parse::<f64>(), b.parse::<f64>()) {
-            (Ok(a), Ok(b)) => (a - b).abs() <= (a.max(b) * 0.1).max(0.5),
-            _ => a == b,
-        })
-}
-
 #[test]
 fn is_as_the_table_says() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/throughput.txt");
-    let table = table();
-    if std::env::var_os("TAPSOCK_BLESS").is_some() {
-        std::fs::write(&path, &table).unwrap();
-    }
-    let known = std::fs::read_to_string(&path).unwrap();
-    assert!(alike(&known, &table), "the table says\n{known}\nand it is\n{table}");
+    assert_as_reviewed("throughput", &table());
 }

@@ -162,6 +162,10 @@ impl Conversation {
         Conversation { connection: Connection::Made, ..Conversation::connecting(socket, plan) }
     }
 
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.connection == Connection::Closed
     }

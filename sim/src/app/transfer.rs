@@ -131,6 +131,11 @@ impl Server {
         self.finished_at
     }
 
+    /// How many bytes each connection has brought so far, in the order in which they came.
+    pub fn received(&self) -> impl Iterator<Item = u64> {
+        self.talks.iter().map(Conversation::received)
+    }
+
     fn advance(&mut self, now: Instant, sockets: &mut impl StreamSockets) -> Result<Option<Instant>, String> {
         let listener = match self.listener {
             Some(listener) => listener,

@@ -6,6 +6,7 @@ pub mod chatter;
 pub mod ends;
 pub mod ping;
 pub mod scenarios;
+pub mod snapshot;
 
 use core::net::SocketAddr;
 
