@@ -15,6 +15,7 @@ use tapsock_sockets::PollMask;
 use tapsock_sockets::constants::{SO_TYPE, SOCK_STREAM, SOL_SOCKET};
 
 use crate::description::{Kind, Object, WeakObject};
+use crate::engine::epoll::Heard;
 use crate::engine::reflection::{self, Reflection, Source};
 use crate::engine::sync::Arc;
 use crate::engine::wait::{Alarm, Reach, Waiter, Watcher};
@@ -25,6 +26,8 @@ pub(crate) struct Mirror {
     reflection: Arc<Shown>,
     watcher: Arc<dyn Watcher>,
     object: WeakObject,
+    /// Where it is an epoll instance's: the real descriptors in that are told of.
+    _heard: Option<Heard>,
 }
 
 type Shown = Reflection<WeakObject, Face>;
@@ -34,6 +37,10 @@ impl Mirror {
     ///
     /// Errors: EMFILE, ENFILE, ENOBUFS, ENOMEM.
     fn new(object: &Object) -> Result<Self, Errno> {
+        let heard = match object {
+            Object::Epoll(epoll) => Some(epoll.hear()?),
+            Object::Socket(_) => None,
+        };
         let face = Face::new(object)?;
         let visible = face.visible().clone();
         let reflection = Arc::new(Shown::new(object.downgrade(), face));
@@ -43,7 +50,7 @@ impl Mirror {
         object.observe_now();
         // What came before that shows in the state.
         reflection.refresh();
-        Ok(Mirror { visible, reflection, watcher, object: object.downgrade() })
+        Ok(Mirror { visible, reflection, watcher, object: object.downgrade(), _heard: heard })
     }
 
     /// The object is closed: whoever still has a duplicate of the descriptor sees a hang-up.

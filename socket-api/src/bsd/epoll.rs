@@ -75,8 +75,8 @@ pub fn epoll_ctl(
 /// As [`epoll_ctl`], for a descriptor of the kernel's: sockets of both worlds may stand in one instance. The kernel
 /// watches it, so all flags mean what they mean there; closing it ends the watch.
 ///
-/// What it reports is told by [`epoll_wait`] on `epoll` itself: neither [`poll`](super::poll) of the instance, nor another
-/// instance above it, nor its [mirror](super::mirror_fd) hears of real descriptors. On Linux they do.
+/// It counts for the readiness of the instance: [`poll`](super::poll), another instance above it, and its
+/// [mirror](super::mirror_fd) hear of it. A host with [`Driver::External`](crate::Driver) hears by its turns.
 ///
 /// ```
 /// use std::io::Write;
@@ -99,7 +99,8 @@ pub fn epoll_ctl(
 /// ```
 ///
 /// # Errors
-/// EBADF and EINVAL for `epoll` as [`epoll_ctl`]; otherwise the kernel's own, and EPERM for a file that can't be polled.
+/// EBADF and EINVAL for `epoll` as [`epoll_ctl`]; otherwise the kernel's own, and EPERM for a file that can't be polled; EMFILE,
+/// ENFILE and ENOMEM also where it needs a descriptor of its own.
 pub fn epoll_ctl_fd(
     host: &Host,
     epoll: i32,

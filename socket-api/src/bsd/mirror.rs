@@ -10,7 +10,9 @@ use crate::host::Host;
 /// mirror, for the caller to keep, to put into an epoll of the kernel's, or to lay over another number with dup2(2). See
 /// [`HasMirror`](crate::HasMirror). After the last [`close`](super::close) of the socket it shows a hang-up.
 ///
-/// An epoll instance's shows nothing of the real descriptors that it watches.
+/// An epoll instance's shows the real descriptors that it watches, too. When one of those is ready no longer, because
+/// something was read from it, say, the kernel tells nobody: then the mirror shows the instance readable until the next call
+/// on that.
 ///
 /// ```
 /// use rustix::event::{PollFd, PollFlags, poll};

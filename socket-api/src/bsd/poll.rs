@@ -201,7 +201,7 @@ impl Polled for Entry<'_> {
         }
     }
 
-    fn epoll(&self) -> Option<&Epoll> {
+    fn epoll(&self) -> Option<&Arc<Epoll>> {
         match &self.subject {
             Subject::Epoll(epoll) => Some(epoll),
             _ => None,

@@ -22,6 +22,7 @@ struct Ready {
     readable: bool,
     hung_up: bool,
     timer: bool,
+    bridged: bool,
     beside: bool,
 }
 
@@ -74,6 +75,9 @@ impl Drive {
             let asleep = now();
             ready = shard.sleep(self.role, until, self.beside.as_deref());
             found = Found::Sleeping(now().saturating_since(asleep));
+            if ready.bridged {
+                shard.hear_real();
+            }
             if ready.readable && !self.is_robbed(shard) {
                 read = shard.read(self.limit);
                 // Asked again: reading clears the error of a packet socket whose interface is down, and that one may
@@ -173,12 +177,14 @@ impl Shard {
         let blocked = self.outbox.is_blocked();
         let receive_fd = self.receive_fd.as_ref().filter(|_| self.link_up.load(Ordering::Acquire));
         let send_fd = self.send_fd.as_ref().filter(|_| blocked);
+        let bridge = self.existing_bridge();
 
-        let mut fds = ArrayVec::<PollFd<'_>, 5>::new();
+        let mut fds = ArrayVec::<PollFd<'_>, 6>::new();
         fds.push(PollFd::new(kick, PollFlags::IN));
         fds.extend(receive_fd.map(|fd| PollFd::new(fd, PollFlags::IN)));
         fds.extend(send_fd.map(|fd| PollFd::new(fd, PollFlags::OUT)));
         fds.extend(timer.map(|fd| PollFd::new(fd, PollFlags::IN)));
+        fds.extend(bridge.map(|bridge| PollFd::new(bridge, PollFlags::IN)));
         fds.extend(beside.map(|beside| PollFd::new(&*beside.real, PollFlags::IN)));
         self.stats.ppolls.bump();
         sleep_on(&mut fds, until);
@@ -190,6 +196,7 @@ impl Shard {
         let received = next_if(receive_fd.is_some());
         let sent = next_if(send_fd.is_some());
         let timed = next_if(timer.is_some());
+        let bridged = next_if(bridge.is_some());
         let beside = next_if(beside.is_some());
         if kicked {
             kick.drain();
@@ -203,6 +210,7 @@ impl Shard {
             readable: !received.is_empty(),
             hung_up: received.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL),
             timer: !timed.is_empty() && self.background_timer.drain(),
+            bridged: !bridged.is_empty(),
             beside: !beside.is_empty(),
         }
     }

@@ -5,6 +5,7 @@
 //! both kinds how ready they are while it holds it, so that no edge gets lost in between. What happens is told under the
 //! shard's lock, or, by local sockets, under none. Who watches whom changes under the shard's lock only.
 
+mod bridge;
 mod real;
 mod watch;
 
@@ -24,9 +25,11 @@ use super::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
 use super::wait::{Claim, Reach, WaitQueue, Waiter, Wake, Watcher, Watchers};
 use crate::description::Shares;
 
+pub(crate) use bridge::{Bridge, Heard};
 pub(crate) use real::{Beside, Real};
 pub(crate) use watch::Watch;
 
+use bridge::Hearing;
 use watch::Key;
 
 /// How ready an instance is that has something to report.
@@ -39,6 +42,10 @@ pub(crate) struct Epoll {
     inner: Mutex<Inner>,
     /// The real descriptors, once there was one.
     real: OnceLock<Arc<Real>>,
+    /// Who hears of them from outside. Its lock comes before all others; system calls are made under it.
+    hearing: Mutex<Hearing>,
+    /// Whether it watches instances, or has.
+    nests: AtomicBool,
     /// Whether they come first in the next report, if it has room for one event only.
     real_first: AtomicBool,
     /// O_NONBLOCK, which means nothing here.
@@ -51,6 +58,8 @@ pub(crate) struct Epoll {
 struct Inner {
     set: EpollSet<Key>,
     watches: HashMap<Key, Arc<Watch>>,
+    /// The instances among what is watched.
+    below: Vec<Arc<Epoll>>,
     /// The threads in `epoll_wait`, in the order in which they came. One that was marked is no longer among them.
     waiting: VecDeque<Arc<Waiter>>,
     /// The threads in `poll` on this instance.
@@ -79,6 +88,8 @@ impl Epoll {
             shares: Shares::new(),
             inner: Mutex::default(),
             real: OnceLock::new(),
+            hearing: Mutex::default(),
+            nests: AtomicBool::new(false),
             real_first: AtomicBool::new(true),
             nonblocking: AtomicBool::new(false),
             observed: AtomicBool::new(false),
@@ -110,6 +121,7 @@ impl Epoll {
     ///
     /// Errors: EBADF where the instance is closed by another thread.
     pub(crate) fn wait(&self, max: usize, deadline: Option<Instant>) -> Result<Vec<EpollEvent>, Errno> {
+        self.look_below();
         let mut events = self.real_share(max);
         let mut turn = self.shard.turn();
         turn.collect();
@@ -168,6 +180,12 @@ impl Epoll {
                     seat.waiter.reset();
                 }
             }
+            // What ends a sleep says where to look, and no more.
+            if self.nests.load(Ordering::Acquire) {
+                turn.finish();
+                self.look_below();
+                turn = self.shard.turn();
+            }
             let mut events = self.report(&mut turn, max);
             if events.is_empty()
                 && let Some(real) = self.real.get()
@@ -188,7 +206,7 @@ impl Epoll {
 
     /// Begins, changes or ends the watch of a real descriptor: epoll_ctl(2), with the kernel's errors.
     pub(crate) fn control_real(
-        &self,
+        self: &Arc<Self>,
         operation: i32,
         fd: BorrowedFd<'_>,
         event: Option<EpollEvent>,
@@ -200,12 +218,14 @@ impl Epoll {
                 self.real.get_or_init(|| made)
             }
         };
+        self.on_real_made()?;
         real.control(operation, fd, event)?;
         // Those who sleep without the kernel's instance are to sleep again, with it.
         let mut turn = self.shard.turn();
         let mut inner = lock(&self.inner);
         while inner.wake_one(&mut |waiter| turn.wake(waiter)) {}
         drop(inner);
+        self.look_again(&mut |waiter| turn.wake(waiter));
         turn.finish();
         Ok(())
     }
@@ -256,11 +276,15 @@ impl Epoll {
         events
     }
 
-    /// The readiness of the instance itself. To be asked under the lock of `sockets`.
+    /// The readiness of the instance itself. To be asked under the lock of `sockets`, after
+    /// [`look_at_real`](Self::look_at_real) without it.
     pub(crate) fn readiness(&self, sockets: &Sockets) -> PollMask {
         let mut inner = lock(&self.inner);
         if inner.closed {
             return PollMask::NVAL;
+        }
+        if self.real.get().is_some_and(|real| real.was_ready()) {
+            return READY;
         }
         inner.set.readiness(|key| key.readiness(sockets))
     }
@@ -276,11 +300,13 @@ impl Epoll {
     }
 
     /// Watches nothing any more. Calls that wait end.
-    pub(crate) fn close(&self) {
+    pub(crate) fn close(self: &Arc<Self>) {
+        self.off_bridge();
         let mut turn = self.shard.turn();
         let mut inner = lock(&self.inner);
         inner.closed = true;
         let watches: Vec<Arc<Watch>> = inner.watches.drain().map(|(_, watch)| watch).collect();
+        inner.below = Vec::new();
         inner.set = EpollSet::new();
         for waiter in mem::take(&mut inner.waiting) {
             waiter.mark(Wake::Closed);

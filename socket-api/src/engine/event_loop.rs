@@ -27,6 +27,7 @@ pub(crate) struct EventLoop {
 struct Watched {
     receiving: bool,
     sending: bool,
+    bridge: bool,
 }
 
 impl EventLoop {
@@ -50,6 +51,7 @@ impl EventLoop {
         }
         shard.background_timer.drain();
         shard.outbox.unblock();
+        shard.hear_real();
         for round in 0..BATCHES_PER_TURN {
             let Some((mut turn, end)) = shard.read(BATCH) else {
                 if round == 0 && is_hung_up(shard)? {
@@ -95,6 +97,10 @@ impl EventLoop {
                 epoll::delete(&self.epoll, fd)?;
             }
             watched.sending = blocked;
+        }
+        if let Some(bridge) = shard.existing_bridge().filter(|_| !watched.bridge) {
+            epoll::add(&self.epoll, bridge, EventData::new_u64(4), EventFlags::IN)?;
+            watched.bridge = true;
         }
         Ok(())
     }

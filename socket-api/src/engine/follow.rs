@@ -27,7 +27,10 @@ impl Object {
                 Kind::Inet(shard, fd) => shard.turn().state.sockets.readiness(*fd),
                 Kind::Local(local) => local.readiness(),
             },
-            Object::Epoll(epoll) => epoll.readiness(&epoll.shard().turn().state.sockets),
+            Object::Epoll(epoll) => {
+                epoll.ask_real();
+                epoll.readiness(&epoll.shard().turn().state.sockets)
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use tapsock_sockets::{Fd, PollMask};
 use tapsock_stack::time::Instant;
 
 use super::call::{Seat, this_threads_kick};
-use super::epoll::{Beside, Epoll, Real};
+use super::epoll::{Beside, Epoll, Heard, Real};
 use super::shard::{Shard, Turn};
 use super::sync::Arc;
 use super::wait::{Claim, Waiter};
@@ -24,7 +24,7 @@ pub(crate) trait Polled {
         None
     }
     /// The epoll instance, where it is one.
-    fn epoll(&self) -> Option<&Epoll> {
+    fn epoll(&self) -> Option<&Arc<Epoll>> {
         None
     }
     /// The events asked for.
@@ -78,6 +78,7 @@ impl Shard {
         real: &mut R,
         deadline: Option<Instant>,
     ) -> Result<usize, Errno> {
+        look_at_real(polled);
         let found = if real.is_empty() { 0 } else { real.look()? };
         let mut turn = self.turn();
         turn.collect();
@@ -94,12 +95,16 @@ impl Shard {
             turn.finish();
             return Ok(count);
         }
-        if real.is_empty() {
+        if real.is_empty() && !has_instances(polled) {
             return self.poll_and_wait(turn, polled, real, None, deadline);
         }
         turn.finish();
-        let beside = self.beside(real)?;
-        self.poll_and_wait(self.turn(), polled, real, Some(beside), deadline)
+        let heard: Result<Vec<Heard>, Errno> =
+            polled.iter().filter_map(Polled::epoll).map(Epoll::hear).collect();
+        let _heard = heard?;
+        let beside = if real.is_empty() { None } else { Some(self.beside(real)?) };
+        look_at_real(polled);
+        self.poll_and_wait(self.turn(), polled, real, beside, deadline)
     }
 
     fn poll_and_wait<'a, P: Polled, R: RealPolled>(
@@ -128,14 +133,15 @@ impl Shard {
             }
             turn = seat.wait(turn, deadline);
             seat.waiter.reset();
-            let mut count = Ok(look(&turn, polled));
-            if !real.is_empty() {
+            let mut found = Ok(0);
+            if !real.is_empty() || has_instances(polled) {
                 turn.finish();
-                count = real.look();
+                look_at_real(polled);
+                found = real.look();
                 turn = self.turn();
-                // Both at one time, so that what is told of ours is not older.
-                count = count.map(|found| found + look(&turn, polled));
             }
+            // Both at one time, so that what is told of ours is not older.
+            let count = found.map(|found| found + look(&turn, polled));
             if count != Ok(0) || deadline.is_some_and(|deadline| deadline <= turn.now) {
                 break count;
             }
@@ -215,6 +221,16 @@ impl Others {
             waiter.set_alarm(None);
         }
     }
+}
+
+/// Whether there are epoll instances among them.
+fn has_instances<P: Polled>(polled: &[P]) -> bool {
+    polled.iter().any(|one| one.epoll().is_some())
+}
+
+/// Asks the kernel how ready the real descriptors in epoll instances are, for the next [`look`]. No lock is held.
+fn look_at_real<P: Polled>(polled: &[P]) {
+    polled.iter().filter_map(Polled::epoll).for_each(|epoll| epoll.look_at_real());
 }
 
 fn look<P: Polled>(turn: &Turn<'_>, polled: &mut [P]) -> usize {

@@ -7,8 +7,10 @@ use core::mem;
 use core::time::Duration;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 
 use log::warn;
+use rustix::io::Errno;
 use tapsock_driver::Link;
 use tapsock_sockets::{ClosedNumbers, Fd, PollMask, Sockets};
 use tapsock_stack::iface::InterfaceId;
@@ -17,6 +19,7 @@ use tapsock_stack::time::Instant;
 use super::baton::{Baton, Guard, Holder, Rest, Role};
 use super::clock;
 use super::descriptors::{Kick, Timer};
+use super::epoll::Bridge;
 use super::outbox::{FOREIGN_FRAMES, Fills, Flushed, OUTBOX_FRAMES, Outbox, Own};
 use super::receiver::{End, Receiver};
 use super::spin::Spin;
@@ -47,6 +50,8 @@ pub(crate) struct Shard {
     pub(super) background_kick: Kick,
     /// The background thread's grace, or the event loop's deadline.
     pub(super) background_timer: Timer,
+    /// Real descriptors of epoll instances that others look at, once there are some.
+    bridge: OnceLock<Bridge>,
     rest: Rest,
     /// Numbers of closed sockets on which nobody is in a call any more. Its lock is a leaf.
     given_back: Mutex<Vec<Fd>>,
@@ -102,6 +107,7 @@ impl Shard {
             caller_kick: Arc::new(Kick::new()?),
             background_kick: Kick::new()?,
             background_timer: Timer::new()?,
+            bridge: OnceLock::new(),
             rest: settings.rest,
             given_back: Mutex::default(),
         })
@@ -125,6 +131,22 @@ impl Shard {
     pub(crate) fn turn(&self) -> Turn<'_> {
         let state = lock(&self.state);
         Turn { shard: self, state, now: clock::now(), after: After::default() }
+    }
+
+    /// The bridge, which is made where there is none. Those who drive are to sleep again, on it as well.
+    ///
+    /// Errors: EMFILE, ENFILE, ENOMEM.
+    pub(super) fn bridge(&self) -> Result<&Bridge, Errno> {
+        if self.bridge.get().is_none() && self.bridge.set(Bridge::new()?).is_ok() {
+            self.kick(Role::Caller);
+            self.kick(Role::Background);
+        }
+        self.bridge.get().ok_or(Errno::NOMEM)
+    }
+
+    /// The bridge, where there is one.
+    pub(super) fn existing_bridge(&self) -> Option<&Bridge> {
+        self.bridge.get()
     }
 
     pub(crate) fn stats(&self) -> &Stats {
@@ -333,6 +355,11 @@ impl<'a> Turn<'a> {
         self.pass_on(socket);
         let State { waiters, baton, driver, .. } = &mut *self.state;
         waiters.notify(socket, PollMask::NONE, &mut |waiter| self.after.add(waiter, driver.as_ref(), baton));
+        self.stir_loop();
+    }
+
+    /// Has the event loop turn: something has happened of which its descriptor tells nothing any more.
+    pub(super) fn stir_loop(&mut self) {
         self.after.stirs_loop |= self.shard.rest == Rest::EventLoop;
     }
 

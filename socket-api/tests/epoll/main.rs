@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod above;
 mod inet;
 mod kernel;
 mod nested;

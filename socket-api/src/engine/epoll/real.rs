@@ -3,22 +3,27 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::buffer::spare_capacity;
-use rustix::event::{Timespec, epoll};
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::io::Errno;
 use tapsock_sockets::epoll::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EpollEvent};
 
 use crate::engine::descriptors::Kick;
-use crate::engine::sync::Arc;
+use crate::engine::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
 use crate::engine::wait::Alarm;
 
 /// The kernel's instance. It does what epoll does; ours only asks it.
 pub(crate) struct Real {
     epoll: OwnedFd,
+    /// Whether there was something to report at the last look.
+    ready: AtomicBool,
+    /// Held for a look, so that the last one to come is the last one noted. A leaf.
+    looking: Mutex<()>,
 }
 
 impl Real {
     pub(crate) fn new() -> Result<Self, Errno> {
-        Ok(Real { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)? })
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        Ok(Real { epoll, ready: AtomicBool::new(false), looking: Mutex::default() })
     }
 
     /// epoll_ctl(2), with the kernel's errors.
@@ -38,6 +43,20 @@ impl Real {
             EPOLL_CTL_MOD => epoll::modify(&self.epoll, fd, data, events),
             _ => Err(Errno::INVAL),
         }
+    }
+
+    /// Asks whether there is something to report, and notes it. A system call: no lock is held.
+    pub(super) fn look(&self) {
+        let _looking = lock(&self.looking);
+        let mut fds = [PollFd::new(&self.epoll, PollFlags::IN)];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let ready = poll(&mut fds, Some(&at_once)).is_ok_and(|count| count > 0);
+        self.ready.store(ready, Ordering::Release);
+    }
+
+    /// Whether there was something to report at the last look.
+    pub(super) fn was_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
     }
 
     /// At most `max` of the events that are there. A system call: no lock is held.

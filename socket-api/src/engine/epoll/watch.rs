@@ -11,7 +11,7 @@ use tapsock_sockets::epoll::{
 };
 use tapsock_sockets::{PollMask, Sockets};
 
-use super::{Epoll, tell};
+use super::{Epoll, Heard, tell};
 use crate::description::Object;
 use crate::engine::shard::Turn;
 use crate::engine::sync::{Arc, Ordering, lock};
@@ -49,6 +49,8 @@ impl Key {
 pub(crate) struct Watch {
     epoll: Weak<Epoll>,
     key: Key,
+    /// Where it is an instance: its real descriptors are told of.
+    _heard: Option<Heard>,
 }
 
 impl Watcher for Watch {
@@ -98,7 +100,8 @@ impl Epoll {
     /// Begins, changes or ends a watch: epoll_ctl(2) on `object`, for which `id` stands.
     ///
     /// Errors: EINVAL where the operation or the events make no sense, or where an instance would watch itself; EFAULT
-    /// without an event; EEXIST; ENOENT; ELOOP; ENOSPC; EBADF where either is closed by another thread.
+    /// without an event; EEXIST; ENOENT; ELOOP; ENOSPC; EBADF where either is closed by another thread; EMFILE, ENFILE and
+    /// ENOMEM where real descriptors of an instance can't be heard of.
     pub(crate) fn control(
         self: &Arc<Self>,
         operation: i32,
@@ -116,12 +119,21 @@ impl Epoll {
             Object::Socket(_) => Watched::Other,
         };
         check_events(operation, event.events, watched)?;
+        let mut heard = None;
+        if let Object::Epoll(inner) = &object {
+            if operation == EPOLL_CTL_ADD {
+                heard = Some(inner.hear()?);
+            }
+            inner.look_at_real();
+        }
         let key = Key { id, object };
+        // Dropped at the end, where nothing keeps it.
+        let watch = Arc::new(Watch { epoll: Arc::downgrade(self), key: key.clone(), _heard: heard });
         let mut turn = self.shard.turn();
         let outcome = match operation {
-            EPOLL_CTL_ADD => self.add(&mut turn, key, event, watched),
+            EPOLL_CTL_ADD => self.add(&mut turn, &watch, event, watched).map(|()| None),
             EPOLL_CTL_DEL => self.remove(&mut turn, &key),
-            _ => self.modify(&mut turn, &key, event),
+            _ => self.modify(&mut turn, &key, event).map(|()| None),
         };
         turn.finish();
         // What it gives back is dropped without a lock.
@@ -131,17 +143,17 @@ impl Epoll {
     fn add(
         self: &Arc<Self>,
         turn: &mut Turn<'_>,
-        key: Key,
+        watch: &Arc<Watch>,
         event: EpollEvent,
         watched: Watched,
-    ) -> Result<Option<Arc<Watch>>, Errno> {
+    ) -> Result<(), Errno> {
+        let key = &watch.key;
         if let Object::Epoll(inner) = &key.object {
             check_rings(self, inner)?;
         }
-        if lock(&self.inner).set.contains(&key) {
+        if lock(&self.inner).set.contains(key) {
             return Err(Errno::EXIST);
         }
-        let watch = Arc::new(Watch { epoll: Arc::downgrade(self), key: key.clone() });
         let exclusive = event.events & EPOLLEXCLUSIVE != 0;
         watch.hook(turn, if exclusive { Sharing::Exclusive } else { Sharing::Everyone })?;
         if self.observed.load(Ordering::Acquire) {
@@ -154,10 +166,14 @@ impl Epoll {
             if inner.closed { Err(Errno::BADF) } else { inner.set.add(key.clone(), event, watched, ready) };
         match added {
             Ok(delivery) => {
-                inner.watches.insert(key, watch);
+                inner.watches.insert(key.clone(), watch.clone());
+                if let Object::Epoll(below) = &key.object {
+                    inner.below.push(below.clone());
+                    self.nests.store(true, Ordering::Release);
+                }
                 drop(inner);
                 self.announce(turn, delivery);
-                Ok(None)
+                Ok(())
             }
             Err(errno) => {
                 drop(inner);
@@ -167,14 +183,14 @@ impl Epoll {
         }
     }
 
-    fn modify(&self, turn: &mut Turn<'_>, key: &Key, event: EpollEvent) -> Result<Option<Arc<Watch>>, Errno> {
+    fn modify(&self, turn: &mut Turn<'_>, key: &Key, event: EpollEvent) -> Result<(), Errno> {
         let mut inner = lock(&self.inner);
         let ready = key.readiness(&turn.state.sockets);
         let delivery = inner.set.modify(key, event, ready)?;
         drop(inner);
         self.announce(turn, delivery);
         self.look_again(&mut |waiter| turn.wake(waiter));
-        Ok(None)
+        Ok(())
     }
 
     fn remove(&self, turn: &mut Turn<'_>, key: &Key) -> Result<Option<Arc<Watch>>, Errno> {
@@ -193,6 +209,11 @@ impl Epoll {
         }
         // It is there: the two are kept together.
         let _ = inner.set.remove(&watch.key);
+        if let Object::Epoll(below) = &watch.key.object
+            && let Some(at) = inner.below.iter().position(|other| Arc::ptr_eq(other, below))
+        {
+            inner.below.swap_remove(at);
+        }
         inner.watches.remove(&watch.key)
     }
 
@@ -233,13 +254,8 @@ impl Epoll {
     }
 
     /// The instances that this one watches.
-    fn below(&self) -> Vec<Arc<Epoll>> {
-        let inner = lock(&self.inner);
-        let epoll = |key: &Key| match &key.object {
-            Object::Epoll(epoll) => Some(epoll.clone()),
-            Object::Socket(_) => None,
-        };
-        inner.set.keys().filter_map(epoll).collect()
+    pub(super) fn below(&self) -> Vec<Arc<Epoll>> {
+        lock(&self.inner).below.clone()
     }
 
     /// The instances that watch this one.
