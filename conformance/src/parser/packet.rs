@@ -1,0 +1,195 @@
+//! Packets.
+
+use super::{Parsed, Parser, expected, wrong};
+use crate::ast::{
+    Body, Direction, IpEcn, IpFields, Packet, Ports, Position, SequenceRange, Tcp, TcpFlags, TcpOptions, Udp,
+};
+use crate::lexer::Kind;
+
+const U16_MAX: u64 = u16::MAX as u64;
+const U32_MAX: u64 = u32::MAX as u64;
+/// IPv6's flow label has twenty bits.
+const FLOW_LABEL_MAX: u64 = (1 << 20) - 1;
+
+impl Parser<'_> {
+    pub(super) fn packet(&mut self) -> Parsed<Packet> {
+        let token = self.next()?;
+        let direction = match token.kind {
+            Kind::Sign('<') => Direction::Inbound,
+            Kind::Sign('>') => Direction::Outbound,
+            _ => return expected(&token, "'<' or '>'"),
+        };
+        self.no_encapsulation()?;
+        let ip = self.ip_fields(direction)?;
+        let body = self.body(direction)?;
+        Ok(Packet { at: token.at, direction, ip, body })
+    }
+
+    /// Headers around the packet have a grammar of their own, which nothing here can run.
+    fn no_encapsulation(&mut self) -> Parsed<()> {
+        let token = self.peek()?;
+        let what = match &token.kind {
+            Kind::Word(word) => match word.as_str() {
+                "ipv4" => "an IPv4 header around the packet",
+                "ipv6" => "an IPv6 header around the packet",
+                "gre" => "a GRE header around the packet",
+                "mpls" => "MPLS labels before the packet",
+                "encap" => "PSP encapsulation",
+                "udplite" => "UDP-Lite",
+                "sctp" => "SCTP",
+                _ => return Ok(()),
+            },
+            _ => return Ok(()),
+        };
+        wrong(token.at, format!("not supported: {what}"))
+    }
+
+    /// `[ect0]`, `(tos 0x10)`, `[ce, flowlabel 0x5]`, or nothing.
+    fn ip_fields(&mut self, direction: Direction) -> Parsed<IpFields> {
+        let mut fields = IpFields::default();
+        let close = match self.peek()?.kind {
+            Kind::Sign('[') => ']',
+            Kind::Sign('(') => ')',
+            _ => return Ok(fields),
+        };
+        self.next()?;
+        loop {
+            self.ip_field(&mut fields, direction)?;
+            if !self.take(',')? {
+                break;
+            }
+        }
+        self.expect(close)?;
+        Ok(fields)
+    }
+
+    fn ip_field(&mut self, fields: &mut IpFields, direction: Direction) -> Parsed<()> {
+        const WHAT: &str = "noecn, ect0, ect1, ect01, ce, tos, flowlabel or ttl";
+        let name = self.name(WHAT)?;
+        let ecn = match name.text.as_str() {
+            "noecn" => IpEcn::NoEcn,
+            "ect0" => IpEcn::Ect0,
+            "ect1" => IpEcn::Ect1,
+            "ect01" if direction == Direction::Inbound => {
+                return wrong(
+                    name.at,
+                    "ect01 is of packets that the stack sends: one that it gets has ect0 or ect1",
+                );
+            }
+            "ect01" => IpEcn::Ect01,
+            "ce" => IpEcn::Ce,
+            "tos" => return set(name.at, &mut fields.tos, self.any_integer("a type of service", 255)?),
+            "ttl" => return set(name.at, &mut fields.ttl, self.integer("a time to live", 255)?),
+            "flowlabel" => {
+                let label = self.any_integer("a flow label", FLOW_LABEL_MAX)?;
+                return set(name.at, &mut fields.flow_label, label);
+            }
+            other => return wrong(name.at, format!("expected {WHAT}, found '{other}'")),
+        };
+        if fields.tos.is_some() {
+            return wrong(name.at, "the type of service holds the ECN bits already");
+        }
+        set(name.at, &mut fields.ecn, ecn)
+    }
+
+    fn body(&mut self, direction: Direction) -> Parsed<Body> {
+        if self.take_word("udp")? {
+            return Ok(Body::Udp(self.udp()?));
+        }
+        if self.take_word("icmp")? {
+            return Ok(Body::Icmp(self.icmp()?));
+        }
+        Ok(Body::Tcp(self.tcp(direction)?))
+    }
+
+    /// `1234 > 8080 (1000)`, behind `udp`.
+    fn udp(&mut self) -> Parsed<Udp> {
+        let ports = self.ports()?;
+        self.expect('(')?;
+        let length = self.integer("the length of a datagram", U16_MAX)?;
+        self.expect(')')?;
+        Ok(Udp { ports, length })
+    }
+
+    fn ports(&mut self) -> Parsed<Option<Ports>> {
+        if !matches!(self.peek()?.kind, Kind::Number(_)) {
+            return Ok(None);
+        }
+        let source = self.integer("a port", U16_MAX)?;
+        self.expect('>')?;
+        let destination = self.integer("a port", U16_MAX)?;
+        Ok(Some(Ports { source, destination }))
+    }
+
+    /// `S. 0:0(0) ack 1 win 65535 urg 5 <mss 1460>`.
+    fn tcp(&mut self, direction: Direction) -> Parsed<Tcp> {
+        let ports = self.ports()?;
+        let flags = self.flags()?;
+        let sequence = self.sequence()?;
+        let ack =
+            if self.take_word("ack")? { Some(self.integer("an acknowledgement", U32_MAX)?) } else { None };
+        let window = if self.take_word("win")? { Some(self.integer("a window", U16_MAX)?) } else { None };
+        let behind = self.peek()?.at;
+        if window.is_none() && direction == Direction::Inbound {
+            return wrong(behind, "expected 'win': a segment to the stack needs its window");
+        }
+        let urgent =
+            if self.take_word("urg")? { Some(self.integer("an urgent pointer", U16_MAX)?) } else { None };
+        let options = match self.peek()?.kind {
+            Kind::Sign('<') => self.tcp_options()?,
+            _ => TcpOptions::Listed(Vec::new()),
+        };
+        Ok(Tcp { ports, flags, sequence, ack, window, urgent, options })
+    }
+
+    /// `-`, `.`, `S`, `FP.`: letters and then the dot of ACK.
+    fn flags(&mut self) -> Parsed<TcpFlags> {
+        let token = self.next()?;
+        let mut flags = TcpFlags::NONE;
+        match &token.kind {
+            Kind::Sign('-') => return Ok(flags),
+            Kind::Sign('.') => return Ok(TcpFlags::ACK),
+            Kind::Word(letters) => {
+                for (letter, index) in letters.chars().zip(0..) {
+                    flags |= flag(Position { column: token.at.column + index, ..token.at }, letter)?;
+                }
+            }
+            _ => return expected(&token, "TCP flags, 'udp' or 'icmp'"),
+        }
+        if self.take('.')? {
+            flags |= TcpFlags::ACK;
+        }
+        Ok(flags)
+    }
+
+    /// `1:1001(1000)`.
+    pub(super) fn sequence(&mut self) -> Parsed<SequenceRange> {
+        let at = self.peek()?.at;
+        let start: u32 = self.integer("a sequence number", U32_MAX)?;
+        self.expect(':')?;
+        let end: u32 = self.integer("a sequence number", U32_MAX)?;
+        self.expect('(')?;
+        let length: u16 = self.integer("the length of a segment", U16_MAX)?;
+        self.expect(')')?;
+        let distance = end.wrapping_sub(start);
+        if distance != u32::from(length) {
+            return wrong(at, format!("{start}:{end} is {distance} bytes long, and not {length}"));
+        }
+        Ok(SequenceRange { start, end, length })
+    }
+}
+
+fn flag(at: Position, letter: char) -> Parsed<TcpFlags> {
+    let letters = || TcpFlags::LETTERS.iter().filter(|(letter, _)| letter.is_ascii_alphabetic());
+    match letters().find(|(known, _)| *known == letter) {
+        Some((_, flag)) => Ok(*flag),
+        None => wrong(at, format!("'{letter}' is no TCP flag: they are F, S, R, P, U, E, W, A and '.'")),
+    }
+}
+
+fn set<T>(at: Position, field: &mut Option<T>, value: T) -> Parsed<()> {
+    match field.replace(value) {
+        None => Ok(()),
+        Some(_) => wrong(at, "this stands there already"),
+    }
+}
