@@ -95,12 +95,17 @@ pub(crate) fn bind(call: &mut Call<'_>, address: &SockAddr, taken: bool) -> Resu
 
 /// The address of a connection that is over, which stays with the socket; so does a port that was asked for.
 pub(crate) fn with_address(binding: Option<Binding>, local: SocketAddr) -> Binding {
-    let scope = if let SocketAddr::V6(local) = local { local.scope_id() } else { 0 };
-    let local = LocalAddr::new(local.ip(), scope);
+    let local = local_of_connection(local);
     match binding {
         Some(binding) => Binding { local, ..binding },
         None => Binding { id: None, local, origin: Origin::AnyPort },
     }
+}
+
+/// The address of a connection as that of a binding.
+pub(crate) fn local_of_connection(local: SocketAddr) -> LocalAddr {
+    let scope = if let SocketAddr::V6(local) = local { local.scope_id() } else { 0 };
+    LocalAddr::new(local.ip(), scope)
 }
 
 /// Takes a port again for an address that was left without one.

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use rustix::io::Errno;
 use tapsock_stack::error_queue::ErrorQueue;
+use tapsock_stack::ports::BindId;
 use tapsock_stack::stack::{Linger, ListenerId, SocketId, Stack, TcpId};
 use tapsock_stack::tcp::State;
 use tapsock_stack::tcp::connection::Shutdown;
@@ -150,8 +151,12 @@ impl TcpSocket {
 
     /// Whether a port is the socket's, or its connection's. One that nobody asked for goes when the connection ends.
     pub(crate) fn has_port(&self, stack: &Stack) -> bool {
-        let own = self.binding.is_some_and(|binding| binding.id.is_some());
-        own || self.is_listening() || !is_over(self.state(stack))
+        self.bound_port().is_some() || self.is_listening() || !is_over(self.state(stack))
+    }
+
+    /// The port that is the socket's own.
+    fn bound_port(&self) -> Option<BindId> {
+        self.binding.and_then(|binding| binding.id)
     }
 
     /// The state of the connection; that of none is CLOSED.
@@ -222,7 +227,7 @@ impl TcpSocket {
                 if let Some(binding) = before {
                     self.binding = Some(bind::rebind(call, binding)?);
                 }
-                let port = self.binding.and_then(|binding| binding.id);
+                let port = self.bound_port();
                 let (way, ports) = (call.options().way(), call.options().rare().ports);
                 let made = call.stack.tcp_connect_by(call.now, port, remote, options, way, ports);
                 if made.is_err() && before.is_some_and(|binding| binding.id.is_none()) {
@@ -234,6 +239,10 @@ impl TcpSocket {
                 let id = made.map_err(|error| error.errno())?;
                 // From now on the connection holds the port, and gives it back when it ends.
                 self.release_port(call);
+                if let (Some(bound), Some(local)) = (self.bound_port(), call.stack.tcp_local(id)) {
+                    // As Linux, until the end of the connection is told: others may have its other addresses.
+                    call.stack.set_bound_address(bound, bind::local_of_connection(local));
+                }
                 self.error = None;
                 self.phase = Phase::Connecting(id);
                 self.finish_connecting(call, id, Errno::INPROGRESS)
@@ -344,7 +353,7 @@ impl TcpSocket {
                 call.stack.tcp_close(call.now, id, how);
             }
         }
-        if let Some(id) = self.binding.and_then(|binding| binding.id) {
+        if let Some(id) = self.bound_port() {
             call.stack.unbind(id);
         }
     }
@@ -432,6 +441,9 @@ impl TcpSocket {
             if self.keeps_address {
                 self.binding = Some(bind::with_address(self.binding, local));
             }
+        }
+        if let (Some(bound), Some(binding)) = (self.bound_port(), self.binding) {
+            call.stack.set_bound_address(bound, binding.local);
         }
         self.keep_reports(call, id);
         call.stack.tcp_close(call.now, id, Linger::Abort);

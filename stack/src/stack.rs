@@ -260,6 +260,12 @@ impl Stack {
         self.ports.binding(bind)
     }
 
+    /// Changes the address of a binding, unasked: a connection narrows a wildcard to the address that it has, and at its end
+    /// it is as wide as before. Nobody who is there is looked at, as on Linux.
+    pub fn set_bound_address(&mut self, bind: BindId, address: LocalAddr) {
+        self.ports.set_address(bind, address);
+    }
+
     /// Holds a binding to an interface (SO_BINDTODEVICE set after `bind`), or to none any more.
     pub fn set_bound_device(&mut self, bind: BindId, device: Option<InterfaceId>) {
         self.ports.set_device(bind, device);

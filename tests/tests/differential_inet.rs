@@ -92,6 +92,49 @@ fn listening(world: &mut World, domain: i32, ip: Ip) -> (i32, Target) {
     (listener, Target::new(ip, Port::Of(place)))
 }
 
+/// A connection narrows a wildcard to the address that it has, and what others may bind meanwhile with it: as long as it
+/// is attempted, is there, has failed and nobody was told. Afterwards it is as wide as before.
+#[test]
+fn a_port_is_as_wide_as_the_kernels() {
+    let _alone = alone();
+    let stage = match Stage::new() {
+        Ok(stage) => stage,
+        Err(error) => return skipped_for(error).unwrap_or_default(),
+    };
+    let addresses =
+        [(AF_INET, Ip::Lo4), (AF_INET, Ip::Second4), (AF_INET6, Ip::Lo6), (AF_INET6, Ip::MappedLo)];
+    let sockets =
+        [(AF_INET, Ip::Any4, Ip::Lo4), (AF_INET6, Ip::Any6, Ip::Lo6), (AF_INET6, Ip::Any6, Ip::MappedLo)];
+    for (domain, any, to) in sockets {
+        for refused in [true, false] {
+            let mut world = World::new(&stage);
+            let others = |world: &mut World| {
+                for (domain, ip) in addresses {
+                    let other = world.socket(domain, STREAM, 0);
+                    world.bind(other, Target::new(ip, Port::Slot(3)));
+                    world.close(other);
+                }
+            };
+            let far_domain = if to == Ip::Lo6 { AF_INET6 } else { AF_INET };
+            let (_, there) = listening(&mut world, far_domain, if to == Ip::Lo6 { to } else { Ip::Lo4 });
+            let there = Target { ip: to, ..if refused { Target::new(to, Port::Slot(0)) } else { there } };
+            let socket = world.socket(domain, STREAM, 0);
+            world.bind(socket, Target::new(any, Port::Slot(3)));
+            others(&mut world);
+            world.connect(socket, there);
+            others(&mut world);
+            world.option(socket, SOL_SOCKET, SO_ERROR, 4);
+            others(&mut world);
+            world.connect(socket, if refused { there } else { Target::UNSPEC });
+            others(&mut world);
+            world.local(socket);
+            world.listen(socket, 1);
+            others(&mut world);
+            assert_eq!(world.difference(), None, "{}", world.log().join("\n"));
+        }
+    }
+}
+
 /// What is refused with ENOPROTOOPT is not compared, so that an option is as soon as it acts.
 #[test]
 fn options_of_all_values_and_lengths() {
