@@ -171,8 +171,16 @@ constants! {
     TCP_CONGESTION = 13;
     /// Milliseconds that data may stay unacknowledged.
     TCP_USER_TIMEOUT = 18;
+    /// How many connections of a listener may be used before their handshakes are done; 0: none.
+    TCP_FASTOPEN = 23;
     /// How many bytes may wait to be sent before writers wait.
     TCP_NOTSENT_LOWAT = 25;
+    /// Have `connect` wait for data to go with the SYN, where the server has given a cookie for that.
+    TCP_FASTOPEN_CONNECT = 30;
+    /// The key of a listener's fast open cookies, 16 bytes, or 32 with the one before it.
+    TCP_FASTOPEN_KEY = 33;
+    /// Send and take data in SYNs without a cookie.
+    TCP_FASTOPEN_NO_COOKIE = 34;
 
     /// Hold back what is sent, until it is one datagram.
     UDP_CORK = 1;
@@ -300,6 +308,8 @@ constants! {
     MSG_MORE = 0x8000;
     /// Tell by the error queue when the bytes are no longer looked at. They are copied.
     MSG_ZEROCOPY = 0x400_0000;
+    /// Connect, with the data in the SYN where that is possible.
+    MSG_FASTOPEN = 0x2000_0000;
     /// `recvmmsg` waits for the first message only.
     MSG_WAITFORONE = 0x1_0000;
     /// Descriptors that are passed are to be closed by `exec` (FD_CLOEXEC).

@@ -97,6 +97,10 @@ pub(crate) struct Limits {
     pub(crate) receive_max: u32,
     /// Of a socket that has no time-out of its own (`net.ipv4.tcp_fin_timeout`).
     pub(crate) fin_timeout_secs: Option<u16>,
+    /// The bits of `net.ipv4.tcp_fastopen`.
+    pub(crate) fast_open: u32,
+    /// The largest backlog (`net.core.somaxconn`).
+    pub(crate) backlog_max: u32,
     /// Whether the owner may go beyond them.
     pub(crate) privileged: bool,
 }
@@ -191,10 +195,11 @@ impl SocketOptions {
         }
     }
 
-    /// TCP_DEFER_ACCEPT is the listener's own.
+    /// TCP_DEFER_ACCEPT and TCP_FASTOPEN are the listener's own.
     pub(crate) fn forget_deferral(&mut self) {
-        if self.tcp.rare().defer_accept > 0 {
-            self.tcp.rare_mut().defer_accept = 0;
+        if self.tcp.rare().defer_accept > 0 || self.tcp.rare().fast_open_queue > 0 {
+            let rare = self.tcp.rare_mut();
+            (rare.defer_accept, rare.fast_open_queue, rare.fast_open_keys) = (0, 0, None);
         }
     }
 

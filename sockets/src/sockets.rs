@@ -247,8 +247,8 @@ impl Sockets {
         to: Option<&SockAddr>,
     ) -> Result<usize, Stop> {
         self.call(now, fd, |call, body| match body {
-            // A stream socket does not look at the address, connected or not.
-            Body::Tcp(tcp) => tcp.send(call, data, flags, control),
+            // A stream socket does not look at the address, connected or not, but for MSG_FASTOPEN.
+            Body::Tcp(tcp) => tcp.send(call, data, flags, control, to),
             Body::Udp(udp) => udp.send(call, data, flags, to, control),
             Body::Ping(ping) => ping.send(call, data, flags, to, control),
             Body::Raw(raw) => raw.send(call, data, flags, to, control),

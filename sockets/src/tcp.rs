@@ -19,6 +19,7 @@ use crate::options::{Domain, SocketOptions};
 use crate::poll::{PollMask, Stage, Stream, View};
 use crate::socket::{self, Call, Common, Stop, Wait};
 
+mod fast_open;
 mod options;
 mod queues;
 mod reports;
@@ -47,6 +48,8 @@ pub(crate) struct TcpSocket {
     /// Whether somebody has found no room to send since there was some last: Linux's `SOCK_NOSPACE`. Only then is room
     /// an edge. Looking sets it.
     starved: Cell<bool>,
+    /// What a call that waits for the handshake has sent with the SYN.
+    early: Option<fast_open::Early>,
 }
 
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -76,6 +79,7 @@ impl TcpSocket {
             error: None,
             reports: None,
             starved: Cell::new(false),
+            early: None,
         }
     }
 
@@ -112,6 +116,10 @@ impl TcpSocket {
         };
         if let Some(connection) = self.connection_id().and_then(|id| stack.tcp(id)) {
             stream.stage = match connection.state() {
+                // As Linux: data is waited for to go with the SYN, or somebody has accepted it before the handshake is done.
+                State::SynSent | State::SynReceived if connection.is_held() || connection.is_early() => {
+                    Stage::Open
+                }
                 State::SynSent | State::SynReceived => Stage::Connecting,
                 state if is_over(state) => Stage::Closed,
                 _ => Stage::Open,
@@ -176,6 +184,7 @@ impl TcpSocket {
                     None => bind::autobind(call)?,
                 };
                 self.binding = Some(binding);
+                fast_open::tune(call, backlog);
                 let options = call.options().for_connection(binding.family());
                 let port = binding.id.ok_or(Errno::INVAL)?;
                 let id = call.stack.tcp_listen(port, backlog, options).map_err(|error| error.errno())?;
@@ -216,38 +225,50 @@ impl TcpSocket {
         match self.phase {
             Phase::Failed(_) => Err(Errno::INVAL.into()),
             Phase::Listening(_) | Phase::Connected(_) => Err(Errno::ISCONN.into()),
+            Phase::Connecting(id) if fast_open::is_held(call.stack, id) => Err(Errno::ISCONN.into()),
             Phase::Connecting(id) => self.finish_connecting(call, id, Errno::ALREADY),
+            Phase::Idle if call.options().tcp.rare().fast_open_connect => self.connect_late(call, address),
             Phase::Idle => {
-                let bound = self.binding.map(|binding| binding.local);
-                let remote = destination::stream(call, bound, address)?;
-                let family = if remote.is_ipv4() { Domain::V4 } else { Domain::V6 };
-                destination::check_direct(call, remote, false)?;
-                let options = call.options().for_connection(family);
-                let before = self.binding;
-                if let Some(binding) = before {
-                    self.binding = Some(bind::rebind(call, binding)?);
-                }
-                let port = self.bound_port();
-                let (way, ports) = (call.options().way(), call.options().rare().ports);
-                let made = call.stack.tcp_connect_by(call.now, port, remote, options, way, ports);
-                if made.is_err() && before.is_some_and(|binding| binding.id.is_none()) {
-                    // Linux looks for a port when it knows the way, and goes on to show the one it had.
-                    let shown = self.last_port;
-                    self.release_port(call);
-                    self.last_port = shown;
-                }
-                let id = made.map_err(|error| error.errno())?;
-                // From now on the connection holds the port, and gives it back when it ends.
-                self.release_port(call);
-                if let (Some(bound), Some(local)) = (self.bound_port(), call.stack.tcp_local(id)) {
-                    // As Linux, until the end of the connection is told: others may have its other addresses.
-                    call.stack.set_bound_address(bound, bind::local_of_connection(local));
-                }
-                self.error = None;
-                self.phase = Phase::Connecting(id);
+                let id = self.open(call, address, Start::Now)?;
                 self.finish_connecting(call, id, Errno::INPROGRESS)
             }
         }
+    }
+
+    /// Begins a connection to `address`.
+    fn open(&mut self, call: &mut Call<'_>, address: &SockAddr, start: Start) -> Result<TcpId, Errno> {
+        let bound = self.binding.map(|binding| binding.local);
+        let remote = destination::stream(call, bound, address)?;
+        let family = if remote.is_ipv4() { Domain::V4 } else { Domain::V6 };
+        destination::check_direct(call, remote, false)?;
+        let options = call.options().for_connection(family);
+        let before = self.binding;
+        if let Some(binding) = before {
+            self.binding = Some(bind::rebind(call, binding)?);
+        }
+        let port = self.bound_port();
+        let (way, ports) = (call.options().way(), call.options().rare().ports);
+        let now = call.now;
+        let made = match start {
+            Start::Now => call.stack.tcp_connect_by(now, port, remote, options, way, ports),
+            Start::WithData => call.stack.tcp_hold(now, port, remote, options, way, ports),
+        };
+        if made.is_err() && before.is_some_and(|binding| binding.id.is_none()) {
+            // Linux looks for a port when it knows the way, and goes on to show the one it had.
+            let shown = self.last_port;
+            self.release_port(call);
+            self.last_port = shown;
+        }
+        let id = made.map_err(|error| error.errno())?;
+        // From now on the connection holds the port, and gives it back when it ends.
+        self.release_port(call);
+        if let (Some(bound), Some(local)) = (self.bound_port(), call.stack.tcp_local(id)) {
+            // As Linux, until the end of the connection is told: others may have its other addresses.
+            call.stack.set_bound_address(bound, bind::local_of_connection(local));
+        }
+        self.error = None;
+        self.phase = Phase::Connecting(id);
+        Ok(id)
     }
 
     /// The errno of a call that waits for a connection which is no longer attempted.
@@ -469,6 +490,14 @@ impl TcpSocket {
             Phase::Idle | Phase::Listening(_) => None,
         }
     }
+}
+
+/// When the SYN of a connection is sent.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Start {
+    Now,
+    /// When there is data that may go with it.
+    WithData,
 }
 
 /// Whether a connection in that state is none any longer to its socket. Linux's TIME-WAIT is not the socket's state.

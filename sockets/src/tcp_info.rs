@@ -5,6 +5,7 @@
 use core::time::Duration;
 
 use tapsock_stack::tcp::State;
+use tapsock_stack::tcp::fast_open::Failure;
 use tapsock_stack::tcp::info::Info;
 use tapsock_stack::tcp::recovery::Phase;
 
@@ -49,8 +50,15 @@ pub(crate) fn of_connection(info: &Info, ip_header: u32) -> Vec<u8> {
     bytes[RETRANSMITS] = info.retransmits;
     bytes[PROBES] = info.probes;
     bytes[BACKOFF] = info.retransmits;
-    let agreed = [(info.timestamps, 1), (info.sack, 2), (info.window_scaling, 4)];
+    let agreed = [(info.timestamps, 1), (info.sack, 2), (info.window_scaling, 4), (info.syn_data, 32)];
     bytes[OPTIONS] = agreed.iter().filter(|(on, _)| *on).map(|(_, bit)| bit).sum();
+    let failure = match info.fast_open_failure {
+        Failure::None => 0,
+        Failure::NoCookie => 1,
+        Failure::NotAcknowledged => 2,
+        Failure::SynSentAgain => 3,
+    };
+    bytes[FLAGS] = failure << 1;
     if info.window_scaling {
         bytes[WSCALE] = info.snd_wscale.shift() | info.rcv_wscale.shift() << 4;
     }
@@ -138,6 +146,8 @@ const PROBES: usize = 3;
 const BACKOFF: usize = 4;
 const OPTIONS: usize = 5;
 const WSCALE: usize = 6;
+/// The rate is the application's (one bit), and why a fast open failed (two).
+const FLAGS: usize = 7;
 const RTO: usize = 8;
 const SND_MSS: usize = 16;
 const RCV_MSS: usize = 20;

@@ -3,14 +3,15 @@
 use core::fmt;
 use core::time::Duration;
 
+use crate::fast_open::FastOpenKeys;
 use crate::iface::NeighborConfig;
 use crate::ip::path_mtu::PathMtuConfig;
 use crate::tcp::config::{CongestionKind, KeepAlive, Options, Rare};
 
 mod codec;
 
+use codec::{Bits, Codec, Congestion, CookieKeys, Flag, Micros, Millis, Number, Ports, Seconds, Sizes};
 pub use codec::{BufferSizes, PortRange};
-use codec::{Codec, Congestion, Flag, Micros, Millis, Number, Ports, Seconds, Sizes};
 
 /// Makes [`Config`] and the table of its settings from one list of
 /// `"name" field: type = codec, default;`
@@ -116,6 +117,15 @@ settings! {
     "net.ipv4.tcp_abort_on_overflow" tcp_abort_on_overflow: bool = Flag, false;
     /// Which algorithm limits what is in flight.
     "net.ipv4.tcp_congestion_control" tcp_congestion_control: CongestionKind = Congestion, CongestionKind::Cubic;
+    /// Fast open (RFC 7413), one bit each: 0x1 send data in SYNs, 0x2 take it, 0x4 send it without a cookie, 0x200 take
+    /// it without one, 0x400 take it at all listeners.
+    "net.ipv4.tcp_fastopen" tcp_fastopen: u32 = Bits, 1;
+    /// How long no data is sent in SYNs after such a connection got through no more; 0: the rule is off.
+    "net.ipv4.tcp_fastopen_blackhole_timeout_sec" tcp_fastopen_blackhole_timeout: Duration =
+        Seconds(0..=i32::MAX as u64), Duration::ZERO;
+    /// The keys of the cookies that listeners give out, the second one for cookies that were given out before. Zeros are
+    /// shown as long as the key is one that nobody chose.
+    "net.ipv4.tcp_fastopen_key" tcp_fastopen_key: Option<FastOpenKeys> = CookieKeys, None;
     /// How long a connection that nobody holds stays in FIN-WAIT-2.
     "net.ipv4.tcp_fin_timeout" tcp_fin_timeout: Duration = Seconds(0..=65_535), Duration::from_secs(60);
     /// The least time between two acknowledgements of one connection in answer to invalid segments.
@@ -333,6 +343,10 @@ mod tests {
         for name in Config::names() {
             let shown = config.show(name).expect("the name is listed");
             assert_eq!(config.set(name, &shown), Ok(()), "{name} {shown:?}");
+            // A key that somebody chose is one, even where it is all zeros.
+            if name == "net.ipv4.tcp_fastopen_key" {
+                config.tcp_fastopen_key = None;
+            }
             assert_eq!(config, Config::default(), "{name}");
             for nonsense in ["", "x", "-1", "1x", "4096 8192 16384 1", "99999999999"] {
                 assert_eq!(config.set(name, nonsense), Err(SettingError::BadValue), "{name} {nonsense:?}");
@@ -364,6 +378,8 @@ mod tests {
             ("net.ipv4.neigh.default.base_reachable_time_ms", "30000"),
             ("net.ipv4.neigh.default.delay_first_probe_time", "5"),
             ("net.ipv4.neigh.default.unres_qlen", "101"),
+            ("net.ipv4.tcp_fastopen", "1"),
+            ("net.ipv4.tcp_fastopen_blackhole_timeout_sec", "0"),
             ("net.ipv4.tcp_fin_timeout", "60"),
             ("net.ipv4.tcp_invalid_ratelimit", "500"),
             ("net.ipv4.tcp_keepalive_intvl", "75"),

@@ -306,6 +306,22 @@ counters! {
     TcpExtTCPAckOutOfRange,
     /// SYN retransmissions received and answered.
     TcpExtTCPSynRetrans,
+    /// Connections that we opened whose SYN's data the peer has taken.
+    TcpExtTCPFastOpenActive,
+    /// Connections that we opened whose SYN's data the peer has not taken.
+    TcpExtTCPFastOpenActiveFail,
+    /// Times that sending data in SYNs was paused.
+    TcpExtTCPFastOpenBlackhole,
+    /// SYNs that asked for a fast open cookie.
+    TcpExtTCPFastOpenCookieReqd,
+    /// SYNs for a fast open that were too many for a listener.
+    TcpExtTCPFastOpenListenOverflow,
+    /// Connections that peers opened by a fast open.
+    TcpExtTCPFastOpenPassive,
+    /// The same with a cookie of the second key.
+    TcpExtTCPFastOpenPassiveAltKey,
+    /// SYNs with a cookie that is not good.
+    TcpExtTCPFastOpenPassiveFail,
 }
 
 /// One value for each [`Counter`].

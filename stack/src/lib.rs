@@ -13,6 +13,7 @@ pub mod demux;
 pub mod discovery;
 pub mod error;
 pub mod error_queue;
+pub mod fast_open;
 pub mod iface;
 pub mod ip;
 pub mod ports;

@@ -8,6 +8,7 @@ use crate::buf::Frame;
 use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::demux::Demux;
+use crate::fast_open::FastOpenCache;
 use crate::iface::{
     Interface, InterfaceError, InterfaceId, Interfaces, IpCidr, LinkState, NeighborAction, NeighborCache,
     NextHop, PacketTag, Resolution, Route, TableError, solicitation,
@@ -27,6 +28,7 @@ use crate::wire::{EtherType, EthernetAddress, EthernetHeader};
 mod changes;
 mod claims;
 mod datagrams;
+mod fast_open;
 mod icmp;
 mod input;
 mod path;
@@ -110,6 +112,8 @@ pub struct Stack {
     udp: UdpTable,
     ping: ping::PingTable,
     raw: RawTable,
+    /// What servers say of fast opens.
+    fast_open: FastOpenCache,
     /// The key of sequence numbers and timestamps.
     secret: KeyedHash,
     icmp_limit: RateLimit,
@@ -144,6 +148,7 @@ impl Stack {
             udp: UdpTable::new(&mut random),
             ping: ping::PingTable::default(),
             raw: RawTable::default(),
+            fast_open: FastOpenCache::default(),
             secret: random.keyed_hash(),
             icmp_limit: RateLimit::new(config.icmp_msgs_per_sec, config.icmp_msgs_burst),
             icmp_host_limits: HostLimits::new(&mut random),

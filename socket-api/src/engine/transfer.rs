@@ -7,7 +7,7 @@ use std::io::{IoSlice, IoSliceMut};
 use bytes::Bytes;
 use rustix::io::Errno;
 use tapsock_driver::pool::Pool;
-use tapsock_sockets::constants::{MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, MSG_ZEROCOPY};
+use tapsock_sockets::constants::{MSG_DONTWAIT, MSG_FASTOPEN, MSG_PEEK, MSG_WAITALL, MSG_ZEROCOPY};
 use tapsock_sockets::control::Control;
 use tapsock_sockets::{Blocking, Fd, Received, SockAddr, Sockets, Stamps, Stop};
 use tapsock_stack::buf::{Chunk, Rope};
@@ -209,7 +209,9 @@ impl Sending<'_> {
             if self.taken > 0 && sockets.has_pending_error(self.socket) {
                 return Ok(());
             }
-            let count = sockets.try_sendmsg(now, self.socket, rope, self.control, self.flags, self.to)?;
+            // A connection is opened once.
+            let flags = if self.taken > 0 { self.flags & !MSG_FASTOPEN } else { self.flags };
+            let count = sockets.try_sendmsg(now, self.socket, rope, self.control, flags, self.to)?;
             self.taken += count;
             if rope.is_empty() || count == 0 || !waits {
                 return Ok(());

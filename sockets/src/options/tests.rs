@@ -7,8 +7,14 @@ const STREAM6: Subject = Subject { domain: Domain::V6, kind: Kind::Stream };
 const UDP: Subject = Subject { domain: Domain::V4, kind: Kind::Datagram };
 const UDP6: Subject = Subject { domain: Domain::V6, kind: Kind::Datagram };
 const PING: Subject = Subject { domain: Domain::V4, kind: Kind::Ping };
-const LIMITS: Limits =
-    Limits { send_max: 4_194_304, receive_max: 4_194_304, fin_timeout_secs: Some(60), privileged: false };
+const LIMITS: Limits = Limits {
+    send_max: 4_194_304,
+    receive_max: 4_194_304,
+    fin_timeout_secs: Some(60),
+    fast_open: 1,
+    backlog_max: 4096,
+    privileged: false,
+};
 
 fn fresh() -> SocketOptions {
     SocketOptions::new(tcp::Options::default(), 64)

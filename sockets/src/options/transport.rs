@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use rustix::io::Errno;
+use tapsock_stack::fast_open::{FastOpenKeys, mode};
 
 use super::value::{CONGESTION_NAME_LEN, in_range, read_congestion, read_int};
 use super::{Change, Limits, OptionValue, SocketOptions};
@@ -12,6 +13,10 @@ impl SocketOptions {
     pub(super) fn set_tcp(&mut self, limits: Limits, name: i32, value: &[u8]) -> Result<Change, Errno> {
         if name == TCP_CONGESTION {
             self.tcp.congestion = read_congestion(value)?;
+            return Ok(Change::Transport);
+        }
+        if name == TCP_FASTOPEN_KEY {
+            self.tcp.rare_mut().fast_open_keys = Some(FastOpenKeys::from_bytes(value).ok_or(Errno::INVAL)?);
             return Ok(Change::Transport);
         }
         let number = read_int(value)?;
@@ -38,6 +43,20 @@ impl SocketOptions {
                 self.tcp.rare_mut().window_clamp = (number != 0).then_some(number.max(CLAMP_MIN) as u32)
             }
             TCP_QUICKACK => self.tcp.late_acks = number == 0,
+            TCP_FASTOPEN => {
+                let count = in_range(number, 0, i32::MAX)? as u32;
+                self.tcp.rare_mut().fast_open_queue = count.min(limits.backlog_max);
+            }
+            TCP_FASTOPEN_CONNECT => {
+                let on = in_range(number, 0, 1)? != 0;
+                if limits.fast_open & mode::CLIENT == 0 {
+                    return Err(Errno::OPNOTSUPP);
+                }
+                self.tcp.rare_mut().fast_open_connect = on;
+            }
+            TCP_FASTOPEN_NO_COOKIE => {
+                self.tcp.rare_mut().fast_open_without_cookie = in_range(number, 0, 1)? != 0;
+            }
             TCP_NOTSENT_LOWAT => self.tcp.rare_mut().not_sent_low_water = number as u32,
             TCP_USER_TIMEOUT => {
                 let millis = in_range(number, 0, i32::MAX)? as u64;
@@ -63,6 +82,12 @@ impl SocketOptions {
             TCP_WINDOW_CLAMP => self.tcp.rare().window_clamp.unwrap_or(0).into(),
             TCP_QUICKACK => (!self.tcp.late_acks).into(),
             TCP_NOTSENT_LOWAT => (self.tcp.rare().not_sent_low_water as i32).into(),
+            TCP_FASTOPEN => self.tcp.rare().fast_open_queue.into(),
+            TCP_FASTOPEN_CONNECT => self.tcp.rare().fast_open_connect.into(),
+            TCP_FASTOPEN_NO_COOKIE => self.tcp.rare().fast_open_without_cookie.into(),
+            TCP_FASTOPEN_KEY => {
+                self.tcp.rare().fast_open_keys.map_or(Vec::new(), FastOpenKeys::to_bytes).into()
+            }
             TCP_USER_TIMEOUT => {
                 let millis = self.tcp.rare().user_timeout.unwrap_or_default().as_millis();
                 u32::try_from(millis).unwrap_or(u32::MAX).into()

@@ -9,7 +9,7 @@ use crate::address::SOCKADDR_IN6_LEN;
 use crate::constants::*;
 use crate::datagram::Memory;
 use crate::device;
-use crate::options::{Change, Domain, Limits, OptionValue};
+use crate::options::{Change, Domain, Kind, Limits, OptionValue};
 use crate::socket::{Body, Call, Common, Permission};
 use crate::table::Fd;
 use crate::timestamping;
@@ -87,6 +87,13 @@ impl Sockets {
             {
                 return answer;
             }
+            // The host's, where the socket has none of its own.
+            if (level, name, subject.kind) == (SOL_TCP, TCP_FASTOPEN_KEY, Kind::Stream)
+                && call.options().tcp.rare().fast_open_keys.is_none()
+            {
+                let keys = call.stack.config().tcp_fastopen_key;
+                return Ok(keys.map_or(Vec::new(), |keys| keys.to_bytes()).into());
+            }
             call.options().get(subject, level, name)
         })
     }
@@ -109,6 +116,8 @@ impl Sockets {
                     send_max: config.wmem_max,
                     receive_max: config.rmem_max,
                     fin_timeout_secs: config.tcp_options().fin_timeout_secs,
+                    fast_open: config.tcp_fastopen,
+                    backlog_max: config.somaxconn,
                     privileged: call.permission == Permission::Privileged,
                 }
             };
@@ -126,7 +135,7 @@ impl Sockets {
                 return outcome;
             }
             if let Body::Tcp(tcp) = &*body {
-                tcp.check_option(level, name, value)?;
+                tcp.check_option(call.stack, level, name, value)?;
             }
             let (before, subject) = (call.options().v6_only, call.common.subject);
             let Common { options, .. } = call.common;

@@ -1,13 +1,15 @@
 //! Options that the connection knows, or is told.
 
 use rustix::io::Errno;
+use tapsock_stack::fast_open::mode;
 use tapsock_stack::stack::Stack;
 use tapsock_stack::tcp::State;
 use tapsock_stack::tcp::rare::QuickAck;
 
-use super::{Phase, TcpSocket};
+use super::{Phase, TcpSocket, is_over};
 use crate::constants::{
-    SOL_TCP, TCP_CORK, TCP_INFO, TCP_MAXSEG, TCP_NODELAY, TCP_QUICKACK, TCP_WINDOW_CLAMP,
+    SOL_TCP, TCP_CORK, TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_NO_COOKIE, TCP_INFO, TCP_MAXSEG,
+    TCP_NODELAY, TCP_QUICKACK, TCP_WINDOW_CLAMP,
 };
 use crate::options::{Domain, OptionValue, read_int};
 use crate::socket::Call;
@@ -50,7 +52,24 @@ impl TcpSocket {
     }
 
     /// Whether the option may be set to that now: a window that is in use has some bound.
-    pub(crate) fn check_option(&self, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
+    pub(crate) fn check_option(
+        &self,
+        stack: &Stack,
+        level: i32,
+        name: i32,
+        value: &[u8],
+    ) -> Result<(), Errno> {
+        if level == SOL_TCP {
+            let (listens, idle) = (self.is_listening(), is_over(self.state(stack)) && !self.is_listening());
+            // As Linux: what makes a SYN comes before it.
+            match name {
+                TCP_FASTOPEN | TCP_FASTOPEN_NO_COOKIE if !listens && !idle => return Err(Errno::INVAL),
+                TCP_FASTOPEN_CONNECT if !idle && stack.config().tcp_fastopen & mode::CLIENT != 0 => {
+                    return Err(Errno::INVAL);
+                }
+                _ => {}
+            }
+        }
         let unbounds = (level, name) == (SOL_TCP, TCP_WINDOW_CLAMP) && read_int(value) == Ok(0);
         if unbounds && self.phase != Phase::Idle { Err(Errno::INVAL) } else { Ok(()) }
     }

@@ -8,6 +8,7 @@ use tapsock_stack::tcp::connection::{Push, ReadError};
 use tapsock_stack::tcp::urgent::{Keeping, Urgency, UrgentError};
 
 use super::{Phase, TcpSocket};
+use crate::address::SockAddr;
 use crate::beside;
 use crate::constants::{MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC};
 use crate::errno::ToErrno;
@@ -20,7 +21,11 @@ impl TcpSocket {
         data: &mut Rope,
         flags: i32,
         control: &[u8],
+        to: Option<&SockAddr>,
     ) -> Result<usize, Stop> {
+        if let Some(taken) = self.send_first(call, data, flags, to)? {
+            return Ok(taken);
+        }
         let error = self.take_hard_error(call);
         let id = match (error, self.connection_id()) {
             (Some(errno), _) => return Err(errno.into()),
@@ -30,11 +35,22 @@ impl TcpSocket {
         let Some(connection) = call.stack.tcp(id) else {
             return Err(Errno::PIPE.into());
         };
-        if matches!(connection.state(), State::SynSent | State::SynReceived) {
+        if matches!(connection.state(), State::SynSent | State::SynReceived) && !connection.is_early() {
+            if call.waits_to_send(flags) && !data.is_empty() && self.early.is_none() {
+                call.stack.tcp_await_open(id);
+            }
             return Err(call.wait_out(flags));
         }
+        let early = self.take_early(data);
+        if early > 0 && data.is_empty() {
+            return Ok(early);
+        }
+        let Some(connection) = call.stack.tcp(id) else {
+            return Err(Errno::PIPE.into());
+        };
         let stamps = beside::stream_stamps(call, control)?;
-        if !connection.state().can_send() || connection.is_write_closed() || self.send_shut {
+        let open = connection.state().can_send() || connection.is_early();
+        if !open || connection.is_write_closed() || self.send_shut {
             return Err(Errno::PIPE.into());
         }
         let room = connection.free_space();
@@ -42,7 +58,7 @@ impl TcpSocket {
             self.starved.set(true);
         }
         if room == 0 && !data.is_empty() {
-            return Err(call.wait_out(flags));
+            return if early > 0 { Ok(early) } else { Err(call.wait_out(flags)) };
         }
         let part = data.split_to(room);
         if part.is_empty() {
@@ -59,7 +75,7 @@ impl TcpSocket {
                 if call.options().rare().timestamping.counts() { Counted::Yes } else { Counted::No };
             call.stack.tcp_stamp_write(id, stamps, counted);
         }
-        Ok(taken)
+        Ok(early + taken)
     }
 
     pub(crate) fn receive(&mut self, call: &mut Call<'_>, max: usize, flags: i32) -> Result<Received, Stop> {

@@ -5,6 +5,7 @@ use core::ops::RangeInclusive;
 use core::str::FromStr;
 use core::time::Duration;
 
+use crate::fast_open::{FastOpenKey, FastOpenKeys};
 use crate::tcp::config::CongestionKind;
 
 /// Reads and writes the values of one kind of setting.
@@ -42,6 +43,37 @@ impl<T: FromStr + Display + PartialOrd> Codec<T> for Number<T> {
 
     fn show(&self, value: &T) -> String {
         value.to_string()
+    }
+}
+
+/// A number whose bits count, in decimal or, after `0x`, in hexadecimal.
+pub(super) struct Bits;
+
+impl Codec<u32> for Bits {
+    fn parse(&self, text: &str) -> Option<u32> {
+        match text.strip_prefix("0x") {
+            Some(digits) if digits.starts_with('+') => None,
+            Some(digits) => u32::from_str_radix(digits, 16).ok(),
+            None => text.parse().ok(),
+        }
+        .filter(|value| i32::try_from(*value).is_ok())
+    }
+
+    fn show(&self, value: &u32) -> String {
+        value.to_string()
+    }
+}
+
+/// The keys of fast open's cookies.
+pub(super) struct CookieKeys;
+
+impl Codec<Option<FastOpenKeys>> for CookieKeys {
+    fn parse(&self, text: &str) -> Option<Option<FastOpenKeys>> {
+        FastOpenKeys::from_text(text).map(Some)
+    }
+
+    fn show(&self, value: &Option<FastOpenKeys>) -> String {
+        value.unwrap_or(FastOpenKeys::new(FastOpenKey::new([0; FastOpenKey::LEN]))).to_string()
     }
 }
 

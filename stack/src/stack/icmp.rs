@@ -342,6 +342,7 @@ impl Stack {
 
     //= RFC 9293 §3.9.2.2
     fn complain_to_connection(&mut self, now: Instant, index: u32, quoted: &Quoted, complaint: Complaint) {
+        let unaccepted = self.is_early_unaccepted(index);
         let Some(slot) = self.tcp.at(index) else { return };
         //= RFC 5927 §4.1
         if !slot.connection.has_in_flight(SeqNumber::new(quoted.sequence())) {
@@ -361,7 +362,12 @@ impl Stack {
             None => {
                 let opening = matches!(slot.connection.state(), State::SynSent | State::SynReceived);
                 let all = slot.connection.options().error_delivery == ErrorDelivery::All;
-                slot.connection.on_unreachable(complaint.error, &mut self.counters);
+                if slot.connection.is_early() && !unaccepted {
+                    // As Linux: one that is in use is open already.
+                    slot.connection.note_unreachable(complaint.error);
+                } else {
+                    slot.connection.on_unreachable(complaint.error, &mut self.counters);
+                }
                 if opening && all {
                     let port = quoted.ports().1;
                     self.report_to_tcp(index, Report::of_complaint(&complaint, quoted, 0, port, now));

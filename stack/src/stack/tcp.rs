@@ -57,6 +57,9 @@ enum Occupancy {
     Taken,
 }
 
+/// The least MTU of a path that SYNs tell of, in bytes (Linux's `ip_rt_min_advmss`, and a TCP header).
+const LEAST_ADVERTISED: usize = 256 + 40;
+
 /// How long a connection rests in any case, as in Linux: old segments then have older timestamps.
 const LEAST_REST: Duration = Duration::from_secs(1);
 
@@ -136,6 +139,19 @@ impl Stack {
         way: Way,
         ports: PortLimits,
     ) -> Result<TcpId, ConnectError> {
+        self.tcp_open(now, bind, remote, options, (way, ports), Connection::connect)
+    }
+
+    /// The same of a connection as `make` makes it.
+    pub(super) fn tcp_open(
+        &mut self,
+        now: Instant,
+        bind: Option<BindId>,
+        remote: SocketAddr,
+        options: Options,
+        (way, ports): (Way, PortLimits),
+        make: impl FnOnce(Instant, Opening, Options) -> Connection,
+    ) -> Result<TcpId, ConnectError> {
         let bound = bind.and_then(|bind| Some((self.ports.binding(bind)?, self.ports.reuse(bind)?)));
         let scope = scope_of(remote);
         let remote = SocketAddr::new(named_host(remote.ip()), remote.port());
@@ -162,7 +178,7 @@ impl Stack {
             }
             Occupancy::Taken => return Err(ConnectError::AddressNotAvailable),
         };
-        let connection = Connection::connect(now, opening, options);
+        let connection = make(now, opening, options);
         self.counters.bump(Counter::TcpActiveOpens);
         Ok(self.enter(connection, key, hop, reuse, way))
     }
@@ -222,7 +238,9 @@ impl Stack {
         let (headers, default) = if remote.is_ipv4() { (40, 536) } else { (60, 1220) };
         let payload = |mtu: usize| u16::try_from(mtu.saturating_sub(headers)).unwrap_or(u16::MAX);
         let path = self.path_to(now, remote, hop);
-        SegmentSizes { advertised: payload(hop.mtu), path: payload(path), default }
+        // As Linux, a SYN announces no more than the path is known to take.
+        let advertised = payload(path.max(LEAST_ADVERTISED.min(hop.mtu)));
+        SegmentSizes { advertised, path: payload(path), default }
     }
 
     /// Lets the socket of `bind` listen. One connection more than `backlog` may wait to be accepted.

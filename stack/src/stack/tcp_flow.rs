@@ -21,6 +21,7 @@ use crate::wire::IpProtocol;
 use crate::wire::offload::{PartialChecksum, Segmentation, SegmentationKind, Transmit};
 use crate::wire::tcp::TcpHeader;
 
+use super::fast_open::Entrance;
 use super::stamps::Stamping;
 use super::tcp_table::{Hold, Marks};
 use super::{Changes, SocketId, Stack};
@@ -271,10 +272,15 @@ impl Stack {
         if let Some(iss) = iss_after {
             opening.iss = iss;
         }
+        let option = match self.entrance(now, index, &key, syn) {
+            Entrance::Early(option) => return self.open_early(now, index, (key, syn), opening, option),
+            Entrance::Ordinary(option) => option,
+        };
         let Some(listener) = self.tcp.listener_at(index) else {
             return;
         };
-        let answer = listener.half_open.on_syn(now, key, syn, opening, &listener.options);
+        let mut answer = listener.half_open.on_syn(now, key, syn, opening, &listener.options);
+        answer.options.fast_open = option;
         let marks = Marks::of(&listener.options);
         self.tcp.arm_listener(index);
         self.demux.insert(key, Target::HalfOpen(index));
@@ -324,10 +330,7 @@ impl Stack {
                 let Some(listener) = self.tcp.listener_at(index) else {
                     return;
                 };
-                let (mut options, bind) = (listener.options.clone(), listener.bind);
-                if options.rare().defer_accept > 0 {
-                    options.rare_mut().defer_accept = 0;
-                }
+                let (options, bind) = (listener.options.clone().of_accepted(), listener.bind);
                 let reuse = self.ports.reuse(bind).unwrap_or_default();
                 self.forget_half_open(index, &key);
                 self.counters.bump(Counter::TcpPassiveOpens);
@@ -369,6 +372,7 @@ impl Stack {
         if !changes.is_empty() && !slot.connection.is_orphan() {
             self.tell_tcp(index, changes);
         }
+        self.take_fast_open_news(now, index);
         let Some(slot) = self.tcp.at(index) else { return };
         match slot.connection.state() {
             State::TimeWait if slot.owns_tuple && !slot.connection.owes_segment() => {

@@ -18,6 +18,7 @@ use crate::time::{Instant, earliest};
 use crate::timer_wheel::TimerWheel;
 
 use super::Changes;
+use super::fast_open::EarlyCount;
 use super::stamps::Extras;
 
 /// A connection. Stays unknown once it is gone, although its place is used again.
@@ -50,6 +51,8 @@ pub(super) struct Slot {
     pub(super) path: KnownPath,
     /// What the holder is told beside the data; `None` where there has been nothing.
     pub(super) extras: Option<Box<Extras>>,
+    /// The listener that counts it among those whose handshakes are not done.
+    pub(super) early_of: Option<ListenerId>,
     /// No way led to the peer when it was looked for last.
     pub(super) cut_off: bool,
     generation: u32,
@@ -95,6 +98,8 @@ pub(super) struct Listener {
     pub(super) backlog: usize,
     pub(super) half_open: SynQueue<FlowKey>,
     pub(super) accept: VecDeque<TcpId>,
+    /// Connections that wait for the end of their handshakes while they are used already.
+    pub(super) early: EarlyCount,
     /// Whether its connections end their sending direction as soon as they are made.
     pub(super) mute: bool,
     /// Why nobody new will come; told once.
@@ -193,6 +198,7 @@ impl TcpTable {
             owns_tuple: true,
             path: KnownPath { generation: 0, fragmentation: Fragmentation::Forbidden },
             extras: None,
+            early_of: None,
             cut_off: false,
             generation,
             ready: Mark::Out,
@@ -296,6 +302,7 @@ impl TcpTable {
             backlog,
             half_open,
             accept,
+            early: EarlyCount::default(),
             mute: false,
             error: None,
             generation,
@@ -310,6 +317,12 @@ impl TcpTable {
 
     pub(super) fn listener_mut(&mut self, id: ListenerId) -> Option<&mut Listener> {
         self.listeners.get_mut(id.index as usize).filter(|listener| listener.generation == id.generation)
+    }
+
+    /// The id of the listener at `index`.
+    pub(super) fn listener_id(&self, index: u32) -> Option<ListenerId> {
+        let listener = self.listeners.get(index as usize)?;
+        Some(ListenerId { index, generation: listener.generation })
     }
 
     /// All listeners, with their places.

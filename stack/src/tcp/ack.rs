@@ -102,7 +102,7 @@ impl Connection {
     }
 
     /// Everything before `ack` has arrived.
-    fn take_ack(&mut self, ack: SeqNumber) -> Delivered {
+    pub(super) fn take_ack(&mut self, ack: SeqNumber) -> Delivered {
         let delivered = self.recovery.scoreboard.acknowledge(ack);
         self.send.queue.acknowledge(ack);
         self.send.window.una = ack;

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use crate::discovery::{AutoLabel, PathMtuDiscovery};
 use crate::error_queue::ErrorDelivery;
+use crate::fast_open::FastOpenKeys;
 use crate::ip::output::Priority;
 
 use super::send::pacing::UNPACED;
@@ -189,6 +190,17 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The options of a connection that a listener with these has taken.
+    pub(crate) fn of_accepted(mut self) -> Self {
+        if let Some(rare) = &mut self.rare {
+            (rare.defer_accept, rare.fast_open_queue, rare.fast_open_keys) = (0, 0, None);
+        }
+        if self.rare() == &Rare::NONE {
+            self.rare = None;
+        }
+        self
+    }
+
     /// What few connections ask for.
     pub fn rare(&self) -> &Rare {
         self.rare.as_deref().unwrap_or(&Rare::NONE)
@@ -222,6 +234,15 @@ pub struct Rare {
     pub host_not_sent_low_water: u32,
     /// Bytes a second at the most (`SO_MAX_PACING_RATE`); `u64::MAX`: no bound.
     pub max_pacing_rate: u64,
+    /// Connections that may be open to a listener's programs before their handshakes are done (`TCP_FASTOPEN`); 0: it
+    /// takes no data in SYNs.
+    pub fast_open_queue: u32,
+    /// `connect` waits for data to go with the SYN, where there is a cookie (`TCP_FASTOPEN_CONNECT`).
+    pub fast_open_connect: bool,
+    /// Fast opens go without cookies (`TCP_FASTOPEN_NO_COOKIE`).
+    pub fast_open_without_cookie: bool,
+    /// The keys of a listener's cookies (`TCP_FASTOPEN_KEY`); `None`: the host's.
+    pub fast_open_keys: Option<FastOpenKeys>,
     /// For how many SYN-ACKs a listener waits for data after the handshake (`TCP_DEFER_ACCEPT`); 0: it does not.
     pub defer_accept: u8,
 }
@@ -234,6 +255,10 @@ impl Rare {
         not_sent_low_water: 0,
         host_not_sent_low_water: u32::MAX,
         max_pacing_rate: UNPACED,
+        fast_open_queue: 0,
+        fast_open_connect: false,
+        fast_open_without_cookie: false,
+        fast_open_keys: None,
         defer_accept: 0,
     };
 

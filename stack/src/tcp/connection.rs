@@ -7,6 +7,7 @@ use crate::time::Instant;
 
 use super::config::Options;
 use super::congestion::Congestion;
+use super::fast_open::FastOpen;
 use super::recovery::Recovery;
 use super::recv::Receiver;
 use super::recv::ack_policy::Owed;
@@ -61,6 +62,8 @@ pub struct Connection {
     pub(super) soft_error: Option<SocketError>,
     /// Boxed on first use: hardly any connection has urgent data.
     pub(super) urgent: Option<Box<Urgent>>,
+    /// Boxed on first use, likewise.
+    pub(super) fast_open: Option<Box<FastOpen>>,
     pub(super) options: Options,
 }
 
@@ -155,6 +158,8 @@ pub(super) struct Pending {
     pub(super) hold: bool,
     /// Send a small segment, whatever else is told to wait.
     pub(super) flush: bool,
+    /// A program waits to write until the handshake is done.
+    pub(super) writer: bool,
     /// The time of the last answer to a segment that was not acceptable.
     pub(super) last_challenge: Option<Instant>,
 }
@@ -287,6 +292,7 @@ impl Connection {
             error: None,
             soft_error: None,
             urgent: None,
+            fast_open: None,
             options,
         }
     }
@@ -339,7 +345,7 @@ impl Connection {
         let acknowledges = match self.state {
             State::SynSent => self.acknowledges_syn(segment),
             State::SynReceived if self.is_acceptable(segment) => {
-                segment.ack.is_none_or(|ack| ack == self.send.window.nxt)
+                segment.ack.is_none_or(|ack| self.covers_syn(ack))
             }
             _ => true,
         };
@@ -446,6 +452,7 @@ impl Connection {
     }
 
     pub(super) fn enter_closed(&mut self) {
+        self.settle_early(false);
         self.state = State::Closed;
         self.timers.stop_all();
         self.pending.syn = false;

@@ -150,9 +150,10 @@ impl Connection {
         self.state = if self.send.fin == Fin::No { State::Established } else { State::FinWait1 };
         self.send.window.una = ack;
         self.send.retries = 0;
-        self.send.small_end = ack;
-        self.send.flight_end = ack;
+        self.send.small_end = self.send.small_end.latest(ack);
+        self.send.flight_end = self.send.flight_end.latest(ack);
         self.timers.stop(Timer::Retransmit);
+        self.settle_early(false);
         self.pending.syn = false;
         match sent {
             SynSent::Once(at) => self.send.rtt.sample(now, now.saturating_since(at)),
@@ -164,6 +165,9 @@ impl Connection {
             SynSent::Repeated => self.send.rtt.distrust(),
         }
         self.send.rtt.reset_backoff();
+        if !self.recovery.scoreboard.is_empty() {
+            self.timers.set(Timer::Retransmit, now + self.send.rtt.rto());
+        }
         self.arm_keep_alive(now);
         self.events.add(Event::Connected);
         self.events.add(Event::Writable);
@@ -193,7 +197,7 @@ impl Connection {
             return None;
         }
         // Fourth, the SYN.
-        if segment.control != Some(Control::Syn) {
+        if segment.control != Some(Control::Syn) || self.is_held() {
             return None;
         }
         let sent = self.syn_sent();
@@ -203,7 +207,8 @@ impl Connection {
         self.send.window.start(segment.seq, segment.window.0.into());
         match segment.ack {
             Some(ack) => {
-                self.establish(now, ack, sent);
+                self.establish(now, self.send.queue.base(), sent);
+                self.on_fast_open_answer(now, &segment, ack, counters);
                 self.acknowledge_syn(now);
                 segment.trim_front(segment.seq + 1);
                 (!segment.is_empty()).then_some(segment)
@@ -219,7 +224,7 @@ impl Connection {
 
     /// The handshake's last acknowledgement goes at once, but where data is expected to go with it.
     fn acknowledge_syn(&mut self, now: Instant) {
-        if self.options.late_acks || self.options.rare().defer_accept > 0 {
+        if self.options.late_acks || self.options.rare().defer_accept > 0 || self.pending.writer {
             // As Linux: what was set before holds for this one alone.
             self.recv.acks.quicken();
             self.recv.acks.owe_late();
@@ -238,12 +243,23 @@ impl Connection {
             let (first, last) = (self.timestamp(self.send.first_retry), self.timestamp(self.send.last_sent));
             echo.wrapping_sub(first) <= last.wrapping_sub(first)
         };
-        ack == self.send.window.nxt && echoes
+        self.covers_syn(ack) && echoes
+    }
+
+    /// Whether `ack` acknowledges our SYN, and nothing that was never sent.
+    pub(super) fn covers_syn(&self, ack: SeqNumber) -> bool {
+        ack.after(self.send.window.una) && ack.at_or_before(self.send.window.nxt)
     }
 
     /// What is known of our own SYN.
     pub(super) fn syn_sent(&self) -> SynSent {
-        if self.send.retries == 0 { SynSent::Once(self.send.last_sent) } else { SynSent::Again }
+        match self.send.retries {
+            0 if self.was_syn_doubled() => SynSent::Repeated,
+            // Data may have gone out since.
+            0 if self.is_early() => SynSent::Once(self.send.first_retry),
+            0 => SynSent::Once(self.send.last_sent),
+            _ => SynSent::Again,
+        }
     }
 
     /// The SYN of SYN-SENT, or the SYN-ACK of SYN-RECEIVED, where it is due.
@@ -274,13 +290,16 @@ impl Connection {
         self.timers.set(Timer::Retransmit, now + self.send.rtt.rto());
         let mss = announced_mss(&self.options, self.sizes.advertised);
         // The scale was fixed when the connection was made: the peer may have seen it in an earlier SYN.
-        let options = syn_options(willing, mss, self.recv.window.scale, timestamp);
+        let mut options = syn_options(willing, mss, self.recv.window.scale, timestamp);
+        let (fast_open, payload) = self.load_syn(now);
+        options.fast_open = fast_open;
         Some(Segment {
             ack: answers.then_some(self.recv.window.nxt),
             control: Some(Control::Syn),
             window,
             options,
-            ..Segment::new(self.send.window.nxt - 1)
+            payload,
+            ..Segment::new(self.send.window.una)
         })
     }
 }

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use super::congestion::CongestionControl;
 use super::connection::Connection;
+use super::fast_open::Failure;
 use super::recovery::Phase;
 use super::segment::WindowScale;
 use super::state::State;
@@ -75,6 +76,10 @@ pub struct Info {
     pub notsent: u32,
     /// At how many bytes a second we would send, or do where that is bounded; `u64::MAX` where nobody knows.
     pub pacing_rate: u64,
+    /// Whether the data of a SYN was taken.
+    pub syn_data: bool,
+    /// Why it was not.
+    pub fast_open_failure: Failure,
     /// Bytes a second at the most (`SO_MAX_PACING_RATE`); `u64::MAX` for no bound.
     pub max_pacing_rate: u64,
 }
@@ -118,6 +123,8 @@ impl Connection {
             advmss: self.sizes.advertised.into(),
             notsent: self.send.queue.end().saturating_since(self.send.window.nxt),
             pacing_rate: self.pacing_rate(),
+            syn_data: self.was_syn_data_taken(),
+            fast_open_failure: self.fast_open_failure(),
             max_pacing_rate: self.options.rare().max_pacing_rate,
         }
     }

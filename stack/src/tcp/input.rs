@@ -80,6 +80,10 @@ impl Connection {
             self.challenge(now, segment, counters);
             return Verdict::Drop;
         }
+        if self.is_early_syn(segment) {
+            self.answer_syn_again(now, counters);
+            return Verdict::Drop;
+        }
         //= RFC 5961 §4.2
         if segment.control == Some(Control::Syn) && !self.is_simultaneous(segment) {
             counters.bump(Counter::TcpExtTCPSYNChallenge);
@@ -174,6 +178,7 @@ impl Connection {
             }
             _ => SocketError::ConnectionReset,
         };
+        self.settle_early(true);
         self.fail(error);
     }
 
@@ -194,12 +199,23 @@ impl Connection {
         self.recv.acks.owe_now();
     }
 
+    /// The SYN that has opened the connection came again: our SYN-ACK was lost, or is late.
+    fn answer_syn_again(&mut self, now: Instant, counters: &mut Counters) {
+        let interval = Duration::from_millis(self.options.invalid_ratelimit_ms.into());
+        if self.pending.last_challenge.is_some_and(|at| now.saturating_since(at) < interval) {
+            counters.bump(Counter::TcpExtTCPACKSkippedSynRecv);
+            return;
+        }
+        self.pending.last_challenge = Some(now);
+        self.pending.syn = true;
+    }
+
     /// Our SYN of a simultaneous open is acknowledged, or something is that we never sent.
     fn on_ack_of_syn(&mut self, now: Instant, segment: &Segment, ack: SeqNumber) -> Verdict {
-        if ack != self.send.window.nxt {
+        if !self.covers_syn(ack) {
             return Verdict::Drop;
         }
-        self.establish(now, ack, self.syn_sent());
+        self.establish(now, self.send.queue.base(), self.syn_sent());
         let wnd = self.send.window.size_of(segment);
         self.send.window.start(segment.seq, wnd);
         self.remember_timestamp(now, segment);

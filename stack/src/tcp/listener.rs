@@ -163,35 +163,23 @@ impl<K: Copy + Eq + Hash + Debug> SynQueue<K> {
         options: &Options,
     ) -> Segment {
         self.serial = self.serial.wrapping_add(1);
-        let agreed = Willing::of(options).and(&syn.options);
-        let record = Record {
-            opening,
-            irs: syn.seq,
-            offered: Offered {
-                mss: syn.options.mss,
-                window_scale: syn.options.window_scale.filter(|_| agreed.window_scaling),
-                sack_permitted: agreed.sack,
-                recent: syn.options.timestamps.filter(|_| agreed.timestamps).map(|stamp| stamp.value),
-            },
-            mss: announced_mss(options, opening.sizes.advertised),
-            scale: ReceiveWindow::scale_for(
-                options.receive_buffer,
-                options.receive_buffer_max,
-                options.rare().window_clamp,
-            ),
-            peer_window: syn.window,
-            window: syn_window(options, opening.sizes.advertised),
-            serial: self.serial,
-            sent_at: now,
-            last_answer: None,
-            retries: 0,
-            repeated: false,
-            acknowledged: false,
-        };
+        let record = Record::new(now, syn, opening, options, self.serial);
         let answer = record.syn_ack(now);
         self.wait(now, key, &record);
         self.records.insert(key, record);
         answer
+    }
+
+    /// What a SYN comes to where the connection is open at once, without a record.
+    //= RFC 7413 §4.2.2
+    pub fn accepted_at_once(
+        &self,
+        now: Instant,
+        syn: &Segment,
+        opening: Opening,
+        options: &Options,
+    ) -> Accepted {
+        Record::new(now, syn, opening, options, self.serial).accepted()
     }
 
     /// Takes a segment for a half-open connection.
@@ -328,6 +316,34 @@ pub enum Due {
 }
 
 impl Record {
+    fn new(now: Instant, syn: &Segment, opening: Opening, options: &Options, serial: u32) -> Self {
+        let agreed = Willing::of(options).and(&syn.options);
+        Record {
+            opening,
+            irs: syn.seq,
+            offered: Offered {
+                mss: syn.options.mss,
+                window_scale: syn.options.window_scale.filter(|_| agreed.window_scaling),
+                sack_permitted: agreed.sack,
+                recent: syn.options.timestamps.filter(|_| agreed.timestamps).map(|stamp| stamp.value),
+            },
+            mss: announced_mss(options, opening.sizes.advertised),
+            scale: ReceiveWindow::scale_for(
+                options.receive_buffer,
+                options.receive_buffer_max,
+                options.rare().window_clamp,
+            ),
+            peer_window: syn.window,
+            window: syn_window(options, opening.sizes.advertised),
+            serial,
+            sent_at: now,
+            last_answer: None,
+            retries: 0,
+            repeated: false,
+            acknowledged: false,
+        }
+    }
+
     fn timestamps(&self, now: Instant) -> Option<Timestamps> {
         let value = (now.as_millis() as u32).wrapping_add(self.opening.timestamp_offset);
         self.offered.recent.map(|echo| Timestamps { value, echo })

@@ -8,6 +8,7 @@
 pub mod config;
 pub mod congestion;
 pub mod connection;
+pub mod fast_open;
 pub mod info;
 pub mod listener;
 pub mod rare;

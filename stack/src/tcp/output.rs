@@ -32,6 +32,9 @@ impl Connection {
         match self.state {
             State::Closed => None,
             State::SynSent => self.poll_syn(now, counters),
+            State::SynReceived if !self.pending.syn && self.may_send_early() => {
+                self.poll_new(now, max_payload, counters).or_else(|| self.poll_ack(now, counters))
+            }
             State::SynReceived => self.poll_syn(now, counters).or_else(|| self.poll_ack(now, counters)),
             _ => self
                 .poll_resend(now, max_payload, counters)

@@ -25,10 +25,15 @@ impl Connection {
             counters.bump(Counter::TcpAttemptFails);
             self.fail(error);
         } else {
-            match self.options.error_delivery {
-                ErrorDelivery::HardWhenConnected => self.soft_error = Some(error),
-                ErrorDelivery::All => self.error = Some(error),
-            }
+            self.note_unreachable(error);
+        }
+    }
+
+    /// The same, where the connection goes on.
+    pub fn note_unreachable(&mut self, error: SocketError) {
+        match self.options.error_delivery {
+            ErrorDelivery::HardWhenConnected => self.soft_error = Some(error),
+            ErrorDelivery::All => self.error = Some(error),
         }
     }
 
@@ -44,6 +49,11 @@ impl Connection {
         let before = self.send.mss;
         self.sizes.path = payload;
         self.update_mss();
+        if self.is_syn_loaded() {
+            self.sizes.advertised = self.sizes.advertised.min(payload);
+            self.unload_syn();
+            return;
+        }
         let lowered = self.send.mss < before && self.state.is_synchronized();
         if lowered && self.recovery.scoreboard.lose_larger(self.send.mss) {
             self.recovery.phase = Phase::Loss { until: self.send.window.nxt };

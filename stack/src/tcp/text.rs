@@ -105,12 +105,13 @@ impl Connection {
         }
     }
 
-    fn deliver(&mut self, data: Rope) {
+    pub(super) fn deliver(&mut self, data: Rope) {
         if data.is_empty() {
             return;
         }
         self.recv.window.nxt += data.len() as u32;
         self.recv.queue.append(data);
+        self.note_got_through();
         self.events.add(Event::Readable);
     }
 

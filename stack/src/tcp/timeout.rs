@@ -56,11 +56,14 @@ impl Connection {
         // As Linux: the first SYNs of an active open follow each other at even distances, and count apart.
         let (linear, most) = match self.state {
             State::SynSent => (self.options.syn_linear_timeouts, self.options.syn_retries),
-            _ => (0, self.options.synack_retries),
+            // As Linux: once more where the connection is in use already.
+            _ => (0, self.options.synack_retries.saturating_add(u8::from(self.is_early()))),
         };
         let waited = now.saturating_since(self.send.first_retry);
         let too_long = self.options.rare().user_timeout.is_some_and(|limit| waited >= limit);
-        if self.send.retries >= most.saturating_add(linear) || too_long {
+        let hopeless = self.send.retries >= most.saturating_add(linear) || too_long;
+        self.look_for_black_hole(hopeless);
+        if hopeless {
             counters.bump(Counter::TcpAttemptFails);
             self.give_up(counters);
             return;
@@ -80,7 +83,9 @@ impl Connection {
         if self.recovery.scoreboard.is_empty() {
             return;
         }
-        if self.is_hopeless(now) {
+        let hopeless = self.is_hopeless(now);
+        self.look_for_black_hole(hopeless);
+        if hopeless {
             self.give_up(counters);
             return;
         }

@@ -5,7 +5,7 @@ use crate::error::SocketError;
 use crate::time::Instant;
 
 use super::congestion::CongestionControl;
-use super::connection::Connection;
+use super::connection::{Connection, Fin};
 use super::send::buffer::useful_bytes;
 use super::state::State;
 use super::urgent::Urgency;
@@ -64,6 +64,7 @@ impl Connection {
             return Err(WriteError::Socket(error));
         }
         match self.state {
+            State::SynReceived if self.is_early() && self.send.fin == Fin::No => {}
             State::SynSent | State::SynReceived => return Err(WriteError::NotConnected),
             state if !state.can_send() => return Err(WriteError::BrokenPipe),
             _ => {}

@@ -25,7 +25,7 @@ pub use ethernet::{EtherType, EthernetAddress, EthernetHeader};
 pub use ipv4::Ipv4Header;
 pub use ipv6::Ipv6Header;
 pub use tcp::{TcpFlags, TcpHeader};
-pub use tcp_options::{SackBlocks, TcpOptions, Timestamps};
+pub use tcp_options::{FastOpenCookie, FastOpenForm, FastOpenOption, SackBlocks, TcpOptions, Timestamps};
 pub use udp::UdpHeader;
 
 /// Why bytes are not what they claim to be.

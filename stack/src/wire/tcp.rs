@@ -158,6 +158,7 @@ impl TcpHeader {
             //= RFC 7323 §2.2
             //= RFC 2018 §2
             (options.mss, options.window_scale, options.sack_permitted) = (None, None, false);
+            options.fast_open = None;
         }
         Ok(TcpHeader {
             source_port: u16::from_be_bytes([header[0], header[1]]),

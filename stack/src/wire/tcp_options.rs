@@ -27,6 +27,85 @@ pub struct Timestamps {
     pub echo: u32,
 }
 
+/// A fast open cookie (RFC 7413 §4.1.1): 4 to 16 bytes. An empty one asks for one.
+///
+/// ```
+/// use tapsock_stack::wire::FastOpenCookie;
+///
+/// let cookie = FastOpenCookie::new(&[1, 2, 3, 4]).unwrap();
+/// assert_eq!(cookie.bytes(), [1, 2, 3, 4]);
+/// assert!(FastOpenCookie::REQUEST.is_request());
+/// assert_eq!(FastOpenCookie::new(&[1, 2]), None);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct FastOpenCookie {
+    bytes: [u8; Self::MAX_LEN],
+    len: u8,
+}
+
+impl FastOpenCookie {
+    /// The longest cookie, in bytes.
+    pub const MAX_LEN: usize = 16;
+    /// The shortest, in bytes.
+    pub const MIN_LEN: usize = 4;
+    /// What a client sends that has none.
+    pub const REQUEST: FastOpenCookie = FastOpenCookie { bytes: [0; Self::MAX_LEN], len: 0 };
+
+    /// The cookie of those bytes, or the request where there are none; `None` for a length that no cookie has.
+    pub fn new(value: &[u8]) -> Option<Self> {
+        let fits = value.is_empty() || (Self::MIN_LEN..=Self::MAX_LEN).contains(&value.len());
+        if !fits || !value.len().is_multiple_of(2) {
+            return None;
+        }
+        let mut bytes = [0; Self::MAX_LEN];
+        bytes[..value.len()].copy_from_slice(value);
+        Some(FastOpenCookie { bytes, len: value.len() as u8 })
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len.into()]
+    }
+
+    /// Whether it asks for one.
+    pub fn is_request(&self) -> bool {
+        self.len == 0
+    }
+}
+
+/// How a fast open option is written.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum FastOpenForm {
+    /// Kind 34 (RFC 7413).
+    Standard,
+    /// Kind 254 with the number 0xF989 (RFC 6994), as before RFC 7413.
+    Experimental,
+}
+
+/// The fast open option, which counts on segments with SYN alone.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct FastOpenOption {
+    /// The cookie, or the request for one.
+    pub cookie: FastOpenCookie,
+    /// How it is written.
+    pub form: FastOpenForm,
+}
+
+impl FastOpenOption {
+    /// Bytes before the cookie.
+    const fn header_len(&self) -> usize {
+        match self.form {
+            FastOpenForm::Standard => 2,
+            FastOpenForm::Experimental => 4,
+        }
+    }
+
+    /// Length with its padding, in bytes.
+    const fn padded_len(&self) -> usize {
+        (self.header_len() + self.cookie.len as usize).next_multiple_of(4)
+    }
+}
+
 /// The options of one segment.
 ///
 /// ```
@@ -51,6 +130,8 @@ pub struct TcpOptions {
     pub timestamps: Option<Timestamps>,
     /// The blocks of the SACK option, empty where there is none.
     pub sack: SackBlocks,
+    /// The fast open option.
+    pub fast_open: Option<FastOpenOption>,
 }
 
 impl TcpOptions {
@@ -109,17 +190,37 @@ impl TcpOptions {
                     self.sack = blocks.iter().take(MAX_SACK_BLOCKS).map(split_words).collect();
                 }
             }
+            (FAST_OPEN, body) => self.take_cookie(body, FastOpenForm::Standard),
+            (EXPERIMENT, [0xf9, 0x89, body @ ..]) => self.take_cookie(body, FastOpenForm::Experimental),
             _ => {}
+        }
+    }
+
+    /// As Linux: one of odd length is as if it were not there, one that is too short or too long takes back another.
+    //= RFC 7413 §4.1.1
+    fn take_cookie(&mut self, body: &[u8], form: FastOpenForm) {
+        if body.len().is_multiple_of(2) {
+            self.fast_open = FastOpenCookie::new(body).map(|cookie| FastOpenOption { cookie, form });
         }
     }
 
     /// Length of the options as [`emit`](Self::emit) writes them, in bytes: a multiple of 4, at most 40.
     pub fn emitted_len(&self) -> usize {
+        self.len_before_fast_open() + self.fast_open_that_fits().map_or(0, |option| option.padded_len())
+    }
+
+    fn len_before_fast_open(&self) -> usize {
         let fixed = self.fixed_len();
         match sack_blocks_in(fixed, self.sack.len()) {
             0 => fixed,
             blocks => fixed + SACK_BASE_LEN + blocks * SACK_BLOCK_LEN,
         }
+    }
+
+    /// The fast open option, where the others leave room for it.
+    fn fast_open_that_fits(&self) -> Option<FastOpenOption> {
+        let room = MAX_OPTIONS_LEN - self.len_before_fast_open();
+        self.fast_open.filter(|option| option.padded_len() <= room)
     }
 
     /// Writes the options at the start of `into` and returns their length in bytes. SACK blocks that don't fit are
@@ -156,6 +257,15 @@ impl TcpOptions {
                 put(&left.to_be_bytes());
                 put(&right.to_be_bytes());
             }
+        }
+        if let Some(option) = self.fast_open_that_fits() {
+            let len = (option.header_len() + option.cookie.bytes().len()) as u8;
+            match option.form {
+                FastOpenForm::Standard => put(&[FAST_OPEN, len]),
+                FastOpenForm::Experimental => put(&[EXPERIMENT, len, 0xf9, 0x89]),
+            }
+            put(option.cookie.bytes());
+            put(&[NOP; 3][..option.padded_len() - usize::from(len)]);
         }
         at
     }
@@ -194,6 +304,8 @@ const WINDOW_SCALE: u8 = 3;
 const SACK_PERMITTED: u8 = 4;
 const SACK: u8 = 5;
 const TIMESTAMPS: u8 = 8;
+const FAST_OPEN: u8 = 34;
+const EXPERIMENT: u8 = 254;
 
 /// Two NOPs, kind and length.
 const SACK_BASE_LEN: usize = 4;

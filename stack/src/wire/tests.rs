@@ -54,13 +54,24 @@ pub(super) fn ipv6_header() -> impl Strategy<Value = Ipv6Header> {
 pub(super) fn tcp_options() -> impl Strategy<Value = TcpOptions> {
     let timestamps = any::<Option<(u32, u32)>>();
     let sack = proptest::collection::vec(any::<(u32, u32)>(), 0..=4);
-    (proptest::option::of(1u16..), any::<Option<u8>>(), any::<bool>(), timestamps, sack).prop_map(
-        |(mss, window_scale, sack_permitted, timestamps, sack)| {
+    let cookie = (0usize..=8, any::<[u8; 16]>(), any::<bool>()).prop_map(|(half, bytes, experimental)| {
+        let form = if experimental { FastOpenForm::Experimental } else { FastOpenForm::Standard };
+        Some(FastOpenOption { cookie: FastOpenCookie::new(&bytes[..2 * half])?, form })
+    });
+    let fast_open = proptest::option::of(cookie).prop_map(Option::flatten);
+    (proptest::option::of(1u16..), any::<Option<u8>>(), any::<bool>(), timestamps, sack, fast_open).prop_map(
+        |(mss, window_scale, sack_permitted, timestamps, sack, fast_open)| {
             let timestamps = timestamps.map(|(value, echo)| Timestamps { value, echo });
             let mut options =
                 TcpOptions { mss, window_scale, sack_permitted, timestamps, ..TcpOptions::default() };
             let room = (40 - options.emitted_len() - 4) / 8;
             options.sack = sack.into_iter().take(room).collect();
+            let others = options.emitted_len();
+            options.fast_open = fast_open;
+            // What does not fit is left out.
+            if options.emitted_len() == others {
+                options.fast_open = None;
+            }
             options
         },
     )

@@ -149,3 +149,41 @@ proptest! {
         prop_assert_eq!(parse(&bytes), options);
     }
 }
+
+//= RFC 7413 §4.1.1, type=test
+#[test]
+fn fast_open_is_read_in_both_forms() {
+    let option = |bytes: &[u8], form| {
+        let cookie = FastOpenCookie::new(bytes).expect("a cookie");
+        TcpOptions { fast_open: Some(FastOpenOption { cookie, form }), ..TcpOptions::default() }
+    };
+    let standard = |bytes: &[u8]| option(bytes, FastOpenForm::Standard);
+    assert_eq!(parse(&[FAST_OPEN, 2]), standard(&[]));
+    assert_eq!(parse(&[FAST_OPEN, 6, 1, 2, 3, 4, NOP, NOP]), standard(&[1, 2, 3, 4]));
+    assert_eq!(parse(&[EXPERIMENT, 4, 0xf9, 0x89]), option(&[], FastOpenForm::Experimental));
+    assert_eq!(parse(&[EXPERIMENT, 4, 0xf9, 0x88]), TcpOptions::default(), "another experiment");
+    let after = |other: &[u8]| parse(&[&[FAST_OPEN, 6, 1, 2, 3, 4][..], other].concat());
+    assert_eq!(
+        after(&[FAST_OPEN, 7, 1, 2, 3, 4, 5]),
+        standard(&[1, 2, 3, 4]),
+        "of odd length: as if not there"
+    );
+    assert_eq!(after(&[FAST_OPEN, 4, 1, 2]), TcpOptions::default(), "too short, and the last one counts");
+    assert_eq!(emitted(&standard(&[9; 4])), [FAST_OPEN, 6, 9, 9, 9, 9, NOP, NOP]);
+    assert_eq!(
+        emitted(&option(&[9; 4], FastOpenForm::Experimental)),
+        [EXPERIMENT, 8, 0xf9, 0x89, 9, 9, 9, 9]
+    );
+    assert_eq!(emitted(&option(&[9; 6], FastOpenForm::Experimental))[8..], [9, 9, NOP, NOP]);
+}
+
+#[test]
+fn a_cookie_that_does_not_fit_is_left_out() {
+    let cookie = FastOpenCookie::new(&[7; 16]).expect("a cookie");
+    let form = FastOpenForm::Experimental;
+    let fits = TcpOptions { fast_open: Some(FastOpenOption { cookie, form }), ..mss(1460) };
+    assert_eq!(emitted(&fits).len(), 24);
+    let sack = [(1, 2), (3, 4)].into_iter().collect();
+    let full = TcpOptions { sack, ..fits };
+    assert_eq!(parse(&emitted(&full)).fast_open, None);
+}
