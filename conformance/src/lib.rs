@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod ast;
+pub mod shell;
 pub mod symbols;
 
 mod lexer;
