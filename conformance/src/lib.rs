@@ -20,6 +20,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod assertions;
 pub mod ast;
 pub mod shell;
 pub mod symbols;
