@@ -139,7 +139,7 @@ settings! {
     "net.ipv4.tcp_keepalive_time" tcp_keepalive_time: Duration = Seconds(1..=32_767), Duration::from_secs(7200);
     /// Connections that live on after their sockets are closed.
     "net.ipv4.tcp_max_orphans" tcp_max_orphans: u32 = Number(0..=i32::MAX as u32), 131_072;
-    /// Half-open connections of one listener.
+    /// Half-open connections of one listener, where no cookies are sent; the last quarter is left free.
     "net.ipv4.tcp_max_syn_backlog" tcp_max_syn_backlog: u32 = Number(1..=i32::MAX as u32), 4096;
     /// Connections in TIME-WAIT.
     "net.ipv4.tcp_max_tw_buckets" tcp_max_tw_buckets: u32 = Number(0..=i32::MAX as u32), 131_072;
@@ -168,6 +168,8 @@ settings! {
     "net.ipv4.tcp_slow_start_after_idle" tcp_slow_start_after_idle: bool = Flag, true;
     /// An urgent pointer names the last urgent byte (RFC 1122 §4.2.2.4) rather than the one after.
     "net.ipv4.tcp_stdurg" tcp_stdurg: bool = Flag, false;
+    /// Answer SYNs by cookies (RFC 4987) where a listener has no room for more half-open connections: 0 no, 1 yes, 2 always.
+    "net.ipv4.tcp_syncookies" tcp_syncookies: u8 = Number(0..=2), 1;
     /// SYNs that `connect` sends again at even distances, before those of `tcp_syn_retries`.
     "net.ipv4.tcp_syn_linear_timeouts" tcp_syn_linear_timeouts: u8 = Number(0..=127), 4;
     /// SYNs sent again, at doubling distances, before `connect` gives up.

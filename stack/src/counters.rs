@@ -230,6 +230,14 @@ counters! {
     TcpExtTCPMinTTLDrop,
     /// SYNs dropped because the SYN queue was full.
     TcpExtTCPReqQFullDrop,
+    /// SYNs answered by a cookie because the SYN queue was full.
+    TcpExtTCPReqQFullDoCookies,
+    /// SYN cookies sent.
+    TcpExtSyncookiesSent,
+    /// SYN cookies that came back and opened a connection.
+    TcpExtSyncookiesRecv,
+    /// Acknowledgements that were none of the SYN cookies sent just before.
+    TcpExtSyncookiesFailed,
     /// Connections that left TIME-WAIT by time.
     TcpExtTW,
     /// Connections that we opened from a port whose last connection with the same peer rested in TIME-WAIT.

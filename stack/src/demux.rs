@@ -72,6 +72,15 @@ impl FlowKey {
         hash.hash(&[&octets(self.local_ip), &octets(self.remote_ip), &ports])
     }
 
+    /// The secret number of the four-tuple that a SYN cookie is made from, one for each tick of its clock, and one that
+    /// stays.
+    pub fn secret_of_cookie(&self, hash: &KeyedHash, tick: Option<u32>) -> u32 {
+        let ports = (u32::from(self.local_port) << 16 | u32::from(self.remote_port)).to_be_bytes();
+        let tick = tick.map(u32::to_be_bytes);
+        let tick = tick.as_ref().map_or(&b"cookie"[..], |tick| tick);
+        hash.hash(&[&octets(self.local_ip), &octets(self.remote_ip), &ports, tick]) as u32
+    }
+
     /// A secret number of the two addresses, by which timestamps of different peers differ.
     //= RFC 7323 §5.4
     pub fn secret_of_addresses(&self, hash: &KeyedHash) -> u64 {

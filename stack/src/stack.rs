@@ -36,6 +36,7 @@ mod ping;
 mod raw;
 mod reports;
 mod stamps;
+mod syn_queue;
 mod tcp;
 mod tcp_flow;
 mod tcp_table;

@@ -30,6 +30,10 @@ pub struct Peer {
     pub irs: u32,
     /// The ECN bits of the IP header that came last.
     pub ecn: u8,
+    /// The timestamp of the segment that came last.
+    pub stamp: u32,
+    /// The window of the segment that came last, as it stands.
+    pub window: u16,
 }
 
 pub const HOST: &str = "192.168.0.1";
@@ -60,7 +64,7 @@ impl Peer {
             stack.add_route(Route::direct(net.parse().unwrap(), id)).unwrap();
         }
         let host = Sockets::new(stack, Permission::Privileged);
-        Peer { host, now, v6, ports: (40_000, PORT), iss: None, irs: 0, ecn: 0 }
+        Peer { host, now, v6, ports: (40_000, PORT), iss: None, irs: 0, ecn: 0, stamp: 0, window: 0 }
     }
 
     fn domain(&self) -> i32 {
@@ -186,6 +190,8 @@ impl Peer {
         let at = if bytes[0] >> 4 == 4 { 20 } else { 40 };
         self.ecn = if at == 20 { bytes[1] & 3 } else { bytes[1] >> 4 & 3 };
         let header = TcpHeader::parse(&bytes[at..]).unwrap();
+        self.stamp = header.options.timestamps.map_or(0, |stamp| stamp.value);
+        self.window = header.window;
         let len = bytes.len() - at - usize::from(header.header_len);
         let has = |flag| header.flags.contains(flag);
         let mut text: String = [

@@ -12,6 +12,7 @@ use crate::ip::input::Packet;
 use crate::ip::output::Outgoing;
 use crate::ports::Transport;
 use crate::tcp::connection::Event;
+use crate::tcp::handshake::Accepted;
 use crate::tcp::listener::{Due, Step};
 use crate::tcp::segment::{Control, Segment};
 use crate::tcp::time_wait::{TimeWait, Verdict};
@@ -23,6 +24,7 @@ use crate::wire::tcp::TcpHeader;
 
 use super::fast_open::Entrance;
 use super::stamps::Stamping;
+use super::syn_queue::{Returned, RoomForSyn};
 use super::tcp_table::{Hold, Marks};
 use super::{Changes, SocketId, Stack};
 
@@ -195,8 +197,12 @@ impl Stack {
         if segment.control == Some(Control::Syn) && segment.ack.is_none() {
             self.on_syn(now, index, key, &segment, iss_after);
         } else if segment.ack.is_some() {
-            //= RFC 9293 §3.10.7.2
-            self.refuse(now, &key, &segment, packet);
+            match self.on_cookie(now, index, &key, &segment) {
+                //= RFC 9293 §3.10.7.2
+                Returned::No => self.refuse(now, &key, &segment, packet),
+                Returned::Yes(accepted) => self.complete(now, index, key, accepted, segment, packet),
+                Returned::InVain => {}
+            }
         } else {
             self.counters.bump(Counter::TapsockTcpInNoAck);
         }
@@ -254,7 +260,6 @@ impl Stack {
         let Some(hop) = self.hop_back(&key, way) else {
             return;
         };
-        let most = self.config.tcp_max_syn_backlog as usize;
         let Some(listener) = self.tcp.listener_at(index) else {
             return;
         };
@@ -263,10 +268,27 @@ impl Stack {
             self.counters.bump(Counter::TcpExtListenDrops);
             return;
         }
-        if listener.half_open.len() >= listener.backlog.min(most).max(1) {
-            self.counters.bump(Counter::TcpExtTCPReqQFullDrop);
-            self.counters.bump(Counter::TcpExtListenDrops);
-            return;
+        let (pending, backlog, marks) =
+            (listener.half_open.len(), listener.backlog, Marks::of(&listener.options));
+        // As Linux: who comes back from TIME-WAIT is no forger.
+        match self.config.room_for_syn(pending, backlog) {
+            _ if iss_after.is_some() => {}
+            RoomForSyn::Yes => {}
+            RoomForSyn::No(counter) => {
+                counter.map(|counter| self.counters.bump(counter));
+                self.counters.bump(Counter::TcpExtListenDrops);
+                return;
+            }
+            RoomForSyn::ByCookie => {
+                self.counters.bump(Counter::TcpExtTCPReqQFullDoCookies);
+                self.counters.bump(Counter::TcpExtSyncookiesSent);
+                let answer = self.cookie_for(now, index, &key, syn, &hop);
+                if let Some(answer) = answer {
+                    self.counters.bump(Counter::TcpOutSegs);
+                    self.send_segment(now, &hop, &key, answer, marks);
+                }
+                return;
+            }
         }
         let mut opening = self.opening(now, &key, &hop);
         if let Some(iss) = iss_after {
@@ -281,7 +303,6 @@ impl Stack {
         };
         let mut answer = listener.half_open.on_syn(now, key, syn, opening, &listener.options);
         answer.options.fast_open = option;
-        let marks = Marks::of(&listener.options);
         self.tcp.arm_listener(index);
         self.demux.insert(key, Target::HalfOpen(index));
         self.counters.bump(Counter::TcpOutSegs);
@@ -323,31 +344,43 @@ impl Stack {
                     self.refuse(now, &key, &segment, packet);
                 }
             }
-            Step::Complete(accepted) => {
-                let Some(hop) = self.hop_back(&key, way) else {
-                    return;
-                };
-                let Some(listener) = self.tcp.listener_at(index) else {
-                    return;
-                };
-                let (options, bind) = (listener.options.clone().of_accepted(), listener.bind);
-                let reuse = self.ports.reuse(bind).unwrap_or_default();
-                self.forget_half_open(index, &key);
-                self.counters.bump(Counter::TcpPassiveOpens);
-                let connection = Connection::accept(now, accepted, options);
-                let id = self.enter(connection, key, hop, reuse, way);
-                let mut mute = false;
-                if let Some(listener) = self.tcp.listener_at(index) {
-                    listener.accept.push_back(id);
-                    mute = listener.mute;
-                }
-                self.tell_listener(index, Changes::ARRIVAL);
-                self.on_connection_segment(now, id.index, &key, segment, packet);
-                if mute {
-                    // It fails where the segment was a reset, and then there is nothing to end.
-                    let _ = self.tcp_shutdown(now, id, Shutdown::Write);
-                }
-            }
+            Step::Complete(accepted) => self.complete(now, index, key, accepted, segment, packet),
+        }
+    }
+
+    /// A handshake is done: the connection waits to be accepted, and takes the segment that has ended it.
+    fn complete(
+        &mut self,
+        now: Instant,
+        index: u32,
+        key: FlowKey,
+        accepted: Accepted,
+        segment: Segment,
+        packet: &Packet,
+    ) {
+        let way = self.way_of_listener(index);
+        let Some(hop) = self.hop_back(&key, way) else {
+            return;
+        };
+        let Some(listener) = self.tcp.listener_at(index) else {
+            return;
+        };
+        let (options, bind) = (listener.options.clone().of_accepted(), listener.bind);
+        let reuse = self.ports.reuse(bind).unwrap_or_default();
+        self.forget_half_open(index, &key);
+        self.counters.bump(Counter::TcpPassiveOpens);
+        let connection = Connection::accept(now, accepted, options);
+        let id = self.enter(connection, key, hop, reuse, way);
+        let mut mute = false;
+        if let Some(listener) = self.tcp.listener_at(index) {
+            listener.accept.push_back(id);
+            mute = listener.mute;
+        }
+        self.tell_listener(index, Changes::ARRIVAL);
+        self.on_connection_segment(now, id.index, &key, segment, packet);
+        if mute {
+            // It fails where the segment was a reset, and then there is nothing to end.
+            let _ = self.tcp_shutdown(now, id, Shutdown::Write);
         }
     }
 

@@ -44,6 +44,8 @@ pub enum SynSent {
     Again,
     /// It was sent again, because the peer's own came again: nothing is known to be lost.
     Repeated,
+    /// Nothing was kept of it.
+    Forgotten,
 }
 
 /// What a side is willing to agree on.
@@ -163,6 +165,7 @@ impl Connection {
                 self.congestion.on_lost_syn();
             }
             SynSent::Repeated => self.send.rtt.distrust(),
+            SynSent::Forgotten => {}
         }
         self.send.rtt.reset_backoff();
         if !self.recovery.scoreboard.is_empty() {

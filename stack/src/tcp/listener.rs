@@ -16,6 +16,7 @@ use super::handshake::{Accepted, SynSent, Willing, announced_mss, syn_options, s
 use super::recv::window::ReceiveWindow;
 use super::segment::{Control, Segment, UnscaledWindow, WindowScale};
 use super::seq::SeqNumber;
+use super::syn_cookie::VALIDITY;
 
 /// How long the first SYN-ACK waits for its acknowledgement; each further one twice as long.
 //= RFC 6298 §2.1
@@ -33,7 +34,8 @@ const MAX_STALE: usize = 64;
 
 /// The half-open connections of one listener, by whatever tells peers apart.
 ///
-/// Bounded by the backlog; SYNs beyond it are refused, and the peer tries again.
+/// Bounded by the backlog; SYNs beyond it are answered by cookies, of which nothing is kept, or refused, and the peer
+/// tries again.
 #[derive(Debug)]
 pub struct SynQueue<K> {
     records: HashMap<K, Record, TableHash>,
@@ -41,6 +43,8 @@ pub struct SynQueue<K> {
     waiting: [VecDeque<Waiting<K>>; MAX_RETRIES + 1],
     /// Tells a record from an earlier one with the same key.
     serial: u32,
+    /// When a SYN was last answered by a cookie.
+    last_cookie: Option<Instant>,
 }
 
 /// One half-open connection.
@@ -119,6 +123,7 @@ impl<K: Copy + Eq + Hash + Debug> SynQueue<K> {
             records: HashMap::with_hasher(hash),
             waiting: core::array::from_fn(|_| VecDeque::new()),
             serial: 0,
+            last_cookie: None,
         }
     }
 
@@ -180,6 +185,16 @@ impl<K: Copy + Eq + Hash + Debug> SynQueue<K> {
         options: &Options,
     ) -> Accepted {
         Record::new(now, syn, opening, options, self.serial).accepted()
+    }
+
+    /// A SYN was answered by a cookie.
+    pub fn note_cookie(&mut self, now: Instant) {
+        self.last_cookie = Some(now);
+    }
+
+    /// Whether a cookie may come back.
+    pub fn awaits_cookies(&self, now: Instant) -> bool {
+        self.last_cookie.is_some_and(|at| now.saturating_since(at) <= VALIDITY)
     }
 
     /// Takes a segment for a half-open connection.

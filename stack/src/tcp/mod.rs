@@ -19,13 +19,14 @@ pub mod send;
 pub mod seq;
 pub mod seq_ranges;
 pub mod state;
+pub mod syn_cookie;
 pub mod time_wait;
 pub mod timers;
 pub mod urgent;
 
 mod ack;
 mod close;
-mod handshake;
+pub mod handshake;
 mod input;
 mod output;
 mod path;
