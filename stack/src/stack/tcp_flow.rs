@@ -275,7 +275,9 @@ impl Stack {
             _ if iss_after.is_some() => {}
             RoomForSyn::Yes => {}
             RoomForSyn::No(counter) => {
-                counter.map(|counter| self.counters.bump(counter));
+                if let Some(counter) = counter {
+                    self.counters.bump(counter);
+                }
                 self.counters.bump(Counter::TcpExtListenDrops);
                 return;
             }
