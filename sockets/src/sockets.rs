@@ -56,8 +56,8 @@ pub struct Sockets {
     table: Table<Socket>,
     /// Which of our sockets the stack means.
     owners: HashMap<SocketId, Fd, TableHash>,
-    /// Sockets of which a direction was shut, to be named by [`poll_event`](Sockets::poll_event); each once.
-    shut: Vec<Fd>,
+    /// Sockets to which a call has done something, to be named by [`poll_event`](Sockets::poll_event); each once.
+    changed: Vec<(Fd, PollMask)>,
     /// Observed sockets that a call was made on, to be named by [`poll_touched`](Sockets::poll_touched); each once.
     touched: Vec<Fd>,
     /// Sockets made so far: the number of the last one.
@@ -75,7 +75,7 @@ impl Sockets {
             permission,
             table: Table::new(FD_LIMIT_DEFAULT),
             owners,
-            shut: Vec::new(),
+            changed: Vec::new(),
             touched: Vec::new(),
             made: 0,
             numbers: ClosedNumbers::Free,
@@ -336,8 +336,14 @@ impl Sockets {
 
     /// Has [`poll_event`](Sockets::poll_event) name a socket whose state a call has changed.
     fn tell_of_state(&mut self, fd: Fd) {
-        if !self.shut.contains(&fd) {
-            self.shut.push(fd);
+        self.tell(fd, PollMask::ALL);
+    }
+
+    /// Has [`poll_event`](Sockets::poll_event) name a socket, to which a call has done `what`.
+    fn tell(&mut self, fd: Fd, what: PollMask) {
+        match self.changed.iter_mut().find(|(changed, _)| *changed == fd) {
+            Some((_, before)) => *before |= what,
+            None => self.changed.push((fd, what)),
         }
     }
 
@@ -388,7 +394,7 @@ impl Sockets {
             ClosedNumbers::Kept => self.table.take(fd),
         };
         let Socket { mut common, body } = removed.ok_or(Errno::BADF)?;
-        self.shut.retain(|shut| *shut != fd);
+        self.changed.retain(|(changed, _)| *changed != fd);
         self.touched.retain(|touched| *touched != fd);
         if let Some(id) = body.id() {
             self.owners.remove(&id);
@@ -488,8 +494,8 @@ impl Sockets {
     /// that was made, ended or shut. `NONE` is no edge: room on a socket where nobody missed it. `None` when all have
     /// been named.
     pub fn poll_event(&mut self) -> Option<(Fd, PollMask)> {
-        if let Some(fd) = self.shut.pop() {
-            return Some((fd, PollMask::ALL));
+        if let Some(changed) = self.changed.pop() {
+            return Some(changed);
         }
         // Each turn takes one event of the stack's queue, which is bounded.
         while let Some((id, changes)) = self.stack.poll_event() {
@@ -520,7 +526,7 @@ impl Sockets {
         }
         let mut mask = PollMask::NONE;
         if changes.contains(Changes::ARRIVAL) {
-            mask |= PollMask::IN | PollMask::RDNORM | PollMask::PRI;
+            mask |= ARRIVAL;
         }
         if changes.contains(Changes::ERROR) {
             mask |= PollMask::ERR;
@@ -573,6 +579,9 @@ impl Sockets {
         Ok(fd)
     }
 }
+
+/// The edge of something to read: Linux's `sk_data_ready`.
+const ARRIVAL: PollMask = PollMask::from_bits(0x1 | 0x2 | 0x40);
 
 /// The largest datagram that any protocol takes, in bytes.
 const DATAGRAM_MAX: usize = 65_535;

@@ -28,13 +28,16 @@ use crate::timestamping;
 #[derive(Debug)]
 pub(crate) struct UdpSocket {
     id: UdpId,
+    /// Whether `bind` has ever given an address that is no wildcard: what `connect` chose then stays with the socket
+    /// (Linux's SOCK_BINDADDR_LOCK).
+    keeps_address: bool,
     /// What is held back until the datagram is complete.
     corked: Option<Box<Corked<Destination>>>,
 }
 
 impl UdpSocket {
     pub(crate) fn new(stack: &mut Stack, domain: Domain) -> UdpSocket {
-        UdpSocket { id: stack.udp_open(domain.family()), corked: None }
+        UdpSocket { id: stack.udp_open(domain.family()), keeps_address: false, corked: None }
     }
 
     pub(crate) fn id(&self) -> SocketId {
@@ -61,6 +64,7 @@ impl UdpSocket {
             socket.bound = None;
         }
         let binding = bound?;
+        self.keeps_address |= !binding.local.is_wildcard();
         if let Some(id) = binding.id {
             call.stack.udp_bind(self.id, id);
         } else if let Some(socket) = call.stack.udp_mut(self.id) {
@@ -88,6 +92,13 @@ impl UdpSocket {
         if let Some(remote) = remote {
             destination::check_broadcast(call, remote)?;
             destination::check_direct(call, remote, false)?;
+        }
+        if remote.is_none()
+            && self.keeps_address
+            && let Some(socket) = call.stack.udp_mut(self.id)
+            && let Some((local, _)) = socket.local()
+        {
+            socket.bound = Some(local);
         }
         call.stack.udp_connect(self.id, remote).map_err(|error| error.errno())
     }

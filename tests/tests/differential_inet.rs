@@ -135,6 +135,56 @@ fn a_port_is_as_wide_as_the_kernels() {
     }
 }
 
+/// What drawn sequences have shown, each in a few calls.
+#[test]
+fn found_in_sequences() {
+    let _alone = alone();
+    let stage = match Stage::new() {
+        Ok(stage) => stage,
+        Err(error) => return skipped_for(error).unwrap_or_default(),
+    };
+    let on = 1i32.to_ne_bytes();
+    let mut world = World::new(&stage);
+    let (listener, there) = listening(&mut world, AF_INET, Ip::Lo4);
+    let client = world.socket(AF_INET, STREAM, 0);
+    world.connect(client, there);
+    let server = world.accept(listener, SOCK_NONBLOCK);
+    // To ask for less is an edge, where so much is there.
+    world.watch(server, EPOLL_CTL_ADD, EPOLLIN | EPOLLET);
+    for _ in 0..2 {
+        world.set_option(server, SOL_SOCKET, SO_RCVLOWAT, &on);
+        world.events();
+        world.send(client, b"ab", 0, None);
+        world.events();
+    }
+    // A connection's own options say who may share its port, until the end of TIME-WAIT.
+    world.close(listener);
+    for option in [&[0; 4], &on] {
+        let other = world.socket(AF_INET, STREAM, 0);
+        world.set_option(other, SOL_SOCKET, SO_REUSEADDR, &on);
+        world.set_option(server, SOL_SOCKET, SO_REUSEADDR, option);
+        let place = world.open().iter().position(|open| *open == server).unwrap();
+        world.bind(other, Target::new(Ip::Any4, Port::Of(place)));
+        world.close(other);
+    }
+    world.shutdown(server, SHUT_WR);
+    world.close(client);
+    let place = world.open().iter().position(|open| *open == server).unwrap();
+    world.bind(server, Target::new(Ip::Any4, Port::Of(place)));
+    assert_eq!(world.difference(), None, "{}", world.log().join("\n"));
+
+    // A socket that ever had an address by bind keeps the one that connect chose.
+    let mut world = World::new(&stage);
+    let socket = world.socket(AF_INET6, DGRAM, 0);
+    world.bind(socket, Target::new(Ip::Lo6, Port::Zero));
+    world.connect(socket, Target::UNSPEC);
+    world.bind(socket, Target::new(Ip::Any6, Port::Slot(1)));
+    world.connect(socket, Target::new(Ip::Lo6, Port::Slot(2)));
+    world.connect(socket, Target::UNSPEC);
+    world.local(socket);
+    assert_eq!(world.difference(), None, "{}", world.log().join("\n"));
+}
+
 /// What is refused with ENOPROTOOPT is not compared, so that an option is as soon as it acts.
 #[test]
 fn options_of_all_values_and_lengths() {

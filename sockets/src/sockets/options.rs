@@ -4,12 +4,13 @@ use rustix::io::Errno;
 use tapsock_stack::discovery::AutoLabel;
 use tapsock_stack::time::Instant;
 
-use super::Sockets;
+use super::{ARRIVAL, Sockets};
 use crate::address::SOCKADDR_IN6_LEN;
 use crate::constants::*;
 use crate::datagram::Memory;
 use crate::device;
 use crate::options::{Change, Domain, Kind, Limits, OptionValue};
+use crate::poll::PollMask;
 use crate::socket::{Body, Call, Common, Permission};
 use crate::table::Fd;
 use crate::timestamping;
@@ -109,7 +110,7 @@ impl Sockets {
         name: i32,
         value: &[u8],
     ) -> Result<(), Errno> {
-        self.call(now, fd, |call, body| {
+        let outcome = self.call(now, fd, |call, body| {
             let limits = {
                 let config = call.stack.config();
                 Limits {
@@ -175,7 +176,17 @@ impl Sockets {
                 }
             }
             Ok(())
-        })
+        });
+        // As Linux: those who wait for so much are told anew, where it is there.
+        if outcome.is_ok() && (level, name) == (SOL_SOCKET, SO_RCVLOWAT) && self.is_readable_stream(fd) {
+            self.tell(fd, ARRIVAL);
+        }
+        outcome
+    }
+
+    fn is_readable_stream(&self, fd: Fd) -> bool {
+        let is_stream = self.table.get(fd).is_some_and(|socket| matches!(socket.body, Body::Tcp(_)));
+        is_stream && self.readiness(fd).contains(PollMask::IN)
     }
 }
 

@@ -105,7 +105,7 @@ impl TcpSocket {
 
     /// Tells listener or connection of changed options.
     pub(crate) fn apply_options(&self, call: &mut Call<'_>) {
-        if let Some(id) = self.binding.and_then(|binding| binding.id) {
+        if let Some(id) = self.bound_port() {
             call.stack.set_reuse(id, call.common.options.reuse());
             call.stack.set_bound_device(id, call.common.options.device);
         }
@@ -121,6 +121,7 @@ impl TcpSocket {
                 let is_v4 = call.stack.tcp_remote(id).is_some_and(|remote| remote.is_ipv4());
                 let wanted = call.options().for_connection(if is_v4 { Domain::V4 } else { Domain::V6 });
                 call.stack.set_tcp_way(call.now, id, call.options().way());
+                call.stack.set_tcp_reuse(id, call.common.options.reuse());
                 call.stack.set_tcp_options(call.now, id, |options| *options = wanted);
             }
         }

@@ -304,6 +304,18 @@ impl Stack {
         }
     }
 
+    /// Changes the options by which a connection shares its port (SO_REUSEADDR and SO_REUSEPORT set later). In TIME-WAIT
+    /// those count that it had when that began.
+    pub fn set_tcp_reuse(&mut self, id: TcpId, reuse: Reuse) {
+        let Some(hold) = self.tcp.slot_mut(id).and_then(|slot| slot.hold.as_mut()) else { return };
+        if hold.reuse != reuse {
+            let Hold { address, port, device, .. } = *hold;
+            self.ports.release_on(device, Transport::Tcp, address, port, hold.reuse);
+            self.ports.hold_on(device, Transport::Tcp, address, port, reuse);
+            hold.reuse = reuse;
+        }
+    }
+
     /// Looks for the way of a connection's packets.
     pub(super) fn follow_way(&mut self, now: Instant, index: u32) {
         let Some((key, way)) = self.tcp.at(index).map(|slot| (slot.key, slot.way)) else { return };

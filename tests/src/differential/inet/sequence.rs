@@ -232,13 +232,16 @@ impl Player {
             (_, (true, _)) if to == Target::UNSPEC => self.sort.has_v6(),
             (_, (_, to_v6)) => to.ip.is_foreign() || to_v6 && to.is_v4() && to != Target::UNSPEC,
         };
+        if met {
+            return false;
+        }
         if to == Target::UNSPEC {
             self.to_v6.remove(&object);
-        } else if !met {
+        } else {
             let family = if to.is_v4() { &mut self.to_v4 } else { &mut self.to_v6 };
             family.insert(object);
         }
-        !met
+        true
     }
 
     fn connect(&mut self, socket: i32, to: Target) {

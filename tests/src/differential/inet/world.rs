@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tapsock::Errno;
-use tapsock::bsd::{FIONREAD, SIOCOUTQ, SO_TYPE, SOCK_STREAM, SOL_SOCKET};
+use tapsock::bsd::{FIONREAD, SIOCOUTQ, SO_TYPE, SOCK_STREAM, SOL_SOCKET, SOL_TCP, TCP_INFO};
 use tapsock_driver::{Namespace, OpenError};
 
 use super::text::{Ports, value};
@@ -23,6 +23,10 @@ const FIRST_PORT: u16 = 1_024;
 const LAST_PORT: u16 = 32_000;
 /// Events that one call takes at most.
 const EVENTS_MAX: usize = 64;
+/// Longer than the kernel delays an acknowledgement.
+const DELAYED: Duration = Duration::from_millis(200);
+/// TCP_FIN_WAIT1, TCP_LAST_ACK, TCP_CLOSING.
+const FIN_UNDER_WAY: [u8; 3] = [4, 9, 11];
 /// How long the stacks may take to come to the same rest.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -362,6 +366,7 @@ impl World {
 
     /// epoll_wait(2): all that there is to tell, in the order of the sockets
     pub fn events(&mut self) {
+        self.settle();
         self.call("epoll_wait()".to_owned(), |stack, _| {
             let watch = stack.watch();
             match watch.and_then(|epoll| stack.calls.epoll_wait(epoll, EVENTS_MAX)) {
@@ -373,6 +378,20 @@ impl World {
                 Err(errno) => errno.to_string(),
             }
         });
+    }
+
+    /// Waits until no FIN of the kernel's is under way: it delays the acknowledgement of one, and that is an edge.
+    fn settle(&mut self) {
+        let open = self.open();
+        let began = Instant::now();
+        let under_way = |stack: &mut Stack| {
+            let state = |socket: &Sock| stack.calls.option(*socket, SOL_TCP, TCP_INFO, 1);
+            open.iter().map(state).any(|state| state.is_ok_and(|state| FIN_UNDER_WAY.contains(&state[0])))
+        };
+        let [kernel, _] = &mut self.stacks;
+        while self.difference.is_none() && began.elapsed() < DELAYED && under_way(kernel) {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn call(&mut self, call: String, make: impl Fn(&mut Stack, &[Sock]) -> String) {
