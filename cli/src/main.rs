@@ -20,6 +20,7 @@ mod ping;
 mod reach;
 mod report;
 mod resolve;
+mod script;
 mod serve;
 mod splice;
 mod work;
@@ -54,6 +55,8 @@ enum Act {
     Ping(ping::Options),
     /// Connect or listen, as nc(1)
     Nc(nc::Options),
+    /// Run packet scripts (packetdrill's language) on the stack in virtual time
+    Script(Box<script::Options>),
     /// Run a program in a namespace where the stack is the only neighbour
     Enter(enter::Options),
     /// The kernel's end of a demonstration
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Act::Get(options) => get::main(&options),
         Act::Ping(options) => ping::main(&options),
         Act::Nc(options) => nc::main(&options),
+        Act::Script(options) => script::main(&options),
         Act::Enter(options) => enter::main(&options),
         Act::KernelPeer { order } => kernel_peer::main(&order).map(|()| ExitCode::SUCCESS),
     };

@@ -22,6 +22,7 @@
 
 pub mod assertions;
 pub mod ast;
+pub mod run;
 pub mod shell;
 pub mod symbols;
 

@@ -204,6 +204,17 @@ impl Stack {
         self.interfaces.add_route(route)
     }
 
+    /// Removes the first route to `destination`, of any metric or of the one given, and returns it.
+    pub fn remove_route(&mut self, destination: IpCidr, metric: Option<u32>) -> Result<Route, TableError> {
+        self.interfaces.remove_route(destination, metric)
+    }
+
+    /// Changes what the link under an interface can do: its MTU, its offloads (ip-link(8), ethtool(8)). What is sent
+    /// from now on keeps to it.
+    pub fn set_link_caps(&mut self, interface: InterfaceId, caps: LinkCaps) -> Result<(), InterfaceError> {
+        self.interfaces.set_caps(interface, caps)
+    }
+
     /// The interfaces with their addresses and routes.
     pub fn interfaces(&self) -> &Interfaces {
         &self.interfaces

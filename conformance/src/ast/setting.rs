@@ -1,5 +1,6 @@
 //! What `--option=value` sets, in a script or on the command line.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -103,6 +104,16 @@ pub enum IpVersion {
     V4MappedV6,
     /// `ipv6`.
     V6,
+}
+
+impl fmt::Display for IpVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            IpVersion::V4 => "ipv4",
+            IpVersion::V4MappedV6 => "ipv4-mapped-ipv6",
+            IpVersion::V6 => "ipv6",
+        })
+    }
 }
 
 /// Which errors don't end a run.

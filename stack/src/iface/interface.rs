@@ -155,6 +155,11 @@ impl Interface {
         self.caps
     }
 
+    /// Changes them, but for the medium.
+    pub(super) fn set_caps(&mut self, caps: LinkCaps) {
+        self.caps = LinkCaps { medium: self.caps.medium, ..caps };
+    }
+
     /// Its station address; all zeros where the medium has none.
     pub const fn hardware(&self) -> EthernetAddress {
         self.hardware

@@ -166,6 +166,14 @@ impl Interfaces {
         Ok(())
     }
 
+    /// Changes what a link can do: its MTU, its offloads. The medium stays. Fails with [`InterfaceError::Missing`]
+    /// (ENODEV).
+    pub fn set_caps(&mut self, id: InterfaceId, caps: LinkCaps) -> Result<(), InterfaceError> {
+        let interface = self.interfaces.get_mut(usize::from(id.0)).ok_or(InterfaceError::Missing)?;
+        interface.set_caps(caps);
+        Ok(())
+    }
+
     /// Adds a route.
     ///
     /// Fails with [`TableError::NoInterface`], `Invalid`, `GatewayUnreachable`, `Exists` or `Full`.

@@ -29,9 +29,17 @@ const ISB_IFDROP: u16 = 5;
 const SNAP_LEN: u32 = 262_144;
 
 /// Which way a packet went, by the values of `epb_flags`.
+///
+/// ```
+/// use tapsock_driver::pcapng::Direction;
+///
+/// assert_eq!(Direction::Sent as u32, 2);
+/// ```
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
-pub(super) enum Direction {
+pub enum Direction {
+    /// The link delivered it.
     Received = 1,
+    /// The link was given it.
     Sent = 2,
 }
 

@@ -15,13 +15,16 @@ use tapsock_stack::wire::offload::{LinkCaps, Medium, Transmit};
 use crate::drops::LinkDrops;
 use crate::link::{Link, RecvHalf, RecvSlot, SendHalf};
 use crate::sys;
-use blocks::Direction;
 use order::{Order, Stamp, Stamper};
 use writer::Writer;
 
 mod blocks;
 mod order;
+mod whole;
 mod writer;
+
+pub use blocks::Direction;
+pub use whole::{WholePacket, write_whole};
 
 /// Frames that wait to be written at most; what comes when they are as many is missing from the file.
 const QUEUE_FRAMES: usize = 2048;

@@ -1,0 +1,211 @@
+//! `tapsock script`: runs packet scripts, on the stack in virtual time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use clap::Args;
+use tapsock_conformance::ast::{IpVersion, Position, Setting};
+use tapsock_conformance::parse_setting;
+use tapsock_conformance::run::{self, Failure as Reason, Report, Verdict};
+
+use crate::failure::{During, Failure};
+use output::{Junit, Tally};
+
+mod output;
+
+/// The options of `tapsock script`.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// Scripts, and directories of which all scripts (*.pkt) are run
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Families to run each script in: ipv4, ipv4-mapped-ipv6, ipv6. Scripts whose names end in v4.pkt or v6.pkt are
+    /// for one
+    #[arg(long, value_name = "FAMILIES", value_delimiter = ',', default_value = "ipv4", value_parser = parse_version)]
+    ip: Vec<IpVersion>,
+    /// Scripts to run at a time; as many as there are processors, unless told
+    #[arg(short, value_name = "COUNT")]
+    jobs: Option<NonZeroUsize>,
+    /// Define a name of the scripts; may be given several times
+    #[arg(short = 'D', value_name = "NAME=VALUE", value_parser = parse_definition)]
+    definitions: Vec<(String, String)>,
+    /// An option of the language, as tolerance_usecs=10000, which a script's own override; may be given several times
+    #[arg(short, long = "option", value_name = "NAME=VALUE", value_parser = parse_option)]
+    options: Vec<Setting>,
+    /// Print one JSON object a line for each run
+    #[arg(long)]
+    json: bool,
+    /// Write the results as JUnit has them
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write what passed in each run: to a file for one run, into a directory for several
+    #[arg(long, value_name = "PATH")]
+    pcap: Option<PathBuf>,
+    /// Print what happened in each run
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// Runs it. The status is 1 where a script has failed.
+///
+/// # Errors
+/// Where there is no script, or the results can't be written.
+pub fn main(options: &Options) -> Result<ExitCode, Failure> {
+    let files = scripts(&options.files)?;
+    let runs: Vec<(PathBuf, IpVersion)> =
+        files.iter().flat_map(|file| options.ip.iter().map(|version| (file.clone(), *version))).collect();
+    let (mut tally, mut junit) = (Tally::default(), Junit::default());
+    let (mut written, mut noted) = (Ok(()), BTreeSet::new());
+    all(options, &runs, |report| {
+        for note in &report.notes {
+            if noted.insert(note.clone()) {
+                eprintln!("note: {note}");
+            }
+        }
+        tally.count(&report.verdict);
+        junit.add(report);
+        let captured = capture(options, &runs, report);
+        let shown = output::show(report, options.json, options.verbose);
+        written = std::mem::replace(&mut written, Ok(())).and(captured).and(shown);
+    });
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        written => written.during("write the results")?,
+    }
+    if let Some(path) = &options.junit {
+        fs::write(path, junit.text(&tally)).during(format_args!("write {}", path.display()))?;
+    }
+    if !options.json {
+        // Who does not read it does not want it.
+        let _ = writeln!(io::stdout(), "{tally}");
+    }
+    Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The scripts that were named, and those of directories in the order of their names.
+fn scripts(named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in named {
+        if path.is_dir() {
+            let before = files.len();
+            within(path, &mut files).during(format_args!("read {}", path.display()))?;
+            files[before..].sort();
+        } else {
+            files.push(path.clone());
+        }
+    }
+    if files.is_empty() {
+        return Err(Failure::new("there are no scripts (*.pkt) in these directories"));
+    }
+    Ok(files)
+}
+
+fn within(directory: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let path = entry.path();
+        // Not through links: they may go round in circles.
+        if entry.file_type()?.is_dir() {
+            within(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "pkt") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Makes all runs, several at a time, and gives `each` its report in the order of the runs.
+fn all(options: &Options, runs: &[(PathBuf, IpVersion)], mut each: impl FnMut(&Report)) {
+    let at_once = options
+        .jobs
+        .map_or_else(|| thread::available_parallelism().map_or(1, NonZeroUsize::get), NonZeroUsize::get);
+    let common = run::Options { definitions: options.definitions.clone(), settings: options.options.clone() };
+    let next = AtomicUsize::new(0);
+    let (tell, told) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..at_once.min(runs.len()) {
+            let (next, common, tell) = (&next, &common, tell.clone());
+            scope.spawn(move || {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((path, version)) = runs.get(index) else { return };
+                    // Nobody hears it only where the command has ended.
+                    let _ = tell.send((index, one(path, *version, common)));
+                }
+            });
+        }
+        drop(tell);
+        let (mut waiting, mut shown) = (BTreeMap::new(), 0);
+        for (index, report) in told {
+            waiting.insert(index, report);
+            while let Some(report) = waiting.remove(&shown) {
+                each(&report);
+                shown += 1;
+            }
+        }
+    });
+}
+
+/// Makes one run. What goes wrong in it is its result, and stops no other.
+fn one(path: &Path, version: IpVersion, options: &run::Options) -> Report {
+    let name = path.display().to_string();
+    let failed = |reason: String| Report {
+        name: name.clone(),
+        version,
+        verdict: Verdict::Failed(Reason::new(Position { line: 1, column: 1 }, reason)),
+        source: String::new(),
+        trace: Vec::new(),
+        notes: Vec::new(),
+    };
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => return failed(error.to_string()),
+    };
+    let run = catch_unwind(AssertUnwindSafe(|| run::run(&name, &text, version, options)));
+    run.unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().cloned();
+        let said = said.or_else(|| panic.downcast_ref::<&str>().map(|said| (*said).to_owned()));
+        failed(format!("panicked: {}", said.unwrap_or_default()))
+    })
+}
+
+/// Writes what passed in a run.
+fn capture(options: &Options, runs: &[(PathBuf, IpVersion)], report: &Report) -> io::Result<()> {
+    let Some(path) = &options.pcap else { return Ok(()) };
+    if runs.len() == 1 {
+        return output::capture(path, report);
+    }
+    fs::create_dir_all(path)?;
+    let stem: String =
+        report.name.chars().map(|letter| if letter.is_alphanumeric() { letter } else { '-' }).collect();
+    let file = format!("{}.{}.pcapng", stem.trim_matches('-'), report.version);
+    output::capture(&path.join(file), report)
+}
+
+fn parse_version(text: &str) -> Result<IpVersion, String> {
+    match parse_setting("ip_version", Some(text)) {
+        Ok(Setting::IpVersion(version)) => Ok(version),
+        _ => Err("one of ipv4, ipv4-mapped-ipv6 and ipv6".to_owned()),
+    }
+}
+
+fn parse_definition(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it has no '='")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn parse_option(text: &str) -> Result<Setting, String> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (text, None),
+    };
+    parse_setting(name, value).map_err(|error| error.to_string())
+}

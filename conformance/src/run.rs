@@ -1,0 +1,25 @@
+//! Running scripts.
+
+pub mod packet;
+
+mod call;
+mod expect;
+mod failure;
+mod flow;
+mod lower;
+mod python;
+mod returned;
+mod rules;
+mod runner;
+mod session;
+mod stack;
+mod target;
+mod trace;
+
+pub use call::{Call, Descriptor, Message, Outcome, Output, Receive, Send};
+pub use failure::Failure;
+pub use rules::Rules;
+pub use runner::{Options, Report, Verdict, is_for, run};
+pub use stack::{Network, StackTarget};
+pub use target::{Sent, Target, Woken};
+pub use trace::{TraceEntry, TraceKind};

@@ -1,0 +1,192 @@
+//! Connections as the script counts and as they are: which number of the script is which on the wire.
+
+use core::net::SocketAddr;
+use std::collections::BTreeMap;
+
+use super::call::Descriptor;
+use super::packet::{Packet, Tcp, Transport};
+use crate::ast::{Ports, SackBlock, TcpFlags, TcpOption};
+
+/// How far a socket of the script has come.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(super) enum Stage {
+    /// It was made.
+    Made,
+    /// It waits for connections.
+    Listening,
+    /// It has a peer, or is about to have one.
+    Connecting,
+    /// Packets have passed.
+    Open,
+}
+
+/// Who sends the first packet.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(super) enum Side {
+    Target,
+    Peer,
+}
+
+/// What a flow's packets carry.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(super) enum Protocol {
+    Tcp,
+    Udp,
+    Icmp,
+}
+
+/// A socket of the script, with what goes over it.
+#[derive(Clone, Debug)]
+pub(super) struct Flow {
+    /// The socket, once somebody holds it.
+    pub(super) fd: Option<Descriptor>,
+    pub(super) protocol: Protocol,
+    pub(super) stage: Stage,
+    pub(super) begun_by: Side,
+    /// Where the target's packets come from, once that is known.
+    pub(super) local: Option<SocketAddr>,
+    /// Where they go.
+    pub(super) remote: Option<SocketAddr>,
+    /// What the live sequence numbers of the target are beyond those of the script; `None` before its first segment.
+    offset: Option<u32>,
+    /// Where the peer's SYN began.
+    peer_began: Option<u32>,
+    /// The same for the peer's numbers. Where the target connects, the script counts from the peer's SYN on; where the
+    /// peer does, it chooses the numbers itself.
+    peer_offset: u32,
+    stamps: Stamps,
+}
+
+impl Flow {
+    pub(super) fn new(protocol: Protocol, stage: Stage, begun_by: Side) -> Self {
+        Flow {
+            fd: None,
+            protocol,
+            stage,
+            begun_by,
+            local: None,
+            remote: None,
+            offset: None,
+            peer_began: None,
+            peer_offset: 0,
+            stamps: Stamps::default(),
+        }
+    }
+
+    /// Whether the target sent `packet` over this flow.
+    pub(super) fn sends(&self, packet: &Packet) -> bool {
+        let (Some(local), Some(remote)) = (self.local, self.remote) else { return false };
+        let addresses = (packet.source, packet.destination) == (local.ip(), remote.ip());
+        let ports = packet.ports().is_none_or(|ports| ports == (local.port(), remote.port()));
+        let protocol = match packet.transport {
+            Transport::Tcp(_) => self.protocol == Protocol::Tcp,
+            Transport::Udp(_) => self.protocol == Protocol::Udp,
+            // Errors are about a flow of any kind.
+            Transport::Icmp(_) => self.protocol != Protocol::Tcp,
+            Transport::Other(..) => false,
+        };
+        addresses && ports && protocol
+    }
+
+    /// Takes the first sequence number of the target from a segment that the script says begins at `script`.
+    pub(super) fn learn_sequence(&mut self, script: u32, live: u32) {
+        self.offset.get_or_insert(live.wrapping_sub(script));
+    }
+
+    /// The peer sends a SYN that begins at `seq`: where it is another than before, the target begins anew as well.
+    pub(super) fn on_peer_begins(&mut self, seq: u32) {
+        if self.peer_began.replace(seq).is_some_and(|before| before != seq) {
+            self.offset = None;
+        }
+    }
+
+    /// The live number of what the target sent as `script`.
+    pub(super) fn live_sequence(&self, script: u32) -> u32 {
+        script.wrapping_add(self.offset.unwrap_or(0))
+    }
+
+    /// The peer answers the target's SYN with one that begins at `seq`.
+    pub(super) fn on_peer_answers(&mut self, seq: u32) {
+        self.peer_offset = seq;
+    }
+
+    /// The live number of what the peer sends as `script`.
+    pub(super) fn live_peer_sequence(&self, script: u32) -> u32 {
+        script.wrapping_add(self.peer_offset)
+    }
+
+    /// A segment of the target in the numbers of the script.
+    pub(super) fn in_script(&self, tcp: &Tcp) -> Tcp {
+        let of_peer = |live: u32| live.wrapping_sub(self.peer_offset);
+        let options = tcp.options.iter().map(|option| match option {
+            TcpOption::Sack(blocks) => {
+                let block =
+                    |block: &SackBlock| SackBlock { left: of_peer(block.left), right: of_peer(block.right) };
+                TcpOption::Sack(blocks.iter().map(block).collect())
+            }
+            option => option.clone(),
+        });
+        Tcp {
+            seq: tcp.seq.wrapping_sub(self.offset.unwrap_or(0)),
+            ack: if tcp.has(TcpFlags::ACK) { of_peer(tcp.ack) } else { tcp.ack },
+            options: options.collect(),
+            ..tcp.clone()
+        }
+    }
+
+    /// Options that a script sends, in live numbers.
+    pub(super) fn live_options(&self, options: &[TcpOption], flags: TcpFlags) -> Vec<TcpOption> {
+        let live = |option: &TcpOption| match option {
+            TcpOption::Sack(blocks) => {
+                let edge = |edge: u32| self.live_sequence(edge);
+                let block =
+                    |block: &SackBlock| SackBlock { left: edge(block.left), right: edge(block.right) };
+                TcpOption::Sack(blocks.iter().map(block).collect())
+            }
+            // Without an acknowledgement the echo has no meaning.
+            TcpOption::Timestamp { value, echo } if flags.contains(TcpFlags::ACK) => {
+                TcpOption::Timestamp { value: *value, echo: self.stamps.live(*echo) }
+            }
+            option => option.clone(),
+        };
+        options.iter().map(live).collect()
+    }
+
+    /// Remembers that the target's clock showed `live` where the script says `script`.
+    pub(super) fn learn_stamp(&mut self, script: u32, live: u32) {
+        self.stamps.learn(script, live);
+    }
+
+    /// The first pair of stamps: the script's and the live one.
+    pub(super) fn first_stamp(&self) -> Option<(u32, u32)> {
+        self.stamps.first
+    }
+
+    /// The ports as a script writes them for a packet to the target.
+    pub(super) fn has_ports(&self, ports: Ports) -> bool {
+        self.remote.is_some_and(|remote| remote.port() == ports.source)
+            && self.local.is_some_and(|local| local.port() == ports.destination)
+    }
+}
+
+/// Which stamp of the script is which of the target.
+#[derive(Clone, Debug, Default)]
+struct Stamps {
+    first: Option<(u32, u32)>,
+    by_script: BTreeMap<u32, u32>,
+}
+
+impl Stamps {
+    fn learn(&mut self, script: u32, live: u32) {
+        self.first.get_or_insert((script, live));
+        self.by_script.insert(script, live);
+    }
+
+    /// What the target sent as `script`; one that it never sent is as far from the one before as the script says.
+    fn live(&self, script: u32) -> u32 {
+        match self.by_script.range(..=script).next_back() {
+            Some((known, live)) => live.wrapping_add(script.wrapping_sub(*known)),
+            None => script,
+        }
+    }
+}

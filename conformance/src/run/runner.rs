@@ -1,0 +1,178 @@
+//! One script in one family: from text to result.
+
+use core::fmt;
+
+use tapsock_stack::config::Config;
+use tapsock_stack::iface::IpCidr;
+
+use super::failure::Failure;
+use super::rules::Rules;
+use super::session::Session;
+use super::stack::{Network, StackTarget};
+use super::trace::TraceEntry;
+use crate::ast::{IpVersion, Position, Script, Setting};
+use crate::parser::{Definitions, parse_with};
+
+/// What all scripts of a run have in common.
+///
+/// ```
+/// use tapsock_conformance::run::Options;
+///
+/// assert!(Options::default().definitions.is_empty());
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `-D NAME=value`.
+    pub definitions: Vec<(String, String)>,
+    /// Options that come before a script's own.
+    pub settings: Vec<Setting>,
+}
+
+/// How a script ended.
+///
+/// ```
+/// use tapsock_conformance::run::Verdict;
+///
+/// assert_eq!(Verdict::Passed.to_string(), "passed");
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// All was as the script says.
+    Passed,
+    /// Something was not.
+    Failed(Failure),
+    /// It is not for this family, or was not to be run.
+    Skipped(String),
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Verdict::Passed => "passed",
+            Verdict::Failed(_) => "failed",
+            Verdict::Skipped(_) => "skipped",
+        })
+    }
+}
+
+/// A script's run in one family.
+///
+/// ```
+/// use tapsock_conformance::ast::IpVersion;
+/// use tapsock_conformance::run::{Options, Verdict, run};
+///
+/// let script = "
+///     0   socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
+///     +0  bind(3, ..., ...) = 0
+///     +0  listen(3, 1) = 0
+///     +.1 < S 0:0(0) win 65535 <mss 1000>
+///     +0  > S. 0:0(0) ack 1 <mss 1460>
+/// ";
+/// let report = run("handshake.pkt", script, IpVersion::V4, &Options::default());
+/// assert_eq!(report.verdict, Verdict::Passed);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The script's name, which is its path.
+    pub name: String,
+    /// The family.
+    pub version: IpVersion,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// The line of the script that the failure is about.
+    pub source: String,
+    /// What happened.
+    pub trace: Vec<TraceEntry>,
+    /// What is to be known of the run: settings that the target has not, commands that mean nothing to it.
+    pub notes: Vec<String>,
+}
+
+/// Runs a script on tapsock's stack in virtual time. `name` is its path: files that it names are looked for beside it.
+pub fn run(name: &str, text: &str, version: IpVersion, options: &Options) -> Report {
+    let (verdict, trace, notes) = match prepare(name, text, version, options) {
+        Ok((script, rules)) => on_stack(&script, &rules),
+        Err(verdict) => (verdict, Vec::new(), Vec::new()),
+    };
+    let source = match &verdict {
+        Verdict::Failed(failure) => {
+            text.lines().nth(failure.at.line.saturating_sub(1) as usize).unwrap_or_default()
+        }
+        _ => "",
+    };
+    Report { name: name.to_owned(), version, verdict, source: source.to_owned(), trace, notes }
+}
+
+/// Whether a script is for a family, by the end of its name.
+pub fn is_for(name: &str, version: IpVersion) -> bool {
+    match version {
+        IpVersion::V6 => !name.ends_with("v4.pkt"),
+        IpVersion::V4 | IpVersion::V4MappedV6 => !name.ends_with("v6.pkt"),
+    }
+}
+
+/// What a script of the family may call by name, unless it is defined otherwise: the collections that there are use
+/// these.
+fn definitions(version: IpVersion, options: &Options) -> Definitions {
+    let v6 = version == IpVersion::V6;
+    let pick = |v4, six| if v6 { six } else { v4 };
+    let v4_calls = version == IpVersion::V4;
+    let mut defined = Definitions::new()
+        .with("TFO_COOKIE", pick("3021b9d889017eeb", "c1d1e9742a47a9bc"))
+        .with("TFO_COOKIE_ZERO", pick("b7c12350a90dc8f5", "82af1a8f9a205c34"))
+        .with("CMSG_LEVEL_IP", if v4_calls { "SOL_IP" } else { "SOL_IPV6" })
+        .with("CMSG_TYPE_RECVERR", if v4_calls { "IP_RECVERR" } else { "IPV6_RECVERR" });
+    if !v6 {
+        defined.define("CODE", "host_unreachable");
+    }
+    options.definitions.iter().for_each(|(name, value)| defined.define(name, value));
+    defined
+}
+
+fn prepare(
+    name: &str,
+    text: &str,
+    version: IpVersion,
+    options: &Options,
+) -> Result<(Script, Rules), Verdict> {
+    if !is_for(name, version) {
+        return Err(Verdict::Skipped("it is for the other family".to_owned()));
+    }
+    let script = parse_with(name, text, &definitions(version, options)).map_err(|errors| {
+        let reason = errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join("; ");
+        Verdict::Failed(Failure::new(errors[0].at, reason))
+    })?;
+    let mut rules = Rules::of(version);
+    let start = Position { line: 1, column: 1 };
+    let fail = |at, why: String| Verdict::Failed(Failure::new(at, why));
+    for setting in &options.settings {
+        rules.apply(setting).map_err(|why| fail(start, why))?;
+    }
+    for option in &script.options {
+        rules.apply(&option.setting).map_err(|why| fail(option.at, why))?;
+    }
+    if rules.dry_run {
+        return Err(Verdict::Skipped("it was only to be parsed".to_owned()));
+    }
+    Ok((script, rules))
+}
+
+fn on_stack(script: &Script, rules: &Rules) -> (Verdict, Vec<TraceEntry>, Vec<String>) {
+    let start = Position { line: 1, column: 1 };
+    let network = Network {
+        local: IpCidr::new(rules.local, rules.prefix),
+        gateway: rules.gateway,
+        mtu: rules.mtu as usize,
+        segments: true,
+    };
+    let mut target = match StackTarget::new(&network, Config::default()) {
+        Ok(target) => target,
+        Err(why) => return (Verdict::Failed(Failure::new(start, why)), Vec::new(), Vec::new()),
+    };
+    let mut session = Session::new(script, rules, &mut target);
+    let outcome = session.run();
+    let (trace, notes) = session.into_story();
+    match outcome {
+        Ok(()) => (Verdict::Passed, trace, notes),
+        Err(failure) => (Verdict::Failed(failure), trace, notes),
+    }
+}
