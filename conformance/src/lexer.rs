@@ -164,7 +164,7 @@ impl<'a> Lexer<'a> {
         let whole = self.take_while(is_word);
         if self.peek() == Some('.') && digit_at(self.rest(), 1) && whole.bytes().all(|b| b.is_ascii_digit()) {
             self.bump();
-            let fraction = self.take_while(is_word);
+            let fraction = self.take_while(|c| c.is_ascii_digit());
             return Kind::Fraction(format!("{whole}.{fraction}"));
         }
         Kind::Number(whole)
@@ -385,6 +385,7 @@ mod tests {
         assert_eq!(kinds("P. 1:2"), [word("P"), Sign('.'), number("1"), Sign(':'), number("2")]);
         assert_eq!(kinds("1."), [number("1"), Sign('.')]);
         assert_eq!(kinds("0x1.5"), [number("0x1"), fraction(".5")]);
+        assert_eq!(kinds("+.1close"), [Sign('+'), fraction(".1"), word("close")]);
     }
 
     #[test]

@@ -21,6 +21,8 @@ mod tcp_options;
 pub use setting::{SettingError, parse_setting};
 
 #[cfg(test)]
+mod any_text;
+#[cfg(test)]
 mod tests;
 
 /// How many errors of one script are told.

@@ -112,8 +112,9 @@ impl Parser<'_> {
     }
 
     fn ports(&mut self) -> Parsed<Option<Ports>> {
-        if !matches!(self.peek()?.kind, Kind::Number(_)) {
-            return Ok(None);
+        match self.peek()?.kind {
+            Kind::Number(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {}
+            _ => return Ok(None),
         }
         let source = self.integer("a port", U16_MAX)?;
         self.expect('>')?;
@@ -142,24 +143,27 @@ impl Parser<'_> {
         Ok(Tcp { ports, flags, sequence, ack, window, urgent, options })
     }
 
-    /// `-`, `.`, `S`, `FP.`: letters and then the dot of ACK.
+    /// `-`, `.`, `S`, `FP.`, `P.5`: letters and then the dot of ACK; a digit is the ACE field of accurate ECN.
     fn flags(&mut self) -> Parsed<TcpFlags> {
         let token = self.next()?;
-        let mut flags = TcpFlags::NONE;
+        let mut flags = Flags::default();
         match &token.kind {
-            Kind::Sign('-') => return Ok(flags),
-            Kind::Sign('.') => return Ok(TcpFlags::ACK),
-            Kind::Word(letters) => {
-                for (letter, index) in letters.chars().zip(0..) {
-                    flags |= flag(Position { column: token.at.column + index, ..token.at }, letter)?;
+            Kind::Sign('-') => return Ok(TcpFlags::NONE),
+            Kind::Sign('.') => flags.add(token.at, ".")?,
+            Kind::Fraction(text) if text.starts_with('.') => flags.add(token.at, text)?,
+            Kind::Word(text) | Kind::Number(text) => {
+                flags.add(token.at, text)?;
+                let behind = self.peek()?;
+                match &behind.kind {
+                    Kind::Sign('.') => flags.add(behind.at, ".")?,
+                    Kind::Fraction(text) if text.starts_with('.') => flags.add(behind.at, text)?,
+                    _ => return Ok(flags.set),
                 }
+                self.next()?;
             }
             _ => return expected(&token, "TCP flags, 'udp' or 'icmp'"),
         }
-        if self.take('.')? {
-            flags |= TcpFlags::ACK;
-        }
-        Ok(flags)
+        Ok(flags.set)
     }
 
     /// `1:1001(1000)`.
@@ -179,9 +183,45 @@ impl Parser<'_> {
     }
 }
 
-fn flag(at: Position, letter: char) -> Parsed<TcpFlags> {
-    let letters = || TcpFlags::LETTERS.iter().filter(|(letter, _)| letter.is_ascii_alphabetic());
-    match letters().find(|(known, _)| *known == letter) {
+/// Flags as they are read.
+#[derive(Default)]
+struct Flags {
+    set: TcpFlags,
+    /// Whether a digit has said what the three flags of the ACE field are.
+    ace: bool,
+}
+
+impl Flags {
+    /// The flags of accurate ECN's ACE field, the most significant first (RFC 9768 §3.2.2).
+    const ACE: [TcpFlags; 3] = [TcpFlags::AE, TcpFlags::CWR, TcpFlags::ECE];
+
+    fn add(&mut self, at: Position, letters: &str) -> Parsed<()> {
+        for (letter, index) in letters.chars().zip(0..) {
+            let at = Position { column: at.column + index, ..at };
+            let flag = match letter.to_digit(8) {
+                Some(value) => self.ace(at, value)?,
+                None => known(at, letter)?,
+            };
+            if self.ace && letter.is_ascii_alphabetic() && Flags::ACE.contains(&flag) {
+                return wrong(at, format!("'{letter}' and a digit say the same field"));
+            }
+            self.set |= flag;
+        }
+        Ok(())
+    }
+
+    fn ace(&mut self, at: Position, value: u32) -> Parsed<TcpFlags> {
+        if self.ace || Flags::ACE.iter().any(|flag| self.set.contains(*flag)) {
+            return wrong(at, format!("'{value}' says a field that is said already"));
+        }
+        self.ace = true;
+        let bits = Flags::ACE.iter().zip([4, 2, 1]).filter(|(_, bit)| value & bit != 0);
+        Ok(bits.fold(TcpFlags::NONE, |flags, (flag, _)| flags | *flag))
+    }
+}
+
+fn known(at: Position, letter: char) -> Parsed<TcpFlags> {
+    match TcpFlags::LETTERS.iter().find(|(known, _)| *known == letter) {
         Some((_, flag)) => Ok(*flag),
         None => wrong(at, format!("'{letter}' is no TCP flag: they are F, S, R, P, U, E, W, A and '.'")),
     }

@@ -138,6 +138,24 @@ mod packets {
     }
 
     #[test]
+    fn of_tcp_say_the_field_of_accurate_ecn_with_a_digit() {
+        let flags = |text: &str| tcp(&format!("> {text} 1:1(0)")).flags;
+        assert_eq!(flags(".5"), TcpFlags::ACK | TcpFlags::AE | TcpFlags::ECE);
+        assert_eq!(flags("P.6"), TcpFlags::PSH | TcpFlags::ACK | TcpFlags::AE | TcpFlags::CWR);
+        assert_eq!(flags("5P."), flags("P.5"));
+        assert_eq!(flags("P5."), flags("P.5"));
+        assert_eq!(flags("S0"), TcpFlags::SYN);
+        assert_eq!(error("0 > E5. 1:1(0)"), "1:6: '5' says a field that is said already");
+        assert_eq!(error("0 > 5E. 1:1(0)"), "1:6: 'E' and a digit say the same field");
+        assert_eq!(error("0 > .55 1:1(0)"), "1:7: '5' says a field that is said already");
+        assert_eq!(
+            error("0 > .8 1:1(0)"),
+            "1:6: '8' is no TCP flag: they are F, S, R, P, U, E, W, A and '.'"
+        );
+        assert_eq!(error("0 > P.E 1:1(0)"), "1:7: expected a sequence number, found 'E'");
+    }
+
+    #[test]
     fn of_tcp_have_ports_where_written() {
         let ports = Some(Ports { source: 1234, destination: 8080 });
         assert_eq!(tcp("> 1234>8080 . 1:1(0)").ports, ports);

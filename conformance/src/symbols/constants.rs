@@ -151,3 +151,33 @@ const BESIDE: &[(&str, i64)] = &[
     ("IPV6_FL_S_EXCL", 1), ("IPV6_FL_S_PROCESS", 2), ("IPV6_FL_S_USER", 3), ("IPV6_FL_S_ANY", 255),
     ("IPV6_RECVERR_RFC4884", 31),
 ];
+
+#[cfg(test)]
+mod tests {
+    use tapsock_sockets::constants as sockets;
+
+    use super::*;
+
+    #[test]
+    fn each_name_stands_once() {
+        assert!(NAMES.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+
+    #[test]
+    fn the_numbers_are_those_of_the_sockets() {
+        macro_rules! agree {
+            ($($name:ident)*) => {
+                $(assert_eq!(constant(stringify!($name)), Some(sockets::$name.into()), stringify!($name));)*
+            };
+        }
+        agree! {
+            AF_INET AF_INET6 SOCK_STREAM SOCK_NONBLOCK IPPROTO_TCP SOL_SOCKET SOL_TCP SO_REUSEADDR SO_ERROR
+        }
+        let beside =
+            [("TCP_CLOSE_WAIT", 8), ("SIOCINQ", 0x541b), ("NULL", 0), ("TCP_INQ", 36), ("TCP_CM_INQ", 36)];
+        for (name, number) in beside {
+            assert_eq!(constant(name), Some(number), "{name}");
+        }
+        assert_eq!(constant("SO_NO_SUCH"), None);
+    }
+}

@@ -41,3 +41,18 @@ const NAMES: &[(&str, i32)] = names! {
     ENOMEDIUM EMEDIUMTYPE ECANCELED ENOKEY EKEYEXPIRED EKEYREVOKED EKEYREJECTED EOWNERDEAD ENOTRECOVERABLE ERFKILL
     EHWPOISON
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_its_number_and_every_number_its_name() {
+        for (name, number) in NAMES {
+            assert_eq!(errno(name), Some(*number));
+            assert_eq!(errno_name(*number), Some(*name));
+        }
+        assert_eq!(errno("ENOTSUP"), errno("EOPNOTSUPP"));
+        assert_eq!((errno("ENONSENSE"), errno_name(10_000)), (None, None));
+    }
+}
