@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use crate::fast_open::FastOpenKeys;
 use crate::iface::NeighborConfig;
+use crate::ip::fragments::FragmentLimits;
 use crate::ip::path_mtu::PathMtuConfig;
 use crate::tcp::config::{CongestionKind, KeepAlive, Options, Rare};
 
@@ -88,6 +89,12 @@ settings! {
     "net.ipv4.icmp_ratemask" icmp_ratemask: u32 = Number(0..=u32::MAX), 6168;
     /// IPv4's TTL.
     "net.ipv4.ip_default_ttl" ip_default_ttl: u8 = Number(1..=255), 64;
+    /// Memory for IPv4 fragments, in bytes: where more is taken, the oldest packets are given up …
+    "net.ipv4.ipfrag_high_thresh" ipfrag_high_thresh: u32 = Number(0..=i32::MAX as u32), 4 << 20;
+    /// … until no more than this is taken. (Linux keeps the setting, and since 4.17 gives up what comes last.)
+    "net.ipv4.ipfrag_low_thresh" ipfrag_low_thresh: u32 = Number(0..=i32::MAX as u32), 3 << 20;
+    /// How long the fragments of an IPv4 packet wait for the rest.
+    "net.ipv4.ipfrag_time" ipfrag_time: Duration = Seconds(0..=i32::MAX as u64), Duration::from_secs(30);
     /// The ports that are given out where none is asked for.
     "net.ipv4.ip_local_port_range" ip_local_port_range: PortRange = Ports, PortRange::DEFAULT;
     /// The first port that an unprivileged host may bind.
@@ -192,6 +199,13 @@ settings! {
     "net.ipv6.bindv6only" bindv6only: bool = Flag, false;
     /// IPv6's hop limit.
     "net.ipv6.conf.all.hop_limit" ipv6_hop_limit: u8 = Number(1..=255), 64;
+    /// Memory for IPv6 fragments, in bytes: where more is taken, the oldest packets are given up …
+    "net.ipv6.ip6frag_high_thresh" ip6frag_high_thresh: u32 = Number(0..=i32::MAX as u32), 4 << 20;
+    /// … until no more than this is taken.
+    "net.ipv6.ip6frag_low_thresh" ip6frag_low_thresh: u32 = Number(0..=i32::MAX as u32), 3 << 20;
+    /// How long the fragments of an IPv6 packet wait for the rest.
+    //= RFC 8200 §4.5
+    "net.ipv6.ip6frag_time" ip6frag_time: Duration = Seconds(0..=i32::MAX as u64), Duration::from_secs(60);
     /// The least time between two ICMPv6 errors to one host.
     "net.ipv6.icmp.ratelimit" ipv6_icmp_ratelimit: Duration =
         Millis(0..=i32::MAX as u64), Duration::from_millis(100);
@@ -280,6 +294,15 @@ impl Config {
             max_entries: self.neigh_gc_thresh3 as usize,
             ..NeighborConfig::default()
         }
+    }
+
+    /// What the fragments of `family` may cost.
+    pub fn fragment_limits(&self, family: core::net::IpAddr) -> FragmentLimits {
+        let (high, low, time) = match family.is_ipv4() {
+            true => (self.ipfrag_high_thresh, self.ipfrag_low_thresh, self.ipfrag_time),
+            false => (self.ip6frag_high_thresh, self.ip6frag_low_thresh, self.ip6frag_time),
+        };
+        FragmentLimits { high: high as usize, low: low as usize, time }
     }
 
     /// The settings of the path MTU cache. IPv4's hold for both families, but for the least MTU.

@@ -82,8 +82,22 @@ counters! {
     IpOutNoRoutes,
     /// IPv4 packets shorter than their header says.
     IpExtInTruncatedPkts,
-    /// IPv4 fragments dropped: they are not put together yet.
+    /// IPv4 fragments received.
+    IpReasmReqds,
+    /// IPv4 packets put together from fragments.
+    IpReasmOKs,
+    /// IPv4 fragments, and packets of them, that were given up.
     IpReasmFails,
+    /// IPv4 packets given up because the rest of their fragments did not come in time.
+    IpReasmTimeout,
+    /// IPv4 packets given up because fragments of them spoke of the same bytes.
+    IpExtReasmOverlaps,
+    /// IPv4 packets cut for the link or the path.
+    IpFragOKs,
+    /// IPv4 packets that were too large and must not be cut.
+    IpFragFails,
+    /// Fragments made of IPv4 packets.
+    IpFragCreates,
     /// Bytes received in IPv4 packets.
     IpExtInOctets,
     /// Bytes sent in IPv4 packets.
@@ -108,8 +122,20 @@ counters! {
     Ip6OutDiscards,
     /// IPv6 packets without a route.
     Ip6OutNoRoutes,
-    /// IPv6 fragments dropped: they are not put together yet.
+    /// IPv6 fragments received.
+    Ip6ReasmReqds,
+    /// IPv6 packets put together from fragments.
+    Ip6ReasmOKs,
+    /// IPv6 fragments, and packets of them, that were given up.
     Ip6ReasmFails,
+    /// IPv6 packets given up because the rest of their fragments did not come in time.
+    Ip6ReasmTimeout,
+    /// IPv6 packets cut for the link or the path.
+    Ip6FragOKs,
+    /// IPv6 packets that were too large and must not be cut.
+    Ip6FragFails,
+    /// Fragments made of IPv6 packets.
+    Ip6FragCreates,
     /// Bytes received in IPv6 packets.
     Ip6InOctets,
     /// Bytes sent in IPv6 packets.

@@ -81,15 +81,17 @@ impl PathMtuDiscovery {
         }
     }
 
-    /// The largest packet that is sent to `to`, in bytes. Where Linux would cut a larger one itself it is left to the
-    /// routers, of which IPv6's do not.
-    pub fn limit(self, to: IpAddr, path: usize, link: usize) -> usize {
+    /// The largest packet that goes whole, in bytes, where the path is known to take `path` and the link takes `link`.
+    pub fn largest_whole(self, path: usize, link: usize) -> usize {
         match self {
-            PathMtuDiscovery::Probe | PathMtuDiscovery::Interface => link,
-            PathMtuDiscovery::Do => path,
-            _ if to.is_ipv4() => link,
-            _ => path,
+            PathMtuDiscovery::Dont | PathMtuDiscovery::Want | PathMtuDiscovery::Do => path,
+            PathMtuDiscovery::Probe | PathMtuDiscovery::Interface | PathMtuDiscovery::Omit => link,
         }
+    }
+
+    /// Whether larger ones are cut here, rather than refused.
+    pub fn cuts(self) -> bool {
+        matches!(self, PathMtuDiscovery::Dont | PathMtuDiscovery::Want | PathMtuDiscovery::Omit)
     }
 
     /// Whether what a router says of the path is believed.

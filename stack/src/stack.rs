@@ -13,6 +13,7 @@ use crate::iface::{
     Interface, InterfaceError, InterfaceId, Interfaces, IpCidr, LinkState, NeighborAction, NeighborCache,
     NextHop, PacketTag, Resolution, Route, TableError, solicitation,
 };
+use crate::ip::identification::Identifications;
 use crate::ip::output::Priority;
 use crate::ip::path_mtu::PathMtuCache;
 use crate::ip::rate_limit::{HostLimits, RateLimit};
@@ -29,6 +30,7 @@ mod changes;
 mod claims;
 mod datagrams;
 mod fast_open;
+mod fragments;
 mod icmp;
 mod input;
 mod path;
@@ -107,6 +109,8 @@ pub struct Stack {
     interfaces: Interfaces,
     neighbors: NeighborCache,
     path_mtu: PathMtuCache,
+    reassembly: fragments::Reassembly,
+    identifications: Identifications,
     ports: PortTable,
     demux: Demux,
     tcp: tcp_table::TcpTable,
@@ -143,6 +147,8 @@ impl Stack {
             interfaces: Interfaces::new(),
             neighbors: NeighborCache::new(config.neighbor_config(), &mut random),
             path_mtu: PathMtuCache::new(config.path_mtu_config(), &mut random),
+            reassembly: fragments::Reassembly::new(&mut random),
+            identifications: Identifications::new(&mut random),
             ports: PortTable::new(&mut random),
             demux: Demux::new(&mut random),
             tcp: tcp_table::TcpTable::new(now),
@@ -340,12 +346,14 @@ impl Stack {
 
     /// When to call [`handle_timeout`](Stack::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Instant> {
-        earliest(self.tcp.poll_timeout(), self.neighbors.poll_timeout())
+        let fragments = self.reassembly.poll_timeout();
+        earliest(fragments, earliest(self.tcp.poll_timeout(), self.neighbors.poll_timeout()))
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.neighbors.handle_timeout(now, &mut self.random, &mut self.counters);
+        self.handle_fragment_timeouts(now);
         self.run_neighbor_actions(now);
         self.handle_tcp_timeouts(now);
     }

@@ -28,6 +28,8 @@ pub enum ErrorKind {
         /// Where, in bytes.
         pointer: u32,
     },
+    /// Not all fragments of the packet came in time.
+    ReassemblyTimeExceeded,
 }
 
 impl ErrorKind {
@@ -36,6 +38,7 @@ impl ErrorKind {
         match self {
             ErrorKind::PortUnreachable | ErrorKind::ProtocolUnreachable => 3,
             ErrorKind::ParameterProblem { .. } => 12,
+            ErrorKind::ReassemblyTimeExceeded => 11,
         }
     }
 }
@@ -142,15 +145,21 @@ pub fn error(kind: ErrorKind, packet: &Packet, source: IpAddr, counters: &mut Co
     let mut headers = HeaderBlock::new();
     let payload = match (source, packet.source) {
         (IpAddr::V4(_), IpAddr::V4(_)) => {
-            let code = match kind {
-                ErrorKind::PortUnreachable => icmpv4::UnreachableCode::PORT,
-                ErrorKind::ProtocolUnreachable => icmpv4::UnreachableCode::PROTOCOL,
+            let unreachable =
+                |code| (Icmpv4Message::DestinationUnreachable { code, mtu: 0 }, Counter::IcmpOutDestUnreachs);
+            let (message, counter) = match kind {
+                ErrorKind::PortUnreachable => unreachable(icmpv4::UnreachableCode::PORT),
+                ErrorKind::ProtocolUnreachable => unreachable(icmpv4::UnreachableCode::PROTOCOL),
+                ErrorKind::ReassemblyTimeExceeded => {
+                    let code = icmp::TimeExceededCode::REASSEMBLY;
+                    (Icmpv4Message::TimeExceeded { code }, Counter::IcmpOutTimeExcds)
+                }
                 ErrorKind::ParameterProblem { .. } => return None,
             };
             let quote = icmpv4::quote(&packet.whole);
-            Icmpv4Message::DestinationUnreachable { code, mtu: 0 }.prepend_to(&quote, &mut headers);
+            message.prepend_to(&quote, &mut headers);
             counters.bump(Counter::IcmpOutMsgs);
-            counters.bump(Counter::IcmpOutDestUnreachs);
+            counters.bump(counter);
             quote
         }
         (IpAddr::V6(source), IpAddr::V6(to)) => {
@@ -166,6 +175,10 @@ pub fn error(kind: ErrorKind, packet: &Packet, source: IpAddr, counters: &mut Co
                 }
                 ErrorKind::ParameterProblem { code, pointer } => {
                     (Icmpv6Message::ParameterProblem { code, pointer }, Counter::Icmp6OutParmProblems)
+                }
+                ErrorKind::ReassemblyTimeExceeded => {
+                    let code = icmp::TimeExceededCode::REASSEMBLY;
+                    (Icmpv6Message::TimeExceeded { code }, Counter::Icmp6OutTimeExcds)
                 }
             };
             let quote = icmpv6::quote(&packet.whole);

@@ -5,12 +5,13 @@ use core::net::IpAddr;
 use crate::buf::{Checksum, Chunk, Frame};
 use crate::counters::{Counter, Counters};
 use crate::iface::InterfaceId;
+use crate::ip::fragments::fragment_of_v4;
 use crate::wire::checksum::verify_transport;
 use crate::wire::icmpv6::ParameterProblemCode;
-use crate::wire::ipv6_ext::{ExtError, OptionAction, upper_layer};
+use crate::wire::ipv6_ext::{ExtError, FragmentHeader, OptionAction, upper_layer};
 use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header, Malformed};
 
-/// A whole IP packet, its headers read.
+/// An IP packet, its headers read.
 #[derive(Clone, Debug)]
 pub struct Packet {
     /// Where it came in.
@@ -35,6 +36,8 @@ pub struct Packet {
     pub checksum: Checksum,
     /// Payload of each segment that the link merged into this.
     pub gso_size: Option<u16>,
+    /// Which part of a packet it is, where it is only a part. What it carries then begins anywhere.
+    pub fragment: Option<FragmentHeader>,
 }
 
 impl Packet {
@@ -81,8 +84,6 @@ pub fn parse_v4(
     mut whole: Chunk,
     counters: &mut Counters,
 ) -> Result<Packet, Rejected> {
-    counters.bump(Counter::IpInReceives);
-    counters[Counter::IpExtInOctets] += whole.len() as u64;
     let header = Ipv4Header::parse(&whole).map_err(|malformed| {
         counters.bump(match malformed {
             Malformed::Truncated => Counter::IpExtInTruncatedPkts,
@@ -95,15 +96,12 @@ pub fn parse_v4(
         counters.bump(Counter::IpInHdrErrors);
         return Err(Rejected::Dropped);
     }
-    if header.is_fragment() {
-        counters.bump(Counter::IpReasmFails);
-        return Err(Rejected::Dropped);
-    }
     Ok(Packet {
         interface,
         source: header.source.into(),
         destination: header.destination.into(),
         protocol: header.protocol,
+        fragment: fragment_of_v4(&header),
         hop_limit: header.ttl,
         traffic_class: header.tos,
         payload: whole.slice(header.header_len.into()..whole.len()),
@@ -142,8 +140,6 @@ pub fn parse_v6(
     mut whole: Chunk,
     counters: &mut Counters,
 ) -> Result<Packet, Rejected> {
-    counters.bump(Counter::Ip6InReceives);
-    counters[Counter::Ip6InOctets] += whole.len() as u64;
     let header = Ipv6Header::parse(&whole).map_err(|malformed| {
         counters.bump(match malformed {
             Malformed::Truncated => Counter::Ip6InTruncatedPkts,
@@ -164,13 +160,11 @@ pub fn parse_v6(
         protocol_offset: 6,
         checksum: frame.checksum,
         gso_size: frame.gso_size,
+        fragment: None,
     };
     match upper_layer(&packet.payload, header.next_header) {
-        Ok(upper) if upper.fragment.is_some() => {
-            counters.bump(Counter::Ip6ReasmFails);
-            Err(Rejected::Dropped)
-        }
         Ok(upper) => {
+            packet.fragment = upper.fragment;
             packet.protocol = upper.protocol;
             packet.protocol_offset = upper.pointer;
             packet.payload.advance(upper.offset);

@@ -366,6 +366,7 @@ mod tests {
             protocol_offset: 0,
             checksum: Checksum::Unverified,
             gso_size: None,
+            fragment: None,
         }
     }
 

@@ -48,6 +48,8 @@ pub(super) struct Going {
     pub(super) priority: Priority,
     /// The stamps that it is to have.
     pub(super) stamps: SendStamps,
+    /// The largest packet in bytes, where it is to be cut.
+    pub(super) cut: Option<usize>,
 }
 
 impl Stack {
@@ -98,15 +100,18 @@ impl Stack {
         let Some(caps) = self.interfaces.interface(hop.interface).map(|interface| interface.caps()) else {
             return;
         };
-        let cut_here = packet.segmentation.is_some() && !caps.udp_gso;
-        if !cut_here {
-            return self.queue_datagram(now, sender, hop, packet, going);
-        }
+        let segments = packet.segmentation.is_some() && !caps.udp_gso;
+        let cut = going.cut;
         // As Linux, the first one is stamped.
         let mut going = going;
-        for segment in packet.segments(Medium::Ip) {
-            self.queue_datagram(now, sender, hop, segment, going);
+        let mut queue = |stack: &mut Self, part| {
+            stack.queue_datagram(now, sender, hop, part, going);
             going.stamps = SendStamps::default();
+        };
+        match cut {
+            Some(mtu) => self.fragments(packet, mtu).for_each(|part| queue(self, part)),
+            None if segments => packet.segments(Medium::Ip).for_each(|part| queue(self, part)),
+            None => queue(self, packet),
         }
     }
 
@@ -118,7 +123,7 @@ impl Stack {
         packet: Transmit,
         going: Going,
     ) {
-        let Going { priority, stamps } = going;
+        let Going { priority, stamps, .. } = going;
         let frame = if stamps.is_empty() {
             self.dispatch(now, hop, packet)
         } else {

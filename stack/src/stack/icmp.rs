@@ -16,12 +16,12 @@ use crate::ip::output::Outgoing;
 use crate::tcp::{SeqNumber, State};
 use crate::time::Instant;
 use crate::udp::Datagram;
+use crate::wire::IpProtocol;
 use crate::wire::icmp::{Echo, ICMP_HEADER_LEN, Quoted};
 use crate::wire::icmpv4::Icmpv4Message;
 use crate::wire::icmpv6::Icmpv6Message;
 use crate::wire::ndp::NdpMessage;
 use crate::wire::offload::Transmit;
-use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header};
 
 use super::stamps::Stamping;
 use super::{Changes, Stack};
@@ -35,12 +35,14 @@ pub(super) struct Marks {
     pub(super) fragmentation: Fragmentation,
     /// The stamps that are wanted of it.
     pub(super) stamping: Option<Stamping>,
+    /// The largest packet that goes whole, in bytes; `None` for what the path takes.
+    pub(super) largest_whole: Option<usize>,
 }
 
 impl Default for Marks {
     fn default() -> Self {
         let fragmentation = Fragmentation::Allowed;
-        Marks { hop_limit: None, traffic_class: 0, fragmentation, stamping: None }
+        Marks { hop_limit: None, traffic_class: 0, fragmentation, stamping: None, largest_whole: None }
     }
 }
 
@@ -252,7 +254,7 @@ impl Stack {
         };
         let (hop_limit, traffic_class) = (marks.hop_limit.unwrap_or(default), marks.traffic_class);
         let fragmentation = marks.fragmentation;
-        let identification = self.random.next_u32() as u16;
+        let identification = self.identification(fragmentation, (source, destination), protocol, 1);
         let outgoing = Outgoing {
             source,
             destination,
@@ -262,16 +264,27 @@ impl Stack {
             fragmentation,
             identification,
         };
-        // Fragments can't be sent yet: what is too large for the link stays here.
-        let ip_header = if source.is_ipv4() { Ipv4Header::MIN_LEN } else { Ipv6Header::LEN };
-        if packet.len() + ip_header > hop.mtu {
-            self.counters.bump(Counter::IpOutDiscards);
-            return;
-        }
         if outgoing.prepend_to(&mut packet, &mut self.counters).is_none() {
             return;
         }
-        let Some(stamping) = marks.stamping else { return self.send_answer(now, hop, packet) };
+        let largest = marks.largest_whole.unwrap_or_else(|| self.path_to(now, destination, hop));
+        let mut stamping = marks.stamping;
+        let mut send = |stack: &mut Self, packet| stack.send_icmp_packet(now, hop, packet, stamping.take());
+        if packet.len() > largest {
+            self.fragments(packet, largest).for_each(|part| send(self, part));
+        } else {
+            send(self, packet);
+        }
+    }
+
+    fn send_icmp_packet(
+        &mut self,
+        now: Instant,
+        hop: &NextHop,
+        packet: Transmit,
+        stamping: Option<Stamping>,
+    ) {
+        let Some(stamping) = stamping else { return self.send_answer(now, hop, packet) };
         if let Some((interface, frame)) = self.dispatch_stamped(now, hop, packet, &[stamping]) {
             self.stamp(now, StampKind::Sent, &[stamping], &frame);
             self.queue_answer(interface, frame);

@@ -69,48 +69,67 @@ impl Stack {
     }
 
     fn receive_v4(&mut self, now: Instant, id: InterfaceId, frame: &Frame, whole: Chunk) {
+        self.counters.bump(Counter::IpInReceives);
+        self.counters[Counter::IpExtInOctets] += whole.len() as u64;
         let Ok(packet) = parse_v4(id, frame, whole, &mut self.counters) else {
             return;
         };
         if !self.interfaces.accepts_source(id, packet.source) {
             self.counters.bump(Counter::TapsockIpInMartians);
-        } else if !self.interfaces.accepts(id, packet.destination) && !self.is_claimed(&packet) {
+        } else if !self.interfaces.accepts(id, packet.destination) && !self.claims(&packet) {
             self.counters.bump(Counter::IpInAddrErrors);
         } else {
-            self.deliver(now, &packet);
+            self.accept(now, &packet);
         }
     }
 
     fn receive_v6(&mut self, now: Instant, id: InterfaceId, frame: &Frame, whole: Chunk) {
+        self.counters.bump(Counter::Ip6InReceives);
+        self.counters[Counter::Ip6InOctets] += whole.len() as u64;
         let packet = match parse_v6(id, frame, whole, &mut self.counters) {
             Ok(packet) => packet,
-            Err(Rejected::Dropped) => return,
-            Err(Rejected::ParameterProblem { packet, code, pointer, to_group }) => {
-                if !self.interfaces.accepts_source(id, packet.source) {
-                    self.counters.bump(Counter::TapsockIpInMartians);
-                    return;
-                }
-                let ours = self.interfaces.accepts(id, packet.destination);
-                if ours && (to_group || !packet.destination.is_multicast()) {
-                    self.send_error(now, ErrorKind::ParameterProblem { code, pointer }, &packet);
-                }
-                return;
-            }
+            Err(rejected) => return self.on_rejected(now, rejected),
         };
         // A host without an address yet asks whether it may have one.
         //= RFC 4862 §5.4.2
         let asks = packet.source.is_unspecified() && packet.protocol == IpProtocol::ICMPV6;
         if !asks && !self.interfaces.accepts_source(id, packet.source) {
             self.counters.bump(Counter::TapsockIpInMartians);
-        } else if !self.interfaces.accepts(id, packet.destination) && !self.is_claimed(&packet) {
+        } else if !self.interfaces.accepts(id, packet.destination) && !self.claims(&packet) {
             self.counters.bump(Counter::Ip6InAddrErrors);
         } else {
-            self.deliver(now, &packet);
+            self.accept(now, &packet);
+        }
+    }
+
+    /// Whether a packet to another's address is for a socket here. A part of one does not tell.
+    fn claims(&mut self, packet: &Packet) -> bool {
+        packet.fragment.is_none() && self.is_claimed(packet)
+    }
+
+    /// A packet was not read to its end: tells its sender, where that is to be told.
+    pub(super) fn on_rejected(&mut self, now: Instant, rejected: Rejected) {
+        let Rejected::ParameterProblem { packet, code, pointer, to_group } = rejected else { return };
+        if !self.interfaces.accepts_source(packet.interface, packet.source) {
+            self.counters.bump(Counter::TapsockIpInMartians);
+            return;
+        }
+        let ours = self.interfaces.accepts(packet.interface, packet.destination);
+        if ours && (to_group || !packet.destination.is_multicast()) {
+            self.send_error(now, ErrorKind::ParameterProblem { code, pointer }, &packet);
+        }
+    }
+
+    /// Takes a packet that is for us, or a part of one.
+    fn accept(&mut self, now: Instant, packet: &Packet) {
+        match &packet.fragment {
+            None => self.deliver(now, packet),
+            Some(fragment) => self.receive_fragment(now, packet, fragment),
         }
     }
 
     /// Hands a packet to the protocol that it carries.
-    fn deliver(&mut self, now: Instant, packet: &Packet) {
+    pub(super) fn deliver(&mut self, now: Instant, packet: &Packet) {
         let v4 = packet.destination.is_ipv4();
         self.counters.bump(if v4 { Counter::IpInDelivers } else { Counter::Ip6InDelivers });
         let heard = self.deliver_raw(now, packet);

@@ -279,13 +279,15 @@ impl Stack {
         let ip_header = if to.is_ipv4() { 20 } else { 40 };
         let len = message.len() + ip_header;
         let path = self.path_to(now, to.ip(), &hop);
-        let limit = discovery.limit(to.ip(), path, hop.mtu);
-        if len > limit {
+        let limit = discovery.largest_whole(path, hop.mtu);
+        // IPv6 does not count its header.
+        let most = usize::from(u16::MAX) + if to.is_ipv4() { 0 } else { ip_header };
+        if len > most || len > limit && !discovery.cuts() {
             self.report_to_ping(id, Report::too_long(to, limit, now));
             return Err(PingError::TooLong);
         }
         let fragmentation = discovery.of_datagram(self.path_mtu.fragmentation(now, to.ip()), len <= path);
-        let marks = Marks { hop_limit, traffic_class, fragmentation, stamping };
+        let marks = Marks { hop_limit, traffic_class, fragmentation, stamping, largest_whole: Some(limit) };
         let request = Echo { ident, sequence: u16::from_be_bytes([head[6], head[7]]) };
         let body = message.slice(ICMP_HEADER_LEN..message.len());
         let packet = echo(EchoKind::Request, request, hop.source, to.ip(), body, &mut self.counters);

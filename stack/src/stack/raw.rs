@@ -146,7 +146,7 @@ impl Stack {
         let device = options.interface.or(socket.way.device).or(scope_of(to));
         let way = Way { device, mark: options.mark, ..Way::default() };
         let hop = self.interfaces.route_by(to.ip(), source, &way).map_err(SendError::Route)?;
-        let packet = match headers {
+        let (packet, cut) = match headers {
             Headers::Stack => self.wrap_raw(now, id, &hop, data, to.ip(), options)?,
             Headers::Application => {
                 if data.len() > hop.mtu {
@@ -162,18 +162,18 @@ impl Stack {
                 if socket.is_write_shut() {
                     return Err(SendError::ShutDown);
                 }
-                packet
+                (packet, None)
             }
         };
         if !room || !self.has_datagram_room(SocketId::Raw(id)) {
             return Err(SendError::WouldBlock);
         }
-        let going = Going { priority: options.priority, stamps: options.stamps };
+        let going = Going { priority: options.priority, stamps: options.stamps, cut };
         self.send_datagram(now, SocketId::Raw(id), &hop, packet, going);
         Ok(())
     }
 
-    /// The packet that holds `payload`, with a header of ours.
+    /// The packet that holds `payload`, with a header of ours, and the size of its parts where it is to be cut.
     fn wrap_raw(
         &mut self,
         now: Instant,
@@ -182,14 +182,16 @@ impl Stack {
         payload: Rope,
         to: IpAddr,
         options: RawSendOptions,
-    ) -> Result<Transmit, SendError> {
+    ) -> Result<(Transmit, Option<usize>), SendError> {
         let socket = self.raw.get(id).ok_or(SendError::NoSocket)?;
         let (discovery, checksum_at) = (socket.discovery.of(to), socket.checksum_at);
         let protocol = IpProtocol(socket.protocol() as u8);
         let header = if to.is_ipv4() { Ipv4Header::MIN_LEN } else { Ipv6Header::LEN };
         let (path, len) = (self.path_to(now, to, hop), header + payload.len());
-        let limit = discovery.limit(to, path, hop.mtu);
-        if len > limit {
+        let limit = discovery.largest_whole(path, hop.mtu);
+        // IPv6 does not count its header.
+        let most = usize::from(u16::MAX) + if to.is_ipv4() { 0 } else { header };
+        if len > most || len > limit && !discovery.cuts() {
             self.report_raw_too_long(now, id, to, limit);
             return Err(SendError::TooLong);
         }
@@ -198,20 +200,20 @@ impl Stack {
                 .ok_or(SendError::Malformed)?,
             None => payload,
         };
-        let known = self.path_mtu.fragmentation(now, to);
+        let fragmentation = discovery.of_datagram(self.path_mtu.fragmentation(now, to), len <= path);
         let outgoing = Outgoing {
             source: hop.source,
             destination: to,
             protocol,
             hop_limit: options.hop_limit.unwrap_or_else(|| self.default_hop_limit(to)),
             traffic_class: options.traffic_class,
-            fragmentation: discovery.of_datagram(known, len <= path),
-            identification: self.random.next_u32() as u16,
+            fragmentation,
+            identification: self.identification(fragmentation, (hop.source, to), protocol, 1),
         };
         let headers = HeaderBlock::new();
         let mut packet = Transmit { headers, payload, checksum: None, segmentation: None };
         outgoing.prepend_to(&mut packet, &mut self.counters).ok_or(SendError::NoSocket)?;
-        Ok(packet)
+        Ok((packet, (len > limit).then_some(limit)))
     }
 
     /// The packet that `data` is.

@@ -572,11 +572,8 @@ impl Stack {
             checksum: Some(checksum),
             segmentation: segment.gso_size.map(|size| Segmentation { kind, size }),
         };
-        let identification = match fragmentation {
-            Fragmentation::Forbidden => 0,
-            //= RFC 6864 §4.3
-            Fragmentation::Allowed => self.random.next_u32() as u16,
-        };
+        let identification =
+            self.identification(fragmentation, addresses, IpProtocol::TCP, packet.segment_count());
         let outgoing = Outgoing {
             source: local.ip(),
             destination: remote.ip(),

@@ -64,7 +64,7 @@ pub enum SendError {
     Route(RouteError),
     /// No port is left to send from (EAGAIN).
     NoPort,
-    /// The datagram is too long for UDP, or for the link: fragments can't be sent yet (EMSGSIZE).
+    /// The datagram is too long for UDP, or for the path or link where it must not be cut (EMSGSIZE).
     TooLong,
     /// It would be cut in too many (EINVAL).
     TooManySegments,
@@ -260,13 +260,12 @@ impl Stack {
         let way = Way { device, mark: options.mark, ..way };
         let hop = self.interfaces.route_by(to.ip(), source, &way).map_err(SendError::Route)?;
         let path = self.path_to(now, to.ip(), &hop);
-        let limit = discovery.limit(to.ip(), path, hop.mtu);
-        let looks = !matches!(discovery, PathMtuDiscovery::Probe | PathMtuDiscovery::Interface);
-        let limit = if options.unfragmented && looks { limit.min(path) } else { limit };
+        let limit = discovery.largest_whole(path, hop.mtu);
         let cut = segment_size(payload.len(), options.segment_size, to.ip(), limit)?;
         let ip_header = if to.is_ipv4() { 20 } else { 40 };
         let len = cut.map_or(payload.len(), usize::from) + UdpHeader::LEN + ip_header;
-        if len > limit {
+        let cuts = discovery.cuts() && !options.unfragmented;
+        if len > limit && !cuts {
             self.report_too_long(now, id, to, limit, options.unfragmented);
             return Err(SendError::TooLong);
         }
@@ -277,7 +276,8 @@ impl Stack {
             .wrap_datagram(source, to, payload, cut, fragmentation, options)
             .ok_or(SendError::NoSocket)?;
         self.counters.bump(Counter::UdpOutDatagrams);
-        let going = Going { priority: options.priority, stamps: options.stamps };
+        let going =
+            Going { priority: options.priority, stamps: options.stamps, cut: (len > limit).then_some(limit) };
         self.send_datagram(now, SocketId::Udp(id), &hop, packet, going);
         Ok(())
     }
@@ -322,10 +322,12 @@ impl Stack {
             hop_limit: options.hop_limit.unwrap_or_else(|| self.default_hop_limit(to.ip())),
             traffic_class: options.traffic_class,
             fragmentation,
-            identification: match fragmentation {
-                Fragmentation::Forbidden => 0,
-                Fragmentation::Allowed => self.random.next_u32() as u16,
-            },
+            identification: self.identification(
+                fragmentation,
+                addresses,
+                IpProtocol::UDP,
+                packet.segment_count(),
+            ),
         };
         let label =
             options.flow_label.unwrap_or_else(|| self.flow_label(options.labels, &FlowKey::new(source, to)));

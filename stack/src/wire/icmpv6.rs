@@ -199,6 +199,8 @@ impl ParameterProblemCode {
     pub const UNKNOWN_NEXT_HEADER: ParameterProblemCode = ParameterProblemCode(1);
     /// An option that the receiver does not know.
     pub const UNKNOWN_OPTION: ParameterProblemCode = ParameterProblemCode(2);
+    /// A first fragment that ends before its headers do (RFC 7112).
+    pub const INCOMPLETE_CHAIN: ParameterProblemCode = ParameterProblemCode(3);
 }
 
 const DESTINATION_UNREACHABLE: u8 = 1;

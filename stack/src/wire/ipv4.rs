@@ -160,7 +160,7 @@ impl Default for Ipv4Header {
 }
 
 /// Makes the checksum of `header` (all of it, with its options) right.
-pub(super) fn write_checksum(header: &mut [u8]) {
+pub(crate) fn write_checksum(header: &mut [u8]) {
     header[10..12].fill(0);
     let mut sum = Sum::new();
     sum.add_bytes(header);

@@ -28,7 +28,8 @@ pub struct Upper {
     /// Where it begins, in bytes after the IPv6 header.
     pub offset: usize,
     /// Where the number of the protocol stands, in bytes from the start of the IPv6 header: what a parameter
-    /// problem points at when nobody here speaks it.
+    /// problem points at when nobody here speaks it. Of a fragment it is where the number of the fragment header
+    /// stands, which that of the protocol is to take when the packet is whole.
     pub pointer: u32,
     /// Set where the walk ended at a fragment header. What follows is then a fragment of a packet that may begin
     /// with more extension headers. A packet of one fragment counts as whole (RFC 6946).
@@ -161,11 +162,12 @@ pub fn upper_layer(bytes: &[u8], first: IpProtocol) -> Result<Upper, ExtError> {
             _ => return Ok(upper),
         };
         upper.protocol = IpProtocol(header[0]);
-        upper.pointer = pointer_to(upper.offset);
+        let here = pointer_to(upper.offset);
         upper.offset += header.len();
         if upper.fragment.is_some() {
             return Ok(upper);
         }
+        upper.pointer = here;
     }
     Err(Malformed::Unsupported.into())
 }

@@ -210,6 +210,12 @@ impl Transmit {
         write_transport_checksum(&mut transport[usize::from(partial.offset)..], sum);
     }
 
+    /// Packets that the link makes of it.
+    pub fn segment_count(&self) -> usize {
+        let size = self.segmentation.map_or(usize::MAX, |segmentation| segmentation.size.max(1).into());
+        self.payload.len().div_ceil(size).max(1)
+    }
+
     /// The frame as its receiver sees it, in one buffer of its own.
     ///
     /// A partial checksum stays as it is, and the receiver is told that it counts as valid, as between two guests

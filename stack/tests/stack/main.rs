@@ -2,6 +2,7 @@
 
 mod allocations;
 mod closing;
+mod fragments;
 mod handshakes;
 mod icmp;
 mod link_scope;

@@ -64,7 +64,7 @@ impl Target {
 }
 
 /// Makes the IPv4 header's checksum right again.
-fn mend_v4(bytes: &mut [u8]) {
+pub fn mend_v4(bytes: &mut [u8]) {
     let len = 14 + usize::from(bytes[14] & 0x0f) * 4;
     bytes[24..26].fill(0);
     let mut sum = Sum::new();
@@ -141,8 +141,11 @@ fn ipv4_headers() {
             ("from the broadcast address", |b| (b[29] = 255, mend_v4(b)).1, Counter::TapsockIpInMartians),
             ("from ourselves", |b| (b[29] = 2, mend_v4(b)).1, Counter::TapsockIpInMartians),
             ("from nobody", |b| (b[26..30].fill(0), mend_v4(b)).1, Counter::TapsockIpInMartians),
-            ("a first fragment", |b| (b[20] = 0x20, mend_v4(b)).1, Counter::IpReasmFails),
-            ("a later fragment", |b| (b[21] = 1, mend_v4(b)).1, Counter::IpReasmFails),
+            (
+                "a fragment past the longest packet",
+                |b| (b[20..22].copy_from_slice(&[0x1f, 0xff]), mend_v4(b)).1,
+                Counter::IpReasmFails,
+            ),
         ],
     );
 }
@@ -173,7 +176,13 @@ fn ipv6_headers() {
 fn ipv6_extension_headers() {
     // Extension header, its bytes, the counter, and whether the sender is told.
     let table: [(&str, u8, Vec<u8>, Counter, bool); 9] = [
-        ("a fragment", 44, vec![17, 0, 0, 9, 0, 0, 0, 1], Counter::Ip6ReasmFails, false),
+        (
+            "a fragment past the longest packet",
+            44,
+            vec![17, 0, 0xff, 0xf8, 0, 0, 0, 1],
+            Counter::Ip6ReasmFails,
+            true,
+        ),
         ("an option that drops", 0, vec![17, 0, 0x40, 4, 0, 0, 0, 0], Counter::Ip6InHdrErrors, false),
         ("an option that reports", 0, vec![17, 0, 0x80, 4, 0, 0, 0, 0], Counter::Ip6InHdrErrors, true),
         (

@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use tapsock_stack::buf::Rope;
 use tapsock_stack::counters::Counter;
-use tapsock_stack::discovery::PathMtuDiscovery;
+use tapsock_stack::discovery::{Discovery, PathMtuDiscovery};
 use tapsock_stack::error::SocketError;
 use tapsock_stack::ports::LocalAddr;
 use tapsock_stack::raw::{Headers, RawId};
@@ -130,11 +130,21 @@ fn who_writes_the_header_says_what_stands_in_it() {
 }
 
 #[test]
-fn what_is_larger_than_the_path_is_refused() {
+fn what_is_larger_than_the_path_is_cut_or_refused() {
     for (ours, theirs, header) in [("10.0.0.1", "10.0.0.2", 20), ("fd00::1", "fd00::2", 40)] {
         let mut wire = Wire::new(2, LINKS[1]);
         let id = open(&mut wire, 0, ours, NOBODYS);
-        wire[0].raw_mut(id).unwrap().discovery.v4 = PathMtuDiscovery::Do;
+        let (mode, there) = (PathMtuDiscovery::Do, open(&mut wire, 1, ours, NOBODYS));
+        let payload: Vec<u8> = (0..5000).map(|at| at as u8).collect();
+        assert_eq!(send(&mut wire, 0, id, &payload, theirs), Ok(()));
+        wire.settle();
+        let came = take(&mut wire, 1, there).payload.to_vec();
+        assert!(came.ends_with(&payload) && came.len() - payload.len() == if header == 20 { 20 } else { 0 });
+        assert_eq!(
+            send(&mut wire, 0, id, &vec![0; 65_536 - if header == 20 { 20 } else { 0 }], theirs),
+            Err(SendError::TooLong)
+        );
+        wire[0].raw_mut(id).unwrap().discovery = Discovery { v4: mode, v6: mode };
         assert_eq!(send(&mut wire, 0, id, &vec![0; 1500 - header], theirs), Ok(()));
         assert_eq!(send(&mut wire, 0, id, &vec![0; 1501 - header], theirs), Err(SendError::TooLong));
     }

@@ -103,7 +103,7 @@ fn the_walk_ends_at_a_fragment() {
         let identification = 0x0102_0304;
         assert_eq!(upper.fragment, Some(FragmentHeader { offset, more, identification }));
         assert_eq!((upper.protocol, upper.offset), (IpProtocol::DESTINATION_OPTIONS, 16));
-        assert_eq!(upper.pointer, 48);
+        assert_eq!(upper.pointer, 40);
     }
 }
 
