@@ -10,7 +10,8 @@ use tapsock_tests::bench::{Bench, Family, Setup};
 use tapsock_tests::bulk::bytes;
 use tapsock_tests::sides::{PATIENCE, Side};
 
-const SIZES: [usize; 6] = [0, 1, 56, 999, 1400, 1440];
+/// The last ones go in fragments.
+const SIZES: [usize; 8] = [0, 1, 56, 999, 1400, 1440, 5000, 65_507];
 
 fn protocol(family: Family) -> (i32, i32) {
     match family {
@@ -35,7 +36,7 @@ fn request(family: Family, sequence: u16, data: &[u8]) -> Vec<u8> {
 
 /// Asks with data of each size, by these two calls, and compares the answers.
 fn ask(family: Family, mut send: impl FnMut(&[u8]), mut receive: impl FnMut(&mut [u8]) -> usize) {
-    let mut buffer = [0; 2000];
+    let mut buffer = vec![0; 70_000];
     for (sequence, size) in (1..).zip(SIZES) {
         let data = bytes(size as u64, size);
         send(&request(family, sequence, &data));

@@ -43,14 +43,18 @@ fn sizes(bench: &Bench, family: Family, sizes: &[usize]) {
 }
 
 #[test]
-fn of_every_size_that_fits() {
+fn of_every_size() {
     for mtu in [1500, 9000, 65_521] {
         let setup = Setup::new().mtu(mtu);
         let Some(bench) = setup.open() else { return };
         for family in setup.families() {
             let headers = if *family == Family::V4 { HEADERS_V4 } else { HEADERS_V6 };
             let largest = mtu - headers;
+            // What does not fit goes in fragments.
+            let most = if *family == Family::V4 { 65_507 } else { 65_527 };
+            let larger = [largest + 1, 20_000, most].map(|size| size.min(most));
             sizes(&bench, *family, &[0, 1, 2, 511, 1000, largest - 1, largest]);
+            sizes(&bench, *family, &larger);
         }
     }
 }
@@ -59,7 +63,7 @@ fn of_every_size_that_fits() {
 fn without_offloads() {
     let Some(bench) = Setup::new().without_offloads().open() else { return };
     for family in Family::ALL {
-        sizes(&bench, family, &[0, 1, 2, 511, 1000, 1452]);
+        sizes(&bench, family, &[0, 1, 2, 511, 1000, 1452, 1473, 9001, 65_507]);
     }
 }
 
