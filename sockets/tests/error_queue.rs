@@ -30,7 +30,7 @@ fn asking(domain: i32) -> (i32, i32) {
     if domain == AF_INET { (SOL_IP, IP_RECVERR) } else { (SOL_IPV6, IPV6_RECVERR) }
 }
 
-fn ask(host: &mut Sockets, net_now: tapsock_stack::time::Instant, fd: Fd, domain: i32) {
+fn ask(host: &mut Sockets, net_now: tapsock_stack::time::Instant, fd: tapsock_sockets::Fd, domain: i32) {
     let (level, option) = asking(domain);
     assert_eq!(int(host, net_now, fd, level, option), 0);
     assert_eq!(set(host, net_now, fd, level, option, 1), "OK");
@@ -544,6 +544,7 @@ fn who_wants_no_errors_is_still_told_of_sends() {
         }
         // Of errors nothing is left.
         let fd = asker(&mut net, domain);
+        refuse_to_cut(&mut net, fd, domain);
         assert_eq!(send_to(&mut net.a, net.now, fd, &[0; 65_000], &b(domain, 9000)), "EMSGSIZE");
         assert_eq!(set(&mut net.a, net.now, fd, level, option, 0), "OK");
         assert_eq!(said(report(&mut net, fd, 99)), "EAGAIN");
@@ -557,6 +558,7 @@ fn raw_sends_that_fail_are_not_counted() {
         let fd = net.a.socket(domain, SOCK_RAW, 200).unwrap();
         let flags = TX_SCHED | SOFTWARE | OPT_ID;
         assert_eq!(set(&mut net.a, net.now, fd, SOL_SOCKET, SO_TIMESTAMPING, flags), "OK");
+        refuse_to_cut(&mut net, fd, domain);
         for id in 0..2 {
             assert_eq!(send_to(&mut net.a, net.now, fd, &[0; 60_000], &b(domain, 0)), "EMSGSIZE");
             assert_eq!(send_to(&mut net.a, net.now, fd, b"hello", &b(domain, 0)), "5");
@@ -564,4 +566,11 @@ fn raw_sends_that_fail_are_not_counted() {
             assert_eq!(numbers(&report(&mut net, fd, 99).unwrap()), (STAMP, 0, SCHEDULED, id));
         }
     }
+}
+
+/// What is larger than the path is refused from now on.
+fn refuse_to_cut(net: &mut Net, fd: tapsock_sockets::Fd, domain: i32) {
+    let (level, name) =
+        if domain == AF_INET { (SOL_IP, IP_MTU_DISCOVER) } else { (SOL_IPV6, IPV6_MTU_DISCOVER) };
+    assert_eq!(set(&mut net.a, net.now, fd, level, name, IP_PMTUDISC_DO), "OK");
 }
