@@ -9,6 +9,9 @@ use crate::ast::{Code, Position};
 /// How deep expressions may stand in each other.
 const DEPTH_MAX: usize = 32;
 
+/// How many operators a statement may have: each stands within the tree of the next.
+const OPERATORS_MAX: usize = 256;
+
 /// The functions that are known.
 pub(super) const FUNCTIONS: &[&str] =
     &["print", "abs", "min", "max", "int", "float", "str", "repr", "bool", "len", "round", "sum", "hex"];
@@ -23,13 +26,14 @@ const RESERVED: &[&str] = &[
 /// The statements of a block.
 pub(super) fn parse(code: &Code) -> Result<Vec<Statement>, Failure> {
     let tokens = tokens(code)?;
-    let mut parser = Parser { tokens: &tokens, depth: 0 };
+    let mut parser = Parser { tokens: &tokens, depth: 0, operators: 0 };
     let mut statements = Vec::new();
     while let Some(token) = parser.tokens.first() {
         if token.kind == Lexeme::Break {
             parser.tokens = &parser.tokens[1..];
             continue;
         }
+        parser.operators = 0;
         statements.push(parser.statement()?);
         if !parser.take_break() {
             return parser.unknown();
@@ -41,6 +45,7 @@ pub(super) fn parse(code: &Code) -> Result<Vec<Statement>, Failure> {
 struct Parser<'a> {
     tokens: &'a [Token],
     depth: usize,
+    operators: usize,
 }
 
 type Parsed<T> = Result<T, Failure>;
@@ -133,6 +138,7 @@ impl Parser<'_> {
         let at = self.at();
         let mut left = self.conjunction()?;
         while self.take_word("or") {
+            self.one_more()?;
             let right = self.conjunction()?;
             left = Expression { at, kind: Kind::Or(Box::new(left), Box::new(right)) };
         }
@@ -143,6 +149,7 @@ impl Parser<'_> {
         let at = self.at();
         let mut left = self.negation()?;
         while self.take_word("and") {
+            self.one_more()?;
             let right = self.negation()?;
             left = Expression { at, kind: Kind::And(Box::new(left), Box::new(right)) };
         }
@@ -215,6 +222,7 @@ impl Parser<'_> {
         let at = self.at();
         let mut left = self.binary(level + 1)?;
         while let Some(operator) = self.take_one(operators) {
+            self.one_more()?;
             let right = self.binary(level + 1)?;
             left = binary(at, operator, left, right);
         }
@@ -329,6 +337,14 @@ impl Parser<'_> {
         let parsed = parse(self)?;
         self.depth -= 1;
         Ok(parsed)
+    }
+
+    fn one_more(&mut self) -> Parsed<()> {
+        self.operators += 1;
+        if self.operators > OPERATORS_MAX {
+            return foreign(self.at(), &format!("statements of more than {OPERATORS_MAX} operators"));
+        }
+        Ok(())
     }
 
     fn peek(&self) -> Option<&Lexeme> {

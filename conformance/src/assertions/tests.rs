@@ -163,6 +163,9 @@ fn what_only_python_knows_is_foreign() {
     ] {
         foreign_in(text);
     }
+    for operator in ["+", " and ", " or "] {
+        assert!(foreign_in(&format!("1{}", format!("{operator}1").repeat(100_000))).contains("operators"));
+    }
     assert!(foreign_in(&("-".repeat(10_000) + "1")).contains("deep"));
     assert!(foreign_in(&("(".repeat(10_000) + "1")).contains("deep"));
 }

@@ -64,7 +64,7 @@ pub enum ExprKind {
     Ellipsis,
     /// `-1`, `1460`.
     Integer(i64),
-    /// `0x802`.
+    /// `0x802`, and decimals above 2⁶³−1.
     Hexadecimal(u64),
     /// `SOCK_STREAM`.
     Name(String),

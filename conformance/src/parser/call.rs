@@ -122,7 +122,11 @@ impl Parser<'_> {
 fn number(token: &crate::lexer::Token, digits: &str) -> Parsed<ExprKind> {
     let parsed = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
         Some(hexadecimal) => u64::from_str_radix(hexadecimal, 16).ok().map(ExprKind::Hexadecimal),
-        None => digits.parse().ok().map(ExprKind::Integer),
+        // A decimal that only an unsigned number holds is kept with those that are written as such.
+        None => match digits.parse() {
+            Ok(value) => Some(ExprKind::Integer(value)),
+            Err(_) => digits.parse().ok().map(ExprKind::Hexadecimal),
+        },
     };
     match parsed {
         Some(kind) => Ok(kind),

@@ -190,12 +190,19 @@ impl Parser<'_> {
     fn linger(&mut self) -> Parsed<ExprKind> {
         self.expect_word("onoff")?;
         self.expect('=')?;
-        let on = self.integer("0 or 1", i32::MAX as u64)?;
+        let on = self.int("0 or 1")?;
         self.expect(',')?;
         self.expect_word("linger")?;
         self.expect('=')?;
-        let seconds = self.integer("seconds", i32::MAX as u64)?;
+        let seconds = self.int("seconds")?;
         Ok(ExprKind::Linger(Linger { on, seconds }))
+    }
+
+    /// C's `int`.
+    fn int(&mut self, what: &str) -> Parsed<i32> {
+        let negative = self.take('-')?;
+        let value: i32 = self.integer(what, i32::MAX as u64)?;
+        Ok(if negative { -value } else { value })
     }
 
     fn poll_fd(&mut self, depth: usize) -> Parsed<ExprKind> {

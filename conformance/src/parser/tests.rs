@@ -386,6 +386,7 @@ mod calls {
         assert_eq!(argument("..."), Ellipsis);
         assert_eq!(argument("-5"), Integer(-5));
         assert_eq!(argument("0x10"), Hexadecimal(16));
+        assert_eq!(argument("18446744073709551615"), Hexadecimal(u64::MAX));
         assert_eq!(argument("SOL_TCP"), Name("SOL_TCP".to_owned()));
         assert_eq!(argument("\"a\\x41\""), Text { bytes: b"aA".to_vec(), more: false });
         assert_eq!(argument("\"a\"..."), Text { bytes: b"a".to_vec(), more: true });
@@ -473,6 +474,7 @@ mod calls {
         assert!(matches!(data("{events=EPOLLIN, u32=3}"), EpollData::U32(_)));
         assert!(matches!(data("{events=EPOLLIN, u64=3}"), EpollData::U64(_)));
         assert_eq!(argument("{onoff=1, linger=5}"), ExprKind::Linger(Linger { on: 1, seconds: 5 }));
+        assert_eq!(argument("{onoff=1, linger=-1}"), ExprKind::Linger(Linger { on: 1, seconds: -1 }));
         let ExprKind::Group(fields) = argument("{tv_sec=1, tv_usec=0}") else { panic!() };
         assert!(matches!(&fields[0].kind, ExprKind::Assign { name, .. } if name.text == "tv_sec"));
         assert_eq!(argument_error("{}"), "1:5: this structure has no fields");

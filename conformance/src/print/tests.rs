@@ -145,7 +145,7 @@ fn any_leaf() -> impl Strategy<Value = ExprKind> {
         any::<u16>().prop_map(ExprKind::NetworkOrder),
         any::<(std::net::IpAddr, u16)>()
             .prop_map(|(address, port)| ExprKind::SocketAddress(SocketAddr::new(address, port))),
-        any::<(u16, u16)>()
+        any::<(i16, i16)>()
             .prop_map(|(on, seconds)| ExprKind::Linger(Linger { on: on.into(), seconds: seconds.into() })),
         (0i64..1 << 40, 0i64..1_000_000_000)
             .prop_map(|(seconds, nanoseconds)| ExprKind::ScmTimestamping { seconds, nanoseconds }),
