@@ -117,7 +117,14 @@ pub unsafe extern "C" fn tapsock_ioctl(fd: c_int, request: c_ulong, argument: *m
 pub extern "C" fn tapsock_pollfd(sockid: c_int) -> c_int {
     answer(|| {
         match owner(sockid) {
-            Some(at) => at.placeholders.show(sockid, &bsd::mirror_fd(&at.host, sockid)?)?,
+            Some(at) => {
+                let incarnation = bsd::incarnation(&at.host, sockid)?;
+                let mirror = bsd::mirror_fd(&at.host, sockid)?;
+                // Another thread may close it meanwhile, and get the number for a file, which is not to be replaced.
+                bsd::while_incarnation(&at.host, sockid, incarnation, || {
+                    at.placeholders.show(sockid, &mirror)
+                })??;
+            }
             // SAFETY: it is only asked for its flags.
             None => drop(kernel(unsafe { libc::fcntl(sockid, libc::F_GETFD) })?),
         }

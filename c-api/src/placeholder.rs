@@ -4,10 +4,11 @@
 //! write(2), poll(2) and their kin say EBADF of it. It has an inode of its own, by which it is known: where another file
 //! stands at the number, the program has closed it with libc's close(2).
 
+use core::cell::UnsafeCell;
 use core::ffi::c_int;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{MemfdFlags, Mode, OFlags, fstat, memfd_create, open};
 use rustix::io::Errno;
@@ -28,10 +29,22 @@ impl Identity {
 
 /// What stands at the numbers of sockets.
 pub(crate) struct Placeholders {
-    file: OwnedFd,
+    file: Arc<OwnedFd>,
     identity: Identity,
-    /// The numbers at which something else stands that the program may poll.
-    mirrors: Mutex<HashMap<c_int, Identity>>,
+}
+
+/// What stands at a number instead, for the program to poll.
+struct Shown {
+    what: Identity,
+    /// What stood there before, and does again in a child of fork.
+    instead_of: Arc<OwnedFd>,
+}
+
+/// By number, of whichever host. Held while one is put in its place, and while the process forks.
+static SHOWN: LazyLock<Mutex<HashMap<c_int, Shown>>> = LazyLock::new(Mutex::default);
+
+fn shown() -> MutexGuard<'static, HashMap<c_int, Shown>> {
+    SHOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Placeholders {
@@ -43,37 +56,44 @@ impl Placeholders {
             Err(_) => path("/")?,
         };
         let identity = Identity::of(file.as_fd())?;
-        Ok(Placeholders { file, identity, mirrors: Mutex::default() })
+        Ok(Placeholders { file: Arc::new(file), identity })
     }
 
     /// Whether what stands at `number` was put there by us.
     pub(crate) fn holds(&self, number: c_int) -> bool {
-        // SAFETY: it is only asked what it is, and where there is none the kernel says so.
-        let there = Identity::of(unsafe { BorrowedFd::borrow_raw(number) });
-        there.is_ok_and(|there| there == self.identity || self.mirrors().get(&number) == Some(&there))
+        self.is_ours(number, &shown())
     }
 
-    /// Puts `mirror` in the place of what stands at `number`: the program polls that. Errors: EBADF, EBUSY.
+    fn is_ours(&self, number: c_int, shown: &HashMap<c_int, Shown>) -> bool {
+        let there = identity_at(number);
+        there.is_some_and(|there| {
+            there == self.identity || shown.get(&number).is_some_and(|shown| shown.what == there)
+        })
+    }
+
+    /// Puts `mirror` in the place of what stands at `number`: the program polls that. No other thread closes the number
+    /// meanwhile, but for one that does so by libc's close.
+    ///
+    /// Errors: EBADF where it is not ours any more, EBUSY.
     pub(crate) fn show(&self, number: c_int, mirror: &OwnedFd) -> Result<(), Errno> {
-        let before = self.mirrors().insert(number, Identity::of(mirror.as_fd())?);
+        let what = Identity::of(mirror.as_fd())?;
+        let mut shown = shown();
+        if !self.is_ours(number, &shown) {
+            return Err(Errno::BADF);
+        }
         // SAFETY: it is only asked for its flags.
         let keeps = unsafe { libc::fcntl(number, libc::F_GETFD) } == 0;
         let flags = if keeps { 0 } else { libc::O_CLOEXEC };
         // SAFETY: what stands there is ours.
-        let put = kernel(unsafe { libc::dup3(mirror.as_raw_fd(), number, flags) });
-        if put.is_err() {
-            let mut mirrors = self.mirrors();
-            match before {
-                Some(before) => mirrors.insert(number, before),
-                None => mirrors.remove(&number),
-            };
-        }
-        put.map(drop)
+        kernel(unsafe { libc::dup3(mirror.as_raw_fd(), number, flags) })?;
+        shown.insert(number, Shown { what, instead_of: self.file.clone() });
+        Ok(())
     }
+}
 
-    fn mirrors(&self) -> MutexGuard<'_, HashMap<c_int, Identity>> {
-        self.mirrors.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn identity_at(number: c_int) -> Option<Identity> {
+    // SAFETY: it is only asked what it is, and where there is none the kernel says so.
+    Identity::of(unsafe { BorrowedFd::borrow_raw(number) }).ok()
 }
 
 impl Numbers for Placeholders {
@@ -83,18 +103,54 @@ impl Numbers for Placeholders {
     }
 
     fn claim(&self, number: i32) -> Result<(), Errno> {
+        let mut shown = shown();
         // SAFETY: the program has asked, by dup2, that whatever stands there be closed.
         kernel(unsafe { libc::dup3(self.file.as_raw_fd(), number, libc::O_CLOEXEC) })?;
-        self.mirrors().remove(&number);
+        shown.remove(&number);
         Ok(())
     }
 
     fn give_back(&self, number: i32) {
-        let ours = self.holds(number);
-        self.mirrors().remove(&number);
+        let mut shown = shown();
+        let ours = self.is_ours(number, &shown);
+        shown.remove(&number);
         if ours {
             // SAFETY: we put it there, and nobody else uses it: the socket that had the number is gone.
             drop(unsafe { OwnedFd::from_raw_fd(number) });
+        }
+    }
+}
+
+/// The lock that the thread which forks has taken before.
+struct Held(UnsafeCell<Option<MutexGuard<'static, HashMap<c_int, Shown>>>>);
+
+// SAFETY: only who holds the lock looks at it.
+unsafe impl Sync for Held {}
+
+static HELD: Held = Held(UnsafeCell::new(None));
+
+/// Before a fork: what is shown stays as it is.
+pub(crate) fn hold_still() {
+    let guard = shown();
+    // SAFETY: this thread has the lock.
+    unsafe { *HELD.0.get() = Some(guard) };
+}
+
+/// After it, in the parent.
+pub(crate) fn go_on() {
+    // SAFETY: this thread, which forked, has the lock, and lets go of it when the guard is out.
+    drop(unsafe { (*HELD.0.get()).take() });
+}
+
+/// After it, in the child, which has no sockets: where it has the descriptors by which the parent is shown how ready its
+/// sockets are, it would read and write the parent's. So the placeholders come back.
+pub(crate) fn hide() {
+    // SAFETY: as above; there is no other thread.
+    let Some(mut shown) = (unsafe { (*HELD.0.get()).take() }) else { return };
+    for (number, Shown { what, instead_of }) in shown.drain() {
+        if identity_at(number) == Some(what) {
+            // SAFETY: what stands there is ours. Where it fails there is nobody to tell.
+            unsafe { libc::dup3(instead_of.as_raw_fd(), number, libc::O_CLOEXEC) };
         }
     }
 }

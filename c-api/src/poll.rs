@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 use libc::{fd_set, nfds_t, pollfd, sigset_t, timespec, timeval};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use tapsock::bsd::{self, FD_SETSIZE, PollFd, PollMask, RealPollFd};
 
 use crate::ffi::{answer, kernel};
@@ -156,7 +156,9 @@ fn ours_among(fds: &[pollfd]) -> Result<Vec<bool>, Errno> {
     if probes.iter().any(|probe| probe.fd >= 0) {
         let (at_once, count) = (time::spec(Duration::ZERO), probes.len() as nfds_t);
         // SAFETY: the entries are there for the time of the call.
-        kernel(unsafe { libc::ppoll(probes.as_mut_ptr(), count, &at_once, ptr::null()) })?;
+        let ask = || kernel(unsafe { libc::ppoll(probes.as_mut_ptr(), count, &at_once, ptr::null()) });
+        // A signal ends no call of ours.
+        retry_on_intr(ask)?;
     }
     let is_ours =
         |probe: &pollfd| probe.fd >= 0 && (probe.revents & libc::POLLNVAL != 0 || owner(probe.fd).is_some());

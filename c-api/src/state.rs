@@ -14,7 +14,7 @@ use tapsock_driver::Namespace;
 
 use crate::config::Config;
 use crate::ffi::{answer, text, value};
-use crate::placeholder::Placeholders;
+use crate::placeholder::{self, Placeholders};
 
 /// The host, with what belongs to it here.
 pub(crate) struct Running {
@@ -31,8 +31,17 @@ struct State {
 
 static STATE: AtomicPtr<State> = AtomicPtr::new(ptr::null_mut());
 
+extern "C" fn before_fork() {
+    placeholder::hold_still();
+}
+
+extern "C" fn in_the_parent() {
+    placeholder::go_on();
+}
+
 extern "C" fn forget_in_the_child() {
     STATE.store(ptr::null_mut(), Ordering::Release);
+    placeholder::hide();
 }
 
 fn state() -> Option<&'static State> {
@@ -43,8 +52,11 @@ fn state() -> Option<&'static State> {
 fn make() -> &'static State {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the handler does nothing but store a pointer.
-        unsafe { libc::pthread_atfork(None, None, Some(forget_in_the_child)) };
+        // SAFETY: they take one lock before, and let go of it after; the child's puts descriptors into the places of others
+        // and stores a pointer.
+        unsafe {
+            libc::pthread_atfork(Some(before_fork), Some(in_the_parent), Some(forget_in_the_child));
+        }
     });
     if let Some(state) = state() {
         return state;

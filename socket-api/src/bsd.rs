@@ -154,7 +154,7 @@ pub fn accept(host: &Host, socket: i32) -> Result<(i32, SockAddr), Errno> {
 /// Those of [`accept`].
 pub fn accept4(host: &Host, socket: i32, flags: i32) -> Result<(i32, SockAddr), Errno> {
     let open = open(host, socket)?;
-    // Without a number for it no connection is taken.
+    // Without a number for it no connection is taken; nobody else gets the one that there is.
     let room = host.descriptors().reserve()?;
     let (accepted, peer) = open.kind.accept(flags)?;
     Ok((room.fill(Held::new(accepted), OnExec::from_flags(flags, SOCK_CLOEXEC))?, peer))
@@ -217,13 +217,27 @@ pub fn incarnation(host: &Host, id: i32) -> Result<Incarnation, Errno> {
 }
 
 /// As [`close`], where `id` is still that incarnation: for those who gave out the number ([`Numbers`](crate::Numbers)) and
-/// have found out that it was given up behind the host's back.
+/// have found out that it was given up behind the host's back. It is not given back: it may be another's by now.
 ///
 /// # Errors
 /// EBADF, also where something else stands there by now.
 pub fn close_incarnation(host: &Host, id: i32, incarnation: Incarnation) -> Result<(), Errno> {
-    drop(host.descriptors().remove_incarnation(id, incarnation.0)?);
+    drop(host.descriptors().forget_incarnation(id, incarnation.0)?);
     Ok(())
+}
+
+/// Does `act` where `id` is still that incarnation, and keeps it from being closed meanwhile: for those who gave out the
+/// number, and do something to what stands there. Makes no call on the host: its table is locked.
+///
+/// # Errors
+/// EBADF.
+pub fn while_incarnation<T>(
+    host: &Host,
+    id: i32,
+    incarnation: Incarnation,
+    act: impl FnOnce() -> T,
+) -> Result<T, Errno> {
+    host.descriptors().while_incarnation(id, incarnation.0, act)
 }
 
 /// The socket's own address. See getsockname(2).

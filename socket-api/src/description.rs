@@ -53,23 +53,24 @@ impl OnExec {
 /// A number that is kept for what is still to come.
 pub(crate) struct Reserved<'a> {
     of: &'a Descriptors,
-    number: Option<i32>,
+    number: i32,
+    filled: bool,
 }
 
 impl Reserved<'_> {
-    /// Puts `held` there. Errors: EMFILE, where another was faster.
+    /// Puts `held` there. Errors: EMFILE, where the limit is a lower one by now.
     pub(crate) fn fill(mut self, held: Held, on_exec: OnExec) -> Result<i32, Errno> {
-        match self.number.take() {
-            Some(number) => self.of.put(number, self.of.entry(held, on_exec)),
-            None => self.of.insert_as(held, on_exec),
-        }
+        self.filled = true;
+        self.of.put(self.number, self.of.entry(held, on_exec))
     }
 }
 
 impl Drop for Reserved<'_> {
     fn drop(&mut self) {
-        if let (Some(numbers), Some(number)) = (&self.of.numbers, self.number) {
-            numbers.give_back(number);
+        match &self.of.numbers {
+            _ if self.filled => {}
+            Some(numbers) => numbers.give_back(self.number),
+            None => lock(&self.of.table).release(Fd(self.number)),
         }
     }
 }
@@ -126,13 +127,16 @@ impl Descriptors {
         inserted.map(|fd| fd.0).map_err(|_| Errno::MFILE)
     }
 
-    /// Puts `held` at `number`, whatever stands there: dup2. Errors: EBADF where that is no number.
+    /// Puts `held` at `number`, whatever stands there: dup2. Errors: EBADF where that is no number, EBUSY where it is kept
+    /// for another.
     pub(crate) fn insert_at(&self, number: i32, held: Held, on_exec: OnExec) -> Result<(), Errno> {
         if usize::try_from(number).map_or(true, |number| number >= self.limit()) {
             return Err(Errno::BADF);
         }
         if let Some(numbers) = &self.numbers {
             numbers.claim(number)?;
+        } else if lock(&self.table).is_kept(Fd(number)) {
+            return Err(Errno::BUSY);
         }
         self.put(number, self.entry(held, on_exec)).map(drop).map_err(|_| Errno::BADF)
     }
@@ -157,11 +161,10 @@ impl Descriptors {
     /// A number for what is still to come. Errors: EMFILE where none is free.
     pub(crate) fn reserve(&self) -> Result<Reserved<'_>, Errno> {
         let number = match &self.numbers {
-            Some(numbers) => Some(numbers.take(0)?),
-            None if lock(&self.table).is_full() => return Err(Errno::MFILE),
-            None => None,
+            Some(numbers) => numbers.take(0)?,
+            None => lock(&self.table).reserve().ok_or(Errno::MFILE)?.0,
         };
-        Ok(Reserved { of: self, number })
+        Ok(Reserved { of: self, number, filled: false })
     }
 
     /// The socket that `id` stands for, for a call. Errors: EBADF, ENOTSOCK.
@@ -201,23 +204,46 @@ impl Descriptors {
 
     /// Takes `id` out of the table; what it held may be closed by dropping it. Errors: EBADF.
     pub(crate) fn remove(&self, id: i32) -> Result<Held, Errno> {
-        self.remove_if(id, |_| true)
+        self.remove_if(id, |_| true, |numbers| numbers.give_back(id))
     }
 
     /// The same, where it is that incarnation. Errors: EBADF.
     pub(crate) fn remove_incarnation(&self, id: i32, wanted: u32) -> Result<Held, Errno> {
-        self.remove_if(id, |incarnation| incarnation == wanted)
+        self.remove_if(id, |incarnation| incarnation == wanted, |numbers| numbers.give_back(id))
     }
 
-    fn remove_if(&self, id: i32, is_wanted: impl FnOnce(u32) -> bool) -> Result<Held, Errno> {
+    /// The same, where the number was found to be another's already: it is not given back. Errors: EBADF.
+    pub(crate) fn forget_incarnation(&self, id: i32, wanted: u32) -> Result<Held, Errno> {
+        self.remove_if(id, |incarnation| incarnation == wanted, |_| {})
+    }
+
+    /// The number is given back under the table's lock, so that nothing else stands at it in the meantime.
+    fn remove_if(
+        &self,
+        id: i32,
+        is_wanted: impl FnOnce(u32) -> bool,
+        give_back: impl FnOnce(&dyn Numbers),
+    ) -> Result<Held, Errno> {
         let mut table = lock(&self.table);
         table.get(Fd(id)).filter(|entry| is_wanted(entry.incarnation)).ok_or(Errno::BADF)?;
         let removed = table.remove(Fd(id)).ok_or(Errno::BADF)?;
-        drop(table);
         if let Some(numbers) = &self.numbers {
-            numbers.give_back(id);
+            give_back(&**numbers);
         }
+        drop(table);
         Ok(removed.held)
+    }
+
+    /// Does `act` while `id` is that incarnation: it is not taken out of the table meanwhile. Errors: EBADF.
+    pub(crate) fn while_incarnation<T>(
+        &self,
+        id: i32,
+        wanted: u32,
+        act: impl FnOnce() -> T,
+    ) -> Result<T, Errno> {
+        let table = lock(&self.table);
+        table.get(Fd(id)).filter(|entry| entry.incarnation == wanted).ok_or(Errno::BADF)?;
+        Ok(act())
     }
 
     /// Takes all out.

@@ -177,7 +177,9 @@ impl Inner {
         drop(self.descriptors.take_all());
         self.locals.close_all();
         let report = self.shard.shut_down(clock::now() + self.shutdown_timeout);
-        if let Some(background) = lock(&self.background).take() {
+        // What that thread wakes may own the last handle, and drop it there: then it ends when it is back in its loop.
+        let background = lock(&self.background).take();
+        if let Some(background) = background.filter(|thread| thread.thread().id() != thread::current().id()) {
             // It panics only by a fault of ours, which it has reported by then.
             let _ = background.join();
         }

@@ -14,13 +14,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rustix::io::Errno;
 use tapsock_sockets::constants::*;
-use tapsock_sockets::{Blocking, Fd, PollMask, SockAddr};
+use tapsock_sockets::{Blocking, Fd, SockAddr};
 use tapsock_stack::buf::Rope;
 
 use crate::description::{Held, Kind, Lent, Object};
 use crate::engine::Shard;
 use crate::engine::clock::now;
-use crate::engine::poll::Polled;
 use crate::host::Host;
 
 mod address;
@@ -99,8 +98,7 @@ impl Socket {
         if timeout.is_zero() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "cannot set a 0 duration timeout"));
         }
-        let connected = connect_timeout(self.shard(), self.fd(), &SockAddr::from(*address), timeout);
-        Ok(connected?)
+        Ok(self.shard().connect_until(self.fd(), &SockAddr::from(*address), now() + timeout)?)
     }
 
     fn send(&self, data: &[u8], to: Option<&SocketAddr>) -> io::Result<usize> {
@@ -189,49 +187,6 @@ impl Socket {
             0 => Ok(None),
             errno => Ok(Some(io::Error::from_raw_os_error(errno))),
         }
-    }
-}
-
-/// Connects for `timeout` at most, whether the socket waits or not. Errors: those of `connect`; ETIMEDOUT when the time is
-/// over.
-pub(crate) fn connect_timeout(
-    shard: &Shard,
-    fd: Fd,
-    address: &SockAddr,
-    timeout: Duration,
-) -> Result<(), Errno> {
-    let deadline = now() + timeout;
-    let before = shard.blocking(fd)?;
-    shard.set_blocking(fd, Blocking::Never)?;
-    let connecting = shard.connect(fd, address);
-    shard.set_blocking(fd, before)?;
-    match connecting {
-        Err(Errno::INPROGRESS) => {}
-        outcome => return outcome,
-    }
-    if shard.poll(&mut [Writable(fd)], Some(deadline))? == 0 {
-        return Err(Errno::TIMEDOUT);
-    }
-    match shard.option(fd, SOL_SOCKET, SO_ERROR)?.as_int() {
-        None | Some(0) => Ok(()),
-        Some(errno) => Err(Errno::from_raw_os_error(errno)),
-    }
-}
-
-/// A socket that is waited for until it is connected.
-struct Writable(Fd);
-
-impl Polled for Writable {
-    fn socket(&self) -> Option<Fd> {
-        Some(self.0)
-    }
-
-    fn events(&self) -> PollMask {
-        PollMask::OUT
-    }
-
-    fn report(&mut self, ready: Option<PollMask>) -> PollMask {
-        PollMask::OUT.reported(ready.unwrap_or(PollMask::NONE))
     }
 }
 

@@ -43,7 +43,8 @@ pub trait Numbers: Send + Sync {
     /// EBADF for no number, EMFILE, EBUSY.
     fn claim(&self, number: i32) -> Result<(), Errno>;
 
-    /// The number is free again.
+    /// The number is free again. Called with the host's table locked, so that nothing else can stand there yet: it makes
+    /// no call on the host.
     fn give_back(&self, number: i32);
 }
 

@@ -55,7 +55,7 @@ pub struct Names {
     pub services: Services,
     /// protocols(5): getprotobyname(3) is [`Protocols::by_name`], getprotobynumber(3) [`Protocols::by_number`].
     pub protocols: Protocols,
-    /// This host's own name, gethostname(2).
+    /// This host's own name, as hostname(5) has it.
     pub host_name: String,
 }
 

@@ -399,7 +399,11 @@ macro_rules! stream_methods {
             }
 
             fn end_writing(&self) -> io::Result<()> {
-                self.io.socket().shutdown(Shutdown::Write)
+                match self.io.socket().shutdown(Shutdown::Write) {
+                    // As in tokio: that the peer has reset it meanwhile is for reads and writes to tell.
+                    Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+                    ended => ended,
+                }
             }
 
             fn addresses(&self) -> [io::Result<$address>; 2] {

@@ -80,6 +80,20 @@ fn pairs(host: &Host) -> Vec<(&'static str, i32, i32)> {
 }
 
 #[test]
+fn no_socket_of_any_kind_has_the_cookie_of_another() {
+    let host = host();
+    let mut cookies: Vec<_> = pairs(&host)
+        .into_iter()
+        .flat_map(|(_, one, other)| [one, other])
+        .map(|socket| getsockopt(&host, socket, SOL_SOCKET, SO_COOKIE).unwrap().as_bytes().to_vec())
+        .collect();
+    let count = cookies.len();
+    cookies.sort();
+    cookies.dedup();
+    assert_eq!(cookies.len(), count);
+}
+
+#[test]
 fn parts_are_one_message() {
     within(PATIENCE, || {
         let host = host();

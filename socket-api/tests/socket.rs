@@ -95,7 +95,29 @@ fn connecting_for_a_while() {
         let second = local();
         let full = second.connect_timeout(&path("/busy"), Duration::from_millis(20));
         assert_eq!(full.unwrap_err().kind(), ErrorKind::TimedOut);
-        assert_eq!(second.write_timeout().unwrap(), None, "what was set before is there again");
+        assert_eq!(second.write_timeout().unwrap(), None);
+
+        // What others set meanwhile stays, and what they see is what they have set.
+        for (socket, address) in [(stream(&left), at("10.0.0.77:9")), (local(), path("/busy"))] {
+            let other = socket.try_clone().unwrap();
+            let sleeps = || {
+                let stats = left.engine_stats();
+                stats.ppolls + stats.parks + stats.local_parks
+            };
+            let before = sleeps();
+            let connecting =
+                std::thread::spawn(move || socket.connect_timeout(&address, Duration::from_millis(300)));
+            while sleeps() == before && !connecting.is_finished() {
+                std::thread::yield_now();
+            }
+            assert!(!other.nonblocking().unwrap());
+            assert_eq!(other.write_timeout().unwrap(), None);
+            other.set_nonblocking(true).unwrap();
+            other.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
+            assert_eq!(connecting.join().unwrap().unwrap_err().kind(), ErrorKind::TimedOut);
+            assert!(other.nonblocking().unwrap());
+            assert_eq!(other.write_timeout().unwrap(), Some(Duration::from_secs(5)));
+        }
     });
 }
 

@@ -1,22 +1,90 @@
 //! What is held back until a datagram is complete (MSG_MORE, UDP_CORK).
 
-use tapsock_stack::buf::Rope;
+use tapsock_stack::buf::{Chunk, Rope};
 
-/// Parts of a datagram that is not complete, and where and how it goes: that was said with the first part.
+/// Parts of a datagram that is not complete, and where and how it goes: that was said with the first part. Bounded by
+/// [`LENGTH_MAX`] bytes, of which no part pins more than its own length and a fixed amount.
 #[derive(Debug)]
 pub(crate) struct Corked<D> {
-    pub(crate) data: Rope,
     pub(crate) destination: D,
+    parts: Rope,
+    /// Small parts that came after those, copied together: each would keep a whole buffer to itself.
+    joined: Vec<u8>,
 }
 
 impl<D> Corked<D> {
-    /// All so far, and `data`, where one datagram holds it.
-    pub(crate) fn with(&self, data: &Rope) -> Option<Rope> {
-        let mut whole = self.data.clone();
-        whole.append(data.clone());
-        (whole.len() <= LENGTH_MAX).then_some(whole)
+    /// Nothing yet, for `destination`.
+    pub(crate) fn new(destination: D) -> Self {
+        Corked { destination, parts: Rope::new(), joined: Vec::new() }
     }
+
+    /// Whether one datagram holds `more` bytes besides.
+    pub(crate) fn has_room(&self, more: usize) -> bool {
+        self.parts.len() + self.joined.len() + more <= LENGTH_MAX
+    }
+
+    /// Takes another part.
+    pub(crate) fn append(&mut self, part: Rope) {
+        if part.len() < JOINED_BELOW {
+            part.chunks().for_each(|chunk| self.joined.extend_from_slice(chunk));
+        } else {
+            self.parts.append(joined(core::mem::take(&mut self.joined).as_slice()));
+            self.parts.append(part);
+        }
+    }
+
+    /// All so far, and `last`.
+    pub(crate) fn with(&self, last: Rope) -> Rope {
+        let mut whole = self.parts.clone();
+        whole.append(joined(&self.joined));
+        whole.append(last);
+        whole
+    }
+}
+
+fn joined(bytes: &[u8]) -> Rope {
+    let mut rope = Rope::new();
+    if !bytes.is_empty() {
+        rope.push_back(Chunk::copy_from(bytes));
+    }
+    rope
 }
 
 /// The largest length that Linux looks at, in bytes; what a datagram holds is less.
 pub(crate) const LENGTH_MAX: usize = 0xffff;
+
+/// Parts of fewer bytes are copied together, the others kept by reference. The copy is made under the caller's lock, so it
+/// is to be a short one; a buffer holds some 2,048 bytes.
+const JOINED_BELOW: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_parts_share_a_buffer_and_large_ones_keep_theirs() {
+        let mut corked = Corked::new(());
+        let mut expected = Vec::new();
+        for round in 0..60u8 {
+            for byte in 0..100 {
+                corked.append(Rope::from(vec![byte]));
+                expected.push(byte);
+            }
+            corked.append(Rope::from(vec![round; 900]));
+            expected.extend([round; 900]);
+        }
+        assert_eq!(corked.with(Rope::from(vec![7])).to_vec(), [&expected[..], &[7]].concat());
+        assert_eq!(corked.with(Rope::new()).chunk_count(), 120);
+        assert!(corked.has_room(LENGTH_MAX - 60_000) && !corked.has_room(LENGTH_MAX - 59_999));
+    }
+
+    #[test]
+    fn many_parts_of_a_byte_are_one_piece() {
+        let mut corked = Corked::new(());
+        for _ in 0..LENGTH_MAX {
+            corked.append(Rope::from(vec![1]));
+        }
+        assert!(!corked.has_room(1));
+        assert_eq!((corked.with(Rope::new()).chunk_count(), corked.parts.chunk_count()), (1, 0));
+    }
+}

@@ -105,21 +105,22 @@ impl RawSocket {
             return Err(Errno::OPNOTSUPP.into());
         }
         let headers = call.stack.raw(self.id).map_or(Headers::Stack, |socket| socket.headers);
-        let (destination, whole) = match &self.corked {
-            Some(corked) => match corked.with(data) {
-                Some(whole) => (corked.destination, whole),
-                None => {
-                    // As in Linux, all is lost.
-                    self.corked = None;
-                    return Err(Errno::MSGSIZE.into());
-                }
-            },
-            None => (self.destination(call, flags, to, control, data.len())?, data.clone()),
+        if self.corked.as_ref().is_some_and(|corked| !corked.has_room(data.len())) {
+            // As in Linux, all is lost.
+            self.corked = None;
+            return Err(Errno::MSGSIZE.into());
+        }
+        let destination = match &self.corked {
+            Some(corked) => corked.destination,
+            None => self.destination(call, flags, to, control, data.len())?,
         };
         if flags & MSG_MORE != 0 && headers == Headers::Stack {
-            self.corked = Some(Box::new(Corked { data: whole, destination }));
-            return Ok(data.split_to(data.len()).len());
+            let taken = data.len();
+            let corked = self.corked.get_or_insert_with(|| Box::new(Corked::new(destination)));
+            corked.append(data.split_to(taken));
+            return Ok(taken);
         }
+        let whole = self.corked.as_ref().map_or_else(|| data.clone(), |corked| corked.with(data.clone()));
         let remote = destination.to.or(call.stack.raw(self.id).and_then(|socket| socket.remote()));
         if let Some(remote) = remote.filter(|_| flags & MSG_CONFIRM != 0) {
             call.stack.confirm_path(call.now, remote, call.options().device);

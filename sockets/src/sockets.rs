@@ -184,10 +184,29 @@ impl Sockets {
     /// Errors: EBADF, EINVAL, EAFNOSUPPORT, EISCONN, EALREADY, EINPROGRESS, ENETUNREACH, EHOSTUNREACH, ECONNREFUSED,
     /// ETIMEDOUT, ECONNABORTED, EADDRNOTAVAIL, EACCES for a broadcast address.
     pub fn try_connect(&mut self, now: Instant, fd: Fd, address: &SockAddr) -> Result<(), Stop> {
+        self.connect_by(now, fd, address, TcpSocket::connect)
+    }
+
+    /// Goes on with [`try_connect`](Self::try_connect) after a [`Stop::Wait`], for a call that waits: where another one
+    /// has made an end of it meanwhile, by shutdown(2) or AF_UNSPEC, it fails; where another has found the connection
+    /// first it succeeds, too.
+    ///
+    /// Errors: those of [`try_connect`](Self::try_connect); ECONNRESET or ECONNABORTED where it is over.
+    pub fn try_connect_again(&mut self, now: Instant, fd: Fd, address: &SockAddr) -> Result<(), Stop> {
+        self.connect_by(now, fd, address, TcpSocket::connect_again)
+    }
+
+    fn connect_by(
+        &mut self,
+        now: Instant,
+        fd: Fd,
+        address: &SockAddr,
+        connect: impl FnOnce(&mut TcpSocket, &mut Call<'_>, &SockAddr) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
         let held = |host: &Sockets| host.table.get(fd).and_then(|socket| socket.body.id());
         let before = held(self);
         let outcome = self.call(now, fd, |call, body| match body {
-            Body::Tcp(tcp) => tcp.connect(call, address),
+            Body::Tcp(tcp) => connect(tcp, call, address),
             Body::Udp(udp) => Ok(udp.connect(call, address)?),
             Body::Ping(ping) => Ok(ping.connect(call, address)?),
             Body::Raw(raw) => Ok(raw.connect(call, address)?),
@@ -200,21 +219,6 @@ impl Sockets {
             self.tell_of_state(fd);
         }
         outcome
-    }
-
-    /// Goes on with [`try_connect`](Self::try_connect) after a [`Stop::Wait`], for a call that waits: where another one
-    /// has made an end of it meanwhile, by shutdown(2) or AF_UNSPEC, it fails.
-    ///
-    /// Errors: those of [`try_connect`](Self::try_connect); ECONNRESET or ECONNABORTED where it is over.
-    pub fn try_connect_again(&mut self, now: Instant, fd: Fd, address: &SockAddr) -> Result<(), Stop> {
-        let over = self.call(now, fd, |_, body| match body {
-            Body::Tcp(tcp) => Ok::<_, Errno>(tcp.attempt_is_over()),
-            _ => Ok(None),
-        })?;
-        match over {
-            Some(errno) => Err(errno.into()),
-            None => self.try_connect(now, fd, address),
-        }
     }
 
     /// Sends: sendto(2), or send(2) without `to`. What was taken is split off `data`, and its length returned: on a
@@ -571,7 +575,8 @@ impl Sockets {
 
     fn insert(&mut self, mut socket: Socket) -> Result<Fd, Errno> {
         self.made += 1;
-        socket.common.cookie = self.made;
+        // Even: local sockets, which are not in this table, have the odd ones.
+        socket.common.cookie = 2 * self.made;
         let id = socket.body.id();
         // The callers have looked for room.
         let fd = self.table.insert(socket).map_err(|_| Errno::MFILE)?;
@@ -623,5 +628,6 @@ fn blocking(flags: i32) -> Result<Blocking, Errno> {
     }
     Ok(if flags & SOCK_NONBLOCK == 0 { Blocking::Waits } else { Blocking::Never })
 }
+
 /// Room for so many sockets is kept.
 const OWNERS_KEPT: usize = 128;

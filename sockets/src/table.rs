@@ -89,6 +89,32 @@ impl<T> Table<T> {
         Ok(Fd(number as i32))
     }
 
+    /// Keeps the lowest free number from others, without an entry, until one is [put there](Table::insert_at) or it is
+    /// [released](Table::release). `None` where the table is full.
+    ///
+    /// ```
+    /// use tapsock_sockets::{Fd, Table};
+    ///
+    /// let mut table = Table::new(16);
+    /// assert_eq!((table.reserve(), table.insert('a')), (Some(Fd(0)), Ok(Fd(1))));
+    /// assert!(table.is_kept(Fd(0)) && !table.is_kept(Fd(1)) && !table.is_kept(Fd(2)));
+    /// assert_eq!(table.insert_at(Fd(0), 'b'), Ok(None));
+    /// ```
+    pub fn reserve(&mut self) -> Option<Fd> {
+        let number = self.lowest_free(0);
+        if number >= self.limit {
+            return None;
+        }
+        self.take_away(number as u32);
+        Some(Fd(number as i32))
+    }
+
+    /// Whether a number is kept without an entry: [reserved](Table::reserve), or [taken](Table::take).
+    pub fn is_kept(&self, fd: Fd) -> bool {
+        let number = usize::try_from(fd.0).ok();
+        number.is_some_and(|number| self.get(fd).is_none() && self.lowest_free(number) != number)
+    }
+
     /// Puts `entry` at that number, as dup2 does, and gives what was there. Gives `entry` back where the number is
     /// below zero or not below the limit.
     ///
@@ -152,11 +178,10 @@ impl<T> Table<T> {
         }
     }
 
-    /// Frees a number whose entry was [taken](Table::take). Any other stays as it is.
+    /// Frees a number that is [kept](Table::is_kept). Any other stays as it is.
     pub fn release(&mut self, fd: Fd) {
-        let Ok(number) = u32::try_from(fd.0) else { return };
-        if self.get(fd).is_none() && self.lowest_free(number as usize) != number as usize {
-            self.give_back(number);
+        if self.is_kept(fd) {
+            self.give_back(fd.0 as u32);
             self.shrink();
         }
     }

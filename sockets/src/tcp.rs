@@ -271,11 +271,13 @@ impl TcpSocket {
         Ok(id)
     }
 
-    /// The errno of a call that waits for a connection which is no longer attempted.
-    pub(crate) fn attempt_is_over(&mut self) -> Option<Errno> {
+    /// As [`connect`](Self::connect), of a call that has waited: another may have made an end of the attempt, or have seen
+    /// before this one that it has succeeded.
+    pub(crate) fn connect_again(&mut self, call: &mut Call<'_>, address: &SockAddr) -> Result<(), Stop> {
         match self.phase {
-            Phase::Idle => Some(self.error.take().unwrap_or(Errno::CONNABORTED)),
-            _ => None,
+            Phase::Idle => Err(self.error.take().unwrap_or(Errno::CONNABORTED).into()),
+            Phase::Connected(id) => self.finish_connecting(call, id, Errno::ISCONN),
+            _ => self.connect(call, address),
         }
     }
 

@@ -119,27 +119,28 @@ impl UdpSocket {
         if urgent && call.domain() == Domain::V4 {
             return Err(Errno::OPNOTSUPP.into());
         }
-        let (destination, whole) = match &self.corked {
+        if self.corked.as_ref().is_some_and(|corked| !corked.has_room(data.len())) {
+            // As in Linux, all is lost.
+            self.corked = None;
+            return Err(Errno::MSGSIZE.into());
+        }
+        let destination = match &self.corked {
             // Where it goes and how was said with the first part.
-            Some(corked) => match corked.with(data) {
-                Some(whole) => (corked.destination, whole),
-                None => {
-                    // As in Linux, all is lost.
-                    self.corked = None;
-                    return Err(Errno::MSGSIZE.into());
-                }
-            },
+            Some(corked) => corked.destination,
             None => {
                 let mut destination = self.destination(call, flags, to, control)?;
                 destination.options.stamps = timestamping::numbered(call, destination.options.stamps);
-                (destination, data.clone())
+                destination
             }
         };
         if flags & MSG_MORE != 0 || call.options().udp_cork {
-            self.corked = Some(Box::new(Corked { data: whole, destination }));
-            self.report_zero_copy(call, flags, data.len());
-            return Ok(data.split_to(data.len()).len());
+            let taken = data.len();
+            let corked = self.corked.get_or_insert_with(|| Box::new(Corked::new(destination)));
+            corked.append(data.split_to(taken));
+            self.report_zero_copy(call, flags, taken);
+            return Ok(taken);
         }
+        let whole = self.corked.as_ref().map_or_else(|| data.clone(), |corked| corked.with(data.clone()));
         if flags & MSG_CONFIRM != 0
             && let Some(remote) = destination.to.or(call.stack.udp_remote(self.id))
         {
@@ -207,7 +208,7 @@ impl UdpSocket {
             && let Some(corked) = self.corked.take()
         {
             let Destination { to, options } = corked.destination;
-            let _ = call.stack.udp_send(call.now, self.id, corked.data, to, options);
+            let _ = call.stack.udp_send(call.now, self.id, corked.with(Rope::new()), to, options);
         }
     }
 

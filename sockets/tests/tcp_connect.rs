@@ -148,6 +148,32 @@ fn calls_while_connecting() {
     }
 }
 
+/// Of two calls that wait for one connection, or where it was shut down before the one that waits looked, each succeeds.
+#[test]
+fn a_call_that_waited_succeeds_though_another_has_seen_the_connection_first() {
+    for domain in DOMAINS {
+        let mut net = Net::new();
+        let listener = stream(&mut net.b, domain);
+        net.b.bind(net.now, listener, &any(domain, 8000)).unwrap();
+        net.b.listen(net.now, listener, 5).unwrap();
+        let fd = stream(&mut net.a, domain);
+        for _ in 0..2 {
+            assert_eq!(said(net.a.try_connect(net.now, fd, &b(domain, 8000))), "waits to write");
+        }
+        net.settle();
+        for _ in 0..2 {
+            assert_eq!(said(net.a.try_connect_again(net.now, fd, &b(domain, 8000))), "OK");
+        }
+        assert_eq!(said(net.a.try_connect(net.now, fd, &b(domain, 8000))), "EISCONN");
+
+        let fd = stream(&mut net.a, domain);
+        assert_eq!(said(net.a.try_connect(net.now, fd, &b(domain, 8000))), "waits to write");
+        net.settle();
+        assert_eq!(errno(net.a.shutdown(net.now, fd, SHUT_WR)), "OK");
+        assert_eq!(said(net.a.try_connect_again(net.now, fd, &b(domain, 8000))), "OK");
+    }
+}
+
 #[test]
 fn nobody_answers() {
     let mut net = Net::new();

@@ -43,8 +43,11 @@ impl<T> Slots<T> {
             if self.slab.is_empty() {
                 *self = Slots::new();
             } else if self.slab.len() < capacity / 4 && self.removed > capacity / SHARE {
-                self.removed = 0;
                 self.slab.shrink_to_fit();
+                // Where the last entry stays there was nothing to do but to see that, and the next one out may be it.
+                if self.slab.capacity() < capacity {
+                    self.removed = 0;
+                }
             }
         }
         Some(entry)
@@ -119,5 +122,14 @@ mod tests {
             table.try_remove(index);
         }
         assert_eq!(table.get(9999), Some(&0));
+        // Whichever is taken out first.
+        let mut table = Slots::new();
+        for _ in 0..10_000 {
+            table.insert(0u64);
+        }
+        for index in 1..10_000 {
+            table.try_remove(index);
+        }
+        assert!(table.capacity() < 1000, "{}", table.capacity());
     }
 }

@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <tapsock.h>
@@ -383,14 +384,43 @@ static void local_names_are_the_host_s(void) {
     GIVES(tapsock_close(s), 0);
 }
 
+static void nothing(int signal) { (void)signal; }
+
+/* Linux ends a poll without a time-out by a signal, too, where nothing is ready. */
+static void a_signal_ends_no_poll(void) {
+    int ends[2], pipes[2];
+    pair(ends);
+    GIVES(pipe(pipes), 0);
+    struct sigaction action = {.sa_handler = nothing};
+    GIVES(sigaction(SIGALRM, &action, NULL), 0);
+    struct itimerval often = {{0, 50}, {0, 50}}, never = {{0, 0}, {0, 0}};
+    GIVES(setitimer(ITIMER_REAL, &often, NULL), 0);
+    for (int round = 0; round < 20000; round++) {
+        struct pollfd entries[2] = {{ends[0], POLLIN, 0}, {pipes[0], POLLIN, 0}};
+        GIVES(tapsock_poll(entries, 2, 0), 0);
+    }
+    GIVES(setitimer(ITIMER_REAL, &never, NULL), 0);
+    GIVES(close(pipes[0]), 0);
+    GIVES(close(pipes[1]), 0);
+    GIVES(tapsock_close(ends[0]), 0);
+    GIVES(tapsock_close(ends[1]), 0);
+}
+
 /* A child has none of the threads and a copy of the locks: it forgets the host, and may have one of its own. */
 static void a_child_forgets_the_host(void) {
     int ends[2];
     pair(ends);
+    /* Also of a socket that libc can poll. */
+    GIVES(tapsock_pollfd(ends[1]), ends[1]);
+    struct pollfd entry = {ends[1], POLLIN, 0};
     pid_t child = fork();
     if (child == 0) {
         int own[2];
         FAILS(tapsock_send(ends[0], "x", 1, 0), EBADF);
+        FAILS(tapsock_send(ends[1], "x", 1, 0), EBADF);
+        FAILS(tapsock_recv(ends[1], room, sizeof room, MSG_DONTWAIT), EBADF);
+        GIVES(poll(&entry, 1, 0), 1);
+        GIVES(entry.revents, POLLNVAL);
         FAILS(tapsock_socket(AF_INET, SOCK_STREAM, 0), ENETDOWN);
         GIVES(tapsock_init(NULL), 0);
         pair(own);
@@ -402,7 +432,10 @@ static void a_child_forgets_the_host(void) {
     int status;
     GIVES(waitpid(child, &status, 0), child);
     GIVES(WIFEXITED(status) && WEXITSTATUS(status) == 7, 1);
+    GIVES(poll(&entry, 1, 0), 0);
     GIVES(tapsock_send(ends[0], "x", 1, 0), 1);
+    GIVES(poll(&entry, 1, 10000), 1);
+    GIVES(entry.revents, POLLIN);
     GIVES(tapsock_recv(ends[1], room, sizeof room, 0), 1);
     GIVES(tapsock_close(ends[0]), 0);
     GIVES(tapsock_close(ends[1]), 0);
@@ -438,6 +471,7 @@ int main(void) {
     both_worlds_in_one_set();
     a_mask_is_set_for_a_call();
     local_names_are_the_host_s();
+    a_signal_ends_no_poll();
     a_child_forgets_the_host();
     the_end();
     puts("all as it should be");

@@ -145,7 +145,8 @@ impl RealPolled for Neighbors<'_, '_> {
             fds.push(rustix::event::PollFd::from_borrowed_fd(*fd, PollFlags::from_bits_retain(*events)));
         }
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let count = rustix::event::poll(&mut fds, Some(&at_once))?;
+        // A signal ends no call, and so not this one, of which the kernel would say EINTR.
+        let count = rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&at_once)))?;
         for (entry, fd) in self.entries.iter_mut().zip(&fds) {
             entry.revents = fd.revents().bits();
         }

@@ -68,6 +68,7 @@ fn copy(host: &Host, socket: &Description, source: &mut Source<'_>, count: usize
     let mut next = vec![0; (count - piece.len()).min(AT_ONCE)];
     let mut sent = 0;
     let mut read = source.read(0, &mut piece)?;
+    // As on Linux, what was read from a source without positions and found no room is lost.
     while read > 0 {
         let wanted = (count - sent - read).min(AT_ONCE);
         // What comes next is looked at first: all but the last piece are sent with MSG_MORE, so that no segment ends with

@@ -7,8 +7,7 @@ use tapsock_sockets::constants::{SOCK_CLOEXEC, SOCK_NONBLOCK};
 use tapsock_sockets::{Blocking, OptionValue, SockAddr, UnixAddr};
 
 use super::Kind;
-use crate::local::LocalSocket;
-use crate::net;
+use crate::engine::clock::now;
 
 impl Kind {
     pub(crate) fn bind(&self, address: &SockAddr) -> Result<(), Errno> {
@@ -52,8 +51,8 @@ impl Kind {
     /// As `connect` of one that waits, for `timeout` at most. Errors: its own, ETIMEDOUT.
     pub(crate) fn connect_timeout(&self, address: &SockAddr, timeout: Duration) -> Result<(), Errno> {
         match self {
-            Kind::Inet(shard, fd) => net::connect_timeout(shard, *fd, address, timeout),
-            Kind::Local(local) => connect_local_timeout(local, unix(address)?, timeout),
+            Kind::Inet(shard, fd) => shard.connect_until(*fd, address, now() + timeout),
+            Kind::Local(local) => local.connect_until(unix(address)?, now() + timeout),
         }
     }
 
@@ -108,21 +107,6 @@ impl Kind {
             Kind::Local(local) => Ok(if local.waits() { Blocking::Waits } else { Blocking::Never }),
         }
     }
-}
-
-/// With the time-out of sends, which is that of connecting too.
-fn connect_local_timeout(
-    local: &crate::engine::sync::Arc<LocalSocket>,
-    address: &UnixAddr,
-    timeout: Duration,
-) -> Result<(), Errno> {
-    let before = (local.send_timeout(), local.waits());
-    local.set_send_timeout(Some(timeout));
-    local.set_waits(true);
-    let outcome = local.connect(address);
-    local.set_send_timeout(before.0);
-    local.set_waits(before.1);
-    outcome.map_err(|errno| if errno == Errno::AGAIN { Errno::TIMEDOUT } else { errno })
 }
 
 /// The name of a local socket. Errors: EINVAL for an address of another family.

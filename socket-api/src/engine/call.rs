@@ -222,7 +222,8 @@ impl Shard {
                 break Err(timed_out);
             }
             turn = seat.wait(turn, deadline);
-            if seat.waiter.woken() == Some(Wake::Closed) {
+            let woken = seat.waiter.woken();
+            if woken == Some(Wake::Closed) {
                 break Err(Errno::BADF);
             }
             seat.waiter.reset();
@@ -232,9 +233,11 @@ impl Shard {
                 Err(Stop::Error(error)) => break Err(error),
                 Err(Stop::Wait(next)) if (next.socket, next.mask) != (wait.socket, wait.mask) => {
                     turn.state.waiters.remove(wait.socket, &seat.waiter);
+                    turn.pass_on(wait.socket);
                     turn.state.waiters.add(next.socket, &seat.waiter, next.mask, Claim::Taker);
                     wait = next;
                 }
+                Err(Stop::Wait(_)) if woken == Some(Wake::Ready) => turn.pass_over(wait.socket, &seat.waiter),
                 Err(Stop::Wait(_)) => {}
             }
         };
@@ -273,15 +276,15 @@ impl Shard {
     /// Waits until the peer has everything. When the time is over the connection goes on by itself.
     fn linger(&self, turn: Turn<'_>, wait: Wait) {
         let attempt = |sockets: &mut Sockets, now| sockets.try_end_linger(now, wait.socket);
-        if self.block(turn, wait, wait.deadline, Errno::TIMEDOUT, attempt) == Err(Errno::TIMEDOUT) {
-            let mut turn = self.turn();
-            let now = turn.now;
-            if turn.state.sockets.is_lingering(wait.socket) {
-                // The socket is there, so it can be closed.
-                let _ = turn.state.sockets.close(now, wait.socket);
-            }
-            turn.finish();
+        let outcome = self.block(turn, wait, wait.deadline, Errno::TIMEDOUT, attempt);
+        let mut turn = self.turn();
+        let now = turn.now;
+        if outcome == Err(Errno::TIMEDOUT) && turn.state.sockets.is_lingering(wait.socket) {
+            // The socket is there, so it can be closed.
+            let _ = turn.state.sockets.close(now, wait.socket);
         }
+        turn.state.waiters.vacate(wait.socket);
+        turn.finish();
     }
 }
 

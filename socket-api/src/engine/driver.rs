@@ -81,8 +81,8 @@ impl Drive {
             if ready.readable && !self.is_robbed(shard) {
                 read = shard.read(self.limit);
                 // Asked again: reading clears the error of a packet socket whose interface is down, and that one may
-                // come up again.
-                if read.is_none() && ready.hung_up && is_hung_up(shard).unwrap_or(true) {
+                // come up again. Where that fails, the next sleep ends at once, and asks again.
+                if read.is_none() && ready.hung_up && is_hung_up(shard).unwrap_or(false) {
                     shard.hung_up();
                 }
             }

@@ -121,6 +121,15 @@ impl Epoll {
     ///
     /// Errors: EBADF where the instance is closed by another thread.
     pub(crate) fn wait(&self, max: usize, deadline: Option<Instant>) -> Result<Vec<EpollEvent>, Errno> {
+        let events = self.wait_open(max, deadline)?;
+        // The kernel tells of real descriptors all the same.
+        if (events.is_empty() || self.real.get().is_some()) && lock(&self.inner).closed {
+            return Err(Errno::BADF);
+        }
+        Ok(events)
+    }
+
+    fn wait_open(&self, max: usize, deadline: Option<Instant>) -> Result<Vec<EpollEvent>, Errno> {
         self.look_below();
         let mut events = self.real_share(max);
         let mut turn = self.shard.turn();

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::retry_on_intr;
 
 use super::baton::{Holder, Role};
 use super::clock::timespec;
@@ -112,7 +113,8 @@ pub(super) fn is_hung_up(shard: &Shard) -> io::Result<bool> {
         return Ok(false);
     };
     let mut fds = [PollFd::new(fd, PollFlags::empty())];
-    poll(&mut fds, Some(&timespec(Duration::ZERO)))?;
+    // A signal ends a poll without a time-out, too, and says nothing of the link.
+    retry_on_intr(|| poll(&mut fds, Some(&timespec(Duration::ZERO))))?;
     Ok(fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL))
 }
 

@@ -13,7 +13,7 @@ use super::epoll::{Beside, Epoll, Heard, Real};
 use super::shard::{Shard, Turn};
 use super::sync::Arc;
 use super::wait::{Claim, Waiter};
-use crate::local::LocalSocket;
+use crate::local::{LocalSocket, Receiver};
 
 /// One socket of a poll: asked for, and answered.
 pub(crate) trait Polled {
@@ -43,35 +43,11 @@ pub(crate) trait RealPolled {
     fn each(&self, tell: &mut dyn FnMut(BorrowedFd<'_>, u16));
 }
 
-/// No real descriptors.
-struct NoneReal;
-
-impl RealPolled for NoneReal {
-    fn is_empty(&self) -> bool {
-        true
-    }
-
-    fn look(&mut self) -> Result<usize, Errno> {
-        Ok(0)
-    }
-
-    fn each(&self, _: &mut dyn FnMut(BorrowedFd<'_>, u16)) {}
-}
-
 impl Shard {
-    /// Waits until one of `polled` is ready, or `deadline`; returns how many are. A deadline that has passed makes
-    /// it look once, at the link too.
-    pub(crate) fn poll<P: Polled>(
-        &self,
-        polled: &mut [P],
-        deadline: Option<Instant>,
-    ) -> Result<usize, Errno> {
-        self.poll_beside(polled, &mut NoneReal, deadline)
-    }
-
-    /// The same, with real descriptors beside.
+    /// Waits until one of `polled`, or of the `real` descriptors beside them, is ready, or `deadline`; returns how many
+    /// are. A deadline that has passed makes it look once, at the link too.
     ///
-    /// Errors: what the kernel says where there are some: ENOMEM, EMFILE, ENFILE.
+    /// Errors: what the kernel says where there are real ones: ENOMEM, EMFILE, ENFILE.
     pub(crate) fn poll_beside<P: Polled, R: RealPolled>(
         &self,
         polled: &mut [P],
@@ -121,7 +97,7 @@ impl Shard {
                 turn.state.waiters.add(socket, &seat.waiter, one.events(), Claim::Watcher);
             }
         }
-        let others = Others::watch(self, polled, &seat.waiter, beside.clone());
+        let mut others = Others::watch(self, polled, &seat.waiter, beside.clone());
         if let Some(beside) = beside {
             seat.wait_beside(beside);
         }
@@ -140,6 +116,7 @@ impl Shard {
                 found = real.look();
                 turn = self.turn();
             }
+            others.follow(polled, &seat.waiter);
             // Both at one time, so that what is told of ours is not older.
             let count = found.map(|found| found + look(&turn, polled));
             if count != Ok(0) || deadline.is_some_and(|deadline| deadline <= turn.now) {
@@ -183,6 +160,8 @@ struct Others {
     any: bool,
     /// Whether somebody is to be rung for when the thread is woken.
     alarmed: bool,
+    /// Where the local sockets wait for room, one after the other.
+    receivers: Vec<Receiver>,
 }
 
 impl Others {
@@ -209,13 +188,31 @@ impl Others {
                 }
             }
         }
-        Others { any, alarmed }
+        let mut others = Others { any, alarmed, receivers: Vec::new() };
+        others.follow(polled, waiter);
+        others
+    }
+
+    /// Sockets may be connected to others than before.
+    fn follow<P: Polled>(&mut self, polled: &[P], waiter: &Arc<Waiter>) {
+        if !self.any {
+            return;
+        }
+        let receivers: Vec<Receiver> =
+            polled.iter().filter_map(Polled::local).map(LocalSocket::receiver).collect();
+        if receivers != self.receivers {
+            // Several may have been connected to one: it forgets the thread for all of them.
+            self.receivers.iter().for_each(|receiver| receiver.forget(waiter));
+            receivers.iter().for_each(|receiver| receiver.watch(waiter));
+            self.receivers = receivers;
+        }
     }
 
     fn forget<P: Polled>(self, polled: &[P], waiter: &Arc<Waiter>) {
         if self.any {
             polled.iter().filter_map(Polled::local).for_each(|local| local.forget(waiter));
             polled.iter().filter_map(Polled::epoll).for_each(|epoll| epoll.forget(waiter));
+            self.receivers.iter().for_each(|receiver| receiver.forget(waiter));
         }
         if self.alarmed {
             waiter.set_alarm(None);

@@ -1,7 +1,7 @@
 //! The calls on the stack's sockets, of which most never wait.
 
 use rustix::io::Errno;
-use tapsock_sockets::{Blocking, Fd, OptionValue, SockAddr, Sockets};
+use tapsock_sockets::{Blocking, Fd, OptionValue, PollMask, SockAddr, Sockets, Stop, Wait};
 use tapsock_stack::time::Instant;
 
 use super::shard::Shard;
@@ -39,6 +39,29 @@ impl Shard {
         self.call(Errno::INPROGRESS, |sockets, now| match core::mem::replace(&mut again, true) {
             false => sockets.try_connect(now, socket, address),
             true => sockets.try_connect_again(now, socket, address),
+        })
+    }
+
+    /// As [`connect`](Self::connect), which waits until `deadline` whatever the socket is set to: others that have the
+    /// socket see no change of that.
+    ///
+    /// Errors: its own; ETIMEDOUT when the time is over.
+    pub(crate) fn connect_until(
+        &self,
+        socket: Fd,
+        address: &SockAddr,
+        deadline: Instant,
+    ) -> Result<(), Errno> {
+        let mut again = false;
+        self.call(Errno::TIMEDOUT, |sockets, now| {
+            let (outcome, goes_on) = match core::mem::replace(&mut again, true) {
+                false => (sockets.try_connect(now, socket, address), Errno::INPROGRESS),
+                true => (sockets.try_connect_again(now, socket, address), Errno::ALREADY),
+            };
+            outcome.map_err(|stop| match stop {
+                Stop::Error(errno) if errno != goes_on => stop,
+                _ => Stop::Wait(Wait { socket, mask: PollMask::WAIT_OUT, deadline: Some(deadline) }),
+            })
         })
     }
 

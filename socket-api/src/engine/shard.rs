@@ -350,6 +350,13 @@ impl<'a> Turn<'a> {
         }
     }
 
+    /// `waiter` goes on waiting for `socket`, which had woken it: others may take what it can't.
+    pub(super) fn pass_over(&mut self, socket: Fd, waiter: &Arc<Waiter>) {
+        let State { sockets, waiters, baton, driver, .. } = &mut *self.state;
+        let ready = || sockets.readiness(socket);
+        waiters.pass_on(socket, waiter, ready, |waiter| self.after.add(waiter, driver.as_ref(), baton));
+    }
+
     /// Marks all whom a change of `socket` concerns that a call has made, not a frame.
     pub(super) fn changed(&mut self, socket: Fd) {
         self.pass_on(socket);

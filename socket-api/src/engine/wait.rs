@@ -159,6 +159,9 @@ impl Watchers {
 
     pub(crate) fn remove(&mut self, watcher: &Arc<dyn Watcher>) {
         self.list.retain(|other| !Arc::ptr_eq(other, watcher));
+        if self.list.is_empty() {
+            self.list = Vec::new();
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -246,26 +249,25 @@ impl WaitQueue {
         self.entries.is_empty()
     }
 
-    /// Marks those that `ready` concerns: all watchers, and for each direction one taker that is not on its way yet.
-    /// An error or a hang-up concerns everybody.
-    pub(crate) fn mark_ready(&self, ready: PollMask, mut marked: impl FnMut(&Arc<Waiter>)) {
-        let for_all = ready.intersects(PollMask::ERR | PollMask::HUP);
-        let mut taken = PollMask::NONE;
-        for entry in &self.entries {
-            let reported = entry.mask.reported(ready);
-            if reported.is_empty() {
-                continue;
-            }
-            if entry.claim == Claim::Taker && !for_all {
-                if taken.contains(reported) {
-                    continue;
-                }
-                taken |= reported;
-            }
-            if entry.waiter.woken().is_none_or(|wake| wake < Wake::Ready) {
-                entry.waiter.mark(Wake::Ready);
-                marked(&entry.waiter);
-            }
+    /// Marks those that `ready` concerns: all watchers, and for each direction one taker, unless one is on its way. That
+    /// one passes on what it leaves, and [`pass_on`](Self::pass_on) what it can't take. An error or a hang-up concerns
+    /// everybody.
+    pub(crate) fn mark_ready(&self, ready: PollMask, marked: impl FnMut(&Arc<Waiter>)) {
+        mark(&self.entries, ready, marked);
+    }
+
+    /// `waiter` has looked and waits on: what it can't take may suffice for those who came after it. Who came before has
+    /// looked already, since the first is woken first; so each looks once, and two that both wait on don't wake each
+    /// other again and again.
+    pub(crate) fn pass_on(
+        &self,
+        waiter: &Arc<Waiter>,
+        ready: impl FnOnce() -> PollMask,
+        marked: impl FnMut(&Arc<Waiter>),
+    ) {
+        let at = self.entries.iter().position(|entry| Arc::ptr_eq(&entry.waiter, waiter));
+        if let Some(behind) = at.map(|at| &self.entries[at + 1..]).filter(|behind| !behind.is_empty()) {
+            mark(behind, ready(), marked);
         }
     }
 
@@ -288,6 +290,28 @@ impl WaitQueue {
     }
 }
 
+/// Marks those of `entries` that `ready` concerns.
+fn mark(entries: &[Entry], ready: PollMask, mut marked: impl FnMut(&Arc<Waiter>)) {
+    let for_all = ready.intersects(PollMask::ERR | PollMask::HUP);
+    let mut taken = PollMask::NONE;
+    for entry in entries {
+        let reported = entry.mask.reported(ready);
+        if reported.is_empty() {
+            continue;
+        }
+        if entry.claim == Claim::Taker && !for_all {
+            if taken.contains(reported) {
+                continue;
+            }
+            taken |= reported;
+        }
+        if entry.waiter.woken().is_none_or(|wake| wake < Wake::Ready) {
+            entry.waiter.mark(Wake::Ready);
+            marked(&entry.waiter);
+        }
+    }
+}
+
 /// Who waits for one socket.
 #[derive(Default)]
 struct Place {
@@ -295,16 +319,27 @@ struct Place {
     watchers: Watchers,
 }
 
+impl Place {
+    /// Whether it holds no memory: nobody is there, and nobody has been since the socket before was closed.
+    fn is_vacant(&self) -> bool {
+        self.threads.entries.capacity() == 0 && self.watchers.list.capacity() == 0
+    }
+}
+
 /// The waiting threads by socket, and those of them that would drive.
 ///
-/// Bounded by the number of threads that block, times the sockets that each polls.
+/// Bounded by the highest number of a socket that somebody has waited for, and by those who wait. A place keeps its memory
+/// between one wait and the next, and loses it when its socket is closed.
 #[derive(Default)]
 pub(crate) struct Waiters {
     /// By socket id; sockets take the lowest free id, so the table is dense.
     by_socket: Vec<Place>,
-    /// Parked threads that found the baton taken, the latest last.
+    /// Parked threads that found the baton taken, mostly in the order in which they came.
     candidates: Vec<Arc<Waiter>>,
 }
+
+/// A table of so few places is not worth shrinking.
+const SHRINK_ABOVE: usize = 64;
 
 impl Waiters {
     /// Puts `waiter` in for `socket`. Nothing happens where the id is negative: the next try reports that.
@@ -332,6 +367,7 @@ impl Waiters {
     pub(crate) fn unwatch(&mut self, socket: Fd, watcher: &Arc<dyn Watcher>) {
         if let Some(place) = self.place(socket) {
             place.watchers.remove(watcher);
+            self.shrink();
         }
     }
 
@@ -366,10 +402,42 @@ impl Waiters {
         }
     }
 
+    /// As [`WaitQueue::pass_on`].
+    pub(crate) fn pass_on(
+        &self,
+        socket: Fd,
+        waiter: &Arc<Waiter>,
+        ready: impl FnOnce() -> PollMask,
+        marked: impl FnMut(&Arc<Waiter>),
+    ) {
+        if let Some(place) = usize::try_from(socket.0).ok().and_then(|index| self.by_socket.get(index)) {
+            place.threads.pass_on(waiter, ready, marked);
+        }
+    }
+
     /// As [`WaitQueue::mark_closed`].
     pub(crate) fn mark_closed(&mut self, socket: Fd, marked: impl FnMut(&Arc<Waiter>)) {
         if let Some(place) = self.place(socket) {
             place.threads.mark_closed(marked);
+        }
+        self.vacate(socket);
+    }
+
+    /// `socket` is closed: what its place keeps for the next wait is given back.
+    pub(crate) fn vacate(&mut self, socket: Fd) {
+        if let Some(place) = self.place(socket).filter(|place| place.threads.is_empty()) {
+            place.threads = WaitQueue::default();
+            self.shrink();
+        }
+    }
+
+    /// Gives memory back once the high places are vacant.
+    fn shrink(&mut self) {
+        while self.by_socket.last().is_some_and(Place::is_vacant) {
+            self.by_socket.pop();
+        }
+        if self.by_socket.capacity() > SHRINK_ABOVE && self.by_socket.len() < self.by_socket.capacity() / 4 {
+            self.by_socket.shrink_to(self.by_socket.len() * 2);
         }
     }
 
@@ -392,8 +460,8 @@ impl Waiters {
         self.candidates.retain(|candidate| !Arc::ptr_eq(candidate, waiter));
     }
 
-    /// Marks one parked thread so that it takes the baton: the latest, whose stack is the warmest. `None` where all
-    /// are on their way already: each of them looks at the baton when it comes.
+    /// Marks one parked thread so that it takes the baton: a late one, whose stack is warm. `None` where all are on their
+    /// way already: each of them looks at the baton when it comes.
     pub(crate) fn call_candidate(&mut self) -> Option<Arc<Waiter>> {
         let found = self.candidates.iter().rposition(|candidate| candidate.woken().is_none())?;
         let waiter = self.candidates.swap_remove(found);

@@ -45,6 +45,8 @@ pub(super) struct Guarded<T> {
     once: Vec<(Queue, Arc<Audience>)>,
     /// Whether those who wait in each queue look before they sleep.
     looks: [Look; QUEUES],
+    /// Whether the sockets to which the queues belong are closed.
+    closed: [bool; QUEUES],
     /// The numbers of the sockets to which the queues belong, where sockets can be passed to them.
     pub(super) owners: [u64; QUEUES],
 }
@@ -82,6 +84,7 @@ impl<T: Shared> Cell<T> {
             audiences: Default::default(),
             once: Vec::new(),
             looks: [(); QUEUES].map(|()| Look::new(host.spin)),
+            closed: [false; QUEUES],
             owners: [0; QUEUES],
         };
         Arc::new(Cell { guarded: Mutex::new(guarded), host: host.clone() })
@@ -97,9 +100,26 @@ impl<T: Shared> Cell<T> {
         change_in(self.lock(), change)
     }
 
-    /// As [`with`](Self::with), of a change that may take rights out of queues: not while a search counts them.
-    pub(super) fn take_out<R>(&self, change: impl FnOnce(&mut T, &mut Events) -> R) -> R {
-        change_in(self.lock_to_take(), change)
+    /// As [`with`](Self::with), by the socket to which `queue` belongs.
+    ///
+    /// Errors: EBADF where that is closed.
+    pub(super) fn change<R>(
+        &self,
+        queue: Queue,
+        change: impl FnOnce(&mut T, &mut Events) -> R,
+    ) -> Result<R, Errno> {
+        let guarded = self.lock();
+        if guarded.closed[queue] { Err(Errno::BADF) } else { Ok(change_in(guarded, change)) }
+    }
+
+    /// As [`change`](Self::change), of what may take rights out of queues: not while a search counts them.
+    pub(super) fn take_out<R>(
+        &self,
+        queue: Queue,
+        change: impl FnOnce(&mut T, &mut Events) -> R,
+    ) -> Result<R, Errno> {
+        let guarded = self.lock_to_take();
+        if guarded.closed[queue] { Err(Errno::BADF) } else { Ok(change_in(guarded, change)) }
     }
 
     /// Locks the state, to take something out of its queues: a search that is on comes first.
@@ -116,7 +136,8 @@ impl<T: Shared> Cell<T> {
 
     /// Does `attempt` until it comes to an end, waiting in `queue` for `mask` as long as `patience` lasts.
     ///
-    /// Errors: those of `attempt`; EAGAIN when the time is over; EBADF when the socket is closed by another thread.
+    /// Errors: those of `attempt`; EAGAIN when the time is over; EBADF where the socket to which `queue` belongs is
+    /// closed, or is while the call waits.
     pub(super) fn call<R>(
         &self,
         queue: Queue,
@@ -131,14 +152,14 @@ impl<T: Shared> Cell<T> {
                 drop(guarded);
                 self.host.flights.stand_aside();
                 guarded = self.lock();
-                if waiter.as_ref().is_some_and(|seat| seat.woken() == Some(Wake::Closed)) {
-                    break (Err(Errno::BADF), Wakes::default());
-                }
                 continue;
+            }
+            if guarded.closed[queue] {
+                break (Err(Errno::BADF), Wakes::default());
             }
             let mut events = Events::new();
             let outcome = attempt(&mut guarded.state, &mut events);
-            let wakes = guarded.announce(&events);
+            let mut wakes = guarded.announce(&events);
             match outcome {
                 Ok(value) => break (Ok(value), wakes),
                 Err(Halt::Error(errno)) => break (Err(errno), wakes),
@@ -147,6 +168,10 @@ impl<T: Shared> Cell<T> {
             let Patience::Until(deadline) = patience else { break (Err(Errno::AGAIN), wakes) };
             if deadline.is_some_and(|deadline| deadline <= now()) {
                 break (Err(Errno::AGAIN), wakes);
+            }
+            if let Some(seat) = waiter.as_ref().filter(|seat| seat.woken() == Some(Wake::Ready)) {
+                let ready = || guarded.state.readiness(queue);
+                guarded.queues[queue].pass_on(seat, ready, |waiter| wakes.threads.push(waiter.clone()));
             }
             let seat = waiter.get_or_insert_with(|| {
                 let seat = this_thread();
@@ -165,9 +190,6 @@ impl<T: Shared> Cell<T> {
             let (waited, found) = look::wait(seat, window, deadline, &self.host.parks);
             guarded = self.lock();
             guarded.looks[queue].learn(waited, found);
-            if seat.woken() == Some(Wake::Closed) {
-                break (Err(Errno::BADF), Wakes::default());
-            }
         };
         let (result, mut wakes) = outcome;
         if let Some(seat) = waiter {
@@ -200,6 +222,7 @@ impl<T: Shared> Cell<T> {
     /// lock: they don't see the closed socket's state. A search comes first, for what lies in its queues leaves them.
     pub(super) fn close<R>(&self, queue: Queue, change: impl FnOnce(&mut T) -> R) -> R {
         let mut guarded = self.lock_to_take();
+        guarded.closed[queue] = true;
         let result = change(&mut guarded.state);
         let mut events = Events::new();
         super::everything(&mut events);

@@ -7,38 +7,39 @@ use tapsock_sockets::PollMask;
 use tapsock_sockets::local::{Listener, Shutdown};
 
 use super::cell::Cell;
-use super::datagram::{Datagrams, SENDERS};
+use super::datagram::{Datagrams, OWN, SENDERS};
 use super::{ACCEPTORS, CONNECTORS, Connection, Flying, LocalSocket, Pending, Role, everything, queue};
 use crate::engine::sync::{Arc, lock};
 
 impl LocalSocket {
     /// Shuts directions down: shutdown(2).
     ///
-    /// Errors: EINVAL.
+    /// Errors: EINVAL; EBADF where it is closed meanwhile.
     pub(crate) fn shutdown(&self, how: i32) -> Result<(), Errno> {
         let _touch = self.touch();
         let how = Shutdown::from_how(how)?;
         if let Some(connection) = self.connection.get() {
-            connection.shutdown(how);
-            return Ok(());
+            return connection.shutdown(how);
         }
         if let Some(datagrams) = &self.datagrams {
-            datagrams.with(|socket, events| {
+            return datagrams.change(OWN, |socket, events| {
                 socket.shutdown(how);
                 everything(events);
             });
-            return Ok(());
         }
         let mut own = lock(&self.own);
-        if let Role::Listening(listener) = &own.role {
-            let listener = listener.clone();
-            // Whoever watches is told without the lock.
-            drop(own);
-            listener.with(|listener, events| {
-                listener.shutdown(how);
-                everything(events);
-            });
-            return Ok(());
+        match &own.role {
+            Role::Closed => return Err(Errno::BADF),
+            Role::Listening(listener) => {
+                let listener = listener.clone();
+                // Whoever watches is told without the lock.
+                drop(own);
+                return listener.change(ACCEPTORS, |listener, events| {
+                    listener.shutdown(how);
+                    everything(events);
+                });
+            }
+            Role::Fresh => {}
         }
         own.setup.receive_shut |= how.reads();
         own.setup.send_shut |= how.writes();
@@ -123,15 +124,15 @@ impl Elsewhere {
 }
 
 impl Connection {
-    fn shutdown(&self, how: Shutdown) {
+    fn shutdown(&self, how: Shutdown) -> Result<(), Errno> {
         match self {
-            Connection::Stream(cell, side) => cell.with(|pair, events| {
+            Connection::Stream(cell, side) => cell.change(queue(*side), |pair, events| {
                 pair.shutdown(*side, how);
                 // Its own first, as on Linux: that is the order of an epoll report.
                 events.push((queue(*side), PollMask::NONE));
                 events.push((queue(side.other()), PollMask::NONE));
             }),
-            Connection::Records(cell, side) => cell.with(|pair, events| {
+            Connection::Records(cell, side) => cell.change(queue(*side), |pair, events| {
                 pair.shutdown(*side, how);
                 // Its own first, as on Linux: that is the order of an epoll report.
                 events.push((queue(*side), PollMask::NONE));

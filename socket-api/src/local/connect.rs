@@ -4,6 +4,7 @@ use rustix::io::Errno;
 use tapsock_sockets::errno::ToErrno;
 use tapsock_sockets::local::{AcceptError, EndSetup, Inbox, Listener, Pair, Shutdown, Side, SocketKind};
 use tapsock_sockets::{PollMask, UnixAddr};
+use tapsock_stack::time::Instant;
 
 use super::cell::{Cell, Events, Guarded, Halt, Patience, Shared};
 use super::close::Elsewhere;
@@ -20,17 +21,19 @@ impl LocalSocket {
             return Err(Errno::OPNOTSUPP);
         }
         let mut own = lock(&self.own);
+        if let Role::Closed = own.role {
+            return Err(Errno::BADF);
+        }
         if own.name.is_none() || self.connection.get().is_some() {
             return Err(Errno::INVAL);
         }
         match &own.role {
-            Role::Closed => return Err(Errno::BADF),
             Role::Listening(listener) => listener.with(|listener, events| {
                 if listener.set_backlog(backlog, self.host.somaxconn, process()) {
                     events.push((CONNECTORS, PollMask::OUT));
                 }
             }),
-            Role::Fresh => {
+            Role::Fresh | Role::Closed => {
                 let mut listener = Listener::new(backlog, self.host.somaxconn, process());
                 if own.setup.receive_shut {
                     listener.shutdown(Shutdown::Read);
@@ -60,6 +63,23 @@ impl LocalSocket {
     /// Errors: ENOENT, ECONNREFUSED, EPROTOTYPE, EISCONN, EINVAL where it listens, EAGAIN where the queue is full and the
     /// socket does not wait or its time-out has passed.
     pub(crate) fn connect(self: &Arc<Self>, address: &UnixAddr) -> Result<(), Errno> {
+        self.connect_for(address, None)
+    }
+
+    /// As [`connect`](Self::connect), which waits until `deadline` whatever the socket is set to.
+    ///
+    /// Errors: its own; ETIMEDOUT instead of EAGAIN.
+    pub(crate) fn connect_until(
+        self: &Arc<Self>,
+        address: &UnixAddr,
+        deadline: Instant,
+    ) -> Result<(), Errno> {
+        let outcome = self.connect_for(address, Some(Patience::Until(Some(deadline))));
+        outcome.map_err(|errno| if errno == Errno::AGAIN { Errno::TIMEDOUT } else { errno })
+    }
+
+    /// As long as `patience` says, or else the socket.
+    fn connect_for(self: &Arc<Self>, address: &UnixAddr, patience: Option<Patience>) -> Result<(), Errno> {
         let _touch = self.touch();
         if *address == UnixAddr::UNNAMED {
             return Err(Errno::INVAL);
@@ -85,7 +105,7 @@ impl LocalSocket {
                 Role::Listening(_) => Some(Errno::INVAL),
                 Role::Fresh | Role::Closed => None,
             };
-            (own.setup, refusal, super::patience(own.waits, own.send_timeout, 0))
+            (own.setup, refusal, patience.unwrap_or_else(|| super::patience(own.waits, own.send_timeout, 0)))
         };
         let theirs = { lock(&target.own).setup };
         let mut attempt = |listener: &mut Listener<Pending>, events: &mut Events| {
@@ -103,7 +123,8 @@ impl LocalSocket {
             }
             let near = EndSetup { peer: listener.owner(), ..setup };
             let far = EndSetup { options: theirs.options, ..EndSetup::new(process()) };
-            // What is passed to one that waits lies with the listener.
+            // What is passed to one that waits lies with the listener. Another thread may have connected this socket
+            // meanwhile: then the listener hears nothing of the attempt.
             let owners = [self.number, target.number];
             let (ours, pending) = match self.kind {
                 SocketKind::Stream => {
@@ -115,29 +136,40 @@ impl LocalSocket {
                     (Connection::Records(cell.clone(), Side::First), Connection::Records(cell, Side::Second))
                 }
             };
+            self.connection.set(ours).map_err(|_| Errno::ISCONN)?;
             listener.push(Pending { connection: pending, client: self.label.clone() });
             events.push((ACCEPTORS, PollMask::IN | PollMask::RDNORM));
-            Ok(ours)
+            Ok(())
         };
-        let mut connection = listener.call(CONNECTORS, PollMask::OUT, Patience::None, &mut attempt);
-        if matches!((&connection, patience), (Err(Errno::AGAIN), Patience::Until(_))) {
+        let mut outcome = listener.call(CONNECTORS, PollMask::OUT, Patience::None, &mut attempt);
+        if matches!((&outcome, patience), (Err(Errno::AGAIN), Patience::Until(_))) {
             let wait = || listener.call(CONNECTORS, PollMask::OUT, patience, &mut attempt);
-            connection = self.away(Elsewhere::Listener(listener.clone()), wait);
+            outcome = self.away(Elsewhere::Listener(listener.clone()), wait);
         }
-        let connection = connection?;
-        if let Err(late) = self.connection.set(connection) {
-            // Another thread was faster.
-            drop(late.close());
-            return Err(Errno::ISCONN);
+        outcome?;
+        self.on_connected(&target)
+    }
+
+    /// The connection to `target` is there. Errors: EBADF where the socket was closed while it was made.
+    fn on_connected(&self, target: &LocalSocket) -> Result<(), Errno> {
+        let mut own = lock(&self.own);
+        own.peer = target.label.clone();
+        // Who closes says so under this lock, and looks for a connection afterwards.
+        let was_closed = matches!(own.role, Role::Closed);
+        drop(own);
+        if was_closed {
+            // Perhaps it found none, and then there is nobody else to close this one.
+            drop(self.connection.get().map(Connection::close));
+            return Err(Errno::BADF);
         }
-        lock(&self.own).peer = target.label.clone();
         self.move_audience();
         Ok(())
     }
 
     /// Takes a connection; waits until there is one: accept4(2). Gives the new socket and its peer's name.
     ///
-    /// Errors: EOPNOTSUPP on a datagram socket; EINVAL where it does not listen; EAGAIN.
+    /// Errors: EOPNOTSUPP on a datagram socket; EINVAL where it does not listen; EAGAIN; EBADF where it is closed
+    /// meanwhile.
     pub(crate) fn accept(&self, waits: bool) -> Result<(Arc<LocalSocket>, UnixAddr), Errno> {
         let _touch = self.touch();
         if !self.kind.is_connection_based() {
@@ -145,8 +177,11 @@ impl LocalSocket {
         }
         let (listener, name) = {
             let own = lock(&self.own);
-            let Role::Listening(listener) = &own.role else { return Err(Errno::INVAL) };
-            (listener.clone(), own.name)
+            match &own.role {
+                Role::Listening(listener) => (listener.clone(), own.name),
+                Role::Fresh => return Err(Errno::INVAL),
+                Role::Closed => return Err(Errno::BADF),
+            }
         };
         let patience = self.receive_patience(0);
         let pending =

@@ -59,14 +59,15 @@ pub(crate) struct Incoming {
 
 impl LocalSocket {
     /// Makes `peer` the one to send to and to receive from.
-    pub(super) fn join(&self, peer: &LocalSocket) {
+    pub(super) fn join(&self, peer: &LocalSocket) -> Result<(), Errno> {
         if let Some(cell) = &self.datagrams {
-            let discarded = cell.take_out(|socket, events| {
+            let discarded = cell.take_out(OWN, |socket, events| {
                 everything(events);
                 socket.connect(peer.number)
-            });
+            })?;
             self.give_back(discarded);
         }
+        Ok(())
     }
 
     pub(super) fn connect_datagrams(self: &Arc<Self>, address: &UnixAddr) -> Result<(), Errno> {
@@ -75,8 +76,7 @@ impl LocalSocket {
         if !theirs.lock().state.takes_from(self.number) {
             return Err(Errno::PERM);
         }
-        self.join(&peer);
-        Ok(())
+        self.join(&peer)
     }
 
     /// Connects to nobody: connect(2) with AF_UNSPEC.
@@ -85,10 +85,10 @@ impl LocalSocket {
     pub(crate) fn dissolve(&self) -> Result<(), Errno> {
         let _touch = self.touch();
         let cell = self.datagrams.as_ref().ok_or(Errno::INVAL)?;
-        let discarded = cell.take_out(|socket, events| {
+        let discarded = cell.take_out(OWN, |socket, events| {
             everything(events);
             socket.dissolve()
-        });
+        })?;
         self.give_back(discarded);
         Ok(())
     }
@@ -169,7 +169,7 @@ impl LocalSocket {
                 match self.numbered(peer) {
                     Some(peer) => peer,
                     None => {
-                        let discarded = cell.take_out(|socket, _| socket.on_peer_gone());
+                        let discarded = cell.take_out(OWN, |socket, _| socket.on_peer_gone())?;
                         self.give_back(discarded);
                         return Err(Errno::CONNREFUSED);
                     }
@@ -211,7 +211,7 @@ impl LocalSocket {
             sent = self.away(Elsewhere::Receiver(theirs.clone()), wait);
         }
         if sent == Err(Errno::CONNREFUSED) && to.is_none() {
-            let discarded = cell.take_out(|socket, _| socket.on_peer_gone());
+            let discarded = cell.take_out(OWN, |socket, _| socket.on_peer_gone())?;
             self.give_back(discarded);
         }
         if sent == Err(Errno::AGAIN) && to.is_none() && !self.finds_full(theirs) {

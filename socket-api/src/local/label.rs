@@ -7,7 +7,7 @@ use tapsock_sockets::errno::ToErrno;
 use tapsock_sockets::local::LookupError;
 use tapsock_sockets::{UnixAddr, UnixName};
 
-use super::LocalSocket;
+use super::{LocalSocket, Role};
 use crate::engine::sync::{Arc, lock};
 
 /// A socket's name, which it gets once at most. A peer that holds it sees a name that is given late, and goes on seeing
@@ -31,9 +31,13 @@ impl Label {
 impl LocalSocket {
     /// Gives the socket a name: bind(2). Without one it gets an abstract name of five digits.
     ///
-    /// Errors: EINVAL where it has one, EADDRINUSE, ENOENT, ENOTDIR, ENOSPC.
+    /// Errors: EINVAL where it has one, EADDRINUSE, ENOENT, ENOTDIR, ENOSPC; EBADF where it is closed meanwhile.
     pub(crate) fn bind(self: &Arc<Self>, address: &UnixAddr) -> Result<(), Errno> {
         let mut own = lock(&self.own);
+        if let Role::Closed = own.role {
+            // Nobody would ever take the name back.
+            return Err(Errno::BADF);
+        }
         let mut names = lock(&self.host.names);
         if own.name.is_some() {
             // As Linux: a path in use is found out first; without a path there is nothing to do.

@@ -18,6 +18,8 @@ mod options;
 mod seqpacket;
 mod source;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod watch;
 
@@ -45,6 +47,7 @@ pub(crate) use datagram::Incoming;
 pub(crate) use flight::{Flights, Flying, Right};
 pub(crate) use host::Locals;
 pub(crate) use source::Source;
+pub(crate) use watch::Receiver;
 
 /// A local socket.
 pub(crate) struct LocalSocket {
@@ -187,8 +190,8 @@ impl LocalSocket {
         }
         match kind {
             SocketKind::Datagram => {
-                first.join(&second);
-                second.join(&first);
+                // Nobody else has them, so neither is closed.
+                let _ = first.join(&second).and_then(|()| second.join(&first));
             }
             SocketKind::Stream => {
                 let cell = connected(host, Pair::new(setup, setup), [first.number, second.number]);

@@ -34,7 +34,8 @@ impl LocalSocket {
             }
             LocalOption::LowWater => i32::try_from(self.end_options().low_water).unwrap_or(i32::MAX).into(),
             LocalOption::UrgentInline => self.end_options().urgent_inline.into(),
-            LocalOption::Cookie => self.number.to_ne_bytes().to_vec().into(),
+            // Odd: the sockets of the stack have the even ones.
+            LocalOption::Cookie => (2 * self.number + 1).to_ne_bytes().to_vec().into(),
             LocalOption::MemoryInfo => self.memory_info(),
             LocalOption::Idle(bit) => (lock(&self.own).idle_options & bit != 0).into(),
         })

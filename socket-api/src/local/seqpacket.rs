@@ -30,7 +30,7 @@ pub(super) fn send(
 ) -> Result<usize, Errno> {
     if flags & MSG_OOB != 0 {
         // The pending error comes first, as for every sending call.
-        let reset = cell.with(|pair, _| pair.take_reset(from));
+        let reset = cell.change(queue(from), |pair, _| pair.take_reset(from))?;
         return Err(if reset { SendError::Reset.errno() } else { Errno::OPNOTSUPP });
     }
     // What can't go is not put together: these two errors come first in `try_send`, too.
@@ -39,7 +39,7 @@ pub(super) fn send(
             .then(|| if pair.take_reset(from) { SendError::Reset } else { SendError::TooLong })
     };
     if data.is_scattered()
-        && let Some(error) = cell.with(|pair, _| refusal(pair))
+        && let Some(error) = cell.change(queue(from), |pair, _| refusal(pair))?
     {
         return Err(error.errno());
     }

@@ -178,10 +178,10 @@ fn receive_urgent(
     flags: i32,
 ) -> Result<usize, Errno> {
     let peek = if flags & MSG_PEEK != 0 { Peek::Yes } else { Peek::No };
-    let byte = cell.with(|pair, events| {
+    let byte = cell.change(queue(at), |pair, events| {
         events.push((queue(at.other()), PollMask::OUT | PollMask::WRNORM));
         pair.recv_urgent(at, peek).map_err(|error| error.errno())
-    })?;
+    })??;
     sink.bytes(&[byte]);
     Ok(sink.finish())
 }

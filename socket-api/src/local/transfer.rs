@@ -72,7 +72,7 @@ impl LocalSocket {
                 }
                 seqpacket::send(cell, *side, data, flags, patience, &mut ancillary)
             }
-            None => Err(Errno::NOTCONN),
+            None => Err(self.unconnected(Errno::NOTCONN)),
         };
         if !passed.is_empty()
             && ancillary.rights.is_empty()
@@ -133,7 +133,7 @@ impl LocalSocket {
                     rights: record.rights,
                 })
             }
-            None => Err(self.kind.receive_unconnected()),
+            None => Err(self.unconnected(self.kind.receive_unconnected())),
         }
     }
 
@@ -149,7 +149,7 @@ impl LocalSocket {
                 stream::send_rope(cell, *side, &mut data, patience, &mut ancillary)
             }
             Some(Connection::Records(..)) => Err(Errno::OPNOTSUPP),
-            None => Err(Errno::NOTCONN),
+            None => Err(self.unconnected(Errno::NOTCONN)),
         }
     }
 
@@ -163,8 +163,13 @@ impl LocalSocket {
                 stream::receive_piece(cell, *side, self.receive_patience(0))
             }
             Some(Connection::Records(..)) => Err(Errno::OPNOTSUPP),
-            None => Err(self.kind.receive_unconnected()),
+            None => Err(self.unconnected(self.kind.receive_unconnected())),
         }
+    }
+
+    /// Why a call fails that needs a connection and found none: `errno`, or EBADF where the socket is closed meanwhile.
+    fn unconnected(&self, errno: Errno) -> Errno {
+        if self.is_closed() { Errno::BADF } else { errno }
     }
 
     /// Whether it sends to addresses.

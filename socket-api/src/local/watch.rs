@@ -3,14 +3,15 @@
 use tapsock_sockets::PollMask;
 
 use super::audience::Audience;
-use super::datagram::{OWN, SENDERS};
+use super::cell::Cell;
+use super::datagram::{Datagrams, OWN, SENDERS};
 use super::{ACCEPTORS, Connection, LocalSocket, Role, queue};
 use crate::engine::sync::{Arc, Ordering, lock};
 use crate::engine::wait::{Sharing, Waiter, Watcher};
 
 impl LocalSocket {
     /// Has `waiter` marked when something of `mask` is there. A fresh socket is always ready, for a hang-up at least,
-    /// and marks nobody.
+    /// and marks nobody. Of room at the receiver of datagrams, see [`receiver`](Self::receiver).
     pub(crate) fn watch(&self, waiter: &Arc<Waiter>, mask: PollMask) {
         match self.connection.get() {
             Some(Connection::Stream(cell, side)) => cell.watch(queue(*side), waiter, mask),
@@ -18,16 +19,17 @@ impl LocalSocket {
             None => {
                 if let Some(cell) = &self.datagrams {
                     cell.watch(OWN, waiter, mask);
-                    if let Some(theirs) =
-                        self.datagram_peer().as_ref().and_then(|peer| peer.datagrams.as_ref())
-                    {
-                        theirs.watch(SENDERS, waiter, mask);
-                    }
                 } else if let Role::Listening(listener) = &lock(&self.own).role {
                     listener.watch(ACCEPTORS, waiter, mask);
                 }
             }
         }
+    }
+
+    /// Where a datagram socket that is connected waits for room; a thread that waits for that is marked by
+    /// [`Receiver::watch`]. It is another's after each connect(2), of which those that wait for the socket are told.
+    pub(crate) fn receiver(&self) -> Receiver {
+        Receiver(self.datagram_peer().and_then(|peer| peer.datagrams.clone()))
     }
 
     /// Tells `watcher` from now on what happens to the socket, whatever becomes of it.
@@ -88,16 +90,37 @@ impl LocalSocket {
             None => {
                 if let Some(cell) = &self.datagrams {
                     cell.forget(OWN, waiter);
-                    if let Some(theirs) =
-                        self.datagram_peer().as_ref().and_then(|peer| peer.datagrams.as_ref())
-                    {
-                        theirs.forget(SENDERS, waiter);
-                    }
                 } else if let Role::Listening(listener) = &lock(&self.own).role {
                     listener.forget(ACCEPTORS, waiter);
                 }
             }
         }
+    }
+}
+
+/// Who may have no room for what a datagram socket sends.
+#[derive(Default)]
+pub(crate) struct Receiver(Option<Arc<Cell<Datagrams>>>);
+
+impl Receiver {
+    /// Has `waiter` marked when there is room.
+    pub(crate) fn watch(&self, waiter: &Arc<Waiter>) {
+        if let Some(cell) = &self.0 {
+            cell.watch(SENDERS, waiter, PollMask::OUT);
+        }
+    }
+
+    /// Marks `waiter` no more, on behalf of whichever socket.
+    pub(crate) fn forget(&self, waiter: &Arc<Waiter>) {
+        if let Some(cell) = &self.0 {
+            cell.forget(SENDERS, waiter);
+        }
+    }
+}
+
+impl PartialEq for Receiver {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_ref().map(Arc::as_ptr) == other.0.as_ref().map(Arc::as_ptr)
     }
 }
 

@@ -100,7 +100,7 @@ impl Type {
         Type(self.0 | SOCK_NONBLOCK)
     }
 
-    /// The same, closed by `exec` (SOCK_CLOEXEC); without meaning here, where no `exec` leaves a stack behind.
+    /// The same, closed by `exec` (SOCK_CLOEXEC). F_GETFD shows it; `exec` ends every socket, since the stack goes with the process.
     pub const fn cloexec(self) -> Type {
         Type(self.0 | SOCK_CLOEXEC)
     }

@@ -408,7 +408,7 @@ impl Socket {
     /// A number that no other socket of the host has had (`SO_COOKIE`).
     ///
     /// # Errors
-    /// ENOPROTOOPT on a local socket.
+    /// None.
     pub fn cookie(&self) -> io::Result<u64> {
         let value = self.option(SOL_SOCKET, SO_COOKIE)?;
         Ok(value.as_bytes().first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes)))

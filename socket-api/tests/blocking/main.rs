@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use common::{LEFT, PATIENCE, RIGHT, builders, ip, pair, within};
-use tapsock::bsd::{self, AF_INET, PollFd, PollMask, SOCK_STREAM};
+use tapsock::bsd::{self, AF_INET, AF_UNIX, MSG_PEEK, MSG_WAITALL, PollFd, PollMask, SOCK_STREAM};
 use tapsock::net::{TcpListener, TcpStream, UdpSocket};
 use tapsock::{Errno, Host, SockAddr};
 use tapsock_driver::link::Link;
@@ -73,6 +73,25 @@ fn close_ends_the_calls_that_wait_for_the_socket() {
             [("accept", accept), ("recv", recv), ("recv", second), ("send", send), ("connect", connect)];
         for (call, thread) in calls {
             assert_eq!(thread.join().unwrap(), Some(Errno::BADF), "{call}");
+        }
+    });
+}
+
+/// A reader that needs more than is there waits on, and leaves what is there to one behind it.
+#[test]
+fn a_reader_is_woken_though_one_before_it_waits_for_more() {
+    within(PATIENCE, || {
+        let (left, right) = pair();
+        let (_, client, server) = connected(&left, &right);
+        let [here, there] = bsd::socketpair(&left, AF_UNIX, SOCK_STREAM, 0).unwrap();
+        for (from, sender, host, receiver) in [(&left, client, &right, server), (&left, here, &left, there)] {
+            let long =
+                blocked(host, move |host| bsd::recv(host, receiver, &mut [0; 100], MSG_PEEK | MSG_WAITALL));
+            let short = blocked(host, move |host| bsd::recv(host, receiver, &mut [0; 10], 0));
+            bsd::send(from, sender, &[0; 10], 0).unwrap();
+            assert_eq!(short.join().unwrap(), None);
+            bsd::send(from, sender, &[0; 100], 0).unwrap();
+            assert_eq!(long.join().unwrap(), None);
         }
     });
 }

@@ -8,9 +8,10 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 
 use tapsock::bsd::*;
-use tapsock::{Counter, Driver, Errno, Host, Numbers};
+use tapsock::{Counter, Driver, Errno, Host, Numbers, bsd};
 use tapsock_driver::memory::{MemoryConfig, Offload};
 
+use super::common::{PATIENCE, within};
 use super::{host, pairs, receive, send_with};
 
 #[test]
@@ -136,6 +137,31 @@ fn a_full_table_says_so_and_takes_no_connection() {
     assert_eq!(accept(&host, listener).map(|(id, _)| id), Ok(last), "it waited all the same");
 }
 
+/// A connection that is being waited for has its number already, as on Linux.
+#[test]
+fn a_number_is_kept_for_a_connection_that_is_waited_for() {
+    within(PATIENCE, || {
+        let host = Host::builder().descriptor_limit(3).start().unwrap();
+        let listener = socket(&host, AF_UNIX, SOCK_STREAM, 0).unwrap();
+        bind(&host, listener, &super::name("kept")).unwrap();
+        listen(&host, listener, 4).unwrap();
+        let client = socket(&host, AF_UNIX, SOCK_STREAM, 0).unwrap();
+        let parks = host.engine_stats().local_parks;
+        let waiting = {
+            let host = host.clone();
+            std::thread::spawn(move || accept(&host, listener).map(|(id, _)| id))
+        };
+        while host.engine_stats().local_parks == parks {
+            std::thread::yield_now();
+        }
+        assert_eq!(dup(&host, client), Err(Errno::MFILE), "the last number is spoken for");
+        assert_eq!(dup2(&host, client, 2), Err(Errno::BUSY));
+        assert_eq!(fcntl(&host, 2, F_GETFD, 0), Err(Errno::BADF));
+        connect(&host, client, &super::name("kept")).unwrap();
+        assert_eq!(waiting.join().unwrap(), Ok(2));
+    });
+}
+
 /// Gives out even numbers, and writes down what it is told.
 #[derive(Clone, Default)]
 struct Even {
@@ -194,6 +220,27 @@ fn numbers_may_come_from_elsewhere() {
     assert_eq!(numbers.said(), ["20 from 0", "back 20"]);
     host.shutdown();
     assert_eq!(numbers.said(), ["back 0", "back 6", "back 9"]);
+}
+
+/// Who finds that a number is another file's by now closes the socket, and the file keeps the number.
+#[test]
+fn a_number_that_was_lost_is_not_given_back() {
+    let numbers = Even::default();
+    let host = Host::builder().numbers(numbers.clone()).start().unwrap();
+    let [here, there] = socketpair(&host, AF_UNIX, SOCK_STREAM, 0).unwrap();
+    numbers.said();
+    let incarnation = bsd::incarnation(&host, here).unwrap();
+    assert_eq!(bsd::while_incarnation(&host, here, incarnation, || numbers.said()), Ok(Vec::new()));
+    bsd::close_incarnation(&host, here, incarnation).unwrap();
+    assert_eq!(recv(&host, there, &mut [0; 4], 0), Ok(0), "its socket is closed");
+    assert_eq!(numbers.said(), Vec::<String>::new());
+    assert_eq!(bsd::while_incarnation(&host, here, incarnation, || numbers.said()), Err(Errno::BADF));
+    // Another has the number by now: that one is left alone.
+    *numbers.next.lock().unwrap() = here;
+    assert_eq!(dup(&host, there), Ok(here));
+    assert_eq!(bsd::close_incarnation(&host, here, incarnation), Err(Errno::BADF));
+    close(&host, here).unwrap();
+    assert_eq!(numbers.said(), ["0 from 0", "back 0"]);
 }
 
 /// A file that is in no directory.

@@ -1,6 +1,7 @@
-//! That memory is where it was when a hundred thousand sockets have come and gone. What TIME-WAIT keeps for a minute is
+//! That memory is where it was when ten thousand sockets of a kind have come and gone, and a hundred thousand of one. What TIME-WAIT keeps for a minute is
 //! looked at in virtual time, in `sockets/tests/memory.rs`.
 
+use std::cell::Cell;
 use std::os::fd::AsFd;
 
 use tapsock_sockets::UnixAddr;
@@ -146,6 +147,33 @@ fn epoll_instances_and_what_they_watch() {
             ids.into_iter().for_each(|id| close(host, id).unwrap());
         }
         close(host, lasting).unwrap();
+    });
+}
+
+/// All at once are waited for and watched, and what watched them stays, with one that it still watches.
+#[test]
+fn sockets_that_were_waited_for_and_watched_together() {
+    let lasting = Cell::new(None);
+    stays("watched", |host, count| {
+        let made: Vec<i32> = (0..count).map(|_| socket(host, AF_INET, SOCK_DGRAM, 0).unwrap()).collect();
+        let epoll = lasting.get().unwrap_or_else(|| {
+            let epoll = epoll_create1(host, 0).unwrap();
+            let stays = socket(host, AF_INET, SOCK_DGRAM, 0).unwrap();
+            epoll_ctl(host, epoll, EPOLL_CTL_ADD, stays, Some(EpollEvent { events: EPOLLIN, data: 0 }))
+                .unwrap();
+            epoll
+        });
+        lasting.set(Some(epoll));
+        for id in &made {
+            epoll_ctl(host, epoll, EPOLL_CTL_ADD, *id, Some(EpollEvent { events: EPOLLIN, data: 1 }))
+                .unwrap();
+        }
+        assert_eq!(epoll_wait(host, epoll, &mut [EpollEvent::default()], 1), Ok(0));
+        let mut fds: Vec<PollFd> = made.iter().map(|id| PollFd::new(*id, PollMask::IN)).collect();
+        assert_eq!(poll(host, &mut fds, 1), Ok(0));
+        made.iter().for_each(|id| close(host, *id).unwrap());
+        // Numbers that were given up under a lock are free when the next socket is made.
+        close(host, socket(host, AF_INET, SOCK_DGRAM, 0).unwrap()).unwrap();
     });
 }
 

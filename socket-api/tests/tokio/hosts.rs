@@ -1,16 +1,17 @@
 //! What a host and its sockets take of the machine.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Wake, Waker};
 use std::thread;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tapsock::Driver;
 use tapsock::tokio::{TcpListener, TcpStream, UdpSocket};
+use tapsock::{Driver, Host};
 use tapsock_driver::memory::MemoryConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::common::{RIGHT, builders, ip};
+use super::common::{LEFT, PATIENCE, RIGHT, builders, ip, pair, within};
 use super::{host, in_one_thread};
 
 #[test]
@@ -41,6 +42,38 @@ fn an_event_loop_that_drives_wakes_the_tasks() {
     });
     ended.store(true, Ordering::Release);
     driver.join().unwrap();
+}
+
+/// Owns what it is woken for, and drops all of it where it is woken.
+struct Owner(Mutex<Option<(Host, UdpSocket)>>, mpsc::Sender<thread::ThreadId>);
+
+impl Wake for Owner {
+    fn wake(self: Arc<Self>) {
+        let owned = self.0.lock().unwrap().take();
+        drop(owned);
+        self.1.send(thread::current().id()).unwrap();
+    }
+}
+
+#[test]
+fn the_last_handle_of_a_host_may_be_dropped_in_the_host_s_own_thread() {
+    within(PATIENCE, || {
+        let (left, right) = pair();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let socket = runtime.block_on(UdpSocket::bind(&left, (ip(LEFT), 0))).unwrap();
+        let there = socket.local_addr().unwrap();
+        let (sender, dropped) = mpsc::channel();
+        let owner = Arc::new(Owner(Mutex::new(None), sender));
+        let waker = Waker::from(owner.clone());
+        let mut bytes = [0; 8];
+        let mut into = tokio::io::ReadBuf::new(&mut bytes);
+        assert!(socket.poll_recv_from(&mut Context::from_waker(&waker), &mut into).is_pending());
+        *owner.0.lock().unwrap() = Some((left, socket));
+        let peer = tapsock::net::UdpSocket::bind(&right, (ip(RIGHT), 0)).unwrap();
+        peer.send_to(b"wake", there).unwrap();
+        let waking = dropped.recv().unwrap();
+        assert_ne!(waking, thread::current().id(), "nobody but the host's own thread reads its link");
+    });
 }
 
 #[test]

@@ -58,6 +58,29 @@ fn more_than_the_buffers_take_goes_there_and_back_over_a_link() {
     }
 }
 
+/// As tokio's own: the peer may have been faster with its reset, and that is no failure of this call.
+#[test]
+fn a_stream_that_was_reset_can_be_shut_down() {
+    in_one_thread(async {
+        let host = host();
+        let (mut whole, server) = connected(&host).await;
+        // What nobody has read when it is closed is answered by a reset.
+        whole.write_all(b"unread").await.unwrap();
+        server.readable().await.unwrap();
+        drop(server);
+        assert_eq!(whole.read(&mut [0; 8]).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        whole.shutdown().await.unwrap();
+
+        let (half, server) = connected(&host).await;
+        let (mut reading, mut writing) = half.into_split();
+        writing.write_all(b"unread").await.unwrap();
+        server.readable().await.unwrap();
+        drop(server);
+        assert_eq!(reading.read(&mut [0; 8]).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        writing.shutdown().await.unwrap();
+    });
+}
+
 #[test]
 fn many_connections_at_once_in_either_runtime() {
     let many = || async {

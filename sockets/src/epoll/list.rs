@@ -1,7 +1,12 @@
 //! Entries by number, some of them in a list: entering it, leaving it from anywhere and taking its first are O(1).
 
+use std::collections::BTreeSet;
+
 /// The most keys that one instance watches; a table of descriptors has no more (`fs.nr_open`).
 pub const EPOLL_WATCHES_MAX: usize = 1 << 20;
+
+/// So few slots are not worth shrinking.
+const SHRINK_ABOVE: usize = 64;
 
 /// No entry.
 const NIL: u32 = u32::MAX;
@@ -28,7 +33,8 @@ pub(super) enum Linked {
 /// The entries and the list.
 pub(super) struct Slots<T> {
     slots: Vec<Option<Slot<T>>>,
-    free: Vec<u32>,
+    /// The lowest is taken first, so that the end is free again when few are left.
+    free: BTreeSet<u32>,
     first: u32,
     last: u32,
     linked: usize,
@@ -36,13 +42,13 @@ pub(super) struct Slots<T> {
 
 impl<T> Slots<T> {
     pub(super) fn new() -> Self {
-        Slots { slots: Vec::new(), free: Vec::new(), first: NIL, last: NIL, linked: 0 }
+        Slots { slots: Vec::new(), free: BTreeSet::new(), first: NIL, last: NIL, linked: 0 }
     }
 
     /// Puts an entry somewhere, outside of the list.
     pub(super) fn insert(&mut self, entry: T) -> u32 {
         let slot = Some(Slot { entry, place: Place::Out });
-        match self.free.pop() {
+        match self.free.pop_first() {
             Some(number) => {
                 self.slots[number as usize] = slot;
                 number
@@ -58,10 +64,18 @@ impl<T> Slots<T> {
     pub(super) fn remove(&mut self, number: u32) {
         self.unlink(number);
         self.slots[number as usize] = None;
-        self.free.push(number);
-        if self.free.len() == self.slots.len() {
-            self.slots = Vec::new();
-            self.free = Vec::new();
+        self.free.insert(number);
+        self.shrink();
+    }
+
+    /// Gives memory back once the high numbers are free again.
+    fn shrink(&mut self) {
+        while let Some(None) = self.slots.last() {
+            self.slots.pop();
+            self.free.remove(&(self.slots.len() as u32));
+        }
+        if self.slots.capacity() > SHRINK_ABOVE && self.slots.len() < self.slots.capacity() / 4 {
+            self.slots.shrink_to(self.slots.len() * 2);
         }
     }
 

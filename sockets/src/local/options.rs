@@ -54,7 +54,7 @@ pub enum LocalOption {
     LowWater,
     /// SO_OOBINLINE.
     UrgentInline,
-    /// SO_COOKIE: a number that no other local socket of the host ever has.
+    /// SO_COOKIE: a number that no other socket of the host ever has.
     Cookie,
     /// SO_MEMINFO.
     MemoryInfo,

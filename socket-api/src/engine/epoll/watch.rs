@@ -45,6 +45,9 @@ impl Key {
     }
 }
 
+/// A table of so few watches is not worth shrinking.
+const SHRINK_ABOVE: usize = 64;
+
 /// One thing that one instance watches: what the thing tells.
 pub(crate) struct Watch {
     epoll: Weak<Epoll>,
@@ -214,7 +217,12 @@ impl Epoll {
         {
             inner.below.swap_remove(at);
         }
-        inner.watches.remove(&watch.key)
+        let removed = inner.watches.remove(&watch.key);
+        let (len, capacity) = (inner.watches.len(), inner.watches.capacity());
+        if capacity > SHRINK_ABOVE && len < capacity / 4 {
+            inner.watches.shrink_to(len * 2);
+        }
+        removed
     }
 
     fn announce(&self, turn: &mut Turn<'_>, delivery: Delivery) {

@@ -35,6 +35,22 @@ fn one_taker_a_direction_and_all_watchers_are_woken() {
     assert_eq!(readers[1].woken(), Some(Wake::Ready));
 }
 
+/// The first to come looks first. What it can't take is for those behind it, once each.
+#[test]
+fn who_looks_and_waits_on_passes_the_wake_up_on() {
+    let mut waiters = Waiters::default();
+    let readers = [(); 3].map(|()| taker(&mut waiters, PollMask::WAIT_IN, Claim::Taker));
+    assert_eq!(marked(&mut waiters, PollMask::IN), 1);
+    for (at, reader) in readers.iter().enumerate() {
+        assert_eq!(reader.woken(), Some(Wake::Ready));
+        reader.reset();
+        let mut count = 0;
+        waiters.pass_on(SOCKET, reader, || PollMask::IN, |_| count += 1);
+        assert_eq!(count, usize::from(at < 2));
+    }
+    assert!(readers.iter().all(|reader| reader.woken().is_none()), "and then nobody is woken for it again");
+}
+
 #[test]
 fn an_error_wakes_everybody() {
     let mut waiters = Waiters::default();
