@@ -19,7 +19,7 @@ mod trace;
 pub use call::{Call, Descriptor, Message, Outcome, Output, Receive, Send};
 pub use failure::Failure;
 pub use rules::Rules;
-pub use runner::{Options, Report, Verdict, is_for, run};
+pub use runner::{Options, Report, Verdict, is_for, run, run_parsed};
 pub use stack::{Network, StackTarget};
 pub use target::{Sent, Target, Woken};
 pub use trace::{TraceEntry, TraceKind};

@@ -1,23 +1,11 @@
 //! The project's own packet scripts, on the stack in virtual time.
 
+mod common;
+
 use std::fs;
-use std::path::{Path, PathBuf};
 
-use tapsock_conformance::ast::IpVersion;
+use common::{VERSIONS, scripts};
 use tapsock_conformance::run::{Options, Verdict, run};
-
-const VERSIONS: [IpVersion; 3] = [IpVersion::V4, IpVersion::V4MappedV6, IpVersion::V6];
-
-/// All scripts, in the order of their names.
-fn scripts() -> Vec<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scripts");
-    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let mut scripts: Vec<_> =
-        entries.filter(|path| path.extension().is_some_and(|end| end == "pkt")).collect();
-    scripts.sort();
-    assert!(!scripts.is_empty());
-    scripts
-}
 
 #[test]
 fn scripts_pass_in_each_family() {

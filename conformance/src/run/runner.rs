@@ -89,17 +89,62 @@ pub struct Report {
 
 /// Runs a script on tapsock's stack in virtual time. `name` is its path: files that it names are looked for beside it.
 pub fn run(name: &str, text: &str, version: IpVersion, options: &Options) -> Report {
-    let (verdict, trace, notes) = match prepare(name, text, version, options) {
-        Ok((script, rules)) => on_stack(&script, &rules),
-        Err(verdict) => (verdict, Vec::new(), Vec::new()),
-    };
-    let source = match &verdict {
-        Verdict::Failed(failure) => {
-            text.lines().nth(failure.at.line.saturating_sub(1) as usize).unwrap_or_default()
+    if !is_for(name, version) {
+        return Report::without_events(
+            name,
+            version,
+            Verdict::Skipped("it is for the other family".to_owned()),
+        );
+    }
+    match parse_with(name, text, &definitions(version, options)) {
+        Ok(script) => run_parsed(&script, version, options),
+        Err(errors) => {
+            let reason = errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join("; ");
+            let failure = Failure::new(errors[0].at, reason);
+            let report = Report::without_events(name, version, Verdict::Failed(failure));
+            Report { source: errors[0].line.clone(), ..report }
         }
-        _ => "",
-    };
-    Report { name: name.to_owned(), version, verdict, source: source.to_owned(), trace, notes }
+    }
+}
+
+/// Runs a script that was parsed, whatever its name says of families.
+///
+/// ```
+/// use tapsock_conformance::ast::IpVersion;
+/// use tapsock_conformance::parse;
+/// use tapsock_conformance::run::{Options, Verdict, run_parsed};
+///
+/// let script = parse("s.pkt", "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3").unwrap();
+/// assert_eq!(run_parsed(&script, IpVersion::V6, &Options::default()).verdict, Verdict::Passed);
+/// ```
+pub fn run_parsed(script: &Script, version: IpVersion, options: &Options) -> Report {
+    match rules(script, version, options) {
+        Ok(rules) if rules.dry_run => {
+            let verdict = Verdict::Skipped("it was only to be parsed".to_owned());
+            Report::without_events(&script.name, version, verdict)
+        }
+        Ok(rules) => on_stack(script, version, &rules),
+        Err(failure) => Report::of(script, version, Err(failure), (Vec::new(), Vec::new())),
+    }
+}
+
+impl Report {
+    /// Of a script that did not come to its events.
+    fn without_events(name: &str, version: IpVersion, verdict: Verdict) -> Self {
+        let (name, source) = (name.to_owned(), String::new());
+        Report { name, version, verdict, source, trace: Vec::new(), notes: Vec::new() }
+    }
+
+    fn of(
+        script: &Script,
+        version: IpVersion,
+        outcome: Result<(), Failure>,
+        (trace, notes): (Vec<TraceEntry>, Vec<String>),
+    ) -> Self {
+        let source = outcome.as_ref().err().map_or("", |failure| script.line(failure.at.line)).to_owned();
+        let verdict = outcome.map_or_else(Verdict::Failed, |()| Verdict::Passed);
+        Report { name: script.name.clone(), version, verdict, source, trace, notes }
+    }
 }
 
 /// Whether a script is for a family, by the end of its name.
@@ -128,36 +173,18 @@ fn definitions(version: IpVersion, options: &Options) -> Definitions {
     defined
 }
 
-fn prepare(
-    name: &str,
-    text: &str,
-    version: IpVersion,
-    options: &Options,
-) -> Result<(Script, Rules), Verdict> {
-    if !is_for(name, version) {
-        return Err(Verdict::Skipped("it is for the other family".to_owned()));
-    }
-    let script = parse_with(name, text, &definitions(version, options)).map_err(|errors| {
-        let reason = errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join("; ");
-        Verdict::Failed(Failure::new(errors[0].at, reason))
-    })?;
+fn rules(script: &Script, version: IpVersion, options: &Options) -> Result<Rules, Failure> {
     let mut rules = Rules::of(version);
-    let start = Position { line: 1, column: 1 };
-    let fail = |at, why: String| Verdict::Failed(Failure::new(at, why));
     for setting in &options.settings {
-        rules.apply(setting).map_err(|why| fail(start, why))?;
+        rules.apply(setting).map_err(|why| Failure::new(START, why))?;
     }
     for option in &script.options {
-        rules.apply(&option.setting).map_err(|why| fail(option.at, why))?;
+        rules.apply(&option.setting).map_err(|why| Failure::new(option.at, why))?;
     }
-    if rules.dry_run {
-        return Err(Verdict::Skipped("it was only to be parsed".to_owned()));
-    }
-    Ok((script, rules))
+    Ok(rules)
 }
 
-fn on_stack(script: &Script, rules: &Rules) -> (Verdict, Vec<TraceEntry>, Vec<String>) {
-    let start = Position { line: 1, column: 1 };
+fn on_stack(script: &Script, version: IpVersion, rules: &Rules) -> Report {
     let network = Network {
         local: IpCidr::new(rules.local, rules.prefix),
         gateway: rules.gateway,
@@ -166,13 +193,14 @@ fn on_stack(script: &Script, rules: &Rules) -> (Verdict, Vec<TraceEntry>, Vec<St
     };
     let mut target = match StackTarget::new(&network, Config::default()) {
         Ok(target) => target,
-        Err(why) => return (Verdict::Failed(Failure::new(start, why)), Vec::new(), Vec::new()),
+        Err(why) => {
+            return Report::of(script, version, Err(Failure::new(START, why)), (Vec::new(), Vec::new()));
+        }
     };
     let mut session = Session::new(script, rules, &mut target);
     let outcome = session.run();
-    let (trace, notes) = session.into_story();
-    match outcome {
-        Ok(()) => (Verdict::Passed, trace, notes),
-        Err(failure) => (Verdict::Failed(failure), trace, notes),
-    }
+    Report::of(script, version, outcome, session.into_story())
 }
+
+/// Where a failure stands that is of no line.
+const START: Position = Position { line: 1, column: 1 };

@@ -1,0 +1,122 @@
+//! `tapsock script`, as its users see it.
+
+mod common;
+
+use std::fs;
+
+use common::{Scratch, run, stderr, stdout};
+use serde_json::Value;
+
+const HANDSHAKE: &str = "
+    0   socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
+    +0  bind(3, ..., ...) = 0
+    +0  listen(3, 1) = 0
+    +.1 < S 0:0(0) win 65535 <mss 1000>
+    +0  > S. 0:0(0) ack 1 <mss 1460>
+";
+
+/// A directory with a script that passes, one that fails, and one that is for IPv6.
+fn collection() -> Scratch {
+    let scratch = Scratch::new();
+    fs::create_dir_all(scratch.path("set/inner")).unwrap();
+    fs::write(scratch.path("set/good.pkt"), HANDSHAKE).unwrap();
+    fs::write(scratch.path("set/inner/bad.pkt"), HANDSHAKE.replace("ack 1 <mss 1460>", "ack 1 <mss 1400>"))
+        .unwrap();
+    fs::write(scratch.path("set/only-v6.pkt"), HANDSHAKE).unwrap();
+    fs::write(scratch.path("set/readme.txt"), "no script").unwrap();
+    scratch
+}
+
+#[test]
+fn a_failure_names_its_place_and_shows_both_packets() {
+    let scratch = collection();
+    let run = run(&["script", &scratch.text("set")]);
+    let (text, bad) = (stdout(&run), scratch.text("set/inner/bad.pkt"));
+    assert_eq!(run.status.code(), Some(1), "{}", stderr(&run));
+    assert!(
+        text.starts_with(&format!("{bad}:6:9: [ipv4] options: expected <mss 1400>, actual <mss 1460>\n")),
+        "{text}"
+    );
+    assert!(text.contains("  expected: S. 0:0(0) ack 1 <mss 1400>\n"), "{text}");
+    assert!(text.contains("  actual:   S. 0:0(0) ack 1 win 64240 <mss 1460>\n"), "{text}");
+    assert!(text.contains("     6 |     +0  > S. 0:0(0) ack 1 <mss 1400>\n"), "{text}");
+    assert!(text.ends_with("\n1 passed, 1 failed, 1 skipped\n"), "{text}");
+}
+
+#[test]
+fn scripts_run_in_each_family() {
+    let scratch = collection();
+    let good = scratch.text("set/good.pkt");
+    let run = run(&["script", &good, "--ip", "ipv4,ipv4-mapped-ipv6,ipv6", "-j", "2"]);
+    assert_eq!((run.status.code(), stdout(&run).as_str()), (Some(0), "3 passed, 0 failed, 0 skipped\n"));
+}
+
+#[test]
+fn programs_read_an_object_a_line() {
+    let scratch = collection();
+    let run = run(&["script", "--json", &scratch.text("set")]);
+    let lines: Vec<Value> = stdout(&run).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let results: Vec<_> = lines.iter().map(|line| line["result"].as_str().unwrap()).collect();
+    assert_eq!(results, ["passed", "failed", "skipped"]);
+    let bad = &lines[1];
+    assert_eq!(
+        (bad["file"].as_str(), bad["ip"].as_str()),
+        (Some(&*scratch.text("set/inner/bad.pkt")), Some("ipv4"))
+    );
+    assert_eq!(bad["line"], 6);
+    assert!(bad["reason"].as_str().unwrap().starts_with("options: expected <mss 1400>"), "{bad}");
+    assert_eq!((&lines[0]["line"], &lines[0]["reason"]), (&Value::Null, &Value::Null));
+}
+
+#[test]
+fn results_are_written_as_junit_and_packets_as_pcapng() {
+    let scratch = collection();
+    let (junit, pcaps) = (scratch.text("out.xml"), scratch.text("pcaps"));
+    run(&["script", &scratch.text("set"), "--junit", &junit, "--pcap", &pcaps]);
+    let text = fs::read_to_string(junit).unwrap();
+    assert!(
+        text.contains(
+            "<testsuite name=\"tapsock script\" tests=\"3\" failures=\"1\" errors=\"0\" skipped=\"1\">"
+        ),
+        "{text}"
+    );
+    assert!(
+        text.contains("<failure message=\"options: expected &lt;mss 1400&gt;, actual &lt;mss 1460&gt;\">"),
+        "{text}"
+    );
+    let files: Vec<_> =
+        fs::read_dir(pcaps).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
+    assert_eq!(files.len(), 3);
+    assert!(files.iter().all(|file| file.starts_with(&[0x0a, 0x0d, 0x0d, 0x0a])));
+    // A SYN and its answer over bare IP, by their ports.
+    let (good, port) = (files.iter().map(Vec::len).max().unwrap(), 8080u16.to_be_bytes());
+    let largest = files.iter().find(|file| file.len() == good).unwrap();
+    assert_eq!(largest.windows(2).filter(|bytes| *bytes == port).count(), 2);
+}
+
+#[test]
+fn two_runs_print_the_same() {
+    let scratch = collection();
+    let [first, second] =
+        [0, 1].map(|_| stdout(&run(&["script", "-v", &scratch.text("set"), "--ip", "ipv4,ipv6"])));
+    assert!(first.contains("  0.100000 < S 0:0(0) win 65535 <mss 1000>\n"), "{first}");
+    assert_eq!(first, second);
+}
+
+#[test]
+fn what_is_no_script_is_a_failure_with_its_place() {
+    let scratch = Scratch::new();
+    fs::write(scratch.path("odd.pkt"), "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 > Q 0:0(0)\n")
+        .unwrap();
+    let odd = run(&["script", &scratch.text("odd.pkt")]);
+    assert_eq!(odd.status.code(), Some(1));
+    assert!(
+        stdout(&odd).starts_with(&format!("{}:2:6: [ipv4] 'Q' is no TCP flag", scratch.text("odd.pkt"))),
+        "{}",
+        stdout(&odd)
+    );
+    let missing = run(&["script", &scratch.text("none.pkt")]);
+    assert!(stdout(&missing).ends_with("\n0 passed, 1 failed, 0 skipped\n"), "{}", stdout(&missing));
+    let empty = run(&["script", &scratch.text("")]);
+    assert_eq!(empty.status.code(), Some(1));
+}
