@@ -1,12 +1,13 @@
-//! The table of requirements, `docs/rfc.md`: made from the citations that stand in code and tests.
+//! The table of requirements, `docs/rfc.md`: made from the lists in `docs/rfc` and the citations in code and tests.
 //!
-//! A citation is a comment of its own line, `//= RFC 9293 MUST-36`, above the code that does it, and with
-//! `, type=test` above the test that proves it.
+//! A citation is a comment of its own line, `//= RFC 9293 MUST-36` or `//= RFC 5961 §3.2 MUST-1`, above the code that
+//! does it, and with `, type=test` above the test that proves it. `docs/rfc/NNNN.tsv` names what RFC NNNN requires;
+//! `docs/rfc/not-applicable.tsv` says why some of it does not apply.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::{fmt, fs, io};
 
 /// Where something is cited.
 #[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
@@ -24,6 +25,32 @@ pub struct Cited {
     pub code: Vec<Place>,
     /// Tests that prove it.
     pub tests: Vec<Place>,
+}
+
+/// What one RFC requires.
+#[derive(Clone, Debug, Default)]
+pub struct List {
+    /// What the RFC is about.
+    pub title: String,
+    /// How the list was made, and what it leaves out.
+    pub note: String,
+    /// For each requirement its name, as citations have it after the RFC's number, and what it asks.
+    pub rows: Vec<(String, String)>,
+}
+
+/// What becomes of one requirement.
+enum Standing<'a> {
+    Open,
+    Proved,
+    Apart(&'a str),
+}
+
+/// All that the table is made of.
+struct Sources {
+    cited: BTreeMap<String, Cited>,
+    lists: BTreeMap<u32, List>,
+    /// Why some requirements do not apply, by what a citation of them would be.
+    reasons: BTreeMap<String, String>,
 }
 
 /// All citations below `root`, by what they cite ("RFC 9293 MUST-36").
@@ -49,43 +76,146 @@ pub fn citations(root: &Path) -> io::Result<BTreeMap<String, Cited>> {
     Ok(found)
 }
 
-/// The whole of `docs/rfc.md`.
-pub fn table(root: &Path) -> io::Result<String> {
-    let cited = citations(root)?;
-    let list = fs::read_to_string(root.join("docs/rfc/9293.tsv"))?;
-    let reasons = fs::read_to_string(root.join("docs/rfc/not-applicable.tsv")).unwrap_or_default();
-    let reasons: BTreeMap<&str, &str> = reasons.lines().filter_map(|line| line.split_once('\t')).collect();
-    let (mut open, mut done, mut apart) = (String::new(), String::new(), String::new());
-    for (id, what) in list.lines().filter_map(|line| line.split_once('\t')) {
-        let none = Cited::default();
-        let cited = cited.get(&format!("RFC 9293 {id}")).unwrap_or(&none);
-        let row = format!("| {id} | {what} | {} | {} |", places(&cited.code), places(&cited.tests));
-        let into = match (cited.tests.is_empty(), reasons.get(id)) {
-            (false, _) => &mut done,
-            (true, Some(reason)) => {
-                writeln!(apart, "| {id} | {what} | {reason} |").map_err(io::Error::other)?;
-                continue;
-            }
-            (true, None) => &mut open,
+/// What the RFCs require whose lists stand in `docs/rfc`, by number.
+///
+/// ```
+/// let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+/// let lists = tapsock_tests::requirements::lists(root).unwrap();
+/// assert_eq!(lists[&5961].rows[0].0, "§3.2 MUST-1");
+/// ```
+pub fn lists(root: &Path) -> io::Result<BTreeMap<u32, List>> {
+    let mut lists = BTreeMap::new();
+    for entry in fs::read_dir(root.join("docs/rfc"))? {
+        let path = entry?.path();
+        let number = path.file_stem().and_then(|name| name.to_string_lossy().parse().ok());
+        let Some(number) = number else { continue };
+        let text = fs::read_to_string(&path)?;
+        let mut notes = text.lines().filter_map(|line| line.strip_prefix("# ")).map(String::from);
+        let rows = text.lines().filter_map(|line| line.split_once('\t'));
+        let list = List {
+            title: notes.next().unwrap_or_default(),
+            note: notes.collect::<Vec<_>>().join(" "),
+            rows: rows.map(|(id, what)| (id.to_string(), what.to_string())).collect(),
         };
-        writeln!(into, "{row}").map_err(io::Error::other)?;
+        lists.insert(number, list);
     }
-    let sections = sections(&cited);
-    Ok(format!(
-        "# Requirements, and what proves them\n\n\
-         Made from the citations in the code by `cargo run -p tapsock-tests --bin rfc_table`; the names are those of \
-         RFC 9293, appendix B.\n\n\
-         ## RFC 9293: no test yet\n\n| | what | code | test |\n|---|---|---|---|\n{open}\n\
-         ## RFC 9293: proved\n\n| | what | code | test |\n|---|---|---|---|\n{done}\n\
-         ## RFC 9293: set apart\n\n| | what | why |\n|---|---|---|\n{apart}\n\
-         ## Sections cited\n\n| section | code | tests |\n|---|---|---|\n{sections}"
-    ))
+    Ok(lists)
 }
 
-fn sections(cited: &BTreeMap<String, Cited>) -> String {
-    let numbered = |what: &str| ["MUST-", "SHLD-", "MAY-", "REC-"].iter().any(|kind| what.contains(kind));
-    let rows = cited.iter().filter(|(what, _)| !numbered(what));
-    rows.map(|(what, cited)| format!("| {what} | {} | {} |\n", cited.code.len(), cited.tests.len())).collect()
+/// What is wrong with the lists and the citations: names that no list has, names twice, reasons in vain.
+pub fn complaints(root: &Path) -> io::Result<Vec<String>> {
+    let sources = Sources::read(root)?;
+    let mut known = BTreeSet::new();
+    let mut complaints = Vec::new();
+    for (number, list) in &sources.lists {
+        for (id, _) in &list.rows {
+            if !known.insert(format!("RFC {number} {id}")) {
+                complaints.push(format!("RFC {number} {id} is listed twice"));
+            }
+        }
+    }
+    for (what, cited) in sources.cited.iter().filter(|(what, _)| is_numbered(what)) {
+        if let (false, Some(place)) = (known.contains(what), cited.code.iter().chain(&cited.tests).next()) {
+            complaints.push(format!("{}:{}: no list has {what}", place.file, place.line));
+        }
+    }
+    for what in sources.reasons.keys() {
+        if !known.contains(what) {
+            complaints.push(format!("not-applicable.tsv: no list has {what}"));
+        }
+        if sources.cited.get(what).is_some_and(|cited| !cited.tests.is_empty()) {
+            complaints.push(format!("not-applicable.tsv: a test proves {what}"));
+        }
+    }
+    Ok(complaints)
+}
+
+/// The whole of `docs/rfc.md`.
+pub fn table(root: &Path) -> io::Result<String> {
+    Sources::read(root)?.table().map_err(io::Error::other)
+}
+
+impl Sources {
+    fn read(root: &Path) -> io::Result<Sources> {
+        let reasons = fs::read_to_string(root.join("docs/rfc/not-applicable.tsv"))?;
+        let reasons = reasons.lines().filter_map(|line| {
+            let (rfc, rest) = line.split_once('\t')?;
+            let (id, reason) = rest.split_once('\t')?;
+            Some((format!("RFC {rfc} {id}"), reason.to_string()))
+        });
+        Ok(Sources { cited: citations(root)?, lists: lists(root)?, reasons: reasons.collect() })
+    }
+
+    fn standing(&self, what: &str) -> Standing<'_> {
+        if self.cited.get(what).is_some_and(|cited| !cited.tests.is_empty()) {
+            return Standing::Proved;
+        }
+        self.reasons.get(what).map_or(Standing::Open, |reason| Standing::Apart(reason))
+    }
+
+    fn table(&self) -> Result<String, fmt::Error> {
+        let (mut summary, mut open, mut rest) = (String::new(), String::new(), String::new());
+        let mut total = [0; 4];
+        for (number, list) in &self.lists {
+            let (mut proved, mut apart) = (String::new(), String::new());
+            let mut counts = [list.rows.len(), 0, 0, 0];
+            for (id, asked) in &list.rows {
+                let what = format!("RFC {number} {id}");
+                let none = Cited::default();
+                let cited = self.cited.get(&what).unwrap_or(&none);
+                let code = places(&cited.code);
+                match self.standing(&what) {
+                    Standing::Proved => {
+                        counts[1] += 1;
+                        writeln!(proved, "| {id} | {asked} | {code} | {} |", places(&cited.tests))?;
+                    }
+                    Standing::Apart(reason) => {
+                        counts[2] += 1;
+                        writeln!(apart, "| {id} | {asked} | {reason} |")?;
+                    }
+                    Standing::Open => {
+                        counts[3] += 1;
+                        writeln!(open, "| RFC {number} {id} | {asked} | {code} |")?;
+                    }
+                }
+            }
+            let [asked, done, aside, left] = counts;
+            writeln!(summary, "| RFC {number}: {} | {asked} | {done} | {aside} | {left} |", list.title)?;
+            total.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
+            writeln!(rest, "## RFC {number}: {}\n\n{}", list.title, list.note)?;
+            section(&mut rest, "Proved", "| | what | code | test |\n|---|---|---|---|", &proved)?;
+            section(&mut rest, "Set apart", "| | what | why |\n|---|---|---|", &apart)?;
+            rest.push('\n');
+        }
+        let [asked, done, aside, left] = total;
+        writeln!(summary, "| all | {asked} | {done} | {aside} | {left} |")?;
+        Ok(format!(
+            "# Requirements, and what proves them\n\n\
+             Made from the lists in `docs/rfc` and the citations in the code by \
+             `cargo run -p tapsock-tests --bin rfc_table`. The names are those of RFC 9293, appendix B; elsewhere \
+             a section, and the how manieth MUST, MUST NOT, SHALL or REQUIRED of it.\n\n\
+             | | required | proved by a test | set apart | no test yet |\n|---|---|---|---|---|\n{summary}\n\
+             ## No test yet\n\n| | what | code |\n|---|---|---|\n{open}\n\
+             {rest}## Sections cited\n\n| section | code | tests |\n|---|---|---|\n{}",
+            self.sections()
+        ))
+    }
+
+    /// How often sections are cited, where no requirement is named.
+    fn sections(&self) -> String {
+        let rows = self.cited.iter().filter(|(what, _)| !is_numbered(what));
+        rows.map(|(what, cited)| format!("| {what} | {} | {} |\n", cited.code.len(), cited.tests.len()))
+            .collect()
+    }
+}
+
+fn section(into: &mut String, title: &str, head: &str, rows: &str) -> fmt::Result {
+    if rows.is_empty() { Ok(()) } else { write!(into, "\n### {title}\n\n{head}\n{rows}") }
+}
+
+/// Whether what is cited is one requirement, not a section.
+fn is_numbered(what: &str) -> bool {
+    ["MUST-", "SHLD-", "MAY-", "REC-", "RULE-"].iter().any(|kind| what.contains(kind))
 }
 
 /// The files only: lines would change with every edit above them.

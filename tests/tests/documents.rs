@@ -12,6 +12,24 @@ fn the_table_of_requirements_is_what_the_code_cites() {
 }
 
 #[test]
+fn what_is_cited_is_listed_and_what_is_listed_has_one_row() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate has a folder above it");
+    assert_eq!(tapsock_tests::requirements::complaints(root).expect("sources can be read"), [""; 0]);
+    let table = tapsock_tests::requirements::table(root).expect("sources can be read");
+    let mut parts = table.split("\n## ");
+    let open = parts.find(|part| part.starts_with("No test yet\n")).expect("it comes first");
+    let parts: Vec<&str> = parts.collect();
+    for (number, list) in tapsock_tests::requirements::lists(root).expect("lists can be read") {
+        let own = parts.iter().find(|part| part.starts_with(&format!("RFC {number}: "))).expect("its part");
+        for (id, what) in list.rows {
+            let among_open = open.matches(&format!("\n| RFC {number} {id} | {what} |")).count();
+            let among_others = own.matches(&format!("\n| {id} | {what} |")).count();
+            assert_eq!(among_open + among_others, 1, "RFC {number} {id}");
+        }
+    }
+}
+
+#[test]
 fn the_table_of_socket_options_is_the_code_s() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests stand in the project");
     assert_eq!(tapsock_tests::socket_options::complaints(root).expect("sources can be read"), [""; 0]);

@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    //= RFC 4648 §10 type=test
+    //= RFC 4648 §10, type=test
     fn the_vectors_of_the_rfc() {
         for (plain, coded) in [
             ("", ""),
