@@ -14,7 +14,9 @@ use tapsock_stack::udp::RecvError;
 use crate::address::SockAddr;
 use crate::beside;
 use crate::bind;
-use crate::constants::{MSG_CONFIRM, MSG_DONTROUTE, MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, SHUT_RD, SHUT_WR};
+use crate::constants::{
+    MSG_CONFIRM, MSG_DONTROUTE, MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, MSG_TRUNC, SHUT_RD, SHUT_WR,
+};
 use crate::datagram;
 use crate::destination;
 use crate::errno::ToErrno;
@@ -171,7 +173,10 @@ impl PingSocket {
             _ => RecvError::WouldBlock,
         });
         // Linux takes the checksum for the port.
-        datagram::taken(call, message, |message| datagram::port_at(message, 0), max, flags)
+        let received = datagram::taken(call, message, |message| datagram::port_at(message, 0), max, flags)?;
+        // As on Linux, these do not hear MSG_TRUNC: they tell how much was copied.
+        let full_len = if flags & MSG_TRUNC != 0 { received.data.len() } else { received.full_len };
+        Ok(Received { full_len, ..received })
     }
 
     pub(crate) fn shutdown(&mut self, call: &mut Call<'_>, how: i32) -> Result<(), Errno> {
@@ -216,6 +221,7 @@ impl PingSocket {
         call.stack.ping_set_error_delivery(self.id, errors);
         call.stack.ping_set_discovery(self.id, discovery);
         call.stack.ping_set_way(self.id, options.way());
+        call.stack.ping_set_sharing(self.id, options.reuse_address);
     }
 
     /// Whether the next call fails for what happened earlier.

@@ -34,6 +34,8 @@ fn a_request_brings_a_reply() {
         assert_eq!(poll(&net.a, fd), "IN|OUT");
         let peeked = net.a.try_recv(now, fd, 4, MSG_PEEK).unwrap();
         assert_eq!((peeked.data.len(), peeked.full_len, peeked.flags), (4, 12, MSG_TRUNC));
+        let peeked = net.a.try_recv(now, fd, 4, MSG_PEEK | MSG_TRUNC).unwrap();
+        assert_eq!((peeked.full_len, peeked.flags), (4, MSG_TRUNC), "it tells what was copied all the same");
         let reply = net.a.try_recv(now, fd, 99, 0).unwrap();
         let bytes = reply.data.to_vec();
         assert_eq!((bytes[0], bytes[1]), (if domain == AF_INET { 0 } else { 129 }, 0));
@@ -42,6 +44,29 @@ fn a_request_brings_a_reply() {
         assert_eq!(reply.from, Some(b(domain, 0)));
         assert_eq!(said(net.a.try_recv(now, fd, 99, 0)), "waits to read");
     }
+}
+
+/// SO_REUSEADDR is on at first, and an identifier is one whatever the address and the family.
+#[test]
+fn an_identifier_is_shared_by_those_that_share() {
+    let mut net = Net::new();
+    let now = net.now;
+    let [first, second, third, other] =
+        [AF_INET, AF_INET, AF_INET, AF_INET6].map(|domain| ping(&mut net.a, domain));
+    assert_eq!(int(&mut net.a, now, first, SOL_SOCKET, SO_REUSEADDR), 1);
+    assert_eq!(errno(net.a.bind(now, first, &any(AF_INET, 77))), "OK");
+    assert_eq!(errno(net.a.bind(now, second, &any(AF_INET, 77))), "OK");
+    assert_eq!(set(&mut net.a, now, third, SOL_SOCKET, SO_REUSEADDR, 0), "OK");
+    assert_eq!(errno(net.a.bind(now, third, &a(AF_INET, 77))), "EADDRINUSE");
+    assert_eq!(errno(net.a.bind(now, third, &a(AF_INET, 78))), "OK");
+    assert_eq!(errno(net.a.bind(now, other, &any(AF_INET6, 78))), "EADDRINUSE");
+    assert_eq!(set(&mut net.a, now, third, SOL_SOCKET, SO_REUSEADDR, 1), "OK");
+    assert_eq!(errno(net.a.bind(now, other, &any(AF_INET6, 78))), "OK");
+    // Who sends without an identifier gets one that nobody has.
+    assert_eq!(net.a.close(now, first), Ok(()));
+    let last = ping(&mut net.a, AF_INET);
+    assert_eq!(set(&mut net.a, now, last, SOL_SOCKET, SO_REUSEADDR, 0), "OK");
+    assert_eq!(said(net.a.try_connect(now, last, &b(AF_INET, 0))), "OK");
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod kernel;
 mod ours;
 mod script;
 
-pub use compare::{Program, alone, alone_privileged, over_a_link};
+pub use compare::{Idle, Prepare, Program, alone, alone_privileged, over_a_link, without_effect};
 pub use kernel::KernelCalls;
 pub use ours::OurCalls;
 pub use script::{Host, Script, Sock};

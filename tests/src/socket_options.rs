@@ -4,7 +4,7 @@
 //! The options are the constants of `sockets/src/constants.rs` that some socket reads or sets. Those of Linux that none
 //! does stand in `docs/sockets/absent.tsv`, each with the reason, and have to be refused by all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 use std::{fs, io};
@@ -55,7 +55,7 @@ const TESTS: [&str; 3] = ["sockets/tests", "socket-api/tests", "tests/tests"];
 /// The whole of `docs/sockets.md`.
 pub fn table(root: &Path) -> io::Result<String> {
     let host = Host::builder().privileged().start()?;
-    let (mut rows, mut refused) = (String::new(), String::new());
+    let (mut rows, mut refused, idle) = (String::new(), String::new(), idle(root)?);
     for option in constants(&fs::read_to_string(root.join("sockets/src/constants.rs"))?) {
         let row = ask(&host, &option)?;
         if row.sockets.is_empty() {
@@ -64,6 +64,18 @@ pub fn table(root: &Path) -> io::Result<String> {
         let tests = tests(root, &option.name)?;
         let Named { name, about, .. } = &option;
         let (get, set, sockets) = (row.which(&row.get), row.which(&row.set), row.sockets.join(" "));
+        let without: Vec<&str> = row
+            .sockets
+            .iter()
+            .copied()
+            .filter(|kind| idle.contains(&(name.clone(), (*kind).to_owned())))
+            .collect();
+        let about = match without.is_empty() {
+            true => about.clone(),
+            false => {
+                format!("{about} On {} it changes nothing: Linux does nothing either.", without.join(" "))
+            }
+        };
         let defaults = defaults(&row);
         writeln!(
             rows,
@@ -79,7 +91,8 @@ pub fn table(root: &Path) -> io::Result<String> {
     Ok(format!(
         "# Socket options\n\n\
          Made by asking the sockets: `cargo run -p tapsock-tests --bin sockets_table`. An option acts, or it is refused \
-         with ENOPROTOOPT. What depends on the kind of socket is given for each.\n\n\
+         with ENOPROTOOPT; where Linux takes one and does nothing, it may be taken here too, and then the table says \
+         that, and a test runs the same program with it and without it on both. What depends on the kind of socket is given for each.\n\n\
          | option | what | sockets | get | set | default | test |\n|---|---|---|---|---|---|---|\n{rows}\n\
          ## Refused\n\nOptions of Linux that no socket here has, as yet or for good.\n\n| option | why |\n|---|---|\n\
          {refused}\n{differences}"
@@ -90,9 +103,17 @@ pub fn table(root: &Path) -> io::Result<String> {
 pub fn complaints(root: &Path) -> io::Result<Vec<String>> {
     let host = Host::builder().privileged().start()?;
     let mut found = Vec::new();
-    for option in constants(&fs::read_to_string(root.join("sockets/src/constants.rs"))?) {
-        if !ask(&host, &option)?.sockets.is_empty() && tests(root, &option.name)?.is_empty() {
+    let options = constants(&fs::read_to_string(root.join("sockets/src/constants.rs"))?);
+    for option in &options {
+        if !ask(&host, option)?.sockets.is_empty() && tests(root, &option.name)?.is_empty() {
             found.push(format!("no test names {}", option.name));
+        }
+    }
+    for (name, kind) in idle(root)? {
+        let there =
+            options.iter().find(|option| option.name == name).map(|option| ask(&host, option)).transpose()?;
+        if !there.is_some_and(|row| row.set.contains(&&*kind)) {
+            found.push(format!("{name} is said to change nothing on {kind}, which does not have it"));
         }
     }
     for option in absent(root)? {
@@ -137,6 +158,18 @@ fn absent(root: &Path) -> io::Result<Vec<Named>> {
         Some(Named { name: name.to_string(), level: *level, number, about: about.to_string() })
     });
     rows.collect::<Option<_>>().ok_or(io::Error::other("a line of absent.tsv is malformed"))
+}
+
+/// The options that a kind of socket has, and that change nothing there, neither on Linux nor here.
+pub fn idle(root: &Path) -> io::Result<BTreeSet<(String, String)>> {
+    let list = fs::read_to_string(root.join("docs/sockets/idle.tsv"))?;
+    let mut found = BTreeSet::new();
+    for line in list.lines() {
+        let (name, kinds) =
+            line.split_once('\t').ok_or(io::Error::other("a line of idle.tsv is malformed"))?;
+        found.extend(kinds.split(' ').map(|kind| (name.to_owned(), kind.to_owned())));
+    }
+    Ok(found)
 }
 
 /// Asks a fresh socket of each kind.

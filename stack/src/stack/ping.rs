@@ -50,7 +50,7 @@ pub enum PingError {
     Route(RouteError),
     /// The message is larger than the link (EMSGSIZE).
     TooLong,
-    /// No identifier is left (EADDRINUSE).
+    /// Another has the identifier and does not share it, or none is left (EADDRINUSE).
     IdentInUse,
     /// Nothing has come yet (EAGAIN).
     WouldBlock,
@@ -71,6 +71,8 @@ struct PingSocket {
     family: Family,
     generation: u32,
     ident: Option<u16>,
+    /// Whether others may have its identifier (`SO_REUSEADDR`).
+    shares: bool,
     local: Option<IpAddr>,
     /// What requests are sent from instead.
     source: Option<IpAddr>,
@@ -139,6 +141,7 @@ impl Stack {
             family,
             generation,
             ident: None,
+            shares: true,
             local: None,
             source: None,
             remote: None,
@@ -164,7 +167,7 @@ impl Stack {
     }
 
     /// Binds a ping socket to an address of ours, or to all, and to an identifier; 0 asks for one that is free. As on
-    /// Linux, several may have one identifier.
+    /// Linux, several may have one identifier where all of them share it, whatever their addresses and families.
     pub fn ping_bind(&mut self, id: PingId, local: Option<IpAddr>, ident: u16) -> Result<(), PingError> {
         let v4 = self.ping.get(id).ok_or(PingError::NoSocket)?.family == Family::V4;
         if local.is_some_and(|local| local.is_ipv4() != v4) {
@@ -175,11 +178,29 @@ impl Stack {
         }
         let ident = match ident {
             0 => self.free_ident().ok_or(PingError::IdentInUse)?,
-            ident => ident,
+            ident if self.may_share_ident(id, ident) => ident,
+            _ => return Err(PingError::IdentInUse),
         };
         self.ping.get_mut(id).ok_or(PingError::NoSocket)?.local = local;
         self.ping.set_ident(id.index, Some(ident));
         Ok(())
+    }
+
+    /// Sets whether others may have the identifier of a ping socket.
+    pub fn ping_set_sharing(&mut self, id: PingId, shares: bool) {
+        if let Some(socket) = self.ping.get_mut(id) {
+            socket.shares = shares;
+        }
+    }
+
+    fn may_share_ident(&self, id: PingId, ident: u16) -> bool {
+        let shares = |index: &u32| self.ping.sockets.get(*index as usize).is_none_or(|socket| socket.shares);
+        let mut others =
+            self.ping.by_ident.get(&ident).into_iter().flatten().filter(|index| **index != id.index);
+        match self.ping.get(id) {
+            Some(socket) if socket.shares => others.all(shares),
+            _ => others.next().is_none(),
+        }
     }
 
     fn free_ident(&mut self) -> Option<u16> {

@@ -6,7 +6,7 @@ use std::thread;
 use tapsock::{Builder, Host};
 use tapsock_driver::Namespace;
 
-use super::{Calls, KernelCalls, OurCalls, Script};
+use super::{Calls, KernelCalls, OurCalls, Script, Sock};
 use crate::bench::{Family, Setup, address, skipped_for};
 use crate::sides::{PATIENCE, Side};
 
@@ -42,6 +42,47 @@ fn alone_on(programs: &[(&str, Program)], host: fn() -> Builder) {
             let kernels = Script::new(family, Box::new(KernelCalls::new(&namespace)));
             let name = format!("{name} over {family:?}");
             compare(&mut failures, &name, [log_of(&name, ours, *program), log_of(&name, kernels, *program)]);
+        }
+    }
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+/// What is done to each socket of a program.
+pub type Prepare = fn(&mut Script, Sock);
+
+/// An option of which a kind of socket has no use: its name, a program of what it could change, and how it is set.
+pub type Idle<'a> = (&'a str, fn(&mut Script, Prepare), Prepare);
+
+/// Runs programs of one host with an option and without it: both stacks take it, and on neither does it change anything.
+///
+/// # Panics
+/// Where the stacks' answers differ, or the option changes one.
+pub fn without_effect(options: &[Idle<'_>]) {
+    let namespace = match forking(Namespace::create) {
+        Ok(namespace) => namespace,
+        Err(error) => return skipped_for(error).unwrap_or_default(),
+    };
+    // The kernel gives ping sockets to the groups of this range.
+    let group = rustix::process::getegid().as_raw();
+    namespace.set_sysctl("net.ipv4.ping_group_range", &format!("{group} {group}")).unwrap();
+    let mut failures = Vec::new();
+    for (name, program, prepare) in options {
+        for family in Family::ALL {
+            let name = format!("{name} over {family:?}");
+            let logs = [false, true].map(|is_set| {
+                let stack = Host::builder().privileged().start().unwrap();
+                let (program, prepare) = (*program, *prepare);
+                let run =
+                    move |script: &mut Script| program(script, if is_set { prepare } else { |_, _| {} });
+                let ours = Script::new(family, Box::new(OurCalls::new(&stack)));
+                let kernels = Script::new(family, Box::new(KernelCalls::new(&namespace)));
+                let [ours, kernels] = [ours, kernels].map(|script| run_to_its_end(&name, script, run));
+                compare(&mut failures, &name, [ours.log(), kernels.log()]);
+                kernels.log_without_options()
+            });
+            if logs[0] != logs[1] {
+                failures.push(format!("{name} changes {:#?}\ninto {:#?}", logs[0], logs[1]));
+            }
         }
     }
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
@@ -88,15 +129,24 @@ fn forking<T>(fork: impl FnOnce() -> T) -> T {
     fork()
 }
 
+/// Runs a program to its end, and gives what it has written down.
+fn log_of(name: &str, script: Script, program: Program) -> Vec<String> {
+    run_to_its_end(name, script, program).log()
+}
+
 /// Runs a program to its end, or fails with what it has written down until then.
-fn log_of(name: &str, mut script: Script, program: Program) -> Vec<String> {
+fn run_to_its_end(
+    name: &str,
+    mut script: Script,
+    program: impl FnOnce(&mut Script) + Send + 'static,
+) -> Script {
     let _no_forks = FORKING.read().unwrap_or_else(PoisonError::into_inner);
     let (done, finished) = mpsc::channel();
     let log = script.shared_log();
     thread::spawn(move || {
         program(&mut script);
         // Nobody waits any more where it has taken too long.
-        let _ = done.send(script.log());
+        let _ = done.send(script);
     });
     finished.recv_timeout(PATIENCE).unwrap_or_else(|error| {
         let log = log.lock().unwrap_or_else(PoisonError::into_inner);

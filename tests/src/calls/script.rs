@@ -100,6 +100,12 @@ impl Script {
         self.log.clone()
     }
 
+    /// What has been written down, but for the options that were set and read.
+    pub fn log_without_options(&self) -> Vec<String> {
+        let about_options = |line: &String| line.contains("etsockopt(") || line.contains("SO_LINGER(");
+        self.log().into_iter().filter(|line| !about_options(line)).collect()
+    }
+
     /// What has been written down.
     pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
