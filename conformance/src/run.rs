@@ -7,13 +7,13 @@ mod expect;
 mod failure;
 mod flow;
 mod lower;
-mod python;
 mod returned;
 mod rules;
 mod runner;
 mod session;
 mod stack;
 mod target;
+mod tcp_info;
 mod trace;
 
 pub use call::{Call, Descriptor, Message, Outcome, Output, Receive, Send};

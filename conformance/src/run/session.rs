@@ -9,7 +9,6 @@ use super::failure::Failure;
 use super::flow::{Flow, Protocol, Side, Stage};
 use super::lower::World;
 use super::packet::{self, Malformed, Packet};
-use super::python::Python;
 use super::rules::Rules;
 use super::target::{Sent, Target, Woken};
 use super::trace::{TraceEntry, TraceKind};
@@ -17,9 +16,12 @@ use crate::ast::{Action, Direction, Event, Position, Script, Syscall, Time};
 use crate::shell::Shell;
 
 mod calls;
+mod code;
 mod commands;
 mod inbound;
 mod outbound;
+
+use code::Blocks;
 
 /// How long after its time a packet is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -45,7 +47,7 @@ pub(super) struct Session<'a> {
     pending: Option<Pending>,
     next_remote_port: u16,
     shell: Shell,
-    python: Python,
+    blocks: Blocks,
     notes: Vec<String>,
     trace: Vec<Traced>,
 }
@@ -105,7 +107,7 @@ impl<'a> Session<'a> {
             pending: None,
             next_remote_port: FIRST_REMOTE_PORT,
             shell: Shell::new(directory(script)),
-            python: Python::default(),
+            blocks: Blocks::new(),
             notes: Vec::new(),
             trace: Vec::new(),
         }
@@ -139,7 +141,7 @@ impl<'a> Session<'a> {
             self.event(event)?;
         }
         self.finish_pending()?;
-        self.run_code()
+        self.finish_code()
     }
 
     /// What happened, and what is to be known of the run.
@@ -183,7 +185,7 @@ impl<'a> Session<'a> {
                     Action::Packet(packet) => self.inject(packet)?,
                     Action::Syscall(syscall) => self.syscall(syscall, window)?,
                     Action::Command(command) => self.command(command)?,
-                    Action::Code(code) => self.code(code),
+                    Action::Code(code) => self.code(code)?,
                 }
                 self.collect()?;
                 if matches!(action, Action::Syscall(syscall) if syscall.end.is_some()) {

@@ -1,7 +1,7 @@
-//! Commands of the script's shell, and its code.
+//! Commands of the script's shell.
 
 use super::Session;
-use crate::ast::{Code, Command, Position};
+use crate::ast::{Command, Position};
 use crate::run::failure::Failure;
 
 impl Session<'_> {
@@ -18,20 +18,5 @@ impl Session<'_> {
             0 => Ok(()),
             status => Err(Failure::new(at, format!("the command failed with status {status}"))),
         }
-    }
-
-    /// Notes a block of code, with what TCP_INFO says now. All blocks run at the end.
-    pub(super) fn code(&mut self, code: &Code) {
-        let socket = self.current.and_then(|index| self.flows[index].fd);
-        let info = socket.and_then(|fd| self.target.tcp_info(fd)).unwrap_or_default();
-        self.python.add(code.at.line, &info, &code.text);
-    }
-
-    /// Runs the script's code.
-    pub(super) fn run_code(&mut self) -> Result<(), Failure> {
-        if self.python.is_empty() {
-            return Ok(());
-        }
-        self.python.run().map_err(|(line, said)| Failure::new(Position { line, column: 1 }, said))
     }
 }

@@ -1,0 +1,86 @@
+//! The script's code: evaluated here as far as it is known, and by Python as a whole where it is not.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use super::Session;
+use crate::assertions::{Assertions, Block, Failure as Refusal, python_program};
+use crate::ast::{Code, Position};
+use crate::run::failure::Failure;
+use crate::run::tcp_info;
+
+/// The code of a script so far.
+pub(super) struct Blocks {
+    assertions: Assertions,
+    blocks: Vec<Block>,
+    /// Where something stands that only Python knows.
+    foreign: Option<Position>,
+}
+
+impl Blocks {
+    pub(super) fn new() -> Self {
+        Blocks { assertions: Assertions::new(), blocks: Vec::new(), foreign: None }
+    }
+
+    /// Runs a block with these variables. One that only Python knows waits for the end, and so do all after it.
+    fn run(&mut self, code: &Code, variables: Vec<(String, i64)>) -> Result<(), Failure> {
+        variables.iter().for_each(|(name, value)| self.assertions.set(name, *value));
+        self.blocks.push(Block { variables, code: code.clone() });
+        if self.foreign.is_some() {
+            return Ok(());
+        }
+        match self.assertions.run(code) {
+            Err(Refusal::Failed { at, message }) => Err(Failure::new(at, message)),
+            Err(Refusal::Foreign { at, .. }) => {
+                self.foreign = Some(at);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Has Python run all blocks, if there is one that only it knows.
+    fn finish(&self, name: &str) -> Result<(), Failure> {
+        let Some(at) = self.foreign else { return Ok(()) };
+        let said = python(&python_program(name, &self.blocks)).map_err(|why| Failure::new(at, why))?;
+        let Some(said) = said else { return Ok(()) };
+        let line = said.strip_prefix(name).and_then(|rest| rest.strip_prefix(':')?.split_once(": "));
+        let (line, said) = match line.and_then(|(line, said)| Some((line.parse().ok()?, said))) {
+            Some((line, said)) => (line, said.to_owned()),
+            None => (at.line, said),
+        };
+        Err(Failure::new(Position { line, column: 1 }, said))
+    }
+}
+
+impl Session<'_> {
+    /// Runs a block of code with what TCP_INFO says of the socket that the script spoke of last.
+    pub(super) fn code(&mut self, code: &Code) -> Result<(), Failure> {
+        let socket = self.current.and_then(|index| self.flows[index].fd);
+        let info = socket.and_then(|fd| self.target.tcp_info(fd)).unwrap_or_default();
+        let outcome = self.blocks.run(code, tcp_info::fields(&info));
+        let printed = self.blocks.assertions.take_printed();
+        printed.lines().for_each(|line| self.note(line.to_owned()));
+        outcome
+    }
+
+    /// Runs what of the code is left.
+    pub(super) fn finish_code(&mut self) -> Result<(), Failure> {
+        self.blocks.finish(&self.script.name)
+    }
+}
+
+/// Runs a program with python3: what it said where it failed.
+fn python(program: &str) -> Result<Option<String>, String> {
+    let mut start = Command::new("python3");
+    start.arg("-").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut python =
+        start.spawn().map_err(|error| format!("only Python knows this, and python3: {error}"))?;
+    if let Some(mut stdin) = python.stdin.take() {
+        // It fails where Python has ended, which says why.
+        let _ = stdin.write_all(program.as_bytes());
+    }
+    let output = python.wait_with_output().map_err(|error| format!("python3: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Ok((!output.status.success()).then_some(said))
+}
