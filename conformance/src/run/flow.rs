@@ -35,7 +35,17 @@ pub(super) enum Protocol {
     Icmp,
 }
 
+/// Where a SYN began.
+#[derive(Copy, Clone, Debug)]
+struct Isn {
+    live: u32,
+    script: u32,
+}
+
 /// A socket of the script, with what goes over it.
+///
+/// Segments with SYN name sequence numbers as they are, the target's from the one that the script chose for it; all
+/// others count from the SYNs.
 #[derive(Clone, Debug)]
 pub(super) struct Flow {
     /// The socket, once somebody holds it.
@@ -47,13 +57,12 @@ pub(super) struct Flow {
     pub(super) local: Option<SocketAddr>,
     /// Where they go.
     pub(super) remote: Option<SocketAddr>,
-    /// What the live sequence numbers of the target are beyond those of the script; `None` before its first segment.
-    offset: Option<u32>,
-    /// Where the peer's SYN began.
-    peer_began: Option<u32>,
-    /// The same for the peer's numbers. Where the target connects, the script counts from the peer's SYN on; where the
-    /// peer does, it chooses the numbers itself.
-    peer_offset: u32,
+    /// Where the target's SYN began: on the wire, and in the script. `None` before it.
+    isn: Option<Isn>,
+    /// Where the peer's SYN began, the same in both; zero before it.
+    peer_isn: u32,
+    /// A later SYN of the peer, with which it may begin anew.
+    peer_again: Option<u32>,
     stamps: Stamps,
 }
 
@@ -66,9 +75,9 @@ impl Flow {
             begun_by,
             local: None,
             remote: None,
-            offset: None,
-            peer_began: None,
-            peer_offset: 0,
+            isn: None,
+            peer_isn: 0,
+            peer_again: None,
             stamps: Stamps::default(),
         }
     }
@@ -88,36 +97,53 @@ impl Flow {
         addresses && ports && protocol
     }
 
-    /// Takes the first sequence number of the target from a segment that the script says begins at `script`.
-    pub(super) fn learn_sequence(&mut self, script: u32, live: u32) {
-        self.offset.get_or_insert(live.wrapping_sub(script));
-    }
-
-    /// The peer sends a SYN that begins at `seq`: where it is another than before, the target begins anew as well.
-    pub(super) fn on_peer_begins(&mut self, seq: u32) {
-        if self.peer_began.replace(seq).is_some_and(|before| before != seq) {
-            self.offset = None;
+    /// The target sends a SYN, which the script says begins at `script`.
+    pub(super) fn on_syn(&mut self, script: u32, live: u32) {
+        match (self.isn, self.peer_again) {
+            (None, _) => self.isn = Some(Isn { live, script }),
+            // The answer to a peer that begins anew, where the connection before it is over.
+            (Some(isn), Some(again)) if isn.live != live => {
+                self.isn = Some(Isn { live, script });
+                self.peer_isn = again;
+                self.peer_again = None;
+            }
+            _ => {}
         }
     }
 
-    /// The live number of what the target sent as `script`.
+    /// The peer sends the first segment of the flow, or answers the target's SYN, with a SYN that begins at `seq`.
+    pub(super) fn on_peer_syn(&mut self, seq: u32) {
+        self.peer_isn = seq;
+    }
+
+    /// The peer sends another SYN: if the target answers it with one of its own, both begin anew.
+    pub(super) fn on_peer_again(&mut self, seq: u32) {
+        self.peer_again = Some(seq);
+    }
+
+    /// The live number of what the target sent as `script`, or will send.
     pub(super) fn live_sequence(&self, script: u32) -> u32 {
-        script.wrapping_add(self.offset.unwrap_or(0))
+        script.wrapping_add(self.isn.map_or(0, |isn| isn.live))
     }
 
-    /// The peer answers the target's SYN with one that begins at `seq`.
-    pub(super) fn on_peer_answers(&mut self, seq: u32) {
-        self.peer_offset = seq;
+    /// The live number of what a SYN of the peer acknowledges as `script`.
+    pub(super) fn live_sequence_in_syn(&self, script: u32) -> u32 {
+        self.live_sequence(script).wrapping_sub(self.isn.map_or(0, |isn| isn.script))
     }
 
-    /// The live number of what the peer sends as `script`.
+    /// The live number of what the peer sends as `script`, but for its SYN.
     pub(super) fn live_peer_sequence(&self, script: u32) -> u32 {
-        script.wrapping_add(self.peer_offset)
+        script.wrapping_add(self.peer_isn)
     }
 
     /// A segment of the target in the numbers of the script.
     pub(super) fn in_script(&self, tcp: &Tcp) -> Tcp {
-        let of_peer = |live: u32| live.wrapping_sub(self.peer_offset);
+        let isn = self.isn.unwrap_or(Isn { live: 0, script: 0 });
+        let seq = tcp.seq.wrapping_sub(isn.live);
+        if tcp.has(TcpFlags::SYN) {
+            return Tcp { seq: seq.wrapping_add(isn.script), ..tcp.clone() };
+        }
+        let of_peer = |live: u32| live.wrapping_sub(self.peer_isn);
         let options = tcp.options.iter().map(|option| match option {
             TcpOption::Sack(blocks) => {
                 let block =
@@ -126,12 +152,8 @@ impl Flow {
             }
             option => option.clone(),
         });
-        Tcp {
-            seq: tcp.seq.wrapping_sub(self.offset.unwrap_or(0)),
-            ack: if tcp.has(TcpFlags::ACK) { of_peer(tcp.ack) } else { tcp.ack },
-            options: options.collect(),
-            ..tcp.clone()
-        }
+        let ack = if tcp.has(TcpFlags::ACK) { of_peer(tcp.ack) } else { tcp.ack };
+        Tcp { seq, ack, options: options.collect(), ..tcp.clone() }
     }
 
     /// Options that a script sends, in live numbers.

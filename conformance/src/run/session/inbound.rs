@@ -93,7 +93,7 @@ impl Session<'_> {
             Some(ports) => ports,
             None => Ports { source: self.next_remote_port(), destination: local },
         };
-        let mut flow = Flow::new(protocol, Stage::Open, Side::Peer);
+        let mut flow = Flow::new(protocol, Stage::Connecting, Side::Peer);
         let ip = listening.map_or(self.rules.local, |local| local.ip());
         flow.local = Some(SocketAddr::new(ip, ports.destination));
         flow.remote = Some(SocketAddr::new(self.rules.remote, ports.source));
@@ -129,14 +129,16 @@ fn protocol_of(body: &Body) -> Protocol {
 /// A segment in live numbers.
 fn segment(flow: &mut Flow, script: &ast::Tcp, local: SocketAddr, remote: SocketAddr) -> Tcp {
     let is_syn = script.flags.contains(TcpFlags::SYN);
-    // A SYN names the live number itself.
-    let seq = if is_syn { script.sequence.start } else { flow.live_peer_sequence(script.sequence.start) };
+    let (start, ack) = (script.sequence.start, script.ack);
+    let (seq, ack) = match is_syn {
+        true => (start, ack.map(|ack| flow.live_sequence_in_syn(ack))),
+        false => (flow.live_peer_sequence(start), ack.map(|ack| flow.live_sequence(ack))),
+    };
     match flow.begun_by {
-        // Until the peer answers the target's own SYN, both name live numbers.
-        Side::Target if is_syn && script.flags.contains(TcpFlags::ACK) => {
-            flow.on_peer_answers(script.sequence.start)
-        }
-        Side::Peer if is_syn => flow.on_peer_begins(script.sequence.start),
+        // Until the peer answers the target's own SYN, nothing counts from one of the peer's.
+        Side::Target if is_syn && script.flags.contains(TcpFlags::ACK) => flow.on_peer_syn(start),
+        Side::Peer if is_syn && flow.stage == Stage::Connecting => flow.on_peer_syn(start),
+        Side::Peer if is_syn => flow.on_peer_again(start),
         _ => {}
     }
     flow.stage = Stage::Open;
@@ -148,7 +150,7 @@ fn segment(flow: &mut Flow, script: &ast::Tcp, local: SocketAddr, remote: Socket
         source_port: remote.port(),
         destination_port: local.port(),
         seq,
-        ack: script.ack.map_or(0, |ack| flow.live_sequence(ack)),
+        ack: ack.unwrap_or(0),
         flags: script.flags,
         window: script.window.unwrap_or(0),
         urgent: script.urgent.unwrap_or(0),

@@ -107,7 +107,7 @@ impl Session<'_> {
             && expected.flags.contains(TcpFlags::SYN)
             && tcp.has(TcpFlags::SYN)
         {
-            flow.learn_sequence(expected.sequence.start, tcp.seq);
+            flow.on_syn(expected.sequence.start, tcp.seq);
         }
         true
     }
