@@ -337,13 +337,11 @@ impl Operation {
             (Item::Socket(fd), Item::PipeWriter(index)) => {
                 let (fd, index) = (*fd, *index);
                 let room = PIPE_CAPACITY - target.descriptors.pipe(index).len();
-                let got = match target.sockets.try_recv(target.now, fd, len.min(room), flags) {
-                    // Linux does not wait behind an urgent byte.
-                    Err(Stop::Wait(_)) if target.sockets.readiness(fd).contains(PollMask::PRI) => {
-                        return Ok(Outcome::returned(0));
-                    }
-                    got => got?,
-                };
+                // Linux does not come past an urgent byte, nor wait behind it.
+                if target.sockets.ioctl(fd, SIOCATMARK) == Ok(1) {
+                    return Ok(Outcome::returned(0));
+                }
+                let got = target.sockets.try_recv(target.now, fd, len.min(room), flags)?;
                 let bytes = got.data.to_vec();
                 target.descriptors.pipe(index).extend(&bytes);
                 Ok(Outcome::returned(bytes.len() as i64))
