@@ -8,7 +8,7 @@ use crate::wire::{FastOpenForm, FastOpenOption};
 
 use super::config::Options;
 use super::connection::{Connection, Fin, Opening};
-use super::handshake::{Accepted, Willing};
+use super::handshake::{Accepted, SynSent, Willing};
 use super::recovery::Phase;
 use super::recovery::delivery::Delivered;
 use super::segment::Segment;
@@ -219,15 +219,17 @@ impl Connection {
         now: Instant,
         segment: &Segment,
         ack: SeqNumber,
+        sent: SynSent,
         counters: &mut Counters,
     ) {
         let Some(fast_open) = self.fast_open.as_mut() else { return };
         let all = ack.at_or_after(self.send.queue.end());
-        let again = self.send.retries > 0 || fast_open.plain && fast_open.carried;
-        if let Some(form) = fast_open.said {
-            let cookie = segment.options.fast_open.filter(|option| !option.cookie.is_request());
+        let again = !matches!(sent, SynSent::Once(_));
+        if fast_open.said.is_some() || fast_open.carried {
+            let offered = segment.options.fast_open.filter(|option| !option.cookie.is_request());
+            let cookie = offered.filter(|_| fast_open.said.is_some());
             let absent = segment.options.fast_open.is_none() && !again && !fast_open.carried;
-            let refused = absent.then_some(form);
+            let refused = fast_open.said.filter(|_| absent);
             let mss = segment.options.mss.unwrap_or(0);
             fast_open.news = Some(News::Learned(Learned { mss, cookie, refused }));
         }

@@ -72,13 +72,14 @@ impl Willing {
     }
 }
 
-/// The window of a SYN or SYN-ACK: never scaled, and whole segments.
+/// The window of a SYN or SYN-ACK: never scaled, and whole segments where the field has room for them all. As Linux.
 //= RFC 7323 §2.2
 pub(super) fn syn_window(options: &Options, mss: u16) -> UnscaledWindow {
     let clamp = options.rare().window_clamp.unwrap_or(u32::MAX);
-    let space = (options.receive_buffer / 2).min(clamp).min(u16::MAX.into());
+    let space = (options.receive_buffer / 2).min(clamp);
     let mss = u32::from(mss.max(1));
-    UnscaledWindow(if space > mss { (space / mss * mss) as u16 } else { space as u16 })
+    let whole = if space > mss { space / mss * mss } else { space };
+    UnscaledWindow(u16::try_from(whole).unwrap_or(u16::MAX))
 }
 
 /// The options of a SYN or SYN-ACK.
@@ -211,9 +212,12 @@ impl Connection {
         match segment.ack {
             Some(ack) => {
                 self.establish(now, self.send.queue.base(), sent);
-                self.on_fast_open_answer(now, &segment, ack, counters);
+                self.on_fast_open_answer(now, &segment, ack, sent, counters);
                 self.acknowledge_syn(now);
                 segment.trim_front(segment.seq + 1);
+                if segment.fin_behind_syn {
+                    segment.control = Some(Control::Fin);
+                }
                 (!segment.is_empty()).then_some(segment)
             }
             //= RFC 9293 MUST-10

@@ -100,6 +100,8 @@ pub struct Segment {
     pub payload: Rope,
     /// Bytes of data in each segment but the last, where this stands for several.
     pub gso_size: Option<u16>,
+    /// Whether a FIN follows what a SYN-ACK brings; it counts in neither [`len`](Segment::len) nor `control`.
+    pub fin_behind_syn: bool,
 }
 
 impl Segment {
@@ -116,19 +118,20 @@ impl Segment {
             options: TcpOptions::default(),
             payload: Rope::new(),
             gso_size: None,
+            fin_behind_syn: false,
         }
     }
 
     /// Takes a parsed header and the bytes behind it.
     ///
-    /// RST outranks the other control flags, as in RFC 9293's order of checks. SYN with FIN is an error: no sender
-    /// means it.
+    /// RST outranks the other control flags, as in RFC 9293's order of checks. SYN with FIN is an error, but for a
+    /// SYN-ACK that brings all that its sender has to say.
     pub fn from_wire(header: &TcpHeader, payload: Rope, gso_size: Option<u16>) -> Result<Segment, Malformed> {
         let has = |flag| header.flags.contains(flag);
         let control = match (has(TcpFlags::RST), has(TcpFlags::SYN), has(TcpFlags::FIN)) {
             (true, _, _) => Some(Control::Rst),
-            (false, true, true) => return Err(Malformed::BadCode),
-            (false, true, false) => Some(Control::Syn),
+            (false, true, true) if !has(TcpFlags::ACK) => return Err(Malformed::BadCode),
+            (false, true, _) => Some(Control::Syn),
             (false, false, true) => Some(Control::Fin),
             (false, false, false) => None,
         };
@@ -143,6 +146,7 @@ impl Segment {
             options: header.options.clone(),
             payload,
             gso_size,
+            fin_behind_syn: has(TcpFlags::SYN) && has(TcpFlags::FIN),
         })
     }
 

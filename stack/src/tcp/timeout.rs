@@ -19,6 +19,14 @@ const ORPHAN_RETRIES: u8 = 8;
 /// The base of Linux's reckoning of how long a number of retries takes.
 const RETRY_BASE: Duration = Duration::from_millis(200);
 
+/// The same of SYNs.
+const SYN_BASE: Duration = Duration::from_secs(1);
+
+/// How long `retries` doublings from `base` take, none longer than `most`.
+fn time_of_retries(base: Duration, retries: u8, most: Duration) -> Duration {
+    (0..=u32::from(retries)).map(|n| base.saturating_mul(1 << n.min(20)).min(most)).sum()
+}
+
 impl Connection {
     /// Does what is due at `now`.
     pub fn on_timeout(&mut self, now: Instant, counters: &mut Counters) {
@@ -60,7 +68,9 @@ impl Connection {
             _ => (0, self.options.synack_retries.saturating_add(u8::from(self.is_early()))),
         };
         let waited = now.saturating_since(self.send.first_retry);
-        let too_long = self.options.rare().user_timeout.is_some_and(|limit| waited >= limit);
+        // As Linux, which also reckons how long so many doublings would have taken.
+        let spent = self.send.retries > 0 && waited >= time_of_retries(SYN_BASE, most, self.longest_timeout());
+        let too_long = spent || self.options.rare().user_timeout.is_some_and(|limit| waited >= limit);
         let hopeless = self.send.retries >= most.saturating_add(linear) || too_long;
         self.look_for_black_hole(hopeless);
         if hopeless {
@@ -139,13 +149,11 @@ impl Connection {
         }
         let orphan = self.holder == Holder::Nobody;
         let retries = if orphan { self.orphan_retries() } else { self.options.retries };
-        self.send.retries > 0 && silent >= self.time_of_retries(retries)
+        self.send.retries > 0 && silent >= time_of_retries(RETRY_BASE, retries, self.longest_timeout())
     }
 
-    /// How long `retries` doublings from 200 ms take, none longer than the largest time-out.
-    fn time_of_retries(&self, retries: u8) -> Duration {
-        let most = Duration::from_millis(self.options.rto_max_ms.into());
-        (0..=u32::from(retries)).map(|n| RETRY_BASE.saturating_mul(1 << n.min(20)).min(most)).sum()
+    fn longest_timeout(&self) -> Duration {
+        Duration::from_millis(self.options.rto_max_ms.into())
     }
 
     fn give_up(&mut self, counters: &mut Counters) {

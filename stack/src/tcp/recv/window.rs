@@ -106,7 +106,7 @@ impl ReceiveWindow {
 
     /// The largest window that this buffer makes.
     pub fn full_space(&self) -> u32 {
-        (self.buffer / 2).min(self.clamp)
+        (self.buffer / 2).min(self.clamp).min(self.scale.scale(UnscaledWindow(u16::MAX)))
     }
 
     /// Offers no more than `clamp` bytes from now on, beside what was offered already.
