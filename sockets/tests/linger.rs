@@ -36,6 +36,11 @@ fn linger_waits_until_all_is_acknowledged() {
             assert_eq!(said(net.a.try_end_linger(net.now, client)), "waits to write");
             events(&mut net.a);
             net.settle();
+            assert!(
+                net.a.is_lingering(client),
+                "the other side waits with its acknowledgement, as Linux does"
+            );
+            net.sleep(Duration::from_millis(40));
             assert_eq!(events(&mut net.a), [client], "the waiting call is woken");
             assert_eq!(poll(&net.a, client), "HUP");
             assert_eq!(net.a.try_end_linger(net.now, client), Ok(()));

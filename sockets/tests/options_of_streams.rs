@@ -74,7 +74,8 @@ fn syns(count: Option<i32>) -> usize {
 fn syns_are_counted() {
     assert_eq!(int_of_fresh(TCP_SYNCNT), 6);
     let (default, one, three) = (syns(None), syns(Some(1)), syns(Some(3)));
-    assert_eq!((default - one, three - one), (5, 2));
+    // Linux gives up when as much time has passed as doubling from the first on would take.
+    assert_eq!((default, one, three), (11, 3, 8));
     let mut net = Net::new();
     let client = nonblocking(&mut net.a, AF_INET);
     for count in [0, -1, 128] {

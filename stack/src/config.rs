@@ -122,6 +122,8 @@ settings! {
     "net.ipv4.route.mtu_expires" route_mtu_expires: Duration = Seconds(0..=i32::MAX as u64), Duration::from_secs(600);
     /// Reset a connection that the accept queue has no room for, rather than let the peer try again.
     "net.ipv4.tcp_abort_on_overflow" tcp_abort_on_overflow: bool = Flag, false;
+    /// How many acknowledgements of one gap may be put together; 0: none.
+    "net.ipv4.tcp_comp_sack_nr" tcp_comp_sack_nr: u8 = Number(0..=255), 44;
     /// Which algorithm limits what is in flight.
     "net.ipv4.tcp_congestion_control" tcp_congestion_control: CongestionKind = Congestion, CongestionKind::Cubic;
     /// Fast open (RFC 7413), one bit each: 0x1 send data in SYNs, 0x2 take it, 0x4 send it without a cookie, 0x200 take
@@ -271,6 +273,7 @@ impl Config {
             send_buffer_max: Some(self.tcp_wmem.largest),
             min_send_mss: self.tcp_min_snd_mss,
             invalid_ratelimit_ms: u16::try_from(self.tcp_invalid_ratelimit.as_millis()).unwrap_or(u16::MAX),
+            compressed_acks: self.tcp_comp_sack_nr,
             rto_min_ms: u16::try_from(self.tcp_rto_min.as_millis()).unwrap_or(u16::MAX),
             rto_max_ms: millis(self.tcp_rto_max),
             slow_start_after_idle: self.tcp_slow_start_after_idle,

@@ -276,6 +276,8 @@ counters! {
     TcpExtPAWSActive,
     /// Acknowledgements dropped because of an old timestamp and an old sequence number.
     TcpExtPAWSOldAck,
+    /// Acknowledgements of gaps that others stood for.
+    TcpExtTCPAckCompressed,
     /// Delayed acknowledgements sent.
     TcpExtDelayedACKs,
     /// Retransmission time-outs.

@@ -116,6 +116,8 @@ pub struct Options {
     /// (`net.ipv4.tcp_invalid_ratelimit`).
     //= RFC 5961 §7
     pub invalid_ratelimit_ms: u16,
+    /// How many acknowledgements of one gap may be put together (`net.ipv4.tcp_comp_sack_nr`).
+    pub compressed_acks: u8,
     /// The least retransmission time-out, in milliseconds (`net.ipv4.tcp_rto_min_us`).
     pub rto_min_ms: u16,
     /// The largest retransmission time-out, in milliseconds (`net.ipv4.tcp_rto_max_ms`).
@@ -172,6 +174,7 @@ impl Default for Options {
             send_buffer_max: Some(4_194_304),
             min_send_mss: 48,
             invalid_ratelimit_ms: 500,
+            compressed_acks: 44,
             rto_min_ms: 200,
             rto_max_ms: 120_000,
             slow_start_after_idle: true,

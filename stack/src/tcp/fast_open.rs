@@ -186,7 +186,8 @@ impl Connection {
         if let Some(range) = SeqRange::new(self.send.queue.base(), end) {
             fast_open.carried = true;
             self.recovery.scoreboard.on_sent(range, data.len() as u16, now);
-            (self.send.window.nxt, self.send.small_end) = (end, end);
+            // As Linux: Nagle does not count it among the small segments.
+            self.send.window.nxt = end;
         } else {
             fast_open.plain = true;
         }

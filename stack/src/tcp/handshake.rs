@@ -8,7 +8,7 @@ use crate::wire::tcp_options::{TcpOptions, Timestamps};
 use super::config::Options;
 use super::congestion::CongestionControl;
 use super::connection::{Connection, Event, Fin, Negotiated, Opening, TimestampState};
-use super::recv::ack_policy::LONGEST_DELAY;
+use super::recv::ack_policy::{LONGEST_DELAY, QUICK_ACKS};
 use super::segment::{Control, Segment, UnscaledWindow, WindowScale};
 use super::seq::SeqNumber;
 use super::state::State;
@@ -169,6 +169,8 @@ impl Connection {
             SynSent::Forgotten => {}
         }
         self.send.rtt.reset_backoff();
+        let mss = self.send.mss.min(self.sizes.advertised.into());
+        self.recv.acks.start(now, mss, self.recv.window.remaining());
         if !self.recovery.scoreboard.is_empty() {
             self.timers.set(Timer::Retransmit, now + self.send.rtt.rto());
         }
@@ -233,7 +235,7 @@ impl Connection {
     fn acknowledge_syn(&mut self, now: Instant) {
         if self.options.late_acks || self.options.rare().defer_accept > 0 || self.pending.writer {
             // As Linux: what was set before holds for this one alone.
-            self.recv.acks.quicken();
+            self.recv.acks.quicken(self.recv.window.remaining(), QUICK_ACKS);
             self.recv.acks.owe_late();
             self.timers.set(Timer::DelayedAck, now + LONGEST_DELAY);
         } else {

@@ -7,7 +7,7 @@ use crate::error::SocketError;
 use crate::time::Instant;
 
 use super::connection::{Connection, TimestampState};
-use super::recv::ack_policy::{DELAY, Owed};
+use super::recv::ack_policy::Situation;
 use super::segment::{Control, Segment};
 use super::seq::SeqNumber;
 use super::state::State;
@@ -20,6 +20,9 @@ const TIMESTAMP_LIFE: Duration = Duration::from_secs(24 * 24 * 3600);
 /// By how many ticks of its sender's clock a timestamp may go back, as in Linux: for hosts that read it before they
 /// put their segments in order.
 const TIMESTAMP_SLACK: i32 = 1;
+
+/// How long acknowledgements of one gap are put together, at the most (Linux's `tcp_comp_sack_delay_ns`).
+const COMPRESSION_DELAY: Duration = Duration::from_millis(1);
 
 /// Whether a step lets the next one see the segment.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -54,8 +57,27 @@ impl Connection {
                 self.process_text(now, segment, counters);
             }
         }
-        if self.recv.acks.owed() == Owed::Delayed && !self.timers.is_set(Timer::DelayedAck) {
-            self.timers.set(Timer::DelayedAck, now + DELAY);
+        self.decide_on_ack(now);
+    }
+
+    /// Whether what is owed to the peer goes now, or when.
+    fn decide_on_ack(&mut self, now: Instant) {
+        let mss = self.recv.acks.peer_mss();
+        let situation = Situation {
+            nxt: self.recv.window.nxt,
+            edge_advances: self.recv.window.may_follow(self.recv.held(), mss),
+            has_gap: !self.recv.reassembly.is_empty(),
+            sack: self.negotiated.sack,
+            rtt: self.send.rtt.srtt(),
+            compress: (self.options.compressed_acks, COMPRESSION_DELAY),
+        };
+        let Some(delay) = self.recv.acks.decide(situation) else { return };
+        let until = now + delay;
+        let sooner = !self.timers.is_set(Timer::DelayedAck) || self.timers.at(Timer::DelayedAck) > until;
+        if delay.is_zero() {
+            self.recv.acks.owe_now();
+        } else if sooner {
+            self.timers.set(Timer::DelayedAck, until);
         }
     }
 

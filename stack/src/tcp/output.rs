@@ -93,7 +93,7 @@ impl Connection {
         counters[counter] += count;
         counters[Counter::TcpRetransSegs] += count;
         self.note_pace(now, data, count as u32);
-        Some(self.data_segment(now, range, size, options))
+        Some(self.data_segment(now, range, size, options, counters))
     }
 
     /// Data that was never sent, and the FIN behind it.
@@ -134,7 +134,7 @@ impl Connection {
         counters[Counter::TcpOutSegs] += u64::from(count);
         self.note_pace(now, len, count);
         self.note_less_unsent();
-        Some(self.data_segment(now, range, size, options))
+        Some(self.data_segment(now, range, size, options, counters))
     }
 
     /// How much of `unsent` may go now, in segments of `size`; `None` where it is better to wait. Zero means that a
@@ -213,7 +213,14 @@ impl Connection {
     }
 
     /// The segment of `range`, which lies in the send queue, cut in parts of `size`.
-    fn data_segment(&mut self, now: Instant, range: SeqRange, size: u32, options: TcpOptions) -> Segment {
+    fn data_segment(
+        &mut self,
+        now: Instant,
+        range: SeqRange,
+        size: u32,
+        options: TcpOptions,
+        counters: &mut Counters,
+    ) -> Segment {
         let payload = self.send.queue.slice(range.start(), range.len() as usize);
         let len = payload.len() as u32;
         let fin = range.end().after(self.send.queue.end());
@@ -225,8 +232,8 @@ impl Connection {
         self.timers.stop(Timer::Persist);
         self.send.persist_backoff = 0;
         //= RFC 9293 MUST-58
-        self.recv.acks.on_data_sent();
-        let mut segment = self.acknowledging(range.start(), options);
+        self.recv.acks.on_data_sent(now);
+        let mut segment = self.acknowledging(range.start(), options, counters);
         segment.control = fin.then_some(Control::Fin);
         //= RFC 9293 MUST-61
         segment.push = len > 0 && (range.start() + len).at_or_after(self.send.queue.end());
@@ -251,12 +258,12 @@ impl Connection {
         if self.take_urgent_probe() {
             counters.bump(Counter::TcpOutSegs);
             let options = self.segment_options(now);
-            return Some(self.acknowledging(self.send.window.una, options));
+            return Some(self.acknowledging(self.send.window.una, options, counters));
         }
         self.pending.probe = false;
         counters.bump(Counter::TcpOutSegs);
         let options = self.segment_options(now);
-        Some(self.acknowledging(self.send.window.una - 1, options))
+        Some(self.acknowledging(self.send.window.una - 1, options, counters))
     }
 
     fn poll_ack(&mut self, now: Instant, counters: &mut Counters) -> Option<Segment> {
@@ -265,19 +272,24 @@ impl Connection {
         }
         counters.bump(Counter::TcpOutSegs);
         let options = self.segment_options(now);
-        Some(self.acknowledging(self.send.window.nxt, options))
+        Some(self.acknowledging(self.send.window.nxt, options, counters))
     }
 
     /// A segment at `seq` that acknowledges all we have, and offers the window.
     //= RFC 9293 MUST-59
-    fn acknowledging(&mut self, seq: super::SeqNumber, options: TcpOptions) -> Segment {
+    fn acknowledging(
+        &mut self,
+        seq: super::SeqNumber,
+        options: TcpOptions,
+        counters: &mut Counters,
+    ) -> Segment {
         let nxt = self.recv.window.nxt;
         let window = match self.state {
             // A SYN-ACK that follows can't offer more.
             State::SynReceived => self.recv.window.repeat(),
             _ => self.recv.window.offer(self.recv.held(), self.recv.acks.peer_mss()),
         };
-        self.recv.acks.on_ack_sent(nxt);
+        counters[Counter::TcpExtTCPAckCompressed] += u64::from(self.recv.acks.on_ack_sent(nxt));
         self.timers.stop(Timer::DelayedAck);
         let urgent = self.urgent_pointer(seq);
         Segment { ack: Some(nxt), urgent, window, options, ..Segment::new(seq) }

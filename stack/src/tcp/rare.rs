@@ -132,9 +132,8 @@ impl Connection {
         self.recv.acks.set_interactive(quick == QuickAck::Off);
         let open = matches!(self.state, State::Established | State::CloseWait);
         if quick != QuickAck::Off && open && self.recv.acks.owed() == Owed::Delayed {
-            if self.recv.queue.is_empty() {
-                self.recv.acks.owe_now();
-            }
+            self.recv.acks.note_pushed();
+            self.recv.acks.on_read(self.recv.window.nxt, self.recv.queue.is_empty());
             self.recv.acks.set_interactive(quick == QuickAck::Once);
         }
     }

@@ -5,9 +5,13 @@ use crate::counters::{Counter, Counters};
 use crate::time::Instant;
 
 use super::connection::{Connection, Event, Holder};
+use super::recv::ack_policy::{Arrival, QUICK_ACKS};
 use super::recv::compact;
 use super::segment::{Control, Segment};
 use super::state::State;
+
+/// Bytes of the timestamp option, padded.
+const TIMESTAMPS_LEN: u32 = 12;
 
 impl Connection {
     /// The seventh and eighth step: the data, and the FIN behind it.
@@ -25,7 +29,7 @@ impl Connection {
         let lone_fin = segment.payload.is_empty() && segment.seq == nxt;
         let beyond = segment.seq.at_or_after(self.recv.window.edge()) && !lone_fin;
         if segment.end().at_or_before(nxt) || beyond {
-            self.recv.acks.quicken();
+            self.recv.acks.quicken(self.recv.window.remaining(), QUICK_ACKS);
             self.recv.acks.owe_now();
             return;
         }
@@ -59,7 +63,7 @@ impl Connection {
             self.recv.reassembly.truncate(fin);
         }
         if segment.seq == nxt {
-            self.take_in_order(segment);
+            self.take_in_order(now, segment);
         } else {
             self.take_out_of_order(segment, counters);
         }
@@ -90,18 +94,40 @@ impl Connection {
         segment.trim_back(fin);
     }
 
-    fn take_in_order(&mut self, segment: Segment) {
-        let size = segment.gso_size.map_or(segment.payload.len() as u32, u32::from);
-        let size = size.min(self.sizes.advertised.into());
+    fn take_in_order(&mut self, now: Instant, segment: Segment) {
+        let len = segment.payload.len();
+        if len > 0 {
+            let stamps = if self.negotiated.timestamps.is_some() { TIMESTAMPS_LEN } else { 0 };
+            self.recv.acks.on_data(
+                now,
+                Arrival {
+                    segment: segment.gso_size.map_or(len as u32, u32::from),
+                    options: segment.options.emitted_len() as u32,
+                    usual_options: stamps,
+                    pushed: segment.push || segment.control == Some(Control::Fin),
+                    largest: self.sizes.advertised.into(),
+                    window: self.recv.window.remaining(),
+                    rto: self.send.rtt.rto(),
+                },
+            );
+        }
         self.deliver(segment.payload);
+        self.grow_window(len);
+        let had_gap = !self.recv.reassembly.is_empty();
         while let Some(more) = self.recv.reassembly.take(self.recv.window.nxt) {
             self.deliver(more);
+        }
+        if had_gap && self.recv.reassembly.is_empty() {
             //= RFC 5681 §4.2
             self.recv.acks.owe_now();
         }
-        self.recv.acks.on_data(size, self.recv.window.nxt);
-        if !self.recv.reassembly.is_empty() {
-            self.recv.acks.owe_now();
+    }
+
+    /// Lets the window follow what came. As Linux: it opens as the peer makes use of it.
+    fn grow_window(&mut self, len: usize) {
+        let (largest, held) = (u32::from(self.sizes.advertised), self.recv.held());
+        if self.recv.window.grow(len, largest, self.recv.acks.peer_mss(), held) {
+            self.recv.acks.note_growth();
         }
     }
 
@@ -119,11 +145,12 @@ impl Connection {
     //= RFC 9293 MAY-13
     fn take_out_of_order(&mut self, segment: Segment, counters: &mut Counters) {
         counters.bump(Counter::TcpExtTCPOFOQueue);
+        let len = segment.payload.len();
         if self.recv.reassembly.insert(segment.seq, segment.payload).is_err() {
             counters.bump(Counter::TcpExtTCPOFODrop);
         }
-        self.recv.acks.quicken();
-        self.recv.acks.owe_now();
+        self.recv.acks.owe_late();
+        self.grow_window(len);
     }
 
     /// Takes the FIN, once all before it has come.
@@ -133,7 +160,7 @@ impl Connection {
             return;
         }
         self.recv.window.nxt += 1;
-        self.recv.acks.owe_now();
+        self.recv.acks.owe_late();
         self.events.add(Event::Readable);
         self.events.add(Event::Ended);
         match self.state {
@@ -141,8 +168,14 @@ impl Connection {
                 self.state = State::CloseWait;
                 self.recv.acks.set_interactive(true);
             }
-            State::FinWait1 => self.state = State::Closing,
-            State::FinWait2 => self.enter_time_wait(),
+            State::FinWait1 => {
+                self.recv.acks.owe_now();
+                self.state = State::Closing;
+            }
+            State::FinWait2 => {
+                self.recv.acks.owe_now();
+                self.enter_time_wait();
+            }
             _ => {}
         }
         self.arm_keep_alive(now);

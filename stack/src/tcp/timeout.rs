@@ -43,8 +43,10 @@ impl Connection {
             }
         }
         if self.timers.take_expired(Timer::DelayedAck, now) && self.recv.acks.owed() == Owed::Delayed {
-            counters.bump(Counter::TcpExtDelayedACKs);
-            self.recv.acks.on_delay_passed();
+            let rto = self.send.rtt.rto();
+            if self.recv.acks.on_delay_passed(rto) {
+                counters.bump(Counter::TcpExtDelayedACKs);
+            }
         }
         if self.timers.take_expired(Timer::Persist, now) {
             self.on_persist(now, counters);
@@ -69,7 +71,8 @@ impl Connection {
         };
         let waited = now.saturating_since(self.send.first_retry);
         // As Linux, which also reckons how long so many doublings would have taken.
-        let spent = self.send.retries > 0 && waited >= time_of_retries(SYN_BASE, most, self.longest_timeout());
+        let spent =
+            self.send.retries > 0 && waited >= time_of_retries(SYN_BASE, most, self.longest_timeout());
         let too_long = spent || self.options.rare().user_timeout.is_some_and(|limit| waited >= limit);
         let hopeless = self.send.retries >= most.saturating_add(linear) || too_long;
         self.look_for_black_hole(hopeless);

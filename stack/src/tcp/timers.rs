@@ -35,6 +35,11 @@ impl Timers {
         Timers { deadlines: [NEVER; COUNT] }
     }
 
+    /// When it fires, where it is set; else never.
+    pub(super) fn at(&self, timer: Timer) -> Instant {
+        self.deadlines[timer as usize]
+    }
+
     pub(super) fn set(&mut self, timer: Timer, at: Instant) {
         self.deadlines[timer as usize] = at;
     }

@@ -130,6 +130,7 @@ impl Connection {
             let mss = self.recv.acks.peer_mss();
             self.recv.window.on_read(now, data.len(), rtt, mss);
             let reopened = self.recv.reopen();
+            self.recv.acks.on_read(self.recv.window.nxt, self.recv.queue.is_empty());
             let wider = reopened || self.recv.window.should_update(self.recv.held(), mss);
             if self.state.can_receive() && wider {
                 self.recv.acks.owe_now();

@@ -2,12 +2,16 @@
 
 use core::time::Duration;
 
+use super::CHUNK_CHARGE;
 use crate::tcp::segment::{UnscaledWindow, WindowScale};
 use crate::tcp::seq::SeqNumber;
 use crate::time::Instant;
 
 /// The least time over which reading is measured for the growth of the buffer.
 const MIN_MEASURE: Duration = Duration::from_millis(1);
+
+/// Bytes of data that a segment needs to let the window grow, as in Linux.
+const LEAST_GROWING: u32 = 128;
 
 /// The receive sequence space.
 ///
@@ -41,6 +45,10 @@ pub struct ReceiveWindow {
     buffer_max: Option<u32>,
     /// The largest window that is offered (`TCP_WINDOW_CLAMP`); `u32::MAX`: any.
     clamp: u32,
+    /// How far the window may open by now; `u32::MAX`: none was offered yet (Linux's `rcv_ssthresh`).
+    opened: u32,
+    /// The window that the last acknowledgement offered, in bytes.
+    told: u32,
     growth: Growth,
     /// Whether no window is offered although the edge lies further on: there is no memory for what would come.
     withheld: bool,
@@ -67,6 +75,8 @@ impl ReceiveWindow {
             buffer,
             buffer_max,
             clamp: u32::MAX,
+            opened: u32::MAX,
+            told: 0,
             growth,
             withheld: false,
         }
@@ -97,6 +107,46 @@ impl ReceiveWindow {
     /// Takes the edge that a segment offered which this window did not write (a SYN-ACK from a listener's record).
     pub fn offered(&mut self, edge: SeqNumber) {
         self.edge = self.edge.latest(edge);
+        if self.opened == u32::MAX {
+            self.opened = self.remaining();
+            self.told = self.opened;
+        }
+    }
+
+    /// Lets the window open further, as data of `len` bytes came into it and the peer makes use of it: by two of its
+    /// segments, or by twice what came. As Linux, small segments, which cost more memory than they hold, open it less and
+    /// only as long as it is small. Says whether it did.
+    pub fn grow(&mut self, len: usize, largest: u32, peer_mss: u32, held: usize) -> bool {
+        let len = len as u32;
+        let free = (self.buffer / 2).saturating_sub(u32::try_from(held).unwrap_or(u32::MAX));
+        let room = free.min(self.full_space()).saturating_sub(self.opened);
+        if room == 0 || len < LEAST_GROWING {
+            return false;
+        }
+        // What a segment of that length costs, as far as it takes of the window.
+        let mut cost = (len + CHUNK_CHARGE as u32) / 2;
+        let step = if cost <= len {
+            2 * largest
+        } else {
+            let mut bound = self.buffer_limit() / 4;
+            loop {
+                cost /= 2;
+                if self.opened > bound {
+                    return false;
+                }
+                if cost <= len {
+                    break 2 * peer_mss;
+                }
+                bound /= 2;
+            }
+        };
+        self.opened += room.min(step.max(2 * len));
+        true
+    }
+
+    /// Whether an acknowledgement would offer no less than the last one did, so that the edge moves with what came.
+    pub fn may_follow(&self, held: usize, mss: u32) -> bool {
+        self.next_window(held, mss) >= self.told
     }
 
     /// Bytes that the peer may still send.
@@ -112,6 +162,9 @@ impl ReceiveWindow {
     /// Offers no more than `clamp` bytes from now on, beside what was offered already.
     pub fn set_clamp(&mut self, clamp: Option<u32>) {
         self.clamp = clamp.unwrap_or(u32::MAX);
+        if self.opened != u32::MAX {
+            self.opened = self.opened.min(self.clamp);
+        }
     }
 
     /// The receive buffer in bytes.
@@ -142,8 +195,8 @@ impl ReceiveWindow {
 
     /// Moves the right edge as far as the room beside `held` bytes allows, and gives the field to be sent.
     ///
-    /// Avoids the silly window: an edge moves by a segment or by half of the buffer, or not at all, and a window
-    /// that would be smaller than a sixteenth of the buffer, or than a segment, is offered as none.
+    /// Avoids the silly window: without scaling an edge moves by whole segments, and a window that would be smaller than
+    /// a sixteenth of the buffer, or than a segment, is offered as none.
     //= RFC 9293 MUST-39
     //= RFC 9293 SHLD-14
     //= RFC 9293 MAY-8
@@ -151,7 +204,8 @@ impl ReceiveWindow {
         if self.withheld {
             return UnscaledWindow(0);
         }
-        self.offer_to(self.next_edge(held, mss))
+        let wanted = self.nxt + self.next_window(held, mss);
+        self.offer_to(wanted.latest(self.edge))
     }
 
     /// Gives the field that offers what the peer knows of already.
@@ -162,26 +216,38 @@ impl ReceiveWindow {
     fn offer_to(&mut self, edge: SeqNumber) -> UnscaledWindow {
         let field = self.scale.cover(edge.saturating_since(self.nxt));
         self.edge = self.edge.latest(self.nxt + self.scale.scale(field));
+        self.told = self.remaining();
         field
     }
 
     /// Whether reading has opened the window so far that the peer should hear of it: to twice what it knows.
     pub fn should_update(&self, held: usize, mss: u32) -> bool {
-        let known = self.remaining();
-        let window = self.next_edge(held, mss).saturating_since(self.nxt);
-        window > 0 && window >= known.saturating_mul(2)
+        let known = self.remaining().saturating_mul(2);
+        let window = if known <= self.full_space() { self.next_window(held, mss) } else { 0 };
+        window > 0 && window >= known
     }
 
-    fn next_edge(&self, held: usize, mss: u32) -> SeqNumber {
+    /// The window that an acknowledgement would offer, in bytes, but for what was offered already: Linux's
+    /// `__tcp_select_window`.
+    fn next_window(&self, held: usize, mss: u32) -> u32 {
         let (full, space) = (self.full_space(), self.buffer / 2);
-        let free = space.saturating_sub(u32::try_from(held).unwrap_or(u32::MAX)).min(full);
-        let mss = mss.min(full);
+        let free = space.saturating_sub(u32::try_from(held).unwrap_or(u32::MAX));
+        let mss = mss.min(full).max(1);
         if free < full / 2 && (free < space / 16 || free < mss) {
-            return self.edge;
+            return 0;
         }
-        let wanted = self.nxt + free;
-        let step = wanted.saturating_since(self.edge);
-        if step < mss.min(full / 2) { self.edge } else { wanted }
+        let free = free.min(full).min(self.opened);
+        if self.scale.shift() > 0 {
+            return free;
+        }
+        // Whole segments, and no news where there is room for less than one more.
+        if self.told.saturating_add(mss) <= free || self.told > free {
+            free / mss * mss
+        } else if mss == full && free > self.told + full / 2 {
+            free
+        } else {
+            self.told
+        }
     }
 
     /// Counts what the application read, and lets the buffer grow where it reads a large part of it in a round trip.
@@ -244,7 +310,7 @@ mod tests {
         assert_eq!(window.offer(3500, 1000).0, 0, "500 bytes are less than a segment");
         assert!(!window.should_update(3500, 1000));
         assert!(window.should_update(2900, 1000));
-        assert_eq!(window.offer(2900, 1000).0, 1100);
+        assert_eq!(window.offer(2900, 1000).0, 1000, "whole segments");
     }
 
     #[test]

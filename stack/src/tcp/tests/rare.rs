@@ -122,6 +122,11 @@ fn acknowledgements_wait_where_they_are_told_to() {
     lone.connection.acknowledge_quickly(QuickAck::On);
     assert!(lone.poll().is_none(), "what was not read is not acknowledged");
     assert_eq!(lone.read().map(|read| read.len()), Ok(24));
+    assert!(lone.poll().is_some(), "that it was read says that no answer is to come");
+    lone.connection.acknowledge_quickly(QuickAck::Off);
+    lone.data(24, b"question", None);
+    assert_eq!(lone.read().map(|read| read.len()), Ok(8));
+    assert!(lone.poll().is_none());
     lone.connection.acknowledge_quickly(QuickAck::Once);
     assert!(lone.poll().is_some() && !lone.connection.is_acknowledging_quickly());
 }
