@@ -244,3 +244,21 @@ fn records_keep_their_bounds() {
         assert_eq!(there.recv(&mut into).unwrap(), 0, "the end");
     });
 }
+
+/// What is sent has arrived, so there is nothing to linger for; the option is kept and shown, as on Linux.
+#[test]
+fn a_local_socket_shows_its_linger() {
+    use tapsock::bsd::{self, AF_UNIX, SO_LINGER, SOCK_STREAM, SOL_SOCKET};
+
+    let host = Host::builder().start().unwrap();
+    let [here, there] = bsd::socketpair(&host, AF_UNIX, SOCK_STREAM, 0).unwrap();
+    let pair = |on: i32, secs: i32| [on.to_ne_bytes(), secs.to_ne_bytes()].concat();
+    let shown = || bsd::getsockopt(&host, here, SOL_SOCKET, SO_LINGER).unwrap().as_bytes().to_vec();
+    assert_eq!(shown(), pair(0, 0));
+    bsd::setsockopt(&host, here, SOL_SOCKET, SO_LINGER, &pair(7, 3600)).unwrap();
+    assert_eq!(shown(), pair(1, 3600));
+    assert_eq!(bsd::setsockopt(&host, here, SOL_SOCKET, SO_LINGER, &[1; 4]), Err(tapsock::Errno::INVAL));
+    bsd::send(&host, here, b"x", 0).unwrap();
+    bsd::close(&host, here).unwrap();
+    assert_eq!(bsd::recv(&host, there, &mut [0; 2], 0), Ok(1));
+}

@@ -152,9 +152,11 @@ pub(crate) fn send_options(
     };
     let control = SendControl::parse(control, sender)?;
     check_allowed(call, &control)?;
-    let unknown = control.flow_info.is_some_and(|info| info != 0) || control.dont_fragment == Some(true);
+    let unknown = control.flow_info.is_some_and(|info| info != 0);
     // Nothing that a ping socket sends waits for others.
-    let unknown = unknown || call.common.subject.kind == Kind::Ping && control.priority.is_some();
+    let unknown = unknown
+        || call.common.subject.kind == Kind::Ping
+            && (control.priority.is_some() || control.dont_fragment == Some(true));
     if raw && unknown {
         return Err(Errno::INVAL);
     }

@@ -27,7 +27,7 @@ pub(crate) use network::read_ip_int;
 use rare::Rare;
 pub(crate) use told::Told;
 pub use value::OptionValue;
-pub(crate) use value::{read_int, read_timeout};
+pub(crate) use value::{read_int, read_pair, read_timeout};
 
 /// The family that a socket was made for.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]

@@ -5,7 +5,6 @@
 use core::net::{Ipv4Addr, SocketAddr};
 
 use rustix::io::Errno;
-use tapsock_stack::iface::{Addresses, Way};
 use tapsock_stack::ports::LocalAddr;
 use tapsock_stack::raw::{Headers, RawId};
 use tapsock_stack::stack::{RawSendOptions, SendError, SocketId, Stack};
@@ -154,7 +153,8 @@ impl RawSocket {
         let remote = to.or(socket.remote()).ok_or(Errno::DESTADDRREQ)?;
         let options = beside::send_options(call, remote, control)?;
         // Linux looks into the message for the sake of its policies, and says so where it ends too soon.
-        let is_icmp = matches!(i32::from(socket.protocol()), IPPROTO_ICMP | IPPROTO_ICMPV6);
+        let protocol = i32::from(socket.protocol());
+        let is_icmp = matches!(protocol, IPPROTO_ICMP | IPPROTO_ICMPV6);
         if is_icmp && socket.headers == Headers::Stack && len < TYPE_AND_CODE {
             return Err(Errno::FAULT);
         }
@@ -170,6 +170,9 @@ impl RawSocket {
             interface: options.interface,
             mark: options.mark,
             priority: options.priority,
+            // As Linux, which leaves the packets of other protocols alone.
+            unfragmented: options.unfragmented
+                && matches!(protocol, IPPROTO_ICMPV6 | IPPROTO_UDP | IPPROTO_RAW),
             stamps: timestamping::numbered(call, options.stamps),
         };
         Ok(Destination { to, options })
@@ -240,8 +243,7 @@ impl RawSocket {
         if let Some(socket) = call.stack.raw_mut(self.id) {
             socket.receive_buffer = options.tcp.receive_buffer as usize;
             socket.discovery = options.discovery;
-            let addresses = Addresses::default();
-            socket.way = Way { addresses, ..options.way() };
+            socket.way = options.way();
             socket.error_delivery = match call.common.subject.domain {
                 Domain::V4 => options.errors.v4,
                 Domain::V6 => options.errors.v6,

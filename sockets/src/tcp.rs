@@ -138,6 +138,14 @@ impl TcpSocket {
         View::Stream(stream)
     }
 
+    /// Whether as much has come as SO_RCVLOWAT asks for, or the peer's end.
+    pub(crate) fn has_enough(&self, stack: &Stack, options: &SocketOptions) -> bool {
+        self.connection_id().and_then(|id| stack.tcp(id)).is_some_and(|connection| {
+            queues::is_readable(connection, options.low_water as usize)
+                || connection.is_read_closed() && !is_over(connection.state())
+        })
+    }
+
     /// There may be room to send: whether there is, and somebody has missed it.
     pub(crate) fn takes_room(&self, stack: &Stack) -> bool {
         let connection = self.connection_id().and_then(|id| stack.tcp(id));

@@ -6,20 +6,20 @@ use rustix::io::Errno;
 use tapsock_stack::buf::Rope;
 use tapsock_stack::ports::LocalAddr;
 use tapsock_stack::stack::{SendError, SocketId, Stack, UdpSendOptions};
-use tapsock_stack::udp::{Merged, PortChoice, UdpId};
+use tapsock_stack::udp::{Datagram, Merged, PortChoice, RecvError, UdpId};
 
 use crate::address::{SockAddr, is_shorter_than};
 use crate::beside;
 use crate::bind;
 use crate::constants::{
-    MSG_CONFIRM, MSG_DONTROUTE, MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, SHUT_RD, SHUT_WR,
+    MSG_CONFIRM, MSG_DONTROUTE, MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC, SHUT_RD, SHUT_WR,
 };
 use crate::cork::{Corked, LENGTH_MAX};
 use crate::datagram::{self, Memory};
 use crate::destination;
 use crate::errno::ToErrno;
 use crate::options::{Domain, OptionValue, Told};
-use crate::poll::{Datagram, View};
+use crate::poll::{self, View};
 use crate::reports;
 use crate::socket::{Call, Common, Received, Stop};
 use crate::timestamping;
@@ -46,7 +46,7 @@ impl UdpSocket {
 
     pub(crate) fn view(&self, stack: &Stack) -> View {
         let socket = stack.udp(self.id);
-        View::Datagram(Datagram {
+        View::Datagram(poll::Datagram {
             readable: socket.is_some_and(|socket| socket.is_readable()),
             writable: stack.udp_is_writable(self.id),
             receive_shut: socket.is_some_and(|socket| socket.is_read_shut()),
@@ -223,13 +223,49 @@ impl UdpSocket {
         {
             return Ok(reports::of_narrow_path(to, mtu));
         }
-        let datagram = if flags & MSG_PEEK != 0 {
-            call.stack.udp_peek(self.id).cloned()
-        } else {
-            call.stack.udp_recv(self.id)
+        let offset = call.options().peek_offset >= 0;
+        let datagram = match (flags & MSG_PEEK != 0, offset) {
+            (true, true) => return self.peek_at(call, max, flags),
+            (true, false) => call.stack.udp_peek(self.id).cloned(),
+            (false, _) => call.stack.udp_recv(self.id),
         };
+        let received = self.taken(call, datagram, max, flags)?;
+        if offset {
+            let moved = if flags & MSG_TRUNC != 0 { received.full_len } else { received.data.len() };
+            call.common.options.move_peek_offset(-(moved as i64));
+        }
+        Ok(received)
+    }
+
+    fn taken(
+        &self,
+        call: &Call<'_>,
+        datagram: Result<Datagram, RecvError>,
+        max: usize,
+        flags: i32,
+    ) -> Result<Received, Stop> {
         let port = call.stack.udp(self.id).and_then(|socket| socket.local()).map_or(0, |(_, port)| port);
         datagram::taken(call, datagram, |_| Some(port), max, flags)
+    }
+
+    /// MSG_PEEK from SO_PEEK_OFF on, which moves by what the call returns.
+    fn peek_at(&self, call: &mut Call<'_>, max: usize, flags: i32) -> Result<Received, Stop> {
+        let mut start = call.options().peek_start();
+        let datagram = call.stack.udp_peek_at(self.id, start).map(|(datagram, within)| {
+            start = within;
+            datagram.clone()
+        });
+        let mut received = self.taken(call, datagram, usize::MAX, flags)?;
+        let left = received.full_len - start;
+        received.data.split_to(start);
+        received.data.truncate(max);
+        // As Linux: one that ends at its end, and began behind its beginning, is called cut, too.
+        if max <= left && max < received.full_len {
+            received.flags |= MSG_TRUNC;
+        }
+        let moved = if flags & MSG_TRUNC != 0 { received.full_len } else { received.data.len() };
+        call.common.options.move_peek_offset(moved as i64);
+        Ok(received)
     }
 
     pub(crate) fn shutdown(&mut self, call: &mut Call<'_>, how: i32) -> Result<(), Errno> {

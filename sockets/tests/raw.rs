@@ -226,6 +226,23 @@ fn lengths_that_are_refused() {
     }
 }
 
+/// As Linux, which asks the option of these protocols only.
+#[test]
+fn packets_are_kept_whole_where_the_option_says_so() {
+    let Net { mut a, now, .. } = net();
+    let message = [&[128, 0, 0, 0][..], &[7; 1497 - 40]].concat();
+    for (protocol, kept) in [(IPPROTO_ICMPV6, "EMSGSIZE"), (IPPROTO_UDP, "EMSGSIZE"), (NOBODYS, "1461")] {
+        let fd = raw(&mut a, AF_INET6, protocol);
+        assert_eq!(send_to(&mut a, now, fd, &message, &b(AF_INET6, 0)), "1461");
+        assert_eq!(set(&mut a, now, fd, SOL_IPV6, IPV6_DONTFRAG, 1), "OK");
+        assert_eq!(int(&mut a, now, fd, SOL_IPV6, IPV6_DONTFRAG), 1);
+        assert_eq!(send_to(&mut a, now, fd, &message, &b(AF_INET6, 0)), kept, "{protocol}");
+        assert_eq!(send_to(&mut a, now, fd, &message[..1460], &b(AF_INET6, 0)), "1460");
+    }
+    let fd = raw(&mut a, AF_INET, IPPROTO_UDP);
+    assert_eq!(errno(a.option(now, fd, SOL_IPV6, IPV6_DONTFRAG)), "EOPNOTSUPP");
+}
+
 #[test]
 fn options_that_raw_sockets_alone_have() {
     let Net { mut a, now, .. } = net();

@@ -80,6 +80,7 @@ options! {
     Mtu = SOL_IP IP_MTU,
     ReceivesErrors = SOL_IP IP_RECVERR,
     Transparent = SOL_IP IP_TRANSPARENT,
+    TransparentV6 = SOL_IPV6 IPV6_TRANSPARENT,
     NearestTtl = SOL_IP IP_MINTTL,
     LocalPorts = SOL_IP IP_LOCAL_PORT_RANGE,
     ReceivesErrors6 = SOL_IPV6 IPV6_RECVERR,

@@ -83,6 +83,26 @@ fn addresses() {
             t.send_to(raw, b"x", t.loopback(0));
             t.recv(raw, 1, MSG_DONTWAIT);
         }),
+        ("of others", |t| {
+            let others: SocketAddr = match t.family {
+                Family::V4 => "192.0.2.1:0".parse().unwrap(),
+                Family::V6 => "[2001:db8::1]:0".parse().unwrap(),
+            };
+            let (level, option) = match t.family {
+                Family::V4 => (SOL_IP, IP_TRANSPARENT),
+                Family::V6 => (SOL_IPV6, IPV6_TRANSPARENT),
+            };
+            let [raw, other] = [(); 2].map(|()| t.socket(Host::Near, t.domain(), SOCK_RAW, NOBODYS));
+            t.option(raw, level, option);
+            t.bind(raw, others);
+            t.set_option(raw, level, option, 1);
+            t.option(raw, level, option);
+            t.bind(raw, others);
+            t.local(raw);
+            t.send_to(raw, b"from others", t.loopback(0));
+            t.until(other, PollMask::IN);
+            t.recv(other, 1, MSG_TRUNC);
+        }),
         ("of other families", |t| {
             let other: SocketAddr = match t.family {
                 Family::V4 => "[::1]:0".parse().unwrap(),

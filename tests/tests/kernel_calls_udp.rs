@@ -34,6 +34,37 @@ fn sending_and_receiving() {
             t.send_to(here, b"port 0", t.loopback(0));
             t.ready(there);
         }),
+        ("peeking from an offset", |t| {
+            let (here, there) = (t.udp(), t.udp());
+            t.bind(there, t.loopback(0));
+            let at = t.local(there);
+            t.set_option(there, SOL_SOCKET, SO_PEEK_OFF, 0);
+            for data in [&b"abcdef"[..], b"", b"ghi", b"jk"] {
+                t.send_to(here, data, at);
+                t.until(there, PollMask::IN);
+            }
+            let mut peek = |max, flags| {
+                t.recv(there, max, MSG_PEEK | MSG_DONTWAIT | flags);
+                t.option(there, SOL_SOCKET, SO_PEEK_OFF);
+            };
+            for max in [2, 4, 5, 1, 9, 2, 9, 9] {
+                peek(max, 0);
+            }
+            t.recv(there, 4, 0);
+            t.option(there, SOL_SOCKET, SO_PEEK_OFF);
+            for offset in [0, 1, 3, 5, 6, 100, -1] {
+                t.set_option(there, SOL_SOCKET, SO_PEEK_OFF, offset);
+                t.recv(there, 2, MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC);
+                t.option(there, SOL_SOCKET, SO_PEEK_OFF);
+                t.recv(there, 9, MSG_PEEK | MSG_DONTWAIT);
+                t.option(there, SOL_SOCKET, SO_PEEK_OFF);
+            }
+            t.set_option(there, SOL_SOCKET, SO_PEEK_OFF, 2);
+            t.recv(there, 9, MSG_TRUNC);
+            t.recv(there, 1, MSG_TRUNC);
+            t.option(there, SOL_SOCKET, SO_PEEK_OFF);
+            t.recv(there, 9, MSG_PEEK | MSG_DONTWAIT);
+        }),
         ("errors one by one", |t| {
             let here = t.udp();
             let (level, option) =

@@ -369,7 +369,9 @@ fn options() {
         ("options that do nothing", |t| {
             for kind in ALL {
                 let [near, _] = t.pair(kind);
-                for name in [SO_REUSEADDR, SO_KEEPALIVE, SO_BROADCAST, SO_DONTROUTE] {
+                for name in
+                    [SO_REUSEADDR, SO_KEEPALIVE, SO_BROADCAST, SO_DONTROUTE, SO_REUSEPORT, SO_ZEROCOPY]
+                {
                     for value in [1, 0, -7] {
                         t.set_option(near, SOL_SOCKET, name, value);
                         t.option(near, SOL_SOCKET, name);

@@ -87,6 +87,8 @@ struct Own {
     receive_buffer: u32,
     /// Options that are kept and do nothing, by their bits.
     idle_options: u8,
+    /// SO_LINGER, which means nothing here.
+    linger: (bool, u32),
     /// What it takes along into a connection.
     setup: EndSetup,
     /// Who watches it, once somebody has.
@@ -159,6 +161,7 @@ impl LocalSocket {
             send_timeout: None,
             receive_buffer: SEND_BUFFER_DEFAULT,
             idle_options: 0,
+            linger: (false, 0),
             setup: EndSetup::new(Credentials::NOBODY),
             audience: None,
             elsewhere: Vec::new(),

@@ -37,6 +37,11 @@ impl LocalSocket {
             // Odd: the sockets of the stack have the even ones.
             LocalOption::Cookie => (2 * self.number + 1).to_ne_bytes().to_vec().into(),
             LocalOption::MemoryInfo => self.memory_info(),
+            LocalOption::ReusePort | LocalOption::ZeroCopy => 0.into(),
+            LocalOption::Linger => {
+                let (on, secs) = lock(&self.own).linger;
+                [i32::from(on).to_ne_bytes(), secs.to_ne_bytes()].concat().into()
+            }
             LocalOption::Idle(bit) => (lock(&self.own).idle_options & bit != 0).into(),
         })
     }
@@ -52,6 +57,7 @@ impl LocalSocket {
             LocalOption::SendTimeout => self.set_send_timeout(option.timeout(value)?),
             LocalOption::SendBuffer => self.set_send_buffer(option.buffer(value)?),
             LocalOption::ReceiveBuffer => lock(&self.own).receive_buffer = option.buffer(value)?,
+            LocalOption::Linger => lock(&self.own).linger = option.linger(value)?,
             LocalOption::Idle(bit) => {
                 let is_on = option.is_on(value)?;
                 let mut own = lock(&self.own);

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use super::credit::SEND_BUFFER_MIN;
 use super::pair::EndOptions;
 use crate::constants::*;
-use crate::options::{read_int, read_timeout};
+use crate::options::{read_int, read_pair, read_timeout};
 
 /// The largest SO_SNDBUF and SO_RCVBUF that are granted before doubling, in bytes (`net.core.wmem_max`).
 const BUFFER_MAX: u32 = 4_194_304;
@@ -61,6 +61,12 @@ pub enum LocalOption {
     /// SO_REUSEADDR, SO_KEEPALIVE, SO_BROADCAST, SO_DONTROUTE: set and shown, and without an effect on local sockets, as on
     /// Linux. The bit by which it is kept.
     Idle(u8),
+    /// SO_LINGER, likewise: what is sent has arrived already.
+    Linger,
+    /// SO_REUSEPORT, which is off for good.
+    ReusePort,
+    /// SO_ZEROCOPY, which is off, and may not even be set to that.
+    ZeroCopy,
 }
 
 impl LocalOption {
@@ -92,6 +98,9 @@ impl LocalOption {
             SO_KEEPALIVE => LocalOption::Idle(2),
             SO_BROADCAST => LocalOption::Idle(4),
             SO_DONTROUTE => LocalOption::Idle(8),
+            SO_LINGER => LocalOption::Linger,
+            SO_REUSEPORT => LocalOption::ReusePort,
+            SO_ZEROCOPY => LocalOption::ZeroCopy,
             _ => return Err(Errno::NOPROTOOPT),
         })
     }
@@ -109,12 +118,18 @@ impl LocalOption {
         Ok((2 * size).max(least))
     }
 
+    /// Whether to linger, and for how many seconds. Errors: EINVAL.
+    pub fn linger(self, value: &[u8]) -> Result<(bool, u32), Errno> {
+        let (on, secs) = read_pair::<4>(value).ok_or(Errno::INVAL)?;
+        Ok((i32::from_ne_bytes(on) != 0, u32::from_ne_bytes(secs)))
+    }
+
     /// Whether `value` sets an option that is on or off. Errors: EINVAL.
     pub fn is_on(self, value: &[u8]) -> Result<bool, Errno> {
         Ok(read_int(value)? != 0)
     }
 
-    /// Sets one of those that the queue acts on. Errors: EINVAL, ENOPROTOOPT for one that is only read.
+    /// Sets one of those that the queue acts on. Errors: EINVAL, ENOPROTOOPT for one that is only read, EOPNOTSUPP.
     pub fn set(self, value: &[u8], options: &mut EndOptions) -> Result<(), Errno> {
         let number = read_int(value)?;
         match self {
@@ -122,6 +137,8 @@ impl LocalOption {
             LocalOption::PeekOffset => options.peek_offset = usize::try_from(number).ok(),
             LocalOption::LowWater => options.low_water = low_water(number),
             LocalOption::UrgentInline => options.urgent_inline = number != 0,
+            LocalOption::ReusePort if number == 0 => {}
+            LocalOption::ReusePort | LocalOption::ZeroCopy => return Err(Errno::OPNOTSUPP),
             _ => return Err(Errno::NOPROTOOPT),
         }
         Ok(())

@@ -34,7 +34,7 @@ impl SocketOptions {
             IP_MTU_DISCOVER => self.discovery.v4 = discovery(number)?,
             IP_RECVERR => self.errors.v4 = errors(number),
             IP_FREEBIND | IP_TRANSPARENT | IP_MINTTL if value.is_empty() => return Err(Errno::INVAL),
-            IP_TRANSPARENT if subject.has_ports() => {
+            IP_TRANSPARENT if subject.kind != Kind::Ping => {
                 self.rare_mut().transparent = transparent(number, limits)?;
             }
             IP_MINTTL if subject.kind == Kind::Stream => {
@@ -54,7 +54,7 @@ impl SocketOptions {
             IP_TTL => Ok(i32::from(self.hop_limit_or_default(Domain::V4)).into()),
             IP_MTU_DISCOVER => Ok(self.discovery.v4.number().into()),
             IP_RECVERR => Ok((self.errors.v4 == ErrorDelivery::All).into()),
-            IP_TRANSPARENT if subject.has_ports() => Ok(self.rare().transparent.into()),
+            IP_TRANSPARENT if subject.kind != Kind::Ping => Ok(self.rare().transparent.into()),
             IP_MINTTL if subject.kind == Kind::Stream => Ok(i32::from(self.rare().min_ttl).into()),
             IP_LOCAL_PORT_RANGE if subject.has_ports() => {
                 let both = u32::from(self.rare().ports.low) | u32::from(self.rare().ports.high) << 16;
@@ -82,11 +82,13 @@ impl SocketOptions {
             }
             IPV6_MTU_DISCOVER => self.discovery.v6 = discovery(number?)?,
             IPV6_RECVERR => self.errors.v6 = errors(number?),
-            IPV6_DONTFRAG if subject.kind == Kind::Datagram => self.rare_mut().unfragmented = number? != 0,
+            IPV6_DONTFRAG if matches!(subject.kind, Kind::Datagram | Kind::Raw(_)) => {
+                self.rare_mut().unfragmented = number? != 0
+            }
             IPV6_AUTOFLOWLABEL if subject.has_ports() => {
                 self.rare_mut().labels = if number? != 0 { AutoLabel::On } else { AutoLabel::Off };
             }
-            IPV6_TRANSPARENT if subject.has_ports() => {
+            IPV6_TRANSPARENT if subject.kind != Kind::Ping => {
                 self.rare_mut().transparent = transparent(number?, limits)?;
             }
             IPV6_MINHOPCOUNT if subject.kind == Kind::Stream => {
@@ -108,9 +110,11 @@ impl SocketOptions {
             IPV6_UNICAST_HOPS => Ok(i32::from(self.hop_limit_or_default(Domain::V6)).into()),
             IPV6_MTU_DISCOVER => Ok(self.discovery.v6.number().into()),
             IPV6_RECVERR => Ok((self.errors.v6 == ErrorDelivery::All).into()),
-            IPV6_DONTFRAG if subject.kind == Kind::Datagram => Ok(self.rare().unfragmented.into()),
+            IPV6_DONTFRAG if matches!(subject.kind, Kind::Datagram | Kind::Raw(_)) => {
+                Ok(self.rare().unfragmented.into())
+            }
             IPV6_AUTOFLOWLABEL if subject.has_ports() => Ok((self.rare().labels != AutoLabel::Off).into()),
-            IPV6_TRANSPARENT if subject.has_ports() => Ok(self.rare().transparent.into()),
+            IPV6_TRANSPARENT if subject.kind != Kind::Ping => Ok(self.rare().transparent.into()),
             IPV6_MINHOPCOUNT if subject.kind == Kind::Stream => Ok(i32::from(self.rare().min_hops).into()),
             IPV6_FREEBIND if subject.kind != Kind::Ping => Ok(self.free_bind.into()),
             IPV6_TCLASS => Ok(i32::from(self.traffic_class).into()),

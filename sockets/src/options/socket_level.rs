@@ -53,7 +53,8 @@ impl SocketOptions {
                 self.tcp.urgent_inline = number != 0;
                 return Ok(Change::Transport);
             }
-            SO_PEEK_OFF if subject.kind == Kind::Stream => self.peek_offset = number,
+            SO_PEEK_OFF if subject.has_ports() => self.peek_offset = number,
+            SO_PEEK_OFF => return Err(Errno::OPNOTSUPP),
             SO_MAX_PACING_RATE if subject.kind == Kind::Stream => {
                 self.tcp.rare_mut().max_pacing_rate = read_rate(value)?;
                 return Ok(Change::Transport);
@@ -111,7 +112,8 @@ impl SocketOptions {
             SO_MAX_PACING_RATE if subject.kind == Kind::Stream => {
                 self.tcp.rare().max_pacing_rate.to_ne_bytes().to_vec().into()
             }
-            SO_PEEK_OFF if subject.kind == Kind::Stream => self.peek_offset.into(),
+            SO_PEEK_OFF if subject.has_ports() => self.peek_offset.into(),
+            SO_PEEK_OFF => return Err(Errno::OPNOTSUPP),
             SO_BINDTOIFINDEX => self.device.map_or(0, |device| device.index()).into(),
             SO_KEEPALIVE => self.tcp.keep_alive.enabled.into(),
             SO_SNDBUF => self.tcp.send_buffer.into(),

@@ -92,7 +92,7 @@ pub(crate) fn read_int(value: &[u8]) -> Result<i32, Errno> {
     Ok(i32::from_ne_bytes(*bytes))
 }
 
-pub(super) fn read_pair<const N: usize>(value: &[u8]) -> Option<([u8; N], [u8; N])> {
+pub(crate) fn read_pair<const N: usize>(value: &[u8]) -> Option<([u8; N], [u8; N])> {
     let (first, rest) = value.split_first_chunk()?;
     Some((*first, *rest.first_chunk()?))
 }

@@ -10,8 +10,7 @@ use crate::constants::*;
 use crate::datagram::Memory;
 use crate::device;
 use crate::options::{Change, Domain, Kind, Limits, OptionValue};
-use crate::poll::PollMask;
-use crate::socket::{Body, Call, Common, Permission};
+use crate::socket::{Body, Call, Common, Permission, Socket};
 use crate::table::Fd;
 use crate::timestamping;
 
@@ -178,15 +177,17 @@ impl Sockets {
             Ok(())
         });
         // As Linux: those who wait for so much are told anew, where it is there.
-        if outcome.is_ok() && (level, name) == (SOL_SOCKET, SO_RCVLOWAT) && self.is_readable_stream(fd) {
+        if outcome.is_ok() && (level, name) == (SOL_SOCKET, SO_RCVLOWAT) && self.has_enough(fd) {
             self.tell(fd, ARRIVAL);
         }
         outcome
     }
 
-    fn is_readable_stream(&self, fd: Fd) -> bool {
-        let is_stream = self.table.get(fd).is_some_and(|socket| matches!(socket.body, Body::Tcp(_)));
-        is_stream && self.readiness(fd).contains(PollMask::IN)
+    fn has_enough(&self, fd: Fd) -> bool {
+        match self.table.get(fd) {
+            Some(Socket { common, body: Body::Tcp(tcp) }) => tcp.has_enough(&self.stack, &common.options),
+            _ => false,
+        }
     }
 }
 

@@ -47,6 +47,8 @@ pub struct RawSendOptions {
     pub mark: Option<NonZeroU32>,
     /// What goes first where the link does not keep up (`SO_PRIORITY`).
     pub priority: Priority,
+    /// It is not cut, whatever the socket's mode (`IPV6_DONTFRAG`).
+    pub unfragmented: bool,
     /// The stamps that are wanted of it.
     pub stamps: SendStamps,
 }
@@ -144,7 +146,7 @@ impl Stack {
         let to = named_host(to.or(socket.remote()).ok_or(SendError::NoDestination)?);
         let source = options.source.or(socket.source());
         let device = options.interface.or(socket.way.device).or(scope_of(to));
-        let way = Way { device, mark: options.mark, ..Way::default() };
+        let way = Way { device, mark: options.mark, addresses: socket.way.addresses };
         let hop = self.interfaces.route_by(to.ip(), source, &way).map_err(SendError::Route)?;
         let (packet, cut) = match headers {
             Headers::Stack => self.wrap_raw(now, id, &hop, data, to.ip(), options)?,
@@ -191,7 +193,7 @@ impl Stack {
         let limit = discovery.largest_whole(path, hop.mtu);
         // IPv6 does not count its header.
         let most = usize::from(u16::MAX) + if to.is_ipv4() { 0 } else { header };
-        if len > most || len > limit && !discovery.cuts() {
+        if len > most || len > limit && (!discovery.cuts() || options.unfragmented) {
             self.report_raw_too_long(now, id, to, limit);
             return Err(SendError::TooLong);
         }

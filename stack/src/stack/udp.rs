@@ -345,6 +345,11 @@ impl Stack {
         self.udp.socket_mut(id).ok_or(RecvError::WouldBlock)?.peek()
     }
 
+    /// As [`UdpSocket::peek_at`].
+    pub fn udp_peek_at(&mut self, id: UdpId, start: usize) -> Result<(&Datagram, usize), RecvError> {
+        self.udp.socket_mut(id).ok_or(RecvError::WouldBlock)?.peek_at(start)
+    }
+
     /// The error that came back, once (SO_ERROR).
     pub fn udp_take_error(&mut self, id: UdpId) -> Option<SocketError> {
         self.udp.socket_mut(id)?.take_error()

@@ -10,10 +10,18 @@ const KEPT: usize = 32;
 /// Datagrams that wait to be read. Its bound is its owner's, who gives it with each.
 #[derive(Debug, Default)]
 pub(crate) struct ReceiveQueue {
-    queue: VecDeque<Datagram>,
+    queue: VecDeque<Waiting>,
     /// What the datagrams in the queue are charged.
     charged: usize,
     drops: u64,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Waiting {
+    datagram: Datagram,
+    /// Whether it was looked at from an offset, which an empty one is but once.
+    peeked: bool,
 }
 
 impl ReceiveQueue {
@@ -24,12 +32,13 @@ impl ReceiveQueue {
             return false;
         }
         self.charged = charged;
-        self.queue.push_back(Datagram { drops_before: self.drops as u32, ..datagram });
+        let datagram = Datagram { drops_before: self.drops as u32, ..datagram };
+        self.queue.push_back(Waiting { datagram, peeked: false });
         true
     }
 
     pub(crate) fn pop(&mut self) -> Option<Datagram> {
-        let datagram = self.queue.pop_front()?;
+        let Waiting { datagram, .. } = self.queue.pop_front()?;
         self.charged -= charge(&datagram);
         if self.queue.is_empty() {
             self.queue.shrink_to(KEPT);
@@ -38,7 +47,22 @@ impl ReceiveQueue {
     }
 
     pub(crate) fn front(&self) -> Option<&Datagram> {
-        self.queue.front()
+        self.queue.front().map(|waiting| &waiting.datagram)
+    }
+
+    /// The datagram in which the byte stands that has `start` bytes before it in the queue, and how many of those are its
+    /// own. An empty one counts where it was not shown before.
+    pub(crate) fn peek_at(&mut self, mut start: usize) -> Option<(&Datagram, usize)> {
+        let shown = self.queue.iter_mut().find(|waiting| {
+            let len = waiting.datagram.payload.len();
+            if start >= len && (start > 0 || waiting.peeked) {
+                start -= len;
+                return false;
+            }
+            true
+        })?;
+        shown.peeked |= shown.datagram.payload.is_empty();
+        Some((&shown.datagram, start))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -47,7 +71,7 @@ impl ReceiveQueue {
 
     /// Length of the oldest datagram's payload, in bytes; 0 where there is none.
     pub(crate) fn next_len(&self) -> usize {
-        self.queue.front().map_or(0, |datagram| datagram.payload.len())
+        self.front().map_or(0, |datagram| datagram.payload.len())
     }
 
     /// What the queue is charged with, in bytes.

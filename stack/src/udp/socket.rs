@@ -295,6 +295,13 @@ impl UdpSocket {
         self.queue.front().ok_or(RecvError::WouldBlock)
     }
 
+    /// Looks at the datagram in which the byte stands that has `start` bytes before it in the queue (`SO_PEEK_OFF`), and
+    /// tells how many of those are its own. An empty datagram is shown once.
+    pub fn peek_at(&mut self, start: usize) -> Result<(&Datagram, usize), RecvError> {
+        self.check_readable()?;
+        self.queue.peek_at(start).ok_or(RecvError::WouldBlock)
+    }
+
     /// Takes the pending error (`SO_ERROR`). A call that sends looks here first, as one that receives does.
     pub fn take_error(&mut self) -> Option<SocketError> {
         self.error.take()

@@ -499,20 +499,18 @@ fn options(sort: Sort) -> impl Strategy<Value = InetOp> {
             set.push((SOL_SOCKET, SO_RCVLOWAT, vec![1 + 3 * value]));
             set.push((SOL_TCP, TCP_NODELAY, vec![value]));
             set.push((SOL_SOCKET, SO_OOBINLINE, vec![value]));
-            set.push((SOL_SOCKET, SO_PEEK_OFF, vec![4 * value - 1]));
         }
+        set.push((SOL_SOCKET, SO_PEEK_OFF, vec![4 * value - 1]));
     }
-    let mut get = vec![
+    let get = vec![
         (SOL_SOCKET, SO_ERROR),
         (SOL_SOCKET, SO_ERROR),
         (SOL_SOCKET, SO_ACCEPTCONN),
         (SOL_SOCKET, SO_TYPE),
         (SOL_SOCKET, SO_DOMAIN),
         (SOL_SOCKET, SO_PROTOCOL),
+        (SOL_SOCKET, SO_PEEK_OFF),
     ];
-    if sort.kind == SOCK_STREAM {
-        get.push((SOL_SOCKET, SO_PEEK_OFF));
-    }
     prop_oneof![
         3 => (at.clone(), prop::sample::select(set))
             .prop_map(|(at, (level, name, value))| InetOp::SetOption { at, level, name, value }),
