@@ -50,7 +50,14 @@ pub(crate) fn of_connection(info: &Info, ip_header: u32) -> Vec<u8> {
     bytes[RETRANSMITS] = info.retransmits;
     bytes[PROBES] = info.probes;
     bytes[BACKOFF] = info.retransmits;
-    let agreed = [(info.timestamps, 1), (info.sack, 2), (info.window_scaling, 4), (info.syn_data, 32)];
+    let agreed = [
+        (info.timestamps, 1),
+        (info.sack, 2),
+        (info.window_scaling, 4),
+        (info.ecn, 8),
+        (info.ecn_seen, 16),
+        (info.syn_data, 32),
+    ];
     bytes[OPTIONS] = agreed.iter().filter(|(on, _)| *on).map(|(_, bit)| bit).sum();
     let failure = match info.fast_open_failure {
         Failure::None => 0,

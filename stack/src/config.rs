@@ -7,7 +7,7 @@ use crate::fast_open::FastOpenKeys;
 use crate::iface::NeighborConfig;
 use crate::ip::fragments::FragmentLimits;
 use crate::ip::path_mtu::PathMtuConfig;
-use crate::tcp::config::{CongestionKind, KeepAlive, Options, Rare};
+use crate::tcp::config::{CongestionKind, EcnUse, KeepAlive, Options, Rare};
 
 mod codec;
 
@@ -126,6 +126,10 @@ settings! {
     "net.ipv4.tcp_comp_sack_nr" tcp_comp_sack_nr: u8 = Number(0..=255), 44;
     /// Which algorithm limits what is in flight.
     "net.ipv4.tcp_congestion_control" tcp_congestion_control: CongestionKind = Congestion, CongestionKind::Cubic;
+    /// Have routers mark packets rather than drop them (RFC 3168): 0 no, 1 yes, 2 where the peer asks for it.
+    "net.ipv4.tcp_ecn" tcp_ecn: u8 = Number(0..=2), 2;
+    /// A SYN that asks for marks and is not answered is sent again without asking.
+    "net.ipv4.tcp_ecn_fallback" tcp_ecn_fallback: bool = Flag, true;
     /// Fast open (RFC 7413), one bit each: 0x1 send data in SYNs, 0x2 take it, 0x4 send it without a cookie, 0x200 take
     /// it without one, 0x400 take it at all listeners.
     "net.ipv4.tcp_fastopen" tcp_fastopen: u32 = Bits, 1;
@@ -251,6 +255,12 @@ impl Config {
             sack: self.tcp_sack,
             timestamps: self.tcp_timestamps != 0,
             window_scaling: self.tcp_window_scaling,
+            ecn: match self.tcp_ecn {
+                0 => EcnUse::No,
+                1 => EcnUse::Always,
+                _ => EcnUse::OnRequest,
+            },
+            ecn_fallback: self.tcp_ecn_fallback,
             syn_retries: self.tcp_syn_retries,
             syn_linear_timeouts: self.tcp_syn_linear_timeouts,
             synack_retries: self.tcp_synack_retries,
@@ -406,6 +416,8 @@ mod tests {
             ("net.ipv4.neigh.default.base_reachable_time_ms", "30000"),
             ("net.ipv4.neigh.default.delay_first_probe_time", "5"),
             ("net.ipv4.neigh.default.unres_qlen", "101"),
+            ("net.ipv4.tcp_ecn", "2"),
+            ("net.ipv4.tcp_ecn_fallback", "1"),
             ("net.ipv4.tcp_fastopen", "1"),
             ("net.ipv4.tcp_fastopen_blackhole_timeout_sec", "0"),
             ("net.ipv4.tcp_fin_timeout", "60"),

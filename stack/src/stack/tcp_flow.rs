@@ -14,7 +14,7 @@ use crate::ports::Transport;
 use crate::tcp::connection::Event;
 use crate::tcp::handshake::Accepted;
 use crate::tcp::listener::{Due, Step};
-use crate::tcp::segment::{Control, Segment};
+use crate::tcp::segment::{Codepoint, Control, Segment};
 use crate::tcp::time_wait::{TimeWait, Verdict};
 use crate::tcp::{Connection, SeqNumber, Shutdown, State};
 use crate::time::Instant;
@@ -90,7 +90,10 @@ impl Stack {
         let local = SocketAddr::new(packet.destination, header.destination_port);
         let remote = SocketAddr::new(packet.source, header.source_port);
         match Segment::from_wire(&header, Rope::from(payload), packet.gso_size) {
-            Ok(segment) => Some((FlowKey::new(local, remote).over(packet.interface), segment)),
+            Ok(mut segment) => {
+                segment.ecn.codepoint = Codepoint::of_class(packet.traffic_class);
+                Some((FlowKey::new(local, remote).over(packet.interface), segment))
+            }
             Err(_) => {
                 counters.bump(Counter::TcpInErrs);
                 None
@@ -521,7 +524,8 @@ impl Stack {
         };
         let (hop, key, cut_off) = (slot.hop, slot.key, slot.cut_off);
         let options = slot.connection.options();
-        let marks = Marks::of(options);
+        let mut marks = Marks::of(options);
+        marks.traffic_class = segment.ecn.codepoint.in_class(marks.traffic_class);
         let fragmentation = options.discovery.of_stream(slot.path.fragmentation);
         let stamps = if slot.extras.is_some() { slot.stamps_of(&segment) } else { Vec::new() };
         self.tcp.mark_ready(index);

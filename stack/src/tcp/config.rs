@@ -35,6 +35,18 @@ impl CongestionKind {
     }
 }
 
+/// Whether congestion is told of by marks (RFC 3168; `net.ipv4.tcp_ecn`).
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum EcnUse {
+    /// It is not.
+    No,
+    /// Where the peer asks for it, the default of Linux.
+    #[default]
+    OnRequest,
+    /// We ask for it, too.
+    Always,
+}
+
 /// Keepalive, where it is on (`SO_KEEPALIVE`).
 //= RFC 9293 MUST-24
 //= RFC 9293 MUST-27
@@ -82,6 +94,10 @@ pub struct Options {
     pub timestamps: bool,
     /// Offer and take window scaling (`net.ipv4.tcp_window_scaling`).
     pub window_scaling: bool,
+    /// Whether congestion is told of by marks (`net.ipv4.tcp_ecn`).
+    pub ecn: EcnUse,
+    /// A SYN that is sent again does not ask for that (`net.ipv4.tcp_ecn_fallback`).
+    pub ecn_fallback: bool,
     /// SYNs sent again before a connection attempt is given up (`net.ipv4.tcp_syn_retries`).
     pub syn_retries: u8,
     /// SYNs sent again besides, without longer and longer time-outs (`net.ipv4.tcp_syn_linear_timeouts`).
@@ -159,6 +175,8 @@ impl Default for Options {
             sack: true,
             timestamps: true,
             window_scaling: true,
+            ecn: EcnUse::OnRequest,
+            ecn_fallback: true,
             syn_retries: 6,
             syn_linear_timeouts: 4,
             synack_retries: 5,

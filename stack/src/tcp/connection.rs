@@ -7,6 +7,7 @@ use crate::time::Instant;
 
 use super::config::Options;
 use super::congestion::Congestion;
+use super::ecn::Ecn;
 use super::fast_open::FastOpen;
 use super::recovery::Recovery;
 use super::recv::Receiver;
@@ -49,6 +50,7 @@ pub struct Connection {
     pub(super) state: State,
     pub(super) holder: Holder,
     pub(super) negotiated: Negotiated,
+    pub(super) ecn: Ecn,
     pub(super) sizes: SegmentSizes,
     pub(super) send: Sender,
     pub(super) recv: Receiver,
@@ -281,6 +283,7 @@ impl Connection {
             state: State::Closed,
             holder: Holder::Application,
             negotiated: Negotiated { timestamp_offset, ..Negotiated::default() },
+            ecn: Ecn::default(),
             sizes,
             send,
             recv,

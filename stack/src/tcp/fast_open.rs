@@ -272,6 +272,7 @@ impl Connection {
         connection.negotiate(now, accepted.irs, &accepted.offered, willing);
         connection.send.window.start(accepted.irs, accepted.window.0.into());
         (connection.send.last_sent, connection.send.first_retry) = (now, now);
+        connection.ecn.agreed = accepted.ecn;
         let mut fast_open = FastOpen::new(Stage::Early);
         (fast_open.taken, fast_open.option) = (!data.is_empty(), option);
         connection.fast_open = Some(fast_open);

@@ -31,6 +31,8 @@ pub struct Accepted {
     pub edge: SeqNumber,
     /// The scale that our SYN-ACK offered, whatever the options say by now.
     pub scale: WindowScale,
+    /// Whether both sides take marks of congestion.
+    pub ecn: bool,
     /// When our SYN-ACK was sent.
     pub sent: SynSent,
 }
@@ -121,6 +123,7 @@ impl Connection {
             *timestamps = TimestampState { recent, recent_at: now };
         }
         connection.recv.window.offered(accepted.edge);
+        connection.ecn.agreed = accepted.ecn;
         connection.send.window.start(accepted.irs, accepted.window.0.into());
         connection.establish(now, iss + 1, accepted.sent);
         connection
@@ -207,6 +210,7 @@ impl Connection {
             return None;
         }
         let sent = self.syn_sent();
+        self.agree_on_ecn(&segment);
         self.negotiate(now, segment.seq, &segment.options, Willing::of(&self.options));
         let window = syn_window(&self.options, self.sizes.advertised);
         self.recv.window.offered(self.recv.window.nxt + u32::from(window.0));
@@ -306,6 +310,7 @@ impl Connection {
             ack: answers.then_some(self.recv.window.nxt),
             control: Some(Control::Syn),
             window,
+            ecn: self.syn_ecn(),
             options,
             payload,
             ..Segment::new(self.send.window.una)

@@ -76,6 +76,10 @@ pub struct Info {
     pub notsent: u32,
     /// At how many bytes a second we would send, or do where that is bounded; `u64::MAX` where nobody knows.
     pub pacing_rate: u64,
+    /// Whether marks of congestion were agreed on.
+    pub ecn: bool,
+    /// Whether a packet has come that routers may mark.
+    pub ecn_seen: bool,
     /// Whether the data of a SYN was taken.
     pub syn_data: bool,
     /// Why it was not.
@@ -123,6 +127,8 @@ impl Connection {
             advmss: self.sizes.advertised.into(),
             notsent: self.send.queue.end().saturating_since(self.send.window.nxt),
             pacing_rate: self.pacing_rate(),
+            ecn: self.ecn.agreed,
+            ecn_seen: self.ecn.seen,
             syn_data: self.was_syn_data_taken(),
             fast_open_failure: self.fast_open_failure(),
             max_pacing_rate: self.options.rare().max_pacing_rate,

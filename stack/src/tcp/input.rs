@@ -53,6 +53,7 @@ impl Connection {
                 if self.process_ack(now, &segment, counters) == Verdict::Drop {
                     return;
                 }
+                self.on_echo(now, &segment);
                 self.process_urgent(&segment);
                 self.process_text(now, segment, counters);
             }

@@ -12,9 +12,10 @@ use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
 use super::config::Options;
 use super::connection::Opening;
+use super::ecn;
 use super::handshake::{Accepted, SynSent, Willing, announced_mss, syn_options, syn_window};
 use super::recv::window::ReceiveWindow;
-use super::segment::{Control, Segment, UnscaledWindow, WindowScale};
+use super::segment::{Control, EcnFlags, Segment, UnscaledWindow, WindowScale};
 use super::seq::SeqNumber;
 use super::syn_cookie::VALIDITY;
 
@@ -67,6 +68,8 @@ struct Record {
     retries: u8,
     /// Whether the SYN-ACK was sent again for a SYN that came again.
     repeated: bool,
+    /// Whether both sides take marks of congestion.
+    ecn: bool,
     /// Whether the peer has acknowledged our SYN, and data is waited for.
     acknowledged: bool,
 }
@@ -355,6 +358,7 @@ impl Record {
             last_answer: None,
             retries: 0,
             repeated: false,
+            ecn: ecn::agrees(options.ecn, syn),
             acknowledged: false,
         }
     }
@@ -375,6 +379,7 @@ impl Record {
             ack: Some(self.irs + 1),
             control: Some(Control::Syn),
             window: self.window,
+            ecn: EcnFlags { echo: self.ecn, ..EcnFlags::default() },
             options: syn_options(willing, self.mss, self.scale, timestamp),
             ..Segment::new(self.opening.iss)
         }
@@ -418,6 +423,7 @@ impl Record {
             window: self.peer_window,
             edge: self.irs + 1 + u32::from(self.window.0),
             scale: self.scale,
+            ecn: self.ecn,
             sent: match (self.retries, self.repeated) {
                 (0, false) => SynSent::Once(self.sent_at),
                 (0, true) => SynSent::Repeated,

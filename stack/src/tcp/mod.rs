@@ -26,6 +26,7 @@ pub mod urgent;
 
 mod ack;
 mod close;
+mod ecn;
 pub mod handshake;
 mod input;
 mod output;
@@ -34,7 +35,7 @@ mod text;
 mod timeout;
 mod transfer;
 
-pub use config::{CongestionKind, KeepAlive, Options, Rare};
+pub use config::{CongestionKind, EcnUse, KeepAlive, Options, Rare};
 pub use connection::{Connection, Shutdown};
 pub use segment::Segment;
 pub use seq::SeqNumber;

@@ -106,7 +106,7 @@ impl Connection {
         self.restart_after_idle(now);
         let options = self.segment_options(now);
         let size = self.payload_size(&options);
-        let max_payload = self.largest_burst(size, max_payload);
+        let max_payload = if self.answers_mark() { size } else { self.largest_burst(size, max_payload) };
         let Some(len) = self.sendable(unsent, size, max_payload) else {
             self.arm_persist(now);
             return None;
@@ -134,7 +134,9 @@ impl Connection {
         counters[Counter::TcpOutSegs] += u64::from(count);
         self.note_pace(now, len, count);
         self.note_less_unsent();
-        Some(self.data_segment(now, range, size, options, counters))
+        let mut segment = self.data_segment(now, range, size, options, counters);
+        segment.ecn = self.ecn_flags(len > 0);
+        Some(segment)
     }
 
     /// How much of `unsent` may go now, in segments of `size`; `None` where it is better to wait. Zero means that a
@@ -292,7 +294,8 @@ impl Connection {
         counters[Counter::TcpExtTCPAckCompressed] += u64::from(self.recv.acks.on_ack_sent(nxt));
         self.timers.stop(Timer::DelayedAck);
         let urgent = self.urgent_pointer(seq);
-        Segment { ack: Some(nxt), urgent, window, options, ..Segment::new(seq) }
+        let ecn = self.ecn_flags(false);
+        Segment { ecn, ack: Some(nxt), urgent, window, options, ..Segment::new(seq) }
     }
 
     /// Timestamps and SACK blocks, as agreed.

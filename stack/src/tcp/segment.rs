@@ -59,13 +59,48 @@ pub enum Control {
     Rst,
 }
 
-/// The congestion bits of a header (RFC 3168).
+/// What the IP header says of congestion (RFC 3168 §5).
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum Codepoint {
+    /// Routers can't mark it.
+    #[default]
+    NotCapable,
+    /// Routers may mark it, rather than drop it.
+    Capable,
+    /// One has.
+    Marked,
+}
+
+impl Codepoint {
+    /// What the low two bits of a TOS or traffic class mean.
+    pub const fn of_class(class: u8) -> Self {
+        match class & 3 {
+            0 => Codepoint::NotCapable,
+            3 => Codepoint::Marked,
+            _ => Codepoint::Capable,
+        }
+    }
+
+    /// The same bits, in the place of those of `class`: ECT(0) where routers may mark it.
+    pub const fn in_class(self, class: u8) -> u8 {
+        class & !3
+            | match self {
+                Codepoint::NotCapable => 0,
+                Codepoint::Capable => 2,
+                Codepoint::Marked => 3,
+            }
+    }
+}
+
+/// The congestion bits of a segment and of its packet (RFC 3168).
 #[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
 pub struct EcnFlags {
     /// ECN-Echo.
     pub echo: bool,
     /// Congestion window reduced.
     pub reduced: bool,
+    /// What the IP header says.
+    pub codepoint: Codepoint,
 }
 
 /// One segment, or several that the link merged or shall cut: up to 64 KiB of payload.
@@ -141,7 +176,11 @@ impl Segment {
             control,
             push: has(TcpFlags::PSH),
             urgent: has(TcpFlags::URG).then_some(header.urgent_pointer),
-            ecn: EcnFlags { echo: has(TcpFlags::ECE), reduced: has(TcpFlags::CWR) },
+            ecn: EcnFlags {
+                echo: has(TcpFlags::ECE),
+                reduced: has(TcpFlags::CWR),
+                codepoint: Codepoint::default(),
+            },
             window: UnscaledWindow(header.window),
             options: header.options.clone(),
             payload,

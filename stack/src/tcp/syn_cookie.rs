@@ -6,11 +6,12 @@ use core::time::Duration;
 use crate::time::Instant;
 use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
-use super::config::Options;
+use super::config::{EcnUse, Options};
 use super::connection::Opening;
+use super::ecn;
 use super::handshake::{Accepted, SynSent, Willing, announced_mss, syn_options, syn_window};
 use super::recv::window::ReceiveWindow;
-use super::segment::{Control, Segment, WindowScale};
+use super::segment::{Control, EcnFlags, Segment, WindowScale};
 use super::seq::SeqNumber;
 
 /// How long a tick of the cookies' clock is.
@@ -31,6 +32,7 @@ const STAMP_BITS: u32 = 6;
 /// A window scale that stands for none.
 const NO_SCALE: u32 = 0xf;
 const SACK_BIT: u32 = 0x10;
+const ECN_BIT: u32 = 0x20;
 
 /// Secrets of one flow: the tick goes in, or none for what does not change.
 pub trait FlowSecret {
@@ -72,9 +74,10 @@ fn size_in(secret: &impl FlowSecret, cookie: SeqNumber, irs: SeqNumber, now: u32
 
 /// Puts what the SYN offered into the low bits of a timestamp, which stays in the past.
 //= RFC 4987 §3.6
-fn stamp_with(agreed: &TcpOptions, clock: u32) -> u32 {
+fn stamp_with(agreed: &TcpOptions, ecn: bool, clock: u32) -> u32 {
     let scale = agreed.window_scale.map_or(NO_SCALE, |shift| WindowScale::clamped(shift).shift().into());
-    let bits = scale | if agreed.sack_permitted { SACK_BIT } else { 0 };
+    let bit = |on: bool, bit| if on { bit } else { 0 };
+    let bits = scale | bit(agreed.sack_permitted, SACK_BIT) | bit(ecn, ECN_BIT);
     let stamp = clock >> STAMP_BITS << STAMP_BITS | bits;
     if stamp > clock { stamp.wrapping_sub(1 << STAMP_BITS) } else { stamp }
 }
@@ -100,7 +103,8 @@ pub fn syn_ack(
         sack_permitted: willing.sack,
         ..TcpOptions::default()
     };
-    let value = stamp_with(&kept, now.as_millis() as u32).wrapping_add(opening.timestamp_offset);
+    let ecn = stamps.is_some() && ecn::agrees(options.ecn, syn);
+    let value = stamp_with(&kept, ecn, now.as_millis() as u32).wrapping_add(opening.timestamp_offset);
     let timestamp = Timestamps { value, echo: stamps.map_or(0, |stamp| stamp.value) };
     let scale = ReceiveWindow::scale_for(
         options.receive_buffer,
@@ -112,6 +116,7 @@ pub fn syn_ack(
         ack: Some(syn.seq + 1),
         control: Some(Control::Syn),
         window: syn_window(options, opening.sizes.advertised),
+        ecn: EcnFlags { echo: ecn, ..EcnFlags::default() },
         options: syn_options(willing, advertised, scale, timestamp),
         ..Segment::new(opening.iss)
     }
@@ -131,12 +136,17 @@ pub fn accept(
     let mss = sizes(&opening)[size as usize];
     opening.iss = iss;
     let mut offered = TcpOptions { mss: Some(mss), ..TcpOptions::default() };
+    let mut ecn = false;
     if let Some(stamp) = segment.options.timestamps {
         let bits = stamp.echo.wrapping_sub(opening.timestamp_offset) & ((1 << STAMP_BITS) - 1);
         let (scale, sack) = (bits & NO_SCALE, bits & SACK_BIT != 0);
         let scales = scale != NO_SCALE;
         // What we do not do we have not offered: somebody made it up.
         if !options.timestamps || sack && !options.sack || scales && !options.window_scaling {
+            return None;
+        }
+        ecn = bits & ECN_BIT != 0;
+        if ecn && options.ecn == EcnUse::No {
             return None;
         }
         offered.timestamps = Some(stamp);
@@ -156,6 +166,7 @@ pub fn accept(
             options.receive_buffer_max,
             options.rare().window_clamp,
         ),
+        ecn,
         sent: SynSent::Forgotten,
     })
 }

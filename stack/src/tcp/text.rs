@@ -33,6 +33,7 @@ impl Connection {
             self.recv.acks.owe_now();
             return;
         }
+        self.take_marks(&segment);
         let len = segment.payload.len();
         segment.trim_front(nxt);
         let nobody_reads = self.holder == Holder::Nobody || self.recv.shut_down;

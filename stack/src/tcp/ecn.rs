@@ -1,0 +1,124 @@
+//! Explicit congestion notification (RFC 3168): agreed on in the handshake, echoed until the peer has heard, answered by
+//! a smaller window.
+
+use crate::time::Instant;
+
+use super::config::EcnUse;
+use super::congestion::CongestionControl;
+use super::connection::Connection;
+use super::recovery::Phase;
+use super::recv::ack_policy::QUICK_ACKS_ON_MARK;
+use super::segment::{Codepoint, EcnFlags, Segment};
+use super::seq::SeqNumber;
+use super::state::State;
+
+/// What a connection knows of it.
+#[derive(Copy, Clone, Debug, Default)]
+pub(super) struct Ecn {
+    /// Both sides do it.
+    pub(super) agreed: bool,
+    /// A packet came that routers may mark.
+    pub(super) seen: bool,
+    /// A mark came, and the peer has not said that it has heard of it.
+    echoes: bool,
+    /// We have heard of one, and are to say so.
+    answers: bool,
+    /// One reduction is enough for what was sent before this.
+    until: Option<SeqNumber>,
+}
+
+/// Whether a listener agrees to what a SYN asks for. As Linux: a SYN in a packet that routers may mark asks for something
+/// else.
+//= RFC 3168 §6.1.1
+pub(super) fn agrees(willing: EcnUse, syn: &Segment) -> bool {
+    let EcnFlags { echo, reduced, codepoint } = syn.ecn;
+    willing != EcnUse::No && echo && reduced && codepoint == Codepoint::NotCapable
+}
+
+impl Connection {
+    /// The flags of our SYN or SYN-ACK.
+    //= RFC 3168 §6.1.1
+    //= RFC 3168 §6.1.1.1
+    pub(super) fn syn_ecn(&self) -> EcnFlags {
+        let again = self.send.retries > 0 && self.options.ecn_fallback;
+        match self.state {
+            State::SynSent => {
+                let asks = self.options.ecn == EcnUse::Always && !again;
+                EcnFlags { echo: asks, reduced: asks, ..EcnFlags::default() }
+            }
+            _ => EcnFlags { echo: self.ecn.agreed, ..EcnFlags::default() },
+        }
+    }
+
+    /// Takes what the peer's SYN or SYN-ACK says.
+    //= RFC 3168 §6.1.1
+    pub(super) fn agree_on_ecn(&mut self, segment: &Segment) {
+        let EcnFlags { echo, reduced, .. } = segment.ecn;
+        let both = if segment.ack.is_some() { echo && !reduced } else { echo && reduced };
+        self.ecn.agreed = both && self.options.ecn == EcnUse::Always;
+    }
+
+    /// The flags of a segment, which carries new data or not. What is sent again, and what carries no data, is not to be
+    /// marked.
+    //= RFC 3168 §6.1.3
+    //= RFC 3168 §6.1.4
+    //= RFC 3168 §6.1.5
+    pub(super) fn ecn_flags(&mut self, new_data: bool) -> EcnFlags {
+        let Ecn { agreed, echoes, answers, .. } = self.ecn;
+        self.ecn.answers &= !new_data;
+        EcnFlags {
+            echo: agreed && echoes,
+            //= RFC 3168 §6.1.2
+            reduced: agreed && answers && new_data,
+            codepoint: if agreed && new_data { Codepoint::Capable } else { Codepoint::NotCapable },
+        }
+    }
+
+    /// Whether the next new data is to say that our window was reduced: in one segment alone.
+    pub(super) fn answers_mark(&self) -> bool {
+        self.ecn.agreed && self.ecn.answers
+    }
+
+    /// Takes the marks of a segment with data.
+    //= RFC 3168 §6.1.3
+    pub(super) fn take_marks(&mut self, segment: &Segment) {
+        if !self.ecn.agreed {
+            return;
+        }
+        if segment.ecn.reduced {
+            self.ecn.echoes = false;
+            // As Linux: the peer's window may be one segment by now.
+            if !segment.is_empty() {
+                self.recv.acks.owe_now();
+            }
+        }
+        let window = self.recv.window.remaining();
+        match segment.ecn.codepoint {
+            Codepoint::Marked => {
+                if !self.ecn.echoes {
+                    self.recv.acks.quicken(window, QUICK_ACKS_ON_MARK);
+                }
+                (self.ecn.echoes, self.ecn.seen) = (true, true);
+            }
+            Codepoint::Capable => self.ecn.seen = true,
+            // It is likely to have been sent again, for what was lost.
+            Codepoint::NotCapable if self.ecn.seen => self.recv.acks.quicken(window, QUICK_ACKS_ON_MARK),
+            Codepoint::NotCapable => {}
+        }
+    }
+
+    /// The peer tells of a mark: the window shrinks as for a loss, once for all that was under way.
+    //= RFC 3168 §6.1.2
+    pub(super) fn on_echo(&mut self, now: Instant, segment: &Segment) {
+        let una = self.send.window.una;
+        if self.ecn.until.is_some_and(|until| una.at_or_after(until)) {
+            self.ecn.until = None;
+        }
+        let told = self.ecn.agreed && segment.ecn.echo && segment.control.is_none();
+        if !told || self.ecn.until.is_some() || self.recovery.phase != Phase::Open {
+            return;
+        }
+        self.congestion.on_congestion(now);
+        (self.ecn.answers, self.ecn.until) = (true, Some(self.send.window.nxt));
+    }
+}
