@@ -320,6 +320,7 @@ impl Builder {
     /// InvalidInput (EINVAL) for a setting that does not exist or a value that it can't have, for an address or a
     /// route that the stack refuses, for one without a link, and for a second link; otherwise what making the descriptors and the
     /// thread says (EMFILE, ENFILE, ENOMEM, EAGAIN).
+    //= RFC 6528 §4 MUST-1
     pub fn start(mut self) -> io::Result<Host> {
         let seed = match self.seed {
             Some(seed) => seed,

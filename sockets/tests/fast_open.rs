@@ -128,6 +128,10 @@ fn who_asks_is_given_a_cookie_in_the_form_of_the_question() {
     assert_eq!(peer.heard(), ["S. 0:0(0) ack 1 <mss 1460,sackOK>"], "data alone opens nothing");
 }
 
+//= RFC 7413 §2 MUST-1, type=test
+//= RFC 7413 §4.2 MUST-1, type=test
+//= RFC 7413 §4.2 MUST-2, type=test
+//= RFC 7413 §4.2 MUST-3, type=test
 #[test]
 fn a_listener_takes_data_in_syns_where_it_is_told_to() {
     let mut peer = Peer::new(&[("tcp_fastopen", "2"), KEY]);
@@ -158,6 +162,7 @@ fn a_listener_takes_data_in_syns_where_it_is_told_to() {
 }
 
 //= RFC 7413 §5.1, type=test
+//= RFC 7413 §4.2 MUST-3, type=test
 #[test]
 fn a_connection_that_was_reset_counts_for_a_minute() {
     let mut peer = server();
@@ -247,6 +252,9 @@ fn an_early_connection_may_be_over_before_it_is_accepted() {
 }
 
 //= RFC 7413 §4.2.1, type=test
+//= RFC 7413 §4.1.3 MUST-1, type=test
+//= RFC 7413 §4.2.1 MUST-1, type=test
+//= RFC 7413 §4.2.2 MUST-1, type=test
 #[test]
 fn a_client_asks_for_a_cookie_and_then_sends_data_with_its_syn() {
     let mut peer = client();
@@ -435,6 +443,7 @@ fn both_may_open_with_data_at_once() {
 }
 
 //= RFC 7413 §4.1.3.1, type=test
+//= RFC 7413 §4.1.3.1 MUST-1, type=test
 #[test]
 fn after_three_time_outs_nothing_goes_with_syns_for_a_while() {
     let mut peer = client();

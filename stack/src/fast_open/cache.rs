@@ -82,6 +82,7 @@ struct Pause {
 impl FastOpenCache {
     /// What to say to `server`.
     //= RFC 7413 §4.1.3
+    //= RFC 7413 §4.1.3 MUST-1
     pub fn advice(&self, local: IpAddr, server: IpAddr) -> Advice {
         let known = self.servers.get(&(local, server)).copied().unwrap_or_default();
         let form = if known.tries_experiment { FastOpenForm::Experimental } else { FastOpenForm::Standard };
@@ -123,6 +124,7 @@ impl FastOpenCache {
 
     /// A connection that began by a fast open got through no more: for a while there are none.
     //= RFC 7413 §4.1.3.1
+    //= RFC 7413 §4.1.3.1 MUST-1
     pub fn pause(&mut self, now: Instant) {
         self.pause = Pause { since: now, times: self.pause.times.saturating_add(1) };
     }

@@ -44,6 +44,7 @@ impl EphemeralPorts {
     /// The next port of `range` for a connection from `local` to `remote` that `is_suitable` agrees to; `None` when
     /// it agrees to none. It is asked of each port once at most.
     //= RFC 6056 §3.3.4
+    //= RFC 6056 §5 MUST-1
     pub fn choose(
         &mut self,
         local: IpAddr,
@@ -92,6 +93,7 @@ mod tests {
     }
 
     //= RFC 6056 §3.3.4, type=test
+    //= RFC 6056 §5 MUST-1, type=test
     #[test]
     fn connections_to_one_peer_get_ports_in_sequence() {
         let mut ports = EphemeralPorts::new(&mut Random::new(1));
@@ -117,6 +119,7 @@ mod tests {
     }
 
     //= RFC 6056 §3.3.4, type=test
+    //= RFC 6056 §5 MUST-1, type=test
     #[test]
     fn what_one_peer_sees_tells_nothing_of_another() {
         // A global counter would step by one for each connection of anyone: here the difference between two peers'

@@ -37,6 +37,7 @@ pub(super) struct EarlyCount {
 impl EarlyCount {
     /// Whether one more may be opened, of `most`.
     //= RFC 7413 §5.1
+    //= RFC 7413 §4.2 MUST-3
     fn admits(&mut self, now: Instant, most: u32) -> bool {
         let count = self.open as usize + self.resets.len();
         if count < most as usize {

@@ -222,6 +222,7 @@ impl Stack {
     //= RFC 9293 MUST-9
     //= RFC 9293 SHLD-1
     //= RFC 6528 §3
+    //= RFC 6528 §3 MUST-1
     pub(super) fn opening(&mut self, now: Instant, key: &FlowKey, hop: &NextHop) -> Opening {
         let clock = (now.as_nanos() >> 6) as u32;
         let iss = SeqNumber::new((key.secret(&self.secret) as u32).wrapping_add(clock));

@@ -1,6 +1,7 @@
 //! Two connections, or one and a script, in virtual time. What is asserted are segments, windows and times.
 
 mod closing;
+mod extensions;
 mod fixture;
 mod handshake;
 mod memory;

@@ -198,6 +198,8 @@ impl TcpOptions {
 
     /// As Linux: one of odd length is as if it were not there, one that is too short or too long takes back another.
     //= RFC 7413 §4.1.1
+    //= RFC 7413 §4.1.1 MUST-1
+    //= RFC 7413 §4.1.1 MUST-2
     fn take_cookie(&mut self, body: &[u8], form: FastOpenForm) {
         if body.len().is_multiple_of(2) {
             self.fast_open = FastOpenCookie::new(body).map(|cookie| FastOpenOption { cookie, form });
@@ -284,6 +286,7 @@ impl TcpOptions {
 }
 
 /// How many of `blocks` SACK blocks fit after `fixed` bytes of other options.
+//= RFC 2018 §3 RULE-2
 fn sack_blocks_in(fixed: usize, blocks: usize) -> usize {
     blocks.min((MAX_OPTIONS_LEN - fixed - SACK_BASE_LEN) / SACK_BLOCK_LEN)
 }

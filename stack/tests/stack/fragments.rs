@@ -167,6 +167,10 @@ fn memory_is_bounded() {
 }
 
 //= RFC 3168 §5.3, type=test
+//= RFC 3168 §5.3 MUST-1, type=test
+//= RFC 3168 §5.3 MUST-2, type=test
+//= RFC 3168 §5.3 MUST-3, type=test
+//= RFC 3168 §5.3 MUST-4, type=test
 #[test]
 fn marks_of_congestion_are_joined() {
     // The marks of the two parts, and that of the whole.

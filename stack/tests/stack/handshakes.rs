@@ -40,6 +40,7 @@ fn initial_numbers_follow_a_clock() {
 
 //= RFC 9293 MUST-9, type=test
 //= RFC 9293 SHLD-1, type=test
+//= RFC 6528 §3 MUST-1, type=test
 #[test]
 fn initial_numbers_depend_on_the_tuple_and_on_a_secret() {
     let now = Instant::from_secs(1000);

@@ -44,6 +44,7 @@ pub fn packet_len(frame: &Frame) -> usize {
 
 //= RFC 1191 §6.5, type=test
 //= RFC 8201 §4, type=test
+//= RFC 7323 §5.7 MUST-1, type=test
 #[test]
 fn a_transfer_goes_on_in_smaller_segments() {
     for caps in LINKS {

@@ -61,6 +61,7 @@ fn closing(address: &str, (state, way): (State, &[Do])) -> (Wire, TcpId, TcpHead
 
 /// As Linux: EPIPE in CLOSE-WAIT, ECONNRESET elsewhere; nothing rests, and the tuple is free.
 //= RFC 9293 §3.10.7.4, type=test
+//= RFC 5961 §3.2 MUST-1, type=test
 #[test]
 fn a_reset_ends_a_connection_in_every_state() {
     for (_, address) in PAIRS {
@@ -87,6 +88,9 @@ fn a_reset_ends_a_connection_in_every_state() {
 }
 
 //= RFC 5961 §3.2, type=test
+//= RFC 5961 §3.2 MUST-2, type=test
+//= RFC 5961 §3.2 MUST-3, type=test
+//= RFC 5961 §3.2 MUST-4, type=test
 #[test]
 fn a_reset_elsewhere_in_the_window_is_challenged_in_every_state() {
     for way in WAYS {

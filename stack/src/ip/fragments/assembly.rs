@@ -155,6 +155,10 @@ impl Assembly {
 /// The ECN field of a packet whose first part had `first`, and all together those of `seen`, a bit each. `None` where
 /// they can't be of one packet. Of both capable ones the first's stays, as on Linux.
 //= RFC 3168 §5.3
+//= RFC 3168 §5.3 MUST-1
+//= RFC 3168 §5.3 MUST-2
+//= RFC 3168 §5.3 MUST-3
+//= RFC 3168 §5.3 MUST-4
 fn joint_ecn(first: u8, seen: u8) -> Option<u8> {
     const NOT_CAPABLE: u8 = 1 << 0;
     const CONGESTED: u8 = 1 << 3;

@@ -213,6 +213,7 @@ mod tests {
     }
 
     proptest! {
+        //= RFC 2018 §4 MUST-2, type=test
         #[test]
         fn any_order_gives_the_same_bytes(
             base: u32,

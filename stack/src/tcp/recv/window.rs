@@ -84,6 +84,8 @@ impl ReceiveWindow {
 
     /// The scale that lets a window over the largest buffer be offered.
     //= RFC 7323 §2.3
+    //= RFC 7323 §2.3 MUST-1
+    //= RFC 7323 §2.3 MUST-7
     pub fn scale_for(buffer: u32, buffer_max: Option<u32>, clamp: Option<u32>) -> WindowScale {
         let mut space = buffer_max.unwrap_or(0).max(buffer).min(clamp.unwrap_or(u32::MAX));
         let mut shift = 0;
@@ -200,6 +202,8 @@ impl ReceiveWindow {
     //= RFC 9293 MUST-39
     //= RFC 9293 SHLD-14
     //= RFC 9293 MAY-8
+    //= RFC 7323 §2.3 MUST-6
+    //= RFC 7323 §2.4 MUST-2
     pub fn offer(&mut self, held: usize, mss: u32) -> UnscaledWindow {
         if self.withheld {
             return UnscaledWindow(0);
@@ -280,6 +284,7 @@ mod tests {
     }
 
     //= RFC 9293 SHLD-14, type=test
+    //= RFC 7323 §2.4 MUST-2, type=test
     #[test]
     fn the_right_edge_never_moves_left() {
         for shift in [0, 7] {
@@ -326,6 +331,7 @@ mod tests {
     }
 
     //= RFC 7323 §2.3, type=test
+    //= RFC 7323 §2.3 MUST-7, type=test
     #[test]
     fn the_scale_fits_the_largest_buffer() {
         assert_eq!(ReceiveWindow::scale_for(65_535, None, None).shift(), 0);

@@ -76,6 +76,8 @@ impl SendWindow {
     /// Numbers that may still be sent into the window; none where it shrank below what is in flight.
     //= RFC 9293 MUST-34
     //= RFC 9293 SHLD-15
+    //= RFC 7323 §2.4 MUST-1
+    //= RFC 7323 §2.4 MUST-3
     pub fn usable(&self) -> u32 {
         self.right_edge().saturating_since(self.nxt)
     }
@@ -88,6 +90,8 @@ impl SendWindow {
 
     /// The window that a segment offers, in bytes: a SYN's is never scaled, whatever was agreed on before.
     //= RFC 7323 §2.2
+    //= RFC 7323 §2.2 MUST-3
+    //= RFC 7323 §2.3 MUST-5
     pub fn size_of(&self, segment: &Segment) -> u32 {
         match segment.control {
             Some(Control::Syn) => segment.window.0.into(),

@@ -102,6 +102,10 @@ fn shutdown_before_the_handshake_is_refused() {
 }
 
 //= RFC 5961 §3.2, type=test
+//= RFC 5961 §3.2 MUST-1, type=test
+//= RFC 5961 §3.2 MUST-2, type=test
+//= RFC 5961 §3.2 MUST-3, type=test
+//= RFC 5961 §3.2 MUST-4, type=test
 #[test]
 fn only_an_exact_reset_is_believed() {
     let mut lone = established();
@@ -133,6 +137,7 @@ fn a_reset_may_have_the_end_of_what_is_reported_or_the_number_of_the_fin() {
     assert_eq!(lone.connection.take_error(), Some(SocketError::BrokenPipe));
 }
 
+//= RFC 2018 §8 MUST-3, type=test
 #[test]
 fn what_follows_a_fin_is_not_reported() {
     let mut lone = Lone::established(sacking(), 60_000, ms(10));

@@ -8,6 +8,9 @@ use crate::tcp::{Connection, Options, Shutdown, State};
 use crate::wire::tcp_options::TcpOptions;
 
 //= RFC 9293 MUST-14, type=test
+//= RFC 7323 §2.2 MUST-3, type=test
+//= RFC 7323 §2.3 MUST-1, type=test
+//= RFC 7413 §2 MUST-1, type=test
 #[test]
 fn a_syn_offers_what_the_options_say() {
     let mut lone = Lone::connecting(Options::default());
@@ -31,6 +34,7 @@ fn both_sides_may_open_at_once() {
 
 //= RFC 9293 §3.10.7.3, type=test
 //= RFC 9293 MUST-12, type=test
+//= RFC 5961 §3.2 MUST-5, type=test
 #[test]
 fn a_reset_of_our_syn_refuses() {
     let mut lone = Lone::connecting(plain());
@@ -140,6 +144,8 @@ fn acknowledgement() -> Segment {
 }
 
 //= RFC 7323 §2.2, type=test
+//= RFC 7323 §2.2 MUST-3, type=test
+//= RFC 7323 §2.3 MUST-5, type=test
 #[test]
 fn the_window_of_a_syn_is_never_scaled() {
     let scaling = || Options { window_scaling: true, ..plain() };

@@ -26,6 +26,7 @@ fn largest_flight(window: u16, scale: u8) -> u32 {
 }
 
 //= RFC 9293 MUST-1, type=test
+//= RFC 5681 §2 MUST-1, type=test
 #[test]
 fn a_window_with_its_highest_bit_set_is_a_large_one() {
     assert_eq!(largest_flight(65_535, 0), 65_000, "as many full segments as it takes");
@@ -57,6 +58,8 @@ fn a_reset_is_told_to_whoever_came_to_syn_received_by_connecting() {
 
 //= RFC 9293 MUST-18, type=test
 //= RFC 6298 §3, type=test
+//= RFC 6298 §3 MUST-1, type=test
+//= RFC 6298 §3 MUST-2, type=test
 #[test]
 fn what_was_sent_twice_gives_no_round_trip() {
     let mut lone = Lone::established(plain(), 60_000, ms(20));
@@ -103,6 +106,7 @@ fn a_window_that_shrank_to_nothing_is_probed_for_as_long_as_the_peer_answers() {
 
 //= RFC 9293 MUST-58, type=test
 //= RFC 9293 MUST-59, type=test
+//= RFC 5681 §4.2 MUST-4, type=test
 #[test]
 fn what_came_together_is_acknowledged_together() {
     let mut lone = Lone::established(plain(), 50_000, ms(10));
@@ -172,6 +176,8 @@ fn a_reset_is_taken_into_a_closed_window() {
 
 //= RFC 9293 MAY-12, type=test
 //= RFC 5961 §5.2, type=test
+//= RFC 5961 §5.2 MUST-1, type=test
+//= RFC 5961 §5.2 MUST-2, type=test
 #[test]
 fn data_with_an_acknowledgement_older_than_the_largest_window_is_not_taken() {
     for (age, taken) in [(60_000, true), (60_001, false)] {

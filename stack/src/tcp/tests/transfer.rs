@@ -81,6 +81,9 @@ fn the_last_segment_pushes_and_a_fin_goes_with_it() {
 
 //= RFC 9293 SHLD-18, type=test
 //= RFC 9293 MUST-40, type=test
+//= RFC 5681 §4.2 MUST-1, type=test
+//= RFC 5681 §4.2 MUST-2, type=test
+//= RFC 5681 §4.2 MUST-3, type=test
 #[test]
 fn acknowledgements_wait_for_company_once_the_connection_is_no_longer_young() {
     let mut lone = Lone::established(plain(), 50_000, ms(10));

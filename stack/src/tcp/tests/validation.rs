@@ -31,6 +31,8 @@ fn data_at(offset: u32, stamp: u32) -> Segment {
 }
 
 //= RFC 7323 §5.3, type=test
+//= RFC 7323 §5.3 MUST-1, type=test
+//= RFC 7323 §3.2 MUST-1, type=test
 #[test]
 fn an_old_timestamp_is_refused() {
     let mut lone = stamped_connection();
@@ -44,6 +46,7 @@ fn an_old_timestamp_is_refused() {
     assert_eq!(lone.read().expect("data").len(), 10);
 }
 
+//= RFC 7323 §5.2 MUST-1, type=test
 #[test]
 fn an_acknowledgement_that_was_overtaken_is_not_answered() {
     let ack = |stamp, window| Segment {
@@ -71,6 +74,7 @@ fn an_acknowledgement_that_was_overtaken_is_not_answered() {
     }
 }
 
+//= RFC 7323 §5.2 MUST-1, type=test
 #[test]
 fn a_timestamp_may_be_one_tick_late() {
     for (stamp, taken) in [(709, true), (708, false)] {
@@ -106,6 +110,8 @@ fn every_segment_bears_a_timestamp_and_full_ones_leave_room_for_it() {
 
 //= RFC 9293 MAY-12, type=test
 //= RFC 5961 §5.2, type=test
+//= RFC 5961 §5.2 MUST-1, type=test
+//= RFC 5961 §5.2 MUST-2, type=test
 #[test]
 fn an_acknowledgement_of_what_was_never_sent_is_challenged() {
     let mut lone = Lone::established(plain(), 60_000, ms(10));
@@ -155,6 +161,9 @@ fn what_lies_outside_the_window_is_answered_and_dropped() {
 //= RFC 9293 SHLD-31, type=test
 //= RFC 9293 MAY-13, type=test
 //= RFC 2018 §4, type=test
+//= RFC 2018 §3 RULE-1, type=test
+//= RFC 2018 §4 MUST-2, type=test
+//= RFC 2018 §8 MUST-1, type=test
 #[test]
 fn out_of_order_data_is_reported_by_sack() {
     let mut lone = Lone::established(sacking(), 60_000, ms(10));

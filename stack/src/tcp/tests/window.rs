@@ -44,6 +44,8 @@ fn a_sliver_of_a_window_is_not_filled_at_once() {
 //= RFC 9293 MUST-34, type=test
 //= RFC 9293 SHLD-15, type=test
 //= RFC 9293 SHLD-16, type=test
+//= RFC 7323 §2.4 MUST-1, type=test
+//= RFC 7323 §2.4 MUST-3, type=test
 #[test]
 fn a_window_that_shrinks_stops_new_data_and_nothing_else() {
     let mut lone = Lone::established(plain(), 6000, ms(10));
@@ -75,6 +77,9 @@ fn a_reader_that_stops_closes_the_window_and_one_that_reads_opens_it() {
     assert_eq!(update.window, UnscaledWindow(4000));
 }
 
+//= RFC 5681 §2 MUST-1, type=test
+//= RFC 5681 §3 MUST-2, type=test
+//= RFC 5681 §3.1 MUST-6, type=test
 #[test]
 fn the_congestion_window_bounds_what_is_in_flight() {
     let mut lone = Lone::established(plain(), 60_000, ms(10));

@@ -109,6 +109,7 @@ fn timestamps_read_the_same_wherever_they_stand() {
 }
 
 /// As tcp_options_write() of Linux has them on the wire.
+//= RFC 2018 §3 RULE-2, type=test
 #[test]
 fn options_stand_in_linux_order() {
     let timestamps = Some(Timestamps { value: 0x0102_0304, echo: 0x0506_0708 });
@@ -128,6 +129,7 @@ fn options_stand_in_linux_order() {
     assert_eq!(emitted(&duplicate_ack), blocks);
 }
 
+//= RFC 2018 §3 RULE-2, type=test
 #[test]
 fn sack_blocks_that_do_not_fit_are_left_out_from_the_end() {
     let sack: SackBlocks = [(1, 2), (3, 4), (5, 6), (7, 8)].into_iter().collect();
@@ -151,6 +153,8 @@ proptest! {
 }
 
 //= RFC 7413 §4.1.1, type=test
+//= RFC 7413 §4.1.1 MUST-1, type=test
+//= RFC 7413 §4.1.1 MUST-2, type=test
 #[test]
 fn fast_open_is_read_in_both_forms() {
     let option = |bytes: &[u8], form| {
