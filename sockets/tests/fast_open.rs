@@ -463,3 +463,45 @@ fn after_three_time_outs_nothing_goes_with_syns_for_a_while() {
     let (fd, _) = peer.client();
     assert_eq!(send(&mut peer, fd, 10, MSG_FASTOPEN, Some(&to)), Ok(10));
 }
+
+//= RFC 7413 §4.2.2 MUST-2, type=test
+#[test]
+fn an_early_connection_begins_with_the_usual_window() {
+    let mut peer = server();
+    let listener = peer.listener(5);
+    peer.give("S 0:10(10)", TcpOptions { mss: Some(1000), ..with_cookie(&COOKIE) });
+    peer.heard();
+    let fd = peer.accept(listener);
+    assert_eq!(send(&mut peer, fd, 20_000, 0, None), Ok(20_000));
+    let sent = peer.heard();
+    assert!(sent.iter().all(|text| text.contains("ack 11")), "{sent:?}");
+    assert!(sent.last().is_some_and(|text| text.contains(":10001(")), "ten segments: {sent:?}");
+}
+
+//= RFC 7413 §4.2 MUST-2, type=test
+#[test]
+fn a_server_that_is_off_does_not_look_at_cookies() {
+    let mut peer = Peer::new(&[("tcp_fastopen", "1"), KEY, ("tcp_timestamps", "0")]);
+    peer.listener(5);
+    for cookie in [&[][..], &[1; 8], &COOKIE] {
+        peer.next();
+        peer.give("S 0:10(10)", with_cookie(cookie));
+        assert_eq!(peer.heard(), ["S. 0:0(0) ack 1 <mss 1460,sackOK>"], "{cookie:?}");
+    }
+}
+
+//= RFC 7413 §4.1.1 MUST-2, type=test
+#[test]
+fn a_cookie_outside_of_a_syn_is_not_looked_at() {
+    let mut peer = client();
+    let (fd, to) = peer.client();
+    assert_eq!(send(&mut peer, fd, 0, MSG_FASTOPEN, Some(&to)), error(Errno::INPROGRESS));
+    peer.heard();
+    peer.give("S. 0:0(0) ack 1", plain());
+    peer.heard();
+    let late = TcpOptions { fast_open: option(&[0xab; 4], FastOpenForm::Standard), ..none() };
+    peer.give("P. 1:11(10) ack 1", late);
+    assert_eq!(read(&mut peer, fd), Ok(10));
+    let (fd, _) = peer.client();
+    assert_eq!(send(&mut peer, fd, 10, MSG_FASTOPEN, Some(&to)), error(Errno::INPROGRESS), "none is known");
+}

@@ -264,6 +264,7 @@ impl AckPolicy {
     /// Decides about what is owed after a segment was taken. Gives the longest wait, where it waits.
     //= RFC 9293 SHLD-19
     //= RFC 5681 §4.2
+    //= RFC 5681 §4.2 MUST-4
     pub fn decide(&mut self, situation: Situation) -> Option<Duration> {
         if self.owed != Owed::Delayed {
             return None;
@@ -302,6 +303,9 @@ impl AckPolicy {
 
     /// How long an acknowledgement may wait now.
     //= RFC 9293 MUST-40
+    //= RFC 5681 §4.2 MUST-1
+    //= RFC 5681 §4.2 MUST-2
+    //= RFC 5681 §4.2 MUST-3
     fn delay(&self, rtt: Option<Duration>) -> Duration {
         let mut wait = self.wait();
         if wait > DELAY {
