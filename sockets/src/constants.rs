@@ -181,6 +181,8 @@ constants! {
     TCP_FASTOPEN_KEY = 33;
     /// Send and take data in SYNs without a cookie.
     TCP_FASTOPEN_NO_COOKIE = 34;
+    /// Tell what is left to be read, with each receiving call.
+    TCP_INQ = 36;
 
     /// Hold back what is sent, until it is one datagram.
     UDP_CORK = 1;

@@ -13,7 +13,7 @@ use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use core::time::Duration;
 
 use crate::address::{SOCKADDR_IN_LEN, SOCKADDR_IN6_LEN, SockAddr};
-use crate::constants::{SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_UDP, UDP_GRO, UDP_SEGMENT};
+use crate::constants::{SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_TCP, SOL_UDP, UDP_GRO, UDP_SEGMENT};
 
 pub use layout::{CMSG_HEADER_LEN, Message, Messages, cmsg_len, cmsg_space};
 pub use messages::ControlMessages;
@@ -22,7 +22,7 @@ pub use numbers::{
     IPV6_DONTFRAG, IPV6_FLOWINFO, IPV6_HOPLIMIT, IPV6_ORIGDSTADDR, IPV6_PATHMTU, IPV6_PKTINFO, IPV6_RECVERR,
     MSG_CMSG_CLOEXEC, MSG_CTRUNC, SCM_CREDENTIALS, SCM_MAX_FD, SCM_RIGHTS, SCM_TIMESTAMP, SCM_TIMESTAMPING,
     SCM_TIMESTAMPNS, SO_EE_CODE_ZEROCOPY_COPIED, SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6, SO_EE_ORIGIN_LOCAL,
-    SO_EE_ORIGIN_NONE, SO_EE_ORIGIN_TIMESTAMPING, SO_EE_ORIGIN_ZEROCOPY, SO_RXQ_OVFL_MESSAGE,
+    SO_EE_ORIGIN_NONE, SO_EE_ORIGIN_TIMESTAMPING, SO_EE_ORIGIN_ZEROCOPY, SO_RXQ_OVFL_MESSAGE, TCP_CM_INQ,
 };
 pub use send::{ControlFor, LocalControl, SendControl};
 
@@ -81,6 +81,8 @@ pub enum Control {
     },
     /// `SO_RXQ_OVFL`: datagrams that the socket has dropped so far. Source: socket(7).
     RxqOverflow(u32),
+    /// `TCP_CM_INQ`: bytes that are left to be read, or one where nothing is but the end. Source: Linux's `tcp.h`.
+    Unread(i32),
     /// `UDP_SEGMENT`: payload bytes of each datagram that a send is cut into. Source: udp(7).
     SegmentSize(u16),
     /// `UDP_GRO`: payload bytes of each datagram that was merged into this one. Source: udp(7).
@@ -179,6 +181,7 @@ impl Control {
             Control::TimestampNs(_) => (SOL_SOCKET, SCM_TIMESTAMPNS),
             Control::Timestamping { .. } => (SOL_SOCKET, SCM_TIMESTAMPING),
             Control::RxqOverflow(_) => (SOL_SOCKET, SO_RXQ_OVFL_MESSAGE),
+            Control::Unread(_) => (SOL_TCP, TCP_CM_INQ),
             Control::SegmentSize(_) => (SOL_UDP, UDP_SEGMENT),
             Control::GroSize(_) => (SOL_UDP, UDP_GRO),
             Control::ExtendedError4(..) => (SOL_IP, IP_RECVERR),
@@ -223,6 +226,7 @@ impl Control {
                 write_timespec(out, *hardware);
             }
             Control::RxqOverflow(count) => out.extend(count.to_ne_bytes()),
+            Control::Unread(bytes) => out.extend(bytes.to_ne_bytes()),
             Control::SegmentSize(size) => out.extend(size.to_ne_bytes()),
             Control::GroSize(size) => out.extend(i32::from(*size).to_ne_bytes()),
             Control::ExtendedError4(error, offender) => {

@@ -8,6 +8,7 @@ use tapsock_stack::tcp::State;
 use tapsock_stack::tcp::fast_open::Failure;
 use tapsock_stack::tcp::info::Info;
 use tapsock_stack::tcp::recovery::Phase;
+use tapsock_stack::time::Instant;
 
 /// Length of the structure, in bytes, as of Linux 6.18.
 const LEN: usize = 280;
@@ -36,7 +37,7 @@ pub(crate) fn of_listener(waiting: usize, backlog: usize) -> Vec<u8> {
 }
 
 /// Of a connection whose packets have an IP header of `ip_header` bytes.
-pub(crate) fn of_connection(info: &Info, ip_header: u32) -> Vec<u8> {
+pub(crate) fn of_connection(info: &Info, ip_header: u32, now: Instant) -> Vec<u8> {
     let mut bytes = vec![0; LEN];
     let stamps = if info.timestamps { TIMESTAMP_LEN } else { 0 };
     let segments = |bytes: u32| bytes.div_ceil(info.snd_mss.max(1));
@@ -77,7 +78,15 @@ pub(crate) fn of_connection(info: &Info, ip_header: u32) -> Vec<u8> {
         (SACKED, segments(info.sacked)),
         (LOST, segments(info.lost)),
         (PMTU, info.snd_mss + stamps + TCP_HEADER_LEN + ip_header),
-        (RCV_SSTHRESH, info.rcv_wnd),
+        (ATO, micros(info.ato)),
+        (LAST_DATA_SENT, millis_since(now, info.last_data_sent)),
+        (LAST_DATA_RECV, millis_since(now, info.last_data_recv)),
+        (LAST_ACK_RECV, millis_since(now, info.last_ack_recv)),
+        (RCV_SPACE, info.rcv_space),
+        (SEGS_IN, info.segs_in),
+        (DATA_SEGS_IN, info.data_segs_in),
+        (RCV_OOOPACK, info.rcv_ooopack),
+        (RCV_SSTHRESH, info.rcv_ssthresh),
         (RTT, info.rtt.map_or(0, micros)),
         (RTTVAR, micros(info.rttvar)),
         (
@@ -98,7 +107,12 @@ pub(crate) fn of_connection(info: &Info, ip_header: u32) -> Vec<u8> {
     ] {
         put(&mut bytes, at, value);
     }
-    for (at, value) in [(PACING_RATE, info.pacing_rate), (MAX_PACING_RATE, info.max_pacing_rate)] {
+    for (at, value) in [
+        (PACING_RATE, info.pacing_rate),
+        (MAX_PACING_RATE, info.max_pacing_rate),
+        (BYTES_ACKED, info.bytes_acked),
+        (BYTES_RECEIVED, info.bytes_received),
+    ] {
         bytes[at..at + 8].copy_from_slice(&value.to_ne_bytes());
     }
     bytes
@@ -118,6 +132,10 @@ fn state(state: State) -> u8 {
         State::LastAck => 9,
         State::Closing => 11,
     }
+}
+
+fn millis_since(now: Instant, then: Instant) -> u32 {
+    u32::try_from(now.saturating_since(then).as_millis()).unwrap_or(u32::MAX)
 }
 
 fn micros(duration: Duration) -> u32 {
@@ -156,11 +174,15 @@ const WSCALE: usize = 6;
 /// The rate is the application's (one bit), and why a fast open failed (two).
 const FLAGS: usize = 7;
 const RTO: usize = 8;
+const ATO: usize = 12;
 const SND_MSS: usize = 16;
 const RCV_MSS: usize = 20;
 const UNACKED: usize = 24;
 const SACKED: usize = 28;
 const LOST: usize = 32;
+const LAST_DATA_SENT: usize = 44;
+const LAST_DATA_RECV: usize = 52;
+const LAST_ACK_RECV: usize = 56;
 const PMTU: usize = 60;
 const RCV_SSTHRESH: usize = 64;
 const RTT: usize = 68;
@@ -171,7 +193,13 @@ const ADVMSS: usize = 84;
 const REORDERING: usize = 88;
 const PACING_RATE: usize = 104;
 const MAX_PACING_RATE: usize = 112;
+const RCV_SPACE: usize = 96;
+const BYTES_ACKED: usize = 120;
+const BYTES_RECEIVED: usize = 128;
+const SEGS_IN: usize = 140;
 const NOTSENT_BYTES: usize = 144;
+const DATA_SEGS_IN: usize = 152;
+const RCV_OOOPACK: usize = 224;
 const MIN_RTT: usize = 148;
 const SND_WND: usize = 228;
 const RCV_WND: usize = 232;

@@ -8,7 +8,7 @@ use super::numbers::*;
 use super::{Control, Credentials, ExtendedError};
 use crate::address::{SOCKADDR_IN_LEN, SOCKADDR_IN6_LEN, SockAddr};
 use crate::constants::{
-    IP_TOS, IP_TTL, IPV6_TCLASS, SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_UDP, UDP_GRO, UDP_SEGMENT,
+    IP_TOS, IP_TTL, IPV6_TCLASS, SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_TCP, SOL_UDP, UDP_GRO, UDP_SEGMENT,
 };
 
 /// The message of that level and type; see [`Control::decode`].
@@ -17,6 +17,7 @@ pub(super) fn decode(level: i32, kind: i32, payload: &[u8]) -> Option<Control> {
         (SOL_SOCKET, _) => decode_socket(kind, payload),
         (SOL_IP, _) => decode_ip(kind, payload),
         (SOL_IPV6, _) => decode_ipv6(kind, payload),
+        (SOL_TCP, TCP_CM_INQ) => Some(Control::Unread(int(payload)?)),
         (SOL_UDP, UDP_SEGMENT) => Some(Control::SegmentSize(u16::from_ne_bytes(whole(payload)?))),
         (SOL_UDP, UDP_GRO) => Some(Control::GroSize(int(payload)?.try_into().ok()?)),
         _ => None,

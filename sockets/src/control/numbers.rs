@@ -20,6 +20,8 @@ numbers! {
     SCM_TIMESTAMPING: i32 = 37;
     /// How many datagrams were dropped (the message; the option has the same number).
     SO_RXQ_OVFL_MESSAGE: i32 = 40;
+    /// What is left to be read of a stream (the message; the option has the same number).
+    TCP_CM_INQ: i32 = 36;
     /// The most descriptors in one call.
     SCM_MAX_FD: usize = 253;
 

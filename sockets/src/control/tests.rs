@@ -214,6 +214,7 @@ fn samples() -> Vec<Control> {
         Control::TimestampNs(time),
         Control::Timestamping { software: time, hardware: time * 2 },
         Control::RxqOverflow(77),
+        Control::Unread(5),
         Control::SegmentSize(1400),
         Control::GroSize(1400),
         Control::ExtendedError4(error, None),
@@ -276,6 +277,7 @@ fn message() -> impl Strategy<Value = Control> {
         time().prop_map(Control::TimestampNs),
         (time(), time()).prop_map(|(software, hardware)| Control::Timestamping { software, hardware }),
         any::<u32>().prop_map(Control::RxqOverflow),
+        any::<i32>().prop_map(Control::Unread),
         any::<u16>().prop_map(Control::SegmentSize),
         any::<u16>().prop_map(Control::GroSize),
         (error(), proptest::option::of(address4()))

@@ -30,6 +30,8 @@ impl Told {
     pub(crate) const TRAFFIC_CLASS: Told = Told(1 << 9);
     /// IPV6_RECVPATHMTU.
     pub(crate) const NARROW_PATH: Told = Told(1 << 11);
+    /// TCP_INQ.
+    pub(crate) const UNREAD: Told = Told(1 << 12);
     /// IPV6_RECVORIGDSTADDR.
     pub(crate) const DESTINATION6: Told = Told(1 << 10);
 

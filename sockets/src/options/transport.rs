@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use tapsock_stack::fast_open::{FastOpenKeys, mode};
 
 use super::value::{CONGESTION_NAME_LEN, in_range, read_congestion, read_int};
-use super::{Change, Limits, OptionValue, SocketOptions};
+use super::{Change, Limits, OptionValue, SocketOptions, Told};
 use crate::constants::*;
 
 impl SocketOptions {
@@ -57,6 +57,7 @@ impl SocketOptions {
             TCP_FASTOPEN_NO_COOKIE => {
                 self.tcp.rare_mut().fast_open_without_cookie = in_range(number, 0, 1)? != 0;
             }
+            TCP_INQ => self.told.set(Told::UNREAD, in_range(number, 0, 1)? != 0),
             TCP_NOTSENT_LOWAT => self.tcp.rare_mut().not_sent_low_water = number as u32,
             TCP_USER_TIMEOUT => {
                 let millis = in_range(number, 0, i32::MAX)? as u64;
@@ -82,6 +83,7 @@ impl SocketOptions {
             TCP_WINDOW_CLAMP => self.tcp.rare().window_clamp.unwrap_or(0).into(),
             TCP_QUICKACK => (!self.tcp.late_acks).into(),
             TCP_NOTSENT_LOWAT => (self.tcp.rare().not_sent_low_water as i32).into(),
+            TCP_INQ => self.told.contains(Told::UNREAD).into(),
             TCP_FASTOPEN => self.tcp.rare().fast_open_queue.into(),
             TCP_FASTOPEN_CONNECT => self.tcp.rare().fast_open_connect.into(),
             TCP_FASTOPEN_NO_COOKIE => self.tcp.rare().fast_open_without_cookie.into(),

@@ -78,7 +78,7 @@ impl Sockets {
                 return Ok(u32::try_from(mtu.ok_or(Errno::NOTCONN)?).unwrap_or(u32::MAX).into());
             }
             if let Body::Tcp(tcp) = body
-                && let Some(value) = tcp.live_option(call.stack, level, name)
+                && let Some(value) = tcp.live_option(call.stack, call.now, level, name)
             {
                 return Ok(value);
             }

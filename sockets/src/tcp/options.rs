@@ -5,6 +5,7 @@ use tapsock_stack::fast_open::mode;
 use tapsock_stack::stack::Stack;
 use tapsock_stack::tcp::State;
 use tapsock_stack::tcp::rare::QuickAck;
+use tapsock_stack::time::Instant;
 
 use super::{Phase, TcpSocket, is_over};
 use crate::constants::{
@@ -17,10 +18,16 @@ use crate::tcp_info;
 
 impl TcpSocket {
     /// The options that the connection knows better.
-    pub(crate) fn live_option(&self, stack: &Stack, level: i32, name: i32) -> Option<OptionValue> {
+    pub(crate) fn live_option(
+        &self,
+        stack: &Stack,
+        now: Instant,
+        level: i32,
+        name: i32,
+    ) -> Option<OptionValue> {
         match (level, name) {
             (SOL_TCP, TCP_MAXSEG) => Some(stack.tcp(self.connection_id()?)?.mss().into()),
-            (SOL_TCP, TCP_INFO) => Some(self.info(stack).into()),
+            (SOL_TCP, TCP_INFO) => Some(self.info(stack, now).into()),
             (SOL_TCP, TCP_QUICKACK) => {
                 Some(stack.tcp(self.connection_id()?)?.is_acknowledging_quickly().into())
             }
@@ -30,7 +37,7 @@ impl TcpSocket {
     }
 
     /// The bytes of a `struct tcp_info`.
-    fn info(&self, stack: &Stack) -> Vec<u8> {
+    fn info(&self, stack: &Stack, now: Instant) -> Vec<u8> {
         match self.phase {
             Phase::Idle => tcp_info::without_connection(),
             Phase::Listening(id) => tcp_info::of_listener(stack.listener_ready(id), stack.backlog(id)),
@@ -38,7 +45,7 @@ impl TcpSocket {
                 let is_v4 = stack.tcp_remote(id).is_none_or(|remote| remote.is_ipv4());
                 let ip_header = if is_v4 { 20 } else { 40 };
                 stack.tcp_info(id).map_or_else(tcp_info::without_connection, |info| {
-                    tcp_info::of_connection(&info, ip_header)
+                    tcp_info::of_connection(&info, ip_header, now)
                 })
             }
         }

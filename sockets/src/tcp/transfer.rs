@@ -11,7 +11,9 @@ use super::{Phase, TcpSocket};
 use crate::address::SockAddr;
 use crate::beside;
 use crate::constants::{MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC};
+use crate::control::Control;
 use crate::errno::ToErrno;
+use crate::options::Told;
 use crate::socket::{Call, Received, Stop};
 
 impl TcpSocket {
@@ -108,7 +110,8 @@ impl TcpSocket {
                 let stamps = self.stamps(call, id, ahead);
                 // tcp(7): MSG_TRUNC throws the bytes away.
                 let data = if flags & MSG_TRUNC != 0 { Rope::new() } else { data };
-                Ok(Received { data, full_len, ends_call, stamps, ..Received::default() })
+                let control = self.unread_told(call, id);
+                Ok(Received { data, full_len, ends_call, stamps, control, ..Received::default() })
             }
             Err(ReadError::Socket(error)) => Err(error.errno().into()),
             // The connection is over, and its error was told.
@@ -116,6 +119,18 @@ impl TcpSocket {
             Err(ReadError::WouldBlock) if self.receive_shut => Ok(Received::default()),
             Err(ReadError::WouldBlock) => Err(call.wait_in(flags)),
         }
+    }
+
+    /// TCP_INQ: what is left to be read; where only the end is, one, so that somebody reads it.
+    fn unread_told(&self, call: &Call<'_>, id: TcpId) -> Vec<Control> {
+        if !call.options().told.contains(Told::UNREAD) {
+            return Vec::new();
+        }
+        let left = call.stack.tcp(id).map_or(0, |connection| match connection.readable() {
+            0 => i32::from(connection.is_peer_finished()),
+            left => i32::try_from(left).unwrap_or(i32::MAX),
+        });
+        vec![Control::Unread(left)]
     }
 
     /// The bytes, and whether they end before an urgent one.

@@ -104,6 +104,7 @@ impl Connection {
     /// Everything before `ack` has arrived.
     pub(super) fn take_ack(&mut self, ack: SeqNumber) -> Delivered {
         let delivered = self.recovery.scoreboard.acknowledge(ack);
+        self.tally.bytes_acked += u64::from(ack.saturating_since(self.send.window.una));
         self.send.queue.acknowledge(ack);
         self.send.window.una = ack;
         self.acknowledge_urgent(ack);

@@ -51,6 +51,7 @@ pub struct Connection {
     pub(super) holder: Holder,
     pub(super) negotiated: Negotiated,
     pub(super) ecn: Ecn,
+    pub(super) tally: Tally,
     pub(super) sizes: SegmentSizes,
     pub(super) send: Sender,
     pub(super) recv: Receiver,
@@ -142,6 +143,17 @@ pub(super) struct TimestampState {
     pub(super) recent: u32,
     /// When it was set.
     pub(super) recent_at: Instant,
+}
+
+/// What is counted for who looks (`TCP_INFO`).
+#[derive(Copy, Clone, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) bytes_acked: u64,
+    pub(super) bytes_received: u64,
+    pub(super) last_ack: Instant,
+    pub(super) segs_in: u32,
+    pub(super) data_segs_in: u32,
+    pub(super) out_of_order: u32,
 }
 
 /// Segments that are owed besides data and plain acknowledgements.
@@ -284,6 +296,7 @@ impl Connection {
             holder: Holder::Application,
             negotiated: Negotiated { timestamp_offset, ..Negotiated::default() },
             ecn: Ecn::default(),
+            tally: Tally::default(),
             sizes,
             send,
             recv,
@@ -373,6 +386,11 @@ impl Connection {
     /// Payload of a full segment, in bytes (`TCP_MAXSEG`).
     pub fn mss(&self) -> u32 {
         self.send.mss
+    }
+
+    /// Whether the peer has sent all it has to say, and all of it has come.
+    pub fn is_peer_finished(&self) -> bool {
+        self.recv.is_finished()
     }
 
     /// Whether nobody holds it.

@@ -155,6 +155,9 @@ impl Connection {
     pub(super) fn establish(&mut self, now: Instant, ack: SeqNumber, sent: SynSent) {
         self.state = if self.send.fin == Fin::No { State::Established } else { State::FinWait1 };
         self.send.window.una = ack;
+        // As Linux, the SYN counts.
+        self.tally.bytes_acked += 1;
+        self.tally.last_ack = now;
         self.send.retries = 0;
         self.send.small_end = self.send.small_end.latest(ack);
         self.send.flight_end = self.send.flight_end.latest(ack);

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::time::Instant;
+
 use super::congestion::CongestionControl;
 use super::connection::Connection;
 use super::fast_open::Failure;
@@ -76,6 +78,28 @@ pub struct Info {
     pub notsent: u32,
     /// At how many bytes a second we would send, or do where that is bounded; `u64::MAX` where nobody knows.
     pub pacing_rate: u64,
+    /// How long an acknowledgement waits; zero before data came.
+    pub ato: Duration,
+    /// When data was sent last, and received last.
+    pub last_data_sent: Instant,
+    /// When data came in order last; when the connection was opened, where none has.
+    pub last_data_recv: Instant,
+    /// When an acknowledgement came last.
+    pub last_ack_recv: Instant,
+    /// Bytes that the peer has acknowledged, and that have come from it in order.
+    pub bytes_acked: u64,
+    /// Bytes that have come in order, the peer's FIN among them.
+    pub bytes_received: u64,
+    /// Segments that have come, and those with data.
+    pub segs_in: u32,
+    /// Segments with data that have come.
+    pub data_segs_in: u32,
+    /// Segments that came behind a gap.
+    pub rcv_ooopack: u32,
+    /// How far our window may open by now, in bytes.
+    pub rcv_ssthresh: u32,
+    /// The most that the program read in a round trip, in bytes.
+    pub rcv_space: u32,
     /// Whether marks of congestion were agreed on.
     pub ecn: bool,
     /// Whether a packet has come that routers may mark.
@@ -127,6 +151,17 @@ impl Connection {
             advmss: self.sizes.advertised.into(),
             notsent: self.send.queue.end().saturating_since(self.send.window.nxt),
             pacing_rate: self.pacing_rate(),
+            ato: self.recv.acks.wait(),
+            last_data_sent: self.send.last_sent,
+            last_data_recv: self.recv.acks.last_arrival(),
+            last_ack_recv: self.tally.last_ack,
+            bytes_acked: self.tally.bytes_acked,
+            bytes_received: self.tally.bytes_received,
+            segs_in: self.tally.segs_in,
+            data_segs_in: self.tally.data_segs_in,
+            rcv_ooopack: self.tally.out_of_order,
+            rcv_ssthresh: self.recv.window.opened(),
+            rcv_space: self.recv.window.space(),
             ecn: self.ecn.agreed,
             ecn_seen: self.ecn.seen,
             syn_data: self.was_syn_data_taken(),

@@ -36,6 +36,7 @@ impl Connection {
     /// Takes a segment of the peer's.
     //= RFC 9293 §3.10.7.4
     pub fn on_segment(&mut self, now: Instant, segment: Segment, counters: &mut Counters) {
+        self.count_in(now, &segment);
         match self.state {
             State::Closed | State::TimeWait => return,
             State::SynSent => {
@@ -59,6 +60,18 @@ impl Connection {
             }
         }
         self.decide_on_ack(now);
+    }
+
+    fn count_in(&mut self, now: Instant, segment: &Segment) {
+        let (tally, len) = (&mut self.tally, segment.payload.len() as u32);
+        let count = segment.gso_size.map_or(1, |size| len.div_ceil(u32::from(size).max(1)).max(1));
+        tally.segs_in = tally.segs_in.wrapping_add(count);
+        if len > 0 {
+            tally.data_segs_in = tally.data_segs_in.wrapping_add(count);
+        }
+        if segment.ack.is_some() {
+            tally.last_ack = now;
+        }
     }
 
     /// Whether what is owed to the peer goes now, or when.

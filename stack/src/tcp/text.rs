@@ -137,6 +137,7 @@ impl Connection {
             return;
         }
         self.recv.window.nxt += data.len() as u32;
+        self.tally.bytes_received += data.len() as u64;
         self.recv.queue.append(data);
         self.note_got_through();
         self.events.add(Event::Readable);
@@ -146,6 +147,7 @@ impl Connection {
     //= RFC 9293 MAY-13
     fn take_out_of_order(&mut self, segment: Segment, counters: &mut Counters) {
         counters.bump(Counter::TcpExtTCPOFOQueue);
+        self.tally.out_of_order = self.tally.out_of_order.wrapping_add(1);
         let len = segment.payload.len();
         if self.recv.reassembly.insert(segment.seq, segment.payload).is_err() {
             counters.bump(Counter::TcpExtTCPOFODrop);
@@ -161,6 +163,7 @@ impl Connection {
             return;
         }
         self.recv.window.nxt += 1;
+        self.tally.bytes_received += 1;
         self.recv.acks.owe_late();
         self.events.add(Event::Readable);
         self.events.add(Event::Ended);

@@ -169,6 +169,16 @@ impl ReceiveWindow {
         }
     }
 
+    /// How far the window may open by now, in bytes.
+    pub fn opened(&self) -> u32 {
+        self.opened.min(self.full_space())
+    }
+
+    /// The most that the application read in one measured time, in bytes.
+    pub fn space(&self) -> u32 {
+        self.growth.space
+    }
+
     /// The receive buffer in bytes.
     pub fn buffer(&self) -> u32 {
         self.buffer
