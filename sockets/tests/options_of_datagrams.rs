@@ -223,7 +223,26 @@ fn the_privileged_have_larger_buffers() {
             assert_eq!(int(&mut net.a, net.now, udp, SOL_SOCKET, shown), size);
         }
     }
+    // Far more waits for the link than a new socket's buffer takes, and more to be received than others may ask for.
+    let mut net = Net::with(Permission::Privileged);
+    let [sender, receiver] = [datagram(&mut net.a, AF_INET), datagram(&mut net.b, AF_INET)];
+    assert_eq!(set(&mut net.a, net.now, sender, SOL_SOCKET, SO_SNDBUFFORCE, 100_000_000), "OK");
+    assert_eq!(set(&mut net.b, net.now, receiver, SOL_SOCKET, SO_RCVBUFFORCE, 100_000_000), "OK");
+    net.b.bind(net.now, receiver, &b(AF_INET, 9)).unwrap();
+    for _ in 0..MANY / AT_ONCE {
+        for _ in 0..AT_ONCE {
+            assert_eq!(send_to(&mut net.a, net.now, sender, &[0; 1400], &b(AF_INET, 9)), "1400");
+        }
+        net.settle();
+    }
+    let taken = core::iter::from_fn(|| net.b.try_recv(net.now, receiver, 1, MSG_DONTWAIT).ok()).count();
+    assert_eq!(taken, MANY);
 }
+
+/// Datagrams that fill 8 MiB, twice the largest buffer that one may ask for.
+const MANY: usize = 6_000;
+/// Those that wait for the link: five times what a new socket's buffer takes.
+const AT_ONCE: usize = 500;
 
 #[test]
 fn interfaces_share_ports() {

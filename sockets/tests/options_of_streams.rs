@@ -37,6 +37,25 @@ fn a_reader_waits_until_there_is_enough() {
     assert_eq!(net.b.try_recv(net.now, server, 99, 0).unwrap().data.to_vec(), b"123");
 }
 
+/// After a time-out Reno goes on with half of what was under way (RFC 5681, eq. 4), CUBIC with 0.7 of it (RFC 9438 4.6).
+#[test]
+fn the_algorithm_that_was_chosen_acts() {
+    const SSTHRESH: usize = 76;
+    // A part of a segment counts as one.
+    for (name, segments) in [("reno", 5..=5), ("cubic", 7..=8)] {
+        let mut net = Net::new();
+        let (_, client, _) = net.connected(AF_INET);
+        net.a.set_option(net.now, client, SOL_TCP, TCP_CONGESTION, name.as_bytes()).unwrap();
+        net.plugged = false;
+        let mss = int(&mut net.a, net.now, client, SOL_TCP, TCP_MAXSEG) as usize;
+        net.a.try_send(net.now, client, &mut Rope::from(vec![0; 20 * mss]), 0, None).unwrap();
+        net.sleep(Duration::from_millis(1500));
+        let info = net.a.option(net.now, client, SOL_TCP, TCP_INFO).unwrap();
+        let ssthresh = info.as_bytes()[SSTHRESH..].first_chunk().map(|bytes| u32::from_ne_bytes(*bytes));
+        assert!(ssthresh.is_some_and(|ssthresh| segments.contains(&ssthresh)), "{name}: {ssthresh:?}");
+    }
+}
+
 #[test]
 fn what_a_window_can_not_hold_is_not_waited_for() {
     let mut net = Net::new();

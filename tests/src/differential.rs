@@ -18,7 +18,7 @@ mod text;
 pub use differences::{DIFFERENCES, Difference, KERNEL_RELEASE, Scope, Sockets};
 pub use inet::{
     InetCalls, InetOp, InetPlan, Ip, KernelInet, Message, OurInet, Port, Shape, Sort, Stage, Target,
-    UNLIKE_OPTIONS, World, differences_of_option, inet_plan, run_inet_plan,
+    UNLIKE_OPTIONS, UnlikeOption, World, differences_of_option, inet_plan, run_inet_plan,
 };
 pub use kernel::KernelLocal;
 pub use name::{Name, Place, Shower};
@@ -96,6 +96,8 @@ pub trait LocalCalls {
     fn option(&mut self, socket: i32, level: i32, name: i32) -> Result<i32, Errno>;
     /// setsockopt(2) of an option that is an `int`
     fn set_option(&mut self, socket: i32, level: i32, name: i32, value: i32) -> Result<(), Errno>;
+    /// setsockopt(2) of SO_LINGER, on, in seconds
+    fn set_linger(&mut self, socket: i32, seconds: u16) -> Result<(), Errno>;
     /// getsockopt(2) of SO_PEERCRED
     fn peer_credentials(&mut self, socket: i32) -> Result<Credentials, Errno>;
     /// fcntl(2) with O_NONBLOCK

@@ -1,5 +1,5 @@
-//! The table of socket options, `docs/sockets.md`: what each socket answers when it is asked, and which tests name the
-//! option.
+//! The table of socket options, `docs/sockets.md`: what each socket answers when it is asked, and which test sees what the
+//! option does.
 //!
 //! The options are the constants of `sockets/src/constants.rs` that some socket reads or sets. Those of Linux that none
 //! does stand in `docs/sockets/absent.tsv`, each with the reason, and have to be refused by all.
@@ -14,6 +14,8 @@ use tapsock::bsd::{
     SOCK_SEQPACKET, SOCK_STREAM, SOL_ICMPV6, SOL_IP, SOL_IPV6, SOL_RAW, SOL_SOCKET, SOL_TCP, SOL_UDP,
 };
 use tapsock::{Errno, Host};
+
+use crate::differential::{DIFFERENCES, KERNEL_RELEASE, Sockets, UNLIKE_OPTIONS, UnlikeOption};
 
 /// A name in the headers, and the level that its prefix stands for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -40,8 +42,8 @@ struct Row {
     defaults: BTreeMap<String, Vec<&'static str>>,
 }
 
-/// The levels, by the prefix of the names, and which test files look at effects.
-const LEVELS: [(&str, i32); 7] = [
+/// The levels, by the prefix of the names.
+const LEVELS: [(&str, i32); 8] = [
     ("SO_", SOL_SOCKET),
     ("IP_", SOL_IP),
     ("IPV6_", SOL_IPV6),
@@ -49,8 +51,9 @@ const LEVELS: [(&str, i32); 7] = [
     ("UDP_", SOL_UDP),
     ("ICMP_", SOL_RAW),
     ("ICMP6_", SOL_ICMPV6),
+    // Over IPv6 they have the same numbers.
+    ("MCAST_", SOL_IP),
 ];
-const TESTS: [&str; 3] = ["sockets/tests", "socket-api/tests", "tests/tests"];
 
 /// The whole of `docs/sockets.md`.
 pub fn table(root: &Path) -> io::Result<String> {
@@ -61,7 +64,7 @@ pub fn table(root: &Path) -> io::Result<String> {
         if row.sockets.is_empty() {
             continue;
         }
-        let tests = tests(root, &option.name)?;
+        let test = effect(root, &option.name)?.unwrap_or_else(|complaint| complaint);
         let Named { name, about, .. } = &option;
         let (get, set, sockets) = (row.which(&row.get), row.which(&row.set), row.sockets.join(" "));
         let without: Vec<&str> = row
@@ -77,17 +80,13 @@ pub fn table(root: &Path) -> io::Result<String> {
             }
         };
         let defaults = defaults(&row);
-        writeln!(
-            rows,
-            "| {name} | {about} | {sockets} | {get} | {set} | {defaults} | {} |",
-            tests.join(", ")
-        )
-        .map_err(io::Error::other)?;
+        writeln!(rows, "| {name} | {about} | {sockets} | {get} | {set} | {defaults} | {test} |")
+            .map_err(io::Error::other)?;
     }
     for option in absent(root)? {
         writeln!(refused, "| {} | {} |", option.name, option.about).map_err(io::Error::other)?;
     }
-    let differences = fs::read_to_string(root.join("docs/sockets/differences.md"))?;
+    let differences = differences(root)?;
     Ok(format!(
         "# Socket options\n\n\
          Made by asking the sockets: `cargo run -p tapsock-tests --bin sockets_table`. An option acts, or it is refused \
@@ -95,8 +94,47 @@ pub fn table(root: &Path) -> io::Result<String> {
          that, and a test runs the same program with it and without it on both. What depends on the kind of socket is given for each.\n\n\
          | option | what | sockets | get | set | default | test |\n|---|---|---|---|---|---|---|\n{rows}\n\
          ## Refused\n\nOptions of Linux that no socket here has, as yet or for good.\n\n| option | why |\n|---|---|\n\
-         {refused}\n{differences}"
+         {refused}\n## Where calls differ from {KERNEL_RELEASE}\n\n\
+         Those that a program or a sequence of calls on both stacks meets are known to the tests, which fail where one is \
+         gone.\n\n| call | Linux | here | why |\n|---|---|---|---|\n{differences}"
     ))
+}
+
+/// What differs, and why: what `docs/sockets/differences.tsv` says, and what the tests know.
+///
+/// Errors: a line that is malformed or gives no reason.
+fn differences(root: &Path) -> io::Result<String> {
+    let mut rows = String::new();
+    let mut row = |cells: [&str; 4]| {
+        let cells = cells.map(|cell| cell.replace('|', "\\|"));
+        writeln!(rows, "| {} |", cells.join(" | ")).map_err(io::Error::other)
+    };
+    for line in fs::read_to_string(root.join("docs/sockets/differences.tsv"))?.lines() {
+        let cells: Vec<&str> = line.split('\t').collect();
+        let cells: [&str; 4] = cells.try_into().unwrap_or([""; 4]);
+        if cells.contains(&"") {
+            return Err(io::Error::other(format!(
+                "differences.tsv has no four cells, or an empty one, in: {line}"
+            )));
+        }
+        row(cells)?;
+    }
+    for known in DIFFERENCES {
+        let sockets = match known.of {
+            Sockets::Local => "AF_UNIX",
+            Sockets::Internet => "AF_INET, AF_INET6",
+        };
+        row([&format!("{} ({sockets})", known.what), &code(known.kernel), &code(known.ours), known.reason])?;
+    }
+    for UnlikeOption { name, kernel, ours, reason } in UNLIKE_OPTIONS {
+        row([&format!("values of {name}"), kernel, ours, reason])?;
+    }
+    Ok(rows)
+}
+
+/// What a call has given, as the tests write it down.
+fn code(outcome: &str) -> String {
+    if outcome.is_empty() { "nothing".to_owned() } else { format!("`{outcome}`") }
 }
 
 /// What is wrong with the table: options without a test, and absent ones that are there.
@@ -105,8 +143,10 @@ pub fn complaints(root: &Path) -> io::Result<Vec<String>> {
     let mut found = Vec::new();
     let options = constants(&fs::read_to_string(root.join("sockets/src/constants.rs"))?);
     for option in &options {
-        if !ask(&host, option)?.sockets.is_empty() && tests(root, &option.name)?.is_empty() {
-            found.push(format!("no test names {}", option.name));
+        if !ask(&host, option)?.sockets.is_empty()
+            && let Err(complaint) = effect(root, &option.name)?
+        {
+            found.push(complaint);
         }
     }
     for (name, kind) in idle(root)? {
@@ -117,6 +157,9 @@ pub fn complaints(root: &Path) -> io::Result<Vec<String>> {
         }
     }
     for option in absent(root)? {
+        if options.iter().any(|other| (other.level, other.number) == (option.level, option.number)) {
+            found.push(format!("{} is among the constants", option.name));
+        }
         if !ask(&host, &option)?.sockets.is_empty() {
             found.push(format!("{} is there after all", option.name));
         }
@@ -246,42 +289,100 @@ fn defaults(row: &Row) -> String {
     }
 }
 
-/// The first tests that name an option, three at the most, with their file.
-fn tests(root: &Path, name: &str) -> io::Result<Vec<String>> {
-    const SHOWN: usize = 3;
-    let mut found: Vec<String> = Vec::new();
-    for folder in TESTS {
-        let mut files: Vec<_> =
-            fs::read_dir(root.join(folder))?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
-        files.sort();
-        for file in files.iter().filter(|file| file.extension().is_some_and(|end| end == "rs")) {
-            let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-            for test in tests_of(&fs::read_to_string(file)?, name) {
-                let test = format!("{stem}::{test}");
-                if !found.contains(&test) {
-                    found.push(test);
-                }
-            }
+/// The test of an option's effect, which `docs/sockets/effects.tsv` names: as the table shows it, or what is wrong with it.
+/// It has to be there, to name the option, and to do more than to set and read options.
+fn effect(root: &Path, name: &str) -> io::Result<Result<String, String>> {
+    let list = fs::read_to_string(root.join("docs/sockets/effects.tsv"))?;
+    let row = list.lines().find_map(|line| line.split_once('\t').filter(|(option, _)| *option == name));
+    let Some((file, test)) = row.and_then(|(_, test)| test.split_once("::")) else {
+        return Ok(Err(format!("docs/sockets/effects.tsv names no test of what {name} does")));
+    };
+    let Ok(source) = fs::read_to_string(root.join(file)) else {
+        return Ok(Err(format!("the test of {name} stands in {file}, which is not there")));
+    };
+    Ok(match body_of(&source, test) {
+        None => Err(format!("the test of {name} is {test}, which is not in {file}")),
+        Some(body) if !words(&body).any(|word| word == name) => Err(format!("{test} does not name {name}")),
+        Some(body) if !words(&body).any(|word| CALLS.contains(&word)) => {
+            Err(format!("{test} makes no call that {name} could have changed"))
         }
-    }
-    found.truncate(SHOWN);
-    Ok(found)
+        Some(_) => {
+            let stem = Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            Ok(format!("{stem}::{test}"))
+        }
+    })
 }
 
-/// The test functions of `source` that have `name` in them as a word.
-fn tests_of(source: &str, name: &str) -> Vec<String> {
-    let (mut found, mut current, mut marked) = (Vec::new(), None, false);
-    for line in source.lines() {
-        if line == "#[test]" {
-            marked = true;
-        } else if let Some(function) = line.strip_prefix("fn ").and_then(|rest| rest.split('(').next()) {
-            current = core::mem::take(&mut marked).then(|| function.to_string());
-        }
-        let is_word =
-            line.split(|letter: char| !letter.is_alphanumeric() && letter != '_').any(|word| word == name);
-        if let Some(function) = current.as_ref().filter(|_| is_word) {
-            found.push(function.clone());
+/// The calls by which tests see what an option does.
+const CALLS: [&str; 24] = [
+    "accept",
+    "bind",
+    "connect",
+    "connected",
+    "listen",
+    "receive",
+    "recv",
+    "recvmsg",
+    "run",
+    "send",
+    "settle",
+    "sleep",
+    "socket",
+    "socketpair",
+    "try_connect",
+    "try_recv",
+    "try_send",
+    "poll",
+    "pair",
+    "sent",
+    "told",
+    "arrived",
+    "listener",
+    "loop_until_full",
+];
+
+/// A test function of `source`, with what it calls in the same file.
+///
+/// ```
+/// let source = "#[test]\nfn works() {\n    helper();\n}\n\nfn helper() {\n    send();\n}\n";
+/// assert!(tapsock_tests::socket_options::body_of(source, "works").unwrap().contains("send"));
+/// assert_eq!(tapsock_tests::socket_options::body_of(source, "helper"), None, "it is no test");
+/// ```
+pub fn body_of(source: &str, test: &str) -> Option<String> {
+    let functions: BTreeMap<&str, (bool, &str)> = functions(source);
+    let (is_test, body) = functions.get(test)?;
+    if !is_test {
+        return None;
+    }
+    let mut whole = (*body).to_owned();
+    for (name, (_, other)) in &functions {
+        if *name != test && words(body).any(|word| word == *name) {
+            whole += other;
         }
     }
+    Some(whole)
+}
+
+/// The functions of a file that are in no module: their names, whether they are tests, and their text.
+fn functions(source: &str) -> BTreeMap<&str, (bool, &str)> {
+    let mut found = BTreeMap::new();
+    let (mut marked, mut current, mut at) = (false, None, 0);
+    for line in source.split_inclusive('\n') {
+        let text = line.trim_end();
+        if text == "#[test]" {
+            marked = true;
+        } else if let Some(name) = text.strip_prefix("fn ").and_then(|rest| rest.split(['(', '<']).next()) {
+            current = Some((name, core::mem::take(&mut marked), at));
+        } else if text == "}"
+            && let Some((name, is_test, start)) = current.take()
+        {
+            found.insert(name, (is_test, &source[start..at]));
+        }
+        at += line.len();
+    }
     found
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|letter: char| !letter.is_alphanumeric() && letter != '_')
 }

@@ -160,7 +160,7 @@ const SEQPACKET: i32 = SOCK_SEQPACKET | SOCK_NONBLOCK;
 const ALL: &[i32] = &[STREAM, DGRAM, SEQPACKET];
 
 /// Options, what they are set to, and on which sockets.
-const LOCAL: [(&str, (i32, i32), &[i32]); 7] = [
+const LOCAL: [(&str, (i32, i32), &[i32]); 8] = [
     ("SO_REUSEADDR", (SO_REUSEADDR, 1), ALL),
     ("SO_KEEPALIVE", (SO_KEEPALIVE, 1), ALL),
     ("SO_BROADCAST", (SO_BROADCAST, 1), ALL),
@@ -168,6 +168,7 @@ const LOCAL: [(&str, (i32, i32), &[i32]); 7] = [
     ("SO_RCVBUF", (SO_RCVBUF, 1), ALL),
     ("SO_RCVLOWAT", (SO_RCVLOWAT, 1000), &[DGRAM, SEQPACKET]),
     ("SO_OOBINLINE", (SO_OOBINLINE, 1), &[DGRAM, SEQPACKET]),
+    ("SO_LINGER", (SO_LINGER, LINGER_SECS as i32), ALL),
 ];
 
 fn local(kind: i32) -> &'static str {
@@ -180,10 +181,10 @@ fn local(kind: i32) -> &'static str {
 
 /// Names that are shared, queues that fill up, messages that are shorter than asked for, urgent bytes, and closes.
 fn locals(t: &mut Both, kind: i32, option: Option<(i32, i32)>) {
-    let prepare = |t: &mut Both, socket| {
-        if let Some((name, value)) = option {
-            t.set_option(socket, SOL_SOCKET, name, value);
-        }
+    let prepare = |t: &mut Both, socket| match option {
+        Some((SO_LINGER, seconds)) => t.set_linger(socket, seconds as u16),
+        Some((name, value)) => t.set_option(socket, SOL_SOCKET, name, value),
+        None => {}
     };
     let [near, far] = t.pair(kind);
     let [first, second] = [t.socket(kind), t.socket(kind)];

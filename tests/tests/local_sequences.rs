@@ -8,7 +8,7 @@ use tapsock_tests::differential::{plan, run_plan};
 use tapsock_tests::drawn::cases_and_seed;
 
 /// Sequences of each type, where nothing else is said.
-const CASES: u32 = 300;
+const CASES: u32 = 2_000;
 
 fn sequences(kind: i32) {
     // Shown where the test fails.

@@ -17,7 +17,7 @@ mod world;
 
 pub use address::{Ip, Port, Shape, Target};
 pub use kernel::KernelInet;
-pub use options::{UNLIKE_OPTIONS, differences_of_option};
+pub use options::{UNLIKE_OPTIONS, UnlikeOption, differences_of_option};
 pub use ours::OurInet;
 pub use sequence::{InetOp, InetPlan, Sort, inet_plan, run_inet_plan};
 pub use world::{Stage, World};

@@ -254,6 +254,11 @@ impl LocalCalls for KernelLocal {
         options::set(self.fd(socket)?, level, name, value)
     }
 
+    fn set_linger(&mut self, socket: i32, seconds: u16) -> Result<(), Errno> {
+        let time = std::time::Duration::from_secs(seconds.into());
+        rustix::net::sockopt::set_socket_linger(self.fd(socket)?, Some(time))
+    }
+
     fn peer_credentials(&mut self, socket: i32) -> Result<Credentials, Errno> {
         let fd = self.fd(socket)?;
         let who =

@@ -161,6 +161,11 @@ impl LocalCalls for OurLocal {
         bsd::setsockopt(&self.host, socket, level, name, OptionValue::from(value).as_bytes())
     }
 
+    fn set_linger(&mut self, socket: i32, seconds: u16) -> Result<(), Errno> {
+        let value = [1i32.to_ne_bytes(), i32::from(seconds).to_ne_bytes()].concat();
+        bsd::setsockopt(&self.host, socket, SOL_SOCKET, bsd::SO_LINGER, &value)
+    }
+
     fn peer_credentials(&mut self, socket: i32) -> Result<Credentials, Errno> {
         let value = bsd::getsockopt(&self.host, socket, SOL_SOCKET, SO_PEERCRED)?;
         let field = |at: usize| -> [u8; 4] { value.as_bytes()[at..at + 4].try_into().expect("four bytes") };

@@ -257,6 +257,12 @@ impl Both {
         self.option(socket, level, name);
     }
 
+    /// setsockopt(2) of SO_LINGER, on, in seconds
+    pub fn set_linger(&mut self, socket: Sock, seconds: u16) {
+        let call = format!("setsockopt({socket}, SO_LINGER, {seconds} s)");
+        self.step(call, |stack, _| done(stack.calls.set_linger(socket, seconds)));
+    }
+
     /// SO_PEERCRED
     pub fn peer_credentials(&mut self, socket: Sock) {
         self.step(format!("SO_PEERCRED({socket})"), |stack, _| {

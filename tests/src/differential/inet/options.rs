@@ -5,25 +5,92 @@ use tapsock::bsd::*;
 use super::{Stage, World};
 use crate::socket_options::Named;
 
-/// Options whose values differ, and why.
+/// An option whose values differ.
 ///
 /// ```
 /// use tapsock_tests::differential::UNLIKE_OPTIONS;
 ///
-/// assert!(UNLIKE_OPTIONS.iter().all(|(name, why)| name.contains('_') && !why.is_empty()));
+/// assert!(UNLIKE_OPTIONS.iter().all(|unlike| unlike.name.contains('_') && !unlike.reason.is_empty()));
 /// ```
-pub const UNLIKE_OPTIONS: [(&str, &str); 11] = [
-    ("SO_SNDBUF", "a fresh stream has room for what it will need; Linux's grows when it is connected"),
-    ("SO_RCVLOWAT", "at most half of the largest buffer, which is smaller here"),
-    ("SO_TIMESTAMPING", "no hardware stamps anything, and who asks for all is told EINVAL"),
-    ("SO_MAX_PACING_RATE", "a rate of eight bytes is read as four where it is shown"),
-    ("SO_COOKIE", "a cookie is cut to the room that there is; Linux says EINVAL"),
-    ("SO_BINDTOIFINDEX", "an interface that there is not is ENODEV"),
-    ("IPV6_PATHMTU", "that there is no peer is said before that there is no room"),
-    ("IPV6_DONTFRAG", "a value that is too short is refused; Linux takes it for 0"),
-    ("IPV6_AUTOFLOWLABEL", "the same"),
-    ("TCP_INFO", "what is measured, and what Linux keeps beside"),
-    ("TCP_CONGESTION", "the machine's default"),
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct UnlikeOption {
+    /// The option.
+    pub name: &'static str,
+    /// What the kernel says.
+    pub kernel: &'static str,
+    /// What is said here.
+    pub ours: &'static str,
+    /// Why that is right.
+    pub reason: &'static str,
+}
+
+const fn unlike(
+    name: &'static str,
+    kernel: &'static str,
+    ours: &'static str,
+    reason: &'static str,
+) -> UnlikeOption {
+    UnlikeOption { name, kernel, ours, reason }
+}
+
+/// Options whose values differ, and why.
+pub const UNLIKE_OPTIONS: [UnlikeOption; 11] = [
+    unlike(
+        "SO_SNDBUF",
+        "of a stream, grows when it is connected",
+        "has at first what it will need",
+        "there is no pressure of memory from which it would have to start small",
+    ),
+    unlike(
+        "SO_RCVLOWAT",
+        "at most half of tcp_rmem's maximum",
+        "the same, which is less here",
+        "buffers are smaller",
+    ),
+    unlike(
+        "SO_TIMESTAMPING",
+        "EOPNOTSUPP for all flags at once",
+        "EINVAL",
+        "the first that is not there is what is wrong",
+    ),
+    unlike(
+        "SO_MAX_PACING_RATE",
+        "a rate of eight bytes, read into four, is cut at the largest that they hold",
+        "its low four bytes",
+        "a value is cut to the room that there is, as others are",
+    ),
+    unlike(
+        "SO_COOKIE",
+        "EINVAL for less room than it takes",
+        "cut to the room that there is",
+        "as others are",
+    ),
+    unlike(
+        "SO_BINDTOIFINDEX",
+        "a number that no interface has is taken",
+        "ENODEV",
+        "nothing could ever be sent",
+    ),
+    unlike(
+        "IPV6_PATHMTU",
+        "EINVAL for too little room, before ENOTCONN",
+        "ENOTCONN first",
+        "without a peer there is nothing to make room for",
+    ),
+    unlike("IPV6_DONTFRAG", "a value of less than four bytes is 0", "EINVAL", "nobody can have meant it"),
+    unlike(
+        "IPV6_AUTOFLOWLABEL",
+        "a value of less than four bytes is 0",
+        "EINVAL",
+        "nobody can have meant it",
+    ),
+    unlike(
+        "TCP_INFO",
+        "its own figures, and more of them",
+        "ours",
+        "what is measured depends on the machine",
+    ),
+    unlike("TCP_CONGESTION", "the machine's default", "cubic", "it is a setting of the machine"),
 ];
 
 /// The numbers that an `int` is set to.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Debug, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,8 @@ pub struct Stage {
     namespace: Namespace,
     next_port: Arc<AtomicU16>,
     patience: Duration,
+    /// Sequences that failed at first, and not when they were tried again.
+    retried: Arc<AtomicU32>,
 }
 
 impl Stage {
@@ -52,13 +54,23 @@ impl Stage {
     /// What the machine refuses it with.
     pub fn new() -> Result<Stage, OpenError> {
         let namespace = Namespace::create()?;
-        Ok(Stage { namespace, next_port: Arc::new(AtomicU16::new(FIRST_PORT)), patience: PATIENCE })
+        let (next_port, retried) = (Arc::new(AtomicU16::new(FIRST_PORT)), Arc::default());
+        Ok(Stage { namespace, next_port, patience: PATIENCE, retried })
     }
 
     /// The same, where the stacks have only that long to come to the same rest after a call. The kernel delays
     /// acknowledgements by 40 ms.
     pub fn with_patience(&self, patience: Duration) -> Stage {
         Stage { patience, ..self.clone() }
+    }
+
+    /// How many sequences failed at first, and not when they were tried again.
+    pub fn retried(&self) -> u32 {
+        self.retried.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn on_retried(&self) {
+        self.retried.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The first port of a sequence. Those that come back in the end are no longer in TIME-WAIT by then.
