@@ -54,6 +54,8 @@ fn accepted(settings: &[(&str, &str)], syn: &str) -> (Peer, Fd, String) {
 }
 
 //= RFC 3168 §6.1.1, type=test
+//= RFC 3168 §6.1.1 MUST-1, type=test
+//= RFC 3168 §6.1.1 MUST-5, type=test
 #[test]
 fn a_listener_agrees_where_it_is_asked() {
     for (ecn, syn, answer) in [
@@ -75,6 +77,7 @@ fn a_listener_agrees_where_it_is_asked() {
 
 //= RFC 3168 §6.1.1, type=test
 //= RFC 3168 §6.1.1.1, type=test
+//= RFC 3168 §6.1.1 MUST-5, type=test
 #[test]
 fn who_connects_asks_where_it_is_told_to() {
     for (ecn, fallback, answer, first, second, outcome) in [
@@ -114,6 +117,12 @@ fn a_cookie_keeps_the_agreement() {
 /// New data may be marked; acknowledgements and what is sent again may not.
 //= RFC 3168 §6.1.4, type=test
 //= RFC 3168 §6.1.5, type=test
+//= RFC 3168 §5.2 MUST-1, type=test
+//= RFC 3168 §5.2 MUST-2, type=test
+//= RFC 3168 §6.1.1 MUST-6, type=test
+//= RFC 3168 §6.1.4 MUST-1, type=test
+//= RFC 3168 §6.1.5 MUST-1, type=test
+//= RFC 3168 §6.1.5 MUST-2, type=test
 #[test]
 fn new_data_alone_may_be_marked() {
     let (mut peer, fd, _) = accepted(&[], "SEW 0:0(0)");
@@ -130,6 +139,7 @@ fn new_data_alone_may_be_marked() {
 }
 
 //= RFC 3168 §6.1.3, type=test
+//= RFC 3168 §6.1.1 MUST-4, type=test
 #[test]
 fn a_mark_is_echoed_until_the_peer_has_heard() {
     let (mut peer, fd, _) = accepted(&[], "SEW 0:0(0)");
@@ -149,6 +159,8 @@ fn a_mark_is_echoed_until_the_peer_has_heard() {
 }
 
 //= RFC 3168 §6.1.2, type=test
+//= RFC 3168 §5 MUST-1, type=test
+//= RFC 3168 §6.1.1 MUST-3, type=test
 #[test]
 fn an_echo_shrinks_the_window_once_for_all_that_was_under_way() {
     let (mut peer, fd, _) = accepted(&[], "SEW 0:0(0)");
@@ -167,6 +179,7 @@ fn an_echo_shrinks_the_window_once_for_all_that_was_under_way() {
     assert!(heard[1..].iter().all(|text| !text.contains('W')), "once: {heard:?}");
 }
 
+//= RFC 3168 §6.1.1 MUST-2, type=test
 #[test]
 fn without_an_agreement_nothing_is_said() {
     let (mut peer, fd, _) = accepted(&[], "S 0:0(0)");
@@ -179,4 +192,33 @@ fn without_an_agreement_nothing_is_said() {
     peer.give("E. 11:11(0) ack 1001", none());
     assert!(cwnd(&mut peer, fd) >= before);
     assert_eq!(agreed(&mut peer, fd), (false, false));
+}
+
+//= RFC 3168 §6.1.6 MUST-1, type=test
+//= RFC 3168 §6.1.1 MUST-6, type=test
+#[test]
+fn neither_syns_nor_probes_of_a_closed_window_may_be_marked() {
+    let mut peer = Peer::new(&[("tcp_ecn", "1")]);
+    let (fd, to) = peer.client();
+    assert!(peer.host.try_connect(peer.now, fd, &to).is_err());
+    assert!(peer.heard()[0].starts_with("SEW 0:0(0)"));
+    assert_eq!(peer.ecn, 0, "a SYN");
+    peer.give("SE. 0:0(0) ack 1", plain());
+    peer.heard();
+    write(&mut peer, fd, 1000);
+    assert_eq!((peer.heard().len(), peer.ecn), (1, ECT));
+    // It is to tell of a smaller window with the next new data, for which there is no room.
+    peer.give("E. 1:1(0) ack 1001 win 0", none());
+    write(&mut peer, fd, 1000);
+    peer.heard();
+    for _ in 0..3 {
+        peer.pass(Duration::from_secs(10));
+        for probe in peer.heard() {
+            assert!(probe.starts_with(". 1000:1000(0)"), "{probe}");
+            assert_eq!(peer.ecn, 0);
+        }
+    }
+    peer.give(". 1:1(0) ack 1001 win 60000", none());
+    assert_eq!(peer.heard(), ["PW. 1001:2001(1000) ack 1"], "now it does");
+    assert_eq!(peer.ecn, ECT);
 }

@@ -30,6 +30,8 @@ pub(super) struct Ecn {
 /// Whether a listener agrees to what a SYN asks for. As Linux: a SYN in a packet that routers may mark asks for something
 /// else.
 //= RFC 3168 §6.1.1
+//= RFC 3168 §6.1.1 MUST-1
+//= RFC 3168 §6.1.1 MUST-5
 pub(super) fn agrees(willing: EcnUse, syn: &Segment) -> bool {
     let EcnFlags { echo, reduced, codepoint } = syn.ecn;
     willing != EcnUse::No && echo && reduced && codepoint == Codepoint::NotCapable
@@ -39,6 +41,8 @@ impl Connection {
     /// The flags of our SYN or SYN-ACK.
     //= RFC 3168 §6.1.1
     //= RFC 3168 §6.1.1.1
+    //= RFC 3168 §6.1.1 MUST-1
+    //= RFC 3168 §6.1.1 MUST-6
     pub(super) fn syn_ecn(&self) -> EcnFlags {
         let again = self.send.retries > 0 && self.options.ecn_fallback;
         match self.state {
@@ -52,6 +56,8 @@ impl Connection {
 
     /// Takes what the peer's SYN or SYN-ACK says.
     //= RFC 3168 §6.1.1
+    //= RFC 3168 §6.1.1 MUST-2
+    //= RFC 3168 §6.1.1 MUST-5
     pub(super) fn agree_on_ecn(&mut self, segment: &Segment) {
         let EcnFlags { echo, reduced, .. } = segment.ecn;
         let both = if segment.ack.is_some() { echo && !reduced } else { echo && reduced };
@@ -63,6 +69,14 @@ impl Connection {
     //= RFC 3168 §6.1.3
     //= RFC 3168 §6.1.4
     //= RFC 3168 §6.1.5
+    //= RFC 3168 §5.2 MUST-1
+    //= RFC 3168 §5.2 MUST-2
+    //= RFC 3168 §6.1.1 MUST-2
+    //= RFC 3168 §6.1.1 MUST-3
+    //= RFC 3168 §6.1.4 MUST-1
+    //= RFC 3168 §6.1.5 MUST-1
+    //= RFC 3168 §6.1.5 MUST-2
+    //= RFC 3168 §6.1.6 MUST-1
     pub(super) fn ecn_flags(&mut self, new_data: bool) -> EcnFlags {
         let Ecn { agreed, echoes, answers, .. } = self.ecn;
         self.ecn.answers &= !new_data;
@@ -81,6 +95,7 @@ impl Connection {
 
     /// Takes the marks of a segment with data.
     //= RFC 3168 §6.1.3
+    //= RFC 3168 §6.1.1 MUST-4
     pub(super) fn take_marks(&mut self, segment: &Segment) {
         if !self.ecn.agreed {
             return;
@@ -109,6 +124,7 @@ impl Connection {
 
     /// The peer tells of a mark: the window shrinks as for a loss, once for all that was under way.
     //= RFC 3168 §6.1.2
+    //= RFC 3168 §5 MUST-1
     pub(super) fn on_echo(&mut self, now: Instant, segment: &Segment) {
         let una = self.send.window.una;
         if self.ecn.until.is_some_and(|until| una.at_or_after(until)) {
