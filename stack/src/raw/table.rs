@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use slab::Slab;
 
 use super::RawSocket;
-use crate::ip::input::Packet;
 
 /// Raw sockets at the most.
 const MAX_SOCKETS: usize = 65_536;
@@ -97,15 +96,9 @@ impl RawTable {
         })
     }
 
-    /// The sockets that a packet is for, whatever their filters say.
-    pub fn audience(&self, packet: &Packet) -> Vec<RawId> {
-        let key = (packet.destination.is_ipv4(), u16::from(packet.protocol.0));
-        let is_for = |id: &RawId| self.get(*id).is_some_and(|socket| socket.is_for_it(packet));
-        self.of(key).filter(is_for).collect()
-    }
-
-    /// The sockets of a family (true for IPv4) and a protocol.
-    pub fn of(&self, key: (bool, u16)) -> impl Iterator<Item = RawId> + '_ {
-        self.by_protocol.get(&key).into_iter().flatten().copied()
+    /// The socket of a family (true for IPv4) and a protocol that so many were opened before, of those that are open.
+    /// Whoever goes through them all changes sockets, and opens and closes none: so nothing need be copied.
+    pub fn nth_of(&self, key: (bool, u16), place: usize) -> Option<RawId> {
+        self.by_protocol.get(&key)?.get(place).copied()
     }
 }

@@ -280,8 +280,8 @@ impl Stack {
         if self.raw.is_empty() {
             return Heard::No;
         }
-        let audience = self.raw.audience(packet);
-        let heard = if audience.is_empty() { Heard::No } else { Heard::Yes };
+        let key = (packet.destination.is_ipv4(), u16::from(packet.protocol.0));
+        let mut heard = Heard::No;
         let mut from = SocketAddr::new(packet.source, 0);
         if let SocketAddr::V6(v6) = &mut from
             && v6.ip().is_unicast_link_local()
@@ -289,8 +289,15 @@ impl Stack {
             v6.set_scope_id(packet.interface.index());
         }
         let bytes = if from.is_ipv4() { &packet.whole } else { &packet.payload };
-        for id in audience {
-            let Some(socket) = self.raw.get_mut(id).filter(|socket| socket.wants(packet)) else { continue };
+        for place in 0.. {
+            let Some(id) = self.raw.nth_of(key, place) else { break };
+            let Some(socket) = self.raw.get_mut(id).filter(|socket| socket.is_for_it(packet)) else {
+                continue;
+            };
+            heard = Heard::Yes;
+            if !socket.wants(packet) {
+                continue;
+            }
             let queued = socket.deliver(Datagram {
                 payload: Rope::from(bytes.clone()),
                 from,
@@ -322,9 +329,9 @@ impl Stack {
         if self.raw.is_empty() {
             return;
         }
-        let concerned: Vec<RawId> =
-            self.raw.of((quoted.source.is_ipv4(), u16::from(quoted.protocol.0))).collect();
-        for id in concerned {
+        let key = (quoted.source.is_ipv4(), u16::from(quoted.protocol.0));
+        for place in 0.. {
+            let Some(id) = self.raw.nth_of(key, place) else { break };
             let Some(socket) = self.raw.get_mut(id) else { continue };
             let its_own = socket.listens()
                 && socket.local().accepts(quoted.source, interface.index())

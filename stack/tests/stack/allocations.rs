@@ -309,6 +309,31 @@ fn datagrams_allocate_nothing() {
     }
 }
 
+/// Raw sockets that see the segments too: one that nobody reads, whose queue is full, and others that want none.
+#[test]
+fn segments_that_raw_sockets_see_allocate_nothing() {
+    for (local, address) in PAIRS {
+        let mut shuttle = Shuttle::new(LINKS[0], 400);
+        let family = if at(address, 0).is_ipv4() { Family::V4 } else { Family::V6 };
+        let now = shuttle.now;
+        let open = |stack: &mut Stack| stack.raw_open(family, 6).unwrap();
+        let [unread, elsewhere] = [(); 2].map(|()| open(&mut shuttle.stacks[1]));
+        shuttle.stacks[1].raw_mut(unread).unwrap().receive_buffer = 4096;
+        shuttle.stacks[1].raw_connect(elsewhere, Some(at(address, 0))).unwrap();
+        let reader = open(&mut shuttle.stacks[0]);
+        let ends = shuttle.connect(at(address, 2000), 1)[0];
+        let round = |shuttle: &mut Shuttle| {
+            shuttle.ping_pong(ends, 1);
+            while shuttle.stacks[0].raw_recv(reader).is_ok() {}
+        };
+        (0..200).for_each(|_| round(&mut shuttle));
+        let count = allocation_counter::measure(|| (0..1000).for_each(|_| round(&mut shuttle)));
+        assert_eq!(count.count_total, 0, "{count:?} from {local} to {address}");
+        assert!(shuttle.now > now && shuttle.stacks[1].raw_recv(unread).is_ok(), "segments were seen");
+        assert!(shuttle.stacks[1].raw_recv(elsewhere).is_err());
+    }
+}
+
 /// What an idle connection may hold, in bytes, with its part of every table.
 const IDLE_BUDGET: i64 = 1280;
 
