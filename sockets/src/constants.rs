@@ -173,8 +173,14 @@ constants! {
     TCP_USER_TIMEOUT = 18;
     /// How many connections of a listener may be used before their handshakes are done; 0: none.
     TCP_FASTOPEN = 23;
+    /// The clock of our timestamps, in milliseconds (read only).
+    TCP_TIMESTAMP = 24;
     /// How many bytes may wait to be sent before writers wait.
     TCP_NOTSENT_LOWAT = 25;
+    /// Keep the headers of the SYNs that open connections.
+    TCP_SAVE_SYN = 27;
+    /// Those headers, once (read only).
+    TCP_SAVED_SYN = 28;
     /// Have `connect` wait for data to go with the SYN, where the server has given a cookie for that.
     TCP_FASTOPEN_CONNECT = 30;
     /// The key of a listener's fast open cookies, 16 bytes, or 32 with the one before it.

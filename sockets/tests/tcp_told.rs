@@ -77,3 +77,34 @@ fn what_came_and_went_is_counted() {
     assert_eq!((int(152), int(224)), (2, 1), "with data, and behind a gap");
     assert_eq!(int(20), 536, "the peer's largest segment, as far as anybody knows");
 }
+
+/// Read from the kernel: both headers, once, from the connection alone.
+#[test]
+fn the_syn_that_opened_a_connection_is_kept() {
+    for early in [false, true] {
+        let mut peer = Peer::new(&[("tcp_fastopen", "0x602")]);
+        let listener = peer.listener(5);
+        let set = |peer: &mut Peer, value: i32| {
+            peer.host.set_option(peer.now, listener, SOL_TCP, TCP_SAVE_SYN, &value.to_ne_bytes())
+        };
+        assert_eq!([set(&mut peer, 3), set(&mut peer, 1)], [Err(Errno::INVAL), Ok(())]);
+        let saved = |peer: &mut Peer, fd: Fd| {
+            peer.host.option(peer.now, fd, SOL_TCP, TCP_SAVED_SYN).unwrap().as_bytes().to_vec()
+        };
+        let len = if early { 5 } else { 0 };
+        peer.give(&format!("S 7:{}({len})", 7 + len), TcpOptions { mss: Some(1000), ..none() });
+        peer.heard();
+        peer.irs = 7;
+        if !early {
+            peer.give(". 1:1(0) ack 1", none());
+        }
+        let fd = peer.accept(listener);
+        assert_eq!(saved(&mut peer, listener), []);
+        let headers = saved(&mut peer, fd);
+        assert_eq!((headers.len(), headers[0], headers[9]), (20 + 24, 0x45, 6));
+        assert_eq!((&headers[24..28], headers[33]), (&[0, 0, 0, 7][..], 2), "its number and flags");
+        assert_eq!(saved(&mut peer, fd), [], "once");
+        assert_eq!(peer.host.set_option(peer.now, fd, SOL_TCP, TCP_TIMESTAMP, &[0; 4]), Err(Errno::PERM));
+        assert_eq!(peer.host.option(peer.now, fd, SOL_TCP, TCP_TIMESTAMP).unwrap().as_bytes().len(), 4);
+    }
+}

@@ -171,6 +171,8 @@ settings! {
     "net.ipv4.tcp_retries2" tcp_retries2: u8 = Number(0..=255), 15;
     /// Receive buffers, in bytes: least, at the start, largest.
     "net.ipv4.tcp_rmem" tcp_rmem: BufferSizes = Sizes, BufferSizes { least: 4096, initial: 131_072, largest: 6_291_456 };
+    /// Leave a reset of a connection in TIME-WAIT unanswered and unheeded (RFC 1337).
+    "net.ipv4.tcp_rfc1337" tcp_rfc1337: bool = Flag, false;
     /// The largest retransmission time-out.
     "net.ipv4.tcp_rto_max_ms" tcp_rto_max: Duration = Millis(1000..=120_000), Duration::from_secs(120);
     /// The least retransmission time-out.
@@ -426,6 +428,7 @@ mod tests {
             ("net.ipv4.tcp_keepalive_time", "7200"),
             ("net.ipv4.tcp_notsent_lowat", "4294967295"),
             ("net.ipv4.tcp_retries1", "3"),
+            ("net.ipv4.tcp_rfc1337", "0"),
             ("net.ipv4.tcp_rto_max_ms", "120000"),
             ("net.ipv4.tcp_rto_min_us", "200000"),
             ("net.ipv4.route.min_pmtu", "552"),

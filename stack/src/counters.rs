@@ -334,6 +334,8 @@ counters! {
     TcpExtTCPAbortOnData,
     /// Connections aborted by time-out.
     TcpExtTCPAbortOnTimeout,
+    /// Connections aborted because there are too many that nobody holds.
+    TcpExtTCPAbortOnMemory,
     /// Connections aborted by linger.
     TcpExtTCPAbortOnLinger,
     /// Acknowledgements of a handshake that were dropped while data was waited for.

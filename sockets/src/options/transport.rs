@@ -57,6 +57,9 @@ impl SocketOptions {
             TCP_FASTOPEN_NO_COOKIE => {
                 self.tcp.rare_mut().fast_open_without_cookie = in_range(number, 0, 1)? != 0;
             }
+            TCP_SAVE_SYN => self.tcp.rare_mut().save_syn = in_range(number, 0, SAVE_SYN_MAX)? != 0,
+            // As Linux: that is for who repairs a connection, which nobody does here.
+            TCP_TIMESTAMP => return Err(Errno::PERM),
             TCP_INQ => self.told.set(Told::UNREAD, in_range(number, 0, 1)? != 0),
             TCP_NOTSENT_LOWAT => self.tcp.rare_mut().not_sent_low_water = number as u32,
             TCP_USER_TIMEOUT => {
@@ -83,6 +86,7 @@ impl SocketOptions {
             TCP_WINDOW_CLAMP => self.tcp.rare().window_clamp.unwrap_or(0).into(),
             TCP_QUICKACK => (!self.tcp.late_acks).into(),
             TCP_NOTSENT_LOWAT => (self.tcp.rare().not_sent_low_water as i32).into(),
+            TCP_SAVE_SYN => self.tcp.rare().save_syn.into(),
             TCP_INQ => self.told.contains(Told::UNREAD).into(),
             TCP_FASTOPEN => self.tcp.rare().fast_open_queue.into(),
             TCP_FASTOPEN_CONNECT => self.tcp.rare().fast_open_connect.into(),
@@ -153,5 +157,7 @@ const KEEP_SECS_MAX: i32 = 32_767;
 const KEEP_PROBES_MAX: i32 = 127;
 /// Linux's MAX_TCP_SYNCNT.
 const SYN_COUNT_MAX: i32 = 127;
+/// The largest value of TCP_SAVE_SYN: with the link's header, which we do not have.
+const SAVE_SYN_MAX: i32 = 2;
 /// Linux's TCP_FIN_TIMEOUT_MAX, in seconds.
 const FIN_SECS_MAX: i32 = 120;

@@ -42,6 +42,8 @@ impl Sockets {
                     let send = (tcp.unacknowledged(call.stack), send as usize);
                     return Ok(Memory { receive, send, drops: 0 }.shown());
                 }
+                (SOL_TCP, TCP_SAVED_SYN, Body::Tcp(tcp)) => return Ok(tcp.saved_syn(call).into()),
+                (SOL_TCP, TCP_TIMESTAMP, Body::Tcp(tcp)) => return Ok(tcp.timestamp(call).into()),
                 (SOL_SOCKET, SO_MEMINFO, Body::Udp(udp)) => return Ok(udp.memory(call.stack)),
                 (SOL_SOCKET, SO_MEMINFO, Body::Raw(raw)) => return Ok(raw.memory(call.stack)),
                 _ => {}

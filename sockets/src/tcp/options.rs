@@ -36,6 +36,18 @@ impl TcpSocket {
         }
     }
 
+    /// The headers of the SYN that has opened the connection, once.
+    pub(crate) fn saved_syn(&self, call: &mut Call<'_>) -> Vec<u8> {
+        let saved = self.connection_id().and_then(|id| call.stack.tcp_take_saved_syn(id));
+        saved.map_or(Vec::new(), Vec::from)
+    }
+
+    /// The clock of our timestamps; that of a socket without a connection has no offset.
+    pub(crate) fn timestamp(&self, call: &Call<'_>) -> Vec<u8> {
+        let own = self.connection_id().and_then(|id| call.stack.tcp_timestamp(call.now, id));
+        own.unwrap_or(call.now.as_millis() as u32).to_ne_bytes().to_vec()
+    }
+
     /// The bytes of a `struct tcp_info`.
     fn info(&self, stack: &Stack, now: Instant) -> Vec<u8> {
         match self.phase {

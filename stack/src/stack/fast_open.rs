@@ -9,6 +9,7 @@ use crate::demux::FlowKey;
 use crate::fast_open::key::Validity;
 use crate::fast_open::{FastOpenKey, FastOpenKeys, mode};
 use crate::iface::Way;
+use crate::ip::input::Packet;
 use crate::ports::{BindId, PortLimits};
 use crate::tcp::connection::Opening;
 use crate::tcp::fast_open::{Greeting, News};
@@ -18,6 +19,7 @@ use crate::time::Instant;
 use crate::wire::{FastOpenCookie, FastOpenOption};
 
 use super::tcp::ConnectError;
+use super::tcp_flow::headers_of;
 use super::tcp_table::{Listener, TcpId};
 use super::{Changes, Stack};
 
@@ -191,7 +193,7 @@ impl Stack {
         &mut self,
         now: Instant,
         index: u32,
-        (key, syn): (FlowKey, &Segment),
+        (key, syn, packet): (FlowKey, &Segment, &Packet),
         opening: Opening,
         option: Option<FastOpenOption>,
     ) {
@@ -202,9 +204,11 @@ impl Stack {
         let reuse = self.ports.reuse(bind).unwrap_or_default();
         self.counters.bump(Counter::TcpPassiveOpens);
         self.counters.bump(Counter::TcpExtTCPFastOpenPassive);
+        let saved = options.rare().save_syn.then(|| headers_of(packet));
         let options = options.of_accepted();
         let connection = Connection::accept_early(now, accepted, options, syn.payload.clone(), option);
         let id = self.enter(connection, key, hop, reuse, way);
+        self.keep_syn(id, saved);
         let listener_id = self.tcp.listener_id(index);
         if let Some(slot) = self.tcp.slot_mut(id) {
             slot.early_of = listener_id;

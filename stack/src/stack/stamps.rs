@@ -91,12 +91,14 @@ pub(super) struct Extras {
     arrivals: VecDeque<Arrival>,
     /// The number of the byte that counts as the first.
     base: SeqNumber,
+    /// The headers of the SYN that has opened it (`TCP_SAVED_SYN`).
+    pub(super) saved_syn: Option<Box<[u8]>>,
 }
 
 impl Default for Extras {
     fn default() -> Self {
         let (sends, arrivals) = (VecDeque::new(), VecDeque::new());
-        Extras { reports: ErrorQueue::default(), sends, arrivals, base: SeqNumber::new(0) }
+        Extras { reports: ErrorQueue::default(), sends, arrivals, base: SeqNumber::new(0), saved_syn: None }
     }
 }
 

@@ -382,6 +382,17 @@ impl Stack {
         self.tcp.slot(id).map(|slot| with_scope(slot.key.remote(), &slot.hop))
     }
 
+    /// The headers of the SYN that has opened a connection, IP's and TCP's, once, where its listener keeps them
+    /// (`TCP_SAVED_SYN`).
+    pub fn tcp_take_saved_syn(&mut self, id: TcpId) -> Option<Box<[u8]>> {
+        self.tcp.slot_mut(id)?.extras.as_mut()?.saved_syn.take()
+    }
+
+    /// Our timestamp clock as a connection shows it, in milliseconds (`TCP_TIMESTAMP`).
+    pub fn tcp_timestamp(&self, now: Instant, id: TcpId) -> Option<u32> {
+        self.tcp(id).map(|connection| connection.timestamp(now))
+    }
+
     /// A picture of a connection (`TCP_INFO`).
     pub fn tcp_info(&self, id: TcpId) -> Option<Info> {
         self.tcp(id).map(Connection::info)
@@ -465,6 +476,9 @@ impl Stack {
         self.tcp.orphans += 1;
         let too_many = self.tcp.orphans > self.config.tcp_max_orphans as usize;
         let Some(slot) = self.tcp.slot_mut(id) else { return };
+        if too_many {
+            self.counters.bump(Counter::TcpExtTCPAbortOnMemory);
+        }
         match linger {
             Linger::Background if !too_many => slot.connection.close(now, &mut self.counters),
             _ => slot.connection.abort(),

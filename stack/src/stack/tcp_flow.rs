@@ -25,7 +25,7 @@ use crate::wire::tcp::TcpHeader;
 use super::fast_open::Entrance;
 use super::stamps::Stamping;
 use super::syn_queue::{Returned, RoomForSyn};
-use super::tcp_table::{Hold, Marks};
+use super::tcp_table::{Hold, Marks, TcpId};
 use super::{Changes, SocketId, Stack};
 
 /// Room that is left for headers in a packet that the link cuts.
@@ -163,6 +163,10 @@ impl Stack {
                     self.send_segment(now, &hop, &key, answer, marks);
                 }
             }
+            // As Linux, which lets the time begin anew.
+            Verdict::Close if self.config.tcp_rfc1337 => {
+                self.tcp.rest_again(index, now + self.config.tcp_timewait_len);
+            }
             Verdict::Close => self.end_rest(index),
         }
     }
@@ -198,7 +202,7 @@ impl Stack {
             return self.counters.bump(Counter::TcpExtTCPMinTTLDrop);
         }
         if segment.control == Some(Control::Syn) && segment.ack.is_none() {
-            self.on_syn(now, index, key, &segment, iss_after);
+            self.on_syn(now, index, key, &segment, (iss_after, packet));
         } else if segment.ack.is_some() {
             match self.on_cookie(now, index, &key, &segment) {
                 //= RFC 9293 §3.10.7.2
@@ -252,7 +256,7 @@ impl Stack {
         index: u32,
         key: FlowKey,
         syn: &Segment,
-        iss_after: Option<SeqNumber>,
+        (iss_after, packet): (Option<SeqNumber>, &Packet),
     ) {
         // A connection that is held to another device has the tuple: it must not lose that to whoever comes later.
         if self.demux.find(&key).is_some() {
@@ -300,7 +304,9 @@ impl Stack {
             opening.iss = iss;
         }
         let option = match self.entrance(now, index, &key, syn) {
-            Entrance::Early(option) => return self.open_early(now, index, (key, syn), opening, option),
+            Entrance::Early(option) => {
+                return self.open_early(now, index, (key, syn, packet), opening, option);
+            }
             Entrance::Ordinary(option) => option,
         };
         let Some(listener) = self.tcp.listener_at(index) else {
@@ -308,6 +314,9 @@ impl Stack {
         };
         let mut answer = listener.half_open.on_syn(now, key, syn, opening, &listener.options);
         answer.options.fast_open = option;
+        if listener.options.rare().save_syn {
+            listener.half_open.save(&key, headers_of(packet));
+        }
         self.tcp.arm_listener(index);
         self.demux.insert(key, Target::HalfOpen(index));
         self.counters.bump(Counter::TcpOutSegs);
@@ -371,11 +380,13 @@ impl Stack {
             return;
         };
         let (options, bind) = (listener.options.clone().of_accepted(), listener.bind);
+        let saved = listener.half_open.take_saved(&key);
         let reuse = self.ports.reuse(bind).unwrap_or_default();
         self.forget_half_open(index, &key);
         self.counters.bump(Counter::TcpPassiveOpens);
         let connection = Connection::accept(now, accepted, options);
         let id = self.enter(connection, key, hop, reuse, way);
+        self.keep_syn(id, saved);
         let mut mute = false;
         if let Some(listener) = self.tcp.listener_at(index) {
             listener.accept.push_back(id);
@@ -386,6 +397,13 @@ impl Stack {
         if mute {
             // It fails where the segment was a reset, and then there is nothing to end.
             let _ = self.tcp_shutdown(now, id, Shutdown::Write);
+        }
+    }
+
+    /// Keeps the headers of the SYN for whoever accepts the connection.
+    pub(super) fn keep_syn(&mut self, id: TcpId, headers: Option<Box<[u8]>>) {
+        if let (Some(slot), Some(_)) = (self.tcp.slot_mut(id), &headers) {
+            slot.extras.get_or_insert_default().saved_syn = headers;
         }
     }
 
@@ -591,6 +609,13 @@ impl Stack {
         outgoing.prepend_with_label(label, &mut packet, &mut self.counters)?;
         Some(packet)
     }
+}
+
+/// The headers of a SYN, IP's and TCP's.
+pub(super) fn headers_of(packet: &Packet) -> Box<[u8]> {
+    let before = packet.whole.len() - packet.payload.len();
+    let tcp = packet.payload.get(12).map_or(0, |offset| usize::from(offset >> 4) * 4);
+    packet.whole[..(before + tcp).min(packet.whole.len())].into()
 }
 
 /// Whether a segment is for the connection that its addresses name.

@@ -486,7 +486,7 @@ impl Connection {
     }
 
     /// Puts our timestamp clock's reading for `now`, in milliseconds.
-    pub(super) fn timestamp(&self, now: Instant) -> u32 {
+    pub(crate) fn timestamp(&self, now: Instant) -> u32 {
         (now.as_millis() as u32).wrapping_add(self.negotiated.timestamp_offset)
     }
 }

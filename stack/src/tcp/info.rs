@@ -7,6 +7,7 @@ use crate::time::Instant;
 use super::congestion::CongestionControl;
 use super::connection::Connection;
 use super::fast_open::Failure;
+use super::handshake::announced_mss;
 use super::recovery::Phase;
 use super::segment::WindowScale;
 use super::state::State;
@@ -148,7 +149,7 @@ impl Connection {
             probes: self.send.probes,
             phase: self.recovery.phase,
             unacked: self.send.window.nxt.saturating_since(self.send.window.una),
-            advmss: self.sizes.advertised.into(),
+            advmss: announced_mss(&self.options, self.sizes.advertised).into(),
             notsent: self.send.queue.end().saturating_since(self.send.window.nxt),
             pacing_rate: self.pacing_rate(),
             ato: self.recv.acks.wait(),

@@ -70,6 +70,8 @@ struct Record {
     repeated: bool,
     /// Whether both sides take marks of congestion.
     ecn: bool,
+    /// The headers of the SYN, where they are to be kept.
+    saved: Option<Box<[u8]>>,
     /// Whether the peer has acknowledged our SYN, and data is waited for.
     acknowledged: bool,
 }
@@ -188,6 +190,18 @@ impl<K: Copy + Eq + Hash + Debug> SynQueue<K> {
         options: &Options,
     ) -> Accepted {
         Record::new(now, syn, opening, options, self.serial).accepted()
+    }
+
+    /// Keeps the headers of the SYN of `key`.
+    pub fn save(&mut self, key: &K, headers: Box<[u8]>) {
+        if let Some(record) = self.records.get_mut(key) {
+            record.saved = Some(headers);
+        }
+    }
+
+    /// The headers of the SYN of `key`, where they were kept.
+    pub fn take_saved(&mut self, key: &K) -> Option<Box<[u8]>> {
+        self.records.get_mut(key)?.saved.take()
     }
 
     /// A SYN was answered by a cookie.
@@ -360,6 +374,7 @@ impl Record {
             repeated: false,
             ecn: ecn::agrees(options.ecn, syn),
             acknowledged: false,
+            saved: None,
         }
     }
 

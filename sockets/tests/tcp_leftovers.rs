@@ -1,0 +1,55 @@
+//! What is left of connections that nobody holds: TIME-WAIT and its end by resets, and the bound for orphans, as Linux 6.18.
+
+#[path = "common/peer.rs"]
+#[allow(dead_code)]
+mod peer;
+
+use peer::Peer;
+use tapsock_stack::counters::Counter;
+use tapsock_stack::wire::TcpOptions;
+
+fn none() -> TcpOptions {
+    TcpOptions::default()
+}
+
+fn opened(peer: &mut Peer) -> tapsock_sockets::Fd {
+    let listener = peer.listener(5);
+    peer.give("S 0:0(0)", TcpOptions { mss: Some(1000), ..none() });
+    peer.heard();
+    peer.give(". 1:1(0) ack 1", none());
+    let fd = peer.accept(listener);
+    peer.host.close(peer.now, listener).unwrap();
+    fd
+}
+
+/// Read from the kernel.
+//= RFC 1337 §3, type=test
+#[test]
+fn a_reset_ends_time_wait_unless_the_setting_says_otherwise() {
+    for (setting, reset, answer) in [
+        ("0", "R 2:2(0) ack 2", "R 2:2(0)"),
+        ("0", "R 3:3(0) ack 2", ". 2:2(0) ack 2"),
+        ("0", "R 1:1(0) ack 2", ". 2:2(0) ack 2"),
+        ("1", "R 2:2(0) ack 2", ". 2:2(0) ack 2"),
+    ] {
+        let mut peer = Peer::new(&[("tcp_rfc1337", setting), ("tcp_timestamps", "0")]);
+        let fd = opened(&mut peer);
+        peer.host.close(peer.now, fd).unwrap();
+        assert_eq!(peer.heard(), ["F. 1:1(0) ack 1"]);
+        peer.give("F. 1:1(0) ack 2", none());
+        assert_eq!(peer.heard(), [". 2:2(0) ack 2"]);
+        peer.give(reset, none());
+        assert_eq!(peer.heard(), [""; 0], "{reset}");
+        peer.give("P. 2:3(1) ack 2", none());
+        assert_eq!(peer.heard(), [answer], "tcp_rfc1337 {setting}, {reset}");
+    }
+}
+
+#[test]
+fn one_orphan_too_many_is_reset() {
+    let mut peer = Peer::new(&[("tcp_max_orphans", "0"), ("tcp_timestamps", "0")]);
+    let fd = opened(&mut peer);
+    peer.host.close(peer.now, fd).unwrap();
+    assert_eq!(peer.heard(), ["R. 1:1(0) ack 1"]);
+    assert_eq!(peer.count(Counter::TcpExtTCPAbortOnMemory), 1);
+}
