@@ -55,7 +55,7 @@ enum Act {
     Ping(ping::Options),
     /// Connect or listen, as nc(1)
     Nc(nc::Options),
-    /// Run packet scripts (packetdrill's language) on the stack in virtual time
+    /// Run packet scripts (packetdrill's language) on the stack in virtual time, or on the kernel
     Script(Box<script::Options>),
     /// Run a program in a namespace where the stack is the only neighbour
     Enter(enter::Options),

@@ -1,4 +1,4 @@
-//! `tapsock script`: runs packet scripts, on the stack in virtual time.
+//! `tapsock script`: runs packet scripts, on the stack in virtual time, on the running kernel, or on both.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,15 +10,17 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tapsock_conformance::ast::{IpVersion, Position, Setting};
 use tapsock_conformance::parse_setting;
-use tapsock_conformance::run::{self, Failure as Reason, Report, Verdict};
+use tapsock_conformance::run::{self, Failure as Reason, Parting, Report, Verdict, parting};
 
 use crate::failure::{During, Failure};
 use output::{Junit, Tally};
 
+mod kernel;
 mod output;
 
 /// The options of `tapsock script`.
@@ -27,6 +29,10 @@ pub struct Options {
     /// Scripts, and directories of which all scripts (*.pkt) are run
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// What to run them on: the stack in virtual time; the running kernel, through a TUN device in namespaces of its own,
+    /// in real time; or each on both, to see where the two part
+    #[arg(long, value_name = "TARGET", default_value = "stack")]
+    on: On,
     /// Families to run each script in: ipv4, ipv4-mapped-ipv6, ipv6. Scripts whose names end in v4.pkt or v6.pkt are
     /// for one
     #[arg(long, value_name = "FAMILIES", value_delimiter = ',', default_value = "ipv4", value_parser = parse_version)]
@@ -38,8 +44,8 @@ pub struct Options {
     #[arg(short = 'D', value_name = "NAME=VALUE", value_parser = parse_definition)]
     definitions: Vec<(String, String)>,
     /// An option of the language, as tolerance_usecs=10000, which a script's own override; may be given several times
-    #[arg(short, long = "option", value_name = "NAME=VALUE", value_parser = parse_option)]
-    options: Vec<Setting>,
+    #[arg(short, long = "option", value_name = "NAME=VALUE", value_parser = check_option)]
+    options: Vec<String>,
     /// Print one JSON object a line for each run
     #[arg(long)]
     json: bool,
@@ -52,6 +58,17 @@ pub struct Options {
     /// Print what happened in each run
     #[arg(long, short)]
     verbose: bool,
+    /// Be the process in the kernel's namespaces
+    #[arg(long, hide = true)]
+    inside: bool,
+}
+
+/// What scripts run on.
+#[derive(Copy, Clone, Debug, Eq, PartialEq, ValueEnum)]
+enum On {
+    Stack,
+    Kernel,
+    Both,
 }
 
 /// Runs it. The status is 1 where a script has failed.
@@ -62,6 +79,11 @@ pub fn main(options: &Options) -> Result<ExitCode, Failure> {
     let files = scripts(&options.files)?;
     let runs: Vec<(PathBuf, IpVersion)> =
         files.iter().flat_map(|file| options.ip.iter().map(|version| (file.clone(), *version))).collect();
+    if options.inside {
+        let (path, version) = &runs[0];
+        kernel::tell(&here(path, *version, options, run::On::Kernel)).during("tell of the run")?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let (mut tally, mut junit) = (Tally::default(), Junit::default());
     let (mut written, mut noted) = (Ok(()), BTreeSet::new());
     all(options, &runs, |report| {
@@ -127,18 +149,17 @@ fn all(options: &Options, runs: &[(PathBuf, IpVersion)], mut each: impl FnMut(&R
     let at_once = options
         .jobs
         .map_or_else(|| thread::available_parallelism().map_or(1, NonZeroUsize::get), NonZeroUsize::get);
-    let common = run::Options { definitions: options.definitions.clone(), settings: options.options.clone() };
     let next = AtomicUsize::new(0);
     let (tell, told) = mpsc::channel();
     thread::scope(|scope| {
         for _ in 0..at_once.min(runs.len()) {
-            let (next, common, tell) = (&next, &common, tell.clone());
+            let (next, tell) = (&next, tell.clone());
             scope.spawn(move || {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some((path, version)) = runs.get(index) else { return };
                     // Nobody hears it only where the command has ended.
-                    let _ = tell.send((index, one(path, *version, common)));
+                    let _ = tell.send((index, one(path, *version, options)));
                 }
             });
         }
@@ -155,27 +176,81 @@ fn all(options: &Options, runs: &[(PathBuf, IpVersion)], mut each: impl FnMut(&R
 }
 
 /// Makes one run. What goes wrong in it is its result, and stops no other.
-fn one(path: &Path, version: IpVersion, options: &run::Options) -> Report {
-    let name = path.display().to_string();
-    let failed = |reason: String| Report {
-        name: name.clone(),
+fn one(path: &Path, version: IpVersion, options: &Options) -> Report {
+    let on_stack = || here(path, version, options, run::On::Stack);
+    let is_for_it = run::is_for(&path.to_string_lossy(), version);
+    let on_kernel = || kernel::run(path, version, options).unwrap_or_else(|why| failed(path, version, why));
+    match options.on {
+        On::Kernel if is_for_it => on_kernel(),
+        On::Both if is_for_it => compared(on_stack(), &on_kernel(), tolerance(options)),
+        _ => on_stack(),
+    }
+}
+
+/// Makes one run in this process.
+fn here(path: &Path, version: IpVersion, options: &Options, on: run::On) -> Report {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => return failed(path, version, error.to_string()),
+    };
+    // They were checked when the command line was read.
+    let settings = options.options.iter().filter_map(|option| parse_option(option).ok()).collect();
+    let options = run::Options { on, definitions: options.definitions.clone(), settings };
+    let run =
+        catch_unwind(AssertUnwindSafe(|| run::run(&path.display().to_string(), &text, version, &options)));
+    run.unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().cloned();
+        let said = said.or_else(|| panic.downcast_ref::<&str>().map(|said| (*said).to_owned()));
+        failed(path, version, format!("panicked: {}", said.unwrap_or_default()))
+    })
+}
+
+/// A run that came to nothing.
+fn failed(path: &Path, version: IpVersion, reason: String) -> Report {
+    Report {
+        name: path.display().to_string(),
         version,
         verdict: Verdict::Failed(Reason::new(Position { line: 1, column: 1 }, reason)),
         source: String::new(),
         trace: Vec::new(),
         notes: Vec::new(),
-    };
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => return failed(error.to_string()),
-    };
-    let run = catch_unwind(AssertUnwindSafe(|| run::run(&name, &text, version, options)));
-    run.unwrap_or_else(|panic| {
-        let said = panic.downcast_ref::<String>().cloned();
-        let said = said.or_else(|| panic.downcast_ref::<&str>().map(|said| (*said).to_owned()));
-        failed(format!("panicked: {}", said.unwrap_or_default()))
-    })
+    }
 }
+
+/// The stack's run, as a failure where it parts from the kernel's.
+fn compared(stack: Report, kernel: &Report, tolerance: Duration) -> Report {
+    let release = kernel::release();
+    let fail = |reason: Reason| Report { verdict: Verdict::Failed(reason), ..stack.clone() };
+    if let Some(Parting { line, first, second }) = parting(&kernel.trace, &stack.trace, tolerance) {
+        let at = Position { line: line.max(1), column: 1 };
+        let nothing = || "nothing".to_owned();
+        let said = |what: Option<String>| what.unwrap_or_else(nothing);
+        let reason = format!("the stack parts from Linux {release}, which sends {}", said(first.clone()));
+        let text = fs::read_to_string(&stack.name).unwrap_or_default();
+        let source = text.lines().nth(line.saturating_sub(1) as usize).unwrap_or_default().to_owned();
+        let report = fail(Reason { at, reason, expected: Some(said(first)), actual: Some(said(second)) });
+        return Report { source, ..report };
+    }
+    match (&stack.verdict, &kernel.verdict) {
+        (Verdict::Passed, Verdict::Failed(failure)) => {
+            fail(Reason { reason: format!("on Linux {release}: {}", failure.reason), ..failure.clone() })
+        }
+        _ => stack,
+    }
+}
+
+/// How far two runs may be from each other in time.
+fn tolerance(options: &Options) -> Duration {
+    let settings = options.options.iter().rev().filter_map(|option| parse_option(option).ok());
+    let said = settings.filter_map(|setting| match setting {
+        Setting::Tolerance(tolerance) => Some(tolerance),
+        _ => None,
+    });
+    said.into_iter().next().unwrap_or(TOLERANCE)
+}
+
+/// The tolerance of packetdrill.
+const TOLERANCE: Duration = Duration::from_millis(4);
 
 /// Writes what passed in a run.
 fn capture(options: &Options, runs: &[(PathBuf, IpVersion)], report: &Report) -> io::Result<()> {
@@ -200,6 +275,10 @@ fn parse_version(text: &str) -> Result<IpVersion, String> {
 fn parse_definition(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("it has no '='")?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+fn check_option(text: &str) -> Result<String, String> {
+    parse_option(text).map(|_| text.to_owned())
 }
 
 fn parse_option(text: &str) -> Result<Setting, String> {

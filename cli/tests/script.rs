@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::{Scratch, run, stderr, stdout};
+use common::{Scratch, has_kernel_link, run, stderr, stdout};
 use serde_json::Value;
 
 const HANDSHAKE: &str = "
@@ -119,4 +119,42 @@ fn what_is_no_script_is_a_failure_with_its_place() {
     assert!(stdout(&missing).ends_with("\n0 passed, 1 failed, 0 skipped\n"), "{}", stdout(&missing));
     let empty = run(&["script", &scratch.text("")]);
     assert_eq!(empty.status.code(), Some(1));
+}
+
+#[test]
+fn the_kernel_is_judged_by_the_same_scripts() {
+    if !has_kernel_link() {
+        return;
+    }
+    let scratch = collection();
+    // Whatever else the machine does.
+    let patient = ["--on", "kernel", "-o", "tolerance_usecs=2000000"];
+    let run = run(&[&["script", &scratch.text("set")][..], &patient].concat());
+    let text = stdout(&run);
+    let bad = format!(
+        "{}:6:9: [ipv4] options: expected <mss 1400>, actual <mss 1460>\n",
+        scratch.text("set/inner/bad.pkt")
+    );
+    assert!(text.starts_with(&bad), "{text} {}", stderr(&run));
+    assert!(text.ends_with("\n1 passed, 1 failed, 1 skipped\n"), "{text}");
+}
+
+#[test]
+fn both_are_compared_packet_by_packet() {
+    if !has_kernel_link() {
+        return;
+    }
+    let scratch = Scratch::new();
+    fs::write(scratch.path("same.pkt"), HANDSHAKE).unwrap();
+    let patient = ["--on", "both", "-o", "tolerance_usecs=2000000", "--ip", "ipv4,ipv6"];
+    let same = run(&[&["script", &scratch.text("same.pkt")][..], &patient].concat());
+    assert_eq!(stdout(&same), "2 passed, 0 failed, 0 skipped\n", "{}", stderr(&same));
+    // What the script fails by on both is told as of one.
+    fs::write(scratch.path("bad.pkt"), HANDSHAKE.replace("<mss 1460>", "<mss 1400>")).unwrap();
+    let bad = run(&[&["script", &scratch.text("bad.pkt")][..], &patient].concat());
+    assert!(
+        stdout(&bad).contains("[ipv4] options: expected <mss 1400>, actual <mss 1460>\n"),
+        "{}",
+        stdout(&bad)
+    );
 }

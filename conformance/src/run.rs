@@ -3,9 +3,11 @@
 pub mod packet;
 
 mod call;
+mod compare;
 mod expect;
 mod failure;
 mod flow;
+mod kernel;
 mod lower;
 mod returned;
 mod rules;
@@ -17,9 +19,11 @@ mod tcp_info;
 mod trace;
 
 pub use call::{Call, Descriptor, Message, Outcome, Output, Receive, Send};
+pub use compare::{Parting, parting};
 pub use failure::Failure;
+pub use kernel::KernelTarget;
 pub use rules::Rules;
-pub use runner::{Options, Report, Verdict, is_for, run, run_parsed};
+pub use runner::{On, Options, Report, Verdict, is_for, run, run_parsed};
 pub use stack::{Network, StackTarget};
 pub use target::{Sent, Target, Woken};
 pub use trace::{TraceEntry, TraceKind};

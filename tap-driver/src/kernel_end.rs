@@ -117,6 +117,16 @@ impl KernelEnd {
         (allowed, left_out)
     }
 
+    /// Sets up a device of the calling process's own network namespace, which is there already: for programs that
+    /// were started inside of a namespace of theirs.
+    ///
+    /// # Errors
+    ///
+    /// ENODEV where there is no such device, EPERM without CAP_NET_ADMIN; or the step that failed.
+    pub fn set_up(&self) -> Result<(), OpenError> {
+        self.configure(Place::Here, &self.name)
+    }
+
     /// Sets the device `name` up as described, and waits until the kernel has done all of it.
     pub(crate) fn configure(&self, place: Place<'_>, name: &str) -> Result<(), OpenError> {
         let mut rtnl = place.rtnl()?;

@@ -11,6 +11,7 @@ mod encode;
 mod print;
 
 pub use decode::{Malformed, decode};
+pub(super) use encode::complete_checksums;
 pub use encode::encode;
 pub(super) use print::write_options;
 

@@ -27,6 +27,8 @@ pub struct Rules {
     pub prefix: u8,
     /// The peer's address.
     pub remote: IpAddr,
+    /// Length of the prefix of the net that is reached over the interface: the peer alone, unless a script says more.
+    pub remote_prefix: u8,
     /// The router to it.
     pub gateway: IpAddr,
     /// The port that `bind(3, ..., ...)` binds.
@@ -63,6 +65,7 @@ impl Rules {
             local: address([192, 168, 0, 1], [0xfd3d, 0x0a0b, 0x17d6, 0, 0, 0, 0, 1]),
             prefix: if v6 { 64 } else { 16 },
             remote: address([192, 0, 2, 1], [0xfd3d, 0xfa7b, 0xd17d, 0, 0, 0, 0, 1]),
+            remote_prefix: if v6 { 128 } else { 32 },
             gateway: address([192, 168, 0, 1], [0xfd3d, 0x0a0b, 0x17d6, 0x8888, 0, 0, 0, 1]),
             bind_port: 8080,
             connect_port: 8080,
@@ -92,7 +95,10 @@ impl Rules {
             Setting::ConnectPort(port) => self.connect_port = *port,
             // A script for several families gives the addresses of one.
             Setting::LocalIp(ip) if self.is_of_family(*ip) => self.local = *ip,
-            Setting::RemoteIp { address, .. } if self.is_of_family(*address) => self.remote = *address,
+            Setting::RemoteIp { address, prefix } if self.is_of_family(*address) => {
+                self.remote = *address;
+                self.remote_prefix = prefix.unwrap_or(if address.is_ipv6() { 128 } else { 32 });
+            }
             Setting::GatewayIp(ip) if self.is_of_family(*ip) => self.gateway = *ip,
             Setting::LocalIp(_) | Setting::RemoteIp { .. } | Setting::GatewayIp(_) => {}
             Setting::NetmaskIp(IpAddr::V4(mask)) => self.prefix = mask.to_bits().leading_ones() as u8,

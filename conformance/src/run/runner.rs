@@ -6,12 +6,30 @@ use tapsock_stack::config::Config;
 use tapsock_stack::iface::IpCidr;
 
 use super::failure::Failure;
+use super::kernel::KernelTarget;
 use super::rules::Rules;
 use super::session::Session;
 use super::stack::{Network, StackTarget};
+use super::target::Target;
 use super::trace::TraceEntry;
 use crate::ast::{IpVersion, Position, Script, Setting};
 use crate::parser::{Definitions, parse_with};
+
+/// What a script runs on.
+///
+/// ```
+/// use tapsock_conformance::run::On;
+///
+/// assert_eq!(On::default(), On::Stack);
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum On {
+    /// tapsock's stack, in virtual time.
+    #[default]
+    Stack,
+    /// The running kernel, in real time, in the network namespace of the process: which is to be one of its own.
+    Kernel,
+}
 
 /// What all scripts of a run have in common.
 ///
@@ -22,6 +40,8 @@ use crate::parser::{Definitions, parse_with};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Options {
+    /// What they run on.
+    pub on: On,
     /// `-D NAME=value`.
     pub definitions: Vec<(String, String)>,
     /// Options that come before a script's own.
@@ -87,7 +107,7 @@ pub struct Report {
     pub notes: Vec<String>,
 }
 
-/// Runs a script on tapsock's stack in virtual time. `name` is its path: files that it names are looked for beside it.
+/// Runs a script. `name` is its path: files that it names are looked for beside it.
 pub fn run(name: &str, text: &str, version: IpVersion, options: &Options) -> Report {
     if !is_for(name, version) {
         return Report::without_events(
@@ -123,7 +143,10 @@ pub fn run_parsed(script: &Script, version: IpVersion, options: &Options) -> Rep
             let verdict = Verdict::Skipped("it was only to be parsed".to_owned());
             Report::without_events(&script.name, version, verdict)
         }
-        Ok(rules) => on_stack(script, version, &rules),
+        Ok(rules) => match options.on {
+            On::Stack => on_stack(script, version, &rules),
+            On::Kernel => on_kernel(script, version, &rules),
+        },
         Err(failure) => Report::of(script, version, Err(failure), (Vec::new(), Vec::new())),
     }
 }
@@ -185,21 +208,32 @@ fn rules(script: &Script, version: IpVersion, options: &Options) -> Result<Rules
 }
 
 fn on_stack(script: &Script, version: IpVersion, rules: &Rules) -> Report {
-    let network = Network {
-        local: IpCidr::new(rules.local, rules.prefix),
-        gateway: rules.gateway,
-        mtu: rules.mtu as usize,
-        segments: true,
-    };
-    let mut target = match StackTarget::new(&network, Config::default()) {
-        Ok(target) => target,
-        Err(why) => {
-            return Report::of(script, version, Err(Failure::new(START, why)), (Vec::new(), Vec::new()));
-        }
-    };
-    let mut session = Session::new(script, rules, &mut target);
+    match StackTarget::new(&network(rules), Config::default()) {
+        Ok(mut target) => on(&mut target, script, version, rules),
+        Err(why) => Report::of(script, version, Err(Failure::new(START, why)), (Vec::new(), Vec::new())),
+    }
+}
+
+fn on_kernel(script: &Script, version: IpVersion, rules: &Rules) -> Report {
+    match KernelTarget::new(&network(rules)) {
+        Ok(mut target) => on(&mut target, script, version, rules),
+        Err(why) => Report::of(script, version, Err(Failure::new(START, why)), (Vec::new(), Vec::new())),
+    }
+}
+
+fn on(target: &mut dyn Target, script: &Script, version: IpVersion, rules: &Rules) -> Report {
+    let mut session = Session::new(script, rules, target);
     let outcome = session.run();
     Report::of(script, version, outcome, session.into_story())
+}
+
+fn network(rules: &Rules) -> Network {
+    Network {
+        local: IpCidr::new(rules.local, rules.prefix),
+        peers: IpCidr::new(rules.remote, rules.remote_prefix),
+        mtu: rules.mtu as usize,
+        segments: true,
+    }
 }
 
 /// Where a failure stands that is of no line.

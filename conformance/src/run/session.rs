@@ -179,6 +179,10 @@ impl<'a> Session<'a> {
                     ));
                 };
                 self.wait_until(window.from)?;
+                // A call whose time is over has ended: in real time its thread may be late.
+                if self.pending.as_ref().is_some_and(|pending| pending.ends < window.from) {
+                    self.finish_pending()?;
+                }
                 // What runs beside the next events began now.
                 self.base = self.target.now();
                 match action {

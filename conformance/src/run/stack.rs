@@ -1,6 +1,5 @@
 //! tapsock's stack as the target: one host with one interface of bare IP, in virtual time.
 
-use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -42,7 +41,7 @@ const MAX_STEPS: usize = 1_000_000;
 ///
 /// let network = Network {
 ///     local: "192.168.0.1/16".parse().unwrap(),
-///     gateway: "192.168.0.2".parse().unwrap(),
+///     peers: "192.0.2.1/32".parse().unwrap(),
 ///     mtu: 1500,
 ///     segments: true,
 /// };
@@ -52,8 +51,8 @@ const MAX_STEPS: usize = 1_000_000;
 pub struct Network {
     /// The host's address, with its prefix.
     pub local: IpCidr,
-    /// The router to everywhere else.
-    pub gateway: IpAddr,
+    /// Who is reached over the interface besides.
+    pub peers: IpCidr,
     /// The largest IP packet, in bytes.
     pub mtu: usize,
     /// Whether the interface takes merged segments.
@@ -96,10 +95,9 @@ impl StackTarget {
         stack
             .add_address(interface, network.local)
             .map_err(|error| format!("{}: {error:?}", network.local))?;
-        let everywhere = if network.gateway.is_ipv4() { "0.0.0.0/0" } else { "::/0" };
-        let everywhere: IpCidr = everywhere.parse().expect("it is a prefix");
-        // Nobody answers for the router on a link of bare IP: its address changes nothing.
-        stack.add_route(Route::direct(everywhere, interface)).map_err(|error| format!("{error:?}"))?;
+        // Nobody answers for a router on a link of bare IP: there is none.
+        let route = Route::direct(network.peers, interface);
+        stack.add_route(route).map_err(|error| format!("{}: {error:?}", network.peers))?;
         Ok(StackTarget {
             sockets: Sockets::new(stack, Permission::Privileged),
             interface,

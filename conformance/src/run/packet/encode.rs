@@ -62,6 +62,34 @@ pub fn encode(packet: &Packet) -> Vec<u8> {
     bytes
 }
 
+/// Writes the checksum of a TCP segment or UDP datagram that was left to the device, into a packet that is sound in all
+/// else.
+pub(in crate::run) fn complete_checksums(bytes: &mut [u8]) {
+    let (protocol, start, source, destination) = match bytes {
+        [0x40..=0x4f, ..] if bytes.len() >= 20 => {
+            let at = |at: usize| IpAddr::from(<[u8; 4]>::try_from(&bytes[at..at + 4]).expect("four bytes"));
+            (bytes[9], usize::from(bytes[0] & 15) * 4, at(12), at(16))
+        }
+        [0x60..=0x6f, ..] if bytes.len() >= 40 => {
+            let at =
+                |at: usize| IpAddr::from(<[u8; 16]>::try_from(&bytes[at..at + 16]).expect("sixteen bytes"));
+            (bytes[6], 40, at(8), at(24))
+        }
+        _ => return,
+    };
+    let field = start + if protocol == 6 { 16 } else { 6 };
+    if !matches!(protocol, 6 | 17) || bytes.len() < field + 2 {
+        return;
+    }
+    bytes[field..field + 2].fill(0);
+    let pseudo = pseudo_header(source, destination, protocol, bytes.len() - start);
+    let sum = match checksum(pseudo, &bytes[start..]) {
+        0 if protocol == 17 => 0xffff,
+        sum => sum,
+    };
+    bytes[field..field + 2].copy_from_slice(&sum.to_be_bytes());
+}
+
 fn in_six(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),

@@ -83,3 +83,25 @@ fn packets_print_as_scripts_write_them() {
     let plain = Tcp { flags: TcpFlags::NONE, options: Vec::new(), payload: Vec::new(), seq: 0, ..full() };
     assert_eq!(plain.to_string(), "- 0:0(0) win 257");
 }
+
+#[test]
+fn a_checksum_that_was_left_out_is_filled_in() {
+    for (source, destination) in [("192.0.2.1", "192.168.0.1"), ("2001:db8::1", "fd00::1")] {
+        for transport in [
+            Transport::Tcp(full()),
+            Transport::Udp(Udp { source_port: 1, destination_port: 2, payload: vec![1, 2, 3] }),
+        ] {
+            let (source, destination) = (source.parse().unwrap(), destination.parse().unwrap());
+            let bytes = encode(&Packet { source, destination, transport, ..segment(full()) });
+            let start = if bytes[0] >> 4 == 4 { 20 } else { 40 };
+            let field = start + if bytes.len() - start > 20 { 16 } else { 6 };
+            let mut left = bytes.clone();
+            left[field] ^= 0x55;
+            complete_checksums(&mut left);
+            assert_eq!(left, bytes);
+        }
+    }
+    let mut short = vec![0x45; 19];
+    complete_checksums(&mut short);
+    assert_eq!(short, [0x45; 19]);
+}

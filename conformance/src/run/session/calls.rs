@@ -39,14 +39,11 @@ impl Session<'_> {
 
     /// Waits for the end of the call that is under way.
     pub(super) fn finish_pending(&mut self) -> Result<(), Failure> {
+        self.collect()?;
         while let Some(pending) = &self.pending {
             let (at, name) = (pending.syscall.at, pending.syscall.name.clone());
             let tolerance = self.rules.tolerance_after(pending.ends.saturating_sub(pending.started));
-            let limit = pending.ends + tolerance;
-            if self.target.now() > limit {
-                return Err(still_waits(at, &name, self.target.now()));
-            }
-            let woken = self.target.wait(Some(limit));
+            let woken = self.target.wait(Some(pending.ends + tolerance));
             self.collect()?;
             if woken != Woken::Event && self.pending.is_some() {
                 return Err(still_waits(at, &name, self.target.now()));

@@ -153,7 +153,7 @@ impl StackTarget {
         };
         let changed = match change.action {
             RouteAction::Delete => gone,
-            // Linux would refuse to change a route that is not there; the default route of a run is of another form.
+            RouteAction::Change if !gone => false,
             RouteAction::Add | RouteAction::Change | RouteAction::Replace => stack.add_route(route).is_ok(),
         };
         if changed { Outcome::done() } else { Outcome::failed() }
