@@ -154,7 +154,7 @@ fn several_shares_in_one_are_counted() {
 #[test]
 fn long_chains_and_rings_close_one_by_one() {
     let host = host();
-    let count = if cfg!(debug_assertions) { 30_000 } else { 100_000 };
+    let count = 100_000;
     for closed in [false, true] {
         let [first_peer, first] = pair(&host, SOCK_STREAM);
         let mut head = first;
