@@ -42,6 +42,9 @@ struct Row {
     defaults: BTreeMap<String, Vec<&'static str>>,
 }
 
+/// Options that show what time it is.
+const CLOCKS: [&str; 1] = ["TCP_TIMESTAMP"];
+
 /// The levels, by the prefix of the names.
 const LEVELS: [(&str, i32); 8] = [
     ("SO_", SOL_SOCKET),
@@ -244,7 +247,8 @@ fn ask(host: &Host, option: &Named) -> io::Result<Row> {
         row.get.extend(get.then_some(kind));
         row.set.extend(set.then_some(kind));
         if let Ok(value) = got {
-            row.defaults.entry(shown(&value)).or_default().push(kind);
+            let shown = if CLOCKS.contains(&&*option.name) { "a clock".to_owned() } else { shown(&value) };
+            row.defaults.entry(shown).or_default().push(kind);
         }
     }
     Ok(row)
