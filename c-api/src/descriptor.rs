@@ -61,10 +61,10 @@ fn replace(number: c_int, put: impl FnOnce() -> Result<c_int, Errno>) -> Result<
 /// The header declares it with three dots. On Linux's architectures an argument behind them comes where a third of its
 /// own would, and the commands that take none do not look at it.
 #[unsafe(no_mangle)]
-pub extern "C" fn tapsock_fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int {
+pub unsafe extern "C" fn tapsock_fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int {
     answer(|| {
         let Some(at) = owner(fd) else {
-            // SAFETY: the argument is what the program has said.
+            // SAFETY: the caller's promise: some commands take a pointer.
             return kernel(unsafe { libc::fcntl(fd, command, argument) });
         };
         let number = argument as c_int;

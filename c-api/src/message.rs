@@ -263,14 +263,27 @@ unsafe fn sources<'a>(parts: &[iovec]) -> Result<Vec<IoSlice<'a>>, Errno> {
     parts.iter().map(|part| source(part).map(IoSlice::new)).collect()
 }
 
-/// Errors: EFAULT.
+/// Errors: EFAULT, also where parts overlap: each is written to by itself.
 ///
 /// # Safety
 /// The parts must be there, and nobody else's, for as long as they are used.
 unsafe fn places<'a>(parts: &[iovec]) -> Result<Vec<IoSliceMut<'a>>, Errno> {
+    if !are_apart(parts) {
+        return Err(Errno::FAULT);
+    }
     // SAFETY: the caller's promise.
     let place = |part: &iovec| unsafe { bytes_mut(part.iov_base, part.iov_len) };
     parts.iter().map(|part| place(part).map(IoSliceMut::new)).collect()
+}
+
+/// Whether no byte is in two of them.
+fn are_apart<'a>(parts: impl IntoIterator<Item = &'a iovec>) -> bool {
+    let filled = parts.into_iter().filter(|part| part.iov_len > 0);
+    let mut ranges: Vec<(usize, usize)> = filled
+        .map(|part| (part.iov_base.addr(), part.iov_base.addr().saturating_add(part.iov_len)))
+        .collect();
+    ranges.sort_unstable();
+    ranges.windows(2).all(|pair| pair[0].1 <= pair[1].0)
 }
 
 /// So many of them, 1024 at the most. Errors: EFAULT.
@@ -346,30 +359,87 @@ unsafe fn tell(message: &mut msghdr, received: ReceivedMessage) -> Result<(), Er
     Ok(())
 }
 
-/// As recvmmsg(2). The pure call of `bsd` would want all messages at once; theirs are in C's hands.
+/// As recvmmsg(2). The pure call of `bsd` would want all messages at once; theirs are in C's hands, where several may have
+/// the same place for their data: those are received one after the other.
 fn receive_messages(
+    host: &Host,
+    sockid: c_int,
+    messages: &mut [mmsghdr],
+    mut flags: c_int,
+    timeout: Option<Duration>,
+) -> Result<c_int, Errno> {
+    let began = Instant::now();
+    let mut told = 0;
+    loop {
+        let rest = &mut messages[told..];
+        let left = timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
+        match receive_some(host, sockid, rest, flags, left) {
+            Err(errno) if told == 0 => return Err(errno),
+            // As Linux: what was received before counts.
+            Err(_) => break,
+            Ok((count, Rest::Waits)) => told += count,
+            Ok((count, Rest::Nothing)) => {
+                told += count;
+                break;
+            }
+        }
+        if timeout.is_some_and(|timeout| began.elapsed() >= timeout) {
+            break;
+        }
+        if flags & bsd::MSG_WAITFORONE != 0 {
+            flags |= bsd::MSG_DONTWAIT;
+        }
+    }
+    Ok(told as c_int)
+}
+
+/// Whether there are messages that were not tried.
+enum Rest {
+    Waits,
+    Nothing,
+}
+
+/// The same, as far as messages have places of their own: how many were received.
+fn receive_some(
     host: &Host,
     sockid: c_int,
     messages: &mut [mmsghdr],
     flags: c_int,
     timeout: Option<Duration>,
-) -> Result<c_int, Errno> {
-    let mut iovs = Vec::with_capacity(messages.len());
+) -> Result<(usize, Rest), Errno> {
+    let (mut iovs, mut all) = (Vec::with_capacity(messages.len()), Vec::new());
     for message in messages.iter() {
         let header = &message.msg_hdr;
         // SAFETY: whoever called recvmmsg promised it.
-        iovs.push(unsafe { places(parts(header.msg_iov, header.msg_iovlen, Errno::MSGSIZE)?) }?);
+        let parts = unsafe { parts(header.msg_iov, header.msg_iovlen, Errno::MSGSIZE) };
+        let place = parts.and_then(|parts| {
+            all.extend_from_slice(parts);
+            // SAFETY: likewise; whether a part of another message is among them is seen below.
+            if iovs.is_empty() || are_apart(&all) { unsafe { places(parts) } } else { Err(Errno::AGAIN) }
+        });
+        match place {
+            Ok(iov) => iovs.push(iov),
+            Err(errno) if iovs.is_empty() => return Err(errno),
+            Err(_) => break,
+        }
     }
-    let room = |header: &msghdr| if header.msg_control.is_null() { 0 } else { header.msg_controllen };
-    let rooms: Vec<usize> = messages.iter().map(|message| room(&message.msg_hdr)).collect();
-    let mut wanted: Vec<RecvMessage<'_, '_>> =
-        iovs.iter_mut().zip(rooms).map(|(iov, control_room)| RecvMessage { iov, control_room }).collect();
+    let wanted_of = |(iov, message): (_, &mmsghdr)| {
+        let header = &message.msg_hdr;
+        let control_room = if header.msg_control.is_null() { 0 } else { header.msg_controllen };
+        RecvMessage { iov, control_room }
+    };
+    let tried = iovs.len();
+    let iovs = iovs.iter_mut().map(Vec::as_mut_slice);
+    let mut wanted: Vec<RecvMessage<'_, '_>> = iovs.zip(messages.iter()).map(wanted_of).collect();
     let received = bsd::recvmmsg(host, sockid, &mut wanted, flags, timeout)?;
-    let found = received.len() as c_int;
-    for (message, received) in messages.iter_mut().zip(received) {
+    let count = received.len();
+    for (at, (message, received)) in messages.iter_mut().zip(received).enumerate() {
         message.msg_len = received.len as c_uint;
         // SAFETY: whoever called recvmmsg promised it.
-        unsafe { tell(&mut message.msg_hdr, received) }?;
+        if let Err(errno) = unsafe { tell(&mut message.msg_hdr, received) } {
+            return if at == 0 { Err(errno) } else { Ok((at, Rest::Nothing)) };
+        }
     }
-    Ok(found)
+    let waits = count == tried && count < messages.len();
+    Ok((count, if waits { Rest::Waits } else { Rest::Nothing }))
 }

@@ -85,10 +85,9 @@ fn service(find: impl FnOnce() -> Option<tapsock::resolve::Service>) -> *mut ser
         s_port: found.port().to_be().into(),
         s_proto: shown.other.as_ptr().cast_mut(),
     };
-    SERVICE.with(|kept| {
-        let mut kept = kept.borrow_mut();
-        &raw mut kept.insert((shown, entry)).1
-    })
+    // NULL in a thread that is ending.
+    let keep = |kept: &RefCell<Option<(Shown, servent)>>| &raw mut kept.borrow_mut().insert((shown, entry)).1;
+    SERVICE.try_with(keep).unwrap_or(ptr::null_mut())
 }
 
 fn protocol(find: impl FnOnce() -> Option<tapsock::resolve::Protocol>) -> *mut protoent {
@@ -100,8 +99,8 @@ fn protocol(find: impl FnOnce() -> Option<tapsock::resolve::Protocol>) -> *mut p
         p_aliases: shown.list.as_mut_ptr(),
         p_proto: found.number(),
     };
-    PROTOCOL.with(|kept| {
-        let mut kept = kept.borrow_mut();
-        &raw mut kept.insert((shown, entry)).1
-    })
+    // NULL in a thread that is ending.
+    let keep =
+        |kept: &RefCell<Option<(Shown, protoent)>>| &raw mut kept.borrow_mut().insert((shown, entry)).1;
+    PROTOCOL.try_with(keep).unwrap_or(ptr::null_mut())
 }

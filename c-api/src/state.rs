@@ -161,7 +161,8 @@ pub extern "C" fn tapsock_fini() -> c_int {
 /// next.
 #[unsafe(no_mangle)]
 pub extern "C" fn tapsock_last_error() -> *const c_char {
-    LAST_ERROR.with(|last| last.borrow().as_ptr())
+    // A thread that is ending has forgotten it.
+    LAST_ERROR.try_with(|last| last.borrow().as_ptr()).unwrap_or(c"".as_ptr())
 }
 
 /// Runs a program in the network at the other end of the default host's link, with this process's environment and standard

@@ -379,6 +379,18 @@ static void messages(void) {
     printf("what is left is written back: %d\n", ample.tv_sec < 60);
     T(recvmmsg(pair[1], nothing, 3, MSG_DONTWAIT, NULL));
     T(recvmmsg(NONE, several, 3, 0, NULL));
+
+    // A header that makes no sense ends the call; what came before it counts.
+    T(send(pair[0], "one", 3, 0));
+    T(send(pair[0], "two", 3, 0));
+    several[1].msg_hdr.msg_iovlen = 5000;
+    T(recvmmsg(pair[1], several, 3, MSG_DONTWAIT, NULL));
+    several[1].msg_hdr.msg_iovlen = 1;
+    for (int index = 0; index < 3; index++)
+        several[index].msg_hdr.msg_iov = &part;
+    several[2].msg_hdr.msg_iovlen = 5000;
+    T(sendmmsg(pair[0], several, 3, 0));
+    T(sendmmsg(pair[0], several + 2, 1, 0));
     T(close(pair[0]));
     T(close(pair[1]));
 
