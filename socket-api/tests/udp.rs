@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::{PATIENCE, RIGHT, RIGHT6, ip, pair, within};
 use tapsock::bsd::{self, AF_INET, MSG_TRUNC, SOCK_DGRAM};
 use tapsock::net::UdpSocket;
-use tapsock::{Errno, SockAddr};
+use tapsock::{Driver, Errno, Host, SockAddr};
 
 #[test]
 fn datagrams_come_whole_and_with_their_sender() {
@@ -96,4 +96,22 @@ fn the_true_length_is_told_on_demand() {
         );
         bsd::close(&right, socket).unwrap();
     });
+}
+
+//= RFC 6528 §4 MUST-1, type=test
+#[test]
+fn what_is_random_follows_from_the_system_unless_there_is_a_seed() {
+    // The port that a host of its own gives to its first socket.
+    let first_port = |seed: Option<u64>| {
+        let builder = Host::builder().driver(Driver::External);
+        let host = seed.into_iter().fold(builder, |builder, seed| builder.seed(seed)).start().unwrap();
+        UdpSocket::bind(&host, "127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    };
+    let distinct = |mut ports: Vec<u16>| {
+        ports.sort_unstable();
+        ports.dedup();
+        ports.len()
+    };
+    assert_eq!(distinct((0..10).map(|_| first_port(Some(7))).collect()), 1);
+    assert!(distinct((0..10).map(|_| first_port(None)).collect()) > 5);
 }
