@@ -35,7 +35,7 @@ pub struct Parting {
     pub second: Option<String>,
 }
 
-/// Where two traces part, if they do: in what was sent, or when, counted from what happened before.
+/// Where two traces part, if they do: in what was sent, or when, counted from the packet before.
 ///
 /// Values of time stamps and flow labels, which are random, are not compared, nor packets to groups, which nobody
 /// asked for.
@@ -60,7 +60,8 @@ pub fn parting(first: &[TraceEntry], second: &[TraceEntry], tolerance: Duration)
     }
 }
 
-/// What was sent, with the time since what happened before it.
+/// What was sent, with the time since the packet before it. Calls don't count: a packet may be seen before the call
+/// returns that sends it.
 fn sent(trace: &[TraceEntry]) -> impl Iterator<Item = (Duration, &TraceEntry)> {
     let mut ordered: Vec<&TraceEntry> = trace.iter().collect();
     ordered.sort_by_key(|entry| entry.at);
@@ -68,7 +69,7 @@ fn sent(trace: &[TraceEntry]) -> impl Iterator<Item = (Duration, &TraceEntry)> {
     ordered.into_iter().filter_map(move |entry| {
         let gap = entry.at.saturating_sub(before);
         match entry.kind {
-            TraceKind::Note => return None,
+            TraceKind::Note | TraceKind::Call => return None,
             TraceKind::Sent if is_to_group(&entry.packet) => return None,
             _ => before = entry.at,
         }

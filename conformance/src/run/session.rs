@@ -180,7 +180,8 @@ impl<'a> Session<'a> {
                 };
                 self.wait_until(window.from)?;
                 // A call whose time is over has ended: in real time its thread may be late.
-                if self.pending.as_ref().is_some_and(|pending| pending.ends < window.from) {
+                let is_over = |pending: &Pending| pending.ends + self.rules.tolerance < window.from;
+                if self.pending.as_ref().is_some_and(is_over) {
                     self.finish_pending()?;
                 }
                 // What runs beside the next events began now.
