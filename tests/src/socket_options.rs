@@ -98,7 +98,7 @@ pub fn table(root: &Path) -> io::Result<String> {
          | option | what | sockets | get | set | default | test |\n|---|---|---|---|---|---|---|\n{rows}\n\
          ## Refused\n\nOptions of Linux that no socket here has, as yet or for good.\n\n| option | why |\n|---|---|\n\
          {refused}\n## Where calls differ from {KERNEL_RELEASE}\n\n\
-         Those that a program or a sequence of calls on both stacks meets are known to the tests, which fail where one is \
+         [std.md](sockets/std.md) tells of the standard library's own tests. Those that a program or a sequence of calls on both stacks meets are known to the tests, which fail where one is \
          gone.\n\n| call | Linux | here | why |\n|---|---|---|---|\n{differences}"
     ))
 }
