@@ -19,6 +19,9 @@ impl SocketOptions {
             self.tcp.rare_mut().fast_open_keys = Some(FastOpenKeys::from_bytes(value).ok_or(Errno::INVAL)?);
             return Ok(Change::Transport);
         }
+        if name == TCP_SAVED_SYN {
+            return Err(Errno::NOPROTOOPT);
+        }
         let number = read_int(value)?;
         let keep_alive = &mut self.tcp.keep_alive;
         match name {
@@ -57,7 +60,7 @@ impl SocketOptions {
             TCP_FASTOPEN_NO_COOKIE => {
                 self.tcp.rare_mut().fast_open_without_cookie = in_range(number, 0, 1)? != 0;
             }
-            TCP_SAVE_SYN => self.tcp.rare_mut().save_syn = in_range(number, 0, SAVE_SYN_MAX)? != 0,
+            TCP_SAVE_SYN => self.tcp.rare_mut().save_syn = in_range(number, 0, SAVE_SYN_MAX)? as u8,
             // As Linux: that is for who repairs a connection, which nobody does here.
             TCP_TIMESTAMP => return Err(Errno::PERM),
             TCP_INQ => self.told.set(Told::UNREAD, in_range(number, 0, 1)? != 0),
@@ -86,7 +89,7 @@ impl SocketOptions {
             TCP_WINDOW_CLAMP => self.tcp.rare().window_clamp.unwrap_or(0).into(),
             TCP_QUICKACK => (!self.tcp.late_acks).into(),
             TCP_NOTSENT_LOWAT => (self.tcp.rare().not_sent_low_water as i32).into(),
-            TCP_SAVE_SYN => self.tcp.rare().save_syn.into(),
+            TCP_SAVE_SYN => i32::from(self.tcp.rare().save_syn).into(),
             TCP_INQ => self.told.contains(Told::UNREAD).into(),
             TCP_FASTOPEN => self.tcp.rare().fast_open_queue.into(),
             TCP_FASTOPEN_CONNECT => self.tcp.rare().fast_open_connect.into(),

@@ -204,7 +204,7 @@ impl Stack {
         let reuse = self.ports.reuse(bind).unwrap_or_default();
         self.counters.bump(Counter::TcpPassiveOpens);
         self.counters.bump(Counter::TcpExtTCPFastOpenPassive);
-        let saved = options.rare().save_syn.then(|| headers_of(packet));
+        let saved = (options.rare().save_syn > 0).then(|| headers_of(packet));
         let options = options.of_accepted();
         let connection = Connection::accept_early(now, accepted, options, syn.payload.clone(), option);
         let id = self.enter(connection, key, hop, reuse, way);

@@ -314,7 +314,7 @@ impl Stack {
         };
         let mut answer = listener.half_open.on_syn(now, key, syn, opening, &listener.options);
         answer.options.fast_open = option;
-        if listener.options.rare().save_syn {
+        if listener.options.rare().save_syn > 0 {
             listener.half_open.save(&key, headers_of(packet));
         }
         self.tcp.arm_listener(index);

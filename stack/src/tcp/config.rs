@@ -260,8 +260,8 @@ pub struct Rare {
     pub fast_open_queue: u32,
     /// `connect` waits for data to go with the SYN, where there is a cookie (`TCP_FASTOPEN_CONNECT`).
     pub fast_open_connect: bool,
-    /// The headers of the SYN that opens a connection are kept (`TCP_SAVE_SYN`).
-    pub save_syn: bool,
+    /// Whether the headers of the SYN that opens a connection are kept (`TCP_SAVE_SYN`); 0: they are not.
+    pub save_syn: u8,
     /// Fast opens go without cookies (`TCP_FASTOPEN_NO_COOKIE`).
     pub fast_open_without_cookie: bool,
     /// The keys of a listener's cookies (`TCP_FASTOPEN_KEY`); `None`: the host's.
@@ -280,7 +280,7 @@ impl Rare {
         max_pacing_rate: UNPACED,
         fast_open_queue: 0,
         fast_open_connect: false,
-        save_syn: false,
+        save_syn: 0,
         fast_open_without_cookie: false,
         fast_open_keys: None,
         defer_accept: 0,
