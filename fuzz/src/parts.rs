@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use arbitrary::{Arbitrary, Unstructured};
 use tapsock_stack::buf::Rope;
 use tapsock_stack::tcp::SeqNumber;
-use tapsock_stack::tcp::recovery::delivery::Delivered;
-use tapsock_stack::tcp::recovery::scoreboard::Scoreboard;
+use tapsock_stack::tcp::recovery::delivery::{Delivered, Known};
+use tapsock_stack::tcp::recovery::scoreboard::{Scoreboard, Sending};
 use tapsock_stack::tcp::recv::reassembly::Reassembly;
 use tapsock_stack::tcp::seq_ranges::SeqRange;
 use tapsock_stack::time::Instant;
@@ -93,13 +93,11 @@ impl Flight {
             SenderStep::Sack { from, len } => self.sack(from.into(), len.into()),
             SenderStep::Acknowledge { len } => self.acknowledge(len.into()),
             SenderStep::LoseFront { len } => {
-                let before = self.scoreboard.lost();
-                self.scoreboard.lose_front(len.into());
                 // How far the first part reaches is the scoreboard's own business.
-                let lost = self.scoreboard.lost() - before;
-                assert!(lost <= len.into());
+                let lost = self.scoreboard.lose_front(len.into()).total();
+                assert!(lost <= u32::from(len).max(1));
                 for (fate, _) in self.bytes.iter_mut().take(lost as usize) {
-                    assert!(matches!(fate, Fate::InFlight | Fate::Resent));
+                    assert_eq!(*fate, Fate::InFlight);
                     *fate = Fate::Lost;
                 }
             }
@@ -107,7 +105,7 @@ impl Flight {
             SenderStep::LoseOlder { millis } => {
                 let limit =
                     Instant::from_nanos(self.now.as_nanos().saturating_sub(u64::from(millis) * 1_000_000));
-                self.scoreboard.lose(|sent| sent.at < limit);
+                self.scoreboard.lose(|sent| sent.last.at < limit);
                 for (fate, at) in &mut self.bytes {
                     if matches!(fate, Fate::InFlight | Fate::Resent) && *at < limit {
                         *fate = Fate::Lost;
@@ -128,7 +126,7 @@ impl Flight {
         let Some(range) = SeqRange::new(start, start + len as u32) else { return };
         if !self.scoreboard.is_full() {
             // Segments of one byte: every byte has a fate of its own.
-            self.scoreboard.on_sent(range, 1, self.now);
+            self.scoreboard.on_sent(range, self.sending());
             self.bytes.extend(core::iter::repeat_n((Fate::InFlight, self.now), len));
         }
     }
@@ -138,7 +136,8 @@ impl Flight {
         let len = len.min(self.bytes.len() - from);
         let start = self.una + from as u32;
         let Some(range) = SeqRange::new(start, start + len as u32) else { return };
-        let delivered = self.scoreboard.on_sack(range);
+        let mut delivered = self.news();
+        self.scoreboard.on_sack(range, &mut delivered);
         let news = |fate: &Fate| *fate != Fate::Sacked;
         let count = self.bytes.range(from..from + len).filter(|(fate, _)| news(fate)).count();
         self.check_delivered(&delivered, count);
@@ -148,19 +147,34 @@ impl Flight {
     fn acknowledge(&mut self, len: usize) {
         let len = len.min(self.bytes.len());
         self.una += len as u32;
-        let delivered = self.scoreboard.acknowledge(self.una);
+        let mut delivered = self.news();
+        self.scoreboard.acknowledge(self.una, &mut delivered);
         let count = self.bytes.drain(..len).filter(|(fate, _)| *fate != Fate::Sacked).count();
         self.check_delivered(&delivered, count);
     }
 
+    /// Segments of one byte.
+    fn sending(&self) -> Sending {
+        Sending { now: self.now, size: 1, delivered: 0 }
+    }
+
+    fn news(&self) -> Delivered {
+        let (now, min_rtt) = (self.now, core::time::Duration::ZERO);
+        Delivered::new(Known { now, min_rtt, highest: self.una, high_seq: self.una, echo: None })
+    }
+
     fn check_delivered(&self, delivered: &Delivered, count: usize) {
-        assert_eq!(delivered.bytes as usize, count);
+        assert_eq!(delivered.segments as usize, count);
         assert_eq!(delivered.latest.is_some(), count > 0);
     }
 
     fn lose_all(&mut self) {
-        self.scoreboard.lose_all();
-        let reneged = self.bytes.front().is_some_and(|(fate, _)| *fate == Fate::Sacked);
+        let reneged = self.scoreboard.is_reneged();
+        assert_eq!(reneged, self.bytes.front().is_some_and(|(fate, _)| *fate == Fate::Sacked));
+        if reneged {
+            self.scoreboard.forget_reports();
+        }
+        self.scoreboard.lose_with_front(|_| true);
         for (fate, _) in &mut self.bytes {
             if reneged || *fate != Fate::Sacked {
                 *fate = Fate::Lost;
@@ -172,7 +186,7 @@ impl Flight {
         let Some(lost) = self.scoreboard.next_lost() else { return };
         let end = lost.end().earliest(lost.start() + len.max(1));
         let Some(range) = SeqRange::new(lost.start(), end) else { return };
-        self.scoreboard.on_resent(range, 1, self.now);
+        assert_eq!(self.scoreboard.on_resent(range, self.sending()), range.len());
         let from = range.start().saturating_since(self.una) as usize;
         for entry in self.bytes.range_mut(from..from + range.len() as usize) {
             assert_eq!(entry.0, Fate::Lost);
@@ -182,9 +196,9 @@ impl Flight {
 
     fn compare(&self) {
         let count = |wanted| self.bytes.iter().filter(|(fate, _)| *fate == wanted).count() as u32;
-        let (sacked, lost) = (count(Fate::Sacked), count(Fate::Lost));
+        let (sacked, lost, resent) = (count(Fate::Sacked), count(Fate::Lost), count(Fate::Resent));
         assert_eq!(self.scoreboard.sacked(), sacked);
-        assert_eq!(self.scoreboard.lost(), lost);
+        assert_eq!((self.scoreboard.lost(), self.scoreboard.resending()), (lost + resent, resent));
         assert_eq!(self.scoreboard.in_flight(), self.bytes.len() as u32 - sacked - lost);
         assert_eq!(self.scoreboard.is_empty(), self.bytes.is_empty());
         let first = self.bytes.iter().position(|(fate, _)| *fate == Fate::Lost);

@@ -1,6 +1,6 @@
 //! The bytes of `struct tcp_info` (`linux/tcp.h`), which `TCP_INFO` gives.
 //!
-//! What this stack does not count is 0. Linux counts in segments what we count in bytes: a part of one is one.
+//! What this stack does not count is 0.
 
 use core::time::Duration;
 
@@ -40,17 +40,17 @@ pub(crate) fn of_listener(waiting: usize, backlog: usize) -> Vec<u8> {
 pub(crate) fn of_connection(info: &Info, ip_header: u32, now: Instant) -> Vec<u8> {
     let mut bytes = vec![0; LEN];
     let stamps = if info.timestamps { TIMESTAMP_LEN } else { 0 };
-    let segments = |bytes: u32| bytes.div_ceil(info.snd_mss.max(1));
     bytes[STATE] = state(info.state);
     bytes[CA_STATE] = match info.phase {
-        Phase::Open if info.sacked > 0 => CA_DISORDER,
         Phase::Open => CA_OPEN,
-        Phase::Recovery { .. } => CA_RECOVERY,
-        Phase::Loss { .. } => CA_LOSS,
+        Phase::Disorder => CA_DISORDER,
+        Phase::Reduction => CA_CWR,
+        Phase::Recovery => CA_RECOVERY,
+        Phase::Loss => CA_LOSS,
     };
     bytes[RETRANSMITS] = info.retransmits;
     bytes[PROBES] = info.probes;
-    bytes[BACKOFF] = info.retransmits;
+    bytes[BACKOFF] = info.backoff;
     let agreed = [
         (info.timestamps, 1),
         (info.sack, 2),
@@ -74,9 +74,10 @@ pub(crate) fn of_connection(info: &Info, ip_header: u32, now: Instant) -> Vec<u8
         (RTO, micros(info.rto)),
         (SND_MSS, info.snd_mss),
         (RCV_MSS, info.rcv_mss),
-        (UNACKED, segments(info.unacked)),
-        (SACKED, segments(info.sacked)),
-        (LOST, segments(info.lost)),
+        (UNACKED, info.unacked),
+        (SACKED, info.sacked),
+        (LOST, info.lost),
+        (RETRANS, info.resending),
         (PMTU, info.snd_mss + stamps + TCP_HEADER_LEN + ip_header),
         (ATO, micros(info.ato)),
         (LAST_DATA_SENT, millis_since(now, info.last_data_sent)),
@@ -89,17 +90,14 @@ pub(crate) fn of_connection(info: &Info, ip_header: u32, now: Instant) -> Vec<u8
         (RCV_SSTHRESH, info.rcv_ssthresh),
         (RTT, info.rtt.map_or(0, micros)),
         (RTTVAR, micros(info.rttvar)),
-        (
-            SND_SSTHRESH,
-            if info.snd_ssthresh >= i32::MAX as u32 {
-                INFINITE_SSTHRESH
-            } else {
-                segments(info.snd_ssthresh)
-            },
-        ),
-        (SND_CWND, segments(info.snd_cwnd)),
+        (SND_SSTHRESH, info.snd_ssthresh),
+        (SND_CWND, info.snd_cwnd),
         (ADVMSS, info.advmss.saturating_sub(stamps)),
-        (REORDERING, REORDERING_DEFAULT),
+        (REORDERING, info.reordering),
+        (TOTAL_RETRANS, info.total_resent),
+        (DELIVERED, info.delivered),
+        (DSACK_DUPS, info.duplicates),
+        (REORD_SEEN, info.reorder_seen),
         (NOTSENT_BYTES, info.notsent),
         (MIN_RTT, info.min_rtt.map_or(u32::MAX, micros)),
         (SND_WND, info.snd_wnd),
@@ -151,6 +149,7 @@ const LISTEN: u8 = 10;
 /// Linux's `enum tcp_ca_state`.
 const CA_OPEN: u8 = 0;
 const CA_DISORDER: u8 = 1;
+const CA_CWR: u8 = 2;
 const CA_RECOVERY: u8 = 3;
 const CA_LOSS: u8 = 4;
 /// `TCP_INFINITE_SSTHRESH`, in segments.
@@ -180,6 +179,7 @@ const RCV_MSS: usize = 20;
 const UNACKED: usize = 24;
 const SACKED: usize = 28;
 const LOST: usize = 32;
+const RETRANS: usize = 36;
 const LAST_DATA_SENT: usize = 44;
 const LAST_DATA_RECV: usize = 52;
 const LAST_ACK_RECV: usize = 56;
@@ -191,6 +191,7 @@ const SND_SSTHRESH: usize = 76;
 const SND_CWND: usize = 80;
 const ADVMSS: usize = 84;
 const REORDERING: usize = 88;
+const TOTAL_RETRANS: usize = 100;
 const PACING_RATE: usize = 104;
 const MAX_PACING_RATE: usize = 112;
 const RCV_SPACE: usize = 96;
@@ -201,5 +202,8 @@ const NOTSENT_BYTES: usize = 144;
 const DATA_SEGS_IN: usize = 152;
 const RCV_OOOPACK: usize = 224;
 const MIN_RTT: usize = 148;
+const DELIVERED: usize = 192;
+const DSACK_DUPS: usize = 216;
+const REORD_SEEN: usize = 220;
 const SND_WND: usize = 228;
 const RCV_WND: usize = 232;

@@ -7,7 +7,7 @@ use crate::fast_open::FastOpenKeys;
 use crate::iface::NeighborConfig;
 use crate::ip::fragments::FragmentLimits;
 use crate::ip::path_mtu::PathMtuConfig;
-use crate::tcp::config::{CongestionKind, EcnUse, KeepAlive, Options, Rare};
+use crate::tcp::config::{CongestionKind, EcnUse, KeepAlive, LossOptions, Options, Rare};
 
 mod codec;
 
@@ -126,6 +126,10 @@ settings! {
     "net.ipv4.tcp_comp_sack_nr" tcp_comp_sack_nr: u8 = Number(0..=255), 44;
     /// Which algorithm limits what is in flight.
     "net.ipv4.tcp_congestion_control" tcp_congestion_control: CongestionKind = Congestion, CongestionKind::Cubic;
+    /// Report what was received twice (RFC 2883).
+    "net.ipv4.tcp_dsack" tcp_dsack: bool = Flag, true;
+    /// Probe for lost tails where it is 3 or 4 (RFC 8985 §7).
+    "net.ipv4.tcp_early_retrans" tcp_early_retrans: u8 = Number(0..=4), 3;
     /// Have routers mark packets rather than drop them (RFC 3168): 0 no, 1 yes, 2 where the peer asks for it.
     "net.ipv4.tcp_ecn" tcp_ecn: u8 = Number(0..=2), 2;
     /// A SYN that asks for marks and is not answered is sent again without asking.
@@ -141,6 +145,8 @@ settings! {
     "net.ipv4.tcp_fastopen_key" tcp_fastopen_key: Option<FastOpenKeys> = CookieKeys, None;
     /// How long a connection that nobody holds stays in FIN-WAIT-2.
     "net.ipv4.tcp_fin_timeout" tcp_fin_timeout: Duration = Seconds(0..=65_535), Duration::from_secs(60);
+    /// Find time-outs that were in error by what arrives after them (RFC 5682): 0 no, 1 or 2 yes.
+    "net.ipv4.tcp_frto" tcp_frto: u8 = Number(0..=2), 2;
     /// The least time between two acknowledgements of one connection in answer to invalid segments.
     "net.ipv4.tcp_invalid_ratelimit" tcp_invalid_ratelimit: Duration =
         Millis(0..=u16::MAX as u64), Duration::from_millis(500);
@@ -152,18 +158,31 @@ settings! {
     "net.ipv4.tcp_keepalive_time" tcp_keepalive_time: Duration = Seconds(1..=32_767), Duration::from_secs(7200);
     /// Connections that live on after their sockets are closed.
     "net.ipv4.tcp_max_orphans" tcp_max_orphans: u32 = Number(0..=i32::MAX as u32), 131_072;
+    /// Segments behind a hole that mean a loss, at the most, however much the path reorders.
+    "net.ipv4.tcp_max_reordering" tcp_max_reordering: u16 = Number(1..=u16::MAX), 300;
     /// Half-open connections of one listener, where no cookies are sent; the last quarter is left free.
     "net.ipv4.tcp_max_syn_backlog" tcp_max_syn_backlog: u32 = Number(1..=i32::MAX as u32), 4096;
     /// Connections in TIME-WAIT.
     "net.ipv4.tcp_max_tw_buckets" tcp_max_tw_buckets: u32 = Number(0..=i32::MAX as u32), 131_072;
     /// The least MSS that a peer's option is believed, in bytes.
     "net.ipv4.tcp_min_snd_mss" tcp_min_snd_mss: u16 = Number(48..=65_535), 48;
+    /// Segments of a burst at the least, however slow the path.
+    "net.ipv4.tcp_min_tso_segs" tcp_min_tso_segs: u8 = Number(1..=255), 2;
     /// Let receive buffers grow by themselves.
     "net.ipv4.tcp_moderate_rcvbuf" tcp_moderate_rcvbuf: bool = Flag, true;
     /// How many bytes may wait to be sent for the first time before writers wait.
     "net.ipv4.tcp_notsent_lowat" tcp_notsent_lowat: u32 = Number(0..=u32::MAX), u32::MAX;
     /// Retransmissions before a connection that nobody holds is given up; 0 means 8.
     "net.ipv4.tcp_orphan_retries" tcp_orphan_retries: u8 = Number(0..=255), 0;
+    /// The pace after slow start, in percent of a window a round trip.
+    "net.ipv4.tcp_pacing_ca_ratio" tcp_pacing_ca_ratio: u16 = Number(0..=1000), 120;
+    /// The pace in slow start, in percent of a window a round trip.
+    "net.ipv4.tcp_pacing_ss_ratio" tcp_pacing_ss_ratio: u16 = Number(0..=1000), 200;
+    /// How RACK finds losses (RFC 8985), by bits: 1 means nothing, 2 leaves the reordering window as it is, 4 gives what is
+    /// missing its time whatever lies behind the hole.
+    "net.ipv4.tcp_recovery" tcp_recovery: u8 = Number(0..=255), 1;
+    /// Segments behind a hole that mean a loss, on a path that was not seen to reorder.
+    "net.ipv4.tcp_reordering" tcp_reordering: u16 = Number(1..=u16::MAX), 3;
     /// Retransmissions before the way is in doubt: the neighbour is asked whether it is there.
     //= RFC 9293 SHLD-10
     "net.ipv4.tcp_retries1" tcp_retries1: u8 = Number(0..=255), 3;
@@ -191,8 +210,12 @@ settings! {
     "net.ipv4.tcp_syn_retries" tcp_syn_retries: u8 = Number(1..=127), 6;
     /// SYN-ACKs sent again before a half-open connection is dropped.
     "net.ipv4.tcp_synack_retries" tcp_synack_retries: u8 = Number(0..=255), 5;
+    /// Do not double the time-out while fewer than four segments are in flight.
+    "net.ipv4.tcp_thin_linear_timeouts" tcp_thin_linear_timeouts: bool = Flag, false;
     /// Offer and take timestamps (RFC 7323): 0 no, 1 yes, 2 without a random offset for each connection.
     "net.ipv4.tcp_timestamps" tcp_timestamps: u8 = Number(0..=2), 1;
+    /// A burst waits until it is one part of so many of the window; 0: until it is of four segments.
+    "net.ipv4.tcp_tso_win_divisor" tcp_tso_win_divisor: u8 = Number(0..=255), 3;
     /// Connect from a port whose last connection with the same peer rests in TIME-WAIT for a second or more, where both
     /// used timestamps: 0 no, 1 yes, 2 over `lo` only.
     "net.ipv4.tcp_tw_reuse" tcp_tw_reuse: u8 = Number(0..=2), 2;
@@ -290,9 +313,28 @@ impl Config {
             rto_max_ms: millis(self.tcp_rto_max),
             slow_start_after_idle: self.tcp_slow_start_after_idle,
             hop_limit: self.ip_default_ttl,
-            rare: (self.tcp_notsent_lowat < u32::MAX)
-                .then(|| Box::new(Rare { host_not_sent_low_water: self.tcp_notsent_lowat, ..Rare::NONE })),
+            rare: Some(self.rare_options()).filter(|rare| *rare != Rare::NONE).map(Box::new),
             ..Options::default()
+        }
+    }
+
+    /// What few hosts set: a connection has a place for it only where that is so.
+    fn rare_options(&self) -> Rare {
+        Rare {
+            host_not_sent_low_water: self.tcp_notsent_lowat,
+            loss: LossOptions {
+                detection: self.tcp_recovery,
+                early_retrans: self.tcp_early_retrans,
+                frto: self.tcp_frto > 0,
+                dsack: self.tcp_dsack,
+                reordering: self.tcp_reordering,
+                max_reordering: self.tcp_max_reordering,
+                thin_linear: self.tcp_thin_linear_timeouts,
+            },
+            burst_share: self.tcp_tso_win_divisor,
+            burst_least: self.tcp_min_tso_segs,
+            pacing_percent: [self.tcp_pacing_ss_ratio, self.tcp_pacing_ca_ratio],
+            ..Rare::NONE
         }
     }
 

@@ -290,8 +290,58 @@ counters! {
     TcpExtTCPRenoRecovery,
     /// Segments sent again in slow start after a time-out.
     TcpExtTCPSlowStartRetrans,
-    /// Segments marked lost by RACK.
+    /// Segments that were sent again and lost again.
     TcpExtTCPLostRetransmit,
+    /// Probes for a lost tail sent.
+    TcpExtTCPLossProbes,
+    /// Losses that a probe repaired, though nothing else told of them.
+    TcpExtTCPLossProbeRecovery,
+    /// Retransmission time-outs in fast recovery by SACK.
+    TcpExtTCPSackRecoveryFail,
+    /// Retransmission time-outs in fast recovery without SACK.
+    TcpExtTCPRenoRecoveryFail,
+    /// Retransmission time-outs after another one.
+    TcpExtTCPLossFailures,
+    /// Retransmission time-outs while SACK reported something.
+    TcpExtTCPSackFailures,
+    /// Retransmission time-outs after duplicate acknowledgements without SACK.
+    TcpExtTCPRenoFailures,
+    /// Recoveries undone, for nothing had been lost.
+    TcpExtTCPFullUndo,
+    /// Recoveries undone while they went on, for what was missing was late.
+    TcpExtTCPPartialUndo,
+    /// Recoveries undone because the peer reported all that was sent again as received twice.
+    TcpExtTCPDSACKUndo,
+    /// Recoveries after time-outs undone.
+    TcpExtTCPLossUndo,
+    /// Time-outs that were in error, as F-RTO found.
+    TcpExtTCPSpuriousRTOs,
+    /// Times that a peer took back what it had reported.
+    TcpExtTCPSACKReneging,
+    /// Times that the path was seen to reorder, by SACK.
+    TcpExtTCPSACKReorder,
+    /// The same, by timestamps.
+    TcpExtTCPTSReorder,
+    /// The same, by duplicate acknowledgements without SACK.
+    TcpExtTCPRenoReorder,
+    /// Reports of what had been received twice.
+    TcpExtTCPDSACKRecv,
+    /// The same, of what had been received out of order.
+    TcpExtTCPDSACKOfoRecv,
+    /// Segments that were reported as received twice.
+    TcpExtTCPDSACKRecvSegs,
+    /// Reports of more as received twice than was sent again.
+    TcpExtTCPDSACKIgnoredDubious,
+    /// Segments known to be delivered.
+    TcpExtTCPDelivered,
+    /// Slow starts that HyStart ended by a train of acknowledgements.
+    TcpExtTCPHystartTrainDetect,
+    /// Their windows, summed.
+    TcpExtTCPHystartTrainCwnd,
+    /// Slow starts that HyStart ended because the round trip grew.
+    TcpExtTCPHystartDelayDetect,
+    /// Their windows, summed.
+    TcpExtTCPHystartDelayCwnd,
     /// Acknowledgements that carry no data and are not expected.
     TcpExtTCPPureAcks,
     /// Segments that took the header-prediction path.
@@ -306,8 +356,12 @@ counters! {
     TcpExtTCPRcvQDrop,
     /// Segments outside the window.
     TcpExtTCPOutOfWindow,
-    /// Duplicate SACK options sent.
+    /// Reports sent of what was received twice, and acknowledged.
     TcpExtTCPDSACKOldSent,
+    /// Reports sent of what was received twice, out of order.
+    TcpExtTCPDSACKOfoSent,
+    /// SACK blocks that made no sense.
+    TcpExtTCPSACKDiscard,
     /// Challenge acknowledgements sent.
     TcpExtTCPChallengeACK,
     /// Challenge acknowledgements in answer to a SYN.

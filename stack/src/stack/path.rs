@@ -98,7 +98,7 @@ impl Stack {
         let Some(slot) = self.tcp.at(index) else { return };
         slot.path = KnownPath { generation, fragmentation };
         if adapts {
-            slot.connection.set_path_size(now, sizes.path);
+            slot.connection.set_path_size(now, sizes.path, &mut self.counters);
         }
     }
 }

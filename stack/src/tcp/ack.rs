@@ -2,19 +2,21 @@
 
 use core::time::Duration;
 
+use arrayvec::ArrayVec;
+
 use crate::counters::{Counter, Counters};
 use crate::time::Instant;
 
-use super::congestion::{AckSample, CongestionControl, Limit};
+use super::congestion::RttSample;
 use super::connection::{Connection, Event, Fin};
 use super::input::Verdict;
-use super::recovery::delivery::Delivered;
+use super::recovery::delivery::{Delivered, Known, Span};
 use super::recovery::rack::RoundTrip;
-use super::recovery::{DUP_THRESHOLD, Phase};
+use super::recovery::{News, Phase, Recovery, Scene, Standing};
 use super::segment::Segment;
 use super::send::window::WindowUpdate;
 use super::seq::SeqNumber;
-use super::seq_ranges::SeqRange;
+use super::seq_ranges::{MAX_SACK_BLOCKS, SeqRange};
 use super::state::State;
 use super::timers::Timer;
 
@@ -39,11 +41,14 @@ impl Connection {
             return Verdict::Drop;
         }
         if ack.before(window.una) {
+            self.process_late_ack(now, segment, ack, counters);
             return Verdict::Continue;
         }
         self.remember_timestamp(now, segment);
         let window = &mut self.send.window;
-        let update = window.update(segment.seq, ack, window.size_of(segment));
+        let wnd = window.size_of(segment);
+        let newer = window.is_newer(segment.seq, ack, wnd);
+        let update = window.update(segment.seq, ack, wnd);
         if update == WindowUpdate::Changed && window.wnd > 0 {
             self.send.persist_backoff = 0;
             self.timers.stop(Timer::Persist);
@@ -57,53 +62,161 @@ impl Connection {
         }
         // As Linux: what was held back for more waits no longer than until the peer is heard of.
         self.pending.hold &= !segment.is_empty() && ack == self.send.window.una;
-        let waiting = !self.recovery.scoreboard.is_empty();
-        //= RFC 5681 §2
-        let duplicate =
-            waiting && ack == self.send.window.una && segment.is_empty() && update == WindowUpdate::Unchanged;
-        let known = self.highest_known();
-        let mut delivered = self.take_sack(segment, ack);
         let advanced = ack.after(self.send.window.una);
-        if advanced {
-            delivered.merge(self.take_ack(ack));
-            self.sample_round_trip(now, segment, &delivered);
-            self.rearm_retransmission(now);
-        }
-        if waiting {
-            self.recover(now, &delivered, known, Signal { duplicate, advanced }, counters);
+        let prior_una = self.send.window.una;
+        if !self.recovery.scoreboard.is_empty() {
+            let mut news = self.news(now, segment);
+            (news.advanced, news.window) = (advanced, newer);
+            self.take_sack(segment, ack, &mut news, counters);
+            self.take_ack(ack, &mut news.delivered);
+            self.sample_round_trip(now, segment, &news.delivered, counters);
+            let before = self.recovery.phase;
+            let (recovery, mut scene) = self.scene(now, prior_una, Some(segment), counters);
+            let rearm = recovery.on_ack(&mut scene, &news);
+            if before == Phase::Loss && self.recovery.phase != Phase::Loss {
+                self.send.retries = 0;
+            }
+            self.rearm_loss_timer(now, rearm);
+        } else if !segment.options.sack.is_empty() {
+            self.take_idle_report(now, segment, ack, counters);
         }
         self.after_ack(now, advanced, counters);
         if self.state == State::Closed { Verdict::Drop } else { Verdict::Continue }
     }
 
-    /// The number after the highest that the peer is known to have.
-    fn highest_known(&self) -> SeqNumber {
+    /// An acknowledgement that was overtaken by a later one. Its reports may still tell something.
+    fn process_late_ack(&mut self, now: Instant, segment: &Segment, ack: SeqNumber, counters: &mut Counters) {
+        if segment.options.sack.is_empty() || !self.negotiated.sack {
+            return;
+        }
+        let mut news = self.news(now, segment);
+        news.window = true;
+        self.take_sack(segment, ack, &mut news, counters);
         let una = self.send.window.una;
-        self.recovery.scoreboard.highest_sacked().map_or(una, |highest| highest.latest(una))
+        let (recovery, mut scene) = self.scene(now, una, Some(segment), counters);
+        let rearm = recovery.on_late_ack(&mut scene, &news);
+        self.rearm_loss_timer(now, rearm);
     }
 
-    /// Takes the SACK blocks. Those below the acknowledgement, or beyond what was sent, say nothing of use.
+    /// Nothing is in flight, but the peer reports what it received twice: a reduction may have been in error.
+    fn take_idle_report(&mut self, now: Instant, segment: &Segment, ack: SeqNumber, counters: &mut Counters) {
+        let mut news = self.news(now, segment);
+        self.take_sack(segment, ack, &mut news, counters);
+        if news.duplicate > 0 {
+            let (recovery, mut scene) = self.scene(now, ack, Some(segment), counters);
+            recovery.on_late_ack(&mut scene, &news);
+        }
+    }
+
+    /// What is known before the reports of `segment` are looked at.
+    pub(super) fn news(&self, now: Instant, segment: &Segment) -> News {
+        let una = self.send.window.una;
+        let highest = self.recovery.scoreboard.highest_sacked().map_or(una, |highest| highest.latest(una));
+        let known = Known {
+            now,
+            min_rtt: self.round_trip().min,
+            highest,
+            high_seq: self.recovery.high_seq,
+            echo: self.echo_of(segment),
+        };
+        News {
+            advanced: false,
+            data: !segment.is_empty(),
+            window: false,
+            echo: self.is_echo(segment),
+            delivered: Delivered::new(known),
+            duplicate: 0,
+            duplicate_probe: false,
+        }
+    }
+
+    /// The timestamp that `segment` echoes, by our clock.
+    fn echo_of(&self, segment: &Segment) -> Option<u32> {
+        let stamp = segment.options.timestamps.filter(|stamp| stamp.echo != 0)?;
+        self.negotiated.timestamps.map(|_| stamp.echo.wrapping_sub(self.negotiated.timestamp_offset))
+    }
+
+    /// Recovery, and what it is to know now, where `segment` came, if any.
+    pub(super) fn scene<'a>(
+        &'a mut self,
+        now: Instant,
+        prior_una: SeqNumber,
+        segment: Option<&Segment>,
+        counters: &'a mut Counters,
+    ) -> (&'a mut Recovery, Scene<'a>) {
+        let window = &self.send.window;
+        let unsent = self.send.queue.end().after(window.nxt) || self.send.fin == Fin::Queued;
+        let scene = Scene {
+            now,
+            prior_una,
+            una: window.una,
+            nxt: window.nxt,
+            mss: self.send.mss,
+            sack: self.negotiated.sack,
+            rtt: self.round_trip(),
+            echo: segment.and_then(|segment| self.echo_of(segment)),
+            has_new: unsent && window.usable() > 0,
+            options: self.options.rare().loss,
+            congestion: &mut self.congestion,
+            counters,
+        };
+        (&mut self.recovery, scene)
+    }
+
+    /// Takes the SACK blocks. The first may tell what was received twice. Those below the acknowledgement, or beyond
+    /// what was sent, say nothing of use.
     //= RFC 2018 §3
-    fn take_sack(&mut self, segment: &Segment, ack: SeqNumber) -> Delivered {
-        let mut delivered = Delivered::default();
+    //= RFC 2883 §4
+    fn take_sack(&mut self, segment: &Segment, ack: SeqNumber, news: &mut News, counters: &mut Counters) {
         if !self.negotiated.sack {
-            return delivered;
+            return;
         }
-        for &(left, right) in &segment.options.sack {
-            let (left, right) = (SeqNumber::new(left), SeqNumber::new(right));
-            if left.before(ack) || right.after(self.send.window.nxt) {
+        let mut ranges: ArrayVec<SeqRange, MAX_SACK_BLOCKS> = ArrayVec::new();
+        let blocks = segment.options.sack.iter();
+        let blocks = blocks.map(|&(left, right)| (SeqNumber::new(left), SeqNumber::new(right)));
+        let mut second = blocks.clone().skip(1);
+        let mut first = true;
+        for (left, right) in blocks {
+            let inside =
+                |(outer, end): (SeqNumber, SeqNumber)| left.at_or_after(outer) && right.at_or_before(end);
+            let old = first && left.before(ack);
+            let twice = old || first && second.next().is_some_and(inside);
+            first = false;
+            let Some(range) = SeqRange::new(left, right).filter(|_| right.at_or_before(self.send.window.nxt))
+            else {
+                counters.bump(Counter::TcpExtTCPSACKDiscard);
                 continue;
+            };
+            if twice {
+                self.take_duplicate(range, old, news, counters);
+            } else if left.before(ack) && right.after(ack) {
+                counters.bump(Counter::TcpExtTCPSACKDiscard);
             }
-            if let Some(range) = SeqRange::new(left, right) {
-                delivered.merge(self.recovery.scoreboard.on_sack(range));
+            if left.at_or_after(ack) {
+                // As they lie: what arrived first tells of reordering only where it lies behind what was known before.
+                let place = ranges.partition_point(|other| other.start().before(left));
+                ranges.insert(place, range);
             }
         }
-        delivered
+        for range in ranges {
+            self.recovery.scoreboard.on_sack(range, &mut news.delivered);
+        }
+    }
+
+    fn take_duplicate(&mut self, range: SeqRange, old: bool, news: &mut News, counters: &mut Counters) {
+        counters.bump(if old { Counter::TcpExtTCPDSACKRecv } else { Counter::TcpExtTCPDSACKOfoRecv });
+        let Connection { send, recovery, .. } = self;
+        let standing = Standing { una: send.window.una, max_wnd: send.window.max_wnd, mss: send.mss };
+        let duplicate = recovery.on_duplicate_report(range, &standing, counters);
+        (news.duplicate, news.duplicate_probe) = (duplicate.segments, duplicate.probe);
     }
 
     /// Everything before `ack` has arrived.
-    pub(super) fn take_ack(&mut self, ack: SeqNumber) -> Delivered {
-        let delivered = self.recovery.scoreboard.acknowledge(ack);
+    pub(super) fn take_ack(&mut self, ack: SeqNumber, delivered: &mut Delivered) {
+        if ack == self.send.window.una {
+            return;
+        }
+        self.recovery.scoreboard.acknowledge(ack, delivered);
         self.tally.bytes_acked += u64::from(ack.saturating_since(self.send.window.una));
         self.send.queue.acknowledge(ack);
         self.send.window.una = ack;
@@ -112,127 +225,48 @@ impl Connection {
         self.soft_error = None;
         // Kept close behind, or after 2^31 bytes it would seem to lie ahead.
         self.send.small_end = self.send.small_end.latest(ack);
-        delivered
     }
 
-    /// After the sample, for that may have ended the doubling.
-    //= RFC 6298 §5.2
-    //= RFC 6298 §5.3
-    fn rearm_retransmission(&mut self, now: Instant) {
-        if self.recovery.scoreboard.is_empty() {
-            self.timers.stop(Timer::Retransmit);
-        } else {
-            self.timers.set(Timer::Retransmit, now + self.send.rtt.rto());
-        }
-    }
-
-    /// Karn's rule: what was sent twice gives no sample, but an echoed timestamp does.
+    /// The round trip of what was just delivered. Karn's rule: what was sent twice gives no sample, but an echoed
+    /// timestamp does. As in Linux the time-out follows the oldest segment of it, the minimum the latest.
     //= RFC 9293 MUST-18
     //= RFC 6298 §3
     //= RFC 7323 §4.1
-    fn sample_round_trip(&mut self, now: Instant, segment: &Segment, delivered: &Delivered) {
-        let Some(sent) = delivered.latest else { return };
-        if !sent.resent {
-            self.send.rtt.sample(now, now.saturating_since(sent.at));
-        } else if let (Some(_), Some(stamp)) = (self.negotiated.timestamps, segment.options.timestamps)
-            && stamp.echo != 0
-        {
-            let millis = self.timestamp(now).wrapping_sub(stamp.echo);
-            if millis < i32::MAX as u32 {
-                self.send.rtt.sample(now, Duration::from_millis(millis.max(1).into()));
-            }
-        } else {
-            return;
-        }
+    fn sample_round_trip(
+        &mut self,
+        now: Instant,
+        segment: &Segment,
+        delivered: &Delivered,
+        counters: &mut Counters,
+    ) {
+        let in_order = delivered.in_order.filter(|_| !delivered.resent_acked);
+        let stamped = || {
+            let echo = self.echo_of(segment).filter(|_| delivered.acked > 0)?;
+            let millis = (now.as_millis() as u32).wrapping_sub(echo);
+            let rtt = Duration::from_millis(millis.max(1).into());
+            (millis < i32::MAX as u32).then_some((rtt, rtt))
+        };
+        let span = |span: Span| (now.saturating_since(span.first), now.saturating_since(span.last));
+        let sample = match (in_order.map(span), delivered.reported.map(span)) {
+            (Some((first, _)), Some((_, last))) => Some((first, last)),
+            (one, other) => one.or(other).or_else(stamped),
+        };
+        let Some((first, last)) = sample else { return };
+        let (una, nxt) = (self.send.window.una, self.send.window.nxt);
+        self.send.rtt.sample_min(now, last);
+        self.send.rtt.sample_in_flight(first, una, nxt);
         self.send.rtt.reset_backoff();
+        let paced = self.send.pacer.is_some();
+        let rtt = RttSample { now, rtt: last, una, nxt, burst: self.burst_time(), paced };
+        self.congestion.on_round_trip(&rtt, counters);
     }
 
     fn round_trip(&self) -> RoundTrip {
-        let srtt = self.send.rtt.srtt().unwrap_or(Duration::from_secs(1));
-        RoundTrip { min: self.send.rtt.min_rtt().unwrap_or(srtt), srtt }
-    }
-
-    /// Looks for losses, enters and leaves recovery, and lets the congestion window grow.
-    fn recover(
-        &mut self,
-        now: Instant,
-        delivered: &Delivered,
-        known: SeqNumber,
-        signal: Signal,
-        counters: &mut Counters,
-    ) {
-        let rtt = self.round_trip();
-        self.recovery.rack.on_delivered(now, delivered, rtt, Some(known));
-        if signal.advanced
-            && self.recovery.until().is_some_and(|until| self.send.window.una.at_or_after(until))
-        {
-            self.recovery.phase = Phase::Open;
-            self.recovery.duplicates = 0;
+        let unknown = RoundTrip::UNKNOWN;
+        RoundTrip {
+            min: self.send.rtt.min_rtt().unwrap_or(unknown.min),
+            srtt: self.send.rtt.srtt().unwrap_or(unknown.srtt),
         }
-        if self.negotiated.sack {
-            self.detect_losses(now);
-        } else {
-            self.count_duplicates(signal);
-        }
-        if self.recovery.phase == Phase::Open && self.recovery.scoreboard.lost() > 0 {
-            self.enter_recovery(now, counters);
-        }
-        if signal.advanced && !matches!(self.recovery.phase, Phase::Recovery { .. }) {
-            let slow_start = self.congestion.window() < self.congestion.ssthresh();
-            let small = self.congestion.window() / 2 < self.send.peak_flight;
-            let limited = self.send.held_by_congestion || (slow_start && small);
-            let limit = if limited { Limit::Congestion } else { Limit::Other };
-            let sample = AckSample { now, acked: delivered.bytes, srtt: self.send.rtt.srtt(), limit };
-            self.congestion.on_ack(&sample);
-        }
-    }
-
-    /// Marks what was lost by time, where anything hints at a loss, and arms the timer for what is in doubt.
-    pub(super) fn detect_losses(&mut self, now: Instant) {
-        let recovery = &mut self.recovery;
-        if recovery.scoreboard.sacked() == 0 && recovery.phase == Phase::Open {
-            self.timers.stop(Timer::Reorder);
-            return;
-        }
-        let rtt = self.round_trip();
-        let recovery = &mut self.recovery;
-        let in_recovery = recovery.phase != Phase::Open;
-        match recovery.rack.detect(now, &mut recovery.scoreboard, rtt, self.send.mss, in_recovery) {
-            Some(again) => self.timers.set(Timer::Reorder, again),
-            None => self.timers.stop(Timer::Reorder),
-        }
-    }
-
-    /// Reno's way for peers without SACK: three duplicates, then one segment for each partial acknowledgement.
-    //= RFC 6582 §3.2
-    fn count_duplicates(&mut self, signal: Signal) {
-        let recovery = &mut self.recovery;
-        if signal.advanced {
-            recovery.duplicates = 0;
-            if matches!(recovery.phase, Phase::Recovery { .. }) {
-                recovery.scoreboard.lose_front(self.send.mss);
-                self.pending.resend = true;
-            }
-        } else if signal.duplicate {
-            recovery.duplicates = recovery.duplicates.saturating_add(1);
-            //= RFC 5681 §3.2
-            if recovery.duplicates == DUP_THRESHOLD && recovery.phase == Phase::Open {
-                recovery.scoreboard.lose_front(self.send.mss);
-            }
-        }
-    }
-
-    /// Begins fast recovery: the window shrinks once, whatever is lost until it ends.
-    //= RFC 5681 §3.2
-    pub(super) fn enter_recovery(&mut self, now: Instant, counters: &mut Counters) {
-        self.recovery.phase = Phase::Recovery { until: self.send.window.nxt };
-        self.congestion.on_congestion(now);
-        self.pending.resend = true;
-        counters.bump(if self.negotiated.sack {
-            Counter::TcpExtTCPSackRecovery
-        } else {
-            Counter::TcpExtTCPRenoRecovery
-        });
     }
 
     /// What an acknowledgement means for the state: our FIN may be through.
@@ -257,11 +291,4 @@ impl Connection {
             _ => {}
         }
     }
-}
-
-/// What kind of acknowledgement came.
-#[derive(Copy, Clone, Debug)]
-struct Signal {
-    duplicate: bool,
-    advanced: bool,
 }

@@ -210,6 +210,63 @@ impl Default for Options {
     }
 }
 
+/// How losses are found and taken back.
+///
+/// ```
+/// use tapsock_stack::tcp::config::LossOptions;
+///
+/// let loss = LossOptions::default();
+/// assert!(loss.probes() && loss.frto && loss.dsack);
+/// assert_eq!(loss.reordering, 3);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct LossOptions {
+    /// RACK's bits (`net.ipv4.tcp_recovery`): [`STATIC_WINDOW`](LossOptions::STATIC_WINDOW),
+    /// [`NO_DUPLICATE_THRESHOLD`](LossOptions::NO_DUPLICATE_THRESHOLD). As in Linux since 6.17 the first bit, which
+    /// switched RACK on, means nothing.
+    pub detection: u8,
+    /// Probe for lost tails: where it is 3 or 4 (`net.ipv4.tcp_early_retrans`).
+    pub early_retrans: u8,
+    /// Find time-outs that were in error by what arrives after them (`net.ipv4.tcp_frto`, RFC 5682).
+    pub frto: bool,
+    /// Report what was received twice (`net.ipv4.tcp_dsack`, RFC 2883).
+    pub dsack: bool,
+    /// Segments behind a hole that mean a loss, on a path that was not seen to reorder (`net.ipv4.tcp_reordering`).
+    pub reordering: u16,
+    /// The same on any path, at the most (`net.ipv4.tcp_max_reordering`).
+    pub max_reordering: u16,
+    /// Do not double the time-out while hardly anything is in flight (`net.ipv4.tcp_thin_linear_timeouts`).
+    pub thin_linear: bool,
+}
+
+impl LossOptions {
+    /// Linux's.
+    pub const DEFAULT: LossOptions = LossOptions {
+        detection: 1,
+        early_retrans: 3,
+        frto: true,
+        dsack: true,
+        reordering: 3,
+        max_reordering: 300,
+        thin_linear: false,
+    };
+    /// The reordering window does not follow what the peer reports as received twice.
+    pub const STATIC_WINDOW: u8 = 2;
+    /// Segments behind a hole are given their time whatever their number.
+    pub const NO_DUPLICATE_THRESHOLD: u8 = 4;
+
+    /// Whether lost tails are probed for.
+    pub const fn probes(&self) -> bool {
+        matches!(self.early_retrans, 3 | 4)
+    }
+}
+
+impl Default for LossOptions {
+    fn default() -> Self {
+        LossOptions::DEFAULT
+    }
+}
+
 impl Options {
     /// The options of a connection that a listener with these has taken.
     pub(crate) fn of_accepted(mut self) -> Self {
@@ -268,6 +325,16 @@ pub struct Rare {
     pub fast_open_keys: Option<FastOpenKeys>,
     /// For how many SYN-ACKs a listener waits for data after the handshake (`TCP_DEFER_ACCEPT`); 0: it does not.
     pub defer_accept: u8,
+    /// How losses are found and taken back.
+    pub loss: LossOptions,
+    /// A burst waits until it is one part of so many of the window (`net.ipv4.tcp_tso_win_divisor`); 0: until it is of four
+    /// segments.
+    pub burst_share: u8,
+    /// Segments of a burst at the least (`net.ipv4.tcp_min_tso_segs`).
+    pub burst_least: u8,
+    /// The pace in slow start, and after, in percent of a window a round trip (`net.ipv4.tcp_pacing_ss_ratio`,
+    /// `net.ipv4.tcp_pacing_ca_ratio`).
+    pub pacing_percent: [u16; 2],
 }
 
 impl Rare {
@@ -284,6 +351,10 @@ impl Rare {
         fast_open_without_cookie: false,
         fast_open_keys: None,
         defer_accept: 0,
+        loss: LossOptions::DEFAULT,
+        burst_share: 3,
+        burst_least: 2,
+        pacing_percent: [200, 120],
     };
 
     /// How many bytes may wait to be sent for the first time.

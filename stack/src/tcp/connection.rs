@@ -90,16 +90,14 @@ pub(super) struct Sender {
     pub(super) retries: u8,
     /// Probes of a closed window, or keepalives, in a row without an answer.
     pub(super) probes: u8,
-    /// Doublings of the wait between probes of a closed window, and since when it is probed.
+    /// Doublings of the wait between probes of a closed window.
     pub(super) persist_backoff: u8,
-    pub(super) persist_since: Instant,
-    /// When the first retransmission of the segment now missing was sent.
+    /// When the first retransmission of the segment now missing was sent, or the first probe of a window now closed.
     pub(super) first_retry: Instant,
-    /// Whether the congestion window was what kept us from sending more in this flight.
-    pub(super) held_by_congestion: bool,
-    /// The most in flight since `flight_end` was set, and the end of that flight.
-    pub(super) peak_flight: u32,
-    pub(super) flight_end: SeqNumber,
+    /// Whether a burst waits for the congestion window to let a larger one go.
+    pub(super) held: bool,
+    /// Whether anything was sent since the use of the congestion window was judged.
+    pub(super) unjudged: bool,
     /// Limits for the send buffer, in bytes.
     pub(super) buffer: u32,
     pub(super) buffer_max: Option<u32>,
@@ -164,8 +162,10 @@ pub(super) struct Pending {
     pub(super) reset: bool,
     /// An empty segment before `una`: it makes the peer answer.
     pub(super) probe: bool,
-    /// The first lost segment goes out whatever is in flight.
+    /// The first lost segment goes out whatever is in flight, for it has timed out.
     pub(super) resend: bool,
+    /// A probe for a lost tail.
+    pub(super) tail_probe: bool,
     /// Send what there is, however small.
     pub(super) push_small: bool,
     /// Hold a small segment back until the peer is heard of: more will be written.
@@ -174,8 +174,8 @@ pub(super) struct Pending {
     pub(super) flush: bool,
     /// A program waits to write until the handshake is done.
     pub(super) writer: bool,
-    /// The time of the last answer to a segment that was not acceptable.
-    pub(super) last_challenge: Option<Instant>,
+    /// Before this time a segment that is not acceptable gets no answer: there was one just now.
+    pub(super) next_challenge: Instant,
 }
 
 /// Payload sizes of the path.
@@ -279,11 +279,9 @@ impl Connection {
             retries: 0,
             probes: 0,
             persist_backoff: 0,
-            persist_since: Instant::ZERO,
             first_retry: Instant::ZERO,
-            held_by_congestion: false,
-            peak_flight: 0,
-            flight_end: iss,
+            held: false,
+            unjudged: false,
             buffer: options.send_buffer,
             buffer_max: options.send_buffer_max,
             pacer: Connection::pacer_for(&options),
@@ -300,8 +298,8 @@ impl Connection {
             sizes,
             send,
             recv,
-            recovery: Recovery::new(),
-            congestion: Congestion::new(options.congestion, sizes.default.into()),
+            recovery: Recovery::new(&options.rare().loss),
+            congestion: Congestion::new(options.congestion),
             timers: Timers::new(),
             pending: Pending::default(),
             events: Events::default(),
@@ -439,7 +437,7 @@ impl Connection {
         change(&mut self.options);
         let Options { congestion, receive_buffer, send_buffer, .. } = self.options;
         if congestion != before.0 {
-            self.congestion.switch(congestion, self.send.mss);
+            self.congestion.switch(congestion);
         }
         if receive_buffer != before.1 {
             self.recv.window.fix_buffer(receive_buffer);
@@ -479,7 +477,7 @@ impl Connection {
         self.pending.syn = false;
         self.send.queue.clear();
         self.recv.reassembly.clear();
-        self.recovery = Recovery::new();
+        self.recovery = Recovery::new(&self.options.rare().loss);
         for event in [Event::Closed, Event::Readable, Event::Writable] {
             self.events.add(event);
         }

@@ -1,15 +1,10 @@
 //! Explicit congestion notification (RFC 3168): agreed on in the handshake, echoed until the peer has heard, answered by
 //! a smaller window.
 
-use crate::time::Instant;
-
 use super::config::EcnUse;
-use super::congestion::CongestionControl;
 use super::connection::Connection;
-use super::recovery::Phase;
 use super::recv::ack_policy::QUICK_ACKS_ON_MARK;
 use super::segment::{Codepoint, EcnFlags, Segment};
-use super::seq::SeqNumber;
 use super::state::State;
 
 /// What a connection knows of it.
@@ -23,8 +18,6 @@ pub(super) struct Ecn {
     echoes: bool,
     /// We have heard of one, and are to say so.
     answers: bool,
-    /// One reduction is enough for what was sent before this.
-    until: Option<SeqNumber>,
 }
 
 /// Whether a listener agrees to what a SYN asks for. As Linux: a SYN in a packet that routers may mark asks for something
@@ -122,19 +115,15 @@ impl Connection {
         }
     }
 
-    /// The peer tells of a mark: the window shrinks as for a loss, once for all that was under way.
+    /// Whether the segment tells of a mark: the window shrinks as for a loss, once for all that was under way.
     //= RFC 3168 §6.1.2
     //= RFC 3168 §5 MUST-1
-    pub(super) fn on_echo(&mut self, now: Instant, segment: &Segment) {
-        let una = self.send.window.una;
-        if self.ecn.until.is_some_and(|until| una.at_or_after(until)) {
-            self.ecn.until = None;
-        }
-        let told = self.ecn.agreed && segment.ecn.echo && segment.control.is_none();
-        if !told || self.ecn.until.is_some() || self.recovery.phase != Phase::Open {
-            return;
-        }
-        self.congestion.on_congestion(now);
-        (self.ecn.answers, self.ecn.until) = (true, Some(self.send.window.nxt));
+    pub(super) fn is_echo(&self, segment: &Segment) -> bool {
+        self.ecn.agreed && segment.ecn.echo && segment.control.is_none()
+    }
+
+    /// The peer is told where the window has begun to shrink, whatever for.
+    pub(super) fn answer_echo(&mut self) {
+        self.ecn.answers |= self.recovery.take_reduced() && self.ecn.agreed;
     }
 }

@@ -9,13 +9,11 @@ use crate::wire::{FastOpenForm, FastOpenOption};
 use super::config::Options;
 use super::connection::{Connection, Fin, Opening};
 use super::handshake::{Accepted, SynSent, Willing};
-use super::recovery::Phase;
-use super::recovery::delivery::Delivered;
+use super::loss_timer::Since;
 use super::segment::Segment;
 use super::seq::SeqNumber;
 use super::seq_ranges::SeqRange;
 use super::state::State;
-use super::timers::Timer;
 
 /// Room that a SYN with data leaves for options, whatever it has: those of middle boxes among them. As Linux.
 const OPTION_ROOM: u16 = 40;
@@ -185,7 +183,8 @@ impl Connection {
         let end = self.send.queue.end();
         if let Some(range) = SeqRange::new(self.send.queue.base(), end) {
             fast_open.carried = true;
-            self.recovery.scoreboard.on_sent(range, data.len() as u16, now);
+            let sending = self.recovery.sending(now, data.len() as u16);
+            self.recovery.scoreboard.on_sent(range, sending);
             // As Linux: Nagle does not count it among the small segments.
             self.send.window.nxt = end;
         } else {
@@ -245,12 +244,15 @@ impl Connection {
             counters.bump(Counter::TcpExtTCPFastOpenActiveFail);
         }
         if ack.after(self.send.window.una) {
-            let _: Delivered = self.take_ack(ack);
+            let mut delivered = self.news(now, segment).delivered;
+            self.take_ack(ack, &mut delivered);
         }
         if !all {
-            self.recovery.scoreboard.lose_all();
-            self.recovery.phase = Phase::Loss { until: self.send.window.nxt };
-            self.timers.set(Timer::Retransmit, now + self.send.rtt.rto());
+            self.recovery.scoreboard.lose_with_front(|_| true);
+            let una = self.send.window.una;
+            let (recovery, mut scene) = self.scene(now, una, None, counters);
+            recovery.on_loss_without_congestion(&mut scene);
+            self.arm_timeout(now, Since::Now);
         }
     }
 

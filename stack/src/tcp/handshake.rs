@@ -6,7 +6,6 @@ use crate::time::Instant;
 use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
 use super::config::Options;
-use super::congestion::CongestionControl;
 use super::connection::{Connection, Event, Fin, Negotiated, Opening, TimestampState};
 use super::recv::ack_policy::{LONGEST_DELAY, QUICK_ACKS};
 use super::segment::{Control, Segment, UnscaledWindow, WindowScale};
@@ -160,7 +159,8 @@ impl Connection {
         self.tally.last_ack = now;
         self.send.retries = 0;
         self.send.small_end = self.send.small_end.latest(ack);
-        self.send.flight_end = self.send.flight_end.latest(ack);
+        self.recovery.begin(ack);
+        self.congestion.usage.begin(now, self.send.window.nxt);
         self.timers.stop(Timer::Retransmit);
         self.settle_early(false);
         self.pending.syn = false;

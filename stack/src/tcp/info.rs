@@ -4,7 +4,6 @@ use core::time::Duration;
 
 use crate::time::Instant;
 
-use super::congestion::CongestionControl;
 use super::connection::Connection;
 use super::fast_open::Failure;
 use super::handshake::announced_mss;
@@ -51,27 +50,41 @@ pub struct Info {
     pub snd_mss: u32,
     /// The largest segment that the peer has sent, in bytes.
     pub rcv_mss: u32,
-    /// The congestion window, in bytes.
+    /// The congestion window, in segments.
     pub snd_cwnd: u32,
-    /// Where slow start ends, in bytes.
+    /// Where slow start ends, in segments.
     pub snd_ssthresh: u32,
     /// The peer's window, in bytes.
     pub snd_wnd: u32,
     /// What we offer, in bytes.
     pub rcv_wnd: u32,
-    /// Bytes held to be in flight.
+    /// Segments held to be in flight.
     pub in_flight: u32,
-    /// Bytes held to be lost.
+    /// Segments held to be lost, sent again or not.
     pub lost: u32,
-    /// Bytes reported by SACK.
+    /// Segments of which a retransmission is in flight.
+    pub resending: u32,
+    /// Segments reported behind a hole.
     pub sacked: u32,
+    /// Segments sent again since the connection began.
+    pub total_resent: u32,
+    /// Segments known to be delivered since the connection began.
+    pub delivered: u32,
+    /// Segments that the peer reported as received twice.
+    pub duplicates: u32,
+    /// Segments behind a hole that mean a loss.
+    pub reordering: u32,
+    /// How often the path was seen to reorder.
+    pub reorder_seen: u32,
+    /// Doublings of the time-out.
+    pub backoff: u8,
     /// Retransmission time-outs in a row.
     pub retransmits: u8,
     /// Probes of a closed window, or keepalives, in a row without an answer.
     pub probes: u8,
     /// What is being done about losses.
     pub phase: Phase,
-    /// Bytes sent and not acknowledged.
+    /// Segments sent and not acknowledged.
     pub unacked: u32,
     /// The largest payload of a segment that we say we take, in bytes, options included.
     pub advmss: u32,
@@ -142,13 +155,20 @@ impl Connection {
             snd_ssthresh: self.congestion.ssthresh(),
             snd_wnd: self.send.window.wnd,
             rcv_wnd: self.recv.window.remaining(),
-            in_flight: scoreboard.in_flight(),
+            in_flight: self.recovery.in_flight(),
             lost: scoreboard.lost(),
-            sacked: scoreboard.sacked(),
+            resending: scoreboard.resending(),
+            sacked: self.recovery.reported(),
+            total_resent: self.recovery.totals.resent,
+            delivered: self.recovery.totals.delivered,
+            duplicates: self.recovery.totals.duplicates,
+            reordering: self.recovery.reordering.degree(),
+            reorder_seen: self.recovery.reordering.seen(),
+            backoff: rtt.backoff(),
             retransmits: self.send.retries,
             probes: self.send.probes,
             phase: self.recovery.phase,
-            unacked: self.send.window.nxt.saturating_since(self.send.window.una),
+            unacked: scoreboard.outstanding(),
             advmss: announced_mss(&self.options, self.sizes.advertised).into(),
             notsent: self.send.queue.end().saturating_since(self.send.window.nxt),
             pacing_rate: self.pacing_rate(),

@@ -54,7 +54,7 @@ impl Connection {
                 if self.process_ack(now, &segment, counters) == Verdict::Drop {
                     return;
                 }
-                self.on_echo(now, &segment);
+                self.answer_echo();
                 self.process_urgent(&segment);
                 self.process_text(now, segment, counters);
             }
@@ -224,12 +224,11 @@ impl Connection {
         let limited = segment.is_empty() || matches!(segment.control, Some(Control::Syn | Control::Rst));
         if limited {
             let interval = Duration::from_millis(self.options.invalid_ratelimit_ms.into());
-            let recent = self.pending.last_challenge;
-            if recent.is_some_and(|at| now.saturating_since(at) < interval) {
+            if now < self.pending.next_challenge {
                 counters.bump(Counter::TcpExtTCPACKSkippedChallenge);
                 return;
             }
-            self.pending.last_challenge = Some(now);
+            self.pending.next_challenge = now + interval;
         }
         counters.bump(Counter::TcpExtTCPChallengeACK);
         self.recv.acks.owe_now();
@@ -238,11 +237,11 @@ impl Connection {
     /// The SYN that has opened the connection came again: our SYN-ACK was lost, or is late.
     fn answer_syn_again(&mut self, now: Instant, counters: &mut Counters) {
         let interval = Duration::from_millis(self.options.invalid_ratelimit_ms.into());
-        if self.pending.last_challenge.is_some_and(|at| now.saturating_since(at) < interval) {
+        if now < self.pending.next_challenge {
             counters.bump(Counter::TcpExtTCPACKSkippedSynRecv);
             return;
         }
-        self.pending.last_challenge = Some(now);
+        self.pending.next_challenge = now + interval;
         self.pending.syn = true;
     }
 

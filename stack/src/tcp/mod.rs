@@ -1,5 +1,5 @@
-//! TCP: RFC 9293 with window scaling and timestamps (7323), SACK (2018), RTO (6298), RACK's loss marking (8985),
-//! Reno (5681) and CUBIC (9438).
+//! TCP: RFC 9293 with window scaling and timestamps (7323), SACK (2018, 2883), RTO (6298), RACK-TLP (8985), PRR (9937),
+//! F-RTO (5682) and undo (3522, 4015), Reno (5681) and CUBIC (9438).
 //!
 //! [`connection`] is the face; [`input`] holds the steps of RFC 9293 §3.10.7, [`output`] decides what to send.
 //! Below them: [`send`] and [`recv`] are the two halves, [`recovery`] finds out what was lost, [`congestion`] how
@@ -29,8 +29,10 @@ mod close;
 mod ecn;
 pub mod handshake;
 mod input;
+mod loss_timer;
 mod output;
 mod path;
+mod resend;
 mod text;
 mod timeout;
 mod transfer;

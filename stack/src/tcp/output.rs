@@ -1,21 +1,25 @@
 //! Segments on their way out: what to send next, and whether now.
 
+use core::time::Duration;
+
 use crate::counters::{Counter, Counters};
 use crate::time::Instant;
 use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
-use super::congestion::CongestionControl;
+use super::congestion::Flight;
 use super::connection::{Connection, Fin};
-use super::recovery::Phase;
+use super::recovery::{Phase, Resend};
 use super::recv::ack_policy::Owed;
 use super::segment::{Control, Segment};
 use super::seq_ranges::SeqRange;
 use super::state::State;
 use super::timers::Timer;
 
-/// What a burst must reach of the smaller of the two windows before it goes out while others are in flight: a
-/// few large frames cost far less than many small ones.
-const BURST_SHARE: u32 = 3;
+/// Where bursts are not to be a share of the window, one of so many segments is large enough.
+const DEFERRED_SEGMENTS: u32 = 3;
+
+/// A program that writes without a pause may make larger bursts.
+const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
 impl Connection {
     /// The next segment to be sent, with up to `max_payload` bytes where the link cuts it, or `None` where there is
@@ -37,67 +41,53 @@ impl Connection {
             }
             State::SynReceived => self.poll_syn(now, counters).or_else(|| self.poll_ack(now, counters)),
             _ => self
-                .poll_resend(now, max_payload, counters)
+                .poll_tail_probe(now, max_payload, counters)
+                .or_else(|| self.poll_resend(now, max_payload, counters))
                 .or_else(|| self.poll_new(now, max_payload, counters))
+                .or_else(|| self.poll_resend_after_new(now, max_payload, counters))
                 .or_else(|| self.poll_probe(now, counters))
                 .or_else(|| self.poll_ack(now, counters)),
         }
     }
 
-    /// Bytes in flight, as far as we can tell. A peer without SACK reports a segment by each duplicate.
-    fn in_flight(&self) -> u32 {
-        let reported = self.recovery.duplicates.saturating_mul(self.send.mss);
-        let reported = if self.negotiated.sack { 0 } else { reported };
-        self.recovery.scoreboard.in_flight().saturating_sub(reported)
-    }
-
-    /// Bytes that the congestion window lets go.
-    fn congestion_room(&self) -> u32 {
-        self.congestion.window().saturating_sub(self.in_flight())
+    /// Segments that the congestion window lets go.
+    pub(super) fn congestion_room(&self) -> u32 {
+        self.congestion.window().saturating_sub(self.recovery.in_flight())
     }
 
     /// Payload of a full segment that carries what `options` holds beside timestamps.
-    fn payload_size(&self, options: &TcpOptions) -> u32 {
+    pub(super) fn payload_size(&self, options: &TcpOptions) -> u32 {
         let sack = if options.sack.is_empty() { 0 } else { 4 + 8 * options.sack.len() as u32 };
         self.send.mss.saturating_sub(sack).max(1)
     }
 
-    /// What was lost, the oldest first.
-    //= RFC 9293 SHLD-16
-    //= RFC 9293 MAY-7
-    fn poll_resend(&mut self, now: Instant, max_payload: usize, counters: &mut Counters) -> Option<Segment> {
-        let lost = self.recovery.scoreboard.next_lost()?;
-        let options = self.segment_options(now);
-        let size = self.payload_size(&options);
-        if self.waits_for_pace(now) {
-            return None;
+    /// F-RTO tries new data first. Where there is none, what was lost goes as after any time-out.
+    //= RFC 5682 §3.1
+    fn poll_resend_after_new(
+        &mut self,
+        now: Instant,
+        max_payload: usize,
+        counters: &mut Counters,
+    ) -> Option<Segment> {
+        if self.recovery.resend == Resend::NewFirst && self.recovery.after_new(self.send.window.nxt) {
+            return self.poll_resend(now, max_payload, counters);
         }
-        let room = self.congestion_room();
-        //= RFC 6675 §5
-        if room < size && self.in_flight() > 0 && !self.pending.resend {
-            return None;
-        }
-        self.pending.resend = false;
-        let max_payload = self.largest_burst(size, max_payload);
-        let most = (max_payload / size * size).min(room / size * size).max(size);
-        let with_fin = lost.end().after(self.send.queue.end());
-        let data = (lost.len() - u32::from(with_fin)).min(most);
-        let complete = data + u32::from(with_fin) == lost.len();
-        let range = SeqRange::new(lost.start(), lost.start() + data + u32::from(with_fin && complete))?;
-        self.recovery.scoreboard.on_resent(range, size as u16, now);
-        let counter = match self.recovery.phase {
-            Phase::Loss { .. } => Counter::TcpExtTCPSlowStartRetrans,
-            Phase::Open | Phase::Recovery { .. } => Counter::TcpExtTCPFastRetrans,
-        };
-        let count = u64::from(data.div_ceil(size).max(1));
-        counters[counter] += count;
-        counters[Counter::TcpRetransSegs] += count;
-        self.note_pace(now, data, count as u32);
-        Some(self.data_segment(now, range, size, options, counters))
+        None
     }
 
     /// Data that was never sent, and the FIN behind it.
     fn poll_new(&mut self, now: Instant, max_payload: usize, counters: &mut Counters) -> Option<Segment> {
+        let segment = self.next_new(now, max_payload, counters);
+        if segment.is_some() {
+            self.send.unjudged = true;
+        } else {
+            self.judge_window(now);
+        }
+        segment
+    }
+
+    fn next_new(&mut self, now: Instant, max_payload: usize, counters: &mut Counters) -> Option<Segment> {
+        self.send.held = false;
         let unsent = self.send.queue.end().saturating_since(self.send.window.nxt);
         let fin = self.send.fin == Fin::Queued;
         if unsent == 0 && !fin || self.recovery.scoreboard.is_full() || self.waits_for_pace(now) {
@@ -107,7 +97,7 @@ impl Connection {
         let options = self.segment_options(now);
         let size = self.payload_size(&options);
         let max_payload = if self.answers_mark() { size } else { self.largest_burst(size, max_payload) };
-        let Some(len) = self.sendable(unsent, size, max_payload) else {
+        let Some(len) = self.sendable(now, unsent, size, max_payload) else {
             self.arm_persist(now);
             return None;
         };
@@ -117,20 +107,60 @@ impl Connection {
             self.arm_persist(now);
             return None;
         }
+        self.send_new(now, len, with_fin, size, options, counters)
+    }
+
+    /// New data for the probe of a lost tail, whatever the congestion window, Nagle's rule and the pace say.
+    //= RFC 8985 §7.3
+    pub(super) fn poll_forced(
+        &mut self,
+        now: Instant,
+        max_payload: usize,
+        counters: &mut Counters,
+    ) -> Option<Segment> {
+        let unsent = self.send.queue.end().saturating_since(self.send.window.nxt);
+        let options = self.segment_options(now);
+        let size = self.payload_size(&options).min(max_payload as u32);
+        let len = unsent.min(size);
+        if len == 0 || len > self.send.window.usable() || self.recovery.scoreboard.is_full() {
+            return None;
+        }
+        let fin = self.send.fin == Fin::Queued;
+        let with_fin = fin && len == unsent && self.send.window.usable() > len;
+        self.send_new(now, len, with_fin, size, options, counters)
+    }
+
+    fn send_new(
+        &mut self,
+        now: Instant,
+        len: u32,
+        with_fin: bool,
+        size: u32,
+        options: TcpOptions,
+        counters: &mut Counters,
+    ) -> Option<Segment> {
         let nxt = self.send.window.nxt;
         let range = SeqRange::new(nxt, nxt + len + u32::from(with_fin))?;
+        let alone = self.recovery.scoreboard.is_empty();
+        if self.recovery.in_flight() == 0 {
+            self.congestion.on_start(now, now.saturating_since(self.send.last_sent));
+        }
         self.send.window.nxt = range.end();
+        let sending = self.recovery.sending(now, size as u16);
         if with_fin {
             self.send.fin = Fin::Sent;
+            self.recovery.scoreboard.on_sent_with_fin(range, sending);
+        } else {
+            self.recovery.scoreboard.on_sent(range, sending);
         }
-        if len % size != 0 {
+        if !len.is_multiple_of(size) {
             self.send.small_end = nxt + len;
         }
-        self.recovery.scoreboard.on_sent(range, size as u16, now);
         self.pending.push_small = false;
         self.pending.flush &= range.end().before(self.send.queue.end());
-        self.note_flight();
         let count = len.div_ceil(size).max(1);
+        self.recovery.on_new_sent(count);
+        self.watch_new(now, alone);
         counters[Counter::TcpOutSegs] += u64::from(count);
         self.note_pace(now, len, count);
         self.note_less_unsent();
@@ -146,13 +176,14 @@ impl Connection {
     //= RFC 9293 SHLD-27
     //= RFC 9293 SHLD-28
     //= RFC 9293 MAY-16
-    fn sendable(&mut self, unsent: u32, size: u32, max_payload: u32) -> Option<u32> {
+    fn sendable(&mut self, now: Instant, unsent: u32, size: u32, max_payload: u32) -> Option<u32> {
         let window = self.send.window.usable();
-        let congestion = self.congestion_room();
+        let congestion = self.congestion_room().saturating_mul(size);
         let limit = window.min(congestion);
-        let burst = (max_payload / size).max(1) * size;
+        // As Linux: at least two bursts make a window, so that acknowledgements keep coming.
+        let share = (self.congestion.window() / 2).max(1);
+        let burst = (max_payload / size).clamp(1, share) * size;
         let fin = self.send.fin == Fin::Queued;
-        self.send.held_by_congestion = congestion < window.min(unsent);
         if unsent <= limit && unsent <= burst {
             let tail = unsent % size;
             let go = tail == 0 || fin || self.may_send_small();
@@ -161,7 +192,8 @@ impl Connection {
         }
         let full = limit.min(burst) / size * size;
         if full > 0 {
-            let waits = self.waits_for_burst(full, burst);
+            let waits = self.waits_for_burst(now, limit, max_payload / size * size);
+            self.send.held = waits && congestion < window;
             return (!waits).then_some(full);
         }
         // Less than a segment fits the window: only half of the largest window ever seen is worth a segment.
@@ -184,23 +216,47 @@ impl Connection {
         self.options.no_delay || self.send.small_end.at_or_before(self.send.window.una)
     }
 
-    /// Whether to wait until the windows let a larger burst go. Something is in flight, so an acknowledgement comes.
-    fn waits_for_burst(&self, len: u32, burst: u32) -> bool {
-        if len >= burst || self.recovery.phase != Phase::Open || self.recovery.scoreboard.is_empty() {
+    /// Whether to wait until the windows let a larger burst than of `limit` bytes go. As Linux: not where that is a third
+    /// of the window or a full burst, not after a pause, and not where the acknowledgement of what is in flight is
+    /// still far.
+    fn waits_for_burst(&self, now: Instant, limit: u32, burst: u32) -> bool {
+        if limit >= burst || self.recovery.phase >= Phase::Recovery {
             return false;
         }
-        let window = self.congestion.window().min(self.send.window.wnd);
-        len < window / BURST_SHARE
+        let Some(oldest) = self.recovery.scoreboard.oldest() else { return false };
+        let paused = now.saturating_since(self.send.last_sent) > LONGEST_PAUSE;
+        let half = self.send.rtt.srtt().unwrap_or_default() / 2;
+        if paused || now.saturating_since(oldest) < half {
+            return false;
+        }
+        let window = self.congestion.window().saturating_mul(self.send.mss).min(self.send.window.wnd);
+        match u32::from(self.options.rare().burst_share) {
+            0 => limit <= DEFERRED_SEGMENTS * self.send.mss,
+            share => limit < window / share,
+        }
     }
 
-    /// Remembers how much of the congestion window was used in this flight.
-    fn note_flight(&mut self) {
-        let flight = self.recovery.scoreboard.in_flight();
-        let window = &self.send.window;
-        if flight > self.send.peak_flight || self.send.flight_end.at_or_before(window.una) {
-            self.send.peak_flight = flight;
-            self.send.flight_end = window.nxt;
+    /// Once a burst is out, or held back: whether the congestion window was the limit.
+    fn judge_window(&mut self, now: Instant) {
+        let unsent = self.send.queue.end().after(self.send.window.nxt);
+        let in_flight = self.recovery.in_flight();
+        let full = self.send.held || in_flight >= self.congestion.window();
+        let sent = core::mem::take(&mut self.send.unjudged);
+        if !(sent || full && unsent) {
+            return;
         }
+        let window = &self.send.window;
+        // As Linux: a program that waits for room in the buffer is not what the window waits for.
+        let lowers =
+            self.options.slow_start_after_idle && self.recovery.phase == Phase::Open && self.free_space() > 0;
+        let flight = Flight {
+            now,
+            outstanding: self.recovery.scoreboard.outstanding(),
+            una: window.una,
+            nxt: window.nxt,
+            patience: lowers.then(|| self.send.rtt.rto()),
+        };
+        self.congestion.note_use(&flight, full);
     }
 
     //= RFC 5681 §4.1
@@ -208,14 +264,13 @@ impl Connection {
         let rto = self.send.rtt.rto();
         let idle = now.saturating_since(self.send.last_sent);
         if self.options.slow_start_after_idle && self.recovery.scoreboard.is_empty() && idle > rto {
-            let timeouts = idle.as_nanos() / rto.as_nanos().max(1);
-            self.congestion.on_idle(u32::try_from(timeouts).unwrap_or(u32::MAX));
+            self.congestion.on_idle(now, idle, rto);
             self.send.last_sent = now;
         }
     }
 
     /// The segment of `range`, which lies in the send queue, cut in parts of `size`.
-    fn data_segment(
+    pub(super) fn data_segment(
         &mut self,
         now: Instant,
         range: SeqRange,
@@ -227,10 +282,6 @@ impl Connection {
         let len = payload.len() as u32;
         let fin = range.end().after(self.send.queue.end());
         self.send.last_sent = now;
-        if !self.timers.is_set(Timer::Retransmit) {
-            //= RFC 6298 §5.1
-            self.timers.set(Timer::Retransmit, now + self.send.rtt.rto());
-        }
         self.timers.stop(Timer::Persist);
         self.send.persist_backoff = 0;
         //= RFC 9293 MUST-58
@@ -238,7 +289,9 @@ impl Connection {
         let mut segment = self.acknowledging(range.start(), options, counters);
         segment.control = fin.then_some(Control::Fin);
         //= RFC 9293 MUST-61
-        segment.push = len > 0 && (range.start() + len).at_or_after(self.send.queue.end());
+        // As Linux also on what the link cuts, so that its pieces are not held back for more.
+        let last = (range.start() + len).at_or_after(self.send.queue.end());
+        segment.push = len > size || len > 0 && last;
         segment.payload = payload;
         segment.gso_size = (len > size).then_some(size as u16);
         segment

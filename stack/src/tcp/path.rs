@@ -5,12 +5,10 @@ use crate::error::SocketError;
 use crate::error_queue::ErrorDelivery;
 use crate::time::Instant;
 
-use super::congestion::CongestionControl;
 use super::connection::Connection;
-use super::recovery::Phase;
+use super::loss_timer::Since;
 use super::seq::SeqNumber;
 use super::state::State;
-use super::timers::Timer;
 
 /// The least room for options and payload, whatever an interface's MTU says.
 const LEAST_MSS: u16 = 20;
@@ -45,7 +43,7 @@ impl Connection {
     /// The path takes segments of `payload` bytes from now on, options included. What is in flight and larger is
     /// sent again at once, without a word to congestion control: nothing was lost for want of room.
     //= RFC 1191 §6.5
-    pub fn set_path_size(&mut self, now: Instant, payload: u16) {
+    pub fn set_path_size(&mut self, now: Instant, payload: u16, counters: &mut Counters) {
         let before = self.send.mss;
         self.sizes.path = payload;
         self.update_mss();
@@ -55,9 +53,11 @@ impl Connection {
             return;
         }
         let lowered = self.send.mss < before && self.state.is_synchronized();
-        if lowered && self.recovery.scoreboard.lose_larger(self.send.mss) {
-            self.recovery.phase = Phase::Loss { until: self.send.window.nxt };
-            self.timers.set(Timer::Retransmit, now + self.send.rtt.rto());
+        if lowered && self.recovery.scoreboard.lose_larger(self.send.mss).total() > 0 {
+            let una = self.send.window.una;
+            let (recovery, mut scene) = self.scene(now, una, None, counters);
+            recovery.on_loss_without_congestion(&mut scene);
+            self.arm_timeout(now, Since::Now);
         }
     }
 
@@ -77,7 +77,6 @@ impl Connection {
         let mss = u32::from(mss.max(least) - options);
         if mss != self.send.mss {
             self.send.mss = mss;
-            self.congestion.set_mss(mss);
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What the options do that few connections have: a pace, a bound for what waits to be sent, a window that stays small.
 
+use core::time::Duration;
+
 use crate::time::Instant;
 
 use super::config::Options;
-use super::congestion::CongestionControl;
 use super::connection::{Connection, Event};
 use super::recv::ack_policy::Owed;
 use super::send::pacing::{Pacer, UNPACED, burst};
@@ -12,6 +13,10 @@ use super::timers::Timer;
 
 /// What a writer may add beyond TCP_NOTSENT_LOWAT, for its last part: the largest frame, as in Linux.
 const LARGEST_BURST: u32 = 65_536;
+
+/// So many of them may be on their way at once, and for no longer than this.
+const TRAIN_BURSTS: u64 = 4;
+const LONGEST_TRAIN: Duration = Duration::from_millis(1);
 
 /// When data is acknowledged (TCP_QUICKACK).
 ///
@@ -53,12 +58,22 @@ impl Connection {
         let most = self.options.rare().max_pacing_rate;
         let own = self.congestion.pacing_rate().unwrap_or_else(|| {
             let Some(rtt) = self.send.rtt.srtt().filter(|rtt| !rtt.is_zero()) else { return UNPACED };
-            let slow_start = self.congestion.window() < self.congestion.ssthresh() / 2;
-            let percent = if slow_start { 200 } else { 120 };
-            let bytes = u128::from(self.congestion.window()) * percent / 100;
+            let window = self.congestion.window();
+            let [starting, later] = self.options.rare().pacing_percent;
+            let percent = if window < self.congestion.ssthresh() / 2 { starting } else { later };
+            let segments = window.max(self.recovery.scoreboard.outstanding());
+            let bytes = u128::from(segments) * u128::from(self.send.mss) * u128::from(percent) / 100;
             u64::try_from(bytes * 1_000_000_000 / rtt.as_nanos()).unwrap_or(UNPACED)
         });
         own.min(most)
+    }
+
+    /// For how long the largest frames that are sent at a time keep the link busy at that rate: what HyStart takes out of
+    /// the length of a train.
+    pub(super) fn burst_time(&self) -> Duration {
+        let rate = self.pacing_rate().max(1);
+        let nanos = u64::from(LARGEST_BURST) * TRAIN_BURSTS * 1_000_000_000 / rate;
+        Duration::from_nanos(nanos).min(LONGEST_TRAIN)
     }
 
     /// Whether the next burst has to wait, and if so arms the timer for it.
@@ -86,8 +101,9 @@ impl Connection {
         if self.is_sending_urgent() {
             return size;
         }
-        let paced = if self.send.pacer.is_some() { burst(self.pacing_rate(), size) } else { u32::MAX };
-        paced.min(max_payload as u32)
+        let rate = self.pacing_rate();
+        let most = burst(rate, self.send.rtt.min_rtt(), size, self.options.rare().burst_least.into());
+        most.min(max_payload as u32)
     }
 
     fn unsent(&self) -> u32 {

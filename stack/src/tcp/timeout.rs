@@ -6,9 +6,9 @@ use crate::counters::{Counter, Counters};
 use crate::error::SocketError;
 use crate::time::Instant;
 
-use super::congestion::{CongestionControl, Reduction};
+use super::congestion::UNLIMITED;
 use super::connection::{Connection, Holder};
-use super::recovery::Phase;
+use super::loss_timer::Since;
 use super::recv::ack_policy::Owed;
 use super::state::State;
 use super::timers::Timer;
@@ -27,6 +27,10 @@ fn time_of_retries(base: Duration, retries: u8, most: Duration) -> Duration {
     (0..=u32::from(retries)).map(|n| base.saturating_mul(1 << n.min(20)).min(most)).sum()
 }
 
+/// A stream with fewer segments in flight is thin, and for so many time-outs it is treated as one.
+const THIN_SEGMENTS: u32 = 4;
+const THIN_RETRIES: u8 = 6;
+
 impl Connection {
     /// Does what is due at `now`.
     pub fn on_timeout(&mut self, now: Instant, counters: &mut Counters) {
@@ -37,10 +41,15 @@ impl Connection {
             }
         }
         if self.timers.take_expired(Timer::Reorder, now) {
-            self.detect_losses(now);
-            if self.recovery.phase == Phase::Open && self.recovery.scoreboard.lost() > 0 {
-                self.enter_recovery(now, counters);
+            let una = self.send.window.una;
+            let (recovery, mut scene) = self.scene(now, una, None, counters);
+            recovery.on_reorder_timeout(&mut scene);
+            if !self.recovery.scoreboard.is_empty() {
+                self.arm_timeout(now, Since::Sent);
             }
+        }
+        if self.timers.take_expired(Timer::Probe, now) {
+            self.on_probe_timeout(now);
         }
         if self.timers.take_expired(Timer::DelayedAck, now) && self.recv.acks.owed() == Owed::Delayed {
             let rto = self.send.rtt.rto();
@@ -103,27 +112,31 @@ impl Connection {
             return;
         }
         counters.bump(Counter::TcpExtTCPTimeouts);
-        if self.send.retries == 0 {
+        let (una, retries) = (self.send.window.una, self.send.retries);
+        if retries == 0 {
             self.send.first_retry = now;
-            self.congestion.on_rto(now, self.reduction());
         }
-        self.send.retries = self.send.retries.saturating_add(1);
-        self.send.rtt.back_off();
-        self.recovery.scoreboard.lose_all();
-        self.recovery.phase = Phase::Loss { until: self.send.window.nxt };
-        self.recovery.duplicates = 0;
-        self.timers.stop(Timer::Reorder);
+        let (recovery, mut scene) = self.scene(now, una, None, counters);
+        recovery.on_timeout(&mut scene, retries);
+        self.pending.resend = true;
+        self.pending.tail_probe = false;
+        self.send.retries = retries.saturating_add(1);
+        if self.is_thin() {
+            self.send.rtt.reset_backoff();
+        } else {
+            self.send.rtt.back_off();
+        }
         let next = self.bounded(now + self.send.rtt.rto(), self.send.first_retry);
         self.timers.set(Timer::Retransmit, next);
     }
 
-    /// Whether a time-out is to lower the threshold: fast recovery has done so already for what is in flight.
-    //= RFC 5681 §3.1
-    fn reduction(&self) -> Reduction {
-        match self.recovery.phase {
-            Phase::Recovery { until } if until.after(self.send.window.una) => Reduction::Done,
-            _ => Reduction::Due,
-        }
+    /// Whether so little is in flight that longer and longer time-outs would spare the path nothing. As in Linux that
+    /// holds for six of them, and not before the first loss.
+    fn is_thin(&self) -> bool {
+        self.options.rare().loss.thin_linear
+            && self.recovery.scoreboard.outstanding() < THIN_SEGMENTS
+            && self.send.retries <= THIN_RETRIES
+            && self.congestion.ssthresh() < UNLIMITED
     }
 
     /// `deadline`, or the end of the user's patience, which began at `since`.
@@ -178,7 +191,7 @@ impl Connection {
         counters.bump(Counter::TcpExtTCPWinProbe);
         if self.send.persist_backoff == 0 {
             // As Linux: patience begins with the first probe, not with the wait before.
-            self.send.persist_since = now;
+            self.send.first_retry = now;
         }
         let window = self.send.window.usable();
         if window > 0 {
@@ -189,7 +202,7 @@ impl Connection {
         }
         self.send.probes = self.send.probes.saturating_add(1);
         self.send.persist_backoff = (self.send.persist_backoff + 1).min(16);
-        let next = self.bounded(now + self.persist_wait(), self.send.persist_since);
+        let next = self.bounded(now + self.persist_wait(), self.send.first_retry);
         self.timers.set(Timer::Persist, next);
     }
 
@@ -204,7 +217,7 @@ impl Connection {
     fn is_probing_hopeless(&self, now: Instant) -> bool {
         let patience = self.options.rare().user_timeout;
         if self.send.persist_backoff > 0
-            && patience.is_some_and(|limit| now.saturating_since(self.send.persist_since) >= limit)
+            && patience.is_some_and(|limit| now.saturating_since(self.send.first_retry) >= limit)
         {
             return true;
         }

@@ -5,12 +5,15 @@ use crate::time::Instant;
 /// What a connection waits for.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub enum Timer {
-    /// Retransmission of the oldest segment (RFC 6298), or the SYN's.
+    /// Retransmission of the oldest segment (RFC 6298), or the SYN's. Of this, `Probe`, `Reorder` and `Persist` one is
+    /// armed at a time.
     Retransmit,
-    /// A probe into a closed window (RFC 9293 §3.8.6.1). Never armed with `Retransmit`.
+    /// A probe into a closed window (RFC 9293 §3.8.6.1).
     Persist,
     /// The end of RACK's reordering window (RFC 8985 §6.2).
     Reorder,
+    /// A probe for a lost tail (RFC 8985 §7).
+    Probe,
     /// A delayed acknowledgement (RFC 1122 §4.2.3.2).
     DelayedAck,
     /// A keepalive probe (RFC 9293 §3.8.4).
@@ -21,18 +24,37 @@ pub enum Timer {
     Pacing,
 }
 
-const COUNT: usize = 7;
+/// The timers that watch the peer share a deadline, for one of them is armed at a time.
+const COUNT: usize = 5;
 const NEVER: Instant = Instant::from_nanos(u64::MAX);
 
 /// One deadline for each [`Timer`].
 #[derive(Clone, Debug)]
 pub(super) struct Timers {
     deadlines: [Instant; COUNT],
+    /// Which of those the first deadline is of.
+    watch: Timer,
+}
+
+impl Timer {
+    const fn is_watch(self) -> bool {
+        matches!(self, Timer::Retransmit | Timer::Probe | Timer::Reorder | Timer::Persist)
+    }
+
+    const fn slot(self) -> usize {
+        match self {
+            Timer::Retransmit | Timer::Probe | Timer::Reorder | Timer::Persist => 0,
+            Timer::DelayedAck => 1,
+            Timer::KeepAlive => 2,
+            Timer::FinWait2 => 3,
+            Timer::Pacing => 4,
+        }
+    }
 }
 
 impl Timers {
     pub(super) fn new() -> Self {
-        Timers { deadlines: [NEVER; COUNT] }
+        Timers { deadlines: [NEVER; COUNT], watch: Timer::Retransmit }
     }
 
     /// When it fires, where it is set; else never.
@@ -41,11 +63,16 @@ impl Timers {
     }
 
     pub(super) fn set(&mut self, timer: Timer, at: Instant) {
-        self.deadlines[timer as usize] = at;
+        self.deadlines[timer.slot()] = at;
+        if timer.is_watch() {
+            self.watch = timer;
+        }
     }
 
     pub(super) fn stop(&mut self, timer: Timer) {
-        self.deadlines[timer as usize] = NEVER;
+        if self.is_set(timer) {
+            self.deadlines[timer.slot()] = NEVER;
+        }
     }
 
     pub(super) fn stop_all(&mut self) {
@@ -53,12 +80,12 @@ impl Timers {
     }
 
     pub(super) fn is_set(&self, timer: Timer) -> bool {
-        self.deadlines[timer as usize] != NEVER
+        self.deadlines[timer.slot()] != NEVER && (!timer.is_watch() || self.watch == timer)
     }
 
     /// Stops `timer` and says true where its time has come.
     pub(super) fn take_expired(&mut self, timer: Timer, now: Instant) -> bool {
-        let expired = self.is_set(timer) && self.deadlines[timer as usize] <= now;
+        let expired = self.is_set(timer) && self.deadlines[timer.slot()] <= now;
         if expired {
             self.stop(timer);
         }
@@ -85,5 +112,15 @@ mod tests {
         assert!(timers.take_expired(Timer::Retransmit, Instant::from_secs(2)));
         assert!(!timers.is_set(Timer::Retransmit));
         assert_eq!(timers.next(), Some(Instant::from_secs(9)));
+    }
+
+    #[test]
+    fn one_timer_watches_what_is_in_flight() {
+        let mut timers = Timers::new();
+        timers.set(Timer::Probe, Instant::from_secs(1));
+        timers.set(Timer::Retransmit, Instant::from_secs(2));
+        assert!(!timers.is_set(Timer::Probe) && timers.is_set(Timer::Retransmit));
+        timers.stop(Timer::Probe);
+        assert_eq!(timers.next(), Some(Instant::from_secs(2)));
     }
 }

@@ -4,7 +4,6 @@ use crate::buf::Rope;
 use crate::error::SocketError;
 use crate::time::Instant;
 
-use super::congestion::CongestionControl;
 use super::connection::{Connection, Fin};
 use super::send::buffer::useful_bytes;
 use super::state::State;
@@ -100,7 +99,8 @@ impl Connection {
             None => self.send.buffer,
             Some(max) => {
                 let most = max.min(useful_bytes(self.send.rtt.min_rtt())).max(self.send.buffer);
-                self.congestion.window().saturating_mul(2).clamp(self.send.buffer, most)
+                let window = self.congestion.window().saturating_mul(self.send.mss);
+                window.saturating_mul(2).clamp(self.send.buffer, most)
             }
         };
         buffer as usize

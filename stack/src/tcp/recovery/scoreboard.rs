@@ -6,14 +6,14 @@ use crate::tcp::seq::SeqNumber;
 use crate::tcp::seq_ranges::SeqRange;
 use crate::time::Instant;
 
-use super::delivery::{Delivered, Sent};
+use super::delivery::{Delivered, Sent, Transmission};
 
 /// Parts kept apart. A sender stops at this number until some are acknowledged, and reports that would cut more of
 /// them are not believed. There may be twice as many, where each was sent again in part.
 pub const MAX_RECORDS: usize = 8192;
 
 /// Entries that the table keeps room for while nothing is in flight.
-const KEPT_CAPACITY: usize = 4;
+const KEPT_CAPACITY: usize = 2;
 
 /// A run of bytes sent at one time, one segment or a burst of them, with the same fate so far.
 #[derive(Copy, Clone, Debug)]
@@ -23,25 +23,43 @@ struct Record {
     sent_at: Instant,
     /// Which transmission of the connection it was: tells apart what was sent at one time.
     order: SeqNumber,
-    /// Bytes of each segment that it was cut into.
+    /// Segments delivered when it was sent.
+    delivered: u32,
+    /// Segments that it was cut into.
+    segments: u32,
+    /// Bytes of each of them.
     size: u16,
-    fate: Fate,
-    /// Whether it was sent more than once: its acknowledgement is ambiguous.
-    resent: bool,
+    marks: Marks,
 }
 
-/// What is known of a record.
-#[derive(Copy, Clone, Debug, Eq, PartialEq)]
-enum Fate {
-    /// In flight, as far as we know.
-    InFlight,
+/// What is known of a record. One byte, for there are many of them.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+struct Marks(u8);
+
+impl Marks {
     /// Reported by SACK.
-    Sacked,
-    /// Held to be lost, and not sent again.
-    Lost,
-    /// Held to be lost, and in flight again.
-    Resent,
+    const SACKED: Marks = Marks(1);
+    /// Held to be lost.
+    const LOST: Marks = Marks(2);
+    /// Sent again, and that is in flight.
+    const RESENDING: Marks = Marks(4);
+    /// Sent more than once: its acknowledgement is ambiguous.
+    const RESENT: Marks = Marks(8);
+
+    const fn has(self, mark: Marks) -> bool {
+        self.0 & mark.0 != 0
+    }
+
+    fn set(&mut self, mark: Marks) {
+        self.0 |= mark.0;
+    }
+
+    fn clear(&mut self, mark: Marks) {
+        self.0 &= !mark.0;
+    }
 }
+
+const _: () = assert!(size_of::<Record>() <= 32, "an idle connection keeps room for a few");
 
 impl Record {
     fn len(&self) -> u32 {
@@ -49,35 +67,106 @@ impl Record {
     }
 
     fn sent(&self) -> Sent {
-        Sent { at: self.sent_at, order: self.order, end: self.end, resent: self.resent }
+        let Record { sent_at: at, order, end, delivered, .. } = *self;
+        let last = Transmission { at, order, end };
+        Sent { last, resent: self.marks.has(Marks::RESENT), delivered }
+    }
+
+    /// Whether it is to be sent again.
+    fn is_due(&self) -> bool {
+        self.marks.has(Marks::LOST) && !self.marks.has(Marks::RESENDING) && !self.marks.has(Marks::SACKED)
     }
 }
 
-/// The parts in flight, by number.
+/// How a part is sent: when, and in what.
+#[derive(Copy, Clone, Debug)]
+pub struct Sending {
+    /// When.
+    pub now: Instant,
+    /// Bytes of each segment.
+    pub size: u16,
+    /// Segments that were known to be delivered before.
+    pub delivered: u32,
+}
+
+/// The parts in flight, by number. Counts are in segments, as Linux's, and as congestion control wants them.
 ///
 /// ```
 /// use tapsock_stack::tcp::SeqNumber;
-/// use tapsock_stack::tcp::recovery::scoreboard::Scoreboard;
+/// use tapsock_stack::tcp::recovery::scoreboard::{Scoreboard, Sending};
 /// use tapsock_stack::tcp::seq_ranges::SeqRange;
 /// use tapsock_stack::time::Instant;
 ///
 /// let range = |start, end| SeqRange::new(SeqNumber::new(start), SeqNumber::new(end)).unwrap();
 /// let mut scoreboard = Scoreboard::new();
-/// scoreboard.on_sent(range(0, 3000), 1000, Instant::ZERO);
-/// scoreboard.on_sack(range(1000, 2000));
-/// assert_eq!(scoreboard.in_flight(), 2000);
-/// scoreboard.acknowledge(SeqNumber::new(2000));
-/// assert_eq!(scoreboard.in_flight(), 1000);
+/// scoreboard.on_sent(range(0, 3000), Sending { now: Instant::ZERO, size: 1000, delivered: 0 });
+/// assert_eq!((scoreboard.in_flight(), scoreboard.outstanding()), (3, 3));
 /// ```
 #[derive(Debug)]
 pub struct Scoreboard {
     records: VecDeque<Record>,
+    counts: Counts,
+    transmissions: SeqNumber,
+    /// The number after the highest that SACK reported, while it reports anything.
+    highest_sacked: SeqNumber,
+}
+
+/// Segments, by what is known of them.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+struct Counts {
     total: u32,
     sacked: u32,
     lost: u32,
-    transmissions: SeqNumber,
-    /// The number after the highest that SACK reported.
-    highest_sacked: Option<SeqNumber>,
+    resending: u32,
+}
+
+impl Counts {
+    /// A segment was cut in two.
+    fn add_one(&mut self, marks: Marks) {
+        self.total += 1;
+        self.sacked += u32::from(marks.has(Marks::SACKED));
+        self.lost += u32::from(marks.has(Marks::LOST));
+        self.resending += u32::from(marks.has(Marks::RESENDING));
+    }
+
+    fn drop(&mut self, segments: u32, marks: Marks) {
+        self.total -= segments;
+        self.sacked -= if marks.has(Marks::SACKED) { segments } else { 0 };
+        self.lost -= if marks.has(Marks::LOST) { segments } else { 0 };
+        self.resending -= if marks.has(Marks::RESENDING) { segments } else { 0 };
+    }
+}
+
+/// What marking losses came to, in segments.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub struct Losses {
+    /// Held to be lost for the first time.
+    pub fresh: u32,
+    /// Sent again, and lost again.
+    pub repeated: u32,
+}
+
+impl Losses {
+    /// All of them.
+    pub const fn total(self) -> u32 {
+        self.fresh + self.repeated
+    }
+
+    fn mark(&mut self, record: &mut Record, counts: &mut Counts) {
+        let segments = record.segments;
+        if record.marks.has(Marks::SACKED) {
+            return;
+        }
+        if !record.marks.has(Marks::LOST) {
+            record.marks.set(Marks::LOST);
+            counts.lost += segments;
+            self.fresh += segments;
+        } else if record.marks.has(Marks::RESENDING) {
+            record.marks.clear(Marks::RESENDING);
+            counts.resending -= segments;
+            self.repeated += segments;
+        }
+    }
 }
 
 impl Scoreboard {
@@ -85,33 +174,42 @@ impl Scoreboard {
     pub const fn new() -> Self {
         Scoreboard {
             records: VecDeque::new(),
-            total: 0,
-            sacked: 0,
-            lost: 0,
+            counts: Counts { total: 0, sacked: 0, lost: 0, resending: 0 },
             transmissions: SeqNumber::new(0),
-            highest_sacked: None,
+            highest_sacked: SeqNumber::new(0),
         }
     }
 
-    /// Bytes held to be in flight: RFC 6675's pipe.
+    /// Segments held to be in flight: RFC 6675's pipe.
     //= RFC 6675 §4
     pub fn in_flight(&self) -> u32 {
-        self.total - self.sacked - self.lost
+        let Counts { total, sacked, lost, resending } = self.counts;
+        (total + resending).saturating_sub(sacked + lost)
     }
 
-    /// Bytes reported by SACK.
+    /// Segments sent and not acknowledged in order.
+    pub fn outstanding(&self) -> u32 {
+        self.counts.total
+    }
+
+    /// Segments reported by SACK.
     pub fn sacked(&self) -> u32 {
-        self.sacked
+        self.counts.sacked
     }
 
-    /// Bytes held to be lost and not sent again.
+    /// Segments held to be lost, sent again or not.
     pub fn lost(&self) -> u32 {
-        self.lost
+        self.counts.lost
+    }
+
+    /// Segments of which a retransmission is in flight.
+    pub fn resending(&self) -> u32 {
+        self.counts.resending
     }
 
     /// The number after the highest that SACK reported, while anything is reported.
     pub fn highest_sacked(&self) -> Option<SeqNumber> {
-        self.highest_sacked
+        (self.counts.sacked > 0).then_some(self.highest_sacked)
     }
 
     /// Whether there is no room for another part.
@@ -124,63 +222,121 @@ impl Scoreboard {
         self.records.is_empty()
     }
 
-    /// `range`, which follows all before, was sent for the first time, in segments of `size` bytes.
-    pub fn on_sent(&mut self, range: SeqRange, size: u16, now: Instant) {
-        self.total += range.len();
+    /// `range`, which follows all before, was sent for the first time.
+    pub fn on_sent(&mut self, range: SeqRange, sending: Sending) {
+        let Sending { now, size, delivered } = sending;
+        let segments = range.len().div_ceil(u32::from(size.max(1)));
         if let Some(last) = self.records.back_mut()
             && last.sent_at == now
             && last.end == range.start()
-            && last.fate == Fate::InFlight
-            && !last.resent
+            && last.marks == Marks::default()
             && last.size == size
-            && last.len() % u32::from(size.max(1)) == 0
+            && last.len() == last.segments * u32::from(size)
         {
             last.end = range.end();
+            last.segments += segments;
+            self.counts.total += segments;
             return;
         }
+        self.counts.total += segments;
         self.transmissions += 1;
+        if self.records.capacity() == 0 {
+            self.records.reserve_exact(KEPT_CAPACITY);
+        }
         self.records.push_back(Record {
             start: range.start(),
             end: range.end(),
             sent_at: now,
             order: self.transmissions,
+            delivered,
+            segments,
             size,
-            fate: Fate::InFlight,
-            resent: false,
+            marks: Marks::default(),
         });
+    }
+
+    /// The FIN rides on what was sent last, or is a segment of its own where that is full. As Linux, it counts for
+    /// nothing where it rides.
+    pub fn on_sent_with_fin(&mut self, range: SeqRange, sending: Sending) {
+        match SeqRange::new(range.start(), range.end() - 1) {
+            None => self.on_sent(range, sending),
+            Some(data) => {
+                self.on_sent(data, sending);
+                if let Some(last) = self.records.back_mut() {
+                    last.end = range.end();
+                }
+            }
+        }
     }
 
     /// The first run of bytes that is held to be lost and not sent again.
     pub fn next_lost(&self) -> Option<SeqRange> {
-        if self.lost == 0 {
+        if self.counts.lost <= self.counts.resending {
             return None;
         }
-        let record = self.records.iter().find(|record| record.fate == Fate::Lost)?;
+        let record = self.records.iter().find(|record| record.is_due())?;
         SeqRange::new(record.start, record.end)
     }
 
-    /// `range` was sent again, in segments of `size` bytes.
-    pub fn on_resent(&mut self, range: SeqRange, size: u16, now: Instant) {
+    /// `range` was sent again. Gives the segments that it was cut into.
+    pub fn on_resent(&mut self, range: SeqRange, sending: Sending) -> u32 {
         self.transmissions += 1;
-        if self.is_full() && self.join_resent(range, size, now) {
-            return;
+        if self.is_full()
+            && let Some(segments) = self.join_resent(range, sending)
+        {
+            return segments;
         }
         let (first, last) = self.isolate(range);
+        let mut sent = 0;
+        for index in first..last {
+            self.resize(index, sending.size);
+            let record = &mut self.records[index];
+            if record.marks.has(Marks::SACKED) {
+                continue;
+            }
+            if !record.marks.has(Marks::RESENDING) {
+                record.marks.set(Marks::RESENDING);
+                self.counts.resending += record.segments;
+            }
+            record.marks.set(Marks::RESENT);
+            (record.sent_at, record.order) = (sending.now, self.transmissions);
+            record.delivered = sending.delivered;
+            sent += record.segments;
+        }
+        sent
+    }
+
+    /// `range` was sent again as a probe: whether it was lost is what that shall tell.
+    pub fn on_probed(&mut self, range: SeqRange, sending: Sending) {
+        self.transmissions += 1;
+        let (first, last) = self.isolate(range);
         for record in self.records.range_mut(first..last) {
-            if record.fate == Fate::Lost {
-                self.lost -= record.len();
-                record.fate = Fate::Resent;
-            }
-            if record.fate != Fate::Sacked {
-                (record.sent_at, record.order) = (now, self.transmissions);
-                (record.size, record.resent) = (size, true);
-            }
+            record.marks.set(Marks::RESENT);
+            (record.sent_at, record.order) = (sending.now, self.transmissions);
+            record.delivered = sending.delivered;
         }
     }
 
-    /// Everything before `una` is acknowledged.
-    pub fn acknowledge(&mut self, una: SeqNumber) -> Delivered {
-        let mut delivered = Delivered::default();
+    /// Counts a record anew that goes out in segments of `size`.
+    fn resize(&mut self, index: usize, size: u16) {
+        let record = &mut self.records[index];
+        if record.size == size || record.marks.has(Marks::SACKED) {
+            return;
+        }
+        let segments = if record.segments == 1 && record.len() <= u32::from(size) {
+            1
+        } else {
+            record.len().div_ceil(size.max(1).into())
+        };
+        self.counts.drop(record.segments, record.marks);
+        (record.size, record.segments) = (size, segments);
+        self.counts.total += segments;
+        self.counts.lost += if record.marks.has(Marks::LOST) { segments } else { 0 };
+        self.counts.resending += if record.marks.has(Marks::RESENDING) { segments } else { 0 };
+    }
+
+    /// Everything before `una` is acknowledged. A segment counts once its last byte is.
+    pub fn acknowledge(&mut self, una: SeqNumber, delivered: &mut Delivered) {
         while let Some(front) = self.records.front_mut() {
             if front.start.at_or_after(una) {
                 break;
@@ -188,119 +344,157 @@ impl Scoreboard {
             let mut part = *front;
             part.end = part.end.earliest(una);
             front.start = part.end;
-            let len = part.len();
-            self.total -= len;
-            match part.fate {
-                Fate::Sacked => self.sacked -= len,
-                Fate::Lost => self.lost -= len,
-                Fate::InFlight | Fate::Resent => {}
-            }
-            if part.fate != Fate::Sacked {
-                delivered.add(part.start, part.sent());
-            }
-            if front.start == front.end {
+            let left = match front.len() {
+                0 => 0,
+                _ if front.segments == 1 => 1,
+                len => len.div_ceil(front.size.max(1).into()).min(front.segments),
+            };
+            part.segments = front.segments - left;
+            front.segments = left;
+            self.counts.drop(part.segments, part.marks);
+            if left == 0 {
                 self.records.pop_front();
             }
-        }
-        if self.sacked == 0 {
-            self.highest_sacked = None;
+            if part.segments == 0 {
+                continue;
+            }
+            delivered.acked += part.segments;
+            delivered.resent_acked |= part.marks.has(Marks::RESENT);
+            if !part.marks.has(Marks::SACKED) {
+                delivered.acknowledge(part.start, part.segments, part.sent());
+            }
         }
         if self.records.is_empty() && self.records.capacity() > KEPT_CAPACITY {
             self.records = VecDeque::new();
         }
-        delivered
     }
 
     /// The peer reported `range` by SACK. Parts of it that are not in flight are ignored, and so are parts of
     /// segments: a peer that reports every second byte can't cut the records smaller than what was sent.
-    pub fn on_sack(&mut self, range: SeqRange) -> Delivered {
-        let mut delivered = Delivered::default();
+    pub fn on_sack(&mut self, range: SeqRange, delivered: &mut Delivered) {
         let (start, end) = (self.border_after(range.start()), self.border_before(range.end()));
-        let Some(range) = SeqRange::new(start, end) else { return delivered };
+        let Some(range) = SeqRange::new(start, end) else { return };
         let (first, last) = self.isolate(range);
+        let highest = self.highest_sacked();
+        let counts = &mut self.counts;
         for record in self.records.range_mut(first..last) {
-            if record.fate == Fate::Sacked {
+            if record.marks.has(Marks::SACKED) {
                 continue;
             }
-            let len = record.len();
-            if record.fate == Fate::Lost {
-                self.lost -= len;
+            delivered.report(record.start, record.segments, record.sent());
+            if record.marks.has(Marks::LOST) {
+                record.marks.clear(Marks::LOST);
+                counts.lost -= record.segments;
+                if record.marks.has(Marks::RESENDING) {
+                    record.marks.clear(Marks::RESENDING);
+                    counts.resending -= record.segments;
+                }
             }
-            self.sacked += len;
-            delivered.add(record.start, record.sent());
-            record.fate = Fate::Sacked;
+            counts.sacked += record.segments;
+            record.marks.set(Marks::SACKED);
         }
         if first < last {
             let end = self.records[last - 1].end;
-            self.highest_sacked = Some(self.highest_sacked.map_or(end, |highest| highest.latest(end)));
+            self.highest_sacked = highest.map_or(end, |highest| highest.latest(end));
             self.join_sacked(first, last);
         }
-        delivered
     }
 
-    /// Holds the first `len` bytes to be lost, where they are not sent again already.
-    pub fn lose_front(&mut self, len: u32) {
-        let Some(front) = self.records.front() else { return };
-        let Some(range) = SeqRange::new(front.start, front.end.earliest(front.start + len)) else {
-            return;
-        };
-        self.isolate(range);
-        let front = &mut self.records[0];
-        if matches!(front.fate, Fate::InFlight | Fate::Resent) {
-            self.lost += front.len();
-            front.fate = Fate::Lost;
+    /// Segments of `range`, which the peer received twice, that were sent more than once.
+    pub fn resent_in(&self, range: SeqRange) -> u32 {
+        let first = self.records.partition_point(|record| record.end.at_or_before(range.start()));
+        let inside = self.records.range(first..).take_while(|record| record.end.at_or_before(range.end()));
+        inside.filter(|record| record.marks.has(Marks::RESENT)).map(|record| record.segments).sum()
+    }
+
+    /// Holds the first `len` bytes to be lost, where they are not already.
+    pub fn lose_front(&mut self, len: u32) -> Losses {
+        let mut losses = Losses::default();
+        let Some(front) = self.records.front() else { return losses };
+        if front.marks.has(Marks::LOST) {
+            return losses;
         }
+        let end = if front.segments > 1 { front.end.earliest(front.start + len) } else { front.end };
+        if let Some(range) = SeqRange::new(front.start, end) {
+            self.isolate(range);
+            losses.mark(&mut self.records[0], &mut self.counts);
+        }
+        losses
     }
 
-    /// Holds everything to be lost that SACK has not reported. Where the peer took back its report of the first
-    /// bytes, no report of it is believed any more.
+    /// Whether the peer took back its report of the first bytes.
+    pub fn is_reneged(&self) -> bool {
+        self.records.front().is_some_and(|record| record.marks.has(Marks::SACKED))
+    }
+
+    /// Believes no report any more.
     //= RFC 2018 §8
-    pub fn lose_all(&mut self) {
-        let reneged = self.records.front().is_some_and(|record| record.fate == Fate::Sacked);
-        if reneged {
-            (self.sacked, self.highest_sacked) = (0, None);
-        }
+    pub fn forget_reports(&mut self) {
+        self.counts.sacked = 0;
         for record in &mut self.records {
-            match record.fate {
-                Fate::Sacked if !reneged => {}
-                Fate::Lost => {}
-                _ => {
-                    record.fate = Fate::Lost;
-                    self.lost += record.len();
-                }
-            }
+            record.marks.clear(Marks::SACKED);
         }
     }
 
-    /// Holds to be lost what was sent in segments of more than `size` bytes. Says whether there was any.
-    pub fn lose_larger(&mut self, size: u32) -> bool {
-        let before = self.lost;
-        for record in &mut self.records {
-            let waiting = matches!(record.fate, Fate::InFlight | Fate::Resent);
-            if waiting && record.len().min(record.size.into()) > size {
-                record.fate = Fate::Lost;
-                self.lost += record.len();
+    /// Holds to be lost the first part, and what else `is_lost` says of the parts in flight.
+    pub fn lose_with_front(&mut self, mut is_lost: impl FnMut(Sent) -> bool) -> Losses {
+        let mut losses = Losses::default();
+        for (index, record) in self.records.iter_mut().enumerate() {
+            if index == 0 || is_lost(record.sent()) {
+                losses.mark(record, &mut self.counts);
             }
         }
-        self.lost > before
+        losses
+    }
+
+    /// Holds to be lost what was sent in segments of more than `size` bytes.
+    pub fn lose_larger(&mut self, size: u32) -> Losses {
+        let mut losses = Losses::default();
+        for record in &mut self.records {
+            if record.len().min(record.size.into()) > size {
+                losses.mark(record, &mut self.counts);
+            }
+        }
+        losses
     }
 
     /// Holds to be lost what `is_lost` says of the parts in flight, by when they were sent.
-    pub fn lose(&mut self, mut is_lost: impl FnMut(Sent) -> bool) -> u32 {
-        let before = self.lost;
+    pub fn lose(&mut self, mut is_lost: impl FnMut(Sent) -> bool) -> Losses {
+        let mut losses = Losses::default();
         for record in &mut self.records {
-            let waiting = matches!(record.fate, Fate::InFlight | Fate::Resent);
+            let waiting = !record.marks.has(Marks::SACKED)
+                && (!record.marks.has(Marks::LOST) || record.marks.has(Marks::RESENDING));
             if waiting && is_lost(record.sent()) {
-                record.fate = Fate::Lost;
-                self.lost += record.len();
+                losses.mark(record, &mut self.counts);
             }
         }
-        self.lost - before
+        losses
+    }
+
+    /// Holds nothing to be lost: what seemed so was late.
+    pub fn lose_nothing(&mut self) {
+        self.counts.lost = 0;
+        for record in &mut self.records {
+            record.marks.clear(Marks::LOST);
+        }
     }
 
     /// When the first part was sent last.
     pub fn oldest(&self) -> Option<Instant> {
         self.records.front().map(|record| record.sent_at)
+    }
+
+    /// Whether the first part was sent more than once, or a retransmission is in flight.
+    pub fn has_resent(&self) -> bool {
+        self.counts.resending > 0
+            || self.records.front().is_some_and(|record| record.marks.has(Marks::RESENT))
+    }
+
+    /// The last segment that was sent.
+    pub fn tail(&self) -> Option<SeqRange> {
+        let record = self.records.back()?;
+        let before = (record.segments - 1) * u32::from(record.size);
+        SeqRange::new(record.start + before.min(record.len() - 1), record.end)
     }
 
     /// The first border of a segment at or after `at`.
@@ -348,6 +542,13 @@ impl Scoreboard {
                 let mut tail = *record;
                 record.end = at;
                 tail.start = at;
+                let whole = record.len().div_ceil(record.size.max(1).into());
+                record.segments = whole.clamp(1, record.segments.max(2) - 1);
+                if tail.segments == 1 {
+                    self.counts.add_one(tail.marks);
+                    tail.segments = 2;
+                }
+                tail.segments -= record.segments;
                 self.records.insert(index + 1, tail);
                 index + 1
             }
@@ -356,23 +557,32 @@ impl Scoreboard {
     }
 
     /// Counts the first bytes of a lost record, which are `range`, to the record before, where that was sent again too:
-    /// no new record is needed then. Says whether it could.
-    fn join_resent(&mut self, range: SeqRange, size: u16, now: Instant) -> bool {
+    /// no new record is needed then. Gives the segments, where it could.
+    fn join_resent(&mut self, range: SeqRange, sending: Sending) -> Option<u32> {
         let index = self.records.partition_point(|record| record.end.at_or_before(range.start()));
-        let Some(before) = index.checked_sub(1) else { return false };
-        let lost = self.records.get(index).is_some_and(|record| {
-            record.fate == Fate::Lost && record.start == range.start() && record.end.after(range.end())
-        });
+        let before = index.checked_sub(1)?;
+        let size = u32::from(sending.size.max(1));
+        let next = self.records.get(index)?;
+        let whole = range.len().is_multiple_of(size) && next.segments > range.len() / size;
+        let alike = next.size == sending.size && whole;
+        if !alike || !next.is_due() || next.start != range.start() || !next.end.after(range.end()) {
+            return None;
+        }
         let order = self.transmissions;
         let record = &mut self.records[before];
-        let whole = record.len().is_multiple_of(size.max(1).into());
-        if !lost || !whole || record.fate != Fate::Resent || record.size != size {
-            return false;
+        let whole = record.len() == record.segments * size;
+        let fate = Marks(record.marks.0 & !Marks::RESENT.0);
+        let resending = Marks(Marks::LOST.0 | Marks::RESENDING.0);
+        if !whole || fate != resending || record.size != sending.size {
+            return None;
         }
-        (record.end, record.sent_at, record.order) = (range.end(), now, order);
+        let segments = range.len() / size;
+        (record.end, record.sent_at, record.order) = (range.end(), sending.now, order);
+        (record.segments, record.delivered) = (record.segments + segments, sending.delivered);
         self.records[index].start = range.end();
-        self.lost -= range.len();
-        true
+        self.records[index].segments -= segments;
+        self.counts.resending += segments;
+        Some(segments)
     }
 
     /// Makes one record of neighbours that SACK has reported: nothing tells them apart any more.
@@ -381,8 +591,14 @@ impl Scoreboard {
         let mut steps = last - index;
         while steps > 0 && index + 1 < self.records.len() {
             steps -= 1;
-            if self.records[index].fate == Fate::Sacked && self.records[index + 1].fate == Fate::Sacked {
-                self.records[index].end = self.records[index + 1].end;
+            let (one, next) = (self.records[index], self.records[index + 1]);
+            let alike = one.marks.has(Marks::RESENDING) == next.marks.has(Marks::RESENDING);
+            if one.marks.has(Marks::SACKED) && next.marks.has(Marks::SACKED) && alike {
+                let record = &mut self.records[index];
+                (record.end, record.segments) = (next.end, one.segments + next.segments);
+                if next.marks.has(Marks::RESENT) {
+                    record.marks.set(Marks::RESENT);
+                }
                 self.records.remove(index + 1);
             } else {
                 index += 1;

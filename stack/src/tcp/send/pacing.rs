@@ -13,8 +13,11 @@ const FREE_SEGMENTS: u32 = 10;
 /// A burst is what the rate sends in a 1,024th of a second, as in Linux.
 const BURST_SHIFT: u32 = 10;
 
-/// Segments of a burst at the least (Linux's `tcp_min_tso_segs`).
-const LEAST_BURST: u32 = 2;
+/// Bytes of a full frame.
+const LARGEST: u32 = 65_536;
+
+/// For each 512 microseconds of the round trip a full frame is halved (Linux's `tcp_tso_rtt_log`).
+const NEAR_SHIFT: u32 = 9;
 
 /// The pace of one sender.
 ///
@@ -58,17 +61,23 @@ impl Pacer {
     }
 }
 
-/// Bytes of a burst at `rate` bytes a second, in whole segments of `size`.
+/// Bytes of a burst at `rate` bytes a second, in whole segments of `size`, `least` of them at the least. As Linux: what the
+/// rate sends in a millisecond, and on short paths up to a full frame more, for there larger bursts do no harm.
 ///
 /// ```
+/// use core::time::Duration;
 /// use tapsock_stack::tcp::send::pacing::burst;
 ///
-/// assert_eq!(burst(100_000, 1000), 2000);
-/// assert_eq!(burst(10_240_000, 1000), 10_000);
+/// let far = Some(Duration::from_millis(50));
+/// assert_eq!(burst(100_000, far, 1000, 2), 2000);
+/// assert_eq!(burst(10_240_000, far, 1000, 2), 10_000);
+/// assert_eq!(burst(100_000, Some(Duration::from_micros(300)), 1000, 2), 65_000);
 /// ```
-pub fn burst(rate: u64, size: u32) -> u32 {
-    let bytes = u32::try_from(rate >> BURST_SHIFT).unwrap_or(u32::MAX);
-    (bytes / size).max(LEAST_BURST).saturating_mul(size)
+pub fn burst(rate: u64, min_rtt: Option<Duration>, size: u32, least: u32) -> u32 {
+    let halvings = min_rtt.map_or(u128::MAX, |rtt| rtt.as_micros() >> NEAR_SHIFT);
+    let near = u32::try_from(halvings).ok().and_then(|halvings| LARGEST.checked_shr(halvings)).unwrap_or(0);
+    let bytes = u32::try_from(rate >> BURST_SHIFT).unwrap_or(u32::MAX).saturating_add(near).min(LARGEST);
+    (bytes / size).max(least).saturating_mul(size)
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub struct SendQueue {
 /// A chunk of the queue and where it begins, in bytes from the base.
 #[derive(Copy, Clone, Debug, Default)]
 struct Cursor {
-    index: usize,
+    index: u32,
     offset: u32,
 }
 
@@ -104,7 +104,7 @@ impl SendQueue {
         let begin = start.saturating_since(self.base);
         let mut cursor = if self.cursor.offset <= begin { self.cursor } else { Cursor::default() };
         let mut out = Rope::new();
-        while let Some(chunk) = self.chunks.get(cursor.index) {
+        while let Some(chunk) = self.chunks.get(cursor.index as usize) {
             let len = chunk.len() as u32;
             if cursor.offset + len > begin {
                 let from = begin.saturating_sub(cursor.offset) as usize;

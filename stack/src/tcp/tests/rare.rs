@@ -39,7 +39,7 @@ fn bursts_go_at_the_pace_that_is_asked_for() {
 
 #[test]
 fn a_paced_sender_sends_smaller_frames() {
-    let mut lone = Lone::established(with_rare(|rare| rare.max_pacing_rate = 4 << 20), 60_000, ms(1));
+    let mut lone = Lone::established(with_rare(|rare| rare.max_pacing_rate = 4 << 20), 60_000, ms(5));
     lone.write(10_000);
     let frames: Vec<u32> = core::iter::from_fn(|| {
         lone.connection.poll_transmit(lone.now, 65_000, &mut lone.counters).map(|segment| segment.len())

@@ -1,6 +1,26 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::tcp::recovery::delivery::Known;
+use core::time::Duration;
+
+/// How segments of `size` are sent at `millis`.
+fn sending(size: u16, millis: u64) -> Sending {
+    Sending { now: Instant::from_millis(millis), size, delivered: 0 }
+}
+
+fn delivered() -> Delivered {
+    let zero = SeqNumber::new(0);
+    let (now, min_rtt) = (Instant::from_secs(9), Duration::ZERO);
+    Delivered::new(Known { now, min_rtt, highest: zero, high_seq: zero, echo: None })
+}
+
+fn report(scoreboard: &mut Scoreboard, start: u32, end: u32) -> Delivered {
+    let mut delivered = delivered();
+    let range = range(SeqNumber::new(start), SeqNumber::new(end)).expect("not empty");
+    scoreboard.on_sack(range, &mut delivered);
+    delivered
+}
 
 fn range(start: SeqNumber, end: SeqNumber) -> Option<SeqRange> {
     SeqRange::new(start, end)
@@ -46,28 +66,30 @@ proptest! {
         let mut model: Vec<(Byte, u64)> = Vec::new();
         for (time, op) in ops.into_iter().enumerate() {
             let time = time as u64;
-            let now = Instant::from_millis(time);
             match op {
                 Op::Send(len) => {
                     let nxt = una + model.len() as u32;
-                    scoreboard.on_sent(range(nxt, nxt + len).expect("not empty"), 1, now);
+                    scoreboard.on_sent(range(nxt, nxt + len).expect("not empty"), sending(1, time));
                     model.extend(vec![(Byte::InFlight, time); len as usize]);
                 }
                 Op::Acknowledge(count) => {
                     let count = count.min(model.len() as u32);
                     una += count;
-                    let delivered = scoreboard.acknowledge(una);
+                    let mut delivered = delivered();
+                    scoreboard.acknowledge(una, &mut delivered);
                     let fresh = model.drain(..count as usize).filter(|(byte, _)| *byte != Byte::Sacked).count();
-                    prop_assert_eq!(delivered.bytes as usize, fresh);
+                    prop_assert_eq!((delivered.segments as usize, delivered.acked), (fresh, count));
                 }
                 Op::Sack(from, len) => {
-                    let delivered = scoreboard.on_sack(range(una + from, una + from + len).expect("not empty"));
+                    let mut delivered = delivered();
+                    let block = range(una + from, una + from + len).expect("not empty");
+                    scoreboard.on_sack(block, &mut delivered);
                     let mut fresh = 0;
                     for (byte, _) in model.iter_mut().skip(from as usize).take(len as usize) {
                         fresh += u32::from(*byte != Byte::Sacked);
                         *byte = Byte::Sacked;
                     }
-                    prop_assert_eq!(delivered.bytes, fresh);
+                    prop_assert_eq!(delivered.segments, fresh);
                 }
                 Op::ResendNext(max) => {
                     let first = model.iter().position(|(byte, _)| *byte == Byte::Lost);
@@ -75,7 +97,8 @@ proptest! {
                     prop_assert_eq!(next.map(|next| (next.start() - una) as usize), first);
                     if let Some(next) = next {
                         let end = next.end().earliest(next.start() + max);
-                        scoreboard.on_resent(range(next.start(), end).expect("not empty"), 1, now);
+                        let part = range(next.start(), end).expect("not empty");
+                        prop_assert_eq!(scoreboard.on_resent(part, sending(1, time)), part.len());
                         for at in (next.start() - una)..(end - una) {
                             prop_assert_eq!(model[at as usize].0, Byte::Lost);
                             model[at as usize] = (Byte::Resent, time);
@@ -84,10 +107,8 @@ proptest! {
                 }
                 Op::LoseFront(len) => {
                     let fate = model.first().map(|(byte, _)| *byte);
-                    let before = scoreboard.lost();
-                    scoreboard.lose_front(len);
-                    let lost = (scoreboard.lost() - before) as usize;
-                    if matches!(fate, Some(Byte::InFlight | Byte::Resent)) {
+                    let lost = scoreboard.lose_front(len).total() as usize;
+                    if fate == Some(Byte::InFlight) {
                         prop_assert!(lost > 0 && lost <= len as usize);
                         model[..lost].iter_mut().for_each(|(byte, _)| *byte = Byte::Lost);
                     } else {
@@ -95,7 +116,7 @@ proptest! {
                     }
                 }
                 Op::LoseOlder(limit) => {
-                    scoreboard.lose(|sent| sent.at < Instant::from_millis(limit));
+                    scoreboard.lose(|sent| sent.last.at < Instant::from_millis(limit));
                     for (byte, sent) in &mut model {
                         if matches!(byte, Byte::InFlight | Byte::Resent) && *sent < limit {
                             *byte = Byte::Lost;
@@ -103,8 +124,13 @@ proptest! {
                     }
                 }
                 Op::LoseAll => {
-                    scoreboard.lose_all();
-                    let reneged = model.first().is_some_and(|(byte, _)| *byte == Byte::Sacked);
+                    let reneged = scoreboard.is_reneged();
+                    if reneged {
+                        scoreboard.forget_reports();
+                    }
+                    scoreboard.lose_with_front(|_| true);
+                    let reneged_too = model.first().is_some_and(|(byte, _)| *byte == Byte::Sacked);
+                    prop_assert_eq!(reneged, reneged_too);
                     for (byte, _) in &mut model {
                         if reneged || *byte != Byte::Sacked {
                             *byte = Byte::Lost;
@@ -114,7 +140,8 @@ proptest! {
             }
             let count = |what| model.iter().filter(|(byte, _)| *byte == what).count() as u32;
             prop_assert_eq!(scoreboard.sacked(), count(Byte::Sacked));
-            prop_assert_eq!(scoreboard.lost(), count(Byte::Lost));
+            prop_assert_eq!(scoreboard.lost(), count(Byte::Lost) + count(Byte::Resent));
+            prop_assert_eq!(scoreboard.resending(), count(Byte::Resent));
             prop_assert_eq!(scoreboard.in_flight(), count(Byte::InFlight) + count(Byte::Resent));
             prop_assert_eq!(scoreboard.is_empty(), model.is_empty());
         }
@@ -125,25 +152,24 @@ proptest! {
 fn only_segments_that_are_too_large_are_lost_for_their_size() {
     let seq = SeqNumber::new;
     let mut scoreboard = Scoreboard::new();
-    scoreboard.on_sent(range(seq(0), seq(3000)).expect("not empty"), 1000, Instant::ZERO);
-    scoreboard.on_sent(range(seq(3000), seq(3400)).expect("not empty"), 1000, Instant::from_secs(1));
-    scoreboard.on_sent(range(seq(3400), seq(5000)).expect("not empty"), 800, Instant::from_secs(2));
-    scoreboard.on_sack(range(seq(1000), seq(2000)).expect("not empty"));
-    assert!(!scoreboard.lose_larger(1000));
-    assert!(scoreboard.lose_larger(900));
-    assert_eq!(scoreboard.lost(), 2000);
-    assert!(scoreboard.lose_larger(500));
-    assert_eq!((scoreboard.lost(), scoreboard.in_flight()), (3600, 400));
+    scoreboard.on_sent(range(seq(0), seq(3000)).expect("not empty"), sending(1000, 0));
+    scoreboard.on_sent(range(seq(3000), seq(3400)).expect("not empty"), sending(1000, 1000));
+    scoreboard.on_sent(range(seq(3400), seq(5000)).expect("not empty"), sending(800, 2000));
+    report(&mut scoreboard, 1000, 2000);
+    assert_eq!(scoreboard.lose_larger(1000).total(), 0);
+    assert_eq!(scoreboard.lose_larger(900).fresh, 2);
+    assert_eq!(scoreboard.lose_larger(500).fresh, 2);
+    assert_eq!((scoreboard.lost(), scoreboard.in_flight()), (4, 1));
 }
 
 #[test]
 fn reports_of_what_was_never_sent_change_nothing() {
     let seq = SeqNumber::new;
     let mut scoreboard = Scoreboard::new();
-    scoreboard.on_sent(range(seq(100), seq(200)).expect("not empty"), 10, Instant::ZERO);
-    scoreboard.on_sack(range(seq(200), seq(900)).expect("not empty"));
-    scoreboard.on_sack(range(seq(20), seq(100)).expect("not empty"));
-    assert_eq!((scoreboard.sacked(), scoreboard.in_flight()), (0, 100));
+    scoreboard.on_sent(range(seq(100), seq(200)).expect("not empty"), sending(10, 0));
+    report(&mut scoreboard, 200, 900);
+    report(&mut scoreboard, 20, 100);
+    assert_eq!((scoreboard.sacked(), scoreboard.in_flight()), (0, 10));
     assert_eq!(scoreboard.highest_sacked(), None);
 }
 
@@ -153,10 +179,10 @@ fn sacked_neighbours_become_one_record() {
     let mut scoreboard = Scoreboard::new();
     for n in 0..100 {
         let sent = range(seq(n * 10), seq(n * 10 + 10)).expect("not empty");
-        scoreboard.on_sent(sent, 10, Instant::from_millis(n.into()));
+        scoreboard.on_sent(sent, sending(10, n.into()));
     }
     for n in 1..100 {
-        scoreboard.on_sack(range(seq(n * 10), seq(n * 10 + 10)).expect("not empty"));
+        report(&mut scoreboard, n * 10, n * 10 + 10);
     }
     assert_eq!(scoreboard.records.len(), 2);
 }
@@ -165,15 +191,15 @@ fn sacked_neighbours_become_one_record() {
 fn reports_of_parts_of_segments_cut_nothing() {
     let seq = SeqNumber::new;
     let mut scoreboard = Scoreboard::new();
-    scoreboard.on_sent(range(seq(0), seq(10_500)).expect("not empty"), 1000, Instant::ZERO);
+    scoreboard.on_sent(range(seq(0), seq(10_500)).expect("not empty"), sending(1000, 0));
     for n in 0..5000 {
-        scoreboard.on_sack(range(seq(2 * n + 1), seq(2 * n + 2)).expect("not empty"));
+        report(&mut scoreboard, 2 * n + 1, 2 * n + 2);
     }
     assert_eq!((scoreboard.sacked(), scoreboard.records.len()), (0, 1));
-    scoreboard.on_sack(range(seq(1500), seq(3500)).expect("not empty"));
-    assert_eq!(scoreboard.sacked(), 1000, "one whole segment");
-    scoreboard.on_sack(range(seq(9000), seq(10_500)).expect("not empty"));
-    assert_eq!(scoreboard.sacked(), 2500, "the last may be shorter");
+    report(&mut scoreboard, 1500, 3500);
+    assert_eq!(scoreboard.sacked(), 1, "one whole segment");
+    report(&mut scoreboard, 9000, 10_500);
+    assert_eq!(scoreboard.sacked(), 3, "the last may be shorter");
 }
 
 /// A flight of the least segments, of which the peer has reported every second one for as long as it was believed.
@@ -182,11 +208,11 @@ fn shredded() -> (Scoreboard, u32) {
     let (mut scoreboard, size, bursts) = (Scoreboard::new(), 36, 64);
     for n in 0..bursts {
         let sent = range(seq(n * 65_520), seq((n + 1) * 65_520)).expect("not empty");
-        scoreboard.on_sent(sent, size as u16, Instant::from_millis(n.into()));
+        scoreboard.on_sent(sent, sending(size as u16, n.into()));
     }
     let segments = bursts * 65_520 / size;
     for n in (1..segments).step_by(2) {
-        scoreboard.on_sack(range(seq(n * size), seq((n + 1) * size)).expect("not empty"));
+        report(&mut scoreboard, n * size, (n + 1) * size);
     }
     (scoreboard, segments)
 }
@@ -197,22 +223,23 @@ fn a_peer_that_reports_every_second_segment_is_bounded() {
     assert!(segments as usize > 10 * MAX_RECORDS);
     assert!(scoreboard.records.len() <= MAX_RECORDS + 1, "{}", scoreboard.records.len());
     assert!(scoreboard.is_full());
-    assert_eq!(scoreboard.in_flight() + scoreboard.sacked(), segments * 36);
+    assert_eq!(scoreboard.in_flight() + scoreboard.sacked(), segments);
 }
 
 #[test]
 fn sending_again_segment_by_segment_is_bounded_too() {
     let (mut scoreboard, segments) = shredded();
-    scoreboard.lose_all();
+    scoreboard.lose_with_front(|_| true);
     let mut sent = 0;
     while let Some(lost) = scoreboard.next_lost() {
         let end = lost.end().earliest(lost.start() + 36);
         let part = range(lost.start(), end).expect("not empty");
-        scoreboard.on_resent(part, 36, Instant::from_millis(1000 + u64::from(sent)));
+        scoreboard.on_resent(part, sending(36, 1000 + u64::from(sent)));
         sent += 1;
     }
     assert!(sent > segments / 2);
-    assert_eq!((scoreboard.lost(), scoreboard.in_flight() + scoreboard.sacked()), (0, segments * 36));
+    assert_eq!(scoreboard.lost(), scoreboard.resending());
+    assert_eq!(scoreboard.in_flight() + scoreboard.sacked(), segments);
     assert!(scoreboard.records.len() <= 2 * MAX_RECORDS, "{}", scoreboard.records.len());
 }
 
@@ -220,9 +247,59 @@ fn sending_again_segment_by_segment_is_bounded_too() {
 fn what_was_sent_again_is_cut_as_it_was_sent() {
     let seq = SeqNumber::new;
     let mut scoreboard = Scoreboard::new();
-    scoreboard.on_sent(range(seq(0), seq(9000)).expect("not empty"), 1500, Instant::ZERO);
-    scoreboard.lose_all();
-    scoreboard.on_resent(range(seq(0), seq(8000)).expect("not empty"), 1000, Instant::from_millis(1));
-    scoreboard.on_sack(range(seq(1000), seq(3000)).expect("not empty"));
-    assert_eq!(scoreboard.sacked(), 2000);
+    scoreboard.on_sent(range(seq(0), seq(9000)).expect("not empty"), sending(1500, 0));
+    assert_eq!(scoreboard.outstanding(), 6);
+    scoreboard.lose_with_front(|_| true);
+    let part = range(seq(0), seq(8000)).expect("not empty");
+    assert_eq!(scoreboard.on_resent(part, sending(1000, 1)), 8);
+    assert_eq!(
+        (scoreboard.outstanding(), scoreboard.resending()),
+        (9, 8),
+        "what is left is a segment of its own"
+    );
+    assert_eq!(report(&mut scoreboard, 1000, 3000).segments, 2);
+    assert_eq!((scoreboard.sacked(), scoreboard.in_flight()), (2, 6));
+}
+
+#[test]
+fn a_segment_is_acknowledged_with_its_last_byte() {
+    let seq = SeqNumber::new;
+    let mut scoreboard = Scoreboard::new();
+    scoreboard.on_sent(range(seq(0), seq(3000)).expect("not empty"), sending(1000, 0));
+    let mut news = delivered();
+    scoreboard.acknowledge(seq(2500), &mut news);
+    assert_eq!((news.acked, scoreboard.outstanding()), (2, 1));
+    scoreboard.acknowledge(seq(2999), &mut news);
+    assert_eq!((news.acked, scoreboard.outstanding()), (2, 1));
+    scoreboard.acknowledge(seq(3000), &mut news);
+    assert_eq!((news.acked, scoreboard.outstanding()), (3, 0));
+}
+
+#[test]
+fn a_fin_is_a_segment_only_where_it_goes_alone() {
+    let seq = SeqNumber::new;
+    let mut scoreboard = Scoreboard::new();
+    scoreboard.on_sent_with_fin(range(seq(0), seq(2001)).expect("not empty"), sending(1000, 0));
+    assert_eq!(scoreboard.outstanding(), 2);
+    assert_eq!(scoreboard.tail(), range(seq(1000), seq(2001)));
+    let mut alone = Scoreboard::new();
+    alone.on_sent_with_fin(range(seq(0), seq(1)).expect("not empty"), sending(1000, 0));
+    assert_eq!((alone.outstanding(), alone.tail()), (1, range(seq(0), seq(1))));
+}
+
+#[test]
+fn what_was_late_is_lost_no_more_though_it_was_sent_again() {
+    let seq = SeqNumber::new;
+    let mut scoreboard = Scoreboard::new();
+    scoreboard.on_sent(range(seq(0), seq(3000)).expect("not empty"), sending(1000, 0));
+    scoreboard.lose_with_front(|_| true);
+    scoreboard.on_resent(range(seq(0), seq(1000)).expect("not empty"), sending(1000, 1));
+    scoreboard.lose_nothing();
+    assert_eq!(
+        (scoreboard.lost(), scoreboard.resending(), scoreboard.in_flight()),
+        (0, 1, 4),
+        "both are in flight"
+    );
+    scoreboard.acknowledge(seq(1000), &mut delivered());
+    assert_eq!((scoreboard.resending(), scoreboard.in_flight()), (0, 2));
 }

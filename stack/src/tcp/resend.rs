@@ -1,0 +1,106 @@
+//! What is sent once more: what was lost, and the probe for a lost tail.
+
+use crate::counters::{Counter, Counters};
+use crate::time::Instant;
+
+use super::connection::Connection;
+use super::loss_timer::Since;
+use super::recovery::{Phase, Resend};
+use super::segment::Segment;
+use super::seq_ranges::SeqRange;
+use super::timers::Timer;
+
+impl Connection {
+    /// What was lost, the oldest first.
+    //= RFC 9293 SHLD-16
+    //= RFC 9293 MAY-7
+    pub(super) fn poll_resend(
+        &mut self,
+        now: Instant,
+        max_payload: usize,
+        counters: &mut Counters,
+    ) -> Option<Segment> {
+        if self.recovery.resend != Resend::Lost && !self.pending.resend {
+            return None;
+        }
+        let lost = self.recovery.scoreboard.next_lost()?;
+        let options = self.segment_options(now);
+        let size = self.payload_size(&options);
+        // As Linux: the first segment after a time-out goes whatever the pace.
+        if !self.pending.resend && self.waits_for_pace(now) {
+            return None;
+        }
+        //= RFC 6675 §5
+        let room = if self.pending.resend { 1 } else { self.congestion_room() };
+        let most = self.resend_limit(lost, size, room, max_payload)?;
+        let range = self.cut(lost, most)?;
+        let timed_out = core::mem::take(&mut self.pending.resend);
+        let count = self.recovery.scoreboard.on_resent(range, self.recovery.sending(now, size as u16));
+        self.recovery.on_resent(now, count);
+        if !timed_out {
+            counters[match self.recovery.phase {
+                Phase::Loss => Counter::TcpExtTCPSlowStartRetrans,
+                _ => Counter::TcpExtTCPFastRetrans,
+            }] += u64::from(count);
+            if range.start() == self.send.window.una && !self.timers.is_set(Timer::Reorder) {
+                self.arm_timeout(now, Since::Now);
+            }
+        }
+        counters[Counter::TcpRetransSegs] += u64::from(count);
+        self.note_pace(now, range.len(), count);
+        Some(self.data_segment(now, range, size, options, counters))
+    }
+
+    /// How many bytes of `lost` may go, in segments of `size`, where `room` segments may be in flight more. Of what the
+    /// peer's window has no room for any more, only the first segment goes: it is a probe as well.
+    fn resend_limit(&self, lost: SeqRange, size: u32, room: u32, max_payload: usize) -> Option<u32> {
+        if room == 0 {
+            return None;
+        }
+        let burst = (self.largest_burst(size, max_payload) / size).max(1);
+        let most = room.min(burst).saturating_mul(size);
+        let window = self.send.window.right_edge().saturating_since(lost.start());
+        match window {
+            0 if lost.start() == self.send.window.una => Some(size),
+            0 => None,
+            _ if window >= most.min(lost.len()) => Some(most),
+            _ if window >= size => Some(window / size * size),
+            _ => Some(window),
+        }
+    }
+
+    /// The first `most` bytes of `range`, and the FIN where it follows them.
+    fn cut(&self, range: SeqRange, most: u32) -> Option<SeqRange> {
+        let fin = u32::from(range.end().after(self.send.queue.end()));
+        let data = range.len() - fin;
+        let end = if data <= most { range.end() } else { range.start() + most };
+        SeqRange::new(range.start(), end)
+    }
+
+    /// The probe for a lost tail: new data where there is some, or the last segment again.
+    //= RFC 8985 §7.3
+    pub(super) fn poll_tail_probe(
+        &mut self,
+        now: Instant,
+        max_payload: usize,
+        counters: &mut Counters,
+    ) -> Option<Segment> {
+        if !core::mem::take(&mut self.pending.tail_probe) {
+            return None;
+        }
+        if let Some(segment) = self.poll_forced(now, max_payload, counters) {
+            self.note_probe(now, false, counters);
+            return Some(segment);
+        }
+        let range = self.recovery.scoreboard.tail()?;
+        let options = self.segment_options(now);
+        let size = self.payload_size(&options);
+        // The tail may be longer than what fits beside our own reports: its end is what matters.
+        let fin = u32::from(range.end().after(self.send.queue.end()));
+        let range = SeqRange::new(range.end() - (range.len().min(size + fin)), range.end())?;
+        self.recovery.scoreboard.on_probed(range, self.recovery.sending(now, size as u16));
+        counters.bump(Counter::TcpRetransSegs);
+        self.note_probe(now, true, counters);
+        Some(self.data_segment(now, range, size, options, counters))
+    }
+}
