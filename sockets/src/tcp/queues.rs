@@ -60,6 +60,6 @@ impl TcpSocket {
     pub(crate) fn unacknowledged(&self, stack: &Stack) -> usize {
         let info = self.connection_id().and_then(|id| stack.tcp_info(id));
         info.filter(|info| !matches!(info.state, State::Closed | State::SynSent))
-            .map_or(0, |info| info.unacked as usize + info.notsent as usize)
+            .map_or(0, |info| info.unacked_bytes as usize + info.notsent as usize)
     }
 }

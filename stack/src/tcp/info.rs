@@ -86,6 +86,8 @@ pub struct Info {
     pub phase: Phase,
     /// Segments sent and not acknowledged.
     pub unacked: u32,
+    /// The same in sequence numbers: bytes, and the FIN.
+    pub unacked_bytes: u32,
     /// The largest payload of a segment that we say we take, in bytes, options included.
     pub advmss: u32,
     /// Bytes written and not sent.
@@ -169,6 +171,7 @@ impl Connection {
             probes: self.send.probes,
             phase: self.recovery.phase,
             unacked: scoreboard.outstanding(),
+            unacked_bytes: self.send.window.in_flight(),
             advmss: announced_mss(&self.options, self.sizes.advertised).into(),
             notsent: self.send.queue.end().saturating_since(self.send.window.nxt),
             pacing_rate: self.pacing_rate(),
