@@ -115,7 +115,8 @@ fn a_full_accept_queue_resets_where_it_is_told_to() {
 
 #[test]
 fn a_full_syn_queue_drops_syns() {
-    let mut wire = Wire::new(2, LINKS[0]);
+    let config = Config { tcp_syncookies: 0, ..Config::default() };
+    let mut wire = Wire::with_config(2, LINKS[0], &config);
     wire.listen(1, "10.0.0.2", 2000, 16);
     // Peers that never answer the SYN-ACK, from one address that exists.
     opened(&mut wire, 1);
@@ -131,8 +132,8 @@ fn a_full_syn_queue_drops_syns() {
         wire.filter(|_, frame| if tcp_of(frame).is_some() { Fate::Lose } else { Fate::Pass });
         wire.inject(1, path.tcp(&header, &[]));
     }
-    assert_eq!(wire.counter(1, Counter::TcpExtTCPReqQFullDrop), 100 - 16);
-    assert_eq!(wire.counter(1, Counter::TcpExtListenDrops), 100 - 16);
+    assert_eq!(wire.counter(1, Counter::TcpExtTCPReqQFullDrop), 100 - 17);
+    assert_eq!(wire.counter(1, Counter::TcpExtListenDrops), 100 - 17);
     // The half-open ones are given up after 1 + 2 + 4 + 8 + 16 + 32 seconds, and make room.
     wire.run_for(Duration::from_secs(62));
     let header = TcpHeader {
@@ -143,11 +144,11 @@ fn a_full_syn_queue_drops_syns() {
         ..TcpHeader::default()
     };
     wire.inject(1, path.tcp(&header, &[]));
-    assert_eq!(wire.counter(1, Counter::TcpExtTCPReqQFullDrop), 100 - 16 + 1);
+    assert_eq!(wire.counter(1, Counter::TcpExtTCPReqQFullDrop), 100 - 17 + 1);
     wire.run_for(Duration::from_secs(2));
     wire.inject(1, path.tcp(&header, &[]));
-    assert_eq!(wire.counter(1, Counter::TcpExtTCPReqQFullDrop), 100 - 16 + 1);
-    assert_eq!(wire.counter(1, Counter::TcpRetransSegs), 16 * 5);
+    assert_eq!(wire.counter(1, Counter::TcpExtTCPReqQFullDrop), 100 - 17 + 1);
+    assert_eq!(wire.counter(1, Counter::TcpRetransSegs), 17 * 5);
 }
 
 #[test]
