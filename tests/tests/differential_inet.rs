@@ -201,7 +201,8 @@ fn options_of_all_values_and_lengths() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let source = std::fs::read_to_string(root.join("sockets/src/constants.rs")).unwrap();
     let (mut complaints, mut unlike) = (Vec::new(), Vec::new());
-    for option in constants(&source) {
+    // A clock shows another value each time.
+    for option in constants(&source).into_iter().filter(|option| option.name != "TCP_TIMESTAMP") {
         let found = differences_of_option(&stage, &option);
         match UNLIKE_OPTIONS.iter().find(|known| known.name == option.name) {
             Some(known) if found.is_empty() => complaints.push(format!("{} is like Linux's", known.name)),

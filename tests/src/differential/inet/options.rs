@@ -34,7 +34,19 @@ const fn unlike(
 }
 
 /// Options whose values differ, and why.
-pub const UNLIKE_OPTIONS: [UnlikeOption; 11] = [
+pub const UNLIKE_OPTIONS: [UnlikeOption; 13] = [
+    unlike(
+        "SO_PEEK_OFF",
+        "of a local socket, shows the number below zero that was set",
+        "shows -1",
+        "they all mean the same",
+    ),
+    unlike(
+        "TCP_SAVE_SYN",
+        "2 keeps the link's header as well, and is shown",
+        "2 is as 1, and shown so",
+        "there is no link's header to keep",
+    ),
     unlike(
         "SO_SNDBUF",
         "of a stream, grows when it is connected",
@@ -98,9 +110,20 @@ const VALUES: [i32; 9] = [-1, 0, 1, 2, 255, 256, 65_535, i32::MIN, i32::MAX];
 /// Lengths of other values, and the rooms that are read into.
 const LENGTHS: [usize; 4] = [0, 1, 2, 8];
 const ROOMS: [usize; 5] = [4, 0, 1, 2, 8];
-/// The kinds of sockets.
-const KINDS: [(i32, i32); 4] =
-    [(AF_INET, SOCK_STREAM), (AF_INET6, SOCK_STREAM), (AF_INET, SOCK_DGRAM), (AF_INET6, SOCK_DGRAM)];
+/// A number that no protocol has.
+const NOBODYS: i32 = 200;
+/// The kinds of sockets, with their protocols.
+const KINDS: [(i32, i32, i32); 9] = [
+    (AF_INET, SOCK_STREAM, 0),
+    (AF_INET6, SOCK_STREAM, 0),
+    (AF_INET, SOCK_DGRAM, 0),
+    (AF_INET6, SOCK_DGRAM, 0),
+    (AF_INET, SOCK_RAW, NOBODYS),
+    (AF_INET6, SOCK_RAW, NOBODYS),
+    (AF_UNIX, SOCK_STREAM, 0),
+    (AF_UNIX, SOCK_DGRAM, 0),
+    (AF_UNIX, SOCK_SEQPACKET, 0),
+];
 
 /// What both stacks say to all values of an option, on a fresh socket of each kind that has it here.
 pub fn differences_of_option(stage: &Stage, option: &Named) -> Vec<String> {
@@ -108,9 +131,9 @@ pub fn differences_of_option(stage: &Stage, option: &Named) -> Vec<String> {
     let numbers = VALUES.iter().map(|number| number.to_ne_bytes().to_vec());
     let values: Vec<Vec<u8>> = numbers.chain(LENGTHS.iter().map(|len| vec![1; *len])).collect();
     let mut world = World::new(stage);
-    for (domain, kind) in KINDS {
+    for (domain, kind, protocol) in KINDS {
         for value in &values {
-            let socket = world.socket(domain, kind | SOCK_NONBLOCK, 0);
+            let socket = world.socket(domain, kind | SOCK_NONBLOCK, protocol);
             world.set_option_that_is_there(socket, option.level, option.number, value);
             for room in ROOMS {
                 // To IP, a small number in a small room is a byte.
