@@ -193,7 +193,7 @@ impl Sources {
             "# Requirements, and what proves them\n\n\
              Made from the lists in `docs/rfc` and the citations in the code by \
              `cargo run -p tapsock-tests --bin rfc_table`. The names are those of RFC 9293, appendix B; elsewhere \
-             a section, and the how manieth MUST, MUST NOT, SHALL or REQUIRED of it.\n\n\
+             a section, and which MUST, MUST NOT, SHALL or REQUIRED of it, counted.\n\n\
              | | required | proved by a test | set apart | no test yet |\n|---|---|---|---|---|\n{summary}\n\
              ## No test yet\n\n| | what | code |\n|---|---|---|\n{open}\n\
              {rest}## Sections cited\n\n| section | code | tests |\n|---|---|---|\n{}",

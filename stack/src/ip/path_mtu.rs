@@ -97,6 +97,7 @@ impl PathMtuCache {
     /// taken and routers may cut; below IPv6's 1280 bytes the message is ignored, as its RFC demands.
     //= RFC 1191 §3
     //= RFC 8201 §4
+    //= RFC 7323 §5.7 MUST-1
     pub fn learn(
         &mut self,
         now: Instant,

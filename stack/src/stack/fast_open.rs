@@ -145,6 +145,8 @@ impl Stack {
 
     /// What a listener does about a SYN, as to fast open.
     //= RFC 7413 §4.2.2
+    //= RFC 7413 §4.2 MUST-1
+    //= RFC 7413 §4.2 MUST-2
     pub(super) fn entrance(&mut self, now: Instant, index: u32, key: &FlowKey, syn: &Segment) -> Entrance {
         let option = syn.options.fast_open;
         let asks = option.is_some_and(|option| option.cookie.is_request());

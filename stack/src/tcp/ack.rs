@@ -22,6 +22,8 @@ use super::timers::Timer;
 
 impl Connection {
     /// The fifth check: what the segment acknowledges.
+    //= RFC 5961 §5.2 MUST-1
+    //= RFC 5961 §5.2 MUST-2
     pub(super) fn process_ack(
         &mut self,
         now: Instant,
@@ -167,6 +169,7 @@ impl Connection {
     /// what was sent, say nothing of use.
     //= RFC 2018 §3
     //= RFC 2883 §4
+    //= RFC 2883 §5 MUST-1
     fn take_sack(&mut self, segment: &Segment, ack: SeqNumber, news: &mut News, counters: &mut Counters) {
         if !self.negotiated.sack {
             return;
@@ -212,6 +215,8 @@ impl Connection {
     }
 
     /// Everything before `ack` has arrived.
+    //= RFC 2018 §8 MUST-4
+    //= RFC 6675 §4 MUST-1
     pub(super) fn take_ack(&mut self, ack: SeqNumber, delivered: &mut Delivered) {
         if ack == self.send.window.una {
             return;
@@ -232,6 +237,9 @@ impl Connection {
     //= RFC 9293 MUST-18
     //= RFC 6298 §3
     //= RFC 7323 §4.1
+    //= RFC 6298 §3 MUST-1
+    //= RFC 6298 §3 MUST-2
+    //= RFC 6298 §3 MUST-3
     fn sample_round_trip(
         &mut self,
         now: Instant,

@@ -484,6 +484,9 @@ impl Connection {
     }
 
     /// Puts our timestamp clock's reading for `now`, in milliseconds.
+    //= RFC 7323 §4.1 MUST-1
+    //= RFC 7323 §5.4 MUST-1
+    //= RFC 7323 §5.4 MUST-2
     pub(crate) fn timestamp(&self, now: Instant) -> u32 {
         (now.as_millis() as u32).wrapping_add(self.negotiated.timestamp_offset)
     }

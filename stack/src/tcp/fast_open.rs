@@ -136,6 +136,9 @@ impl Connection {
 
     /// Sends the SYN of a held connection, with as much of `data` as the greeting allows. Says how much that is.
     //= RFC 7413 §4.2.1
+    //= RFC 7413 §2 MUST-1
+    //= RFC 7413 §4.2.1 MUST-1
+    //= RFC 7413 §4.2.2 MUST-1
     pub fn begin(&mut self, now: Instant, greeting: Greeting, mut data: Rope) -> usize {
         if !self.is_held() {
             return 0;
@@ -259,6 +262,7 @@ impl Connection {
     /// A connection that a peer has opened with `data` in its SYN and a good cookie: it is open to its program before
     /// the handshake is done. The first SYN-ACK bears `option`.
     //= RFC 7413 §4.2.2
+    //= RFC 7413 §4.2.2 MUST-2
     pub fn accept_early(
         now: Instant,
         accepted: Accepted,

@@ -75,6 +75,7 @@ impl Willing {
 
 /// The window of a SYN or SYN-ACK: never scaled, and whole segments where the field has room for them all. As Linux.
 //= RFC 7323 §2.2
+//= RFC 7323 §2.2 MUST-3
 pub(super) fn syn_window(options: &Options, mss: u16) -> UnscaledWindow {
     let clamp = options.rare().window_clamp.unwrap_or(u32::MAX);
     let space = (options.receive_buffer / 2).min(clamp);
@@ -129,6 +130,11 @@ impl Connection {
     }
 
     /// Takes what the peer's SYN says.
+    //= RFC 7323 §2.2 MUST-1
+    //= RFC 7323 §2.2 MUST-2
+    //= RFC 7323 §2.3 MUST-2
+    //= RFC 7323 §2.3 MUST-3
+    //= RFC 7323 §2.3 MUST-4
     pub(super) fn negotiate(&mut self, now: Instant, irs: SeqNumber, offered: &TcpOptions, willing: Willing) {
         let agreed = willing.and(offered);
         let timestamps = offered.timestamps.filter(|_| agreed.timestamps);
@@ -151,6 +157,9 @@ impl Connection {
 
     /// Our SYN is acknowledged. Where the program has shut down writing meanwhile, our FIN may follow.
     //= RFC 6298 §5.7
+    //= RFC 6298 §5.7 MUST-1
+    //= RFC 5681 §3.1 MUST-6
+    //= RFC 5681 §3.1 MUST-7
     pub(super) fn establish(&mut self, now: Instant, ack: SeqNumber, sent: SynSent) {
         self.state = if self.send.fin == Fin::No { State::Established } else { State::FinWait1 };
         self.send.window.una = ack;
@@ -187,6 +196,7 @@ impl Connection {
 
     /// A segment in SYN-SENT. Gives it back where it holds data to be taken in ESTABLISHED.
     //= RFC 9293 §3.10.7.3
+    //= RFC 5961 §3.2 MUST-5
     pub(super) fn on_segment_syn_sent(
         &mut self,
         now: Instant,
@@ -252,6 +262,7 @@ impl Connection {
 
     /// Whether what the segment acknowledges, where it does, is our SYN, and the timestamp that it echoes one of those
     /// that the SYN bore.
+    //= RFC 7323 §3.2 MUST-3
     pub(super) fn acknowledges_syn(&self, segment: &Segment) -> bool {
         let Some(ack) = segment.ack else { return true };
         let echo = segment.options.timestamps.map_or(0, |stamp| stamp.echo);

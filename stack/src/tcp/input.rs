@@ -96,6 +96,12 @@ impl Connection {
     }
 
     /// The checks that come before anything is believed: timestamp, sequence number, RST, SYN, and the ACK flag.
+    //= RFC 5961 §3.2 MUST-2
+    //= RFC 5961 §3.2 MUST-3
+    //= RFC 5961 §3.2 MUST-4
+    //= RFC 5961 §4.2 MUST-1
+    //= RFC 5961 §4.2 MUST-2
+    //= RFC 7323 §5.2 MUST-2
     fn check(&mut self, now: Instant, segment: &Segment, counters: &mut Counters) -> Verdict {
         let reset = segment.control == Some(Control::Rst);
         if !reset && self.check_timestamp(now, segment, counters) == Verdict::Drop {
@@ -146,6 +152,11 @@ impl Connection {
 
     /// PAWS: drops a segment whose timestamp is older than what we have seen.
     //= RFC 7323 §5.3
+    //= RFC 7323 §3.2 MUST-5
+    //= RFC 7323 §3.2 MUST-6
+    //= RFC 7323 §5.3 MUST-1
+    //= RFC 7323 §5.3 MUST-2
+    //= RFC 7323 §5.3 MUST-3
     fn check_timestamp(&mut self, now: Instant, segment: &Segment, counters: &mut Counters) -> Verdict {
         let (Some(state), Some(stamp)) = (self.negotiated.timestamps, segment.options.timestamps) else {
             return Verdict::Continue;
@@ -183,6 +194,7 @@ impl Connection {
     /// Whether any part of the segment lies in the window. As Linux, this lets pass what overlaps bytes received
     /// since our last acknowledgement.
     //= RFC 9293 §3.4
+    //= RFC 7323 §2.4 MUST-2
     pub(super) fn is_acceptable(&self, segment: &Segment) -> bool {
         let window = &self.recv.window;
         segment.end().at_or_after(self.recv.acks.acknowledged()) && segment.seq.at_or_before(window.edge())
@@ -191,6 +203,7 @@ impl Connection {
     /// Whether a reset has the number that the peer knows us to expect. As Linux, that may be the end of the highest
     /// block that we report, and the number of its FIN, whose acknowledgement it may have missed.
     //= RFC 5961 §3.2
+    //= RFC 5961 §3.2 MUST-1
     fn is_resetting(&self, segment: &Segment) -> bool {
         let nxt = self.recv.window.nxt;
         let after_fin = matches!(self.state, State::CloseWait | State::LastAck | State::Closing);
@@ -201,6 +214,7 @@ impl Connection {
     //= RFC 9293 §3.10.7.4
     //= RFC 9293 MUST-11
     //= RFC 9293 SHLD-2
+    //= RFC 5961 §4.2 MUST-3
     fn on_reset(&mut self, counters: &mut Counters) {
         let error = match self.state {
             State::Established => {
@@ -258,6 +272,10 @@ impl Connection {
     }
 
     //= RFC 7323 §4.3
+    //= RFC 7323 §3.2 MUST-2
+    //= RFC 7323 §4.3 MUST-1
+    //= RFC 7323 §5.2 MUST-1
+    //= RFC 7323 §5.2 MUST-3
     pub(super) fn remember_timestamp(&mut self, now: Instant, segment: &Segment) {
         let acknowledged = self.recv.acks.acknowledged();
         if let (Some(state), Some(stamp)) = (&mut self.negotiated.timestamps, segment.options.timestamps)

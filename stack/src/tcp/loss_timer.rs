@@ -40,6 +40,7 @@ impl Connection {
     /// Something was acknowledged: what is in flight is watched anew.
     //= RFC 6298 §5.2
     //= RFC 6298 §5.3
+    //= RFC 6298 §5 MUST-1
     fn watch_flight(&mut self, now: Instant) {
         if self.recovery.scoreboard.is_empty() {
             self.stop_loss_timer();
@@ -99,6 +100,8 @@ impl Connection {
 
     /// The probe is due: it goes out as soon as something may be sent.
     //= RFC 8985 §7.3
+    //= RFC 8985 §7.3 MUST-2
+    //= RFC 8985 §7.3 MUST-3
     pub(super) fn on_probe_timeout(&mut self, now: Instant) {
         if self.recovery.scoreboard.is_empty() {
             return;
@@ -109,6 +112,7 @@ impl Connection {
     }
 
     /// A probe was sent.
+    //= RFC 8985 §7.3 MUST-5
     pub(super) fn note_probe(&mut self, now: Instant, resent: bool, counters: &mut Counters) {
         self.recovery.on_probe_sent(self.send.window.nxt, resent);
         counters.bump(Counter::TcpExtTCPLossProbes);

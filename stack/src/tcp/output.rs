@@ -51,6 +51,8 @@ impl Connection {
     }
 
     /// Segments that the congestion window lets go.
+    //= RFC 5681 §2 MUST-1
+    //= RFC 5681 §3 MUST-2
     pub(super) fn congestion_room(&self) -> u32 {
         self.congestion.window().saturating_sub(self.recovery.in_flight())
     }
@@ -176,6 +178,8 @@ impl Connection {
     //= RFC 9293 SHLD-27
     //= RFC 9293 SHLD-28
     //= RFC 9293 MAY-16
+    //= RFC 5681 §2 MUST-1
+    //= RFC 6675 §4 MUST-5
     fn sendable(&mut self, now: Instant, unsent: u32, size: u32, max_payload: u32) -> Option<u32> {
         let window = self.send.window.usable();
         let congestion = self.congestion_room().saturating_mul(size);
@@ -332,6 +336,7 @@ impl Connection {
 
     /// A segment at `seq` that acknowledges all we have, and offers the window.
     //= RFC 9293 MUST-59
+    //= RFC 7323 §2.3 MUST-6
     fn acknowledging(
         &mut self,
         seq: super::SeqNumber,
@@ -354,6 +359,14 @@ impl Connection {
     /// Timestamps and SACK blocks, as agreed.
     //= RFC 7323 §3.2
     //= RFC 2018 §4
+    //= RFC 7323 §3.2 MUST-1
+    //= RFC 7323 §3.2 MUST-4
+    //= RFC 2018 §2 MUST-1
+    //= RFC 2018 §3 RULE-1
+    //= RFC 2018 §3 RULE-2
+    //= RFC 2018 §4 MUST-1
+    //= RFC 2018 §4 MUST-2
+    //= RFC 2018 §8 MUST-1
     pub(super) fn segment_options(&self, now: Instant) -> TcpOptions {
         let mut options = TcpOptions::default();
         if let Some(state) = self.negotiated.timestamps {

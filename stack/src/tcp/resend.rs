@@ -14,6 +14,9 @@ impl Connection {
     /// What was lost, the oldest first.
     //= RFC 9293 SHLD-16
     //= RFC 9293 MAY-7
+    //= RFC 6675 §5 MUST-7
+    //= RFC 8985 §9.3 MUST-1
+    //= RFC 6675 §4 MUST-8
     pub(super) fn poll_resend(
         &mut self,
         now: Instant,
@@ -79,6 +82,7 @@ impl Connection {
 
     /// The probe for a lost tail: new data where there is some, or the last segment again.
     //= RFC 8985 §7.3
+    //= RFC 8985 §7.3 MUST-4
     pub(super) fn poll_tail_probe(
         &mut self,
         now: Instant,

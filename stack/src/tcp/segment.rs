@@ -21,6 +21,8 @@ impl WindowScale {
 
     /// A shift; a larger one than 14 is taken for 14.
     //= RFC 7323 §2.3
+    //= RFC 7323 §2.3 MUST-7
+    //= RFC 7323 §2.3 MUST-8
     pub const fn clamped(shift: u8) -> Self {
         if shift > Self::MAX.0 { Self::MAX } else { WindowScale(shift) }
     }

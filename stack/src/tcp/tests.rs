@@ -4,6 +4,7 @@ mod closing;
 mod extensions;
 mod fixture;
 mod handshake;
+mod losses;
 mod memory;
 mod patience;
 mod rare;

@@ -117,6 +117,8 @@ impl Cubic {
     /// Segments to be acknowledged for each by which the window grows along the curve.
     //= RFC 9438 §4.4
     //= RFC 9438 §4.5
+    //= RFC 9438 §4.4 MUST-1
+    //= RFC 9438 §4.5 MUST-1
     fn follow_curve(&self, now: Instant, epoch: &Epoch, window: u32) -> u32 {
         let time = age(epoch.start, now) + Duration::from_micros(self.least_rtt.into());
         let time = u64::try_from((time.as_nanos() << 10) / 1_000_000_000).unwrap_or(u64::MAX);
@@ -157,6 +159,7 @@ impl Default for Cubic {
 impl CongestionControl for Cubic {
     //= RFC 9438 §4.6
     //= RFC 9438 §4.7
+    //= RFC 9438 §4.6 MUST-1
     fn threshold(&mut self, window: &Window) -> u32 {
         self.epoch = None;
         let size = u64::from(window.size);
@@ -196,6 +199,7 @@ impl CongestionControl for Cubic {
 
     /// The curve stands still while nothing is sent.
     //= RFC 9438 §5.8
+    //= RFC 9438 §4.2 MUST-1
     fn on_start(&mut self, now: Instant, idle: Duration) {
         if let Some(epoch) = &mut self.epoch {
             let idle = idle.min(age(epoch.start, now));
@@ -264,6 +268,7 @@ mod tests {
 
     //= RFC 9293 MAY-18, type=test
     //= RFC 9438 §4.2, type=test
+    //= RFC 9438 §4.4 MUST-1, type=test
     #[test]
     fn the_window_is_back_at_its_old_size_after_k_seconds() {
         let (mut cubic, mut window) = at(1000);
@@ -274,6 +279,18 @@ mod tests {
         assert!((940..980).contains(&window.size), "{} at 5 s", window.size);
         run(&mut cubic, &mut window, now, 45, RTT);
         assert!((985..1015).contains(&window.size), "{} at 9.5 s", window.size);
+    }
+
+    //= RFC 9438 §4.5 MUST-1, type=test
+    #[test]
+    fn beyond_the_old_size_the_window_grows_along_the_curve() {
+        let (mut cubic, mut window) = at(1000);
+        lose(&mut cubic, &mut window);
+        // 1000 + 0.4 * (15 - 9.08)^3 = 1083, and 1000 + 0.4 * (20 - 9.08)^3 = 1521
+        let now = run(&mut cubic, &mut window, Instant::ZERO, 150, RTT);
+        assert!((1070..=1100).contains(&window.size), "{} at 15 s", window.size);
+        run(&mut cubic, &mut window, now, 50, RTT);
+        assert!((1480..=1560).contains(&window.size), "{} at 20 s", window.size);
     }
 
     //= RFC 9438 §4.3, type=test
@@ -318,6 +335,7 @@ mod tests {
     }
 
     //= RFC 9438 §5.8, type=test
+    //= RFC 9438 §4.2 MUST-1, type=test
     #[test]
     fn time_in_which_nothing_was_sent_does_not_count() {
         let (mut cubic, mut window) = at(100);

@@ -152,6 +152,12 @@ impl Congestion {
 
     /// A reduction begins: the threshold is lowered, and the window is to follow.
     //= RFC 5681 §3.1
+    //= RFC 5681 §3.1 MUST-8
+    //= RFC 5681 §3.1 MUST-11
+    //= RFC 5681 §3.2 MUST-3
+    //= RFC 5681 §3.2 MUST-4
+    //= RFC 5681 §4.3 MUST-1
+    //= RFC 2018 §5.1 MUST-2
     pub fn reduce(&mut self) {
         self.window.prior = self.window.size;
         self.window.credit = 0;
@@ -165,6 +171,8 @@ impl Congestion {
     }
 
     /// A reduction ends: the window is at the threshold.
+    //= RFC 5681 §3.2 MUST-7
+    //= RFC 5681 §4.3 MUST-3
     pub fn finish_reduction(&mut self) {
         if self.window.ssthresh < UNLIMITED {
             self.window.size = self.window.ssthresh;
@@ -179,6 +187,7 @@ impl Congestion {
 
     /// The retransmission time-out passed, with `in_flight` segments not held to be lost: one more may be sent.
     //= RFC 5681 §3.1
+    //= RFC 5681 §3.1 MUST-12
     pub fn on_timeout(&mut self, in_flight: u32) {
         self.window.credit = 0;
         self.set_window(in_flight + 1);
@@ -187,6 +196,7 @@ impl Congestion {
 
     /// The SYN, or its answer, had to be sent again: the initial window is one segment.
     //= RFC 5681 §3.1
+    //= RFC 5681 §3.1 MUST-7
     pub fn on_lost_syn(&mut self) {
         self.window.size = 1;
     }

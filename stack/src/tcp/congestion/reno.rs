@@ -18,6 +18,10 @@ impl CongestionControl for Reno {
     }
 
     //= RFC 5681 §3.1
+    //= RFC 5681 §3.1 MUST-1
+    //= RFC 5681 §3.1 MUST-9
+    //= RFC 5681 §3.1 MUST-10
+    //= RFC 5681 §3 MUST-1
     fn on_ack(&mut self, window: &mut Window, sample: &AckSample) {
         let mut acked = sample.acked;
         if window.in_slow_start() {
@@ -35,6 +39,10 @@ mod tests {
     use crate::time::Instant;
 
     //= RFC 5681 §3.1, type=test
+    //= RFC 5681 §3 MUST-1, type=test
+    //= RFC 5681 §3.1 MUST-1, type=test
+    //= RFC 5681 §3.1 MUST-9, type=test
+    //= RFC 5681 §3.1 MUST-10, type=test
     #[test]
     fn slow_start_doubles_and_avoidance_adds_a_segment_a_round_trip() {
         let mut window = Window::new(10);

@@ -56,6 +56,7 @@ impl Usage {
     }
 
     /// Whether the window may grow. As Linux: in slow start up to twice of what was used.
+    //= RFC 9438 §4.6 MUST-2
     pub fn is_limited(&self, window: &Window) -> bool {
         self.limited || window.in_slow_start() && window.size < self.most.saturating_mul(2)
     }
@@ -114,6 +115,7 @@ mod tests {
         Flight { now: Instant::from_millis(millis), outstanding, una, nxt, patience }
     }
 
+    //= RFC 9438 §4.6 MUST-2, type=test
     #[test]
     fn in_slow_start_the_window_grows_to_twice_of_what_was_used() {
         let (mut usage, mut window) = (Usage::new(), Window::new(10));
@@ -132,6 +134,7 @@ mod tests {
     }
 
     //= RFC 9293 §3.8.6, type=test
+    //= RFC 9438 §4.6 MUST-2, type=test
     #[test]
     fn a_window_that_is_not_used_is_lowered_after_a_time_out() {
         let (mut usage, mut window) = (Usage::new(), Window { ssthresh: 20, ..Window::new(40) });

@@ -39,6 +39,7 @@ impl Window {
     /// Grows by a segment for each that is acknowledged, up to the threshold, and gives what is left of them.
     //= RFC 5681 §3.1
     //= RFC 3465 §2.2
+    //= RFC 9438 §4.10 MUST-1
     pub fn grow_in_slow_start(&mut self, acked: u32) -> u32 {
         let before = self.size;
         self.size = self.size.saturating_add(acked).min(self.ssthresh).min(UNLIMITED);
@@ -46,6 +47,7 @@ impl Window {
     }
 
     /// Grows by a segment for each `every` that are acknowledged.
+    //= RFC 5681 §4.3 MUST-4
     pub fn grow_evenly(&mut self, every: u32, acked: u32) {
         let every = every.max(1);
         // What was saved up while growth was slower counts as one.
@@ -74,6 +76,7 @@ mod tests {
     use super::*;
 
     //= RFC 5681 §3.1, type=test
+    //= RFC 9438 §4.10 MUST-1, type=test
     #[test]
     fn slow_start_ends_exactly_at_the_threshold() {
         let mut window = Window { ssthresh: 12, ..Window::new(10) };

@@ -48,6 +48,7 @@ impl News {
 
     /// Whether it is one.
     //= RFC 5681 §2
+    //= RFC 6675 §5 MUST-3
     pub(super) fn is_duplicate(&self) -> bool {
         !self.advanced && self.may_be_duplicate() && self.duplicate == 0
     }
@@ -68,6 +69,8 @@ pub(in crate::tcp) enum Rearm {
 
 impl Recovery {
     /// Takes an acknowledgement: finds losses, moves between phases, and lets the window shrink or grow.
+    //= RFC 6675 §5 MUST-4
+    //= RFC 6675 §5 MUST-6
     pub(in crate::tcp) fn on_ack(&mut self, scene: &mut Scene<'_>, news: &News) -> Rearm {
         let before = self.totals;
         self.resend = Resend::Hold;
@@ -148,6 +151,7 @@ impl Recovery {
 
     /// A probe that was needed shows that one segment was lost, though nothing else tells: the window comes down.
     //= RFC 8985 §7.4.2
+    //= RFC 8985 §7.4.2 MUST-1
     fn judge_probe(&mut self, scene: &mut Scene<'_>, news: &News) {
         let empty = !news.advanced && news.may_be_duplicate() && !news.delivered.sacked;
         let answer = Answer { ack: scene.una, duplicate: news.duplicate_probe, empty };
@@ -186,6 +190,7 @@ impl Recovery {
     }
 
     /// Everything that was sent before the phase began is acknowledged. Says whether the acknowledgement has more to say.
+    //= RFC 6675 §5 MUST-5
     fn pass_end(&mut self, scene: &mut Scene<'_>) -> bool {
         match self.phase {
             // As Linux: something above it has to be acknowledged.
@@ -259,6 +264,7 @@ impl Recovery {
     }
 
     /// Holds to be lost what must be. Says whether a retransmission was among it.
+    //= RFC 8985 §4 MUST-1
     fn find_losses(&mut self, scene: &mut Scene<'_>, news: &News, rearm: &mut Rearm) -> bool {
         if self.scoreboard.is_empty() {
             return false;
@@ -282,6 +288,7 @@ impl Recovery {
     /// Begins fast recovery: the window shrinks once, whatever is lost until it ends.
     //= RFC 5681 §3.2
     //= RFC 6675 §5
+    //= RFC 9438 §4.6 MUST-1
     pub(super) fn enter_recovery(&mut self, scene: &mut Scene<'_>, marked: bool) {
         let counter =
             if scene.sack { Counter::TcpExtTCPSackRecovery } else { Counter::TcpExtTCPRenoRecovery };

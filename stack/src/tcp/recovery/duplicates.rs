@@ -7,6 +7,7 @@ use super::{Phase, Recovery, Scene};
 impl Recovery {
     /// `count` duplicates came: as many segments have arrived behind the hole.
     //= RFC 5681 §3.2
+    //= RFC 5681 §3.2 MUST-1
     pub(super) fn add_duplicates(&mut self, scene: &mut Scene<'_>, count: u32) {
         if count == 0 {
             return;
@@ -18,6 +19,7 @@ impl Recovery {
     }
 
     /// `acked` segments were acknowledged: the first was the hole, the others had been reported by duplicates.
+    //= RFC 6675 §5 MUST-2
     pub(super) fn eat_duplicates(&mut self, scene: &mut Scene<'_>, acked: u32) {
         if acked > 0 {
             let fresh = acked.saturating_sub(self.duplicates).max(1);
@@ -40,6 +42,7 @@ impl Recovery {
 
     /// Holds the first segment to be lost after enough duplicates, and after each partial acknowledgement.
     //= RFC 6582 §3.2
+    //= RFC 5681 §3.2 MUST-5
     pub(super) fn lose_by_duplicates(&mut self, scene: &mut Scene<'_>, advanced: bool) {
         let enough = self.phase < Phase::Recovery && self.duplicates >= self.reordering.degree();
         if enough || self.phase == Phase::Recovery && advanced {

@@ -175,6 +175,8 @@ impl Recovery {
     }
 
     /// Segments in flight, as far as we can tell. A peer without SACK reports a segment by each duplicate.
+    //= RFC 6675 §4 MUST-2
+    //= RFC 5681 §3.2 MUST-2
     pub(super) fn in_flight(&self) -> u32 {
         self.scoreboard.in_flight().saturating_sub(self.duplicates)
     }
@@ -218,6 +220,7 @@ impl Recovery {
 
     /// How long before it was overtaken a segment must have been sent to be lost.
     //= RFC 8985 §6.2
+    //= RFC 2018 §5.1 MUST-1
     fn reordering_window(&self, scene: &Scene<'_>) -> Duration {
         let no_threshold = scene.options.detection & LossOptions::NO_DUPLICATE_THRESHOLD != 0;
         let many = self.reported() >= self.reordering.degree() && !no_threshold;

@@ -49,6 +49,7 @@ impl Prr {
     /// The window after an acknowledgement: as many segments go as bring it down in proportion to what was delivered. Below, slow start as long as what is lost gets through,
     /// and else one for one.
     //= RFC 9937 §6
+    //= RFC 5681 §4.3 MUST-2
     pub fn window(&mut self, way: Way, arrival: Arrival) -> u32 {
         let Way { prior, ssthresh, in_flight } = way;
         self.delivered = self.delivered.saturating_add(arrival.delivered);

@@ -146,6 +146,7 @@ impl Rack {
 
     /// The reordering window where one is granted.
     //= RFC 8985 §6.2
+    //= RFC 8985 §3.3.2 MUST-1
     pub fn reordering_window(&self, rtt: RoundTrip) -> Duration {
         (rtt.min / 4).saturating_mul(self.steps.into()).min(rtt.srtt)
     }
@@ -157,6 +158,7 @@ impl Rack {
 
     /// Marks what was lost in `scoreboard`: what was sent before what has arrived, and a round trip and `window` ago.
     //= RFC 8985 §6.2
+    //= RFC 8985 §9.2 MUST-1
     pub fn detect(&self, now: Instant, scoreboard: &mut Scoreboard, window: Duration) -> Detection {
         if !self.known {
             return Detection::default();
@@ -260,6 +262,8 @@ mod tests {
         assert_eq!(flight.detect(50, window), (None, 1));
     }
 
+    //= RFC 8985 §4 MUST-3, type=test
+    //= RFC 8985 §9.2 MUST-1, type=test
     #[test]
     fn a_lost_retransmission_is_found_by_its_time() {
         let mut flight = Flight::new();
@@ -291,6 +295,7 @@ mod tests {
     }
 
     //= RFC 8985 §6.2, type=test
+    //= RFC 8985 §3.3.2 MUST-1, type=test
     #[test]
     fn spurious_retransmissions_widen_the_window_once_a_round_trip() {
         let mut rack = Rack::new();

@@ -11,6 +11,12 @@ impl Recovery {
     /// The retransmission time-out passed, after `retries` in a row.
     //= RFC 5681 §3.1
     //= RFC 6298 §5.4
+    //= RFC 6675 §5.1 MUST-2
+    //= RFC 6675 §5.1 MUST-3
+    //= RFC 6675 §5.1 MUST-4
+    //= RFC 6675 §5.1 MUST-5
+    //= RFC 5682 §2.1 MUST-2
+    //= RFC 5682 §3.1 MUST-2
     pub(in crate::tcp) fn on_timeout(&mut self, scene: &mut Scene<'_>, retries: u8) {
         self.count_timeout(scene, retries);
         let fresh = self.phase < Phase::Recovery;
@@ -60,6 +66,7 @@ impl Recovery {
     /// Holds everything to be lost but what was sent so lately that it has had no time to arrive. Where the peer took
     /// back its report of the first segment, no report of it is believed any more.
     //= RFC 2018 §8
+    //= RFC 2018 §5 MUST-1
     fn lose_by_timeout(&mut self, scene: &mut Scene<'_>) {
         let reneged = self.scoreboard.is_reneged();
         if reneged {
@@ -75,6 +82,8 @@ impl Recovery {
 
     /// An acknowledgement after a time-out: whether that was in error, or is over.
     //= RFC 5682 §3.1
+    //= RFC 5682 §2.1 MUST-1
+    //= RFC 5682 §3.1 MUST-1
     pub(super) fn judge_timeout(&mut self, scene: &mut Scene<'_>, news: &News) -> Resend {
         let recovered = scene.una.at_or_after(self.high_seq);
         if news.advanced && self.undo_timeout(scene, false) {

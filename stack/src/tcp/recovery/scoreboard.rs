@@ -223,6 +223,8 @@ impl Scoreboard {
     }
 
     /// `range`, which follows all before, was sent for the first time.
+    //= RFC 8985 §4 MUST-2
+    //= RFC 8985 §4 MUST-3
     pub fn on_sent(&mut self, range: SeqRange, sending: Sending) {
         let Sending { now, size, delivered } = sending;
         let segments = range.len().div_ceil(u32::from(size.max(1)));
@@ -270,6 +272,9 @@ impl Scoreboard {
     }
 
     /// The first run of bytes that is held to be lost and not sent again.
+    //= RFC 6675 §4 MUST-3
+    //= RFC 6675 §4 MUST-4
+    //= RFC 2018 §5 RULE-1
     pub fn next_lost(&self) -> Option<SeqRange> {
         if self.counts.lost <= self.counts.resending {
             return None;
@@ -279,6 +284,7 @@ impl Scoreboard {
     }
 
     /// `range` was sent again. Gives the segments that it was cut into.
+    //= RFC 6675 §5 MUST-8
     pub fn on_resent(&mut self, range: SeqRange, sending: Sending) -> u32 {
         self.transmissions += 1;
         if self.is_full()
@@ -371,6 +377,8 @@ impl Scoreboard {
 
     /// The peer reported `range` by SACK. Parts of it that are not in flight are ignored, and so are parts of
     /// segments: a peer that reports every second byte can't cut the records smaller than what was sent.
+    //= RFC 6675 §5 MUST-1
+    //= RFC 2018 §5 RULE-1
     pub fn on_sack(&mut self, range: SeqRange, delivered: &mut Delivered) {
         let (start, end) = (self.border_after(range.start()), self.border_before(range.end()));
         let Some(range) = SeqRange::new(start, end) else { return };

@@ -103,6 +103,7 @@ impl Reassembly {
     }
 
     /// Drops everything from `end` on.
+    //= RFC 2018 §8 MUST-3
     pub fn truncate(&mut self, end: SeqNumber) {
         let Some(blocks) = self.blocks.as_mut() else { return };
         blocks.recent.truncate(end);
@@ -126,6 +127,7 @@ impl Reassembly {
     }
 
     /// Drops everything.
+    //= RFC 2018 §8 MUST-3
     pub fn clear(&mut self) {
         self.blocks = None;
     }

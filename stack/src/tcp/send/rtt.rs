@@ -75,6 +75,10 @@ impl RttEstimator {
 
     /// Takes the round trip of the handshake, measured at `now`.
     //= RFC 6298 §2.2
+    //= RFC 6298 §1 MUST-1
+    //= RFC 6298 §2.2 MUST-1
+    //= RFC 6298 §2.3 MUST-1
+    //= RFC 6298 §2.3 MUST-2
     pub fn sample(&mut self, now: Instant, rtt: Duration) {
         self.sample_min(now, rtt);
         self.smooth(micros_of(rtt), None);
@@ -144,6 +148,9 @@ impl RttEstimator {
     /// The time-out, doubled as often as it was backed off.
     //= RFC 6298 §2.4
     //= RFC 6298 §2.5
+    //= RFC 6298 §1 MUST-2
+    //= RFC 6298 §2.3 MUST-3
+    //= RFC 6298 §4 MUST-1
     pub fn rto(&self) -> Duration {
         let base = match self.srtt() {
             None if self.distrusted => DISTRUSTED_RTO,
@@ -156,12 +163,14 @@ impl RttEstimator {
 
     /// The SYN was sent again: without a sample the time-out is 3 s.
     //= RFC 6298 §5.7
+    //= RFC 6298 §5.7 MUST-1
     pub fn distrust(&mut self) {
         self.distrusted = true;
     }
 
     /// Doubles the time-out.
     //= RFC 6298 §5.5
+    //= RFC 6298 §5.5 MUST-1
     pub fn back_off(&mut self) {
         self.backoff = (self.backoff + 1).min(MAX_BACKOFF);
     }
@@ -207,6 +216,12 @@ mod tests {
 
     //= RFC 6298 §2.2, type=test
     //= RFC 6298 §2.3, type=test
+    //= RFC 6298 §1 MUST-1, type=test
+    //= RFC 6298 §1 MUST-2, type=test
+    //= RFC 6298 §2.2 MUST-1, type=test
+    //= RFC 6298 §2.3 MUST-1, type=test
+    //= RFC 6298 §2.3 MUST-2, type=test
+    //= RFC 6298 §2.3 MUST-3, type=test
     #[test]
     fn the_first_sample_sets_and_later_ones_smooth() {
         let mut rtt = estimator();
@@ -232,6 +247,7 @@ mod tests {
 
     //= RFC 6298 §5.5, type=test
     //= RFC 6298 §2.5, type=test
+    //= RFC 6298 §5.5 MUST-1, type=test
     #[test]
     fn backing_off_doubles_up_to_the_bound() {
         let mut rtt = estimator();

@@ -21,6 +21,7 @@ fn ten_in_flight(options: Options) -> Lone {
 }
 
 //= RFC 5681 §3.2, type=test
+//= RFC 5681 §3.1 MUST-8, type=test
 #[test]
 fn three_duplicates_send_the_missing_segment_again() {
     let mut lone = ten_in_flight(reno(plain()));
@@ -57,6 +58,13 @@ fn a_partial_acknowledgement_names_the_next_loss() {
 }
 
 //= RFC 8985 §6.2, type=test
+//= RFC 2018 §5 RULE-1, type=test
+//= RFC 2018 §5.1 MUST-2, type=test
+//= RFC 6675 §4 MUST-3, type=test
+//= RFC 6675 §4 MUST-4, type=test
+//= RFC 6675 §4 MUST-5, type=test
+//= RFC 6675 §5 MUST-1, type=test
+//= RFC 6675 §5 MUST-8, type=test
 #[test]
 fn sack_sends_each_hole_once_and_no_timeout_is_needed() {
     let mut lone = ten_in_flight(reno(sacking()));
@@ -72,6 +80,7 @@ fn sack_sends_each_hole_once_and_no_timeout_is_needed() {
     assert_eq!(lone.count(Counter::TcpExtTCPTimeouts), 0);
 }
 
+//= RFC 2018 §5.1 MUST-1, type=test
 #[test]
 fn one_segment_reported_beyond_a_hole_waits_for_reordering() {
     let mut lone = ten_in_flight(reno(sacking()));
@@ -82,6 +91,7 @@ fn one_segment_reported_beyond_a_hole_waits_for_reordering() {
     assert_eq!(lone.sent(), [(0, 1000)]);
 }
 
+//= RFC 8985 §9.2 MUST-1, type=test
 #[test]
 fn a_lost_retransmission_is_sent_again_without_a_timeout() {
     let mut lone = ten_in_flight(reno(sacking()));
@@ -99,6 +109,10 @@ fn a_lost_retransmission_is_sent_again_without_a_timeout() {
 //= RFC 9293 MUST-19, type=test
 //= RFC 6298 §5.4, type=test
 //= RFC 5681 §3.1, type=test
+//= RFC 5681 §3.1 MUST-11, type=test
+//= RFC 5681 §3.1 MUST-12, type=test
+//= RFC 6298 §5 MUST-1, type=test
+//= RFC 6298 §5.5 MUST-1, type=test
 #[test]
 fn a_timeout_sends_one_segment_and_doubles() {
     let mut options = reno(sacking());
@@ -136,6 +150,9 @@ fn a_silent_peer_is_given_up_after_fifteen_retries() {
     assert!(lone.poll().is_none());
 }
 
+//= RFC 2018 §5 MUST-1, type=test
+//= RFC 2018 §8 MUST-4, type=test
+//= RFC 6675 §4 MUST-1, type=test
 #[test]
 fn reports_of_sack_are_forgotten_where_the_peer_took_them_back() {
     let mut lone = ten_in_flight(reno(sacking()));

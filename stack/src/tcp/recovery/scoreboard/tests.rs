@@ -59,6 +59,8 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 proptest! {
+    //= RFC 8985 §4 MUST-2, type=test
+    //= RFC 6675 §5 MUST-1, type=test
     #[test]
     fn agrees_with_a_record_for_each_byte(base: u32, ops in proptest::collection::vec(op(), 0..80)) {
         let mut scoreboard = Scoreboard::new();
