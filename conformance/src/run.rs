@@ -21,7 +21,7 @@ mod trace;
 pub use call::{Call, Descriptor, Message, Outcome, Output, Receive, Send};
 pub use compare::{Parting, parting};
 pub use failure::Failure;
-pub use kernel::KernelTarget;
+pub use kernel::{KernelTarget, hurry};
 pub use rules::Rules;
 pub use runner::{On, Options, Report, Verdict, is_for, run, run_parsed};
 pub use stack::{Network, StackTarget};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tapsock_conformance::ast::{IpVersion, Position};
-use tapsock_conformance::run::{Failure as Reason, Report, TraceEntry, TraceKind, Verdict};
+use tapsock_conformance::run::{Failure as Reason, Report, TraceEntry, TraceKind, Verdict, hurry};
 use tapsock_driver::Namespace;
 
 use super::Options;
@@ -18,6 +18,8 @@ pub const INSIDE: &str = "--inside";
 
 /// Runs a script on the kernel. What can't be had is the script's failure.
 pub fn run(path: &Path, version: IpVersion, options: &Options) -> Result<Report, String> {
+    // The process inside takes after this thread, which only waits for it.
+    hurry();
     let namespace = Namespace::create().map_err(|error| error.to_string())?;
     let program = env::current_exe().map_err(|error| error.to_string())?;
     let mut command = namespace.command(program);

@@ -119,7 +119,10 @@ impl<'a> Session<'a> {
     ///
     /// The first failure.
     pub(super) fn run(&mut self) -> Result<(), Failure> {
-        let outcome = self.prepare().and_then(|()| self.events());
+        let outcome = self.prepare().and_then(|()| {
+            self.target.begin();
+            self.events()
+        });
         let cleaned = match &self.script.cleanup {
             Some(cleanup) => self.command(cleanup),
             None => Ok(()),

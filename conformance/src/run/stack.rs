@@ -67,6 +67,8 @@ pub struct StackTarget {
     /// Whether the link's queue holds nothing: all that is sent is lost.
     is_choked: bool,
     now: Instant,
+    /// When the script began.
+    began: Instant,
     descriptors: Descriptors,
     sent: VecDeque<Sent>,
     waiting: Option<Operation>,
@@ -104,6 +106,7 @@ impl StackTarget {
             caps,
             is_choked: false,
             now: START,
+            began: START,
             descriptors: Descriptors::default(),
             sent: VecDeque::new(),
             waiting: None,
@@ -167,7 +170,7 @@ impl StackTarget {
 
     /// Lets time pass until `until`, whatever happens meanwhile.
     fn pass(&mut self, until: Duration) {
-        let end = START + until;
+        let end = self.began + until;
         self.settle();
         while self.step(end) {}
         self.now = self.now.max(end);
@@ -190,12 +193,18 @@ impl StackTarget {
 }
 
 impl Target for StackTarget {
+    fn begin(&mut self) {
+        self.settle();
+        self.sent.clear();
+        self.began = self.now;
+    }
+
     fn now(&self) -> Duration {
-        self.now.saturating_since(START)
+        self.now.saturating_since(self.began)
     }
 
     fn wall_clock(&self) -> Duration {
-        START.saturating_since(Instant::ZERO)
+        self.began.saturating_since(Instant::ZERO)
     }
 
     fn call(&mut self, call: Call) -> Outcome {
@@ -238,7 +247,7 @@ impl Target for StackTarget {
     }
 
     fn wait(&mut self, until: Option<Duration>) -> Woken {
-        let end = START + until.unwrap_or(self.now() + FOREVER);
+        let end = self.began + until.unwrap_or(self.now() + FOREVER);
         self.settle();
         for _ in 0..MAX_STEPS {
             if !self.sent.is_empty() || self.ended.is_some() {

@@ -42,6 +42,9 @@ pub enum Woken {
 
 /// A stack under test, with a clock of its own that begins with the script.
 pub trait Target: System {
+    /// The script starts now: what came before was to prepare it.
+    fn begin(&mut self);
+
     /// The time since the script's start.
     fn now(&self) -> Duration;
 

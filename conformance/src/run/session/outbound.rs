@@ -27,7 +27,7 @@ impl Session<'_> {
         {
             let so_far = whole.clone();
             let next = self.next_packet(script, index, window).and_then(|(_, part)| {
-                join(whole, &part, pushed(script)).ok_or_else(|| {
+                join(whole, &part).ok_or_else(|| {
                     let reason = format!("payload bytes: expected {wanted}, and then came another segment");
                     self.wrong(script, reason, &so_far)
                 })
@@ -193,14 +193,9 @@ impl Session<'_> {
     }
 }
 
-/// Whether the script expects a push.
-fn pushed(script: &ast::Packet) -> bool {
-    matches!(&script.body, Body::Tcp(tcp) if tcp.flags.contains(TcpFlags::PSH))
-}
-
-/// Two segments of which the second goes on where the first ends, as one. Where they were cut is for the sender to say,
-/// and with it where a push stands: where the script expects one, that of any part counts, else that of the first.
-fn join(first: Packet, next: &Packet, pushed: bool) -> Option<Packet> {
+/// Two segments of which the second goes on where the first ends, as one. Where they were cut is for the sender to say;
+/// what marks the end is that of the last.
+fn join(first: Packet, next: &Packet) -> Option<Packet> {
     let (Transport::Tcp(head), Transport::Tcp(tail)) = (&first.transport, &next.transport) else {
         return None;
     };
@@ -215,8 +210,7 @@ fn join(first: Packet, next: &Packet, pushed: bool) -> Option<Packet> {
         return None;
     }
     let payload = [&head.payload[..], &tail.payload].concat();
-    let tail_flags = if pushed { tail.flags } else { tail.flags.without(TcpFlags::PSH) };
-    let tcp = Tcp { flags: head.flags | tail_flags, payload, ..head.clone() };
+    let tcp = Tcp { flags: tail.flags, payload, ..head.clone() };
     Some(Packet { transport: Transport::Tcp(tcp), ..first })
 }
 
