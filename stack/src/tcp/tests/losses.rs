@@ -229,8 +229,6 @@ fn another_timeout_begins_the_search_anew() {
     }
 }
 
-//= RFC 8985 §7.3 MUST-2, type=test
-//= RFC 8985 §7.3 MUST-3, type=test
 //= RFC 8985 §7.3 MUST-5, type=test
 #[test]
 fn a_tail_is_probed_once_and_then_times_out() {
@@ -244,6 +242,23 @@ fn a_tail_is_probed_once_and_then_times_out() {
     assert_eq!(lone.pass_to_deadline(), rto, "a time-out, no second probe");
     assert_eq!((lone.count(Counter::TcpExtTCPLossProbes), lone.count(Counter::TcpExtTCPTimeouts)), (1, 1));
     assert_eq!(lone.sent(), [(0, 1000)]);
+}
+
+//= RFC 8985 §7.3 MUST-2, type=test
+//= RFC 8985 §7.3 MUST-3, type=test
+#[test]
+fn no_probe_is_sent_while_another_is_out() {
+    let mut lone = in_flight(5, reno(sacking()));
+    lone.pass_to_deadline();
+    assert_eq!(lone.sent(), [(4000, 1000)]);
+    lone.ack(1000, 60_000);
+    let mut waited = lone.pass_to_deadline();
+    while lone.count(Counter::TcpExtTCPTimeouts) == 0 {
+        assert_eq!(lone.sent(), [], "after {waited:?}");
+        waited += lone.pass_to_deadline();
+    }
+    assert_eq!(lone.sent(), [(1000, 1000)]);
+    assert_eq!(lone.count(Counter::TcpExtTCPLossProbes), 1);
 }
 
 //= RFC 8985 §7.3 MUST-4, type=test
