@@ -79,8 +79,8 @@ impl Connection {
                 self.send.retries = 0;
             }
             self.rearm_loss_timer(now, rearm);
-        } else if !segment.options.sack.is_empty() {
-            self.take_idle_report(now, segment, ack, counters);
+        } else if !segment.options.sack.is_empty() || self.recovery.probe.is_out() {
+            self.take_idle_ack(now, segment, ack, newer, counters);
         }
         self.after_ack(now, advanced, counters);
         if self.state == State::Closed { Verdict::Drop } else { Verdict::Continue }
@@ -100,14 +100,20 @@ impl Connection {
         self.rearm_loss_timer(now, rearm);
     }
 
-    /// Nothing is in flight, but the peer reports what it received twice: a reduction may have been in error.
-    fn take_idle_report(&mut self, now: Instant, segment: &Segment, ack: SeqNumber, counters: &mut Counters) {
+    /// Nothing is in flight, but the peer may report what it received twice, or answer a probe.
+    fn take_idle_ack(
+        &mut self,
+        now: Instant,
+        segment: &Segment,
+        ack: SeqNumber,
+        newer: bool,
+        counters: &mut Counters,
+    ) {
         let mut news = self.news(now, segment);
+        news.window = newer;
         self.take_sack(segment, ack, &mut news, counters);
-        if news.duplicate > 0 {
-            let (recovery, mut scene) = self.scene(now, ack, Some(segment), counters);
-            recovery.on_late_ack(&mut scene, &news);
-        }
+        let (recovery, mut scene) = self.scene(now, ack, Some(segment), counters);
+        recovery.on_idle_ack(&mut scene, &news);
     }
 
     /// What is known before the reports of `segment` are looked at.

@@ -114,6 +114,7 @@ impl Connection {
         if !self.is_acceptable(segment) {
             counters.bump(Counter::TcpExtTCPOutOfWindow);
             if !reset {
+                self.note_old(segment, counters);
                 self.challenge(now, segment, counters);
             }
             return Verdict::Drop;
@@ -177,6 +178,7 @@ impl Connection {
             }
         }
         counters.bump(Counter::TcpExtPAWSEstab);
+        self.note_old(segment, counters);
         self.challenge(now, segment, counters);
         Verdict::Drop
     }

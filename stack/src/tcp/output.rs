@@ -351,6 +351,7 @@ impl Connection {
         };
         counters[Counter::TcpExtTCPAckCompressed] += u64::from(self.recv.acks.on_ack_sent(nxt));
         self.timers.stop(Timer::DelayedAck);
+        self.recv.duplicate.on_reported();
         let urgent = self.urgent_pointer(seq);
         let ecn = self.ecn_flags(false);
         Segment { ecn, ack: Some(nxt), urgent, window, options, ..Segment::new(seq) }
@@ -374,7 +375,9 @@ impl Connection {
         }
         if self.negotiated.sack {
             let most = if options.timestamps.is_some() { 3 } else { 4 };
-            let blocks = self.recv.reassembly.recent().take(most);
+            //= RFC 2883 §4
+            let blocks =
+                self.recv.duplicate.range().into_iter().chain(self.recv.reassembly.recent()).take(most);
             options.sack.extend(blocks.map(|block| (block.start().value(), block.end().value())));
         }
         options

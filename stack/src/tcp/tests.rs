@@ -1,12 +1,14 @@
 //! Two connections, or one and a script, in virtual time. What is asserted are segments, windows and times.
 
 mod closing;
+mod duplicates;
 mod extensions;
 mod fixture;
 mod handshake;
 mod losses;
 mod memory;
 mod patience;
+mod probes;
 mod rare;
 mod recovery;
 mod requirements;

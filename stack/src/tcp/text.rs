@@ -8,6 +8,7 @@ use super::connection::{Connection, Event, Holder};
 use super::recv::ack_policy::{Arrival, QUICK_ACKS};
 use super::recv::compact;
 use super::segment::{Control, Segment};
+use super::seq::SeqNumber;
 use super::state::State;
 
 /// Bytes of the timestamp option, padded.
@@ -21,6 +22,7 @@ impl Connection {
         }
         if !self.state.can_receive() {
             // Retransmissions of what the peer sent before its FIN: it has missed our acknowledgement.
+            self.note_old(&segment, counters);
             self.recv.acks.owe_now();
             return;
         }
@@ -28,6 +30,7 @@ impl Connection {
         // As Linux: a FIN behind all data is taken into a closed window too, for it needs no room.
         let lone_fin = segment.payload.is_empty() && segment.seq == nxt;
         let beyond = segment.seq.at_or_after(self.recv.window.edge()) && !lone_fin;
+        self.note_old(&segment, counters);
         if segment.end().at_or_before(nxt) || beyond {
             self.recv.acks.quicken(self.recv.window.remaining(), QUICK_ACKS);
             self.recv.acks.owe_now();
@@ -63,12 +66,31 @@ impl Connection {
             self.recv.fin = Some(fin);
             self.recv.reassembly.truncate(fin);
         }
+        if let Some(held) =
+            self.recv.reassembly.held_of(segment.seq, segment.seq + segment.payload.len() as u32)
+        {
+            self.note_twice(held.start(), held.end(), counters);
+        }
         if segment.seq == nxt {
             self.take_in_order(now, segment);
         } else {
             self.take_out_of_order(segment, counters);
         }
         self.process_fin(now);
+    }
+
+    /// What `segment` holds of numbers that have come already is to be reported, for its sender believed it to be lost.
+    //= RFC 2883 §4
+    pub(super) fn note_old(&mut self, segment: &Segment, counters: &mut Counters) {
+        self.note_twice(segment.seq, segment.end().earliest(self.recv.window.nxt), counters);
+    }
+
+    fn note_twice(&mut self, start: SeqNumber, end: SeqNumber, counters: &mut Counters) {
+        let reports = self.negotiated.sack && self.options.rare().loss.dsack;
+        if reports && self.recv.duplicate.note(start, end) {
+            let old = start.before(self.recv.window.nxt);
+            counters.bump(if old { Counter::TcpExtTCPDSACKOldSent } else { Counter::TcpExtTCPDSACKOfoSent });
+        }
     }
 
     /// There is no memory for what came. As Linux, the peer is told so where it is what is due: it probes the window then

@@ -105,6 +105,17 @@ impl Recovery {
         rearm
     }
 
+    /// Takes an acknowledgement that came while nothing is in flight: what it reports may show that a reduction, or a
+    /// probe, was needless.
+    pub(in crate::tcp) fn on_idle_ack(&mut self, scene: &mut Scene<'_>, news: &News) {
+        if news.duplicate > 0 {
+            self.on_late_ack(scene, news);
+        }
+        if self.probe.is_out() {
+            self.judge_probe(scene, news);
+        }
+    }
+
     fn count_delivered(&mut self, scene: &mut Scene<'_>, news: &News) {
         let delivered = if scene.sack {
             news.delivered.segments + news.duplicate

@@ -5,10 +5,12 @@ use crate::buf::{Chunk, Rope};
 use crate::tcp::seq::SeqNumber;
 
 pub mod ack_policy;
+pub mod duplicate;
 pub mod reassembly;
 pub mod window;
 
 use ack_policy::AckPolicy;
+use duplicate::Duplicate;
 use reassembly::Reassembly;
 use window::ReceiveWindow;
 
@@ -26,6 +28,8 @@ pub(super) struct Receiver {
     /// In order and not read.
     pub(super) queue: Rope,
     pub(super) reassembly: Reassembly,
+    /// What came twice.
+    pub(super) duplicate: Duplicate,
     pub(super) acks: AckPolicy,
     /// The number of the peer's FIN, once it has come, in order or not.
     pub(super) fin: Option<SeqNumber>,
@@ -39,6 +43,7 @@ impl Receiver {
             window,
             queue: Rope::new(),
             reassembly: Reassembly::default(),
+            duplicate: Duplicate::default(),
             acks: AckPolicy::new(),
             fin: None,
             shut_down: false,

@@ -82,6 +82,14 @@ impl Reassembly {
         self.blocks.iter().flat_map(|blocks| blocks.recent.iter())
     }
 
+    /// What of the numbers from `start` up to `end` is held already, in the first block that holds any.
+    pub fn held_of(&self, start: SeqNumber, end: SeqNumber) -> Option<SeqRange> {
+        let sorted = &self.blocks.as_ref()?.sorted;
+        let first = sorted.partition_point(|block| block.end().at_or_before(start));
+        let block = sorted.get(first)?;
+        SeqRange::new(block.start.latest(start), block.end().earliest(end))
+    }
+
     /// The number after the highest block to be reported.
     pub fn reported_end(&self) -> Option<SeqNumber> {
         self.recent().map(SeqRange::end).reduce(SeqNumber::latest)
@@ -256,6 +264,24 @@ mod tests {
             }
             prop_assert!(reassembly.is_empty());
         }
+    }
+
+    #[test]
+    fn what_is_held_already_is_known() {
+        let mut reassembly = Reassembly::default();
+        for offset in [10, 30] {
+            reassembly.insert(SeqNumber::new(offset), bytes_of(offset, 10)).expect("room");
+        }
+        let held = |start: u32, end: u32| {
+            let held = reassembly.held_of(SeqNumber::new(start), SeqNumber::new(end));
+            held.map(|range| (range.start().value(), range.end().value()))
+        };
+        assert_eq!(held(0, 10), None);
+        assert_eq!(held(0, 50), Some((10, 20)), "the first block");
+        assert_eq!(held(15, 50), Some((15, 20)));
+        assert_eq!(held(20, 30), None);
+        assert_eq!(held(25, 32), Some((30, 32)));
+        assert_eq!(held(40, 50), None);
     }
 
     #[test]
