@@ -106,9 +106,10 @@ impl Connection {
         if self.recovery.scoreboard.is_empty() {
             return;
         }
-        // Where there is none, or one is out already, the time-out follows.
-        self.arm_timeout(now, Since::Sent);
+        // One for each tail: where it is out already, the time-out follows.
         self.pending.tail_probe = !self.recovery.probe.is_out();
+        let since = if self.pending.tail_probe { Since::Now } else { Since::Sent };
+        self.arm_timeout(now, since);
     }
 
     /// A probe was sent.

@@ -63,8 +63,11 @@ fn new_data_is_the_better_probe_whatever_the_window_says() {
 fn a_lone_segment_is_given_time_for_a_delayed_acknowledgement() {
     let mut lone = in_flight(1);
     assert_eq!(lone.pass_to_deadline(), ms(220), "no later than the time-out would be");
+    assert_eq!(lone.count(Counter::TcpExtTCPTimeouts), 0);
     assert_eq!(lone.sent(), [(0, 1000)]);
     assert_eq!(lone.count(Counter::TcpExtTCPLossProbes), 1);
+    assert_eq!(lone.pass_to_deadline(), ms(220), "the time-out follows, and has not been doubled");
+    assert_eq!(lone.count(Counter::TcpExtTCPTimeouts), 1);
 }
 
 //= RFC 8985 §7.4.2, type=test
