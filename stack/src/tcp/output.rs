@@ -368,6 +368,9 @@ impl Connection {
     //= RFC 2018 §4 MUST-1
     //= RFC 2018 §4 MUST-2
     //= RFC 2018 §8 MUST-1
+    //= RFC 2883 §3 MUST-1
+    //= RFC 2883 §4 RULE-4
+    //= RFC 2883 §4 RULE-5
     pub(super) fn segment_options(&self, now: Instant) -> TcpOptions {
         let mut options = TcpOptions::default();
         if let Some(state) = self.negotiated.timestamps {

@@ -30,7 +30,7 @@ impl Connection {
         // As Linux: a FIN behind all data is taken into a closed window too, for it needs no room.
         let lone_fin = segment.payload.is_empty() && segment.seq == nxt;
         let beyond = segment.seq.at_or_after(self.recv.window.edge()) && !lone_fin;
-        self.note_old(&segment, counters);
+        let old = self.note_old(&segment, counters);
         if segment.end().at_or_before(nxt) || beyond {
             self.recv.acks.quicken(self.recv.window.remaining(), QUICK_ACKS);
             self.recv.acks.owe_now();
@@ -66,9 +66,9 @@ impl Connection {
             self.recv.fin = Some(fin);
             self.recv.reassembly.truncate(fin);
         }
-        if let Some(held) =
-            self.recv.reassembly.held_of(segment.seq, segment.seq + segment.payload.len() as u32)
-        {
+        let end = segment.seq + segment.payload.len() as u32;
+        //= RFC 2883 §4.2 RULE-1
+        if !old && let Some(held) = self.recv.reassembly.held_of(segment.seq, end) {
             self.note_twice(held.start(), held.end(), counters);
         }
         if segment.seq == nxt {
@@ -79,18 +79,24 @@ impl Connection {
         self.process_fin(now);
     }
 
-    /// What `segment` holds of numbers that have come already is to be reported, for its sender believed it to be lost.
+    /// What `segment` holds of numbers that have come already is to be reported, for its sender believed it to be lost. Says
+    /// whether there is any.
     //= RFC 2883 §4
-    pub(super) fn note_old(&mut self, segment: &Segment, counters: &mut Counters) {
-        self.note_twice(segment.seq, segment.end().earliest(self.recv.window.nxt), counters);
+    //= RFC 2883 §4 RULE-1
+    //= RFC 2883 §4 RULE-3
+    pub(super) fn note_old(&mut self, segment: &Segment, counters: &mut Counters) -> bool {
+        self.note_twice(segment.seq, segment.end().earliest(self.recv.window.nxt), counters)
     }
 
-    fn note_twice(&mut self, start: SeqNumber, end: SeqNumber, counters: &mut Counters) {
+    //= RFC 2883 §4 RULE-1
+    fn note_twice(&mut self, start: SeqNumber, end: SeqNumber, counters: &mut Counters) -> bool {
         let reports = self.negotiated.sack && self.options.rare().loss.dsack;
-        if reports && self.recv.duplicate.note(start, end) {
+        let noted = reports && self.recv.duplicate.note(start, end);
+        if noted {
             let old = start.before(self.recv.window.nxt);
             counters.bump(if old { Counter::TcpExtTCPDSACKOldSent } else { Counter::TcpExtTCPDSACKOfoSent });
         }
+        noted
     }
 
     /// There is no memory for what came. As Linux, the peer is told so where it is what is due: it probes the window then

@@ -29,6 +29,7 @@ impl Duplicate {
     /// What lies between `start` and `end` came twice. Says whether that is something. As Linux, one report takes what
     /// came last.
     //= RFC 2883 §4
+    //= RFC 2883 §4.2 RULE-1
     #[must_use = "it is counted"]
     pub fn note(&mut self, start: SeqNumber, end: SeqNumber) -> bool {
         let Some(range) = SeqRange::new(start, end) else { return false };
@@ -40,6 +41,7 @@ impl Duplicate {
     }
 
     /// It was reported: that is done once.
+    //= RFC 2883 §4 RULE-2
     pub fn on_reported(&mut self) {
         self.range = None;
     }
