@@ -10,7 +10,7 @@ use tapsock_stack::tcp::urgent::{Keeping, Urgency, UrgentError};
 use super::{Phase, TcpSocket};
 use crate::address::SockAddr;
 use crate::beside;
-use crate::constants::{MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC};
+use crate::constants::{MSG_EOR, MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC};
 use crate::control::Control;
 use crate::errno::ToErrno;
 use crate::options::Told;
@@ -67,7 +67,11 @@ impl TcpSocket {
             return Ok(0);
         }
         let urgency = if flags & MSG_OOB != 0 { Urgency::LastByte } else { Urgency::Normal };
-        let push = if flags & MSG_MORE != 0 { Push::Later } else { Push::Now };
+        let push = match data.is_empty() {
+            true if flags & MSG_EOR != 0 => Push::EndOfRecord,
+            _ if flags & MSG_MORE != 0 => Push::Later,
+            _ => Push::Now,
+        };
         let written = call.stack.tcp_write_as(call.now, id, part, urgency, push);
         let taken = written.map_err(|error| error.errno())?;
         self.report_zero_copy(call, flags, taken);

@@ -230,6 +230,7 @@ impl Connection {
         self.recovery.scoreboard.acknowledge(ack, delivered);
         self.tally.bytes_acked += u64::from(ack.saturating_since(self.send.window.una));
         self.send.queue.acknowledge(ack);
+        self.send.records.acknowledge(ack);
         self.send.window.una = ack;
         self.acknowledge_urgent(ack);
         self.send.retries = 0;

@@ -16,6 +16,7 @@ use super::recv::window::ReceiveWindow;
 use super::segment::{Control, Segment};
 use super::send::pacing::Pacer;
 use super::send::queue::SendQueue;
+use super::send::records::Records;
 use super::send::rtt::RttEstimator;
 use super::send::window::SendWindow;
 use super::seq::SeqNumber;
@@ -77,6 +78,9 @@ const _: () = assert!(size_of::<Connection>() <= 1024, "the budget of an idle co
 pub(super) struct Sender {
     pub(super) window: SendWindow,
     pub(super) queue: SendQueue,
+    pub(super) records: Records,
+    /// The end of what was written last with nothing to follow.
+    pub(super) pushed: SeqNumber,
     pub(super) rtt: RttEstimator,
     /// Payload of a full segment, timestamps deducted.
     pub(super) mss: u32,
@@ -270,6 +274,8 @@ impl Connection {
         let send = Sender {
             window: SendWindow::new(iss),
             queue: SendQueue::new(iss + 1),
+            records: Records::default(),
+            pushed: iss + 1,
             rtt: RttEstimator::new(rto_min, rto_max),
             mss: sizes.default.into(),
             peer_mss: sizes.default,

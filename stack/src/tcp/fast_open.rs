@@ -147,6 +147,9 @@ impl Connection {
         let data = data.split_to(room.into());
         let count = data.len();
         self.send.queue.push(data);
+        if count > 0 {
+            self.send.records.end_at(self.send.queue.end());
+        }
         self.send.window.nxt += 1;
         self.pending.syn = true;
         (self.send.last_sent, self.send.first_retry) = (now, now);

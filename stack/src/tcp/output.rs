@@ -99,7 +99,7 @@ impl Connection {
         let options = self.segment_options(now);
         let size = self.payload_size(&options);
         let max_payload = if self.answers_mark() { size } else { self.largest_burst(size, max_payload) };
-        let Some(len) = self.sendable(now, unsent, size, max_payload) else {
+        let Some(len) = self.sendable(now, self.next_record(unsent), size, max_payload) else {
             self.arm_persist(now);
             return None;
         };
@@ -110,6 +110,12 @@ impl Connection {
             return None;
         }
         self.send_new(now, len, with_fin, size, options, counters)
+    }
+
+    /// How much of `unsent` belongs to the record that is next.
+    fn next_record(&self, unsent: u32) -> u32 {
+        let nxt = self.send.window.nxt;
+        self.send.records.next_end(nxt).map_or(unsent, |end| unsent.min(end.saturating_since(nxt)))
     }
 
     /// New data for the probe of a lost tail, whatever the congestion window, Nagle's rule and the pace say.
@@ -123,7 +129,7 @@ impl Connection {
         let unsent = self.send.queue.end().saturating_since(self.send.window.nxt);
         let options = self.segment_options(now);
         let size = self.payload_size(&options).min(max_payload as u32);
-        let len = unsent.min(size);
+        let len = self.next_record(unsent).min(size);
         if len == 0 || len > self.send.window.usable() || self.recovery.scoreboard.is_full() {
             return None;
         }
@@ -187,10 +193,12 @@ impl Connection {
         // As Linux: at least two bursts make a window, so that acknowledgements keep coming.
         let share = (self.congestion.window() / 2).max(1);
         let burst = (max_payload / size).clamp(1, share) * size;
-        let fin = self.send.fin == Fin::Queued;
+        // What another record follows can't grow.
+        let followed = self.send.queue.end().after(self.send.window.nxt + unsent);
+        let fin = self.send.fin == Fin::Queued && !followed;
         if unsent <= limit && unsent <= burst {
             let tail = unsent % size;
-            let go = tail == 0 || fin || self.may_send_small();
+            let go = tail == 0 || fin || followed || self.may_send_small();
             let len = if go { unsent } else { unsent - tail };
             return (len > 0 || (fin && unsent == 0)).then_some(len);
         }
@@ -294,8 +302,9 @@ impl Connection {
         segment.control = fin.then_some(Control::Fin);
         //= RFC 9293 MUST-61
         // As Linux also on what the link cuts, so that its pieces are not held back for more.
-        let last = (range.start() + len).at_or_after(self.send.queue.end());
-        segment.push = len > size || len > 0 && last;
+        let (end, written) = (range.start() + len, self.send.queue.end());
+        let last = end.at_or_after(written) && self.send.pushed == written;
+        segment.push = len > size || len > 0 && (last || self.send.records.has_end(end));
         segment.payload = payload;
         segment.gso_size = (len > size).then_some(size as u16);
         segment

@@ -36,6 +36,8 @@ impl Connection {
         //= RFC 6675 §5
         let room = if self.pending.resend { 1 } else { self.congestion_room() };
         let most = self.resend_limit(lost, size, room, max_payload)?;
+        let record = self.send.records.next_end(lost.start());
+        let most = record.map_or(most, |end| most.min(end.saturating_since(lost.start())));
         let range = self.cut(lost, most)?;
         let timed_out = core::mem::take(&mut self.pending.resend);
         let count = self.recovery.scoreboard.on_resent(range, self.recovery.sending(now, size as u16));

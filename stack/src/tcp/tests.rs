@@ -10,6 +10,7 @@ mod memory;
 mod patience;
 mod probes;
 mod rare;
+mod records;
 mod recovery;
 mod requirements;
 mod transfer;

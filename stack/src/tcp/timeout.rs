@@ -196,6 +196,8 @@ impl Connection {
         let window = self.send.window.usable();
         if window > 0 {
             self.pending.push_small = true;
+            // As Linux, whose probe is pushed.
+            self.send.pushed = self.send.queue.end();
         } else {
             self.pending.probe = true;
             self.probe_urgent();

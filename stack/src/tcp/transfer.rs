@@ -34,6 +34,8 @@ pub enum Push {
     Now,
     /// A small segment is held back until more is written, the peer is heard of, or a time-out has passed.
     Later,
+    /// As now, and what is written next goes in a segment of its own (`MSG_EOR`).
+    EndOfRecord,
 }
 
 /// Why there is nothing to read.
@@ -71,6 +73,13 @@ impl Connection {
         let taken = data.split_to(self.free_space());
         let count = taken.len();
         self.send.queue.push(taken);
+        // As Linux: who gets no more room for now waits for nothing to follow.
+        if count > 0 && (push != Push::Later || !data.is_empty()) {
+            self.send.pushed = self.send.queue.end();
+        }
+        if count > 0 && push == Push::EndOfRecord && data.is_empty() {
+            self.send.records.end_at(self.send.queue.end());
+        }
         self.pending.hold = push == Push::Later;
         self.pending.flush &= count == 0;
         if urgency == Urgency::LastByte && count > 0 {

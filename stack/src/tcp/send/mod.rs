@@ -4,5 +4,6 @@ pub mod buffer;
 pub mod min_rtt;
 pub mod pacing;
 pub mod queue;
+pub mod records;
 pub mod rtt;
 pub mod window;
