@@ -34,18 +34,12 @@ const fn unlike(
 }
 
 /// Options whose values differ, and why.
-pub const UNLIKE_OPTIONS: [UnlikeOption; 13] = [
+pub const UNLIKE_OPTIONS: [UnlikeOption; 12] = [
     unlike(
         "SO_PEEK_OFF",
         "of a local socket, shows the number below zero that was set",
         "shows -1",
         "they all mean the same",
-    ),
-    unlike(
-        "TCP_SAVE_SYN",
-        "2 keeps the link's header as well, and is shown",
-        "2 is as 1, and shown so",
-        "there is no link's header to keep",
     ),
     unlike(
         "SO_SNDBUF",
