@@ -1,8 +1,8 @@
 //! The table of requirements, `docs/rfc.md`: made from the lists in `docs/rfc` and the citations in code and tests.
 //!
 //! A citation is a comment of its own line, `//= RFC 9293 MUST-36` or `//= RFC 5961 §3.2 MUST-1`, above the code that
-//! does it, and with `, type=test` above the test that proves it. `docs/rfc/NNNN.tsv` names what RFC NNNN requires;
-//! `docs/rfc/not-applicable.tsv` says why some of it does not apply.
+//! does it, and with `, type=test` above the test, or in the packet script, that proves it. `docs/rfc/NNNN.tsv` names
+//! what RFC NNNN requires; `docs/rfc/not-applicable.tsv` says why some of it does not apply.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -226,7 +226,7 @@ fn places(places: &[Place]) -> String {
     files.join(", ")
 }
 
-/// All Rust sources of the project, in order.
+/// All Rust sources and packet scripts of the project, in order.
 fn sources(root: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut left = vec![root.to_path_buf()];
@@ -236,7 +236,7 @@ fn sources(root: &Path) -> io::Result<Vec<PathBuf>> {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             if path.is_dir() && !name.starts_with('.') && name != "target" {
                 left.push(path);
-            } else if name.ends_with(".rs") {
+            } else if [".rs", ".pkt"].iter().any(|ending| name.ends_with(ending)) {
                 found.push(path);
             }
         }
