@@ -19,6 +19,7 @@ use crate::tcp::seq::SeqNumber;
 /// assert_eq!(records.next_end(SeqNumber::new(100)), None);
 /// ```
 #[derive(Debug, Default)]
+#[expect(clippy::box_collection, reason = "a connection without records has a pointer of them and no more")]
 pub struct Records(Option<Box<VecDeque<SeqNumber>>>);
 
 impl Records {
