@@ -56,6 +56,7 @@ fn accepted(settings: &[(&str, &str)], syn: &str) -> (Peer, Fd, String) {
 //= RFC 3168 §6.1.1, type=test
 //= RFC 3168 §6.1.1 MUST-1, type=test
 //= RFC 3168 §6.1.1 MUST-5, type=test
+//= RFC 9293 SHLD-8, type=test
 #[test]
 fn a_listener_agrees_where_it_is_asked() {
     for (ecn, syn, answer) in [
@@ -161,6 +162,7 @@ fn a_mark_is_echoed_until_the_peer_has_heard() {
 //= RFC 3168 §6.1.2, type=test
 //= RFC 3168 §5 MUST-1, type=test
 //= RFC 3168 §6.1.1 MUST-3, type=test
+//= RFC 9293 SHLD-8, type=test
 #[test]
 fn an_echo_shrinks_the_window_once_for_all_that_was_under_way() {
     let (mut peer, fd, _) = accepted(&[], "SEW 0:0(0)");

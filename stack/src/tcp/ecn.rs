@@ -25,6 +25,7 @@ pub(super) struct Ecn {
 //= RFC 3168 §6.1.1
 //= RFC 3168 §6.1.1 MUST-1
 //= RFC 3168 §6.1.1 MUST-5
+//= RFC 9293 SHLD-8
 pub(super) fn agrees(willing: EcnUse, syn: &Segment) -> bool {
     let EcnFlags { echo, reduced, codepoint } = syn.ecn;
     willing != EcnUse::No && echo && reduced && codepoint == Codepoint::NotCapable
