@@ -84,3 +84,17 @@ fn one_lost_segment_costs_no_timeout() {
         }
     }
 }
+
+/// What is sent after a retransmission and arrives tells that the retransmission is lost. Early in a transfer,
+/// where the window is full, and at its end there is no such thing.
+//= RFC 8985 §3.1, type=test
+#[test]
+fn a_lost_retransmission_costs_no_timeout() {
+    for algorithm in ALGORITHMS {
+        for index in [200, 300, 1500] {
+            let mut network = streams(1, algorithm, 1, 4 * MIB, losing(index, 2));
+            network.run();
+            assert_eq!(timeouts(&network), 0, "{algorithm}, without the segment {index}");
+        }
+    }
+}
