@@ -1,10 +1,10 @@
 //! `struct sockaddr`, in and out.
 
-use libc::{c_void, sockaddr, socklen_t};
+use libc::{sockaddr, socklen_t};
 use rustix::io::Errno;
 use tapsock::SockAddr;
 
-use crate::ffi::{bytes, bytes_mut, value_mut};
+use tapsock_ffi::memory::bytes;
 
 /// The longest address: `sizeof(struct sockaddr_storage)`.
 const LEN_MAX: usize = 128;
@@ -44,37 +44,5 @@ unsafe fn raw<'a>(start: *const sockaddr, len: socklen_t) -> Result<&'a [u8], Er
         len if len > LEN_MAX => Err(Errno::INVAL),
         // SAFETY: the caller's promise.
         len => unsafe { bytes(start.cast(), len) },
-    }
-}
-
-/// Where an address is to be written, cut off where there is no room for it.
-pub(crate) struct Room<'a> {
-    start: *mut c_void,
-    len: &'a mut socklen_t,
-}
-
-impl Room<'_> {
-    /// Room of `*len` bytes at `start`. Errors: EFAULT, EINVAL for a length that is negative in C.
-    ///
-    /// # Safety
-    /// It must be there, and nobody else's, for as long as this is.
-    pub(crate) unsafe fn new(start: *mut sockaddr, len: *mut socklen_t) -> Result<Self, Errno> {
-        // SAFETY: the caller's promise.
-        let len = unsafe { value_mut(len) }?;
-        if i32::try_from(*len).is_err() {
-            return Err(Errno::INVAL);
-        }
-        if start.is_null() && *len > 0 {
-            return Err(Errno::FAULT);
-        }
-        Ok(Room { start: start.cast(), len })
-    }
-
-    /// Writes the address, and its true length. Where there is none, its length is zero.
-    pub(crate) fn fill(self, address: Option<&SockAddr>) -> Result<(), Errno> {
-        // SAFETY: whoever made this promised it.
-        let out = unsafe { bytes_mut(self.start, *self.len as usize) }?;
-        *self.len = address.map_or(0, |address| address.copy_out(out) as socklen_t);
-        Ok(())
     }
 }

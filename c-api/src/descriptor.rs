@@ -5,8 +5,8 @@ use core::ffi::{c_int, c_long, c_ulong};
 use rustix::io::Errno;
 use tapsock::bsd::{self, F_SETFD, FD_CLOEXEC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD, SIOCATMARK, SIOCOUTQ};
 
-use crate::ffi::{answer, kernel, value_mut};
 use crate::state::{default, owner};
+use tapsock_ffi::memory::{answer, kernel, value_mut};
 
 /// As close(2). Threads that wait for the socket get EBADF.
 #[unsafe(no_mangle)]

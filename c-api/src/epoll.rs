@@ -9,9 +9,9 @@ use libc::{epoll_event, sigset_t, timespec};
 use rustix::io::Errno;
 use tapsock::bsd::{self, EpollEvent};
 
-use crate::ffi::{answer, kernel};
 use crate::state::{default, owner};
 use crate::time;
+use tapsock_ffi::memory::{answer, kernel};
 
 /// As epoll_create(2). ENETDOWN where there is no host.
 #[unsafe(no_mangle)]

@@ -1,7 +1,7 @@
 //! The C library of tapsock: `tapsock_socket`, `tapsock_bind` … on a default host.
 //!
 //! Each call takes what its namesake in libc takes and gives what that gives: the same structures, flags, values and
-//! errno. The number of a socket is a real descriptor of the process ([`placeholder`]), and a call on a number that is not
+//! errno. The number of a socket is a real descriptor of the process ([`tapsock_ffi::placeholder`]), and a call on a number that is not
 //! one of ours goes to libc. `docs/c.md` says what a C program has to know; `include/tapsock.h` is made from this crate.
 //!
 //! Every function is for C. From Rust, use the crate `tapsock`.
@@ -16,8 +16,6 @@
 
 mod address;
 mod config;
-mod ffi;
-mod placeholder;
 mod rights;
 mod time;
 

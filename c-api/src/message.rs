@@ -3,7 +3,6 @@
 use core::ffi::{c_int, c_uint, c_void};
 use core::slice;
 use core::time::Duration;
-use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
@@ -12,10 +11,11 @@ use rustix::io::Errno;
 use tapsock::Host;
 use tapsock::bsd::{self, ReceivedMessage, RecvMessage, SendMessage};
 
-use crate::address::{self, Room};
-use crate::ffi::{IOV_MAX, answer, bytes, bytes_mut, kernel, parts, value, value_mut};
 use crate::state::owner;
-use crate::{rights, time};
+use crate::{address, rights, time};
+use tapsock_ffi::memory::{
+    IOV_MAX, Room, answer, are_apart, bytes, bytes_mut, kernel, parts, places, sources, value, value_mut,
+};
 
 /// As send(2). A stream that is shut says EPIPE; no SIGPIPE is raised.
 #[unsafe(no_mangle)]
@@ -150,7 +150,7 @@ pub unsafe extern "C" fn tapsock_recvfrom(
         }
         let (received, from) = bsd::recvfrom(&at.host, sockid, into, flags)?;
         // SAFETY: the caller's promise. Where there is no place for it, what was received is lost, as in Linux.
-        unsafe { Room::new(address, address_len) }?.fill(from.as_ref())?;
+        unsafe { Room::new(address, address_len) }?.fill(from.map(|from| from.as_bytes()).as_deref())?;
         Ok(received as ssize_t)
     })
 }
@@ -253,39 +253,6 @@ fn count(moved: Result<usize, Errno>) -> Result<ssize_t, Errno> {
     moved.map(|moved| moved as ssize_t)
 }
 
-/// Errors: EFAULT.
-///
-/// # Safety
-/// The parts must be there for as long as they are used.
-unsafe fn sources<'a>(parts: &[iovec]) -> Result<Vec<IoSlice<'a>>, Errno> {
-    // SAFETY: the caller's promise.
-    let source = |part: &iovec| unsafe { bytes(part.iov_base, part.iov_len) };
-    parts.iter().map(|part| source(part).map(IoSlice::new)).collect()
-}
-
-/// Errors: EFAULT, also where parts overlap: each is written to by itself.
-///
-/// # Safety
-/// The parts must be there, and nobody else's, for as long as they are used.
-unsafe fn places<'a>(parts: &[iovec]) -> Result<Vec<IoSliceMut<'a>>, Errno> {
-    if !are_apart(parts) {
-        return Err(Errno::FAULT);
-    }
-    // SAFETY: the caller's promise.
-    let place = |part: &iovec| unsafe { bytes_mut(part.iov_base, part.iov_len) };
-    parts.iter().map(|part| place(part).map(IoSliceMut::new)).collect()
-}
-
-/// Whether no byte is in two of them.
-fn are_apart<'a>(parts: impl IntoIterator<Item = &'a iovec>) -> bool {
-    let filled = parts.into_iter().filter(|part| part.iov_len > 0);
-    let mut ranges: Vec<(usize, usize)> = filled
-        .map(|part| (part.iov_base.addr(), part.iov_base.addr().saturating_add(part.iov_len)))
-        .collect();
-    ranges.sort_unstable();
-    ranges.windows(2).all(|pair| pair[0].1 <= pair[1].0)
-}
-
 /// So many of them, 1024 at the most. Errors: EFAULT.
 ///
 /// # Safety
@@ -349,7 +316,8 @@ unsafe fn tell(message: &mut msghdr, received: ReceivedMessage) -> Result<(), Er
     if !message.msg_name.is_null() {
         let (start, len) = (message.msg_name.cast(), &raw mut message.msg_namelen);
         // SAFETY: the caller's promise.
-        unsafe { Room::new(start, len) }?.fill(received.address.as_ref())?;
+        unsafe { Room::new(start, len) }?
+            .fill(received.address.map(|address| address.as_bytes()).as_deref())?;
     }
     // SAFETY: the caller's promise; there is no more of it than there is room for.
     let control = unsafe { bytes_mut(message.msg_control, received.control.len()) }?;

@@ -11,8 +11,8 @@ use tapsock::bsd;
 use tapsock::resolve::{self, AddrInfo, EaiError, Hints, LocalNet, Names, Room};
 
 use crate::address;
-use crate::ffi::{answer, bytes_mut, text};
 use crate::state::default;
+use tapsock_ffi::memory::{answer, bytes_mut, text};
 
 /// Bytes of an interface's name, with its zero byte: IFNAMSIZ.
 const NAME_LEN: usize = 16;

@@ -10,9 +10,9 @@ use libc::{fd_set, nfds_t, pollfd, sigset_t, timespec, timeval};
 use rustix::io::{Errno, retry_on_intr};
 use tapsock::bsd::{self, FD_SETSIZE, PollFd, PollMask, RealPollFd};
 
-use crate::ffi::{answer, kernel};
 use crate::state::{default, owner};
 use crate::time;
+use tapsock_ffi::memory::{answer, kernel};
 
 /// As poll(2): both kinds may stand in one set.
 #[unsafe(no_mangle)]

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use libc::{protoent, servent};
 use tapsock::bsd;
 
-use crate::ffi::text;
+use tapsock_ffi::memory::text;
 
 /// As getservbyname(3), by /etc/services: NULL where there is none. The answer is there until the thread's next.
 #[unsafe(no_mangle)]

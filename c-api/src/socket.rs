@@ -6,9 +6,9 @@ use libc::{sockaddr, socklen_t};
 use rustix::io::Errno;
 use tapsock::{SockAddr, bsd};
 
-use crate::address::{self, Room};
-use crate::ffi::{answer, bytes, bytes_mut, kernel, text, value_mut};
+use crate::address;
 use crate::state::{default, owner};
+use tapsock_ffi::memory::{Room, answer, bytes, bytes_mut, kernel, text, value_mut};
 
 /// As socket(2). ENETDOWN where there is no host.
 #[unsafe(no_mangle)]
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn tapsock_accept4(
         let (accepted, peer) = bsd::accept4(&at.host, sockid, flags)?;
         if !address.is_null() {
             // SAFETY: the caller's promise.
-            let told = unsafe { Room::new(address, len) }.and_then(|room| room.fill(Some(&peer)));
+            let told = unsafe { Room::new(address, len) }.and_then(|room| room.fill(Some(&peer.as_bytes())));
             // Where there is no place for it, the connection is lost, as in Linux.
             if let Err(errno) = told {
                 bsd::close(&at.host, accepted)?;
@@ -147,7 +147,7 @@ unsafe fn name(
 ) -> Result<c_int, Errno> {
     let told = ask()?;
     // SAFETY: the caller's promise.
-    unsafe { Room::new(address, len) }?.fill(Some(&told))?;
+    unsafe { Room::new(address, len) }?.fill(Some(&told.as_bytes()))?;
     Ok(0)
 }
 

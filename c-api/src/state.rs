@@ -9,18 +9,35 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Once, PoisonError, RwLock};
 
 use rustix::io::Errno;
-use tapsock::{Host, bsd};
+use tapsock::{Host, Numbers, bsd};
 use tapsock_driver::Namespace;
 
 use crate::config::Config;
-use crate::ffi::{answer, text, value};
-use crate::placeholder::{self, Placeholders};
+use tapsock_ffi::memory::{answer, text, value};
+use tapsock_ffi::placeholder::{self, Placeholders};
 
 /// The host, with what belongs to it here.
 pub(crate) struct Running {
     pub(crate) host: Host,
     pub(crate) placeholders: Arc<Placeholders>,
     namespace: Option<Namespace>,
+}
+
+/// The process gives out the numbers.
+struct ProcessNumbers(Arc<Placeholders>);
+
+impl Numbers for ProcessNumbers {
+    fn take(&self, least: i32) -> Result<i32, Errno> {
+        self.0.take(least)
+    }
+
+    fn claim(&self, number: i32) -> Result<(), Errno> {
+        self.0.claim(number)
+    }
+
+    fn give_back(&self, number: i32) {
+        self.0.give_back(number);
+    }
 }
 
 /// What this process has. It is made once and never freed, so that calls find it without a lock; a child of `fork` forgets
@@ -134,7 +151,7 @@ fn init(config: &[u8]) -> Result<(), (String, Errno)> {
         .builder()
         .map_err(|(error, errno)| (error, errno.map_or(Errno::NODEV, Errno::from_raw_os_error)))?;
     let placeholders = Arc::new(Placeholders::new().map_err(|errno| (format!("memfd: {errno}"), errno))?);
-    let numbers = placeholders.clone();
+    let numbers = ProcessNumbers(placeholders.clone());
     let host = builder.descriptor_limit(i32::MAX as usize).numbers(numbers).start().map_err(|error| {
         let errno = Errno::from_io_error(&error).unwrap_or(Errno::INVAL);
         (error.to_string(), errno)

@@ -24,6 +24,6 @@ pub use failure::Failure;
 pub use kernel::{KernelTarget, hurry};
 pub use rules::Rules;
 pub use runner::{On, Options, Report, Verdict, is_for, run, run_parsed};
-pub use stack::{Network, StackTarget};
+pub use stack::{Network, Numbers, StackTarget, Ticket};
 pub use target::{Sent, Target, Woken};
 pub use trace::{TraceEntry, TraceKind};

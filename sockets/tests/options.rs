@@ -306,6 +306,20 @@ fn tcp_info_of_every_stage() {
 }
 
 #[test]
+fn reno_and_cubic_tell_nothing_of_themselves() {
+    for domain in [AF_INET, AF_INET6] {
+        let mut net = Net::new();
+        let now = net.now;
+        let socket = net.a.socket(domain, SOCK_STREAM, 0).unwrap();
+        for name in ["reno", "cubic"] {
+            net.a.set_option(now, socket, SOL_TCP, TCP_CONGESTION, name.as_bytes()).unwrap();
+            assert!(net.a.option(now, socket, SOL_TCP, TCP_CC_INFO).unwrap().as_bytes().is_empty());
+        }
+        assert_eq!(set(&mut net.a, now, socket, SOL_TCP, TCP_CC_INFO, 1), "ENOPROTOOPT");
+    }
+}
+
+#[test]
 fn the_path_mtu_is_shown_once_connected() {
     for (domain, level, name) in [(AF_INET, SOL_IP, IP_MTU), (AF_INET6, SOL_IPV6, IPV6_MTU)] {
         let mut net = Net::new();

@@ -12,7 +12,7 @@ use tapsock_stack::time::{Instant, earliest};
 use tapsock_stack::wire::EthernetAddress;
 use tapsock_stack::wire::offload::{LinkCaps, Medium};
 
-use self::descriptors::Descriptors;
+use self::descriptors::{Descriptors, Item};
 use self::operation::{Operation, Progress};
 use super::call::{Call, Descriptor, Outcome};
 use super::target::{Sent, Target, Woken};
@@ -21,6 +21,8 @@ mod calls;
 mod descriptors;
 mod operation;
 mod system;
+
+pub use descriptors::Numbers;
 
 /// What the stack's clock shows when a script begins: no clock that is read in earnest shows zero.
 const START: Instant = Instant::from_secs(1_000);
@@ -59,6 +61,19 @@ pub struct Network {
     pub segments: bool,
 }
 
+/// A call that was begun ([`StackTarget::begin`]).
+///
+/// ```
+/// use tapsock_conformance::run::{Call, Outcome, StackTarget, Target, Ticket};
+/// use tapsock_stack::config::Config;
+///
+/// let mut target = StackTarget::bare(1500, Config::default()).unwrap();
+/// let ticket: Ticket = target.begin(Call::EpollCreate);
+/// assert_eq!(target.take_end(ticket), Some((target.now(), Outcome::returned(3))));
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct Ticket(u64);
+
 /// A host on tapsock's stack.
 pub struct StackTarget {
     sockets: Sockets,
@@ -71,8 +86,14 @@ pub struct StackTarget {
     began: Instant,
     descriptors: Descriptors,
     sent: VecDeque<Sent>,
-    waiting: Option<Operation>,
-    ended: Option<(Duration, Outcome)>,
+    /// The calls that wait, in the order in which they began.
+    waiting: Vec<(Ticket, Operation)>,
+    /// Calls that have ended, and when.
+    ended: Vec<(Ticket, Duration, Outcome)>,
+    /// Calls begun so far.
+    begun: u64,
+    /// The call that a script has going on beside its events.
+    spawned: Option<Ticket>,
     /// The counters when they were read last.
     counted: Vec<u64>,
     /// Settings that the stack has not, as they were set.
@@ -87,19 +108,35 @@ impl StackTarget {
     ///
     /// What the stack says of addresses and routes that can't be.
     pub fn new(network: &Network, config: Config) -> Result<Self, String> {
-        let mut stack = Stack::new(config, SEED, START);
         let caps = match network.segments {
             true => LinkCaps::offloading(Medium::Ip, network.mtu),
             false => LinkCaps::plain(Medium::Ip, network.mtu),
         };
-        let hardware = EthernetAddress([2, 0, 0, 0, 0, 1]);
-        let interface = stack.add_interface("tun0", hardware, caps).map_err(|error| format!("{error:?}"))?;
+        let mut target = StackTarget::with_caps(caps, config)?;
+        let (interface, stack) = (target.interface, target.sockets.stack_mut());
         stack
             .add_address(interface, network.local)
             .map_err(|error| format!("{}: {error:?}", network.local))?;
         // Nobody answers for a router on a link of bare IP: there is none.
         let route = Route::direct(network.peers, interface);
         stack.add_route(route).map_err(|error| format!("{}: {error:?}", network.peers))?;
+        Ok(target)
+    }
+
+    /// A host whose interface, `tun0`, takes merged segments, but has no address and no route yet: they come as effects of
+    /// a shell.
+    ///
+    /// # Errors
+    ///
+    /// What the stack says of an MTU that can't be.
+    pub fn bare(mtu: usize, config: Config) -> Result<Self, String> {
+        StackTarget::with_caps(LinkCaps::offloading(Medium::Ip, mtu), config)
+    }
+
+    fn with_caps(caps: LinkCaps, config: Config) -> Result<Self, String> {
+        let mut stack = Stack::new(config, SEED, START);
+        let hardware = EthernetAddress([2, 0, 0, 0, 0, 1]);
+        let interface = stack.add_interface("tun0", hardware, caps).map_err(|error| format!("{error:?}"))?;
         Ok(StackTarget {
             sockets: Sockets::new(stack, Permission::Privileged),
             interface,
@@ -109,12 +146,60 @@ impl StackTarget {
             began: START,
             descriptors: Descriptors::default(),
             sent: VecDeque::new(),
-            waiting: None,
-            ended: None,
+            waiting: Vec::new(),
+            ended: Vec::new(),
+            begun: 0,
+            spawned: None,
             counted: Vec::new(),
             without_meaning: BTreeMap::new(),
             notes: Vec::new(),
         })
+    }
+
+    /// Has the numbers of descriptors given out by `numbers` from now on.
+    pub fn set_numbers(&mut self, numbers: impl Numbers + Send + 'static) {
+        self.descriptors.set_numbers(numbers);
+    }
+
+    /// Whether `number` is one of its descriptors.
+    pub fn has(&self, number: Descriptor) -> bool {
+        self.descriptors.get(number).is_ok()
+    }
+
+    /// Closes what `number` stands for, without waiting for anything.
+    pub fn abandon(&mut self, number: Descriptor) {
+        self.descriptors.abandon(number);
+        self.settle();
+    }
+
+    /// Begins a call, which goes on beside what follows.
+    pub fn begin(&mut self, call: Call) -> Ticket {
+        let ticket = Ticket(self.begun);
+        self.begun += 1;
+        self.waiting.push((ticket, Operation::new(call)));
+        self.settle();
+        ticket
+    }
+
+    /// How a call that was begun ended, and when. `None` while it waits.
+    pub fn take_end(&mut self, ticket: Ticket) -> Option<(Duration, Outcome)> {
+        let index = self.ended.iter().position(|(ended, ..)| *ended == ticket)?;
+        let (_, at, outcome) = self.ended.swap_remove(index);
+        Some((at, outcome))
+    }
+
+    /// Whether a call has ended, and nobody has asked how.
+    pub fn has_ended(&self) -> bool {
+        !self.ended.is_empty()
+    }
+
+    /// Ends a call that waits, with what it has so far.
+    pub fn give_up(&mut self, ticket: Ticket) {
+        let Some(index) = self.waiting.iter().position(|(waiting, _)| *waiting == ticket) else { return };
+        let (_, mut operation) = self.waiting.remove(index);
+        let outcome = operation.give_up(self);
+        self.ended.push((ticket, self.now(), outcome));
+        self.settle();
     }
 
     /// The sockets, and the stack below them.
@@ -145,6 +230,13 @@ impl StackTarget {
                 changed = true;
                 self.descriptors.tell(fd, mask);
             }
+            while let Some(orphan) = self.descriptors.take_orphan() {
+                changed = true;
+                if let Item::Socket(fd) = orphan {
+                    // It is there: nobody has closed it.
+                    let _ = self.sockets.close(self.now, fd);
+                }
+            }
             changed |= self.try_waiting();
             if !changed {
                 return;
@@ -153,23 +245,20 @@ impl StackTarget {
         panic!("the stack does not fall silent");
     }
 
-    /// Tries the call that waits: whether it ended.
+    /// Tries the calls that wait: whether one ended.
     fn try_waiting(&mut self) -> bool {
-        let Some(mut operation) = self.waiting.take() else { return false };
-        match operation.attempt(self) {
-            Progress::Done(outcome) => {
-                self.ended = Some((self.now(), outcome));
-                true
-            }
-            Progress::Waits => {
-                self.waiting = Some(operation);
-                false
+        let before = self.ended.len();
+        for (ticket, mut operation) in std::mem::take(&mut self.waiting) {
+            match operation.attempt(self) {
+                Progress::Done(outcome) => self.ended.push((ticket, self.now(), outcome)),
+                Progress::Waits => self.waiting.push((ticket, operation)),
             }
         }
+        self.ended.len() > before
     }
 
     /// Lets time pass until `until`, whatever happens meanwhile.
-    fn pass(&mut self, until: Duration) {
+    pub fn pass(&mut self, until: Duration) {
         let end = self.began + until;
         self.settle();
         while self.step(end) {}
@@ -178,11 +267,15 @@ impl StackTarget {
 
     /// When the next thing is due.
     fn next_due(&self) -> Option<Instant> {
-        let call = self.waiting.as_ref().and_then(Operation::deadline);
-        earliest(self.sockets.stack().poll_timeout(), call)
+        let calls = self.waiting.iter().map(|(_, operation)| operation.deadline()).fold(None, earliest);
+        earliest(self.sockets.stack().poll_timeout(), calls)
     }
 
-    /// Does what is due next, if that is not after `until`: whether there was something.
+    /// Lets time pass until the next thing is due, if that is not after `until`, and does it: whether there was something.
+    pub fn advance(&mut self, until: Duration) -> bool {
+        self.step(self.began + until)
+    }
+
     fn step(&mut self, until: Instant) -> bool {
         let Some(due) = self.next_due().filter(|due| *due <= until) else { return false };
         self.now = self.now.max(due);
@@ -208,33 +301,26 @@ impl Target for StackTarget {
     }
 
     fn call(&mut self, call: Call) -> Outcome {
-        let mut operation = Operation::new(call);
-        let spawned = self.waiting.take();
+        let ticket = self.begin(call);
         let until = self.now + FOREVER;
         for _ in 0..MAX_STEPS {
-            if let Progress::Done(outcome) = operation.attempt(self) {
-                self.waiting = spawned;
-                self.settle();
-                return outcome;
+            let waits = self.waiting.iter().any(|(waiting, _)| *waiting == ticket);
+            if !waits || !self.step(until) {
+                break;
             }
-            self.settle();
-            let due = earliest(self.sockets.stack().poll_timeout(), operation.deadline());
-            let Some(due) = due.filter(|due| *due <= until) else { break };
-            self.now = self.now.max(due);
-            self.sockets.stack_mut().handle_timeout(self.now);
-            self.settle();
         }
-        self.waiting = spawned;
-        operation.give_up(self)
+        self.give_up(ticket);
+        self.take_end(ticket).expect("it was given up at the latest").1
     }
 
     fn spawn(&mut self, call: Call) {
-        self.waiting = Some(Operation::new(call));
-        self.settle();
+        self.spawned = Some(self.begin(call));
     }
 
     fn take_ended(&mut self) -> Option<(Duration, Outcome)> {
-        self.ended.take()
+        let ended = self.take_end(self.spawned?)?;
+        self.spawned = None;
+        Some(ended)
     }
 
     fn inject(&mut self, packet: Vec<u8>) {
@@ -250,7 +336,7 @@ impl Target for StackTarget {
         let end = self.began + until.unwrap_or(self.now() + FOREVER);
         self.settle();
         for _ in 0..MAX_STEPS {
-            if !self.sent.is_empty() || self.ended.is_some() {
+            if !self.sent.is_empty() || self.has_ended() {
                 return Woken::Event;
             }
             if !self.step(end) {

@@ -9,8 +9,8 @@ use tapsock_stack::time::Instant;
 
 use super::{Phase, TcpSocket, is_over};
 use crate::constants::{
-    SOL_TCP, TCP_CORK, TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_NO_COOKIE, TCP_INFO, TCP_MAXSEG,
-    TCP_NODELAY, TCP_QUICKACK, TCP_WINDOW_CLAMP,
+    SOL_TCP, TCP_CC_INFO, TCP_CORK, TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_NO_COOKIE, TCP_INFO,
+    TCP_MAXSEG, TCP_NODELAY, TCP_QUICKACK, TCP_WINDOW_CLAMP,
 };
 use crate::options::{Domain, OptionValue, read_int};
 use crate::socket::Call;
@@ -28,6 +28,7 @@ impl TcpSocket {
         match (level, name) {
             (SOL_TCP, TCP_MAXSEG) => Some(stack.tcp(self.connection_id()?)?.mss().into()),
             (SOL_TCP, TCP_INFO) => Some(self.info(stack, now).into()),
+            (SOL_TCP, TCP_CC_INFO) => Some(Vec::new().into()),
             (SOL_TCP, TCP_QUICKACK) => {
                 Some(stack.tcp(self.connection_id()?)?.is_acknowledging_quickly().into())
             }

@@ -12,9 +12,8 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{MemfdFlags, Mode, OFlags, fstat, memfd_create, open};
 use rustix::io::Errno;
-use tapsock::Numbers;
 
-use crate::ffi::kernel;
+use crate::memory::kernel;
 
 /// Device and inode of a file.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -28,7 +27,19 @@ impl Identity {
 }
 
 /// What stands at the numbers of sockets.
-pub(crate) struct Placeholders {
+///
+/// ```
+/// use rustix::io::Errno;
+/// use tapsock_ffi::placeholder::Placeholders;
+///
+/// let placeholders = Placeholders::new()?;
+/// let number = placeholders.take(0)?;
+/// assert!(placeholders.holds(number));
+/// placeholders.give_back(number);
+/// assert!(!placeholders.holds(number));
+/// # Ok::<(), Errno>(())
+/// ```
+pub struct Placeholders {
     file: Arc<OwnedFd>,
     identity: Identity,
 }
@@ -49,7 +60,7 @@ fn shown() -> MutexGuard<'static, HashMap<c_int, Shown>> {
 
 impl Placeholders {
     /// Errors: EMFILE, ENFILE, ENOMEM; ENOENT without /proc and without `/`.
-    pub(crate) fn new() -> Result<Self, Errno> {
+    pub fn new() -> Result<Self, Errno> {
         let file = match memfd_create("tapsock", MemfdFlags::CLOEXEC) {
             // By its name, so that it can be opened once more with O_PATH.
             Ok(memory) => path(&format!("/proc/self/fd/{}", memory.as_raw_fd())).or_else(|_| path("/"))?,
@@ -60,7 +71,7 @@ impl Placeholders {
     }
 
     /// Whether what stands at `number` was put there by us.
-    pub(crate) fn holds(&self, number: c_int) -> bool {
+    pub fn holds(&self, number: c_int) -> bool {
         self.is_ours(number, &shown())
     }
 
@@ -75,7 +86,7 @@ impl Placeholders {
     /// meanwhile, but for one that does so by libc's close.
     ///
     /// Errors: EBADF where it is not ours any more, EBUSY.
-    pub(crate) fn show(&self, number: c_int, mirror: &OwnedFd) -> Result<(), Errno> {
+    pub fn show(&self, number: c_int, mirror: &OwnedFd) -> Result<(), Errno> {
         let what = Identity::of(mirror.as_fd())?;
         let mut shown = shown();
         if !self.is_ours(number, &shown) {
@@ -96,13 +107,15 @@ fn identity_at(number: c_int) -> Option<Identity> {
     Identity::of(unsafe { BorrowedFd::borrow_raw(number) }).ok()
 }
 
-impl Numbers for Placeholders {
-    fn take(&self, least: i32) -> Result<i32, Errno> {
+impl Placeholders {
+    /// Takes the lowest number of the process that is free and not below `least`. Errors: EMFILE, EINVAL.
+    pub fn take(&self, least: i32) -> Result<i32, Errno> {
         // SAFETY: it makes a number of a descriptor that is ours, and touches no other.
         kernel(unsafe { libc::fcntl(self.file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, least) })
     }
 
-    fn claim(&self, number: i32) -> Result<(), Errno> {
+    /// Takes that number, whatever stands there (dup2). Errors: EBADF, EBUSY.
+    pub fn claim(&self, number: i32) -> Result<(), Errno> {
         let mut shown = shown();
         // SAFETY: the program has asked, by dup2, that whatever stands there be closed.
         kernel(unsafe { libc::dup3(self.file.as_raw_fd(), number, libc::O_CLOEXEC) })?;
@@ -110,7 +123,8 @@ impl Numbers for Placeholders {
         Ok(())
     }
 
-    fn give_back(&self, number: i32) {
+    /// Frees the number, if what we put there still stands there.
+    pub fn give_back(&self, number: i32) {
         let mut shown = shown();
         let ours = self.is_ours(number, &shown);
         shown.remove(&number);
@@ -130,21 +144,21 @@ unsafe impl Sync for Held {}
 static HELD: Held = Held(UnsafeCell::new(None));
 
 /// Before a fork: what is shown stays as it is.
-pub(crate) fn hold_still() {
+pub fn hold_still() {
     let guard = shown();
     // SAFETY: this thread has the lock.
     unsafe { *HELD.0.get() = Some(guard) };
 }
 
 /// After it, in the parent.
-pub(crate) fn go_on() {
+pub fn go_on() {
     // SAFETY: this thread, which forked, has the lock, and lets go of it when the guard is out.
     drop(unsafe { (*HELD.0.get()).take() });
 }
 
 /// After it, in the child, which has no sockets: where it has the descriptors by which the parent is shown how ready its
 /// sockets are, it would read and write the parent's. So the placeholders come back.
-pub(crate) fn hide() {
+pub fn hide() {
     // SAFETY: as above; there is no other thread.
     let Some(mut shown) = (unsafe { (*HELD.0.get()).take() }) else { return };
     for (number, Shown { what, instead_of }) in shown.drain() {
