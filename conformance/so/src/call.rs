@@ -353,7 +353,8 @@ pub(crate) unsafe extern "C" fn pipe(userdata: UserData, ends: *mut c_int) -> c_
     })
 }
 
-/// As splice(2), between a pipe and a socket of this world: neither has a place to begin at.
+/// As splice(2), between a pipe and a socket of this world: neither has a place to begin at. packetdrill points to zeros
+/// where its script says NULL, so a zero is none.
 pub(crate) unsafe extern "C" fn splice(
     userdata: UserData,
     from: c_int,
@@ -370,7 +371,9 @@ pub(crate) unsafe extern "C" fn splice(
             // SAFETY: the caller's promise.
             return kernel(unsafe { libc::splice(from, from_offset, to, to_offset, len, flags) });
         };
-        if !from_offset.is_null() || !to_offset.is_null() {
+        // SAFETY: the caller's promise.
+        let offsets = unsafe { [from_offset.as_ref(), to_offset.as_ref()] };
+        if offsets.into_iter().flatten().any(|offset| *offset != 0) {
             return Err(Errno::SPIPE);
         }
         world.call(Call::Splice { from, to, len, flags }).map(|outcome| outcome.value as ssize_t)

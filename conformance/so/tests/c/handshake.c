@@ -188,7 +188,9 @@ static void many_shapes(int fd, uint32_t nxt) {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = 77}, found[2];
     CHECK(it.epoll_ctl(US, epoll, EPOLL_CTL_ADD, fd, &event) == 0);
     CHECK(it.epoll_wait(US, epoll, found, 2, 1000) == 1 && found[0].data.u64 == 77 && found[0].events == EPOLLIN);
-    CHECK(it.pipe(US, ends) == 0 && it.splice(US, fd, NULL, ends[1], NULL, 4, 0) == 4);
+    loff_t none = 0, some = 1;
+    CHECK(it.pipe(US, ends) == 0 && it.splice(US, fd, NULL, ends[1], &some, 4, 0) == -1 && errno == ESPIPE);
+    CHECK(it.splice(US, fd, &none, ends[1], NULL, 4, 0) == 4);
     CHECK(it.read(US, ends[0], one, 3) == 3 && !memcmp(one, "678", 3));
     struct pollfd entries[2] = {{.fd = -1}, {.fd = fd, .events = POLLIN | POLLOUT}};
     CHECK(it.poll(US, entries, 2, 0) == 1 && entries[0].revents == 0 && entries[1].revents == POLLOUT);
