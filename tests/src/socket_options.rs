@@ -237,7 +237,8 @@ fn ask(host: &Host, option: &Named) -> io::Result<Row> {
     for (kind, domain, socket_type, protocol) in KINDS {
         let socket = bsd::socket(host, domain, socket_type, protocol)?;
         let got = bsd::getsockopt(host, socket, option.level, option.number);
-        let value = got.as_ref().map_or(1i32.to_ne_bytes().to_vec(), |value| value.as_bytes().to_vec());
+        let told = got.as_ref().ok().filter(|value| !value.as_bytes().is_empty());
+        let value = told.map_or(1i32.to_ne_bytes().to_vec(), |value| value.as_bytes().to_vec());
         let set = bsd::setsockopt(host, socket, option.level, option.number, &value);
         bsd::close(host, socket)?;
         let (get, set) = (is_there(&got), is_there(&set));

@@ -173,6 +173,7 @@ impl World {
         let State { target, settings, shell, .. } = &mut *state;
         let at = Position { line: 1, column: 1 };
         let outcome = shell.run("command", at, command, &mut Commanded { target, settings });
+        target.take_notes().iter().for_each(|note| eprintln!("tapsock: {note}"));
         self.changed.notify_all();
         outcome.ok()
     }

@@ -222,6 +222,8 @@ static void past_the_interface(int fd, int preloaded) {
         sniff(&packet);
         CHECK(!memcmp(packet.bytes + packet.len - 4, "file", 4));
         fclose(file);
+        CHECK(system("nstat -a | grep -q 'TcpPassiveOpens *1 '") == 0);
+        CHECK(system("/bin/sh -c 'exit 3'") == 3 << 8);
     } else {
         CHECK(told == -1);
     }

@@ -34,7 +34,7 @@ const fn unlike(
 }
 
 /// Options whose values differ, and why.
-pub const UNLIKE_OPTIONS: [UnlikeOption; 12] = [
+pub const UNLIKE_OPTIONS: [UnlikeOption; 13] = [
     unlike(
         "SO_PEEK_OFF",
         "of a local socket, shows the number below zero that was set",
@@ -96,6 +96,7 @@ pub const UNLIKE_OPTIONS: [UnlikeOption; 12] = [
         "ours",
         "what is measured depends on the machine",
     ),
+    unlike("TCP_CC_INFO", "what the machine's default tells", "nothing", "it is a setting of the machine"),
     unlike("TCP_CONGESTION", "the machine's default", "cubic", "it is a setting of the machine"),
 ];
 
