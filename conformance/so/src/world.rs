@@ -1,7 +1,7 @@
 //! A stack, its clock, and who waits for it.
 //!
-//! The clock is virtual: time passes while a thread sleeps or waits for a packet, and a little with each look at the
-//! clock. A call that waits lets time pass where it is made by the thread that made the world; those of other threads wait
+//! The clock is virtual: time passes while a thread sleeps or waits for a packet, and a little while it looks at the
+//! clock again and again. A call that waits lets time pass where it is made by the thread that made the world; those of other threads wait
 //! until somebody has let it come so far.
 
 use core::cell::Cell;
@@ -21,7 +21,7 @@ use tapsock_ffi::placeholder::Placeholders;
 
 use crate::settings::{Commanded, Settings};
 
-/// What a look at the clock takes: whoever looks until it is late enough gets there.
+/// What a second look at the clock takes, and each further one: whoever looks until it is late enough gets there.
 const LOOK: Duration = Duration::from_micros(1);
 
 /// How long the thread that drives may be away before the clock goes on by itself, as fast as real clocks do: it may be
@@ -57,6 +57,8 @@ struct State {
     active: Instant,
     /// Whether the clock goes by itself.
     is_alone: bool,
+    /// Whether somebody has looked at the clock, and nobody has done anything else since.
+    is_watched: bool,
     /// Threads whose calls have ended, and that have not been seen asleep since.
     awake: Vec<Thread>,
 }
@@ -85,6 +87,7 @@ impl World {
             shell: Shell::new(Path::new(".")),
             active: Instant::now(),
             is_alone: false,
+            is_watched: false,
             awake: Vec::new(),
         };
         let world = Arc::new(World {
@@ -149,12 +152,17 @@ impl World {
         outcome.errno.map_or(Ok(outcome), Err)
     }
 
-    /// The time since 1970; a look takes some. After a call that another thread has let time pass for, it is when that
+    /// The time since 1970; to look again takes some. After a call that another thread has let time pass for, it is when that
     /// ended.
     pub(crate) fn look_at_clock(&self) -> Duration {
-        let mut state = self.enter();
+        let mut state = self.lock();
+        let again = state.is_watched;
+        state.touch();
+        state.is_watched = true;
         let now = ENDED.take().unwrap_or_else(|| {
-            self.pass(&mut state, LOOK);
+            if again {
+                self.pass(&mut state, LOOK);
+            }
             state.target.now()
         });
         state.target.wall_clock() + now
@@ -244,7 +252,7 @@ impl World {
 
     fn enter(&self) -> MutexGuard<'_, State> {
         let mut state = self.lock();
-        (state.active, state.is_alone) = (Instant::now(), false);
+        state.touch();
         state
     }
 
@@ -264,6 +272,11 @@ impl World {
 }
 
 impl State {
+    /// Somebody does something.
+    fn touch(&mut self) {
+        (self.active, self.is_alone, self.is_watched) = (Instant::now(), false, false);
+    }
+
     fn follow_settings(&mut self) {
         self.settings.follow(&mut self.target, false);
     }
