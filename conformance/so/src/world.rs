@@ -1,8 +1,8 @@
 //! A stack, its clock, and who waits for it.
 //!
 //! The clock is virtual: time passes while a thread sleeps or waits for a packet, and a little while it looks at the
-//! clock again and again. A call that waits lets time pass where it is made by the thread that made the world; those of other threads wait
-//! until somebody has let it come so far.
+//! clock again and again. A call that waits lets time pass where it is made by the thread that made the world; those of
+//! other threads wait until somebody has let it come so far.
 
 use core::cell::Cell;
 use core::ffi::c_int;

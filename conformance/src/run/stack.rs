@@ -68,8 +68,11 @@ pub struct Network {
 /// use tapsock_stack::config::Config;
 ///
 /// let mut target = StackTarget::bare(1500, Config::default()).unwrap();
-/// let ticket: Ticket = target.begin(Call::EpollCreate);
-/// assert_eq!(target.take_end(ticket), Some((target.now(), Outcome::returned(3))));
+/// let made: Ticket = target.begin(Call::EpollCreate);
+/// assert_eq!(target.take_end(made), Some((target.now(), Outcome::returned(3))));
+/// // Nothing is going to happen to it: this one waits.
+/// let waits = target.begin(Call::EpollWait { epoll: 3, max: 1, timeout: None });
+/// assert!(target.take_end(waits).is_none());
 /// ```
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub struct Ticket(u64);
@@ -216,16 +219,7 @@ impl StackTarget {
     /// anything new.
     fn settle(&mut self) {
         for _ in 0..MAX_STEPS {
-            let mut changed = false;
-            while let Some((interface, mut transmit)) = self.sockets.stack_mut().poll_transmit(self.now) {
-                changed = true;
-                if interface != self.interface || self.is_choked {
-                    continue;
-                }
-                transmit.complete_checksum();
-                let at = self.now();
-                self.sent.push_back(Sent { at, bytes: transmit.to_frame().bytes.to_vec() });
-            }
+            let mut changed = self.take_sent();
             while let Some((fd, mask)) = self.sockets.poll_event() {
                 changed = true;
                 self.descriptors.tell(fd, mask);
@@ -238,11 +232,28 @@ impl StackTarget {
                 }
             }
             changed |= self.try_waiting();
+            // A call that goes on to wait may have done something: a SYN is sent, or a part of the data.
+            changed |= self.take_sent();
             if !changed {
                 return;
             }
         }
         panic!("the stack does not fall silent");
+    }
+
+    /// Takes what the stack sends: whether there was something.
+    fn take_sent(&mut self) -> bool {
+        let mut any = false;
+        while let Some((interface, mut transmit)) = self.sockets.stack_mut().poll_transmit(self.now) {
+            any = true;
+            if interface != self.interface || self.is_choked {
+                continue;
+            }
+            transmit.complete_checksum();
+            let at = self.now();
+            self.sent.push_back(Sent { at, bytes: transmit.to_frame().bytes.to_vec() });
+        }
+        any
     }
 
     /// Tries the calls that wait: whether one ended.
