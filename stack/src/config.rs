@@ -303,8 +303,7 @@ impl Config {
             fin_timeout_secs: Some(secs(self.tcp_fin_timeout)),
             receive_buffer: self.tcp_rmem.initial,
             receive_buffer_max: self.tcp_moderate_rcvbuf.then_some(self.tcp_rmem.largest),
-            // What Linux's 16,384 come to in its accounting, once a connection is open.
-            send_buffer: self.tcp_wmem.initial.max(87_040).min(self.tcp_wmem.largest),
+            send_buffer: self.tcp_wmem.initial.min(self.tcp_wmem.largest),
             send_buffer_max: Some(self.tcp_wmem.largest),
             min_send_mss: self.tcp_min_snd_mss,
             invalid_ratelimit_ms: u16::try_from(self.tcp_invalid_ratelimit.as_millis()).unwrap_or(u16::MAX),

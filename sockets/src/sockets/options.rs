@@ -37,11 +37,11 @@ impl Sockets {
                 (SOL_SOCKET, SO_COOKIE, _) => return Ok(call.common.cookie.to_ne_bytes().to_vec().into()),
                 (SOL_SOCKET, SO_BINDTODEVICE, _) => return Ok(device::shown_name(call)),
                 (SOL_SOCKET, SO_MEMINFO, Body::Tcp(tcp)) => {
-                    let (receive, send) = (call.options().tcp.receive_buffer, call.options().tcp.send_buffer);
-                    let receive = (tcp.unread(call.stack), receive as usize);
-                    let send = (tcp.unacknowledged(call.stack), send as usize);
+                    let receive = (tcp.unread(call.stack), call.options().tcp.receive_buffer as usize);
+                    let send = (tcp.unacknowledged(call.stack), tcp.send_buffer(call));
                     return Ok(Memory { receive, send, drops: 0 }.shown());
                 }
+                (SOL_SOCKET, SO_SNDBUF, Body::Tcp(tcp)) => return Ok((tcp.send_buffer(call) as u32).into()),
                 (SOL_TCP, TCP_SAVED_SYN, Body::Tcp(tcp)) => return Ok(tcp.saved_syn(call).into()),
                 (SOL_TCP, TCP_TIMESTAMP, Body::Tcp(tcp)) => return Ok(tcp.timestamp(call).into()),
                 (SOL_SOCKET, SO_MEMINFO, Body::Udp(udp)) => return Ok(udp.memory(call.stack)),

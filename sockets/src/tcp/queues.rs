@@ -62,4 +62,10 @@ impl TcpSocket {
         info.filter(|info| !matches!(info.state, State::Closed | State::SynSent))
             .map_or(0, |info| info.unacked_bytes as usize + info.notsent as usize)
     }
+
+    /// The send buffer in bytes (SO_SNDBUF): unless it was fixed, a connection's grows. Source: tcp(7), `tcp_wmem`.
+    pub(crate) fn send_buffer(&self, call: &Call<'_>) -> usize {
+        let connection = self.connection_id().and_then(|id| call.stack.tcp(id));
+        connection.map_or(call.options().tcp.send_buffer as usize, Connection::send_capacity)
+    }
 }

@@ -289,7 +289,9 @@ impl Connection {
         if !advanced {
             return;
         }
+        self.grow_buffer();
         if self.is_writable() {
+            self.send.starved = false;
             self.events.add(Event::Writable);
         }
         let finished = self.send.fin == Fin::Sent && self.send.window.una == self.send.queue.end() + 1;

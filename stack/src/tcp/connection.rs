@@ -105,6 +105,10 @@ pub(super) struct Sender {
     /// Limits for the send buffer, in bytes.
     pub(super) buffer: u32,
     pub(super) buffer_max: Option<u32>,
+    /// Whether a writer has filled the buffer since there last was room.
+    pub(super) starved: bool,
+    /// Up to where the last frame of what was written can be filled.
+    pub(super) filled: SeqNumber,
     /// Boxed, for hardly anybody sends at a pace.
     pub(super) pacer: Option<Box<Pacer>>,
 }
@@ -290,6 +294,8 @@ impl Connection {
             unjudged: false,
             buffer: options.send_buffer,
             buffer_max: options.send_buffer_max,
+            starved: false,
+            filled: iss,
             pacer: Connection::pacer_for(&options),
         };
         let mut recv = Receiver::new(ReceiveWindow::new(buffer, buffer_max, scale));

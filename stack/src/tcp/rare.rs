@@ -11,7 +11,7 @@ use super::send::pacing::{Pacer, UNPACED, burst};
 use super::state::State;
 use super::timers::Timer;
 
-/// What a writer may add beyond TCP_NOTSENT_LOWAT, for its last part: the largest frame, as in Linux.
+/// The largest frame, in bytes.
 const LARGEST_BURST: u32 = 65_536;
 
 /// So many of them may be on their way at once, and for no longer than this.
@@ -106,17 +106,8 @@ impl Connection {
         most.min(max_payload as u32)
     }
 
-    fn unsent(&self) -> u32 {
+    pub(super) fn unsent(&self) -> u32 {
         self.send.queue.end().saturating_since(self.send.window.nxt)
-    }
-
-    /// Bytes that may be written before more wait to be sent than TCP_NOTSENT_LOWAT allows. As Linux, what is written last
-    /// may fill a frame.
-    pub(super) fn free_unsent(&self) -> usize {
-        let Some(limit) = self.options.rare().not_sent_limit() else { return usize::MAX };
-        let frame = (LARGEST_BURST / self.send.mss).max(1) as usize * self.send.mss as usize;
-        let most = (limit as usize).div_ceil(frame) * frame;
-        most.saturating_sub(self.unsent() as usize)
     }
 
     /// Whether so little waits to be sent that a writer should be woken.

@@ -4,8 +4,9 @@ use crate::buf::Rope;
 use crate::error::SocketError;
 use crate::time::Instant;
 
+use super::congestion::INITIAL_WINDOW;
 use super::connection::{Connection, Fin};
-use super::send::buffer::useful_bytes;
+use super::send::buffer::{FRAME_COST, Room, frame_size, useful_bytes, wanted_bytes};
 use super::state::State;
 use super::urgent::Urgency;
 
@@ -70,9 +71,12 @@ impl Connection {
             state if !state.can_send() => return Err(WriteError::BrokenPipe),
             _ => {}
         }
-        let taken = data.split_to(self.free_space());
+        let room = self.room();
+        let taken = data.split_to(room.free() as usize);
         let count = taken.len();
         self.send.queue.push(taken);
+        self.send.filled = self.send.queue.end() + room.tail_after(count as u32);
+        self.send.starved |= count == room.free() as usize;
         // As Linux: who gets no more room for now waits for nothing to follow.
         if count > 0 && (push != Push::Later || !data.is_empty()) {
             self.send.pushed = self.send.queue.end();
@@ -88,13 +92,39 @@ impl Connection {
         Ok(count)
     }
 
-    /// Room for writing, in bytes.
+    /// Room for writing, in bytes: as much as Linux takes in a call that does not wait.
     pub fn free_space(&self) -> usize {
-        self.free_buffer().min(self.free_unsent())
+        self.room().free() as usize
     }
 
-    fn free_buffer(&self) -> usize {
-        self.send_capacity().saturating_sub(self.send.queue.len())
+    fn room(&self) -> Room {
+        let (window, unsent) = (&self.send.window, self.unsent());
+        let whole = |bytes: u32| bytes / self.send.mss.max(1) * self.send.mss;
+        let by_congestion = self.congestion_room().saturating_mul(self.send.mss);
+        let frame = self.frame_size();
+        let tail = self.send.filled.saturating_since(self.send.queue.end()).min(frame - 1);
+        Room {
+            capacity: self.send_capacity() as u32,
+            charged: self.charged(),
+            frame,
+            unsent,
+            tail: if unsent > 0 { tail } else { 0 },
+            sendable: whole(window.usable().min(by_congestion)),
+            unsent_max: self.options.rare().not_sent_limit(),
+        }
+    }
+
+    fn frame_size(&self) -> u32 {
+        frame_size(self.send.mss, self.send.window.max_wnd)
+    }
+
+    /// What the buffer holds, and what it costs to keep that in frames.
+    fn charged(&self) -> u32 {
+        let frame = self.frame_size();
+        let unsent = self.unsent();
+        let len = self.send.queue.len() as u32;
+        let sent = (self.recovery.scoreboard.parts() as u32).max((len - unsent.min(len)).div_ceil(frame));
+        len.saturating_add((sent + unsent.div_ceil(frame)).saturating_mul(FRAME_COST))
     }
 
     /// Bytes written and not yet acknowledged (SIOCOUTQ).
@@ -102,23 +132,33 @@ impl Connection {
         self.send.queue.len()
     }
 
-    /// The send buffer in bytes: it grows with the congestion window, as far as that is of use, unless it was fixed.
+    /// The send buffer in bytes, which is charged for what it costs to keep what was written. Unless it was fixed, it grows
+    /// with the congestion window while a writer waits, as far as that is of use.
     pub fn send_capacity(&self) -> usize {
-        let buffer = match self.send.buffer_max {
-            None => self.send.buffer,
-            Some(max) => {
-                let most = max.min(useful_bytes(self.send.rtt.min_rtt())).max(self.send.buffer);
-                let window = self.congestion.window().saturating_mul(self.send.mss);
-                window.saturating_mul(2).clamp(self.send.buffer, most)
-            }
+        let least = match self.send.buffer_max {
+            None => 0,
+            Some(max) if self.state.is_synchronized() => wanted_bytes(self.send.mss, INITIAL_WINDOW).min(max),
+            Some(_) => 0,
         };
-        buffer as usize
+        self.send.buffer.max(least) as usize
+    }
+
+    /// A writer was stopped by the buffer, and something was acknowledged: two congestion windows are to fit.
+    pub(super) fn grow_buffer(&mut self) {
+        let Some(max) = self.send.buffer_max else { return };
+        if self.send.starved || !self.is_writable() {
+            let most = max.min(useful_bytes(self.send.rtt.min_rtt()));
+            let wanted = wanted_bytes(self.send.mss, self.congestion.window().max(INITIAL_WINDOW));
+            self.send.buffer = self.send.buffer.max(wanted.min(most));
+        }
     }
 
     /// Whether a writer should be woken: a third of the buffer is free, and where TCP_NOTSENT_LOWAT bounds what waits to be
     /// sent, less than half of that does, as in Linux.
     pub fn is_writable(&self) -> bool {
-        self.free_buffer() * 2 >= self.send.queue.len() && self.is_little_unsent()
+        let charged = self.charged();
+        let free = (self.send_capacity() as u32).saturating_sub(charged);
+        free >= charged / 2 && free > 0 && self.is_little_unsent()
     }
 
     /// Takes up to `max` bytes of what has come in order. An empty rope means that the peer has sent all.

@@ -217,6 +217,11 @@ impl Scoreboard {
         self.records.len() >= MAX_RECORDS
     }
 
+    /// How many parts what is unacknowledged is remembered in.
+    pub fn parts(&self) -> usize {
+        self.records.len()
+    }
+
     /// Whether nothing is unacknowledged.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()

@@ -53,15 +53,15 @@ fn what_is_sent_again_keeps_its_ends() {
 #[test]
 fn more_to_come_is_not_pushed() {
     let mut lone =
-        Lone::established(Options { send_buffer: 3000, send_buffer_max: None, ..plain() }, 60_000, ms(10));
+        Lone::established(Options { send_buffer: 3000, send_buffer_max: None, ..plain() }, 3000, ms(10));
     write(&mut lone, 100, Push::Later);
     lone.connection.flush();
     assert_eq!(pushed(&mut lone), [(0, 100, false)]);
-    lone.ack(100, 60_000);
+    lone.ack(100, 3000);
     write(&mut lone, 100, Push::Later);
     write(&mut lone, 100, Push::Now);
     assert_eq!(pushed(&mut lone), [(100, 200, true)]);
-    lone.ack(300, 60_000);
+    lone.ack(300, 3000);
     let all = Rope::from(pattern(0, 5000));
     let taken = lone.connection.write_as(all, Urgency::Normal, Push::Later).expect("open");
     assert!(taken < 5000);

@@ -34,18 +34,12 @@ const fn unlike(
 }
 
 /// Options whose values differ, and why.
-pub const UNLIKE_OPTIONS: [UnlikeOption; 13] = [
+pub const UNLIKE_OPTIONS: [UnlikeOption; 12] = [
     unlike(
         "SO_PEEK_OFF",
         "of a local socket, shows the number below zero that was set",
         "shows -1",
         "they all mean the same",
-    ),
-    unlike(
-        "SO_SNDBUF",
-        "of a stream, grows when it is connected",
-        "has at first what it will need",
-        "there is no pressure of memory from which it would have to start small",
     ),
     unlike(
         "SO_RCVLOWAT",
