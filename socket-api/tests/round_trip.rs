@@ -26,9 +26,14 @@ const SPOILT: u64 = ROUNDS / 20;
 
 /// Two hosts that never look before they sleep, and whose background threads stay out of the way.
 fn quiet_pair() -> (Host, Host) {
+    quiet_pair_of(|builder| builder)
+}
+
+/// The same, with what `set` makes of them.
+fn quiet_pair_of(set: impl Fn(tapsock::Builder) -> tapsock::Builder) -> (Host, Host) {
     let (left, right) = builders(MemoryConfig::default());
     let quiet = |builder: tapsock::Builder| {
-        let builder = builder.spin(Duration::ZERO).grace(Duration::from_secs(60));
+        let builder = set(builder).spin(Duration::ZERO).grace(Duration::from_secs(60));
         // Nobody drives the other host while this one ends.
         builder.shutdown_timeout(Duration::ZERO).start().unwrap()
     };
@@ -325,13 +330,15 @@ fn connect_and_accept() {
 #[test]
 fn send_that_waits_for_room() {
     within(PATIENCE, || {
-        let (left, right) = quiet_pair();
+        // A write takes half of the peer's window at least, which is so small here that it goes at once.
+        let small = |builder: tapsock::Builder| builder.setting("net.ipv4.tcp_rmem", "4096 16384 16384");
+        let (left, right) = quiet_pair_of(small);
         let (client, server) = tcp(&left, &right);
-        bsd::setsockopt(&left, client, SOL_SOCKET, SO_SNDBUF, &5_000i32.to_ne_bytes()).unwrap();
+        bsd::setsockopt(&left, client, SOL_SOCKET, SO_SNDBUF, &2_000i32.to_ne_bytes()).unwrap();
+        let first = bsd::send(&left, client, &[1; 65_536], MSG_DONTWAIT).unwrap();
+        assert_eq!(bsd::recv(&right, server, &mut vec![0; first], MSG_WAITALL), Ok(first));
         // All that the buffer holds: there is room for nothing until the peer has it.
         let full = bsd::send(&left, client, &[1; 65_536], MSG_DONTWAIT).unwrap();
-        assert_eq!(bsd::recv(&right, server, &mut vec![0; full], MSG_WAITALL), Ok(full));
-        bsd::send(&left, client, &vec![1; full], 0).unwrap();
         let mut into = vec![0; full];
         let costs = cost(
             &left,
