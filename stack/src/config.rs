@@ -8,6 +8,7 @@ use crate::iface::NeighborConfig;
 use crate::ip::fragments::FragmentLimits;
 use crate::ip::path_mtu::PathMtuConfig;
 use crate::tcp::config::{CongestionKind, EcnUse, KeepAlive, LossOptions, Options, Rare};
+use crate::wire::ipv6_ext::{ExtLimits, OptionLimits};
 
 mod codec;
 
@@ -237,6 +238,14 @@ settings! {
     /// How long the fragments of an IPv6 packet wait for the rest.
     //= RFC 8200 §4.5
     "net.ipv6.ip6frag_time" ip6frag_time: Duration = Seconds(0..=i32::MAX as u64), Duration::from_secs(60);
+    /// Options other than padding in one header of destination options.
+    "net.ipv6.max_dst_opts_number" max_dst_opts_number: u32 = Number(0..=i32::MAX as u32), 8;
+    /// Bytes in one header of destination options.
+    "net.ipv6.max_dst_opts_length" max_dst_opts_length: u32 = Number(0..=i32::MAX as u32), i32::MAX as u32;
+    /// Options other than padding among the hop-by-hop options.
+    "net.ipv6.max_hbh_opts_number" max_hbh_opts_number: u32 = Number(0..=i32::MAX as u32), 8;
+    /// Bytes of the hop-by-hop options.
+    "net.ipv6.max_hbh_length" max_hbh_length: u32 = Number(0..=i32::MAX as u32), i32::MAX as u32;
     /// The least time between two ICMPv6 errors to one host.
     "net.ipv6.icmp.ratelimit" ipv6_icmp_ratelimit: Duration =
         Millis(0..=i32::MAX as u64), Duration::from_millis(100);
@@ -361,6 +370,14 @@ impl Config {
         FragmentLimits { high: high as usize, low: low as usize, time }
     }
 
+    /// What the extension headers of an IPv6 packet may hold.
+    pub fn ext_limits(&self) -> ExtLimits {
+        ExtLimits {
+            hop_by_hop: OptionLimits { number: self.max_hbh_opts_number, length: self.max_hbh_length },
+            destination: OptionLimits { number: self.max_dst_opts_number, length: self.max_dst_opts_length },
+        }
+    }
+
     /// The settings of the path MTU cache. IPv4's hold for both families, but for the least MTU.
     pub fn path_mtu_config(&self) -> PathMtuConfig {
         PathMtuConfig {
@@ -480,6 +497,10 @@ mod tests {
             ("net.ipv4.tcp_wmem", "4096\t16384\t4194304"),
             ("net.ipv6.auto_flowlabels", "1"),
             ("net.ipv6.bindv6only", "0"),
+            ("net.ipv6.max_dst_opts_length", "2147483647"),
+            ("net.ipv6.max_dst_opts_number", "8"),
+            ("net.ipv6.max_hbh_length", "2147483647"),
+            ("net.ipv6.max_hbh_opts_number", "8"),
         ];
         let config = Config::default();
         for (name, value) in linux {

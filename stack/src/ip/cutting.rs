@@ -131,6 +131,7 @@ mod tests {
     use crate::ip::output::Outgoing;
     use crate::random::Random;
     use crate::time::Instant;
+    use crate::wire::ipv6_ext::ExtLimits;
 
     fn packet(v4: bool, len: usize) -> Transmit {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
@@ -176,8 +177,12 @@ mod tests {
             for part in &parts {
                 prop_assert!(made.is_none());
                 let frame = Frame::from(part.to_frame().bytes);
-                let parse = if v4 { parse_v4 } else { parse_v6 };
-                let parsed = parse(InterfaceId(1), &frame, frame.bytes.clone(), &mut counters).unwrap();
+                let (id, whole) = (InterfaceId(1), frame.bytes.clone());
+                let parsed = match v4 {
+                    true => parse_v4(id, &frame, whole, &mut counters),
+                    false => parse_v6(id, &frame, whole, &ExtLimits::default(), &mut counters),
+                };
+                let parsed = parsed.unwrap();
                 let Some(fragment) = parsed.fragment else {
                     // A packet that fits is IPv6's of one fragment.
                     prop_assert_eq!(count, 1);

@@ -8,7 +8,7 @@ use crate::iface::InterfaceId;
 use crate::ip::fragments::fragment_of_v4;
 use crate::wire::checksum::verify_transport;
 use crate::wire::icmpv6::ParameterProblemCode;
-use crate::wire::ipv6_ext::{ExtError, FragmentHeader, OptionAction, upper_layer};
+use crate::wire::ipv6_ext::{ExtError, ExtLimits, FragmentHeader, Limit, OptionAction, upper_layer_within};
 use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header, Malformed};
 
 /// An IP packet, its headers read.
@@ -138,6 +138,7 @@ pub fn parse_v6(
     interface: InterfaceId,
     frame: &Frame,
     mut whole: Chunk,
+    limits: &ExtLimits,
     counters: &mut Counters,
 ) -> Result<Packet, Rejected> {
     let header = Ipv6Header::parse(&whole).map_err(|malformed| {
@@ -162,7 +163,7 @@ pub fn parse_v6(
         gso_size: frame.gso_size,
         fragment: None,
     };
-    match upper_layer(&packet.payload, header.next_header) {
+    match upper_layer_within(&packet.payload, header.next_header, limits) {
         Ok(upper) => {
             packet.fragment = upper.fragment;
             packet.protocol = upper.protocol;
@@ -171,7 +172,13 @@ pub fn parse_v6(
             Ok(packet)
         }
         Err(error) => {
-            counters.bump(Counter::Ip6InHdrErrors);
+            counters.bump(match error {
+                ExtError::UnknownNextHeader { .. } => Counter::Ip6InUnknownProtos,
+                ExtError::UnknownRouting { .. } if packet.destination.is_multicast() => {
+                    Counter::Ip6InAddrErrors
+                }
+                _ => Counter::Ip6InHdrErrors,
+            });
             Err(reject(packet, error))
         }
     }
@@ -191,7 +198,17 @@ fn reject(packet: Packet, error: ExtError) -> Rejected {
         ExtError::UnknownNextHeader { pointer } => {
             (ParameterProblemCode::UNKNOWN_NEXT_HEADER, pointer, false)
         }
-        ExtError::UnknownRouting { pointer } => (ParameterProblemCode::ERRONEOUS_FIELD, pointer, false),
+        ExtError::UnknownRouting { pointer } | ExtError::JumboPayload { pointer } => {
+            (ParameterProblemCode::ERRONEOUS_FIELD, pointer, false)
+        }
+        ExtError::BeyondLimit { limit, pointer } => {
+            let code = match limit {
+                Limit::HeaderLen => ParameterProblemCode::HEADER_TOO_BIG,
+                Limit::Headers => ParameterProblemCode::TOO_MANY_HEADERS,
+                Limit::Options => ParameterProblemCode::TOO_MANY_OPTIONS,
+            };
+            (code, pointer, false)
+        }
     };
     Rejected::ParameterProblem { packet: Box::new(packet), code, pointer, to_group }
 }

@@ -13,7 +13,7 @@ use crate::ip::input::{Packet, Rejected, parse_v4, parse_v6};
 use crate::random::Random;
 use crate::time::{Instant, earliest};
 use crate::wire::icmpv6::ParameterProblemCode;
-use crate::wire::ipv6_ext::{ExtError, FragmentHeader, upper_layer};
+use crate::wire::ipv6_ext::{ExtError, ExtLimits, FragmentHeader, upper_layer};
 use crate::wire::offload::Transmit;
 use crate::wire::{IpProtocol, Malformed, TcpHeader, UdpHeader};
 
@@ -140,7 +140,8 @@ impl Stack {
     }
 
     fn receive_whole(&mut self, now: Instant, last: &Packet, bytes: Vec<u8>) {
-        match parse(last.interface, Chunk::from(bytes), &mut self.counters) {
+        let limits = self.config.ext_limits();
+        match parse(last.interface, Chunk::from(bytes), &limits, &mut self.counters) {
             // A fragment header behind the one that is gone would make parts of a part.
             Ok(packet) if packet.fragment.is_some() => self.counters.bump(Counter::Ip6InHdrErrors),
             Ok(packet) => self.deliver(now, &packet),
@@ -169,7 +170,8 @@ impl Stack {
             let tally = Tally::of(timed_out.source);
             self.counters.bump(tally.timeouts);
             self.counters.bump(tally.fails);
-            let first = timed_out.first.map(|first| parse(timed_out.interface, first, &mut self.counters));
+            let (id, limits) = (timed_out.interface, self.config.ext_limits());
+            let first = timed_out.first.map(|first| parse(id, first, &limits, &mut self.counters));
             if let Some(Ok(packet)) = first {
                 self.send_error(now, ErrorKind::ReassemblyTimeExceeded, &packet);
             }
@@ -178,12 +180,17 @@ impl Stack {
 }
 
 /// Reads a packet that came in parts.
-fn parse(interface: InterfaceId, bytes: Chunk, counters: &mut Counters) -> Result<Packet, Rejected> {
+fn parse(
+    interface: InterfaceId,
+    bytes: Chunk,
+    limits: &ExtLimits,
+    counters: &mut Counters,
+) -> Result<Packet, Rejected> {
     let frame = Frame::from(bytes);
     let whole = frame.bytes.clone();
     match whole.first().map(|byte| byte >> 4) {
         Some(4) => parse_v4(interface, &frame, whole, counters),
-        _ => parse_v6(interface, &frame, whole, counters),
+        _ => parse_v6(interface, &frame, whole, limits, counters),
     }
 }
 

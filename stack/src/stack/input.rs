@@ -86,7 +86,8 @@ impl Stack {
     fn receive_v6(&mut self, now: Instant, id: InterfaceId, frame: &Frame, whole: Chunk) {
         self.counters.bump(Counter::Ip6InReceives);
         self.counters[Counter::Ip6InOctets] += whole.len() as u64;
-        let packet = match parse_v6(id, frame, whole, &mut self.counters) {
+        let limits = self.config.ext_limits();
+        let packet = match parse_v6(id, frame, whole, &limits, &mut self.counters) {
             Ok(packet) => packet,
             Err(rejected) => return self.on_rejected(now, rejected),
         };

@@ -201,6 +201,12 @@ impl ParameterProblemCode {
     pub const UNKNOWN_OPTION: ParameterProblemCode = ParameterProblemCode(2);
     /// A first fragment that ends before its headers do (RFC 7112).
     pub const INCOMPLETE_CHAIN: ParameterProblemCode = ParameterProblemCode(3);
+    /// An extension header longer than is looked at (RFC 8883).
+    pub const HEADER_TOO_BIG: ParameterProblemCode = ParameterProblemCode(6);
+    /// More extension headers than are looked at.
+    pub const TOO_MANY_HEADERS: ParameterProblemCode = ParameterProblemCode(8);
+    /// More options in one extension header than are looked at.
+    pub const TOO_MANY_OPTIONS: ParameterProblemCode = ParameterProblemCode(9);
 }
 
 const DESTINATION_UNREACHABLE: u8 = 1;

@@ -3,11 +3,50 @@
 use super::ipv6::Ipv6Header;
 use super::{IpProtocol, Malformed};
 
-/// Extension headers in one packet; with more it is refused.
-pub const MAX_EXTENSION_HEADERS: usize = 8;
+/// Extension headers in one packet; with more it is refused. (Linux goes on to the packet's end.)
+//= RFC 8883 §3.3
+pub const MAX_EXTENSION_HEADERS: usize = 64;
 
-/// Options other than padding in one extension header, as Linux's `max_hbh_opts_number` and `max_dst_opts_number`.
-pub const MAX_OPTIONS: usize = 8;
+/// Bytes of padding in a row; more serves nothing but to carry something unseen.
+//= RFC 8504 §5.3
+pub const MAX_PADDING: usize = 7;
+
+/// What a header of options may hold.
+///
+/// ```
+/// use tapsock_stack::wire::ipv6_ext::OptionLimits;
+///
+/// assert_eq!(OptionLimits::default().number, 8);
+/// ```
+//= RFC 8504 §5.3
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct OptionLimits {
+    /// Options other than padding.
+    pub number: u32,
+    /// Bytes.
+    pub length: u32,
+}
+
+impl Default for OptionLimits {
+    fn default() -> Self {
+        OptionLimits { number: 8, length: i32::MAX as u32 }
+    }
+}
+
+/// What the two headers of options may hold: `net.ipv6.max_hbh_*` and `net.ipv6.max_dst_opts_*`.
+///
+/// ```
+/// use tapsock_stack::wire::ipv6_ext::{ExtLimits, OptionLimits};
+///
+/// assert_eq!(ExtLimits::default().destination, OptionLimits::default());
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub struct ExtLimits {
+    /// Hop-by-hop options.
+    pub hop_by_hop: OptionLimits,
+    /// Destination options.
+    pub destination: OptionLimits,
+}
 
 /// What stands behind the extension headers.
 ///
@@ -89,6 +128,35 @@ pub enum ExtError {
         /// Where its type stands.
         pointer: u32,
     },
+    /// A jumbo payload, which no link of ours can carry: answer with code 0.
+    JumboPayload {
+        /// Where it contradicts the rest.
+        pointer: u32,
+    },
+    /// More than is looked at (RFC 8883).
+    BeyondLimit {
+        /// Of what.
+        limit: Limit,
+        /// Where the excess begins.
+        pointer: u32,
+    },
+}
+
+/// What there was too much of (RFC 8883 §3).
+///
+/// ```
+/// use tapsock_stack::wire::ipv6_ext::Limit;
+///
+/// assert_ne!(Limit::Headers, Limit::Options);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Limit {
+    /// Bytes in one extension header.
+    HeaderLen,
+    /// Extension headers.
+    Headers,
+    /// Options in one extension header.
+    Options,
 }
 
 impl From<Malformed> for ExtError {
@@ -131,8 +199,13 @@ impl OptionAction {
 /// Walks the extension headers in `bytes`, all that follows the IPv6 header, of which the first is `first`.
 ///
 /// Ends at the first header that is none of hop-by-hop options, destination options, routing and fragment.
-//= RFC 8200 §4
 pub fn upper_layer(bytes: &[u8], first: IpProtocol) -> Result<Upper, ExtError> {
+    upper_layer_within(bytes, first, &ExtLimits::default())
+}
+
+/// The same with limits other than the usual ones.
+//= RFC 8200 §4
+pub fn upper_layer_within(bytes: &[u8], first: IpProtocol, limits: &ExtLimits) -> Result<Upper, ExtError> {
     let mut upper = Upper { protocol: first, offset: 0, pointer: NEXT_HEADER_OFFSET, fragment: None };
     for count in 0..=MAX_EXTENSION_HEADERS {
         let header = match upper.protocol {
@@ -141,7 +214,10 @@ pub fn upper_layer(bytes: &[u8], first: IpProtocol) -> Result<Upper, ExtError> {
             }
             IpProtocol::HOP_BY_HOP | IpProtocol::DESTINATION_OPTIONS => {
                 let header = extension(bytes, upper.offset)?;
-                walk_options(header, upper.offset)?;
+                let hop_by_hop = upper.protocol == IpProtocol::HOP_BY_HOP;
+                let limits = if hop_by_hop { &limits.hop_by_hop } else { &limits.destination };
+                let walk = OptionWalk { header, offset: upper.offset, hop_by_hop, limits };
+                walk.check()?;
                 header
             }
             IpProtocol::ROUTING => {
@@ -169,7 +245,8 @@ pub fn upper_layer(bytes: &[u8], first: IpProtocol) -> Result<Upper, ExtError> {
         }
         upper.pointer = here;
     }
-    Err(Malformed::Unsupported.into())
+    //= RFC 8883 §3.3
+    Err(ExtError::BeyondLimit { limit: Limit::Headers, pointer: pointer_to(upper.offset) })
 }
 
 /// The extension header at `offset`: at least 8 bytes, of the length that its second byte says.
@@ -179,35 +256,77 @@ fn extension(bytes: &[u8], offset: usize) -> Result<&[u8], Malformed> {
     rest.get(..(usize::from(len) + 1) * 8).ok_or(Malformed::Truncated)
 }
 
-/// Looks for options in `header`, which begins at `offset`, that ask not to be skipped.
-//= RFC 8200 §4.2
-fn walk_options(header: &[u8], offset: usize) -> Result<(), ExtError> {
-    let mut at = 2;
-    let mut count = 0;
-    while at < header.len() {
-        let kind = header[at];
-        if kind == OPTION_PAD_1 {
-            at += 1;
-            continue;
+/// The options of one extension header.
+struct OptionWalk<'a> {
+    header: &'a [u8],
+    /// Where it begins, in bytes after the IPv6 header.
+    offset: usize,
+    hop_by_hop: bool,
+    limits: &'a OptionLimits,
+}
+
+impl OptionWalk<'_> {
+    /// Looks for options that ask not to be skipped, and for what is hidden between them.
+    //= RFC 8200 §4.2
+    fn check(&self) -> Result<(), ExtError> {
+        let header = self.header;
+        //= RFC 8883 §3.1
+        if header.len() > self.limits.length as usize {
+            return Err(ExtError::BeyondLimit { limit: Limit::HeaderLen, pointer: pointer_to(self.offset) });
         }
-        let len = header.get(at + 1).ok_or(Malformed::BadOption)?;
-        let next = at + 2 + usize::from(*len);
-        if next > header.len() {
-            return Err(Malformed::BadOption.into());
-        }
-        if kind != OPTION_PAD_N {
-            count += 1;
-            if count > MAX_OPTIONS {
+        let (mut at, mut count, mut padding) = (2, 0, 0);
+        while at < header.len() {
+            let kind = header[at];
+            let next = match kind {
+                OPTION_PAD_1 => at + 1,
+                _ => at + 2 + usize::from(*header.get(at + 1).ok_or(Malformed::BadOption)?),
+            };
+            if next > header.len() {
                 return Err(Malformed::BadOption.into());
             }
-            let action = OptionAction::of(kind);
-            if action != OptionAction::Skip {
-                return Err(ExtError::UnknownOption { action, pointer: pointer_to(offset + at) });
+            if matches!(kind, OPTION_PAD_1 | OPTION_PAD_N) {
+                padding += next - at;
+                let hidden = kind == OPTION_PAD_N && header[at + 2..next].iter().any(|byte| *byte != 0);
+                //= RFC 8504 §5.3
+                if padding > MAX_PADDING || hidden {
+                    return Err(Malformed::BadOption.into());
+                }
+            } else {
+                padding = 0;
+                count += 1;
+                //= RFC 8883 §3.4
+                if count > self.limits.number {
+                    let pointer = pointer_to(self.offset + at);
+                    return Err(ExtError::BeyondLimit { limit: Limit::Options, pointer });
+                }
+                self.check_option(at, kind, &header[at + 2..next])?;
             }
+            at = next;
         }
-        at = next;
+        Ok(())
     }
-    Ok(())
+
+    fn check_option(&self, at: usize, kind: u8, data: &[u8]) -> Result<(), ExtError> {
+        let pointer = pointer_to(self.offset + at);
+        match (kind, data) {
+            //= RFC 2711 §2.1
+            (OPTION_ROUTER_ALERT, data) if self.hop_by_hop && data.len() != 2 => {
+                Err(Malformed::BadOption.into())
+            }
+            (OPTION_JUMBO, [a, b, c, d]) if self.hop_by_hop && at % 4 == 2 => {
+                let len = u32::from_be_bytes([*a, *b, *c, *d]);
+                // Neither a length that the header could hold, nor one beside the header's own.
+                //= RFC 2675 §3
+                let pointer = if len <= u16::MAX.into() { pointer + 2 } else { pointer };
+                Err(ExtError::JumboPayload { pointer })
+            }
+            (OPTION_JUMBO, _) if self.hop_by_hop => Err(Malformed::BadOption.into()),
+            _ => match OptionAction::of(kind) {
+                OptionAction::Skip => Ok(()),
+                action => Err(ExtError::UnknownOption { action, pointer }),
+            },
+        }
+    }
 }
 
 /// `None` for a packet of one fragment.
@@ -233,6 +352,8 @@ const NEXT_HEADER_OFFSET: u32 = 6;
 const FRAGMENT_HEADER_LEN: usize = 8;
 const OPTION_PAD_1: u8 = 0;
 const OPTION_PAD_N: u8 = 1;
+const OPTION_ROUTER_ALERT: u8 = 5;
+const OPTION_JUMBO: u8 = 0xc2;
 
 #[cfg(test)]
 mod tests;

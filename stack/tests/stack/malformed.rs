@@ -175,7 +175,7 @@ fn ipv6_headers() {
 #[test]
 fn ipv6_extension_headers() {
     // Extension header, its bytes, the counter, and whether the sender is told.
-    let table: [(&str, u8, Vec<u8>, Counter, bool); 9] = [
+    let table: [(&str, u8, Vec<u8>, Counter, bool); 14] = [
         (
             "a fragment past the longest packet",
             44,
@@ -200,7 +200,36 @@ fn ipv6_extension_headers() {
             false,
         ),
         ("a source route", 43, vec![17, 0, 0, 3, 0, 0, 0, 0], Counter::Ip6InHdrErrors, true),
-        ("hop-by-hop options behind others", 60, vec![0, 0, 1, 4, 0, 0, 0, 0], Counter::Ip6InHdrErrors, true),
+        (
+            "hop-by-hop options behind others",
+            60,
+            vec![0, 0, 1, 4, 0, 0, 0, 0],
+            Counter::Ip6InUnknownProtos,
+            true,
+        ),
+        ("a jumbo payload", 0, vec![17, 0, 0xc2, 4, 0, 1, 0, 0], Counter::Ip6InHdrErrors, true),
+        (
+            "a jumbo option of another length",
+            0,
+            vec![17, 0, 0xc2, 3, 0, 1, 0, 0],
+            Counter::Ip6InHdrErrors,
+            false,
+        ),
+        ("something hidden in padding", 60, vec![17, 0, 1, 4, 0, 7, 0, 0], Counter::Ip6InHdrErrors, false),
+        (
+            "a router alert of another length",
+            0,
+            vec![17, 0, 5, 3, 0, 0, 0, 0],
+            Counter::Ip6InHdrErrors,
+            false,
+        ),
+        (
+            "nine options",
+            60,
+            [vec![17, 2], [0x1e, 0].repeat(9), vec![0; 4]].concat(),
+            Counter::Ip6InHdrErrors,
+            true,
+        ),
         (
             "a protocol that nobody speaks",
             60,
@@ -208,7 +237,7 @@ fn ipv6_extension_headers() {
             Counter::Ip6InUnknownProtos,
             true,
         ),
-        ("ten headers", 60, [60, 0, 1, 4, 0, 0, 0, 0].repeat(10), Counter::Ip6InHdrErrors, false),
+        ("a hundred headers", 60, [60, 0, 1, 4, 0, 0, 0, 0].repeat(100), Counter::Ip6InHdrErrors, true),
     ];
     for (what, first, mut bytes, counter, told) in table {
         let mut target = Target::new();

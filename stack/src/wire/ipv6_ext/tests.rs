@@ -6,7 +6,8 @@ const ROUTER_ALERT: [u8; 4] = [5, 2, 0, 0];
 fn header(next: IpProtocol, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![next.0, 0];
     bytes.extend(body);
-    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    let len = bytes.len().next_multiple_of(8);
+    bytes.resize(len, 0);
     bytes[1] = (bytes.len() / 8 - 1) as u8;
     bytes
 }
@@ -28,7 +29,7 @@ fn without_extension_headers_the_first_is_the_one() {
 fn walks_all_that_may_stand_before() {
     let bytes = [
         header(IpProtocol::DESTINATION_OPTIONS, &ROUTER_ALERT),
-        header(IpProtocol::ROUTING, &[1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+        header(IpProtocol::ROUTING, &[0x1e, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
         header(IpProtocol::DESTINATION_OPTIONS, &[0, 0]),
         header(IpProtocol::TCP, &[]),
         vec![0xaa; 20],
@@ -53,7 +54,7 @@ fn an_unknown_option_does_what_its_upper_bits_say() {
         (0x9e, OptionAction::Report),
         (0x5e, OptionAction::Drop),
         (0xde, OptionAction::ReportIfUnicast),
-        (0xc2, OptionAction::ReportIfUnicast),
+        (0xc9, OptionAction::ReportIfUnicast),
     ] {
         // After padding of both kinds, in the second header.
         let bytes =
@@ -122,7 +123,7 @@ fn every_header_is_bounded_by_the_packet() {
         header(IpProtocol::ROUTING, &ROUTER_ALERT),
         header(IpProtocol::FRAGMENT, &[]),
         header(IpProtocol::DESTINATION_OPTIONS, &[]),
-        header(IpProtocol::TCP, &[0; 20]),
+        header(IpProtocol::TCP, &[0x1e, 18, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
     ]
     .concat();
     assert_eq!(found(&bytes, IpProtocol::HOP_BY_HOP).1, bytes.len());
@@ -135,6 +136,8 @@ fn every_header_is_bounded_by_the_packet() {
     }
 }
 
+//= RFC 8883 §3.3, type=test
+//= RFC 8883 §3.4, type=test
 #[test]
 fn headers_and_options_are_bounded_in_number() {
     let chain = |count: usize| {
@@ -143,12 +146,78 @@ fn headers_and_options_are_bounded_in_number() {
         upper_layer(&bytes, IpProtocol::DESTINATION_OPTIONS).map(|upper| upper.protocol)
     };
     assert_eq!(chain(MAX_EXTENSION_HEADERS), Ok(IpProtocol::TCP));
-    assert_eq!(chain(MAX_EXTENSION_HEADERS + 1), Err(ExtError::Malformed(Malformed::Unsupported)));
+    let pointer = 40 + 8 * (MAX_EXTENSION_HEADERS as u32 + 1);
+    let excess = ExtError::BeyondLimit { limit: Limit::Headers, pointer };
+    assert_eq!(chain(MAX_EXTENSION_HEADERS + 1), Err(excess));
 
     let options = |count: usize| {
         let bytes = header(IpProtocol::TCP, &[0x1e, 0].repeat(count));
         upper_layer(&bytes, IpProtocol::DESTINATION_OPTIONS).map(|upper| upper.protocol)
     };
-    assert_eq!(options(MAX_OPTIONS), Ok(IpProtocol::TCP));
-    assert_eq!(options(MAX_OPTIONS + 1), Err(ExtError::Malformed(Malformed::BadOption)));
+    assert_eq!(options(8), Ok(IpProtocol::TCP));
+    let excess = ExtError::BeyondLimit { limit: Limit::Options, pointer: 40 + 2 + 16 };
+    assert_eq!(options(9), Err(excess));
+}
+
+//= RFC 8883 §3.1, type=test
+#[test]
+fn the_limits_are_each_headers_own() {
+    let bytes = header(IpProtocol::TCP, &[0x1e, 0, 0x1e, 0, 0x1e, 8, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let narrow = |number, length| OptionLimits { number, length };
+    let of_hop_by_hop = |limits| ExtLimits { hop_by_hop: limits, ..ExtLimits::default() };
+    let walk = |first, limits| upper_layer_within(&bytes, first, &limits).map(|upper| upper.protocol);
+    let (first, other) = (IpProtocol::HOP_BY_HOP, IpProtocol::DESTINATION_OPTIONS);
+    for limits in [narrow(3, 16), narrow(2, 16), narrow(3, 15)] {
+        assert_eq!(walk(other, of_hop_by_hop(limits)), Ok(IpProtocol::TCP));
+    }
+    assert_eq!(walk(first, of_hop_by_hop(narrow(3, 16))), Ok(IpProtocol::TCP));
+    let excess = ExtError::BeyondLimit { limit: Limit::Options, pointer: 46 };
+    assert_eq!(walk(first, of_hop_by_hop(narrow(2, 16))), Err(excess));
+    let excess = ExtError::BeyondLimit { limit: Limit::HeaderLen, pointer: 40 };
+    assert_eq!(walk(first, of_hop_by_hop(narrow(3, 15))), Err(excess));
+}
+
+/// As Linux 6.18, which was asked.
+//= RFC 8504 §5.3, type=test
+#[test]
+fn padding_hides_nothing() {
+    let refused = Err(ExtError::Malformed(Malformed::BadOption));
+    let table: [(&[u8], bool); 8] = [
+        (&[1, 4, 0, 0, 0, 0], true),
+        (&[1, 4, 0, 1, 0, 0], false),
+        (&[0; 6], true),
+        (&[0; 14], false),
+        (&[1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], false),
+        // Seven in a row, eight in a row, and twice six with something between.
+        (&[0x1e, 5, 9, 9, 9, 9, 9, 1, 4, 0, 0, 0, 0, 0], true),
+        (&[0x1e, 4, 9, 9, 9, 9, 1, 4, 0, 0, 0, 0, 0, 0], false),
+        (&[1, 4, 0, 0, 0, 0, 0x1e, 0, 1, 4, 0, 0, 0, 0], true),
+    ];
+    for (body, taken) in table {
+        for first in [IpProtocol::HOP_BY_HOP, IpProtocol::DESTINATION_OPTIONS] {
+            let walked = upper_layer(&header(IpProtocol::TCP, body), first).map(|upper| upper.protocol);
+            assert_eq!(walked, if taken { Ok(IpProtocol::TCP) } else { refused }, "{body:?}");
+        }
+    }
+}
+
+/// As Linux 6.18, which was asked.
+//= RFC 2675 §3, type=test
+//= RFC 2711 §2.1, type=test
+#[test]
+fn options_of_hop_by_hop_alone() {
+    let first = |first: IpProtocol, body: &[u8]| {
+        upper_layer(&header(IpProtocol::TCP, body), first).map(|upper| upper.protocol)
+    };
+    let (hop_by_hop, destination) = (IpProtocol::HOP_BY_HOP, IpProtocol::DESTINATION_OPTIONS);
+    let malformed = Err(ExtError::Malformed(Malformed::BadOption));
+    assert_eq!(first(hop_by_hop, &[0xc2, 4, 0, 0, 0, 32]), Err(ExtError::JumboPayload { pointer: 44 }));
+    assert_eq!(first(hop_by_hop, &[0xc2, 4, 0, 1, 0, 32]), Err(ExtError::JumboPayload { pointer: 42 }));
+    assert_eq!(first(hop_by_hop, &[0, 0, 0xc2, 4, 0, 1, 0, 32, 0, 0, 0, 0, 0, 0]), malformed);
+    assert_eq!(first(hop_by_hop, &[0xc2, 3, 0, 1, 0, 0]), malformed);
+    let unknown = ExtError::UnknownOption { action: OptionAction::ReportIfUnicast, pointer: 42 };
+    assert_eq!(first(destination, &[0xc2, 4, 0, 1, 0, 32]), Err(unknown));
+    assert_eq!(first(hop_by_hop, &ROUTER_ALERT), Ok(IpProtocol::TCP));
+    assert_eq!(first(hop_by_hop, &[5, 3, 0, 0, 0, 0]), malformed);
+    assert_eq!(first(destination, &[5, 3, 0, 0, 0, 0]), Ok(IpProtocol::TCP));
 }

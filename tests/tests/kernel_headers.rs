@@ -1,0 +1,196 @@
+//! Packets with headers that are seldom seen, sent by hand to either side: both answer alike.
+
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+
+use rustix::net::{RecvFlags, SendFlags, SocketAddrAny};
+use tapsock::SockAddr;
+use tapsock::bsd::{
+    self, AF_INET, AF_INET6, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_RAW, SO_RCVTIMEO, SOCK_RAW, SOL_SOCKET,
+};
+use tapsock_tests::bench::{Bench, Family, Setup, address};
+use tapsock_tests::sides::{PATIENCE, Side};
+
+/// Raw sockets of one side: one to send by, with a header, and one that hears ICMP.
+enum Sockets<'a> {
+    Ours { bench: &'a Bench, send: i32, hear: i32 },
+    Kernel { send: OwnedFd, hear: OwnedFd },
+}
+
+impl<'a> Sockets<'a> {
+    fn open(bench: &'a Bench, side: Side, family: Family) -> Self {
+        let (domain, icmp) = match family {
+            Family::V4 => (AF_INET, IPPROTO_ICMP),
+            Family::V6 => (AF_INET6, IPPROTO_ICMPV6),
+        };
+        let patience = [PATIENCE.as_secs().to_ne_bytes(), 0u64.to_ne_bytes()].concat();
+        match side {
+            Side::Ours => {
+                let open = |protocol| bsd::socket(&bench.host, domain, SOCK_RAW, protocol).unwrap();
+                let (send, hear) = (open(IPPROTO_RAW), open(icmp));
+                bsd::setsockopt(&bench.host, hear, SOL_SOCKET, SO_RCVTIMEO, &patience).unwrap();
+                Sockets::Ours { bench, send, hear }
+            }
+            Side::Kernel => {
+                let open = |protocol| bench.namespace.socket(domain, SOCK_RAW, protocol).unwrap();
+                let (send, hear) = (open(IPPROTO_RAW), open(icmp));
+                let timeout = rustix::net::sockopt::Timeout::Recv;
+                rustix::net::sockopt::set_socket_timeout(&hear, timeout, Some(PATIENCE)).unwrap();
+                Sockets::Kernel { send, hear }
+            }
+        }
+    }
+
+    fn send(&self, packet: &[u8], to: IpAddr) {
+        let to = std::net::SocketAddr::new(to, 0);
+        match self {
+            Sockets::Ours { bench, send, .. } => {
+                let to = SockAddr::from(to);
+                assert_eq!(bsd::sendto(&bench.host, *send, packet, 0, Some(&to)).unwrap(), packet.len());
+            }
+            Sockets::Kernel { send, .. } => {
+                let to = SocketAddrAny::from(to);
+                assert_eq!(rustix::net::sendto(send, packet, SendFlags::empty(), &to).unwrap(), packet.len());
+            }
+        }
+    }
+
+    fn hear(&self) -> Vec<u8> {
+        let mut buffer = vec![0; 2000];
+        let len = match self {
+            Sockets::Ours { bench, hear, .. } => bsd::recvfrom(&bench.host, *hear, &mut buffer, 0).unwrap().0,
+            Sockets::Kernel { hear, .. } => {
+                rustix::net::recv(hear, &mut buffer, RecvFlags::empty()).unwrap().0
+            }
+        };
+        buffer.truncate(len);
+        buffer
+    }
+
+    /// What comes back of `packet`: all ICMP messages up to the answer to an echo that is sent after it, each from
+    /// its IP header on where it is IPv4's.
+    fn answers(&self, packet: &[u8], fence: &[u8], to: IpAddr) -> Vec<Vec<u8>> {
+        self.send(packet, to);
+        self.send(fence, to);
+        let mut heard = Vec::new();
+        loop {
+            let message = self.hear();
+            let at = if to.is_ipv4() { usize::from(message[0] & 0xf) * 4 } else { 0 };
+            match message[at] {
+                // Neighbour discovery, and requests of the other side.
+                8 | 128 | 130..=137 | 143 => {}
+                0 | 129 if message[at + 4..at + 6] == FENCE.to_be_bytes() => return heard,
+                _ => heard.push(message),
+            }
+        }
+    }
+}
+
+/// Identifiers of the echo that is asked about, and of the one behind it.
+const PROBE: u16 = 0x7071;
+const FENCE: u16 = 0x7072;
+
+fn sum(parts: &[&[u8]]) -> u16 {
+    let bytes = parts.concat();
+    let words = bytes.chunks(2).map(|word| u16::from_be_bytes([word[0], *word.get(1).unwrap_or(&0)]));
+    let sum = words.map(u32::from).sum::<u32>();
+    let sum = (sum & 0xffff) + (sum >> 16);
+    !((sum & 0xffff) + (sum >> 16)) as u16
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+/// An IPv6 packet from `from`, with `extensions` before an echo request.
+fn packet_v6(from: Side, ident: u16, first: u8, extensions: &[u8]) -> Vec<u8> {
+    let [source, to] = [from, from.other()].map(|side| octets(address(side, Family::V6)));
+    let [high, low] = ident.to_be_bytes();
+    let mut echo = vec![128, 0, 0, 0, high, low, 0, 1, b'd', b'a', b't', b'a'];
+    let check = sum(&[&source, &to, &[0, 0, 0, 12, 0, 0, 0, 58], &echo]);
+    echo[2..4].copy_from_slice(&check.to_be_bytes());
+    let len = (extensions.len() + echo.len()) as u16;
+    let head = [&[0x60, 0, 0, 0][..], &len.to_be_bytes(), &[first, 64]].concat();
+    [&head, &source, &to, extensions, &echo].concat()
+}
+
+/// What either side says of such packets: the type, code and pointer of each message.
+fn compare_v6(bench: &Bench, table: &[(&str, u8, Vec<u8>)]) {
+    let said = |side: Side| -> Vec<Vec<(u8, u8, u32)>> {
+        let sockets = Sockets::open(bench, side, Family::V6);
+        let fence = packet_v6(side, FENCE, 58, &[]);
+        let to = address(side.other(), Family::V6);
+        let ask = |(_, first, extensions): &(&str, u8, Vec<u8>)| {
+            let answers = sockets.answers(&packet_v6(side, PROBE, *first, extensions), &fence, to);
+            let read = |message: Vec<u8>| match message[0] {
+                4 => (4, message[1], u32::from_be_bytes(message[4..8].try_into().unwrap())),
+                kind => (kind, message[1], 0),
+            };
+            answers.into_iter().map(read).collect()
+        };
+        table.iter().map(ask).collect()
+    };
+    // Who is asked answers: the kernel our packets, and we the kernel's.
+    let (kernels, ours) = (said(Side::Ours), said(Side::Kernel));
+    assert_eq!(kernels[0], [(129, 0, 0)], "the first is taken");
+    for ((what, ..), (kernel, our)) in table.iter().zip(kernels.iter().zip(&ours)) {
+        assert_eq!(kernel, our, "{what}: the kernel's answer, ours");
+    }
+}
+
+/// Extension headers that each name the next, ICMPv6 at the end; what a body lacks is padded.
+fn chain(headers: &[(u8, &[u8])]) -> (u8, Vec<u8>) {
+    let mut bytes = Vec::new();
+    for (index, (_, body)) in headers.iter().enumerate() {
+        let next = headers.get(index + 1).map_or(58, |(next, _)| *next);
+        let mut header = [&[next, 0], *body].concat();
+        header.resize(header.len().next_multiple_of(8), 0);
+        header[1] = (header.len() / 8 - 1) as u8;
+        bytes.extend(header);
+    }
+    (headers[0].0, bytes)
+}
+
+//= RFC 8200 §4.2, type=test
+//= RFC 8200 §4.4, type=test
+#[test]
+fn extension_headers_are_answered_as_by_the_kernel() {
+    const HOP_BY_HOP: u8 = 0;
+    const ROUTING: u8 = 43;
+    const DESTINATION: u8 = 60;
+    const PAD: &[u8] = &[1, 4, 0, 0, 0, 0];
+    // Neither side counts its errors.
+    let setup = Setup::new().privileged().sysctl("net.ipv6.icmp.ratelimit", "0");
+    let setup = setup.setting("net.ipv6.icmp.ratelimit", "0").setting("net.ipv4.icmp_msgs_burst", "10000");
+    let Some(bench) = setup.sysctl("net.ipv4.icmp_msgs_burst", "10000").open() else { return };
+    let mut table = Vec::new();
+    let mut add = |what, headers: &[(u8, &[u8])]| {
+        let (first, bytes) = chain(headers);
+        table.push((what, first, bytes));
+    };
+    add("padding", &[(HOP_BY_HOP, PAD), (DESTINATION, PAD)]);
+    add("padding that is not zero", &[(DESTINATION, &[1, 4, 0, 1, 0, 0])]);
+    add("too much padding", &[(HOP_BY_HOP, &[0; 14])]);
+    add("eight options", &[(HOP_BY_HOP, &[0x1e, 0].repeat(8))]);
+    for kind in [0x1e, 0x5e, 0x9e, 0xde] {
+        add("an unknown option, hop by hop", &[(HOP_BY_HOP, &[kind, 4, 0, 0, 0, 0])]);
+        add("an unknown option", &[(HOP_BY_HOP, PAD), (DESTINATION, &[0, kind, 3, 0, 0, 0])]);
+    }
+    add("a router alert", &[(HOP_BY_HOP, &[5, 2, 0, 0, 1, 0])]);
+    add("a router alert of three bytes", &[(HOP_BY_HOP, &[5, 3, 0, 0, 0, 0])]);
+    add("a jumbo payload that is small", &[(HOP_BY_HOP, &[0xc2, 4, 0, 0, 0, 32])]);
+    add("a jumbo payload beside a length", &[(HOP_BY_HOP, &[0xc2, 4, 0, 1, 0, 32])]);
+    add("a jumbo payload elsewhere", &[(HOP_BY_HOP, &[0, 0, 0xc2, 4, 0, 1, 0, 32, 0, 0, 0, 0, 0, 0])]);
+    add("a jumbo payload among destination options", &[(DESTINATION, &[0xc2, 4, 0, 1, 0, 32])]);
+    add("hop-by-hop options behind others", &[(DESTINATION, PAD), (HOP_BY_HOP, PAD)]);
+    // 3 and 4 are known to the kernel, and off: it drops them without a word.
+    for kind in [0, 1, 2, 100] {
+        add("a routing header at its end", &[(ROUTING, &[kind, 0, 0, 0, 0, 0])]);
+        add("a routing header", &[(ROUTING, &[&[kind, 1][..], &[0; 20]].concat())]);
+    }
+    add("many headers", &[(DESTINATION, PAD); 60]);
+    compare_v6(&bench, &table);
+}
