@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use common::{Family, MIB};
 use tapsock_sim::app::{Client, Plan, Server};
 use tapsock_sim::node::Node;
+use tapsock_sim::packet::Packet;
 use tapsock_sim::{Delay, Host, Loss, Network, Rate, Simulation, chain};
 use tapsock_stack::counters::Counter;
 
@@ -96,5 +97,24 @@ fn a_lost_retransmission_costs_no_timeout() {
             network.run();
             assert_eq!(timeouts(&network), 0, "{algorithm}, without the segment {index}");
         }
+    }
+}
+
+/// Where every `n`-th segment is lost, a window that goes to `β` of itself and grows by `α` a round trip carries
+/// `√(αn(1+β) / 2(1-β))` segments a round trip: `√(1.5n)` with CUBIC's `α` and `β`, as with Reno's.
+//= RFC 9438 §4.3, type=test
+#[test]
+fn under_periodic_loss_cubic_carries_what_reno_would() {
+    const SEGMENT: f64 = 1448.0;
+    let time = Duration::from_secs(60);
+    let round_trips = time.as_millis() as f64 / 20.0;
+    for n in [97, 100, 150, 400] {
+        let allowed = (1.5 * n as f64).sqrt();
+        let lossy = Loss::every(n).only(Packet::is_tcp);
+        let mut network = streams(1, "cubic", 1, 1000 * MIB, lossy);
+        network.run_for(time);
+        let reached = received(&network)[0] as f64 / SEGMENT / round_trips;
+        let share = reached / allowed;
+        assert!((0.95..1.1).contains(&share), "one of {n}: {reached:.2} of {allowed:.2} segments");
     }
 }

@@ -71,6 +71,8 @@ pub trait CongestionControl {
     fn threshold(&mut self, window: &Window) -> u32;
     /// New data was acknowledged while the window was what kept the sender from sending more.
     fn on_ack(&mut self, window: &mut Window, sample: &AckSample);
+    /// While the window comes down, `acked` segments were delivered.
+    fn on_recovering(&mut self, _window: &Window, _acked: u32) {}
     /// A round trip was measured.
     fn on_round_trip(&mut self, _window: &mut Window, _sample: &RttSample, _counters: &mut Counters) {}
     /// The retransmission time-out passed.
@@ -207,6 +209,11 @@ impl Congestion {
         if self.usage.is_limited(&self.window) {
             self.algorithm.inner_mut().on_ack(&mut self.window, sample);
         }
+    }
+
+    /// While the window comes down, `acked` segments were delivered.
+    pub fn on_recovering(&mut self, acked: u32) {
+        self.algorithm.inner_mut().on_recovering(&self.window, acked);
     }
 
     /// A round trip was measured.

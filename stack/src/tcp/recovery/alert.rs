@@ -318,6 +318,7 @@ impl Recovery {
     fn control(&mut self, scene: &mut Scene<'_>, news: &News, arrival: Arrival) {
         if self.is_reducing() {
             self.shrink(scene, arrival);
+            scene.congestion.on_recovering(arrival.delivered);
             return;
         }
         // As Linux: on a path that reorders, what arrives out of order counts too.
