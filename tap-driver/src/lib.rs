@@ -6,7 +6,8 @@
 //! |---|---|---|
 //! | [`tap::Tap`] | the kernel, through /dev/net/tun | 64 KiB frames, partial checksums |
 //! | [`packet::PacketLink`] | the kernel, through a veth pair | the same |
-//! | [`unix::UnixLink`] | another process | as both ends agree |
+//! | [`unix::UnixLink`] | another process, slirp4netns | as both ends agree |
+//! | [`stream::StreamLink`] | passt, QEMU | none |
 //! | [`memory::MemoryLink`], [`memory::MemoryPort`] | other stacks of this process | the same |
 //!
 //! [`Namespace`] makes a network that an ordinary user may do with as root may; [`auto`] picks the best link that
@@ -28,6 +29,8 @@ pub mod pcapng;
 mod plain;
 pub mod pool;
 mod rtnl;
+
+pub mod stream;
 mod sys;
 pub mod tap;
 pub mod unix;

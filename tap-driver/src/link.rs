@@ -71,8 +71,8 @@ pub trait SendHalf: Send {
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) (EAGAIN) where there is no room: nothing has been sent, try again
-    /// when [`poll_fd`](Self::poll_fd) is writable. Every other error means that the link is gone.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) (EAGAIN) where there is no room: try the same frame again, and no
+    /// other before it, when [`poll_fd`](Self::poll_fd) is writable; a part of it may have gone. Every other error means that the link is gone.
     fn transmit(&mut self, transmit: &Transmit) -> io::Result<()>;
 
     /// What to poll for `POLLOUT`; `None` where the link needs no waiting.

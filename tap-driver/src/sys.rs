@@ -9,7 +9,9 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem;
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -122,6 +124,26 @@ pub(crate) fn connect(fd: BorrowedFd<'_>, address: SocketAddr) -> io::Result<()>
     // SAFETY: `storage` holds an address of `len` bytes and outlives the call.
     check(unsafe { libc::connect(fd.as_raw_fd(), (&raw const storage).cast(), len) })?;
     Ok(())
+}
+
+/// A local socket of type `kind`, connected to the one that `path` names: unix(7).
+pub(crate) fn connect_local(kind: c_int, path: &Path) -> io::Result<OwnedFd> {
+    let fd = socket(libc::AF_UNIX, kind, 0)?;
+    // SAFETY: `sockaddr_un` is plain integers, for which all zeroes is a value.
+    let mut address: libc::sockaddr_un = unsafe { mem::zeroed() };
+    address.sun_family = libc::AF_UNIX as _;
+    let bytes = path.as_os_str().as_bytes();
+    // One byte less, for the zero at the end.
+    if bytes.len() >= address.sun_path.len() {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    for (place, byte) in address.sun_path.iter_mut().zip(bytes) {
+        *place = *byte as _;
+    }
+    let len = mem::size_of_val(&address) as libc::socklen_t;
+    // SAFETY: the pointer is to an address of the length passed, which outlives the call.
+    check(unsafe { libc::connect(fd.as_raw_fd(), (&raw const address).cast(), len) })?;
+    Ok(fd)
 }
 
 /// Listens: listen(2).

@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::sync::Arc;
 
 use tapsock_stack::buf::Frame;
@@ -63,6 +64,17 @@ impl UnixLink {
     pub fn pair(framing: Framing, mtu: usize) -> io::Result<(UnixLink, UnixLink)> {
         let (left, right) = sys::seqpacket_pair()?;
         Ok((UnixLink::from_fd(left, framing, mtu)?, UnixLink::from_fd(right, framing, mtu)?))
+    }
+
+    /// Connects to the socket that `path` names: the one of `slirp4netns --target-type=bess PATH`, with
+    /// [`Framing::Frame`]. `mtu` is the largest IP packet, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// What connect(2) says: ENOENT, ECONNREFUSED, EACCES, EPROTOTYPE where it is of another type; EINVAL where the path is
+    /// longer than a socket's may be.
+    pub fn connect(path: &Path, framing: Framing, mtu: usize) -> io::Result<UnixLink> {
+        UnixLink::from_fd(sys::connect_local(libc::SOCK_SEQPACKET, path)?, framing, mtu)
     }
 
     /// Takes over a connected socket.
