@@ -76,6 +76,8 @@ settings! {
     /// The largest send buffer that `SO_SNDBUF` grants, in bytes.
     "net.core.wmem_max" wmem_max: u32 = Number(4608..=i32::MAX as u32), 4_194_304;
 
+    /// Drop packets to one host that come in frames to several.
+    "net.ipv4.conf.all.drop_unicast_in_l2_multicast" drop_unicast_in_l2_multicast: bool = Flag, false;
     /// Leave echo requests unanswered.
     "net.ipv4.icmp_echo_ignore_all" icmp_echo_ignore_all: bool = Flag, false;
     /// Leave echo requests to broadcast and multicast addresses unanswered.
@@ -229,6 +231,8 @@ settings! {
     "net.ipv6.auto_flowlabels" auto_flowlabels: u8 = Number(0..=3), 1;
     /// IPv6 sockets take no IPv4 unless they ask for it (`IPV6_V6ONLY`).
     "net.ipv6.bindv6only" bindv6only: bool = Flag, false;
+    /// Drop packets to one host that come in frames to several.
+    "net.ipv6.conf.all.drop_unicast_in_l2_multicast" ipv6_drop_unicast_in_l2_multicast: bool = Flag, false;
     /// IPv6's hop limit.
     "net.ipv6.conf.all.hop_limit" ipv6_hop_limit: u8 = Number(1..=255), 64;
     /// Memory for IPv6 fragments, in bytes: where more is taken, the oldest packets are given up …

@@ -166,6 +166,8 @@ counters! {
     IcmpOutDestUnreachs,
     /// Time exceeded sent.
     IcmpOutTimeExcds,
+    /// Parameter problem sent.
+    IcmpOutParmProbs,
     /// Echo requests sent.
     IcmpOutEchos,
     /// Echo replies sent.

@@ -194,3 +194,129 @@ fn extension_headers_are_answered_as_by_the_kernel() {
     add("many headers", &[(DESTINATION, PAD); 60]);
     compare_v6(&bench, &table);
 }
+
+/// An IPv4 packet from `from`, with `options` in its header, that carries an echo request.
+fn packet_v4(from: Side, ident: u16, options: &[u8]) -> Vec<u8> {
+    let [source, to] = [from, from.other()].map(|side| octets(address(side, Family::V4)));
+    let [high, low] = ident.to_be_bytes();
+    let mut echo = vec![8, 0, 0, 0, high, low, 0, 1, b'd', b'a', b't', b'a'];
+    let check = sum(&[&echo]);
+    echo[2..4].copy_from_slice(&check.to_be_bytes());
+    let words = 5 + options.len() as u8 / 4;
+    let total = words * 4 + echo.len() as u8;
+    let head = [0x40 | words, 0, 0, total, 0, 1, 0, 0, 64, 1, 0, 0];
+    let mut packet = [&head[..], &source, &to, options, &echo].concat();
+    let check = sum(&[&packet[..usize::from(words) * 4]]);
+    packet[10..12].copy_from_slice(&check.to_be_bytes());
+    packet
+}
+
+/// What either side says of such packets: type, code and pointer of each message, its TOS, and its options but for
+/// times. Addresses are told by the roles of who has them, so that they compare.
+fn compare_v4(bench: &Bench, table: &[(&str, Vec<u8>)]) {
+    type Message = (u8, u8, u8, u8, Vec<u8>);
+    let said = |side: Side| -> Vec<Vec<Message>> {
+        let sockets = Sockets::open(bench, side, Family::V4);
+        let fence = packet_v4(side, FENCE, &[]);
+        let to = address(side.other(), Family::V4);
+        let roles = [(to, [1; 4]), (address(side, Family::V4), [2; 4])];
+        let read = |message: Vec<u8>| {
+            let len = usize::from(message[0] & 0xf) * 4;
+            let mut options = message[20..len].to_vec();
+            for at in 0..options.len().saturating_sub(3) {
+                for (address, role) in roles {
+                    if options[at..at + 4] == octets(address) {
+                        options[at..at + 4].copy_from_slice(&role);
+                    }
+                }
+            }
+            blank_times(&mut options);
+            let mut pointer = 0;
+            if message[len] == 12 {
+                pointer = message[len + 4];
+                // The kernel's complaint has what it had read until then.
+                options.clear();
+            }
+            (message[len], message[len + 1], pointer, message[1], options)
+        };
+        let ask = |(_, options): &(&str, Vec<u8>)| {
+            let own = octets(to);
+            // "Us" in a prespecified address is whoever is asked.
+            let options = match options.windows(4).position(|bytes| bytes == WHOEVER) {
+                Some(at) => [&options[..at], &own, &options[at + 4..]].concat(),
+                None => options.clone(),
+            };
+            let answers = sockets.answers(&packet_v4(side, PROBE, &options), &fence, to);
+            answers.into_iter().map(read).collect()
+        };
+        table.iter().map(ask).collect()
+    };
+    let (kernels, ours) = (said(Side::Ours), said(Side::Kernel));
+    assert_eq!(kernels[0], [(0, 0, 0, 0, Vec::new())], "the first is taken");
+    for ((what, _), (kernel, our)) in table.iter().zip(kernels.iter().zip(&ours)) {
+        assert_eq!(kernel, our, "{what}: the kernel's answer, ours");
+    }
+}
+
+const WHOEVER: [u8; 4] = [1, 9, 8, 7];
+
+/// What each host stamps is its own time: only that it did is compared.
+fn blank_times(options: &mut [u8]) {
+    let Some(at) = options.iter().position(|byte| *byte == 68) else { return };
+    let (with_address, len) = (options[at + 3] & 15 != 0, usize::from(options[at + 1]));
+    let entries = options[at + 4..at + len].chunks_mut(if with_address { 8 } else { 4 });
+    for entry in entries {
+        let time = entry.len() - 4;
+        if entry[time..] != [0; 4] {
+            entry[time..].fill(0xff);
+        }
+    }
+}
+
+//= RFC 1122 §3.2.1.8, type=test
+//= RFC 1122 §3.2.2.6, type=test
+#[test]
+fn ipv4_options_are_answered_as_by_the_kernel() {
+    // Neither side counts its errors.
+    let setup = Setup::new().privileged();
+    let setup = ["net.ipv4.icmp_ratelimit", "net.ipv4.icmp_ratemask"]
+        .into_iter()
+        .fold(setup, |setup, name| setup.sysctl(name, "0").setting(name, "0"));
+    let Some(bench) = setup.open() else { return };
+    let record = |pointer: u8, room: u8| [vec![7, room, pointer], vec![0; usize::from(room) - 3]].concat();
+    let stamps = |pointer: u8, flags: u8| [vec![68, 12, pointer, flags], vec![0; 8]].concat();
+    let table = [
+        ("none", vec![]),
+        ("a record of the route", record(4, 15)),
+        ("one that is full", record(16, 15)),
+        ("one whose pointer is odd", record(5, 15)),
+        ("one whose pointer is in its head", record(3, 15)),
+        ("one without a pointer", vec![7, 2]),
+        ("one with room for half an address", record(12, 14)),
+        ("two records", [record(4, 7), record(4, 7)].concat()),
+        ("timestamps", stamps(5, 0)),
+        ("timestamps that are full", stamps(13, 0)),
+        ("timestamps that too many had no room in", stamps(13, 0xf0)),
+        ("timestamps with addresses", stamps(5, 1)),
+        ("our timestamp", [vec![68, 12, 5, 3], WHOEVER.to_vec(), vec![0; 4]].concat()),
+        ("another's timestamp", [vec![68, 12, 5, 3, 192, 0, 2, 9], vec![0; 4]].concat()),
+        ("timestamps of no known kind", stamps(5, 2)),
+        ("timestamps whose pointer is in their head", stamps(4, 0)),
+        ("a source route", vec![131, 7, 4, 192, 0, 2, 9]),
+        ("a source route at its end", vec![131, 7, 8, 192, 0, 2, 9]),
+        ("a strict source route at its end", vec![137, 7, 8, 192, 0, 2, 9]),
+        ("an unknown option", vec![0x9e, 4, 1, 2]),
+        ("an unknown option of one byte", vec![0x1e, 1, 1, 2]),
+        ("an unknown option of none", vec![0x1e, 0, 1, 2]),
+        ("an unknown option that is too long", vec![0x1e, 8, 1, 2]),
+        ("a router alert", vec![148, 4, 0, 0]),
+        ("a router alert of three bytes", vec![148, 3, 0]),
+        ("options behind the end", vec![0, 0x1e, 1, 2]),
+        ("a record and timestamps", [record(4, 7), stamps(5, 1)].concat()),
+    ];
+    let padded = table.map(|(what, mut options)| {
+        options.resize(options.len().next_multiple_of(4), 0);
+        (what, options)
+    });
+    compare_v4(&bench, &padded);
+}

@@ -2,6 +2,7 @@
 
 use crate::buf::{Chunk, HeaderBlock, Rope};
 use crate::wire::ipv4::write_checksum;
+use crate::wire::ipv4_options::AnswerOptions;
 use crate::wire::offload::Transmit;
 use crate::wire::{IpProtocol, Ipv6Header};
 
@@ -48,7 +49,7 @@ pub fn cut(mut packet: Transmit, mtu: usize, identification: u32) -> impl Iterat
 
 /// The header that stands before each part.
 enum Header {
-    V4([u8; V4_LEN]),
+    V4 { fixed: [u8; V4_LEN], options: AnswerOptions },
     V6 { fixed: [u8; Ipv6Header::LEN], identification: u32 },
 }
 
@@ -60,14 +61,17 @@ impl Header {
             _ => {
                 let mut fixed = [0; V4_LEN];
                 fixed.copy_from_slice(&headers[..V4_LEN]);
-                Header::V4(fixed)
+                let len = usize::from(fixed[0] & 0xf) * 4;
+                fixed[0] = 0x45;
+                let options = headers.get(V4_LEN..len).and_then(AnswerOptions::new).unwrap_or_default();
+                Header::V4 { fixed, options }
             }
         }
     }
 
     fn len(&self) -> usize {
         match self {
-            Header::V4(_) => V4_LEN,
+            Header::V4 { options, .. } => V4_LEN + options.len(),
             Header::V6 { .. } => Ipv6Header::LEN,
         }
     }
@@ -75,7 +79,7 @@ impl Header {
     /// The same with the fragment header, where there is one.
     fn len_of_part(&self) -> usize {
         match self {
-            Header::V4(_) => V4_LEN,
+            Header::V4 { options, .. } => V4_LEN + options.len(),
             Header::V6 { .. } => Ipv6Header::LEN + FRAGMENT_HEADER_LEN,
         }
     }
@@ -83,7 +87,7 @@ impl Header {
     fn prepend_to(&self, offset: usize, more: bool, payload: usize, headers: &mut HeaderBlock) {
         // A packet has at most 65,535 bytes.
         match self {
-            Header::V4(fixed) => {
+            Header::V4 { fixed, options } => {
                 let total = (V4_LEN + payload) as u16;
                 let field = (offset / 8) as u16 | u16::from(more) << 13;
                 let bytes = headers.prepend(V4_LEN);
@@ -91,6 +95,8 @@ impl Header {
                 bytes[2..4].copy_from_slice(&total.to_be_bytes());
                 bytes[6..8].copy_from_slice(&field.to_be_bytes());
                 write_checksum(bytes);
+                let options = if offset == 0 { *options } else { options.copied() };
+                options.insert_into(headers);
             }
             Header::V6 { fixed, identification } => {
                 let fragment = headers.prepend(FRAGMENT_HEADER_LEN);
@@ -108,7 +114,7 @@ impl Header {
     }
 }
 
-/// IPv4's header: ours has no options.
+/// IPv4's header without its options.
 const V4_LEN: usize = 20;
 const FRAGMENT_HEADER_LEN: usize = 8;
 /// Where IPv6's header names what follows it.
@@ -127,10 +133,11 @@ mod tests {
     use crate::discovery::Fragmentation;
     use crate::iface::InterfaceId;
     use crate::ip::fragments::{Fragments, Outcome};
-    use crate::ip::input::{parse_v4, parse_v6};
+    use crate::ip::input::{Origin, parse_v4, parse_v6};
     use crate::ip::output::Outgoing;
     use crate::random::Random;
     use crate::time::Instant;
+    use crate::wire::Ipv4Header;
     use crate::wire::ipv6_ext::ExtLimits;
 
     fn packet(v4: bool, len: usize) -> Transmit {
@@ -155,6 +162,26 @@ mod tests {
         packet
     }
 
+    //= RFC 791 §3.1, type=test
+    #[test]
+    fn the_first_part_has_all_options() {
+        let mut whole = packet(true, 300);
+        // A record of the route, and a router alert.
+        AnswerOptions::new(&[7, 7, 4, 0, 0, 0, 0, 148, 4, 0, 0]).unwrap().insert_into(&mut whole.headers);
+        let parts: Vec<Transmit> = cut(whole, 132, 0).collect();
+        let options: Vec<&[u8]> = parts
+            .iter()
+            .map(|part| {
+                assert!(part.len() <= 132);
+                let header = Ipv4Header::parse(&part.to_frame().bytes).unwrap();
+                assert_eq!(usize::from(header.total_len), part.len());
+                &part.headers[20..header.header_len.into()]
+            })
+            .collect();
+        assert_eq!(options[0], [7, 7, 4, 0, 0, 0, 0, 148, 4, 0, 0, 0]);
+        assert_eq!(options[1..], [[148, 4, 0, 0]; 3]);
+    }
+
     proptest! {
         /// What is cut becomes what it was, in whatever order its parts come.
         #[test]
@@ -177,7 +204,7 @@ mod tests {
             for part in &parts {
                 prop_assert!(made.is_none());
                 let frame = Frame::from(part.to_frame().bytes);
-                let (id, whole) = (InterfaceId(1), frame.bytes.clone());
+                let (id, whole) = (Origin::of(InterfaceId(1)), frame.bytes.clone());
                 let parsed = match v4 {
                     true => parse_v4(id, &frame, whole, &mut counters),
                     false => parse_v6(id, &frame, whole, &ExtLimits::default(), &mut counters),

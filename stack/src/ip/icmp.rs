@@ -28,6 +28,11 @@ pub enum ErrorKind {
         /// Where, in bytes.
         pointer: u32,
     },
+    /// An option of an IPv4 header makes no sense.
+    OptionProblem {
+        /// Where, in bytes.
+        pointer: u8,
+    },
     /// Not all fragments of the packet came in time.
     ReassemblyTimeExceeded,
 }
@@ -37,7 +42,7 @@ impl ErrorKind {
     pub const fn icmpv4_type(self) -> u8 {
         match self {
             ErrorKind::PortUnreachable | ErrorKind::ProtocolUnreachable => 3,
-            ErrorKind::ParameterProblem { .. } => 12,
+            ErrorKind::ParameterProblem { .. } | ErrorKind::OptionProblem { .. } => 12,
             ErrorKind::ReassemblyTimeExceeded => 11,
         }
     }
@@ -100,7 +105,7 @@ impl Teller {
 
 /// The precedence of ICMP errors.
 // RFC 1812 §4.3.2.5.
-const INTERNETWORK_CONTROL: u8 = 0xc0;
+pub(crate) const INTERNETWORK_CONTROL: u8 = 0xc0;
 
 impl Complaint {
     /// The neighbour `target` did not answer: what a router would say of a host that it can't reach.
@@ -140,8 +145,14 @@ pub fn may_answer(packet: &Packet, to_us_alone: bool) -> bool {
     to_us_alone && source_is_one && !is_error
 }
 
-/// The error about `packet`, from the ICMP header on, to be sent from `source`.
-pub fn error(kind: ErrorKind, packet: &Packet, source: IpAddr, counters: &mut Counters) -> Option<Transmit> {
+/// The error about `packet`, from the ICMP header on, to be sent from `source` with `options` bytes of IPv4's options.
+pub fn error(
+    kind: ErrorKind,
+    packet: &Packet,
+    source: IpAddr,
+    options: usize,
+    counters: &mut Counters,
+) -> Option<Transmit> {
     let mut headers = HeaderBlock::new();
     let payload = match (source, packet.source) {
         (IpAddr::V4(_), IpAddr::V4(_)) => {
@@ -154,9 +165,13 @@ pub fn error(kind: ErrorKind, packet: &Packet, source: IpAddr, counters: &mut Co
                     let code = icmp::TimeExceededCode::REASSEMBLY;
                     (Icmpv4Message::TimeExceeded { code }, Counter::IcmpOutTimeExcds)
                 }
+                //= RFC 1122 §3.2.2.5
+                ErrorKind::OptionProblem { pointer } => {
+                    (Icmpv4Message::ParameterProblem { code: 0, pointer }, Counter::IcmpOutParmProbs)
+                }
                 ErrorKind::ParameterProblem { .. } => return None,
             };
-            let quote = icmpv4::quote(&packet.whole);
+            let quote = icmpv4::quote(&packet.whole, options);
             message.prepend_to(&quote, &mut headers);
             counters.bump(Counter::IcmpOutMsgs);
             counters.bump(counter);
@@ -176,6 +191,7 @@ pub fn error(kind: ErrorKind, packet: &Packet, source: IpAddr, counters: &mut Co
                 ErrorKind::ParameterProblem { code, pointer } => {
                     (Icmpv6Message::ParameterProblem { code, pointer }, Counter::Icmp6OutParmProblems)
                 }
+                ErrorKind::OptionProblem { .. } => return None,
                 ErrorKind::ReassemblyTimeExceeded => {
                     let code = icmp::TimeExceededCode::REASSEMBLY;
                     (Icmpv6Message::TimeExceeded { code }, Counter::Icmp6OutTimeExcds)

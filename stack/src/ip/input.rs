@@ -6,16 +6,52 @@ use crate::buf::{Checksum, Chunk, Frame};
 use crate::counters::{Counter, Counters};
 use crate::iface::InterfaceId;
 use crate::ip::fragments::fragment_of_v4;
+use crate::ip::icmp::ErrorKind;
 use crate::wire::checksum::verify_transport;
 use crate::wire::icmpv6::ParameterProblemCode;
+use crate::wire::ipv4_options::{Ipv4Options, OptionError};
 use crate::wire::ipv6_ext::{ExtError, ExtLimits, FragmentHeader, Limit, OptionAction, upper_layer_within};
 use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header, Malformed};
+
+/// For how many stations the frame was that brought a packet.
+///
+/// ```
+/// use tapsock_stack::ip::input::Stations;
+///
+/// assert_eq!(Stations::default(), Stations::One);
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum Stations {
+    /// For us alone.
+    #[default]
+    One,
+    /// For all, or a group of them.
+    Several,
+}
+
+/// How a packet came in.
+#[derive(Copy, Clone, Debug)]
+pub struct Origin {
+    /// Where.
+    pub interface: InterfaceId,
+    /// For whom its frame was.
+    pub stations: Stations,
+}
+
+impl Origin {
+    /// In a frame for us alone.
+    pub fn of(interface: InterfaceId) -> Self {
+        Origin { interface, stations: Stations::One }
+    }
+}
 
 /// An IP packet, its headers read.
 #[derive(Clone, Debug)]
 pub struct Packet {
     /// Where it came in.
     pub interface: InterfaceId,
+    /// For whom the frame was that brought it.
+    pub stations: Stations,
     /// Who sent it.
     pub source: IpAddr,
     /// Whom it is for.
@@ -41,6 +77,21 @@ pub struct Packet {
 }
 
 impl Packet {
+    /// How it came in.
+    pub fn origin(&self) -> Origin {
+        Origin { interface: self.interface, stations: self.stations }
+    }
+
+    /// The options of its header, where it is IPv4.
+    pub fn ipv4_options(&self) -> &[u8] {
+        match self.whole.first() {
+            Some(first) if first >> 4 == 4 => {
+                self.whole.get(Ipv4Header::MIN_LEN..usize::from(first & 0xf) * 4).unwrap_or_default()
+            }
+            _ => &[],
+        }
+    }
+
     /// What is known of the transport checksum, after a look at it where nobody has looked.
     pub fn verified(&self) -> Checksum {
         match self.checksum {
@@ -62,15 +113,12 @@ impl Packet {
 pub enum Rejected {
     /// It was counted, and nobody is told.
     Dropped,
-    /// The sender is to be told that a header makes no sense. `to_group` says that this holds even for a packet to a
-    /// group.
-    ParameterProblem {
+    /// The sender is to be told that a header makes no sense.
+    Problem {
         /// The packet as far as it was read.
         packet: Box<Packet>,
-        /// How.
-        code: ParameterProblemCode,
-        /// Where, in bytes.
-        pointer: u32,
+        /// What is wrong.
+        kind: ErrorKind,
         /// Whether a packet to a group is answered too.
         to_group: bool,
     },
@@ -79,7 +127,7 @@ pub enum Rejected {
 /// Reads an IPv4 packet. Link padding behind it is cut off.
 //= RFC 1122 §3.2.1
 pub fn parse_v4(
-    interface: InterfaceId,
+    origin: Origin,
     frame: &Frame,
     mut whole: Chunk,
     counters: &mut Counters,
@@ -92,12 +140,9 @@ pub fn parse_v4(
         Rejected::Dropped
     })?;
     whole.truncate(header.total_len.into());
-    if has_source_route(&whole[Ipv4Header::MIN_LEN..header.header_len.into()]) {
-        counters.bump(Counter::IpInHdrErrors);
-        return Err(Rejected::Dropped);
-    }
-    Ok(Packet {
-        interface,
+    let packet = Packet {
+        interface: origin.interface,
+        stations: origin.stations,
         source: header.source.into(),
         destination: header.destination.into(),
         protocol: header.protocol,
@@ -109,33 +154,32 @@ pub fn parse_v4(
         protocol_offset: 9,
         checksum: frame.checksum,
         gso_size: frame.gso_size,
-    })
+    };
+    if packet.ipv4_options().is_empty() { Ok(packet) } else { heed_options(packet, counters) }
 }
 
-/// Whether `options` of an IPv4 header name a source route, which is not taken, as in Linux by default. All others are
-/// skipped.
+/// Looks at the options. A source route is not taken, as in Linux by default (`accept_source_route`).
 //= RFC 9293 MUST-50
 //= RFC 1122 §3.2.1.8
-fn has_source_route(mut options: &[u8]) -> bool {
-    while let [kind, rest @ ..] = options {
-        options = match kind {
-            0 => return false,
-            1 => rest,
-            131 | 137 => return true,
-            // A length that makes no sense ends the list.
-            _ => match rest.first().map(|len| usize::from(*len)) {
-                Some(len @ 2..) => options.get(len..).unwrap_or_default(),
-                _ => return false,
-            },
-        };
+fn heed_options(packet: Packet, counters: &mut Counters) -> Result<Packet, Rejected> {
+    let options = Ipv4Options::parse(packet.ipv4_options());
+    match options {
+        Ok(options) if !options.source_route => return Ok(packet),
+        _ => counters.bump(Counter::IpInHdrErrors),
     }
-    false
+    Err(match options {
+        Ok(_) => Rejected::Dropped,
+        Err(OptionError { pointer }) => {
+            let kind = ErrorKind::OptionProblem { pointer };
+            Rejected::Problem { packet: Box::new(packet), kind, to_group: false }
+        }
+    })
 }
 
 /// Reads an IPv6 packet with its extension headers. Link padding behind it is cut off.
 //= RFC 8200 §3
 pub fn parse_v6(
-    interface: InterfaceId,
+    origin: Origin,
     frame: &Frame,
     mut whole: Chunk,
     limits: &ExtLimits,
@@ -150,7 +194,8 @@ pub fn parse_v6(
     })?;
     whole.truncate(Ipv6Header::LEN + usize::from(header.payload_len));
     let mut packet = Packet {
-        interface,
+        interface: origin.interface,
+        stations: origin.stations,
         source: header.source.into(),
         destination: header.destination.into(),
         protocol: header.next_header,
@@ -210,5 +255,6 @@ fn reject(packet: Packet, error: ExtError) -> Rejected {
             (code, pointer, false)
         }
     };
-    Rejected::ParameterProblem { packet: Box::new(packet), code, pointer, to_group }
+    let kind = ErrorKind::ParameterProblem { code, pointer };
+    Rejected::Problem { packet: Box::new(packet), kind, to_group }
 }

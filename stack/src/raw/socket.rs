@@ -356,6 +356,7 @@ mod tests {
     fn packet(protocol: IpProtocol, source: &str, destination: &str, payload: &[u8]) -> Packet {
         Packet {
             interface: InterfaceId::LOOPBACK,
+            stations: Default::default(),
             source: source.parse().unwrap(),
             destination: destination.parse().unwrap(),
             protocol,

@@ -5,11 +5,10 @@ use core::net::IpAddr;
 use crate::buf::{Chunk, Frame};
 use crate::counters::{Counter, Counters};
 use crate::discovery::Fragmentation;
-use crate::iface::InterfaceId;
 use crate::ip::cutting;
 use crate::ip::fragments::{Fragments, Outcome, Refusal, TimedOut};
 use crate::ip::icmp::ErrorKind;
-use crate::ip::input::{Packet, Rejected, parse_v4, parse_v6};
+use crate::ip::input::{Origin, Packet, Rejected, parse_v4, parse_v6};
 use crate::random::Random;
 use crate::time::{Instant, earliest};
 use crate::wire::icmpv6::ParameterProblemCode;
@@ -141,7 +140,7 @@ impl Stack {
 
     fn receive_whole(&mut self, now: Instant, last: &Packet, bytes: Vec<u8>) {
         let limits = self.config.ext_limits();
-        match parse(last.interface, Chunk::from(bytes), &limits, &mut self.counters) {
+        match parse(last.origin(), Chunk::from(bytes), &limits, &mut self.counters) {
             // A fragment header behind the one that is gone would make parts of a part.
             Ok(packet) if packet.fragment.is_some() => self.counters.bump(Counter::Ip6InHdrErrors),
             Ok(packet) => self.deliver(now, &packet),
@@ -170,7 +169,7 @@ impl Stack {
             let tally = Tally::of(timed_out.source);
             self.counters.bump(tally.timeouts);
             self.counters.bump(tally.fails);
-            let (id, limits) = (timed_out.interface, self.config.ext_limits());
+            let (id, limits) = (Origin::of(timed_out.interface), self.config.ext_limits());
             let first = timed_out.first.map(|first| parse(id, first, &limits, &mut self.counters));
             if let Some(Ok(packet)) = first {
                 self.send_error(now, ErrorKind::ReassemblyTimeExceeded, &packet);
@@ -181,7 +180,7 @@ impl Stack {
 
 /// Reads a packet that came in parts.
 fn parse(
-    interface: InterfaceId,
+    origin: Origin,
     bytes: Chunk,
     limits: &ExtLimits,
     counters: &mut Counters,
@@ -189,8 +188,8 @@ fn parse(
     let frame = Frame::from(bytes);
     let whole = frame.bytes.clone();
     match whole.first().map(|byte| byte >> 4) {
-        Some(4) => parse_v4(interface, &frame, whole, counters),
-        _ => parse_v6(interface, &frame, whole, limits, counters),
+        Some(4) => parse_v4(origin, &frame, whole, counters),
+        _ => parse_v6(origin, &frame, whole, limits, counters),
     }
 }
 

@@ -1,27 +1,30 @@
 //! ICMP through the stack: answers to echoes, errors that we send, and errors that concern a socket.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::buf::{Checksum, Rope};
+use crate::buf::{Checksum, Chunk, Rope};
 use crate::counters::Counter;
 use crate::demux::{FlowKey, Target};
 use crate::discovery::Fragmentation;
 use crate::error_queue::{ErrorDelivery, Report, StampKind};
 use crate::iface::{InterfaceId, NextHop, ndp};
 use crate::ip::icmp::{
-    Complaint, EchoKind, ErrorKind, Teller, complaint_v4, complaint_v6, echo, error, may_answer, quoted_bytes,
+    Complaint, EchoKind, ErrorKind, INTERNETWORK_CONTROL, Teller, complaint_v4, complaint_v6, echo, error,
+    may_answer, quoted_bytes,
 };
-use crate::ip::input::Packet;
+use crate::ip::input::{Packet, Stations};
 use crate::ip::output::Outgoing;
 use crate::tcp::{SeqNumber, State};
 use crate::time::Instant;
 use crate::udp::Datagram;
-use crate::wire::IpProtocol;
 use crate::wire::icmp::{Echo, ICMP_HEADER_LEN, Quoted};
 use crate::wire::icmpv4::Icmpv4Message;
 use crate::wire::icmpv6::Icmpv6Message;
+use crate::wire::ipv4::write_checksum;
+use crate::wire::ipv4_options::{AnswerOptions, Host, Ipv4Options, Step};
 use crate::wire::ndp::NdpMessage;
 use crate::wire::offload::Transmit;
+use crate::wire::{IpProtocol, Ipv4Header};
 
 use super::stamps::Stamping;
 use super::{Changes, Stack};
@@ -37,12 +40,22 @@ pub(super) struct Marks {
     pub(super) stamping: Option<Stamping>,
     /// The largest packet that goes whole, in bytes; `None` for what the path takes.
     pub(super) largest_whole: Option<usize>,
+    /// IPv4's options.
+    pub(super) options: AnswerOptions,
 }
 
 impl Default for Marks {
     fn default() -> Self {
         let fragmentation = Fragmentation::Allowed;
-        Marks { hop_limit: None, traffic_class: 0, fragmentation, stamping: None, largest_whole: None }
+        let options = AnswerOptions::default();
+        Marks {
+            hop_limit: None,
+            traffic_class: 0,
+            fragmentation,
+            stamping: None,
+            largest_whole: None,
+            options,
+        }
     }
 }
 
@@ -162,6 +175,11 @@ impl Stack {
         let to_us_alone = self.interfaces.is_local(packet.destination);
         let ignored = packet.destination.is_ipv4() && self.config.icmp_echo_ignore_broadcasts;
         if !to_us_alone && ignored || packet.source.is_unspecified() {
+            self.counters.bump(if packet.source.is_ipv4() {
+                Counter::IcmpInErrors
+            } else {
+                Counter::Icmp6InErrors
+            });
             return;
         }
         let Some(hop) = self.way_back(packet, to_us_alone) else {
@@ -170,7 +188,8 @@ impl Stack {
         let body = Rope::from(packet.payload.slice(ICMP_HEADER_LEN..packet.payload.len()));
         let (source, to) = (hop.source, packet.source);
         if let Some(answer) = echo(EchoKind::Reply, request, source, to, body, &mut self.counters) {
-            let marks = Marks { traffic_class: packet.traffic_class & !0b11, ..Marks::default() };
+            let options = self.answer_options(now, packet, source);
+            let marks = Marks { traffic_class: packet.traffic_class & !0b11, options, ..Marks::default() };
             self.send_icmp(now, &hop, source, to, marks, answer);
         }
     }
@@ -224,7 +243,7 @@ impl Stack {
         let local = self.interfaces.is_local(packet.destination);
         let to_group =
             matches!(kind, ErrorKind::ParameterProblem { .. }) && packet.destination.is_multicast();
-        if !may_answer(packet, local || to_group) {
+        if !may_answer(packet, local && packet.stations == Stations::One || to_group) {
             return;
         }
         let Some(hop) = self.way_back(packet, local) else {
@@ -234,9 +253,64 @@ impl Stack {
         if !self.within_limits(now, kind, to, &hop) {
             return;
         }
-        if let Some(message) = error(kind, packet, source, &mut self.counters) {
-            self.send_icmp(now, &hop, source, to, Marks::default(), message);
+        let options = self.answer_options(now, packet, source);
+        if let Some(message) = error(kind, packet, source, options.len(), &mut self.counters) {
+            //= RFC 1812 §4.3.2.5
+            let traffic_class =
+                if to.is_ipv4() { INTERNETWORK_CONTROL | packet.traffic_class & 0x1e } else { 0 };
+            self.send_icmp(
+                now,
+                &hop,
+                source,
+                to,
+                Marks { traffic_class, options, ..Marks::default() },
+                message,
+            );
         }
+    }
+
+    /// The options of an answer of `source` to `packet`. A packet whose options make no sense is answered without.
+    //= RFC 1122 §3.2.2.6
+    fn answer_options(&self, now: Instant, packet: &Packet, source: IpAddr) -> AnswerOptions {
+        let (options, IpAddr::V4(source)) = (packet.ipv4_options(), source) else {
+            return AnswerOptions::default();
+        };
+        if options.is_empty() {
+            return AnswerOptions::default();
+        }
+        let host = self.recording_host(now, source);
+        Ipv4Options::parse(options)
+            .map_or_else(|_| AnswerOptions::default(), |parsed| parsed.answer(options, &host))
+    }
+
+    /// What this host records of itself in options.
+    fn recording_host(&self, now: Instant, ours: Ipv4Addr) -> Host<impl Fn(Ipv4Addr) -> bool> {
+        // The upper bit says that the time is not that of the day, which is not known here.
+        //= RFC 791 §3.1
+        let time = 1 << 31 | now.as_millis() as u32 & (u32::MAX >> 1);
+        Host { ours, is_ours: |address| self.interfaces.is_local(IpAddr::V4(address)), time }
+    }
+
+    /// A packet with options as it is handed on: the receiver stands in the record of its route.
+    //= RFC 1122 §3.2.1.8
+    pub(super) fn recorded(&self, now: Instant, packet: Packet) -> Packet {
+        let ours = match packet.destination {
+            IpAddr::V4(destination) if self.interfaces.is_local(packet.destination) => Some(destination),
+            _ => self.way_back(&packet, false).and_then(|hop| match hop.source {
+                IpAddr::V4(source) => Some(source),
+                IpAddr::V6(_) => None,
+            }),
+        };
+        let (Some(ours), Ok(options)) = (ours, Ipv4Options::parse(packet.ipv4_options())) else {
+            return packet;
+        };
+        let len = packet.whole.len() - packet.payload.len();
+        let mut bytes = packet.whole.to_vec();
+        let host = self.recording_host(now, ours);
+        options.record(&mut bytes[Ipv4Header::MIN_LEN..len], Step::Receive, &host);
+        write_checksum(&mut bytes[..len]);
+        let whole = Chunk::from(bytes);
+        Packet { payload: whole.slice(len..whole.len()), whole, ..packet }
     }
 
     pub(super) fn send_icmp(
@@ -267,6 +341,7 @@ impl Stack {
         if outgoing.prepend_to(&mut packet, &mut self.counters).is_none() {
             return;
         }
+        marks.options.insert_into(&mut packet.headers);
         let largest = marks.largest_whole.unwrap_or_else(|| self.path_to(now, destination, hop));
         let mut stamping = marks.stamping;
         let mut send = |stack: &mut Self, packet| stack.send_icmp_packet(now, hop, packet, stamping.take());

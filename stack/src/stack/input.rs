@@ -6,7 +6,7 @@ use crate::buf::{Chunk, Frame};
 use crate::counters::Counter;
 use crate::iface::{InterfaceId, LinkState, arp};
 use crate::ip::icmp::ErrorKind;
-use crate::ip::input::{Packet, Rejected, parse_v4, parse_v6};
+use crate::ip::input::{Origin, Packet, Rejected, Stations, parse_v4, parse_v6};
 use crate::time::Instant;
 use crate::wire::arp::ArpPacket;
 use crate::wire::offload::Medium;
@@ -29,8 +29,8 @@ impl Stack {
             Medium::Ip => {
                 let whole = frame.bytes.clone();
                 match whole.first().map(|byte| byte >> 4) {
-                    Some(4) => self.receive_v4(now, id, &frame, whole),
-                    Some(6) => self.receive_v6(now, id, &frame, whole),
+                    Some(4) => self.receive_v4(now, Origin::of(id), &frame, whole),
+                    Some(6) => self.receive_v6(now, Origin::of(id), &frame, whole),
                     _ => self.counters.bump(Counter::TapsockLinkInHdrErrors),
                 }
             }
@@ -48,10 +48,12 @@ impl Stack {
             self.counters.bump(Counter::TapsockLinkInAddrErrors);
             return;
         }
+        let stations = if header.destination.is_multicast() { Stations::Several } else { Stations::One };
+        let origin = Origin { interface: id, stations };
         let rest = frame.bytes.slice(EthernetHeader::LEN..frame.bytes.len());
         match header.ether_type {
-            EtherType::Ipv4 => self.receive_v4(now, id, frame, rest),
-            EtherType::Ipv6 => self.receive_v6(now, id, frame, rest),
+            EtherType::Ipv4 => self.receive_v4(now, origin, frame, rest),
+            EtherType::Ipv6 => self.receive_v6(now, origin, frame, rest),
             EtherType::Arp => self.receive_arp(now, id, &rest),
             EtherType::Other(_) => self.counters.bump(Counter::TapsockLinkInUnknownProtos),
         }
@@ -68,26 +70,34 @@ impl Stack {
         }
     }
 
-    fn receive_v4(&mut self, now: Instant, id: InterfaceId, frame: &Frame, whole: Chunk) {
+    fn receive_v4(&mut self, now: Instant, origin: Origin, frame: &Frame, whole: Chunk) {
+        let id = origin.interface;
         self.counters.bump(Counter::IpInReceives);
         self.counters[Counter::IpExtInOctets] += whole.len() as u64;
-        let Ok(packet) = parse_v4(id, frame, whole, &mut self.counters) else {
-            return;
+        let packet = match parse_v4(origin, frame, whole, &mut self.counters) {
+            Ok(packet) => packet,
+            Err(rejected) => return self.on_rejected(now, rejected),
         };
         if !self.interfaces.accepts_source(id, packet.source) {
             self.counters.bump(Counter::TapsockIpInMartians);
         } else if !self.interfaces.accepts(id, packet.destination) && !self.claims(&packet) {
             self.counters.bump(Counter::IpInAddrErrors);
+        } else if self.is_alone_among_several(&packet) {
+            self.counters.bump(Counter::IpInDiscards);
+        } else if !packet.ipv4_options().is_empty() {
+            let packet = self.recorded(now, packet);
+            self.accept(now, &packet);
         } else {
             self.accept(now, &packet);
         }
     }
 
-    fn receive_v6(&mut self, now: Instant, id: InterfaceId, frame: &Frame, whole: Chunk) {
+    fn receive_v6(&mut self, now: Instant, origin: Origin, frame: &Frame, whole: Chunk) {
+        let id = origin.interface;
         self.counters.bump(Counter::Ip6InReceives);
         self.counters[Counter::Ip6InOctets] += whole.len() as u64;
         let limits = self.config.ext_limits();
-        let packet = match parse_v6(id, frame, whole, &limits, &mut self.counters) {
+        let packet = match parse_v6(origin, frame, whole, &limits, &mut self.counters) {
             Ok(packet) => packet,
             Err(rejected) => return self.on_rejected(now, rejected),
         };
@@ -98,9 +108,20 @@ impl Stack {
             self.counters.bump(Counter::TapsockIpInMartians);
         } else if !self.interfaces.accepts(id, packet.destination) && !self.claims(&packet) {
             self.counters.bump(Counter::Ip6InAddrErrors);
+        } else if self.is_alone_among_several(&packet) {
+            self.counters.bump(Counter::Ip6InDiscards);
         } else {
             self.accept(now, &packet);
         }
+    }
+
+    /// Whether a packet for one host came in a frame for several, where that is not to be taken.
+    //= RFC 1122 §3.3.6
+    fn is_alone_among_several(&self, packet: &Packet) -> bool {
+        let (v4, config) = (packet.destination.is_ipv4(), &self.config);
+        let refused =
+            if v4 { config.drop_unicast_in_l2_multicast } else { config.ipv6_drop_unicast_in_l2_multicast };
+        refused && packet.stations == Stations::Several && self.is_for_one(packet)
     }
 
     /// Whether a packet to another's address is for a socket here. A part of one does not tell.
@@ -110,14 +131,14 @@ impl Stack {
 
     /// A packet was not read to its end: tells its sender, where that is to be told.
     pub(super) fn on_rejected(&mut self, now: Instant, rejected: Rejected) {
-        let Rejected::ParameterProblem { packet, code, pointer, to_group } = rejected else { return };
+        let Rejected::Problem { packet, kind, to_group } = rejected else { return };
         if !self.interfaces.accepts_source(packet.interface, packet.source) {
             self.counters.bump(Counter::TapsockIpInMartians);
             return;
         }
         let ours = self.interfaces.accepts(packet.interface, packet.destination);
         if ours && (to_group || !packet.destination.is_multicast()) {
-            self.send_error(now, ErrorKind::ParameterProblem { code, pointer }, &packet);
+            self.send_error(now, kind, &packet);
         }
     }
 

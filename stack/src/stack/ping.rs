@@ -308,7 +308,9 @@ impl Stack {
             return Err(PingError::TooLong);
         }
         let fragmentation = discovery.of_datagram(self.path_mtu.fragmentation(now, to.ip()), len <= path);
-        let marks = Marks { hop_limit, traffic_class, fragmentation, stamping, largest_whole: Some(limit) };
+        let largest_whole = Some(limit);
+        let marks =
+            Marks { hop_limit, traffic_class, fragmentation, stamping, largest_whole, ..Marks::default() };
         let request = Echo { ident, sequence: u16::from_be_bytes([head[6], head[7]]) };
         let body = message.slice(ICMP_HEADER_LEN..message.len());
         let packet = echo(EchoKind::Request, request, hop.source, to.ip(), body, &mut self.counters);

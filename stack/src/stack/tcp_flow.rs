@@ -8,7 +8,7 @@ use crate::demux::{FlowKey, Target};
 use crate::discovery::{AutoLabel, Fragmentation};
 use crate::error_queue::StampKind;
 use crate::iface::{Addresses, InterfaceId, NextHop, Way};
-use crate::ip::input::Packet;
+use crate::ip::input::{Packet, Stations};
 use crate::ip::output::Outgoing;
 use crate::ports::Transport;
 use crate::tcp::connection::Event;
@@ -83,7 +83,7 @@ impl Stack {
         counters[Counter::TcpInSegs] += count as u64;
         //= RFC 9293 MUST-57
         //= RFC 9293 MUST-63
-        if to_group || packet.source.is_multicast() {
+        if to_group || packet.stations == Stations::Several || packet.source.is_multicast() {
             counters.bump(Counter::TcpInErrs);
             return None;
         }

@@ -131,9 +131,9 @@ pub const fn is_error(kind: u8) -> bool {
         || kind > ADDRESS_MASK_REPLY
 }
 
-/// What an error quotes of `packet`, a whole IP packet: as much as fits, by reference.
-pub fn quote(packet: &Chunk) -> Rope {
-    Rope::from(packet.slice(0..packet.len().min(MAX_QUOTE_LEN)))
+/// What an error with `options` bytes of IP options quotes of `packet`, a whole IP packet: as much as fits, by reference.
+pub fn quote(packet: &Chunk, options: usize) -> Rope {
+    Rope::from(packet.slice(0..packet.len().min(MAX_QUOTE_LEN - options)))
 }
 
 /// Why a packet did not reach its destination (RFC 792, RFC 1122 §3.2.2.1, RFC 1812 §5.2.7.1).

@@ -13,6 +13,7 @@ pub mod icmp;
 pub mod icmpv4;
 pub mod icmpv6;
 pub mod ipv4;
+pub mod ipv4_options;
 pub mod ipv6;
 pub mod ipv6_ext;
 pub mod ndp;

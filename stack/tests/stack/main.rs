@@ -5,6 +5,7 @@ mod closing;
 mod fragments;
 mod handshakes;
 mod icmp;
+mod ipv4;
 mod link_scope;
 mod listening;
 mod malformed;

@@ -91,9 +91,10 @@ fn reads_an_ipv6_packet_behind_extension_headers() {
 #[test]
 fn errors_quote_as_much_as_fits() {
     let packet = Chunk::from(vec![7; 1500]);
-    assert_eq!(icmpv4::quote(&packet).len() + 8 + 20, 576);
+    assert_eq!(icmpv4::quote(&packet, 0).len() + 8 + 20, 576);
+    assert_eq!(icmpv4::quote(&packet, 16).len() + 8 + 36, 576);
     assert_eq!(icmpv6::quote(&packet).len() + 8 + 40, 1280);
     let short = Chunk::from(vec![7; 28]);
-    assert_eq!(icmpv4::quote(&short).to_vec(), [7; 28]);
+    assert_eq!(icmpv4::quote(&short, 40).to_vec(), [7; 28]);
     assert_eq!(icmpv6::quote(&short).to_vec(), [7; 28]);
 }
