@@ -2,9 +2,11 @@
 
 use core::fmt;
 use core::time::Duration;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use crate::fast_open::FastOpenKeys;
-use crate::iface::NeighborConfig;
+use crate::iface::{NeighborConfig, NeighborPolicy};
 use crate::ip::fragments::FragmentLimits;
 use crate::ip::path_mtu::PathMtuConfig;
 use crate::tcp::config::{CongestionKind, EcnUse, KeepAlive, LossOptions, Options, Rare};
@@ -20,6 +22,9 @@ pub use codec::{BufferSizes, PortRange};
 macro_rules! settings {
     ($($(#[$doc:meta])* $name:literal $field:ident: $type:ty = $codec:expr, $default:expr;)*) => {
         /// The settings of a host: typed fields, which can also be read and set by Linux's sysctl names.
+        ///
+        /// Settings whose name has `.all.` hold for all interfaces, unless one has its own: `net.ipv4.conf.eth0.arp_notify`.
+        /// (Linux combines the two in a way of its own for each setting.)
         ///
         /// The defaults are Linux's, but for `ip_unprivileged_port_start` (BSD reserves ports up to 1024
         /// inclusively) and `tcp_congestion_control` (which machines differ in). A field may be set to anything its
@@ -46,11 +51,13 @@ macro_rules! settings {
                 #[doc = concat!("`", $name, "`")]
                 pub $field: $type,
             )*
+            /// Settings of single interfaces.
+            pub of_interfaces: InterfaceSettings,
         }
 
         impl Default for Config {
             fn default() -> Self {
-                Config { $($field: $default,)* }
+                Config { $($field: $default,)* of_interfaces: InterfaceSettings::default() }
             }
         }
 
@@ -76,6 +83,18 @@ settings! {
     /// The largest send buffer that `SO_SNDBUF` grants, in bytes.
     "net.core.wmem_max" wmem_max: u32 = Number(4608..=i32::MAX as u32), 4_194_304;
 
+    /// Make a neighbour of who announces its address unasked: 0 no, 1 yes, 2 where it is in a network of the interface.
+    "net.ipv4.conf.all.arp_accept" arp_accept: u8 = Number(0..=2), 0;
+    /// With which address ARP asks: 0 that of the packet that waits, 1 the same where it is in the target's network, 2 the
+    /// best for the target.
+    "net.ipv4.conf.all.arp_announce" arp_announce: u8 = Number(0..=2), 0;
+    /// Which requests ARP answers: 0 for any address of the host, 1 for those of the interface, 2 these, and the asker is
+    /// in the address's network, 8 none.
+    "net.ipv4.conf.all.arp_ignore" arp_ignore: u8 = Number(0..=8), 0;
+    /// Announce an address of IPv4 when an interface gets it.
+    "net.ipv4.conf.all.arp_notify" arp_notify: bool = Flag, false;
+    /// Ignore ARP packets that announce their sender unasked.
+    "net.ipv4.conf.all.drop_gratuitous_arp" drop_gratuitous_arp: bool = Flag, false;
     /// Drop packets to one host that come in frames to several.
     "net.ipv4.conf.all.drop_unicast_in_l2_multicast" drop_unicast_in_l2_multicast: bool = Flag, false;
     /// Leave echo requests unanswered.
@@ -231,8 +250,15 @@ settings! {
     "net.ipv6.auto_flowlabels" auto_flowlabels: u8 = Number(0..=3), 1;
     /// IPv6 sockets take no IPv4 unless they ask for it (`IPV6_V6ONLY`).
     "net.ipv6.bindv6only" bindv6only: bool = Flag, false;
+    /// Make a neighbour of who advertises its address unasked (RFC 9131): 0 no, 1 yes, 2 where it is in a network of the
+    /// interface.
+    "net.ipv6.conf.all.accept_untracked_na" accept_untracked_na: u8 = Number(0..=2), 0;
     /// Drop packets to one host that come in frames to several.
     "net.ipv6.conf.all.drop_unicast_in_l2_multicast" ipv6_drop_unicast_in_l2_multicast: bool = Flag, false;
+    /// Ignore neighbour advertisements that nobody asked for.
+    "net.ipv6.conf.all.drop_unsolicited_na" drop_unsolicited_na: bool = Flag, false;
+    /// Announce an address of IPv6 when an interface gets it.
+    "net.ipv6.conf.all.ndisc_notify" ndisc_notify: bool = Flag, false;
     /// IPv6's hop limit.
     "net.ipv6.conf.all.hop_limit" ipv6_hop_limit: u8 = Number(1..=255), 64;
     /// Memory for IPv6 fragments, in bytes: where more is taken, the oldest packets are given up …
@@ -266,7 +292,7 @@ impl Config {
     ///
     /// [`SettingError`]; the setting keeps its value.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), SettingError> {
-        let setting = setting(name).ok_or(SettingError::UnknownName)?;
+        let Some(setting) = setting(name) else { return self.set_of_interface(name, value) };
         let mut changed = self.clone();
         (setting.set)(&mut changed, value.trim()).ok_or(SettingError::BadValue)?;
         // As Linux: a port given out to anyone must not be one that is reserved.
@@ -281,7 +307,29 @@ impl Config {
 
     /// The setting `name` as `/proc/sys` shows it, or `None` where there is no such setting.
     pub fn show(&self, name: &str) -> Option<String> {
-        setting(name).map(|setting| (setting.show)(self))
+        if let Some(setting) = setting(name) {
+            return Some((setting.show)(self));
+        }
+        let (interface, setting) = of_interface(name)?;
+        Some((setting.show)(&self.for_interface(interface)))
+    }
+
+    fn set_of_interface(&mut self, name: &str, value: &str) -> Result<(), SettingError> {
+        let (interface, setting) = of_interface(name).ok_or(SettingError::UnknownName)?;
+        (setting.set)(&mut self.clone(), value.trim()).ok_or(SettingError::BadValue)?;
+        self.of_interfaces.insert(interface, setting.name, value.trim())
+    }
+
+    /// The settings as they hold for the interface of that name.
+    pub fn for_interface(&self, name: &str) -> Cow<'_, Config> {
+        let mut settings = Cow::Borrowed(self);
+        for (name, value) in self.of_interfaces.of(name) {
+            if let Some(setting) = setting(name) {
+                // It was a value when it was set.
+                let _ = (setting.set)(settings.to_mut(), value);
+            }
+        }
+        settings
     }
 
     /// The options that a TCP socket begins with.
@@ -365,6 +413,18 @@ impl Config {
         }
     }
 
+    /// How an interface with these settings deals with its neighbours.
+    pub fn neighbor_policy(&self) -> NeighborPolicy {
+        NeighborPolicy {
+            arp_accept: self.arp_accept,
+            arp_announce: self.arp_announce,
+            arp_ignore: self.arp_ignore,
+            drop_gratuitous_arp: self.drop_gratuitous_arp,
+            accept_untracked_na: self.accept_untracked_na,
+            drop_unsolicited_na: self.drop_unsolicited_na,
+        }
+    }
+
     /// What the fragments of `family` may cost.
     pub fn fragment_limits(&self, family: core::net::IpAddr) -> FragmentLimits {
         let (high, low, time) = match family.is_ipv4() {
@@ -395,6 +455,50 @@ impl Config {
     pub fn names() -> impl Iterator<Item = &'static str> {
         SETTINGS.iter().map(|setting| setting.name)
     }
+}
+
+/// The settings of single interfaces, as they were written.
+///
+/// ```
+/// use tapsock_stack::config::Config;
+///
+/// let mut config = Config::default();
+/// config.set("net.ipv4.conf.eth0.arp_notify", "1")?;
+/// assert!(config.for_interface("eth0").arp_notify && !config.for_interface("eth1").arp_notify);
+/// assert_eq!(config.show("net.ipv4.conf.eth0.arp_notify").as_deref(), Some("1"));
+/// # Ok::<(), tapsock_stack::config::SettingError>(())
+/// ```
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct InterfaceSettings {
+    /// By the interface's name, then by the name that holds for all.
+    values: BTreeMap<String, BTreeMap<&'static str, String>>,
+}
+
+/// Interfaces with settings of their own, at the most; names come from the owner, not from peers.
+const MAX_INTERFACE_NAMES: usize = 256;
+
+impl InterfaceSettings {
+    fn insert(&mut self, interface: &str, name: &'static str, value: &str) -> Result<(), SettingError> {
+        if self.values.len() >= MAX_INTERFACE_NAMES && !self.values.contains_key(interface) {
+            return Err(SettingError::BadValue);
+        }
+        self.values.entry(interface.to_owned()).or_default().insert(name, value.to_owned());
+        Ok(())
+    }
+
+    fn of(&self, interface: &str) -> impl Iterator<Item = (&'static str, &str)> {
+        let of_it = self.values.get(interface).into_iter().flatten();
+        of_it.map(|(name, value)| (*name, value.as_str()))
+    }
+}
+
+/// The interface in the name of a setting, and the setting for all: `net.ipv4.conf.eth0.arp_notify` is of "eth0".
+fn of_interface(name: &str) -> Option<(&str, &'static Setting)> {
+    ["net.ipv4.conf.", "net.ipv6.conf."].into_iter().find_map(|prefix| {
+        let (interface, rest) = name.strip_prefix(prefix)?.rsplit_once('.')?;
+        let all = format!("{prefix}all.{rest}");
+        Some((interface, setting(&all)?)).filter(|(interface, _)| !interface.is_empty())
+    })
 }
 
 /// Why a setting was not set.

@@ -54,6 +54,8 @@ counters! {
     TapsockAddressConflicts,
     /// Packets dropped because their neighbour did not answer, or its queue was full.
     TapsockNeighborDrops,
+    /// Announcements of neighbours that settings say to ignore.
+    TapsockNeighborIgnored,
     /// Neighbour entries evicted because the cache was full.
     TapsockNeighborEvictions,
     /// Packets whose source can be no host's, or is our own.

@@ -26,6 +26,7 @@ use crate::udp::{UdpId, UdpTable};
 use crate::wire::offload::{LinkCaps, Medium, Transmit};
 use crate::wire::{EtherType, EthernetAddress, EthernetHeader};
 
+mod addressing;
 mod changes;
 mod claims;
 mod datagrams;
@@ -189,20 +190,6 @@ impl Stack {
             self.interfaces.add_address(id, link_local)?;
         }
         Ok(id)
-    }
-
-    /// Gives an interface an address, and with it the route to its network.
-    pub fn add_address(&mut self, interface: InterfaceId, address: IpCidr) -> Result<(), InterfaceError> {
-        self.interfaces.add_address(interface, address)
-    }
-
-    /// Takes an address from an interface.
-    pub fn remove_address(
-        &mut self,
-        interface: InterfaceId,
-        address: core::net::IpAddr,
-    ) -> Result<(), InterfaceError> {
-        self.interfaces.remove_address(interface, address)
     }
 
     /// Adds a route.
@@ -442,8 +429,10 @@ impl Stack {
         while let Some(action) = self.neighbors.poll_action() {
             match action {
                 NeighborAction::Solicit { interface, target, to, source_hint } => {
-                    let counters = &mut self.counters;
-                    let frame = solicitation(&self.interfaces, interface, target, to, source_hint, counters);
+                    let policy = self.neighbor_policy(interface);
+                    let (interfaces, counters) = (&self.interfaces, &mut self.counters);
+                    let frame =
+                        solicitation(interfaces, interface, target, to, source_hint, &policy, counters);
                     if let Some(frame) = frame {
                         self.queue_answer(interface, frame);
                     }

@@ -3,7 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr};
 
 use super::neighbor::Advert;
-use super::{Interface, InterfaceId, Interfaces, NeighborCache};
+use super::{Interface, InterfaceId, Interfaces, NeighborCache, NeighborPolicy};
 use crate::buf::{HeaderBlock, Rope};
 use crate::counters::{Counter, Counters};
 use crate::time::Instant;
@@ -30,20 +30,23 @@ pub fn request(
 
 /// Takes an ARP packet that came in at `interface`. The frame that answers it is returned.
 ///
-/// As on Linux, a request for any address of the host is answered, on whichever interface it comes in. What a packet
-/// tells of its sender changes an entry that is there; only a request to us makes one.
+/// As on Linux, a request for any address of the host is answered, on whichever interface it comes in, unless `policy`
+/// says otherwise. What a packet tells of its sender changes an entry that is there; only a request to us makes one, or,
+/// by `policy`, an announcement.
 //= RFC 826
 pub fn on_arp(
     now: Instant,
     interface: InterfaceId,
     packet: &ArpPacket,
     interfaces: &Interfaces,
+    policy: &NeighborPolicy,
     cache: &mut NeighborCache,
     counters: &mut Counters,
 ) -> Option<Transmit> {
     let arrival = interfaces.interface(interface)?;
     let (sender, target) = (IpAddr::V4(packet.sender_ip), IpAddr::V4(packet.target_ip));
-    let to_us = interfaces.is_local(target) && !target.is_loopback();
+    let local = interfaces.is_local(target) && !target.is_loopback();
+    let to_us = local && may_answer(policy, arrival, packet);
     //= RFC 5227 §2.1.1
     let is_probe = sender.is_unspecified();
     if is_probe {
@@ -65,19 +68,50 @@ pub fn on_arp(
             cache.on_solicit_from(now, interface, sender, packet.sender_hardware, counters);
             Some(reply(arrival, packet))
         }
+        //= RFC 5227 §3
+        _ if sender == target && policy.drop_gratuitous_arp => {
+            counters.bump(Counter::TapsockNeighborIgnored);
+            None
+        }
         operation => {
             let answers_us =
-                operation == ArpOperation::Reply && to_us && packet.target_hardware == arrival.hardware();
+                operation == ArpOperation::Reply && local && packet.target_hardware == arrival.hardware();
             let advert = Advert {
                 link_address: Some(packet.sender_hardware),
                 solicited: answers_us,
                 overrides: true,
                 router: None,
             };
-            cache.on_advert(now, interface, sender, &advert, counters);
+            let wanted = match policy.arp_accept {
+                0 => false,
+                1 => true,
+                _ => arrival.is_on_link(sender),
+            };
+            if sender == target && wanted {
+                cache.on_untracked(now, interface, sender, &advert, counters);
+            } else {
+                cache.on_advert(now, interface, sender, &advert, counters);
+            }
             None
         }
     }
+}
+
+/// Whether a request for an address of ours is answered at this interface (`arp_ignore`).
+fn may_answer(policy: &NeighborPolicy, arrival: &Interface, packet: &ArpPacket) -> bool {
+    let mut own = arrival.addresses().iter().filter(|own| own.cidr.address == IpAddr::V4(packet.target_ip));
+    match policy.arp_ignore {
+        0 => true,
+        1 => own.next().is_some(),
+        2 => own.any(|own| own.cidr.contains(IpAddr::V4(packet.sender_ip))),
+        _ => false,
+    }
+}
+
+/// The frame that tells all stations who has `address`: a request for it by whom it belongs to.
+//= RFC 5227 §2.3
+pub fn announcement(interface: &Interface, address: Ipv4Addr) -> Transmit {
+    request(interface, address, address, None)
 }
 
 fn reply(arrival: &Interface, request: &ArpPacket) -> Transmit {

@@ -22,7 +22,8 @@ pub use cidr::{CidrError, IpCidr};
 pub use interface::{AssignedAddress, Interface, InterfaceId, LinkState, MAX_ADDRESSES, Preference};
 pub use interfaces::{InterfaceError, Interfaces, MAX_INTERFACES};
 pub use neighbor::{
-    NeighborAction, NeighborCache, NeighborConfig, NeighborEntry, NudState, PacketTag, Resolution,
+    NeighborAction, NeighborCache, NeighborConfig, NeighborEntry, NeighborPolicy, NudState, PacketTag,
+    Resolution,
 };
 pub use next_hop::{Addresses, Delivery, NextHop, RouteError, Way};
 pub use route::{MAX_ROUTES, Route, RoutingTable, TableError};

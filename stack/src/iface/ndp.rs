@@ -4,7 +4,7 @@ use core::net::{IpAddr, Ipv6Addr};
 
 use super::interface::ALL_NODES;
 use super::neighbor::Advert;
-use super::{Interface, InterfaceId, Interfaces, NeighborCache, Resolution};
+use super::{Interface, InterfaceId, Interfaces, NeighborCache, NeighborPolicy, Resolution};
 use crate::buf::{HeaderBlock, Rope};
 use crate::counters::{Counter, Counters};
 use crate::time::Instant;
@@ -56,12 +56,7 @@ pub fn on_solicit(
         target_link: Some(arrival.hardware()),
     };
     if source.is_unspecified() {
-        let (destination, station) = group(ALL_NODES);
-        let advert = NeighborAdvert { solicited: false, ..advert };
-        let mut answer = packet(advert.into(), solicit.target, destination);
-        prepend_ethernet(arrival, station, &mut answer);
-        count_out(Counter::Icmp6OutNeighborAdvertisements, counters);
-        return Some(answer);
+        return Some(announcement(arrival, solicit.target, counters));
     }
     let asker = IpAddr::V6(source);
     if interfaces.is_local(asker) {
@@ -94,6 +89,7 @@ pub fn on_advert(
     interface: InterfaceId,
     advert: &NeighborAdvert,
     interfaces: &Interfaces,
+    policy: &NeighborPolicy,
     cache: &mut NeighborCache,
     counters: &mut Counters,
 ) {
@@ -108,7 +104,35 @@ pub fn on_advert(
         overrides: advert.override_,
         router: Some(advert.router),
     };
-    cache.on_advert(now, interface, target, &news, counters);
+    let wanted = match policy.accept_untracked_na {
+        0 => false,
+        1 => true,
+        _ => interfaces.interface(interface).is_some_and(|arrival| arrival.is_on_link(target)),
+    };
+    if !advert.solicited && policy.drop_unsolicited_na {
+        counters.bump(Counter::TapsockNeighborIgnored);
+    } else if !advert.solicited && wanted {
+        cache.on_untracked(now, interface, target, &news, counters);
+    } else {
+        cache.on_advert(now, interface, target, &news, counters);
+    }
+}
+
+/// The frame that tells all nodes who has `address`, unasked.
+//= RFC 4861 §7.2.6
+pub fn announcement(interface: &Interface, address: Ipv6Addr, counters: &mut Counters) -> Transmit {
+    let advert = NeighborAdvert {
+        target: address,
+        router: false,
+        solicited: false,
+        override_: true,
+        target_link: Some(interface.hardware()),
+    };
+    let (destination, station) = group(ALL_NODES);
+    let mut packet = packet(advert.into(), address, destination);
+    prepend_ethernet(interface, station, &mut packet);
+    count_out(Counter::Icmp6OutNeighborAdvertisements, counters);
+    packet
 }
 
 pub(super) fn count_out(message: Counter, counters: &mut Counters) {

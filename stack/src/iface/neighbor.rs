@@ -26,7 +26,7 @@ use nud::{Expiry, Nud, Timing, Wait};
 use waiting::{Tagged, Waiting};
 
 pub use action::{NeighborAction, NeighborEntry, PacketTag, Resolution};
-pub use config::NeighborConfig;
+pub use config::{NeighborConfig, NeighborPolicy};
 pub use nud::{Advert, NudState};
 
 /// What all waiting packets of the cache may hold together, in bytes.
@@ -168,6 +168,25 @@ impl NeighborCache {
         let timing = self.timing;
         self.update(key, |entry| entry.nud.on_advert(now, &timing, advert));
         self.release(key, counters);
+    }
+
+    /// The same where the neighbour is to be remembered though nobody asked for it.
+    //= RFC 9131 §6.1.1
+    pub fn on_untracked(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        address: IpAddr,
+        advert: &Advert,
+        counters: &mut Counters,
+    ) {
+        let key = Key { interface, address };
+        match advert.link_address {
+            Some(link_address) if !self.entries.contains_key(&key) => {
+                self.make_entry(key, || Nud::stale(link_address), counters);
+            }
+            _ => self.on_advert(now, interface, address, advert, counters),
+        }
     }
 
     /// A solicitation or an ARP request to us, which tells the link address of its sender. It makes an entry where

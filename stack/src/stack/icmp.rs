@@ -150,6 +150,7 @@ impl Stack {
         let (id, IpAddr::V6(source)) = (packet.interface, packet.source) else {
             return;
         };
+        let policy = self.neighbor_policy(id);
         let (interfaces, counters) = (&self.interfaces, &mut self.counters);
         match message {
             NdpMessage::NeighborSolicit(solicit) => {
@@ -163,7 +164,7 @@ impl Stack {
             }
             NdpMessage::NeighborAdvert(advert) => {
                 counters.bump(Counter::Icmp6InNeighborAdvertisements);
-                ndp::on_advert(now, id, advert, interfaces, &mut self.neighbors, counters);
+                ndp::on_advert(now, id, advert, interfaces, &policy, &mut self.neighbors, counters);
             }
         }
     }

@@ -64,8 +64,9 @@ impl Stack {
             self.counters.bump(Counter::TapsockArpInErrors);
             return;
         };
-        let (interfaces, counters) = (&self.interfaces, &mut self.counters);
-        if let Some(answer) = arp::on_arp(now, id, &packet, interfaces, &mut self.neighbors, counters) {
+        let policy = self.neighbor_policy(id);
+        let (interfaces, neighbors, counters) = (&self.interfaces, &mut self.neighbors, &mut self.counters);
+        if let Some(answer) = arp::on_arp(now, id, &packet, interfaces, &policy, neighbors, counters) {
             self.queue_answer(id, answer);
         }
     }

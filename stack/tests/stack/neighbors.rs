@@ -6,6 +6,7 @@ use tapsock_stack::buf::{Frame, HeaderBlock, Rope};
 use tapsock_stack::config::Config;
 use tapsock_stack::counters::Counter;
 use tapsock_stack::error::SocketError;
+use tapsock_stack::error_queue::{ErrorDeliveries, ErrorDelivery};
 use tapsock_stack::iface::NudState;
 use tapsock_stack::stack::Linger;
 use tapsock_stack::tcp::State;
@@ -182,4 +183,89 @@ fn an_address_of_ours_elsewhere_is_counted() {
     wire.inject(1, headers.to_vec());
     assert_eq!(wire.counter(1, Counter::TapsockAddressConflicts), 1);
     assert_eq!(wire[1].neighbors().entries(wire.now).filter(|entry| entry.interface == ETH).count(), 0);
+}
+
+//= RFC 4861 §7.2.6, type=test
+//= RFC 5227 §2.3, type=test
+#[test]
+fn new_addresses_are_announced_by_setting() {
+    for (settings, announced) in [
+        (&[][..], 0),
+        (&["net.ipv4.conf.all.arp_notify", "net.ipv6.conf.all.ndisc_notify"], 2),
+        (&["net.ipv4.conf.eth0.arp_notify", "net.ipv6.conf.eth0.ndisc_notify"], 2),
+        (&["net.ipv4.conf.eth1.arp_notify", "net.ipv6.conf.eth1.ndisc_notify"], 0),
+    ] {
+        let mut wire = Wire::new(2, LINKS[0]);
+        wire.neighbors();
+        // Host 1 knows host 0 by an address that moves.
+        for moved in ["10.0.0.50", "fd00::50"] {
+            let station = EthernetAddress([2, 0, 0, 0, 0, 99]);
+            let mut path = Path::of_family(moved, 0, 1).from(moved);
+            path.from_station = station;
+            wire.inject(1, path.udp((9, 9), b"x"));
+            let now = wire.now;
+            let ip: core::net::IpAddr = moved.parse().unwrap();
+            assert!(
+                wire[1].neighbors().entries(now).any(|entry| entry.address == ip),
+                "it is being asked for"
+            );
+        }
+        // The question is lost: nobody has the address yet.
+        wire.settle();
+        for setting in settings {
+            wire[0].config_mut().set(setting, "1").unwrap();
+        }
+        for moved in ["10.0.0.50/24", "fd00::50/64"] {
+            wire[0].add_address(ETH, moved.parse().unwrap()).unwrap();
+        }
+        wire.settle();
+        let now = wire.now;
+        let known = wire[1].neighbors().entries(now).filter(|entry| {
+            matches!(&entry.address.to_string()[..], "10.0.0.50" | "fd00::50")
+                && entry.link_address == Some(station(0))
+                && entry.state == NudState::Stale
+        });
+        let entries: Vec<_> = wire[1].neighbors().entries(now).collect();
+        assert_eq!(known.count(), announced, "{settings:?}: {entries:?}");
+    }
+}
+
+/// Who sends to many addresses that nobody has, as a scan does, forgets nobody that it talks to (RFC 6583).
+//= RFC 6583 §6.2, type=test
+#[test]
+fn a_scan_forgets_no_neighbour_in_use() {
+    for (_, there) in PAIRS {
+        let mut wire = Wire::new(2, LINKS[0]);
+        wire.pair(1, there);
+        let udp = wire[0].udp_open(family_of(there));
+        for n in 0..3000u32 {
+            let missing = match family_of(there) {
+                tapsock_stack::stack::Family::V4 => format!("10.0.0.{}", n % 250 + 3),
+                tapsock_stack::stack::Family::V6 => format!("fd00::5:{n:x}"),
+            };
+            let now = wire.now;
+            let _ =
+                wire[0].udp_send(now, udp, Rope::from(vec![1]), Some(at(&missing, 9)), Default::default());
+            wire.run_for(Duration::from_millis(1));
+        }
+        assert!(wire[0].neighbors().entries(wire.now).count() <= 1024);
+        assert_eq!(nud(&wire, 0, there), Some(NudState::Reachable));
+    }
+}
+
+/// As on Linux, a datagram socket that asks for all errors hears of it.
+//= RFC 4861 §7.2.2, type=test
+#[test]
+fn a_datagram_socket_hears_that_nobody_is_there() {
+    for missing in ["10.0.0.77", "fd00::77"] {
+        let mut wire = Wire::new(2, LINKS[0]);
+        let udp = wire[0].udp_open(family_of(missing));
+        let all = ErrorDelivery::All;
+        wire[0].udp_mut(udp).unwrap().error_delivery = ErrorDeliveries { v4: all, v6: all };
+        let now = wire.now;
+        wire[0].udp_connect(udp, Some(at(missing, 9))).unwrap();
+        wire[0].udp_send(now, udp, Rope::from(vec![1]), None, Default::default()).unwrap();
+        wire.run_for(Duration::from_secs(4));
+        assert_eq!(wire[0].udp_take_error(udp), Some(SocketError::HostUnreachable), "{missing}");
+    }
 }

@@ -11,6 +11,7 @@ const NOW: Instant = Instant::from_secs(1);
 
 struct Bench {
     interfaces: Interfaces,
+    policy: NeighborPolicy,
     cache: NeighborCache,
     counters: Counters,
 }
@@ -23,12 +24,12 @@ fn bench() -> Bench {
         interfaces.add_address(id, address.parse().unwrap()).unwrap();
     }
     let cache = NeighborCache::new(NeighborConfig::default(), &mut Random::new(1));
-    Bench { interfaces, cache, counters: Counters::default() }
+    Bench { interfaces, policy: NeighborPolicy::default(), cache, counters: Counters::default() }
 }
 
 impl Bench {
     fn receive(&mut self, packet: &ArpPacket) -> Option<(EthernetHeader, ArpPacket)> {
-        on_arp(NOW, ETH0, packet, &self.interfaces, &mut self.cache, &mut self.counters)
+        on_arp(NOW, ETH0, packet, &self.interfaces, &self.policy, &mut self.cache, &mut self.counters)
             .map(|frame| parse(&frame))
     }
 
@@ -170,7 +171,8 @@ fn requests_ask_with_the_waiting_packets_address() {
     let ask = |target: &str, to, hint: Option<&str>| {
         let (target, hint) = (target.parse().unwrap(), hint.map(|hint| hint.parse().unwrap()));
         let frame =
-            solicitation(&bench.interfaces, ETH0, target, to, hint, &mut Counters::default()).unwrap();
+            solicitation(&bench.interfaces, ETH0, target, to, hint, &bench.policy, &mut Counters::default())
+                .unwrap();
         let (header, packet) = parse(&frame);
         assert_eq!((packet.operation, packet.sender_hardware, header.source), (Request, OURS, OURS));
         assert_eq!(packet.target_hardware, EthernetAddress::default());
@@ -191,8 +193,73 @@ fn requests_ask_with_the_waiting_packets_address() {
             "10.0.0.7".parse().unwrap(),
             None,
             None,
+            &bench.policy,
             &mut Counters::default()
         )
         .is_none()
     );
+}
+
+/// As `ip-sysctl` has the numbers.
+#[test]
+fn which_requests_are_answered_is_a_setting() {
+    // Our address of this network, and that of the other interface; asked from this network and from elsewhere.
+    for (arp_ignore, answered) in
+        [(0, [true; 3]), (1, [true, true, false]), (2, [true, false, false]), (8, [false; 3])]
+    {
+        let mut bench = bench();
+        bench.policy.arp_ignore = arp_ignore;
+        let asked = [("10.0.0.7", "10.0.0.1"), ("172.16.0.7", "10.0.0.1"), ("10.0.0.7", "192.168.1.1")];
+        for ((sender, target), answered) in asked.into_iter().zip(answered) {
+            let answer = bench.receive(&arp(Request, PEER, sender, target));
+            assert_eq!(answer.is_some(), answered, "arp_ignore {arp_ignore}, {sender} asks for {target}");
+        }
+    }
+}
+
+#[test]
+fn with_which_address_is_asked_is_a_setting() {
+    for (arp_announce, source) in [(0, "192.168.1.1"), (1, "10.0.0.1"), (2, "10.0.0.1")] {
+        let mut bench = bench();
+        bench.policy.arp_announce = arp_announce;
+        let (target, hint) = ("10.0.0.7".parse().unwrap(), "192.168.1.1".parse().ok());
+        let counters = &mut Counters::default();
+        let frame =
+            solicitation(&bench.interfaces, ETH0, target, None, hint, &bench.policy, counters).unwrap();
+        assert_eq!(parse(&frame).1.sender_ip.to_string(), source, "arp_announce {arp_announce}");
+    }
+}
+
+//= RFC 5227 §3, type=test
+#[test]
+fn announcements_make_entries_by_setting() {
+    for kind in [Request, Reply] {
+        for (arp_accept, made) in [(0, [false; 2]), (1, [true; 2]), (2, [true, false])] {
+            let mut bench = bench();
+            bench.policy.arp_accept = arp_accept;
+            for (sender, made) in ["10.0.0.7", "172.16.0.7"].into_iter().zip(made) {
+                bench.receive(&arp(kind, PEER, sender, sender));
+                let known = bench.known().into_iter().find(|(address, ..)| address == sender);
+                let expected = made.then_some((sender.to_string(), NudState::Stale, Some(PEER)));
+                assert_eq!(known, expected, "arp_accept {arp_accept}");
+            }
+            bench.receive(&arp(Request, PEER, "10.0.0.8", "10.0.0.9"));
+            assert!(!bench.known().iter().any(|(address, ..)| address == "10.0.0.8"), "no announcement");
+        }
+        let mut bench = bench();
+        bench.receive(&arp(Request, PEER, "10.0.0.7", "10.0.0.1"));
+        bench.policy.drop_gratuitous_arp = true;
+        bench.receive(&arp(kind, OTHER, "10.0.0.7", "10.0.0.7"));
+        assert_eq!(bench.known()[0].2, Some(PEER));
+        assert_eq!(bench.counters[Counter::TapsockNeighborIgnored], 1);
+    }
+}
+
+#[test]
+fn an_announcement_asks_for_its_own_address() {
+    let bench = bench();
+    let interface = bench.interfaces.interface(ETH0).unwrap();
+    let (header, packet) = parse(&announcement(interface, "10.0.0.1".parse().unwrap()));
+    assert_eq!(header.destination, EthernetAddress::BROADCAST);
+    assert_eq!((packet.operation, packet.sender_ip), (Request, packet.target_ip));
 }

@@ -12,6 +12,7 @@ const NOW: Instant = Instant::from_secs(1);
 
 struct Bench {
     interfaces: Interfaces,
+    policy: NeighborPolicy,
     cache: NeighborCache,
     counters: Counters,
 }
@@ -26,7 +27,7 @@ fn bench() -> Bench {
         }
     }
     let cache = NeighborCache::new(NeighborConfig::default(), &mut Random::new(1));
-    Bench { interfaces, cache, counters: Counters::default() }
+    Bench { interfaces, policy: NeighborPolicy::default(), cache, counters: Counters::default() }
 }
 
 impl Bench {
@@ -37,14 +38,14 @@ impl Bench {
         source_link: Option<EthernetAddress>,
     ) -> Option<Message> {
         let solicit = NeighborSolicit { target: ip(target), source_link };
-        let Bench { interfaces, cache, counters } = self;
+        let Bench { interfaces, cache, counters, .. } = self;
         on_solicit(NOW, ETH0, ip(source), &solicit, interfaces, cache, counters).map(|frame| parse(&frame))
     }
 
     fn advert(&mut self, target: &str, target_link: Option<EthernetAddress>, solicited: bool) {
         let advert =
             NeighborAdvert { target: ip(target), router: true, solicited, override_: true, target_link };
-        on_advert(NOW, ETH0, &advert, &self.interfaces, &mut self.cache, &mut self.counters);
+        on_advert(NOW, ETH0, &advert, &self.interfaces, &self.policy, &mut self.cache, &mut self.counters);
     }
 
     fn known(&self) -> Vec<(String, NudState, Option<EthernetAddress>)> {
@@ -193,7 +194,8 @@ fn solicitations_ask_with_an_address_of_the_interface() {
     let ask = |target: &str, to, hint: Option<&str>| {
         let (target, hint) = (target.parse().unwrap(), hint.map(|hint| hint.parse().unwrap()));
         let frame =
-            solicitation(&bench.interfaces, ETH0, target, to, hint, &mut Counters::default()).unwrap();
+            solicitation(&bench.interfaces, ETH0, target, to, hint, &bench.policy, &mut Counters::default())
+                .unwrap();
         let message = parse(&frame);
         let NdpMessage::NeighborSolicit(solicit) = message.ndp else { panic!("{message:?}") };
         assert_eq!((IpAddr::V6(solicit.target), solicit.source_link), (target, Some(OURS)));
@@ -207,4 +209,30 @@ fn solicitations_ask_with_an_address_of_the_interface() {
     // Ours, but of another interface.
     assert_eq!(ask("fd00::7", None, Some("fd01::1")), to_group("fd00::1"));
     assert_eq!(ask("fd00::7", Some(PEER), None), (PEER, "fd00::1".to_string(), "fd00::7".to_string()));
+}
+
+//= RFC 9131 §6.1.1, type=test
+#[test]
+fn unsolicited_advertisements_make_entries_by_setting() {
+    for (accept, made) in [(0, [false; 2]), (1, [true; 2]), (2, [true, false])] {
+        let mut bench = bench();
+        bench.policy.accept_untracked_na = accept;
+        for (target, made) in ["fd00::7", "fd05::7"].into_iter().zip(made) {
+            bench.advert(target, Some(PEER), false);
+            let known = bench.known().into_iter().find(|(address, ..)| address == target);
+            let expected = made.then_some((target.to_string(), NudState::Stale, Some(PEER)));
+            assert_eq!(known, expected, "accept_untracked_na {accept}");
+        }
+        bench.advert("fd00::8", Some(PEER), true);
+        bench.advert("fd00::9", None, false);
+        assert!(!bench.known().iter().any(|(address, ..)| matches!(&address[..], "fd00::8" | "fd00::9")));
+    }
+    let mut bench = bench();
+    bench.solicit("fd00::7", "fd00::1", Some(PEER));
+    bench.policy.drop_unsolicited_na = true;
+    bench.advert("fd00::7", Some(OTHER), false);
+    assert_eq!(bench.known()[0].2, Some(PEER));
+    bench.advert("fd00::7", Some(OTHER), true);
+    assert_eq!(bench.known()[0].2, Some(OTHER), "the answer to a question");
+    assert_eq!(bench.counters[Counter::TapsockNeighborIgnored], 1);
 }

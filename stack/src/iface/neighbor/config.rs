@@ -62,4 +62,27 @@ impl NeighborConfig {
     }
 }
 
+/// How an interface deals with what neighbours say of themselves, by numbers of Linux's settings of the same names.
+///
+/// ```
+/// use tapsock_stack::config::Config;
+///
+/// assert_eq!(Config::default().neighbor_policy().arp_ignore, 0);
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub struct NeighborPolicy {
+    /// Whether an announcement makes an entry: 0 no, 1 yes, 2 of who is on the link.
+    pub arp_accept: u8,
+    /// With which address to ask: 0 any, 1 preferably one of the target's network, 2 one of it.
+    pub arp_announce: u8,
+    /// Which requests are answered: 0 all for the host, 1 for the interface, 2 of the same network, 8 none.
+    pub arp_ignore: u8,
+    /// Whether announcements are ignored.
+    pub drop_gratuitous_arp: bool,
+    /// Whether an unsolicited advertisement makes an entry, as `arp_accept`.
+    pub accept_untracked_na: u8,
+    /// Whether unsolicited advertisements are ignored.
+    pub drop_unsolicited_na: bool,
+}
+
 const MIN_RETRANS: Duration = Duration::from_millis(1);
