@@ -14,6 +14,7 @@ use tapsock_driver::{DropReason, Link, LinkDrops};
 use tapsock_sockets::{FD_LIMIT_DEFAULT, Permission, Sockets};
 use tapsock_stack::config::Config;
 use tapsock_stack::counters::{Counter, Counters};
+use tapsock_stack::iface::dhcp::Lease;
 use tapsock_stack::iface::{Interface, InterfaceId, IpCidr, Route};
 use tapsock_stack::stack::Stack;
 use tapsock_stack::wire::EthernetAddress;
@@ -126,6 +127,19 @@ impl Host {
         self.shard().turn().state.sockets.stack().interfaces().iter().cloned().collect()
     }
 
+    /// What the link's interface has been given by DHCP, where it asks ([`Builder::dhcp`]).
+    pub fn lease(&self) -> Option<Lease> {
+        self.shard().lease()
+    }
+
+    /// Waits until the link's interface has been given an address by DHCP, for `limit` at most.
+    ///
+    /// # Errors
+    /// TimedOut (ETIMEDOUT) where no server has given one, NetworkDown (ENETDOWN) where the link is gone.
+    pub fn wait_for_lease(&self, limit: Duration) -> io::Result<Lease> {
+        Ok(self.shard().wait_for_lease(limit)?)
+    }
+
     /// System calls and wake-ups of the engine.
     pub fn engine_stats(&self) -> EngineStats {
         EngineStats { local_parks: self.inner.locals.parks.read(), ..self.shard().stats().read() }
@@ -208,6 +222,7 @@ pub struct Builder {
     links: Vec<Box<dyn Link>>,
     hardware: Option<EthernetAddress>,
     addresses: Vec<IpCidr>,
+    dhcp: bool,
     routes: Vec<(IpCidr, Option<IpAddr>)>,
     settings: Vec<(String, String)>,
     privileged: bool,
@@ -237,6 +252,12 @@ impl Builder {
     /// Ethernet link has its link-local IPv6 address besides.
     pub fn address(mut self, address: IpCidr) -> Self {
         self.addresses.push(address);
+        self
+    }
+
+    /// Has the link's interface ask for an IPv4 address by DHCP, and keep it: [`Host::wait_for_lease`].
+    pub fn dhcp(mut self) -> Self {
+        self.dhcp = true;
         self
     }
 
@@ -333,7 +354,7 @@ impl Builder {
         }
         let link_drops = link.as_ref().map(|link| link.drops()).unwrap_or_default();
         let interface = link.as_ref().map(|link| self.attach(&mut stack, link.as_ref(), seed)).transpose()?;
-        if interface.is_none() && !(self.addresses.is_empty() && self.routes.is_empty()) {
+        if interface.is_none() && (self.dhcp || !(self.addresses.is_empty() && self.routes.is_empty())) {
             return Err(invalid("an address or a route, but no link"));
         }
         let rest = match self.driver {
@@ -382,6 +403,10 @@ impl Builder {
             let route = Route { gateway: *gateway, ..Route::direct(*destination, id) };
             stack.add_route(route).map_err(|error| invalid(format!("{route}: {error}")))?;
         }
+        if self.dhcp {
+            let started = stack.start_dhcp(clock::now(), id, None);
+            started.map_err(|error| invalid(format!("DHCP on {}: {error}", link.name())))?;
+        }
         Ok(id)
     }
 }
@@ -391,6 +416,7 @@ impl fmt::Debug for Builder {
         f.debug_struct("Builder")
             .field("links", &self.links.iter().map(|link| link.name().to_owned()).collect::<Vec<_>>())
             .field("addresses", &self.addresses)
+            .field("dhcp", &self.dhcp)
             .field("routes", &self.routes)
             .field("settings", &self.settings)
             .field("driver", &self.driver)

@@ -35,6 +35,7 @@ pub use rustix::io::Errno;
 pub use tapsock_sockets::{SockAddr, UnixAddr, UnixName};
 pub use tapsock_stack::counters::{Counter, Counters};
 pub use tapsock_stack::iface::IpCidr;
+pub use tapsock_stack::iface::dhcp::{Lease, LeaseTimes};
 
 /// The example of the README, compiled.
 #[cfg(doctest)]

@@ -48,6 +48,10 @@ counters! {
     TapsockLinkOutUnfinished,
     /// Malformed or implausible ARP packets.
     TapsockArpInErrors,
+    /// Messages of DHCP that are malformed.
+    TapsockDhcpInErrors,
+    /// Messages of DHCP servers that nobody here waits for.
+    TapsockDhcpInUnexpected,
     /// Malformed or implausible neighbour discovery messages.
     TapsockNdpInErrors,
     /// ARP packets and neighbour discovery messages from stations that use an address of ours.

@@ -30,6 +30,7 @@ mod addressing;
 mod changes;
 mod claims;
 mod datagrams;
+mod dhcp;
 mod fast_open;
 mod fragments;
 mod icmp;
@@ -110,6 +111,7 @@ pub struct Stack {
     interfaces: Interfaces,
     neighbors: NeighborCache,
     path_mtu: PathMtuCache,
+    dhcp: dhcp::DhcpClients,
     reassembly: fragments::Reassembly,
     identifications: Identifications,
     ports: PortTable,
@@ -148,6 +150,7 @@ impl Stack {
             interfaces: Interfaces::new(),
             neighbors: NeighborCache::new(config.neighbor_config(), &mut random),
             path_mtu: PathMtuCache::new(config.path_mtu_config(), &mut random),
+            dhcp: dhcp::DhcpClients::default(),
             reassembly: fragments::Reassembly::new(&mut random),
             identifications: Identifications::new(&mut random),
             ports: PortTable::new(&mut random),
@@ -333,14 +336,15 @@ impl Stack {
 
     /// When to call [`handle_timeout`](Stack::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let fragments = self.reassembly.poll_timeout();
-        earliest(fragments, earliest(self.tcp.poll_timeout(), self.neighbors.poll_timeout()))
+        let rare = earliest(self.reassembly.poll_timeout(), self.dhcp.poll_timeout());
+        earliest(rare, earliest(self.tcp.poll_timeout(), self.neighbors.poll_timeout()))
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.neighbors.handle_timeout(now, &mut self.random, &mut self.counters);
         self.handle_fragment_timeouts(now);
+        self.handle_dhcp_timeouts(now);
         self.run_neighbor_actions(now);
         self.handle_tcp_timeouts(now);
     }

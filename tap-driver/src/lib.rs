@@ -34,6 +34,7 @@ pub mod stream;
 mod sys;
 pub mod tap;
 pub mod unix;
+pub mod usernet;
 
 pub use drops::{DropReason, LinkDrops};
 pub use error::OpenError;

@@ -10,6 +10,7 @@ pub(crate) mod driver;
 pub(crate) mod epoll;
 pub(crate) mod event_loop;
 pub(crate) mod follow;
+mod leasing;
 pub(crate) mod outbox;
 pub(crate) mod poll;
 pub(crate) mod quick;

@@ -25,7 +25,7 @@ use super::receiver::{End, Receiver};
 use super::spin::Spin;
 use super::stats::Stats;
 use super::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, lock};
-use super::wait::{Waiter, Waiters, WakeList};
+use super::wait::{Waiter, Waiters, Wake, WakeList};
 
 /// What a shard is made with.
 pub(crate) struct Settings {
@@ -65,8 +65,11 @@ pub(crate) struct State {
     /// The caller that holds the baton.
     pub(super) driver: Option<Arc<Waiter>>,
     pub(super) spin: Spin,
-    link: Option<InterfaceId>,
+    pub(super) link: Option<InterfaceId>,
     pub(super) stopping: bool,
+    /// Those who wait for the link's interface to be given an address, and the news of that which they have heard.
+    pub(super) tenants: Vec<Arc<Waiter>>,
+    pub(super) lease_changes: u64,
 }
 
 impl Shard {
@@ -95,6 +98,8 @@ impl Shard {
             spin: Spin::new(settings.spin),
             link: interface,
             stopping: false,
+            tenants: Vec::new(),
+            lease_changes: 0,
         };
         Ok(Shard {
             receive_fd: duplicate(receive.as_ref().and_then(|half| half.poll_fd()))?,
@@ -295,7 +300,7 @@ impl<'a> Turn<'a> {
     /// Runs timers that are due, takes frames out of the stack, and finds whom all this concerns.
     pub(crate) fn collect(&mut self) {
         let now = self.now;
-        let State { sockets, waiters, baton, driver, .. } = &mut *self.state;
+        let State { sockets, waiters, baton, driver, tenants, lease_changes, .. } = &mut *self.state;
         if sockets.stack().poll_timeout().is_some_and(|at| at <= now) {
             sockets.stack_mut().handle_timeout(now);
         }
@@ -317,6 +322,13 @@ impl<'a> Turn<'a> {
         }
         while let Some(socket) = sockets.poll_touched() {
             waiters.look_again(socket, &mut |waiter| self.after.add(waiter, driver.as_ref(), baton));
+        }
+        let changes = sockets.stack().lease_changes();
+        if mem::replace(lease_changes, changes) != changes {
+            for waiter in tenants {
+                waiter.mark(Wake::Ready);
+                self.after.add(waiter, driver.as_ref(), baton);
+            }
         }
         match baton.deadline(sockets.stack().poll_timeout()) {
             None => {}

@@ -15,6 +15,7 @@ mod solicitation;
 mod source;
 
 pub mod arp;
+pub mod dhcp;
 pub mod ndp;
 pub mod neighbor;
 

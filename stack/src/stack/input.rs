@@ -64,6 +64,7 @@ impl Stack {
             self.counters.bump(Counter::TapsockArpInErrors);
             return;
         };
+        self.tell_dhcp_of(now, id, &packet);
         let policy = self.neighbor_policy(id);
         let (interfaces, neighbors, counters) = (&self.interfaces, &mut self.neighbors, &mut self.counters);
         if let Some(answer) = arp::on_arp(now, id, &packet, interfaces, &policy, neighbors, counters) {
@@ -81,6 +82,8 @@ impl Stack {
         };
         if !self.interfaces.accepts_source(id, packet.source) {
             self.counters.bump(Counter::TapsockIpInMartians);
+        } else if self.is_for_dhcp(&packet) {
+            self.receive_dhcp(now, &packet);
         } else if !self.interfaces.accepts(id, packet.destination) && !self.claims(&packet) {
             self.counters.bump(Counter::IpInAddrErrors);
         } else if self.is_alone_among_several(&packet) {

@@ -8,6 +8,7 @@ use core::fmt;
 
 pub mod arp;
 pub mod checksum;
+pub mod dhcpv4;
 pub mod ethernet;
 pub mod icmp;
 pub mod icmpv4;

@@ -2,6 +2,7 @@
 
 mod allocations;
 mod closing;
+mod dhcp;
 mod fragments;
 mod handshakes;
 mod icmp;

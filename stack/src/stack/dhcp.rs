@@ -1,0 +1,264 @@
+//! The DHCP clients of the interfaces: their messages on the way out and in, and what they set up.
+
+use core::net::{IpAddr, Ipv4Addr};
+
+use crate::buf::{Checksum, HeaderBlock, Rope};
+use crate::counters::Counter;
+use crate::discovery::Fragmentation;
+use crate::iface::dhcp::{DhcpAction, DhcpClient, Lease};
+use crate::iface::{InterfaceError, InterfaceId, IpCidr, Route, arp};
+use crate::ip::input::Packet;
+use crate::ip::output::Outgoing;
+use crate::time::{Instant, earliest};
+use crate::wire::arp::ArpPacket;
+use crate::wire::dhcpv4::{CLIENT_PORT, Reply, SERVER_PORT};
+use crate::wire::offload::{LinkCaps, Medium, PartialChecksum, Transmit};
+use crate::wire::{EthernetAddress, IpProtocol, UdpHeader};
+
+use super::{Stack, prepend_ethernet};
+
+/// The least MTU that a server can make a link have, in bytes: what every host takes.
+const LEAST_MTU: u16 = 576;
+
+/// The client of an interface, and what it has set up there.
+#[derive(Debug)]
+struct Client {
+    interface: InterfaceId,
+    machine: DhcpClient,
+    /// The routes that came with the lease.
+    routes: Vec<Route>,
+    /// What the link could do before.
+    caps: LinkCaps,
+}
+
+/// Those of all interfaces: one each at most.
+#[derive(Debug, Default)]
+pub(super) struct DhcpClients {
+    clients: Vec<Client>,
+    /// How often an address came or went by them.
+    changes: u64,
+}
+
+impl DhcpClients {
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.clients.iter().fold(None, |due, client| earliest(due, client.machine.poll_timeout()))
+    }
+
+    fn of(&mut self, interface: InterfaceId) -> Option<&mut Client> {
+        self.clients.iter_mut().find(|client| client.interface == interface)
+    }
+}
+
+impl Stack {
+    /// Has an Ethernet interface ask for an IPv4 address by DHCP, and keep it. `host_name` is what the server is told that
+    /// we are called. What it gives is set up as if by [`add_address`](Stack::add_address),
+    /// [`add_route`](Stack::add_route) and [`set_link_caps`](Stack::set_link_caps), and taken away when the lease ends.
+    ///
+    /// Fails with [`InterfaceError::Missing`] (ENODEV) for an interface that there is not or that is not of Ethernet, or
+    /// `Exists` (EEXIST) where it asks already.
+    //= RFC 2131 §4.4
+    pub fn start_dhcp(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        host_name: Option<String>,
+    ) -> Result<(), InterfaceError> {
+        let found = self.interfaces.interface(interface).ok_or(InterfaceError::Missing)?;
+        if found.caps().medium != Medium::Ethernet {
+            return Err(InterfaceError::Missing);
+        }
+        let (hardware, caps) = (found.hardware(), found.caps());
+        if self.dhcp.of(interface).is_some() {
+            return Err(InterfaceError::Exists);
+        }
+        let machine = DhcpClient::new(now, hardware, host_name, &mut self.random);
+        self.dhcp.clients.push(Client { interface, machine, routes: Vec::new(), caps });
+        self.run_dhcp(now, interface);
+        Ok(())
+    }
+
+    /// Gives back what an interface was given, and asks no more.
+    pub fn stop_dhcp(&mut self, now: Instant, interface: InterfaceId) {
+        let Some(client) = self.dhcp.clients.iter_mut().find(|client| client.interface == interface) else {
+            return;
+        };
+        client.machine.release(now, &mut self.random);
+        self.run_dhcp(now, interface);
+        self.dhcp.clients.retain(|client| client.interface != interface);
+    }
+
+    /// What an interface was given by DHCP.
+    pub fn lease(&self, interface: InterfaceId) -> Option<&Lease> {
+        self.dhcp.clients.iter().find(|client| client.interface == interface)?.machine.lease()
+    }
+
+    /// How often an address came or went by DHCP: who remembers the number sees whether there is news.
+    pub fn lease_changes(&self) -> u64 {
+        self.dhcp.changes
+    }
+
+    /// Whether a packet, whomever it is addressed to, is for the client of its interface: who asks for an address has
+    /// none yet.
+    pub(super) fn is_for_dhcp(&self, packet: &Packet) -> bool {
+        if self.dhcp.clients.is_empty() || packet.protocol != IpProtocol::UDP || packet.fragment.is_some() {
+            return false;
+        }
+        let ports = packet
+            .payload
+            .first_chunk()
+            .map(|[a, b, c, d]| (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])));
+        ports == Some((SERVER_PORT, CLIENT_PORT))
+            && self.dhcp.clients.iter().any(|client| client.interface == packet.interface)
+    }
+
+    pub(super) fn receive_dhcp(&mut self, now: Instant, packet: &Packet) {
+        self.counters.bump(Counter::IpInDelivers);
+        let Ok(header) = UdpHeader::parse(&packet.payload) else {
+            self.counters.bump(Counter::UdpInErrors);
+            return;
+        };
+        if packet.verified() == Checksum::Invalid {
+            self.counters.bump(Counter::UdpInCsumErrors);
+            self.counters.bump(Counter::UdpInErrors);
+            return;
+        }
+        self.counters.bump(Counter::UdpInDatagrams);
+        let Ok(reply) = Reply::parse(&packet.payload[UdpHeader::LEN..header.length.into()]) else {
+            self.counters.bump(Counter::TapsockDhcpInErrors);
+            return;
+        };
+        let Some(client) = self.dhcp.clients.iter_mut().find(|client| client.interface == packet.interface)
+        else {
+            return;
+        };
+        if !client.machine.on_reply(now, reply, &mut self.random) {
+            self.counters.bump(Counter::TapsockDhcpInUnexpected);
+        }
+        self.run_dhcp(now, packet.interface);
+    }
+
+    /// Who sends this has its address, which a client may have been about to take.
+    pub(super) fn tell_dhcp_of(&mut self, now: Instant, interface: InterfaceId, packet: &ArpPacket) {
+        if let Some(client) = self.dhcp.of(interface) {
+            client.machine.on_arp(now, packet.sender_ip, packet.sender_hardware);
+            self.run_dhcp(now, interface);
+        }
+    }
+
+    pub(super) fn handle_dhcp_timeouts(&mut self, now: Instant) {
+        if self.dhcp.poll_timeout().is_none_or(|due| due > now) {
+            return;
+        }
+        let interfaces: Vec<InterfaceId> = self.dhcp.clients.iter().map(|client| client.interface).collect();
+        for interface in interfaces {
+            if let Some(client) = self.dhcp.clients.iter_mut().find(|client| client.interface == interface) {
+                client.machine.handle_timeout(now, &mut self.random);
+            }
+            self.run_dhcp(now, interface);
+        }
+    }
+
+    /// Does what the client of an interface asks for.
+    fn run_dhcp(&mut self, now: Instant, interface: InterfaceId) {
+        while let Some(action) = self.dhcp.of(interface).and_then(|client| client.machine.poll_action()) {
+            match action {
+                DhcpAction::Broadcast(message) => {
+                    self.send_dhcp(now, interface, Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST, message);
+                }
+                DhcpAction::Send { from, to, message } => self.send_dhcp(now, interface, from, to, message),
+                DhcpAction::Probe(address) => {
+                    if let Some(found) = self.interfaces.interface(interface) {
+                        let frame = arp::request(found, Ipv4Addr::UNSPECIFIED, address, None);
+                        self.queue_answer(interface, frame);
+                    }
+                }
+                DhcpAction::Configure(lease) => self.configure(interface, &lease),
+                DhcpAction::Withdraw(lease) => self.withdraw(interface, &lease),
+            }
+        }
+    }
+
+    fn send_dhcp(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        from: Ipv4Addr,
+        to: Ipv4Addr,
+        message: Vec<u8>,
+    ) {
+        let addresses = (IpAddr::V4(from), IpAddr::V4(to));
+        let mut headers = HeaderBlock::new();
+        let header =
+            UdpHeader { source_port: CLIENT_PORT, destination_port: SERVER_PORT, ..UdpHeader::default() };
+        header.prepend_to(message.len(), &mut headers);
+        let len = UdpHeader::LEN + message.len();
+        let checksum =
+            PartialChecksum::begin(&mut headers, UdpHeader::CHECKSUM_OFFSET, addresses, IpProtocol::UDP, len);
+        let payload = Rope::from(message);
+        let mut packet = Transmit { headers, payload, checksum: Some(checksum), segmentation: None };
+        let outgoing = Outgoing {
+            source: addresses.0,
+            destination: addresses.1,
+            protocol: IpProtocol::UDP,
+            hop_limit: self.config.ip_default_ttl,
+            traffic_class: 0,
+            fragmentation: Fragmentation::Forbidden,
+            identification: 0,
+        };
+        if outgoing.prepend_to(&mut packet, &mut self.counters).is_none() {
+            return;
+        }
+        self.counters.bump(Counter::UdpOutDatagrams);
+        let Some(found) = self.interfaces.interface(interface) else { return };
+        if !found.caps().fills_checksums {
+            packet.complete_checksum();
+        }
+        if to.is_broadcast() {
+            let frame = prepend_ethernet(found, EthernetAddress::BROADCAST, packet);
+            self.queue_answer(interface, frame);
+        } else if let Ok(hop) = self.interfaces.route(addresses.1, Some(addresses.0), None) {
+            self.send_answer(now, &hop, packet);
+        }
+    }
+
+    /// Sets an interface up as a lease says. What is there already, by somebody's own hand, stays.
+    fn configure(&mut self, interface: InterfaceId, lease: &Lease) {
+        self.dhcp.changes += 1;
+        if let Err(error) = self.interfaces.add_address(interface, lease.address) {
+            log::warn!("{interface}: {} by DHCP: {error}", lease.address);
+        }
+        let mut routes = Vec::new();
+        for (network, router) in &lease.routes {
+            let router = Some(IpAddr::V4(*router)).filter(|router| !router.is_unspecified());
+            // Some networks have their router outside.
+            let outside = router.filter(|router| !lease.address.contains(*router));
+            let to_router = outside.map(|router| Route::direct(IpCidr::host(router), interface));
+            let route = Route { gateway: router, ..Route::direct(*network, interface) };
+            for route in to_router.into_iter().chain([route]) {
+                match self.interfaces.add_route(route) {
+                    Ok(()) => routes.push(route),
+                    Err(error) => log::warn!("{route} by DHCP: {error}"),
+                }
+            }
+        }
+        let Some(client) = self.dhcp.of(interface) else { return };
+        client.routes = routes;
+        if let Some(mtu) = lease.mtu.filter(|mtu| *mtu >= LEAST_MTU) {
+            let caps = LinkCaps { mtu: client.caps.mtu.min(mtu.into()), ..client.caps };
+            // The interface is there: the client is its.
+            let _ = self.interfaces.set_caps(interface, caps);
+        }
+    }
+
+    fn withdraw(&mut self, interface: InterfaceId, lease: &Lease) {
+        self.dhcp.changes += 1;
+        let Some(client) = self.dhcp.of(interface) else { return };
+        let (routes, caps) = (core::mem::take(&mut client.routes), client.caps);
+        for route in routes.into_iter().rev() {
+            // Somebody may have taken it away already, and the address as well.
+            let _ = self.interfaces.remove_route(route.destination, Some(route.metric));
+        }
+        let _ = self.interfaces.remove_address(interface, lease.address.address);
+        let _ = self.interfaces.set_caps(interface, caps);
+    }
+}

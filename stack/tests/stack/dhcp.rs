@@ -1,0 +1,261 @@
+//! A stack that is given its address, its routes and its MTU by a DHCP server.
+
+use core::net::{IpAddr, Ipv4Addr};
+use core::time::Duration;
+
+use tapsock_stack::config::Config;
+use tapsock_stack::counters::Counter;
+use tapsock_stack::iface::{InterfaceError, InterfaceId};
+use tapsock_stack::stack::Stack;
+use tapsock_stack::time::Instant;
+use tapsock_stack::wire::arp::{ArpOperation, ArpPacket};
+use tapsock_stack::wire::offload::Transmit;
+use tapsock_stack::wire::{EtherType, EthernetHeader, Ipv4Header};
+
+use crate::packets::Path;
+use crate::wire::{ETH, LINKS, station};
+
+/// Offsets of a frame that carries DHCP.
+const DHCP: usize = 14 + 20 + 8;
+
+/// A server that knows one client, and what that said last.
+struct Server {
+    stack: Stack,
+    now: Instant,
+    /// Options of its replies besides the type, the server and the time.
+    options: Vec<u8>,
+    lease: u32,
+    /// Types of the client's messages and whom they went to.
+    heard: Vec<(u8, Ipv4Addr)>,
+    /// Addresses that the client has asked for by ARP.
+    probed: Vec<Ipv4Addr>,
+    /// Whether somebody else says that the address is his.
+    taken: bool,
+}
+
+fn ip(text: &str) -> Ipv4Addr {
+    text.parse().unwrap()
+}
+
+impl Server {
+    fn new(options: &[u8]) -> Self {
+        let mut stack = Stack::new(Config::default(), 1, Instant::ZERO);
+        stack.add_interface("eth0", station(0), LINKS[0]).unwrap();
+        stack.start_dhcp(Instant::ZERO, ETH, Some("alpha".to_owned())).unwrap();
+        Server {
+            stack,
+            now: Instant::ZERO,
+            options: options.to_vec(),
+            lease: 1000,
+            heard: Vec::new(),
+            probed: Vec::new(),
+            taken: false,
+        }
+    }
+
+    /// Answers until there is silence.
+    fn serve(&mut self) {
+        while let Some((_, frame)) = self.stack.poll_transmit(self.now) {
+            let bytes = frame.to_frame().bytes.to_vec();
+            match EthernetHeader::parse(&bytes).unwrap().ether_type {
+                EtherType::Arp => self.hear_arp(&bytes[14..]),
+                EtherType::Ipv4 => self.hear(&bytes),
+                _ => {}
+            }
+        }
+    }
+
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        self.serve();
+        while let Some(due) = self.stack.poll_timeout().filter(|due| *due <= end) {
+            self.now = due;
+            self.stack.handle_timeout(due);
+            self.serve();
+        }
+        self.now = end;
+    }
+
+    fn hear_arp(&mut self, packet: &[u8]) {
+        let packet = ArpPacket::parse(packet).unwrap();
+        if packet.sender_ip.is_unspecified() {
+            self.probed.push(packet.target_ip);
+        }
+        if self.taken || packet.target_ip == ip("10.0.0.1") {
+            let answer = ArpPacket {
+                operation: ArpOperation::Reply,
+                sender_hardware: station(1),
+                sender_ip: packet.target_ip,
+                target_hardware: packet.sender_hardware,
+                target_ip: packet.sender_ip,
+            };
+            let mut headers = tapsock_stack::buf::HeaderBlock::new();
+            answer.prepend_to(&mut headers);
+            EthernetHeader { destination: station(0), source: station(1), ether_type: EtherType::Arp }
+                .prepend_to(&mut headers);
+            let payload = tapsock_stack::buf::Rope::new();
+            let frame = Transmit { headers, payload, checksum: None, segmentation: None }.to_frame();
+            self.stack.receive(self.now, ETH, frame);
+        }
+    }
+
+    fn hear(&mut self, frame: &[u8]) {
+        let header = Ipv4Header::parse(&frame[14..]).unwrap();
+        let ports = (u16::from_be_bytes([frame[34], frame[35]]), u16::from_be_bytes([frame[36], frame[37]]));
+        assert_eq!(ports, (68, 67));
+        let message = &frame[DHCP..];
+        let kind = message[242];
+        self.heard.push((kind, header.destination));
+        match kind {
+            1 => self.reply(message, 2),
+            3 => self.reply(message, 5),
+            _ => {}
+        }
+    }
+
+    fn reply(&mut self, request: &[u8], kind: u8) {
+        let mut reply = request[..240].to_vec();
+        reply[0] = 2;
+        reply[16..20].copy_from_slice(&[10, 0, 0, 9]);
+        reply.extend_from_slice(&[53, 1, kind, 54, 4, 10, 0, 0, 1, 51, 4]);
+        reply.extend_from_slice(&self.lease.to_be_bytes());
+        reply.extend_from_slice(&self.options);
+        reply.push(255);
+        // To the address that the client is about to have.
+        let frame = Path::v4(1, 0).from("10.0.0.1").to("10.0.0.9").udp((67, 68), &reply);
+        self.stack.receive(self.now, ETH, frame);
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        let interface = self.stack.interfaces().interface(ETH).unwrap();
+        let v4 = interface.addresses().iter().filter(|own| own.cidr.address.is_ipv4());
+        v4.map(|own| own.cidr.to_string()).collect()
+    }
+
+    fn routes(&self) -> Vec<String> {
+        let v4 = self.stack.interfaces().routes().iter().filter(|route| route.destination.address.is_ipv4());
+        v4.map(|route| route.to_string()).collect()
+    }
+
+    fn mtu(&self) -> usize {
+        self.stack.interfaces().interface(ETH).unwrap().caps().mtu
+    }
+}
+
+const MASK: [u8; 6] = [1, 4, 255, 255, 255, 0];
+const ROUTER: [u8; 6] = [3, 4, 10, 0, 0, 1];
+
+//= RFC 2131 §4.4.1, type=test
+#[test]
+fn a_stack_is_set_up_by_a_server() {
+    let mut server = Server::new(&[MASK, ROUTER].concat());
+    server.options.extend_from_slice(&[26, 2, 5, 120, 6, 4, 10, 0, 0, 53]);
+    server.run(Duration::from_secs(1));
+    let all = Ipv4Addr::BROADCAST;
+    assert_eq!(server.heard, [(1, all), (3, all)]);
+    assert_eq!(server.probed, [ip("10.0.0.9"); 2]);
+    assert_eq!(server.addresses(), ["10.0.0.9/24"]);
+    assert_eq!(server.routes(), ["10.0.0.0/24 dev if1 src 10.0.0.9", "0.0.0.0/0 via 10.0.0.1 dev if1"]);
+    assert_eq!(server.mtu(), 1400);
+    let lease = server.stack.lease(ETH).unwrap();
+    assert_eq!(lease.name_servers, [ip("10.0.0.53")]);
+    assert_eq!(server.stack.lease_changes(), 1);
+    assert_eq!(server.stack.start_dhcp(server.now, ETH, None), Err(InterfaceError::Exists));
+    let lo = InterfaceId::LOOPBACK;
+    assert_eq!(server.stack.start_dhcp(server.now, lo, None), Err(InterfaceError::Missing));
+}
+
+//= RFC 3442, type=test
+#[test]
+fn routes_of_all_lengths_stand_in_place_of_the_router() {
+    // Everything by 10.0.0.254, a network on the link, and one whose router is outside of ours.
+    let routes: [&[u8]; 5] = [
+        &[121, 26],
+        &[0, 10, 0, 0, 254],
+        &[24, 192, 0, 2, 0, 0, 0, 0],
+        &[16, 172, 16, 198, 51, 100, 1],
+        &[8, 44, 10, 0, 0, 7],
+    ];
+    let mut server = Server::new(&[&MASK[..], &ROUTER, &routes.concat()].concat());
+    server.run(Duration::from_secs(1));
+    let mut found = server.routes();
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "0.0.0.0/0 via 10.0.0.254 dev if1",
+            "10.0.0.0/24 dev if1 src 10.0.0.9",
+            "172.16.0.0/16 via 198.51.100.1 dev if1",
+            "192.0.2.0/24 dev if1",
+            "198.51.100.1/32 dev if1",
+            "44.0.0.0/8 via 10.0.0.7 dev if1",
+        ]
+    );
+    server.stack.stop_dhcp(server.now, ETH);
+    assert_eq!(server.routes(), [""; 0], "what came goes");
+    assert_eq!(server.addresses(), [""; 0]);
+}
+
+//= RFC 2131 §4.4.5, type=test
+#[test]
+fn a_lease_is_kept_while_the_server_gives_more_and_gone_when_it_is_silent() {
+    let mut server = Server::new(&[MASK, ROUTER].concat());
+    server.run(Duration::from_secs(3600));
+    assert_eq!(server.addresses(), ["10.0.0.9/24"]);
+    let server_only = server.heard[2..].iter().all(|heard| *heard == (3, ip("10.0.0.1")));
+    assert!(server_only && server.heard.len() >= 8, "{:?}", server.heard);
+    assert_eq!(server.stack.lease_changes(), 1, "an hour, and nothing but the time has changed");
+    // It hears, and gives no more.
+    server.options = vec![53];
+    server.lease = 0;
+    server.heard.clear();
+    server.run(Duration::from_secs(1000));
+    assert_eq!(server.addresses(), [""; 0]);
+    assert_eq!(server.mtu(), 1500);
+    assert!(server.heard.contains(&(3, Ipv4Addr::BROADCAST)), "any server may give more");
+    assert!(server.heard.contains(&(1, Ipv4Addr::BROADCAST)), "and another address");
+    assert!(server.stack.counters()[Counter::TapsockDhcpInErrors] > 0);
+}
+
+//= RFC 2131 §3.1, type=test
+#[test]
+fn an_address_of_somebody_else_is_declined() {
+    let mut server = Server::new(&[MASK, ROUTER].concat());
+    server.taken = true;
+    server.run(Duration::from_secs(5));
+    assert_eq!(server.heard.iter().map(|heard| heard.0).collect::<Vec<_>>(), [1, 3, 4]);
+    assert_eq!(server.addresses(), [""; 0]);
+    server.taken = false;
+    server.run(Duration::from_secs(10));
+    assert_eq!(server.addresses(), ["10.0.0.9/24"]);
+}
+
+#[test]
+fn only_a_client_hears_what_is_to_others_addresses() {
+    let mut server = Server::new(&MASK);
+    server.run(Duration::from_secs(1));
+    let stranger = Path::v4(1, 0).from("10.0.0.1").to("10.0.0.77");
+    let before = server.stack.counters()[Counter::IpInAddrErrors];
+    server.stack.receive(server.now, ETH, stranger.udp((67, 69), b"not for us"));
+    assert_eq!(server.stack.counters()[Counter::IpInAddrErrors], before + 1);
+    server.stack.receive(server.now, ETH, stranger.udp((67, 68), b"no message"));
+    assert_eq!(server.stack.counters()[Counter::TapsockDhcpInErrors], 1);
+    let mut unexpected = vec![0; 240];
+    unexpected[0] = 2;
+    unexpected[1] = 1;
+    unexpected[2] = 6;
+    unexpected[16..20].copy_from_slice(&[10, 0, 0, 66]);
+    unexpected[236..].copy_from_slice(&[0x63, 0x82, 0x53, 0x63]);
+    unexpected.extend_from_slice(&[53, 1, 2, 54, 4, 10, 0, 0, 1, 255]);
+    server.stack.receive(server.now, ETH, stranger.udp((67, 68), &unexpected));
+    assert_eq!(server.stack.counters()[Counter::TapsockDhcpInUnexpected], 1);
+    assert_eq!(server.addresses(), ["10.0.0.9/24"]);
+    server.stack.stop_dhcp(server.now, ETH);
+    let before = server.stack.counters()[Counter::IpInAddrErrors];
+    server.stack.receive(server.now, ETH, stranger.udp((67, 68), &unexpected));
+    assert_eq!(server.stack.counters()[Counter::IpInAddrErrors], before + 1, "nobody asks any more");
+    server.serve();
+    assert_eq!(server.heard.last(), Some(&(7, ip("10.0.0.1"))));
+    let owner: IpAddr = ip("10.0.0.9").into();
+    assert!(!server.stack.interfaces().is_local(owner));
+}
