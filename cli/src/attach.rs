@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::Args;
 use console::style;
@@ -10,6 +11,7 @@ use tapsock::{Builder, Host, IpCidr};
 use tapsock_driver::auto::{FarEnd, LinkKind, Opened, Refusal};
 use tapsock_driver::packet::PacketLink;
 use tapsock_driver::tap::Tap;
+use tapsock_driver::usernet::{Running, UserNet};
 use tapsock_driver::{KernelEnd, Link, Namespace};
 
 use crate::capturing::Capturing;
@@ -20,6 +22,7 @@ use addresses::peers_of;
 pub use addresses::Addresses;
 
 mod addresses;
+mod carrier;
 
 /// The kernel's device in a namespace of ours.
 const DEVICE: &str = "tapsock0";
@@ -28,14 +31,20 @@ const NETWORK_V4: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 7, 0, 0), 24);
 const NETWORK_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0xfd07, 0, 0, 0, 0, 0, 0, 0), 64);
 /// Which host of that network we are.
 const OURS: u32 = 2;
+/// How long a DHCP server is waited for: three questions.
+const LEASE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The options of a command that say what the stack is attached to.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Network")]
 pub struct Attach {
-    /// Link to open: auto, tap, veth (or packet), unix, memory. `auto` tries them in that order
+    /// Link to open: auto, tap, veth (or packet), unix, memory; `auto` tries them in that order. Or passt, slirp4netns:
+    /// the network of this machine, by that program
     #[arg(long, value_name = "KIND")]
     pub link: Option<Wish>,
+    /// Attach to the local socket of a running passt, slirp4netns (bess) or QEMU (stream)
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["link", "tap", "interface"])]
+    pub socket: Option<PathBuf>,
     /// Attach to this TAP device of the machine's network: root's, or one that belongs to you
     #[arg(long, value_name = "NAME", conflicts_with_all = ["link", "interface"])]
     pub tap: Option<String>,
@@ -45,6 +54,9 @@ pub struct Attach {
     /// The stack's own address with its prefix length; may be given several times
     #[arg(long, value_name = "ADDRESS/LEN")]
     pub address: Vec<IpCidr>,
+    /// Ask for an IPv4 address by DHCP, as is done anyway where a link leads outside and none is given
+    #[arg(long)]
+    pub dhcp: bool,
     /// Router for everything else; one a family
     #[arg(long, value_name = "ADDRESS")]
     pub gateway: Vec<IpAddr>,
@@ -70,6 +82,8 @@ pub enum Wish {
     Auto,
     /// This one.
     Kind(LinkKind),
+    /// The network of this machine, by a program that needs no privileges.
+    Through(UserNet),
 }
 
 impl FromStr for Wish {
@@ -80,7 +94,10 @@ impl FromStr for Wish {
             "auto" => Ok(Wish::Auto),
             // By what it is made of.
             "packet" => Ok(Wish::Kind(LinkKind::Veth)),
-            name => name.parse().map(Wish::Kind),
+            name => match UserNet::ALL.into_iter().find(|program| program.to_string() == name) {
+                Some(program) => Ok(Wish::Through(program)),
+                None => name.parse().map(Wish::Kind),
+            },
         }
     }
 }
@@ -117,6 +134,8 @@ pub struct Attached {
     pub refused: Vec<Refusal>,
     /// The capture of the link.
     pub capture: Option<Capturing>,
+    /// The program that carries the frames on.
+    pub carrier: Option<Running>,
 }
 
 impl Attached {
@@ -142,7 +161,7 @@ pub enum Peer {
 impl Attach {
     /// Whether the command line says what to attach to.
     pub fn is_chosen(&self) -> bool {
-        self.link.is_some() || self.tap.is_some() || self.interface.is_some()
+        self.link.is_some() || self.tap.is_some() || self.interface.is_some() || self.socket.is_some()
     }
 
     /// Opens what is asked for; where nothing is, `otherwise`.
@@ -154,24 +173,40 @@ impl Attach {
     }
 
     fn try_open(&self, otherwise: Wish, tell: Tell) -> Result<Attached, Failure> {
+        let mtu = self.mtu as usize;
         if let Some(name) = &self.tap {
             let tap = Tap::open(name).during(format_args!("TAP device {name}"))?;
-            return self.outside(name, tap);
+            return self.outside(name, Box::new(tap), None);
         }
         if let Some(name) = &self.interface {
             let link = PacketLink::open(name).during(format_args!("interface {name}"))?;
-            return self.outside(name, link);
+            return self.outside(name, Box::new(link), None);
         }
+        if let Some(path) = &self.socket {
+            let link = carrier::connect(path, mtu).during(format_args!("socket {}", path.display()))?;
+            return self.outside(&path.display().to_string(), link, None);
+        }
+        match self.link.unwrap_or(otherwise) {
+            Wish::Through(program) => {
+                let (link, carrier) = program.start(mtu).during(format_args!("link {program}"))?;
+                self.outside(&program.to_string(), link, Some(carrier))
+            }
+            Wish::Auto => self.open_here(None, tell),
+            Wish::Kind(kind) => self.open_here(Some(kind), tell),
+        }
+    }
+
+    /// Opens a link to somebody who is put up here: the best there is, or of that kind.
+    fn open_here(&self, kind: Option<LinkKind>, tell: Tell) -> Result<Attached, Failure> {
         let ours = self.addresses();
         let peers = peers_of(&ours)?;
         let mut kernel_end = KernelEnd::new(DEVICE).mtu(self.mtu as usize);
         for peer in &peers {
             kernel_end = kernel_end.address(*peer);
         }
-        let wish = self.link.unwrap_or(otherwise);
-        let opened = match wish {
-            Wish::Auto => Opened::best(&kernel_end).map_err(no_link)?,
-            Wish::Kind(kind) => Opened::of_kind(kind, &kernel_end).map_err(|error| {
+        let opened = match kind {
+            None => Opened::best(&kernel_end).map_err(no_link)?,
+            Some(kind) => Opened::of_kind(kind, &kernel_end).map_err(|error| {
                 let refusal = Refusal { kind, errno: error.errno(), reason: error.to_string() };
                 let failed: Result<(), _> = Err(error);
                 match failed.during(format_args!("link {kind}")) {
@@ -180,10 +215,10 @@ impl Attach {
                 }
             })?,
         };
-        if (wish, tell) == (Wish::Auto, Tell::Choice) {
+        if (kind, tell) == (None, Tell::Choice) {
             tell_choice(opened.kind, &opened.refused);
         }
-        let started = self.start(opened.link, &ours)?;
+        let started = self.start(opened.link, &ours, self.dhcp)?;
         let peer = match opened.far_end {
             FarEnd::Kernel(namespace) => {
                 let has: Vec<_> = peers.into_iter().filter(|peer| !opened.left_out.contains(peer)).collect();
@@ -210,16 +245,38 @@ impl Attach {
         self.with_settings(Host::builder().privileged())?.start().during("start the stack")
     }
 
-    fn outside(&self, name: &str, link: impl Link + 'static) -> Result<Attached, Failure> {
-        if self.address.is_empty() {
-            let hint = "Add --address ADDRESS/LEN, and --gateway ADDRESS for what is not in its network.";
+    /// Attaches to somebody who is there already.
+    fn outside(
+        &self,
+        name: &str,
+        link: Box<dyn Link>,
+        carrier: Option<Running>,
+    ) -> Result<Attached, Failure> {
+        if self.address.is_empty() && !self.dhcp && carrier.is_none() && self.socket.is_none() {
+            let hint =
+                "Add --dhcp, or --address ADDRESS/LEN, and --gateway ADDRESS for what is not in its network.";
             return Err(Failure::new(format!("{name}: the stack needs an address there")).hint(hint));
         }
-        let started = self.start(Box::new(link), &self.address)?;
-        Ok(started.attached(&self.address, name.to_owned(), Peer::Outside, Vec::new()))
+        let asks = self.dhcp || self.address.is_empty();
+        let started = self.start(link, &self.address, asks)?;
+        let mut ours = self.address.clone();
+        let mut attached = started.attached(&ours, name.to_owned(), Peer::Outside, Vec::new());
+        attached.carrier = carrier;
+        if asks {
+            let lease = attached.host.wait_for_lease(LEASE_PATIENCE);
+            match lease.during(format_args!("{name}: ask for an address by DHCP")) {
+                Ok(lease) => ours.push(lease.address),
+                Err(failure) => {
+                    let words = attached.carrier.as_mut().and_then(Running::last_words);
+                    return Err(words.into_iter().fold(failure, |failure, words| failure.hint(words)));
+                }
+            }
+        }
+        attached.ours = Addresses::of(&ours);
+        Ok(attached)
     }
 
-    fn start(&self, link: Box<dyn Link>, ours: &[IpCidr]) -> Result<Started, Failure> {
+    fn start(&self, link: Box<dyn Link>, ours: &[IpCidr], asks: bool) -> Result<Started, Failure> {
         // Once there is a link: a command that can't begin leaves no file.
         let otherwise = self.capture_otherwise.as_deref();
         let capture = self.capture.as_ref().map(|path| Capturing::create(path, otherwise)).transpose()?;
@@ -234,6 +291,9 @@ impl Attach {
         }
         for gateway in &self.gateway {
             builder = builder.gateway(*gateway);
+        }
+        if asks {
+            builder = builder.dhcp();
         }
         let warnings = logger::UntilItEnds::begin();
         let host = self.with_settings(builder)?.start().during("start the stack")?;
@@ -272,7 +332,7 @@ struct Started {
 impl Started {
     fn attached(self, ours: &[IpCidr], link: String, peer: Peer, refused: Vec<Refusal>) -> Attached {
         let Started { warnings, host, capture } = self;
-        Attached { warnings, host, ours: Addresses::of(ours), link, peer, refused, capture }
+        Attached { warnings, host, ours: Addresses::of(ours), link, peer, refused, capture, carrier: None }
     }
 }
 
@@ -297,6 +357,7 @@ mod tests {
         assert_eq!("auto".parse(), Ok(Wish::Auto));
         assert_eq!("packet".parse(), Ok(Wish::Kind(LinkKind::Veth)));
         assert_eq!("tap".parse(), Ok(Wish::Kind(LinkKind::Tap)));
+        assert_eq!("passt".parse(), Ok(Wish::Through(UserNet::Passt)));
         assert!("wire".parse::<Wish>().unwrap_err().contains("memory"));
     }
 }

@@ -6,22 +6,23 @@
 use std::fmt;
 use std::fs;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use crate::error::{During, OpenError};
 use crate::link::Link;
 use crate::stream::StreamLink;
-use crate::sys;
 use crate::unix::{Framing, UnixLink};
 
-/// How long a program may take until it listens, in milliseconds.
-const READY_WITHIN: i32 = 5000;
+/// How long a program may take until it listens, and how often that is looked at.
+const READY_WITHIN: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// Bytes of a program's last words that are kept.
 const MAX_LAST_WORDS: usize = 4096;
 
@@ -48,7 +49,8 @@ impl UserNet {
     ///
     /// # Errors
     ///
-    /// ENOENT where the program is not installed; what starting it says; ETIMEDOUT where it does not begin to listen.
+    /// ENOENT where the program is not installed; what starting it says, and what connecting to it does (ENOENT,
+    /// ECONNREFUSED) where it does not begin to listen.
     pub fn start(self, mtu: usize) -> Result<(Box<dyn Link>, Running), OpenError> {
         self.start_by(Command::new(self.to_string()), mtu)
     }
@@ -133,26 +135,26 @@ fn start_passt(mut command: Command, mtu: usize) -> Result<(Box<dyn Link>, Runni
 fn start_slirp4netns(mut command: Command, mtu: usize) -> Result<(Box<dyn Link>, Running), OpenError> {
     let folder = new_folder().during("make a folder for a socket")?;
     let path = folder.join("bess");
-    command.args(["--target-type=bess", "--ready-fd=1", "--mtu"]).arg(mtu.to_string()).arg(&path);
-    command.stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut child = UserNet::Slirp4netns.spawn(&mut command)?;
-    let ready = child.stdout.take();
+    // Without the other end of its input, which goes with us, it ends.
+    command.args(["--target-type=bess", "--exit-fd=0", "--mtu"]).arg(mtu.to_string()).arg(&path);
+    command.stdin(Stdio::piped()).stdout(Stdio::null());
+    let child = UserNet::Slirp4netns.spawn(&mut command)?;
     let mut running = Running::new(child, Some(folder));
-    if let Some(ready) = ready {
-        let [events] = sys::poll([(ready.as_fd(), libc::POLLIN)], READY_WITHIN).during("poll")?;
-        if events == 0 {
-            return Err(OpenError::new(
-                "wait for slirp4netns",
-                io::Error::from_raw_os_error(libc::ETIMEDOUT),
-            ));
+    let until = Instant::now() + READY_WITHIN;
+    loop {
+        // It does not say when it listens.
+        let error = match UnixLink::connect(&path, Framing::Frame, mtu) {
+            Ok(link) => return Ok((Box::new(link), running)),
+            Err(error) => OpenError::new("connect to slirp4netns", error),
+        };
+        if let Some(words) = running.last_words() {
+            return Err(error.because(Some(words)));
         }
+        if Instant::now() >= until {
+            return Err(error);
+        }
+        thread::sleep(LOOK_AGAIN);
     }
-    let connected = UnixLink::connect(&path, Framing::Frame, mtu);
-    let link = connected.during("connect to slirp4netns").map_err(|error| {
-        let words = running.last_words();
-        error.or_because(|_| words)
-    })?;
-    Ok((Box::new(link), running))
 }
 
 /// The last bytes of a stream.
@@ -209,5 +211,6 @@ mod tests {
         command.args(["-c", "exit 3"]);
         let error = UserNet::Slirp4netns.start_by(command, 1500).map(drop).unwrap_err();
         assert_eq!(error.errno(), libc::ENOENT, "{error}");
+        assert!(error.to_string().contains("exit status: 3"), "{error}");
     }
 }

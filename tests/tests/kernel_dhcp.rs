@@ -1,0 +1,70 @@
+//! A host that is given its address by a real server, in the namespace at the other end of the link.
+
+use std::io::{Read, Write};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tapsock::Host;
+use tapsock::net::TcpStream;
+use tapsock_driver::{KernelEnd, Namespace};
+use tapsock_tests::bench::skipped_for;
+use tapsock_tests::programs::{Beside, find};
+use tapsock_tests::sides::PATIENCE;
+
+fn network() -> Option<(Namespace, tapsock_driver::tap::Tap)> {
+    let namespace = Namespace::create().map_or_else(skipped_for, Some)?;
+    let end = KernelEnd::new("tap0").address("10.7.0.1/24".parse().unwrap());
+    let tap = namespace.open_tap(&end).map_or_else(skipped_for, Some)?;
+    Some((namespace, tap))
+}
+
+/// RFC 2131 with dnsmasq: an address from its range, and what it says of the network.
+#[test]
+fn dnsmasq_gives_an_address_and_what_goes_with_it() {
+    let Some(program) = find("dnsmasq") else { return };
+    let Some((namespace, tap)) = network() else { return };
+    let mut command = namespace.command(program);
+    command.args(["--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--port=0"]);
+    command.args(["--interface=tap0", "--bind-interfaces", "--dhcp-authoritative", "--leasefile-ro"]);
+    command.args(["--dhcp-range=10.7.0.50,10.7.0.60,255.255.255.0,2m", "--no-ping", "--user=", "--group="]);
+    command.args(["--dhcp-option=option:router,10.7.0.1", "--dhcp-option=option:dns-server,10.7.0.53"]);
+    command.args(["--dhcp-option=option:mtu,1400", "--domain=example.org", "--pid-file="]);
+    command.arg("--dhcp-option=option:classless-static-route,192.0.2.0/24,10.7.0.2,0.0.0.0/0,10.7.0.1");
+    let _server = Beside::start(command.stdin(Stdio::null()).stdout(Stdio::null())).unwrap();
+    let host = Host::builder().link(tap).dhcp().start().unwrap();
+    let lease = host.wait_for_lease(PATIENCE).unwrap();
+    let last = lease.address.to_string();
+    let last: u8 = last.strip_prefix("10.7.0.").unwrap().strip_suffix("/24").unwrap().parse().unwrap();
+    assert!((50..=60).contains(&last), "{last}");
+    assert_eq!(lease.server.to_string(), "10.7.0.1");
+    assert_eq!(lease.name_servers, ["10.7.0.53".parse::<std::net::Ipv4Addr>().unwrap()]);
+    assert_eq!((lease.mtu, lease.domain.as_deref()), (Some(1400), Some("example.org")));
+    let mut routes: Vec<_> = lease.routes.iter().map(|(to, by)| format!("{to} via {by}")).collect();
+    routes.sort();
+    assert_eq!(routes, ["0.0.0.0/0 via 10.7.0.1", "192.0.2.0/24 via 10.7.0.2"]);
+    let times = lease.times.unwrap();
+    assert_eq!(times.end.saturating_since(times.renewal), Duration::from_secs(60));
+    let tap0 = host.interfaces().into_iter().nth(1).unwrap();
+    assert_eq!(tap0.caps().mtu, 1400);
+
+    let listener = namespace.tcp_listen("10.7.0.1:0".parse().unwrap()).unwrap();
+    let mut ours = TcpStream::connect(&host, listener.local_addr().unwrap()).unwrap();
+    let (mut theirs, from) = listener.accept().unwrap();
+    assert_eq!(from.ip(), lease.address.address);
+    ours.write_all(b"leased").unwrap();
+    drop(ours);
+    let mut heard = String::new();
+    theirs.read_to_string(&mut heard).unwrap();
+    assert_eq!(heard, "leased");
+}
+
+#[test]
+fn where_no_server_is_a_host_waits_as_long_as_it_was_told() {
+    let Some((_namespace, tap)) = network() else { return };
+    let host = Host::builder().link(tap).dhcp().start().unwrap();
+    let error = host.wait_for_lease(Duration::from_millis(50)).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    assert_eq!(host.lease(), None);
+    let error = Host::builder().dhcp().start().map(drop).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+}
