@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use arbitrary::{Arbitrary, Unstructured};
 use tapsock_stack::buf::Rope;
 use tapsock_stack::tcp::SeqNumber;
-use tapsock_stack::tcp::recovery::delivery::{Delivered, Known};
+use tapsock_stack::tcp::recovery::delivery::{Delivered, Known, Progress};
 use tapsock_stack::tcp::recovery::scoreboard::{Scoreboard, Sending};
 use tapsock_stack::tcp::recv::reassembly::Reassembly;
 use tapsock_stack::tcp::seq_ranges::SeqRange;
@@ -155,7 +155,7 @@ impl Flight {
 
     /// Segments of one byte.
     fn sending(&self) -> Sending {
-        Sending { now: self.now, size: 1, delivered: 0 }
+        Sending { now: self.now, size: 1, progress: Progress::default() }
     }
 
     fn news(&self) -> Delivered {

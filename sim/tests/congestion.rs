@@ -12,7 +12,7 @@ use tapsock_sim::packet::Packet;
 use tapsock_sim::{Delay, Host, Loss, Network, Rate, Simulation, chain};
 use tapsock_stack::counters::Counter;
 
-const ALGORITHMS: [&str; 2] = ["reno", "cubic"];
+const ALGORITHMS: [&str; 3] = ["reno", "cubic", "bbr"];
 
 /// A line of 100 Mbit/s with a round trip of 20 ms and one bandwidth-delay product of buffer, behind `first`, with
 /// `count` streams in one direction.

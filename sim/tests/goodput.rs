@@ -14,7 +14,7 @@ use tapsock_sim::packet::Packet;
 use tapsock_sim::{Delay, Host, Loss, Rate, Reorder, Simulation, chain};
 use tapsock_stack::time::Instant;
 
-const ALGORITHMS: [&str; 3] = ["reno", "cubic", "cubic-no-sack"];
+const ALGORITHMS: [&str; 4] = ["reno", "cubic", "bbr", "cubic-no-sack"];
 
 /// Bytes to send, and how long that may take: what has come by then counts.
 const BYTES: u64 = 32 * MIB;

@@ -177,7 +177,8 @@ constants! {
     TCP_TIMESTAMP = 24;
     /// How many bytes may wait to be sent before writers wait.
     TCP_NOTSENT_LOWAT = 25;
-    /// What the congestion control tells of itself (read only): nothing, where it is `reno` or `cubic`.
+    /// What the congestion control tells of itself (read only): nothing where it is `reno` or `cubic`, `struct
+    /// tcp_bbr_info` where it is `bbr`.
     TCP_CC_INFO = 26;
     /// Keep the headers of the SYNs that open connections.
     TCP_SAVE_SYN = 27;

@@ -66,7 +66,7 @@ pub(crate) fn of_connection(info: &Info, ip_header: u32, now: Instant) -> Vec<u8
         Failure::NotAcknowledged => 2,
         Failure::SynSentAgain => 3,
     };
-    bytes[FLAGS] = failure << 1;
+    bytes[FLAGS] = failure << 1 | u8::from(info.delivery_rate_app_limited);
     if info.window_scaling {
         bytes[WSCALE] = info.snd_wscale.shift() | info.rcv_wscale.shift() << 4;
     }
@@ -110,6 +110,7 @@ pub(crate) fn of_connection(info: &Info, ip_header: u32, now: Instant) -> Vec<u8
         (MAX_PACING_RATE, info.max_pacing_rate),
         (BYTES_ACKED, info.bytes_acked),
         (BYTES_RECEIVED, info.bytes_received),
+        (DELIVERY_RATE, info.delivery_rate),
     ] {
         bytes[at..at + 8].copy_from_slice(&value.to_ne_bytes());
     }
@@ -202,6 +203,7 @@ const NOTSENT_BYTES: usize = 144;
 const DATA_SEGS_IN: usize = 152;
 const RCV_OOOPACK: usize = 224;
 const MIN_RTT: usize = 148;
+const DELIVERY_RATE: usize = 160;
 const DELIVERED: usize = 192;
 const DSACK_DUPS: usize = 216;
 const REORD_SEEN: usize = 220;

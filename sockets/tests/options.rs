@@ -319,6 +319,33 @@ fn reno_and_cubic_tell_nothing_of_themselves() {
     }
 }
 
+/// `struct tcp_bbr_info`, as Linux 6.18 shows it.
+#[test]
+fn bbr_tells_of_its_model() {
+    for domain in [AF_INET, AF_INET6] {
+        let mut net = Net::new();
+        let (_, client, server) = net.connected(domain);
+        let now = net.now;
+        let idle = net.a.socket(domain, SOCK_STREAM, 0).unwrap();
+        for fd in [idle, client] {
+            net.a.set_option(now, fd, SOL_TCP, TCP_CONGESTION, b"bbr").unwrap();
+            let name = net.a.option(now, fd, SOL_TCP, TCP_CONGESTION).unwrap();
+            assert_eq!(name.as_bytes(), b"bbr\0\0\0\0\0\0\0\0\0\0\0\0\0");
+        }
+        assert_eq!(net.a.option(now, idle, SOL_TCP, TCP_CC_INFO).unwrap().as_bytes(), [0; 20]);
+        send(&mut net.a, now, client, &[7; 5000], 0);
+        net.sleep(Duration::from_millis(300));
+        let now = net.now;
+        assert!(recv(&mut net.b, now, server, 100_000, 0).len() > 1000);
+        let told = net.a.option(now, client, SOL_TCP, TCP_CC_INFO).unwrap().as_bytes().to_vec();
+        assert_eq!(told.len(), 20);
+        assert_eq!((field(&told, 12), field(&told, 16)), (739, 739), "STARTUP's gains");
+        assert!(field(&told, 0) > 0, "{told:?}");
+        let info = info(&mut net.a, now, client);
+        assert!(u64::from_ne_bytes(info[160..168].try_into().unwrap()) > 0, "delivery_rate");
+    }
+}
+
 #[test]
 fn the_path_mtu_is_shown_once_connected() {
     for (domain, level, name) in [(AF_INET, SOL_IP, IP_MTU), (AF_INET6, SOL_IPV6, IPV6_MTU)] {

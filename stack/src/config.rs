@@ -292,6 +292,9 @@ impl Config {
     ///
     /// [`SettingError`]; the setting keeps its value.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), SettingError> {
+        if name == AVAILABLE_CONGESTION_CONTROL {
+            return Err(SettingError::ReadOnly);
+        }
         let Some(setting) = setting(name) else { return self.set_of_interface(name, value) };
         let mut changed = self.clone();
         (setting.set)(&mut changed, value.trim()).ok_or(SettingError::BadValue)?;
@@ -307,6 +310,9 @@ impl Config {
 
     /// The setting `name` as `/proc/sys` shows it, or `None` where there is no such setting.
     pub fn show(&self, name: &str) -> Option<String> {
+        if name == AVAILABLE_CONGESTION_CONTROL {
+            return Some(CongestionKind::ALL.map(CongestionKind::name).join(" "));
+        }
         if let Some(setting) = setting(name) {
             return Some((setting.show)(self));
         }
@@ -515,6 +521,8 @@ pub enum SettingError {
     UnknownName,
     /// The setting can't have that value (EINVAL).
     BadValue,
+    /// It only tells something (EPERM).
+    ReadOnly,
 }
 
 impl fmt::Display for SettingError {
@@ -522,11 +530,15 @@ impl fmt::Display for SettingError {
         f.write_str(match self {
             SettingError::UnknownName => "no such setting",
             SettingError::BadValue => "not a value of this setting",
+            SettingError::ReadOnly => "it can't be set",
         })
     }
 }
 
 impl core::error::Error for SettingError {}
+
+/// Shows what `TCP_CONGESTION` takes; it can't be set.
+const AVAILABLE_CONGESTION_CONTROL: &str = "net.ipv4.tcp_available_congestion_control";
 
 struct Setting {
     name: &'static str,

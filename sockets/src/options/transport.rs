@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use rustix::io::Errno;
 use tapsock_stack::fast_open::{FastOpenKeys, mode};
+use tapsock_stack::tcp::CongestionKind;
 
 use super::value::{CONGESTION_NAME_LEN, in_range, read_congestion, read_int};
 use super::{Change, Limits, OptionValue, SocketOptions, Told};
@@ -106,6 +107,8 @@ impl SocketOptions {
                 name.resize(CONGESTION_NAME_LEN, 0);
                 name.into()
             }
+            TCP_CC_INFO if self.tcp.congestion == CongestionKind::Bbr => vec![0; BBR_INFO_LEN].into(),
+            TCP_CC_INFO => Vec::new().into(),
             _ => return Err(Errno::NOPROTOOPT),
         })
     }
@@ -156,6 +159,8 @@ const MAXSEG_MAX: i32 = 32_767;
 const MSS_DEFAULT: u16 = 536;
 /// Linux's MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL, in seconds.
 const KEEP_SECS_MAX: i32 = 32_767;
+/// Bytes of `struct tcp_bbr_info`.
+const BBR_INFO_LEN: usize = 20;
 /// Linux's MAX_TCP_KEEPCNT.
 const KEEP_PROBES_MAX: i32 = 127;
 /// Linux's MAX_TCP_SYNCNT.

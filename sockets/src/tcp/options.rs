@@ -28,7 +28,10 @@ impl TcpSocket {
         match (level, name) {
             (SOL_TCP, TCP_MAXSEG) => Some(stack.tcp(self.connection_id()?)?.mss().into()),
             (SOL_TCP, TCP_INFO) => Some(self.info(stack, now).into()),
-            (SOL_TCP, TCP_CC_INFO) => Some(Vec::new().into()),
+            (SOL_TCP, TCP_CC_INFO) => {
+                let words = stack.tcp(self.connection_id()?)?.congestion_info()?;
+                Some(words.map(u32::to_ne_bytes).concat().into())
+            }
             (SOL_TCP, TCP_QUICKACK) => {
                 Some(stack.tcp(self.connection_id()?)?.is_acknowledging_quickly().into())
             }

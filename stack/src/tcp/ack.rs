@@ -71,7 +71,7 @@ impl Connection {
             (news.advanced, news.window) = (advanced, newer);
             self.take_sack(segment, ack, &mut news, counters);
             self.take_ack(ack, &mut news.delivered);
-            self.sample_round_trip(now, segment, &news.delivered, counters);
+            news.round_trip = self.sample_round_trip(now, segment, &news.delivered, counters);
             let before = self.recovery.phase;
             let (recovery, mut scene) = self.scene(now, prior_una, Some(segment), counters);
             let rearm = recovery.on_ack(&mut scene, &news);
@@ -133,6 +133,8 @@ impl Connection {
             window: false,
             echo: self.is_echo(segment),
             delivered: Delivered::new(known),
+            in_flight: self.recovery.in_flight(),
+            round_trip: None,
             duplicate: 0,
             duplicate_probe: false,
         }
@@ -164,6 +166,8 @@ impl Connection {
             rtt: self.round_trip(),
             echo: segment.and_then(|segment| self.echo_of(segment)),
             has_new: unsent && window.usable() > 0,
+            due: self.send.pacer.as_ref().map_or(now, |pacer| pacer.due(now)),
+            dice: self.dice(),
             options: self.options.rare().loss,
             congestion: &mut self.congestion,
             counters,
@@ -253,7 +257,7 @@ impl Connection {
         segment: &Segment,
         delivered: &Delivered,
         counters: &mut Counters,
-    ) {
+    ) -> Option<Duration> {
         let in_order = delivered.in_order.filter(|_| !delivered.resent_acked);
         let stamped = || {
             let echo = self.echo_of(segment).filter(|_| delivered.acked > 0)?;
@@ -266,7 +270,7 @@ impl Connection {
             (Some((first, _)), Some((_, last))) => Some((first, last)),
             (one, other) => one.or(other).or_else(stamped),
         };
-        let Some((first, last)) = sample else { return };
+        let (first, last) = sample?;
         let (una, nxt) = (self.send.window.una, self.send.window.nxt);
         self.send.rtt.sample_min(now, last);
         self.send.rtt.sample_in_flight(first, una, nxt);
@@ -274,6 +278,7 @@ impl Connection {
         let paced = self.send.pacer.is_some();
         let rtt = RttSample { now, rtt: last, una, nxt, burst: self.burst_time(), paced };
         self.congestion.on_round_trip(&rtt, counters);
+        Some(last)
     }
 
     fn round_trip(&self) -> RoundTrip {

@@ -18,20 +18,26 @@ pub enum CongestionKind {
     /// RFC 9438, the default of Linux.
     #[default]
     Cubic,
+    /// draft-cardwell-iccrg-bbr-congestion-control-00.
+    Bbr,
 }
 
 impl CongestionKind {
+    /// All of them, in the order in which `net.ipv4.tcp_available_congestion_control` names them.
+    pub const ALL: [CongestionKind; 3] = [CongestionKind::Reno, CongestionKind::Cubic, CongestionKind::Bbr];
+
     /// The name that `TCP_CONGESTION` and `net.ipv4.tcp_congestion_control` use.
     pub const fn name(self) -> &'static str {
         match self {
             CongestionKind::Reno => "reno",
             CongestionKind::Cubic => "cubic",
+            CongestionKind::Bbr => "bbr",
         }
     }
 
     /// The algorithm of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [CongestionKind::Reno, CongestionKind::Cubic].into_iter().find(|kind| kind.name() == name)
+        CongestionKind::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 

@@ -450,6 +450,7 @@ impl Connection {
         let Options { congestion, receive_buffer, send_buffer, .. } = self.options;
         if congestion != before.0 {
             self.congestion.switch(congestion);
+            self.send.pacer = self.send.pacer.take().or_else(|| Connection::pacer_for(&self.options));
         }
         if receive_buffer != before.1 {
             self.recv.window.fix_buffer(receive_buffer);

@@ -126,6 +126,10 @@ pub struct Info {
     pub fast_open_failure: Failure,
     /// Bytes a second at the most (`SO_MAX_PACING_RATE`); `u64::MAX` for no bound.
     pub max_pacing_rate: u64,
+    /// Bytes a second that were delivered of late; 0 where nobody knows.
+    pub delivery_rate: u64,
+    /// Whether the program bounded that rate.
+    pub delivery_rate_app_limited: bool,
 }
 
 impl Connection {
@@ -136,10 +140,17 @@ impl Connection {
         window_closes || self.recv.is_overrun_by(self.sizes.advertised.into())
     }
 
+    /// What the congestion control tells of itself (`TCP_CC_INFO`): words, as Linux's `union tcp_cc_info` has them; none
+    /// of Reno and CUBIC.
+    pub fn congestion_info(&self) -> Option<[u32; 5]> {
+        self.congestion.info(self.send.mss)
+    }
+
     /// A picture of the connection as it stands.
     pub fn info(&self) -> Info {
         let rtt = &self.send.rtt;
         let scoreboard = &self.recovery.scoreboard;
+        let delivery = self.recovery.rate.last();
         Info {
             state: self.state,
             sack: self.negotiated.sack,
@@ -191,6 +202,8 @@ impl Connection {
             syn_data: self.was_syn_data_taken(),
             fast_open_failure: self.fast_open_failure(),
             max_pacing_rate: self.options.rare().max_pacing_rate,
+            delivery_rate: delivery.map_or(0, |rate| rate.bytes_a_second(self.send.mss)),
+            delivery_rate_app_limited: delivery.is_some_and(|rate| rate.by_program),
         }
     }
 }

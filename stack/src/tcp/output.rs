@@ -6,7 +6,7 @@ use crate::counters::{Counter, Counters};
 use crate::time::Instant;
 use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
-use super::congestion::Flight;
+use super::congestion::{Flight, Start};
 use super::connection::{Connection, Fin};
 use super::recovery::{Phase, Resend};
 use super::recv::ack_policy::Owed;
@@ -151,7 +151,7 @@ impl Connection {
         let range = SeqRange::new(nxt, nxt + len + u32::from(with_fin))?;
         let alone = self.recovery.scoreboard.is_empty();
         if self.recovery.in_flight() == 0 {
-            self.congestion.on_start(now, now.saturating_since(self.send.last_sent));
+            self.begin_sending(now);
         }
         self.send.window.nxt = range.end();
         let sending = self.recovery.sending(now, size as u16);
@@ -175,6 +175,19 @@ impl Connection {
         let mut segment = self.data_segment(now, range, size, options, counters);
         segment.ecn = self.ecn_flags(len > 0);
         Some(segment)
+    }
+
+    /// Something is sent, and nothing is in flight.
+    fn begin_sending(&mut self, now: Instant) {
+        let start = Start {
+            now,
+            idle: now.saturating_since(self.send.last_sent),
+            by_program: self.recovery.rate.is_by_program(),
+            srtt: self.send.rtt.srtt(),
+            mss: self.send.mss,
+            dice: self.dice(),
+        };
+        self.congestion.on_start(&start);
     }
 
     /// How much of `unsent` may go now, in segments of `size`; `None` where it is better to wait. Zero means that a
@@ -259,8 +272,10 @@ impl Connection {
         }
         let window = &self.send.window;
         // As Linux: a program that waits for room in the buffer is not what the window waits for.
-        let lowers =
-            self.options.slow_start_after_idle && self.recovery.phase == Phase::Open && self.free_space() > 0;
+        let lowers = self.options.slow_start_after_idle
+            && self.recovery.phase == Phase::Open
+            && !self.congestion.governs()
+            && self.free_space() > 0;
         let flight = Flight {
             now,
             outstanding: self.recovery.scoreboard.outstanding(),

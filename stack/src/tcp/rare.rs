@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::time::Instant;
 
-use super::config::Options;
+use super::config::{CongestionKind, Options};
 use super::connection::{Connection, Event};
 use super::recv::ack_policy::Owed;
 use super::send::pacing::{Pacer, UNPACED, burst};
@@ -37,7 +37,8 @@ pub enum QuickAck {
 
 impl Connection {
     pub(super) fn pacer_for(options: &Options) -> Option<Box<Pacer>> {
-        (options.rare().max_pacing_rate != UNPACED).then(Box::default)
+        let paced = options.congestion == CongestionKind::Bbr || options.rare().max_pacing_rate != UNPACED;
+        paced.then(Box::default)
     }
 
     /// Takes changed options.
@@ -102,8 +103,25 @@ impl Connection {
             return size;
         }
         let rate = self.pacing_rate();
-        let most = burst(rate, self.send.rtt.min_rtt(), size, self.options.rare().burst_least.into());
+        let least = self.congestion.burst_least().unwrap_or(self.options.rare().burst_least);
+        let most = burst(rate, self.send.rtt.min_rtt(), size, least.into());
         most.min(max_payload as u32)
+    }
+
+    /// A number that differs from connection to connection.
+    pub(super) fn dice(&self) -> u32 {
+        let seed =
+            u64::from(self.negotiated.timestamp_offset) << 32 | u64::from(self.send.window.una.value());
+        (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+    }
+
+    /// The program writes again. Where it left the path unused, it was what bounded the rate until now, as Linux sees it.
+    pub(super) fn note_bound_by_program(&mut self) {
+        let scoreboard = &self.recovery.scoreboard;
+        let idle = self.unsent() < self.send.mss && self.congestion_room() > 0;
+        if idle && scoreboard.lost() <= scoreboard.resending() {
+            self.recovery.note_bound_by_program();
+        }
     }
 
     pub(super) fn unsent(&self) -> u32 {

@@ -40,7 +40,8 @@ impl Connection {
         let most = record.map_or(most, |end| most.min(end.saturating_since(lost.start())));
         let range = self.cut(lost, most)?;
         let timed_out = core::mem::take(&mut self.pending.resend);
-        let count = self.recovery.scoreboard.on_resent(range, self.recovery.sending(now, size as u16));
+        let sending = self.recovery.sending(now, size as u16);
+        let count = self.recovery.scoreboard.on_resent(range, sending);
         self.recovery.on_resent(now, count);
         if !timed_out {
             counters[match self.recovery.phase {
@@ -104,7 +105,8 @@ impl Connection {
         // The tail may be longer than what fits beside our own reports: its end is what matters.
         let fin = u32::from(range.end().after(self.send.queue.end()));
         let range = SeqRange::new(range.end() - (range.len().min(size + fin)), range.end())?;
-        self.recovery.scoreboard.on_probed(range, self.recovery.sending(now, size as u16));
+        let sending = self.recovery.sending(now, size as u16);
+        self.recovery.scoreboard.on_probed(range, sending);
         counters.bump(Counter::TcpRetransSegs);
         self.note_probe(now, true, counters);
         Some(self.data_segment(now, range, size, options, counters))

@@ -71,6 +71,7 @@ impl Connection {
             state if !state.can_send() => return Err(WriteError::BrokenPipe),
             _ => {}
         }
+        self.note_bound_by_program();
         let room = self.room();
         let taken = data.split_to(room.free() as usize);
         let count = taken.len();

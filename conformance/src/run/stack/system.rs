@@ -94,7 +94,7 @@ impl StackTarget {
         match self.sockets.stack_mut().config_mut().set(name, value) {
             Ok(()) => return Outcome::done(),
             Err(SettingError::UnknownName) => self.note(format!("no such setting: {name}")),
-            Err(SettingError::BadValue) => {
+            Err(SettingError::BadValue | SettingError::ReadOnly) => {
                 self.note(format!("{name} can't be {value}"));
                 return Outcome::failed();
             }

@@ -6,7 +6,7 @@ use crate::counters::Counters;
 use crate::time::Instant;
 
 use super::hystart::HyStart;
-use super::{AckSample, CongestionControl, RttSample, Window};
+use super::{AckSample, CongestionControl, RttSample, Start, Window};
 
 /// What a loss leaves of the window: 717/1024, Linux's 0.7.
 //= RFC 9438 §4.6
@@ -203,9 +203,9 @@ impl CongestionControl for Cubic {
     /// The curve stands still while nothing is sent.
     //= RFC 9438 §5.8
     //= RFC 9438 §4.2 MUST-1
-    fn on_start(&mut self, now: Instant, idle: Duration) {
+    fn on_start(&mut self, _window: &mut Window, start: &Start) {
         if let Some(epoch) = &mut self.epoch {
-            let idle = idle.min(age(epoch.start, now));
+            let idle = start.idle.min(age(epoch.start, start.now));
             epoch.start = epoch.start.wrapping_add(idle.as_millis() as u32);
         }
     }
@@ -360,7 +360,8 @@ mod tests {
         let now = run(&mut cubic, &mut window, Instant::ZERO, 10, RTT);
         let (mut other, mut pausing) = (cubic.clone(), window.clone());
         let pause = Duration::from_secs(30);
-        other.on_start(now + pause, pause);
+        let start = Start { now: now + pause, idle: pause, by_program: true, srtt: None, mss: 1000, dice: 0 };
+        other.on_start(&mut pausing, &start);
         run(&mut cubic, &mut window, now, 10, RTT);
         run(&mut other, &mut pausing, now + pause, 10, RTT);
         assert!(pausing.size.abs_diff(window.size) <= 1, "{} and {}", pausing.size, window.size);

@@ -6,15 +6,19 @@ use core::time::Duration;
 
 use crate::counters::Counters;
 use crate::tcp::config::CongestionKind;
+use crate::tcp::recovery::Phase;
+use crate::tcp::recovery::rate::RateSample;
 use crate::tcp::seq::SeqNumber;
 use crate::time::Instant;
 
+mod bbr;
 mod cubic;
 mod hystart;
 mod reno;
 mod usage;
 mod window;
 
+pub use bbr::Bbr;
 pub use cubic::Cubic;
 pub use hystart::HyStart;
 pub use reno::Reno;
@@ -39,6 +43,58 @@ pub struct AckSample {
     pub now: Instant,
     /// Segments newly delivered.
     pub acked: u32,
+}
+
+/// What an acknowledgement says to who models the path by it.
+#[derive(Copy, Clone, Debug)]
+pub struct Delivery {
+    /// When it came.
+    pub now: Instant,
+    /// Segments delivered since the connection began.
+    pub delivered: u32,
+    /// Newly delivered segments.
+    pub acked: u32,
+    /// Segments held to be lost since the connection began.
+    pub lost_total: u32,
+    /// Segments newly held to be lost.
+    pub lost: u32,
+    /// Segments in flight before it.
+    pub prior_in_flight: u32,
+    /// Segments in flight after it.
+    pub in_flight: u32,
+    /// What is being done about losses.
+    pub phase: Phase,
+    /// How fast what it is for was delivered.
+    pub rate: Option<RateSample>,
+    /// The round trip of the last segment that it is for.
+    pub rtt: Option<Duration>,
+    /// Whether the peer may have put it off.
+    pub late: bool,
+    /// The smoothed round trip.
+    pub srtt: Option<Duration>,
+    /// Payload of a full segment, in bytes.
+    pub mss: u32,
+    /// When the pace lets the next segment go.
+    pub due: Instant,
+    /// A random number.
+    pub dice: u32,
+}
+
+/// Something is sent after nothing was in flight.
+#[derive(Copy, Clone, Debug)]
+pub struct Start {
+    /// When.
+    pub now: Instant,
+    /// How long ago the last was sent.
+    pub idle: Duration,
+    /// Whether it was the program that sent nothing.
+    pub by_program: bool,
+    /// The smoothed round trip.
+    pub srtt: Option<Duration>,
+    /// Payload of a full segment, in bytes.
+    pub mss: u32,
+    /// A random number.
+    pub dice: u32,
 }
 
 /// A round trip, and where the connection stands.
@@ -69,22 +125,36 @@ pub struct RttSample {
 pub trait CongestionControl {
     /// Where slow start is to end after a loss, in segments; called once for each reduction.
     fn threshold(&mut self, window: &Window) -> u32;
+    /// Whether it sets the window by itself, at each acknowledgement and in recovery too
+    /// ([`on_delivery`](CongestionControl::on_delivery)).
+    fn governs(&self) -> bool {
+        false
+    }
     /// New data was acknowledged while the window was what kept the sender from sending more.
-    fn on_ack(&mut self, window: &mut Window, sample: &AckSample);
+    fn on_ack(&mut self, _window: &mut Window, _sample: &AckSample) {}
+    /// Something was acknowledged, where the algorithm governs. Says whether the program is to count as what bounds the
+    /// rate of what is in flight.
+    fn on_delivery(&mut self, _window: &mut Window, _sample: &Delivery) -> bool {
+        false
+    }
     /// While the window comes down, `acked` segments were delivered.
     fn on_recovering(&mut self, _window: &Window, _acked: u32) {}
     /// A round trip was measured.
     fn on_round_trip(&mut self, _window: &mut Window, _sample: &RttSample, _counters: &mut Counters) {}
     /// The retransmission time-out passed.
     fn on_timeout(&mut self) {}
-    /// Something is sent after nothing was in flight; the last was sent `idle` ago.
-    fn on_start(&mut self, _now: Instant, _idle: Duration) {}
+    /// Something is sent after nothing was in flight.
+    fn on_start(&mut self, _window: &mut Window, _start: &Start) {}
     /// The window, had the last reduction not been.
-    fn undone(&self, window: &Window) -> u32 {
+    fn undone(&mut self, window: &Window) -> u32 {
         window.size.max(window.prior)
     }
     /// Bytes a second at which to send, where the algorithm paces.
     fn pacing_rate(&self) -> Option<u64> {
+        None
+    }
+    /// Segments of a burst at the least, where that is its business.
+    fn burst_least(&self) -> Option<u8> {
         None
     }
 }
@@ -93,6 +163,7 @@ pub trait CongestionControl {
 enum Algorithm {
     Reno(Reno),
     Cubic(Cubic),
+    Bbr(Box<Bbr>),
 }
 
 /// The congestion control of one connection: an algorithm, and the window that it moves.
@@ -125,6 +196,33 @@ impl Congestion {
     /// Goes on as `kind`, with the window that it has.
     pub fn switch(&mut self, kind: CongestionKind) {
         self.algorithm = Algorithm::new(kind);
+        if self.governs() {
+            self.window.ssthresh = UNLIMITED;
+        }
+    }
+
+    /// Whether the algorithm sets the window by itself.
+    pub fn governs(&self) -> bool {
+        self.inner().governs()
+    }
+
+    /// Something was acknowledged, where the algorithm governs. Says whether the program is to count as what bounds the
+    /// rate of what is in flight.
+    pub fn on_delivery(&mut self, sample: &Delivery) -> bool {
+        self.algorithm.inner_mut().on_delivery(&mut self.window, sample)
+    }
+
+    /// Segments of a burst at the least, where that is the algorithm's business.
+    pub fn burst_least(&self) -> Option<u8> {
+        self.inner().burst_least()
+    }
+
+    /// What `TCP_CC_INFO` tells of the algorithm, as Linux's unions have it, with segments of `mss` bytes.
+    pub fn info(&self, mss: u32) -> Option<[u32; 5]> {
+        match &self.algorithm {
+            Algorithm::Bbr(bbr) => Some(bbr.info(mss)),
+            _ => None,
+        }
     }
 
     /// Segments that may be in flight.
@@ -176,14 +274,14 @@ impl Congestion {
     //= RFC 5681 §3.2 MUST-7
     //= RFC 5681 §4.3 MUST-3
     pub fn finish_reduction(&mut self) {
-        if self.window.ssthresh < UNLIMITED {
+        if self.window.ssthresh < UNLIMITED && !self.governs() {
             self.window.size = self.window.ssthresh;
         }
     }
 
     /// The last reduction was in error. `ssthresh` is what it was before.
     pub fn undo(&mut self, ssthresh: u32) {
-        self.window.size = self.inner().undone(&self.window);
+        self.window.size = self.algorithm.inner_mut().undone(&self.window);
         self.window.ssthresh = self.window.ssthresh.max(ssthresh);
     }
 
@@ -221,9 +319,9 @@ impl Congestion {
         self.algorithm.inner_mut().on_round_trip(&mut self.window, sample, counters);
     }
 
-    /// Something is sent after nothing was in flight; the last was sent `idle` ago.
-    pub fn on_start(&mut self, now: Instant, idle: Duration) {
-        self.algorithm.inner_mut().on_start(now, idle);
+    /// Something is sent after nothing was in flight.
+    pub fn on_start(&mut self, start: &Start) {
+        self.algorithm.inner_mut().on_start(&mut self.window, start);
     }
 
     /// What was sent is `flight`, and whether the window kept the sender from sending more, `full`.
@@ -241,6 +339,9 @@ impl Congestion {
     /// the initial window.
     //= RFC 5681 §4.1
     pub fn on_idle(&mut self, now: Instant, idle: Duration, rto: Duration) {
+        if self.governs() {
+            return;
+        }
         self.window.ssthresh = self.window.kept_threshold();
         let timeouts = idle.as_nanos().saturating_sub(1) / rto.as_nanos().max(1);
         let floor = self.window.size.min(INITIAL_WINDOW);
@@ -258,6 +359,7 @@ impl Congestion {
         match &self.algorithm {
             Algorithm::Reno(reno) => reno,
             Algorithm::Cubic(cubic) => cubic,
+            Algorithm::Bbr(bbr) => &**bbr,
         }
     }
 }
@@ -267,6 +369,7 @@ impl Algorithm {
         match kind {
             CongestionKind::Reno => Algorithm::Reno(Reno),
             CongestionKind::Cubic => Algorithm::Cubic(Cubic::new()),
+            CongestionKind::Bbr => Algorithm::Bbr(Box::new(Bbr::new())),
         }
     }
 
@@ -274,6 +377,7 @@ impl Algorithm {
         match self {
             Algorithm::Reno(reno) => reno,
             Algorithm::Cubic(cubic) => cubic,
+            Algorithm::Bbr(bbr) => &mut **bbr,
         }
     }
 }

@@ -4,14 +4,14 @@ use core::time::Duration;
 
 use crate::counters::Counter;
 use crate::tcp::config::LossOptions;
-use crate::tcp::congestion::AckSample;
+use crate::tcp::congestion::{AckSample, Delivery};
 use crate::tcp::seq::SeqNumber;
 use crate::time::Instant;
 
 use super::delivery::Delivered;
 use super::prr::Arrival;
 use super::tlp::{Answer, Verdict};
-use super::{Phase, Recovery, Resend, Scene};
+use super::{Phase, Recovery, Resend, Scene, Totals};
 
 /// The least time before what a peer took back is sent again.
 const RENEGED_WAIT: Duration = Duration::from_millis(10);
@@ -29,6 +29,10 @@ pub(in crate::tcp) struct News {
     pub(in crate::tcp) echo: bool,
     /// What it delivered.
     pub(in crate::tcp) delivered: Delivered,
+    /// Segments in flight before it.
+    pub(in crate::tcp) in_flight: u32,
+    /// The round trip of the last segment that it is for.
+    pub(in crate::tcp) round_trip: Option<Duration>,
     /// Segments that it reports as received twice.
     pub(in crate::tcp) duplicate: u32,
     /// Whether the probe is among those.
@@ -141,7 +145,7 @@ impl Recovery {
         if let Some(sent) = news.delivered.newest
             && scene.options.detection & LossOptions::STATIC_WINDOW == 0
         {
-            self.rack.adapt(sent.delivered, self.totals.delivered);
+            self.rack.adapt(sent.progress.delivered, self.totals.delivered);
         }
     }
 
@@ -316,6 +320,9 @@ impl Recovery {
 
     /// Where the window may, it grows; where it is coming down, it does.
     fn control(&mut self, scene: &mut Scene<'_>, news: &News, arrival: Arrival) {
+        if self.model(scene, news, arrival) {
+            return;
+        }
         if self.is_reducing() {
             self.shrink(scene, arrival);
             scene.congestion.on_recovering(arrival.delivered);
@@ -326,6 +333,40 @@ impl Recovery {
         if news.acked() || reorders && news.delivered.sacked {
             scene.congestion.on_ack(&AckSample { now: scene.now, acked: arrival.delivered });
         }
+    }
+
+    /// Tells the model of the path what was delivered, where there is one. Says whether it has set the window.
+    fn model(&mut self, scene: &mut Scene<'_>, news: &News, arrival: Arrival) -> bool {
+        let Totals { delivered, lost: lost_total, .. } = self.totals;
+        let Arrival { delivered: acked, lost, .. } = arrival;
+        let newest = news.delivered.newest;
+        let rate = self.rate.on_ack(scene.now, (delivered, acked), newest, scene.rtt.known_min());
+        if !scene.congestion.governs() {
+            return false;
+        }
+        // As Linux: a lone segment may have waited for a second one.
+        let late = acked == 1 && rate.is_some_and(|rate| rate.prior_delivered.wrapping_add(1) == delivered);
+        let sample = Delivery {
+            now: scene.now,
+            delivered,
+            acked,
+            lost_total,
+            lost,
+            prior_in_flight: news.in_flight,
+            in_flight: self.in_flight(),
+            phase: self.phase,
+            rate,
+            rtt: news.round_trip,
+            late,
+            srtt: scene.rtt.known_srtt(),
+            mss: scene.mss,
+            due: scene.due,
+            dice: scene.dice,
+        };
+        if scene.congestion.on_delivery(&sample) {
+            self.note_bound_by_program();
+        }
+        true
     }
 
     /// Open where nothing is reported, lost or sent again, else in disorder.

@@ -23,8 +23,22 @@ pub struct Sent {
     pub last: Transmission,
     /// Whether it was sent more than once.
     pub resent: bool,
-    /// Segments that were known to be delivered when it was sent.
+    /// What was delivered when it was sent.
+    pub progress: Progress,
+}
+
+/// How far a connection had come at some moment, to be compared with a later one: so much was delivered in between, and
+/// so fast (draft-cheng-iccrg-delivery-rate-estimation-02 §3). Times are in microseconds that wrap around.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub struct Progress {
+    /// Segments known to be delivered.
     pub delivered: u32,
+    /// When the last of them was.
+    pub at: u32,
+    /// When the first segment was sent of those that were delivered last: what the flight began with.
+    pub began: u32,
+    /// Whether the program, not the path, bounded what was sent.
+    pub by_program: bool,
 }
 
 impl Transmission {

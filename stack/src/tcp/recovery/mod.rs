@@ -16,6 +16,7 @@ use crate::time::Instant;
 pub mod delivery;
 pub mod prr;
 pub mod rack;
+pub mod rate;
 pub mod reordering;
 pub mod scoreboard;
 pub mod tlp;
@@ -28,6 +29,7 @@ mod rto;
 
 use prr::Prr;
 use rack::{Rack, RoundTrip};
+use rate::DeliveryRate;
 use reordering::Reordering;
 use scoreboard::{Losses, Scoreboard, Sending};
 use tlp::Probe;
@@ -88,6 +90,7 @@ pub(super) struct Recovery {
     /// Whether a reduction has begun of which the peer is to be told.
     reduced: bool,
     pub(super) totals: Totals,
+    pub(super) rate: DeliveryRate,
 }
 
 /// What a recovery keeps.
@@ -124,6 +127,10 @@ pub(super) struct Scene<'a> {
     pub(super) echo: Option<u32>,
     /// Whether there is new data that the peer's window has room for.
     pub(super) has_new: bool,
+    /// When the pace lets the next segment go.
+    pub(super) due: Instant,
+    /// A random number.
+    pub(super) dice: u32,
     pub(super) options: LossOptions,
     pub(super) congestion: &'a mut Congestion,
     pub(super) counters: &'a mut Counters,
@@ -144,6 +151,7 @@ impl Recovery {
             frto: false,
             reduced: false,
             totals: Totals::default(),
+            rate: DeliveryRate::default(),
         }
     }
 
@@ -192,8 +200,16 @@ impl Recovery {
     }
 
     /// How the next segment is sent, as the scoreboard shall know it.
-    pub(super) fn sending(&self, now: Instant, size: u16) -> Sending {
-        Sending { now, size, delivered: self.totals.delivered }
+    pub(super) fn sending(&mut self, now: Instant, size: u16) -> Sending {
+        if self.scoreboard.is_empty() {
+            self.rate.begin_flight(now);
+        }
+        Sending { now, size, progress: self.rate.progress(self.totals.delivered) }
+    }
+
+    /// The program has given too little to send: until what is in flight is delivered, it is what bounds the rate.
+    pub(super) fn note_bound_by_program(&mut self) {
+        self.rate.limit_until(self.totals.delivered.wrapping_add(self.in_flight()));
     }
 
     /// `segments` of new data were sent.
@@ -310,8 +326,8 @@ impl Recovery {
     }
 
     fn shrink(&mut self, scene: &mut Scene<'_>, arrival: prr::Arrival) {
-        if arrival.delivered > 0 {
-            let congestion = &mut scene.congestion;
+        let congestion = &mut scene.congestion;
+        if arrival.delivered > 0 && !congestion.governs() {
             let (prior, ssthresh) = (congestion.prior_window(), congestion.ssthresh());
             let way = prr::Way { prior, ssthresh, in_flight: self.in_flight() };
             congestion.set_window(self.prr_mut().window(way, arrival));

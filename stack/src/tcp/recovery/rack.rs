@@ -20,7 +20,7 @@ pub const LEAST_WAIT: Duration = Duration::from_millis(2);
 /// ```
 /// use core::time::Duration;
 /// use tapsock_stack::tcp::SeqNumber;
-/// use tapsock_stack::tcp::recovery::delivery::{Delivered, Known};
+/// use tapsock_stack::tcp::recovery::delivery::{Delivered, Known, Progress};
 /// use tapsock_stack::tcp::recovery::rack::{Rack, RoundTrip};
 /// use tapsock_stack::tcp::recovery::scoreboard::{Scoreboard, Sending};
 /// use tapsock_stack::tcp::seq_ranges::SeqRange;
@@ -28,7 +28,7 @@ pub const LEAST_WAIT: Duration = Duration::from_millis(2);
 ///
 /// let range = |start, end| SeqRange::new(SeqNumber::new(start), SeqNumber::new(end)).unwrap();
 /// let (mut rack, mut scoreboard) = (Rack::new(), Scoreboard::new());
-/// scoreboard.on_sent(range(0, 5000), Sending { now: Instant::ZERO, size: 1000, delivered: 0 });
+/// scoreboard.on_sent(range(0, 5000), Sending { now: Instant::ZERO, size: 1000, progress: Progress::default() });
 /// let now = Instant::from_millis(20);
 /// let rtt = RoundTrip { min: Duration::from_millis(20), srtt: Duration::from_millis(20) };
 /// let highest = SeqNumber::new(0);
@@ -71,6 +71,16 @@ pub struct RoundTrip {
 impl RoundTrip {
     /// Before there is a sample.
     pub const UNKNOWN: RoundTrip = RoundTrip { min: Duration::MAX, srtt: Duration::ZERO };
+
+    /// The least seen, where there is a sample.
+    pub fn known_min(&self) -> Option<Duration> {
+        (self.min != Self::UNKNOWN.min).then_some(self.min)
+    }
+
+    /// The smoothed one, where there is a sample.
+    pub fn known_srtt(&self) -> Option<Duration> {
+        (self.srtt != Self::UNKNOWN.srtt).then_some(self.srtt)
+    }
 }
 
 /// What RACK found.
@@ -195,7 +205,7 @@ impl Default for Rack {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tcp::recovery::delivery::Known;
+    use crate::tcp::recovery::delivery::{Known, Progress};
     use crate::tcp::recovery::scoreboard::Sending;
     use crate::tcp::seq_ranges::SeqRange;
 
@@ -243,7 +253,7 @@ mod tests {
     }
 
     fn sending(at: u64) -> Sending {
-        Sending { now: ms(at), size: 1000, delivered: 0 }
+        Sending { now: ms(at), size: 1000, progress: Progress::default() }
     }
 
     //= RFC 8985 §6.2, type=test

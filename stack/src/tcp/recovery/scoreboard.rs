@@ -6,7 +6,7 @@ use crate::tcp::seq::SeqNumber;
 use crate::tcp::seq_ranges::SeqRange;
 use crate::time::Instant;
 
-use super::delivery::{Delivered, Sent, Transmission};
+use super::delivery::{Delivered, Progress, Sent, Transmission};
 
 /// Parts kept apart. A sender stops at this number until some are acknowledged, and reports that would cut more of
 /// them are not believed. There may be twice as many, where each was sent again in part.
@@ -23,8 +23,11 @@ struct Record {
     sent_at: Instant,
     /// Which transmission of the connection it was: tells apart what was sent at one time.
     order: SeqNumber,
-    /// Segments delivered when it was sent.
+    /// What was delivered when it was sent: the parts of [`Progress`], one by one, for together they take more room.
     delivered: u32,
+    delivered_at: u32,
+    flight_began: u32,
+    by_program: bool,
     /// Segments that it was cut into.
     segments: u32,
     /// Bytes of each of them.
@@ -59,7 +62,7 @@ impl Marks {
     }
 }
 
-const _: () = assert!(size_of::<Record>() <= 32, "an idle connection keeps room for a few");
+const _: () = assert!(size_of::<Record>() <= 40, "an idle connection keeps room for a few");
 
 impl Record {
     fn len(&self) -> u32 {
@@ -67,9 +70,16 @@ impl Record {
     }
 
     fn sent(&self) -> Sent {
-        let Record { sent_at: at, order, end, delivered, .. } = *self;
+        let Record { sent_at: at, order, end, delivered, delivered_at, flight_began, by_program, .. } = *self;
+        let progress = Progress { delivered, at: delivered_at, began: flight_began, by_program };
         let last = Transmission { at, order, end };
-        Sent { last, resent: self.marks.has(Marks::RESENT), delivered }
+        Sent { last, resent: self.marks.has(Marks::RESENT), progress }
+    }
+
+    fn send_again(&mut self, sending: Sending, order: SeqNumber) {
+        let Progress { delivered, at, began, by_program } = sending.progress;
+        (self.sent_at, self.order, self.delivered) = (sending.now, order, delivered);
+        (self.delivered_at, self.flight_began, self.by_program) = (at, began, by_program);
     }
 
     /// Whether it is to be sent again.
@@ -85,21 +95,22 @@ pub struct Sending {
     pub now: Instant,
     /// Bytes of each segment.
     pub size: u16,
-    /// Segments that were known to be delivered before.
-    pub delivered: u32,
+    /// What was delivered before.
+    pub progress: Progress,
 }
 
 /// The parts in flight, by number. Counts are in segments, as Linux's, and as congestion control wants them.
 ///
 /// ```
 /// use tapsock_stack::tcp::SeqNumber;
+/// use tapsock_stack::tcp::recovery::delivery::Progress;
 /// use tapsock_stack::tcp::recovery::scoreboard::{Scoreboard, Sending};
 /// use tapsock_stack::tcp::seq_ranges::SeqRange;
 /// use tapsock_stack::time::Instant;
 ///
 /// let range = |start, end| SeqRange::new(SeqNumber::new(start), SeqNumber::new(end)).unwrap();
 /// let mut scoreboard = Scoreboard::new();
-/// scoreboard.on_sent(range(0, 3000), Sending { now: Instant::ZERO, size: 1000, delivered: 0 });
+/// scoreboard.on_sent(range(0, 3000), Sending { now: Instant::ZERO, size: 1000, progress: Progress::default() });
 /// assert_eq!((scoreboard.in_flight(), scoreboard.outstanding()), (3, 3));
 /// ```
 #[derive(Debug)]
@@ -231,7 +242,7 @@ impl Scoreboard {
     //= RFC 8985 §4 MUST-2
     //= RFC 8985 §4 MUST-3
     pub fn on_sent(&mut self, range: SeqRange, sending: Sending) {
-        let Sending { now, size, delivered } = sending;
+        let Sending { now, size, progress } = sending;
         let segments = range.len().div_ceil(u32::from(size.max(1)));
         if let Some(last) = self.records.back_mut()
             && last.sent_at == now
@@ -255,7 +266,10 @@ impl Scoreboard {
             end: range.end(),
             sent_at: now,
             order: self.transmissions,
-            delivered,
+            delivered: progress.delivered,
+            delivered_at: progress.at,
+            flight_began: progress.began,
+            by_program: progress.by_program,
             segments,
             size,
             marks: Marks::default(),
@@ -310,8 +324,7 @@ impl Scoreboard {
                 self.counts.resending += record.segments;
             }
             record.marks.set(Marks::RESENT);
-            (record.sent_at, record.order) = (sending.now, self.transmissions);
-            record.delivered = sending.delivered;
+            record.send_again(sending, self.transmissions);
             sent += record.segments;
         }
         sent
@@ -323,8 +336,7 @@ impl Scoreboard {
         let (first, last) = self.isolate(range);
         for record in self.records.range_mut(first..last) {
             record.marks.set(Marks::RESENT);
-            (record.sent_at, record.order) = (sending.now, self.transmissions);
-            record.delivered = sending.delivered;
+            record.send_again(sending, self.transmissions);
         }
     }
 
@@ -590,8 +602,8 @@ impl Scoreboard {
             return None;
         }
         let segments = range.len() / size;
-        (record.end, record.sent_at, record.order) = (range.end(), sending.now, order);
-        (record.segments, record.delivered) = (record.segments + segments, sending.delivered);
+        (record.end, record.segments) = (range.end(), record.segments + segments);
+        record.send_again(sending, order);
         self.records[index].start = range.end();
         self.records[index].segments -= segments;
         self.counts.resending += segments;

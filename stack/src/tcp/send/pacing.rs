@@ -47,6 +47,11 @@ impl Pacer {
         (self.next > now).then_some(self.next)
     }
 
+    /// When the next burst may go, or now.
+    pub fn due(&self, now: Instant) -> Instant {
+        self.next.max(now)
+    }
+
     /// `bytes` went out, in `segments`, at a rate of `rate` bytes a second. A sender that comes late is given up to half of
     /// a burst's time back.
     pub fn on_sent(&mut self, now: Instant, rate: u64, bytes: u32, segments: u32) {
