@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::fast_open::FastOpenKeys;
+use crate::iface::slaac::AutoconfConfig;
 use crate::iface::{NeighborConfig, NeighborPolicy};
 use crate::ip::fragments::FragmentLimits;
 use crate::ip::path_mtu::PathMtuConfig;
@@ -14,7 +15,9 @@ use crate::wire::ipv6_ext::{ExtLimits, OptionLimits};
 
 mod codec;
 
-use codec::{Bits, Codec, Congestion, CookieKeys, Flag, Micros, Millis, Number, Ports, Seconds, Sizes};
+use codec::{
+    Bits, Codec, Congestion, CookieKeys, Flag, Micros, Millis, Number, Ports, Seconds, Secret, Sizes,
+};
 pub use codec::{BufferSizes, PortRange};
 
 /// Makes [`Config`] and the table of its settings from one list of
@@ -27,7 +30,8 @@ macro_rules! settings {
         /// (Linux combines the two in a way of its own for each setting.)
         ///
         /// The defaults are Linux's, but for `ip_unprivileged_port_start` (BSD reserves ports up to 1024
-        /// inclusively) and `tcp_congestion_control` (which machines differ in). A field may be set to anything its
+        /// inclusively), `tcp_congestion_control` (which machines differ in), and `accept_dad` and `router_solicitations`
+        /// (a host is ready when it has started, and asks its link for nothing unless it is told to). A field may be set to anything its
         /// type holds; [`Config::set`] keeps to the ranges that Linux accepts, or to narrower ones where we can do
         /// no better.
         ///
@@ -83,6 +87,8 @@ settings! {
     /// The largest send buffer that `SO_SNDBUF` grants, in bytes.
     "net.core.wmem_max" wmem_max: u32 = Number(4608..=i32::MAX as u32), 4_194_304;
 
+    /// Heed routers that say that another is nearer.
+    "net.ipv4.conf.all.accept_redirects" accept_redirects: bool = Flag, true;
     /// Make a neighbour of who announces its address unasked: 0 no, 1 yes, 2 where it is in a network of the interface.
     "net.ipv4.conf.all.arp_accept" arp_accept: u8 = Number(0..=2), 0;
     /// With which address ARP asks: 0 that of the packet that waits, 1 the same where it is in the target's network, 2 the
@@ -250,6 +256,56 @@ settings! {
     "net.ipv6.auto_flowlabels" auto_flowlabels: u8 = Number(0..=3), 1;
     /// IPv6 sockets take no IPv4 unless they ask for it (`IPV6_V6ONLY`).
     "net.ipv6.bindv6only" bindv6only: bool = Flag, false;
+    /// Look whether anybody on the link has an address before it is used: 0 no, 1 yes, 2 and give IPv6 up where somebody
+    /// has the link-local one that follows from the station address. (Linux looks.)
+    "net.ipv6.conf.all.accept_dad" accept_dad: u8 = Number(0..=2), 0;
+    /// Heed what routers tell: 0 no, 1 or 2 yes.
+    "net.ipv6.conf.all.accept_ra" accept_ra: u8 = Number(0..=2), 1;
+    /// Take routers that tell of themselves as default routers.
+    "net.ipv6.conf.all.accept_ra_defrtr" accept_ra_defrtr: bool = Flag, true;
+    /// Take the MTU that routers tell.
+    "net.ipv6.conf.all.accept_ra_mtu" accept_ra_mtu: bool = Flag, true;
+    /// Take the prefixes that routers tell.
+    "net.ipv6.conf.all.accept_ra_pinfo" accept_ra_pinfo: bool = Flag, true;
+    /// The longest prefix of a route that is taken from routers, in bits.
+    "net.ipv6.conf.all.accept_ra_rt_info_max_plen" accept_ra_rt_info_max_plen: u8 = Number(0..=128), 0;
+    /// Heed which of several routers goes first (RFC 4191).
+    "net.ipv6.conf.all.accept_ra_rtr_pref" accept_ra_rtr_pref: bool = Flag, true;
+    /// Heed routers that say that another way is nearer.
+    "net.ipv6.conf.all.accept_redirects" ipv6_accept_redirects: bool = Flag, true;
+    /// How addresses are made: 0 from the station address, 1 the same but no link-local one, 2 and 3 by a secret (RFC 7217).
+    "net.ipv6.conf.all.addr_gen_mode" addr_gen_mode: u8 = Number(0..=3), 0;
+    /// Make addresses of the prefixes that routers tell.
+    "net.ipv6.conf.all.autoconf" ipv6_autoconf: bool = Flag, true;
+    /// How often an address is looked for before it is used.
+    "net.ipv6.conf.all.dad_transmits" dad_transmits: u8 = Number(0..=255), 1;
+    /// Tell what the link sends back of such questions from those of others (RFC 7527).
+    "net.ipv6.conf.all.enhanced_dad" enhanced_dad: bool = Flag, true;
+    /// Addresses that an interface makes itself, at the most.
+    "net.ipv6.conf.all.max_addresses" ipv6_max_addresses: u8 = Number(1..=32), 16;
+    /// By how much at most the time of a temporary address is shortened at random.
+    "net.ipv6.conf.all.max_desync_factor" max_desync_factor: Duration =
+        Seconds(0..=i32::MAX as u64), Duration::from_secs(600);
+    /// How often another address is tried where somebody has one that was made.
+    "net.ipv6.conf.all.regen_max_retry" regen_max_retry: u8 = Number(0..=255), 3;
+    /// The longest time before the first question to routers.
+    "net.ipv6.conf.all.router_solicitation_delay" router_solicitation_delay: Duration =
+        Seconds(0..=3600), Duration::from_secs(1);
+    /// The time between two questions to routers.
+    "net.ipv6.conf.all.router_solicitation_interval" router_solicitation_interval: Duration =
+        Seconds(0..=3600), Duration::from_secs(4);
+    /// How often routers are asked to tell of themselves. (Linux asks until one does.)
+    "net.ipv6.conf.all.router_solicitations" router_solicitations: u32 = Number(0..=i32::MAX as u32), 0;
+    /// The secret that addresses are made by, written as an address; :: where nobody chose one.
+    "net.ipv6.conf.all.stable_secret" stable_secret: Option<core::net::Ipv6Addr> = Secret, None;
+    /// How long a temporary address is preferred.
+    "net.ipv6.conf.all.temp_prefered_lft" temp_preferred_lft: Duration =
+        Seconds(0..=i32::MAX as u64), Duration::from_secs(86_400);
+    /// How long a temporary address is valid.
+    "net.ipv6.conf.all.temp_valid_lft" temp_valid_lft: Duration =
+        Seconds(0..=i32::MAX as u64), Duration::from_secs(604_800);
+    /// Temporary addresses (RFC 8981): 0 none, 1 make them, 2 and have them go before those that last.
+    "net.ipv6.conf.all.use_tempaddr" use_tempaddr: u8 = Number(0..=2), 0;
     /// Make a neighbour of who advertises its address unasked (RFC 9131): 0 no, 1 yes, 2 where it is in a network of the
     /// interface.
     "net.ipv6.conf.all.accept_untracked_na" accept_untracked_na: u8 = Number(0..=2), 0;
@@ -440,6 +496,34 @@ impl Config {
         FragmentLimits { high: high as usize, low: low as usize, time }
     }
 
+    /// How an interface with these settings configures itself.
+    pub fn autoconf_config(&self) -> AutoconfConfig {
+        AutoconfConfig {
+            accept_ra: self.accept_ra > 0,
+            accept_ra_defrtr: self.accept_ra_defrtr,
+            accept_ra_pinfo: self.accept_ra_pinfo,
+            accept_ra_mtu: self.accept_ra_mtu,
+            accept_ra_rtr_pref: self.accept_ra_rtr_pref,
+            accept_ra_rt_info_max_plen: self.accept_ra_rt_info_max_plen,
+            autoconf: self.ipv6_autoconf,
+            accept_dad: self.accept_dad,
+            dad_transmits: self.dad_transmits,
+            enhanced_dad: self.enhanced_dad,
+            router_solicitations: self.router_solicitations,
+            router_solicitation_delay: self.router_solicitation_delay,
+            router_solicitation_interval: self.router_solicitation_interval,
+            addr_gen_mode: self.addr_gen_mode,
+            stable_secret: self.stable_secret.map(core::net::Ipv6Addr::to_bits),
+            use_tempaddr: self.use_tempaddr,
+            temp_valid: self.temp_valid_lft,
+            temp_preferred: self.temp_preferred_lft,
+            max_desync: self.max_desync_factor,
+            regen_max_retry: self.regen_max_retry,
+            max_addresses: self.ipv6_max_addresses.into(),
+            retrans: self.neigh_retrans_time,
+        }
+    }
+
     /// What the extension headers of an IPv6 packet may hold.
     pub fn ext_limits(&self) -> ExtLimits {
         ExtLimits {
@@ -564,6 +648,9 @@ mod tests {
             // A key that somebody chose is one, even where it is all zeros.
             if name == "net.ipv4.tcp_fastopen_key" {
                 config.tcp_fastopen_key = None;
+            }
+            if name == "net.ipv6.conf.all.stable_secret" {
+                config.stable_secret = None;
             }
             assert_eq!(config, Config::default(), "{name}");
             for nonsense in ["", "x", "-1", "1x", "4096 8192 16384 1", "99999999999"] {

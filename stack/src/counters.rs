@@ -56,6 +56,8 @@ counters! {
     TapsockNdpInErrors,
     /// ARP packets and neighbour discovery messages from stations that use an address of ours.
     TapsockAddressConflicts,
+    /// Redirects that were not from the router they are about, or that settings say to ignore.
+    TapsockRedirectsIgnored,
     /// Packets dropped because their neighbour did not answer, or its queue was full.
     TapsockNeighborDrops,
     /// Announcements of neighbours that settings say to ignore.
@@ -158,6 +160,8 @@ counters! {
     IcmpInTimeExcds,
     /// Parameter problem received.
     IcmpInParmProbs,
+    /// Redirects received.
+    IcmpInRedirects,
     /// Echo requests received.
     IcmpInEchos,
     /// Echo replies received.
@@ -200,6 +204,12 @@ counters! {
     Icmp6InNeighborSolicits,
     /// Neighbour advertisements received.
     Icmp6InNeighborAdvertisements,
+    /// Router solicitations received.
+    Icmp6InRouterSolicits,
+    /// Router advertisements received.
+    Icmp6InRouterAdvertisements,
+    /// Redirects received.
+    Icmp6InRedirects,
     /// ICMPv6 messages sent.
     Icmp6OutMsgs,
     /// ICMPv6 messages not sent because of the limit for one host.
@@ -216,6 +226,8 @@ counters! {
     Icmp6OutEchoReplies,
     /// Echo replies of both families for which a socket had no room.
     TapsockPingRcvbufErrors,
+    /// Router solicitations sent.
+    Icmp6OutRouterSolicits,
     /// Neighbour solicitations sent.
     Icmp6OutNeighborSolicits,
     /// Neighbour advertisements sent.

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::demux::Demux;
 use crate::fast_open::FastOpenCache;
+use crate::iface::slaac::Autoconf;
 use crate::iface::{
     Interface, InterfaceError, InterfaceId, Interfaces, IpCidr, LinkState, NeighborAction, NeighborCache,
     NextHop, PacketTag, Resolution, Route, TableError, solicitation,
@@ -110,6 +111,7 @@ pub struct Stack {
     counters: Counters,
     interfaces: Interfaces,
     neighbors: NeighborCache,
+    autoconf: Autoconf,
     path_mtu: PathMtuCache,
     dhcp: dhcp::DhcpClients,
     reassembly: fragments::Reassembly,
@@ -148,6 +150,7 @@ impl Stack {
         let mut random = Random::new(seed);
         Stack {
             interfaces: Interfaces::new(),
+            autoconf: Autoconf::new(&mut random),
             neighbors: NeighborCache::new(config.neighbor_config(), &mut random),
             path_mtu: PathMtuCache::new(config.path_mtu_config(), &mut random),
             dhcp: dhcp::DhcpClients::default(),
@@ -185,12 +188,8 @@ impl Stack {
         caps: LinkCaps,
     ) -> Result<InterfaceId, InterfaceError> {
         let id = self.interfaces.add(name, hardware, caps)?;
-        if let Some(interface) = self.interfaces.interface(id)
-            && caps.medium == Medium::Ethernet
-            && caps.mtu >= 1280
-        {
-            let link_local = interface.eui64_link_local();
-            self.interfaces.add_address(id, link_local)?;
+        if caps.medium == Medium::Ethernet {
+            self.enable_autoconf(id);
         }
         Ok(id)
     }
@@ -337,6 +336,7 @@ impl Stack {
     /// When to call [`handle_timeout`](Stack::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Instant> {
         let rare = earliest(self.reassembly.poll_timeout(), self.dhcp.poll_timeout());
+        let rare = earliest(rare, self.autoconf.poll_timeout());
         earliest(rare, earliest(self.tcp.poll_timeout(), self.neighbors.poll_timeout()))
     }
 
@@ -345,6 +345,7 @@ impl Stack {
         self.neighbors.handle_timeout(now, &mut self.random, &mut self.counters);
         self.handle_fragment_timeouts(now);
         self.handle_dhcp_timeouts(now);
+        self.handle_autoconf_timeout(now);
         self.run_neighbor_actions(now);
         self.handle_tcp_timeouts(now);
     }
@@ -447,6 +448,9 @@ impl Stack {
                         self.stamp_awaited(now, tag, &frame);
                         self.queue_answer(interface, frame);
                     }
+                }
+                NeighborAction::Failed { interface, target } => {
+                    self.autoconf.on_unreachable(interface, target, &mut self.interfaces);
                 }
                 NeighborAction::Unreachable { interface, target, packet, tag } => {
                     self.await_neighbor.take(tag);

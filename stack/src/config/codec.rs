@@ -1,6 +1,7 @@
 //! How the values of settings are written.
 
 use core::fmt::Display;
+use core::net::Ipv6Addr;
 use core::ops::RangeInclusive;
 use core::str::FromStr;
 use core::time::Duration;
@@ -74,6 +75,19 @@ impl Codec<Option<FastOpenKeys>> for CookieKeys {
 
     fn show(&self, value: &Option<FastOpenKeys>) -> String {
         value.unwrap_or(FastOpenKeys::new(FastOpenKey::new([0; FastOpenKey::LEN]))).to_string()
+    }
+}
+
+/// A secret, written as an IPv6 address.
+pub(super) struct Secret;
+
+impl Codec<Option<Ipv6Addr>> for Secret {
+    fn parse(&self, text: &str) -> Option<Option<Ipv6Addr>> {
+        text.parse().ok().map(Some)
+    }
+
+    fn show(&self, value: &Option<Ipv6Addr>) -> String {
+        value.unwrap_or(Ipv6Addr::UNSPECIFIED).to_string()
     }
 }
 

@@ -4,12 +4,16 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::IpCidr;
+use super::slaac::{join, of_station};
 use crate::wire::EthernetAddress;
 use crate::wire::ndp::solicited_node;
 use crate::wire::offload::{LinkCaps, Medium};
 
 /// Addresses that one interface can have.
 pub const MAX_ADDRESSES: usize = 64;
+
+/// Groups that one interface can be in.
+pub const MAX_JOINED: usize = 1024;
 
 /// An interface's number, counted from zero in the order of their making.
 ///
@@ -84,8 +88,8 @@ pub enum Preference {
 /// ```
 /// use tapsock_stack::iface::{AssignedAddress, Preference};
 ///
-/// let assigned = AssignedAddress { cidr: "10.0.0.1/24".parse()?, preference: Preference::Preferred };
-/// assert_eq!(assigned.cidr.prefix_len, 24);
+/// let assigned = AssignedAddress::new("10.0.0.1/24".parse()?);
+/// assert_eq!((assigned.cidr.prefix_len, assigned.preference), (24, Preference::Preferred));
 /// # Ok::<(), tapsock_stack::iface::CidrError>(())
 /// ```
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -94,6 +98,17 @@ pub struct AssignedAddress {
     pub cidr: IpCidr,
     /// Whether it should be used for new connections.
     pub preference: Preference,
+    /// Whether its network is on the link because of it.
+    pub on_link: bool,
+    /// Whether it is a temporary one that goes before those that last.
+    pub temporary: bool,
+}
+
+impl AssignedAddress {
+    /// An address that lasts, with its network on the link.
+    pub const fn new(cidr: IpCidr) -> Self {
+        AssignedAddress { cidr, preference: Preference::Preferred, on_link: true, temporary: false }
+    }
 }
 
 /// A place where frames come in and go out.
@@ -121,8 +136,12 @@ pub struct Interface {
     hardware: EthernetAddress,
     link: LinkState,
     addresses: Vec<AssignedAddress>,
-    /// Link addresses of the groups that the interface is in; follows from `addresses`.
+    /// Groups that were joined, and how often each.
+    joined: Vec<(IpAddr, u32)>,
+    /// Link addresses of the groups that the interface is in; follows from `addresses` and `joined`.
     group_frames: Vec<EthernetAddress>,
+    /// Largest IPv6 packet, in bytes, where a router says that it is less than the link's.
+    ipv6_mtu: Option<usize>,
 }
 
 impl Interface {
@@ -134,6 +153,8 @@ impl Interface {
             hardware,
             link: LinkState::Up,
             addresses: Vec::new(),
+            joined: Vec::new(),
+            ipv6_mtu: None,
             group_frames: Vec::new(),
         };
         interface.refresh_groups();
@@ -193,7 +214,7 @@ impl Interface {
     /// Whether `address` can be reached without a router: it is in the network of one of the addresses here, or is
     /// link-local by its form.
     pub fn is_on_link(&self, address: IpAddr) -> bool {
-        is_link_local(address) || self.addresses.iter().any(|own| own.cidr.contains(address))
+        is_link_local(address) || self.addresses.iter().any(|own| own.on_link && own.cidr.contains(address))
     }
 
     /// Whether `address` means every host of a network that is on this link.
@@ -207,10 +228,53 @@ impl Interface {
     //= RFC 4861 §7.2.1
     pub fn hears(&self, group: IpAddr) -> bool {
         match group {
-            IpAddr::V4(group) => group == ALL_HOSTS,
-            IpAddr::V6(ALL_NODES | INTERFACE_LOCAL_ALL_NODES) => true,
-            IpAddr::V6(group) => self.ipv6_addresses().any(|own| solicited_node(own) == group),
+            IpAddr::V4(ALL_HOSTS) | IpAddr::V6(ALL_NODES | INTERFACE_LOCAL_ALL_NODES) => true,
+            IpAddr::V6(v6) if self.ipv6_addresses().any(|own| solicited_node(own) == v6) => true,
+            _ => self.joined.iter().any(|(joined, _)| *joined == group),
         }
+    }
+
+    /// Groups that were joined, beside those that need no joining.
+    pub fn joined(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.joined.iter().map(|(group, _)| *group)
+    }
+
+    /// Largest IP packet of `family`, in bytes.
+    pub fn mtu_of(&self, family: IpAddr) -> usize {
+        match self.ipv6_mtu.filter(|_| family.is_ipv6()) {
+            Some(mtu) => mtu.min(self.caps.mtu),
+            None => self.caps.mtu,
+        }
+    }
+
+    pub(super) fn set_ipv6_mtu(&mut self, mtu: usize) {
+        self.ipv6_mtu = Some(mtu);
+    }
+
+    /// Counts one more who is in `group`. Returns whether there was room.
+    pub(super) fn join(&mut self, group: IpAddr) -> bool {
+        if let Some((_, count)) = self.joined.iter_mut().find(|(joined, _)| *joined == group) {
+            *count += 1;
+            return true;
+        }
+        if self.joined.len() >= MAX_JOINED {
+            return false;
+        }
+        self.joined.push((group, 1));
+        self.refresh_groups();
+        true
+    }
+
+    /// Counts one less. Returns whether nobody is left.
+    pub(super) fn leave(&mut self, group: IpAddr) -> bool {
+        let Some(place) = self.joined.iter().position(|(joined, _)| *joined == group) else { return false };
+        self.joined[place].1 -= 1;
+        let last = self.joined[place].1 == 0;
+        if last {
+            self.joined.remove(place);
+            self.refresh_groups();
+        }
+        last
     }
 
     /// Whether a frame to `destination` is for this station: its own address, all stations, or a group that it is
@@ -226,9 +290,7 @@ impl Interface {
     //= RFC 4291 §2.5.6
     //= RFC 2464 §5
     pub fn eui64_link_local(&self) -> IpCidr {
-        let [a, b, c, d, e, f] = self.hardware.0;
-        let interface_id = u64::from_be_bytes([a ^ 0x02, b, c, 0xff, 0xfe, d, e, f]);
-        let address = Ipv6Addr::from_bits(0xfe80 << 112 | u128::from(interface_id));
+        let address = join(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), of_station(self.hardware));
         IpCidr::new(IpAddr::V6(address), 64)
     }
 
@@ -239,7 +301,7 @@ impl Interface {
     /// Adds an address that is not there yet, where there is room.
     pub(super) fn assign(&mut self, cidr: IpCidr) {
         debug_assert!(!self.owns(cidr.address) && self.addresses.len() < MAX_ADDRESSES);
-        self.addresses.push(AssignedAddress { cidr, preference: Preference::Preferred });
+        self.addresses.push(AssignedAddress::new(cidr));
         self.refresh_groups();
     }
 
@@ -264,8 +326,8 @@ impl Interface {
     fn refresh_groups(&mut self) {
         let always = [IpAddr::V4(ALL_HOSTS), IpAddr::V6(ALL_NODES)];
         let solicited = self.ipv6_addresses().map(|own| IpAddr::V6(solicited_node(own)));
-        let mut frames: Vec<_> =
-            always.into_iter().chain(solicited).map(EthernetAddress::multicast_for).collect();
+        let groups = always.into_iter().chain(solicited).chain(self.joined());
+        let mut frames: Vec<_> = groups.map(EthernetAddress::multicast_for).collect();
         frames.sort_unstable();
         frames.dedup();
         self.group_frames = frames;

@@ -18,6 +18,17 @@ pub(super) const LOOPBACK_MTU: usize = 65_536;
 /// Metric of the routes that come with IPv6 addresses, as on Linux; IPv4's have 0.
 const CONNECTED_METRIC_V6: u32 = 256;
 
+/// Smallest MTU of IPv6, in bytes.
+//= RFC 8200 §5
+pub(super) const IPV6_MIN_MTU: usize = 1280;
+
+/// Whether an address brings the route to its network.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(super) enum PrefixRoute {
+    Yes,
+    No,
+}
+
 /// The interfaces and the routes.
 ///
 /// As on Linux, an address belongs to the host: a packet to it is taken at whichever interface it comes in (the weak
@@ -104,6 +115,16 @@ impl Interfaces {
     /// Fails with [`InterfaceError::Missing`] (ENODEV), `Exists` (EEXIST), `Full` (ENOBUFS), or `BadAddress`
     /// (EINVAL) for one that is multicast, unspecified or all ones, or in 127/8 anywhere but on `lo`.
     pub fn add_address(&mut self, id: InterfaceId, cidr: IpCidr) -> Result<(), InterfaceError> {
+        self.add_address_with(id, cidr, PrefixRoute::Yes)
+    }
+
+    /// The same, with or without the route.
+    pub(super) fn add_address_with(
+        &mut self,
+        id: InterfaceId,
+        cidr: IpCidr,
+        prefix_route: PrefixRoute,
+    ) -> Result<(), InterfaceError> {
         let interface = self.interfaces.get_mut(usize::from(id.0)).ok_or(InterfaceError::Missing)?;
         if !is_assignable(cidr.address) || cidr.address.is_loopback() && !interface.is_loopback() {
             return Err(InterfaceError::BadAddress);
@@ -115,12 +136,16 @@ impl Interfaces {
             return Err(InterfaceError::Full);
         }
         if !interface.is_loopback()
+            && prefix_route == PrefixRoute::Yes
             && !cidr.is_host()
             && !self.routes.iter().any(|route| is_connected(route, id, cidr))
         {
             self.routes.append(connected_route(id, cidr)).map_err(|_| InterfaceError::Full)?;
         }
         interface.assign(cidr);
+        if let Some(assigned) = interface.assigned_mut(cidr.address) {
+            assigned.on_link = prefix_route == PrefixRoute::Yes;
+        }
         let place = self.local.partition_point(|other| *other < (cidr.address, id));
         self.local.insert(place, (cidr.address, id));
         Ok(())
@@ -132,11 +157,18 @@ impl Interfaces {
     /// Fails with [`InterfaceError::Missing`] (ENODEV) or `NotFound` (EADDRNOTAVAIL).
     pub fn remove_address(&mut self, id: InterfaceId, address: IpAddr) -> Result<(), InterfaceError> {
         let interface = self.interfaces.get_mut(usize::from(id.0)).ok_or(InterfaceError::Missing)?;
-        let gone = interface.withdraw(address).ok_or(InterfaceError::NotFound)?.cidr;
-        let heir =
-            interface.addresses().iter().map(|own| own.cidr).find(|own| own.network() == gone.network());
+        let withdrawn = interface.withdraw(address).ok_or(InterfaceError::NotFound)?;
+        let gone = withdrawn.cidr;
+        let heir = interface
+            .addresses()
+            .iter()
+            .filter(|own| own.on_link && withdrawn.on_link)
+            .map(|own| own.cidr)
+            .find(|own| own.network() == gone.network());
         self.local.retain(|entry| *entry != (address, id));
-        self.routes.retain(|route| !is_connected(route, id, gone));
+        if withdrawn.on_link {
+            self.routes.retain(|route| !is_connected(route, id, gone));
+        }
         if !self.is_local(address) {
             self.routes.retain(|route| route.source != Some(address));
         }
@@ -157,6 +189,44 @@ impl Interfaces {
         let interface = self.interfaces.get_mut(usize::from(id.0)).ok_or(InterfaceError::Missing)?;
         interface.assigned_mut(address).ok_or(InterfaceError::NotFound)?.preference = preference;
         Ok(())
+    }
+
+    /// Says that an address is a temporary one, which goes before those that last.
+    pub(super) fn set_temporary(&mut self, id: InterfaceId, address: IpAddr) {
+        let assigned =
+            self.interfaces.get_mut(usize::from(id.0)).and_then(|found| found.assigned_mut(address));
+        if let Some(assigned) = assigned {
+            assigned.temporary = true;
+        }
+    }
+
+    /// Has an interface hear a group, once more. Returns whether there was room.
+    pub fn join(&mut self, id: InterfaceId, group: IpAddr) -> bool {
+        self.interfaces.get_mut(usize::from(id.0)).is_some_and(|found| found.join(group))
+    }
+
+    /// The opposite. Returns whether nobody else wants to hear the group.
+    pub fn leave(&mut self, id: InterfaceId, group: IpAddr) -> bool {
+        self.interfaces.get_mut(usize::from(id.0)).is_some_and(|found| found.leave(group))
+    }
+
+    /// The MTU that a router tells of; one that IPv6 can't have, or the link, is not believed.
+    pub(super) fn set_ipv6_mtu(&mut self, id: InterfaceId, mtu: usize) {
+        if let Some(found) = self.interfaces.get_mut(usize::from(id.0))
+            && (IPV6_MIN_MTU..=found.caps().mtu).contains(&mtu)
+        {
+            found.set_ipv6_mtu(mtu);
+        }
+    }
+
+    /// Adds a route that a router told of. Returns whether it stands.
+    pub(super) fn learn_route(&mut self, route: Route) -> bool {
+        !self.routes.iter().any(|known| *known == route) && self.routes.append(route).is_ok()
+    }
+
+    /// Removes exactly that route.
+    pub(super) fn forget_route(&mut self, route: &Route) {
+        self.routes.retain(|known| known != route);
     }
 
     /// Says whether frames pass. Fails with [`InterfaceError::Missing`] (ENODEV).

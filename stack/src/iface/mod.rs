@@ -18,9 +18,12 @@ pub mod arp;
 pub mod dhcp;
 pub mod ndp;
 pub mod neighbor;
+pub mod slaac;
 
 pub use cidr::{CidrError, IpCidr};
-pub use interface::{AssignedAddress, Interface, InterfaceId, LinkState, MAX_ADDRESSES, Preference};
+pub use interface::{
+    AssignedAddress, Interface, InterfaceId, LinkState, MAX_ADDRESSES, MAX_JOINED, Preference,
+};
 pub use interfaces::{InterfaceError, Interfaces, MAX_INTERFACES};
 pub use neighbor::{
     NeighborAction, NeighborCache, NeighborConfig, NeighborEntry, NeighborPolicy, NudState, PacketTag,

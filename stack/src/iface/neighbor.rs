@@ -65,6 +65,8 @@ struct Entry {
 #[derive(Debug)]
 pub struct NeighborCache {
     timing: Timing,
+    /// What routers told of the links of single interfaces.
+    times: Vec<(InterfaceId, Timing)>,
     redraw_at: Instant,
     entries: HashMap<Key, Entry, TableHash>,
     deadlines: Deadlines,
@@ -79,6 +81,7 @@ impl NeighborCache {
         let timing = Timing { config, reachable: config.draw_reachable(random) };
         NeighborCache {
             timing,
+            times: Vec::new(),
             redraw_at: Instant::ZERO + REDRAW,
             entries: HashMap::with_hasher(random.table_hash()),
             deadlines: Deadlines::default(),
@@ -99,9 +102,10 @@ impl NeighborCache {
             return Some(EthernetAddress::multicast_for(next_hop));
         }
         let key = Key { interface, address: next_hop };
+        let timing = self.timing_of(key);
         let entry = self.entries.get_mut(&key)?;
         let before = entry.nud.deadline();
-        let link_address = entry.nud.on_send(now, &self.timing)?;
+        let link_address = entry.nud.on_send(now, &timing)?;
         entry.used = Some(now);
         self.deadlines.change(key, before, entry.nud.deadline());
         Some(link_address)
@@ -137,7 +141,7 @@ impl NeighborCache {
             counters.bump(Counter::TapsockNeighborDrops);
             return Resolution::Dropped(packet);
         }
-        let timing = self.timing;
+        let timing = self.timing_of(key);
         let Some(wait) = self.update(key, |entry| {
             entry.used = Some(now);
             entry.nud.on_wait(now, &timing)
@@ -165,7 +169,7 @@ impl NeighborCache {
         counters: &mut Counters,
     ) {
         let key = Key { interface, address };
-        let timing = self.timing;
+        let timing = self.timing_of(key);
         self.update(key, |entry| entry.nud.on_advert(now, &timing, advert));
         self.release(key, counters);
     }
@@ -206,12 +210,62 @@ impl NeighborCache {
         }
     }
 
+    /// A router advertised itself, perhaps with its link address, which makes an entry.
+    //= RFC 4861 §6.3.4
+    pub fn on_router(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        address: IpAddr,
+        link_address: Option<EthernetAddress>,
+        counters: &mut Counters,
+    ) {
+        if let Some(link_address) = link_address {
+            self.on_solicit_from(now, interface, address, link_address, counters);
+        }
+        self.update(Key { interface, address }, |entry| entry.nud.set_is_router());
+    }
+
+    /// The times that routers of a link tell: how long its IPv6 neighbours count as reachable, on average, and how far
+    /// apart they are asked. What they do not tell stays.
+    //= RFC 4861 §6.3.4
+    pub fn set_times(
+        &mut self,
+        interface: InterfaceId,
+        base_reachable: Option<Duration>,
+        retrans: Option<Duration>,
+        random: &mut Random,
+    ) {
+        let known = self.times.iter().position(|(of, _)| *of == interface);
+        let mut timing = known.map_or(self.timing, |at| self.times[at].1);
+        let before = timing.config;
+        timing.config.base_reachable = base_reachable.unwrap_or(before.base_reachable);
+        timing.config.retrans_timer = retrans.unwrap_or(before.retrans_timer);
+        timing.config = timing.config.with_progress();
+        if timing.config.base_reachable != before.base_reachable {
+            timing.reachable = timing.config.draw_reachable(random);
+        }
+        match known {
+            _ if timing.config == self.timing.config && known.is_none() => {}
+            Some(at) => self.times[at].1 = timing,
+            // One for each interface, of which there are few.
+            None => self.times.push((interface, timing)),
+        }
+    }
+
+    /// The times that hold for a neighbour.
+    fn timing_of(&self, key: Key) -> Timing {
+        let told = self.times.iter().find(|(of, _)| *of == key.interface && key.address.is_ipv6());
+        told.map_or(self.timing, |(_, timing)| *timing)
+    }
+
     /// An upper layer made progress through this neighbour: TCP calls it when an acknowledgement covers new data.
     pub fn confirm(&mut self, now: Instant, interface: InterfaceId, address: IpAddr) {
         let key = Key { interface, address };
+        let timing = self.timing_of(key);
         if let Some(entry) = self.entries.get_mut(&key) {
             let before = entry.nud.deadline();
-            entry.nud.on_confirmation(now, &self.timing);
+            entry.nud.on_confirmation(now, &timing);
             self.deadlines.change(key, before, entry.nud.deadline());
         }
     }
@@ -231,14 +285,20 @@ impl NeighborCache {
     pub fn handle_timeout(&mut self, now: Instant, random: &mut Random, counters: &mut Counters) {
         if now >= self.redraw_at {
             self.timing.reachable = self.timing.config.draw_reachable(random);
+            for (_, timing) in &mut self.times {
+                timing.reachable = timing.config.draw_reachable(random);
+            }
             self.redraw_at = now + REDRAW;
         }
-        let timing = self.timing;
         // Each turn moves one entry's deadline past `now` or removes the entry.
         while let Some(key) = self.deadlines.due(now) {
+            let timing = self.timing_of(key);
             match self.update(key, |entry| entry.nud.on_timeout(now, &timing)) {
                 Some(Expiry::Solicit(to)) => self.solicit(key, to),
-                Some(Expiry::Fail) => self.hand_back(key, counters),
+                Some(Expiry::Fail) => {
+                    self.report_failure(key);
+                    self.hand_back(key, counters);
+                }
                 Some(Expiry::Forget) => self.forget(key, counters),
                 Some(Expiry::None) | None => {
                     debug_assert!(false, "a deadline that is due belongs to an entry that waits for it");
@@ -377,6 +437,14 @@ impl NeighborCache {
                 NeighborAction::Transmit { interface: key.interface, address, packet, tag },
                 counters,
             );
+        }
+    }
+
+    //= RFC 4861 §7.3.3
+    fn report_failure(&mut self, key: Key) {
+        let Key { interface, address: target } = key;
+        if self.actions.len() < MAX_ACTIONS {
+            self.actions.push_back(NeighborAction::Failed { interface, target });
         }
     }
 

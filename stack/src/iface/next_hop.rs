@@ -61,7 +61,7 @@ impl Interfaces {
             .or(route.and_then(|route| route.source))
             .or_else(|| self.source_for(destination, next_hop, outgoing))
             .ok_or(RouteError::NoSource)?;
-        let link_mtu = outgoing.caps().mtu.min(most(destination));
+        let link_mtu = outgoing.mtu_of(destination).min(most(destination));
         let mtu = route.and_then(|route| route.mtu).map_or(link_mtu, |mtu| usize::from(mtu).min(link_mtu));
         Ok(NextHop { interface: outgoing.id(), next_hop, source, mtu, delivery })
     }

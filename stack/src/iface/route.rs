@@ -129,12 +129,14 @@ impl core::error::Error for TableError {}
 pub struct RoutingTable {
     v4: Vec<Route>,
     v6: Vec<Route>,
+    /// Counts changes.
+    generation: u32,
 }
 
 impl RoutingTable {
     /// An empty table.
     pub const fn new() -> Self {
-        RoutingTable { v4: Vec::new(), v6: Vec::new() }
+        RoutingTable { v4: Vec::new(), v6: Vec::new(), generation: 0 }
     }
 
     /// Adds a route. Fails with [`TableError::Exists`] or [`TableError::Full`]; what the route refers to is checked
@@ -156,6 +158,7 @@ impl RoutingTable {
             return Err(TableError::Full);
         }
         let route = Route { destination: route.destination.network(), ..route };
+        self.generation = self.generation.wrapping_add(1);
         let routes = self.family_mut(route.destination.address);
         let index = routes.partition_point(|other| rank(other) <= rank(&route));
         routes.insert(index, route);
@@ -173,13 +176,24 @@ impl RoutingTable {
                 route.destination == destination && metric.is_none_or(|wanted| route.metric == wanted)
             })
             .ok_or(TableError::NotFound)?;
-        Ok(routes.remove(index))
+        let removed = routes.remove(index);
+        self.generation = self.generation.wrapping_add(1);
+        Ok(removed)
     }
 
     /// Keeps the routes that `keep` is true of.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&Route) -> bool) {
+        let before = self.v4.len() + self.v6.len();
         self.v4.retain(&mut keep);
         self.v6.retain(keep);
+        if self.v4.len() + self.v6.len() != before {
+            self.generation = self.generation.wrapping_add(1);
+        }
+    }
+
+    /// A number that is another one after each change.
+    pub const fn generation(&self) -> u32 {
+        self.generation
     }
 
     /// The best route to `destination`; where an interface is given, the best that leaves there.

@@ -42,6 +42,7 @@ struct Candidate {
     prefix_len: u8,
     interface: InterfaceId,
     preference: Preference,
+    temporary: bool,
 }
 
 //= RFC 6724 §4
@@ -62,6 +63,7 @@ fn candidates_v6<'a>(
                     prefix_len: own.cidr.prefix_len,
                     interface: interface.id(),
                     preference: own.preference,
+                    temporary: own.temporary,
                 })
             }
             _ => None,
@@ -85,8 +87,7 @@ fn best(
     candidates.reduce(better).map(|best| best.address)
 }
 
-/// Whether the rules prefer `a` to `b`. Rules 4 (mobile IPv6), 5.5 (prefixes by router) and 7 (temporary addresses)
-/// have nothing to decide here.
+/// Whether the rules prefer `a` to `b`. Rules 4 (mobile IPv6) and 5.5 (prefixes by router) have nothing to decide here.
 //= RFC 6724 §5
 fn prefers(destination: Ipv6Addr, outgoing: InterfaceId, a: &Candidate, b: &Candidate) -> bool {
     let wanted = scope(destination);
@@ -103,6 +104,7 @@ fn prefers(destination: Ipv6Addr, outgoing: InterfaceId, a: &Candidate, b: &Cand
             candidate.preference == Preference::Deprecated,      // rule 3
             candidate.interface != outgoing,                     // rule 5
             label(candidate.address) != label(destination),      // rule 6
+            !candidate.temporary,                                // rule 7
             u8::MAX - common_prefix_len(candidate, destination), // rule 8
         )
     };
@@ -179,7 +181,7 @@ mod tests {
         let cidr: IpCidr = cidr.parse().unwrap();
         let IpAddr::V6(address) = cidr.address else { panic!("{text} is IPv6") };
         let interface = InterfaceId(interface.parse().unwrap());
-        Candidate { address, prefix_len: cidr.prefix_len, interface, preference }
+        Candidate { address, prefix_len: cidr.prefix_len, interface, preference, temporary: false }
     }
 
     //= RFC 6724 §10.1, type=test

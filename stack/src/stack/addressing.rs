@@ -1,18 +1,203 @@
-//! The addresses of interfaces, and what is told of them.
+//! The addresses of interfaces: given by the owner, or made of what routers tell.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 
+use crate::buf::Rope;
+use crate::counters::Counter;
+use crate::iface::slaac::{AutoconfAction, AutoconfConfig, Probe, Redirected};
 use crate::iface::{Interface, InterfaceError, InterfaceId, IpCidr, LinkState, NeighborPolicy, arp, ndp};
+use crate::ip::input::Packet;
+use crate::time::Instant;
+use crate::wire::icmp::{ICMP_HEADER_LEN, Quoted};
+use crate::wire::ndp::{NdpMessage, ROUTER_SOLICIT, Redirect, RouterAdvert, is_probe, nonce_of};
+use crate::wire::offload::Transmit;
+use crate::wire::{EthernetAddress, Ipv6Header};
 
-use super::Stack;
+use super::{Stack, prepend_ethernet};
 
 impl Stack {
-    /// Gives an interface an address, and with it the route to its network. It is announced where `arp_notify` or
-    /// `ndisc_notify` say so.
+    /// Gives an interface an address, and with it the route to its network. Where `accept_dad` says so, an IPv6 address is
+    /// looked for on the link before. It is announced where `arp_notify` or `ndisc_notify` say so.
     pub fn add_address(&mut self, interface: InterfaceId, address: IpCidr) -> Result<(), InterfaceError> {
+        let found = self.interfaces.interface(interface).ok_or(InterfaceError::Missing)?;
+        if found.owns(address.address) {
+            return Err(InterfaceError::Exists);
+        }
+        if address.address.is_ipv6() && found.has_neighbors() {
+            let config = self.autoconf_config(interface);
+            let (interfaces, random) = (&mut self.interfaces, &mut self.random);
+            if self.autoconf.begin(interface, address, &config, interfaces, random) {
+                return Ok(());
+            }
+        }
         self.interfaces.add_address(interface, address)?;
         self.announce(interface, address.address);
         Ok(())
+    }
+
+    /// Takes an address from an interface.
+    pub fn remove_address(&mut self, interface: InterfaceId, address: IpAddr) -> Result<(), InterfaceError> {
+        let tentative = matches!(address, IpAddr::V6(v6) if self.autoconf.is_tentative(interface, v6));
+        self.autoconf.forget(interface, address, &mut self.interfaces);
+        match self.interfaces.remove_address(interface, address) {
+            Err(InterfaceError::NotFound) if tentative => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Whether an IPv6 address of an interface is being looked for on the link, and not used yet.
+    pub fn is_tentative(&self, interface: InterfaceId, address: Ipv6Addr) -> bool {
+        self.autoconf.is_tentative(interface, address)
+    }
+
+    /// Resolvers of names that routers told of, with the interfaces that lead to them (RFC 8106).
+    pub fn resolvers(&self, now: Instant) -> impl Iterator<Item = (InterfaceId, Ipv6Addr)> + '_ {
+        self.autoconf.resolvers(now)
+    }
+
+    /// An interface with neighbours is there.
+    pub(super) fn enable_autoconf(&mut self, interface: InterfaceId) {
+        let config = self.autoconf_config(interface);
+        self.autoconf.enable(interface, &config, &mut self.interfaces, &mut self.random);
+        self.run_autoconf_actions();
+    }
+
+    pub(super) fn handle_autoconf_timeout(&mut self, now: Instant) {
+        self.autoconf.handle_timeout(now, &mut self.interfaces, &mut self.random);
+        self.run_autoconf_actions();
+    }
+
+    /// A message of neighbour discovery about an address that may be looked for.
+    pub(super) fn watch_duplicates(&mut self, message: &NdpMessage, packet: &Packet) {
+        let id = packet.interface;
+        let (IpAddr::V6(source), IpAddr::V6(destination)) = (packet.source, packet.destination) else {
+            return;
+        };
+        match message {
+            NdpMessage::NeighborSolicit(solicit) if is_probe(source, destination) => {
+                let probe = Probe { target: solicit.target, nonce: nonce_of(&packet.payload) };
+                self.autoconf.on_probe(id, &probe, &mut self.interfaces, &mut self.random);
+            }
+            NdpMessage::NeighborSolicit(_) => {}
+            NdpMessage::NeighborAdvert(advert) => {
+                self.autoconf.on_claim(id, advert.target, &mut self.interfaces, &mut self.random);
+                if !advert.router {
+                    self.autoconf.on_no_router(id, advert.target, &mut self.interfaces);
+                }
+            }
+        }
+        self.run_autoconf_actions();
+    }
+
+    /// A router tells of itself and of its link.
+    //= RFC 4861 §6.3.4
+    pub(super) fn receive_router_advert(&mut self, now: Instant, packet: &Packet, ip: &Ipv6Header) {
+        let id = packet.interface;
+        let Ok(advert) = RouterAdvert::parse(ip, &packet.payload) else {
+            self.counters.bump(Counter::Icmp6InErrors);
+            self.counters.bump(Counter::TapsockNdpInErrors);
+            return;
+        };
+        let config = self.autoconf_config(id);
+        if !config.accept_ra || self.interfaces.is_local(packet.source) {
+            return;
+        }
+        let (neighbors, counters) = (&mut self.neighbors, &mut self.counters);
+        neighbors.on_router(now, id, packet.source, advert.source_link, counters);
+        neighbors.set_times(id, advert.reachable, advert.retrans, &mut self.random);
+        if let Some(hop_limit) = advert.hop_limit {
+            self.config.ipv6_hop_limit = hop_limit;
+        }
+        let config = AutoconfConfig { retrans: advert.retrans.unwrap_or(config.retrans), ..config };
+        let router = (ip.source, &advert);
+        let (interfaces, random) = (&mut self.interfaces, &mut self.random);
+        self.autoconf.on_router_advert(now, id, router, &config, interfaces, random);
+        self.run_autoconf_actions();
+    }
+
+    /// A router says that another way is nearer.
+    //= RFC 4861 §8.3
+    pub(super) fn receive_redirect_v6(&mut self, now: Instant, packet: &Packet, ip: &Ipv6Header) {
+        let Ok(redirect) = Redirect::parse(ip, &packet.payload) else {
+            self.counters.bump(Counter::Icmp6InErrors);
+            self.counters.bump(Counter::TapsockNdpInErrors);
+            return;
+        };
+        let name = self.interfaces.interface(packet.interface).map_or("", Interface::name);
+        let accepted = self.config.for_interface(name).ipv6_accept_redirects;
+        let target = IpAddr::V6(redirect.target);
+        let redirected =
+            Redirected { router: packet.source, target, destination: IpAddr::V6(redirect.destination) };
+        if self.follow_redirect(now, packet.interface, &redirected, accepted)
+            && let Some(station) = redirect.target_link
+        {
+            let (neighbors, counters) = (&mut self.neighbors, &mut self.counters);
+            neighbors.on_solicit_from(now, packet.interface, target, station, counters);
+            if redirect.target != redirect.destination {
+                neighbors.on_router(now, packet.interface, target, None, counters);
+            }
+        }
+    }
+
+    /// The same of IPv4: `gateway` is nearer to where the quoted packet went.
+    //= RFC 1122 §3.2.2.2
+    pub(super) fn receive_redirect_v4(&mut self, now: Instant, packet: &Packet, gateway: [u8; 4]) {
+        let quoted = packet.payload.get(ICMP_HEADER_LEN..).unwrap_or_default();
+        let Ok(quoted) = Quoted::parse(quoted) else {
+            self.counters.bump(Counter::IcmpInErrors);
+            return;
+        };
+        let name = self.interfaces.interface(packet.interface).map_or("", Interface::name);
+        let accepted =
+            self.config.for_interface(name).accept_redirects && self.interfaces.is_local(quoted.source);
+        let target = IpAddr::from(gateway);
+        let redirected = Redirected { router: packet.source, target, destination: quoted.destination };
+        self.follow_redirect(now, packet.interface, &redirected, accepted);
+    }
+
+    fn follow_redirect(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        redirect: &Redirected,
+        accepted: bool,
+    ) -> bool {
+        let followed = accepted && self.autoconf.on_redirect(now, interface, redirect, &mut self.interfaces);
+        if !followed {
+            self.counters.bump(Counter::TapsockRedirectsIgnored);
+        }
+        followed
+    }
+
+    /// Does what autoconfiguration asks for.
+    fn run_autoconf_actions(&mut self) {
+        while let Some(action) = self.autoconf.poll_action() {
+            match action {
+                AutoconfAction::Send { interface, to, packet } => {
+                    let kind = packet.get(Ipv6Header::LEN).copied();
+                    let message = match kind {
+                        Some(ROUTER_SOLICIT) => Counter::Icmp6OutRouterSolicits,
+                        _ => Counter::Icmp6OutNeighborSolicits,
+                    };
+                    self.counters.bump(Counter::Icmp6OutMsgs);
+                    self.counters.bump(message);
+                    let payload = Rope::new();
+                    let packet = Transmit { headers: *packet, payload, checksum: None, segmentation: None };
+                    if let Some(found) = self.interfaces.interface(interface)
+                        && found.link() == LinkState::Up
+                    {
+                        let station = EthernetAddress::multicast_for(IpAddr::V6(to));
+                        let frame = prepend_ethernet(found, station, packet);
+                        self.queue_answer(interface, frame);
+                    }
+                }
+                AutoconfAction::Assigned { interface, address } => {
+                    self.announce(interface, IpAddr::V6(address));
+                }
+                AutoconfAction::Duplicate { .. } => self.counters.bump(Counter::TapsockAddressConflicts),
+                AutoconfAction::Expired { .. } => {}
+            }
+        }
     }
 
     /// Tells all on the link who has `address`, where that is wanted.
@@ -38,8 +223,9 @@ impl Stack {
         self.config.for_interface(name).neighbor_policy()
     }
 
-    /// Takes an address from an interface.
-    pub fn remove_address(&mut self, interface: InterfaceId, address: IpAddr) -> Result<(), InterfaceError> {
-        self.interfaces.remove_address(interface, address)
+    /// How an interface configures itself.
+    fn autoconf_config(&self, id: InterfaceId) -> AutoconfConfig {
+        let name = self.interfaces.interface(id).map_or("", Interface::name);
+        self.config.for_interface(name).autoconf_config()
     }
 }

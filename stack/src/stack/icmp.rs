@@ -22,12 +22,15 @@ use crate::wire::icmpv4::Icmpv4Message;
 use crate::wire::icmpv6::Icmpv6Message;
 use crate::wire::ipv4::write_checksum;
 use crate::wire::ipv4_options::{AnswerOptions, Host, Ipv4Options, Step};
-use crate::wire::ndp::NdpMessage;
+use crate::wire::ndp::{NdpMessage, REDIRECT, ROUTER_ADVERT, ROUTER_SOLICIT};
 use crate::wire::offload::Transmit;
-use crate::wire::{IpProtocol, Ipv4Header};
+use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header};
 
 use super::stamps::Stamping;
 use super::{Changes, Stack};
+
+/// Type of a redirect of IPv4.
+const REDIRECT_V4: u8 = 5;
 
 /// What an ICMP message's IP header says besides addresses.
 #[derive(Copy, Clone, Debug)]
@@ -86,6 +89,10 @@ impl Stack {
             Icmpv4Message::DestinationUnreachable { .. } => self.counters.bump(Counter::IcmpInDestUnreachs),
             Icmpv4Message::TimeExceeded { .. } => self.counters.bump(Counter::IcmpInTimeExcds),
             Icmpv4Message::ParameterProblem { .. } => self.counters.bump(Counter::IcmpInParmProbs),
+            Icmpv4Message::Other { kind: REDIRECT_V4, rest, .. } => {
+                self.counters.bump(Counter::IcmpInRedirects);
+                self.receive_redirect_v4(now, packet, rest);
+            }
             Icmpv4Message::Other { .. } => {}
         }
         if let Some(mut complaint) = complaint_v4(&message) {
@@ -132,7 +139,7 @@ impl Stack {
             Icmpv6Message::PacketTooBig { .. } => self.counters.bump(Counter::Icmp6InPktTooBigs),
             Icmpv6Message::TimeExceeded { .. } => self.counters.bump(Counter::Icmp6InTimeExcds),
             Icmpv6Message::ParameterProblem { .. } => self.counters.bump(Counter::Icmp6InParmProblems),
-            Icmpv6Message::Other { .. } => {}
+            Icmpv6Message::Other { kind, .. } => self.receive_from_router(now, kind, packet, header),
         }
         if let Some(mut complaint) = complaint_v6(&message) {
             complaint.teller = Some(Teller::of(packet));
@@ -146,10 +153,28 @@ impl Stack {
         }
     }
 
+    /// Messages of neighbour discovery that only routers send, or only they take.
+    fn receive_from_router(&mut self, now: Instant, kind: u8, packet: &Packet, header: Option<Ipv6Header>) {
+        let Some(header) = header else { return };
+        match kind {
+            ROUTER_SOLICIT => self.counters.bump(Counter::Icmp6InRouterSolicits),
+            ROUTER_ADVERT => {
+                self.counters.bump(Counter::Icmp6InRouterAdvertisements);
+                self.receive_router_advert(now, packet, &header);
+            }
+            REDIRECT => {
+                self.counters.bump(Counter::Icmp6InRedirects);
+                self.receive_redirect_v6(now, packet, &header);
+            }
+            _ => {}
+        }
+    }
+
     fn receive_ndp(&mut self, now: Instant, message: &NdpMessage, packet: &Packet) {
         let (id, IpAddr::V6(source)) = (packet.interface, packet.source) else {
             return;
         };
+        self.watch_duplicates(message, packet);
         let policy = self.neighbor_policy(id);
         let (interfaces, counters) = (&self.interfaces, &mut self.counters);
         match message {

@@ -81,6 +81,13 @@ impl Stack {
     /// whoever learned it, and where it has expired. That costs it a comparison.
     //= RFC 8201 §5.2
     pub(super) fn watch_path(&mut self, now: Instant, index: u32) {
+        let routes = self.interfaces.routes().generation();
+        if self.tcp.at(index).is_some_and(|slot| slot.path.routes != routes) {
+            self.follow_way(now, index);
+            if let Some(slot) = self.tcp.at(index) {
+                slot.path.routes = routes;
+            }
+        }
         let generation = self.path_mtu.generation(now);
         if self.tcp.at(index).is_some_and(|slot| slot.path.generation != generation) {
             self.follow_path(now, index);
@@ -96,7 +103,7 @@ impl Stack {
         let fragmentation = self.path_mtu.fragmentation(now, key.remote().ip());
         let sizes = self.segment_sizes(now, &key, &hop);
         let Some(slot) = self.tcp.at(index) else { return };
-        slot.path = KnownPath { generation, fragmentation };
+        slot.path = KnownPath { generation, fragmentation, ..slot.path };
         if adapts {
             slot.connection.set_path_size(now, sizes.path, &mut self.counters);
         }

@@ -66,6 +66,8 @@ pub(super) struct Slot {
 pub(super) struct KnownPath {
     /// The cache's generation from which it is; 0 where nobody has looked yet.
     pub(super) generation: u32,
+    /// The routing table's generation from which the way is.
+    pub(super) routes: u32,
     /// Whether routers may cut its packets.
     pub(super) fragmentation: Fragmentation,
 }
@@ -196,7 +198,7 @@ impl TcpTable {
             way,
             hold: Some(hold),
             owns_tuple: true,
-            path: KnownPath { generation: 0, fragmentation: Fragmentation::Forbidden },
+            path: KnownPath { generation: 0, routes: 0, fragmentation: Fragmentation::Forbidden },
             extras: None,
             early_of: None,
             cut_off: false,

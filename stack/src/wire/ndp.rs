@@ -13,6 +13,13 @@ use super::checksum::pseudo_header;
 use super::{EthernetAddress, IpProtocol, Ipv6Header, Malformed};
 use crate::buf::HeaderBlock;
 
+mod router;
+
+pub use router::{
+    Lifetime, Nonce, PrefixInfo, REDIRECT, ROUTER_ADVERT, ROUTER_SOLICIT, Redirect, RouteInfo,
+    RoutePreference, RouterAdvert, is_probe, nonce_of, probe, router_solicit,
+};
+
 /// The hop limit of every message of neighbour discovery: one that passed a router has less.
 pub const HOP_LIMIT: u8 = 255;
 

@@ -1,6 +1,7 @@
 //! Whole stacks in virtual time: several [`Stack`](tapsock_stack::stack::Stack)s on one wire, and over `lo`.
 
 mod allocations;
+mod autoconf;
 mod closing;
 mod dhcp;
 mod fragments;

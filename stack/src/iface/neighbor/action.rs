@@ -78,6 +78,13 @@ pub enum NeighborAction {
         /// What its sender knows it by.
         tag: Option<PacketTag>,
     },
+    /// A neighbour did not answer: what leads through it had better lead elsewhere.
+    Failed {
+        /// On whose link it is.
+        interface: InterfaceId,
+        /// The neighbour.
+        target: IpAddr,
+    },
     /// Tell the sender of a packet that the host is unreachable (EHOSTUNREACH, ICMP code 1, ICMPv6 code 3).
     Unreachable {
         /// Where it should have left.

@@ -177,6 +177,11 @@ impl Nud {
         self.router
     }
 
+    /// The neighbour tells the link that it is a router.
+    pub(super) fn set_is_router(&mut self) {
+        self.router = true;
+    }
+
     pub(super) fn is_permanent(&self) -> bool {
         self.state == NudState::Permanent
     }

@@ -45,7 +45,10 @@ impl Bench {
     }
 
     fn actions(&mut self) -> Vec<String> {
-        core::iter::from_fn(|| self.cache.poll_action()).map(|action| describe(&action)).collect()
+        let actions = core::iter::from_fn(|| self.cache.poll_action());
+        // Each failure of an entry comes with what waited for it, which is looked at.
+        let told = actions.filter(|action| !matches!(action, NeighborAction::Failed { .. }));
+        told.map(|action| describe(&action)).collect()
     }
 
     fn state(&self, now: Instant, host: u8) -> Option<NudState> {
@@ -106,6 +109,7 @@ fn describe(action: &NeighborAction) -> String {
         NeighborAction::Unreachable { target, packet, .. } => {
             format!("unreachable {target} {}", packet.payload.len())
         }
+        NeighborAction::Failed { target, .. } => format!("failed {target}"),
     }
 }
 

@@ -1,0 +1,448 @@
+//! Addresses and routes of IPv6 that a host gives itself (RFC 4862), by what routers tell (RFC 4861 §6.3).
+//!
+//! The table sends nothing itself: what is to be sent or told comes out of [`Autoconf::poll_action`], which the stack
+//! empties after each call that changes the table.
+
+mod address;
+mod config;
+mod identifier;
+mod learned;
+
+use core::net::{IpAddr, Ipv6Addr};
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use super::interfaces::IPV6_MIN_MTU;
+use super::{InterfaceId, Interfaces, IpCidr, Route};
+use crate::random::Random;
+use crate::time::{Instant, earliest};
+use crate::wire::EthernetAddress;
+use crate::wire::ndp::{Lifetime, Nonce, PrefixInfo, RoutePreference, RouterAdvert, router_solicit};
+
+use address::{Formation, Formed};
+use learned::{LearnedRoutes, Source, through};
+
+pub use address::MAX_FORMED;
+pub use config::AutoconfConfig;
+pub(crate) use identifier::{join, of_station};
+pub use learned::MAX_LEARNED;
+
+/// Actions that may stand in the queue; what is beyond is lost, as on a busy link.
+const MAX_ACTIONS: usize = 256;
+
+/// How long a redirect holds that nothing confirms.
+const REDIRECT_TIME: Duration = Duration::from_secs(600);
+
+/// What the stack is to do for the table.
+#[derive(Clone, Debug)]
+pub enum AutoconfAction {
+    /// Send this ICMPv6 packet to a group, from the IP header on.
+    Send {
+        /// Where.
+        interface: InterfaceId,
+        /// The group.
+        to: Ipv6Addr,
+        /// The packet.
+        packet: Box<crate::buf::HeaderBlock>,
+    },
+    /// An address is ours from now on.
+    Assigned {
+        /// Of which interface.
+        interface: InterfaceId,
+        /// The address.
+        address: Ipv6Addr,
+    },
+    /// Somebody else has the address.
+    Duplicate {
+        /// On which link.
+        interface: InterfaceId,
+        /// The address.
+        address: Ipv6Addr,
+    },
+    /// An address is ours no more.
+    Expired {
+        /// Of which interface.
+        interface: InterfaceId,
+        /// The address.
+        address: Ipv6Addr,
+    },
+}
+
+/// Questions to routers.
+#[derive(Clone, Debug)]
+struct Asking {
+    left: u32,
+    at: Instant,
+    interval: Duration,
+}
+
+/// One interface's part of the table.
+#[derive(Clone, Debug)]
+struct Link {
+    interface: InterfaceId,
+    station: EthernetAddress,
+    config: AutoconfConfig,
+    asking: Option<Asking>,
+    formed: Vec<Formed>,
+    routes: LearnedRoutes,
+    /// Resolvers of names, and until when they may be asked.
+    resolvers: Vec<(Ipv6Addr, Option<Instant>)>,
+}
+
+/// Resolvers that are remembered of one link.
+const MAX_RESOLVERS: usize = 8;
+
+/// The table of all interfaces.
+///
+/// ```
+/// use tapsock_stack::iface::slaac::Autoconf;
+/// use tapsock_stack::random::Random;
+///
+/// let autoconf = Autoconf::new(&mut Random::new(7));
+/// assert_eq!(autoconf.poll_timeout(), None);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Autoconf {
+    links: Vec<Link>,
+    actions: VecDeque<AutoconfAction>,
+    /// The secret of stable addresses where none is set.
+    secret: u128,
+    next: Option<Instant>,
+}
+
+impl Autoconf {
+    /// An empty table.
+    pub fn new(random: &mut Random) -> Self {
+        let secret = u128::from(random.next_u64()) << 64 | u128::from(random.next_u64());
+        Autoconf { links: Vec::new(), actions: VecDeque::new(), secret, next: None }
+    }
+
+    /// An interface is there: it gets its link-local address, and asks for routers where `config` says so.
+    //= RFC 4862 §5.3
+    pub fn enable(
+        &mut self,
+        interface: InterfaceId,
+        config: &AutoconfConfig,
+        interfaces: &mut Interfaces,
+        random: &mut Random,
+    ) {
+        let Some(station) = interfaces.interface(interface).map(|found| found.hardware()) else { return };
+        let asking = (config.router_solicitations > 0).then_some(Asking {
+            left: config.router_solicitations,
+            // When the time comes the delay is drawn.
+            at: Instant::ZERO,
+            interval: Duration::ZERO,
+        });
+        let routes = LearnedRoutes::default();
+        let (config, formed, resolvers) = (*config, Vec::new(), Vec::new());
+        self.links.retain(|link| link.interface != interface);
+        self.links.push(Link { interface, station, config, asking, formed, routes, resolvers });
+        let carries = interfaces.interface(interface).is_some_and(|found| found.caps().mtu >= IPV6_MIN_MTU);
+        if carries && config.addr_gen_mode != AutoconfConfig::NO_LINK_LOCAL {
+            let formation = Formation::link_local();
+            self.form(interface, &formation, interfaces, random);
+        }
+        self.refresh();
+    }
+
+    /// Looks whether anybody else has an address before it is given to an interface. Returns false where it may be given
+    /// at once.
+    //= RFC 4862 §5.4
+    pub fn begin(
+        &mut self,
+        interface: InterfaceId,
+        cidr: IpCidr,
+        config: &AutoconfConfig,
+        interfaces: &mut Interfaces,
+        random: &mut Random,
+    ) -> bool {
+        let IpAddr::V6(address) = cidr.address else { return false };
+        if !config.detects_duplicates() || self.link(interface).is_none() || address.is_loopback() {
+            return false;
+        }
+        self.form(interface, &Formation::by_hand(address, cidr.prefix_len), interfaces, random);
+        self.refresh();
+        true
+    }
+
+    /// Forgets an address: it was taken from the interface.
+    pub fn forget(&mut self, interface: InterfaceId, address: IpAddr, interfaces: &mut Interfaces) {
+        if let (Some(link), IpAddr::V6(address)) = (self.link_mut(interface), address) {
+            link.formed.retain_mut(|formed| {
+                let keep = formed.address != address;
+                if !keep {
+                    formed.stop_probing(interface, interfaces);
+                }
+                keep
+            });
+        }
+        self.refresh();
+    }
+
+    /// Whether it is not known yet if an address can be ours.
+    pub fn is_tentative(&self, interface: InterfaceId, address: Ipv6Addr) -> bool {
+        let formed = self.link(interface).into_iter().flat_map(|link| &link.formed);
+        formed.into_iter().any(|formed| formed.address == address && formed.is_tentative())
+    }
+
+    /// The resolvers of names that routers told of, which may be asked at `now` (RFC 8106).
+    pub fn resolvers(&self, now: Instant) -> impl Iterator<Item = (InterfaceId, Ipv6Addr)> + '_ {
+        self.links.iter().flat_map(move |link| {
+            let usable =
+                link.resolvers.iter().filter(move |(_, until)| until.is_none_or(|until| until > now));
+            usable.map(|(address, _)| (link.interface, *address))
+        })
+    }
+
+    /// Takes a valid advertisement of `router`.
+    //= RFC 4861 §6.3.4
+    pub fn on_router_advert(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        (router, advert): (Ipv6Addr, &RouterAdvert),
+        config: &AutoconfConfig,
+        interfaces: &mut Interfaces,
+        random: &mut Random,
+    ) {
+        let Some(link) = self.link_mut(interface) else { return };
+        link.config = *config;
+        if !config.accept_ra {
+            return;
+        }
+        //= RFC 4861 §6.3.7
+        if !advert.lifetime.is_zero() {
+            link.asking = None;
+        }
+        link.learn_routes(now, router, advert, interfaces);
+        link.learn_resolvers(now, advert);
+        if config.accept_ra_pinfo {
+            for prefix in &advert.prefixes {
+                if let Some(link) = self.link_mut(interface) {
+                    link.learn_prefix(now, prefix, interfaces);
+                }
+                self.on_autonomous_prefix(now, interface, prefix, interfaces, random);
+            }
+        }
+        self.refresh();
+    }
+
+    /// Takes a redirect. Returns whether it was believed: it is from the router that packets there go to.
+    //= RFC 4861 §8.3
+    //= RFC 1122 §3.2.2.2
+    pub fn on_redirect(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        redirect: &Redirected,
+        interfaces: &mut Interfaces,
+    ) -> bool {
+        let Redirected { router, target, destination } = *redirect;
+        let hop = interfaces.route(destination, None, Some(interface)).ok();
+        //= RFC 4861 §8.1
+        let believed = hop.is_some_and(|hop| hop.next_hop == router && hop.interface == interface);
+        let on_link = interfaces.interface(interface).is_some_and(|found| found.is_on_link(target));
+        let reachable = target == destination || on_link && !interfaces.is_local(target);
+        let Some(link) = self.link_mut(interface).filter(|_| believed && reachable) else { return false };
+        let host = IpCidr::host(destination);
+        let route = match target == destination {
+            true => Route::direct(host, interface),
+            false => Route::via(host, target, interface),
+        };
+        // It takes the place of an earlier one for the same destination.
+        link.routes.unset_redirect(interfaces, host);
+        link.routes.set(interfaces, route, Source::Redirect, Some(now + REDIRECT_TIME));
+        self.refresh();
+        true
+    }
+
+    /// A neighbour does not answer.
+    //= RFC 4861 §7.3.3
+    pub fn on_unreachable(&mut self, interface: InterfaceId, neighbor: IpAddr, interfaces: &mut Interfaces) {
+        if let Some(link) = self.link_mut(interface) {
+            link.routes.doubt(interfaces, neighbor);
+        }
+    }
+
+    /// A neighbour says that it is no router any more.
+    //= RFC 4861 §7.2.5
+    pub fn on_no_router(&mut self, interface: InterfaceId, neighbor: Ipv6Addr, interfaces: &mut Interfaces) {
+        let gateway = IpAddr::V6(neighbor);
+        if let Some(link) = self.link_mut(interface)
+            && link.routes.is_router(gateway)
+        {
+            let route = through(interface, neighbor, (Ipv6Addr::UNSPECIFIED, 0), RoutePreference::Medium);
+            link.routes.unset(interfaces, &route);
+            link.routes.unset_redirects(interfaces, gateway);
+        }
+        self.refresh();
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant, interfaces: &mut Interfaces, random: &mut Random) {
+        if self.next.is_none_or(|next| next > now) {
+            return;
+        }
+        for index in 0..self.links.len() {
+            let interface = self.links[index].interface;
+            self.links[index].routes.expire(interfaces, now);
+            self.links[index].resolvers.retain(|(_, until)| until.is_none_or(|until| until > now));
+            self.ask_routers(now, index, interfaces, random);
+            self.handle_address_timeouts(now, interface, interfaces, random);
+        }
+        self.refresh();
+    }
+
+    /// What is to be done next.
+    pub fn poll_action(&mut self) -> Option<AutoconfAction> {
+        self.actions.pop_front()
+    }
+
+    //= RFC 4861 §6.3.7
+    fn ask_routers(&mut self, now: Instant, index: usize, interfaces: &Interfaces, random: &mut Random) {
+        let link = &mut self.links[index];
+        let Some(asking) = &mut link.asking else { return };
+        if asking.at > now {
+            return;
+        }
+        if asking.at == Instant::ZERO {
+            let most = u64::try_from(link.config.router_solicitation_delay.as_nanos()).unwrap_or(u64::MAX);
+            asking.at = now + Duration::from_nanos(random.range(0..=most)).max(Duration::from_nanos(1));
+            asking.interval = link.config.router_solicitation_interval.max(MIN_INTERVAL);
+            return;
+        }
+        asking.left -= 1;
+        asking.at = now + asking.interval;
+        let over = asking.left == 0;
+        let (interface, station) = (link.interface, link.station);
+        if over {
+            link.asking = None;
+        }
+        let addresses = interfaces.interface(interface).map_or(&[][..], |found| found.addresses());
+        let source = addresses.iter().find_map(|own| match own.cidr.address {
+            IpAddr::V6(address) if address.is_unicast_link_local() => Some(address),
+            _ => None,
+        });
+        let packet = Box::new(router_solicit(source.unwrap_or(Ipv6Addr::UNSPECIFIED), station));
+        self.push(AutoconfAction::Send { interface, to: ALL_ROUTERS, packet });
+    }
+
+    fn push(&mut self, action: AutoconfAction) {
+        if self.actions.len() < MAX_ACTIONS {
+            self.actions.push_back(action);
+        }
+    }
+
+    fn link(&self, interface: InterfaceId) -> Option<&Link> {
+        self.links.iter().find(|link| link.interface == interface)
+    }
+
+    fn link_mut(&mut self, interface: InterfaceId) -> Option<&mut Link> {
+        self.links.iter_mut().find(|link| link.interface == interface)
+    }
+
+    /// Finds the next deadline. The table is small, and changes seldom.
+    fn refresh(&mut self) {
+        let of_link = |link: &Link| {
+            let asking = link.asking.as_ref().map(|asking| asking.at);
+            let formed = link.formed.iter().filter_map(Formed::deadline).min();
+            let resolvers = link.resolvers.iter().filter_map(|(_, until)| *until).min();
+            earliest(earliest(asking, resolvers), earliest(formed, link.routes.earliest()))
+        };
+        self.next = self.links.iter().filter_map(of_link).min();
+    }
+}
+
+impl Link {
+    /// Default routers and routes.
+    fn learn_routes(
+        &mut self,
+        now: Instant,
+        router: Ipv6Addr,
+        advert: &RouterAdvert,
+        interfaces: &mut Interfaces,
+    ) {
+        let (interface, config) = (self.interface, self.config);
+        if config.accept_ra_defrtr {
+            let preference =
+                if config.accept_ra_rtr_pref { advert.preference } else { RoutePreference::Medium };
+            let route = through(interface, router, (Ipv6Addr::UNSPECIFIED, 0), preference);
+            match advert.lifetime.is_zero() {
+                true => self.routes.unset(interfaces, &route),
+                false => self.routes.set(interfaces, route, Source::Router, Some(now + advert.lifetime)),
+            }
+        }
+        //= RFC 4191 §3.2
+        for info in advert.routes.iter().filter(|info| info.len <= config.accept_ra_rt_info_max_plen) {
+            let route = through(interface, router, (info.prefix, info.len), info.preference);
+            match info.lifetime.is_some_and(|time| time.is_zero()) {
+                true => self.routes.unset(interfaces, &route),
+                false => self.routes.set(interfaces, route, Source::Router, until(now, info.lifetime)),
+            }
+        }
+        //= RFC 4861 §6.3.4
+        if let Some(mtu) = advert.mtu.filter(|_| config.accept_ra_mtu) {
+            interfaces.set_ipv6_mtu(interface, mtu as usize);
+        }
+    }
+
+    /// A prefix that is on the link.
+    //= RFC 4861 §6.3.4
+    fn learn_prefix(&mut self, now: Instant, info: &PrefixInfo, interfaces: &mut Interfaces) {
+        if !info.on_link || info.prefix.is_unicast_link_local() || info.prefix.is_multicast() {
+            return;
+        }
+        let destination = IpCidr::new(IpAddr::V6(info.prefix), info.len);
+        let route = Route { metric: METRIC_OF_PREFIXES, ..Route::direct(destination, self.interface) };
+        match info.valid.is_some_and(|valid| valid.is_zero()) {
+            true => self.routes.unset(interfaces, &route),
+            false => self.routes.set(interfaces, route, Source::Prefix, until(now, info.valid)),
+        }
+    }
+
+    //= RFC 8106 §6.2
+    fn learn_resolvers(&mut self, now: Instant, advert: &RouterAdvert) {
+        for (address, lifetime) in &advert.resolvers {
+            self.resolvers.retain(|(known, _)| known != address);
+            let wanted = lifetime.is_none_or(|lifetime| !lifetime.is_zero());
+            if wanted && self.resolvers.len() < MAX_RESOLVERS {
+                self.resolvers.push((*address, until(now, *lifetime)));
+            }
+        }
+    }
+}
+
+fn until(now: Instant, lifetime: Lifetime) -> Option<Instant> {
+    lifetime.map(|lifetime| now + lifetime)
+}
+
+/// Metric of routes to prefixes of the link, as on Linux.
+const METRIC_OF_PREFIXES: u32 = 256;
+/// Questions to routers are no closer than this.
+const MIN_INTERVAL: Duration = Duration::from_millis(10);
+const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
+
+/// What a redirect says, in either family.
+#[derive(Copy, Clone, Debug)]
+pub struct Redirected {
+    /// Who says so.
+    pub router: IpAddr,
+    /// The next hop from now on; the destination itself where it is on the link.
+    pub target: IpAddr,
+    /// Whose packets go there.
+    pub destination: IpAddr,
+}
+
+/// What is known of a probe that came in.
+#[derive(Copy, Clone, Debug)]
+pub struct Probe {
+    /// The address that somebody wants.
+    pub target: Ipv6Addr,
+    /// By what its sender knows it again.
+    pub nonce: Option<Nonce>,
+}

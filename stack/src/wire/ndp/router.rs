@@ -1,0 +1,523 @@
+//! What routers tell (RFC 4861 §4.2, §4.5), what asks them (§4.1), and probes for duplicate addresses (RFC 7527).
+//!
+//! smoltcp's codec keeps one prefix of an advertisement and drops what it does not know; these messages are read here.
+
+use core::net::{IpAddr, Ipv6Addr};
+use core::time::Duration;
+
+use super::{HOP_LIMIT, is_solicited_node, solicited_node};
+use crate::buf::HeaderBlock;
+use crate::wire::checksum::pseudo_header;
+use crate::wire::{EthernetAddress, IpProtocol, Ipv6Header, Malformed};
+
+/// Type of a router solicitation.
+pub const ROUTER_SOLICIT: u8 = 133;
+/// Type of a router advertisement.
+pub const ROUTER_ADVERT: u8 = 134;
+/// Type of a redirect.
+pub const REDIRECT: u8 = 137;
+
+/// How much a router, or a route, is preferred (RFC 4191 §2.1), the least first.
+///
+/// ```
+/// use tapsock_stack::wire::ndp::RoutePreference;
+///
+/// assert!(RoutePreference::Low < RoutePreference::High);
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq, Ord, PartialOrd)]
+pub enum RoutePreference {
+    /// To be used where there is no other.
+    Low,
+    /// As others.
+    #[default]
+    Medium,
+    /// Before others.
+    High,
+}
+
+impl RoutePreference {
+    /// From the two bits of a flags field; `None` for the value that is reserved.
+    //= RFC 4191 §2.1
+    fn of(flags: u8) -> Option<Self> {
+        match flags >> 3 & 3 {
+            0b01 => Some(RoutePreference::High),
+            0b00 => Some(RoutePreference::Medium),
+            0b11 => Some(RoutePreference::Low),
+            _ => None,
+        }
+    }
+}
+
+/// How long something holds; `None` for ever.
+pub type Lifetime = Option<Duration>;
+
+fn lifetime(seconds: u32) -> Lifetime {
+    (seconds != u32::MAX).then(|| Duration::from_secs(seconds.into()))
+}
+
+/// A prefix of a link (RFC 4861 §4.6.2).
+///
+/// ```
+/// use core::time::Duration;
+/// use tapsock_stack::wire::ndp::PrefixInfo;
+///
+/// let hour = Some(Duration::from_secs(3600));
+/// let prefix = "2001:db8::".parse().unwrap();
+/// let info = PrefixInfo { prefix, len: 64, on_link: true, autonomous: true, valid: hour, preferred: hour };
+/// assert!(info.on_link);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct PrefixInfo {
+    /// The prefix.
+    pub prefix: Ipv6Addr,
+    /// Its length in bits.
+    pub len: u8,
+    /// Whether all its addresses are on the link.
+    pub on_link: bool,
+    /// Whether hosts may make addresses of it.
+    pub autonomous: bool,
+    /// How long it holds.
+    pub valid: Lifetime,
+    /// How long addresses of it are preferred.
+    pub preferred: Lifetime,
+}
+
+/// A route through a router (RFC 4191 §2.3).
+///
+/// ```
+/// use tapsock_stack::wire::ndp::{RouteInfo, RoutePreference};
+///
+/// let prefix = "2001:db8:1::".parse().unwrap();
+/// let info = RouteInfo { prefix, len: 48, preference: RoutePreference::High, lifetime: None };
+/// assert_eq!(info.len, 48);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct RouteInfo {
+    /// The prefix.
+    pub prefix: Ipv6Addr,
+    /// Its length in bits.
+    pub len: u8,
+    /// Before which others it goes.
+    pub preference: RoutePreference,
+    /// How long it holds.
+    pub lifetime: Lifetime,
+}
+
+/// What a router tells of itself and its link.
+///
+/// ```
+/// use tapsock_stack::wire::Ipv6Header;
+/// use tapsock_stack::wire::ndp::{HOP_LIMIT, RouterAdvert};
+///
+/// let ip = Ipv6Header { source: "fe80::1".parse().unwrap(), hop_limit: HOP_LIMIT, ..Ipv6Header::default() };
+/// let bytes = [134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+/// let advert = RouterAdvert::parse(&ip, &bytes)?;
+/// assert_eq!((advert.hop_limit, advert.lifetime.as_secs()), (Some(64), 1800));
+/// # Ok::<(), tapsock_stack::wire::Malformed>(())
+/// ```
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct RouterAdvert {
+    /// The hop limit that hosts should use.
+    pub hop_limit: Option<u8>,
+    /// Whether addresses are to be had by DHCPv6.
+    pub managed: bool,
+    /// Whether other settings are.
+    pub other: bool,
+    /// Before which other routers it goes.
+    pub preference: RoutePreference,
+    /// How long it is a default router; zero: not at all.
+    pub lifetime: Duration,
+    /// How long neighbours count as reachable.
+    pub reachable: Option<Duration>,
+    /// The time between solicitations.
+    pub retrans: Option<Duration>,
+    /// The router's station.
+    pub source_link: Option<EthernetAddress>,
+    /// The link's MTU in bytes.
+    pub mtu: Option<u32>,
+    /// The link's prefixes.
+    pub prefixes: Vec<PrefixInfo>,
+    /// Routes through it.
+    pub routes: Vec<RouteInfo>,
+    /// Resolvers of names, with the time that they may be asked (RFC 8106).
+    pub resolvers: Vec<(Ipv6Addr, Lifetime)>,
+}
+
+/// What one advertisement can bring of each kind of option; the rest is left alone.
+const MAX_OPTIONS_EACH: usize = 32;
+
+impl RouterAdvert {
+    /// Reads the advertisement in `bytes`, the whole ICMPv6 message of a packet with the header `ip`.
+    ///
+    /// Fails with [`Malformed::BadAddress`] where it is not from a link-local address, `BadCode` (hop limit or code),
+    /// `Truncated` or `BadOption`.
+    //= RFC 4861 §6.1.2
+    pub fn parse(ip: &Ipv6Header, bytes: &[u8]) -> Result<Self, Malformed> {
+        let Some((fixed, options)) = bytes.split_first_chunk::<16>() else {
+            return Err(Malformed::Truncated);
+        };
+        if !ip.source.is_unicast_link_local() {
+            return Err(Malformed::BadAddress);
+        }
+        if ip.hop_limit != HOP_LIMIT || fixed[1] != 0 {
+            return Err(Malformed::BadCode);
+        }
+        let number = |at: usize| u32::from_be_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
+        let millis = |number: u32| (number != 0).then(|| Duration::from_millis(number.into()));
+        let lifetime = Duration::from_secs(u16::from_be_bytes([fixed[6], fixed[7]]).into());
+        let preference = match lifetime.is_zero() {
+            //= RFC 4191 §2.2
+            true => RoutePreference::Medium,
+            false => RoutePreference::of(fixed[5]).unwrap_or_default(),
+        };
+        let mut advert = RouterAdvert {
+            hop_limit: Some(fixed[4]).filter(|limit| *limit != 0),
+            managed: fixed[5] & 0x80 != 0,
+            other: fixed[5] & 0x40 != 0,
+            preference,
+            lifetime,
+            reachable: millis(number(8)),
+            retrans: millis(number(12)),
+            ..RouterAdvert::default()
+        };
+        for option in Options(options) {
+            advert.take(option?);
+        }
+        Ok(advert)
+    }
+
+    fn take(&mut self, option: &[u8]) {
+        match option {
+            [SOURCE_LINK, _, station @ ..] => self.source_link = station_of(station),
+            [PREFIX, 4, len, flags, rest @ ..] if *len <= 128 && self.prefixes.len() < MAX_OPTIONS_EACH => {
+                let (Some(valid), Some(preferred)) = (number_at(rest, 0), number_at(rest, 4)) else { return };
+                self.prefixes.push(PrefixInfo {
+                    prefix: masked(address_at(rest, 12), *len),
+                    len: *len,
+                    on_link: flags & 0x80 != 0,
+                    autonomous: flags & 0x40 != 0,
+                    valid: lifetime(valid),
+                    preferred: lifetime(preferred),
+                });
+            }
+            [MTU, 1, _, _, rest @ ..] => self.mtu = number_at(rest, 0),
+            [ROUTE, size, len, flags, rest @ ..] if *len <= 128 && self.routes.len() < MAX_OPTIONS_EACH => {
+                //= RFC 4191 §2.3
+                let enough = match len {
+                    0 => 1,
+                    1..=64 => 2,
+                    _ => 3,
+                };
+                let (Some(seconds), Some(preference)) = (number_at(rest, 0), RoutePreference::of(*flags))
+                else {
+                    return;
+                };
+                if *size >= enough && *size <= 3 {
+                    let prefix = masked(address_at(rest, 4), *len);
+                    self.routes.push(RouteInfo {
+                        prefix,
+                        len: *len,
+                        preference,
+                        lifetime: lifetime(seconds),
+                    });
+                }
+            }
+            [RESOLVERS, size, _, _, rest @ ..] if *size >= 3 => {
+                let seconds = lifetime(number_at(rest, 0).unwrap_or(0));
+                let addresses = rest.get(4..).unwrap_or_default().chunks_exact(16);
+                let room = MAX_OPTIONS_EACH - self.resolvers.len();
+                self.resolvers.extend(addresses.take(room).map(|bytes| (address_at(bytes, 0), seconds)));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A router says that another is nearer to a destination, or that it is on the link.
+///
+/// ```
+/// use tapsock_stack::wire::Ipv6Header;
+/// use tapsock_stack::wire::ndp::{HOP_LIMIT, Redirect};
+///
+/// let ip = Ipv6Header { source: "fe80::1".parse().unwrap(), hop_limit: HOP_LIMIT, ..Ipv6Header::default() };
+/// assert!(Redirect::parse(&ip, &[137, 0, 0, 0]).is_err());
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Redirect {
+    /// The next hop from now on; the destination itself where it is on the link.
+    pub target: Ipv6Addr,
+    /// Whose packets go there.
+    pub destination: Ipv6Addr,
+    /// The target's station.
+    pub target_link: Option<EthernetAddress>,
+}
+
+impl Redirect {
+    /// Reads the redirect in `bytes`, the whole ICMPv6 message of a packet with the header `ip`. Fails as
+    /// [`RouterAdvert::parse`].
+    //= RFC 4861 §8.1
+    pub fn parse(ip: &Ipv6Header, bytes: &[u8]) -> Result<Self, Malformed> {
+        let Some((fixed, options)) = bytes.split_first_chunk::<40>() else {
+            return Err(Malformed::Truncated);
+        };
+        if ip.hop_limit != HOP_LIMIT || fixed[1] != 0 {
+            return Err(Malformed::BadCode);
+        }
+        let (target, destination) = (address_at(fixed, 8), address_at(fixed, 24));
+        let target_fits = target == destination || target.is_unicast_link_local();
+        if !ip.source.is_unicast_link_local() || destination.is_multicast() || !target_fits {
+            return Err(Malformed::BadAddress);
+        }
+        let mut target_link = None;
+        for option in Options(options) {
+            if let [TARGET_LINK, _, station @ ..] = option? {
+                target_link = station_of(station);
+            }
+        }
+        Ok(Redirect { target, destination, target_link })
+    }
+}
+
+/// The options behind the fixed part of a message. One that is empty or cut short makes the message malformed.
+//= RFC 4861 §6.1.2
+struct Options<'a>(&'a [u8]);
+
+impl<'a> Iterator for Options<'a> {
+    type Item = Result<&'a [u8], Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let len = match self.0 {
+            [] => return None,
+            [_, len, ..] => usize::from(*len) * 8,
+            [_] => 0,
+        };
+        let Some(option) = self.0.get(..len).filter(|option| !option.is_empty()) else {
+            self.0 = &[];
+            return Some(Err(Malformed::BadOption));
+        };
+        self.0 = &self.0[len..];
+        Some(Ok(option))
+    }
+}
+
+fn station_of(bytes: &[u8]) -> Option<EthernetAddress> {
+    bytes.first_chunk().map(|bytes| EthernetAddress(*bytes)).filter(EthernetAddress::is_unicast)
+}
+
+fn number_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
+}
+
+/// The address at `at`; what is missing of it is zero.
+fn address_at(bytes: &[u8], at: usize) -> Ipv6Addr {
+    let mut octets = [0; 16];
+    for (octet, byte) in octets.iter_mut().zip(bytes.get(at..).unwrap_or_default()) {
+        *octet = *byte;
+    }
+    Ipv6Addr::from(octets)
+}
+
+fn masked(address: Ipv6Addr, len: u8) -> Ipv6Addr {
+    let mask = u128::MAX.checked_shl(128 - u32::from(len)).unwrap_or(0);
+    Ipv6Addr::from_bits(address.to_bits() & mask)
+}
+
+/// Writes the message that asks routers to tell of themselves, from the IP header on.
+//= RFC 4861 §4.1
+pub fn router_solicit(source: Ipv6Addr, station: EthernetAddress) -> HeaderBlock {
+    let mut headers = HeaderBlock::new();
+    let link = if source.is_unspecified() { 0 } else { 8 };
+    let bytes = headers.prepend(8 + link);
+    bytes[0] = ROUTER_SOLICIT;
+    if link > 0 {
+        bytes[8..10].copy_from_slice(&[SOURCE_LINK, 1]);
+        bytes[10..16].copy_from_slice(&station.0);
+    }
+    finish(&mut headers, source, ALL_ROUTERS);
+    headers
+}
+
+/// Random bytes by which the sender of a probe knows it again.
+pub type Nonce = [u8; 6];
+
+/// Writes the message that asks whether anybody has `target`, from the IP header on.
+//= RFC 4862 §5.4.2
+//= RFC 7527 §4.1
+pub fn probe(target: Ipv6Addr, nonce: Option<Nonce>) -> HeaderBlock {
+    let mut headers = HeaderBlock::new();
+    let bytes = headers.prepend(if nonce.is_some() { 32 } else { 24 });
+    bytes[0] = NEIGHBOR_SOLICIT;
+    bytes[8..24].copy_from_slice(&target.octets());
+    if let Some(nonce) = nonce {
+        bytes[24..26].copy_from_slice(&[NONCE, 1]);
+        bytes[26..32].copy_from_slice(&nonce);
+    }
+    finish(&mut headers, Ipv6Addr::UNSPECIFIED, solicited_node(target));
+    headers
+}
+
+/// The nonce in a neighbour solicitation, the whole ICMPv6 message.
+pub fn nonce_of(message: &[u8]) -> Option<Nonce> {
+    Options(message.get(24..)?).flatten().find_map(|option| match option {
+        [NONCE, 1, nonce @ ..] => nonce.first_chunk().copied(),
+        _ => None,
+    })
+}
+
+/// Whether a solicitation to `destination` from nobody can be a probe.
+pub fn is_probe(source: Ipv6Addr, destination: Ipv6Addr) -> bool {
+    source.is_unspecified() && is_solicited_node(destination)
+}
+
+/// Sums the message and puts the IP header before it.
+fn finish(headers: &mut HeaderBlock, source: Ipv6Addr, destination: Ipv6Addr) {
+    let len = headers.len();
+    let ends = (IpAddr::V6(source), IpAddr::V6(destination));
+    let mut sum = pseudo_header(ends.0, ends.1, IpProtocol::ICMPV6, len as u32);
+    sum.add_bytes(headers);
+    headers.as_mut_slice()[2..4].copy_from_slice(&sum.finish().to_be_bytes());
+    let next_header = IpProtocol::ICMPV6;
+    Ipv6Header { source, destination, next_header, hop_limit: HOP_LIMIT, ..Ipv6Header::default() }
+        .prepend_to(len, headers);
+}
+
+const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
+const NEIGHBOR_SOLICIT: u8 = 135;
+const SOURCE_LINK: u8 = 1;
+const TARGET_LINK: u8 = 2;
+const PREFIX: u8 = 3;
+const MTU: u8 = 5;
+const NONCE: u8 = 14;
+const ROUTE: u8 = 24;
+const RESOLVERS: u8 = 25;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn from(source: &str) -> Ipv6Header {
+        Ipv6Header { source: source.parse().unwrap(), hop_limit: HOP_LIMIT, ..Ipv6Header::default() }
+    }
+
+    const HEAD: [u8; 16] = [134, 0, 0, 0, 64, 0x08, 7, 8, 0, 0, 0x75, 0x30, 0, 0, 3, 0xe8];
+
+    //= RFC 4861 §6.1.2, type=test
+    #[test]
+    fn advertisements_that_are_not_valid() {
+        assert!(RouterAdvert::parse(&from("fe80::1"), &HEAD).is_ok());
+        assert_eq!(RouterAdvert::parse(&from("2001:db8::1"), &HEAD), Err(Malformed::BadAddress));
+        let routed = Ipv6Header { hop_limit: 254, ..from("fe80::1") };
+        assert_eq!(RouterAdvert::parse(&routed, &HEAD), Err(Malformed::BadCode));
+        assert_eq!(RouterAdvert::parse(&from("fe80::1"), &HEAD[..15]), Err(Malformed::Truncated));
+        for options in [&[3, 0, 0, 0][..], &[3, 1, 0, 0], &[5]] {
+            let bytes = [&HEAD, options].concat();
+            assert_eq!(RouterAdvert::parse(&from("fe80::1"), &bytes), Err(Malformed::BadOption));
+        }
+    }
+
+    //= RFC 4861 §4.2, type=test
+    //= RFC 4191 §2.3, type=test
+    //= RFC 8106 §5.1, type=test
+    #[test]
+    fn all_options_of_an_advertisement() {
+        let address = |text: &str| text.parse::<Ipv6Addr>().unwrap();
+        let prefix = |text: &str, flags| {
+            let head = [3, 4, 64, flags, 0, 0, 14, 16, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+            [&head[..], &address(text).octets()].concat()
+        };
+        let bytes = [
+            &HEAD[..],
+            &[1, 1, 2, 0, 0, 0, 0, 9],
+            &[5, 1, 0, 0, 0, 0, 5, 0xdc],
+            &prefix("2001:db8::77", 0xc0),
+            &prefix("fd00:1::", 0x40),
+            &[24, 2, 48, 0x08, 0, 0, 0, 60, 0x20, 1, 0xd, 0xb8, 0, 5, 0, 9],
+            &[24, 1, 0, 0x18, 0xff, 0xff, 0xff, 0xff],
+            // The preference that is reserved, and a prefix longer than its option.
+            &[24, 1, 0, 0x10, 0, 0, 0, 60],
+            &[24, 1, 32, 0, 0, 0, 0, 60],
+            &[25, 3, 0, 0, 0, 0, 0, 90],
+            &address("fd00::53").octets(),
+            &[200, 1, 0, 0, 0, 0, 0, 0],
+        ]
+        .concat();
+        let advert = RouterAdvert::parse(&from("fe80::1"), &bytes).unwrap();
+        assert_eq!(advert.preference, RoutePreference::High);
+        assert_eq!(
+            (advert.reachable, advert.retrans),
+            (Some(Duration::from_secs(30)), Some(Duration::from_secs(1)))
+        );
+        assert_eq!((advert.source_link, advert.mtu), (Some(EthernetAddress([2, 0, 0, 0, 0, 9])), Some(1500)));
+        let [first, second] = advert.prefixes[..] else { panic!("{advert:?}") };
+        assert_eq!((first.prefix, first.on_link, first.autonomous), (address("2001:db8::"), true, true));
+        assert_eq!((first.valid, first.preferred), (Some(Duration::from_secs(3600)), None));
+        assert_eq!((second.prefix, second.on_link, second.autonomous), (address("fd00:1::"), false, true));
+        let minute = Some(Duration::from_secs(60));
+        assert_eq!(
+            advert.routes,
+            [
+                RouteInfo {
+                    prefix: address("2001:db8:5::"),
+                    len: 48,
+                    preference: RoutePreference::High,
+                    lifetime: minute
+                },
+                RouteInfo { prefix: address("::"), len: 0, preference: RoutePreference::Low, lifetime: None },
+            ]
+        );
+        assert_eq!(advert.resolvers, [(address("fd00::53"), Some(Duration::from_secs(90)))]);
+    }
+
+    //= RFC 4861 §8.1, type=test
+    #[test]
+    fn redirects_that_are_valid_and_not() {
+        let message = |target: &str, destination: &str| {
+            let octets = |text: &str| text.parse::<Ipv6Addr>().unwrap().octets();
+            [
+                &[137, 0, 0, 0, 0, 0, 0, 0][..],
+                &octets(target),
+                &octets(destination),
+                &[2, 1, 2, 0, 0, 0, 0, 5],
+            ]
+            .concat()
+        };
+        let to_router = message("fe80::2", "2001:db8::9");
+        let redirect = Redirect::parse(&from("fe80::1"), &to_router).unwrap();
+        assert_eq!(redirect.target_link, Some(EthernetAddress([2, 0, 0, 0, 0, 5])));
+        assert!(Redirect::parse(&from("fe80::1"), &message("2001:db8::9", "2001:db8::9")).is_ok());
+        let refused = [message("2001:db8::8", "2001:db8::9"), message("fe80::2", "ff02::1")];
+        for bytes in refused {
+            assert_eq!(Redirect::parse(&from("fe80::1"), &bytes), Err(Malformed::BadAddress));
+        }
+        assert_eq!(Redirect::parse(&from("2001:db8::1"), &to_router), Err(Malformed::BadAddress));
+        assert_eq!(Redirect::parse(&from("fe80::1"), &to_router[..39]), Err(Malformed::Truncated));
+    }
+
+    //= RFC 7527 §4.1, type=test
+    #[test]
+    fn a_probe_has_its_nonce() {
+        let target: Ipv6Addr = "fe80::1:2:3".parse().unwrap();
+        let bytes = probe(target, Some([1, 2, 3, 4, 5, 6]));
+        let ip = Ipv6Header::parse(&bytes).unwrap();
+        assert!(is_probe(ip.source, ip.destination) && ip.hop_limit == 255);
+        assert_eq!(nonce_of(&bytes[40..]), Some([1, 2, 3, 4, 5, 6]));
+        assert_eq!(nonce_of(&probe(target, None)[40..]), None);
+        let read = super::super::NdpMessage::parse(&ip, &bytes[40..]);
+        let expected = super::super::NeighborSolicit { target, source_link: None };
+        assert_eq!(read, Ok(expected.into()), "others read it as well");
+    }
+
+    proptest! {
+        #[test]
+        fn anything_can_be_read(mut bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Some(code) = bytes.get_mut(1) { *code = 0; }
+            if let Ok(advert) = RouterAdvert::parse(&from("fe80::1"), &bytes) {
+                prop_assert!(advert.prefixes.len() <= MAX_OPTIONS_EACH);
+            }
+            let _ = Redirect::parse(&from("fe80::1"), &bytes);
+            nonce_of(&bytes);
+        }
+    }
+}

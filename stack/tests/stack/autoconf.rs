@@ -1,0 +1,514 @@
+//! Addresses and routes that a host makes of what routers tell.
+
+use core::net::{IpAddr, Ipv6Addr};
+use core::time::Duration;
+
+use tapsock_stack::buf::Frame;
+use tapsock_stack::config::Config;
+use tapsock_stack::counters::Counter;
+use tapsock_stack::iface::{InterfaceId, Preference, Route};
+use tapsock_stack::wire::icmpv4::Icmpv4Message;
+use tapsock_stack::wire::icmpv6::Icmpv6Message;
+use tapsock_stack::wire::ndp::{NdpMessage, NeighborAdvert, nonce_of};
+use tapsock_stack::wire::{IpProtocol, Ipv6Header};
+
+use crate::packets::{Path, packet_of, transport_of};
+use crate::wire::{ETH, Fate, LINKS, Wire, station};
+
+const HOUR: u32 = 3600;
+
+/// Settings of a host that configures itself.
+fn asking() -> Config {
+    with(&["net.ipv6.conf.all.accept_dad 1", "net.ipv6.conf.all.router_solicitations 3"])
+}
+
+fn with(settings: &[&str]) -> Config {
+    let mut config = Config::default();
+    for setting in settings {
+        let (name, value) = setting.split_once(' ').unwrap();
+        config.set(name, value).unwrap();
+    }
+    config
+}
+
+/// One host, number 0, whose frames are seen and lost.
+fn alone(config: &Config) -> Wire {
+    let mut wire = Wire::with_config(1, LINKS[0], config);
+    wire.sniffing = true;
+    wire.filter(|_, _| Fate::Lose);
+    wire
+}
+
+/// A router, by its number.
+fn router(number: u8) -> String {
+    format!("fe80::aa:{number}")
+}
+
+fn prefix(text: &str, flags: u8, valid: u32, preferred: u32) -> Vec<u8> {
+    let prefix: Ipv6Addr = text.parse().unwrap();
+    let times = [valid.to_be_bytes(), preferred.to_be_bytes()].concat();
+    [&[3, 4, 64, flags][..], &times, &[0; 4], &prefix.octets()].concat()
+}
+
+const ON_LINK: u8 = 0x80;
+const AUTONOMOUS: u8 = 0x40;
+
+/// An advertisement of a router.
+fn advert(number: u8, lifetime: u16, flags: u8, options: &[Vec<u8>]) -> Frame {
+    let [high, low] = lifetime.to_be_bytes();
+    let message = Icmpv6Message::Other { kind: 134, code: 0, rest: [0, flags, high, low] };
+    let link = vec![1, 1, 2, 0, 0, 0, 0xaa, number];
+    let body = [&[0; 8][..], &link, &options.concat()].concat();
+    Path::v6(1, 0).from(&router(number)).to("ff02::1").icmpv6(message, &body, 255)
+}
+
+/// The addresses of the host in 2001:db8::/32.
+fn made(wire: &Wire) -> Vec<(Ipv6Addr, Preference)> {
+    let eth = wire[0].interfaces().interface(ETH).unwrap();
+    let addresses = eth.addresses().iter().filter_map(|own| match own.cidr.address {
+        IpAddr::V6(address) if address.segments()[0] == 0x2001 => Some((address, own.preference)),
+        _ => None,
+    });
+    addresses.collect()
+}
+
+fn default_routes(wire: &Wire) -> Vec<String> {
+    let routes = wire[0].interfaces().routes().iter();
+    let defaults =
+        routes.filter(|route| route.destination.address.is_ipv6() && route.destination.prefix_len == 0);
+    defaults.map(|route| route.gateway.unwrap().to_string()).collect()
+}
+
+fn next_hop(wire: &Wire, to: &str) -> Option<String> {
+    wire[0].interfaces().route(to.parse().unwrap(), None, None).ok().map(|hop| hop.next_hop.to_string())
+}
+
+/// ICMPv6 messages of that type that the host sent, with their IP headers.
+fn sent(wire: &Wire, kind: u8) -> Vec<(Ipv6Header, Vec<u8>)> {
+    let of_kind = wire.seen.iter().filter_map(|(_, frame)| {
+        let message = transport_of(frame, IpProtocol::ICMPV6)?;
+        (message[0] == kind).then(|| (Ipv6Header::parse(packet_of(frame)).unwrap(), message.to_vec()))
+    });
+    of_kind.collect()
+}
+
+//= RFC 4861 §6.3.7, type=test
+#[test]
+fn routers_are_asked_until_one_answers() {
+    let mut wire = alone(&asking());
+    wire.run_for(Duration::from_secs(30));
+    let solicits = sent(&wire, 133);
+    assert_eq!(solicits.len(), 3);
+    assert!(solicits.iter().all(|(ip, _)| ip.hop_limit == 255 && ip.destination.to_string() == "ff02::2"));
+    let (ip, message) = &solicits[2];
+    assert!(ip.source.is_unicast_link_local(), "the address that it has by then");
+    assert_eq!(message[8..], [1, 1, 2, 0, 0, 0, 0, 1]);
+
+    let mut wire = alone(&asking());
+    wire.run_until(wire.now + Duration::from_secs(2), |wire| !sent(wire, 133).is_empty());
+    wire.inject(0, advert(1, 1800, 0, &[]));
+    wire.run_for(Duration::from_secs(30));
+    assert_eq!(sent(&wire, 133).len(), 1);
+    assert_eq!(wire.counter(0, Counter::Icmp6OutRouterSolicits), 1);
+    assert_eq!(wire.counter(0, Counter::Icmp6InRouterAdvertisements), 1);
+
+    let mut wire = alone(&Config::default());
+    wire.run_for(Duration::from_secs(30));
+    assert_eq!(sent(&wire, 133).len(), 0, "only who is told to asks");
+}
+
+//= RFC 4862 §5.4, type=test
+//= RFC 4862 §5.5.3, type=test
+//= RFC 7527 §4.1, type=test
+#[test]
+fn an_address_is_made_of_a_prefix_and_looked_for() {
+    let mut wire = alone(&asking());
+    wire.run_for(Duration::from_secs(5));
+    wire.seen.clear();
+    wire.inject(0, advert(1, 1800, 0, &[prefix("2001:db8::", ON_LINK | AUTONOMOUS, HOUR, HOUR)]));
+    assert_eq!(made(&wire), []);
+    let address: Ipv6Addr = "2001:db8::ff:fe00:1".parse().unwrap();
+    assert!(wire[0].is_tentative(ETH, address));
+    wire.run_for(Duration::from_secs(3));
+    assert_eq!(made(&wire), [(address, Preference::Preferred)]);
+    assert!(!wire[0].is_tentative(ETH, address));
+    let probes = sent(&wire, 135);
+    let [(ip, message)] = &probes[..] else { panic!("{probes:?}") };
+    assert!(ip.source.is_unspecified());
+    assert_eq!(ip.destination.to_string(), "ff02::1:ff00:1");
+    assert!(nonce_of(message).is_some());
+    // The prefix is on the link, and what is elsewhere goes to the router.
+    assert_eq!(next_hop(&wire, "2001:db8::7").as_deref(), Some("2001:db8::7"));
+    assert_eq!(next_hop(&wire, "2001:db8:9::7").as_deref(), Some("fe80::aa:1"));
+    let hop = wire[0].interfaces().route("2001:db8:9::7".parse().unwrap(), None, None).unwrap();
+    assert_eq!(hop.source, IpAddr::V6(address));
+}
+
+/// All that an address goes through while it is looked for.
+fn looking_for(config: &Config) -> (Wire, Ipv6Addr) {
+    let mut wire = alone(config);
+    wire.run_for(Duration::from_secs(5));
+    wire.inject(0, advert(1, 1800, 0, &[prefix("2001:db8::", ON_LINK | AUTONOMOUS, HOUR, HOUR)]));
+    wire.seen.clear();
+    wire.run_until(wire.now + Duration::from_secs(2), |wire| !sent(wire, 135).is_empty());
+    let (ip, message) = &sent(&wire, 135)[0];
+    assert!(ip.source.is_unspecified());
+    let octets: [u8; 16] = message[8..24].try_into().unwrap();
+    (wire, Ipv6Addr::from(octets))
+}
+
+fn claim(target: Ipv6Addr) -> Frame {
+    let target_link = Some(station(5));
+    let advert = NeighborAdvert { target, router: false, solicited: false, override_: true, target_link };
+    let path = Path::v6(1, 0).from(&target.to_string()).to("ff02::1");
+    path.icmpv6(Icmpv6Message::Ndp(NdpMessage::from(advert)), &[], 255)
+}
+
+//= RFC 4862 §5.4.4, type=test
+//= RFC 4862 §5.4.5, type=test
+#[test]
+fn an_address_that_somebody_has_is_not_taken() {
+    let (mut wire, address) = looking_for(&asking());
+    wire.inject(0, claim(address));
+    wire.run_for(Duration::from_secs(10));
+    assert_eq!(made(&wire), []);
+    assert_eq!(wire.counter(0, Counter::TapsockAddressConflicts), 1);
+}
+
+//= RFC 4862 §5.4.3, type=test
+//= RFC 7527 §4.2, type=test
+#[test]
+fn two_who_look_for_one_address_give_it_up_but_an_echo_counts_for_nothing() {
+    let probe = |wire: &Wire| {
+        let probe = wire.seen.iter().rfind(|(_, frame)| {
+            transport_of(frame, IpProtocol::ICMPV6).is_some_and(|message| message[0] == 135)
+        });
+        probe.unwrap().1.bytes.to_vec()
+    };
+    // The link sends it back, though from a station that it is not.
+    let (mut wire, _) = looking_for(&asking());
+    let mut echo = probe(&wire);
+    echo[6..12].copy_from_slice(&station(7).0);
+    wire.inject(0, echo);
+    wire.run_for(Duration::from_secs(10));
+    assert_eq!(made(&wire).len(), 1);
+    // Another's, which has another nonce, or none.
+    for cut in [false, true] {
+        let (mut wire, address) = looking_for(&asking());
+        let nonce = if cut { None } else { Some([7; 6]) };
+        let packet = tapsock_stack::wire::ndp::probe(address, nonce);
+        let group = tapsock_stack::wire::ndp::solicited_node(address);
+        let station_of = tapsock_stack::wire::EthernetAddress::multicast_for(IpAddr::V6(group));
+        let frame = [&station_of.0[..], &station(7).0, &[0x86, 0xdd], &packet].concat();
+        wire.inject(0, frame);
+        wire.run_for(Duration::from_secs(10));
+        assert_eq!(made(&wire), []);
+    }
+}
+
+//= RFC 7217 §5, type=test
+//= RFC 7217 §6, type=test
+#[test]
+fn addresses_by_a_secret_stay_and_have_a_second_try() {
+    let secret = |secret: &str| {
+        let mut config = asking();
+        config.set("net.ipv6.conf.all.addr_gen_mode", "2").unwrap();
+        config.set("net.ipv6.conf.all.stable_secret", secret).unwrap();
+        config
+    };
+    let (_, first) = looking_for(&secret("2001::7"));
+    let (mut wire, again) = looking_for(&secret("2001::7"));
+    let (_, other) = looking_for(&secret("2001::8"));
+    assert!(first == again && first != other);
+    assert_ne!(first.to_string(), "2001:db8::ff:fe00:1");
+    wire.inject(0, claim(again));
+    wire.run_for(Duration::from_secs(10));
+    let [(taken, _)] = made(&wire)[..] else { panic!("{:?}", made(&wire)) };
+    assert_ne!(taken, again);
+}
+
+//= RFC 4862 §5.4, type=test
+#[test]
+fn an_address_given_by_hand_is_looked_for_as_well() {
+    let mut wire = alone(&asking());
+    wire.run_for(Duration::from_secs(5));
+    let (free, taken) = ("2001:db8::5", "2001:db8::6");
+    for address in [free, taken] {
+        wire[0].add_address(ETH, format!("{address}/64").parse().unwrap()).unwrap();
+    }
+    assert_eq!(made(&wire), []);
+    wire.run_for(Duration::from_millis(500));
+    wire.inject(0, claim(taken.parse().unwrap()));
+    wire.run_for(Duration::from_secs(3));
+    assert_eq!(made(&wire), [(free.parse().unwrap(), Preference::Preferred)]);
+    assert_eq!(next_hop(&wire, "2001:db8::9").as_deref(), Some("2001:db8::9"), "with its network");
+    wire[0].add_address(ETH, "2001:db8::7/64".parse().unwrap()).unwrap();
+    wire[0].remove_address(ETH, "2001:db8::7".parse().unwrap()).unwrap();
+    wire.run_for(Duration::from_secs(3));
+    assert_eq!(made(&wire).len(), 1);
+}
+
+//= RFC 4862 §5.5.4, type=test
+//= RFC 4862 §5.5.3, type=test
+#[test]
+fn addresses_age() {
+    let mut wire = alone(&Config::default());
+    let both = ON_LINK | AUTONOMOUS;
+    wire.inject(0, advert(1, 9000, 0, &[prefix("2001:db8::", both, 4 * HOUR, HOUR)]));
+    assert_eq!(made(&wire)[0].1, Preference::Preferred);
+    // Nobody can end an address at once: two hours remain.
+    wire.inject(0, advert(1, 9000, 0, &[prefix("2001:db8::", both, 1, 1)]));
+    wire.run_for(Duration::from_secs(2));
+    assert_eq!(made(&wire)[0].1, Preference::Deprecated);
+    wire.inject(0, advert(1, 9000, 0, &[prefix("2001:db8::", both, 3 * HOUR, HOUR)]));
+    assert_eq!(made(&wire)[0].1, Preference::Preferred, "it is renewed");
+    wire.inject(0, advert(1, 9000, 0, &[prefix("2001:db8::", both, 0, 0)]));
+    wire.run_for(Duration::from_secs(7190));
+    assert_eq!(made(&wire)[0].1, Preference::Deprecated);
+    wire.run_for(Duration::from_secs(20));
+    assert_eq!(made(&wire), []);
+    // Prefixes of no use: contradictory, of another length, link-local, and not for addresses.
+    let mut odd = prefix("2001:db8:1::", both, HOUR, HOUR);
+    odd[2] = 56;
+    wire.inject(
+        0,
+        advert(
+            1,
+            9000,
+            0,
+            &[
+                prefix("2001:db8:2::", both, HOUR, HOUR + 1),
+                odd,
+                prefix("fe80::", both, HOUR, HOUR),
+                prefix("2001:db8:3::", ON_LINK, HOUR, HOUR),
+            ],
+        ),
+    );
+    assert_eq!(made(&wire), []);
+}
+
+//= RFC 8981 §3.4, type=test
+//= RFC 6724 §5, type=test
+#[test]
+fn temporary_addresses_come_and_go() {
+    let mut config = with(&[
+        "net.ipv6.conf.all.use_tempaddr 2",
+        "net.ipv6.conf.all.temp_prefered_lft 1000",
+        "net.ipv6.conf.all.temp_valid_lft 2000",
+        "net.ipv6.conf.all.max_desync_factor 100",
+    ]);
+    let both = ON_LINK | AUTONOMOUS;
+    let mut wire = alone(&config);
+    wire.inject(0, advert(1, 9000, 0, &[prefix("2001:db8::", both, 10 * HOUR, 10 * HOUR)]));
+    let source = |wire: &Wire| {
+        let hop = wire[0].interfaces().route("2001:db8:9::1".parse().unwrap(), None, None);
+        hop.unwrap().source.to_string()
+    };
+    let stable = "2001:db8::ff:fe00:1";
+    assert_eq!(made(&wire).len(), 2);
+    let first = source(&wire);
+    assert_ne!(first, stable);
+    wire.run_for(Duration::from_secs(1010));
+    let second = source(&wire);
+    assert!(second != first && second != stable, "a successor is in use");
+    let of_first = |wire: &Wire| made(wire).into_iter().find(|(address, _)| address.to_string() == first);
+    assert_eq!(of_first(&wire).map(|(_, preference)| preference), Some(Preference::Deprecated));
+    wire.run_for(Duration::from_secs(1000));
+    assert_eq!(of_first(&wire), None);
+    assert!(made(&wire).len() <= 4);
+
+    config.set("net.ipv6.conf.all.use_tempaddr", "1").unwrap();
+    let mut wire = alone(&config);
+    wire.inject(0, advert(1, 9000, 0, &[prefix("2001:db8::", both, 10 * HOUR, 10 * HOUR)]));
+    assert_eq!((made(&wire).len(), &source(&wire)[..]), (2, stable));
+}
+
+//= RFC 4861 §6.3.4, type=test
+//= RFC 4861 §6.3.6, type=test
+//= RFC 4861 §7.2.5, type=test
+//= RFC 4191 §3.2, type=test
+#[test]
+fn default_routers() {
+    let mut wire = alone(&Config::default());
+    let (low, high) = (0x18, 0x08);
+    wire.inject(0, advert(1, 1800, low, &[]));
+    wire.inject(0, advert(2, 1800, 0, &[]));
+    wire.inject(0, advert(3, 60, high, &[]));
+    assert_eq!(default_routes(&wire), [3, 2, 1].map(router));
+    wire.run_for(Duration::from_secs(61));
+    assert_eq!(default_routes(&wire), [2, 1].map(router), "its time is over");
+    // A router that does not answer is the last choice, until it tells of itself again.
+    let udp = wire[0].udp_open(tapsock_stack::stack::Family::V6);
+    let send = |wire: &mut Wire| {
+        let (now, to) = (wire.now, crate::wire::at("2001:db8:9::1", 9));
+        let payload = tapsock_stack::buf::Rope::from(vec![0]);
+        let _ = wire[0].udp_send(now, udp, payload, Some(to), Default::default());
+        wire.run_for(Duration::from_secs(20));
+    };
+    send(&mut wire);
+    assert_eq!(default_routes(&wire), [1, 2].map(router));
+    wire.inject(0, advert(2, 1800, 0, &[]));
+    assert_eq!(default_routes(&wire), [2, 1].map(router));
+    // One that is no router any more says so, in one way or the other.
+    wire.inject(0, advert(2, 0, 0, &[]));
+    assert_eq!(default_routes(&wire), [router(1)]);
+    wire.inject(0, claim(router(1).parse().unwrap()));
+    assert_eq!(default_routes(&wire), Vec::<String>::new());
+    let known = wire[0].neighbors().entries(wire.now).find(|entry| entry.address.to_string() == router(1));
+    assert!(!known.unwrap().router);
+}
+
+//= RFC 4861 §6.3.4, type=test
+//= RFC 4191 §3.2, type=test
+#[test]
+fn what_else_routers_tell() {
+    let mtu = |mtu: u32| [&[5, 1, 0, 0][..], &mtu.to_be_bytes()].concat();
+    let route = vec![24, 2, 48, 0, 0, 0, 0, 60, 0x20, 1, 0xd, 0xb8, 0, 5, 0, 0];
+    let resolver =
+        [&[25, 3, 0, 0, 0, 0, 0, 90][..], &[0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x53]].concat();
+    let all = [mtu(1400), route.clone(), resolver, prefix("2001:db8::", ON_LINK | AUTONOMOUS, HOUR, HOUR)];
+    let mut wire = alone(&with(&["net.ipv6.conf.all.accept_ra_rt_info_max_plen 64"]));
+    wire.inject(0, advert(1, 1800, 0, &all));
+    wire.inject(0, advert(2, 0, 0, core::slice::from_ref(&route)));
+    let hop = |wire: &Wire, to: &str| wire[0].interfaces().route(to.parse().unwrap(), None, None).unwrap();
+    assert_eq!(hop(&wire, "2001:db8::9").mtu, 1400);
+    assert_eq!(hop(&wire, "10.0.0.9").mtu, 1500, "the MTU is IPv6's alone");
+    let specific =
+        |wire: &Wire| wire[0].interfaces().routes().iter().filter(|r| r.destination.prefix_len == 48).count();
+    assert_eq!(specific(&wire), 2);
+    let resolvers = |wire: &Wire| wire[0].resolvers(wire.now).map(|(_, r)| r.to_string()).collect::<Vec<_>>();
+    assert_eq!(resolvers(&wire), ["fd00::53"]);
+    wire.run_for(Duration::from_secs(100));
+    assert_eq!((specific(&wire), resolvers(&wire).len()), (0, 0));
+    for mtu_told in [1279, 1501] {
+        wire.inject(0, advert(1, 1800, 0, &[mtu(mtu_told)]));
+        assert_eq!(hop(&wire, "2001:db8::9").mtu, 1400, "{mtu_told} can't be");
+    }
+    // Without the settings none of it.
+    let none = ["accept_ra_defrtr 0", "accept_ra_pinfo 0", "accept_ra_mtu 0"];
+    let none = none.map(|setting| format!("net.ipv6.conf.eth0.{setting}"));
+    for config in
+        [with(&none.each_ref().map(|setting| &setting[..])), with(&["net.ipv6.conf.all.accept_ra 0"])]
+    {
+        let mut wire = alone(&config);
+        wire.inject(0, advert(1, 1800, 0, &all));
+        assert_eq!((made(&wire).len(), default_routes(&wire).len(), specific(&wire)), (0, 0, 0));
+        assert_eq!(hop(&wire, "fd00::9").mtu, 1500);
+    }
+}
+
+//= RFC 4861 §6.3.4, type=test
+#[test]
+fn a_router_sets_times_and_hops() {
+    let mut wire = alone(&Config::default());
+    let rest = [33, 0, 7, 8];
+    let message = Icmpv6Message::Other { kind: 134, code: 0, rest };
+    let body = [&5000u32.to_be_bytes()[..], &200u32.to_be_bytes()].concat();
+    wire.inject(0, Path::v6(1, 0).from(&router(1)).to("ff02::1").icmpv6(message, &body, 255));
+    assert_eq!(wire[0].config().ipv6_hop_limit, 33);
+    let udp = wire[0].udp_open(tapsock_stack::stack::Family::V6);
+    let now = wire.now;
+    let payload = tapsock_stack::buf::Rope::from(vec![0]);
+    let _ = wire[0].udp_send(now, udp, payload, Some(crate::wire::at("fd00::77", 9)), Default::default());
+    wire.run_for(Duration::from_millis(500));
+    assert_eq!(sent(&wire, 135).len(), 3, "200 ms apart");
+}
+
+/// A redirect of IPv6 from a router.
+fn redirect(number: u8, target: &str, destination: &str) -> Frame {
+    let octets = |text: &str| text.parse::<Ipv6Addr>().unwrap().octets();
+    let message = Icmpv6Message::Other { kind: 137, code: 0, rest: [0; 4] };
+    let body = [&octets(target)[..], &octets(destination), &[2, 1, 2, 0, 0, 0, 0, 9]].concat();
+    Path::v6(1, 0).from(&router(number)).to("fd00::1").icmpv6(message, &body, 255)
+}
+
+//= RFC 4861 §8.1, type=test
+//= RFC 4861 §8.3, type=test
+#[test]
+fn redirects_of_ipv6() {
+    let mut wire = alone(&Config::default());
+    wire.inject(0, advert(1, 1800, 0, &[prefix("2001:db8::", AUTONOMOUS, HOUR, HOUR)]));
+    let far = "2001:db8:9::1";
+    wire.inject(0, redirect(2, "fe80::aa:3", far));
+    assert_eq!(next_hop(&wire, far), Some(router(1)), "not the router that packets go to");
+    wire.inject(0, redirect(1, "fe80::aa:3", far));
+    assert_eq!(next_hop(&wire, far).as_deref(), Some("fe80::aa:3"));
+    assert_eq!(next_hop(&wire, "2001:db8:9::2"), Some(router(1)), "another destination");
+    let known = wire[0].neighbors().entries(wire.now).find(|entry| entry.address.to_string() == "fe80::aa:3");
+    assert!(known.is_some_and(|entry| entry.router && entry.link_address == Some(station(8))));
+    wire.inject(0, redirect(3, far, far));
+    assert_eq!(next_hop(&wire, far).as_deref(), Some(far), "it is on the link");
+    assert_eq!(wire.counter(0, Counter::TapsockRedirectsIgnored), 1);
+    wire.run_for(Duration::from_secs(700));
+    assert_eq!(next_hop(&wire, far), Some(router(1)), "for a while");
+    let mut wire = alone(&with(&["net.ipv6.conf.all.accept_redirects 0"]));
+    wire.inject(0, advert(1, 1800, 0, &[prefix("2001:db8::", AUTONOMOUS, HOUR, HOUR)]));
+    wire.inject(0, redirect(1, "fe80::aa:3", far));
+    assert_eq!(next_hop(&wire, far), Some(router(1)));
+}
+
+//= RFC 1122 §3.2.2.2, type=test
+#[test]
+fn redirects_of_ipv4() {
+    for (accepted, from, gateway, followed) in [
+        ("1", 1, [10, 0, 0, 9], true),
+        ("0", 1, [10, 0, 0, 9], false),
+        ("1", 2, [10, 0, 0, 9], false),
+        ("1", 1, [192, 0, 2, 9], false),
+        ("1", 1, [10, 0, 0, 1], false),
+    ] {
+        let mut wire = alone(&Config::default());
+        wire[0].config_mut().set("net.ipv4.conf.all.accept_redirects", accepted).unwrap();
+        let default = Route::via("0.0.0.0/0".parse().unwrap(), "10.0.0.2".parse().unwrap(), ETH);
+        wire[0].add_route(default).unwrap();
+        let ours = Path::v4(0, 1).to("203.0.113.7").udp((9, 9), b"x");
+        let message = Icmpv4Message::Other { kind: 5, code: 1, rest: gateway };
+        wire.inject(0, Path::v4(from, 0).icmpv4(message, packet_of(&ours)));
+        let hop = next_hop(&wire, "203.0.113.7");
+        assert_eq!(
+            hop.as_deref(),
+            Some(if followed { "10.0.0.9" } else { "10.0.0.2" }),
+            "{accepted} {from} {gateway:?}"
+        );
+        assert_eq!(wire.counter(0, Counter::TapsockRedirectsIgnored), u64::from(!followed));
+        assert_eq!(wire.counter(0, Counter::IcmpInRedirects), 1);
+    }
+}
+
+/// A connection that is open follows its router, as on Linux.
+#[test]
+fn an_open_connection_follows_its_route() {
+    let mut wire = Wire::new(3, LINKS[0]);
+    let far = "2001:db8:9::1";
+    for (host, cidr) in [(1, "2001:db8:9::1/128"), (2, "2001:db8:9::1/128")] {
+        wire[host].add_address(ETH, cidr.parse().unwrap()).unwrap();
+    }
+    let route = |host: u8| {
+        Route::via("2001:db8:9::/48".parse().unwrap(), format!("fd00::{host}").parse().unwrap(), ETH)
+    };
+    wire[0].add_route(route(2)).unwrap();
+    let (here, _) = wire.pair(1, far);
+    wire[0].remove_route("2001:db8:9::/48".parse().unwrap(), None).unwrap();
+    wire[0].add_route(route(3)).unwrap();
+    wire.sniffing = true;
+    let now = wire.now;
+    wire[0].tcp_write(now, here, tapsock_stack::buf::Rope::from(&b"where to"[..])).unwrap();
+    wire.settle();
+    let data = wire.seen.iter().find(|(from, frame)| *from == 0 && crate::packets::tcp_of(frame).is_some());
+    assert_eq!(data.unwrap().1.bytes[..6], station(2).0);
+}
+
+/// Whatever routers tell, the tables have ends.
+#[test]
+fn a_flood_of_advertisements_is_bounded() {
+    let mut wire = alone(&asking());
+    for n in 0..400u16 {
+        let prefix = prefix(&format!("2001:db8:{n:x}::"), ON_LINK | AUTONOMOUS, HOUR, HOUR);
+        wire.inject(0, advert(n as u8, 1800, 0, &[prefix]));
+        wire.run_for(Duration::from_millis(10));
+    }
+    wire.run_for(Duration::from_secs(5));
+    assert!(made(&wire).len() <= 16);
+    assert!(wire[0].interfaces().routes().iter().count() <= tapsock_stack::iface::slaac::MAX_LEARNED + 8);
+    assert_eq!(wire[0].interfaces().interface(InterfaceId::LOOPBACK).unwrap().addresses().len(), 2);
+}

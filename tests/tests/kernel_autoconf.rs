@@ -1,0 +1,133 @@
+//! Addresses that the host makes itself, beside the kernel, which does the same.
+
+use std::fs;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tapsock::Counter;
+use tapsock::net::UdpSocket;
+use tapsock_tests::bench::{Bench, DEVICE, KERNEL_V6, OURS_V6, Setup};
+use tapsock_tests::programs::{self, Beside};
+use tapsock_tests::sides::PATIENCE;
+
+/// The kernel's address in the network that radvd tells of.
+const ROUTER: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x77, 0, 0, 0, 0, 1);
+/// Somewhere behind it.
+const FAR: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x99, 0, 0, 0, 0, 1);
+
+/// The source of our packets to `to`; `None` where there is no way.
+fn source(bench: &Bench, to: Ipv6Addr) -> Option<Ipv6Addr> {
+    let socket = UdpSocket::bind(&bench.host, "[::]:0").unwrap();
+    socket.connect(SocketAddr::new(to.into(), 9)).ok()?;
+    match socket.local_addr().unwrap() {
+        SocketAddr::V6(local) => Some(*local.ip()),
+        SocketAddr::V4(_) => None,
+    }
+}
+
+/// Waits until `done` gives something.
+fn until<T>(mut done: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = done() {
+            return value;
+        }
+        assert!(Instant::now() < end, "it does not come about");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// radvd as the router of the kernel's device, with a configuration of its own.
+fn radvd(bench: &Bench, name: &str) -> Option<Beside> {
+    let program = programs::find("radvd")?;
+    bench.namespace.set_sysctl("net.ipv6.conf.all.forwarding", "1").unwrap();
+    bench.run("ip", &["address", "add", &format!("{ROUTER}/64"), "dev", DEVICE, "nodad"]);
+    bench.run("ip", &["address", "add", &format!("{FAR}/128"), "dev", "lo"]);
+    let directory = std::env::temp_dir().join(format!("tapsock-radvd-{}-{name}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let (config, pid) = (directory.join("radvd.conf"), directory.join("radvd.pid"));
+    let text = format!(
+        "interface {DEVICE} {{
+            AdvSendAdvert on; MinRtrAdvInterval 3; MaxRtrAdvInterval 4; AdvLinkMTU 1400;
+            prefix 2001:db8:77::/64 {{ AdvOnLink on; AdvAutonomous on; }};
+            RDNSS 2001:db8:77::53 {{ }};
+        }};"
+    );
+    fs::write(&config, text).unwrap();
+    let mut command = bench.namespace.command(program.to_str().unwrap());
+    command.args([
+        "-n",
+        "-m",
+        "stderr",
+        "-d",
+        "0",
+        "-C",
+        config.to_str().unwrap(),
+        "-p",
+        pid.to_str().unwrap(),
+    ]);
+    let beside = Beside::start(&mut command).unwrap();
+    Some(beside)
+}
+
+fn asking() -> Setup {
+    Setup::new()
+        .setting("net.ipv6.conf.all.accept_dad", "1")
+        .setting("net.ipv6.conf.all.router_solicitations", "3")
+        .setting("net.ipv6.conf.all.router_solicitation_interval", "1")
+}
+
+//= RFC 4862 §5.5.3, type=test
+//= RFC 4861 §6.3.4, type=test
+#[test]
+fn radvd_gives_us_an_address_and_a_route() {
+    let Some(bench) = asking().open() else { return };
+    let Some(_router) = programs::find("ip").and_then(|_| radvd(&bench, "address")) else { return };
+    let ours = until(|| source(&bench, FAR).filter(|ours| ours.segments()[..4] == ROUTER.segments()[..4]));
+    bench.run("ping", &["-6", "-c", "1", "-W", "5", &ours.to_string()]);
+    assert_eq!(ours.segments()[5] & 0xff, 0xff, "it is made of the station's address: {ours}");
+    // And from us to what is behind the router.
+    let port = bench.namespace.udp_bind(SocketAddr::new(FAR.into(), 0)).unwrap();
+    let socket = UdpSocket::bind(&bench.host, "[::]:0").unwrap();
+    socket.send_to(b"hello", port.local_addr().unwrap()).unwrap();
+    port.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut buffer = [0; 16];
+    let (len, from) = port.recv_from(&mut buffer).unwrap();
+    assert_eq!((&buffer[..len], from.ip()), (&b"hello"[..], ours.into()));
+    assert!(bench.count(Counter::Icmp6InRouterAdvertisements) > 0);
+}
+
+//= RFC 7217 §5, type=test
+//= RFC 8981 §3.4, type=test
+#[test]
+fn addresses_that_tell_nothing_of_the_station() {
+    let setup = asking()
+        .setting("net.ipv6.conf.all.addr_gen_mode", "2")
+        .setting("net.ipv6.conf.all.stable_secret", "2001::1234")
+        .setting("net.ipv6.conf.all.use_tempaddr", "2");
+    let Some(bench) = setup.open() else { return };
+    let Some(_router) = programs::find("ip").and_then(|_| radvd(&bench, "temporary")) else { return };
+    let ours = until(|| source(&bench, FAR).filter(|ours| ours.segments()[..4] == ROUTER.segments()[..4]));
+    bench.run("ping", &["-6", "-c", "1", "-W", "5", &ours.to_string()]);
+    assert_ne!((ours.segments()[5] & 0xff, ours.segments()[6] >> 8), (0xff, 0xfe), "{ours}");
+}
+
+/// The kernel looks for an address that we have, and so do we for ours before.
+//= RFC 4862 §5.4, type=test
+#[test]
+fn the_kernel_finds_our_address_taken() {
+    let Some(bench) = asking().open() else { return };
+    for setting in ["accept_dad", "dad_transmits"] {
+        bench.namespace.set_sysctl(&format!("net.ipv6.conf.{DEVICE}.{setting}"), "1").unwrap();
+    }
+    if programs::find("ip").is_none() {
+        return;
+    }
+    let ours = until(|| source(&bench, KERNEL_V6).filter(|ours| *ours == OURS_V6));
+    bench.run("ip", &["address", "add", &format!("{ours}/64"), "dev", DEVICE]);
+    until(|| {
+        let shown = bench.run("ip", &["-6", "address", "show", "dev", DEVICE, "dadfailed"]);
+        shown.contains(&format!("{ours}/")).then_some(())
+    });
+}
