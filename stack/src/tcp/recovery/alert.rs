@@ -11,7 +11,7 @@ use crate::time::Instant;
 use super::delivery::Delivered;
 use super::prr::Arrival;
 use super::tlp::{Answer, Verdict};
-use super::{Phase, Recovery, Resend, Scene, Totals};
+use super::{Phase, Recovery, Resend, Scene, Totals, undo};
 
 /// The least time before what a peer took back is sent again.
 const RENEGED_WAIT: Duration = Duration::from_millis(10);
@@ -394,7 +394,7 @@ impl Recovery {
     /// reduction is undone.
     //= RFC 4015 §3.2
     pub(super) fn leave_recovery(&mut self, scene: &mut Scene<'_>) -> Leaving {
-        if self.undo().is_justified(scene.echo) {
+        if self.undo().is_justified(self.answer(scene)) {
             let lossy = self.phase == Phase::Loss;
             scene.counters.bump(if lossy { Counter::TcpExtTCPLossUndo } else { Counter::TcpExtTCPFullUndo });
             self.take_back(scene);
@@ -419,6 +419,11 @@ impl Recovery {
         held
     }
 
+    /// What the acknowledgement is to the recovery.
+    pub(super) fn answer(&self, scene: &Scene<'_>) -> undo::Answer {
+        undo::Answer { echo: scene.echo, past: !scene.sack && scene.una.at_or_after(self.high_seq) }
+    }
+
     /// Window and threshold are what they were before the reduction.
     pub(super) fn take_back(&mut self, scene: &mut Scene<'_>) {
         if let Some(ssthresh) = self.undo_mut().take() {
@@ -430,7 +435,7 @@ impl Recovery {
     /// Part of what was held to be lost was late. Says whether nothing more is to be sent again for now.
     //= RFC 4015 §3.2
     fn undo_in_part(&mut self, scene: &mut Scene<'_>) -> bool {
-        if self.undo().marker().is_none() || !self.undo().is_late(scene.echo) {
+        if self.undo().marker().is_none() || !self.undo().is_late(self.answer(scene)) {
             return false;
         }
         let highest = if self.duplicates > 0 { scene.nxt } else { scene.una };

@@ -124,7 +124,7 @@ impl Recovery {
     /// Takes the reduction back where the time-out was in error, as F-RTO found, or as an echoed timestamp or reports of
     /// duplicates tell.
     fn undo_timeout(&mut self, scene: &mut Scene<'_>, found: bool) -> bool {
-        if !found && !self.undo().is_justified(scene.echo) {
+        if !found && !self.undo().is_justified(self.answer(scene)) {
             return false;
         }
         self.scoreboard.lose_nothing();

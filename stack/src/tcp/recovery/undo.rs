@@ -7,13 +7,14 @@ use crate::tcp::seq::SeqNumber;
 ///
 /// ```
 /// use tapsock_stack::tcp::SeqNumber;
-/// use tapsock_stack::tcp::recovery::undo::Undo;
+/// use tapsock_stack::tcp::recovery::undo::{Answer, Undo};
 ///
 /// let mut undo = Undo::default();
 /// undo.begin(SeqNumber::new(1), 0);
 /// undo.on_resent(1, 700);
-/// assert!(!undo.is_justified(None));
-/// assert!(undo.is_justified(Some(650)), "an answer to what was sent before it was sent again");
+/// let echoes = |echo| Answer { echo: Some(echo), past: false };
+/// assert!(!undo.is_justified(echoes(750)));
+/// assert!(undo.is_justified(echoes(650)), "an answer to what was sent before it was sent again");
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Undo {
@@ -28,6 +29,16 @@ pub struct Undo {
     waiting: bool,
     /// The threshold before; 0: not to be restored.
     ssthresh: u32,
+}
+
+/// What an acknowledgement is to a recovery.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Answer {
+    /// The timestamp that it echoes, by our timestamps' clock.
+    pub echo: Option<u32>,
+    /// Whether it is for all that the recovery was about, and the peer does not send SACK. As Linux: that nothing waits
+    /// for an answer does not mean then that nothing was sent again.
+    pub past: bool,
 }
 
 impl Undo {
@@ -89,15 +100,18 @@ impl Undo {
         self.possible && self.is_all_reported()
     }
 
-    /// Whether the acknowledgement that echoes `echo` is for what was sent before anything was sent again.
+    /// Whether an acknowledgement is for what was sent before anything was sent again.
     //= RFC 3522 §3.2
-    pub fn is_late(&self, echo: Option<u32>) -> bool {
-        !self.waiting || echo.is_some_and(|echo| (echo.wrapping_sub(self.first) as i32) < 0)
+    pub fn is_late(&self, answer: Answer) -> bool {
+        if !self.waiting {
+            return !answer.past;
+        }
+        answer.echo.is_some_and(|echo| (echo.wrapping_sub(self.first) as i32) < 0)
     }
 
     /// Whether the recovery was in error.
-    pub fn is_justified(&self, echo: Option<u32>) -> bool {
-        self.possible && (self.is_all_reported() || self.is_late(echo))
+    pub fn is_justified(&self, answer: Answer) -> bool {
+        self.possible && (self.is_all_reported() || self.is_late(answer))
     }
 
     fn is_all_reported(&self) -> bool {
@@ -142,10 +156,21 @@ mod tests {
         undo.begin(seq(1000), 0);
         undo.on_resent(1, u32::MAX);
         undo.on_resent(1, 20);
-        assert!(!undo.is_justified(Some(3)));
-        assert!(!undo.is_justified(None));
-        assert!(undo.is_justified(Some(u32::MAX - 1)));
+        let answer = |echo| Answer { echo, past: false };
+        assert!(!undo.is_justified(answer(Some(3))));
+        assert!(!undo.is_justified(answer(None)));
+        assert!(undo.is_justified(answer(Some(u32::MAX - 1))));
         undo.forget();
-        assert!(!undo.is_justified(Some(u32::MAX - 1)));
+        assert!(!undo.is_justified(answer(Some(u32::MAX - 1))));
+    }
+
+    #[test]
+    fn where_nothing_waits_any_more_without_sack_nothing_is_undone() {
+        let mut undo = Undo::default();
+        undo.begin(seq(1000), 0);
+        assert!(undo.is_justified(Answer::default()), "nothing was sent again");
+        undo.on_resent(1, 50);
+        undo.on_nothing_resent();
+        assert!(!undo.is_justified(Answer { echo: None, past: true }));
     }
 }

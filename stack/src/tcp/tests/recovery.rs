@@ -233,3 +233,40 @@ fn reports_of_what_was_sent_again_in_smaller_segments_are_understood() {
     lone.sack(0, 60_000, &[(600, 1200)]);
     assert_eq!(lone.connection.info().sacked, 1);
 }
+
+//= RFC 5681 §3.2, type=test
+//= RFC 6582 §3.2, type=test
+#[test]
+fn a_loss_without_sack_leaves_the_window_smaller() {
+    let mut lone = ten_in_flight(reno(plain()));
+    (0..3).for_each(|_| lone.ack(0, 60_000));
+    assert_eq!(lone.sent().first(), Some(&(0, 1000)));
+    (0..8).for_each(|_| lone.ack(0, 60_000));
+    lone.sent();
+    lone.pass(ms(20));
+    for acked in [12_000, 13_000] {
+        lone.ack(acked, 60_000);
+        let info = lone.connection.info();
+        assert_eq!((info.snd_cwnd, info.snd_ssthresh), (5, 5), "acknowledged up to {acked}");
+    }
+}
+
+//= RFC 5681 §3.1, type=test
+#[test]
+fn a_timeout_without_sack_leaves_the_threshold_lower() {
+    let mut options = reno(plain());
+    options.rare_mut().loss.frto = false;
+    let mut lone = Lone::established(options, 60_000, ms(20));
+    lone.ack(0, 60_000);
+    lone.write(30_000);
+    assert_eq!(lone.sent().len(), 10);
+    lone.pass_to_deadline();
+    assert_eq!(lone.sent(), [(0, 1000)]);
+    lone.pass(ms(20));
+    lone.ack(10_000, 60_000);
+    lone.sent();
+    lone.pass(ms(20));
+    lone.ack(11_000, 60_000);
+    let info = lone.connection.info();
+    assert_eq!((info.snd_cwnd, info.snd_ssthresh, info.phase), (6, 5, Phase::Open), "as on Linux");
+}
