@@ -41,7 +41,7 @@ impl Connection {
             }
             State::SynReceived => self.poll_syn(now, counters).or_else(|| self.poll_ack(now, counters)),
             _ => self
-                .poll_tail_probe(now, max_payload, counters)
+                .poll_tail_probe(now, counters)
                 .or_else(|| self.poll_resend(now, max_payload, counters))
                 .or_else(|| self.poll_new(now, max_payload, counters))
                 .or_else(|| self.poll_resend_after_new(now, max_payload, counters))
@@ -120,15 +120,10 @@ impl Connection {
 
     /// New data for the probe of a lost tail, whatever the congestion window, Nagle's rule and the pace say.
     //= RFC 8985 §7.3
-    pub(super) fn poll_forced(
-        &mut self,
-        now: Instant,
-        max_payload: usize,
-        counters: &mut Counters,
-    ) -> Option<Segment> {
+    pub(super) fn poll_forced(&mut self, now: Instant, counters: &mut Counters) -> Option<Segment> {
         let unsent = self.send.queue.end().saturating_since(self.send.window.nxt);
         let options = self.segment_options(now);
-        let size = self.payload_size(&options).min(max_payload as u32);
+        let size = self.payload_size(&options);
         let len = self.next_record(unsent).min(size);
         if len == 0 || len > self.send.window.usable() || self.recovery.scoreboard.is_full() {
             return None;

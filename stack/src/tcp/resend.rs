@@ -86,16 +86,11 @@ impl Connection {
     /// The probe for a lost tail: new data where there is some, or the last segment again.
     //= RFC 8985 §7.3
     //= RFC 8985 §7.3 MUST-4
-    pub(super) fn poll_tail_probe(
-        &mut self,
-        now: Instant,
-        max_payload: usize,
-        counters: &mut Counters,
-    ) -> Option<Segment> {
+    pub(super) fn poll_tail_probe(&mut self, now: Instant, counters: &mut Counters) -> Option<Segment> {
         if !core::mem::take(&mut self.pending.tail_probe) {
             return None;
         }
-        if let Some(segment) = self.poll_forced(now, max_payload, counters) {
+        if let Some(segment) = self.poll_forced(now, counters) {
             self.note_probe(now, false, counters);
             return Some(segment);
         }

@@ -270,3 +270,14 @@ fn a_timeout_without_sack_leaves_the_threshold_lower() {
     let info = lone.connection.info();
     assert_eq!((info.snd_cwnd, info.snd_ssthresh, info.phase), (6, 5, Phase::Open), "as on Linux");
 }
+
+//= RFC 8985 §7.3, type=test
+#[test]
+fn a_probe_of_the_tail_carries_new_data_where_the_link_cuts_nothing() {
+    let mut lone = Lone::established(reno(sacking()), 60_000, ms(20));
+    lone.write(30_000);
+    assert_eq!(lone.sent().len(), 10);
+    lone.pass_to_deadline();
+    let probe = lone.connection.poll_transmit(lone.now, 0, &mut lone.counters).expect("a probe");
+    assert_eq!((probe.seq, probe.len()), (seq(ISS + 1 + 10_000), 1000));
+}
