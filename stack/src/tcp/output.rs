@@ -230,6 +230,10 @@ impl Connection {
         if self.pending.push_small || self.pending.flush || self.is_sending_urgent() {
             return true;
         }
+        // As Linux: F-RTO can't tell whether the time-out was in error before new data is out, be it little.
+        if self.recovery.resend == Resend::NewFirst {
+            return true;
+        }
         if self.options.cork || self.pending.hold {
             return false;
         }
