@@ -3,6 +3,7 @@
 
 use super::config::EcnUse;
 use super::connection::Connection;
+use super::recovery::Reduced;
 use super::recv::ack_policy::QUICK_ACKS_ON_MARK;
 use super::segment::{Codepoint, EcnFlags, Segment};
 use super::state::State;
@@ -123,8 +124,12 @@ impl Connection {
         self.ecn.agreed && segment.ecn.echo && segment.control.is_none()
     }
 
-    /// The peer is told where the window has begun to shrink, whatever for.
+    /// The peer is told where the window has begun to shrink, whatever for, unless that was taken back before.
     pub(super) fn answer_echo(&mut self) {
-        self.ecn.answers |= self.recovery.take_reduced() && self.ecn.agreed;
+        match self.recovery.take_reduced() {
+            Some(Reduced::Begun) => self.ecn.answers = self.ecn.agreed,
+            Some(Reduced::Undone) => self.ecn.answers = false,
+            None => {}
+        }
     }
 }

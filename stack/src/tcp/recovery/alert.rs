@@ -11,7 +11,7 @@ use crate::time::Instant;
 use super::delivery::Delivered;
 use super::prr::Arrival;
 use super::tlp::{Answer, Verdict};
-use super::{Phase, Recovery, Resend, Scene, Totals, undo};
+use super::{Phase, Recovery, Reduced, Resend, Scene, Totals, undo};
 
 /// The least time before what a peer took back is sent again.
 const RENEGED_WAIT: Duration = Duration::from_millis(10);
@@ -427,6 +427,9 @@ impl Recovery {
     /// Window and threshold are what they were before the reduction.
     pub(super) fn take_back(&mut self, scene: &mut Scene<'_>) {
         if let Some(ssthresh) = self.undo_mut().take() {
+            if ssthresh > scene.congestion.ssthresh() {
+                self.reduced = Some(Reduced::Undone);
+            }
             scene.congestion.undo(ssthresh);
         }
         self.rack.on_undone();

@@ -87,10 +87,19 @@ pub(super) struct Recovery {
     pub(super) resend: Resend,
     /// Whether the time-out may turn out to have been in error (F-RTO).
     frto: bool,
-    /// Whether a reduction has begun of which the peer is to be told.
-    reduced: bool,
+    /// What the peer is to be told of a reduction, since this was asked last.
+    reduced: Option<Reduced>,
     pub(super) totals: Totals,
     pub(super) rate: DeliveryRate,
+}
+
+/// What became of the window, as a peer that marks is told.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(super) enum Reduced {
+    /// It has begun to shrink.
+    Begun,
+    /// That was taken back.
+    Undone,
 }
 
 /// What a recovery keeps.
@@ -149,7 +158,7 @@ impl Recovery {
             duplicates: 0,
             resend: Resend::Hold,
             frto: false,
-            reduced: false,
+            reduced: None,
             totals: Totals::default(),
             rate: DeliveryRate::default(),
         }
@@ -261,13 +270,13 @@ impl Recovery {
         self.high_seq = scene.nxt;
         self.probe.forget();
         *self.prr_mut() = Prr::default();
-        self.reduced = true;
+        self.reduced = Some(Reduced::Begun);
         scene.congestion.reduce();
     }
 
-    /// Whether a reduction has begun since this was asked last.
-    pub(super) fn take_reduced(&mut self) -> bool {
-        core::mem::take(&mut self.reduced)
+    /// What became of the window since this was asked last.
+    pub(super) fn take_reduced(&mut self) -> Option<Reduced> {
+        self.reduced.take()
     }
 
     /// The peer tells of a mark: the window is to come down, though nothing was lost.

@@ -5,7 +5,7 @@ use crate::counters::Counter;
 use crate::tcp::seq::SeqNumber;
 
 use super::alert::News;
-use super::{Phase, Recovery, Resend, Scene};
+use super::{Phase, Recovery, Reduced, Resend, Scene};
 
 impl Recovery {
     /// The retransmission time-out passed, after `retries` in a row.
@@ -36,7 +36,7 @@ impl Recovery {
         }
         (self.phase, self.high_seq) = (Phase::Loss, scene.nxt);
         self.probe.forget();
-        self.reduced = true;
+        self.reduced = Some(Reduced::Begun);
         //= RFC 5682 §3.1
         self.frto = scene.options.frto && (fresh || retries > 0);
         self.resend = Resend::Lost;
