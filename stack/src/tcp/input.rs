@@ -7,7 +7,7 @@ use crate::error::SocketError;
 use crate::time::Instant;
 
 use super::connection::{Connection, TimestampState};
-use super::recv::ack_policy::Situation;
+use super::recv::ack_policy::{QUICK_ACKS, Situation};
 use super::segment::{Control, Segment};
 use super::seq::SeqNumber;
 use super::state::State;
@@ -114,8 +114,7 @@ impl Connection {
         if !self.is_acceptable(segment) {
             counters.bump(Counter::TcpExtTCPOutOfWindow);
             if !reset {
-                self.note_old(segment, counters);
-                self.challenge(now, segment, counters);
+                self.refuse_old(now, segment, counters);
             }
             return Verdict::Drop;
         }
@@ -178,9 +177,18 @@ impl Connection {
             }
         }
         counters.bump(Counter::TcpExtPAWSEstab);
-        self.note_old(segment, counters);
-        self.challenge(now, segment, counters);
+        self.refuse_old(now, segment, counters);
         Verdict::Drop
+    }
+
+    /// Answers a segment of before what we have acknowledged, or out of the window. As Linux: a peer that sends old data
+    /// again has missed our acknowledgement, so the next go at once.
+    fn refuse_old(&mut self, now: Instant, segment: &Segment, counters: &mut Counters) {
+        self.note_old(segment, counters);
+        if !segment.is_empty() && segment.seq.before(self.recv.window.nxt) {
+            self.recv.acks.quicken(self.recv.window.remaining(), QUICK_ACKS);
+        }
+        self.challenge(now, segment, counters);
     }
 
     /// Whether a bare acknowledgement says nothing new, and is older by no more than a time-out of the peer's clock,
