@@ -7,7 +7,7 @@ use tapsock_stack::buf::Rope;
 use tapsock_stack::tcp::SeqNumber;
 use tapsock_stack::tcp::recovery::delivery::{Delivered, Known, Progress};
 use tapsock_stack::tcp::recovery::scoreboard::{Scoreboard, Sending};
-use tapsock_stack::tcp::recv::reassembly::Reassembly;
+use tapsock_stack::tcp::recv::reassembly::{Last, Reassembly};
 use tapsock_stack::tcp::seq_ranges::SeqRange;
 use tapsock_stack::time::Instant;
 
@@ -246,7 +246,8 @@ impl Holes {
     }
 
     fn insert(&mut self, offset: u32, len: u32) {
-        if offset < self.nxt || self.reassembly.insert(self.base + offset, bytes(offset, len).into()).is_err()
+        if offset < self.nxt
+            || self.reassembly.insert(self.base + offset, bytes(offset, len).into(), Last::No).is_err()
         {
             return;
         }

@@ -7,6 +7,7 @@ use crate::time::Instant;
 use super::connection::{Connection, Event, Holder};
 use super::recv::ack_policy::{Arrival, QUICK_ACKS};
 use super::recv::compact;
+use super::recv::reassembly::Last;
 use super::segment::{Control, Segment};
 use super::seq::SeqNumber;
 use super::state::State;
@@ -61,14 +62,13 @@ impl Connection {
         if segment.payload.len() < len {
             compact(&mut segment.payload);
         }
-        if segment.control == Some(Control::Fin) {
+        if segment.control == Some(Control::Fin) && self.recv.fin.is_none() {
             let fin = segment.end() - 1;
             self.recv.fin = Some(fin);
             self.recv.reassembly.truncate(fin);
         }
-        let end = segment.seq + segment.payload.len() as u32;
         //= RFC 2883 §4.2 RULE-1
-        if !old && let Some(held) = self.recv.reassembly.held_of(segment.seq, end) {
+        if !old && let Some(held) = self.recv.reassembly.held_of(segment.seq, segment.end()) {
             self.note_twice(held.start(), held.end(), counters);
         }
         if segment.seq == nxt {
@@ -177,7 +177,8 @@ impl Connection {
         counters.bump(Counter::TcpExtTCPOFOQueue);
         self.tally.out_of_order = self.tally.out_of_order.wrapping_add(1);
         let len = segment.payload.len();
-        if self.recv.reassembly.insert(segment.seq, segment.payload).is_err() {
+        let last = if segment.control == Some(Control::Fin) { Last::Yes } else { Last::No };
+        if self.recv.reassembly.insert(segment.seq, segment.payload, last).is_err() {
             counters.bump(Counter::TcpExtTCPOFODrop);
         }
         self.recv.acks.owe_late();
@@ -193,6 +194,9 @@ impl Connection {
         self.recv.window.nxt += 1;
         self.tally.bytes_received += 1;
         self.recv.acks.owe_late();
+        // As Linux: with the end nothing more is reported, not even what came twice.
+        self.recv.reassembly.clear();
+        self.recv.duplicate.on_reported();
         self.events.add(Event::Readable);
         self.events.add(Event::Ended);
         match self.state {

@@ -1,4 +1,4 @@
-//! Segments that came before their turn.
+//! Segments that came before their turn, and the FIN that did.
 
 use std::collections::VecDeque;
 
@@ -19,10 +19,10 @@ pub const MAX_BLOCKS: usize = 1024;
 /// ```
 /// use tapsock_stack::buf::Rope;
 /// use tapsock_stack::tcp::SeqNumber;
-/// use tapsock_stack::tcp::recv::reassembly::Reassembly;
+/// use tapsock_stack::tcp::recv::reassembly::{Last, Reassembly};
 ///
 /// let mut reassembly = Reassembly::default();
-/// reassembly.insert(SeqNumber::new(5), Rope::from(&b"world"[..])).unwrap();
+/// reassembly.insert(SeqNumber::new(5), Rope::from(&b"world"[..]), Last::No).unwrap();
 /// assert!(reassembly.take(SeqNumber::new(0)).is_none());
 /// assert_eq!(reassembly.take(SeqNumber::new(5)).unwrap().to_vec(), b"world");
 /// ```
@@ -45,26 +45,43 @@ struct Blocks {
 struct Block {
     start: SeqNumber,
     data: Rope,
+    last: Last,
+}
+
+/// Whether a FIN follows some bytes. It has a number, and is reported as they are.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Last {
+    /// More is to come.
+    No,
+    /// They are the last, or there are none left.
+    Yes,
 }
 
 /// There is no room for another block.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub struct Full;
 
+impl Last {
+    /// Numbers that the FIN takes.
+    fn len(self) -> u32 {
+        u32::from(self == Last::Yes)
+    }
+}
+
 impl Block {
     fn end(&self) -> SeqNumber {
-        self.start + self.data.len() as u32
+        self.start + self.data.len() as u32 + self.last.len()
     }
 }
 
 impl Reassembly {
-    /// Keeps `data`, whose first byte has the number `start`. Says [`Full`], and keeps nothing, where that would
-    /// need more than [`MAX_BLOCKS`].
-    pub fn insert(&mut self, start: SeqNumber, data: Rope) -> Result<(), Full> {
-        if data.is_empty() {
+    /// Keeps `data`, whose first byte has the number `start`, and the FIN behind it where it is the `last`. Says [`Full`],
+    /// and keeps nothing, where that would need more than [`MAX_BLOCKS`].
+    pub fn insert(&mut self, start: SeqNumber, data: Rope, last: Last) -> Result<(), Full> {
+        if data.is_empty() && last == Last::No {
             return Ok(());
         }
-        self.blocks.get_or_insert_default().insert(start, data)
+        self.blocks.get_or_insert_default().insert(start, data, last)
     }
 
     /// Takes the bytes that follow `nxt` without a gap, where there are any, and forgets what lies before.
@@ -123,6 +140,7 @@ impl Reassembly {
             blocks.bytes -= last.data.len();
             blocks.chunks -= last.data.chunk_count();
             last.data.truncate(end.saturating_since(last.start) as usize);
+            last.last = Last::No;
             if !last.data.is_empty() {
                 blocks.bytes += last.data.len();
                 blocks.chunks += last.data.chunk_count();
@@ -142,8 +160,8 @@ impl Reassembly {
 }
 
 impl Blocks {
-    fn insert(&mut self, start: SeqNumber, data: Rope) -> Result<(), Full> {
-        let end = start + data.len() as u32;
+    fn insert(&mut self, start: SeqNumber, data: Rope, fin: Last) -> Result<(), Full> {
+        let end = start + data.len() as u32 + fin.len();
         // The blocks from `first` up to `last` touch the new bytes.
         let first = self.sorted.partition_point(|block| block.end().before(start));
         let last =
@@ -154,9 +172,9 @@ impl Blocks {
             }
             self.bytes += data.len();
             self.chunks += data.chunk_count();
-            self.sorted.insert(first, Block { start, data });
+            self.sorted.insert(first, Block { start, data, last: fin });
         } else {
-            self.merge(first, last, start, data);
+            self.merge(first, last, Block { start, data, last: fin });
         }
         let block = &self.sorted[first];
         if let Some(range) = SeqRange::new(block.start, block.end()) {
@@ -165,13 +183,17 @@ impl Blocks {
         Ok(())
     }
 
-    /// Makes one block of `sorted[first..last]` and the bytes that `data` adds to them.
-    fn merge(&mut self, first: usize, last: usize, start: SeqNumber, mut data: Rope) {
+    /// Makes one block of `sorted[first..last]` and what `new` adds to them.
+    fn merge(&mut self, first: usize, last: usize, new: Block) {
+        let Block { start, mut data, last: mut fin } = new;
         let merged_start = start.earliest(self.sorted[first].start);
         let mut at = start;
         let mut merged = Rope::new();
         for known in self.sorted.drain(first..last) {
             self.chunks -= known.data.chunk_count();
+            if known.last == Last::Yes {
+                fin = Last::Yes;
+            }
             let gap = known.start.saturating_since(at) as usize;
             let mut piece = data.split_to(gap);
             compact(&mut piece);
@@ -192,7 +214,7 @@ impl Blocks {
         compact(&mut data);
         merged.append(data);
         self.chunks += merged.chunk_count();
-        self.sorted.insert(first, Block { start: merged_start, data: merged });
+        self.sorted.insert(first, Block { start: merged_start, data: merged, last: fin });
     }
 
     fn take(&mut self, nxt: SeqNumber) -> Option<Rope> {
@@ -233,7 +255,7 @@ mod tests {
             let mut reassembly = Reassembly::default();
             let mut present = vec![false; 400];
             for (offset, len) in pieces {
-                reassembly.insert(base + offset, bytes_of(offset, len)).expect("few blocks");
+                reassembly.insert(base + offset, bytes_of(offset, len), Last::No).expect("few blocks");
                 present[offset as usize..(offset + len) as usize].fill(true);
                 prop_assert_eq!(reassembly.len(), present.iter().filter(|p| **p).count());
                 let chunks: usize = reassembly
@@ -270,7 +292,7 @@ mod tests {
     fn what_is_held_already_is_known() {
         let mut reassembly = Reassembly::default();
         for offset in [10, 30] {
-            reassembly.insert(SeqNumber::new(offset), bytes_of(offset, 10)).expect("room");
+            reassembly.insert(SeqNumber::new(offset), bytes_of(offset, 10), Last::No).expect("room");
         }
         let held = |start: u32, end: u32| {
             let held = reassembly.held_of(SeqNumber::new(start), SeqNumber::new(end));
@@ -288,7 +310,7 @@ mod tests {
     fn what_lies_behind_the_end_is_dropped() {
         let mut reassembly = Reassembly::default();
         for offset in [10, 20, 40] {
-            reassembly.insert(SeqNumber::new(offset), bytes_of(offset, 5)).expect("room");
+            reassembly.insert(SeqNumber::new(offset), bytes_of(offset, 5), Last::No).expect("room");
         }
         reassembly.truncate(SeqNumber::new(22));
         assert_eq!((reassembly.len(), reassembly.chunk_count()), (7, 2));
@@ -297,12 +319,39 @@ mod tests {
     }
 
     #[test]
+    fn a_fin_has_a_number_of_its_own_at_the_end() {
+        let mut reassembly = Reassembly::default();
+        let reported = |reassembly: &Reassembly| -> Vec<(u32, u32)> {
+            reassembly.recent().map(|range| (range.start().value(), range.end().value())).collect()
+        };
+        reassembly.insert(SeqNumber::new(20), Rope::new(), Last::Yes).expect("room");
+        assert_eq!((reassembly.len(), reassembly.is_empty()), (0, false));
+        assert_eq!(reported(&reassembly), [(20, 21)]);
+        reassembly.insert(SeqNumber::new(5), bytes_of(5, 3), Last::No).expect("room");
+        reassembly.insert(SeqNumber::new(10), bytes_of(10, 10), Last::Yes).expect("room");
+        assert_eq!(reported(&reassembly), [(10, 21), (5, 8)]);
+        reassembly.insert(SeqNumber::new(6), bytes_of(6, 4), Last::No).expect("room");
+        assert_eq!(reported(&reassembly), [(5, 21)]);
+        let all = reassembly.take(SeqNumber::new(5)).expect("bytes");
+        assert_eq!(all.to_vec(), bytes_of(5, 15).to_vec());
+        assert!(reassembly.is_empty());
+
+        reassembly.insert(SeqNumber::new(20), Rope::new(), Last::Yes).expect("room");
+        assert!(reassembly.take(SeqNumber::new(20)).is_none(), "there are no bytes before it");
+        assert!(reassembly.is_empty());
+    }
+
+    #[test]
     fn a_peer_that_leaves_every_second_byte_out_is_bounded() {
         let mut reassembly = Reassembly::default();
         for n in 0..MAX_BLOCKS as u32 {
-            reassembly.insert(SeqNumber::new(2 * n + 1), bytes_of(0, 1)).expect("room");
+            reassembly.insert(SeqNumber::new(2 * n + 1), bytes_of(0, 1), Last::No).expect("room");
         }
-        assert_eq!(reassembly.insert(SeqNumber::new(9_999_999), bytes_of(0, 1)), Err(Full));
-        assert_eq!(reassembly.insert(SeqNumber::new(2), bytes_of(0, 1)), Ok(()), "a gap can still be filled");
+        assert_eq!(reassembly.insert(SeqNumber::new(9_999_999), bytes_of(0, 1), Last::No), Err(Full));
+        assert_eq!(
+            reassembly.insert(SeqNumber::new(2), bytes_of(0, 1), Last::No),
+            Ok(()),
+            "a gap can still be filled"
+        );
     }
 }
