@@ -142,14 +142,8 @@ pub(crate) fn send_options(
     remote: SocketAddr,
     control: &[u8],
 ) -> Result<UdpSendOptions, Errno> {
-    let raw = matches!(call.common.subject.kind, Kind::Raw(_) | Kind::Ping);
-    let (sender, family) = match (call.domain(), remote) {
-        (Domain::V4, _) if raw => (ControlFor::Raw4, Domain::V4),
-        (Domain::V6, _) if raw => (ControlFor::Raw6, Domain::V6),
-        (Domain::V4, _) => (ControlFor::Udp4, Domain::V4),
-        (Domain::V6, SocketAddr::V4(_)) => (ControlFor::Udp6Mapped, Domain::V4),
-        (Domain::V6, SocketAddr::V6(_)) => (ControlFor::Udp6, Domain::V6),
-    };
+    let raw = is_raw(call);
+    let (sender, family) = reader(call, remote);
     let control = SendControl::parse(control, sender)?;
     check_allowed(call, &control)?;
     let unknown = control.flow_info.is_some_and(|info| info != 0);
@@ -180,6 +174,32 @@ pub(crate) fn send_options(
         unfragmented: family == Domain::V6 && control.dont_fragment.unwrap_or(options.rare().unfragmented),
         stamps: options.rare().timestamping.of_send(control.timestamping),
     })
+}
+
+fn is_raw(call: &Call<'_>) -> bool {
+    matches!(call.common.subject.kind, Kind::Raw(_) | Kind::Ping)
+}
+
+/// Who reads the messages of a datagram to `remote`, and of which family it is.
+fn reader(call: &Call<'_>, remote: SocketAddr) -> (ControlFor, Domain) {
+    match (call.domain(), remote) {
+        (Domain::V4, _) if is_raw(call) => (ControlFor::Raw4, Domain::V4),
+        (Domain::V6, _) if is_raw(call) => (ControlFor::Raw6, Domain::V6),
+        (Domain::V4, _) => (ControlFor::Udp4, Domain::V4),
+        (Domain::V6, SocketAddr::V4(_)) => (ControlFor::Udp6Mapped, Domain::V4),
+        (Domain::V6, SocketAddr::V6(_)) => (ControlFor::Udp6, Domain::V6),
+    }
+}
+
+/// What is wrong with the control messages of a datagram of the socket's own family, which is said before `errno`.
+pub(crate) fn sooner_than(call: &Call<'_>, errno: Errno, control: &[u8]) -> Errno {
+    let sender = match (call.domain(), is_raw(call)) {
+        (Domain::V4, true) => ControlFor::Raw4,
+        (Domain::V6, true) => ControlFor::Raw6,
+        (Domain::V4, false) => ControlFor::Udp4,
+        (Domain::V6, false) => ControlFor::Udp6,
+    };
+    SendControl::parse(control, sender).err().unwrap_or(errno)
 }
 
 /// What a message says, or the type of service that one says, or the option.

@@ -11,7 +11,7 @@ use crate::address::{
     SOCKADDR_IN_LEN, SOCKADDR_IN6_OLD_LEN, SockAddr, is_link_local, is_shorter_than, mapped, unmapped,
 };
 use crate::bind::family_of;
-use crate::constants::{AF_INET, IPPROTO_RAW};
+use crate::constants::{AF_INET, AF_INET6, IPPROTO_RAW};
 use crate::options::Domain;
 use crate::socket::Call;
 
@@ -77,12 +77,15 @@ pub(crate) fn message(
     Ok(Some(to_ourselves(remote, bound)))
 }
 
-/// The peer that a raw socket is to be connected to. IPv6's takes no IPv4, not even mapped.
-pub(crate) fn raw_peer(call: &Call<'_>, address: &SockAddr) -> Result<SocketAddr, Errno> {
+/// The peer that a raw socket is to be connected to, where it is bound to `bound`. IPv6's takes no IPv4, not even mapped.
+pub(crate) fn raw_peer(
+    call: &Call<'_>,
+    bound: Option<LocalAddr>,
+    address: &SockAddr,
+) -> Result<SocketAddr, Errno> {
     let remote = match call.domain() {
-        Domain::V4 => SocketAddr::V4(only_v4(address, None)?),
-        // Of an IPv4 address the family is looked at before the length.
-        Domain::V6 if matches!(address, SockAddr::V4(_)) => return Err(Errno::AFNOSUPPORT),
+        Domain::V4 => SocketAddr::V4(only_v4(address, bound)?),
+        Domain::V6 if !is_v6(address) => return Err(Errno::AFNOSUPPORT),
         Domain::V6 => plain_v6(only_v6(address)?)?,
     };
     check_scope(call.stack.interfaces(), remote)?;
@@ -115,6 +118,18 @@ pub(crate) fn raw_message(
         return Err(Errno::NETUNREACH);
     }
     Ok(Some(remote))
+}
+
+/// The wildcard of IPv4 again, now that a control message has named the `source`: it means that, as on Linux.
+pub(crate) fn from_source(address: &SockAddr, to: SocketAddr, source: Option<IpAddr>) -> SocketAddr {
+    match (address, source) {
+        (SockAddr::V4(address) | SockAddr::Unspec(Some(address)), Some(source @ IpAddr::V4(_)))
+            if address.ip().is_unspecified() =>
+        {
+            SocketAddr::new(source, to.port())
+        }
+        _ => to,
+    }
 }
 
 fn plain_v6(address: SocketAddrV6) -> Result<SocketAddr, Errno> {
@@ -181,6 +196,16 @@ pub(crate) fn check_direct(call: &Call<'_>, remote: SocketAddr, asked: bool) -> 
 /// Whether it says that it is `sockaddr_in`, be it too short for one.
 fn is_v4(address: &SockAddr) -> bool {
     i32::from(address.family()) == AF_INET
+}
+
+/// Whether it says that it is `sockaddr_in6`. Raw and ping sockets of IPv6 look at that before they look at the length.
+pub(crate) fn is_v6(address: &SockAddr) -> bool {
+    i32::from(address.family()) == AF_INET6
+}
+
+/// Whether it means a host of IPv6, and none of IPv4.
+pub(crate) fn is_only_v6(address: &SockAddr) -> bool {
+    matches!(address, SockAddr::V6(address) if unmapped(*address).is_none())
 }
 
 fn only_v4(address: &SockAddr, bound: Option<LocalAddr>) -> Result<SocketAddrV4, Errno> {

@@ -11,7 +11,7 @@ use tapsock_stack::ports::LocalAddr;
 use tapsock_stack::stack::{PingError, PingId, SocketId, Stack};
 use tapsock_stack::udp::RecvError;
 
-use crate::address::SockAddr;
+use crate::address::{SOCKADDR_IN6_LEN, SockAddr, is_shorter_than};
 use crate::beside;
 use crate::bind;
 use crate::constants::{
@@ -55,8 +55,9 @@ impl PingSocket {
     }
 
     pub(crate) fn bind(&mut self, call: &mut Call<'_>, address: &SockAddr) -> Result<(), Errno> {
-        let (local, ident) = bind::checked(call, address, self.is_bound(call.stack))?;
-        if call.domain() == Domain::V6 && bind::family_of(local) == Domain::V4 {
+        // Unlike those of UDP, they look at the address first.
+        let (local, ident) = bind::checked(call, address, false)?;
+        if call.domain() == Domain::V6 && bind::family_of(local) == Domain::V4 || self.is_bound(call.stack) {
             return Err(Errno::INVAL);
         }
         let local = if local.is_wildcard() { None } else { Some(local.ip()) };
@@ -66,7 +67,16 @@ impl PingSocket {
     pub(crate) fn connect(&mut self, call: &mut Call<'_>, address: &SockAddr) -> Result<(), Errno> {
         let remote = match address {
             SockAddr::Unspec(_) => None,
-            _ => Some(destination::datagram(call, None, address)?),
+            _ if is_shorter_than(address, FAMILY_LEN) => return Err(Errno::INVAL),
+            _ => {
+                // Whatever comes of it, as in Linux.
+                self.identify(call)?;
+                if call.domain() == Domain::V6 && !destination::is_v6(address) {
+                    return Err(Errno::AFNOSUPPORT);
+                }
+                let bound = call.stack.ping_local(self.id).0.map(|ip| LocalAddr::new(ip, 0));
+                Some(destination::datagram(call, bound, address)?)
+            }
         };
         if let Some(remote) = remote {
             if call.domain() == Domain::V6 && remote.is_ipv4() {
@@ -83,9 +93,10 @@ impl PingSocket {
         call: &mut Call<'_>,
         data: &mut Rope,
         flags: i32,
-        to: Option<&SockAddr>,
+        given: Option<&SockAddr>,
         control: &[u8],
     ) -> Result<usize, Stop> {
+        self.identify(call).map_err(|_| Errno::AGAIN)?;
         if data.len() > MESSAGE_MAX {
             return Err(Errno::MSGSIZE.into());
         }
@@ -93,7 +104,7 @@ impl PingSocket {
             return Err(Errno::OPNOTSUPP.into());
         }
         self.check_message(call, data)?;
-        let to = match to {
+        let to = match given {
             None => None,
             Some(address) => Some(self.destination(call, address)?),
         };
@@ -109,13 +120,22 @@ impl PingSocket {
                 call.stack.confirm_path(call.now, remote, call.options().device);
             }
         }
-        if self.send_shut {
-            return Err(Errno::PIPE.into());
-        }
         let remote = to.or(call.stack.ping_remote(self.id)).ok_or(Errno::DESTADDRREQ)?;
         let options = beside::send_options(call, remote, control)?;
+        // Unlike `connect`, this takes the wildcard of IPv6 for nobody, and that of IPv4 for the source.
+        if given.is_some_and(is_unspecified) {
+            return Err(Errno::NETUNREACH.into());
+        }
+        let source = options.source.or(call.stack.ping_local(self.id).0);
+        let to = given.zip(to).map(|(address, to)| destination::from_source(address, to, source)).or(to);
         let way = call.options().way();
         let way = Way { device: options.interface.or(way.device), mark: options.mark, ..way };
+        if self.send_shut {
+            // That there is no way is found out first.
+            let remote = to.unwrap_or(remote);
+            let hop = call.stack.interfaces().route_by(remote.ip(), source, &way);
+            return Err(hop.map_or_else(|error| PingError::Route(error).errno(), |_| Errno::PIPE).into());
+        }
         call.stack.ping_set_packet(self.id, options.hop_limit, options.traffic_class);
         call.stack.ping_set_way(self.id, way);
         call.stack.ping_set_source(self.id, options.source);
@@ -131,6 +151,11 @@ impl PingSocket {
         Ok(data.split_to(data.len()).len())
     }
 
+    /// Sees to it that it has an identifier. Errors: EADDRINUSE where none is left.
+    fn identify(&self, call: &mut Call<'_>) -> Result<(), Errno> {
+        call.stack.ping_identify(self.id).map_err(|error| error.errno())
+    }
+
     /// Only echo requests may be sent.
     fn check_message(&self, call: &Call<'_>, data: &Rope) -> Result<(), Errno> {
         let mut head = [0; HEADER_LEN];
@@ -143,6 +168,11 @@ impl PingSocket {
 
     fn destination(&self, call: &Call<'_>, address: &SockAddr) -> Result<SocketAddr, Errno> {
         match (call.domain(), destination::datagram(call, None, address)) {
+            (Domain::V6, _)
+                if !destination::is_v6(address) && !is_shorter_than(address, SOCKADDR_IN6_LEN) =>
+            {
+                Err(Errno::AFNOSUPPORT)
+            }
             // Unlike `connect`, this takes a foreign family, and a mapped address, for nonsense.
             (Domain::V6, Ok(SocketAddr::V4(_)) | Err(Errno::AFNOSUPPORT | Errno::NETUNREACH)) => {
                 Err(Errno::INVAL)
@@ -191,15 +221,17 @@ impl PingSocket {
 
     pub(crate) fn local(&self, stack: &Stack, common: &Common) -> SockAddr {
         let domain = common.subject.domain;
-        match stack.ping_local(self.id) {
-            Some((Some(ip), ident)) => bind::shown(LocalAddr::new(ip, 0), ident, domain),
-            Some((None, ident)) => destination::unspecified(domain, ident),
-            None => destination::unspecified(domain, 0),
+        let (ip, ident) = stack.ping_local(self.id);
+        let ident = ident.unwrap_or(0);
+        match ip {
+            Some(ip) => bind::shown(LocalAddr::new(ip, 0), ident, domain),
+            None => destination::unspecified(domain, ident),
         }
     }
 
     pub(crate) fn peer(&self, stack: &Stack, common: &Common) -> Result<SockAddr, Errno> {
-        let remote = stack.ping_remote(self.id).ok_or(Errno::NOTCONN)?;
+        // As of raw sockets, one that was connected to port 0 is taken for unconnected here, and only here.
+        let remote = stack.ping_remote(self.id).filter(|remote| remote.port() != 0).ok_or(Errno::NOTCONN)?;
         Ok(destination::shown(common.subject.domain, remote))
     }
 
@@ -235,10 +267,16 @@ impl PingSocket {
     }
 
     pub(crate) fn is_bound(&self, stack: &Stack) -> bool {
-        stack.ping_local(self.id).is_some()
+        stack.ping_local(self.id).1.is_some()
     }
 }
 
+fn is_unspecified(address: &SockAddr) -> bool {
+    matches!(address, SockAddr::V6(address) if address.ip().is_unspecified())
+}
+
+/// Bytes of the family that an address begins with.
+const FAMILY_LEN: usize = 2;
 /// Bytes of an ICMP header.
 const HEADER_LEN: usize = 8;
 /// The type of an echo request (RFC 792), and of ICMPv6's (RFC 4443 §4.1).

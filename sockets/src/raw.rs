@@ -80,7 +80,10 @@ impl RawSocket {
     pub(crate) fn connect(&mut self, call: &mut Call<'_>, address: &SockAddr) -> Result<(), Errno> {
         let remote = match address {
             SockAddr::Unspec(_) => None,
-            _ => Some(destination::raw_peer(call, address)?),
+            _ => {
+                let bound = call.stack.raw(self.id).map(|socket| socket.local());
+                Some(destination::raw_peer(call, bound.filter(|local| !local.is_wildcard()), address)?)
+            }
         };
         if let Some(remote) = remote {
             destination::check_broadcast(call, remote)?;
@@ -141,21 +144,36 @@ impl RawSocket {
         &self,
         call: &mut Call<'_>,
         flags: i32,
-        to: Option<&SockAddr>,
+        given: Option<&SockAddr>,
         control: &[u8],
         len: usize,
     ) -> Result<Destination, Errno> {
         let socket = call.stack.raw(self.id).ok_or(Errno::BADF)?;
-        let to = match to {
-            Some(address) => destination::raw_message(call, socket.protocol(), address)?,
-            None => None,
-        };
-        let remote = to.or(socket.remote()).ok_or(Errno::DESTADDRREQ)?;
-        let options = beside::send_options(call, remote, control)?;
         // Linux looks into the message for the sake of its policies, and says so where it ends too soon.
         let protocol = i32::from(socket.protocol());
         let is_icmp = matches!(protocol, IPPROTO_ICMP | IPPROTO_ICMPV6);
-        if is_icmp && socket.headers == Headers::Stack && len < TYPE_AND_CODE {
+        let is_too_short = is_icmp && socket.headers == Headers::Stack && len < TYPE_AND_CODE;
+        let to = match given {
+            Some(address) => {
+                let to = destination::raw_message(call, socket.protocol(), address);
+                to.map_err(|errno| match errno {
+                    // That no way leads there is found out last.
+                    Errno::NETUNREACH if is_too_short => beside::sooner_than(call, Errno::FAULT, control),
+                    Errno::NETUNREACH => beside::sooner_than(call, errno, control),
+                    errno => errno,
+                })?
+            }
+            None => None,
+        };
+        let remote = to.or(socket.remote()).ok_or(Errno::DESTADDRREQ)?;
+        // IPv6 looks at the interfaces that messages name before that, and IPv4 afterwards.
+        if is_too_short && call.domain() == Domain::V4 {
+            return Err(beside::sooner_than(call, Errno::FAULT, control));
+        }
+        let options = beside::send_options(call, remote, control)?;
+        let source = options.source.or(socket.source());
+        let to = given.zip(to).map(|(address, to)| destination::from_source(address, to, source)).or(to);
+        if is_too_short {
             return Err(Errno::FAULT);
         }
         destination::check_broadcast(call, remote)?;

@@ -111,7 +111,8 @@ impl Sockets {
             SocketOptions::new(self.stack.config().tcp_options(), self.stack.config().ipv6_hop_limit);
         // As on Linux, where it only means something to ping sockets: identifiers are shared unless that is taken back.
         options.reuse_address = matches!(subject.kind, Kind::Ping | Kind::Raw(_));
-        options.v6_only = subject.domain == Domain::V6 && self.stack.config().bindv6only;
+        options.v6_only =
+            subject.domain == Domain::V6 && (subject.kind == Kind::Ping || self.stack.config().bindv6only);
         if subject.kind != Kind::Stream {
             let config = self.stack.config();
             (options.tcp.send_buffer, options.tcp.receive_buffer) =

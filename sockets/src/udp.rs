@@ -179,11 +179,22 @@ impl UdpSocket {
         &self,
         call: &Call<'_>,
         flags: i32,
-        to: Option<&SockAddr>,
+        given: Option<&SockAddr>,
         control: &[u8],
     ) -> Result<Destination, Errno> {
-        let to = match to {
-            Some(address) => destination::message(call, self.bound(call.stack), address)?,
+        let to = match given {
+            Some(address) => {
+                let to = destination::message(call, self.bound(call.stack), address);
+                to.map_err(|errno| match errno {
+                    // That a source of IPv4 leads to no host of IPv6 is found out last.
+                    Errno::AFNOSUPPORT | Errno::NETUNREACH
+                        if call.domain() == Domain::V6 && destination::is_only_v6(address) =>
+                    {
+                        beside::sooner_than(call, errno, control)
+                    }
+                    errno => errno,
+                })?
+            }
             None => None,
         };
         let remote = to.or(call.stack.udp_remote(self.id)).ok_or(Errno::DESTADDRREQ)?;
@@ -199,7 +210,14 @@ impl UdpSocket {
             destination::check_broadcast(call, to)?;
         }
         destination::check_direct(call, remote, flags & MSG_DONTROUTE != 0)?;
-        Ok(Destination { to, options: beside::send_options(call, remote, control)? })
+        let options = beside::send_options(call, remote, control)?;
+        let to = match (given, to, options.source) {
+            (Some(address), Some(to), source @ Some(_)) => {
+                Some(destination::from_source(address, to, source))
+            }
+            _ => to,
+        };
+        Ok(Destination { to, options })
     }
 
     /// Sends what was held back, where nothing is to be held back any longer. What goes wrong nobody is told.
@@ -255,6 +273,10 @@ impl UdpSocket {
             start = within;
             datagram.clone()
         });
+        if datagram.is_err() {
+            // An end of receiving has no place to begin at.
+            return self.taken(call, datagram, max, flags);
+        }
         let mut received = self.taken(call, datagram, usize::MAX, flags)?;
         let left = received.full_len - start;
         received.data.split_to(start);

@@ -379,3 +379,14 @@ fn msg_confirm_spares_the_neighbour_the_question() {
         net.a.close(net.now, client).unwrap();
     }
 }
+
+/// A peek from an offset on has nothing to begin at where the end of receiving is.
+#[test]
+fn a_peek_behind_a_shutdown() {
+    let mut net = Net::new();
+    let server = receiver(&mut net, AF_INET, 6000);
+    assert_eq!(set(&mut net.b, net.now, server, SOL_SOCKET, SO_PEEK_OFF, 3), "OK");
+    let _ = net.b.shutdown(net.now, server, SHUT_RD);
+    let peeked = net.b.try_recv(net.now, server, 9, MSG_PEEK).unwrap();
+    assert_eq!((peeked.data.len(), peeked.full_len), (0, 0));
+}

@@ -112,6 +112,9 @@ pub(super) fn send_on(
             shard.send_message(*fd, message.iov, message.control, flags, message.address)
         }
         Kind::Local(local) => {
+            if !message.control.is_empty() || !message.rights.is_empty() {
+                local.check_before_control()?;
+            }
             let control = LocalControl::parse(message.control)?;
             let rights = shares(host, &control.rights, message.rights)?;
             let credentials = control.credentials.map(checked).transpose()?;
@@ -253,6 +256,10 @@ pub fn recvmmsg(
     let wait_for_one = flags & MSG_WAITFORONE != 0;
     flags &= !MSG_WAITFORONE;
     let mut received = Vec::new();
+    // Also where there is no place for a message.
+    if flags & MSG_ERRQUEUE == 0 && has_error(&description) {
+        take_error(&description)?;
+    }
     for message in messages.iter_mut().take(IOV_MAX) {
         // The error is the next call's.
         if !received.is_empty() && has_error(&description) {
@@ -390,6 +397,14 @@ fn has_error(description: &Description) -> bool {
             shard.call(Errno::AGAIN, |sockets, _| Ok(sockets.has_pending_error(*fd))).unwrap_or(false)
         }
         Kind::Local(local) => local.readiness().intersects(PollMask::ERR),
+    }
+}
+
+/// Errors: the pending one, which is taken.
+fn take_error(description: &Description) -> Result<(), Errno> {
+    match description.kind.option(SOL_SOCKET, SO_ERROR)?.as_int() {
+        None | Some(0) => Ok(()),
+        Some(errno) => Err(Errno::from_raw_os_error(errno)),
     }
 }
 

@@ -2,4 +2,5 @@
 
 mod outbox;
 mod wait;
+#[cfg(feature = "tokio")]
 mod wakers;

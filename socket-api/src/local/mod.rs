@@ -326,7 +326,7 @@ fn everything(events: &mut Events) {
 }
 
 fn patience(waits: bool, timeout: Option<Duration>, flags: i32) -> Patience {
-    if waits && flags & tapsock_sockets::constants::MSG_DONTWAIT == 0 {
+    if timeout != Some(Duration::ZERO) && waits && flags & tapsock_sockets::constants::MSG_DONTWAIT == 0 {
         Patience::Until(timeout.map(|timeout| now() + timeout))
     } else {
         Patience::None

@@ -83,6 +83,20 @@ impl LocalSocket {
         sent
     }
 
+    /// What a socket of records says before it looks at control messages, as on Linux; all others look at those first.
+    ///
+    /// Errors: ENOTCONN, and the pending one.
+    pub(crate) fn check_before_control(&self) -> Result<(), Errno> {
+        match self.connection.get() {
+            Some(Connection::Records(cell, side)) => {
+                let reset = cell.change(queue(*side), |pair, _| pair.take_reset(*side))?;
+                if reset { Err(SendError::Reset.errno()) } else { Ok(()) }
+            }
+            None if self.kind == SocketKind::Seqpacket => Err(self.unconnected(Errno::NOTCONN)),
+            _ => Ok(()),
+        }
+    }
+
     /// Receives into `into`: recvmsg(2).
     ///
     /// Errors: EAGAIN, ECONNRESET, EINVAL or ENOTCONN on a socket that is not connected.

@@ -50,6 +50,8 @@ fn rings_and_long_chains_are_refused() {
     }
     assert_eq!(add(&host, chain[4], chain[0], EPOLLIN), Err(Errno::LOOP));
     assert_eq!(add(&host, chain[4], chain[5], EPOLLIN), Err(Errno::LOOP), "six in a chain");
+    // Nor is it asked how ready that is, which leads back to who asks.
+    assert_eq!(modify(&host, chain[4], chain[0], EPOLLIN), Err(Errno::NOENT));
     bsd::close(&host, chain[1]).unwrap();
     add(&host, chain[4], chain[0], EPOLLIN).unwrap();
 }

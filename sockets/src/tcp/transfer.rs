@@ -50,11 +50,15 @@ impl TcpSocket {
         let Some(connection) = call.stack.tcp(id) else {
             return Err(Errno::PIPE.into());
         };
-        let stamps = beside::stream_stamps(call, control)?;
         let open = connection.state().can_send() || connection.is_early();
         if !open || connection.is_write_closed() || self.send_shut {
             return Err(Errno::PIPE.into());
         }
+        // As on Linux, only where there is something to send on.
+        let stamps = beside::stream_stamps(call, control)?;
+        let Some(connection) = call.stack.tcp(id) else {
+            return Err(Errno::PIPE.into());
+        };
         let room = connection.free_space();
         if room < data.len() {
             self.starved.set(true);

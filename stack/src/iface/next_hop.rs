@@ -135,6 +135,14 @@ impl Interfaces {
                 return Ok((outgoing, None));
             }
         }
+        // As on Linux, an interface that was named leads to all hosts of IPv4 that no route knows: they are taken to be on
+        // its link.
+        if destination.is_ipv4()
+            && let Some(outgoing) = wanted.and_then(|wanted| self.interface(wanted))
+            && outgoing.link() == LinkState::Up
+        {
+            return Ok((outgoing, None));
+        }
         Err(if down { RouteError::Down } else { RouteError::NoRoute })
     }
 }

@@ -215,7 +215,7 @@ impl Stack {
         let (source, to) = (hop.source, packet.source);
         if let Some(answer) = echo(EchoKind::Reply, request, source, to, body, &mut self.counters) {
             let options = self.answer_options(now, packet, source);
-            let marks = Marks { traffic_class: packet.traffic_class & !0b11, options, ..Marks::default() };
+            let marks = Marks { traffic_class: packet.traffic_class, options, ..Marks::default() };
             self.send_icmp(now, &hop, source, to, marks, answer);
         }
     }

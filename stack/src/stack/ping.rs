@@ -61,7 +61,7 @@ pub enum PingError {
 #[derive(Debug, Default)]
 pub(super) struct PingTable {
     sockets: Slots<PingSocket>,
-    /// The sockets of an identifier, of both families, in the order of their binding.
+    /// The sockets of an identifier, of both families, in the order in which they got it.
     by_ident: BTreeMap<u16, Vec<u32>>,
     generation: u32,
 }
@@ -74,6 +74,8 @@ struct PingSocket {
     /// Whether others may have its identifier (`SO_REUSEADDR`).
     shares: bool,
     local: Option<IpAddr>,
+    /// Whether it was given its address, and its identifier, by `bind`: then it keeps them when a connection is dissolved.
+    keeps: Kept,
     /// What requests are sent from instead.
     source: Option<IpAddr>,
     remote: Option<SocketAddr>,
@@ -92,6 +94,13 @@ struct PingSocket {
     reports: ErrorQueue,
 }
 
+/// What a socket has for good.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+struct Kept {
+    address: bool,
+    ident: bool,
+}
+
 impl PingTable {
     fn get(&self, id: PingId) -> Option<&PingSocket> {
         self.sockets.get(id.index as usize).filter(|socket| socket.generation == id.generation)
@@ -101,15 +110,24 @@ impl PingTable {
         self.sockets.get_mut(id.index as usize).filter(|socket| socket.generation == id.generation)
     }
 
-    /// Shows `visit` the sockets with the identifier `ident` in one family.
-    fn with_ident(&mut self, ident: u16, v4: bool, mut visit: impl FnMut(PingId, &mut PingSocket)) {
-        for &index in self.by_ident.get(&ident).map_or(&[][..], Vec::as_slice) {
-            if let Some(socket) = self.sockets.get_mut(index as usize)
-                && (socket.family == Family::V4) == v4
-            {
-                visit(PingId { index, generation: socket.generation }, socket);
-            }
-        }
+    /// The socket that a message for the identifier `ident` at `to` is for: of several that share it the one that got it
+    /// last, as on Linux.
+    fn for_message(
+        &mut self,
+        ident: u16,
+        to: IpAddr,
+        interface: InterfaceId,
+    ) -> Option<(PingId, &mut PingSocket)> {
+        let is_for = |socket: &PingSocket| {
+            (socket.family == Family::V4) == to.is_ipv4()
+                && socket.local.is_none_or(|own| own == to)
+                && socket.way.device.is_none_or(|device| device == interface)
+        };
+        let sharing = self.by_ident.get(&ident)?;
+        let mut latest = sharing.iter().rev();
+        let index = *latest.find(|index| self.sockets.get(**index as usize).is_some_and(is_for))?;
+        let socket = self.sockets.get_mut(index as usize)?;
+        Some((PingId { index, generation: socket.generation }, socket))
     }
 
     /// Gives a socket an identifier, or takes it away.
@@ -143,6 +161,7 @@ impl Stack {
             ident: None,
             shares: true,
             local: None,
+            keeps: Kept::default(),
             source: None,
             remote: None,
             hop_limit: None,
@@ -176,13 +195,26 @@ impl Stack {
         if local.is_some_and(|local| !self.interfaces.is_local(local)) {
             return Err(PingError::Route(RouteError::NoSource));
         }
+        let keeps = Kept { address: local.is_some(), ident: ident != 0 };
         let ident = match ident {
             0 => self.free_ident().ok_or(PingError::IdentInUse)?,
             ident if self.may_share_ident(id, ident) => ident,
             _ => return Err(PingError::IdentInUse),
         };
-        self.ping.get_mut(id).ok_or(PingError::NoSocket)?.local = local;
+        let socket = self.ping.get_mut(id).ok_or(PingError::NoSocket)?;
+        (socket.local, socket.keeps, socket.remote) = (local, keeps, None);
         self.ping.set_ident(id.index, Some(ident));
+        Ok(())
+    }
+
+    /// Gives a socket an identifier, where it has none.
+    ///
+    /// Errors: EADDRINUSE where none is left.
+    pub fn ping_identify(&mut self, id: PingId) -> Result<(), PingError> {
+        if self.ping.get(id).ok_or(PingError::NoSocket)?.ident.is_none() {
+            let ident = self.free_ident().ok_or(PingError::IdentInUse)?;
+            self.ping.set_ident(id.index, Some(ident));
+        }
         Ok(())
     }
 
@@ -210,20 +242,28 @@ impl Stack {
             .find(|ident| *ident != 0 && !self.ping.by_ident.contains_key(ident))
     }
 
-    /// Sets where a ping socket sends to, and whose replies it takes; `None` takes it back.
+    /// Sets where a ping socket sends to; `None` takes it back, and with it the address that the way chose and an
+    /// identifier that was not asked for.
     pub fn ping_connect(&mut self, id: PingId, remote: Option<SocketAddr>) -> Result<(), PingError> {
+        let Some(remote) = remote else { return self.ping_dissolve(id) };
+        self.ping_identify(id)?;
         let socket = self.ping.get(id).ok_or(PingError::NoSocket)?;
-        if let Some(remote) = remote {
-            if remote.is_ipv4() != (socket.family == Family::V4) {
-                return Err(PingError::WrongFamily);
-            }
-            let way = Way { device: socket.way.device.or(scope_of(remote)), ..socket.way };
-            self.interfaces.route_by(remote.ip(), socket.local, &way).map_err(PingError::Route)?;
+        if remote.is_ipv4() != (socket.family == Family::V4) {
+            return Err(PingError::WrongFamily);
         }
-        if socket.ident.is_none() {
-            self.ping_bind(id, None, 0)?;
+        let way = Way { device: socket.way.device.or(scope_of(remote)), ..socket.way };
+        let hop = self.interfaces.route_by(remote.ip(), socket.local, &way).map_err(PingError::Route)?;
+        let socket = self.ping.get_mut(id).ok_or(PingError::NoSocket)?;
+        (socket.remote, socket.local) = (Some(remote), socket.local.or(Some(hop.source)));
+        Ok(())
+    }
+
+    fn ping_dissolve(&mut self, id: PingId) -> Result<(), PingError> {
+        let socket = self.ping.get_mut(id).ok_or(PingError::NoSocket)?;
+        (socket.remote, socket.local) = (None, socket.local.filter(|_| socket.keeps.address));
+        if !socket.keeps.ident {
+            self.ping.set_ident(id.index, None);
         }
-        self.ping.get_mut(id).ok_or(PingError::NoSocket)?.remote = remote;
         Ok(())
     }
 
@@ -291,9 +331,7 @@ impl Stack {
         if message.copy_to(&mut head) < ICMP_HEADER_LEN || head[0] != request_kind(family) || head[1] != 0 {
             return Err(PingError::BadMessage);
         }
-        if socket.ident.is_none() {
-            self.ping_bind(id, None, 0)?;
-        }
+        self.ping_identify(id)?;
         let ident = self.ping.get(id).and_then(|socket| socket.ident).unwrap_or_default();
         let way = Way { device: way.device.or(scope_of(to)), ..way };
         let hop = self.interfaces.route_by(to.ip(), local, &way).map_err(PingError::Route)?;
@@ -388,9 +426,8 @@ impl Stack {
     }
 
     /// Address and identifier of a ping socket, as `getsockname` has them.
-    pub fn ping_local(&self, id: PingId) -> Option<(Option<IpAddr>, u16)> {
-        let socket = self.ping.get(id)?;
-        Some((socket.local, socket.ident?))
+    pub fn ping_local(&self, id: PingId) -> (Option<IpAddr>, Option<u16>) {
+        self.ping.get(id).map_or((None, None), |socket| (socket.local, socket.ident))
     }
 
     /// Where a ping socket sends to.
@@ -398,30 +435,22 @@ impl Stack {
         self.ping.get(id)?.remote
     }
 
-    /// Gives a reply to all sockets that may take it.
+    /// Gives a reply to the socket that it is for, whoever it comes from: a connection says where requests go, and no
+    /// more.
     pub(super) fn deliver_ping(&mut self, ident: u16, mut reply: Datagram) {
-        let (mut told, mut full) = (Vec::new(), 0);
         if let SocketAddr::V6(v6) = &mut reply.from
             && v6.ip().is_unicast_link_local()
         {
             v6.set_scope_id(reply.interface.index());
         }
-        self.ping.with_ident(ident, reply.to.is_ipv4(), |id, socket| {
-            let for_it = socket.local.is_none_or(|own| own == reply.to)
-                && socket.remote.is_none_or(|remote| remote.ip() == reply.from.ip())
-                && socket.way.device.is_none_or(|device| device == reply.interface);
-            if !for_it {
-                return;
-            }
-            if socket.waiting.push(reply.clone(), socket.receive_buffer) {
-                told.push(id);
-            } else {
-                socket.waiting.count_drops(1);
-                full += 1;
-            }
-        });
-        self.counters[Counter::TapsockPingRcvbufErrors] += full;
-        told.into_iter().for_each(|id| self.tell(SocketId::Ping(id), Changes::ARRIVAL));
+        let found = self.ping.for_message(ident, reply.to, reply.interface);
+        let Some((id, socket)) = found else { return };
+        if socket.waiting.push(reply, socket.receive_buffer) {
+            self.tell(SocketId::Ping(id), Changes::ARRIVAL);
+        } else {
+            socket.waiting.count_drops(1);
+            self.counters.bump(Counter::TapsockPingRcvbufErrors);
+        }
     }
 
     /// Brings an error to the ping socket whose request it quotes.
@@ -432,22 +461,15 @@ impl Stack {
         quoted: &Quoted,
         complaint: Complaint,
     ) {
-        let mut told = Vec::new();
-        let mut believer = None;
         // As Linux, which takes what is too large for IPv6's path for a passing matter here.
         let hard =
             complaint.hardness == Hardness::Hard && (complaint.mtu.is_none() || quoted.source.is_ipv4());
-        self.ping.with_ident(quoted.echo().ident, quoted.source.is_ipv4(), |id, socket| {
-            if socket.discovery.believes() {
-                believer.get_or_insert(socket.way);
-            }
-            let connected = socket.remote.is_some_and(|remote| remote.ip() == quoted.destination);
-            if socket.error_delivery == ErrorDelivery::All || hard && connected {
-                socket.error = Some(complaint.error);
-                told.push(id);
-            }
-        });
-        for id in told {
+        let found = self.ping.for_message(quoted.echo().ident, quoted.source, interface);
+        let Some((id, socket)) = found else { return };
+        let believer = socket.discovery.believes().then_some(socket.way);
+        let connected = socket.remote.is_some_and(|remote| remote.ip() == quoted.destination);
+        if socket.error_delivery == ErrorDelivery::All || hard && connected {
+            socket.error = Some(complaint.error);
             self.report_to_ping(id, Report::of_complaint(&complaint, quoted, 0, 0, now));
         }
         if let (Some(mtu), Some(way)) = (complaint.mtu, believer) {

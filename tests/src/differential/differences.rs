@@ -170,6 +170,22 @@ pub const DIFFERENCES: &[Difference] = &[
         scope: Scope::Named,
         of: Sockets::Internet,
     },
+    Difference {
+        what: "sendfile beyond the end of the file, but on IPv4's UDP sockets",
+        kernel: "Resource temporarily unavailable (os error 11)",
+        ours: "2: \"ST\" from [::1]:e1",
+        reason: "Linux waits for more of a file that has ended; the next datagram brings it",
+        scope: Scope::Named,
+        of: Sockets::Internet,
+    },
+    Difference {
+        what: "IP_PKTINFO of a datagram that came before it was asked for",
+        kernel: "1: \"l\" from 127.0.0.1:e0 beside 0.8: [0, 0, 0, 0, 0, 0, 0, 0, 127, 0, 0, 1]",
+        ours: "1: \"l\" from 127.0.0.1:e0 beside 0.8: [1, 0, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1]",
+        reason: "where it came is known all the same",
+        scope: Scope::Named,
+        of: Sockets::Internet,
+    },
 ];
 
 impl Difference {

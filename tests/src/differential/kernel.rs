@@ -1,133 +1,87 @@
-//! The calls of the kernel on local sockets.
+//! The calls of the kernel.
 
-use std::io::{IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
-use std::net::SocketAddrV4;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::Arc;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrLike, UnixAddr};
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::net::{
-    self, AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, SocketAddrAny,
-    SocketAddrUnix, SocketFlags, SocketType,
-};
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+use rustix::event::{PollFd, PollFlags, Timespec, epoll};
 use tapsock::Errno;
-use tapsock::bsd::{Credentials, SHUT_RD, SHUT_WR, SOCK_TYPE_MASK};
+use tapsock::bsd::{AF_UNIX, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, SCM_RIGHTS, SOL_SOCKET};
+use tapsock_driver::Namespace;
 
-use super::{LocalCalls, Name, Place, Raw, Taken};
+use super::sys::{self, Received, Sent};
+use super::{ControlMessage, Incoming, Outgoing, Room, SocketCalls};
 use crate::descriptors::Descriptors;
-use crate::kernel_options::{self as options, errno};
 
-/// Most descriptors that a message brings (SCM_MAX_FD of Linux).
-const RIGHTS_MAX: usize = 253;
+/// A descriptor that nobody has: programs have fewer.
+const NOBODYS: RawFd = 1_023;
 
-/// The calls of the kernel.
+/// The calls of the kernel: those of a namespace, or on local sockets alone.
 ///
 /// ```
-/// use std::sync::Arc;
-/// use tapsock::bsd::SOCK_STREAM;
-/// use tapsock_tests::differential::{KernelLocal, LocalCalls, Place};
+/// use tapsock::bsd::{AF_UNIX, SOCK_STREAM};
+/// use tapsock_tests::differential::{KernelSockets, SocketCalls};
 ///
-/// let mut calls = KernelLocal::new(Arc::new(Place::new()));
-/// assert_eq!(calls.pair(SOCK_STREAM, 0), Ok([0, 1]));
+/// let mut calls = KernelSockets::local();
+/// assert_eq!(calls.pair(AF_UNIX, SOCK_STREAM, 0), Ok([0, 1]));
 /// ```
 #[derive(Debug)]
-pub struct KernelLocal {
-    place: Arc<Place>,
+pub struct KernelSockets {
+    namespace: Option<Namespace>,
     sockets: Descriptors,
 }
 
-/// An address as rustix takes it.
-enum Address {
-    Unix(SocketAddrUnix),
-    Inet(SocketAddrV4),
-    Unspec,
-}
+impl KernelSockets {
+    /// In `namespace`.
+    pub fn new(namespace: &Namespace) -> KernelSockets {
+        KernelSockets { namespace: Some(namespace.clone()), sockets: Descriptors::default() }
+    }
 
-impl KernelLocal {
-    /// With names in `place`.
-    pub fn new(place: Arc<Place>) -> KernelLocal {
-        KernelLocal { place, sockets: Descriptors::default() }
+    /// In this process's own namespace, for local sockets.
+    pub fn local() -> KernelSockets {
+        KernelSockets { namespace: None, sockets: Descriptors::default() }
     }
 
     fn fd(&self, socket: i32) -> Result<BorrowedFd<'_>, Errno> {
         self.sockets.fd(socket)
     }
 
-    fn address(&self, name: &Name) -> Result<Address, Errno> {
-        let unix = match name {
-            Name::Path(path) => SocketAddrUnix::new(self.place.path(path))?,
-            Name::Long(path, len) => SocketAddrUnix::new(self.place.long(path, *len))?,
-            Name::Abstract(name) => {
-                SocketAddrUnix::new_abstract_name(self.place.abstract_name(name).as_bytes())?
-            }
-            Name::Unnamed => SocketAddrUnix::new_unnamed(),
-            Name::Unspec => return Ok(Address::Unspec),
-            Name::Inet => return Ok(Address::Inet("127.0.0.1:9".parse().expect("an address"))),
+    /// A message as it goes into the call, with the kernel's numbers for the sockets that it passes.
+    fn sent<'a>(&self, message: &Outgoing<'a>) -> Result<Sent<'a>, Errno> {
+        let mut control = message.control.to_vec();
+        if !message.rights.is_empty() {
+            let numbers = message.rights.iter().map(|right| self.fd(*right).map(|fd| fd.as_raw_fd()));
+            let numbers = numbers.collect::<Result<Vec<RawFd>, Errno>>()?;
+            let data = numbers.iter().flat_map(|number| number.to_ne_bytes()).collect();
+            control.extend(ControlMessage { level: SOL_SOCKET, kind: SCM_RIGHTS, data }.bytes());
+        }
+        Ok(Sent { data: message.data, control, to: message.to })
+    }
+
+    fn incoming(&mut self, received: Received) -> Incoming {
+        let (rights, control) = ControlMessage::all(&received.control)
+            .into_iter()
+            .partition::<Vec<_>, _>(ControlMessage::is_rights);
+        let numbers = rights.iter().flat_map(|message| message.data.chunks_exact(4));
+        let fds = numbers.map(|number| RawFd::from_ne_bytes(number.try_into().expect("four bytes")));
+        let rights = fds.map(|fd| self.sockets.enter(sys::own(fd))).collect();
+        let Received { len, data, from, flags, .. } = received;
+        Incoming { data, len, from, flags, control, rights }
+    }
+}
+
+impl SocketCalls for KernelSockets {
+    fn socket(&mut self, domain: i32, kind: i32, protocol: i32) -> Result<i32, Errno> {
+        let Some(namespace) = self.namespace.as_ref().filter(|_| domain != AF_UNIX) else {
+            return sys::socket(domain, kind, protocol).map(|socket| self.sockets.enter(socket));
         };
-        Ok(Address::Unix(unix))
-    }
-}
-
-/// Type and flags as rustix takes them.
-fn kind_and_flags(kind: i32) -> (SocketType, SocketFlags) {
-    let flags = SocketFlags::from_bits_retain((kind & !SOCK_TYPE_MASK) as u32) | SocketFlags::CLOEXEC;
-    (SocketType::from_raw((kind & SOCK_TYPE_MASK) as u32), flags)
-}
-
-fn protocol_of(protocol: i32) -> Option<net::Protocol> {
-    u32::try_from(protocol).ok().and_then(core::num::NonZero::new).map(net::Protocol::from_raw)
-}
-
-/// What stands behind the family.
-fn raw(address: Option<SocketAddrAny>) -> Raw {
-    // rustix reads the family alone as an abstract name without a byte.
-    let named = address.filter(|address| address.addr_len() > size_of::<u16>() as u32);
-    let Some(unix) = named.and_then(|address| SocketAddrUnix::try_from(address).ok()) else {
-        return Raw::new();
-    };
-    if let Some(name) = unix.abstract_name() {
-        return [&[0], name].concat();
-    }
-    // rustix takes the zero byte of a path of 107 bytes for a part of it.
-    let path = unix.path_bytes().map(|path| path.strip_suffix(&[0]).unwrap_or(path));
-    path.map(|path| [path, &[0]].concat()).unwrap_or_default()
-}
-
-/// The same of an address of nix.
-fn raw_of_nix(address: Option<UnixAddr>) -> Raw {
-    // nix panics at one of no bytes at all.
-    let Some(address) = address.filter(|address| address.len() > size_of::<u16>() as u32) else {
-        return Raw::new();
-    };
-    match (address.path(), address.as_abstract()) {
-        (_, Some(name)) => [&[0], name].concat(),
-        (Some(path), _) => [path.as_os_str().as_encoded_bytes(), &[0]].concat(),
-        (None, None) => Raw::new(),
-    }
-}
-
-/// Takes over a descriptor that a message brought, without a line of unsafe code.
-fn own(fd: RawFd) -> Result<OwnedFd, Errno> {
-    let this = pidfd_open(getpid(), PidfdFlags::empty())?;
-    let owned = pidfd_getfd(this, fd, PidfdGetfdFlags::empty())?;
-    nix::unistd::close(fd).map_err(errno)?;
-    Ok(owned)
-}
-
-impl LocalCalls for KernelLocal {
-    fn socket(&mut self, kind: i32, protocol: i32) -> Result<i32, Errno> {
-        let (kind, flags) = kind_and_flags(kind);
-        let socket = net::socket_with(AddressFamily::UNIX, kind, flags, protocol_of(protocol))?;
+        let made = namespace.socket(domain, kind, protocol);
+        // Whoever made it has a copy until it looks for the next request; with one, no close of ours is the last.
+        let _ = namespace.socket(-1, 0, 0);
+        let socket = made.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
         Ok(self.sockets.enter(socket))
     }
 
-    fn pair(&mut self, kind: i32, protocol: i32) -> Result<[i32; 2], Errno> {
-        let (kind, flags) = kind_and_flags(kind);
-        let (first, second) = net::socketpair(AddressFamily::UNIX, kind, flags, protocol_of(protocol))?;
-        Ok([self.sockets.enter(first), self.sockets.enter(second)])
+    fn pair(&mut self, domain: i32, kind: i32, protocol: i32) -> Result<[i32; 2], Errno> {
+        Ok(sys::pair(domain, kind, protocol)?.map(|socket| self.sockets.enter(socket)))
     }
 
     fn dup(&mut self, socket: i32) -> Result<i32, Errno> {
@@ -135,139 +89,87 @@ impl LocalCalls for KernelLocal {
         Ok(self.sockets.enter(copy))
     }
 
-    fn bind(&mut self, socket: i32, name: &Name) -> Result<(), Errno> {
-        match self.address(name)? {
-            Address::Unix(unix) => net::bind(self.fd(socket)?, &unix),
-            Address::Inet(inet) => net::bind(self.fd(socket)?, &inet),
-            Address::Unspec => panic!("bind(2) of AF_UNSPEC has no line here"),
-        }
+    fn bind(&mut self, socket: i32, address: &[u8]) -> Result<(), Errno> {
+        sys::bind(self.fd(socket)?, address)
     }
 
     fn unlink(&mut self, path: &str) -> Result<(), Errno> {
-        let removed = std::fs::remove_file(self.place.path(path));
+        let removed = std::fs::remove_file(path);
         removed.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
     }
 
     fn listen(&mut self, socket: i32, backlog: i32) -> Result<(), Errno> {
-        net::listen(self.fd(socket)?, backlog)
+        sys::listen(self.fd(socket)?, backlog)
     }
 
-    fn accept(&mut self, socket: i32, flags: i32) -> Result<(i32, Raw), Errno> {
-        let flags = SocketFlags::from_bits_retain(flags as u32);
-        let (accepted, peer) = net::acceptfrom_with(self.fd(socket)?, flags)?;
-        Ok((self.sockets.enter(accepted), raw(peer)))
+    fn accept(&mut self, socket: i32, flags: i32) -> Result<(i32, Vec<u8>), Errno> {
+        let (accepted, peer) = sys::accept(self.fd(socket)?, flags)?;
+        Ok((self.sockets.enter(accepted), peer))
     }
 
-    fn connect(&mut self, socket: i32, name: &Name) -> Result<(), Errno> {
-        match self.address(name)? {
-            Address::Unix(unix) => net::connect(self.fd(socket)?, &unix),
-            Address::Inet(inet) => net::connect(self.fd(socket)?, &inet),
-            Address::Unspec => net::connect_unspec(self.fd(socket)?),
-        }
+    fn connect(&mut self, socket: i32, address: &[u8]) -> Result<(), Errno> {
+        sys::connect(self.fd(socket)?, address)
     }
 
-    fn send(
+    fn send(&mut self, socket: i32, message: &Outgoing<'_>, flags: i32) -> Result<usize, Errno> {
+        sys::send(self.fd(socket)?, &self.sent(message)?, flags)
+    }
+
+    fn send_many(&mut self, socket: i32, messages: &[Outgoing<'_>], flags: i32) -> Result<Vec<usize>, Errno> {
+        let messages = messages.iter().map(|message| self.sent(message)).collect::<Result<Vec<_>, _>>()?;
+        sys::send_many(self.fd(socket)?, &messages, flags)
+    }
+
+    fn recv(&mut self, socket: i32, room: Room, flags: i32) -> Result<Incoming, Errno> {
+        let received = sys::recv(self.fd(socket)?, room, flags)?;
+        Ok(self.incoming(received))
+    }
+
+    fn recv_many(&mut self, socket: i32, rooms: &[Room], flags: i32) -> Result<Vec<Incoming>, Errno> {
+        let received = sys::recv_many(self.fd(socket)?, rooms, flags)?;
+        Ok(received.into_iter().map(|one| self.incoming(one)).collect())
+    }
+
+    fn send_file(
         &mut self,
         socket: i32,
-        data: &[u8],
-        flags: i32,
-        to: Option<&Name>,
-        rights: &[i32],
-    ) -> Result<usize, Errno> {
-        let rights = rights.iter().map(|right| self.fd(*right)).collect::<Result<Vec<_>, _>>()?;
-        let mut space = vec![MaybeUninit::uninit(); 4096];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        if !rights.is_empty() {
-            assert!(control.push(SendAncillaryMessage::ScmRights(&rights)), "no room for so many");
-        }
-        let flags = SendFlags::from_bits_retain(flags as u32) | SendFlags::NOSIGNAL;
-        let data = [IoSlice::new(data)];
-        let fd = self.fd(socket)?;
-        match to.map(|to| self.address(to)).transpose()? {
-            None => net::sendmsg(fd, &data, &mut control, flags),
-            Some(Address::Unix(unix)) => net::sendmsg_addr(fd, &unix, &data, &mut control, flags),
-            Some(Address::Inet(inet)) => net::sendmsg_addr(fd, &inet, &data, &mut control, flags),
-            Some(Address::Unspec) => panic!("sendto(2) of AF_UNSPEC has no line here"),
-        }
-    }
-
-    fn recv(&mut self, socket: i32, max: usize, flags: i32) -> Result<Taken, Errno> {
-        // rustix has no value for credentials without a process.
-        let fd = self.fd(socket)?.as_raw_fd();
-        let flags = MsgFlags::from_bits_retain(flags) | MsgFlags::MSG_CMSG_CLOEXEC;
-        let mut data = vec![0; max];
-        let mut control = nix::cmsg_space!([RawFd; RIGHTS_MAX], nix::sys::socket::UnixCredentials);
-        let mut into = [IoSliceMut::new(&mut data)];
-        let message =
-            nix::sys::socket::recvmsg::<UnixAddr>(fd, &mut into, Some(&mut control), flags).map_err(errno)?;
-        let mut taken = Taken {
-            len: message.bytes,
-            from: raw_of_nix(message.address),
-            flags: (message.flags - MsgFlags::MSG_CMSG_CLOEXEC).bits(),
-            ..Taken::default()
-        };
-        let mut fds = Vec::new();
-        for beside in message.cmsgs().map_err(errno)? {
-            match beside {
-                ControlMessageOwned::ScmRights(rights) => fds.extend(rights),
-                ControlMessageOwned::ScmCredentials(who) => {
-                    taken.credentials = Some(Credentials { pid: who.pid(), uid: who.uid(), gid: who.gid() });
-                }
-                other => panic!("{other:?} has no line here"),
-            }
-        }
-        for fd in fds {
-            let right = own(fd)?;
-            taken.rights.push(self.sockets.enter(right));
-        }
-        data.truncate(taken.len);
-        taken.data = data;
-        Ok(taken)
+        file: BorrowedFd<'_>,
+        offset: i64,
+        count: usize,
+    ) -> Result<(usize, i64), Errno> {
+        sys::send_file(self.fd(socket)?, file, offset, count)
     }
 
     fn shutdown(&mut self, socket: i32, how: i32) -> Result<(), Errno> {
-        let how = match how {
-            SHUT_RD => Shutdown::Read,
-            SHUT_WR => Shutdown::Write,
-            _ => Shutdown::Both,
-        };
-        net::shutdown(self.fd(socket)?, how)
+        sys::shutdown(self.fd(socket)?, how)
     }
 
     fn close(&mut self, socket: i32) -> Result<(), Errno> {
         self.sockets.close(socket)
     }
 
-    fn local_address(&mut self, socket: i32) -> Result<Raw, Errno> {
-        net::getsockname(self.fd(socket)?).map(|name| raw(Some(name)))
+    fn local_address(&mut self, socket: i32) -> Result<Vec<u8>, Errno> {
+        sys::local_address(self.fd(socket)?)
     }
 
-    fn peer_address(&mut self, socket: i32) -> Result<Raw, Errno> {
-        net::getpeername(self.fd(socket)?).map(raw)
+    fn peer_address(&mut self, socket: i32) -> Result<Vec<u8>, Errno> {
+        sys::peer_address(self.fd(socket)?)
     }
 
-    fn option(&mut self, socket: i32, level: i32, name: i32) -> Result<i32, Errno> {
-        options::get(self.fd(socket)?, level, name)
+    fn option(&mut self, socket: i32, level: i32, name: i32, room: usize) -> Result<Vec<u8>, Errno> {
+        sys::option(self.fd(socket)?, level, name, room)
     }
 
-    fn set_option(&mut self, socket: i32, level: i32, name: i32, value: i32) -> Result<(), Errno> {
-        options::set(self.fd(socket)?, level, name, value)
+    fn set_option(&mut self, socket: i32, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
+        sys::set_option(self.fd(socket)?, level, name, value)
     }
 
-    fn set_linger(&mut self, socket: i32, seconds: u16) -> Result<(), Errno> {
-        let time = std::time::Duration::from_secs(seconds.into());
-        rustix::net::sockopt::set_socket_linger(self.fd(socket)?, Some(time))
+    fn ioctl(&mut self, socket: i32, request: i32) -> Result<i32, Errno> {
+        sys::ioctl(self.fd(socket)?, request)
     }
 
-    fn peer_credentials(&mut self, socket: i32) -> Result<Credentials, Errno> {
-        let fd = self.fd(socket)?;
-        let who =
-            nix::sys::socket::getsockopt(&fd, nix::sys::socket::sockopt::PeerCredentials).map_err(errno)?;
-        Ok(Credentials { pid: who.pid(), uid: who.uid(), gid: who.gid() })
-    }
-
-    fn set_nonblocking(&mut self, socket: i32, nonblocking: bool) -> Result<(), Errno> {
-        rustix::io::ioctl_fionbio(self.fd(socket)?, nonblocking)
+    fn fcntl(&mut self, socket: i32, command: i32, argument: i32) -> Result<i32, Errno> {
+        sys::fcntl(self.fd(socket)?, command, argument)
     }
 
     fn poll(&mut self, sockets: &[i32]) -> Vec<u16> {
@@ -277,5 +179,43 @@ impl LocalCalls for KernelLocal {
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
         rustix::event::poll(&mut entries, Some(&at_once)).expect("poll(2) of sockets does not fail");
         entries.iter().map(|entry| entry.revents().bits()).collect()
+    }
+
+    fn select(&mut self, sets: &[Vec<i32>; 3]) -> Result<[Vec<i32>; 3], Errno> {
+        // The kernel takes no notice of numbers beyond its table, which this makes long enough.
+        drop(rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), NOBODYS)?);
+        let fd = |number: &i32| self.fd(*number).map_or(NOBODYS, |fd| fd.as_raw_fd());
+        let mut ready = sets.each_ref().map(|set| set.iter().map(fd).collect());
+        sys::select(&mut ready)?;
+        let is_ready = |which: usize, number: &i32| ready[which].contains(&fd(number));
+        Ok([0, 1, 2]
+            .map(|which| sets[which].iter().copied().filter(|number| is_ready(which, number)).collect()))
+    }
+
+    fn epoll(&mut self) -> Result<i32, Errno> {
+        let made = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        Ok(self.sockets.enter(made))
+    }
+
+    fn epoll_control(&mut self, epoll: i32, operation: i32, watched: i32, events: u32) -> Result<(), Errno> {
+        let (epoll, fd) = (self.fd(epoll)?, self.fd(watched)?);
+        let (data, events) =
+            (epoll::EventData::new_u64(watched as u64), epoll::EventFlags::from_bits_retain(events));
+        match operation {
+            EPOLL_CTL_ADD => epoll::add(epoll, fd, data, events),
+            EPOLL_CTL_MOD => epoll::modify(epoll, fd, data, events),
+            EPOLL_CTL_DEL => epoll::delete(epoll, fd),
+            other => panic!("epoll_ctl(2) of operation {other} has no line here"),
+        }
+    }
+
+    fn epoll_wait(&mut self, epoll: i32, max: usize) -> Result<Vec<(u64, u32)>, Errno> {
+        let none = epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) };
+        let mut events = vec![none; max];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let count = epoll::wait(self.fd(epoll)?, &mut events[..], Some(&at_once))?;
+        // The structure is packed.
+        let shown = events[..count].iter().map(|event| ({ event.data }.u64(), { event.flags }.bits()));
+        Ok(shown.collect())
     }
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{env, fs, process};
 
+use tapsock::bsd::{AF_INET, AF_UNIX, AF_UNSPEC};
+
 /// An address that a program gives to a call.
 ///
 /// ```
@@ -83,6 +85,21 @@ impl Place {
         path
     }
 
+    /// A name in Linux's layout, with its family.
+    pub fn bytes(&self, name: &Name) -> Vec<u8> {
+        let (family, behind) = match name {
+            Name::Path(path) => (AF_UNIX, [self.path(path).as_bytes(), &[0]].concat()),
+            // The zero byte behind a path has no room any more where it fills the field.
+            Name::Long(path, len) => (AF_UNIX, self.long(path, *len).into_bytes()),
+            Name::Abstract(name) => (AF_UNIX, [&[0], self.abstract_name(name).as_bytes()].concat()),
+            Name::Unnamed => (AF_UNIX, Vec::new()),
+            Name::Unspec => (AF_UNSPEC, vec![0; 14]),
+            // Its port and its address, and nothing behind them.
+            Name::Inet => (AF_INET, [&[0, 9, 127, 0, 0, 1], &[0; 8][..]].concat()),
+        };
+        [&(family as u16).to_ne_bytes()[..], &behind].concat()
+    }
+
     /// An abstract name, without the zero byte that stands before it.
     pub fn abstract_name(&self, name: &str) -> String {
         format!("{}/{name}", self.prefix)
@@ -115,8 +132,10 @@ pub struct Shower {
 }
 
 impl Shower {
-    /// `address` as it stands in Linux's layout behind the family.
+    /// `address` in Linux's layout, or as it stands there behind the family.
     pub fn show(&mut self, place: &Place, address: &[u8]) -> String {
+        let family = (AF_UNIX as u16).to_ne_bytes();
+        let address = address.strip_prefix(&family).unwrap_or(address);
         let directory = place.path("");
         match address {
             [] => "unnamed".to_owned(),

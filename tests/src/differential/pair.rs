@@ -5,9 +5,22 @@ use std::fmt::{self, Debug, Write};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use super::text::{Outcome, address, done, first, number, readiness, received, shown, text, who};
-use super::{Difference, KERNEL_RELEASE, KernelLocal, LocalCalls, Name, OurLocal, Place, Shower, Sockets};
+use tapsock::bsd::{AF_UNIX, F_SETFL, O_NONBLOCK, O_RDWR, SO_LINGER, SO_PEERCRED, SOL_SOCKET};
+
+use super::common::InStep;
+use super::text::{
+    Outcome, address, credentials, done, first, number, readiness, received, shown, text, value,
+};
+use super::{
+    Difference, KERNEL_RELEASE, KernelSockets, Name, OurSockets, Outgoing, Place, Room, Shower, SocketCalls,
+    Sockets,
+};
 use crate::sides::PATIENCE;
+
+/// Room for all that may come with a message, in bytes.
+const CONTROL_ROOM: usize = 4096;
+/// `sizeof(struct ucred)`.
+const UCRED: usize = 12;
 
 /// A program of calls.
 pub type Program = fn(&mut Both);
@@ -65,10 +78,11 @@ pub struct Both {
     met: BTreeSet<&'static str>,
     log: Vec<String>,
     difference: Option<String>,
+    instances: [Option<i32>; 2],
 }
 
 struct Stack {
-    calls: Box<dyn LocalCalls>,
+    calls: Box<dyn SocketCalls>,
     shower: Shower,
 }
 
@@ -78,8 +92,8 @@ impl Both {
     pub fn new() -> Both {
         let place = Arc::new(Place::new());
         let stack = |calls| Stack { calls, shower: Shower::default() };
-        let kernel = stack(Box::new(KernelLocal::new(place.clone())));
-        let ours = stack(Box::new(OurLocal::new(place.clone())));
+        let kernel = stack(Box::new(KernelSockets::local()));
+        let ours = stack(Box::new(OurSockets::new()));
         Both {
             place,
             stacks: [kernel, ours],
@@ -88,6 +102,7 @@ impl Both {
             met: BTreeSet::new(),
             log: Vec::new(),
             difference: None,
+            instances: [None; 2],
         }
     }
 
@@ -124,7 +139,7 @@ impl Both {
     /// socket(2) with a protocol
     pub fn socket_of(&mut self, kind: i32, protocol: i32) -> Sock {
         let call = format!("socket({kind:#x}, {protocol})");
-        first(&self.step(call, |stack, _| number(stack.calls.socket(kind, protocol))))
+        first(&self.step(call, |stack, _| number(stack.calls.socket(AF_UNIX, kind, protocol))))
     }
 
     /// socketpair(2)
@@ -135,7 +150,7 @@ impl Both {
     /// socketpair(2) with a protocol
     pub fn pair_of(&mut self, kind: i32, protocol: i32) -> [Sock; 2] {
         let new = self.step(format!("socketpair({kind:#x}, {protocol})"), |stack, _| {
-            match stack.calls.pair(kind, protocol) {
+            match stack.calls.pair(AF_UNIX, kind, protocol) {
                 Ok(pair) => Outcome { text: format!("{pair:?}"), new: pair.to_vec() },
                 Err(errno) => errno.to_string().into(),
             }
@@ -150,12 +165,14 @@ impl Both {
 
     /// bind(2)
     pub fn bind(&mut self, socket: Sock, name: Name) {
-        self.step(format!("bind({socket}, {name})"), |stack, _| done(stack.calls.bind(socket, &name)));
+        self.step(format!("bind({socket}, {name})"), |stack, place| {
+            done(stack.calls.bind(socket, &place.bytes(&name)))
+        });
     }
 
     /// unlink(2)
     pub fn unlink(&mut self, path: &str) {
-        self.step(format!("unlink({path})"), |stack, _| done(stack.calls.unlink(path)));
+        self.step(format!("unlink({path})"), |stack, place| done(stack.calls.unlink(&place.path(path))));
     }
 
     /// listen(2)
@@ -180,7 +197,9 @@ impl Both {
 
     /// connect(2)
     pub fn connect(&mut self, socket: Sock, name: Name) {
-        self.step(format!("connect({socket}, {name})"), |stack, _| done(stack.calls.connect(socket, &name)));
+        self.step(format!("connect({socket}, {name})"), |stack, place| {
+            done(stack.calls.connect(socket, &place.bytes(&name)))
+        });
     }
 
     /// send(2) with MSG_NOSIGNAL
@@ -195,23 +214,80 @@ impl Both {
 
     /// sendmsg(2) with sockets
     pub fn send_message(&mut self, socket: Sock, data: &[u8], flags: i32, to: Option<Name>, rights: &[Sock]) {
+        self.send_beside(socket, data, flags, to, &[], rights);
+    }
+
+    /// sendmsg(2) with control messages, and with sockets
+    pub fn send_beside(
+        &mut self,
+        socket: Sock,
+        data: &[u8],
+        flags: i32,
+        to: Option<Name>,
+        control: &[u8],
+        rights: &[Sock],
+    ) {
         let mut call = format!("send({socket}, {}, {flags:#x}", text(data));
         if let Some(to) = to {
             let _ = write!(call, ", to {to}");
         }
+        if !control.is_empty() {
+            let _ = write!(call, ", beside {control:?}");
+        }
         if !rights.is_empty() {
             let _ = write!(call, ", with {rights:?}");
         }
-        self.step(call + ")", |stack, _| shown(stack.calls.send(socket, data, flags, to.as_ref(), rights)));
+        self.step(call + ")", |stack, place| {
+            let to = to.map(|to| place.bytes(&to));
+            let message = Outgoing { data, control, rights, to: to.as_deref() };
+            shown(stack.calls.send(socket, &message, flags))
+        });
+    }
+
+    /// sendmmsg(2)
+    pub fn send_many(&mut self, socket: Sock, messages: &[Vec<u8>], flags: i32, to: Option<Name>) {
+        let mut call = format!("sendmmsg({socket}, {:?}, {flags:#x}", messages.iter().map(|one| text(one)));
+        if let Some(to) = to {
+            let _ = write!(call, ", to {to}");
+        }
+        self.step(call + ")", |stack, place| {
+            let to = to.map(|to| place.bytes(&to));
+            let each = messages.iter().map(|data| Outgoing { to: to.as_deref(), ..Outgoing::of(data) });
+            let sent = stack.calls.send_many(socket, &each.collect::<Vec<_>>(), flags);
+            sent.map_or_else(|errno| errno.to_string(), |sent| format!("{sent:?}")).into()
+        });
+    }
+
+    /// recvmsg(2) with room for all that may come along; the sockets that did.
+    pub fn recv(&mut self, socket: Sock, max: usize, flags: i32) -> Vec<Sock> {
+        self.recv_into(socket, Room { data: max, control: CONTROL_ROOM }, flags)
     }
 
     /// recvmsg(2); the sockets that came along.
-    pub fn recv(&mut self, socket: Sock, max: usize, flags: i32) -> Vec<Sock> {
-        self.step(format!("recv({socket}, {max}, {flags:#x})"), |stack, place| {
-            match stack.calls.recv(socket, max, flags) {
+    pub fn recv_into(&mut self, socket: Sock, room: Room, flags: i32) -> Vec<Sock> {
+        let beside = match room.control {
+            CONTROL_ROOM => String::new(),
+            room => format!(", {room} bytes beside"),
+        };
+        self.step(format!("recv({socket}, {}{beside}, {flags:#x})", room.data), |stack, place| {
+            match stack.calls.recv(socket, room, flags) {
                 Ok(taken) => received(taken, &mut stack.shower, place),
                 Err(errno) => errno.to_string().into(),
             }
+        })
+    }
+
+    /// recvmmsg(2); the sockets that came along.
+    pub fn recv_many(&mut self, socket: Sock, sizes: &[usize], flags: i32) -> Vec<Sock> {
+        let rooms: Vec<_> = sizes.iter().map(|data| Room { data: *data, control: CONTROL_ROOM }).collect();
+        self.step(format!("recvmmsg({socket}, {sizes:?}, {flags:#x})"), |stack, place| {
+            let taken = match stack.calls.recv_many(socket, &rooms, flags) {
+                Ok(taken) => taken,
+                Err(errno) => return errno.to_string().into(),
+            };
+            let each = taken.into_iter().map(|one| received(one, &mut stack.shower, place));
+            let (texts, new): (Vec<_>, Vec<_>) = each.map(|one| (one.text, one.new)).unzip();
+            Outcome { text: texts.join("; "), new: new.concat() }
         })
     }
 
@@ -245,14 +321,18 @@ impl Both {
     /// getsockopt(2)
     pub fn option(&mut self, socket: Sock, level: i32, name: i32) {
         let call = format!("getsockopt({socket}, {level}, {name})");
-        self.step(call, |stack, _| shown(stack.calls.option(socket, level, name)));
+        self.step(call, |stack, _| match stack.calls.option(socket, level, name, size_of::<i32>()) {
+            Ok(bytes) => value(&bytes).into(),
+            Err(errno) => errno.to_string().into(),
+        });
     }
 
     /// setsockopt(2), and what getsockopt(2) says then, which is what a known difference stands for
     pub fn set_option(&mut self, socket: Sock, level: i32, name: i32, value: i32) {
         let call = format!("setsockopt({socket}, {level}, {name}, {value})");
         let expected = self.expected.take();
-        self.step(call, |stack, _| done(stack.calls.set_option(socket, level, name, value)));
+        let bytes = value.to_ne_bytes();
+        self.step(call, |stack, _| done(stack.calls.set_option(socket, level, name, &bytes)));
         self.expected = expected;
         self.option(socket, level, name);
     }
@@ -260,20 +340,25 @@ impl Both {
     /// setsockopt(2) of SO_LINGER, on, in seconds
     pub fn set_linger(&mut self, socket: Sock, seconds: u16) {
         let call = format!("setsockopt({socket}, SO_LINGER, {seconds} s)");
-        self.step(call, |stack, _| done(stack.calls.set_linger(socket, seconds)));
+        let value = [1, i32::from(seconds)].map(i32::to_ne_bytes).concat();
+        self.step(call, |stack, _| done(stack.calls.set_option(socket, SOL_SOCKET, SO_LINGER, &value)));
     }
 
     /// SO_PEERCRED
     pub fn peer_credentials(&mut self, socket: Sock) {
         self.step(format!("SO_PEERCRED({socket})"), |stack, _| {
-            shown(stack.calls.peer_credentials(socket).map(who))
+            match stack.calls.option(socket, SOL_SOCKET, SO_PEERCRED, UCRED) {
+                Ok(bytes) => credentials(&bytes).unwrap_or_else(|| format!("{bytes:?}")).into(),
+                Err(errno) => errno.to_string().into(),
+            }
         });
     }
 
     /// O_NONBLOCK
     pub fn set_nonblocking(&mut self, socket: Sock, on: bool) {
+        let flags = if on { O_RDWR | O_NONBLOCK } else { O_RDWR };
         let call = format!("O_NONBLOCK({socket}, {on})");
-        self.step(call, |stack, _| done(stack.calls.set_nonblocking(socket, on)));
+        self.step(call, |stack, _| shown(stack.calls.fcntl(socket, F_SETFL, flags)));
     }
 
     /// A listener at `name`.
@@ -318,6 +403,18 @@ impl Both {
             return;
         }
         self.log.push(format!("{call} = {outcome} [{kernels}]"));
+    }
+}
+
+impl InStep for Both {
+    fn both(&mut self, call: String, make: &dyn Fn(&mut dyn SocketCalls) -> Outcome) -> Vec<Sock> {
+        let new = self.step(call, |stack, _| make(&mut *stack.calls));
+        new.iter().for_each(|number| _ = self.open.remove(number));
+        new
+    }
+
+    fn instances(&mut self) -> &mut [Option<i32>; 2] {
+        &mut self.instances
     }
 }
 

@@ -5,12 +5,15 @@ use std::fmt::Write;
 use proptest::prelude::*;
 use tapsock::bsd::*;
 
-use super::{Both, Name, Sock};
+use super::common::{Avoided, InStep, common_op};
+use super::{Both, CommonOp, ControlMessage, Name, Room, Sock, Waits};
 
 /// Sockets that a sequence has open at most.
 const SOCKETS_MAX: usize = 8;
 /// Calls of a sequence at most.
 const CALLS_MAX: usize = 60;
+/// Messages that one call sends or receives at most.
+const MANY: usize = 4;
 
 /// The names that sequences use: few, so that the calls meet.
 const NAMES: [Name; 5] =
@@ -24,7 +27,7 @@ const PATHS: [&str; 2] = ["a", "b"];
 /// use tapsock::bsd::SOCK_STREAM;
 /// use tapsock_tests::differential::{Op, Plan, run_plan};
 ///
-/// let ops = vec![Op::Pair, Op::Send { at: 1, len: 3, flags: 0, to: None, rights: false }];
+/// let ops = vec![Op::Pair, Op::SendMany { at: 1, lens: vec![3], flags: 0, to: None }];
 /// assert_eq!(run_plan(&Plan { kind: SOCK_STREAM, ops }), Ok(()));
 /// ```
 #[derive(Clone, Debug)]
@@ -58,13 +61,17 @@ pub enum Op {
     /// listen(2)
     Listen { at: usize, backlog: i32 },
     /// accept4(2)
-    Accept { at: usize },
+    Accept { at: usize, flags: i32 },
     /// connect(2); with no name to AF_UNSPEC
     Connect { at: usize, name: Option<usize> },
-    /// sendmsg(2), with a socket that is good for nothing else
-    Send { at: usize, len: usize, flags: i32, to: Option<usize>, rights: bool },
+    /// sendmsg(2), with control messages in bytes and copies of a socket that is good for nothing else
+    Send { at: usize, len: usize, flags: i32, to: Option<usize>, control: Vec<u8>, rights: usize },
+    /// sendmmsg(2)
+    SendMany { at: usize, lens: Vec<usize>, flags: i32, to: Option<usize> },
     /// recvmsg(2)
-    Recv { at: usize, max: usize, flags: i32 },
+    Recv { at: usize, room: Room, flags: i32 },
+    /// recvmmsg(2)
+    RecvMany { at: usize, sizes: Vec<usize>, flags: i32 },
     /// shutdown(2)
     Shutdown { at: usize, how: i32 },
     /// close(2)
@@ -77,6 +84,8 @@ pub enum Op {
     Option { at: usize, name: i32 },
     /// SO_PEERCRED
     PeerCredentials { at: usize },
+    /// What reads the same for sockets of the internet
+    Common(CommonOp),
 }
 
 /// Sequences of sockets of type `kind`.
@@ -117,21 +126,19 @@ fn apply(both: &mut Both, kind: i32, op: &Op, parcel: Sock, next: &mut u8) {
         Op::Bind { at, name } => both.bind(sock(at), NAMES[name % NAMES.len()]),
         Op::Unlink { path } => both.unlink(PATHS[path % PATHS.len()]),
         Op::Listen { at, backlog } => both.listen(sock(at), *backlog),
-        Op::Accept { at } => drop(both.accept(sock(at), SOCK_NONBLOCK)),
+        Op::Accept { at, flags } => {
+            let accepted = both.accept(sock(at), *flags);
+            both.on_accepted(accepted);
+            if accepted >= 0 && flags & SOCK_NONBLOCK == 0 {
+                both.set_waits(accepted, Waits::Moment);
+            }
+        }
         Op::Connect { at, name } => {
             both.connect(sock(at), name.map_or(Name::Unspec, |name| NAMES[name % NAMES.len()]));
         }
-        Op::Send { at, len, flags, to, rights } => {
-            let data: Vec<u8> = (0..*len).map(|at| b'a' + next.wrapping_add((at % 251) as u8) % 26).collect();
-            *next = next.wrapping_add(37);
-            let to = to.map(|to| NAMES[to % NAMES.len()]);
-            let parcel = [parcel];
-            both.send_message(sock(at), &data, *flags, to, if *rights { &parcel } else { &[] });
-        }
-        Op::Recv { at, max, flags } => {
-            for right in both.recv(sock(at), *max, *flags) {
-                both.close(right);
-            }
+        Op::Common(op) => both.apply_common(op, &open),
+        Op::Send { .. } | Op::SendMany { .. } | Op::Recv { .. } | Op::RecvMany { .. } => {
+            transfer(both, op, sock, parcel, next);
         }
         Op::Shutdown { at, how } => both.shutdown(sock(at), *how),
         Op::Close { at } => both.close(sock(at)),
@@ -145,8 +152,42 @@ fn apply(both: &mut Both, kind: i32, op: &Op, parcel: Sock, next: &mut u8) {
     }
 }
 
+/// The calls that send and receive.
+fn transfer(both: &mut Both, op: &Op, sock: impl Fn(&usize) -> Sock, parcel: Sock, next: &mut u8) {
+    let mut data = |len: usize| -> Vec<u8> {
+        let first = *next;
+        *next = next.wrapping_add(37);
+        (0..len).map(|at| b'a' + first.wrapping_add((at % 251) as u8) % 26).collect()
+    };
+    let named = |to: &Option<usize>| to.map(|to| NAMES[to % NAMES.len()]);
+    let rights = match op {
+        Op::Send { at, len, flags, to, control, rights } => {
+            let parcels = vec![parcel; *rights];
+            both.send_beside(sock(at), &data(*len), *flags, named(to), control, &parcels);
+            Vec::new()
+        }
+        Op::SendMany { at, lens, flags, to } => {
+            let messages: Vec<_> = lens.iter().map(|len| data(*len)).collect();
+            both.send_many(sock(at), &messages, *flags, named(to));
+            Vec::new()
+        }
+        Op::Recv { at, room, flags } => both.recv_into(sock(at), *room, *flags),
+        Op::RecvMany { at, sizes, flags } => both.recv_many(sock(at), sizes, *flags),
+        _ => unreachable!("the others have been made"),
+    };
+    rights.into_iter().for_each(|right| both.close(right));
+}
+
 fn op(kind: i32) -> BoxedStrategy<Op> {
-    prop_oneof![10 => beginnings(kind), 9 => transfers(), 3 => endings(), 3 => options()].boxed()
+    let avoided = Avoided { edges_of_room: kind != SOCK_STREAM, end_of_file: false };
+    prop_oneof![
+        10 => beginnings(kind),
+        9 => transfers(),
+        3 => endings(),
+        3 => options(),
+        4 => common_op(SOCKETS_MAX, avoided).prop_map(Op::Common),
+    ]
+    .boxed()
 }
 
 /// Calls that make sockets and connect them.
@@ -158,6 +199,13 @@ fn beginnings(kind: i32) -> impl Strategy<Value = Op> {
         kinds.iter().map(|kind| kind.0).collect::<Vec<_>>()
     )];
     let to = prop_oneof![1 => Just(None), 6 => name.clone().prop_map(Some)];
+    let flags = prop_oneof![
+        8 => Just(SOCK_NONBLOCK),
+        1 => Just(SOCK_NONBLOCK | SOCK_CLOEXEC),
+        1 => Just(SOCK_CLOEXEC),
+        1 => Just(0),
+        1 => Just(1),
+    ];
     prop_oneof![
         5 => other.prop_map(|other| Op::Socket { other: Some(other) }),
         2 => Just(Op::Pair),
@@ -165,7 +213,7 @@ fn beginnings(kind: i32) -> impl Strategy<Value = Op> {
         6 => (at.clone(), name).prop_map(|(at, name)| Op::Bind { at, name }),
         1 => (0..PATHS.len()).prop_map(|path| Op::Unlink { path }),
         6 => (at.clone(), -1i32..4).prop_map(|(at, backlog)| Op::Listen { at, backlog }),
-        6 => at.clone().prop_map(|at| Op::Accept { at }),
+        6 => (at.clone(), flags).prop_map(|(at, flags)| Op::Accept { at, flags }),
         10 => (at.clone(), to).prop_map(|(at, name)| Op::Connect { at, name }),
         2 => at.prop_map(|at| Op::Names { at }),
     ]
@@ -181,17 +229,56 @@ fn transfers() -> impl Strategy<Value = Op> {
     let send_flags = flags(&[(MSG_DONTWAIT, 0.2), (MSG_EOR, 0.1), (MSG_OOB, 0.1), (MSG_MORE, 0.1)]);
     let recv_flags =
         flags(&[(MSG_DONTWAIT, 0.2), (MSG_PEEK, 0.3), (MSG_WAITALL, 0.1), (MSG_TRUNC, 0.2), (MSG_OOB, 0.1)]);
-    let parcel = prop::bool::weighted(0.15);
+    let rights = prop_oneof![17 => Just(0usize), 2 => Just(1), 1 => 2usize..5];
+    let control = prop_oneof![9 => Just(Vec::new()), 1 => control()];
+    // For all that may come, and for less.
+    let room = prop_oneof![4 => Just(4096usize), 1 => 0usize..60];
+    let lens = || prop::collection::vec(prop_oneof![8 => 0usize..9, 2 => 0usize..9000], 0..MANY);
+    let many_flags = flags(&[(MSG_DONTWAIT, 0.2), (MSG_EOR, 0.1)]);
+    let many_recv_flags =
+        flags(&[(MSG_DONTWAIT, 0.2), (MSG_WAITFORONE, 0.3), (MSG_PEEK, 0.1), (MSG_TRUNC, 0.2)]);
     prop_oneof![
-        (at.clone(), len, send_flags, to, parcel).prop_map(|(at, len, flags, to, rights)| Op::Send {
+        6 => (at.clone(), len, send_flags, to.clone(), control, rights).prop_map(
+            |(at, len, flags, to, control, rights)| Op::Send { at, len, flags, to, control, rights }
+        ),
+        1 => (at.clone(), lens(), many_flags, to)
+            .prop_map(|(at, lens, flags, to)| Op::SendMany { at, lens, flags, to }),
+        6 => (at.clone(), max, room, recv_flags).prop_map(|(at, data, control, flags)| Op::Recv {
             at,
-            len,
-            flags,
-            to,
-            rights
+            room: Room { data, control },
+            flags
         }),
-        (at, max, recv_flags).prop_map(|(at, max, flags)| Op::Recv { at, max, flags }),
+        1 => (at, lens(), many_recv_flags).prop_map(|(at, sizes, flags)| Op::RecvMany { at, sizes, flags }),
     ]
+}
+
+/// Credentials, true and false, and what no socket knows.
+fn control() -> impl Strategy<Value = Vec<u8>> {
+    let credentials = |pid: i32, uid: u32, gid: u32| {
+        let data = [pid.to_ne_bytes(), uid.to_ne_bytes(), gid.to_ne_bytes()].concat();
+        ControlMessage { level: SOL_SOCKET, kind: SCM_CREDENTIALS, data }
+    };
+    let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    let own = credentials(std::process::id() as i32, uid, gid);
+    let unknown = |level, kind| ControlMessage { level, kind, data: vec![0; 4] };
+    let messages = vec![
+        own.clone(),
+        own.clone(),
+        // No such process, and no process at all.
+        credentials(i32::MAX, uid, gid),
+        credentials(0, uid, gid),
+        ControlMessage { data: own.data[..8].to_vec(), ..own },
+        unknown(SOL_SOCKET, 999),
+        unknown(99, 1),
+    ];
+    let claims = prop_oneof![10 => Just(None), 1 => (0u8..40).prop_map(Some)];
+    (prop::sample::select(messages), claims).prop_map(|(message, claims)| {
+        let mut bytes = message.bytes();
+        if let Some(claim) = claims {
+            bytes[0] = claim;
+        }
+        bytes
+    })
 }
 
 fn flags(each: &[(i32, f64)]) -> BoxedStrategy<i32> {

@@ -3,9 +3,12 @@
 use std::fmt::{self, Write};
 
 use tapsock::Errno;
-use tapsock::bsd::{Credentials, MSG_CTRUNC, MSG_EOR, MSG_OOB, MSG_TRUNC, PollMask};
+use tapsock::bsd::control::{SCM_TIMESTAMP, SCM_TIMESTAMPING, SCM_TIMESTAMPNS};
+use tapsock::bsd::{
+    Credentials, MSG_CTRUNC, MSG_EOR, MSG_OOB, MSG_TRUNC, PollMask, SCM_CREDENTIALS, SOL_SOCKET,
+};
 
-use super::{Place, Raw, Shower, Sock, Taken};
+use super::{ControlMessage, Incoming, Place, Shower, Sock};
 
 /// Bytes of data that are written down at most.
 const SHOWN: usize = 24;
@@ -56,8 +59,9 @@ pub(super) fn readiness(open: &[Sock], events: &[u16]) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
-pub(super) fn received(taken: Taken, shower: &mut Shower, place: &Place) -> Outcome {
-    let Taken { data, len, from, flags, rights, credentials } = taken;
+/// What came with a message to a local socket.
+pub(super) fn received(taken: Incoming, shower: &mut Shower, place: &Place) -> Outcome {
+    let Incoming { data, len, from, flags, control, rights } = taken;
     let mut shown = format!("{len}: {}", text(&data));
     for (flag, name) in
         [(MSG_TRUNC, " cut"), (MSG_CTRUNC, " lossy"), (MSG_OOB, " urgent"), (MSG_EOR, " ended")]
@@ -69,16 +73,51 @@ pub(super) fn received(taken: Taken, shower: &mut Shower, place: &Place) -> Outc
     if !from.is_empty() {
         let _ = write!(shown, " from {}", shower.show(place, &from));
     }
-    if let Some(credentials) = credentials {
-        let _ = write!(shown, " by {}", who(credentials));
-    }
+    shown += &beside(&control, |message| match (message.level, message.kind) {
+        (SOL_SOCKET, SCM_CREDENTIALS) => credentials(&message.data).map(|who| format!("by {who}")),
+        _ => None,
+    });
     if !rights.is_empty() {
         let _ = write!(shown, " with {rights:?}");
     }
     Outcome { text: shown, new: rights }
 }
 
-pub(super) fn address(name: Result<Raw, Errno>, shower: &mut Shower, place: &Place) -> Outcome {
+/// Control messages, but for what differs from run to run: times, and what `special` has other words for.
+pub(super) fn beside(
+    messages: &[ControlMessage],
+    mut special: impl FnMut(&ControlMessage) -> Option<String>,
+) -> String {
+    let mut shown = String::new();
+    for message in messages {
+        let ControlMessage { level, kind, data } = message;
+        let is_time =
+            *level == SOL_SOCKET && [SCM_TIMESTAMP, SCM_TIMESTAMPNS, SCM_TIMESTAMPING].contains(kind);
+        let _ = match special(message) {
+            Some(words) => write!(shown, " {words}"),
+            None if is_time => write!(shown, " at a time of {} bytes", data.len()),
+            None => write!(shown, " beside {level}.{kind}: {data:?}"),
+        };
+    }
+    shown
+}
+
+/// The bytes of `struct ucred`.
+pub(super) fn credentials(bytes: &[u8]) -> Option<String> {
+    let [pid, uid, gid] = [0, 4, 8].map(|at| bytes.get(at..at + 4).and_then(|field| field.try_into().ok()));
+    let (pid, uid, gid) = (i32::from_ne_bytes(pid?), u32::from_ne_bytes(uid?), u32::from_ne_bytes(gid?));
+    Some(who(Credentials { pid, uid, gid }))
+}
+
+/// The bytes of an option's value: a number where they are an `int`.
+pub(super) fn value(value: &[u8]) -> String {
+    match value.try_into() {
+        Ok(bytes) => i32::from_ne_bytes(bytes).to_string(),
+        Err(_) => format!("{value:?}"),
+    }
+}
+
+pub(super) fn address(name: Result<Vec<u8>, Errno>, shower: &mut Shower, place: &Place) -> Outcome {
     match name {
         Ok(name) => shower.show(place, &name).into(),
         Err(errno) => errno.to_string().into(),

@@ -188,6 +188,10 @@ impl Epoll {
 
     fn modify(&self, turn: &mut Turn<'_>, key: &Key, event: EpollEvent) -> Result<(), Errno> {
         let mut inner = lock(&self.inner);
+        // What is not watched may be an instance that leads back to this one, whose lock is held.
+        if !inner.set.contains(key) {
+            return Err(Errno::NOENT);
+        }
         let ready = key.readiness(&turn.state.sockets);
         let delivery = inner.set.modify(key, event, ready)?;
         drop(inner);

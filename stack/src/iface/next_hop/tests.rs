@@ -27,6 +27,8 @@ fn routes_by_destination() {
         ("255.255.255.255", None, 1, "255.255.255.255", "10.0.0.2", 1500, Broadcast),
         ("255.255.255.255", Some(ETH1), 2, "255.255.255.255", "192.168.1.2", 9000, Broadcast),
         ("224.0.0.251", None, 1, "224.0.0.251", "10.0.0.2", 1500, Multicast),
+        // No route leads there: it is taken to be on the link that was named.
+        ("203.0.113.1", Some(ETH1), 2, "203.0.113.1", "192.168.1.2", 9000, Unicast),
         ("224.0.0.251", Some(ETH1), 2, "224.0.0.251", "192.168.1.2", 9000, Multicast),
         ("ff02::fb", None, 1, "ff02::fb", "fe80::2", 1500, Multicast),
         ("ff02::fb", Some(ETH1), 2, "ff02::fb", "fe80::3", 9000, Multicast),
@@ -47,7 +49,7 @@ fn routes_by_destination() {
 fn routes_that_fail_say_why() {
     let mut interfaces = two_links();
     let table = [
-        ("203.0.113.1", None, Some(ETH1), RouteError::NoRoute),
+        ("fd00::1", None, Some(ETH1), RouteError::NoRoute),
         ("0.0.0.0", None, None, RouteError::NoRoute),
         ("203.0.113.1", Some("10.0.0.3"), None, RouteError::NoSource),
         ("203.0.113.1", Some("2001:db8::2"), None, RouteError::NoSource),

@@ -102,11 +102,13 @@ const ROOMS: [usize; 5] = [4, 0, 1, 2, 8];
 /// A number that no protocol has.
 const NOBODYS: i32 = 200;
 /// The kinds of sockets, with their protocols.
-const KINDS: [(i32, i32, i32); 9] = [
+const KINDS: [(i32, i32, i32); 11] = [
     (AF_INET, SOCK_STREAM, 0),
     (AF_INET6, SOCK_STREAM, 0),
     (AF_INET, SOCK_DGRAM, 0),
     (AF_INET6, SOCK_DGRAM, 0),
+    (AF_INET, SOCK_DGRAM, IPPROTO_ICMP),
+    (AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6),
     (AF_INET, SOCK_RAW, NOBODYS),
     (AF_INET6, SOCK_RAW, NOBODYS),
     (AF_UNIX, SOCK_STREAM, 0),

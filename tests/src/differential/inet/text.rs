@@ -3,35 +3,44 @@
 
 use std::fmt::Write;
 
-use tapsock::bsd::{MSG_CTRUNC, MSG_EOR, MSG_ERRQUEUE, MSG_OOB, MSG_TRUNC};
+use tapsock::bsd::control::{IP_ORIGDSTADDR, IPV6_ORIGDSTADDR};
+use tapsock::bsd::{MSG_CTRUNC, MSG_EOR, MSG_ERRQUEUE, MSG_OOB, MSG_TRUNC, SOL_IP, SOL_IPV6};
 use tapsock::{Errno, SockAddr};
 
-use super::Message;
-use crate::differential::text::text;
+use super::masks::Nature;
+use crate::differential::Incoming;
+use crate::differential::text::{beside, text};
 
 /// Where Linux's ephemeral ports begin (`net.ipv4.ip_local_port_range`).
 const EPHEMERAL: u16 = 32_768;
 
 /// The ports of one stack, in the order in which they came up.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Ports {
     /// The first of the sequence's own.
     pub(super) base: u16,
     /// How many those are.
     pub(super) slots: u16,
+    /// From here on ports are the stack's choice.
+    ephemeral: u16,
     seen: Vec<u16>,
 }
 
 impl Ports {
     pub(super) fn new(base: u16, slots: u16) -> Ports {
-        Ports { base, slots, seen: Vec::new() }
+        Ports { base, slots, ephemeral: EPHEMERAL, seen: Vec::new() }
+    }
+
+    /// All but the sequence's own are the stack's choice: those of ping sockets are.
+    pub(super) fn all_chosen(self) -> Ports {
+        Ports { ephemeral: 1, ..self }
     }
 
     fn show(&mut self, port: u16) -> String {
         if (self.base..self.base + self.slots).contains(&port) {
             return format!("P{}", port - self.base);
         }
-        if port < EPHEMERAL {
+        if port < self.ephemeral {
             return port.to_string();
         }
         let known = self.seen.iter().position(|seen| *seen == port);
@@ -67,11 +76,8 @@ impl Ports {
         address.map_or_else(|errno| errno.to_string(), |address| self.address(&address))
     }
 
-    pub(super) fn received(&mut self, taken: Result<Message, Errno>) -> String {
-        let taken = match taken {
-            Ok(taken) => taken,
-            Err(errno) => return errno.to_string(),
-        };
+    pub(super) fn received(&mut self, mut taken: Incoming, nature: Nature) -> String {
+        nature.mask(&mut taken);
         let mut shown = format!("{}: {}", taken.len, text(&taken.data));
         let mut rest = taken.flags;
         for (flag, name) in [
@@ -92,14 +98,15 @@ impl Ports {
         if !taken.from.is_empty() {
             let _ = write!(shown, " from {}", self.address(&taken.from));
         }
+        shown += &beside(&taken.control, |message| match (message.level, message.kind) {
+            (SOL_IP, IP_ORIGDSTADDR) | (SOL_IPV6, IPV6_ORIGDSTADDR) => Some(match message.data.len() {
+                cut @ ..24 if message.level == SOL_IPV6 => format!("for {cut} bytes of an address"),
+                // Its port may be cut in two.
+                cut @ ..16 => format!("for {cut} bytes of an address"),
+                _ => format!("for {}", self.address(&message.data)),
+            }),
+            _ => None,
+        });
         shown
-    }
-}
-
-/// The bytes of an option's value: a number where they are an `int`.
-pub(super) fn value(value: &[u8]) -> String {
-    match value.try_into() {
-        Ok(bytes) => i32::from_ne_bytes(bytes).to_string(),
-        Err(_) => format!("{value:?}"),
     }
 }

@@ -2,27 +2,38 @@
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Debug, Write};
-use std::sync::Arc;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tapsock::Errno;
-use tapsock::bsd::{FIONREAD, SIOCOUTQ, SO_TYPE, SOCK_STREAM, SOL_SOCKET, SOL_TCP, TCP_INFO};
+use tapsock::bsd::{
+    AF_INET, FIONREAD, IPPROTO_ICMP, PollMask, SIOCOUTQ, SO_DOMAIN, SO_PROTOCOL, SO_TYPE, SOCK_DGRAM,
+    SOCK_STREAM, SOL_SOCKET, SOL_TCP, TCP_INFO,
+};
+use tapsock::{Errno, SockAddr};
 use tapsock_driver::{Namespace, OpenError};
 
-use super::text::{Ports, value};
-use super::{InetCalls, KernelInet, OurInet, Port, Target};
-use crate::differential::text::{Outcome, readiness, text};
-use crate::differential::{Difference, Scope, Sock, Sockets};
+use super::masks::Nature;
+use super::text::Ports;
+use super::{Port, Target};
+use crate::differential::common::InStep;
+use crate::differential::text::{Outcome, done, number as numbered, readiness, shown, text, value};
+use crate::differential::{
+    Difference, KernelSockets, OurSockets, Outgoing, Room, Scope, Sock, SocketCalls, Sockets,
+};
 
 /// Ports that a sequence has for itself.
 const SLOTS: u16 = 4;
 /// The ports below the ephemeral ones that are given out in turn.
 const FIRST_PORT: u16 = 1_024;
 const LAST_PORT: u16 = 32_000;
-/// Events that one call takes at most.
-const EVENTS_MAX: usize = 64;
+/// Sequences that share a namespace. Each leaves ports in TIME-WAIT, and those that the kernel chooses later may be of
+/// these: after some thousand all are.
+const SHARING: u32 = 100;
+/// How far a sequence's own identifiers are from those that the kernel gives out next, one after the other.
+const FAR: u16 = 20_000;
 /// Longer than the kernel delays an acknowledgement.
 const DELAYED: Duration = Duration::from_millis(200);
 /// TCP_FIN_WAIT1, TCP_LAST_ACK, TCP_CLOSING.
@@ -30,7 +41,7 @@ const FIN_UNDER_WAY: [u8; 3] = [4, 9, 11];
 /// How long the stacks may take to come to the same rest.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// A network namespace, in which each sequence has ports of its own.
+/// A network namespace, in which each sequence has ports of its own. After some sequences it is another one.
 ///
 /// ```
 /// use tapsock_tests::differential::{Stage, World};
@@ -40,11 +51,21 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Stage {
-    namespace: Namespace,
+    /// It, and how many sequences it has seen.
+    namespace: Arc<Mutex<(Namespace, u32)>>,
     next_port: Arc<AtomicU16>,
     patience: Duration,
     /// Sequences that failed at first, and not when they were tried again.
     retried: Arc<AtomicU32>,
+}
+
+/// A namespace in which each group may have ping sockets.
+fn fresh_namespace() -> Result<Namespace, OpenError> {
+    let namespace = Namespace::create()?;
+    let group = rustix::process::getegid().as_raw();
+    // Where that is refused, they are refused to sequences of them.
+    let _ = namespace.set_sysctl("net.ipv4.ping_group_range", &format!("{group} {group}"));
+    Ok(namespace)
 }
 
 impl Stage {
@@ -53,9 +74,31 @@ impl Stage {
     /// # Errors
     /// What the machine refuses it with.
     pub fn new() -> Result<Stage, OpenError> {
-        let namespace = Namespace::create()?;
+        let namespace = Arc::new(Mutex::new((fresh_namespace()?, 0)));
         let (next_port, retried) = (Arc::new(AtomicU16::new(FIRST_PORT)), Arc::default());
         Ok(Stage { namespace, next_port, patience: PATIENCE, retried })
+    }
+
+    /// Another namespace, in which nobody has left anything. Where there is none to be had, it is the same as before.
+    pub(super) fn renew(&self) {
+        if let Ok(fresh) = fresh_namespace() {
+            *self.held() = (fresh, 0);
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, (Namespace, u32)> {
+        self.namespace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The namespace of the next sequence.
+    fn namespace(&self) -> Namespace {
+        let uses = self.held().1;
+        if uses >= SHARING {
+            self.renew();
+        }
+        let mut held = self.held();
+        held.1 += 1;
+        held.0.clone()
     }
 
     /// The same, where the stacks have only that long to come to the same rest after a call. The kernel delays
@@ -109,13 +152,13 @@ pub struct World {
     parted: bool,
     /// The domains that sockets were asked of.
     domains: BTreeSet<i32>,
+    instances: [Option<i32>; 2],
     patience: Duration,
 }
 
 pub(super) struct Stack {
-    pub(super) calls: Box<dyn InetCalls>,
+    pub(super) calls: Box<dyn SocketCalls>,
     pub(super) ports: Ports,
-    epoll: Option<i32>,
 }
 
 impl Stack {
@@ -133,17 +176,21 @@ impl Stack {
         target.bytes(port)
     }
 
-    /// The instance that watches sockets; made when it is first asked for.
-    fn watch(&mut self) -> Result<i32, Errno> {
-        if self.epoll.is_none() {
-            self.epoll = Some(self.calls.epoll()?);
-        }
-        self.epoll.ok_or(Errno::BADF)
+    /// An option that is an `int`.
+    fn number(&mut self, socket: Sock, name: i32) -> i32 {
+        let bytes = self.calls.option(socket, SOL_SOCKET, name, size_of::<i32>()).unwrap_or_default();
+        bytes.try_into().map_or(-1, i32::from_ne_bytes)
+    }
+
+    /// What it receives.
+    fn nature(&mut self, socket: Sock) -> Nature {
+        let [domain, kind, protocol] =
+            [SO_DOMAIN, SO_TYPE, SO_PROTOCOL].map(|name| self.number(socket, name));
+        Nature::of(domain, kind, protocol)
     }
 
     fn is_stream_without_peer(&mut self, socket: Sock) -> bool {
-        let kind = self.calls.option(socket, SOL_SOCKET, SO_TYPE, 4);
-        kind == Ok(SOCK_STREAM.to_ne_bytes().to_vec()) && self.calls.peer_address(socket).is_err()
+        self.number(socket, SO_TYPE) == SOCK_STREAM && self.calls.peer_address(socket).is_err()
     }
 
     /// What poll(2) says of all sockets, and FIONREAD of those that have something.
@@ -161,10 +208,22 @@ impl Stack {
 impl World {
     /// Fresh stacks.
     pub fn new(stage: &Stage) -> World {
-        let base = stage.ports();
-        let stack = |calls| Stack { calls, ports: Ports::new(base, SLOTS), epoll: None };
+        let kernel = KernelSockets::new(&stage.namespace());
+        World::with(stage, kernel, Ports::new(stage.ports(), SLOTS))
+    }
+
+    /// The same for ping sockets: their ports are identifiers, which the kernel gives out one after the other.
+    pub fn of_pings(stage: &Stage) -> World {
+        let mut kernel = KernelSockets::new(&stage.namespace());
+        let next = next_identifier(&mut kernel).unwrap_or(FIRST_PORT);
+        let base = FIRST_PORT + next.wrapping_add(FAR) % (u16::MAX - FIRST_PORT - SLOTS);
+        World::with(stage, kernel, Ports::new(base, SLOTS).all_chosen())
+    }
+
+    fn with(stage: &Stage, kernel: KernelSockets, ports: Ports) -> World {
+        let stack = |calls| Stack { calls, ports: ports.clone() };
         World {
-            stacks: [stack(Box::new(KernelInet::new(&stage.namespace))), stack(Box::new(OurInet::new()))],
+            stacks: [stack(Box::new(kernel)), stack(Box::new(OurSockets::new()))],
             open: BTreeSet::new(),
             met: BTreeSet::new(),
             log: Vec::new(),
@@ -173,6 +232,7 @@ impl World {
             apart: BTreeSet::new(),
             parted: false,
             domains: BTreeSet::new(),
+            instances: [None; 2],
             patience: stage.patience,
         }
     }
@@ -207,6 +267,13 @@ impl World {
         self.expected = Some(Difference::named(what));
     }
 
+    /// Whether something waits to be received.
+    pub fn is_readable(&mut self, socket: Sock) -> bool {
+        let [_, ours] = &mut self.stacks;
+        let is_in = |events: &u16| events & PollMask::IN.bits() != 0;
+        self.open.contains(&socket) && ours.calls.poll(&[socket]).first().is_some_and(is_in)
+    }
+
     /// socket(2)
     pub fn socket(&mut self, domain: i32, kind: i32, protocol: i32) -> Sock {
         let call = format!("socket({domain}, {kind:#x}, {protocol})");
@@ -223,14 +290,14 @@ impl World {
     pub fn bind(&mut self, socket: Sock, to: Target) {
         self.call(format!("bind({socket}, {to})"), |stack, open| {
             let address = stack.resolve(&to, open);
-            done(stack.calls.bind(socket, &address))
+            did(stack.calls.bind(socket, &address))
         });
     }
 
     /// listen(2)
     pub fn listen(&mut self, socket: Sock, backlog: i32) {
         let call = format!("listen({socket}, {backlog})");
-        self.call(call, |stack, _| done(stack.calls.listen(socket, backlog)));
+        self.call(call, |stack, _| did(stack.calls.listen(socket, backlog)));
     }
 
     /// accept4(2)
@@ -249,41 +316,90 @@ impl World {
     pub fn connect(&mut self, socket: Sock, to: Target) {
         self.call(format!("connect({socket}, {to})"), |stack, open| {
             let address = stack.resolve(&to, open);
-            done(stack.calls.connect(socket, &address))
+            did(stack.calls.connect(socket, &address))
         });
     }
 
     /// sendto(2) with MSG_NOSIGNAL
     pub fn send(&mut self, socket: Sock, data: &[u8], flags: i32, to: Option<Target>) {
+        self.send_beside(socket, data, flags, to, &[]);
+    }
+
+    /// sendmsg(2) with control messages
+    pub fn send_beside(&mut self, socket: Sock, data: &[u8], flags: i32, to: Option<Target>, control: &[u8]) {
         let mut call = format!("send({socket}, {}, {flags:#x}", text(data));
+        if let Some(to) = to {
+            let _ = write!(call, ", to {to}");
+        }
+        if !control.is_empty() {
+            let _ = write!(call, ", beside {control:?}");
+        }
+        self.call(call + ")", |stack, open| {
+            let to = to.map(|to| stack.resolve(&to, open));
+            let message = Outgoing { data, control, to: to.as_deref(), ..Outgoing::default() };
+            said(stack.calls.send(socket, &message, flags))
+        });
+    }
+
+    /// sendmmsg(2)
+    pub fn send_many(&mut self, socket: Sock, messages: &[Vec<u8>], flags: i32, to: Option<Target>) {
+        let shown: Vec<_> = messages.iter().map(|one| text(one)).collect();
+        let mut call = format!("sendmmsg({socket}, {shown:?}, {flags:#x}");
         if let Some(to) = to {
             let _ = write!(call, ", to {to}");
         }
         self.call(call + ")", |stack, open| {
             let to = to.map(|to| stack.resolve(&to, open));
-            shown(stack.calls.send(socket, data, flags, to.as_deref()))
+            let each = messages.iter().map(|data| Outgoing { to: to.as_deref(), ..Outgoing::of(data) });
+            let sent = stack.calls.send_many(socket, &each.collect::<Vec<_>>(), flags);
+            sent.map_or_else(|errno| errno.to_string(), |sent| format!("{sent:?}"))
         });
     }
 
     /// recvmsg(2)
     pub fn recv(&mut self, socket: Sock, max: usize, flags: i32) {
-        self.call(format!("recv({socket}, {max}, {flags:#x})"), |stack, _| {
-            let taken = stack.calls.recv(socket, max, flags);
-            stack.ports.received(taken)
+        self.recv_into(socket, Room { data: max, control: 0 }, flags);
+    }
+
+    /// recvmsg(2) with room for control messages
+    pub fn recv_into(&mut self, socket: Sock, room: Room, flags: i32) {
+        let Room { data, control } = room;
+        self.call(format!("recv({socket}, {data} and {control}, {flags:#x})"), |stack, _| {
+            match stack.calls.recv(socket, room, flags) {
+                Ok(taken) => {
+                    let nature = stack.nature(socket);
+                    stack.ports.received(taken, nature)
+                }
+                Err(errno) => errno.to_string(),
+            }
+        });
+    }
+
+    /// recvmmsg(2)
+    pub fn recv_many(&mut self, socket: Sock, rooms: &[Room], flags: i32) {
+        let shown: Vec<_> = rooms.iter().map(|room| (room.data, room.control)).collect();
+        self.call(format!("recvmmsg({socket}, {shown:?}, {flags:#x})"), |stack, _| {
+            let taken = match stack.calls.recv_many(socket, rooms, flags) {
+                Ok(taken) => taken,
+                Err(errno) => return errno.to_string(),
+            };
+            let nature = stack.nature(socket);
+            let each = taken.into_iter().map(|one| stack.ports.received(one, nature));
+            each.collect::<Vec<_>>().join("; ")
         });
     }
 
     /// shutdown(2)
     pub fn shutdown(&mut self, socket: Sock, how: i32) {
         let call = format!("shutdown({socket}, {how})");
-        self.call(call, |stack, _| done(stack.calls.shutdown(socket, how)));
+        self.call(call, |stack, _| did(stack.calls.shutdown(socket, how)));
     }
 
     /// close(2)
     pub fn close(&mut self, socket: Sock) {
         self.open.remove(&socket);
         self.apart.remove(&socket);
-        self.call(format!("close({socket})"), |stack, _| done(stack.calls.close(socket)));
+        self.call(format!("close({socket})"), |stack, _| did(stack.calls.close(socket)));
     }
 
     /// getsockname(2)
@@ -315,7 +431,7 @@ impl World {
     /// setsockopt(2)
     pub fn set_option(&mut self, socket: Sock, level: i32, name: i32, bytes: &[u8]) {
         let call = format!("setsockopt({socket}, {level}, {name}, {})", value(bytes));
-        self.call(call, |stack, _| done(stack.calls.set_option(socket, level, name, bytes)));
+        self.call(call, |stack, _| did(stack.calls.set_option(socket, level, name, bytes)));
     }
 
     /// setsockopt(2), where this stack does not refuse the option with ENOPROTOOPT.
@@ -341,7 +457,7 @@ impl World {
             if request == SIOCOUTQ && asked.is_ok() && stack.is_stream_without_peer(socket) {
                 return "what is left over".to_owned();
             }
-            shown(asked)
+            said(asked)
         };
         // Acknowledgements may be under way.
         let began = Instant::now();
@@ -358,7 +474,7 @@ impl World {
     /// The same, where whatever both say is compared.
     pub fn ioctl_of_any(&mut self, socket: Sock, request: i32) {
         let call = format!("ioctl({socket}, {request:#x})");
-        self.call(call, |stack, _| shown(stack.calls.ioctl(socket, request)));
+        self.call(call, |stack, _| said(stack.calls.ioctl(socket, request)));
     }
 
     /// The known difference after which the stacks are no longer in the same state.
@@ -367,43 +483,19 @@ impl World {
         Difference::parting(call, kernel, ours).filter(|_| mixed)
     }
 
-    /// epoll_ctl(2) of the one instance that a world has, with the socket's number as data
+    /// epoll_ctl(2) of the first instance, with the socket's number as data
     pub fn watch(&mut self, socket: Sock, operation: i32, events: u32) {
-        let call = format!("epoll_ctl({operation}, {socket}, {events:#x})");
-        self.call(call, |stack, _| {
-            let watch = stack.watch();
-            done(watch.and_then(|epoll| stack.calls.epoll_control(epoll, operation, socket, events)))
-        });
+        self.watch_by(0, socket, operation, events);
     }
 
-    /// epoll_wait(2): all that there is to tell, in the order of the sockets
+    /// sendfile(2) of a file of 6,000 bytes
+    pub fn send_file(&mut self, socket: Sock, offset: i64, count: usize) {
+        InStep::send_file(self, socket, offset, count);
+    }
+
+    /// epoll_wait(2) of that: all that there is to tell, in the order of the sockets
     pub fn events(&mut self) {
-        self.settle();
-        self.call("epoll_wait()".to_owned(), |stack, _| {
-            let watch = stack.watch();
-            match watch.and_then(|epoll| stack.calls.epoll_wait(epoll, EVENTS_MAX)) {
-                Ok(mut events) => {
-                    events.sort_unstable();
-                    let each = events.iter().map(|(socket, events)| format!("{socket}: {events:#x}"));
-                    each.collect::<Vec<_>>().join(", ")
-                }
-                Err(errno) => errno.to_string(),
-            }
-        });
-    }
-
-    /// Waits until no FIN of the kernel's is under way: it delays the acknowledgement of one, and that is an edge.
-    fn settle(&mut self) {
-        let open = self.open();
-        let began = Instant::now();
-        let under_way = |stack: &mut Stack| {
-            let state = |socket: &Sock| stack.calls.option(*socket, SOL_TCP, TCP_INFO, 1);
-            open.iter().map(state).any(|state| state.is_ok_and(|state| FIN_UNDER_WAY.contains(&state[0])))
-        };
-        let [kernel, _] = &mut self.stacks;
-        while self.difference.is_none() && began.elapsed() < DELAYED && under_way(kernel) {
-            thread::sleep(Duration::from_millis(1));
-        }
+        self.events_of(0);
     }
 
     fn call(&mut self, call: String, make: impl Fn(&mut Stack, &[Sock]) -> String) {
@@ -465,23 +557,51 @@ impl World {
     }
 }
 
+impl InStep for World {
+    fn both(&mut self, call: String, make: &dyn Fn(&mut dyn SocketCalls) -> Outcome) -> Vec<Sock> {
+        let new = self.step(call, |stack, _| make(&mut *stack.calls));
+        new.iter().for_each(|number| _ = self.open.remove(number));
+        new
+    }
+
+    fn instances(&mut self) -> &mut [Option<i32>; 2] {
+        &mut self.instances
+    }
+
+    /// Waits until no FIN of the kernel's is under way: it delays the acknowledgement of one, and that is an edge.
+    fn settle(&mut self) {
+        let open = self.open();
+        let began = Instant::now();
+        let under_way = |stack: &mut Stack| {
+            let state = |socket: &Sock| stack.calls.option(*socket, SOL_TCP, TCP_INFO, 1);
+            open.iter().map(state).any(|state| state.is_ok_and(|state| FIN_UNDER_WAY.contains(&state[0])))
+        };
+        let [kernel, _] = &mut self.stacks;
+        while self.difference.is_none() && began.elapsed() < DELAYED && under_way(kernel) {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
 impl Debug for World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("World").field("open", &self.open).finish_non_exhaustive()
     }
 }
 
-fn done(result: Result<(), Errno>) -> String {
-    result.map_or_else(|errno| errno.to_string(), |()| "ok".to_owned())
+/// The identifier that the kernel has given out last.
+fn next_identifier(kernel: &mut KernelSockets) -> Result<u16, Errno> {
+    let socket = kernel.socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP)?;
+    kernel.bind(socket, &SockAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).as_bytes())?;
+    let name = kernel.local_address(socket)?;
+    kernel.close(socket)?;
+    Ok(u16::from_be_bytes([name[2], name[3]]))
 }
 
-fn shown<T: fmt::Display>(result: Result<T, Errno>) -> String {
-    result.map_or_else(|errno| errno.to_string(), |value| value.to_string())
+fn did(result: Result<(), Errno>) -> String {
+    done(result).text
 }
 
-fn numbered(result: Result<i32, Errno>) -> Outcome {
-    match result {
-        Ok(new) => Outcome { text: new.to_string(), new: vec![new] },
-        Err(errno) => errno.to_string().into(),
-    }
+fn said<T: fmt::Display>(result: Result<T, Errno>) -> String {
+    shown(result).text
 }
