@@ -19,6 +19,7 @@ mod datagram;
 mod destination;
 mod device;
 mod options;
+mod owners;
 mod ping;
 mod poll;
 mod raw;

@@ -161,12 +161,12 @@ pub(crate) struct SocketOptions {
     pub(crate) told: Told,
     /// What a connection is told, but for hop limit and traffic class, which depend on its family. The buffers serve
     /// datagram sockets too.
-    pub(crate) tcp: tcp::Options,
+    pub(crate) tcp: tcp::SharedOptions,
 }
 
 impl SocketOptions {
     /// The options of a new socket on a host whose connections have `defaults`, and `default_hops` over IPv6.
-    pub(crate) fn new(defaults: tcp::Options, default_hops: u8) -> Self {
+    pub(crate) fn new(defaults: tcp::SharedOptions, default_hops: u8) -> Self {
         SocketOptions {
             reuse_address: false,
             reuse_port: false,
@@ -274,9 +274,9 @@ impl SocketOptions {
         }
     }
 
-    /// What a connection of that family is told.
-    pub(crate) fn for_connection(&self, family: Domain) -> tcp::Options {
-        tcp::Options {
+    /// What a connection of that family is told: the socket's own where that says it all.
+    pub(crate) fn for_connection(&self, family: Domain) -> tcp::SharedOptions {
+        let wanted = tcp::Options {
             hop_limit: self.hop_limit_or_default(family),
             traffic_class: self.traffic_class(family),
             discovery: match family {
@@ -294,8 +294,9 @@ impl SocketOptions {
             labels: self.rare().labels,
             priority: Priority::new(self.rare().priority as u32),
             stamp_arrivals: self.stamps_arrivals(),
-            ..self.tcp.clone()
-        }
+            ..tcp::Options::clone(&self.tcp)
+        };
+        if wanted == *self.tcp { self.tcp.clone() } else { wanted.into() }
     }
 
     /// `setsockopt`. Errors: ENOPROTOOPT where the option is not one of `subject`'s or can't be set, EINVAL where the

@@ -5,6 +5,7 @@ use core::time::Duration;
 use rustix::io::Errno;
 use tapsock_stack::buf::Rope;
 use tapsock_stack::stack::{SocketId, Stack};
+use tapsock_stack::tcp::SharedOptions;
 use tapsock_stack::time::Instant;
 
 use crate::address::SockAddr;
@@ -134,7 +135,7 @@ pub(crate) struct Socket {
     pub(crate) body: Body,
 }
 
-const _: () = assert!(size_of::<Socket>() <= 256, "an idle connection's share of its budget");
+const _: () = assert!(size_of::<Socket>() <= 144, "an idle connection's share of its budget");
 
 impl Socket {
     /// What readiness depends on.
@@ -194,6 +195,8 @@ impl Body {
 pub(crate) struct Call<'a> {
     pub(crate) stack: &'a mut Stack,
     pub(crate) common: &'a mut Common,
+    /// What a socket's connections were told last.
+    pub(crate) known: &'a mut SharedOptions,
     pub(crate) permission: Permission,
     pub(crate) fd: Fd,
     pub(crate) now: Instant,

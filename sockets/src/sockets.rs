@@ -1,17 +1,17 @@
 //! All sockets of a host, and the calls on them.
 
 use core::time::Duration;
-use std::collections::HashMap;
 
 use rustix::io::Errno;
 use tapsock_stack::buf::Rope;
-use tapsock_stack::random::{Random, TableHash};
-use tapsock_stack::stack::{Changes, SocketId, Stack};
+use tapsock_stack::stack::{Changes, Stack};
+use tapsock_stack::tcp::SharedOptions;
 use tapsock_stack::time::Instant;
 
 use crate::address::SockAddr;
 use crate::constants::*;
 use crate::options::{Domain, Kind, SocketOptions, Subject};
+use crate::owners::Owners;
 use crate::ping::PingSocket;
 use crate::poll::{PollMask, readiness};
 use crate::raw::RawSocket;
@@ -55,7 +55,10 @@ pub struct Sockets {
     permission: Permission,
     table: Table<Socket>,
     /// Which of our sockets the stack means.
-    owners: HashMap<SocketId, Fd, TableHash>,
+    owners: Owners,
+    /// What new sockets begin with, and what a socket was told last: kept, so that sockets share them.
+    defaults: SharedOptions,
+    known: SharedOptions,
     /// Sockets to which a call has done something, to be named by [`poll_event`](Sockets::poll_event); each once.
     changed: Vec<(Fd, PollMask)>,
     /// Observed sockets that a call was made on, to be named by [`poll_touched`](Sockets::poll_touched); each once.
@@ -68,13 +71,13 @@ pub struct Sockets {
 impl Sockets {
     /// A table without sockets over `stack`, whose owner has that permission.
     pub fn new(stack: Stack, permission: Permission) -> Self {
-        // The stack chooses its ids, not a peer: no secret is needed.
-        let owners = HashMap::with_hasher(Random::new(0).table_hash());
         Sockets {
             stack,
             permission,
             table: Table::new(FD_LIMIT_DEFAULT),
-            owners,
+            owners: Owners::new(),
+            defaults: SharedOptions::default(),
+            known: SharedOptions::default(),
             changed: Vec::new(),
             touched: Vec::new(),
             made: 0,
@@ -107,8 +110,9 @@ impl Sockets {
         if matches!(subject.kind, Kind::Raw(_)) && self.permission == Permission::Ordinary {
             return Err(Errno::PERM);
         }
-        let mut options =
-            SocketOptions::new(self.stack.config().tcp_options(), self.stack.config().ipv6_hop_limit);
+        let mut defaults = SharedOptions::from(self.stack.config().tcp_options());
+        defaults.share_with(&mut self.defaults);
+        let mut options = SocketOptions::new(defaults, self.stack.config().ipv6_hop_limit);
         // As on Linux, where it only means something to ping sockets: identifiers are shared unless that is taken back.
         options.reuse_address = matches!(subject.kind, Kind::Ping | Kind::Raw(_));
         options.v6_only =
@@ -404,13 +408,10 @@ impl Sockets {
         self.changed.retain(|(changed, _)| *changed != fd);
         self.touched.retain(|touched| *touched != fd);
         if let Some(id) = body.id() {
-            self.owners.remove(&id);
-            if self.owners.capacity() > OWNERS_KEPT && self.owners.len() < self.owners.capacity() / 8 {
-                self.owners.shrink_to(self.owners.len() * 2);
-            }
+            self.owners.remove(id, fd);
         }
-        let Sockets { stack, permission, .. } = self;
-        let mut call = Call { stack, common: &mut common, permission: *permission, fd, now };
+        let Sockets { stack, known, permission, .. } = self;
+        let mut call = Call { stack, common: &mut common, known, permission: *permission, fd, now };
         match body {
             Body::Tcp(tcp) => tcp.close(&mut call),
             Body::Udp(udp) => udp.close(&mut call),
@@ -506,8 +507,9 @@ impl Sockets {
         }
         // Each turn takes one event of the stack's queue, which is bounded.
         while let Some((id, changes)) = self.stack.poll_event() {
-            if let Some(fd) = self.owners.get(&id) {
-                return Some((*fd, self.edges(*fd, changes)));
+            let owns = |fd: &Fd| self.table.get(*fd).is_some_and(|socket| socket.body.id() == Some(id));
+            if let Some(fd) = self.owners.candidate(id).filter(owns) {
+                return Some((fd, self.edges(fd, changes)));
             }
         }
         None
@@ -555,18 +557,18 @@ impl Sockets {
         fd: Fd,
         run: impl FnOnce(&mut Call<'_>, &mut Body) -> Result<T, E>,
     ) -> Result<T, E> {
-        let Sockets { stack, permission, table, owners, touched, .. } = self;
+        let Sockets { stack, permission, table, owners, known, touched, .. } = self;
         let Socket { common, body } =
             table.get_mut(fd).filter(|socket| socket.common.stage == Stage::Open).ok_or(Errno::BADF)?;
         let before = body.id();
-        let result = run(&mut Call { stack, common, permission: *permission, fd, now }, body);
+        let result = run(&mut Call { stack, common, known, permission: *permission, fd, now }, body);
         let after = body.id();
         if common.observed && !touched.contains(&fd) {
             touched.push(fd);
         }
         if before != after {
-            before.map(|id| owners.remove(&id));
-            after.map(|id| owners.insert(id, fd));
+            before.inspect(|id| owners.remove(*id, fd));
+            after.inspect(|id| owners.insert(*id, fd));
         }
         result
     }
@@ -583,7 +585,7 @@ impl Sockets {
         let id = socket.body.id();
         // The callers have looked for room.
         let fd = self.table.insert(socket).map_err(|_| Errno::MFILE)?;
-        id.map(|id| self.owners.insert(id, fd));
+        id.inspect(|id| self.owners.insert(*id, fd));
         Ok(fd)
     }
 }
@@ -631,6 +633,3 @@ fn blocking(flags: i32) -> Result<Blocking, Errno> {
     }
     Ok(if flags & SOCK_NONBLOCK == 0 { Blocking::Waits } else { Blocking::Never })
 }
-
-/// Room for so many sockets is kept.
-const OWNERS_KEPT: usize = 128;

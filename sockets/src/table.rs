@@ -213,7 +213,7 @@ impl<T> Table<T> {
         }
         // Not to its double, half of which would lie idle. A large table grows by moving pages, not bytes.
         if number >= self.slots.capacity() {
-            self.slots.reserve_exact(number + 1 - end + number / 8 + LEAST_ROOM);
+            self.slots.reserve_exact(number + 1 - end + number / GROWTH + LEAST_ROOM);
         }
         self.slots.resize_with(number + 1, || None);
         // Those that the slots reach now.
@@ -266,7 +266,8 @@ impl<T> Table<T> {
 /// Free slots that an entry may leave below it.
 const NEAR: usize = 1024;
 
-/// Slots that a full table grows by at least.
+/// The part of itself that a full table grows by, and the slots at least.
+const GROWTH: usize = 32;
 const LEAST_ROOM: usize = 16;
 
 /// A table of so few slots is not worth shrinking.

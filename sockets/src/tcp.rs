@@ -29,7 +29,8 @@ mod transfer;
 #[derive(Debug)]
 pub(crate) struct TcpSocket {
     phase: Phase,
-    binding: Option<Binding>,
+    /// Boxed: what a listener takes has none.
+    bound: Option<Box<Binding>>,
     /// Whether `bind` has ever given an address that is no wildcard: what a connection had then stays with the socket
     /// (Linux's SOCK_BINDADDR_LOCK).
     keeps_address: bool,
@@ -49,7 +50,7 @@ pub(crate) struct TcpSocket {
     /// an edge. Looking sets it.
     starved: Cell<bool>,
     /// What a call that waits for the handshake has sent with the SYN.
-    early: Option<fast_open::Early>,
+    early: Option<Box<fast_open::Early>>,
 }
 
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -70,7 +71,7 @@ impl TcpSocket {
     pub(crate) fn new() -> Self {
         TcpSocket {
             phase: Phase::Idle,
-            binding: None,
+            bound: None,
             keeps_address: false,
             bound_anew: false,
             last_port: 0,
@@ -88,6 +89,14 @@ impl TcpSocket {
     fn accepted(&self, id: TcpId) -> Self {
         let TcpSocket { receive_shut, send_shut, keeps_address, .. } = *self;
         TcpSocket { phase: Phase::Connected(id), receive_shut, send_shut, keeps_address, ..TcpSocket::new() }
+    }
+
+    fn binding(&self) -> Option<Binding> {
+        self.bound.as_deref().copied()
+    }
+
+    fn set_binding(&mut self, binding: Option<Binding>) {
+        self.bound = binding.map(Box::new);
     }
 
     pub(crate) fn id(&self) -> Option<SocketId> {
@@ -159,8 +168,8 @@ impl TcpSocket {
             let takes_none = bound.is_ok_and(|binding| binding.id.is_none());
             self.last_port = if takes_none { 0 } else { self.local_port(call.stack) };
             self.bound_anew = self.phase != Phase::Idle;
-            self.binding = bound.ok();
-            self.keeps_address |= self.binding.is_some_and(|binding| !binding.local.is_wildcard());
+            self.set_binding(bound.ok());
+            self.keeps_address |= self.binding().is_some_and(|binding| !binding.local.is_wildcard());
         }
         bound.map(drop)
     }
@@ -172,7 +181,7 @@ impl TcpSocket {
 
     /// The port that is the socket's own.
     fn bound_port(&self) -> Option<BindId> {
-        self.binding.and_then(|binding| binding.id)
+        self.binding().and_then(|binding| binding.id)
     }
 
     /// The state of the connection; that of none is CLOSED.
@@ -187,11 +196,11 @@ impl TcpSocket {
         match self.phase {
             Phase::Listening(id) => call.stack.set_backlog(id, backlog),
             Phase::Idle => {
-                let binding = match self.binding {
+                let binding = match self.binding() {
                     Some(binding) => bind::rebind(call, binding)?,
                     None => bind::autobind(call)?,
                 };
-                self.binding = Some(binding);
+                self.set_binding(Some(binding));
                 fast_open::tune(call, backlog);
                 let options = call.options().for_connection(binding.family());
                 let port = binding.id.ok_or(Errno::INVAL)?;
@@ -245,14 +254,14 @@ impl TcpSocket {
 
     /// Begins a connection to `address`.
     fn open(&mut self, call: &mut Call<'_>, address: &SockAddr, start: Start) -> Result<TcpId, Errno> {
-        let bound = self.binding.map(|binding| binding.local);
+        let bound = self.binding().map(|binding| binding.local);
         let remote = destination::stream(call, bound, address)?;
         let family = if remote.is_ipv4() { Domain::V4 } else { Domain::V6 };
         destination::check_direct(call, remote, false)?;
         let options = call.options().for_connection(family);
-        let before = self.binding;
+        let before = self.binding();
         if let Some(binding) = before {
-            self.binding = Some(bind::rebind(call, binding)?);
+            self.set_binding(Some(bind::rebind(call, binding)?));
         }
         let port = self.bound_port();
         let (way, ports) = (call.options().way(), call.options().rare().ports);
@@ -395,7 +404,7 @@ impl TcpSocket {
         if let Some(local) = connection.and_then(|id| stack.tcp_local(id)) {
             return destination::shown(domain, local);
         }
-        match self.binding {
+        match self.binding() {
             Some(binding) => {
                 let port = if binding.id.is_some() { binding.port(stack) } else { self.last_port };
                 bind::shown(binding.local, port, domain)
@@ -470,10 +479,10 @@ impl TcpSocket {
         if let Some(local) = call.stack.tcp_local(id).filter(|_| !self.bound_anew) {
             self.last_port = local.port();
             if self.keeps_address {
-                self.binding = Some(bind::with_address(self.binding, local));
+                self.set_binding(Some(bind::with_address(self.binding(), local)));
             }
         }
-        if let (Some(bound), Some(binding)) = (self.bound_port(), self.binding) {
+        if let (Some(bound), Some(binding)) = (self.bound_port(), self.binding()) {
             call.stack.set_bound_address(bound, binding.local);
         }
         self.keep_reports(call, id);
@@ -485,11 +494,11 @@ impl TcpSocket {
 
     /// Gives up a port that nobody asked for; `getsockname` goes on to show it, as Linux's does.
     fn release_port(&mut self, call: &mut Call<'_>) {
-        if let Some(binding) = self.binding.filter(|binding| !binding.keeps_port())
+        if let Some(binding) = self.binding().filter(|binding| !binding.keeps_port())
             && let Some(id) = binding.id
         {
             self.last_port = binding.port(call.stack);
-            self.binding = binding.without_port();
+            self.set_binding(binding.without_port());
             call.stack.unbind(id);
         }
     }

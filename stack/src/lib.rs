@@ -16,6 +16,7 @@ pub mod error_queue;
 pub mod fast_open;
 pub mod iface;
 pub mod ip;
+pub mod on_use;
 pub mod ports;
 pub mod random;
 pub mod raw;

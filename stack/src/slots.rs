@@ -17,6 +17,15 @@ pub(crate) struct Slots<T> {
     removed: usize,
 }
 
+/// By how many entries a full table of `len` grows.
+pub(crate) fn room(len: usize) -> usize {
+    len / GROWTH + LEAST_ROOM
+}
+
+/// The part of itself that a full table grows by, and the entries at least.
+const GROWTH: usize = 32;
+const LEAST_ROOM: usize = 16;
+
 /// Room for so many is kept.
 const KEPT: usize = 64;
 /// A slab is looked at each time that this part of it was taken out, so that looking costs a bounded price for each.
@@ -32,6 +41,15 @@ impl<T> Slots<T> {
     /// An empty table.
     pub(crate) fn new() -> Self {
         Slots { slab: Slab::new(), removed: 0 }
+    }
+
+    /// Puts an entry in, and says where. A full table grows by a part rather than to its double, half of which would lie
+    /// idle: a large one grows by moving pages, not bytes.
+    pub(crate) fn insert(&mut self, entry: T) -> usize {
+        if self.slab.len() == self.slab.capacity() {
+            self.slab.reserve_exact(room(self.slab.len()));
+        }
+        self.slab.insert(entry)
     }
 
     /// Takes out the entry at `index`, if there is one.

@@ -60,6 +60,11 @@ impl Instant {
         self.0 / 1_000_000
     }
 
+    /// Whole seconds since the epoch.
+    pub const fn as_secs(self) -> u64 {
+        self.0 / 1_000_000_000
+    }
+
     /// The time from `earlier` to `self`, or zero where `earlier` is later.
     pub const fn saturating_since(self, earlier: Instant) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

@@ -1,5 +1,6 @@
 //! Deadlines of many owners, one each: a hierarchical timing wheel.
 
+use crate::slots::room;
 use crate::time::Instant;
 
 /// One deadline for each user, by the user's slab index: a hundred thousand connections cost as much as one.
@@ -281,6 +282,9 @@ impl TimerWheel {
         let index = index as usize;
         if index >= self.entries.len() {
             let nowhere = Entry { deadline: Instant::ZERO, previous: NIL, next: NIL, place: Place::Nowhere };
+            if index >= self.entries.capacity() {
+                self.entries.reserve_exact(index + 1 - self.entries.len() + room(index));
+            }
             self.entries.resize(index + 1, nowhere);
         }
         self.entries[index]

@@ -17,7 +17,7 @@ const LIMITS: Limits = Limits {
 };
 
 fn fresh() -> SocketOptions {
-    SocketOptions::new(tcp::Options::default(), 64)
+    SocketOptions::new(tcp::SharedOptions::default(), 64)
 }
 
 fn set(

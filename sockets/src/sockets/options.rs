@@ -171,6 +171,7 @@ impl Sockets {
                 udp.uncork(call);
             }
             if change == Change::Transport {
+                call.common.options.tcp.share_with(call.known);
                 apply(call, body);
                 if let (Body::Tcp(tcp), SOL_TCP) = (body, level) {
                     tcp.act_on(call, name, value);

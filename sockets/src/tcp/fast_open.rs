@@ -97,12 +97,12 @@ impl TcpSocket {
         if taken < total {
             call.stack.tcp_await_open(id);
         }
-        self.early = Some(Early { total: total as u32, taken: taken as u32 });
+        self.early = Some(Box::new(Early { total: total as u32, taken: taken as u32 }));
         Err(call.wait_out(flags))
     }
 
     fn is_waiting_with(&self, data: &Rope) -> bool {
-        self.early.is_some_and(|early| early.total as usize == data.len())
+        self.early.as_ref().is_some_and(|early| early.total as usize == data.len())
     }
 
     /// Takes off `data` what has gone with the SYN of the same call.

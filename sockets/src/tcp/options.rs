@@ -135,9 +135,9 @@ impl TcpSocket {
         match self.phase {
             Phase::Idle => {}
             Phase::Listening(id) => {
-                let family = self.binding.map_or(call.domain(), |binding| binding.family());
+                let family = self.binding().map_or(call.domain(), |binding| binding.family());
                 let wanted = call.options().for_connection(family);
-                call.stack.set_listener_options(id, |options| *options = wanted);
+                call.stack.replace_listener_options(id, wanted);
                 call.stack.set_listener_way(id, call.options().way());
             }
             Phase::Connecting(id) | Phase::Connected(id) | Phase::Failed(id) => {
@@ -145,7 +145,7 @@ impl TcpSocket {
                 let wanted = call.options().for_connection(if is_v4 { Domain::V4 } else { Domain::V6 });
                 call.stack.set_tcp_way(call.now, id, call.options().way());
                 call.stack.set_tcp_reuse(id, call.common.options.reuse());
-                call.stack.set_tcp_options(call.now, id, |options| *options = wanted);
+                call.stack.replace_tcp_options(call.now, id, wanted);
             }
         }
     }

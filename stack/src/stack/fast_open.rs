@@ -14,7 +14,7 @@ use crate::ports::{BindId, PortLimits};
 use crate::tcp::connection::Opening;
 use crate::tcp::fast_open::{Greeting, News};
 use crate::tcp::segment::Segment;
-use crate::tcp::{Connection, Options};
+use crate::tcp::{Connection, SharedOptions};
 use crate::time::Instant;
 use crate::wire::{FastOpenCookie, FastOpenOption};
 
@@ -80,11 +80,11 @@ impl Stack {
         now: Instant,
         bind: Option<BindId>,
         remote: core::net::SocketAddr,
-        options: Options,
+        options: impl Into<SharedOptions>,
         way: Way,
         ports: PortLimits,
     ) -> Result<TcpId, ConnectError> {
-        self.tcp_open(now, bind, remote, options, (way, ports), |_, opening, options| {
+        self.tcp_open(now, bind, remote, options.into(), (way, ports), |_, opening, options| {
             Connection::hold(opening, options)
         })
     }

@@ -467,7 +467,7 @@ impl Stack {
             Some(_) if !slot.connection.options().discovery.believes() => return,
             Some(mtu) => {
                 // Also where that is no news: who learned it may have been another.
-                let (remote, hop) = (slot.key.remote().ip(), slot.hop);
+                let (remote, hop) = (slot.key.remote().ip(), slot.hop());
                 self.learn_path_mtu_over(now, remote, &hop, mtu);
                 self.follow_path(now, index);
                 self.tcp.mark_ready(index);

@@ -74,7 +74,7 @@ impl Stack {
     /// The same of a connection's path (`IP_MTU`).
     pub fn tcp_path_mtu(&self, now: Instant, id: TcpId) -> Option<usize> {
         let slot = self.tcp.slot(id)?;
-        Some(self.path_to(now, slot.key.remote().ip(), &slot.hop))
+        Some(self.path_to(now, slot.key.remote().ip(), &slot.hop()))
     }
 
     /// Lets a connection that is about to send know where what is known of paths has changed since it last looked,
@@ -99,7 +99,7 @@ impl Stack {
     pub(super) fn follow_path(&mut self, now: Instant, index: u32) {
         let generation = self.path_mtu.generation(now);
         let Some(slot) = self.tcp.at(index) else { return };
-        let (key, hop, adapts) = (slot.key, slot.hop, slot.connection.options().discovery.adapts());
+        let (key, hop, adapts) = (slot.key, slot.hop(), slot.connection.options().discovery.adapts());
         let fragmentation = self.path_mtu.fragmentation(now, key.remote().ip());
         let sizes = self.segment_sizes(now, &key, &hop);
         let Some(slot) = self.tcp.at(index) else { return };

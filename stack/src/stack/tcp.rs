@@ -9,13 +9,13 @@ use crate::counters::Counter;
 use crate::demux::{Demux, FlowKey, Target};
 use crate::error::SocketError;
 use crate::iface::{Delivery, InterfaceId, NextHop, RouteError, Way};
-use crate::ports::{BindId, LocalAddr, PortLimits, Reuse, Transport};
+use crate::ports::{BindId, LocalAddr, PortLimits, Reuse};
 use crate::tcp::connection::{NotConnected, Opening, Push, ReadError, SegmentSizes, WriteError};
 use crate::tcp::info::Info;
 use crate::tcp::listener::SynQueue;
 use crate::tcp::rare::QuickAck;
 use crate::tcp::urgent::{Keeping, Urgency, UrgentError};
-use crate::tcp::{Connection, Options, SeqNumber, Shutdown, State};
+use crate::tcp::{Connection, Options, SeqNumber, SharedOptions, Shutdown, State};
 use crate::time::Instant;
 
 use super::tcp_table::{Hold, ListenerId, TcpId, TcpTable};
@@ -77,10 +77,9 @@ fn occupancy(now: Instant, key: &FlowKey, demux: &Demux, tcp: &TcpTable, config:
         1 => true,
         _ => key.remote().ip().is_loopback(),
     };
-    let resting = tcp.resting(record).filter(|resting| {
-        let began_before = now + config.tcp_timewait_len - LEAST_REST;
-        allowed && resting.end() <= began_before
-    });
+    let began_before = now + config.tcp_timewait_len - LEAST_REST;
+    let rests_long = tcp.rest_end(record).is_some_and(|end| end <= began_before);
+    let resting = tcp.resting(record).filter(|_| allowed && rests_long);
     match resting.and_then(|resting| resting.record.reopen()) {
         Some(iss_after) => Occupancy::Rests { record, iss_after },
         None => Occupancy::Taken,
@@ -124,7 +123,7 @@ impl Stack {
         now: Instant,
         bind: Option<BindId>,
         remote: SocketAddr,
-        options: Options,
+        options: impl Into<SharedOptions>,
     ) -> Result<TcpId, ConnectError> {
         self.tcp_connect_by(now, bind, remote, options, Way::default(), PortLimits::default())
     }
@@ -135,11 +134,11 @@ impl Stack {
         now: Instant,
         bind: Option<BindId>,
         remote: SocketAddr,
-        options: Options,
+        options: impl Into<SharedOptions>,
         way: Way,
         ports: PortLimits,
     ) -> Result<TcpId, ConnectError> {
-        self.tcp_open(now, bind, remote, options, (way, ports), Connection::connect)
+        self.tcp_open(now, bind, remote, options.into(), (way, ports), Connection::connect)
     }
 
     /// The same of a connection as `make` makes it.
@@ -148,9 +147,9 @@ impl Stack {
         now: Instant,
         bind: Option<BindId>,
         remote: SocketAddr,
-        options: Options,
+        options: SharedOptions,
         (way, ports): (Way, PortLimits),
-        make: impl FnOnce(Instant, Opening, Options) -> Connection,
+        make: impl FnOnce(Instant, Opening, SharedOptions) -> Connection,
     ) -> Result<TcpId, ConnectError> {
         let bound = bind.and_then(|bind| Some((self.ports.binding(bind)?, self.ports.reuse(bind)?)));
         let scope = scope_of(remote);
@@ -209,10 +208,9 @@ impl Stack {
         reuse: Reuse,
         way: Way,
     ) -> TcpId {
-        let address = LocalAddr::new(key.local().ip(), 0);
-        let hold = Hold { address, port: key.local().port(), reuse, device: way.device };
-        self.ports.hold_on(hold.device, Transport::Tcp, hold.address, hold.port, hold.reuse);
-        let id = self.tcp.insert(connection, key, hop, hold, way);
+        let hold = Hold { reuse, device: way.device };
+        hold.take(&mut self.ports, &key);
+        let id = self.tcp.insert(connection, key, &hop, hold, way);
         self.demux.insert(key, Target::Connection(id.index));
         id
     }
@@ -252,12 +250,12 @@ impl Stack {
         &mut self,
         bind: BindId,
         backlog: usize,
-        options: Options,
+        options: impl Into<SharedOptions>,
     ) -> Result<ListenerId, ListenError> {
         let (address, port) = self.ports.binding(bind).ok_or(ListenError::NotBound)?;
         self.ports.mark_listening(bind).map_err(|_| ListenError::AddressInUse)?;
         let half_open = SynQueue::new(self.random.table_hash());
-        let id = self.tcp.insert_listener(bind, port, options, backlog, half_open);
+        let id = self.tcp.insert_listener(bind, port, options.into(), backlog, half_open);
         self.demux.listen(port, address, id.index);
         Ok(id)
     }
@@ -289,6 +287,13 @@ impl Stack {
         }
     }
 
+    /// Gives other options to the connections that a listener takes from now on.
+    pub fn replace_listener_options(&mut self, id: ListenerId, options: SharedOptions) {
+        if let Some(listener) = self.tcp.listener_mut(id) {
+            listener.options = options;
+        }
+    }
+
     /// Sets the way of a listener's packets, and of its connections, and the interface that it listens at.
     pub fn set_listener_way(&mut self, id: ListenerId, way: Way) {
         if let Some(listener) = self.tcp.listener_mut(id) {
@@ -308,13 +313,13 @@ impl Stack {
     /// Changes the options by which a connection shares its port (SO_REUSEADDR and SO_REUSEPORT set later). In TIME-WAIT
     /// those count that it had when that began.
     pub fn set_tcp_reuse(&mut self, id: TcpId, reuse: Reuse) {
-        let Some(hold) = self.tcp.slot_mut(id).and_then(|slot| slot.hold.as_mut()) else { return };
-        if hold.reuse != reuse {
-            let Hold { address, port, device, .. } = *hold;
-            self.ports.release_on(device, Transport::Tcp, address, port, hold.reuse);
-            self.ports.hold_on(device, Transport::Tcp, address, port, reuse);
-            hold.reuse = reuse;
-        }
+        let Some(slot) = self.tcp.slot_mut(id) else { return };
+        let Some(hold) = slot.hold.filter(|hold| hold.reuse != reuse) else { return };
+        let changed = Hold { reuse, ..hold };
+        slot.hold = Some(changed);
+        let key = slot.key;
+        hold.release(&mut self.ports, &key);
+        changed.take(&mut self.ports, &key);
     }
 
     /// Looks for the way of a connection's packets.
@@ -324,14 +329,14 @@ impl Stack {
         let Some(slot) = self.tcp.at(index) else { return };
         slot.cut_off = hop.is_none();
         if let Some(hop) = hop {
-            slot.hop = hop;
+            slot.set_hop(&hop);
             self.follow_path(now, index);
         }
     }
 
     /// The options that connections of a listener begin with.
     pub fn listener_options(&self, id: ListenerId) -> Option<&Options> {
-        self.tcp.listener(id).map(|listener| &listener.options)
+        self.tcp.listener(id).map(|listener| &*listener.options)
     }
 
     /// Takes the connection that has waited longest.
@@ -374,12 +379,12 @@ impl Stack {
 
     /// Our end of a connection.
     pub fn tcp_local(&self, id: TcpId) -> Option<SocketAddr> {
-        self.tcp.slot(id).map(|slot| with_scope(slot.key.local(), &slot.hop))
+        self.tcp.slot(id).map(|slot| with_scope(slot.key.local(), &slot.hop()))
     }
 
     /// The peer's end of a connection.
     pub fn tcp_remote(&self, id: TcpId) -> Option<SocketAddr> {
-        self.tcp.slot(id).map(|slot| with_scope(slot.key.remote(), &slot.hop))
+        self.tcp.slot(id).map(|slot| with_scope(slot.key.remote(), &slot.hop()))
     }
 
     /// The headers of the SYN that has opened a connection, IP's and TCP's, once, where its listener keeps them
@@ -505,6 +510,14 @@ impl Stack {
         }
     }
 
+    /// Gives a connection other options.
+    pub fn replace_tcp_options(&mut self, now: Instant, id: TcpId, options: SharedOptions) {
+        if let Some(slot) = self.tcp.slot_mut(id) {
+            slot.connection.replace_options(options, now);
+            self.after_call(now, id);
+        }
+    }
+
     /// What connections still have to do before the host may go.
     pub fn unfinished(&self) -> Unfinished {
         let mut sum = Unfinished::default();
@@ -539,7 +552,7 @@ impl Stack {
         let over: Vec<u32> = self
             .tcp
             .slots()
-            .filter(|(_, slot)| slot.hop.interface == interface)
+            .filter(|(_, slot)| slot.hop().interface == interface)
             .map(|(index, _)| index)
             .collect();
         for index in over {

@@ -10,7 +10,6 @@ use crate::error_queue::StampKind;
 use crate::iface::{Addresses, InterfaceId, NextHop, Way};
 use crate::ip::input::{Packet, Stations};
 use crate::ip::output::Outgoing;
-use crate::ports::Transport;
 use crate::tcp::connection::Event;
 use crate::tcp::handshake::Accepted;
 use crate::tcp::listener::{Due, Step};
@@ -113,7 +112,7 @@ impl Stack {
         let refused = slot.connection.is_refused(&segment);
         let before = slot.connection.acknowledged();
         let received = slot.connection.options().stamp_arrivals.then(|| slot.connection.received_end());
-        let hop = slot.hop;
+        let hop = slot.hop();
         if refused {
             return self.send_reset(now, &hop, key, &segment, packet);
         }
@@ -143,24 +142,22 @@ impl Stack {
         let Some(resting) = self.tcp.resting_at(index) else {
             return;
         };
-        let (hop, marks) = (resting.hop, resting.marks);
+        let (way, marks) = (resting.way, resting.marks);
         let interval = self.config.tcp_invalid_ratelimit;
         match resting.record.on_segment(now, &segment, interval, &mut self.counters) {
             Verdict::Drop => {}
             Verdict::Answer { segment: answer, restart } => {
-                self.counters.bump(Counter::TcpOutSegs);
                 if restart {
                     self.tcp.rest_again(index, now + self.config.tcp_timewait_len);
                 }
-                self.send_segment(now, &hop, &key, answer, marks);
+                self.send_from_rest(now, &key, way, answer, marks);
             }
             Verdict::Reuse { iss_after } => {
                 if self.demux.listener(&key, packet.interface.index()).is_some() {
                     self.end_rest(index);
                     self.on_listener_segment(now, key, segment, packet, Some(iss_after));
                 } else if let Some(answer) = resting.record.acknowledge(now, interval, &mut self.counters) {
-                    self.counters.bump(Counter::TcpOutSegs);
-                    self.send_segment(now, &hop, &key, answer, marks);
+                    self.send_from_rest(now, &key, way, answer, marks);
                 }
             }
             // As Linux, which lets the time begin anew.
@@ -171,16 +168,23 @@ impl Stack {
         }
     }
 
-    pub(super) fn end_rest(&mut self, index: u32) {
-        if let Some(resting) = self.tcp.wake(index) {
-            self.demux.remove(&resting.key, Target::TimeWait(index));
-            self.release(resting.hold);
+    fn send_from_rest(&mut self, now: Instant, key: &FlowKey, way: Way, answer: Segment, marks: Marks) {
+        if let Some(hop) = self.hop_back(key, way) {
+            self.counters.bump(Counter::TcpOutSegs);
+            self.send_segment(now, &hop, key, answer, marks);
         }
     }
 
-    fn release(&mut self, hold: Option<Hold>) {
-        if let Some(Hold { address, port, reuse, device }) = hold {
-            self.ports.release_on(device, Transport::Tcp, address, port, reuse);
+    pub(super) fn end_rest(&mut self, index: u32) {
+        if let Some(resting) = self.tcp.wake(index) {
+            self.demux.remove(&resting.key, Target::TimeWait(index));
+            self.release(resting.hold, &resting.key);
+        }
+    }
+
+    fn release(&mut self, hold: Option<Hold>, key: &FlowKey) {
+        if let Some(hold) = hold {
+            hold.release(&mut self.ports, key);
         }
     }
 
@@ -379,7 +383,7 @@ impl Stack {
         let Some(listener) = self.tcp.listener_at(index) else {
             return;
         };
-        let (options, bind) = (listener.options.clone().of_accepted(), listener.bind);
+        let (options, bind) = (listener.options.of_accepted(), listener.bind);
         let saved = listener.half_open.take_saved(&key);
         let reuse = self.ports.reuse(bind).unwrap_or_default();
         self.forget_half_open(index, &key);
@@ -437,7 +441,7 @@ impl Stack {
             // Let go after the record took the tuple: nothing is left to hold.
             State::TimeWait if !slot.owns_tuple && slot.connection.is_orphan() => self.forget_orphan(index),
             State::Closed if slot.connection.is_finished() => self.bury(index),
-            _ => self.tcp.arm(index),
+            _ => self.tcp.arm(now, index),
         }
     }
 
@@ -450,7 +454,7 @@ impl Stack {
         if owned {
             self.demux.remove(&key, Target::Connection(index));
         }
-        self.release(hold);
+        self.release(hold, &key);
         if orphan {
             self.forget_orphan(index);
         }
@@ -465,19 +469,19 @@ impl Stack {
     //= RFC 9293 MUST-13
     fn lay_to_rest(&mut self, now: Instant, index: u32) {
         let Some(slot) = self.tcp.at(index) else { return };
-        let (key, hop, hold) = (slot.key, slot.hop, slot.hold.take());
+        let (key, way, hold) = (slot.key, slot.way, slot.hold.take());
         let record = TimeWait::new(&slot.connection);
         let marks = Marks::of(slot.connection.options());
         let orphan = slot.connection.is_orphan();
         slot.owns_tuple = false;
         if self.tcp.resting_count() < self.config.tcp_max_tw_buckets as usize {
             let end = now + self.config.tcp_timewait_len;
-            let rest = self.tcp.rest(record, key, hop, hold, marks, end);
+            let rest = self.tcp.rest(record, key, way, hold, marks, end);
             self.demux.insert(key, Target::TimeWait(rest));
         } else {
             self.counters.bump(Counter::TcpExtTCPTimeWaitOverflow);
             self.demux.remove(&key, Target::Connection(index));
-            self.release(hold);
+            self.release(hold, &key);
         }
         if orphan {
             self.forget_orphan(index);
@@ -488,9 +492,11 @@ impl Stack {
         while let Some(index) = self.tcp.pop_expired(now) {
             if let Some(slot) = self.tcp.at(index) {
                 slot.connection.on_timeout(now, &mut self.counters);
+                slot.connection.rest(now);
                 //= RFC 9293 MUST-20
                 if slot.connection.retries() >= self.config.tcp_retries1.max(1) {
-                    self.neighbors.doubt(now, slot.hop.interface, slot.hop.next_hop);
+                    let hop = slot.hop();
+                    self.neighbors.doubt(now, hop.interface, hop.next_hop);
                 }
             }
             self.settle(now, index);
@@ -534,13 +540,13 @@ impl Stack {
             self.follow_way(now, index);
         }
         let slot = self.tcp.at(index)?;
-        let caps = self.interfaces.interface(slot.hop.interface)?.caps();
+        let caps = self.interfaces.interface(slot.hop().interface)?.caps();
         let max_payload = caps.gso_max.saturating_sub(HEADER_ROOM);
         let Some(segment) = slot.connection.poll_transmit(now, max_payload, &mut self.counters) else {
             self.settle(now, index);
             return None;
         };
-        let (hop, key, cut_off) = (slot.hop, slot.key, slot.cut_off);
+        let (hop, key, cut_off) = (slot.hop(), slot.key, slot.cut_off);
         let options = slot.connection.options();
         let mut marks = Marks::of(options);
         marks.traffic_class = segment.ecn.codepoint.in_class(marks.traffic_class);

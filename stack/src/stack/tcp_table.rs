@@ -1,19 +1,19 @@
 //! The connections, listeners and TIME-WAIT records of a host, and which of them have something to do.
 
+use core::net::IpAddr;
+use core::num::NonZeroU32;
 use std::collections::VecDeque;
-
-use slab::Slab;
 
 use crate::demux::FlowKey;
 use crate::discovery::{AutoLabel, Fragmentation};
 use crate::error::SocketError;
-use crate::iface::{InterfaceId, NextHop, Way};
+use crate::iface::{Delivery, InterfaceId, NextHop, Way};
 use crate::ip::output::Priority;
-use crate::ports::{BindId, LocalAddr, Reuse};
+use crate::ports::{BindId, LocalAddr, PortTable, Reuse, Transport};
 use crate::slots::{Slots, slim_queue};
 use crate::tcp::listener::SynQueue;
 use crate::tcp::time_wait::TimeWait;
-use crate::tcp::{Connection, Options};
+use crate::tcp::{Connection, Options, SharedOptions};
 use crate::time::{Instant, earliest};
 use crate::timer_wheel::TimerWheel;
 
@@ -21,18 +21,28 @@ use super::Changes;
 use super::fast_open::EarlyCount;
 use super::stamps::Extras;
 
+/// Tells what has a place from what had it before. Not zero, so that an id that may be missing takes no more room.
+type Generation = NonZeroU32;
+
 /// A connection. Stays unknown once it is gone, although its place is used again.
 #[derive(Copy, Clone, Debug, Eq, PartialEq, Hash)]
 pub struct TcpId {
     pub(super) index: u32,
-    generation: u32,
+    generation: Generation,
+}
+
+impl TcpId {
+    /// Its place among the connections: less than the most there have been at a time, and used again when it is over.
+    pub fn place(self) -> usize {
+        self.index as usize
+    }
 }
 
 /// A listener.
 #[derive(Copy, Clone, Debug, Eq, PartialEq, Hash)]
 pub struct ListenerId {
     pub(super) index: u32,
-    generation: u32,
+    generation: Generation,
 }
 
 /// A connection with what the host knows of it.
@@ -40,7 +50,7 @@ pub struct ListenerId {
 pub(super) struct Slot {
     pub(super) connection: Connection,
     pub(super) key: FlowKey,
-    pub(super) hop: NextHop,
+    leg: Leg,
     /// How the packets leave, as the socket's options say.
     pub(super) way: Way,
     /// The hold on the local port, until the connection or its TIME-WAIT ends.
@@ -55,10 +65,42 @@ pub(super) struct Slot {
     pub(super) early_of: Option<ListenerId>,
     /// No way led to the peer when it was looked for last.
     pub(super) cut_off: bool,
-    generation: u32,
+    generation: Generation,
     ready: Mark,
     /// What the owner is to be told.
     news: Changes,
+}
+
+impl Slot {
+    /// Where its packets go next.
+    pub(super) fn hop(&self) -> NextHop {
+        self.leg.from(&self.key)
+    }
+
+    pub(super) fn set_hop(&mut self, hop: &NextHop) {
+        self.leg = Leg::of(hop);
+    }
+}
+
+/// A [`NextHop`] but for the source, which is the connection's own address.
+#[derive(Copy, Clone, Debug)]
+struct Leg {
+    next_hop: IpAddr,
+    interface: InterfaceId,
+    delivery: Delivery,
+    mtu: u32,
+}
+
+impl Leg {
+    fn of(hop: &NextHop) -> Self {
+        let NextHop { next_hop, interface, delivery, .. } = *hop;
+        Leg { next_hop, interface, delivery, mtu: u32::try_from(hop.mtu).unwrap_or(u32::MAX) }
+    }
+
+    fn from(&self, key: &FlowKey) -> NextHop {
+        let Leg { next_hop, interface, delivery, mtu } = *self;
+        NextHop { interface, next_hop, source: key.local().ip(), mtu: mtu as usize, delivery }
+    }
 }
 
 /// What a connection knows of its path.
@@ -79,13 +121,29 @@ enum Mark {
     In,
 }
 
-/// A port that a connection keeps from being bound.
+/// How a connection keeps its local address and port from being bound.
 #[derive(Copy, Clone, Debug)]
 pub(super) struct Hold {
-    pub(super) address: LocalAddr,
-    pub(super) port: u16,
     pub(super) reuse: Reuse,
     pub(super) device: Option<InterfaceId>,
+}
+
+impl Hold {
+    /// Takes the local address and port of `key`.
+    pub(super) fn take(self, ports: &mut PortTable, key: &FlowKey) {
+        let Hold { reuse, device } = self;
+        ports.hold_on(device, Transport::Tcp, Hold::address(key), key.local().port(), reuse);
+    }
+
+    /// Gives them back.
+    pub(super) fn release(self, ports: &mut PortTable, key: &FlowKey) {
+        let Hold { reuse, device } = self;
+        ports.release_on(device, Transport::Tcp, Hold::address(key), key.local().port(), reuse);
+    }
+
+    fn address(key: &FlowKey) -> LocalAddr {
+        LocalAddr::new(key.local().ip(), 0)
+    }
 }
 
 /// A listener: half-open connections, and those that wait to be accepted.
@@ -93,7 +151,7 @@ pub(super) struct Hold {
 pub(super) struct Listener {
     pub(super) bind: BindId,
     pub(super) port: u16,
-    pub(super) options: Options,
+    pub(super) options: SharedOptions,
     /// How its packets and those of its connections leave.
     pub(super) way: Way,
     /// One more than this many may wait, as in Linux.
@@ -106,7 +164,7 @@ pub(super) struct Listener {
     pub(super) mute: bool,
     /// Why nobody new will come; told once.
     pub(super) error: Option<SocketError>,
-    generation: u32,
+    generation: Generation,
     /// What the owner is to be told.
     news: Changes,
 }
@@ -131,18 +189,10 @@ impl Marks {
 pub(super) struct Resting {
     pub(super) record: TimeWait,
     pub(super) key: FlowKey,
-    pub(super) hop: NextHop,
+    /// How its answers leave.
+    pub(super) way: Way,
     pub(super) hold: Option<Hold>,
     pub(super) marks: Marks,
-    /// The end of its rest, which the wheel may look at earlier.
-    end: Instant,
-}
-
-impl Resting {
-    /// The end of its rest.
-    pub(super) fn end(&self) -> Instant {
-        self.end
-    }
 }
 
 /// All of them.
@@ -156,7 +206,7 @@ pub(super) struct TcpTable {
     rest_wheel: TimerWheel,
     /// Connections that may have something to send, by the band of their priority.
     ready: [VecDeque<u32>; Priority::BANDS],
-    generation: u32,
+    generation: Generation,
     /// Connections that nobody holds.
     pub(super) orphans: usize,
 }
@@ -171,13 +221,13 @@ impl TcpTable {
             listener_wheel: TimerWheel::new(now),
             rest_wheel: TimerWheel::new(now),
             ready: Default::default(),
-            generation: 0,
+            generation: Generation::MIN,
             orphans: 0,
         }
     }
 
-    fn next_generation(&mut self) -> u32 {
-        self.generation = self.generation.wrapping_add(1);
+    fn next_generation(&mut self) -> Generation {
+        self.generation = self.generation.checked_add(1).unwrap_or(Generation::MIN);
         self.generation
     }
 
@@ -186,7 +236,7 @@ impl TcpTable {
         &mut self,
         connection: Connection,
         key: FlowKey,
-        hop: NextHop,
+        hop: &NextHop,
         hold: Hold,
         way: Way,
     ) -> TcpId {
@@ -194,7 +244,7 @@ impl TcpTable {
         let slot = Slot {
             connection,
             key,
-            hop,
+            leg: Leg::of(hop),
             way,
             hold: Some(hold),
             owns_tuple: true,
@@ -206,7 +256,6 @@ impl TcpTable {
             ready: Mark::Out,
             news: Changes::NONE,
         };
-        make_room(&mut self.slots);
         let index = self.slots.insert(slot) as u32;
         self.mark_ready(index);
         TcpId { index, generation }
@@ -261,10 +310,10 @@ impl TcpTable {
         Some(index)
     }
 
-    /// Lets the wheel know of a connection's next deadline.
-    pub(super) fn arm(&mut self, index: u32) {
+    /// Lets the wheel know of a connection's next deadline, and when it may be idle.
+    pub(super) fn arm(&mut self, now: Instant, index: u32) {
         if let Some(slot) = self.slots.get(index as usize)
-            && let Some(at) = slot.connection.poll_timeout()
+            && let Some(at) = earliest(slot.connection.poll_timeout(), slot.connection.next_rest(now))
         {
             self.wheel.schedule(index, at);
         }
@@ -290,7 +339,7 @@ impl TcpTable {
         &mut self,
         bind: BindId,
         port: u16,
-        options: Options,
+        options: SharedOptions,
         backlog: usize,
         half_open: SynQueue<FlowKey>,
     ) -> ListenerId {
@@ -377,22 +426,25 @@ impl TcpTable {
         &mut self,
         record: TimeWait,
         key: FlowKey,
-        hop: NextHop,
+        way: Way,
         hold: Option<Hold>,
         marks: Marks,
         end: Instant,
     ) -> u32 {
-        make_room(&mut self.resting);
-        let index = self.resting.insert(Resting { record, key, hop, hold, marks, end }) as u32;
+        let index = self.resting.insert(Resting { record, key, way, hold, marks }) as u32;
         self.rest_wheel.schedule(index, end);
         index
     }
 
     /// Lets a rest begin anew.
     pub(super) fn rest_again(&mut self, index: u32, end: Instant) {
-        if let Some(resting) = self.resting.get_mut(index as usize) {
-            resting.end = end;
-        }
+        self.rest_wheel.cancel(index);
+        self.rest_wheel.schedule(index, end);
+    }
+
+    /// The end of a rest.
+    pub(super) fn rest_end(&self, index: u32) -> Option<Instant> {
+        self.rest_wheel.deadline(index)
     }
 
     pub(super) fn resting_at(&mut self, index: u32) -> Option<&mut Resting> {
@@ -412,14 +464,7 @@ impl TcpTable {
 
     /// The next record whose rest is over.
     pub(super) fn pop_rested(&mut self, now: Instant) -> Option<u32> {
-        while let Some(index) = self.rest_wheel.pop_expired(now) {
-            match self.resting.get(index as usize) {
-                Some(resting) if resting.end > now => self.rest_wheel.schedule(index, resting.end),
-                Some(_) => return Some(index),
-                None => {}
-            }
-        }
-        None
+        self.rest_wheel.pop_expired(now)
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
@@ -427,14 +472,3 @@ impl TcpTable {
         earliest(earliest(self.wheel.next_deadline(), listeners), self.rest_wheel.next_deadline())
     }
 }
-
-/// Grows a full table by an eighth rather than to its double, half of which would lie idle. A large table grows by
-/// moving pages, not bytes.
-fn make_room<T>(table: &mut Slab<T>) {
-    if table.len() == table.capacity() {
-        table.reserve_exact(table.len() / 8 + LEAST_ROOM);
-    }
-}
-
-/// Entries that a table grows by at least.
-const LEAST_ROOM: usize = 16;

@@ -84,7 +84,7 @@ impl Default for KeepAlive {
 /// let options = Options { no_delay: true, ..Options::default() };
 /// assert!(options.sack && options.timestamps && options.window_scaling);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// Send small segments at once (`TCP_NODELAY`).
     pub no_delay: bool,
@@ -274,15 +274,14 @@ impl Default for LossOptions {
 }
 
 impl Options {
-    /// The options of a connection that a listener with these has taken.
-    pub(crate) fn of_accepted(mut self) -> Self {
+    /// What is the listener's own, and not its connections'.
+    pub(super) fn forget_listening(&mut self) {
         if let Some(rare) = &mut self.rare {
             (rare.defer_accept, rare.fast_open_queue, rare.fast_open_keys) = (0, 0, None);
         }
         if self.rare() == &Rare::NONE {
             self.rare = None;
         }
-        self
     }
 
     /// What few connections ask for.

@@ -1,5 +1,6 @@
 //! One connection: its fields, and the calls of its owner.
 
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use crate::error::SocketError;
@@ -20,6 +21,7 @@ use super::send::records::Records;
 use super::send::rtt::RttEstimator;
 use super::send::window::SendWindow;
 use super::seq::SeqNumber;
+use super::shared_options::SharedOptions;
 use super::state::State;
 use super::timers::{Timer, Timers};
 use super::urgent::Urgent;
@@ -60,6 +62,8 @@ pub struct Connection {
     pub(super) congestion: Congestion,
     pub(super) timers: Timers,
     pub(super) pending: Pending,
+    /// Before this time a segment that is not acceptable gets no answer: there was one just now.
+    pub(super) next_challenge: Instant,
     pub(super) events: Events,
     pub(super) error: Option<SocketError>,
     /// What ICMP said of the path last; it becomes the error where the connection times out.
@@ -68,10 +72,10 @@ pub struct Connection {
     pub(super) urgent: Option<Box<Urgent>>,
     /// Boxed on first use, likewise.
     pub(super) fast_open: Option<Box<FastOpen>>,
-    pub(super) options: Options,
+    pub(super) options: SharedOptions,
 }
 
-const _: () = assert!(size_of::<Connection>() <= 1024, "the budget of an idle connection");
+const _: () = assert!(size_of::<Connection>() <= 656, "the budget of an idle connection");
 
 /// The sending half.
 #[derive(Debug)]
@@ -104,7 +108,7 @@ pub(super) struct Sender {
     pub(super) unjudged: bool,
     /// Limits for the send buffer, in bytes.
     pub(super) buffer: u32,
-    pub(super) buffer_max: Option<u32>,
+    pub(super) buffer_max: Option<NonZeroU32>,
     /// Whether a writer has filled the buffer since there last was room.
     pub(super) starved: bool,
     /// Up to where the last frame of what was written can be filled.
@@ -147,8 +151,8 @@ pub(super) struct Negotiated {
 pub(super) struct TimestampState {
     /// TS.Recent.
     pub(super) recent: u32,
-    /// When it was set.
-    pub(super) recent_at: Instant,
+    /// When it was set, in seconds.
+    pub(super) recent_secs: u32,
 }
 
 /// What is counted for who looks (`TCP_INFO`).
@@ -182,8 +186,6 @@ pub(super) struct Pending {
     pub(super) flush: bool,
     /// A program waits to write until the handshake is done.
     pub(super) writer: bool,
-    /// Before this time a segment that is not acceptable gets no answer: there was one just now.
-    pub(super) next_challenge: Instant,
 }
 
 /// Payload sizes of the path.
@@ -258,8 +260,8 @@ impl Events {
 impl Connection {
     /// A connection that will send SYN.
     //= RFC 9293 §3.10.1
-    pub fn connect(now: Instant, opening: Opening, options: Options) -> Self {
-        let mut connection = Connection::new(opening, options);
+    pub fn connect(now: Instant, opening: Opening, options: impl Into<SharedOptions>) -> Self {
+        let mut connection = Connection::new(opening, options.into());
         connection.state = State::SynSent;
         connection.pending.syn = true;
         connection.send.window.nxt += 1;
@@ -268,7 +270,7 @@ impl Connection {
         connection
     }
 
-    pub(super) fn new(opening: Opening, options: Options) -> Self {
+    pub(super) fn new(opening: Opening, options: SharedOptions) -> Self {
         let Opening { iss, timestamp_offset, sizes } = opening;
         let (buffer, buffer_max) = (options.receive_buffer, options.receive_buffer_max);
         let clamp = options.rare().window_clamp;
@@ -293,7 +295,7 @@ impl Connection {
             held: false,
             unjudged: false,
             buffer: options.send_buffer,
-            buffer_max: options.send_buffer_max,
+            buffer_max: options.send_buffer_max.and_then(NonZeroU32::new),
             starved: false,
             filled: iss,
             pacer: Connection::pacer_for(&options),
@@ -314,6 +316,7 @@ impl Connection {
             congestion: Congestion::new(options.congestion),
             timers: Timers::new(),
             pending: Pending::default(),
+            next_challenge: Instant::ZERO,
             events: Events::default(),
             error: None,
             soft_error: None,
@@ -443,26 +446,30 @@ impl Connection {
 
     /// Changes options while the connection runs.
     pub fn set_options(&mut self, change: impl FnOnce(&mut Options), now: Instant) {
-        let before = (self.options.congestion, self.options.receive_buffer, self.options.send_buffer);
-        let keep_alive = self.options.keep_alive;
-        let rare = self.options.rare.clone();
-        change(&mut self.options);
-        let Options { congestion, receive_buffer, send_buffer, .. } = self.options;
-        if congestion != before.0 {
+        let mut options = self.options.clone();
+        change(&mut options);
+        self.replace_options(options, now);
+    }
+
+    /// Takes other options while the connection runs.
+    pub fn replace_options(&mut self, options: SharedOptions, now: Instant) {
+        let before = core::mem::replace(&mut self.options, options);
+        let Options { congestion, receive_buffer, send_buffer, .. } = *self.options;
+        if congestion != before.congestion {
             self.congestion.switch(congestion);
             self.send.pacer = self.send.pacer.take().or_else(|| Connection::pacer_for(&self.options));
         }
-        if receive_buffer != before.1 {
+        if receive_buffer != before.receive_buffer {
             self.recv.window.fix_buffer(receive_buffer);
         }
-        if send_buffer != before.2 {
+        if send_buffer != before.send_buffer {
             (self.send.buffer, self.send.buffer_max) = (send_buffer, None);
             self.events.add(Event::Writable);
         }
-        if keep_alive != self.options.keep_alive {
+        if self.options.keep_alive != before.keep_alive {
             self.arm_keep_alive(now);
         }
-        if rare != self.options.rare {
+        if self.options.rare != before.rare {
             self.apply_rare();
         }
     }

@@ -6,13 +6,13 @@ use crate::fast_open::Learned;
 use crate::time::Instant;
 use crate::wire::{FastOpenForm, FastOpenOption};
 
-use super::config::Options;
 use super::connection::{Connection, Fin, Opening};
 use super::handshake::{Accepted, SynSent, Willing};
 use super::loss_timer::Since;
 use super::segment::Segment;
 use super::seq::SeqNumber;
 use super::seq_ranges::SeqRange;
+use super::shared_options::SharedOptions;
 use super::state::State;
 
 /// Room that a SYN with data leaves for options, whatever it has: those of middle boxes among them. As Linux.
@@ -113,8 +113,8 @@ impl FastOpen {
 
 impl Connection {
     /// A connection in SYN-SENT that sends nothing until [`begin`](Connection::begin) (`TCP_FASTOPEN_CONNECT`).
-    pub fn hold(opening: Opening, options: Options) -> Self {
-        let mut connection = Connection::new(opening, options);
+    pub fn hold(opening: Opening, options: impl Into<SharedOptions>) -> Self {
+        let mut connection = Connection::new(opening, options.into());
         connection.state = State::SynSent;
         connection.fast_open = Some(FastOpen::new(Stage::Held));
         connection
@@ -269,11 +269,11 @@ impl Connection {
     pub fn accept_early(
         now: Instant,
         accepted: Accepted,
-        options: Options,
+        options: impl Into<SharedOptions>,
         data: Rope,
         option: Option<FastOpenOption>,
     ) -> Self {
-        let mut connection = Connection::new(accepted.opening, options);
+        let mut connection = Connection::new(accepted.opening, options.into());
         connection.state = State::SynReceived;
         connection.send.window.nxt = accepted.opening.iss + 1;
         connection.recv.window.scale = accepted.scale;

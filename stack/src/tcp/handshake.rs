@@ -10,6 +10,7 @@ use super::connection::{Connection, Event, Fin, Negotiated, Opening, TimestampSt
 use super::recv::ack_policy::{LONGEST_DELAY, QUICK_ACKS};
 use super::segment::{Control, Segment, UnscaledWindow, WindowScale};
 use super::seq::SeqNumber;
+use super::shared_options::SharedOptions;
 use super::state::State;
 use super::timers::Timer;
 
@@ -112,15 +113,15 @@ pub(super) fn announced_mss(options: &Options, advertised: u16) -> u16 {
 impl Connection {
     /// A connection whose handshake is done but for its first segment: `segment`, the peer's acknowledgement of our
     /// SYN, is to be given to [`on_segment`](Connection::on_segment) next.
-    pub fn accept(now: Instant, accepted: Accepted, options: Options) -> Self {
-        let mut connection = Connection::new(accepted.opening, options);
+    pub fn accept(now: Instant, accepted: Accepted, options: impl Into<SharedOptions>) -> Self {
+        let mut connection = Connection::new(accepted.opening, options.into());
         let iss = accepted.opening.iss;
         connection.send.window.nxt = iss + 1;
         connection.recv.window.scale = accepted.scale;
         let all = Willing { sack: true, timestamps: true, window_scaling: true };
         connection.negotiate(now, accepted.irs, &accepted.offered, all);
         if let (Some(recent), Some(timestamps)) = (accepted.recent, &mut connection.negotiated.timestamps) {
-            *timestamps = TimestampState { recent, recent_at: now };
+            *timestamps = TimestampState::new(recent, now);
         }
         connection.recv.window.offered(accepted.edge);
         connection.ecn.agreed = accepted.ecn;
@@ -141,7 +142,7 @@ impl Connection {
         self.negotiated = Negotiated {
             sack: agreed.sack,
             window_scaling: agreed.window_scaling,
-            timestamps: timestamps.map(|stamp| TimestampState { recent: stamp.value, recent_at: now }),
+            timestamps: timestamps.map(|stamp| TimestampState::new(stamp.value, now)),
             ..self.negotiated
         };
         match offered.window_scale.filter(|_| agreed.window_scaling) {

@@ -248,11 +248,11 @@ impl Connection {
         let limited = segment.is_empty() || matches!(segment.control, Some(Control::Syn | Control::Rst));
         if limited {
             let interval = Duration::from_millis(self.options.invalid_ratelimit_ms.into());
-            if now < self.pending.next_challenge {
+            if now < self.next_challenge {
                 counters.bump(Counter::TcpExtTCPACKSkippedChallenge);
                 return;
             }
-            self.pending.next_challenge = now + interval;
+            self.next_challenge = now + interval;
         }
         counters.bump(Counter::TcpExtTCPChallengeACK);
         self.recv.acks.owe_now();
@@ -261,11 +261,11 @@ impl Connection {
     /// The SYN that has opened the connection came again: our SYN-ACK was lost, or is late.
     fn answer_syn_again(&mut self, now: Instant, counters: &mut Counters) {
         let interval = Duration::from_millis(self.options.invalid_ratelimit_ms.into());
-        if now < self.pending.next_challenge {
+        if now < self.next_challenge {
             counters.bump(Counter::TcpExtTCPACKSkippedSynRecv);
             return;
         }
-        self.pending.next_challenge = now + interval;
+        self.next_challenge = now + interval;
         self.pending.syn = true;
     }
 
@@ -292,12 +292,16 @@ impl Connection {
             && segment.seq.at_or_before(acknowledged)
             && (state.age_of(stamp.value) <= 0 || state.is_outlived(now))
         {
-            *state = TimestampState { recent: stamp.value, recent_at: now };
+            *state = TimestampState::new(stamp.value, now);
         }
     }
 }
 
 impl TimestampState {
+    pub(super) fn new(recent: u32, now: Instant) -> Self {
+        TimestampState { recent, recent_secs: now.as_secs() as u32 }
+    }
+
     /// By how much `value` is older than the latest, in ticks of the peer's clock; negative where it is newer.
     fn age_of(&self, value: u32) -> i32 {
         self.recent.wrapping_sub(value) as i32
@@ -305,6 +309,6 @@ impl TimestampState {
 
     /// Whether the latest is so old that the peer's clock may have come round since.
     fn is_outlived(&self, now: Instant) -> bool {
-        now.saturating_since(self.recent_at) >= TIMESTAMP_LIFE
+        now.as_secs().saturating_sub(self.recent_secs.into()) >= TIMESTAMP_LIFE.as_secs()
     }
 }

@@ -18,6 +18,7 @@ pub mod segment;
 pub mod send;
 pub mod seq;
 pub mod seq_ranges;
+mod shared_options;
 pub mod state;
 pub mod syn_cookie;
 pub mod time_wait;
@@ -33,6 +34,7 @@ mod loss_timer;
 mod output;
 mod path;
 mod resend;
+mod rest;
 mod text;
 mod timeout;
 mod transfer;
@@ -41,6 +43,7 @@ pub use config::{CongestionKind, EcnUse, KeepAlive, Options, Rare};
 pub use connection::{Connection, Shutdown};
 pub use segment::Segment;
 pub use seq::SeqNumber;
+pub use shared_options::SharedOptions;
 pub use state::State;
 
 #[cfg(test)]

@@ -138,7 +138,9 @@ impl Connection {
     pub fn send_capacity(&self) -> usize {
         let least = match self.send.buffer_max {
             None => 0,
-            Some(max) if self.state.is_synchronized() => wanted_bytes(self.send.mss, INITIAL_WINDOW).min(max),
+            Some(max) if self.state.is_synchronized() => {
+                wanted_bytes(self.send.mss, INITIAL_WINDOW).min(max.get())
+            }
             Some(_) => 0,
         };
         self.send.buffer.max(least) as usize
@@ -148,7 +150,7 @@ impl Connection {
     pub(super) fn grow_buffer(&mut self) {
         let Some(max) = self.send.buffer_max else { return };
         if self.send.starved || !self.is_writable() {
-            let most = max.min(useful_bytes(self.send.rtt.min_rtt()));
+            let most = max.get().min(useful_bytes(self.send.rtt.min_rtt()));
             let wanted = wanted_bytes(self.send.mss, self.congestion.window().max(INITIAL_WINDOW));
             self.send.buffer = self.send.buffer.max(wanted.min(most));
         }
@@ -171,7 +173,9 @@ impl Connection {
         let part = self.readable_part(0, max);
         let hidden = part.start;
         let outcome = self.check_readable(self.recv.queue.len() - hidden);
-        self.recv.queue.advance(hidden);
+        if hidden > 0 {
+            self.recv.queue.advance(hidden);
+        }
         let data = if outcome.is_ok() { self.recv.queue.split_to(part.len()) } else { Rope::new() };
         self.pass_mark();
         outcome?;

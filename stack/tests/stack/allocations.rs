@@ -335,7 +335,7 @@ fn segments_that_raw_sockets_see_allocate_nothing() {
 }
 
 /// What an idle connection may hold, in bytes, with its part of every table.
-const IDLE_BUDGET: i64 = 1472;
+const IDLE_BUDGET: i64 = 1000;
 
 #[test]
 fn an_idle_connection_is_small() {

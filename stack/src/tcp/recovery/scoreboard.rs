@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::on_use::OnUse;
 use crate::tcp::seq::SeqNumber;
 use crate::tcp::seq_ranges::SeqRange;
 use crate::time::Instant;
@@ -115,7 +116,7 @@ pub struct Sending {
 /// ```
 #[derive(Debug)]
 pub struct Scoreboard {
-    records: VecDeque<Record>,
+    records: OnUse<VecDeque<Record>>,
     counts: Counts,
     transmissions: SeqNumber,
     /// The number after the highest that SACK reported, while it reports anything.
@@ -184,7 +185,7 @@ impl Scoreboard {
     /// Nothing in flight.
     pub const fn new() -> Self {
         Scoreboard {
-            records: VecDeque::new(),
+            records: OnUse::new(),
             counts: Counts { total: 0, sacked: 0, lost: 0, resending: 0 },
             transmissions: SeqNumber::new(0),
             highest_sacked: SeqNumber::new(0),
@@ -226,6 +227,16 @@ impl Scoreboard {
     /// Whether there is no room for another part.
     pub fn is_full(&self) -> bool {
         self.records.len() >= MAX_RECORDS
+    }
+
+    /// Whether it keeps room for parts.
+    pub fn keeps_room(&self) -> bool {
+        self.records.is_in_use()
+    }
+
+    /// Gives that back, where nothing is in flight.
+    pub fn rest(&mut self) {
+        self.records.rest();
     }
 
     /// How many parts what is unacknowledged is remembered in.
@@ -360,6 +371,9 @@ impl Scoreboard {
 
     /// Everything before `una` is acknowledged. A segment counts once its last byte is.
     pub fn acknowledge(&mut self, una: SeqNumber, delivered: &mut Delivered) {
+        if self.records.is_empty() {
+            return;
+        }
         while let Some(front) = self.records.front_mut() {
             if front.start.at_or_after(una) {
                 break;
@@ -388,7 +402,7 @@ impl Scoreboard {
             }
         }
         if self.records.is_empty() && self.records.capacity() > KEPT_CAPACITY {
-            self.records = VecDeque::new();
+            *self.records = VecDeque::new();
         }
     }
 
@@ -456,7 +470,7 @@ impl Scoreboard {
     //= RFC 2018 §8
     pub fn forget_reports(&mut self) {
         self.counts.sacked = 0;
-        for record in &mut self.records {
+        for record in &mut *self.records {
             record.marks.clear(Marks::SACKED);
         }
     }
@@ -475,7 +489,7 @@ impl Scoreboard {
     /// Holds to be lost what was sent in segments of more than `size` bytes.
     pub fn lose_larger(&mut self, size: u32) -> Losses {
         let mut losses = Losses::default();
-        for record in &mut self.records {
+        for record in &mut *self.records {
             if record.len().min(record.size.into()) > size {
                 losses.mark(record, &mut self.counts);
             }
@@ -486,7 +500,7 @@ impl Scoreboard {
     /// Holds to be lost what `is_lost` says of the parts in flight, by when they were sent.
     pub fn lose(&mut self, mut is_lost: impl FnMut(Sent) -> bool) -> Losses {
         let mut losses = Losses::default();
-        for record in &mut self.records {
+        for record in &mut *self.records {
             let waiting = !record.marks.has(Marks::SACKED)
                 && (!record.marks.has(Marks::LOST) || record.marks.has(Marks::RESENDING));
             if waiting && is_lost(record.sent()) {
@@ -499,7 +513,7 @@ impl Scoreboard {
     /// Holds nothing to be lost: what seemed so was late.
     pub fn lose_nothing(&mut self) {
         self.counts.lost = 0;
-        for record in &mut self.records {
+        for record in &mut *self.records {
             record.marks.clear(Marks::LOST);
         }
     }

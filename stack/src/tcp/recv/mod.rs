@@ -2,6 +2,7 @@
 //! when to acknowledge.
 
 use crate::buf::{Chunk, Rope};
+use crate::on_use::OnUse;
 use crate::tcp::seq::SeqNumber;
 
 pub mod ack_policy;
@@ -26,7 +27,7 @@ const CHARGE_SHARE: usize = 8;
 pub(super) struct Receiver {
     pub(super) window: ReceiveWindow,
     /// In order and not read.
-    pub(super) queue: Rope,
+    pub(super) queue: OnUse<Rope>,
     pub(super) reassembly: Reassembly,
     /// What came twice.
     pub(super) duplicate: Duplicate,
@@ -41,7 +42,7 @@ impl Receiver {
     pub(super) fn new(window: ReceiveWindow) -> Self {
         Receiver {
             window,
-            queue: Rope::new(),
+            queue: OnUse::new(),
             reassembly: Reassembly::default(),
             duplicate: Duplicate::default(),
             acks: AckPolicy::new(),

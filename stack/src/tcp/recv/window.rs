@@ -1,5 +1,6 @@
 //! The window we offer: its right edge, the buffer behind it, and how that buffer grows.
 
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use super::CHUNK_CHARGE;
@@ -42,7 +43,8 @@ pub struct ReceiveWindow {
     /// Our window scale.
     pub scale: WindowScale,
     buffer: u32,
-    buffer_max: Option<u32>,
+    /// How far it may grow; `None` where it was fixed.
+    buffer_max: Option<NonZeroU32>,
     /// The largest window that is offered (`TCP_WINDOW_CLAMP`); `u32::MAX`: any.
     clamp: u32,
     /// How far the window may open by now; `u32::MAX`: none was offered yet (Linux's `rcv_ssthresh`).
@@ -73,7 +75,7 @@ impl ReceiveWindow {
             edge: zero,
             scale,
             buffer,
-            buffer_max,
+            buffer_max: buffer_max.and_then(NonZeroU32::new),
             clamp: u32::MAX,
             opened: u32::MAX,
             told: 0,
@@ -186,7 +188,7 @@ impl ReceiveWindow {
 
     /// The largest that the receive buffer may become, in bytes.
     pub fn buffer_limit(&self) -> u32 {
-        self.buffer_max.unwrap_or(0).max(self.buffer)
+        self.buffer_max.map_or(0, NonZeroU32::get).max(self.buffer)
     }
 
     /// Fixes the buffer at `bytes` (`SO_RCVBUF`).
@@ -275,7 +277,7 @@ impl ReceiveWindow {
         if copied > space {
             if let Some(max) = self.buffer_max {
                 let window = copied.saturating_mul(2).saturating_add(16 * mss);
-                self.buffer = self.buffer.max(window.saturating_mul(2)).min(max.max(self.buffer));
+                self.buffer = self.buffer.max(window.saturating_mul(2)).min(max.get().max(self.buffer));
             }
             self.growth.space = copied;
         }

@@ -26,7 +26,8 @@ pub struct MinRtt {
     /// In microseconds: since `since`, and in the time before.
     current: u32,
     before: u32,
-    since: Instant,
+    /// In seconds.
+    since: u32,
 }
 
 impl Default for MinRtt {
@@ -38,15 +39,15 @@ impl Default for MinRtt {
 impl MinRtt {
     /// No sample.
     pub const fn new() -> Self {
-        MinRtt { current: u32::MAX, before: u32::MAX, since: Instant::ZERO }
+        MinRtt { current: u32::MAX, before: u32::MAX, since: 0 }
     }
 
     /// Takes a round trip measured at `now`.
     pub fn sample(&mut self, now: Instant, rtt: Duration) {
-        let age = now.saturating_since(self.since);
-        if age >= WINDOW {
-            self.before = if age < 2 * WINDOW { self.current } else { u32::MAX };
-            (self.current, self.since) = (u32::MAX, now);
+        let age = now.as_secs().saturating_sub(self.since.into());
+        if age >= WINDOW.as_secs() {
+            self.before = if age < 2 * WINDOW.as_secs() { self.current } else { u32::MAX };
+            (self.current, self.since) = (u32::MAX, now.as_secs() as u32);
         }
         let micros = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX - 1);
         self.current = self.current.min(micros.max(1));

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::buf::{Chunk, Rope};
+use crate::on_use::{Blank, OnUse};
 use crate::tcp::seq::SeqNumber;
 
 /// Entries that the queue keeps room for while it is empty.
@@ -25,11 +26,24 @@ const KEPT_CAPACITY: usize = 8;
 /// ```
 #[derive(Debug)]
 pub struct SendQueue {
-    chunks: VecDeque<Chunk>,
+    chunks: OnUse<Chunks>,
     /// The number of the first byte.
     base: SeqNumber,
     len: u32,
+}
+
+#[derive(Debug, Default)]
+struct Chunks {
+    queue: VecDeque<Chunk>,
     cursor: Cursor,
+}
+
+impl Blank for Chunks {
+    const EMPTY: &'static Self = &Chunks { queue: VecDeque::new(), cursor: Cursor { index: 0, offset: 0 } };
+
+    fn is_blank(&self) -> bool {
+        self.queue.is_empty()
+    }
 }
 
 /// A chunk of the queue and where it begins, in bytes from the base.
@@ -42,7 +56,7 @@ struct Cursor {
 impl SendQueue {
     /// An empty queue whose first byte will have the number `base`.
     pub const fn new(base: SeqNumber) -> Self {
-        SendQueue { chunks: VecDeque::new(), base, len: 0, cursor: Cursor { index: 0, offset: 0 } }
+        SendQueue { chunks: OnUse::new(), base, len: 0 }
     }
 
     /// The number of the first byte.
@@ -67,44 +81,56 @@ impl SendQueue {
 
     /// Adds `data` at the end.
     pub fn push(&mut self, mut data: Rope) {
+        if data.is_empty() {
+            return;
+        }
         self.len += data.len() as u32;
+        let queue = &mut self.chunks.queue;
         while let Some(chunk) = data.pop_front() {
-            self.chunks.push_back(chunk);
+            queue.push_back(chunk);
         }
     }
 
     /// Drops all bytes before `una`.
     pub fn acknowledge(&mut self, una: SeqNumber) {
         let mut count = una.saturating_since(self.base).min(self.len);
+        if count == 0 {
+            return;
+        }
         self.base += count;
         self.len -= count;
-        self.cursor.offset = self.cursor.offset.saturating_sub(count);
-        while let Some(front) = self.chunks.front_mut() {
+        let Chunks { queue, cursor } = &mut *self.chunks;
+        cursor.offset = cursor.offset.saturating_sub(count);
+        while let Some(front) = queue.front_mut() {
             if front.len() as u32 > count {
                 front.advance(count as usize);
                 break;
             }
             count -= front.len() as u32;
-            self.chunks.pop_front();
-            self.cursor.index = self.cursor.index.saturating_sub(1);
+            queue.pop_front();
+            cursor.index = cursor.index.saturating_sub(1);
         }
-        if self.cursor.index == 0 {
-            self.cursor.offset = 0;
+        if cursor.index == 0 {
+            cursor.offset = 0;
         }
-        if self.chunks.is_empty() {
-            self.cursor = Cursor::default();
-            if self.chunks.capacity() > KEPT_CAPACITY {
-                self.chunks = VecDeque::new();
+        if queue.is_empty() {
+            *cursor = Cursor::default();
+            if queue.capacity() > KEPT_CAPACITY {
+                *queue = VecDeque::new();
             }
         }
     }
 
     /// Up to `max` bytes from `start` on.
     pub fn slice(&mut self, start: SeqNumber, max: usize) -> Rope {
-        let begin = start.saturating_since(self.base);
-        let mut cursor = if self.cursor.offset <= begin { self.cursor } else { Cursor::default() };
         let mut out = Rope::new();
-        while let Some(chunk) = self.chunks.get(cursor.index as usize) {
+        if self.is_empty() {
+            return out;
+        }
+        let begin = start.saturating_since(self.base);
+        let Chunks { queue, cursor: known } = &mut *self.chunks;
+        let mut cursor = if known.offset <= begin { *known } else { Cursor::default() };
+        while let Some(chunk) = queue.get(cursor.index as usize) {
             let len = chunk.len() as u32;
             if cursor.offset + len > begin {
                 let from = begin.saturating_sub(cursor.offset) as usize;
@@ -117,8 +143,18 @@ impl SendQueue {
             cursor.offset += len;
             cursor.index += 1;
         }
-        self.cursor = cursor;
+        *known = cursor;
         out
+    }
+
+    /// Whether it keeps room for what is written.
+    pub fn keeps_room(&self) -> bool {
+        self.chunks.is_in_use()
+    }
+
+    /// Gives that back, where all is acknowledged.
+    pub fn rest(&mut self) {
+        self.chunks.rest();
     }
 
     /// Drops everything.
