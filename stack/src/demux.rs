@@ -1,8 +1,10 @@
 //! Whose segment is it: connections by their four-tuple, listeners by port and address.
 
-use core::hash::{Hash, Hasher};
+use core::hash::{BuildHasher, Hash, Hasher};
 use core::net::{IpAddr, SocketAddr};
 use std::collections::HashMap;
+
+use hashbrown::hash_table::{Entry, HashTable};
 
 use crate::iface::InterfaceId;
 use crate::ports::LocalAddr;
@@ -110,10 +112,39 @@ fn octets(ip: IpAddr) -> [u8; 16] {
 pub enum Target {
     /// A connection.
     Connection(u32),
-    /// A listener's half-open connection.
+    /// A half-open connection.
     HalfOpen(u32),
     /// A record in TIME-WAIT.
     TimeWait(u32),
+}
+
+/// A [`Target`] in four bytes: its number, and in the two low bits whose.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+struct Packed(u32);
+
+/// Larger than every number of a target.
+const MAX_TARGETS: u32 = 1 << 30;
+
+impl From<Target> for Packed {
+    fn from(target: Target) -> Self {
+        let (number, kind) = match target {
+            Target::Connection(number) => (number, 0),
+            Target::HalfOpen(number) => (number, 1),
+            Target::TimeWait(number) => (number, 2),
+        };
+        debug_assert!(number < MAX_TARGETS, "no table is as large");
+        Packed(number << 2 | kind)
+    }
+}
+
+impl From<Packed> for Target {
+    fn from(Packed(packed): Packed) -> Self {
+        match (packed >> 2, packed & 3) {
+            (number, 0) => Target::Connection(number),
+            (number, 1) => Target::HalfOpen(number),
+            (number, _) => Target::TimeWait(number),
+        }
+    }
 }
 
 /// A listener as the lookup sees it.
@@ -134,6 +165,9 @@ impl Listening {
 
 /// Finds the owner of a segment in time that does not depend on how many there are.
 ///
+/// Of a four-tuple it keeps who owns it, in five to eleven bytes: the tuple itself stands with the owner, and the calls are
+/// told how to look there.
+///
 /// ```
 /// use tapsock_stack::demux::{Demux, FlowKey, Target};
 /// use tapsock_stack::ports::LocalAddr;
@@ -143,12 +177,14 @@ impl Listening {
 /// let key = FlowKey::new("10.0.0.1:80".parse().unwrap(), "10.0.0.2:40000".parse().unwrap());
 /// demux.listen(80, LocalAddr::AnyV4, 3);
 /// assert_eq!(demux.listener(&key, 0), Some(3));
-/// demux.insert(key, Target::Connection(7));
-/// assert_eq!(demux.find(&key), Some(Target::Connection(7)));
+/// let key_of = |target| (target == Target::Connection(7)).then_some(&key);
+/// demux.insert(&key, Target::Connection(7), key_of);
+/// assert_eq!(demux.find(&key, key_of), Some(Target::Connection(7)));
 /// ```
 #[derive(Debug)]
 pub struct Demux {
-    tuples: HashMap<FlowKey, Target, TableHash>,
+    tuples: HashTable<Packed>,
+    hash: TableHash,
     listeners: HashMap<u16, Vec<Listening>, TableHash>,
     spread: KeyedHash,
 }
@@ -157,27 +193,50 @@ impl Demux {
     /// Empty tables under fresh keys.
     pub fn new(random: &mut Random) -> Self {
         Demux {
-            tuples: HashMap::with_hasher(random.table_hash()),
+            tuples: HashTable::new(),
+            hash: random.table_hash(),
             listeners: HashMap::with_hasher(random.table_hash()),
             spread: random.keyed_hash(),
         }
     }
 
     /// The owner of `key`.
-    pub fn find(&self, key: &FlowKey) -> Option<Target> {
-        self.tuples.get(key).copied()
+    pub fn find<'a>(&self, key: &FlowKey, key_of: impl Fn(Target) -> Option<&'a FlowKey>) -> Option<Target> {
+        let owns = |packed: &Packed| key_of(Target::from(*packed)) == Some(key);
+        self.tuples.find(self.hash.hash_one(key), owns).map(|packed| Target::from(*packed))
     }
 
     /// Makes `target` the owner of `key`.
-    pub fn insert(&mut self, key: FlowKey, target: Target) {
-        self.tuples.insert(key, target);
+    pub fn insert<'a>(
+        &mut self,
+        key: &FlowKey,
+        target: Target,
+        key_of: impl Fn(Target) -> Option<&'a FlowKey>,
+    ) {
+        let Demux { tuples, hash, .. } = self;
+        let owns = |packed: &Packed| key_of(Target::from(*packed)) == Some(key);
+        match tuples.entry(hash.hash_one(key), owns, |packed| hash_of(hash, *packed, &key_of)) {
+            Entry::Occupied(mut owner) => *owner.get_mut() = target.into(),
+            Entry::Vacant(place) => {
+                place.insert(target.into());
+            }
+        }
     }
 
     /// Frees `key`, where `target` owns it.
-    pub fn remove(&mut self, key: &FlowKey, target: Target) {
-        if self.find(key) == Some(target) {
-            self.tuples.remove(key);
-            slim_map(&mut self.tuples);
+    pub fn remove<'a>(
+        &mut self,
+        key: &FlowKey,
+        target: Target,
+        key_of: impl Fn(Target) -> Option<&'a FlowKey>,
+    ) {
+        let Demux { tuples, hash, .. } = self;
+        let Ok(owner) = tuples.find_entry(hash.hash_one(key), |packed| *packed == target.into()) else {
+            return;
+        };
+        owner.remove();
+        if tuples.capacity() > 2 * KEPT && tuples.len() < tuples.capacity() / 8 {
+            tuples.shrink_to(tuples.len() * 2, |packed| hash_of(hash, *packed, &key_of));
         }
     }
 
@@ -232,6 +291,14 @@ impl Demux {
         equals().nth(choice as usize).map(|listening| listening.index)
     }
 }
+
+/// Where what is there was put: its owner is in the tables as long as it is here.
+fn hash_of<'a>(hash: &TableHash, packed: Packed, key_of: impl Fn(Target) -> Option<&'a FlowKey>) -> u64 {
+    key_of(packed.into()).map_or(0, |key| hash.hash_one(key))
+}
+
+/// Room for so many tuples is kept.
+const KEPT: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -300,9 +367,9 @@ mod tests {
         for (local, remote, same) in table {
             let mut demux = Demux::new(&mut Random::new(1));
             let [one, two] = [1, 2].map(|number| key(local, remote).over(InterfaceId(number)));
-            demux.insert(one, Target::Connection(1));
-            assert_eq!(demux.find(&one), Some(Target::Connection(1)));
-            assert_eq!(demux.find(&two).is_some(), same, "{local} {remote}");
+            demux.insert(&one, Target::Connection(1), |_| Some(&one));
+            assert_eq!(demux.find(&one, |_| Some(&one)), Some(Target::Connection(1)));
+            assert_eq!(demux.find(&two, |_| Some(&one)).is_some(), same, "{local} {remote}");
             assert_eq!(one.link(), (!same).then_some(InterfaceId(1)));
         }
     }
@@ -310,10 +377,47 @@ mod tests {
     #[test]
     fn a_tuple_is_freed_by_its_owner_only() {
         let mut demux = Demux::new(&mut Random::new(1));
-        demux.insert(key("[fd00::1]:80"), Target::TimeWait(4));
-        demux.remove(&key("[fd00::1]:80"), Target::Connection(4));
-        assert_eq!(demux.find(&key("[fd00::1]:80")), Some(Target::TimeWait(4)));
-        demux.remove(&key("[fd00::1]:80"), Target::TimeWait(4));
-        assert_eq!(demux.find(&key("[fd00::1]:80")), None);
+        let key = key("[fd00::1]:80");
+        let key_of = |_| Some(&key);
+        demux.insert(&key, Target::TimeWait(4), key_of);
+        demux.remove(&key, Target::Connection(4), key_of);
+        assert_eq!(demux.find(&key, key_of), Some(Target::TimeWait(4)));
+        demux.insert(&key, Target::Connection(9), key_of);
+        assert_eq!(demux.find(&key, key_of), Some(Target::Connection(9)), "the later has it");
+        demux.remove(&key, Target::Connection(9), key_of);
+        assert_eq!(demux.find(&key, key_of), None);
+    }
+
+    #[test]
+    fn tuples_are_found_while_the_table_grows_and_shrinks() {
+        let keys: Vec<FlowKey> = (0..5000)
+            .map(|port| {
+                FlowKey::new(
+                    "10.0.0.1:80".parse().expect("an address"),
+                    SocketAddr::new("10.0.0.2".parse().expect("an address"), port),
+                )
+            })
+            .collect();
+        let target = |number: usize| match number % 3 {
+            0 => Target::Connection(number as u32),
+            1 => Target::HalfOpen(number as u32),
+            _ => Target::TimeWait(number as u32),
+        };
+        let key_of = |target| match target {
+            Target::Connection(number) | Target::HalfOpen(number) | Target::TimeWait(number) => {
+                keys.get(number as usize)
+            }
+        };
+        let mut demux = Demux::new(&mut Random::new(1));
+        for (number, key) in keys.iter().enumerate() {
+            demux.insert(key, target(number), key_of);
+        }
+        for (number, key) in keys.iter().enumerate().skip(10) {
+            demux.remove(key, target(number), key_of);
+        }
+        for (number, key) in keys.iter().enumerate() {
+            assert_eq!(demux.find(key, key_of), (number < 10).then(|| target(number)));
+        }
+        assert!(demux.tuples.capacity() < 200, "room for {}", demux.tuples.capacity());
     }
 }

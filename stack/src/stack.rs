@@ -28,6 +28,7 @@ use crate::wire::offload::{LinkCaps, Medium, Transmit};
 use crate::wire::{EtherType, EthernetAddress, EthernetHeader};
 
 mod addressing;
+mod census;
 mod changes;
 mod claims;
 mod datagrams;
@@ -47,6 +48,7 @@ mod tcp_flow;
 mod tcp_table;
 mod udp;
 
+pub use census::Census;
 pub use changes::Changes;
 pub use ping::{PingError, PingId};
 pub use raw::RawSendOptions;

@@ -11,7 +11,6 @@ use tapsock_sim::rng::Rng;
 use tapsock_stack::buf::{Checksum, Frame, HeaderBlock, Rope};
 use tapsock_stack::counters::Counters;
 use tapsock_stack::error::SocketError;
-use tapsock_stack::random::Random;
 use tapsock_stack::tcp::connection::{Opening, ReadError, SegmentSizes, Shutdown};
 use tapsock_stack::tcp::listener::{Due, Step, SynQueue};
 use tapsock_stack::tcp::{Connection, Options, Segment, SeqNumber};
@@ -65,7 +64,7 @@ impl Bare {
             mtu: 1500,
             rng: Rng::new(0),
             connection: None,
-            half_open: SynQueue::new(Random::new(0).table_hash()),
+            half_open: SynQueue::new(),
             listening: false,
             acceptable: false,
             answers: VecDeque::new(),
@@ -126,23 +125,26 @@ impl BareSockets {
         }
         let is_syn =
             segment.control == Some(tapsock_stack::tcp::segment::Control::Syn) && segment.ack.is_none();
-        if !self.half_open.contains(&()) {
+        if self.half_open.is_empty() {
             match is_syn {
                 true => {
                     let opening = self.opening();
-                    let answer = self.half_open.on_syn(now, (), &segment, opening, &self.options);
+                    let (_, answer) = self.half_open.on_syn(now, ((), 0), &segment, opening, &self.options);
                     self.answers.push_back(answer);
                 }
                 false => self.answers.extend(Connection::reset_for(&segment)),
             }
             return;
         }
-        match self.half_open.on_segment(now, &(), &segment, &self.options, &mut self.counters) {
-            Step::Drop | Step::Reset => {}
+        match self.half_open.on_segment(now, 0, &segment, &self.options, &mut self.counters) {
+            Step::Drop => {}
+            Step::Reset => {
+                self.half_open.remove(0);
+            }
             Step::Refuse => self.answers.extend(Connection::reset_for(&segment)),
             Step::Answer(answer) => self.answers.push_back(answer),
             Step::Complete(accepted) => {
-                self.half_open.remove(&());
+                self.half_open.remove(0);
                 let mut connection = Connection::accept(now, accepted, self.options.clone());
                 connection.on_segment(now, segment, &mut self.counters);
                 self.connection = Some(connection);
@@ -246,9 +248,15 @@ impl Node for Bare {
         {
             connection.on_timeout(now, &mut self.sockets.counters);
         }
-        while let Some(((), Due::Resend(answer))) = self.sockets.half_open.pop_due(now, &self.sockets.options)
-        {
-            self.sockets.answers.push_back(answer);
+        let BareSockets { half_open, options, answers, .. } = &mut self.sockets;
+        while let Some((place, due)) = half_open.pop_due(now, |_| Some(&*options)) {
+            match due {
+                Due::Resend(answer) => answers.push_back(answer),
+                Due::GivenUp => {
+                    half_open.remove(place);
+                }
+                Due::Nothing => {}
+            }
         }
         self.turn(now);
     }

@@ -40,10 +40,10 @@ impl Stack {
             }
             IpProtocol::TCP => {
                 let key = FlowKey::new(to, from).over(packet.interface);
-                let listener = match self.demux.find(&key) {
+                let listener = match self.find(&key) {
                     // Whoever has the tuple was allowed to have it.
                     Some(Target::Connection(_) | Target::TimeWait(_)) => return true,
-                    Some(Target::HalfOpen(index)) => Some(index),
+                    Some(Target::HalfOpen(place)) => self.tcp.half_open.listener(place),
                     None => self.demux.listener_at_address(&key, packet.interface.index()),
                 };
                 let listener = listener.and_then(|index| self.tcp.listener_at(index));

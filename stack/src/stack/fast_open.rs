@@ -13,6 +13,7 @@ use crate::ip::input::Packet;
 use crate::ports::{BindId, PortLimits};
 use crate::tcp::connection::Opening;
 use crate::tcp::fast_open::{Greeting, News};
+use crate::tcp::listener::accepted_at_once;
 use crate::tcp::segment::Segment;
 use crate::tcp::{Connection, SharedOptions};
 use crate::time::Instant;
@@ -201,7 +202,7 @@ impl Stack {
     ) {
         let Some(listener) = self.tcp.listener_at(index) else { return };
         let (options, way, bind) = (listener.options.clone(), listener.way, listener.bind);
-        let accepted = listener.half_open.accepted_at_once(now, syn, opening, &options);
+        let accepted = accepted_at_once(now, syn, opening, &options);
         let Some(hop) = self.hop_back(&key, way) else { return };
         let reuse = self.ports.reuse(bind).unwrap_or_default();
         self.counters.bump(Counter::TcpPassiveOpens);

@@ -447,9 +447,9 @@ impl Stack {
         let remote = SocketAddr::new(quoted.destination, remote_port);
         let key = FlowKey::new(local, remote).over(interface);
         let sequence = SeqNumber::new(quoted.sequence());
-        match self.demux.find(&key) {
+        match self.find(&key) {
             Some(Target::Connection(index)) => self.complain_to_connection(now, index, quoted, complaint),
-            Some(Target::HalfOpen(index)) => self.complain_to_half_open(index, &key, sequence, complaint),
+            Some(Target::HalfOpen(place)) => self.complain_to_half_open(place, sequence, complaint),
             Some(Target::TimeWait(_)) | None => {}
         }
     }
@@ -494,19 +494,12 @@ impl Stack {
     }
 
     /// As Linux: the record is dropped without a word. What was learned of the path counts once it is a connection.
-    fn complain_to_half_open(
-        &mut self,
-        index: u32,
-        key: &FlowKey,
-        sequence: SeqNumber,
-        complaint: Complaint,
-    ) {
-        let Some(listener) = self.tcp.listener_at(index) else { return };
+    fn complain_to_half_open(&mut self, place: u32, sequence: SeqNumber, complaint: Complaint) {
         //= RFC 5927 §4.1
-        if !listener.half_open.opens_with(key, sequence) {
+        if !self.tcp.half_open.opens_with(place, sequence) {
             self.counters.bump(Counter::TcpExtOutOfWindowIcmps);
         } else if complaint.ends_half_open {
-            self.forget_half_open(index, key);
+            self.forget_half_open(place);
             self.counters.bump(Counter::TcpExtListenDrops);
         }
     }

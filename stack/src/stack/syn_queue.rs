@@ -62,7 +62,7 @@ impl Stack {
         let opening = self.opening(now, key, hop);
         let Stack { tcp, secret, .. } = self;
         let listener = tcp.listener_at(index)?;
-        listener.half_open.note_cookie(now);
+        listener.cookies.note(now);
         let secret = |tick| key.secret_of_cookie(secret, tick);
         Some(syn_cookie::syn_ack(now, syn, opening, &listener.options, &secret))
     }
@@ -78,7 +78,7 @@ impl Stack {
     ) -> Returned {
         let Some(listener) = self.tcp.listener_at(index) else { return Returned::No };
         let plain = !matches!(segment.control, Some(Control::Syn | Control::Rst));
-        if !plain || self.config.tcp_syncookies == 0 || !listener.half_open.awaits_cookies(now) {
+        if !plain || self.config.tcp_syncookies == 0 || !listener.cookies.awaits_any(now) {
             return Returned::No;
         }
         let way = listener.way;

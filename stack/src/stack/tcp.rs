@@ -12,7 +12,6 @@ use crate::iface::{Delivery, InterfaceId, NextHop, RouteError, Way};
 use crate::ports::{BindId, LocalAddr, PortLimits, Reuse};
 use crate::tcp::connection::{NotConnected, Opening, Push, ReadError, SegmentSizes, WriteError};
 use crate::tcp::info::Info;
-use crate::tcp::listener::SynQueue;
 use crate::tcp::rare::QuickAck;
 use crate::tcp::urgent::{Keeping, Urgency, UrgentError};
 use crate::tcp::{Connection, Options, SeqNumber, SharedOptions, Shutdown, State};
@@ -67,7 +66,7 @@ const LEAST_REST: Duration = Duration::from_secs(1);
 /// ones, but over `lo` only unless the setting says otherwise.
 //= RFC 6191 §2
 fn occupancy(now: Instant, key: &FlowKey, demux: &Demux, tcp: &TcpTable, config: &Config) -> Occupancy {
-    let record = match demux.find(key) {
+    let record = match tcp.find(demux, key) {
         None => return Occupancy::Free,
         Some(Target::TimeWait(record)) => record,
         Some(_) => return Occupancy::Taken,
@@ -211,7 +210,7 @@ impl Stack {
         let hold = Hold { reuse, device: way.device };
         hold.take(&mut self.ports, &key);
         let id = self.tcp.insert(connection, key, &hop, hold, way);
-        self.demux.insert(key, Target::Connection(id.index));
+        self.own(&key, Target::Connection(id.index));
         id
     }
 
@@ -254,8 +253,7 @@ impl Stack {
     ) -> Result<ListenerId, ListenError> {
         let (address, port) = self.ports.binding(bind).ok_or(ListenError::NotBound)?;
         self.ports.mark_listening(bind).map_err(|_| ListenError::AddressInUse)?;
-        let half_open = SynQueue::new(self.random.table_hash());
-        let id = self.tcp.insert_listener(bind, port, options.into(), backlog, half_open);
+        let id = self.tcp.insert_listener(bind, port, options.into(), backlog);
         self.demux.listen(port, address, id.index);
         Ok(id)
     }
@@ -361,12 +359,14 @@ impl Stack {
 
     /// Ends a listener. Connections that wait to be accepted are reset, half-open ones forgotten.
     pub fn close_listener(&mut self, now: Instant, id: ListenerId) {
-        let Some(listener) = self.tcp.remove_listener(id) else {
+        if self.tcp.listener(id).is_none() {
             return;
-        };
+        }
+        let half_open: Vec<u32> = self.tcp.half_open.of(id.index).collect();
+        half_open.into_iter().for_each(|place| self.forget_half_open(place));
+        let Some(listener) = self.tcp.remove_listener(id) else { return };
         self.ports.mark_not_listening(listener.bind);
         self.demux.stop_listening(listener.port, id.index);
-        listener.half_open.keys().for_each(|key| self.demux.remove(&key, Target::HalfOpen(id.index)));
         for waiting in listener.accept {
             self.tcp_close(now, waiting, Linger::Abort);
         }

@@ -36,13 +36,13 @@ impl Stack {
         let Some((key, segment)) = self.parse_tcp(packet) else {
             return;
         };
-        match self.demux.find(&key) {
+        match self.find(&key) {
             Some(Target::Connection(index)) => match self.admits(index, packet) {
                 Admission::Yes => self.on_connection_segment(now, index, &key, segment, packet),
                 Admission::Elsewhere => self.on_listener_segment(now, key, segment, packet, None),
                 Admission::TooFar => self.counters.bump(Counter::TcpExtTCPMinTTLDrop),
             },
-            Some(Target::HalfOpen(index)) => self.on_half_open_segment(now, index, key, segment, packet),
+            Some(Target::HalfOpen(place)) => self.on_half_open_segment(now, place, key, segment, packet),
             Some(Target::TimeWait(index)) => self.on_resting_segment(now, index, key, segment, packet),
             None => self.on_listener_segment(now, key, segment, packet, None),
         }
@@ -176,9 +176,10 @@ impl Stack {
     }
 
     pub(super) fn end_rest(&mut self, index: u32) {
-        if let Some(resting) = self.tcp.wake(index) {
-            self.demux.remove(&resting.key, Target::TimeWait(index));
-            self.release(resting.hold, &resting.key);
+        if let Some((key, hold)) = self.tcp.resting(index).map(|resting| (resting.key, resting.hold)) {
+            self.disown(&key, Target::TimeWait(index));
+            self.tcp.wake(index);
+            self.release(hold, &key);
         }
     }
 
@@ -211,7 +212,7 @@ impl Stack {
             match self.on_cookie(now, index, &key, &segment) {
                 //= RFC 9293 §3.10.7.2
                 Returned::No => self.refuse(now, &key, &segment, packet),
-                Returned::Yes(accepted) => self.complete(now, index, key, accepted, segment, packet),
+                Returned::Yes(accepted) => self.complete(now, (index, None), key, accepted, segment, packet),
                 Returned::InVain => {}
             }
         } else {
@@ -263,7 +264,7 @@ impl Stack {
         (iss_after, packet): (Option<SeqNumber>, &Packet),
     ) {
         // A connection that is held to another device has the tuple: it must not lose that to whoever comes later.
-        if self.demux.find(&key).is_some() {
+        if self.find(&key).is_some() {
             self.counters.bump(Counter::TcpExtListenDrops);
             return;
         }
@@ -279,8 +280,7 @@ impl Stack {
             self.counters.bump(Counter::TcpExtListenDrops);
             return;
         }
-        let (pending, backlog, marks) =
-            (listener.half_open.len(), listener.backlog, Marks::of(&listener.options));
+        let (pending, backlog, marks) = (listener.half_open, listener.backlog, Marks::of(&listener.options));
         // As Linux: who comes back from TIME-WAIT is no forger.
         match self.config.room_for_syn(pending, backlog) {
             _ if iss_after.is_some() => {}
@@ -316,13 +316,14 @@ impl Stack {
         let Some(listener) = self.tcp.listener_at(index) else {
             return;
         };
-        let mut answer = listener.half_open.on_syn(now, key, syn, opening, &listener.options);
+        let (saves, options) = (listener.options.rare().save_syn > 0, listener.options.clone());
+        listener.half_open += 1;
+        let (place, mut answer) = self.tcp.half_open.on_syn(now, (key, index), syn, opening, &options);
         answer.options.fast_open = option;
-        if listener.options.rare().save_syn > 0 {
-            listener.half_open.save(&key, headers_of(packet));
+        if saves {
+            self.tcp.half_open.save(place, headers_of(packet));
         }
-        self.tcp.arm_listener(index);
-        self.demux.insert(key, Target::HalfOpen(index));
+        self.own(&key, Target::HalfOpen(place));
         self.counters.bump(Counter::TcpOutSegs);
         self.send_segment(now, &hop, &key, answer, marks);
     }
@@ -330,22 +331,22 @@ impl Stack {
     fn on_half_open_segment(
         &mut self,
         now: Instant,
-        index: u32,
+        place: u32,
         key: FlowKey,
         segment: Segment,
         packet: &Packet,
     ) {
-        let Some(listener) = self.tcp.listener_at(index) else {
-            return;
-        };
-        let (marks, way) = (Marks::of(&listener.options), listener.way);
+        let Some(index) = self.tcp.half_open.listener(place) else { return };
+        let Some(listener) = self.tcp.listener_at(index) else { return };
+        let (options, way) = (listener.options.clone(), listener.way);
+        let marks = Marks::of(&options);
         let full = listener.accept.len() > listener.backlog;
-        let step = listener.half_open.on_segment(now, &key, &segment, &listener.options, &mut self.counters);
+        let step = self.tcp.half_open.on_segment(now, place, &segment, &options, &mut self.counters);
         match step {
             Step::Drop => {}
             Step::Refuse => self.refuse(now, &key, &segment, packet),
             Step::Reset => {
-                self.demux.remove(&key, Target::HalfOpen(index));
+                self.forget_half_open(place);
                 self.counters.bump(Counter::TcpAttemptFails);
             }
             Step::Answer(answer) => {
@@ -358,19 +359,22 @@ impl Stack {
                 self.counters.bump(Counter::TcpExtListenOverflows);
                 self.counters.bump(Counter::TcpExtListenDrops);
                 if self.config.tcp_abort_on_overflow {
-                    self.forget_half_open(index, &key);
+                    self.forget_half_open(place);
                     self.refuse(now, &key, &segment, packet);
                 }
             }
-            Step::Complete(accepted) => self.complete(now, index, key, accepted, segment, packet),
+            Step::Complete(accepted) => {
+                self.complete(now, (index, Some(place)), key, accepted, segment, packet);
+            }
         }
     }
 
-    /// A handshake is done: the connection waits to be accepted, and takes the segment that has ended it.
+    /// A handshake with a listener is done, and its record, where there is one, not needed any more: the connection waits
+    /// to be accepted, and takes the segment that has ended it.
     fn complete(
         &mut self,
         now: Instant,
-        index: u32,
+        (index, place): (u32, Option<u32>),
         key: FlowKey,
         accepted: Accepted,
         segment: Segment,
@@ -384,9 +388,9 @@ impl Stack {
             return;
         };
         let (options, bind) = (listener.options.of_accepted(), listener.bind);
-        let saved = listener.half_open.take_saved(&key);
         let reuse = self.ports.reuse(bind).unwrap_or_default();
-        self.forget_half_open(index, &key);
+        let saved = place.and_then(|place| self.tcp.half_open.take_saved(place));
+        place.inspect(|place| self.forget_half_open(*place));
         self.counters.bump(Counter::TcpPassiveOpens);
         let connection = Connection::accept(now, accepted, options);
         let id = self.enter(connection, key, hop, reuse, way);
@@ -411,11 +415,31 @@ impl Stack {
         }
     }
 
-    pub(super) fn forget_half_open(&mut self, index: u32, key: &FlowKey) {
-        if let Some(listener) = self.tcp.listener_at(index) {
-            listener.half_open.remove(key);
-            self.demux.remove(key, Target::HalfOpen(index));
+    pub(super) fn forget_half_open(&mut self, place: u32) {
+        let Some(key) = self.tcp.half_open.key(place).copied() else { return };
+        self.disown(&key, Target::HalfOpen(place));
+        if let Some((_, listener)) = self.tcp.half_open.remove(place)
+            && let Some(listener) = self.tcp.listener_at(listener)
+        {
+            listener.half_open -= 1;
         }
+    }
+
+    /// Who has the tuple `key`.
+    pub(super) fn find(&self, key: &FlowKey) -> Option<Target> {
+        self.tcp.find(&self.demux, key)
+    }
+
+    /// Gives the tuple `key` to `target`, which has it as its key.
+    pub(super) fn own(&mut self, key: &FlowKey, target: Target) {
+        let Stack { demux, tcp, .. } = self;
+        demux.insert(key, target, |target| tcp.key_of(target));
+    }
+
+    /// Frees the tuple `key`, where it is `target`'s.
+    pub(super) fn disown(&mut self, key: &FlowKey, target: Target) {
+        let Stack { demux, tcp, .. } = self;
+        demux.remove(key, target, |target| tcp.key_of(target));
     }
 
     /// Brings the tables in line with a connection after something happened to it: events, the end, the wheel.
@@ -452,7 +476,7 @@ impl Stack {
         slot.owns_tuple = false;
         let orphan = slot.connection.is_orphan();
         if owned {
-            self.demux.remove(&key, Target::Connection(index));
+            self.disown(&key, Target::Connection(index));
         }
         self.release(hold, &key);
         if orphan {
@@ -477,10 +501,10 @@ impl Stack {
         if self.tcp.resting_count() < self.config.tcp_max_tw_buckets as usize {
             let end = now + self.config.tcp_timewait_len;
             let rest = self.tcp.rest(record, key, way, hold, marks, end);
-            self.demux.insert(key, Target::TimeWait(rest));
+            self.own(&key, Target::TimeWait(rest));
         } else {
             self.counters.bump(Counter::TcpExtTCPTimeWaitOverflow);
-            self.demux.remove(&key, Target::Connection(index));
+            self.disown(&key, Target::Connection(index));
             self.release(hold, &key);
         }
         if orphan {
@@ -502,35 +526,36 @@ impl Stack {
             self.settle(now, index);
             self.tcp.mark_ready(index);
         }
-        while let Some(index) = self.tcp.pop_expired_listener(now) {
-            self.resend_syn_acks(now, index);
-        }
+        self.resend_syn_acks(now);
         while let Some(index) = self.tcp.pop_rested(now) {
             self.counters.bump(Counter::TcpExtTW);
             self.end_rest(index);
         }
     }
 
-    fn resend_syn_acks(&mut self, now: Instant, index: u32) {
-        while let Some(listener) = self.tcp.listener_at(index) {
-            let (marks, way) = (Marks::of(&listener.options), listener.way);
-            match listener.half_open.pop_due(now, &listener.options) {
-                None => break,
-                Some((key, Due::GivenUp)) => {
-                    self.demux.remove(&key, Target::HalfOpen(index));
-                    self.counters.bump(Counter::TcpExtTCPTimeouts);
-                }
-                Some((_, Due::Nothing)) => self.counters.bump(Counter::TcpExtTCPTimeouts),
-                Some((key, Due::Resend(answer))) => {
-                    self.counters.bump(Counter::TcpExtTCPTimeouts);
+    fn resend_syn_acks(&mut self, now: Instant) {
+        while let Some((place, due)) = self.tcp.pop_half_open(now) {
+            self.counters.bump(Counter::TcpExtTCPTimeouts);
+            match due {
+                Due::Nothing => {}
+                Due::GivenUp => self.forget_half_open(place),
+                Due::Resend(answer) => {
                     self.counters.bump(Counter::TcpRetransSegs);
-                    if let Some(hop) = self.hop_back(&key, way) {
-                        self.send_segment(now, &hop, &key, answer, marks);
-                    }
+                    self.send_syn_ack_again(now, place, answer);
                 }
             }
         }
-        self.tcp.arm_listener(index);
+    }
+
+    fn send_syn_ack_again(&mut self, now: Instant, place: u32, answer: Segment) {
+        let Some(key) = self.tcp.half_open.key(place).copied() else { return };
+        let listener = self.tcp.half_open.listener(place).and_then(|index| self.tcp.listener_at(index));
+        let Some((marks, way)) = listener.map(|listener| (Marks::of(&listener.options), listener.way)) else {
+            return;
+        };
+        if let Some(hop) = self.hop_back(&key, way) {
+            self.send_segment(now, &hop, &key, answer, marks);
+        }
     }
 
     /// The next frame of a connection that may have something to send.

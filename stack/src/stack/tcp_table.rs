@@ -4,14 +4,15 @@ use core::net::IpAddr;
 use core::num::NonZeroU32;
 use std::collections::VecDeque;
 
-use crate::demux::FlowKey;
+use crate::demux::{Demux, FlowKey, Target};
 use crate::discovery::{AutoLabel, Fragmentation};
 use crate::error::SocketError;
 use crate::iface::{Delivery, InterfaceId, NextHop, Way};
 use crate::ip::output::Priority;
 use crate::ports::{BindId, LocalAddr, PortTable, Reuse, Transport};
 use crate::slots::{Slots, slim_queue};
-use crate::tcp::listener::SynQueue;
+use crate::tcp::listener::{Due, SynQueue};
+use crate::tcp::syn_cookie::CookieWatch;
 use crate::tcp::time_wait::TimeWait;
 use crate::tcp::{Connection, Options, SharedOptions};
 use crate::time::{Instant, earliest};
@@ -156,7 +157,9 @@ pub(super) struct Listener {
     pub(super) way: Way,
     /// One more than this many may wait, as in Linux.
     pub(super) backlog: usize,
-    pub(super) half_open: SynQueue<FlowKey>,
+    /// How many of its connections are half-open.
+    pub(super) half_open: usize,
+    pub(super) cookies: CookieWatch,
     pub(super) accept: VecDeque<TcpId>,
     /// Connections that wait for the end of their handshakes while they are used already.
     pub(super) early: EarlyCount,
@@ -200,9 +203,10 @@ pub(super) struct Resting {
 pub(super) struct TcpTable {
     slots: Slots<Slot>,
     listeners: Slots<Listener>,
+    /// The half-open connections of all listeners.
+    pub(super) half_open: SynQueue<FlowKey>,
     resting: Slots<Resting>,
     wheel: TimerWheel,
-    listener_wheel: TimerWheel,
     rest_wheel: TimerWheel,
     /// Connections that may have something to send, by the band of their priority.
     ready: [VecDeque<u32>; Priority::BANDS],
@@ -216,13 +220,27 @@ impl TcpTable {
         TcpTable {
             slots: Slots::new(),
             listeners: Slots::new(),
+            half_open: SynQueue::new(),
             resting: Slots::new(),
             wheel: TimerWheel::new(now),
-            listener_wheel: TimerWheel::new(now),
             rest_wheel: TimerWheel::new(now),
             ready: Default::default(),
             generation: Generation::MIN,
             orphans: 0,
+        }
+    }
+
+    /// Who has the tuple `key`.
+    pub(super) fn find(&self, demux: &Demux, key: &FlowKey) -> Option<Target> {
+        demux.find(key, |target| self.key_of(target))
+    }
+
+    /// The tuple of `target`, while it is in the tables.
+    pub(super) fn key_of(&self, target: Target) -> Option<&FlowKey> {
+        match target {
+            Target::Connection(index) => self.slots.get(index as usize).map(|slot| &slot.key),
+            Target::HalfOpen(place) => self.half_open.key(place),
+            Target::TimeWait(index) => self.resting.get(index as usize).map(|resting| &resting.key),
         }
     }
 
@@ -341,7 +359,6 @@ impl TcpTable {
         port: u16,
         options: SharedOptions,
         backlog: usize,
-        half_open: SynQueue<FlowKey>,
     ) -> ListenerId {
         let generation = self.next_generation();
         let accept = VecDeque::new();
@@ -351,7 +368,8 @@ impl TcpTable {
             options,
             way: Way::default(),
             backlog,
-            half_open,
+            half_open: 0,
+            cookies: CookieWatch::default(),
             accept,
             early: EarlyCount::default(),
             mute: false,
@@ -387,22 +405,13 @@ impl TcpTable {
 
     pub(super) fn remove_listener(&mut self, id: ListenerId) -> Option<Listener> {
         self.listener(id)?;
-        self.listener_wheel.cancel(id.index);
-        let listener = self.listeners.try_remove(id.index as usize);
-        self.listener_wheel.slim(self.listeners.capacity());
-        listener
+        self.listeners.try_remove(id.index as usize)
     }
 
-    pub(super) fn arm_listener(&mut self, index: u32) {
-        if let Some(listener) = self.listeners.get(index as usize)
-            && let Some(at) = listener.half_open.poll_timeout()
-        {
-            self.listener_wheel.schedule(index, at);
-        }
-    }
-
-    pub(super) fn pop_expired_listener(&mut self, now: Instant) -> Option<u32> {
-        self.listener_wheel.pop_expired(now)
+    /// The next half-open connection that something is due for, and what.
+    pub(super) fn pop_half_open(&mut self, now: Instant) -> Option<(u32, Due)> {
+        let TcpTable { half_open, listeners, .. } = self;
+        half_open.pop_due(now, |index| listeners.get(index as usize).map(|listener| &*listener.options))
     }
 
     pub(super) fn announce_listener(&mut self, index: u32, changes: Changes) -> Option<ListenerId> {
@@ -414,6 +423,11 @@ impl TcpTable {
 
     pub(super) fn on_listener_told(&mut self, id: ListenerId) -> Changes {
         self.listener_mut(id).map(|listener| core::mem::take(&mut listener.news)).unwrap_or_default()
+    }
+
+    /// Connections.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
     }
 
     /// Records in TIME-WAIT.
@@ -468,7 +482,7 @@ impl TcpTable {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let listeners = self.listener_wheel.next_deadline();
-        earliest(earliest(self.wheel.next_deadline(), listeners), self.rest_wheel.next_deadline())
+        let half_open = self.half_open.poll_timeout();
+        earliest(earliest(self.wheel.next_deadline(), half_open), self.rest_wheel.next_deadline())
     }
 }

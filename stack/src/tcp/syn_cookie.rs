@@ -21,7 +21,7 @@ const TICK: Duration = Duration::from_secs(60);
 const MAX_AGE: u32 = 2;
 
 /// How long after the last cookie some may still come back.
-pub const VALIDITY: Duration = Duration::from_secs(120);
+const VALIDITY: Duration = Duration::from_secs(120);
 
 /// The segment sizes that a cookie can tell apart, in bytes, as in Linux: the largest that the peer takes is chosen.
 const SIZES_V4: [u16; 4] = [536, 1300, 1440, 1460];
@@ -33,6 +33,32 @@ const STAMP_BITS: u32 = 6;
 const NO_SCALE: u32 = 0xf;
 const SACK_BIT: u32 = 0x10;
 const ECN_BIT: u32 = 0x20;
+
+/// Whether a listener has sent cookies of late.
+///
+/// ```
+/// use tapsock_stack::tcp::syn_cookie::CookieWatch;
+/// use tapsock_stack::time::Instant;
+///
+/// let mut watch = CookieWatch::default();
+/// assert!(!watch.awaits_any(Instant::from_secs(9)));
+/// watch.note(Instant::from_secs(9));
+/// assert!(watch.awaits_any(Instant::from_secs(100)) && !watch.awaits_any(Instant::from_secs(200)));
+/// ```
+#[derive(Copy, Clone, Debug, Default)]
+pub struct CookieWatch(Option<Instant>);
+
+impl CookieWatch {
+    /// A SYN was answered by a cookie.
+    pub fn note(&mut self, now: Instant) {
+        self.0 = Some(now);
+    }
+
+    /// Whether a cookie may come back.
+    pub fn awaits_any(&self, now: Instant) -> bool {
+        self.0.is_some_and(|at| now.saturating_since(at) <= VALIDITY)
+    }
+}
 
 /// Secrets of one flow: the tick goes in, or none for what does not change.
 pub trait FlowSecret {

@@ -15,7 +15,7 @@ use super::seq::SeqNumber;
 /// ```
 /// use tapsock_stack::tcp::time_wait::TimeWait;
 ///
-/// assert!(size_of::<TimeWait>() <= 40);
+/// assert!(size_of::<TimeWait>() <= 32);
 /// ```
 //= RFC 9293 §3.3.2
 #[derive(Copy, Clone, Debug)]
@@ -24,8 +24,9 @@ pub struct TimeWait {
     rcv_nxt: SeqNumber,
     edge: SeqNumber,
     window: UnscaledWindow,
-    /// The peer's last timestamp, where there are any.
-    recent: Option<u32>,
+    /// Whether there are timestamps, and the peer's last one.
+    timestamps: bool,
+    recent: u32,
     timestamp_offset: u32,
     /// When it was answered last; [`NEVER`] before the first time.
     last_answer: Instant,
@@ -33,7 +34,7 @@ pub struct TimeWait {
 
 const NEVER: Instant = Instant::from_nanos(u64::MAX);
 
-const _: () = assert!(size_of::<TimeWait>() <= 40, "a record's share of its budget");
+const _: () = assert!(size_of::<TimeWait>() <= 32, "a record's share of its budget");
 
 /// What to do about a segment in TIME-WAIT.
 #[derive(Clone, Debug)]
@@ -65,7 +66,8 @@ impl TimeWait {
             rcv_nxt: recv.nxt,
             edge: recv.edge(),
             window: recv.scale.unscale(recv.remaining()),
-            recent: connection.negotiated.timestamps.map(|state| state.recent),
+            timestamps: connection.negotiated.timestamps.is_some(),
+            recent: connection.negotiated.timestamps.map_or(0, |state| state.recent),
             timestamp_offset: connection.negotiated.timestamp_offset,
             last_answer: NEVER,
         }
@@ -88,11 +90,11 @@ impl TimeWait {
         counters: &mut Counters,
     ) -> Verdict {
         let stamp = segment.options.timestamps;
-        let older = match (self.recent, stamp) {
+        let older = match (self.recent(), stamp) {
             (Some(recent), Some(stamp)) => (stamp.value.wrapping_sub(recent) as i32) < 0,
             _ => false,
         };
-        let newer = match (self.recent, stamp) {
+        let newer = match (self.recent(), stamp) {
             (Some(recent), Some(stamp)) => (stamp.value.wrapping_sub(recent) as i32) > 0,
             _ => false,
         };
@@ -114,8 +116,8 @@ impl TimeWait {
             control => {
                 let in_window =
                     segment.end().at_or_after(self.rcv_nxt - 1) && segment.seq.at_or_before(self.edge);
-                if let (Some(stamp), true) = (stamp, in_window && !older && self.recent.is_some()) {
-                    self.recent = Some(stamp.value);
+                if let (Some(stamp), true) = (stamp, in_window && !older && self.timestamps) {
+                    self.recent = stamp.value;
                 }
                 let fin_again = control == Some(Control::Fin) && segment.end() == self.rcv_nxt;
                 let is_silent = segment.is_empty() && segment.seq == self.rcv_nxt;
@@ -147,7 +149,11 @@ impl TimeWait {
     /// from old ones.
     //= RFC 6191 §2
     pub fn reopen(&self) -> Option<SeqNumber> {
-        self.recent.map(|_| self.iss_after())
+        self.timestamps.then(|| self.iss_after())
+    }
+
+    fn recent(&self) -> Option<u32> {
+        self.timestamps.then_some(self.recent)
     }
 
     fn iss_after(&self) -> SeqNumber {
@@ -166,7 +172,7 @@ impl TimeWait {
     fn acknowledgement(&mut self, now: Instant) -> Segment {
         self.last_answer = now;
         let value = (now.as_millis() as u32).wrapping_add(self.timestamp_offset);
-        let timestamps = self.recent.map(|echo| Timestamps { value, echo });
+        let timestamps = self.recent().map(|echo| Timestamps { value, echo });
         Segment {
             ack: Some(self.rcv_nxt),
             window: self.window,

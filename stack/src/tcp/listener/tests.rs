@@ -1,7 +1,9 @@
 use super::*;
-use crate::random::Random;
+use crate::counters::Counter;
 use crate::tcp::connection::Connection;
 use crate::tcp::connection::SegmentSizes;
+use crate::tcp::segment::{Control, UnscaledWindow};
+use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
 fn seq(value: u32) -> SeqNumber {
     SeqNumber::new(value)
@@ -22,9 +24,11 @@ fn syn() -> Segment {
     Segment { control: Some(Control::Syn), window: UnscaledWindow(4000), options, ..Segment::new(seq(500)) }
 }
 
+/// The only one has the place 0, whose key is 7 and whose listener 3.
 fn queue_with_one(now: Instant) -> SynQueue<u8> {
-    let mut queue = SynQueue::new(Random::new(1).table_hash());
-    let answer = queue.on_syn(now, 7, &syn(), opening(), &Options::default());
+    let mut queue = SynQueue::new();
+    let (place, answer) = queue.on_syn(now, (7, 3), &syn(), opening(), &Options::default());
+    assert_eq!((place, queue.key(0), queue.listener(0)), (0, Some(&7), Some(3)));
     assert_eq!((answer.seq, answer.ack, answer.control), (seq(100), Some(seq(501)), Some(Control::Syn)));
     assert_eq!(answer.options.window_scale, Some(7));
     assert!(!answer.options.sack_permitted, "it was not offered");
@@ -32,8 +36,8 @@ fn queue_with_one(now: Instant) -> SynQueue<u8> {
     queue
 }
 
-fn take(queue: &mut SynQueue<u8>, now: Instant, key: &u8, segment: &Segment) -> Step {
-    queue.on_segment(now, key, segment, &Options::default(), &mut Counters::default())
+fn take(queue: &mut SynQueue<u8>, now: Instant, segment: &Segment) -> Step {
+    queue.on_segment(now, 0, segment, &Options::default(), &mut Counters::default())
 }
 
 fn acknowledging(ack: u32) -> Segment {
@@ -47,10 +51,10 @@ fn the_acknowledgement_completes_and_the_connection_begins_where_it_ended() {
     let now = Instant::from_secs(1);
     let mut queue = queue_with_one(now);
     let later = Instant::from_millis(1030);
-    let Step::Complete(accepted) = take(&mut queue, later, &7, &acknowledging(101)) else {
+    let Step::Complete(accepted) = take(&mut queue, later, &acknowledging(101)) else {
         panic!("a good acknowledgement")
     };
-    assert!(queue.contains(&7), "the accept queue may be full");
+    assert!(queue.key(0).is_some(), "the accept queue may be full");
     let connection = Connection::accept(later, accepted, Options::default());
     let info = connection.info();
     assert_eq!(info.snd_mss, 1188);
@@ -62,8 +66,8 @@ fn the_acknowledgement_completes_and_the_connection_begins_where_it_ended() {
 fn a_wrong_acknowledgement_is_reset_and_the_record_stays() {
     let now = Instant::from_secs(1);
     let mut queue = queue_with_one(now);
-    assert!(matches!(take(&mut queue, now, &7, &acknowledging(105)), Step::Refuse));
-    assert!(queue.contains(&7));
+    assert!(matches!(take(&mut queue, now, &acknowledging(105)), Step::Refuse));
+    assert!(queue.key(0).is_some());
 }
 
 #[test]
@@ -71,9 +75,8 @@ fn only_an_exact_reset_forgets() {
     let now = Instant::from_secs(1);
     let mut queue = queue_with_one(now);
     let reset = |value| Segment { control: Some(Control::Rst), ..Segment::new(seq(value)) };
-    assert!(matches!(take(&mut queue, now, &7, &reset(510)), Step::Drop));
-    assert!(matches!(take(&mut queue, now, &7, &reset(501)), Step::Reset));
-    assert!(queue.is_empty());
+    assert!(matches!(take(&mut queue, now, &reset(510)), Step::Drop));
+    assert!(matches!(take(&mut queue, now, &reset(501)), Step::Reset));
 }
 
 //= RFC 9293 MUST-22, type=test
@@ -88,31 +91,33 @@ fn syn_acks_are_repeated_and_then_given_up() {
         let at = queue.poll_timeout().expect("one waits");
         waits.push(at.saturating_since(now).as_secs());
         now = at;
-        match queue.pop_due(now, &options) {
-            Some((7, Due::Resend(answer))) => assert_eq!(answer.control, Some(Control::Syn)),
-            Some((7, Due::GivenUp)) => break,
+        match queue.pop_due(now, |_| Some(&options)) {
+            Some((0, Due::Resend(answer))) => assert_eq!(answer.control, Some(Control::Syn)),
+            Some((0, Due::GivenUp)) => break,
             other => panic!("{other:?}"),
         }
     }
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 120, 120, 120]);
-    assert!(queue.is_empty() && queue.poll_timeout().is_none());
+    assert!(queue.poll_timeout().is_none());
+    queue.remove(0);
+    assert!(queue.is_empty());
 }
 
 #[test]
 fn a_record_made_anew_does_not_inherit_deadlines() {
     let options = Options::default();
     let mut queue = queue_with_one(Instant::from_secs(1));
-    queue.remove(&7);
-    queue.on_syn(Instant::from_millis(1900), 7, &syn(), opening(), &options);
-    assert!(queue.pop_due(Instant::from_millis(2100), &options).is_none());
-    assert!(queue.pop_due(Instant::from_millis(2900), &options).is_some());
+    assert_eq!(queue.remove(0), Some((7, 3)));
+    queue.on_syn(Instant::from_millis(1900), (7, 3), &syn(), opening(), &options);
+    assert!(queue.pop_due(Instant::from_millis(2100), |_| Some(&options)).is_none());
+    assert!(queue.pop_due(Instant::from_millis(2900), |_| Some(&options)).is_some());
 }
 
 #[test]
 fn what_the_syn_ack_said_holds_whatever_the_listener_is_set_to_since() {
     let now = Instant::from_secs(1);
     let mut queue = queue_with_one(now);
-    let Step::Complete(accepted) = take(&mut queue, now, &7, &acknowledging(101)) else {
+    let Step::Complete(accepted) = take(&mut queue, now, &acknowledging(101)) else {
         panic!("a good acknowledgement")
     };
     let since =
@@ -125,14 +130,14 @@ fn what_the_syn_ack_said_holds_whatever_the_listener_is_set_to_since() {
 fn repeated_segments_are_not_answered_without_end() {
     let now = Instant::from_secs(1);
     let mut queue = queue_with_one(now);
-    assert!(matches!(take(&mut queue, now, &7, &syn()), Step::Answer(_)));
-    assert!(matches!(take(&mut queue, now, &7, &syn()), Step::Drop));
-    assert!(matches!(take(&mut queue, Instant::from_millis(1500), &7, &syn()), Step::Answer(_)));
+    assert!(matches!(take(&mut queue, now, &syn()), Step::Answer(_)));
+    assert!(matches!(take(&mut queue, now, &syn()), Step::Drop));
+    assert!(matches!(take(&mut queue, Instant::from_millis(1500), &syn()), Step::Answer(_)));
     let (at_once, mut counters) =
         (Options { invalid_ratelimit_ms: 0, ..Options::default() }, Counters::default());
     let now = Instant::from_millis(1500);
-    assert!(matches!(queue.on_segment(now, &7, &syn(), &at_once, &mut counters), Step::Answer(_)));
-    assert!(matches!(queue.on_segment(now, &7, &syn(), &Options::default(), &mut counters), Step::Drop));
+    assert!(matches!(queue.on_segment(now, 0, &syn(), &at_once, &mut counters), Step::Answer(_)));
+    assert!(matches!(queue.on_segment(now, 0, &syn(), &Options::default(), &mut counters), Step::Drop));
     assert_eq!(counters[Counter::TcpExtTCPACKSkippedSynRecv], 1);
 }
 
@@ -141,12 +146,12 @@ fn repeated_segments_are_not_answered_without_end() {
 fn only_the_window_of_the_syn_ack_is_not_scaled() {
     let now = Instant::from_secs(1);
     for (offered, expected) in [(Some(3), 64_256), (None, 64_240)] {
-        let mut queue = SynQueue::new(Random::new(1).table_hash());
+        let mut queue = SynQueue::new();
         let options = TcpOptions { window_scale: offered, ..syn().options };
         let syn = Segment { options, ..syn() };
-        let answer = queue.on_syn(now, 7, &syn, opening(), &Options::default());
+        let (_, answer) = queue.on_syn(now, (7, 3), &syn, opening(), &Options::default());
         assert_eq!(answer.window, UnscaledWindow(64_240));
-        let Step::Answer(challenge) = take(&mut queue, now, &7, &Segment::new(seq(99_999_999))) else {
+        let Step::Answer(challenge) = take(&mut queue, now, &Segment::new(seq(99_999_999))) else {
             panic!("what lies outside of the window is answered")
         };
         let window = u32::from(challenge.window.0) << answer.options.window_scale.unwrap_or(0);
@@ -165,7 +170,7 @@ fn deferring(count: u8) -> Options {
 fn data_may_be_waited_for() {
     let now = Instant::from_secs(1);
     let (mut queue, mut counters) = (queue_with_one(now), Counters::default());
-    let mut give = |segment: &Segment| queue.on_segment(now, &7, segment, &deferring(1), &mut counters);
+    let mut give = |segment: &Segment| queue.on_segment(now, 0, segment, &deferring(1), &mut counters);
     assert!(matches!(give(&acknowledging(101)), Step::Drop));
     let data = Segment { payload: crate::buf::Rope::from(&b"x"[..]), ..acknowledging(101) };
     assert!(matches!(give(&data), Step::Complete(_)));
@@ -178,15 +183,15 @@ fn data_is_not_waited_for_for_ever() {
     let options = deferring(3);
     let mut queue = queue_with_one(Instant::from_secs(1));
     let give = |queue: &mut SynQueue<u8>, now| {
-        queue.on_segment(now, &7, &acknowledging(101), &deferring(3), &mut Counters::default())
+        queue.on_segment(now, 0, &acknowledging(101), &deferring(3), &mut Counters::default())
     };
     assert!(matches!(give(&mut queue, Instant::from_secs(1)), Step::Drop));
     for (at, repeated) in [(2, false), (4, false), (8, true)] {
         let due = queue.poll_timeout().expect("one waits");
         assert_eq!(due, Instant::from_secs(at));
-        match queue.pop_due(due, &options) {
-            Some((7, Due::Nothing)) => assert!(!repeated, "{at}"),
-            Some((7, Due::Resend(_))) => assert!(repeated, "{at}"),
+        match queue.pop_due(due, |_| Some(&options)) {
+            Some((0, Due::Nothing)) => assert!(!repeated, "{at}"),
+            Some((0, Due::Resend(_))) => assert!(repeated, "{at}"),
             other => panic!("{other:?} after {at} s"),
         }
     }
@@ -198,8 +203,40 @@ fn data_is_not_waited_for_for_ever() {
 fn waiting_for_data_does_not_change_how_often_a_syn_ack_is_sent() {
     let options = Options { synack_retries: 2, ..deferring(9) };
     let mut queue = queue_with_one(Instant::from_secs(1));
-    let mut pop = || queue.pop_due(queue.poll_timeout().expect("one waits"), &options).map(|(_, due)| due);
+    let mut pop =
+        || queue.pop_due(queue.poll_timeout().expect("one waits"), |_| Some(&options)).map(|(_, due)| due);
     assert!(matches!(pop(), Some(Due::Resend(_))));
     assert!(matches!(pop(), Some(Due::Resend(_))));
     assert!(matches!(pop(), Some(Due::GivenUp)));
+}
+
+/// Whoever leaves, and in whatever order, the others are told again in theirs.
+#[test]
+fn those_that_leave_break_no_line() {
+    let (options, start) = (Options::default(), Instant::from_secs(1));
+    for gone in [vec![0], vec![2], vec![4], vec![1, 2], vec![4, 3], vec![0, 1, 2, 3, 4]] {
+        let mut queue = SynQueue::new();
+        for key in 0..5u64 {
+            let at = start + Duration::from_millis(key);
+            queue.on_syn(at, (key, (key % 2) as u32), &syn(), opening(), &options);
+        }
+        assert_eq!(queue.of(1).collect::<Vec<_>>(), [1, 3]);
+        for &place in &gone {
+            assert_eq!(queue.remove(place), Some((u64::from(place), place % 2)));
+        }
+        let mut told = Vec::new();
+        for _ in 0..2 {
+            let late = start + Duration::from_secs(100);
+            while let Some((place, due)) = queue.pop_due(late, |_| Some(&options)) {
+                told.push(place);
+                assert!(matches!(due, Due::Resend(_)));
+                if told.len() > 10 {
+                    break;
+                }
+            }
+        }
+        let left: Vec<u32> = (0..5).filter(|place| !gone.contains(place)).collect();
+        assert_eq!(told, left, "without {gone:?}");
+        assert_eq!(queue.poll_timeout().is_some(), !left.is_empty());
+    }
 }
