@@ -552,7 +552,7 @@ impl Stack {
         let over: Vec<u32> = self
             .tcp
             .slots()
-            .filter(|(_, slot)| slot.hop().interface == interface)
+            .filter(|(_, slot)| slot.interface() == interface)
             .map(|(index, _)| index)
             .collect();
         for index in over {

@@ -112,8 +112,8 @@ impl Stack {
         let refused = slot.connection.is_refused(&segment);
         let before = slot.connection.acknowledged();
         let received = slot.connection.options().stamp_arrivals.then(|| slot.connection.received_end());
-        let hop = slot.hop();
         if refused {
+            let hop = slot.hop();
             return self.send_reset(now, &hop, key, &segment, packet);
         }
         slot.connection.on_segment(now, segment, &mut self.counters);
@@ -121,11 +121,12 @@ impl Stack {
             slot.note_arrival(received, now);
         }
         if slot.connection.acknowledged() != before {
+            let (interface, next_hop) = (slot.interface(), slot.next_hop());
             if slot.extras.is_some() {
                 self.stamp_acknowledged(now, index);
             }
             //= RFC 4861 §7.3.1
-            self.neighbors.confirm(now, hop.interface, hop.next_hop);
+            self.neighbors.confirm(now, interface, next_hop);
         }
         self.settle(now, index);
         self.tcp.mark_ready(index);
@@ -519,8 +520,7 @@ impl Stack {
                 slot.connection.rest(now);
                 //= RFC 9293 MUST-20
                 if slot.connection.retries() >= self.config.tcp_retries1.max(1) {
-                    let hop = slot.hop();
-                    self.neighbors.doubt(now, hop.interface, hop.next_hop);
+                    self.neighbors.doubt(now, slot.interface(), slot.next_hop());
                 }
             }
             self.settle(now, index);
@@ -565,7 +565,7 @@ impl Stack {
             self.follow_way(now, index);
         }
         let slot = self.tcp.at(index)?;
-        let caps = self.interfaces.interface(slot.hop().interface)?.caps();
+        let caps = self.interfaces.interface(slot.interface())?.caps();
         let max_payload = caps.gso_max.saturating_sub(HEADER_ROOM);
         let Some(segment) = slot.connection.poll_transmit(now, max_payload, &mut self.counters) else {
             self.settle(now, index);

@@ -78,6 +78,16 @@ impl Slot {
         self.leg.from(&self.key)
     }
 
+    /// Over which interface they go.
+    pub(super) fn interface(&self) -> InterfaceId {
+        self.leg.interface
+    }
+
+    /// Who takes them there.
+    pub(super) fn next_hop(&self) -> IpAddr {
+        self.leg.next_hop
+    }
+
     pub(super) fn set_hop(&mut self, hop: &NextHop) {
         self.leg = Leg::of(hop);
     }

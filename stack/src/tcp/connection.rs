@@ -75,7 +75,7 @@ pub struct Connection {
     pub(super) options: SharedOptions,
 }
 
-const _: () = assert!(size_of::<Connection>() <= 656, "the budget of an idle connection");
+const _: () = assert!(size_of::<Connection>() <= 664, "the budget of an idle connection");
 
 /// The sending half.
 #[derive(Debug)]
