@@ -109,3 +109,53 @@ fn datagram_sockets_leave_nothing() {
         assert!(left.bytes_current < SLACK, "{domain}: {left:?}");
     }
 }
+
+/// What an idle connection may hold in all, in bytes: each end, on the average of both.
+const IDLE_BUDGET: i64 = 1024;
+
+/// The connection itself, its socket, and its part of every table, where programs have told their sockets something.
+#[test]
+fn an_idle_connection_is_small_with_its_socket() {
+    const COUNT: usize = 10_000;
+    const GROUP: usize = 100;
+    for domain in DOMAINS {
+        let mut net = Net::new();
+        let listener = net.b.socket(domain, SOCK_STREAM, 0).unwrap();
+        net.b.bind(net.now, listener, &any(domain, 8000)).unwrap();
+        net.b.listen(net.now, listener, 2 * GROUP as i32).unwrap();
+        let (mut here, mut there) = (Vec::with_capacity(COUNT), Vec::with_capacity(COUNT));
+        let memory = allocation_counter::measure(|| {
+            for _ in 0..COUNT / GROUP {
+                for _ in 0..GROUP {
+                    let client = net.a.socket(domain, SOCK_STREAM, 0).unwrap();
+                    let connecting = net.a.try_connect(net.now, client, &b(domain, 8000));
+                    assert!(matches!(connecting, Err(Stop::Wait(_))));
+                    here.push(client);
+                }
+                net.settle();
+                for _ in 0..GROUP {
+                    there.push(net.b.try_accept(net.now, listener, 0).unwrap().0);
+                }
+                for (host, fds) in [(&mut net.a, &here), (&mut net.b, &there)] {
+                    for fd in &fds[fds.len() - GROUP..] {
+                        host.set_option(net.now, *fd, SOL_TCP, TCP_NODELAY, &1i32.to_ne_bytes()).unwrap();
+                    }
+                }
+                net.sent.clear();
+                hear(&mut net);
+            }
+            for (&client, &server) in here.iter().zip(&there) {
+                let now = net.now;
+                send(&mut net.a, now, client, b"a question", 0);
+                net.settle();
+                assert_eq!(recv(&mut net.b, net.now, server, 20, 0), "\"a question\"");
+                net.sent.clear();
+            }
+            net.sleep(Duration::from_secs(3));
+            net.sent = Vec::new();
+            hear(&mut net);
+        });
+        let each = memory.bytes_current / (2 * COUNT as i64);
+        assert!(each <= IDLE_BUDGET, "{each} bytes for each end");
+    }
+}

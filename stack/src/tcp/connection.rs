@@ -393,7 +393,7 @@ impl Connection {
 
     /// The number after the last byte that has come in order, read or not.
     pub fn received_end(&self) -> SeqNumber {
-        self.recv.fin.filter(|_| self.recv.is_finished()).unwrap_or(self.recv.window.nxt)
+        self.recv.fin().filter(|_| self.recv.is_finished()).unwrap_or(self.recv.window.nxt)
     }
 
     /// Payload of a full segment, in bytes (`TCP_MAXSEG`).

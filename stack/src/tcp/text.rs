@@ -64,7 +64,7 @@ impl Connection {
         }
         if segment.control == Some(Control::Fin) && self.recv.fin.is_none() {
             let fin = segment.end() - 1;
-            self.recv.fin = Some(fin);
+            self.recv.note_fin(fin);
             self.recv.reassembly.truncate(fin);
         }
         //= RFC 2883 §4.2 RULE-1
@@ -113,7 +113,7 @@ impl Connection {
 
     /// Nothing follows a FIN: bytes that claim to are dropped, and a second FIN elsewhere is none.
     fn trim_behind_fin(&self, segment: &mut Segment) {
-        let Some(fin) = self.recv.fin else { return };
+        let Some(fin) = self.recv.fin() else { return };
         if segment.control == Some(Control::Fin) {
             if segment.end() - 1 == fin {
                 return;
@@ -188,7 +188,7 @@ impl Connection {
     /// Takes the FIN, once all before it has come.
     //= RFC 9293 §3.10.7.4
     fn process_fin(&mut self, now: Instant) {
-        if self.recv.fin != Some(self.recv.window.nxt) {
+        if self.recv.fin() != Some(self.recv.window.nxt) {
             return;
         }
         self.recv.window.nxt += 1;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::on_use::OnUse;
+use crate::on_use::{Blank, OnUse};
 use crate::tcp::seq::SeqNumber;
 use crate::tcp::seq_ranges::SeqRange;
 use crate::time::Instant;
@@ -116,11 +116,29 @@ pub struct Sending {
 /// ```
 #[derive(Debug)]
 pub struct Scoreboard {
-    records: OnUse<VecDeque<Record>>,
-    counts: Counts,
+    flight: OnUse<Flight>,
     transmissions: SeqNumber,
+}
+
+/// What there is to be known while anything is in flight.
+#[derive(Debug, Default)]
+struct Flight {
+    records: VecDeque<Record>,
+    counts: Counts,
     /// The number after the highest that SACK reported, while it reports anything.
     highest_sacked: SeqNumber,
+}
+
+impl Blank for Flight {
+    const EMPTY: &'static Self = &Flight {
+        records: VecDeque::new(),
+        counts: Counts { total: 0, sacked: 0, lost: 0, resending: 0 },
+        highest_sacked: SeqNumber::new(0),
+    };
+
+    fn is_blank(&self) -> bool {
+        self.records.is_empty()
+    }
 }
 
 /// Segments, by what is known of them.
@@ -184,69 +202,64 @@ impl Losses {
 impl Scoreboard {
     /// Nothing in flight.
     pub const fn new() -> Self {
-        Scoreboard {
-            records: OnUse::new(),
-            counts: Counts { total: 0, sacked: 0, lost: 0, resending: 0 },
-            transmissions: SeqNumber::new(0),
-            highest_sacked: SeqNumber::new(0),
-        }
+        Scoreboard { flight: OnUse::new(), transmissions: SeqNumber::new(0) }
     }
 
     /// Segments held to be in flight: RFC 6675's pipe.
     //= RFC 6675 §4
     pub fn in_flight(&self) -> u32 {
-        let Counts { total, sacked, lost, resending } = self.counts;
+        let Counts { total, sacked, lost, resending } = self.flight.counts;
         (total + resending).saturating_sub(sacked + lost)
     }
 
     /// Segments sent and not acknowledged in order.
     pub fn outstanding(&self) -> u32 {
-        self.counts.total
+        self.flight.counts.total
     }
 
     /// Segments reported by SACK.
     pub fn sacked(&self) -> u32 {
-        self.counts.sacked
+        self.flight.counts.sacked
     }
 
     /// Segments held to be lost, sent again or not.
     pub fn lost(&self) -> u32 {
-        self.counts.lost
+        self.flight.counts.lost
     }
 
     /// Segments of which a retransmission is in flight.
     pub fn resending(&self) -> u32 {
-        self.counts.resending
+        self.flight.counts.resending
     }
 
     /// The number after the highest that SACK reported, while anything is reported.
     pub fn highest_sacked(&self) -> Option<SeqNumber> {
-        (self.counts.sacked > 0).then_some(self.highest_sacked)
+        (self.flight.counts.sacked > 0).then_some(self.flight.highest_sacked)
     }
 
     /// Whether there is no room for another part.
     pub fn is_full(&self) -> bool {
-        self.records.len() >= MAX_RECORDS
+        self.flight.records.len() >= MAX_RECORDS
     }
 
     /// Whether it keeps room for parts.
     pub fn keeps_room(&self) -> bool {
-        self.records.is_in_use()
+        self.flight.is_in_use()
     }
 
     /// Gives that back, where nothing is in flight.
     pub fn rest(&mut self) {
-        self.records.rest();
+        self.flight.rest();
     }
 
     /// How many parts what is unacknowledged is remembered in.
     pub fn parts(&self) -> usize {
-        self.records.len()
+        self.flight.records.len()
     }
 
     /// Whether nothing is unacknowledged.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.flight.records.is_empty()
     }
 
     /// `range`, which follows all before, was sent for the first time.
@@ -255,7 +268,7 @@ impl Scoreboard {
     pub fn on_sent(&mut self, range: SeqRange, sending: Sending) {
         let Sending { now, size, progress } = sending;
         let segments = range.len().div_ceil(u32::from(size.max(1)));
-        if let Some(last) = self.records.back_mut()
+        if let Some(last) = self.flight.records.back_mut()
             && last.sent_at == now
             && last.end == range.start()
             && last.marks == Marks::default()
@@ -264,15 +277,15 @@ impl Scoreboard {
         {
             last.end = range.end();
             last.segments += segments;
-            self.counts.total += segments;
+            self.flight.counts.total += segments;
             return;
         }
-        self.counts.total += segments;
+        self.flight.counts.total += segments;
         self.transmissions += 1;
-        if self.records.capacity() == 0 {
-            self.records.reserve_exact(KEPT_CAPACITY);
+        if self.flight.records.capacity() == 0 {
+            self.flight.records.reserve_exact(KEPT_CAPACITY);
         }
-        self.records.push_back(Record {
+        self.flight.records.push_back(Record {
             start: range.start(),
             end: range.end(),
             sent_at: now,
@@ -294,7 +307,7 @@ impl Scoreboard {
             None => self.on_sent(range, sending),
             Some(data) => {
                 self.on_sent(data, sending);
-                if let Some(last) = self.records.back_mut() {
+                if let Some(last) = self.flight.records.back_mut() {
                     last.end = range.end();
                 }
             }
@@ -306,10 +319,10 @@ impl Scoreboard {
     //= RFC 6675 §4 MUST-4
     //= RFC 2018 §5 RULE-1
     pub fn next_lost(&self) -> Option<SeqRange> {
-        if self.counts.lost <= self.counts.resending {
+        if self.flight.counts.lost <= self.flight.counts.resending {
             return None;
         }
-        let record = self.records.iter().find(|record| record.is_due())?;
+        let record = self.flight.records.iter().find(|record| record.is_due())?;
         SeqRange::new(record.start, record.end)
     }
 
@@ -326,13 +339,14 @@ impl Scoreboard {
         let mut sent = 0;
         for index in first..last {
             self.resize(index, sending.size);
-            let record = &mut self.records[index];
+            let Flight { records, counts, .. } = &mut *self.flight;
+            let record = &mut records[index];
             if record.marks.has(Marks::SACKED) {
                 continue;
             }
             if !record.marks.has(Marks::RESENDING) {
                 record.marks.set(Marks::RESENDING);
-                self.counts.resending += record.segments;
+                counts.resending += record.segments;
             }
             record.marks.set(Marks::RESENT);
             record.send_again(sending, self.transmissions);
@@ -345,7 +359,7 @@ impl Scoreboard {
     pub fn on_probed(&mut self, range: SeqRange, sending: Sending) {
         self.transmissions += 1;
         let (first, last) = self.isolate(range);
-        for record in self.records.range_mut(first..last) {
+        for record in self.flight.records.range_mut(first..last) {
             record.marks.set(Marks::RESENT);
             record.send_again(sending, self.transmissions);
         }
@@ -353,7 +367,8 @@ impl Scoreboard {
 
     /// Counts a record anew that goes out in segments of `size`.
     fn resize(&mut self, index: usize, size: u16) {
-        let record = &mut self.records[index];
+        let Flight { records, counts, .. } = &mut *self.flight;
+        let record = &mut records[index];
         if record.size == size || record.marks.has(Marks::SACKED) {
             return;
         }
@@ -362,19 +377,19 @@ impl Scoreboard {
         } else {
             record.len().div_ceil(size.max(1).into())
         };
-        self.counts.drop(record.segments, record.marks);
+        counts.drop(record.segments, record.marks);
         (record.size, record.segments) = (size, segments);
-        self.counts.total += segments;
-        self.counts.lost += if record.marks.has(Marks::LOST) { segments } else { 0 };
-        self.counts.resending += if record.marks.has(Marks::RESENDING) { segments } else { 0 };
+        counts.total += segments;
+        counts.lost += if record.marks.has(Marks::LOST) { segments } else { 0 };
+        counts.resending += if record.marks.has(Marks::RESENDING) { segments } else { 0 };
     }
 
     /// Everything before `una` is acknowledged. A segment counts once its last byte is.
     pub fn acknowledge(&mut self, una: SeqNumber, delivered: &mut Delivered) {
-        if self.records.is_empty() {
+        if self.flight.records.is_empty() {
             return;
         }
-        while let Some(front) = self.records.front_mut() {
+        while let Some(front) = self.flight.records.front_mut() {
             if front.start.at_or_after(una) {
                 break;
             }
@@ -388,9 +403,9 @@ impl Scoreboard {
             };
             part.segments = front.segments - left;
             front.segments = left;
-            self.counts.drop(part.segments, part.marks);
+            self.flight.counts.drop(part.segments, part.marks);
             if left == 0 {
-                self.records.pop_front();
+                self.flight.records.pop_front();
             }
             if part.segments == 0 {
                 continue;
@@ -401,8 +416,8 @@ impl Scoreboard {
                 delivered.acknowledge(part.start, part.segments, part.sent());
             }
         }
-        if self.records.is_empty() && self.records.capacity() > KEPT_CAPACITY {
-            *self.records = VecDeque::new();
+        if self.flight.records.is_empty() && self.flight.records.capacity() > KEPT_CAPACITY {
+            self.flight.records = VecDeque::new();
         }
     }
 
@@ -415,8 +430,8 @@ impl Scoreboard {
         let Some(range) = SeqRange::new(start, end) else { return };
         let (first, last) = self.isolate(range);
         let highest = self.highest_sacked();
-        let counts = &mut self.counts;
-        for record in self.records.range_mut(first..last) {
+        let Flight { records, counts, .. } = &mut *self.flight;
+        for record in records.range_mut(first..last) {
             if record.marks.has(Marks::SACKED) {
                 continue;
             }
@@ -433,54 +448,60 @@ impl Scoreboard {
             record.marks.set(Marks::SACKED);
         }
         if first < last {
-            let end = self.records[last - 1].end;
-            self.highest_sacked = highest.map_or(end, |highest| highest.latest(end));
+            let end = self.flight.records[last - 1].end;
+            self.flight.highest_sacked = highest.map_or(end, |highest| highest.latest(end));
             self.join_sacked(first, last);
         }
     }
 
     /// Segments of `range`, which the peer received twice, that were sent more than once.
     pub fn resent_in(&self, range: SeqRange) -> u32 {
-        let first = self.records.partition_point(|record| record.end.at_or_before(range.start()));
-        let inside = self.records.range(first..).take_while(|record| record.end.at_or_before(range.end()));
+        let first = self.flight.records.partition_point(|record| record.end.at_or_before(range.start()));
+        let inside =
+            self.flight.records.range(first..).take_while(|record| record.end.at_or_before(range.end()));
         inside.filter(|record| record.marks.has(Marks::RESENT)).map(|record| record.segments).sum()
     }
 
     /// Holds the first `len` bytes to be lost, where they are not already.
     pub fn lose_front(&mut self, len: u32) -> Losses {
         let mut losses = Losses::default();
-        let Some(front) = self.records.front() else { return losses };
+        let Some(front) = self.flight.records.front() else { return losses };
         if front.marks.has(Marks::LOST) {
             return losses;
         }
         let end = if front.segments > 1 { front.end.earliest(front.start + len) } else { front.end };
         if let Some(range) = SeqRange::new(front.start, end) {
             self.isolate(range);
-            losses.mark(&mut self.records[0], &mut self.counts);
+            let Flight { records, counts, .. } = &mut *self.flight;
+            losses.mark(&mut records[0], counts);
         }
         losses
     }
 
     /// Whether the peer took back its report of the first bytes.
     pub fn is_reneged(&self) -> bool {
-        self.records.front().is_some_and(|record| record.marks.has(Marks::SACKED))
+        self.flight.records.front().is_some_and(|record| record.marks.has(Marks::SACKED))
     }
 
     /// Believes no report any more.
     //= RFC 2018 §8
     pub fn forget_reports(&mut self) {
-        self.counts.sacked = 0;
-        for record in &mut *self.records {
+        if self.is_empty() {
+            return;
+        }
+        self.flight.counts.sacked = 0;
+        for record in &mut self.flight.records {
             record.marks.clear(Marks::SACKED);
         }
     }
 
     /// Holds to be lost the first part, and what else `is_lost` says of the parts in flight.
     pub fn lose_with_front(&mut self, mut is_lost: impl FnMut(Sent) -> bool) -> Losses {
+        let Flight { records, counts, .. } = &mut *self.flight;
         let mut losses = Losses::default();
-        for (index, record) in self.records.iter_mut().enumerate() {
+        for (index, record) in records.iter_mut().enumerate() {
             if index == 0 || is_lost(record.sent()) {
-                losses.mark(record, &mut self.counts);
+                losses.mark(record, counts);
             }
         }
         losses
@@ -488,10 +509,11 @@ impl Scoreboard {
 
     /// Holds to be lost what was sent in segments of more than `size` bytes.
     pub fn lose_larger(&mut self, size: u32) -> Losses {
+        let Flight { records, counts, .. } = &mut *self.flight;
         let mut losses = Losses::default();
-        for record in &mut *self.records {
+        for record in records {
             if record.len().min(record.size.into()) > size {
-                losses.mark(record, &mut self.counts);
+                losses.mark(record, counts);
             }
         }
         losses
@@ -499,12 +521,13 @@ impl Scoreboard {
 
     /// Holds to be lost what `is_lost` says of the parts in flight, by when they were sent.
     pub fn lose(&mut self, mut is_lost: impl FnMut(Sent) -> bool) -> Losses {
+        let Flight { records, counts, .. } = &mut *self.flight;
         let mut losses = Losses::default();
-        for record in &mut *self.records {
+        for record in records {
             let waiting = !record.marks.has(Marks::SACKED)
                 && (!record.marks.has(Marks::LOST) || record.marks.has(Marks::RESENDING));
             if waiting && is_lost(record.sent()) {
-                losses.mark(record, &mut self.counts);
+                losses.mark(record, counts);
             }
         }
         losses
@@ -512,26 +535,29 @@ impl Scoreboard {
 
     /// Holds nothing to be lost: what seemed so was late.
     pub fn lose_nothing(&mut self) {
-        self.counts.lost = 0;
-        for record in &mut *self.records {
+        if self.is_empty() {
+            return;
+        }
+        self.flight.counts.lost = 0;
+        for record in &mut self.flight.records {
             record.marks.clear(Marks::LOST);
         }
     }
 
     /// When the first part was sent last.
     pub fn oldest(&self) -> Option<Instant> {
-        self.records.front().map(|record| record.sent_at)
+        self.flight.records.front().map(|record| record.sent_at)
     }
 
     /// Whether the first part was sent more than once, or a retransmission is in flight.
     pub fn has_resent(&self) -> bool {
-        self.counts.resending > 0
-            || self.records.front().is_some_and(|record| record.marks.has(Marks::RESENT))
+        self.flight.counts.resending > 0
+            || self.flight.records.front().is_some_and(|record| record.marks.has(Marks::RESENT))
     }
 
     /// The last segment that was sent.
     pub fn tail(&self) -> Option<SeqRange> {
-        let record = self.records.back()?;
+        let record = self.flight.records.back()?;
         let before = (record.segments - 1) * u32::from(record.size);
         SeqRange::new(record.start + before.min(record.len() - 1), record.end)
     }
@@ -562,8 +588,8 @@ impl Scoreboard {
 
     /// The record that has `at` strictly inside.
     fn record_around(&self, at: SeqNumber) -> Option<&Record> {
-        let index = self.records.partition_point(|record| record.end.at_or_before(at));
-        self.records.get(index).filter(|record| record.start.before(at))
+        let index = self.flight.records.partition_point(|record| record.end.at_or_before(at));
+        self.flight.records.get(index).filter(|record| record.start.before(at))
     }
 
     /// Splits records so that `range` begins and ends at a border, and gives the indices that it spans.
@@ -575,8 +601,9 @@ impl Scoreboard {
 
     /// Makes `at` a border and gives the index of the first record at or after it.
     fn split(&mut self, at: SeqNumber) -> usize {
-        let index = self.records.partition_point(|record| record.end.at_or_before(at));
-        match self.records.get_mut(index) {
+        let index = self.flight.records.partition_point(|record| record.end.at_or_before(at));
+        let Flight { records, counts, .. } = &mut *self.flight;
+        match records.get_mut(index) {
             Some(record) if record.start.before(at) => {
                 let mut tail = *record;
                 record.end = at;
@@ -584,11 +611,11 @@ impl Scoreboard {
                 let whole = record.len().div_ceil(record.size.max(1).into());
                 record.segments = whole.clamp(1, record.segments.max(2) - 1);
                 if tail.segments == 1 {
-                    self.counts.add_one(tail.marks);
+                    counts.add_one(tail.marks);
                     tail.segments = 2;
                 }
                 tail.segments -= record.segments;
-                self.records.insert(index + 1, tail);
+                records.insert(index + 1, tail);
                 index + 1
             }
             _ => index,
@@ -598,17 +625,17 @@ impl Scoreboard {
     /// Counts the first bytes of a lost record, which are `range`, to the record before, where that was sent again too:
     /// no new record is needed then. Gives the segments, where it could.
     fn join_resent(&mut self, range: SeqRange, sending: Sending) -> Option<u32> {
-        let index = self.records.partition_point(|record| record.end.at_or_before(range.start()));
+        let index = self.flight.records.partition_point(|record| record.end.at_or_before(range.start()));
         let before = index.checked_sub(1)?;
         let size = u32::from(sending.size.max(1));
-        let next = self.records.get(index)?;
+        let next = self.flight.records.get(index)?;
         let whole = range.len().is_multiple_of(size) && next.segments > range.len() / size;
         let alike = next.size == sending.size && whole;
         if !alike || !next.is_due() || next.start != range.start() || !next.end.after(range.end()) {
             return None;
         }
         let order = self.transmissions;
-        let record = &mut self.records[before];
+        let record = &mut self.flight.records[before];
         let whole = record.len() == record.segments * size;
         let fate = Marks(record.marks.0 & !Marks::RESENT.0);
         let resending = Marks(Marks::LOST.0 | Marks::RESENDING.0);
@@ -618,9 +645,9 @@ impl Scoreboard {
         let segments = range.len() / size;
         (record.end, record.segments) = (range.end(), record.segments + segments);
         record.send_again(sending, order);
-        self.records[index].start = range.end();
-        self.records[index].segments -= segments;
-        self.counts.resending += segments;
+        self.flight.records[index].start = range.end();
+        self.flight.records[index].segments -= segments;
+        self.flight.counts.resending += segments;
         Some(segments)
     }
 
@@ -628,17 +655,17 @@ impl Scoreboard {
     fn join_sacked(&mut self, first: usize, last: usize) {
         let mut index = first.saturating_sub(1);
         let mut steps = last - index;
-        while steps > 0 && index + 1 < self.records.len() {
+        while steps > 0 && index + 1 < self.flight.records.len() {
             steps -= 1;
-            let (one, next) = (self.records[index], self.records[index + 1]);
+            let (one, next) = (self.flight.records[index], self.flight.records[index + 1]);
             let alike = one.marks.has(Marks::RESENDING) == next.marks.has(Marks::RESENDING);
             if one.marks.has(Marks::SACKED) && next.marks.has(Marks::SACKED) && alike {
-                let record = &mut self.records[index];
+                let record = &mut self.flight.records[index];
                 (record.end, record.segments) = (next.end, one.segments + next.segments);
                 if next.marks.has(Marks::RESENT) {
                     record.marks.set(Marks::RESENT);
                 }
-                self.records.remove(index + 1);
+                self.flight.records.remove(index + 1);
             } else {
                 index += 1;
             }

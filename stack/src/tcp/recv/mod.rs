@@ -32,8 +32,9 @@ pub(super) struct Receiver {
     /// What came twice.
     pub(super) duplicate: Duplicate,
     pub(super) acks: AckPolicy,
-    /// The number of the peer's FIN, once it has come, in order or not.
-    pub(super) fin: Option<SeqNumber>,
+    /// The number of the peer's FIN, and whether it has come, in order or not.
+    fin: SeqNumber,
+    has_fin: bool,
     /// The application reads no more.
     pub(super) shut_down: bool,
 }
@@ -46,7 +47,8 @@ impl Receiver {
             reassembly: Reassembly::default(),
             duplicate: Duplicate::default(),
             acks: AckPolicy::new(),
-            fin: None,
+            fin: SeqNumber::new(0),
+            has_fin: false,
             shut_down: false,
         }
     }
@@ -79,9 +81,19 @@ impl Receiver {
         reopened
     }
 
+    /// The number of the peer's FIN, once it has come, in order or not.
+    pub(super) fn fin(&self) -> Option<SeqNumber> {
+        self.has_fin.then_some(self.fin)
+    }
+
+    /// The peer's FIN has come, with that number.
+    pub(super) fn note_fin(&mut self, fin: SeqNumber) {
+        (self.fin, self.has_fin) = (fin, true);
+    }
+
     /// Whether the peer's FIN has come in order: nothing follows what is in the queue.
     pub(super) fn is_finished(&self) -> bool {
-        self.fin.is_some_and(|fin| fin.before(self.window.nxt))
+        self.fin().is_some_and(|fin| fin.before(self.window.nxt))
     }
 }
 

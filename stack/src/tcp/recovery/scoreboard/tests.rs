@@ -186,7 +186,7 @@ fn sacked_neighbours_become_one_record() {
     for n in 1..100 {
         report(&mut scoreboard, n * 10, n * 10 + 10);
     }
-    assert_eq!(scoreboard.records.len(), 2);
+    assert_eq!(scoreboard.parts(), 2);
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn reports_of_parts_of_segments_cut_nothing() {
     for n in 0..5000 {
         report(&mut scoreboard, 2 * n + 1, 2 * n + 2);
     }
-    assert_eq!((scoreboard.sacked(), scoreboard.records.len()), (0, 1));
+    assert_eq!((scoreboard.sacked(), scoreboard.parts()), (0, 1));
     report(&mut scoreboard, 1500, 3500);
     assert_eq!(scoreboard.sacked(), 1, "one whole segment");
     report(&mut scoreboard, 9000, 10_500);
@@ -223,7 +223,7 @@ fn shredded() -> (Scoreboard, u32) {
 fn a_peer_that_reports_every_second_segment_is_bounded() {
     let (scoreboard, segments) = shredded();
     assert!(segments as usize > 10 * MAX_RECORDS);
-    assert!(scoreboard.records.len() <= MAX_RECORDS + 1, "{}", scoreboard.records.len());
+    assert!(scoreboard.parts() <= MAX_RECORDS + 1, "{}", scoreboard.parts());
     assert!(scoreboard.is_full());
     assert_eq!(scoreboard.in_flight() + scoreboard.sacked(), segments);
 }
@@ -242,7 +242,7 @@ fn sending_again_segment_by_segment_is_bounded_too() {
     assert!(sent > segments / 2);
     assert_eq!(scoreboard.lost(), scoreboard.resending());
     assert_eq!(scoreboard.in_flight() + scoreboard.sacked(), segments);
-    assert!(scoreboard.records.len() <= 2 * MAX_RECORDS, "{}", scoreboard.records.len());
+    assert!(scoreboard.parts() <= 2 * MAX_RECORDS, "{}", scoreboard.parts());
 }
 
 #[test]
