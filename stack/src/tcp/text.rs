@@ -62,7 +62,7 @@ impl Connection {
         if segment.payload.len() < len {
             compact(&mut segment.payload);
         }
-        if segment.control == Some(Control::Fin) && self.recv.fin.is_none() {
+        if segment.control == Some(Control::Fin) && self.recv.fin().is_none() {
             let fin = segment.end() - 1;
             self.recv.note_fin(fin);
             self.recv.reassembly.truncate(fin);
