@@ -6,11 +6,8 @@ use std::time::Duration;
 
 use crate::kernel::Peer;
 use crate::lab::{Contender, Family, Lab, Side, socket_address};
-use crate::role::{self, Order, Outcome, Place, Role};
+use crate::role::{self, Order, Outcome, Place, Role, Shape};
 use crate::{near, smol, sys};
-
-/// Bytes read and written at once.
-const CHUNK: usize = 128 * 1024;
 
 /// Which CPUs the two ends run on.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -36,6 +33,7 @@ pub(crate) struct Duel {
     pub(crate) near: Role,
     pub(crate) far: Role,
     pub(crate) family: Family,
+    pub(crate) shape: Shape,
     pub(crate) placement: Placement,
     pub(crate) time: Duration,
     /// The port of the end that listens, which is the far one unless the near one serves.
@@ -67,8 +65,8 @@ impl Duel {
                 sys::pin(near.cpu)?;
                 // The device has to be there before the far end can use its address.
                 match contender {
-                    Contender::Tapsock => {
-                        let host = near::host(lab)?;
+                    Contender::Tapsock | Contender::Plain => {
+                        let host = near::host(lab, contender, near.shape.waiting)?;
                         let sample = meet(lab, &near, &far, |ready| role::run(&host, &near, ready));
                         if counters == Counters::Printed {
                             near::print_counters(&host);
@@ -99,14 +97,14 @@ impl Duel {
             Placement::Same => (first, first),
             Placement::Unpinned => (None, None),
         };
-        let listener = if self.near == Role::Serve { Side::Near } else { Side::Far };
+        let listener = if self.near.serves() { Side::Near } else { Side::Far };
         let address = socket_address(contender, listener, self.family, self.port);
         let order = |role, side, cpu| Order {
             role,
             place: if side == listener { Place::Listen(address) } else { Place::Connect(address) },
             cpu,
             time: self.time,
-            chunk: CHUNK,
+            shape: self.shape,
             congestion: lab.congestion.to_owned(),
         };
         Ok((order(self.near, Side::Near, near_cpu), order(self.far, Side::Far, far_cpu)))

@@ -2,14 +2,15 @@
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, ChildStdout, Stdio};
+use std::time::Duration;
 
 use rustix::net::sockopt::{set_socket_reuseaddr, set_tcp_congestion};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, listen, socket_with};
 use tapsock_driver::Namespace;
 
-use crate::role::{self, Net, Order, Outcome, Stream};
+use crate::role::{self, Datagrams, Net, Order, Outcome, Place, Stream};
 use crate::sys;
 
 /// The hidden command that runs an end of a measurement.
@@ -39,6 +40,7 @@ impl Kernel {
 impl Net for Kernel {
     type Stream = TcpStream;
     type Listener = TcpListener;
+    type Datagrams = UdpSocket;
 
     fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
         let socket = self.socket(to)?;
@@ -57,11 +59,50 @@ impl Net for Kernel {
     fn accept(&self, listener: &TcpListener) -> io::Result<TcpStream> {
         Ok(listener.accept()?.0)
     }
+
+    fn datagrams(&self, place: Place) -> io::Result<UdpSocket> {
+        let address = place.at(0);
+        if let Place::Listen(_) = place {
+            return UdpSocket::bind(address);
+        }
+        let socket = match address {
+            SocketAddr::V4(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)),
+            SocketAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)),
+        }?;
+        socket.connect(address)?;
+        Ok(socket)
+    }
+}
+
+impl Datagrams for UdpSocket {
+    fn cut(&self, size: u16) -> io::Result<()> {
+        sys::set_udp_option(self, libc::UDP_SEGMENT, size.into())
+    }
+
+    fn merge(&self) -> io::Result<()> {
+        sys::set_udp_option(self, libc::UDP_GRO, 1)
+    }
+
+    fn patience(&self, time: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(time))
+    }
+
+    fn send(&self, data: &[u8]) -> io::Result<usize> {
+        UdpSocket::send(self, data)
+    }
+
+    fn receive(&self, into: &mut [u8]) -> io::Result<usize> {
+        self.recv(into)
+    }
 }
 
 impl Stream for TcpStream {
     fn no_delay(&self) -> io::Result<()> {
         self.set_nodelay(true)
+    }
+
+    fn spin(&self) -> io::Result<()> {
+        self.set_nonblocking(true)
     }
 
     fn end(&self) -> io::Result<()> {

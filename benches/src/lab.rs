@@ -22,12 +22,15 @@ pub(crate) enum Contender {
     Tapsock,
     /// The kernel of another namespace over a veth pair.
     Veth,
+    /// tapsock over a TAP of which no offload is used.
+    Plain,
     /// smoltcp over a TAP without offloads, which it can't use.
     Smoltcp,
 }
 
 impl Contender {
-    pub(crate) const ALL: [Contender; 3] = [Contender::Tapsock, Contender::Veth, Contender::Smoltcp];
+    pub(crate) const ALL: [Contender; 4] =
+        [Contender::Tapsock, Contender::Plain, Contender::Veth, Contender::Smoltcp];
 
     /// The network that it shares with the far end.
     fn network(self) -> u16 {
@@ -35,6 +38,7 @@ impl Contender {
             Contender::Tapsock => 7,
             Contender::Veth => 8,
             Contender::Smoltcp => 9,
+            Contender::Plain => 10,
         }
     }
 }

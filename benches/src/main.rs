@@ -1,16 +1,24 @@
 //! Measures tapsock beside the kernel over veth and beside smoltcp, each case's rounds interleaved.
 
+mod attack;
 mod cases;
+mod catalogue;
+mod crowd;
+mod datagrams;
+mod dial;
 mod duel;
 mod kernel;
 mod lab;
 mod local;
 mod memory;
 mod near;
+mod plain;
 mod report;
 mod role;
 mod smol;
 mod sys;
+mod talk;
+mod trips;
 mod veth;
 
 use std::env;
@@ -31,12 +39,15 @@ use report::Report;
 struct Args {
     /// Parts of the names of the cases to be run; all, where there are none.
     filters: Vec<String>,
-    /// How often each case is run; the median counts.
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
-    /// How long one measurement takes, in milliseconds.
-    #[arg(long, default_value_t = 1000)]
-    time: u64,
+    /// How often each case is run; the median counts. By default 3, and 5 with `--full`.
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// How long one measurement takes, in milliseconds. By default 300, and 1000 with `--full`.
+    #[arg(long)]
+    time: Option<u64>,
+    /// All combinations, and longer: without it the whole takes ten minutes at the most.
+    #[arg(long)]
+    full: bool,
     /// Run one contender alone: for a profiler.
     #[arg(long, value_enum)]
     only: Option<Contender>,
@@ -74,16 +85,19 @@ fn main() -> ExitCode {
 }
 
 fn measure(args: &Args) -> io::Result<()> {
+    let (rounds, time) = if args.full { (5, 1000) } else { (3, 300) };
+    let rounds = args.rounds.unwrap_or(rounds).max(1);
     let mut runner = Runner::new(Effort {
-        rounds: args.rounds.max(1),
-        time: Duration::from_millis(args.time.max(10)),
+        rounds,
+        time: Duration::from_millis(args.time.unwrap_or(time).max(10)),
         only: args.only,
         counters: if args.counters { Counters::Printed } else { Counters::Ignored },
         tuning: Tuning { settings: args.settings.clone(), spin: args.spin.map(Duration::from_micros) },
     });
     let mut rows = Vec::new();
-    for case in cases::all() {
-        if !args.filters.is_empty() && !args.filters.iter().any(|part| case.name.contains(part)) {
+    for case in catalogue::all() {
+        let asked = args.filters.iter().any(|part| case.name.contains(part));
+        if !args.filters.is_empty() && !asked || case.extra && !args.full {
             continue;
         }
         if args.list {
@@ -100,10 +114,7 @@ fn measure(args: &Args) -> io::Result<()> {
     if !args.json && !rows.is_empty() {
         println!("{}", Report(&rows));
         if let Some(congestion) = runner.congestion() {
-            println!(
-                "\nThe kernel's sockets used {congestion}; MTU 1500; medians of {} rounds.",
-                args.rounds
-            );
+            println!("\nThe kernel's sockets used {congestion}; MTU 1500; medians of {rounds} rounds.",);
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Two stacks with their sockets on a wire in memory: what the protocol costs, without a device, a kernel or a wait.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant as Clock};
 
 use tapsock_driver::pool::Pool;
@@ -8,7 +8,7 @@ use tapsock_sockets::constants::{AF_INET, SOCK_NONBLOCK, SOCK_STREAM, SOL_TCP, T
 use tapsock_sockets::{Fd, Permission, SockAddr, Sockets};
 use tapsock_stack::buf::{Checksum, Chunk, Frame, Rope};
 use tapsock_stack::config::Config;
-use tapsock_stack::iface::InterfaceId;
+use tapsock_stack::iface::{InterfaceId, Route};
 use tapsock_stack::stack::Stack;
 use tapsock_stack::time::Instant;
 use tapsock_stack::wire::EthernetAddress;
@@ -26,7 +26,10 @@ const TURN: Duration = Duration::from_micros(50);
 const REST: Duration = Duration::from_secs(5);
 /// Connections that are begun before they are accepted.
 const GROUP: usize = 256;
-const PORT: u16 = 5001;
+/// The first port that is listened on, and connections to each: fewer than there are ports of the other end.
+pub(crate) const PORT: u16 = 5001;
+const PER_PORT: usize = 25_000;
+const PORTS: u16 = 5;
 /// Turns without progress after which something is wrong.
 const PATIENCE: usize = 100_000;
 
@@ -68,11 +71,13 @@ pub(crate) struct Flow([Fd; 2]);
 pub(crate) struct Wire {
     ends: [Sockets; 2],
     interface: InterfaceId,
-    listener: Fd,
+    listeners: Vec<Fd>,
     pool: Pool,
     now: Instant,
     data: Chunk,
     frames: Vec<Transmit>,
+    /// The last frame with data that the receiving end was given, where somebody wants it.
+    sampled: Option<Vec<u8>>,
 }
 
 impl Wire {
@@ -86,26 +91,46 @@ impl Wire {
                 .expect("the first interface");
             let cidr = format!("10.0.0.{host}/8").parse().expect("an address");
             stack.add_address(interface, cidr).expect("the first address");
+            // Each is the other's way to everybody else.
+            let (everywhere, other) =
+                ("0.0.0.0/0".parse().expect("a network"), IpAddr::from([10, 0, 0, 3 - host]));
+            let route = Route { gateway: Some(other), ..Route::direct(everywhere, interface) };
+            stack.add_route(route).expect("the first route");
             let mut sockets = Sockets::new(stack, Permission::Ordinary);
             sockets.set_limit(1 << 20);
             sockets
         });
-        let listener = ends[RECEIVER].socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0).expect("a socket");
-        ends[RECEIVER].bind(now, listener, &address()).expect("a free port");
-        ends[RECEIVER].listen(now, listener, 4096).expect("a bound socket");
+        let listeners = (0..PORTS).map(|index| {
+            let server = &mut ends[RECEIVER];
+            let listener = server.socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0).expect("a socket");
+            server.bind(now, listener, &address(index)).expect("a free port");
+            server.listen(now, listener, 4096).expect("a bound socket");
+            listener
+        });
+        let listeners = listeners.collect();
         let data = Chunk::from(vec![0x5a; CHUNK]);
-        Wire { ends, interface, listener, pool: Pool::new(), now, data, frames: Vec::with_capacity(BATCH) }
+        Wire {
+            ends,
+            interface,
+            listeners,
+            pool: Pool::new(),
+            now,
+            data,
+            frames: Vec::with_capacity(BATCH),
+            sampled: None,
+        }
     }
 
-    /// Opens `count` connections.
+    /// Opens `count` connections, at most as many as there are ports for.
     pub(crate) fn open(&mut self, count: usize) -> Vec<Flow> {
         let mut flows = Vec::with_capacity(count);
         while flows.len() < count {
-            let group = GROUP.min(count - flows.len());
-            let connecting: Vec<Fd> = (0..group).map(|_| self.connect()).collect();
+            let port = flows.len() / PER_PORT;
+            let group = GROUP.min(count - flows.len()).min((port + 1) * PER_PORT - flows.len());
+            let connecting: Vec<Fd> = (0..group).map(|_| self.connect(port as u16)).collect();
             self.settle();
             for near in connecting {
-                let accepted = self.ends[RECEIVER].try_accept(self.now, self.listener, SOCK_NONBLOCK);
+                let accepted = self.ends[RECEIVER].try_accept(self.now, self.listeners[port], SOCK_NONBLOCK);
                 let (far, _) = accepted.expect("it has connected");
                 self.ends[RECEIVER]
                     .set_option(self.now, far, SOL_TCP, TCP_NODELAY, &1i32.to_ne_bytes())
@@ -116,12 +141,12 @@ impl Wire {
         flows
     }
 
-    fn connect(&mut self) -> Fd {
+    fn connect(&mut self, port: u16) -> Fd {
         let end = &mut self.ends[SENDER];
         let socket = end.socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0).expect("below the limit");
         end.set_option(self.now, socket, SOL_TCP, TCP_NODELAY, &1i32.to_ne_bytes()).expect("TCP");
         // EINPROGRESS.
-        let _ = end.try_connect(self.now, socket, &address());
+        let _ = end.try_connect(self.now, socket, &address(port));
         socket
     }
 
@@ -154,6 +179,9 @@ impl Wire {
         let count = self.frames.len();
         for transmit in self.frames.drain(..) {
             let frame = carry(&mut self.pool, &transmit);
+            if let (RECEIVER, Some(sampled), false) = (to, &mut self.sampled, transmit.payload.is_empty()) {
+                *sampled = frame.bytes.to_vec();
+            }
             self.ends[to].stack_mut().receive(self.now, self.interface, frame);
         }
         while self.ends[to].poll_event().is_some() {}
@@ -231,6 +259,35 @@ impl Wire {
         self.run_timers(RECEIVER);
     }
 
+    /// Gives `frames` to the receiving end, and throws away what it answers; how long that took it.
+    pub(crate) fn flood(&mut self, frames: Vec<Frame>) -> Duration {
+        self.now += TURN;
+        let clock = Clock::now();
+        let end = &mut self.ends[RECEIVER];
+        for frame in frames {
+            end.stack_mut().receive(self.now, self.interface, frame);
+            while let Some((_, answer)) = end.stack_mut().poll_transmit(self.now) {
+                drop(answer);
+            }
+        }
+        while end.poll_event().is_some() {}
+        clock.elapsed()
+    }
+
+    /// A frame of the pool that holds `bytes`.
+    pub(crate) fn frame(&mut self, bytes: &[u8]) -> Frame {
+        let bytes = self.pool.build(bytes.len(), |buffer| buffer.copy_from_slice(bytes));
+        Frame { bytes, checksum: Checksum::Valid, gso_size: None }
+    }
+
+    /// The frame that brought the last message of `flow` to its receiver.
+    pub(crate) fn sample(&mut self, flow: Flow) -> Vec<u8> {
+        self.sampled = Some(Vec::new());
+        self.exchange_message(flow);
+        self.settle();
+        self.sampled.take().unwrap_or_default()
+    }
+
     fn run_timers(&mut self, end: usize) {
         let stack = self.ends[end].stack_mut();
         if stack.poll_timeout().is_some_and(|at| at <= self.now) {
@@ -261,6 +318,6 @@ fn carry(pool: &mut Pool, transmit: &Transmit) -> Frame {
     Frame { bytes, checksum: Checksum::Valid, gso_size }
 }
 
-fn address() -> SockAddr {
-    SockAddr::from(SocketAddr::from(([10, 0, 0, 2], PORT)))
+fn address(index: u16) -> SockAddr {
+    SockAddr::from(SocketAddr::from(([10, 0, 0, 2], PORT + index)))
 }

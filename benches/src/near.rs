@@ -2,18 +2,31 @@
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
 
-use tapsock::Host;
 use tapsock::net::{TcpListener, TcpStream};
+use tapsock::socket::{Domain, Socket, Type};
+use tapsock::{Host, SockAddr};
+use tapsock_sockets::constants::{SOL_UDP, UDP_GRO, UDP_SEGMENT};
 
 use crate::lab::{Contender, Lab, Side, cidrs};
-use crate::role::{Net, Stream};
+use crate::plain::Plain;
+use crate::role::{Datagrams, Net, Place, Stream, Waiting};
+
+/// How long a host that spins looks at the link: longer than any answer takes.
+const SPIN: Duration = Duration::from_millis(50);
 
 /// A host with a TAP device of the lab. Its thread runs where the calling thread may.
-pub(crate) fn host(lab: &Lab) -> io::Result<Host> {
-    let [v4, v6] = cidrs(Contender::Tapsock, Side::Near);
-    let mut builder = Host::builder().link(lab.tap(Contender::Tapsock)?).address(v4).address(v6);
-    if let Some(spin) = lab.tuning.spin {
+pub(crate) fn host(lab: &Lab, contender: Contender, waiting: Waiting) -> io::Result<Host> {
+    let [v4, v6] = cidrs(contender, Side::Near);
+    let (builder, tap) = (Host::builder(), lab.tap(contender)?);
+    let builder = match contender {
+        Contender::Plain => builder.link(Plain::new(tap)),
+        _ => builder.link(tap),
+    };
+    let mut builder = builder.address(v4).address(v6);
+    let spin = if waiting == Waiting::Spins { Some(SPIN) } else { lab.tuning.spin };
+    if let Some(spin) = spin {
         builder = builder.spin(spin);
     }
     lab.tuning.settings.iter().fold(builder, |builder, (name, value)| builder.setting(name, value)).start()
@@ -22,6 +35,7 @@ pub(crate) fn host(lab: &Lab) -> io::Result<Host> {
 impl Net for Host {
     type Stream = TcpStream;
     type Listener = TcpListener;
+    type Datagrams = Socket;
 
     fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
         TcpStream::connect(self, to)
@@ -34,11 +48,49 @@ impl Net for Host {
     fn accept(&self, listener: &TcpListener) -> io::Result<TcpStream> {
         Ok(listener.accept()?.0)
     }
+
+    fn datagrams(&self, place: Place) -> io::Result<Socket> {
+        let address = place.at(0);
+        let domain = if address.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
+        let socket = Socket::new(self, domain, Type::DGRAM, None)?;
+        match place {
+            Place::Listen(_) => socket.bind(&SockAddr::from(address))?,
+            Place::Connect(_) => socket.connect(&SockAddr::from(address))?,
+        }
+        Ok(socket)
+    }
+}
+
+impl Datagrams for Socket {
+    fn cut(&self, size: u16) -> io::Result<()> {
+        self.set_option(SOL_UDP, UDP_SEGMENT, &i32::from(size).to_ne_bytes())
+    }
+
+    fn merge(&self) -> io::Result<()> {
+        self.set_option(SOL_UDP, UDP_GRO, &1i32.to_ne_bytes())
+    }
+
+    fn patience(&self, time: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(time))
+    }
+
+    fn send(&self, data: &[u8]) -> io::Result<usize> {
+        Socket::send(self, data)
+    }
+
+    fn receive(&self, into: &mut [u8]) -> io::Result<usize> {
+        self.recv(into)
+    }
 }
 
 impl Stream for TcpStream {
     fn no_delay(&self) -> io::Result<()> {
         self.set_nodelay(true)
+    }
+
+    /// Its host does.
+    fn spin(&self) -> io::Result<()> {
+        Ok(())
     }
 
     fn end(&self) -> io::Result<()> {

@@ -40,6 +40,8 @@ pub(crate) struct Row {
     pub(crate) unit: &'static str,
     pub(crate) better: Better,
     pub(crate) ours: Values,
+    /// Ours over a TAP of which no offload is used.
+    pub(crate) plain: Values,
     pub(crate) veth: Values,
     pub(crate) smoltcp: Values,
     /// CPU seconds for each 10^9 bytes moved: ours, that of the kernel across from us, and that of the kernel in our
@@ -57,6 +59,7 @@ impl Row {
             unit,
             better,
             ours: none(),
+            plain: none(),
             veth: none(),
             smoltcp: none(),
             cpu: none(),
@@ -81,6 +84,7 @@ impl Row {
             unit: self.unit,
             ours: self.ours.median(),
             veth: self.veth.median(),
+            plain: self.plain.median(),
             smoltcp: self.smoltcp.median(),
             ratio: self.ratio(),
             min: self.ours.least(),
@@ -99,6 +103,7 @@ struct Line<'a> {
     unit: &'a str,
     ours: Option<f64>,
     veth: Option<f64>,
+    plain: Option<f64>,
     smoltcp: Option<f64>,
     ratio: Option<f64>,
     min: Option<f64>,
@@ -116,7 +121,17 @@ impl fmt::Display for Report<'_> {
         let mut table = Table::new();
         table.load_style(presets::ASCII_MARKDOWN);
         table.set_header([
-            "case", "unit", "ours", "min", "max", "veth", "ratio", "smoltcp", "CPU s/GB", "far side",
+            "case",
+            "unit",
+            "ours",
+            "min",
+            "max",
+            "veth",
+            "ratio",
+            "plain TAP",
+            "smoltcp",
+            "CPU s/GB",
+            "far side",
             "veth's",
         ]);
         for row in self.0 {
@@ -126,6 +141,7 @@ impl fmt::Display for Report<'_> {
                 row.ours.most(),
                 row.veth.median(),
                 row.ratio(),
+                row.plain.median(),
                 row.smoltcp.median(),
                 row.cpu.median(),
                 row.far_cpu.median(),

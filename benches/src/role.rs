@@ -2,19 +2,14 @@
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::sys;
+use crate::{datagrams, dial, sys, talk};
 
-/// Bytes of a message in a round trip and of a request and its answer.
+/// Bytes of a message in a round trip and of a request and its answer, unless a case says otherwise.
 pub(crate) const MESSAGE: usize = 64;
-/// The first byte of the last request.
-const LAST: u8 = 0xff;
-/// The longest round trip that is told apart, in nanoseconds.
-const LONGEST: u64 = 10_000_000_000;
 
 /// What an end does.
 #[derive(Copy, Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -27,17 +22,87 @@ pub(crate) enum Role {
     Echo,
     /// Sends messages and waits for each to come back.
     PingPong,
-    /// Takes connections; reads a request from each, answers, and closes first, so that TIME-WAIT is here.
+    /// Takes connections; reads a request from each, and answers.
     Serve,
-    /// Connects, asks, reads the answer to its end and closes; then connects again.
+    /// Connects, asks, reads the answer and closes; then connects again.
     Request,
+    /// Sends datagrams for a time.
+    Spray,
+    /// Counts datagrams until none comes any more.
+    Catch,
 }
 
-/// How an end comes to its connection.
+impl Role {
+    /// Whether it waits for the other end to come.
+    pub(crate) fn serves(self) -> bool {
+        matches!(self, Role::Serve | Role::Catch)
+    }
+}
+
+/// Which end of a connection closes first, and so has it in TIME-WAIT.
+#[derive(Copy, Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) enum Closer {
+    Server,
+    Client,
+}
+
+/// How an end comes to its connections.
 #[derive(Copy, Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) enum Place {
     Listen(SocketAddr),
     Connect(SocketAddr),
+}
+
+impl Place {
+    /// The `index`-th place from here: ports follow one another.
+    pub(crate) fn at(self, index: usize) -> SocketAddr {
+        let (Place::Listen(mut address) | Place::Connect(mut address)) = self;
+        address.set_port(address.port() + index as u16);
+        address
+    }
+}
+
+/// Whether an end sleeps until something comes, or looks again and again.
+#[derive(Copy, Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) enum Waiting {
+    Sleeps,
+    Spins,
+}
+
+/// What datagrams are sent and received in.
+#[derive(Copy, Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) enum Packaging {
+    /// Each in a call of its own.
+    Single,
+    /// Many in one call: UDP_SEGMENT and UDP_GRO.
+    Merged,
+}
+
+/// What is varied.
+#[derive(Copy, Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Shape {
+    /// Connections at a time.
+    pub(crate) streams: usize,
+    /// Bytes that are read or written at once in bulk.
+    pub(crate) chunk: usize,
+    /// Bytes of a message or a datagram.
+    pub(crate) message: usize,
+    pub(crate) waiting: Waiting,
+    pub(crate) closer: Closer,
+    pub(crate) packaging: Packaging,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Shape {
+            streams: 1,
+            chunk: 128 * 1024,
+            message: MESSAGE,
+            waiting: Waiting::Sleeps,
+            closer: Closer::Server,
+            packaging: Packaging::Single,
+        }
+    }
 }
 
 /// What an end is told.
@@ -45,12 +110,11 @@ pub(crate) enum Place {
 pub(crate) struct Order {
     pub(crate) role: Role,
     pub(crate) place: Place,
+    pub(crate) shape: Shape,
     /// The CPU that it is kept on.
     pub(crate) cpu: Option<usize>,
     /// How long it works, where it is the one that says so.
     pub(crate) time: Duration,
-    /// Bytes that it reads or writes at once.
-    pub(crate) chunk: usize,
     /// The congestion control of the kernel's sockets.
     pub(crate) congestion: String,
 }
@@ -60,200 +124,75 @@ pub(crate) struct Order {
 pub(crate) struct Outcome {
     /// Bytes moved.
     pub(crate) bytes: u64,
-    /// Round trips or connections.
+    /// Round trips, connections or datagrams.
     pub(crate) count: u64,
     /// How long that took, in seconds.
     pub(crate) seconds: f64,
     /// CPU time of the process, in seconds.
     pub(crate) cpu: f64,
-    /// Round trips: the median and the 99th percentile, in microseconds.
+    /// Round trips: the median, and the quantiles of 99 and 99.9 percent, in microseconds.
     pub(crate) p50: f64,
     pub(crate) p99: f64,
+    pub(crate) p999: f64,
+    /// How evenly bytes are spread over the connections: Jain's index, 1 where all have the same.
+    pub(crate) fairness: f64,
 }
 
 /// A stack's sockets.
-pub(crate) trait Net {
+pub(crate) trait Net: Sync {
     type Stream: Stream;
-    type Listener;
+    type Listener: Send;
+    type Datagrams: Datagrams;
     fn connect(&self, to: SocketAddr) -> io::Result<Self::Stream>;
     fn listen(&self, at: SocketAddr) -> io::Result<Self::Listener>;
     fn accept(&self, listener: &Self::Listener) -> io::Result<Self::Stream>;
+    /// A socket for datagrams to or at that place.
+    fn datagrams(&self, place: Place) -> io::Result<Self::Datagrams>;
 }
 
 /// A connection.
-pub(crate) trait Stream: Read + Write {
+pub(crate) trait Stream: Read + Write + Send {
     fn no_delay(&self) -> io::Result<()>;
+    /// Reads fail from now on where they would wait, unless the stack itself looks again and again.
+    fn spin(&self) -> io::Result<()>;
     /// Ends the direction that is written to.
     fn end(&self) -> io::Result<()>;
 }
 
-/// Does as ordered. `ready` is called as soon as the other end may connect.
+/// A socket for datagrams.
+pub(crate) trait Datagrams {
+    /// What is sent is cut into datagrams of `size` bytes (UDP_SEGMENT).
+    fn cut(&self, size: u16) -> io::Result<()>;
+    /// Datagrams of one size may be received together (UDP_GRO).
+    fn merge(&self) -> io::Result<()>;
+    /// How long a receiving call waits at the most.
+    fn patience(&self, time: Duration) -> io::Result<()>;
+    fn send(&self, data: &[u8]) -> io::Result<usize>;
+    fn receive(&self, into: &mut [u8]) -> io::Result<usize>;
+}
+
+/// Does as ordered. `ready` is called as soon as the other end may begin.
 pub(crate) fn run<N: Net>(net: &N, order: &Order, ready: impl FnOnce()) -> io::Result<Outcome> {
     let cpu = sys::cpu_time();
     let mut outcome = match (order.role, order.place) {
-        (Role::Serve, Place::Listen(at)) => {
+        (Role::Serve, Place::Listen(_)) => dial::serve(net, order, ready)?,
+        (Role::Request, Place::Connect(_)) => dial::request(net, order)?,
+        (Role::Catch, Place::Listen(_)) => datagrams::catch(&net.datagrams(order.place)?, order, ready)?,
+        (Role::Spray, Place::Connect(_)) => datagrams::spray(&net.datagrams(order.place)?, order)?,
+        (Role::Serve | Role::Request | Role::Catch | Role::Spray, _) => {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        (_, Place::Listen(at)) => {
             let listener = net.listen(at)?;
             ready();
-            serve(net, &listener)?
+            let accepted = (0..order.shape.streams).map(|_| net.accept(&listener));
+            talk::converse(accepted.collect::<io::Result<Vec<_>>>()?, order)?
         }
-        (Role::Request, Place::Connect(to)) => request(net, to, order.time)?,
-        (Role::Serve | Role::Request, _) => return Err(io::ErrorKind::InvalidInput.into()),
-        (role, Place::Listen(at)) => {
-            let listener = net.listen(at)?;
-            ready();
-            converse(net.accept(&listener)?, role, order)?
+        (_, Place::Connect(to)) => {
+            let connected = (0..order.shape.streams).map(|_| net.connect(to));
+            talk::converse(connected.collect::<io::Result<Vec<_>>>()?, order)?
         }
-        (role, Place::Connect(to)) => converse(net.connect(to)?, role, order)?,
     };
     outcome.cpu = (sys::cpu_time() - cpu).as_secs_f64();
     Ok(outcome)
-}
-
-fn converse(stream: impl Stream, role: Role, order: &Order) -> io::Result<Outcome> {
-    if let Role::Echo | Role::PingPong = role {
-        stream.no_delay()?;
-    }
-    match role {
-        Role::Source => source(stream, order),
-        Role::Sink => sink(stream, order),
-        Role::Echo => echo(stream),
-        _ => ping_pong(stream, order.time),
-    }
-}
-
-fn source(mut stream: impl Stream, order: &Order) -> io::Result<Outcome> {
-    let chunk = vec![0x5a; order.chunk];
-    let (started, mut bytes) = (Instant::now(), 0);
-    while started.elapsed() < order.time {
-        stream.write_all(&chunk)?;
-        bytes += chunk.len() as u64;
-    }
-    stream.end()?;
-    // The other end closes when it has read everything.
-    let _ = stream.read(&mut [0])?;
-    Ok(Outcome { bytes, seconds: started.elapsed().as_secs_f64(), ..Outcome::default() })
-}
-
-fn sink(mut stream: impl Stream, order: &Order) -> io::Result<Outcome> {
-    let mut buffer = vec![0; order.chunk];
-    let (started, mut bytes) = (Instant::now(), 0);
-    loop {
-        match stream.read(&mut buffer)? {
-            0 => break,
-            count => bytes += count as u64,
-        }
-    }
-    Ok(Outcome { bytes, seconds: started.elapsed().as_secs_f64(), ..Outcome::default() })
-}
-
-fn echo(mut stream: impl Stream) -> io::Result<Outcome> {
-    let mut message = [0; MESSAGE];
-    let (started, mut count) = (Instant::now(), 0);
-    while read_message(&mut stream, &mut message)? == MESSAGE {
-        stream.write_all(&message)?;
-        count += 1;
-    }
-    Ok(Outcome { count, seconds: started.elapsed().as_secs_f64(), ..Outcome::default() })
-}
-
-fn ping_pong(mut stream: impl Stream, time: Duration) -> io::Result<Outcome> {
-    let mut message = [0x5a; MESSAGE];
-    let mut trips = Trips::new();
-    while trips.elapsed() < time {
-        stream.write_all(&message)?;
-        if read_message(&mut stream, &mut message)? < MESSAGE {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        trips.lap();
-    }
-    stream.end()?;
-    Ok(trips.outcome())
-}
-
-fn serve<N: Net>(net: &N, listener: &N::Listener) -> io::Result<Outcome> {
-    let mut message = [0; MESSAGE];
-    let (mut started, mut count) = (Instant::now(), 0);
-    loop {
-        let mut stream = net.accept(listener)?;
-        if count == 0 {
-            started = Instant::now();
-        }
-        if read_message(&mut stream, &mut message)? == MESSAGE {
-            stream.write_all(&message)?;
-            count += 1;
-        }
-        if message[0] == LAST {
-            return Ok(Outcome { count, seconds: started.elapsed().as_secs_f64(), ..Outcome::default() });
-        }
-    }
-}
-
-fn request<N: Net>(net: &N, to: SocketAddr, time: Duration) -> io::Result<Outcome> {
-    let mut trips = Trips::new();
-    let mut message = [0x5a; MESSAGE];
-    loop {
-        let last = trips.elapsed() >= time;
-        if last {
-            message[0] = LAST;
-        }
-        let mut stream = net.connect(to)?;
-        stream.write_all(&message)?;
-        if read_message(&mut stream, &mut message)? < MESSAGE || stream.read(&mut [0])? != 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        drop(stream);
-        trips.lap();
-        if last {
-            return Ok(trips.outcome());
-        }
-    }
-}
-
-/// Reads a message; less than one at the end of the stream.
-fn read_message(stream: &mut impl Read, message: &mut [u8; MESSAGE]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < MESSAGE {
-        match stream.read(&mut message[filled..])? {
-            0 => break,
-            count => filled += count,
-        }
-    }
-    Ok(filled)
-}
-
-/// Things that take a time each, one after the other.
-pub(crate) struct Trips {
-    started: Instant,
-    last: Instant,
-    times: Histogram<u64>,
-}
-
-impl Trips {
-    pub(crate) fn new() -> Self {
-        let now = Instant::now();
-        let times = Histogram::new_with_max(LONGEST, 3).expect("three digits of ten seconds");
-        Trips { started: now, last: now, times }
-    }
-
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.last - self.started
-    }
-
-    /// One is done.
-    pub(crate) fn lap(&mut self) {
-        let now = Instant::now();
-        self.times.saturating_record((now - self.last).as_nanos() as u64);
-        self.last = now;
-    }
-
-    pub(crate) fn outcome(&self) -> Outcome {
-        let micros = |quantile| self.times.value_at_quantile(quantile) as f64 / 1e3;
-        Outcome {
-            count: self.times.len(),
-            seconds: self.elapsed().as_secs_f64(),
-            p50: micros(0.5),
-            p99: micros(0.99),
-            ..Outcome::default()
-        }
-    }
 }

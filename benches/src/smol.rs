@@ -14,8 +14,9 @@ use tapsock_driver::tap::Tap;
 use tapsock_driver::{Link, RecvHalf, SendHalf};
 
 use crate::lab::{Contender, Side, cidrs};
-use crate::role::{MESSAGE, Order, Outcome, Place, Role, Trips};
+use crate::role::{Order, Outcome, Place, Role, Shape};
 use crate::sys;
+use crate::trips::Trips;
 
 const BUFFER: usize = 1 << 20;
 const HARDWARE: EthernetAddress = EthernetAddress([2, 0, 0, 0, 9, 2]);
@@ -28,7 +29,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The roles that smoltcp plays here: those that connect.
 pub(crate) fn plays(order: &Order) -> bool {
-    matches!((order.role, order.place), (Role::Source | Role::Sink | Role::PingPong, Place::Connect(_)))
+    let plain =
+        order.shape == Shape { chunk: order.shape.chunk, message: order.shape.message, ..Shape::default() };
+    let connects =
+        matches!((order.role, order.place), (Role::Source | Role::Sink | Role::PingPong, Place::Connect(_)));
+    plain && connects
 }
 
 /// Does as ordered over `tap`.
@@ -41,7 +46,7 @@ pub(crate) fn run(tap: Tap, order: &Order) -> io::Result<Outcome> {
     let mut outcome = match order.role {
         Role::Source => machine.source(order),
         Role::Sink => machine.sink(order),
-        _ => machine.ping_pong(order.time),
+        _ => machine.ping_pong(order),
     }?;
     outcome.cpu = (sys::cpu_time() - cpu).as_secs_f64();
     Ok(outcome)
@@ -100,7 +105,7 @@ impl Machine {
     }
 
     fn source(&mut self, order: &Order) -> io::Result<Outcome> {
-        let chunk = vec![0x5a; order.chunk];
+        let chunk = vec![0x5a; order.shape.chunk];
         let (started, mut bytes) = (Instant::now(), 0);
         while started.elapsed() < order.time {
             bytes += self.until(|socket| match socket.send_slice(&chunk).map_err(other)? {
@@ -114,7 +119,7 @@ impl Machine {
     }
 
     fn sink(&mut self, order: &Order) -> io::Result<Outcome> {
-        let mut into = vec![0; order.chunk];
+        let mut into = vec![0; order.shape.chunk];
         let (started, mut bytes) = (Instant::now(), 0);
         loop {
             let count = self.until(|socket| match socket.recv_slice(&mut into) {
@@ -133,13 +138,15 @@ impl Machine {
         Ok(Outcome { bytes, seconds, ..Outcome::default() })
     }
 
-    fn ping_pong(&mut self, time: Duration) -> io::Result<Outcome> {
-        let mut message = [0x5a; MESSAGE];
+    fn ping_pong(&mut self, order: &Order) -> io::Result<Outcome> {
+        let mut message = vec![0x5a; order.shape.message];
         let mut trips = Trips::new();
-        while trips.elapsed() < time {
-            self.until(|socket| Ok((socket.send_slice(&message).map_err(other)? == MESSAGE).then_some(())))?;
+        while trips.elapsed() < order.time {
             self.until(|socket| {
-                let whole = socket.recv_queue() >= MESSAGE;
+                Ok((socket.send_slice(&message).map_err(other)? == message.len()).then_some(()))
+            })?;
+            self.until(|socket| {
+                let whole = socket.recv_queue() >= message.len();
                 if whole {
                     socket.recv_slice(&mut message).map_err(other)?;
                 }

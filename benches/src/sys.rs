@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use rustix::ioctl::{IntegerSetter, Opcode, ioctl, opcode};
@@ -22,6 +22,14 @@ pub(crate) fn leave_network() -> io::Result<()> {
 pub(crate) fn switch_offloads_off(fd: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: TUNSETOFFLOAD takes its argument by value.
     Ok(unsafe { ioctl(fd, IntegerSetter::<TUNSETOFFLOAD>::new_usize(0)) }?)
+}
+
+/// Sets an option of UDP that has an `int`: udp(7).
+pub(crate) fn set_udp_option(socket: &impl AsFd, name: i32, value: i32) -> io::Result<()> {
+    let (fd, len) = (socket.as_fd().as_raw_fd(), size_of::<i32>() as libc::socklen_t);
+    // SAFETY: the value lives until the call is over, and `len` is its size.
+    let result = unsafe { libc::setsockopt(fd, libc::SOL_UDP, name, (&raw const value).cast(), len) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// The CPUs that this process may run on.

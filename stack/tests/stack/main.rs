@@ -4,6 +4,7 @@ mod allocations;
 mod autoconf;
 mod closing;
 mod dhcp;
+mod floods;
 mod fragments;
 mod handshakes;
 mod icmp;

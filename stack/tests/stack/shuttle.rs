@@ -87,14 +87,19 @@ impl Shuttle {
         panic!("all buffers are held");
     }
 
+    /// Puts a frame of `host` on the wire.
+    pub(crate) fn send(&mut self, host: usize, transmit: Transmit) {
+        let frame = self.frame(transmit);
+        self.last = (self.now + DELAY).max(self.last + SPACING);
+        self.under_way.push_back((self.last, 1 - host, frame));
+    }
+
     /// Takes what the stacks send, and goes on to the next arrival or deadline. False where there is neither before
     /// `limit`.
     pub(crate) fn step(&mut self, limit: Instant) -> bool {
         for host in 0..2 {
             while let Some((_, transmit)) = self.stacks[host].poll_transmit(self.now) {
-                let frame = self.frame(transmit);
-                self.last = (self.now + DELAY).max(self.last + SPACING);
-                self.under_way.push_back((self.last, 1 - host, frame));
+                self.send(host, transmit);
             }
             while self.stacks[host].poll_event().is_some() {}
         }

@@ -1,0 +1,146 @@
+//! Which cases there are.
+
+use crate::duel::Placement;
+use crate::lab::Family;
+use crate::local::Traffic;
+use crate::role::{Closer, Packaging, Role, Shape, Waiting};
+
+/// Cases that are measured together.
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    /// Whether only `--full` has it.
+    pub(crate) extra: bool,
+}
+
+pub(crate) enum Kind {
+    Duel(Meeting),
+    Local { traffic: Traffic, placement: Placement },
+    Core,
+    Idle { count: usize },
+    Flood,
+}
+
+/// What two ends do over a link, and what is told of it.
+#[derive(Copy, Clone)]
+pub(crate) struct Meeting {
+    pub(crate) near: Role,
+    pub(crate) far: Role,
+    pub(crate) family: Family,
+    pub(crate) shape: Shape,
+    pub(crate) placement: Placement,
+}
+
+const PLACEMENTS: [(&str, Placement); 3] =
+    [("across", Placement::Across), ("same", Placement::Same), ("unpinned", Placement::Unpinned)];
+
+/// Idle connections beside an active one.
+const IDLE: [usize; 4] = [0, 1_000, 10_000, 100_000];
+
+/// All cases in the order of the table. Each varies one thing of the first of its kind.
+pub(crate) fn all() -> Vec<Case> {
+    let mut cases = Vec::new();
+    bulk(&mut cases);
+    round_trips(&mut cases);
+    connections(&mut cases);
+    datagrams(&mut cases);
+    for (name, traffic) in [("local/round_trip", Traffic::RoundTrips), ("local/bulk_64k", Traffic::Bulk)] {
+        for (place, placement) in PLACEMENTS {
+            let kind = Kind::Local { traffic, placement };
+            cases.push(Case { name: format!("{name}/{place}"), kind, extra: false });
+        }
+    }
+    for count in IDLE {
+        cases.push(Case { name: format!("idle/{count}"), kind: Kind::Idle { count }, extra: false });
+    }
+    cases.push(Case { name: "flood".into(), kind: Kind::Flood, extra: false });
+    cases.push(Case { name: "core".into(), kind: Kind::Core, extra: false });
+    cases
+}
+
+fn bulk(cases: &mut Vec<Case>) {
+    for (name, near, far) in
+        [("bulk_receive", Role::Sink, Role::Source), ("bulk_send", Role::Source, Role::Sink)]
+    {
+        let mut add = |name: String, family, placement, shape, extra| {
+            let kind = Kind::Duel(Meeting { near, far, family, shape, placement });
+            cases.push(Case { name, kind, extra });
+        };
+        for (version, family) in [("ipv4", Family::V4), ("ipv6", Family::V6)] {
+            for (place, placement) in PLACEMENTS {
+                add(format!("{name}/{version}/{place}"), family, placement, Shape::default(), false);
+            }
+        }
+        for streams in [4, 64] {
+            let shape = Shape { streams, ..Shape::default() };
+            for (place, placement) in PLACEMENTS {
+                let name = format!("{name}/{streams}_streams/{place}");
+                add(name, Family::V4, placement, shape, placement != Placement::Across);
+            }
+        }
+        for (what, chunk) in [("1k_writes", 1024), ("16k_writes", 16 * 1024)] {
+            let shape = Shape { chunk, ..Shape::default() };
+            for (place, placement) in PLACEMENTS {
+                add(
+                    format!("{name}/{what}/{place}"),
+                    Family::V4,
+                    placement,
+                    shape,
+                    placement != Placement::Across,
+                );
+            }
+        }
+    }
+}
+
+fn round_trips(cases: &mut Vec<Case>) {
+    let mut add = |name: String, placement, shape, extra| {
+        let (near, far, family) = (Role::PingPong, Role::Echo, Family::V4);
+        let kind = Kind::Duel(Meeting { near, far, family, shape, placement });
+        cases.push(Case { name: format!("round_trip/{name}"), kind, extra });
+    };
+    for (place, placement) in PLACEMENTS {
+        add(place.into(), placement, Shape::default(), false);
+    }
+    let spinning = Shape { waiting: Waiting::Spins, ..Shape::default() };
+    add("spinning".into(), Placement::Across, spinning, false);
+    for message in [1, 16_384] {
+        let shape = Shape { message, ..Shape::default() };
+        add(format!("{message}_bytes/across"), Placement::Across, shape, false);
+        add(format!("{message}_bytes/same"), Placement::Same, shape, true);
+    }
+    let many = Shape { streams: 64, ..Shape::default() };
+    for (place, placement) in PLACEMENTS {
+        add(format!("64_connections/{place}"), placement, many, placement != Placement::Across);
+    }
+}
+
+fn connections(cases: &mut Vec<Case>) {
+    for (side, near, far) in [("server", Role::Serve, Role::Request), ("client", Role::Request, Role::Serve)]
+    {
+        for (closes, closer) in [("server_closes", Closer::Server), ("client_closes", Closer::Client)] {
+            for (clients, streams) in [("1_client", 1), ("8_clients", 8)] {
+                let shape = Shape { streams, closer, ..Shape::default() };
+                let (family, placement) = (Family::V4, Placement::Across);
+                let kind = Kind::Duel(Meeting { near, far, family, shape, placement });
+                let name = format!("connect_close/{side}/{closes}/{clients}");
+                cases.push(Case { name, kind, extra: false });
+            }
+        }
+    }
+}
+
+fn datagrams(cases: &mut Vec<Case>) {
+    for (name, near, far) in
+        [("udp_receive", Role::Catch, Role::Spray), ("udp_send", Role::Spray, Role::Catch)]
+    {
+        for message in [64, 1472] {
+            for (how, packaging) in [("plain", Packaging::Single), ("merged", Packaging::Merged)] {
+                let shape = Shape { message, packaging, ..Shape::default() };
+                let (family, placement) = (Family::V4, Placement::Across);
+                let kind = Kind::Duel(Meeting { near, far, family, shape, placement });
+                cases.push(Case { name: format!("{name}/{message}_bytes/{how}"), kind, extra: false });
+            }
+        }
+    }
+}
