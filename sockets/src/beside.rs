@@ -14,6 +14,7 @@ use tapsock_stack::udp::Datagram;
 use crate::address::mapped;
 use crate::control::{Control, ControlFor, SendControl};
 use crate::destination;
+use crate::groups;
 use crate::options::{Domain, Kind, SocketOptions, Told};
 use crate::socket::{Call, Permission};
 
@@ -161,12 +162,18 @@ pub(crate) fn send_options(
     {
         return Err(if source.is_ipv4() { Errno::NETUNREACH } else { Errno::INVAL });
     }
+    let (rare, to_group) = (options.rare(), remote.ip().is_multicast());
+    let group_limit = if family == Domain::V4 { rare.group_ttl } else { rare.group_hops };
+    let limit = if to_group { Some(group_limit.unwrap_or(1)) } else { options.hop_limit(family) };
+    let by_group = groups::interface_to(call, remote.ip()).filter(|_| scope_of(remote) == 0);
+    let group_source = rare.group_source.filter(|_| to_group && family == Domain::V4).map(IpAddr::V4);
     Ok(UdpSendOptions {
         segment_size: control.segment_size.or(Some(options.udp_segment)).filter(|size| *size > 0),
-        hop_limit: control.hop_limit.or(options.hop_limit(family)),
+        hop_limit: control.hop_limit.or(limit),
         traffic_class: control.traffic_class.unwrap_or(options.traffic_class(family)),
-        source: control.source,
-        interface: control.interface.map(|index| interface(call, index)).transpose()?,
+        source: control.source.or(group_source),
+        interface: control.interface.map(|index| interface(call, index)).transpose()?.or(by_group),
+        no_loop: if family == Domain::V4 { rare.no_loop.0 } else { rare.no_loop.1 },
         mark: NonZeroU32::new(control.mark.unwrap_or(options.rare().mark)),
         priority: priority(options, &control, family),
         flow_label: control.flow_info.map(|info| info & FLOW_LABEL).filter(|label| *label != 0),
@@ -200,6 +207,14 @@ pub(crate) fn sooner_than(call: &Call<'_>, errno: Errno, control: &[u8]) -> Errn
         (Domain::V6, false) => ControlFor::Udp6,
     };
     SendControl::parse(control, sender).err().unwrap_or(errno)
+}
+
+/// The interface that an address names itself.
+fn scope_of(remote: SocketAddr) -> u32 {
+    match remote {
+        SocketAddr::V4(_) => 0,
+        SocketAddr::V6(remote) => remote.scope_id(),
+    }
 }
 
 /// What a message says, or the type of service that one says, or the option.

@@ -229,6 +229,39 @@ constants! {
     /// A bind to no port takes none until one is needed.
     IP_BIND_ADDRESS_NO_PORT = 24;
 
+    /// The interface that packets to groups of IPv4 leave by, and their source.
+    IP_MULTICAST_IF = 32;
+    /// The time to live of packets to groups.
+    IP_MULTICAST_TTL = 33;
+    /// Hear what this host sends to groups that it is in.
+    IP_MULTICAST_LOOP = 34;
+    /// Join a group of IPv4.
+    IP_ADD_MEMBERSHIP = 35;
+    /// Leave a group of IPv4.
+    IP_DROP_MEMBERSHIP = 36;
+    /// Hear a source of a group again.
+    IP_UNBLOCK_SOURCE = 37;
+    /// Hear a source of a group no more.
+    IP_BLOCK_SOURCE = 38;
+    /// Join a group of IPv4 to hear one source.
+    IP_ADD_SOURCE_MEMBERSHIP = 39;
+    /// Hear that source no more.
+    IP_DROP_SOURCE_MEMBERSHIP = 40;
+    /// Join a group of the level's family.
+    MCAST_JOIN_GROUP = 42;
+    /// Hear a source of a group no more.
+    MCAST_BLOCK_SOURCE = 43;
+    /// Hear a source of a group again.
+    MCAST_UNBLOCK_SOURCE = 44;
+    /// Leave a group.
+    MCAST_LEAVE_GROUP = 45;
+    /// Join a group to hear one source.
+    MCAST_JOIN_SOURCE_GROUP = 46;
+    /// Hear that source no more.
+    MCAST_LEAVE_SOURCE_GROUP = 47;
+    /// Hear the groups that other sockets joined.
+    IP_MULTICAST_ALL = 49;
+
     /// The ports that the socket is given where it asks for none: the first, and the last in the upper half.
     IP_LOCAL_PORT_RANGE = 51;
 
@@ -254,6 +287,18 @@ constants! {
     IPV6_CHECKSUM = 7;
     /// IPv6's hop limit.
     IPV6_UNICAST_HOPS = 16;
+    /// The interface that packets to groups of IPv6 leave by.
+    IPV6_MULTICAST_IF = 17;
+    /// The hop limit of packets to groups.
+    IPV6_MULTICAST_HOPS = 18;
+    /// Hear what this host sends to groups that it is in.
+    IPV6_MULTICAST_LOOP = 19;
+    /// Join a group of IPv6.
+    IPV6_ADD_MEMBERSHIP = 20;
+    /// Leave a group of IPv6.
+    IPV6_DROP_MEMBERSHIP = 21;
+    /// Hear the groups that other sockets joined.
+    IPV6_MULTICAST_ALL = 29;
     /// Whether IPv6's packets may be cut: one of `IP_PMTUDISC_…`.
     IPV6_MTU_DISCOVER = 23;
     /// As `IP_MTU` (read only).

@@ -18,6 +18,7 @@ mod cork;
 mod datagram;
 mod destination;
 mod device;
+mod groups;
 mod options;
 mod owners;
 mod ping;

@@ -72,6 +72,16 @@ impl Subject {
         matches!(self.kind, Kind::Stream | Kind::Datagram)
     }
 
+    /// Whether it has the options of sending to groups.
+    pub(crate) fn sends_to_groups(self) -> bool {
+        self.kind != Kind::Stream
+    }
+
+    /// Whether it can be in groups.
+    pub(crate) fn hears_groups(self) -> bool {
+        self.kind == Kind::Datagram
+    }
+
     /// The number of the protocol (SO_PROTOCOL).
     pub(crate) fn protocol(self) -> i32 {
         match (self.kind, self.domain) {

@@ -335,7 +335,7 @@ impl UdpSocket {
 
     /// Tells the stack of changed options.
     pub(crate) fn apply_options(&self, call: &mut Call<'_>) {
-        let wildcard = bind::any(call);
+        let (wildcard, domain) = (bind::any(call), call.domain());
         let options = &call.common.options;
         call.stack.udp_set_send_buffer(self.id, options.tcp.send_buffer as usize);
         let Some(socket) = call.stack.udp_mut(self.id) else {
@@ -345,6 +345,7 @@ impl UdpSocket {
         socket.merged = if options.udp_gro { Merged::Whole } else { Merged::Split };
         socket.discovery = options.discovery;
         socket.error_delivery = options.errors;
+        socket.own_groups_only = options.own_groups_only(domain);
         socket.way = options.way();
         socket.ports = options.rare().ports;
         socket.wildcard = wildcard;

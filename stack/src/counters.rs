@@ -52,6 +52,8 @@ counters! {
     TapsockDhcpInErrors,
     /// Messages of DHCP servers that nobody here waits for.
     TapsockDhcpInUnexpected,
+    /// Malformed or implausible messages about groups.
+    TapsockGroupInErrors,
     /// Malformed or implausible neighbour discovery messages.
     TapsockNdpInErrors,
     /// ARP packets and neighbour discovery messages from stations that use an address of ours.

@@ -37,6 +37,7 @@ mod fast_open;
 mod fragments;
 mod icmp;
 mod input;
+mod multicast;
 mod path;
 mod ping;
 mod raw;
@@ -50,6 +51,7 @@ mod udp;
 
 pub use census::Census;
 pub use changes::Changes;
+pub use multicast::GroupChange;
 pub use ping::{PingError, PingId};
 pub use raw::RawSendOptions;
 pub use stamps::{CountFrom, Counted, SendStamps};
@@ -114,6 +116,7 @@ pub struct Stack {
     interfaces: Interfaces,
     neighbors: NeighborCache,
     autoconf: Autoconf,
+    groups: multicast::Groups,
     path_mtu: PathMtuCache,
     dhcp: dhcp::DhcpClients,
     reassembly: fragments::Reassembly,
@@ -152,7 +155,8 @@ impl Stack {
         let mut random = Random::new(seed);
         Stack {
             interfaces: Interfaces::new(),
-            autoconf: Autoconf::new(&mut random),
+            autoconf: Autoconf::default(),
+            groups: multicast::Groups::default(),
             neighbors: NeighborCache::new(config.neighbor_config(), &mut random),
             path_mtu: PathMtuCache::new(config.path_mtu_config(), &mut random),
             dhcp: dhcp::DhcpClients::default(),
@@ -312,6 +316,10 @@ impl Stack {
                 self.receive(now, InterfaceId::LOOPBACK, frame);
                 continue;
             }
+            if let Some((interface, frame)) = self.groups.next_looped() {
+                self.receive_looped(now, interface, &frame);
+                continue;
+            }
             if let ControlFlow::Break(frame) = self.poll_bands(now) {
                 return frame;
             }
@@ -338,7 +346,7 @@ impl Stack {
     /// When to call [`handle_timeout`](Stack::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Instant> {
         let rare = earliest(self.reassembly.poll_timeout(), self.dhcp.poll_timeout());
-        let rare = earliest(rare, self.autoconf.poll_timeout());
+        let rare = earliest(rare, earliest(self.autoconf.poll_timeout(), self.groups.poll_timeout()));
         earliest(rare, earliest(self.tcp.poll_timeout(), self.neighbors.poll_timeout()))
     }
 
@@ -348,6 +356,7 @@ impl Stack {
         self.handle_fragment_timeouts(now);
         self.handle_dhcp_timeouts(now);
         self.handle_autoconf_timeout(now);
+        self.handle_group_timeouts(now);
         self.run_neighbor_actions(now);
         self.handle_tcp_timeouts(now);
     }

@@ -3,6 +3,7 @@
 use rustix::io::Errno;
 use tapsock_stack::discovery::{AutoLabel, PathMtuDiscovery};
 use tapsock_stack::error_queue::ErrorDelivery;
+use tapsock_stack::iface::InterfaceId;
 use tapsock_stack::ip::output::Priority;
 use tapsock_stack::ports::PortLimits;
 
@@ -40,6 +41,16 @@ impl SocketOptions {
             IP_MINTTL if subject.kind == Kind::Stream => {
                 self.rare_mut().min_ttl = in_range(number, 0, 255)? as u8
             }
+            IP_MULTICAST_TTL | IP_MULTICAST_LOOP | IP_MULTICAST_ALL if value.is_empty() => {
+                return Err(Errno::INVAL);
+            }
+            IP_MULTICAST_TTL if subject.sends_to_groups() => {
+                self.rare_mut().group_ttl = group_limit(in_range(number, -1, 255)?);
+            }
+            IP_MULTICAST_LOOP if subject.hears_groups() => self.rare_mut().no_loop.0 = number == 0,
+            IP_MULTICAST_ALL if subject.hears_groups() => {
+                self.rare_mut().own_groups_v4 = Some(in_range(number, 0, 1)? == 0);
+            }
             IP_LOCAL_PORT_RANGE if subject.has_ports() => self.rare_mut().ports = port_limits(value)?,
             IP_FREEBIND if subject.kind != Kind::Ping => self.free_bind = number != 0,
             IP_BIND_ADDRESS_NO_PORT if subject.kind != Kind::Ping => self.late_port = number != 0,
@@ -56,6 +67,17 @@ impl SocketOptions {
             IP_RECVERR => Ok((self.errors.v4 == ErrorDelivery::All).into()),
             IP_TRANSPARENT if subject.kind != Kind::Ping => Ok(self.rare().transparent.into()),
             IP_MINTTL if subject.kind == Kind::Stream => Ok(i32::from(self.rare().min_ttl).into()),
+            IP_MULTICAST_TTL if subject.sends_to_groups() => {
+                Ok(i32::from(self.rare().group_ttl.unwrap_or(1)).into())
+            }
+            IP_MULTICAST_LOOP if subject.hears_groups() => Ok((!self.rare().no_loop.0).into()),
+            IP_MULTICAST_ALL if subject.hears_groups() => {
+                Ok((!self.own_groups_only(subject.domain).0).into())
+            }
+            IP_MULTICAST_IF if subject.sends_to_groups() => {
+                let source = self.rare().group_source.unwrap_or(core::net::Ipv4Addr::UNSPECIFIED);
+                Ok(source.octets().to_vec().into())
+            }
             IP_LOCAL_PORT_RANGE if subject.has_ports() => {
                 let both = u32::from(self.rare().ports.low) | u32::from(self.rare().ports.high) << 16;
                 Ok(both.to_ne_bytes().to_vec().into())
@@ -80,6 +102,13 @@ impl SocketOptions {
                 let hops = in_range(number?, -1, 255)?;
                 self.hops = u8::try_from(hops).ok();
             }
+            IPV6_MULTICAST_HOPS if subject.sends_to_groups() => {
+                self.rare_mut().group_hops = group_limit(in_range(number?, -1, 255)?);
+            }
+            IPV6_MULTICAST_LOOP if subject.hears_groups() => {
+                self.rare_mut().no_loop.1 = in_range(number?, 0, 1)? == 0;
+            }
+            IPV6_MULTICAST_ALL if subject.hears_groups() => self.rare_mut().own_groups_v6 = number? == 0,
             IPV6_MTU_DISCOVER => self.discovery.v6 = discovery(number?)?,
             IPV6_RECVERR => self.errors.v6 = errors(number?),
             IPV6_DONTFRAG if matches!(subject.kind, Kind::Datagram | Kind::Raw(_)) => {
@@ -108,6 +137,15 @@ impl SocketOptions {
         match name {
             IPV6_V6ONLY => Ok(self.v6_only.into()),
             IPV6_UNICAST_HOPS => Ok(i32::from(self.hop_limit_or_default(Domain::V6)).into()),
+            IPV6_MULTICAST_HOPS if subject.sends_to_groups() => {
+                Ok(i32::from(self.rare().group_hops.unwrap_or(1)).into())
+            }
+            IPV6_MULTICAST_LOOP if subject.hears_groups() => Ok((!self.rare().no_loop.1).into()),
+            IPV6_MULTICAST_ALL if subject.hears_groups() => Ok((!self.rare().own_groups_v6).into()),
+            IPV6_MULTICAST_IF if subject.sends_to_groups() => {
+                let index = self.rare().group_interface_v6.map_or(0, InterfaceId::index);
+                Ok((index as i32).into())
+            }
             IPV6_MTU_DISCOVER => Ok(self.discovery.v6.number().into()),
             IPV6_RECVERR => Ok((self.errors.v6 == ErrorDelivery::All).into()),
             IPV6_DONTFRAG if matches!(subject.kind, Kind::Datagram | Kind::Raw(_)) => {
@@ -130,6 +168,11 @@ pub(crate) fn read_ip_int(value: &[u8]) -> Result<i32, Errno> {
         [byte] | [byte, _] | [byte, _, _] => Ok(i32::from(*byte)),
         _ => read_int(value),
     }
+}
+
+/// A limit of hops to groups; -1 is the default of one.
+fn group_limit(number: i32) -> Option<u8> {
+    u8::try_from(number).ok()
 }
 
 /// TCP owns the two ECN bits of its packets.

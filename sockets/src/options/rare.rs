@@ -1,11 +1,13 @@
 //! Options that few sockets set. They stand apart, so that a socket without them stays small.
 
+use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use tapsock_stack::discovery::AutoLabel;
+use tapsock_stack::iface::InterfaceId;
 use tapsock_stack::ports::PortLimits;
 
-use super::SocketOptions;
+use super::{Domain, SocketOptions};
 use crate::timestamping::Timestamping;
 
 /// Their values, and what is counted on their behalf.
@@ -34,6 +36,18 @@ pub(crate) struct Rare {
     /// IP_MINTTL and IPV6_MINHOPCOUNT.
     pub(crate) min_ttl: u8,
     pub(crate) min_hops: u8,
+    /// IP_MULTICAST_TTL and IPV6_MULTICAST_HOPS; `None`: 1.
+    pub(crate) group_ttl: Option<u8>,
+    pub(crate) group_hops: Option<u8>,
+    /// IP_MULTICAST_LOOP and IPV6_MULTICAST_LOOP are off.
+    pub(crate) no_loop: (bool, bool),
+    /// IP_MULTICAST_ALL is off, where it was said, and IPV6_MULTICAST_ALL.
+    pub(crate) own_groups_v4: Option<bool>,
+    pub(crate) own_groups_v6: bool,
+    /// IP_MULTICAST_IF: the interface and the source. IPV6_MULTICAST_IF.
+    pub(crate) group_interface: Option<InterfaceId>,
+    pub(crate) group_source: Option<Ipv4Addr>,
+    pub(crate) group_interface_v6: Option<InterfaceId>,
     /// Sends with MSG_ZEROCOPY so far.
     pub(crate) zero_copies: u32,
     /// Numbered sends so far (SO_TIMESTAMPING with OPT_ID).
@@ -41,6 +55,13 @@ pub(crate) struct Rare {
 }
 
 impl SocketOptions {
+    /// Whether a socket of that family hears groups only that it is in, of IPv4 and of IPv6. As on Linux, IPv6's does so of
+    /// IPv4 unless it is told otherwise.
+    pub(crate) fn own_groups_only(&self, domain: Domain) -> (bool, bool) {
+        let rare = self.rare();
+        (rare.own_groups_v4.unwrap_or(domain == Domain::V6), rare.own_groups_v6)
+    }
+
     /// The values.
     pub(crate) fn rare(&self) -> Rare {
         self.rare.as_deref().copied().unwrap_or_default()

@@ -9,6 +9,7 @@ use crate::address::SOCKADDR_IN6_LEN;
 use crate::constants::*;
 use crate::datagram::Memory;
 use crate::device;
+use crate::groups;
 use crate::options::{Change, Domain, Kind, Limits, OptionValue};
 use crate::socket::{Body, Call, Common, Permission, Socket};
 use crate::table::Fd;
@@ -134,6 +135,9 @@ impl Sockets {
             if let Body::Raw(raw) = body
                 && let Some(outcome) = raw.set_option(call, level, name, value)
             {
+                return outcome;
+            }
+            if let Some(outcome) = groups::set_option(call, body, level, name, value) {
                 return outcome;
             }
             if let Body::Tcp(tcp) = &*body {

@@ -200,6 +200,7 @@ pub fn name(errno: Errno) -> &'static str {
         Errno::NOTCONN => "ENOTCONN",
         Errno::OPNOTSUPP => "EOPNOTSUPP",
         Errno::PERM => "EPERM",
+        Errno::PROTO => "EPROTO",
         Errno::PIPE => "EPIPE",
         Errno::PROTONOSUPPORT => "EPROTONOSUPPORT",
         Errno::SOCKTNOSUPPORT => "ESOCKTNOSUPPORT",

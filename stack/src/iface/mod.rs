@@ -16,6 +16,7 @@ mod source;
 
 pub mod arp;
 pub mod dhcp;
+pub mod multicast;
 pub mod ndp;
 pub mod neighbor;
 pub mod slaac;

@@ -96,27 +96,20 @@ const MAX_RESOLVERS: usize = 8;
 ///
 /// ```
 /// use tapsock_stack::iface::slaac::Autoconf;
-/// use tapsock_stack::random::Random;
 ///
-/// let autoconf = Autoconf::new(&mut Random::new(7));
+/// let autoconf = Autoconf::default();
 /// assert_eq!(autoconf.poll_timeout(), None);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Autoconf {
     links: Vec<Link>,
     actions: VecDeque<AutoconfAction>,
-    /// The secret of stable addresses where none is set.
-    secret: u128,
+    /// The secret of stable addresses where none is set; drawn when it is needed.
+    secret: Option<u128>,
     next: Option<Instant>,
 }
 
 impl Autoconf {
-    /// An empty table.
-    pub fn new(random: &mut Random) -> Self {
-        let secret = u128::from(random.next_u64()) << 64 | u128::from(random.next_u64());
-        Autoconf { links: Vec::new(), actions: VecDeque::new(), secret, next: None }
-    }
-
     /// An interface is there: it gets its link-local address, and asks for routers where `config` says so.
     //= RFC 4862 §5.3
     pub fn enable(

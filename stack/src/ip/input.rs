@@ -29,6 +29,22 @@ pub enum Stations {
     Several,
 }
 
+/// Who sent a packet.
+///
+/// ```
+/// use tapsock_stack::ip::input::Sender;
+///
+/// assert_eq!(Sender::default(), Sender::Link);
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum Sender {
+    /// Somebody on the link.
+    #[default]
+    Link,
+    /// We did, to a group that we hear.
+    Ourselves,
+}
+
 /// How a packet came in.
 #[derive(Copy, Clone, Debug)]
 pub struct Origin {
@@ -36,12 +52,14 @@ pub struct Origin {
     pub interface: InterfaceId,
     /// For whom its frame was.
     pub stations: Stations,
+    /// Whose it was.
+    pub sender: Sender,
 }
 
 impl Origin {
     /// In a frame for us alone.
     pub fn of(interface: InterfaceId) -> Self {
-        Origin { interface, stations: Stations::One }
+        Origin { interface, stations: Stations::One, sender: Sender::Link }
     }
 }
 
@@ -79,7 +97,7 @@ pub struct Packet {
 impl Packet {
     /// How it came in.
     pub fn origin(&self) -> Origin {
-        Origin { interface: self.interface, stations: self.stations }
+        Origin { interface: self.interface, stations: self.stations, sender: Sender::Link }
     }
 
     /// The options of its header, where it is IPv4.

@@ -166,7 +166,7 @@ impl Stack {
                 self.counters.bump(Counter::Icmp6InRedirects);
                 self.receive_redirect_v6(now, packet, &header);
             }
-            _ => {}
+            _ => self.receive_mld(now, kind, packet, &header),
         }
     }
 

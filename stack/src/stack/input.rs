@@ -6,7 +6,7 @@ use crate::buf::{Chunk, Frame};
 use crate::counters::Counter;
 use crate::iface::{InterfaceId, LinkState, arp};
 use crate::ip::icmp::ErrorKind;
-use crate::ip::input::{Origin, Packet, Rejected, Stations, parse_v4, parse_v6};
+use crate::ip::input::{Origin, Packet, Rejected, Sender, Stations, parse_v4, parse_v6};
 use crate::time::Instant;
 use crate::wire::arp::ArpPacket;
 use crate::wire::offload::Medium;
@@ -27,14 +27,18 @@ impl Stack {
         }
         match interface.caps().medium {
             Medium::Ip => {
-                let whole = frame.bytes.clone();
-                match whole.first().map(|byte| byte >> 4) {
-                    Some(4) => self.receive_v4(now, Origin::of(id), &frame, whole),
-                    Some(6) => self.receive_v6(now, Origin::of(id), &frame, whole),
-                    _ => self.counters.bump(Counter::TapsockLinkInHdrErrors),
-                }
+                self.receive_ip(now, Origin::of(id), &frame, frame.bytes.clone());
             }
             Medium::Ethernet => self.receive_ethernet(now, id, &frame),
+        }
+    }
+
+    /// Takes a bare packet of either version.
+    pub(super) fn receive_ip(&mut self, now: Instant, origin: Origin, frame: &Frame, whole: Chunk) {
+        match whole.first().map(|byte| byte >> 4) {
+            Some(4) => self.receive_v4(now, origin, frame, whole),
+            Some(6) => self.receive_v6(now, origin, frame, whole),
+            _ => self.counters.bump(Counter::TapsockLinkInHdrErrors),
         }
     }
 
@@ -49,7 +53,7 @@ impl Stack {
             return;
         }
         let stations = if header.destination.is_multicast() { Stations::Several } else { Stations::One };
-        let origin = Origin { interface: id, stations };
+        let origin = Origin { interface: id, stations, sender: Sender::Link };
         let rest = frame.bytes.slice(EthernetHeader::LEN..frame.bytes.len());
         match header.ether_type {
             EtherType::Ipv4 => self.receive_v4(now, origin, frame, rest),
@@ -80,7 +84,8 @@ impl Stack {
             Ok(packet) => packet,
             Err(rejected) => return self.on_rejected(now, rejected),
         };
-        if !self.interfaces.accepts_source(id, packet.source) {
+        let ours = origin.sender == Sender::Ourselves;
+        if !ours && !self.interfaces.accepts_source(id, packet.source) {
             self.counters.bump(Counter::TapsockIpInMartians);
         } else if self.is_for_dhcp(&packet) {
             self.receive_dhcp(now, &packet);
@@ -108,7 +113,8 @@ impl Stack {
         // A host without an address yet asks whether it may have one.
         //= RFC 4862 §5.4.2
         let asks = packet.source.is_unspecified() && packet.protocol == IpProtocol::ICMPV6;
-        if !asks && !self.interfaces.accepts_source(id, packet.source) {
+        let ours = origin.sender == Sender::Ourselves;
+        if !asks && !ours && !self.interfaces.accepts_source(id, packet.source) {
             self.counters.bump(Counter::TapsockIpInMartians);
         } else if !self.interfaces.accepts(id, packet.destination) && !self.claims(&packet) {
             self.counters.bump(Counter::Ip6InAddrErrors);
@@ -163,6 +169,7 @@ impl Stack {
             (IpProtocol::TCP, _) => self.receive_tcp(now, packet),
             (IpProtocol::UDP, _) => self.receive_udp(now, packet),
             (IpProtocol::ICMP, IpAddr::V4(_)) => self.receive_icmpv4(now, packet),
+            (IpProtocol::IGMP, IpAddr::V4(_)) => self.receive_igmp(now, packet),
             (IpProtocol::ICMPV6, IpAddr::V6(_)) => self.receive_icmpv6(now, packet),
             (IpProtocol::NO_NEXT, IpAddr::V6(_)) => {}
             // Somebody here speaks it.

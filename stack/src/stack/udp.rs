@@ -49,6 +49,8 @@ pub struct UdpSendOptions {
     pub labels: AutoLabel,
     /// What is larger than the path is refused, whatever the mode of path MTU discovery (`IPV6_DONTFRAG`).
     pub unfragmented: bool,
+    /// Whether what goes to a group that we hear ourselves stays away from us (`IP_MULTICAST_LOOP` off).
+    pub no_loop: bool,
     /// The stamps that are wanted of it.
     pub stamps: SendStamps,
 }
@@ -97,12 +99,15 @@ impl Stack {
         let mut socket = UdpSocket::new(self.config.rmem_default as usize);
         socket.send_buffer = self.config.wmem_default as usize;
         socket.wildcard = wildcard;
+        // As on Linux, IPv6's sockets hear IPv4's groups only where they are in them.
+        socket.own_groups_only.0 = family == Family::V6;
         self.udp.open(socket)
     }
 
     /// Closes a UDP socket and gives its binding back.
     pub fn udp_close(&mut self, id: UdpId) {
         self.send_waiters.get_mut().remove(&SocketId::Udp(id));
+        self.leave_groups(id);
         if let Some(bind) = self.udp.close(id).and_then(|socket| socket.bind) {
             self.ports.unbind(bind);
         }
@@ -276,6 +281,16 @@ impl Stack {
             .wrap_datagram(source, to, payload, cut, fragmentation, options)
             .ok_or(SendError::NoSocket)?;
         self.counters.bump(Counter::UdpOutDatagrams);
+        if hop.delivery == Delivery::Multicast {
+            if !options.no_loop {
+                self.loop_to_group(&hop, to.ip(), &packet);
+            }
+            // It goes no further than this host.
+            //= RFC 1112 §6.1
+            if options.hop_limit == Some(0) {
+                return Ok(());
+            }
+        }
         let going =
             Going { priority: options.priority, stamps: options.stamps, cut: (len > limit).then_some(limit) };
         self.send_datagram(now, SocketId::Udp(id), &hop, packet, going);
@@ -402,7 +417,7 @@ impl Stack {
             }
             return;
         }
-        let all: Vec<UdpId> = self.udp.find_all(&arrival).collect();
+        let all: Vec<UdpId> = self.udp.find_all(&arrival).filter(|id| self.hears(*id, packet)).collect();
         if all.is_empty() {
             self.counters.bump(Counter::UdpNoPorts);
         }

@@ -21,7 +21,7 @@ use crate::slots::{Slots, slim_map};
 /// assert!(table.close(id).is_some());
 /// assert!(table.socket(id).is_none());
 /// ```
-#[derive(Copy, Clone, Debug, Eq, PartialEq, Hash)]
+#[derive(Copy, Clone, Debug, Eq, PartialEq, Hash, Ord, PartialOrd)]
 pub struct UdpId {
     index: u32,
     generation: u32,

@@ -197,6 +197,8 @@ pub struct UdpSocket {
     pub ports: PortLimits,
     /// `IP_RECVERR` and `IPV6_RECVERR`.
     pub error_delivery: ErrorDeliveries,
+    /// Whether it hears groups only that it is in itself, of IPv4 and of IPv6 (`IP_MULTICAST_ALL` off).
+    pub own_groups_only: (bool, bool),
     /// The bound of the queue, in bytes of payload with [`OVERHEAD`] (`SO_RCVBUF` as `getsockopt` shows it).
     pub receive_buffer: usize,
     /// The bound of what waits for the link, in bytes of payload with [`OVERHEAD`] (`SO_SNDBUF` as `getsockopt` shows
@@ -227,6 +229,7 @@ impl UdpSocket {
             way: Way::default(),
             ports: PortLimits::default(),
             error_delivery: ErrorDeliveries::default(),
+            own_groups_only: (false, false),
             receive_buffer,
             send_buffer: SEND_BUFFER,
             local: None,

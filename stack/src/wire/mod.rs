@@ -10,6 +10,7 @@ pub mod arp;
 pub mod checksum;
 pub mod dhcpv4;
 pub mod ethernet;
+pub mod group;
 pub mod icmp;
 pub mod icmpv4;
 pub mod icmpv6;

@@ -13,6 +13,7 @@ mod link_scope;
 mod listening;
 mod malformed;
 mod memory;
+mod multicast;
 mod neighbors;
 mod opening;
 mod packets;

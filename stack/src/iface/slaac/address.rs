@@ -108,8 +108,13 @@ impl Autoconf {
         interfaces: &mut Interfaces,
         random: &mut Random,
     ) {
-        let secret = self.secret;
-        let Some(link) = self.link_mut(interface) else { return };
+        let Some(link) = self.links.iter_mut().find(|link| link.interface == interface) else { return };
+        let drawn = || u128::from(random.next_u64()) << 64 | u128::from(random.next_u64());
+        let secret = match link.config.stable_secret {
+            Some(secret) => secret,
+            None if link.config.addr_gen_mode >= 2 => *self.secret.get_or_insert_with(drawn),
+            None => 0,
+        };
         if link.formed.len() >= MAX_FORMED {
             return;
         }
@@ -429,7 +434,6 @@ impl Link {
             Kind::ByHand => return formation.prefix,
             Kind::Temporary => temporary(random),
             Kind::LinkLocal | Kind::Stable if self.config.addr_gen_mode >= 2 => {
-                let secret = self.config.stable_secret.unwrap_or(secret);
                 stable(secret, formation.prefix, self.station, formation.attempt)
             }
             Kind::LinkLocal | Kind::Stable => of_station(self.station),

@@ -1,0 +1,243 @@
+//! What the options of groups do.
+
+mod common;
+
+use common::*;
+use tapsock_sockets::constants::*;
+use tapsock_sockets::{Fd, SockAddr, Sockets};
+use tapsock_stack::time::Instant;
+
+/// The index of the interface that joins the hosts.
+const ETH: i32 = 2;
+
+fn group(domain: i32, port: u16) -> SockAddr {
+    in_family(domain, "239.1.1.1", "ff05::1:3", port)
+}
+
+fn octets(address: &SockAddr) -> Vec<u8> {
+    match address.to_inet().unwrap().ip() {
+        std::net::IpAddr::V4(address) => address.octets().to_vec(),
+        std::net::IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+/// `struct ip_mreqn` or `struct ipv6_mreq`.
+fn membership(domain: i32, interface: i32) -> Vec<u8> {
+    let group = octets(&group(domain, 0));
+    let address: &[u8] = if domain == AF_INET { &[0; 4] } else { &[] };
+    [&group, address, &interface.to_ne_bytes()].concat()
+}
+
+/// `struct group_req`, or with a source `struct group_source_req`.
+fn group_request(domain: i32, source: Option<&SockAddr>) -> Vec<u8> {
+    let mut bytes = [ETH.to_ne_bytes(), [0; 4]].concat();
+    for address in core::iter::once(&group(domain, 0)).chain(source) {
+        let start = bytes.len();
+        bytes.extend((domain as u16).to_ne_bytes());
+        bytes.resize(start + if domain == AF_INET { 4 } else { 8 }, 0);
+        bytes.extend(octets(address));
+        bytes.resize(start + 128, 0);
+    }
+    bytes
+}
+
+fn put(host: &mut Sockets, fd: Fd, level: i32, option: i32, value: &[u8]) -> String {
+    errno(host.set_option(Instant::ZERO, fd, level, option, value))
+}
+
+fn level(domain: i32) -> i32 {
+    if domain == AF_INET { SOL_IP } else { SOL_IPV6 }
+}
+
+/// By family: what joins, and what leaves.
+fn names(domain: i32) -> (i32, i32) {
+    match domain {
+        AF_INET => (IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP),
+        _ => (IPV6_ADD_MEMBERSHIP, IPV6_DROP_MEMBERSHIP),
+    }
+}
+
+/// A sender on `a` that sends to groups by the link, and a receiver on `b` at port 9000.
+fn pair(net: &mut Net, domain: i32) -> (Fd, Fd) {
+    let (sender, receiver) = (datagram(&mut net.a, domain), datagram(&mut net.b, domain));
+    net.b.bind(net.now, receiver, &any(domain, 9000)).unwrap();
+    out_by(&mut net.a, sender, domain);
+    (sender, receiver)
+}
+
+/// Names the interface of packets to groups.
+fn out_by(host: &mut Sockets, fd: Fd, domain: i32) {
+    match domain {
+        AF_INET => {
+            let value = [[0; 4], [0; 4], ETH.to_ne_bytes()].concat();
+            assert_eq!(put(host, fd, SOL_IP, IP_MULTICAST_IF, &value), "OK");
+        }
+        _ => assert_eq!(put(host, fd, SOL_IPV6, IPV6_MULTICAST_IF, &ETH.to_ne_bytes()), "OK"),
+    }
+}
+
+fn sent(net: &mut Net, sender: Fd, domain: i32) {
+    assert_eq!(send_to(&mut net.a, net.now, sender, b"hello", &group(domain, 9000)), "5");
+    net.settle();
+}
+
+fn heard(net: &mut Net, fd: Fd) -> String {
+    recv(&mut net.b, net.now, fd, 99, 0)
+}
+
+#[test]
+fn joined_and_left() {
+    for domain in DOMAINS {
+        let mut net = Net::new();
+        let (sender, receiver) = pair(&mut net, domain);
+        let (join, leave) = names(domain);
+        sent(&mut net, sender, domain);
+        assert_eq!(heard(&mut net, receiver), "EAGAIN");
+        let at = level(domain);
+        assert_eq!(put(&mut net.b, receiver, at, join, &membership(domain, ETH)), "OK");
+        assert_eq!(put(&mut net.b, receiver, at, join, &membership(domain, ETH)), "EADDRINUSE");
+        sent(&mut net, sender, domain);
+        assert_eq!(heard(&mut net, receiver), "\"hello\"");
+        assert_eq!(put(&mut net.b, receiver, at, leave, &membership(domain, ETH)), "OK");
+        assert_eq!(put(&mut net.b, receiver, at, leave, &membership(domain, ETH)), "EADDRNOTAVAIL");
+        sent(&mut net, sender, domain);
+        assert_eq!(heard(&mut net, receiver), "EAGAIN");
+        assert_eq!(put(&mut net.b, receiver, at, join, &membership(domain, 77)), "ENODEV");
+        assert_eq!(put(&mut net.b, receiver, at, join, &[0; 7]), "EINVAL");
+        let stream = stream(&mut net.b, domain);
+        assert_eq!(put(&mut net.b, stream, at, join, &membership(domain, ETH)), "EPROTO");
+    }
+}
+
+#[test]
+fn joined_by_the_names_of_both_families() {
+    for domain in DOMAINS {
+        let mut net = Net::new();
+        let (sender, receiver) = pair(&mut net, domain);
+        let at = level(domain);
+        assert_eq!(put(&mut net.b, receiver, at, MCAST_JOIN_GROUP, &group_request(domain, None)), "OK");
+        sent(&mut net, sender, domain);
+        assert_eq!(heard(&mut net, receiver), "\"hello\"");
+        assert_eq!(put(&mut net.b, receiver, at, MCAST_LEAVE_GROUP, &group_request(domain, None)), "OK");
+        sent(&mut net, sender, domain);
+        assert_eq!(heard(&mut net, receiver), "EAGAIN");
+    }
+}
+
+/// Steps with a source, and whether what it sends is heard after each.
+fn sources(domain: i32, steps: &[(i32, &str, bool)], value: impl Fn(i32, &SockAddr) -> Vec<u8>) {
+    let mut net = Net::new();
+    let (sender, receiver) = pair(&mut net, domain);
+    let ours = a(domain, 0);
+    for (name, outcome, hears) in steps {
+        let value = value(*name, &ours);
+        assert_eq!(put(&mut net.b, receiver, level(domain), *name, &value), *outcome, "{name}");
+        sent(&mut net, sender, domain);
+        assert_eq!(heard(&mut net, receiver), if *hears { "\"hello\"" } else { "EAGAIN" }, "{name}");
+    }
+}
+
+#[test]
+fn sources_by_the_names_of_both_families() {
+    for domain in DOMAINS {
+        let steps = [
+            (MCAST_BLOCK_SOURCE, "EINVAL", false),
+            (MCAST_JOIN_GROUP, "OK", true),
+            (MCAST_BLOCK_SOURCE, "OK", false),
+            (MCAST_JOIN_SOURCE_GROUP, "EINVAL", false),
+            (MCAST_UNBLOCK_SOURCE, "OK", true),
+            (MCAST_LEAVE_GROUP, "OK", false),
+            (MCAST_JOIN_SOURCE_GROUP, "OK", true),
+            (MCAST_JOIN_SOURCE_GROUP, "EADDRNOTAVAIL", true),
+            (MCAST_LEAVE_SOURCE_GROUP, "OK", false),
+        ];
+        sources(domain, &steps, |name, source| match name {
+            MCAST_JOIN_GROUP | MCAST_LEAVE_GROUP => group_request(domain, None),
+            _ => group_request(domain, Some(source)),
+        });
+    }
+}
+
+#[test]
+fn sources_by_the_names_of_ipv4() {
+    let steps = [
+        (IP_ADD_SOURCE_MEMBERSHIP, "OK", true),
+        (IP_DROP_SOURCE_MEMBERSHIP, "OK", false),
+        (IP_ADD_MEMBERSHIP, "OK", true),
+        (IP_BLOCK_SOURCE, "OK", false),
+        (IP_UNBLOCK_SOURCE, "OK", true),
+    ];
+    sources(AF_INET, &steps, |name, source| match name {
+        IP_ADD_MEMBERSHIP => membership(AF_INET, ETH),
+        _ => [octets(&group(AF_INET, 0)), octets(&b(AF_INET, 0)), octets(source)].concat(),
+    });
+}
+
+#[test]
+fn limits_copies_and_others_groups() {
+    for domain in DOMAINS {
+        let at = level(domain);
+        let (hops, copies, all) = match domain {
+            AF_INET => (IP_MULTICAST_TTL, IP_MULTICAST_LOOP, IP_MULTICAST_ALL),
+            _ => (IPV6_MULTICAST_HOPS, IPV6_MULTICAST_LOOP, IPV6_MULTICAST_ALL),
+        };
+        let mut net = Net::new();
+        let (sender, receiver) = pair(&mut net, domain);
+        let near = datagram(&mut net.a, domain);
+        net.a.bind(net.now, near, &any(domain, 9000)).unwrap();
+        let other = datagram(&mut net.b, domain);
+        assert_eq!(set(&mut net.b, net.now, receiver, SOL_SOCKET, SO_REUSEADDR, 1), "OK");
+        assert_eq!(set(&mut net.b, net.now, other, SOL_SOCKET, SO_REUSEADDR, 1), "OK");
+        net.b.bind(net.now, other, &any(domain, 9000)).unwrap();
+        put(&mut net.a, near, at, names(domain).0, &membership(domain, ETH));
+        put(&mut net.b, receiver, at, names(domain).0, &membership(domain, ETH));
+
+        let outcome = |net: &mut Net| {
+            sent(net, sender, domain);
+            let near = recv(&mut net.a, net.now, near, 99, 0) != "EAGAIN";
+            [near, heard(net, receiver) != "EAGAIN", heard(net, other) != "EAGAIN"]
+        };
+        assert_eq!(outcome(&mut net), [true; 3]);
+        assert_eq!(int(&mut net.b, net.now, other, at, all), 1);
+        assert_eq!(set(&mut net.b, net.now, other, at, all, 0), "OK");
+        assert_eq!(outcome(&mut net), [true, true, false]);
+        assert_eq!(int(&mut net.a, net.now, sender, at, copies), 1);
+        assert_eq!(set(&mut net.a, net.now, sender, at, copies, 0), "OK");
+        assert_eq!(outcome(&mut net), [false, true, false]);
+        assert_eq!(set(&mut net.a, net.now, sender, at, copies, 1), "OK");
+        assert_eq!(int(&mut net.a, net.now, sender, at, hops), 1);
+        assert_eq!(set(&mut net.a, net.now, sender, at, hops, 0), "OK");
+        assert_eq!(outcome(&mut net), [true, false, false]);
+        assert_eq!(set(&mut net.a, net.now, sender, at, hops, 256), "EINVAL");
+        assert_eq!(set(&mut net.a, net.now, sender, at, hops, -1), "OK");
+        assert_eq!(int(&mut net.a, net.now, sender, at, hops), 1);
+    }
+}
+
+#[test]
+fn by_which_interface() {
+    let mut net = Net::new();
+    let receivers = DOMAINS.map(|domain| {
+        let receiver = datagram(&mut net.b, domain);
+        set(&mut net.b, net.now, receiver, SOL_SOCKET, SO_REUSEADDR, 1);
+        net.b.bind(net.now, receiver, &any(domain, 9000)).unwrap();
+        put(&mut net.b, receiver, level(domain), names(domain).0, &membership(domain, ETH));
+        receiver
+    });
+    let fd = datagram(&mut net.a, AF_INET);
+    assert_eq!(put(&mut net.a, fd, SOL_IP, IP_MULTICAST_IF, &[192, 0, 2, 1]), "EADDRNOTAVAIL");
+    assert_eq!(put(&mut net.a, fd, SOL_IP, IP_MULTICAST_IF, &octets(&a(AF_INET, 0))), "OK");
+    let shown = net.a.option(net.now, fd, SOL_IP, IP_MULTICAST_IF).unwrap();
+    assert_eq!(shown.as_bytes(), octets(&a(AF_INET, 0)));
+    assert_eq!(send_to(&mut net.a, net.now, fd, b"four", &group(AF_INET, 9000)), "4");
+    net.settle();
+    assert_eq!(heard(&mut net, receivers[0]), "\"four\"");
+    let fd = datagram(&mut net.a, AF_INET6);
+    assert_eq!(put(&mut net.a, fd, SOL_IPV6, IPV6_MULTICAST_IF, &77i32.to_ne_bytes()), "ENODEV");
+    assert_eq!(int(&mut net.a, net.now, fd, SOL_IPV6, IPV6_MULTICAST_IF), 0);
+    assert_eq!(put(&mut net.a, fd, SOL_IPV6, IPV6_MULTICAST_IF, &ETH.to_ne_bytes()), "OK");
+    assert_eq!(int(&mut net.a, net.now, fd, SOL_IPV6, IPV6_MULTICAST_IF), ETH);
+    assert_eq!(send_to(&mut net.a, net.now, fd, b"six", &group(AF_INET6, 9000)), "3");
+    net.settle();
+    assert_eq!(heard(&mut net, receivers[1]), "\"six\"");
+}

@@ -1,0 +1,286 @@
+//! Groups through the stack: the memberships of sockets, what routers are told of them, and copies for ourselves.
+
+use core::net::{IpAddr, Ipv6Addr};
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::buf::Frame;
+use crate::counters::Counter;
+use crate::iface::multicast::{Filter, GroupReport, MembershipError, Memberships, QueryHeard, Reporter};
+use crate::iface::{InterfaceId, LinkState, NextHop};
+use crate::ip::input::{Origin, Packet, Sender, Stations};
+use crate::time::Instant;
+use crate::udp::UdpId;
+use crate::wire::group::{
+    GroupMessage, MLD_DONE, MLD_QUERY, MLD_REPORT, igmp_leave, igmp_member, igmp_report, mld_done,
+    mld_member, mld_report,
+};
+use crate::wire::offload::{Medium, Transmit};
+use crate::wire::{EthernetAddress, Ipv6Header};
+
+use super::{MAX_LOOPED, Stack, prepend_ethernet};
+
+/// What a socket wants of a group.
+///
+/// ```
+/// use tapsock_stack::stack::GroupChange;
+///
+/// assert_ne!(GroupChange::Join, GroupChange::Leave);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum GroupChange {
+    /// To hear everybody there.
+    Join,
+    /// To hear nobody.
+    Leave,
+    /// To hear this source, and no others but those named before.
+    JoinSource(IpAddr),
+    /// To hear it no more.
+    LeaveSource(IpAddr),
+    /// To hear all but this source, and those named before.
+    Block(IpAddr),
+    /// To hear it again.
+    Unblock(IpAddr),
+}
+
+/// The groups of all sockets.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    of: BTreeMap<UdpId, Memberships>,
+    reporter: Reporter,
+    /// Copies of what we sent to groups that we hear ourselves.
+    looped: VecDeque<(InterfaceId, Frame)>,
+}
+
+impl Groups {
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.reporter.poll_timeout()
+    }
+
+    pub(super) fn next_looped(&mut self) -> Option<(InterfaceId, Frame)> {
+        self.looped.pop_front()
+    }
+}
+
+impl Stack {
+    /// Changes what a UDP socket hears of `group` on an interface (RFC 3678).
+    pub fn udp_change_group(
+        &mut self,
+        id: UdpId,
+        interface: InterfaceId,
+        group: IpAddr,
+        change: GroupChange,
+    ) -> Result<(), MembershipError> {
+        if self.interfaces.interface(interface).is_none() {
+            return Err(MembershipError::NoInterface);
+        }
+        let groups = self.groups.of.entry(id).or_default();
+        let was_in = groups.filter(interface, group).is_some();
+        let changed = match change {
+            GroupChange::Join => groups.join(interface, group),
+            GroupChange::Leave => groups.leave(interface, group),
+            GroupChange::JoinSource(source) => groups.join_source(interface, group, source),
+            GroupChange::LeaveSource(source) => groups.leave_source(interface, group, source),
+            GroupChange::Block(source) => groups.block(interface, group, source),
+            GroupChange::Unblock(source) => groups.unblock(interface, group, source),
+        };
+        let is_in = groups.filter(interface, group).is_some();
+        if groups.groups().next().is_none() {
+            self.groups.of.remove(&id);
+        }
+        if is_in && !was_in && !self.interfaces.join(interface, group) {
+            // The interface has no room: as if nothing had been asked.
+            if let Some(groups) = self.groups.of.get_mut(&id) {
+                let _ = groups.leave(interface, group);
+            }
+            return Err(MembershipError::Full);
+        }
+        if was_in && !is_in {
+            self.interfaces.leave(interface, group);
+        }
+        if changed.is_ok() {
+            self.report_group(interface, group);
+        }
+        changed
+    }
+
+    /// The interface where a group is to be joined that names none, or where a socket is in it already.
+    pub fn group_interface(&self, id: UdpId, group: IpAddr, change: GroupChange) -> Option<InterfaceId> {
+        let known = self.groups.of.get(&id).and_then(|groups| groups.interface_of(group));
+        if change != GroupChange::Join && known.is_some() {
+            return known;
+        }
+        let by_route = self.interfaces.route(group, None, None).ok().map(|hop| hop.interface);
+        let any =
+            || self.interfaces.iter().find(|found| !found.is_loopback() && found.link() == LinkState::Up);
+        by_route.or_else(|| any().map(|found| found.id()))
+    }
+
+    /// Takes a closed socket out of its groups.
+    pub(super) fn leave_groups(&mut self, id: UdpId) {
+        let Some(groups) = self.groups.of.remove(&id) else { return };
+        for (interface, group) in groups.groups() {
+            self.interfaces.leave(interface, group);
+            self.report_group(interface, group);
+        }
+    }
+
+    /// Whether a socket hears a packet to a group. Who is in the group nowhere hears what others here joined it for,
+    /// unless it said otherwise (`IP_MULTICAST_ALL`).
+    pub(super) fn hears(&self, id: UdpId, packet: &Packet) -> bool {
+        if !packet.destination.is_multicast() {
+            return true;
+        }
+        let groups = self.groups.of.get(&id);
+        match groups.and_then(|groups| groups.passes(packet.interface, packet.destination, packet.source)) {
+            Some(passes) => passes,
+            None => self.udp.socket(id).is_some_and(|socket| match packet.destination {
+                IpAddr::V4(_) => !socket.own_groups_only.0,
+                IpAddr::V6(_) => !socket.own_groups_only.1,
+            }),
+        }
+    }
+
+    /// What we send to a group that we hear comes back to us.
+    //= RFC 1112 §6.1
+    pub(super) fn loop_to_group(&mut self, hop: &NextHop, group: IpAddr, packet: &Transmit) {
+        let hears = self.interfaces.interface(hop.interface).is_some_and(|found| found.hears(group));
+        if hears && hop.interface != InterfaceId::LOOPBACK {
+            if self.groups.looped.len() < MAX_LOOPED {
+                self.groups.looped.push_back((hop.interface, packet.to_frame()));
+            } else {
+                self.counters.bump(Counter::IpOutDiscards);
+            }
+        }
+    }
+
+    pub(super) fn receive_looped(&mut self, now: Instant, interface: InterfaceId, frame: &Frame) {
+        let origin = Origin { interface, stations: Stations::Several, sender: Sender::Ourselves };
+        self.receive_ip(now, origin, frame, frame.bytes.clone());
+    }
+
+    /// Tells routers what is heard of a group on an interface now.
+    fn report_group(&mut self, interface: InterfaceId, group: IpAddr) {
+        let link = self.interfaces.interface(interface);
+        let has_routers =
+            link.is_some_and(|found| !found.is_loopback() && found.caps().medium == Medium::Ethernet);
+        if !has_routers || !is_reported(group) {
+            return;
+        }
+        let filters = self.groups.of.values().filter_map(|groups| groups.filter(interface, group));
+        let heard = filters.fold(Filter::NONE, |heard, filter| heard.merge(filter));
+        self.groups.reporter.set(interface, group, heard);
+    }
+
+    pub(super) fn handle_group_timeouts(&mut self, now: Instant) {
+        for (interface, report) in self.groups.reporter.handle_timeout(now, &mut self.random) {
+            self.send_group_report(interface, &report);
+        }
+    }
+
+    fn send_group_report(&mut self, interface: InterfaceId, report: &GroupReport) {
+        let Some(found) = self.interfaces.interface(interface) else { return };
+        if found.link() == LinkState::Down {
+            return;
+        }
+        let own =
+            |wanted: fn(&IpAddr) -> bool| found.addresses().iter().map(|own| own.cidr.address).find(wanted);
+        let v4 = match report {
+            GroupReport::Records(records) => records.first().is_some_and(|record| record.group.is_ipv4()),
+            GroupReport::Member { group, .. } | GroupReport::Leave { group } => group.is_ipv4(),
+        };
+        // Who has no address yet reports nevertheless.
+        let v4_source = || match own(IpAddr::is_ipv4) {
+            Some(IpAddr::V4(address)) => address,
+            _ => core::net::Ipv4Addr::UNSPECIFIED,
+        };
+        let v6_source = || match own(is_link_local_v6) {
+            Some(IpAddr::V6(address)) => address,
+            _ => Ipv6Addr::UNSPECIFIED,
+        };
+        let packet = match report {
+            GroupReport::Records(records) if v4 => igmp_report(v4_source(), records),
+            GroupReport::Records(records) => mld_report(v6_source(), records),
+            GroupReport::Member { group: IpAddr::V4(group), version } => {
+                igmp_member(v4_source(), *group, *version)
+            }
+            GroupReport::Member { group: IpAddr::V6(group), .. } => mld_member(v6_source(), *group),
+            GroupReport::Leave { group: IpAddr::V4(group) } => igmp_leave(v4_source(), *group),
+            GroupReport::Leave { group: IpAddr::V6(group) } => mld_done(v6_source(), *group),
+        };
+        let destination = destination_of(&packet);
+        let frame = prepend_ethernet(found, EthernetAddress::multicast_for(destination), packet);
+        self.counters.bump(if v4 { Counter::IpOutRequests } else { Counter::Ip6OutRequests });
+        if !v4 {
+            self.counters.bump(Counter::Icmp6OutMsgs);
+        }
+        self.queue_answer(interface, frame);
+    }
+
+    /// A message of IGMP.
+    pub(super) fn receive_igmp(&mut self, now: Instant, packet: &Packet) {
+        match GroupMessage::parse_igmp(&packet.payload) {
+            Ok(message) => self.on_group_message(now, packet, message),
+            Err(_) => self.counters.bump(Counter::TapsockGroupInErrors),
+        }
+    }
+
+    /// A message of MLD, where it is one.
+    pub(super) fn receive_mld(&mut self, now: Instant, kind: u8, packet: &Packet, ip: &Ipv6Header) {
+        if !matches!(kind, MLD_QUERY | MLD_REPORT | MLD_DONE) {
+            return;
+        }
+        match GroupMessage::parse_mld(ip, &packet.payload) {
+            Ok(message) => self.on_group_message(now, packet, message),
+            Err(_) => {
+                self.counters.bump(Counter::Icmp6InErrors);
+                self.counters.bump(Counter::TapsockGroupInErrors);
+            }
+        }
+    }
+
+    fn on_group_message(&mut self, now: Instant, packet: &Packet, message: GroupMessage) {
+        let interface = packet.interface;
+        match message {
+            GroupMessage::Query { version, group, sources, max_response } => {
+                let v4 = packet.source.is_ipv4();
+                let query = QueryHeard { group, sources, max_response, version, v4 };
+                self.groups.reporter.on_query(now, interface, &query, &mut self.random);
+            }
+            GroupMessage::Member { group } => self.groups.reporter.on_report(now, interface, group),
+            GroupMessage::Other => {}
+        }
+    }
+}
+
+/// Whether routers care for a group: not for those that all hosts are in, nor those of one host.
+//= RFC 9776 §5
+//= RFC 9777 §6
+fn is_reported(group: IpAddr) -> bool {
+    match group {
+        IpAddr::V4(group) => group.octets() != [224, 0, 0, 1],
+        IpAddr::V6(group) => {
+            group.segments()[0] & 0xf > 1 && group != Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1)
+        }
+    }
+}
+
+fn is_link_local_v6(address: &IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
+/// Where a packet that was just made goes.
+fn destination_of(packet: &Transmit) -> IpAddr {
+    let headers = &packet.headers;
+    match headers.first().map(|byte| byte >> 4) {
+        Some(4) => {
+            let mut octets = [0; 4];
+            octets.copy_from_slice(&headers[16..20]);
+            IpAddr::from(octets)
+        }
+        _ => {
+            let mut octets = [0; 16];
+            octets.copy_from_slice(&headers[24..40]);
+            IpAddr::from(octets)
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Groups: who hears what, and what routers are told.
+
+use core::net::{IpAddr, Ipv4Addr};
+use core::time::Duration;
+
+use tapsock_stack::buf::{Frame, Rope};
+use tapsock_stack::counters::Counter;
+use tapsock_stack::iface::multicast::MembershipError;
+use tapsock_stack::ports::Transport;
+use tapsock_stack::stack::{GroupChange, UdpSendOptions};
+use tapsock_stack::udp::UdpId;
+use tapsock_stack::wire::group::{Record, RecordKind, igmp_member, igmp_report, mld_report};
+use tapsock_stack::wire::icmpv6::Icmpv6Message;
+use tapsock_stack::wire::{EthernetAddress, EthernetHeader, IpProtocol, Ipv4Header};
+
+use crate::packets::{Path, packet_of};
+use crate::wire::{ETH, Fate, LINKS, Wire, at, family_of, station};
+
+const GROUPS: [&str; 2] = ["239.1.1.1", "ff05::1:3"];
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// A socket at port 5000, of any address.
+fn listener(wire: &mut Wire, host: usize, group: &str) -> UdpId {
+    let id = wire[host].udp_open(family_of(group));
+    let any = if group.contains(':') { "::" } else { "0.0.0.0" };
+    let mut request = tapsock_stack::ports::BindRequest::new(
+        Transport::Udp,
+        tapsock_stack::ports::LocalAddr::new(any.parse().unwrap(), 0),
+    );
+    request.port = 5000;
+    request.reuse_address = true;
+    let bind = wire[host].bind(request).unwrap();
+    wire[host].udp_bind(id, bind);
+    id
+}
+
+fn change(wire: &mut Wire, host: usize, id: UdpId, group: &str, change: GroupChange) {
+    wire[host].udp_change_group(id, ETH, ip(group), change).unwrap();
+}
+
+/// Host 0 sends to the group.
+fn send(wire: &mut Wire, group: &str, options: UdpSendOptions) {
+    let id = wire[0].udp_open(family_of(group));
+    let now = wire.now;
+    let options = UdpSendOptions { interface: Some(ETH), ..options };
+    wire[0].udp_send(now, id, Rope::from(vec![7]), Some(at(group, 5000)), options).unwrap();
+    wire[0].udp_close(id);
+    wire.settle();
+}
+
+/// How many datagrams wait there, which are taken.
+fn heard(wire: &mut Wire, host: usize, id: UdpId) -> usize {
+    core::iter::from_fn(|| wire[host].udp_recv(id).ok()).count()
+}
+
+//= RFC 1112 §6.1, type=test
+//= RFC 1112 §7.2, type=test
+#[test]
+fn each_member_gets_a_copy() {
+    for group in GROUPS {
+        let mut wire = Wire::new(3, LINKS[0]);
+        let [near, first, second, other] = [0, 1, 2, 1].map(|host| listener(&mut wire, host, group));
+        for (host, id) in [(0, near), (1, first), (2, second)] {
+            change(&mut wire, host, id, group, GroupChange::Join);
+        }
+        send(&mut wire, group, UdpSendOptions::default());
+        assert_eq!([(0, near), (1, first), (2, second)].map(|(host, id)| heard(&mut wire, host, id)), [1; 3]);
+        // Who did not join hears it all the same, unless it says otherwise.
+        assert_eq!(heard(&mut wire, 1, other), 1);
+        wire[1].udp_mut(other).unwrap().own_groups_only = (true, true);
+        send(&mut wire, group, UdpSendOptions { no_loop: true, ..Default::default() });
+        assert_eq!(
+            (heard(&mut wire, 0, near), heard(&mut wire, 1, first), heard(&mut wire, 1, other)),
+            (0, 1, 0)
+        );
+        // No further than this host.
+        send(&mut wire, group, UdpSendOptions { hop_limit: Some(0), ..Default::default() });
+        assert_eq!((heard(&mut wire, 0, near), heard(&mut wire, 1, first)), (1, 0));
+        change(&mut wire, 1, first, group, GroupChange::Leave);
+        wire[2].udp_close(second);
+        send(&mut wire, group, UdpSendOptions::default());
+        assert_eq!(
+            (heard(&mut wire, 1, first), heard(&mut wire, 1, other)),
+            (0, 0),
+            "the host is out of the group"
+        );
+        assert!(wire.counter(2, Counter::TapsockLinkInAddrErrors) > 0, "its frames do not even pass");
+    }
+}
+
+//= RFC 3678 §4.1.2, type=test
+//= RFC 9776 §3.2, type=test
+#[test]
+fn sources_are_filtered_for_each_socket() {
+    for (group, source, stranger) in [(GROUPS[0], "10.0.0.1", "10.0.0.9"), (GROUPS[1], "fd00::1", "fd00::9")]
+    {
+        let mut wire = Wire::new(2, LINKS[0]);
+        let [only, but] = [listener(&mut wire, 1, group), listener(&mut wire, 1, group)];
+        change(&mut wire, 1, only, group, GroupChange::JoinSource(ip(stranger)));
+        change(&mut wire, 1, but, group, GroupChange::Join);
+        change(&mut wire, 1, but, group, GroupChange::Block(ip(stranger)));
+        send(&mut wire, group, UdpSendOptions::default());
+        assert_eq!((heard(&mut wire, 1, only), heard(&mut wire, 1, but)), (0, 1));
+        change(&mut wire, 1, only, group, GroupChange::JoinSource(ip(source)));
+        change(&mut wire, 1, but, group, GroupChange::Unblock(ip(stranger)));
+        change(&mut wire, 1, but, group, GroupChange::Block(ip(source)));
+        send(&mut wire, group, UdpSendOptions::default());
+        assert_eq!((heard(&mut wire, 1, only), heard(&mut wire, 1, but)), (1, 0));
+        let again = wire[1].udp_change_group(but, ETH, ip(group), GroupChange::Join);
+        assert_eq!(again, Err(MembershipError::Joined));
+        let nowhere = tapsock_stack::iface::InterfaceId(9);
+        let missing = wire[1].udp_change_group(but, nowhere, ip(group), GroupChange::Join);
+        assert_eq!(missing, Err(MembershipError::NoInterface));
+    }
+}
+
+/// A host whose reports are seen.
+fn reporting() -> Wire {
+    let mut wire = Wire::new(1, LINKS[0]);
+    wire.sniffing = true;
+    wire.filter(|_, _| Fate::Lose);
+    wire
+}
+
+/// What the host sent about groups: the packets.
+fn reports(wire: &Wire) -> Vec<Vec<u8>> {
+    let frames = wire.seen.iter().map(|(_, frame)| packet_of(frame).to_vec());
+    // Neighbour discovery goes further than MLD.
+    frames.filter(|packet| if packet[0] >> 4 == 4 { packet[9] == 2 } else { packet[7] == 1 }).collect()
+}
+
+fn ours(group: &str) -> (IpAddr, EthernetAddress) {
+    match group.contains(':') {
+        true => (ip("fe80::ff:fe00:1"), EthernetAddress::multicast_for(ip("ff02::16"))),
+        false => (ip("10.0.0.1"), EthernetAddress::multicast_for(ip("224.0.0.22"))),
+    }
+}
+
+/// The report that has this record.
+fn report(group: &str, kind: RecordKind, sources: &[&str]) -> Vec<u8> {
+    let record =
+        Record { kind, group: ip(group), sources: sources.iter().map(|source| ip(source)).collect() };
+    let packet = match ours(group).0 {
+        IpAddr::V4(source) => igmp_report(source, &[record]),
+        IpAddr::V6(source) => mld_report(source, &[record]),
+    };
+    packet.to_frame().bytes.to_vec()
+}
+
+//= RFC 9776 §5.1, type=test
+//= RFC 9777 §6.1, type=test
+#[test]
+fn routers_are_told_of_each_change_twice() {
+    for (group, a, b) in [(GROUPS[0], "10.0.0.8", "10.0.0.9"), (GROUPS[1], "fd00::8", "fd00::9")] {
+        let mut wire = reporting();
+        let id = listener(&mut wire, 0, group);
+        let steps: [(GroupChange, RecordKind, &[&str]); 6] = [
+            (GroupChange::Join, RecordKind::ToExclude, &[]),
+            (GroupChange::Block(ip(a)), RecordKind::Block, &[a]),
+            (GroupChange::Unblock(ip(a)), RecordKind::Allow, &[a]),
+            (GroupChange::JoinSource(ip(b)), RecordKind::ToInclude, &[b]),
+            (GroupChange::JoinSource(ip(a)), RecordKind::Allow, &[a]),
+            (GroupChange::Leave, RecordKind::Block, &[a, b]),
+        ];
+        for (step, kind, sources) in steps {
+            wire.seen.clear();
+            change(&mut wire, 0, id, group, step);
+            wire.run_for(Duration::from_millis(1));
+            assert_eq!(reports(&wire).len(), 1, "{step:?}: at once");
+            wire.run_for(Duration::from_secs(5));
+            assert_eq!(
+                reports(&wire),
+                [report(group, kind, sources), report(group, kind, sources)],
+                "{step:?}"
+            );
+            let header = EthernetHeader::parse(&wire.seen.last().unwrap().1.bytes).unwrap();
+            assert_eq!(header.destination, ours(group).1);
+        }
+        // A second socket changes nothing for routers, nor does a group that all hosts are in.
+        let second = listener(&mut wire, 0, group);
+        change(&mut wire, 0, id, group, GroupChange::Join);
+        wire.run_for(Duration::from_secs(5));
+        wire.seen.clear();
+        change(&mut wire, 0, second, group, GroupChange::Join);
+        let all = if group.contains(':') { "ff02::1" } else { "224.0.0.1" };
+        change(&mut wire, 0, second, all, GroupChange::Join);
+        wire[0].udp_close(id);
+        wire.run_for(Duration::from_secs(5));
+        assert_eq!(reports(&wire).len(), 0);
+        wire[0].udp_close(second);
+        wire.run_for(Duration::from_secs(5));
+        assert_eq!(reports(&wire)[0], report(group, RecordKind::ToInclude, &[]), "who closes leaves");
+    }
+}
+
+/// A question of a router, IGMP from its type on.
+fn query(to: &str, mut bytes: Vec<u8>) -> Frame {
+    bytes[2..4].fill(0);
+    let words = bytes.chunks(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
+    let sum = words.sum::<u32>();
+    let sum = (sum & 0xffff) + (sum >> 16);
+    bytes[2..4].copy_from_slice(&(!(sum as u16)).to_be_bytes());
+    let mut path = Path::v4(1, 0).to(to);
+    path.to_station = EthernetAddress::multicast_for(ip(to));
+    path.raw(IpProtocol::IGMP, &bytes)
+}
+
+/// The same of MLD.
+fn query_v6(code: u16, rest: &[u8]) -> Frame {
+    let [high, low] = code.to_be_bytes();
+    let message = Icmpv6Message::Other { kind: 130, code: 0, rest: [high, low, 0, 0] };
+    let mut path = Path::v6(1, 0).from("fe80::99").to("ff02::1");
+    path.to_station = EthernetAddress::multicast_for(ip("ff02::1"));
+    path.icmpv6(message, rest, 1)
+}
+
+/// A host in a group, of which all has been told.
+fn member(group: &str) -> (Wire, UdpId) {
+    let mut wire = reporting();
+    let id = listener(&mut wire, 0, group);
+    change(&mut wire, 0, id, group, GroupChange::Join);
+    wire.run_for(Duration::from_secs(5));
+    wire.seen.clear();
+    (wire, id)
+}
+
+//= RFC 9776 §5.2, type=test
+#[test]
+fn questions_of_igmpv3_are_answered_in_time() {
+    let group = GROUPS[0];
+    let general = vec![0x11, 20, 0, 0, 0, 0, 0, 0, 2, 125, 0, 0];
+    let specific = vec![0x11, 10, 0, 0, 239, 1, 1, 1, 2, 125, 0, 0];
+    let of_sources = [&specific[..10], &[0, 1, 10, 0, 0, 7]].concat();
+    let table: [(&str, Vec<u8>, RecordKind, &[&str], u64); 3] = [
+        ("224.0.0.1", general, RecordKind::IsExclude, &[], 2),
+        (group, specific, RecordKind::IsExclude, &[], 1),
+        (group, of_sources, RecordKind::IsInclude, &["10.0.0.7"], 1),
+    ];
+    for (to, bytes, kind, sources, seconds) in table {
+        let (mut wire, id) = member(group);
+        wire.inject(0, query(to, bytes.clone()));
+        assert_eq!(reports(&wire).len(), 0, "not at once, for all are asked");
+        wire.run_for(Duration::from_secs(seconds));
+        assert_eq!(reports(&wire), [report(group, kind, sources)]);
+        // Of a source that is not heard, and of a group that is left, nothing is said.
+        change(&mut wire, 0, id, group, GroupChange::Block(ip("10.0.0.7")));
+        wire.run_for(Duration::from_secs(5));
+        wire.seen.clear();
+        if !sources.is_empty() {
+            wire.inject(0, query(to, bytes));
+            wire.run_for(Duration::from_secs(5));
+            assert_eq!(reports(&wire).len(), 0);
+        }
+    }
+}
+
+//= RFC 9777 §6.2, type=test
+#[test]
+fn questions_of_mld_are_answered() {
+    let group = GROUPS[1];
+    let (mut wire, _) = member(group);
+    wire.inject(0, query_v6(1000, &[&[0; 16][..], &[2, 125, 0, 0]].concat()));
+    wire.run_for(Duration::from_secs(1));
+    assert_eq!(reports(&wire), [report(group, RecordKind::IsExclude, &[])]);
+    // MLDv1's question has MLDv1's answer, to the group.
+    wire.seen.clear();
+    wire.inject(0, query_v6(1000, &[0; 16]));
+    wire.run_for(Duration::from_secs(1));
+    let [answer] = &reports(&wire)[..] else { panic!("one answer") };
+    assert_eq!((answer[48], &answer[24..40]), (131, &answer[56..72]));
+    let before = wire.counter(0, Counter::TapsockGroupInErrors);
+    let mut routed = query_v6(1000, &[0; 16]).bytes.to_vec();
+    routed[21] = 64;
+    wire.inject(0, routed);
+    assert_eq!(wire.counter(0, Counter::TapsockGroupInErrors), before + 1);
+}
+
+//= RFC 9776 §7.2.1, type=test
+//= RFC 9776 §7.2.2, type=test
+#[test]
+fn older_routers_are_answered_in_their_version() {
+    for (code, kind) in [(0, 0x12), (20, 0x16)] {
+        let group = GROUPS[0];
+        let (mut wire, id) = member(group);
+        let general = || query("224.0.0.1", vec![0x11, code, 0, 0, 0, 0, 0, 0]);
+        wire.inject(0, general());
+        wire.run_for(Duration::from_secs(10));
+        let [answer] = &reports(&wire)[..] else { panic!("one answer") };
+        assert_eq!((answer[24], &answer[16..20]), (kind, &[239, 1, 1, 1][..]));
+        assert_eq!(Ipv4Header::parse(answer).unwrap().ttl, 1);
+        // Another's report does for all.
+        wire.seen.clear();
+        wire.inject(0, general());
+        let other = igmp_member(Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(239, 1, 1, 1), 2);
+        let to = EthernetAddress::multicast_for(ip(group));
+        wire.inject(0, [&to.0[..], &station(1).0, &[8, 0], &other.to_frame().bytes].concat());
+        wire.run_for(Duration::from_secs(10));
+        assert_eq!(reports(&wire).len(), 0);
+        // Version 2 says farewell, version 1 does not.
+        change(&mut wire, 0, id, group, GroupChange::Leave);
+        wire.run_for(Duration::from_secs(20));
+        let kinds: Vec<u8> = reports(&wire).iter().map(|packet| packet[24]).collect();
+        assert_eq!(kinds, if code == 0 { vec![] } else { vec![0x17] });
+        // After some minutes without the old router the newest version is spoken again.
+        wire.run_for(Duration::from_secs(300));
+        wire.seen.clear();
+        change(&mut wire, 0, id, group, GroupChange::Join);
+        wire.run_for(Duration::from_millis(1));
+        assert_eq!(reports(&wire), [report(group, RecordKind::ToExclude, &[])]);
+    }
+}
