@@ -234,7 +234,8 @@ fn questions_of_igmpv3_are_answered_in_time() {
     let general = vec![0x11, 20, 0, 0, 0, 0, 0, 0, 2, 125, 0, 0];
     let specific = vec![0x11, 10, 0, 0, 239, 1, 1, 1, 2, 125, 0, 0];
     let of_sources = [&specific[..10], &[0, 1, 10, 0, 0, 7]].concat();
-    let table: [(&str, Vec<u8>, RecordKind, &[&str], u64); 3] = [
+    type Row = (&'static str, Vec<u8>, RecordKind, &'static [&'static str], u64);
+    let table: [Row; 3] = [
         ("224.0.0.1", general, RecordKind::IsExclude, &[], 2),
         (group, specific, RecordKind::IsExclude, &[], 1),
         (group, of_sources, RecordKind::IsInclude, &["10.0.0.7"], 1),
