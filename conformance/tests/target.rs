@@ -7,7 +7,7 @@ use tapsock_stack::config::Config;
 
 fn target() -> StackTarget {
     let network = Network {
-        local: "192.168.0.1/16".parse().unwrap(),
+        local: Some("192.168.0.1/16".parse().unwrap()),
         peers: "192.0.2.1/32".parse().unwrap(),
         mtu: 1500,
         segments: true,

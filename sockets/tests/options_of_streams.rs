@@ -372,7 +372,7 @@ fn memory_is_shown() {
     net.plugged = true;
     net.sleep(Duration::from_secs(1));
     let receiver = net.b.option(net.now, server, SOL_SOCKET, SO_MEMINFO).unwrap();
-    assert_eq!(receiver.as_bytes()[..4], 3u32.to_ne_bytes());
+    assert_eq!(receiver.as_bytes()[..4], 832u32.to_ne_bytes(), "as Linux charges a small packet");
 }
 
 #[test]

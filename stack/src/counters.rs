@@ -372,6 +372,14 @@ counters! {
     TcpExtTCPOFOQueue,
     /// Out-of-order segments dropped for want of room.
     TcpExtTCPOFODrop,
+    /// Times that a receive buffer had no room for what came.
+    TcpExtPruneCalled,
+    /// Times that small packets in a receive buffer were put together.
+    TcpExtTCPRcvCollapsed,
+    /// Segments that reach beyond the window.
+    TcpExtBeyondWindow,
+    /// Segments dropped because the window was closed.
+    TcpExtTCPZeroWindowDrop,
     /// Times that what came out of order was dropped to make room for what was due.
     TcpExtOfoPruned,
     /// Segments dropped because the receive buffer was full.

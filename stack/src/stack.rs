@@ -200,6 +200,16 @@ impl Stack {
         Ok(id)
     }
 
+    /// Makes every address of a network the host's, beside those of interfaces (Linux's routes of type local).
+    pub fn add_local_network(&mut self, network: IpCidr) -> Result<(), InterfaceError> {
+        self.interfaces.add_local_network(network)
+    }
+
+    /// Takes that back.
+    pub fn remove_local_network(&mut self, network: IpCidr) -> Result<(), InterfaceError> {
+        self.interfaces.remove_local_network(network)
+    }
+
     /// Adds a route.
     pub fn add_route(&mut self, route: Route) -> Result<(), TableError> {
         self.interfaces.add_route(route)

@@ -190,7 +190,7 @@ impl World {
     pub(crate) fn send(&self, packet: Vec<u8>) {
         let mut state = self.enter();
         state.follow_settings();
-        state.target.inject(packet);
+        state.target.inject(packet, None);
         self.changed.notify_all();
     }
 

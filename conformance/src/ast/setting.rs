@@ -66,7 +66,7 @@ pub enum Setting {
     SoFilename(PathBuf),
     /// `so_flags`: what that library's entry is given.
     SoFlags(String),
-    /// `is_anyip`: all addresses of the local net are the stack's.
+    /// `is_anyip`: the interface has no address; the script makes those of a net the stack's by `ip route add local`.
     AnyIp,
     /// `send_omit_free`: how a library's packets are sent; without meaning here.
     SendOmitFree,

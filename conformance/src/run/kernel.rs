@@ -72,7 +72,8 @@ impl KernelTarget {
         let tun = sys::open_tun(DEVICE).map_err(step("/dev/net/tun"))?;
         sys::set_offloads(tun.as_fd(), network.segments).map_err(step("TUNSETOFFLOAD"))?;
         let end = KernelEnd { congestion_control: None, ..KernelEnd::new(DEVICE) };
-        let end = end.mtu(network.mtu).address(network.local).route(network.peers, None);
+        let end = end.mtu(network.mtu).route(network.peers, None);
+        let end = network.local.into_iter().fold(end, KernelEnd::address);
         end.set_up().map_err(|error| error.to_string())?;
         let packets = sys::packet_socket(DEVICE).map_err(step("packet socket"))?;
         Ok(KernelTarget {
@@ -171,8 +172,8 @@ impl Target for KernelTarget {
         self.ended.take()
     }
 
-    fn inject(&mut self, packet: Vec<u8>) {
-        if let Err(error) = sys::write_packet(self.tun.as_fd(), &packet) {
+    fn inject(&mut self, packet: Vec<u8>, peer_mss: Option<u16>) {
+        if let Err(error) = sys::write_packet(self.tun.as_fd(), &packet, peer_mss) {
             self.notes.push(format!("the device takes no packet: {error}"));
         }
         self.collect();
@@ -207,6 +208,10 @@ impl Target for KernelTarget {
 
     fn tcp_info(&mut self, fd: Descriptor) -> Option<Vec<u8>> {
         sys::getsockopt(fd, libc::SOL_TCP, libc::TCP_INFO, Some(512)).ok()
+    }
+
+    fn memory_info(&mut self, fd: Descriptor) -> Option<Vec<u8>> {
+        sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_MEMINFO, Some(64)).ok()
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Rules {
     pub tolerance: Duration,
     /// The same, in hundredths of the time since the event before; the larger of the two counts.
     pub tolerance_percent: f64,
+    /// The largest payload of a segment that the peer sends: a packet with more stands for several.
+    pub peer_mss: Option<u16>,
     /// The tick of the target's time stamps, where they are to be compared.
     pub stamp_tick: Option<Duration>,
     /// Whether a segment of the script has to come as one packet.
@@ -49,7 +51,7 @@ pub struct Rules {
     pub non_fatal: NonFatal,
     /// Shell scripts that run first.
     pub init_scripts: Vec<PathBuf>,
-    /// Whether the addresses of the local net are all the target's.
+    /// Whether the interface has no address: the script makes those of a net the target's, by a route of type local.
     pub any_ip: bool,
     /// Whether to parse, and run nothing.
     pub dry_run: bool,
@@ -77,6 +79,7 @@ impl Rules {
             strict_segments: false,
             non_fatal: NonFatal::default(),
             init_scripts: Vec::new(),
+            peer_mss: None,
             any_ip: false,
             dry_run: false,
         }
@@ -105,6 +108,7 @@ impl Rules {
             Setting::NetmaskIp(IpAddr::V6(mask)) => self.prefix = mask.to_bits().leading_ones() as u8,
             Setting::InitScripts(paths) => self.init_scripts.clone_from(paths),
             Setting::Mtu(mtu) => self.mtu = *mtu,
+            Setting::Mss(mss) => self.peer_mss = (*mss > 0).then_some(*mss),
             Setting::Tolerance(tolerance) => self.tolerance = *tolerance,
             Setting::TolerancePercent(percent) => self.tolerance_percent = *percent,
             Setting::TcpTsTick(tick) => self.stamp_tick = (!tick.is_zero()).then_some(*tick),
@@ -120,7 +124,6 @@ impl Rules {
             }
             // Of no meaning here, or taken care of before.
             Setting::SpeedMbps(_)
-            | Setting::Mss(_)
             | Setting::TcpTsEcrScaled
             | Setting::CodeCommand(_)
             | Setting::CodeFormat(_)

@@ -229,7 +229,7 @@ fn on(target: &mut dyn Target, script: &Script, version: IpVersion, rules: &Rule
 
 fn network(rules: &Rules) -> Network {
     Network {
-        local: IpCidr::new(rules.local, rules.prefix),
+        local: (!rules.any_ip).then(|| IpCidr::new(rules.local, rules.prefix)),
         peers: IpCidr::new(rules.remote, rules.remote_prefix),
         mtu: rules.mtu as usize,
         segments: true,

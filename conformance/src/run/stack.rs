@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
+use tapsock_sockets::constants::{SO_MEMINFO, SOL_SOCKET, SOL_TCP, TCP_INFO};
 use tapsock_sockets::{Permission, Sockets};
 use tapsock_stack::buf::Frame;
 use tapsock_stack::config::Config;
@@ -42,7 +43,7 @@ const MAX_STEPS: usize = 1_000_000;
 /// use tapsock_conformance::run::Network;
 ///
 /// let network = Network {
-///     local: "192.168.0.1/16".parse().unwrap(),
+///     local: Some("192.168.0.1/16".parse().unwrap()),
 ///     peers: "192.0.2.1/32".parse().unwrap(),
 ///     mtu: 1500,
 ///     segments: true,
@@ -51,8 +52,8 @@ const MAX_STEPS: usize = 1_000_000;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Network {
-    /// The host's address, with its prefix.
-    pub local: IpCidr,
+    /// The host's address, with its prefix; `None` where a script says by routes which addresses are the host's.
+    pub local: Option<IpCidr>,
     /// Who is reached over the interface besides.
     pub peers: IpCidr,
     /// The largest IP packet, in bytes.
@@ -117,9 +118,9 @@ impl StackTarget {
         };
         let mut target = StackTarget::with_caps(caps, config)?;
         let (interface, stack) = (target.interface, target.sockets.stack_mut());
-        stack
-            .add_address(interface, network.local)
-            .map_err(|error| format!("{}: {error:?}", network.local))?;
+        if let Some(local) = network.local {
+            stack.add_address(interface, local).map_err(|error| format!("{local}: {error:?}"))?;
+        }
         // Nobody answers for a router on a link of bare IP: there is none.
         let route = Route::direct(network.peers, interface);
         stack.add_route(route).map_err(|error| format!("{}: {error:?}", network.peers))?;
@@ -276,6 +277,12 @@ impl StackTarget {
         self.now = self.now.max(end);
     }
 
+    fn option_bytes(&mut self, fd: Descriptor, level: i32, name: i32) -> Option<Vec<u8>> {
+        let socket = self.descriptors.socket(fd).ok()?;
+        let value = self.sockets.option(self.now, socket, level, name).ok()?;
+        Some(value.as_bytes().to_vec())
+    }
+
     /// When the next thing is due.
     fn next_due(&self) -> Option<Instant> {
         let calls = self.waiting.iter().map(|(_, operation)| operation.deadline()).fold(None, earliest);
@@ -334,8 +341,9 @@ impl Target for StackTarget {
         Some(ended)
     }
 
-    fn inject(&mut self, packet: Vec<u8>) {
-        self.sockets.stack_mut().receive(self.now, self.interface, Frame::from(packet));
+    fn inject(&mut self, packet: Vec<u8>, peer_mss: Option<u16>) {
+        let frame = Frame { gso_size: peer_mss, ..Frame::from(packet) };
+        self.sockets.stack_mut().receive(self.now, self.interface, frame);
         self.settle();
     }
 
@@ -366,9 +374,10 @@ impl Target for StackTarget {
     }
 
     fn tcp_info(&mut self, fd: Descriptor) -> Option<Vec<u8>> {
-        use tapsock_sockets::constants::{SOL_TCP, TCP_INFO};
-        let socket = self.descriptors.socket(fd).ok()?;
-        let value = self.sockets.option(self.now, socket, SOL_TCP, TCP_INFO).ok()?;
-        Some(value.as_bytes().to_vec())
+        self.option_bytes(fd, SOL_TCP, TCP_INFO)
+    }
+
+    fn memory_info(&mut self, fd: Descriptor) -> Option<Vec<u8>> {
+        self.option_bytes(fd, SOL_SOCKET, SO_MEMINFO)
     }
 }

@@ -60,8 +60,8 @@ pub trait Target: System {
     /// How the call that was spawned ended, and when. `None` while it waits.
     fn take_ended(&mut self) -> Option<(Duration, Outcome)>;
 
-    /// Gives the target an IP packet.
-    fn inject(&mut self, packet: Vec<u8>);
+    /// Gives the target an IP packet; where it is a segment of TCP, one that stands for several of up to `peer_mss` bytes.
+    fn inject(&mut self, packet: Vec<u8>, peer_mss: Option<u16>);
 
     /// What the target has sent and nobody has taken, in order.
     fn sent(&mut self) -> &mut VecDeque<Sent>;
@@ -74,4 +74,7 @@ pub trait Target: System {
 
     /// The bytes of TCP_INFO, for the assertions of a script.
     fn tcp_info(&mut self, fd: Descriptor) -> Option<Vec<u8>>;
+
+    /// The bytes of SO_MEMINFO, likewise.
+    fn memory_info(&mut self, fd: Descriptor) -> Option<Vec<u8>>;
 }

@@ -1,4 +1,4 @@
-//! `struct tcp_info` by its fields' names.
+//! `struct tcp_info` by its fields' names, and what SO_MEMINFO tells.
 
 /// A field: its name, and where it stands, in bytes.
 type Field = (&'static str, usize, usize);
@@ -83,6 +83,26 @@ pub(super) fn fields(bytes: &[u8]) -> Vec<(String, i64)> {
         Some(((*name).to_owned(), i64::from(bytes.get(*byte)? >> shift & mask)))
     });
     whole.chain(bits).collect()
+}
+
+/// What SO_MEMINFO tells, in order. Source: `<linux/sock_diag.h>`.
+const MEMORY: [&str; 9] = [
+    "RMEM_ALLOC",
+    "RCVBUF",
+    "WMEM_ALLOC",
+    "SNDBUF",
+    "FWD_ALLOC",
+    "WMEM_QUEUED",
+    "OPTMEM",
+    "BACKLOG",
+    "DROPS",
+];
+
+/// The same of SO_MEMINFO.
+pub(super) fn memory_fields(bytes: &[u8]) -> Vec<(String, i64)> {
+    let values = bytes.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+    let named = MEMORY.iter().zip(values);
+    named.map(|(name, value)| (format!("SK_MEMINFO_{name}"), value.into())).collect()
 }
 
 const _: () = assert!(cfg!(target_endian = "little"), "integers are read as little-endian machines lay them");

@@ -124,6 +124,8 @@ pub struct RouteChange {
     pub device: Option<String>,
     /// `src`: the source address.
     pub source: Option<IpAddr>,
+    /// `local`: the addresses of the network are the host's own.
+    pub local: bool,
     /// What else the route says of its connections.
     pub attributes: Vec<RouteAttribute>,
 }

@@ -120,13 +120,14 @@ fn route(words: &mut Arguments<'_>, v6: bool) -> Words<RouteChange> {
         other => return Err(format!("'ip route {}' is not supported", other.unwrap_or(""))),
     };
     words.skip(&["unicast"]);
+    let local = words.skip(&["local"]);
     let destination = match words.value("ip route")? {
         "default" => None,
         text => Some(prefix(text)?),
     };
     let v6 = v6 || destination.is_some_and(|(address, _)| address.is_ipv6());
     let (via, device, source, attributes) = (None, None, None, Vec::new());
-    let mut route = RouteChange { action, destination, v6, via, device, source, attributes };
+    let mut route = RouteChange { action, destination, v6, via, device, source, local, attributes };
     while let Some(name) = words.next() {
         match name {
             "via" => {

@@ -150,6 +150,7 @@ fn routes_have_attributes() {
             via: Some("192.168.0.2".parse().unwrap()),
             device: Some("tun0".to_owned()),
             source: None,
+            local: false,
             attributes: vec![
                 number("advmss", 600),
                 RouteAttribute::Mtu { value: 640, locked: true },
@@ -157,6 +158,7 @@ fn routes_have_attributes() {
             ],
         }
     );
+    assert!(route("ip route add local 192.168.0.0/16 dev lo").local);
     let six = route("ip -6 route add 2001:DB8::/32 via fd00::1");
     assert_eq!((six.v6, six.destination), (true, Some(("2001:db8::".parse().unwrap(), 32))));
     let default = route("ip route replace default dev tun0 rto_min 20ms src 10.0.0.1 congctl reno");

@@ -38,9 +38,12 @@ impl Sockets {
                 (SOL_SOCKET, SO_COOKIE, _) => return Ok(call.common.cookie.to_ne_bytes().to_vec().into()),
                 (SOL_SOCKET, SO_BINDTODEVICE, _) => return Ok(device::shown_name(call)),
                 (SOL_SOCKET, SO_MEMINFO, Body::Tcp(tcp)) => {
-                    let receive = (tcp.unread(call.stack), call.options().tcp.receive_buffer as usize);
+                    let receive = tcp.receive_memory(call);
                     let send = (tcp.unacknowledged(call.stack), tcp.send_buffer(call));
                     return Ok(Memory { receive, send, drops: 0 }.shown());
+                }
+                (SOL_SOCKET, SO_RCVBUF, Body::Tcp(tcp)) => {
+                    return Ok((tcp.receive_memory(call).1 as u32).into());
                 }
                 (SOL_SOCKET, SO_SNDBUF, Body::Tcp(tcp)) => return Ok((tcp.send_buffer(call) as u32).into()),
                 (SOL_TCP, TCP_SAVED_SYN, Body::Tcp(tcp)) => return Ok(tcp.saved_syn(call).into()),

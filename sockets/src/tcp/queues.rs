@@ -63,6 +63,13 @@ impl TcpSocket {
             .map_or(0, |info| info.unacked_bytes as usize + info.notsent as usize)
     }
 
+    /// What is charged of the receive buffer, and its size in bytes: unless it was fixed, a connection's grows. Source:
+    /// tcp(7), `tcp_rmem`.
+    pub(crate) fn receive_memory(&self, call: &Call<'_>) -> (usize, usize) {
+        let connection = self.connection_id().and_then(|id| call.stack.tcp(id));
+        connection.map_or((0, call.options().tcp.receive_buffer as usize), Connection::receive_memory)
+    }
+
     /// The send buffer in bytes (SO_SNDBUF): unless it was fixed, a connection's grows. Source: tcp(7), `tcp_wmem`.
     pub(crate) fn send_buffer(&self, call: &Call<'_>) -> usize {
         let connection = self.connection_id().and_then(|id| call.stack.tcp(id));

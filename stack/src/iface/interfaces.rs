@@ -29,6 +29,9 @@ pub(super) enum PrefixRoute {
     No,
 }
 
+/// Networks of which all addresses can be the host's.
+pub const MAX_LOCAL_NETWORKS: usize = 64;
+
 /// The interfaces and the routes.
 ///
 /// As on Linux, an address belongs to the host: a packet to it is taken at whichever interface it comes in (the weak
@@ -54,6 +57,8 @@ pub struct Interfaces {
     interfaces: Vec<Interface>,
     /// All addresses with the interface that has them, sorted.
     local: Vec<(IpAddr, InterfaceId)>,
+    /// Networks of which every address is the host's.
+    local_networks: Vec<IpCidr>,
     routes: RoutingTable,
 }
 
@@ -67,7 +72,7 @@ impl Interfaces {
             lo.assign(IpCidr::new(address, prefix_len));
         }
         let local = addresses.map(|(address, _)| (address, InterfaceId::LOOPBACK)).to_vec();
-        Interfaces { interfaces: vec![lo], local, routes: RoutingTable::new() }
+        Interfaces { interfaces: vec![lo], local, local_networks: Vec::new(), routes: RoutingTable::new() }
     }
 
     /// Adds an interface without addresses whose link is up.
@@ -178,6 +183,41 @@ impl Interfaces {
         }
     }
 
+    /// Makes every address of a network the host's, beside those that interfaces have: what `ip route add local NETWORK dev lo`
+    /// does on Linux.
+    ///
+    /// Fails with [`InterfaceError::Exists`] (EEXIST) or [`InterfaceError::Full`] (ENOBUFS).
+    ///
+    /// ```
+    /// use tapsock_stack::iface::Interfaces;
+    ///
+    /// let mut interfaces = Interfaces::new();
+    /// let network = "198.51.100.0/24".parse().unwrap();
+    /// interfaces.add_local_network(network).unwrap();
+    /// assert!(interfaces.is_local("198.51.100.77".parse().unwrap()));
+    /// interfaces.remove_local_network(network).unwrap();
+    /// assert!(!interfaces.is_local("198.51.100.77".parse().unwrap()));
+    /// ```
+    pub fn add_local_network(&mut self, network: IpCidr) -> Result<(), InterfaceError> {
+        let network = network.network();
+        if self.local_networks.contains(&network) {
+            return Err(InterfaceError::Exists);
+        }
+        if self.local_networks.len() >= MAX_LOCAL_NETWORKS {
+            return Err(InterfaceError::Full);
+        }
+        self.local_networks.push(network);
+        Ok(())
+    }
+
+    /// Takes that back. Fails with [`InterfaceError::NotFound`] (EADDRNOTAVAIL).
+    pub fn remove_local_network(&mut self, network: IpCidr) -> Result<(), InterfaceError> {
+        let network = network.network();
+        let place = self.local_networks.iter().position(|known| *known == network);
+        self.local_networks.remove(place.ok_or(InterfaceError::NotFound)?);
+        Ok(())
+    }
+
     /// Says whether new connections should use an address. Fails with [`InterfaceError::Missing`] (ENODEV) or
     /// `NotFound` (EADDRNOTAVAIL).
     pub fn set_preference(
@@ -281,7 +321,10 @@ impl Interfaces {
     pub fn is_local(&self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(v4) if v4.is_loopback() => true,
-            _ => self.local.binary_search_by(|(own, _)| own.cmp(&address)).is_ok(),
+            _ => {
+                self.local.binary_search_by(|(own, _)| own.cmp(&address)).is_ok()
+                    || self.local_networks.iter().any(|network| network.contains(address))
+            }
         }
     }
 

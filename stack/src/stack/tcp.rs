@@ -339,7 +339,11 @@ impl Stack {
 
     /// Takes the connection that has waited longest.
     pub fn tcp_accept(&mut self, id: ListenerId) -> Option<TcpId> {
-        self.tcp.listener_mut(id)?.accept.pop_front()
+        let accepted = self.tcp.listener_mut(id)?.accept.pop_front()?;
+        if let Some(slot) = self.tcp.slot_mut(accepted) {
+            slot.connection.on_accepted();
+        }
+        Some(accepted)
     }
 
     /// Why nobody new will come to a listener, once: its link is gone (SO_ERROR, and `accept` where none waits).

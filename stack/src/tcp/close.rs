@@ -104,10 +104,12 @@ impl Connection {
         counters.bump(Counter::TcpOutSegs);
         counters.bump(Counter::TcpOutRsts);
         let options = self.segment_options(now);
-        let nxt = self.recv.window.nxt;
+        // As Linux: it offers the window that an acknowledgement would.
+        let window = self.recv.window.offer(self.recv.held(), self.recv.acks.peer_mss());
         Some(Segment {
-            ack: Some(nxt),
+            ack: Some(self.recv.window.nxt),
             control: Some(Control::Rst),
+            window,
             options,
             ..Segment::new(self.send.window.nxt)
         })

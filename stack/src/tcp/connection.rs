@@ -131,7 +131,9 @@ pub(super) enum Fin {
 /// Who holds the connection.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub(super) enum Holder {
-    /// An application, or the accept queue.
+    /// A listener, until an application accepts it.
+    Listener,
+    /// An application.
     Application,
     /// Nobody: it was closed and finishes by itself.
     Nobody,
@@ -404,6 +406,11 @@ impl Connection {
     /// Whether the peer has sent all it has to say, and all of it has come.
     pub fn is_peer_finished(&self) -> bool {
         self.recv.is_finished()
+    }
+
+    /// An application has accepted it.
+    pub fn on_accepted(&mut self) {
+        self.holder = Holder::Application;
     }
 
     /// Whether nobody holds it.

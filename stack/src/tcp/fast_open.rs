@@ -6,7 +6,7 @@ use crate::fast_open::Learned;
 use crate::time::Instant;
 use crate::wire::{FastOpenForm, FastOpenOption};
 
-use super::connection::{Connection, Fin, Opening};
+use super::connection::{Connection, Fin, Holder, Opening};
 use super::handshake::{Accepted, SynSent, Willing};
 use super::loss_timer::Since;
 use super::segment::Segment;
@@ -275,6 +275,7 @@ impl Connection {
     ) -> Self {
         let mut connection = Connection::new(accepted.opening, options.into());
         connection.state = State::SynReceived;
+        connection.holder = Holder::Listener;
         connection.send.window.nxt = accepted.opening.iss + 1;
         connection.recv.window.scale = accepted.scale;
         let willing = Willing::of(&connection.options);

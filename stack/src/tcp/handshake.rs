@@ -6,7 +6,7 @@ use crate::time::Instant;
 use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
 use super::config::Options;
-use super::connection::{Connection, Event, Fin, Negotiated, Opening, TimestampState};
+use super::connection::{Connection, Event, Fin, Holder, Negotiated, Opening, TimestampState};
 use super::recv::ack_policy::{LONGEST_DELAY, QUICK_ACKS};
 use super::segment::{Control, Segment, UnscaledWindow, WindowScale};
 use super::seq::SeqNumber;
@@ -115,6 +115,7 @@ impl Connection {
     /// SYN, is to be given to [`on_segment`](Connection::on_segment) next.
     pub fn accept(now: Instant, accepted: Accepted, options: impl Into<SharedOptions>) -> Self {
         let mut connection = Connection::new(accepted.opening, options.into());
+        connection.holder = Holder::Listener;
         let iss = accepted.opening.iss;
         connection.send.window.nxt = iss + 1;
         connection.recv.window.scale = accepted.scale;
@@ -187,6 +188,7 @@ impl Connection {
         self.send.rtt.reset_backoff();
         let mss = self.send.mss.min(self.sizes.advertised.into());
         self.recv.acks.start(now, mss, self.recv.window.remaining());
+        self.recv.window.begin(now, self.sizes.advertised.into());
         if !self.recovery.scoreboard.is_empty() {
             self.timers.set(Timer::Retransmit, now + self.send.rtt.rto());
         }

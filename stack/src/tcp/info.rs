@@ -137,7 +137,7 @@ impl Connection {
     /// before reading (Linux's `tcp_rmem_pressure`, and its look at the window).
     pub fn is_receive_full(&self) -> bool {
         let window_closes = self.recv.window.remaining() <= self.recv.acks.peer_mss();
-        window_closes || self.recv.is_overrun_by(self.sizes.advertised.into())
+        window_closes || self.recv.is_overrun()
     }
 
     /// What the congestion control tells of itself (`TCP_CC_INFO`): words, as Linux's `union tcp_cc_info` has them; none

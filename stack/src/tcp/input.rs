@@ -77,6 +77,10 @@ impl Connection {
     /// Whether what is owed to the peer goes now, or when.
     fn decide_on_ack(&mut self, now: Instant) {
         let mss = self.recv.acks.peer_mss();
+        // As Linux, which looks at the window where more than a segment waits.
+        if self.recv.acks.waiting(self.recv.window.nxt) > mss {
+            self.recv.look_for_room();
+        }
         let situation = Situation {
             nxt: self.recv.window.nxt,
             edge_advances: self.recv.window.may_follow(self.recv.held(), mss),
@@ -111,8 +115,8 @@ impl Connection {
             self.on_reset(counters);
             return Verdict::Drop;
         }
-        if !self.is_acceptable(segment) {
-            counters.bump(Counter::TcpExtTCPOutOfWindow);
+        if let Some(counter) = self.unacceptable(segment) {
+            counters.bump(counter);
             if !reset {
                 self.refuse_old(now, segment, counters);
             }
@@ -201,13 +205,24 @@ impl Connection {
             && u128::from(age_ms.unsigned_abs()) * 10 <= self.send.rtt.rto().as_millis() * 12
     }
 
-    /// Whether any part of the segment lies in the window. As Linux, this lets pass what overlaps bytes received
-    /// since our last acknowledgement.
+    /// Where a segment has no business here, what counts it. As Linux, this lets pass what overlaps bytes received since our
+    /// last acknowledgement, and into an empty queue what begins in the window, however far it reaches.
     //= RFC 9293 §3.4
     //= RFC 7323 §2.4 MUST-2
-    pub(super) fn is_acceptable(&self, segment: &Segment) -> bool {
+    fn unacceptable(&self, segment: &Segment) -> Option<Counter> {
         let window = &self.recv.window;
-        segment.end().at_or_after(self.recv.acks.acknowledged()) && segment.seq.at_or_before(window.edge())
+        if segment.end().before(self.recv.acks.acknowledged()) {
+            return Some(Counter::TcpExtTCPOutOfWindow);
+        }
+        let limit = window.nxt + window.remaining();
+        let fin = u32::from(segment.control == Some(Control::Fin));
+        let begins_beyond = segment.seq.after(limit);
+        let beyond = (segment.end() - fin).after(limit) && (begins_beyond || !self.recv.queue.is_empty());
+        beyond.then_some(Counter::TcpExtBeyondWindow)
+    }
+
+    pub(super) fn is_acceptable(&self, segment: &Segment) -> bool {
+        self.unacceptable(segment).is_none()
     }
 
     /// Whether a reset has the number that the peer knows us to expect. As Linux, that may be the end of the highest

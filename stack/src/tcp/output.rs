@@ -367,6 +367,7 @@ impl Connection {
         counters: &mut Counters,
     ) -> Segment {
         let nxt = self.recv.window.nxt;
+        self.recv.look_for_room();
         let window = match self.state {
             // A SYN-ACK that follows can't offer more.
             State::SynReceived => self.recv.window.repeat(),

@@ -28,11 +28,8 @@ impl Connection {
             return;
         }
         let nxt = self.recv.window.nxt;
-        // As Linux: a FIN behind all data is taken into a closed window too, for it needs no room.
-        let lone_fin = segment.payload.is_empty() && segment.seq == nxt;
-        let beyond = segment.seq.at_or_after(self.recv.window.edge()) && !lone_fin;
         let old = self.note_old(&segment, counters);
-        if segment.end().at_or_before(nxt) || beyond {
+        if self.is_past_use(&segment, counters) {
             self.recv.acks.quicken(self.recv.window.remaining(), QUICK_ACKS);
             self.recv.acks.owe_now();
             return;
@@ -46,17 +43,8 @@ impl Connection {
             self.reset();
             return;
         }
-        if segment.seq == nxt && self.recv.is_overrun_by(segment.payload.len()) {
-            // As Linux: what came early gives way to what is due, or the gap would never be filled.
-            counters[Counter::TcpExtOfoPruned] += u64::from(!self.recv.reassembly.is_empty());
-            self.recv.reassembly.clear();
-        }
-        if self.recv.is_overrun_by(segment.payload.len()) {
-            self.refuse_text(segment.seq == nxt, counters);
+        if !self.has_room_for(&segment, counters) {
             return;
-        }
-        if !lone_fin {
-            segment.trim_back(self.recv.window.edge());
         }
         self.trim_behind_fin(&mut segment);
         if segment.payload.len() < len {
@@ -79,6 +67,49 @@ impl Connection {
         self.process_fin(now);
     }
 
+    /// Whether a segment brings nothing that can be taken: what has come before, or what lies behind the window. As Linux: a
+    /// segment that begins in the window is taken whole, and a FIN behind all data into a closed window too, for it needs no
+    /// room.
+    fn is_past_use(&self, segment: &Segment, counters: &mut Counters) -> bool {
+        let window = &self.recv.window;
+        if segment.end().at_or_before(window.nxt) {
+            return true;
+        }
+        if window.remaining() > 0 {
+            return segment.seq.at_or_after(window.edge());
+        }
+        let lone_fin = segment.payload.is_empty() && segment.seq == window.nxt;
+        if !lone_fin && segment.seq.at_or_before(window.nxt) {
+            counters.bump(Counter::TcpExtTCPZeroWindowDrop);
+        }
+        !lone_fin
+    }
+
+    /// Whether there is memory for a segment. As Linux, where there is none for what is due the peer is told at once, by a
+    /// closed window: it probes the window then for as long as it takes, and does not give up. Into an empty queue it is
+    /// taken all the same.
+    fn has_room_for(&mut self, segment: &Segment, counters: &mut Counters) -> bool {
+        let len = segment.payload.len();
+        if segment.seq != self.recv.window.nxt {
+            let room = !self.recv.is_overrun();
+            if !room {
+                counters.bump(Counter::TcpExtTCPOFODrop);
+                self.recv.acks.owe_now();
+            }
+            return room;
+        }
+        if self.recv.make_room(self.sizes.advertised.into(), counters) {
+            return true;
+        }
+        self.recv.withhold();
+        self.recv.acks.owe_now();
+        let refused = len > 0 && !self.recv.queue.is_empty();
+        if refused {
+            counters.bump(Counter::TcpExtTCPRcvQDrop);
+        }
+        !refused
+    }
+
     /// What `segment` holds of numbers that have come already is to be reported, for its sender believed it to be lost. Says
     /// whether there is any.
     //= RFC 2883 §4
@@ -99,18 +130,6 @@ impl Connection {
         noted
     }
 
-    /// There is no memory for what came. As Linux, the peer is told so where it is what is due: it probes the window then
-    /// for as long as it takes, and does not give up.
-    fn refuse_text(&mut self, due: bool, counters: &mut Counters) {
-        if due {
-            counters.bump(Counter::TcpExtTCPRcvQDrop);
-            self.recv.withhold();
-        } else {
-            counters.bump(Counter::TcpExtTCPOFODrop);
-        }
-        self.recv.acks.owe_now();
-    }
-
     /// Nothing follows a FIN: bytes that claim to are dropped, and a second FIN elsewhere is none.
     fn trim_behind_fin(&self, segment: &mut Segment) {
         let Some(fin) = self.recv.fin() else { return };
@@ -126,19 +145,9 @@ impl Connection {
     fn take_in_order(&mut self, now: Instant, segment: Segment) {
         let len = segment.payload.len();
         if len > 0 {
-            let stamps = if self.negotiated.timestamps.is_some() { TIMESTAMPS_LEN } else { 0 };
-            self.recv.acks.on_data(
-                now,
-                Arrival {
-                    segment: segment.gso_size.map_or(len as u32, u32::from),
-                    options: segment.options.emitted_len() as u32,
-                    usual_options: stamps,
-                    pushed: segment.push || segment.control == Some(Control::Fin),
-                    largest: self.sizes.advertised.into(),
-                    window: self.recv.window.remaining(),
-                    rto: self.send.rtt.rto(),
-                },
-            );
+            let arrival = self.arrival(&segment);
+            self.learn_share(&arrival, len);
+            self.recv.acks.on_data(now, arrival);
         }
         self.deliver(segment.payload);
         self.grow_window(len);
@@ -149,6 +158,26 @@ impl Connection {
         if had_gap && self.recv.reassembly.is_empty() {
             //= RFC 5681 §4.2
             self.recv.acks.owe_now();
+        }
+    }
+
+    /// What a segment with data tells the policy of acknowledgements.
+    fn arrival(&self, segment: &Segment) -> Arrival {
+        Arrival {
+            segment: segment.gso_size.map_or(segment.payload.len() as u32, u32::from),
+            options: segment.options.emitted_len() as u32,
+            usual_options: if self.negotiated.timestamps.is_some() { TIMESTAMPS_LEN } else { 0 },
+            pushed: segment.push || segment.control == Some(Control::Fin),
+            largest: self.sizes.advertised.into(),
+            window: self.recv.window.remaining(),
+            rto: self.send.rtt.rto(),
+        }
+    }
+
+    /// A larger segment than before tells how much of the memory of such ones is payload.
+    fn learn_share(&mut self, arrival: &Arrival, len: usize) {
+        if arrival.segment > self.recv.acks.peer_mss() {
+            self.recv.window.learn_share(len);
         }
     }
 
@@ -178,8 +207,16 @@ impl Connection {
         self.tally.out_of_order = self.tally.out_of_order.wrapping_add(1);
         let len = segment.payload.len();
         let last = if segment.control == Some(Control::Fin) { Last::Yes } else { Last::No };
+        if len > 0 {
+            let arrival = self.arrival(&segment);
+            self.learn_share(&arrival, len);
+            self.recv.acks.measure(&arrival);
+        }
         if self.recv.reassembly.insert(segment.seq, segment.payload, last).is_err() {
             counters.bump(Counter::TcpExtTCPOFODrop);
+        }
+        if let Some(end) = self.recv.reassembly.end().filter(|_| self.holder == Holder::Application) {
+            self.recv.window.reach_over_gap(end);
         }
         self.recv.acks.owe_late();
         self.grow_window(len);

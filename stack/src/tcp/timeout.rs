@@ -223,7 +223,7 @@ impl Connection {
         {
             return true;
         }
-        if self.holder == Holder::Application {
+        if self.holder != Holder::Nobody {
             return self.send.probes >= self.options.retries;
         }
         let slowest = self.persist_wait() >= Duration::from_millis(self.options.rto_max_ms.into());

@@ -193,6 +193,12 @@ impl Connection {
         Ok(data)
     }
 
+    /// What is held for the application and behind gaps, in bytes of memory, and the receive buffer, which grows unless it
+    /// was fixed (`SO_MEMINFO`, `SO_RCVBUF`).
+    pub fn receive_memory(&self) -> (usize, usize) {
+        (self.recv.held(), self.recv.window.buffer() as usize)
+    }
+
     /// How many bytes lie in one piece at the front of what can be read.
     pub fn readable_piece(&self) -> usize {
         self.recv.queue.chunks().next().map_or(0, |chunk| chunk.len())

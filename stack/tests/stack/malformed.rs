@@ -406,11 +406,7 @@ type Change = fn(&mut TcpHeader);
 #[test]
 fn segments_that_no_connection_takes() {
     let table: [(&str, Change, Counter); 6] = [
-        (
-            "beyond the window",
-            |h| h.sequence = h.sequence.wrapping_add(1 << 30),
-            Counter::TcpExtTCPOutOfWindow,
-        ),
+        ("beyond the window", |h| h.sequence = h.sequence.wrapping_add(1 << 30), Counter::TcpExtBeyondWindow),
         (
             "long acknowledged",
             |h| h.sequence = h.sequence.wrapping_sub(1 << 20),

@@ -172,12 +172,13 @@ fn a_slow_reader_closes_the_window_and_opens_it_again() {
     for caps in LINKS {
         let mut wire = Wire::new(2, caps);
         let pair = wire.pair(1, "10.0.0.2");
-        let (now, total) = (wire.now, 400_000);
-        let mut flow = Flow::new((0, pair.0), (1, pair.1), total);
-        let free = wire[0].tcp_free_space(pair.0);
-        wire[0].tcp_write(now, pair.0, Rope::from(pattern(0, free))).unwrap();
-        flow.written = free as u64;
-        wire.run_for(Duration::from_secs(30));
+        let mut flow = Flow::new((0, pair.0), (1, pair.1), 400_000);
+        while wire[0].tcp_info(pair.0).unwrap().notsent == 0 {
+            let (now, free) = (wire.now, wire[0].tcp_free_space(pair.0));
+            wire[0].tcp_write(now, pair.0, Rope::from(pattern(flow.written, free))).unwrap();
+            flow.written += free as u64;
+            wire.run_for(Duration::from_secs(30));
+        }
         let held = wire[1].tcp(pair.1).unwrap().readable();
         assert!(held > 60_000, "the reader's buffer holds {held} bytes");
         assert_eq!(wire[1].tcp_info(pair.1).unwrap().rcv_wnd, 0, "the window is closed");

@@ -12,6 +12,10 @@ use std::ptr;
 /// What a TUN device puts before each packet: `struct virtio_net_hdr`.
 const VNET_HEADER: usize = 10;
 
+/// What that header says of segments of TCP over IPv4 and IPv6 (`VIRTIO_NET_HDR_GSO_*`).
+const GSO_TCPV4: u8 = 1;
+const GSO_TCPV6: u8 = 4;
+
 /// Bytes of a socket address at most.
 const ADDRESS_ROOM: usize = size_of::<libc::sockaddr_storage>();
 
@@ -75,9 +79,15 @@ pub(super) fn set_offloads(tun: BorrowedFd<'_>, segments: bool) -> io::Result<()
     Ok(())
 }
 
-/// Gives the device a packet.
-pub(super) fn write_packet(tun: BorrowedFd<'_>, packet: &[u8]) -> io::Result<()> {
-    let bytes = [&[0; VNET_HEADER], packet].concat();
+/// Gives the device a packet, which stands for several segments of TCP where `peer_mss` says how large they are.
+pub(super) fn write_packet(tun: BorrowedFd<'_>, packet: &[u8], peer_mss: Option<u16>) -> io::Result<()> {
+    let mut header = [0; VNET_HEADER];
+    if let Some(mss) = peer_mss {
+        let is_v6 = packet.first().is_some_and(|first| first >> 4 == 6);
+        header[1] = if is_v6 { GSO_TCPV6 } else { GSO_TCPV4 };
+        header[4..6].copy_from_slice(&mss.to_ne_bytes());
+    }
+    let bytes = [&header, packet].concat();
     // SAFETY: the pointer is to as many bytes as are said.
     checked(unsafe { libc::write(tun.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) } as i64)?;
     Ok(())

@@ -181,6 +181,9 @@ fn route(change: &RouteChange) -> Vec<String> {
         RouteAction::Delete => "del",
     };
     words.extend(["route", action].map(str::to_owned));
+    if change.local {
+        words.push("local".to_owned());
+    }
     words.push(
         change.destination.map_or("default".to_owned(), |(address, prefix)| format!("{address}/{prefix}")),
     );

@@ -54,11 +54,13 @@ impl Blocks {
 }
 
 impl Session<'_> {
-    /// Runs a block of code with what TCP_INFO says of the socket that the script spoke of last.
+    /// Runs a block of code with what TCP_INFO and SO_MEMINFO say of the socket that the script spoke of last.
     pub(super) fn code(&mut self, code: &Code) -> Result<(), Failure> {
         let socket = self.current.and_then(|index| self.flows[index].fd);
         let info = socket.and_then(|fd| self.target.tcp_info(fd)).unwrap_or_default();
-        let outcome = self.blocks.run(code, tcp_info::fields(&info));
+        let memory = socket.and_then(|fd| self.target.memory_info(fd)).unwrap_or_default();
+        let variables = tcp_info::fields(&info).into_iter().chain(tcp_info::memory_fields(&memory));
+        let outcome = self.blocks.run(code, variables.collect());
         let printed = self.blocks.assertions.take_printed();
         printed.lines().for_each(|line| self.note(line.to_owned()));
         outcome

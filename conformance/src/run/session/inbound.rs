@@ -55,7 +55,8 @@ impl Session<'_> {
             packet: bytes.clone(),
         };
         self.trace.push(Traced::Told(entry));
-        self.target.inject(bytes);
+        let peer_mss = self.rules.peer_mss.filter(|_| matches!(script.body, Body::Tcp(_)));
+        self.target.inject(bytes, peer_mss);
         Ok(())
     }
 

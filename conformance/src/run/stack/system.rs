@@ -7,7 +7,7 @@ use std::path::Path;
 use tapsock_sockets::OptionValue;
 use tapsock_sockets::constants::{AF_INET, AF_INET6, SO_DOMAIN, SOL_SOCKET, SOL_TCP, TCP_INFO};
 use tapsock_stack::config::SettingError;
-use tapsock_stack::iface::{IpCidr, Route};
+use tapsock_stack::iface::{InterfaceError, IpCidr, Route};
 use tapsock_stack::wire::offload::LinkCaps;
 
 use super::StackTarget;
@@ -138,6 +138,9 @@ impl StackTarget {
             Some((address, prefix)) => IpCidr::new(address, prefix),
             None => everywhere.parse().expect("it is a prefix"),
         };
+        if change.local {
+            return self.change_local_network(change.action, destination);
+        }
         let mut route = Route { source: change.source, ..Route::direct(destination, self.interface) };
         for attribute in &change.attributes {
             match attribute {
@@ -155,6 +158,21 @@ impl StackTarget {
             RouteAction::Delete => gone,
             RouteAction::Change if !gone => false,
             RouteAction::Add | RouteAction::Change | RouteAction::Replace => stack.add_route(route).is_ok(),
+        };
+        if changed { Outcome::done() } else { Outcome::failed() }
+    }
+
+    /// A route of type local: the addresses of a network are the host's.
+    fn change_local_network(&mut self, action: RouteAction, network: IpCidr) -> Outcome {
+        let stack = self.sockets.stack_mut();
+        let changed = match action {
+            RouteAction::Add => stack.add_local_network(network).is_ok(),
+            RouteAction::Delete => stack.remove_local_network(network).is_ok(),
+            // It says nothing beside the network.
+            RouteAction::Change => false,
+            RouteAction::Replace => {
+                matches!(stack.add_local_network(network), Ok(()) | Err(InterfaceError::Exists))
+            }
         };
         if changed { Outcome::done() } else { Outcome::failed() }
     }

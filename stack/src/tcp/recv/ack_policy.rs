@@ -208,6 +208,11 @@ impl AckPolicy {
         Duration::from_millis(self.wait_ms.into())
     }
 
+    /// Bytes before `nxt` that are not acknowledged.
+    pub fn waiting(&self, nxt: SeqNumber) -> u32 {
+        nxt.saturating_since(self.acknowledged)
+    }
+
     /// Data came in order.
     //= RFC 9293 SHLD-18
     //= RFC 9293 SHLD-19
@@ -232,7 +237,7 @@ impl AckPolicy {
     }
 
     /// What a segment says of the peer's largest.
-    fn measure(&mut self, arrival: &Arrival) {
+    pub fn measure(&mut self, arrival: &Arrival) {
         let len = arrival.segment;
         let before = core::mem::take(&mut self.small);
         if len >= self.peer_mss {
@@ -269,7 +274,7 @@ impl AckPolicy {
         if self.owed != Owed::Delayed {
             return None;
         }
-        let waiting = situation.nxt.saturating_since(self.acknowledged);
+        let waiting = self.waiting(situation.nxt);
         let quick = self.quick > 0 && !self.interactive;
         if waiting > self.peer_mss && situation.edge_advances || quick {
             self.owed = Owed::Now;
@@ -332,7 +337,7 @@ impl AckPolicy {
     /// The application has read, and nothing is left to be read where `drained`: an acknowledgement that waits goes where
     /// more than a segment is not acknowledged, or where a write of the peer's has ended and no answer is expected.
     pub fn on_read(&mut self, nxt: SeqNumber, drained: bool) {
-        let far = nxt.saturating_since(self.acknowledged) > self.peer_mss;
+        let far = self.waiting(nxt) > self.peer_mss;
         let ended = match self.pushed {
             Pushed::No => false,
             Pushed::Once => !self.interactive,

@@ -2,32 +2,38 @@
 //! when to acknowledge.
 
 use crate::buf::{Chunk, Rope};
+use crate::counters::{Counter, Counters};
 use crate::on_use::OnUse;
 use crate::tcp::seq::SeqNumber;
 
 pub mod ack_policy;
+pub mod charge;
 pub mod duplicate;
 pub mod reassembly;
 pub mod window;
 
 use ack_policy::AckPolicy;
+use charge::{ReceiveQueue, truesize};
 use duplicate::Duplicate;
 use reassembly::Reassembly;
 use window::ReceiveWindow;
 
-/// What a buffer is charged beside its payload, in bytes.
-const CHUNK_CHARGE: usize = 256;
+/// What a buffer has beside its payload, in bytes.
+const BESIDE: usize = 256;
 
-/// How many times what it is charged a buffer may hold of which a part was cut off. A pool's buffers are at most eight
-/// times as large as what is read into them, so that nothing is held that takes more.
-const CHARGE_SHARE: usize = 8;
+/// How many times its payload and that a buffer may be large of which a part was cut off. A pool's buffers are at most
+/// eight times as large as what is read into them, so that nothing is held that takes more.
+const LARGEST_SHARE: usize = 8;
+
+/// Packets are put together where that frees this part of the buffer: so often it costs a copy of what is held.
+const COLLAPSE_GAIN: usize = 8;
 
 /// The receiving half of a connection.
 #[derive(Debug)]
 pub(super) struct Receiver {
     pub(super) window: ReceiveWindow,
     /// In order and not read.
-    pub(super) queue: OnUse<Rope>,
+    pub(super) queue: OnUse<ReceiveQueue>,
     pub(super) reassembly: Reassembly,
     /// What came twice.
     pub(super) duplicate: Duplicate,
@@ -53,16 +59,43 @@ impl Receiver {
         }
     }
 
-    /// What is held, in order and out of order, in bytes of memory: payload, and a charge for each buffer.
+    /// What is held, in order and out of order, in bytes of memory.
     pub(super) fn held(&self) -> usize {
-        let chunks = self.queue.chunk_count() + self.reassembly.chunk_count();
-        self.queue.len() + self.reassembly.len() + chunks * CHUNK_CHARGE
+        self.queue.charge() + self.reassembly.charge()
     }
 
-    /// Whether `len` more bytes pass what this connection may hold, whatever window was offered: a window is rounded
-    /// up to its scale, and small segments cost more memory than sequence numbers.
-    pub(super) fn is_overrun_by(&self, len: usize) -> bool {
-        self.held() > 0 && self.held() + len > self.window.buffer_limit() as usize
+    /// Whether more is held than the buffer has room for, whatever window was offered: small segments cost more memory than
+    /// sequence numbers. One packet may pass it.
+    pub(super) fn is_overrun(&self) -> bool {
+        self.held() > self.window.buffer() as usize
+    }
+
+    /// Makes room for a packet that is due, as Linux does: a buffer that may grow takes in what is held already; small
+    /// packets are put together; what came early gives way. Says whether there is room then. The window of a connection that runs out of memory begins anew with two segments, of `largest` bytes each.
+    pub(super) fn make_room(&mut self, largest: u32, counters: &mut Counters) -> bool {
+        if !self.is_overrun() {
+            return true;
+        }
+        counters.bump(Counter::TcpExtPruneCalled);
+        self.acks.end_hurry();
+        self.window.take_in(self.held(), largest);
+        let gain = self.window.buffer() as usize / COLLAPSE_GAIN;
+        let bloated = self.window.window_of(self.queue.charge() as u32) as usize > self.queue.len();
+        if bloated && self.is_overrun() && self.queue.collapse(gain) {
+            counters.bump(Counter::TcpExtTCPRcvCollapsed);
+        }
+        if self.is_overrun() && !self.reassembly.is_empty() {
+            counters.bump(Counter::TcpExtOfoPruned);
+            self.reassembly.clear();
+        }
+        !self.is_overrun()
+    }
+
+    /// Where little room is left nothing hurries.
+    pub(super) fn look_for_room(&mut self) {
+        if self.window.is_tight(self.held()) {
+            self.acks.end_hurry();
+        }
     }
 
     /// Offers no window until something is read: what came was dropped for want of memory.
@@ -70,10 +103,15 @@ impl Receiver {
         self.window.withhold(true);
     }
 
+    /// Whether a segment more fits into the buffer.
+    fn has_room(&self) -> bool {
+        self.held() + truesize(self.acks.peer_mss() as usize) <= self.window.buffer() as usize
+    }
+
     /// Offers a window again where there is memory for a segment. Says whether that changed.
     pub(super) fn reopen(&mut self) -> bool {
         // Nobody would read again from an empty queue; what came early gives way to what is due.
-        let room = self.queue.is_empty() || !self.is_overrun_by(self.acks.peer_mss() as usize);
+        let room = self.queue.is_empty() || self.has_room();
         let reopened = room && self.window.is_withheld();
         if reopened {
             self.window.withhold(false);
@@ -101,7 +139,7 @@ impl Receiver {
 pub(super) fn compact(data: &mut Rope) {
     for _ in 0..data.chunk_count() {
         let Some(chunk) = data.pop_front() else { return };
-        let wasteful = chunk.buffer_capacity() > CHARGE_SHARE * (chunk.len() + CHUNK_CHARGE);
+        let wasteful = chunk.buffer_capacity() > LARGEST_SHARE * (chunk.len() + BESIDE);
         data.push_back(if wasteful { Chunk::copy_from(&chunk) } else { chunk });
     }
 }

@@ -6,6 +6,7 @@ use crate::buf::Rope;
 use crate::tcp::seq::SeqNumber;
 use crate::tcp::seq_ranges::{RecentRanges, SeqRange};
 
+use super::charge::charge_of;
 use super::compact;
 
 /// Blocks kept at the most. Each gap costs a block; a peer that sends every second byte fills this and is dropped
@@ -37,7 +38,7 @@ struct Blocks {
     /// By start; no two touch.
     sorted: VecDeque<Block>,
     bytes: usize,
-    chunks: usize,
+    charge: usize,
     recent: RecentRanges,
 }
 
@@ -122,9 +123,14 @@ impl Reassembly {
         self.blocks.as_ref().map_or(0, |blocks| blocks.bytes)
     }
 
-    /// Buffers, or parts of them, that are held.
-    pub fn chunk_count(&self) -> usize {
-        self.blocks.as_ref().map_or(0, |blocks| blocks.chunks)
+    /// What they cost.
+    pub fn charge(&self) -> usize {
+        self.blocks.as_ref().map_or(0, |blocks| blocks.charge)
+    }
+
+    /// The number after the highest byte held.
+    pub fn end(&self) -> Option<SeqNumber> {
+        self.blocks.as_ref()?.sorted.back().map(Block::end)
     }
 
     /// Drops everything from `end` on.
@@ -138,12 +144,12 @@ impl Reassembly {
                 break;
             }
             blocks.bytes -= last.data.len();
-            blocks.chunks -= last.data.chunk_count();
+            blocks.charge -= charge_of(&last.data);
             last.data.truncate(end.saturating_since(last.start) as usize);
             last.last = Last::No;
             if !last.data.is_empty() {
                 blocks.bytes += last.data.len();
-                blocks.chunks += last.data.chunk_count();
+                blocks.charge += charge_of(&last.data);
                 blocks.sorted.push_back(last);
             }
         }
@@ -171,7 +177,7 @@ impl Blocks {
                 return Err(Full);
             }
             self.bytes += data.len();
-            self.chunks += data.chunk_count();
+            self.charge += charge_of(&data);
             self.sorted.insert(first, Block { start, data, last: fin });
         } else {
             self.merge(first, last, Block { start, data, last: fin });
@@ -190,7 +196,6 @@ impl Blocks {
         let mut at = start;
         let mut merged = Rope::new();
         for known in self.sorted.drain(first..last) {
-            self.chunks -= known.data.chunk_count();
             if known.last == Last::Yes {
                 fin = Last::Yes;
             }
@@ -198,6 +203,7 @@ impl Blocks {
             let mut piece = data.split_to(gap);
             compact(&mut piece);
             self.bytes += piece.len();
+            self.charge += charge_of(&piece);
             at += piece.len() as u32;
             merged.append(piece);
             let covered = known.end().saturating_since(at);
@@ -212,8 +218,8 @@ impl Blocks {
         }
         self.bytes += data.len();
         compact(&mut data);
+        self.charge += charge_of(&data);
         merged.append(data);
-        self.chunks += merged.chunk_count();
         self.sorted.insert(first, Block { start: merged_start, data: merged, last: fin });
     }
 
@@ -224,7 +230,7 @@ impl Blocks {
             }
             let mut block = self.sorted.pop_front()?;
             self.bytes -= block.data.len();
-            self.chunks -= block.data.chunk_count();
+            self.charge -= charge_of(&block.data);
             self.recent.acknowledge(block.end());
             block.data.advance(nxt.saturating_since(block.start) as usize);
             if !block.data.is_empty() {
@@ -258,13 +264,13 @@ mod tests {
                 reassembly.insert(base + offset, bytes_of(offset, len), Last::No).expect("few blocks");
                 present[offset as usize..(offset + len) as usize].fill(true);
                 prop_assert_eq!(reassembly.len(), present.iter().filter(|p| **p).count());
-                let chunks: usize = reassembly
+                let charge: usize = reassembly
                     .blocks
                     .iter()
                     .flat_map(|blocks| blocks.sorted.iter())
-                    .map(|block| block.data.chunk_count())
+                    .map(|block| charge_of(&block.data))
                     .sum();
-                prop_assert_eq!(reassembly.chunk_count(), chunks);
+                prop_assert_eq!(reassembly.charge(), charge);
                 let latest = reassembly.recent().next().expect("one is held");
                 prop_assert!((latest.start() - base) as u32 <= offset);
                 prop_assert!((latest.end() - base) as u32 >= offset + len);
@@ -313,7 +319,7 @@ mod tests {
             reassembly.insert(SeqNumber::new(offset), bytes_of(offset, 5), Last::No).expect("room");
         }
         reassembly.truncate(SeqNumber::new(22));
-        assert_eq!((reassembly.len(), reassembly.chunk_count()), (7, 2));
+        assert_eq!((reassembly.len(), reassembly.charge()), (7, 2 * 832));
         reassembly.truncate(SeqNumber::new(3));
         assert!(reassembly.is_empty());
     }

@@ -1,15 +1,23 @@
 //! The window we offer: its right edge, the buffer behind it, and how that buffer grows.
 
-use core::num::NonZeroU32;
 use core::time::Duration;
 
-use super::CHUNK_CHARGE;
+use super::charge::truesize;
 use crate::tcp::segment::{UnscaledWindow, WindowScale};
 use crate::tcp::seq::SeqNumber;
 use crate::time::Instant;
 
 /// The least time over which reading is measured for the growth of the buffer.
 const MIN_MEASURE: Duration = Duration::from_millis(1);
+
+/// How much of a buffer makes a window before anything has come, in 256ths.
+const FIRST_SHARE: u8 = 128;
+
+/// Segments that a peer sends at first.
+const FIRST_SEGMENTS: u32 = 10;
+
+/// The least that the largest window may become for want of buffer, in bytes.
+const LEAST_LIMIT: u32 = 1152;
 
 /// Bytes of data that a segment needs to let the window grow, as in Linux.
 const LEAST_GROWING: u32 = 128;
@@ -23,7 +31,8 @@ const LEAST_GROWING: u32 = 128;
 ///  received |    offered     |  not yet
 /// ```
 ///
-/// Half of the buffer is offered, as Linux does with `tcp_adv_win_scale` 1. The edge never moves left.
+/// As much of the buffer is offered as the payload of what comes takes of its memory, as in Linux; half of it until that
+/// is known. The edge never moves left.
 ///
 /// ```
 /// use tapsock_stack::tcp::SeqNumber;
@@ -43,8 +52,12 @@ pub struct ReceiveWindow {
     /// Our window scale.
     pub scale: WindowScale,
     buffer: u32,
-    /// How far it may grow; `None` where it was fixed.
-    buffer_max: Option<NonZeroU32>,
+    /// How far the buffer may grow, in bytes; 0 where it is fixed.
+    buffer_max: u32,
+    /// How much of the buffer makes a window, in 256ths.
+    share: u8,
+    /// The largest window that the buffer makes, less a segment while nothing has come.
+    limit: u32,
     /// The largest window that is offered (`TCP_WINDOW_CLAMP`); `u32::MAX`: any.
     clamp: u32,
     /// How far the window may open by now; `u32::MAX`: none was offered yet (Linux's `rcv_ssthresh`).
@@ -56,10 +69,11 @@ pub struct ReceiveWindow {
     withheld: bool,
 }
 
-/// What the application read since `since`: Linux's dynamic right-sizing.
+/// What the application read since `since_us`: Linux's dynamic right-sizing.
 #[derive(Clone, Debug, Default)]
 struct Growth {
-    since: Instant,
+    /// In microseconds, wrapping: after an idle hour one measure is taken too early or too late, and that is all.
+    since_us: u32,
     copied: u32,
     /// The most that it read in one measured time.
     space: u32,
@@ -75,7 +89,9 @@ impl ReceiveWindow {
             edge: zero,
             scale,
             buffer,
-            buffer_max: buffer_max.and_then(NonZeroU32::new),
+            buffer_max: buffer_max.unwrap_or(0),
+            share: FIRST_SHARE,
+            limit: u32::MAX,
             clamp: u32::MAX,
             opened: u32::MAX,
             told: 0,
@@ -117,22 +133,66 @@ impl ReceiveWindow {
         }
     }
 
+    /// The connection is open, with segments of `mss` bytes: room is left in the window for one, and reading is measured
+    /// from now on.
+    pub fn begin(&mut self, now: Instant, mss: u32) {
+        let full = self.window_of(self.buffer);
+        self.limit = full.saturating_sub(mss).max(2 * mss).min(full);
+        self.opened = self.opened.min(self.limit);
+        let first = FIRST_SEGMENTS * mss;
+        self.growth = Growth {
+            since_us: now.as_micros() as u32,
+            copied: 0,
+            space: self.opened.min(self.told).min(first),
+        };
+    }
+
+    /// A packet of `len` bytes, larger than those before: how much of the memory of such ones is payload is known now.
+    pub fn learn_share(&mut self, len: usize) {
+        let share = (len * 256 / truesize(len)).clamp(1, 255) as u8;
+        if share == core::mem::replace(&mut self.share, share) {
+            return;
+        }
+        let limit = self.window_of(self.buffer).max(LEAST_LIMIT);
+        let before = core::mem::replace(&mut self.limit, limit);
+        self.opened = if self.limit < before {
+            self.opened.min(self.limit)
+        } else {
+            self.opened.max(self.told.min(self.limit))
+        };
+        self.growth.space = self.growth.space.min(self.limit);
+    }
+
+    /// The window that `space` bytes of buffer make.
+    pub(super) fn window_of(&self, space: u32) -> u32 {
+        ((u64::from(space) * u64::from(self.share)) >> 8) as u32
+    }
+
+    /// The buffer that a window of `window` bytes needs.
+    fn buffer_for(&self, window: u32) -> u32 {
+        u32::try_from((u64::from(window) << 8) / u64::from(self.share)).unwrap_or(u32::MAX)
+    }
+
+    /// Bytes of window beside what is held.
+    fn free(&self, held: usize) -> u32 {
+        self.window_of(self.buffer.saturating_sub(u32::try_from(held).unwrap_or(u32::MAX)))
+    }
+
     /// Lets the window open further, as data of `len` bytes came into it and the peer makes use of it: by two of its
     /// segments, or by twice what came. As Linux, small segments, which cost more memory than they hold, open it less and
     /// only as long as it is small. Says whether it did.
     pub fn grow(&mut self, len: usize, largest: u32, peer_mss: u32, held: usize) -> bool {
-        let len = len as u32;
-        let free = (self.buffer / 2).saturating_sub(u32::try_from(held).unwrap_or(u32::MAX));
-        let room = free.min(self.full_space()).saturating_sub(self.opened);
-        if room == 0 || len < LEAST_GROWING {
+        let room = self.free(held).min(self.full_space()).saturating_sub(self.opened);
+        if room == 0 || (len as u32) < LEAST_GROWING {
             return false;
         }
         // What a segment of that length costs, as far as it takes of the window.
-        let mut cost = (len + CHUNK_CHARGE as u32) / 2;
+        let mut cost = self.window_of(truesize(len) as u32);
+        let len = len as u32;
         let step = if cost <= len {
             2 * largest
         } else {
-            let mut bound = self.buffer_limit() / 4;
+            let mut bound = self.window_of(self.buffer_limit()) / 2;
             loop {
                 cost /= 2;
                 if self.opened > bound {
@@ -148,9 +208,23 @@ impl ReceiveWindow {
         true
     }
 
+    /// Takes what is held into a buffer that may grow, and lets the window open anew where that is still too much.
+    pub fn take_in(&mut self, held: usize, largest: u32) {
+        let held = u32::try_from(held).unwrap_or(u32::MAX);
+        self.buffer = self.buffer.max(held.min(self.buffer_max));
+        if held > self.buffer {
+            self.opened = self.full_space().min(2 * largest);
+        }
+    }
+
     /// Whether an acknowledgement would offer no less than the last one did, so that the edge moves with what came.
     pub fn may_follow(&self, held: usize, mss: u32) -> bool {
         self.next_window(held, mss) >= self.told
+    }
+
+    /// Whether less than half of the window is left beside what is held: nothing is to hurry the peer then.
+    pub fn is_tight(&self, held: usize) -> bool {
+        self.free(held) < self.full_space() / 2
     }
 
     /// Bytes that the peer may still send.
@@ -160,7 +234,8 @@ impl ReceiveWindow {
 
     /// The largest window that this buffer makes.
     pub fn full_space(&self) -> u32 {
-        (self.buffer / 2).min(self.clamp).min(self.scale.scale(UnscaledWindow(u16::MAX)))
+        let limit = self.window_of(self.buffer).min(self.limit).min(self.clamp);
+        limit.min(self.scale.scale(UnscaledWindow(u16::MAX)))
     }
 
     /// Offers no more than `clamp` bytes from now on, beside what was offered already.
@@ -188,12 +263,12 @@ impl ReceiveWindow {
 
     /// The largest that the receive buffer may become, in bytes.
     pub fn buffer_limit(&self) -> u32 {
-        self.buffer_max.map_or(0, NonZeroU32::get).max(self.buffer)
+        self.buffer_max.max(self.buffer)
     }
 
     /// Fixes the buffer at `bytes` (`SO_RCVBUF`).
     pub fn fix_buffer(&mut self, bytes: u32) {
-        (self.buffer, self.buffer_max) = (bytes, None);
+        (self.buffer, self.buffer_max) = (bytes, 0);
     }
 
     /// Offers no window from now on, where `withheld`, but still takes what the peer sends up to the edge that it
@@ -246,8 +321,7 @@ impl ReceiveWindow {
     /// The window that an acknowledgement would offer, in bytes, but for what was offered already: Linux's
     /// `__tcp_select_window`.
     fn next_window(&self, held: usize, mss: u32) -> u32 {
-        let (full, space) = (self.full_space(), self.buffer / 2);
-        let free = space.saturating_sub(u32::try_from(held).unwrap_or(u32::MAX));
+        let (full, space, free) = (self.full_space(), self.window_of(self.buffer), self.free(held));
         let mss = mss.min(full).max(1);
         if free < full / 2 && (free < space / 16 || free < mss) {
             return 0;
@@ -266,22 +340,34 @@ impl ReceiveWindow {
         }
     }
 
+    /// Lets the buffer grow as far as a window of `window` bytes needs it.
+    fn widen(&mut self, window: u32) {
+        let wanted = self.buffer_for(window).min(self.buffer_max);
+        if wanted > self.buffer {
+            self.buffer = wanted;
+            self.limit = self.window_of(wanted);
+        }
+    }
+
+    /// Something came behind a gap, which reaches up to `end`: the peer has as much in flight.
+    pub fn reach_over_gap(&mut self, end: SeqNumber) {
+        self.widen(self.growth.space.saturating_mul(2).saturating_add(end.saturating_since(self.nxt)));
+    }
+
     /// Counts what the application read, and lets the buffer grow where it reads a large part of it in a round trip.
     pub fn on_read(&mut self, now: Instant, count: usize, rtt: Option<Duration>, mss: u32) {
         self.growth.copied = self.growth.copied.saturating_add(count as u32);
         let measure = rtt.unwrap_or(MIN_MEASURE).max(MIN_MEASURE);
-        if now.saturating_since(self.growth.since) < measure {
+        let now_us = now.as_micros() as u32;
+        if Duration::from_micros(now_us.wrapping_sub(self.growth.since_us).into()) < measure {
             return;
         }
         let Growth { copied, space, .. } = self.growth;
         if copied > space {
-            if let Some(max) = self.buffer_max {
-                let window = copied.saturating_mul(2).saturating_add(16 * mss);
-                self.buffer = self.buffer.max(window.saturating_mul(2)).min(max.get().max(self.buffer));
-            }
+            self.widen(copied.saturating_mul(2).saturating_add(16 * mss));
             self.growth.space = copied;
         }
-        (self.growth.since, self.growth.copied) = (now, 0);
+        (self.growth.since_us, self.growth.copied) = (now_us, 0);
     }
 }
 
@@ -323,11 +409,11 @@ mod tests {
         window.offer(0, 1000);
         assert_eq!(window.remaining(), 4000);
         window.nxt += 4000;
-        assert_eq!(window.offer(4000, 1000).0, 0);
-        assert_eq!(window.offer(3500, 1000).0, 0, "500 bytes are less than a segment");
-        assert!(!window.should_update(3500, 1000));
-        assert!(window.should_update(2900, 1000));
-        assert_eq!(window.offer(2900, 1000).0, 1000, "whole segments");
+        assert_eq!(window.offer(8000, 1000).0, 0);
+        assert_eq!(window.offer(7000, 1000).0, 0, "500 bytes are less than a segment");
+        assert!(!window.should_update(7000, 1000));
+        assert!(window.should_update(5800, 1000));
+        assert_eq!(window.offer(5800, 1000).0, 1000, "whole segments");
     }
 
     #[test]

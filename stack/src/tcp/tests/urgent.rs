@@ -102,8 +102,7 @@ fn a_closed_window_keeps_no_pointer_back() {
 
     let options = Options { receive_buffer: 4000, receive_buffer_max: None, ..plain() };
     let mut lone = Lone::established(options, 50_000, ms(10));
-    lone.data(0, &[1; 1000], None);
-    lone.data(1000, &[1; 1000], None);
+    lone.data(0, &[1; 2000], None);
     while lone.poll().is_some() {}
     assert_eq!(lone.connection.info().rcv_wnd, 0);
     urgent(&mut lone, 2000, b"", 5);

@@ -153,7 +153,7 @@ fn challenges_of_resets_are_rare_whatever_they_carry() {
 fn what_lies_outside_the_window_is_answered_and_dropped() {
     let mut lone = Lone::established(plain(), 60_000, ms(10));
     lone.data(200_000, b"far", None);
-    assert_eq!(lone.count(Counter::TcpExtTCPOutOfWindow), 1);
+    assert_eq!(lone.count(Counter::TcpExtBeyondWindow), 1);
     assert_eq!(lone.poll().expect("an ACK").ack, Some(seq(IRS + 1)));
     assert!(lone.read().is_err());
 }
