@@ -16,7 +16,7 @@ use crate::wire::ipv6_ext::{ExtLimits, OptionLimits};
 mod codec;
 
 use codec::{
-    Bits, Codec, Congestion, CookieKeys, Flag, Micros, Millis, Number, Ports, Seconds, Secret, Sizes,
+    Bits, Codec, Congestion, CookieKeys, Flag, Micros, Millis, Nanos, Number, Ports, Seconds, Secret, Sizes,
 };
 pub use codec::{BufferSizes, PortRange};
 
@@ -150,6 +150,9 @@ settings! {
     "net.ipv4.route.mtu_expires" route_mtu_expires: Duration = Seconds(0..=i32::MAX as u64), Duration::from_secs(600);
     /// Reset a connection that the accept queue has no room for, rather than let the peer try again.
     "net.ipv4.tcp_abort_on_overflow" tcp_abort_on_overflow: bool = Flag, false;
+    /// How long acknowledgements of one gap are put together at the most, in nanoseconds; a twentieth of the round trip
+    /// where that is less.
+    "net.ipv4.tcp_comp_sack_delay_ns" tcp_comp_sack_delay: Duration = Nanos(0..=u32::MAX as u64), Duration::from_millis(1);
     /// How many acknowledgements of one gap may be put together; 0: none.
     "net.ipv4.tcp_comp_sack_nr" tcp_comp_sack_nr: u8 = Number(0..=255), 44;
     /// Which algorithm limits what is in flight.
@@ -452,6 +455,7 @@ impl Config {
                 reordering: self.tcp_reordering,
                 max_reordering: self.tcp_max_reordering,
                 thin_linear: self.tcp_thin_linear_timeouts,
+                compression: self.tcp_comp_sack_delay,
             },
             burst_share: self.tcp_tso_win_divisor,
             burst_least: self.tcp_min_tso_segs,

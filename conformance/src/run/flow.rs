@@ -53,6 +53,8 @@ pub(super) struct Flow {
     pub(super) protocol: Protocol,
     pub(super) stage: Stage,
     pub(super) begun_by: Side,
+    /// Whether `connect` to AF_UNSPEC has taken the socket from it: the next `connect` begins another.
+    pub(super) is_left: bool,
     /// Where the target's packets come from, once that is known.
     pub(super) local: Option<SocketAddr>,
     /// Where they go.
@@ -73,6 +75,7 @@ impl Flow {
             protocol,
             stage,
             begun_by,
+            is_left: false,
             local: None,
             remote: None,
             isn: None,

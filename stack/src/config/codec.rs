@@ -130,6 +130,19 @@ impl Codec<Duration> for Micros {
     }
 }
 
+/// A time in nanoseconds.
+pub(super) struct Nanos(pub(super) RangeInclusive<u64>);
+
+impl Codec<Duration> for Nanos {
+    fn parse(&self, text: &str) -> Option<Duration> {
+        Number(self.0.clone()).parse(text).map(Duration::from_nanos)
+    }
+
+    fn show(&self, value: &Duration) -> String {
+        value.as_nanos().to_string()
+    }
+}
+
 /// The name of a congestion control.
 pub(super) struct Congestion;
 

@@ -98,11 +98,24 @@ impl Connection {
         self.pending.reset = told;
     }
 
+    /// Nobody reads what came: the connection ends, and the segment is answered as one that belongs to none.
+    //= RFC 9293 §3.10.7.1
+    pub(super) fn refuse_data(&mut self, segment: &Segment) {
+        self.reset();
+        if let Some(ack) = segment.ack {
+            self.send.window.nxt = ack;
+            self.pending.bare_reset = true;
+        }
+    }
+
     /// The reset that is due, at the number that the peer expects.
     pub(super) fn poll_reset(&mut self, now: Instant, counters: &mut Counters) -> Option<Segment> {
         self.pending.reset = false;
         counters.bump(Counter::TcpOutSegs);
         counters.bump(Counter::TcpOutRsts);
+        if self.pending.bare_reset {
+            return Some(Segment { control: Some(Control::Rst), ..Segment::new(self.send.window.nxt) });
+        }
         let options = self.segment_options(now);
         // As Linux: it offers the window that an acknowledgement would.
         let window = self.recv.window.offer(self.recv.held(), self.recv.acks.peer_mss());

@@ -243,6 +243,8 @@ pub struct LossOptions {
     pub max_reordering: u16,
     /// Do not double the time-out while hardly anything is in flight (`net.ipv4.tcp_thin_linear_timeouts`).
     pub thin_linear: bool,
+    /// How long acknowledgements of one gap are put together, at the most (`net.ipv4.tcp_comp_sack_delay_ns`).
+    pub compression: Duration,
 }
 
 impl LossOptions {
@@ -255,6 +257,7 @@ impl LossOptions {
         reordering: 3,
         max_reordering: 300,
         thin_linear: false,
+        compression: Duration::from_millis(1),
     };
     /// The reordering window does not follow what the peer reports as received twice.
     pub const STATIC_WINDOW: u8 = 2;

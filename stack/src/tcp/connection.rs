@@ -174,6 +174,8 @@ pub(super) struct Pending {
     /// SYN, or SYN-ACK in SYN-RECEIVED.
     pub(super) syn: bool,
     pub(super) reset: bool,
+    /// The reset acknowledges nothing, as one that answers a segment without a connection.
+    pub(super) bare_reset: bool,
     /// An empty segment before `una`: it makes the peer answer.
     pub(super) probe: bool,
     /// The first lost segment goes out whatever is in flight, for it has timed out.

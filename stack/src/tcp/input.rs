@@ -21,9 +21,6 @@ const TIMESTAMP_LIFE: Duration = Duration::from_secs(24 * 24 * 3600);
 /// put their segments in order.
 const TIMESTAMP_SLACK: i32 = 1;
 
-/// How long acknowledgements of one gap are put together, at the most (Linux's `tcp_comp_sack_delay_ns`).
-const COMPRESSION_DELAY: Duration = Duration::from_millis(1);
-
 /// Whether a step lets the next one see the segment.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 #[must_use = "a dropped segment must not reach the next step"]
@@ -87,7 +84,7 @@ impl Connection {
             has_gap: !self.recv.reassembly.is_empty(),
             sack: self.negotiated.sack,
             rtt: self.send.rtt.srtt(),
-            compress: (self.options.compressed_acks, COMPRESSION_DELAY),
+            compress: (self.options.compressed_acks, self.options.rare().loss.compression),
         };
         let Some(delay) = self.recv.acks.decide(situation) else { return };
         let until = now + delay;

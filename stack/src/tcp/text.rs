@@ -40,7 +40,7 @@ impl Connection {
         let nobody_reads = self.holder == Holder::Nobody || self.recv.shut_down;
         if nobody_reads && self.state != State::Established && !segment.payload.is_empty() {
             counters.bump(Counter::TcpExtTCPAbortOnData);
-            self.reset();
+            self.refuse_data(&segment);
             return;
         }
         if !self.has_room_for(&segment, counters) {

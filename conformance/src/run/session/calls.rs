@@ -93,6 +93,13 @@ impl Session<'_> {
         };
         let Some(index) = self.flows.iter().rposition(|flow| flow.fd == Some(*fd)) else { return };
         let Some(remote) = address.and_then(|address| inet(address)) else { return };
+        if self.flows[index].is_left && matches!(call, Call::Connect { .. }) {
+            self.flows[index].fd = None;
+            let mut flow = Flow::new(Protocol::Tcp, Stage::Connecting, Side::Target);
+            (flow.fd, flow.remote) = (Some(*fd), Some(remote));
+            self.new_flow(flow);
+            return;
+        }
         let flow = &mut self.flows[index];
         if flow.remote.is_none() || flow.protocol == Protocol::Udp {
             flow.remote = Some(remote);
@@ -119,6 +126,12 @@ impl Session<'_> {
                 self.flows[index].fd = Some(outcome.value as i32);
             }
             Call::EpollCreate | Call::Open { .. } => self.name_descriptor(syscall, outcome)?,
+            Call::Connect { fd, address } if inet(address).is_none() => {
+                let flow = self.flows.iter_mut().rfind(|flow| flow.fd == Some(*fd));
+                if let Some(flow) = flow.filter(|flow| flow.protocol == Protocol::Tcp) {
+                    flow.is_left = true;
+                }
+            }
             Call::Accept { .. } => {
                 self.name_descriptor(syscall, outcome)?;
                 let Output::Address(address) = &outcome.output else { return Ok(()) };

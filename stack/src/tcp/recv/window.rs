@@ -364,7 +364,10 @@ impl ReceiveWindow {
         }
         let Growth { copied, space, .. } = self.growth;
         if copied > space {
-            self.widen(copied.saturating_mul(2).saturating_add(16 * mss));
+            // As Linux: twice what was read, and as much more as a peer in slow start may double its rate meanwhile.
+            let twice = copied.saturating_mul(2).saturating_add(16 * mss);
+            let faster = u64::from(twice) * u64::from(copied - space) / u64::from(space.max(1));
+            self.widen(twice.saturating_add(u32::try_from(2 * faster).unwrap_or(u32::MAX)));
             self.growth.space = copied;
         }
         (self.growth.since_us, self.growth.copied) = (now_us, 0);
