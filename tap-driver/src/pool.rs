@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use tapsock_stack::buf::{Chunk, FrameBuf};
 
+/// Bytes of a tiny buffer: a frame of hardly more than headers, of which a flood may have very many held.
+pub const TINY: usize = 256;
 /// Bytes of a small buffer: a frame of an ordinary MTU.
 pub const SMALL: usize = 2 * 1024;
 /// Bytes of a medium buffer: a jumbo frame, a few merged segments.
@@ -13,12 +15,12 @@ pub const MEDIUM: usize = 16 * 1024;
 /// Bytes of a large buffer: the largest IP packet of 65,535 bytes behind its link header, with some to spare.
 pub const LARGE: usize = 66 * 1024;
 
-/// Most buffers of a size that the pool keeps: 8 MiB, 8 MiB and 16.5 MiB.
-const LIMITS: [usize; 3] = [4096, 512, 256];
+/// Most buffers of a size that the pool keeps: 1 MiB, 8 MiB, 8 MiB and 16.5 MiB.
+const LIMITS: [usize; 4] = [4096, 4096, 512, 256];
 /// Most buffers looked at to find a free one, before another is made.
 const SWEEP: usize = 64;
 
-/// A set of buffers in three sizes. Taking one allocates only until the pool has as many as are held at a time.
+/// A set of buffers in four sizes. Taking one allocates only until the pool has as many as are held at a time.
 ///
 /// The pool keeps a reference to each buffer that it gave out, and a buffer whose only reference is the pool's is
 /// free; so a [`Chunk`] returns its buffer by being dropped, on whatever thread. The one used last is preferred,
@@ -37,6 +39,7 @@ const SWEEP: usize = 64;
 /// assert!(again.iter().any(|chunk| chunk.as_ptr() == address));
 /// ```
 pub struct Pool {
+    tiny: Class,
     small: Class,
     medium: Class,
     large: Class,
@@ -46,9 +49,10 @@ impl Pool {
     /// A pool without buffers.
     pub fn new() -> Self {
         Pool {
-            small: Class::new(SMALL, LIMITS[0]),
-            medium: Class::new(MEDIUM, LIMITS[1]),
-            large: Class::new(LARGE, LIMITS[2]),
+            tiny: Class::new(TINY, LIMITS[0]),
+            small: Class::new(SMALL, LIMITS[1]),
+            medium: Class::new(MEDIUM, LIMITS[2]),
+            large: Class::new(LARGE, LIMITS[3]),
         }
     }
 
@@ -73,7 +77,7 @@ impl Pool {
 
     /// How many buffers the pool holds, free or not.
     pub fn buffers(&self) -> usize {
-        [&self.small, &self.medium, &self.large].iter().map(|class| class.len()).sum()
+        [&self.tiny, &self.small, &self.medium, &self.large].iter().map(|class| class.len()).sum()
     }
 
     /// A large buffer that nobody holds, the same one until [`share_large`](Self::share_large) gives it away.
@@ -88,8 +92,12 @@ impl Pool {
 
     /// The first `len` bytes of the large buffer, copied into one of their size.
     pub(crate) fn compact_large(&mut self, len: usize) -> Chunk {
-        let Pool { small, medium, large } = self;
-        let class = if len <= SMALL { small } else { medium };
+        let Pool { tiny, small, medium, large } = self;
+        let class = match len {
+            len if len <= TINY => tiny,
+            len if len <= SMALL => small,
+            _ => medium,
+        };
         let slot = class.unique();
         let len = len.min(slot.capacity());
         writable(slot)[..len].copy_from_slice(&large.current().as_slice()[..len]);
@@ -98,6 +106,7 @@ impl Pool {
 
     fn class_of(&mut self, len: usize) -> &mut Class {
         match len {
+            len if len <= TINY => &mut self.tiny,
             len if len <= SMALL => &mut self.small,
             len if len <= MEDIUM => &mut self.medium,
             _ => &mut self.large,
@@ -238,17 +247,19 @@ mod tests {
     #[test]
     fn beyond_the_limit_buffers_are_made_and_freed() {
         let mut pool = Pool::new();
-        let held: Vec<_> = (0..LIMITS[2] + 50).map(|_| pool.build(LARGE, |bytes| bytes[0] = 7)).collect();
-        assert_eq!(pool.buffers(), LIMITS[2] + 1);
+        let held: Vec<_> = (0..LIMITS[3] + 50).map(|_| pool.build(LARGE, |bytes| bytes[0] = 7)).collect();
+        assert_eq!(pool.buffers(), LIMITS[3] + 1);
         assert!(held.iter().all(|chunk| chunk[0] == 7));
         assert_eq!(pool.build(LARGE + 1, |_| ()).len(), LARGE + 1);
-        assert_eq!(pool.buffers(), LIMITS[2] + 1);
+        assert_eq!(pool.buffers(), LIMITS[3] + 1);
     }
 
     #[test]
     fn sizes_have_buffers_of_their_own() {
         let mut pool = Pool::new();
-        for (len, capacity) in [(0, SMALL), (SMALL, SMALL), (SMALL + 1, MEDIUM), (MEDIUM + 1, LARGE)] {
+        for (len, capacity) in
+            [(0, TINY), (TINY + 1, SMALL), (SMALL, SMALL), (SMALL + 1, MEDIUM), (MEDIUM + 1, LARGE)]
+        {
             let chunk = pool.build(len, |_| ());
             assert_eq!((chunk.len(), chunk.buffer_capacity()), (len, capacity));
         }
