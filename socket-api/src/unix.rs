@@ -17,7 +17,7 @@ use tapsock_sockets::constants::{MSG_PEEK, SHUT_RD, SHUT_RDWR, SHUT_WR};
 use tapsock_sockets::local::{Credentials, SocketKind};
 use tapsock_sockets::{SockAddr, UnixAddr, UnixName};
 
-use crate::description::{Held, Kind, Object};
+use crate::description::{Held, Kind, Lent, Object};
 use crate::host::Host;
 use crate::local::{LocalSocket, Source};
 
@@ -131,8 +131,16 @@ struct Socket {
 struct Owned {
     socket: Arc<LocalSocket>,
     open: Held,
+    /// Its number in `bsd`, once that was asked for.
+    id: Lent,
     /// The host lives as long as its sockets.
     host: Host,
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.id.close(self.host.descriptors());
+    }
 }
 
 impl Socket {
@@ -142,7 +150,7 @@ impl Socket {
 
     fn adopt(host: &Host, socket: Arc<LocalSocket>) -> Self {
         let open = Held::new(Kind::Local(socket.clone()));
-        Socket { owned: Arc::new(Owned { socket, open, host: host.clone() }) }
+        Socket { owned: Arc::new(Owned { socket, open, id: Lent::default(), host: host.clone() }) }
     }
 
     fn pair(host: &Host, kind: SocketKind) -> (Self, Self) {
@@ -203,6 +211,18 @@ macro_rules! common_methods {
             /// ENOBUFS, ENOMEM.
             pub fn poll_fd(&self) -> io::Result<std::os::fd::BorrowedFd<'_>> {
                 crate::HasMirror::poll_fd(self)
+            }
+
+            /// The socket's number in [`bsd`](crate::bsd), for what this type has no method for. It is given out at the
+            /// first call, and closed with the socket. Errors: EMFILE.
+            pub fn socket_id(&self) -> io::Result<i32> {
+                let owned = &self.socket.owned;
+                Ok(owned.id.id(owned.host.descriptors(), &owned.open)?)
+            }
+
+            /// The host that the socket belongs to.
+            pub fn host(&self) -> &Host {
+                &self.socket.owned.host
             }
 
             /// What the socket's id stands for.

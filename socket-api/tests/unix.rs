@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{PATIENCE, within};
 use tapsock::unix::{SocketAddr, UnixDatagram, UnixListener, UnixSeqpacket, UnixStream};
-use tapsock::{Errno, Host};
+use tapsock::{Errno, Host, bsd};
 
 /// Long enough for a thread to block, in all likelihood; the tests hold without it too.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -261,4 +261,18 @@ fn a_local_socket_shows_its_linger() {
     bsd::send(&host, here, b"x", 0).unwrap();
     bsd::close(&host, here).unwrap();
     assert_eq!(bsd::recv(&host, there, &mut [0; 2], 0), Ok(1));
+}
+
+/// A number of `bsd` is the socket's, and is closed with its last handle.
+#[test]
+fn a_socket_has_a_number_when_it_is_asked_for() {
+    let host = host();
+    let (near, far) = UnixStream::pair(&host).unwrap();
+    let id = near.socket_id().unwrap();
+    assert_eq!((near.socket_id().unwrap(), near.try_clone().unwrap().socket_id().unwrap()), (id, id));
+    assert_eq!(bsd::send(near.host(), id, b"hello", 0), Ok(5));
+    (&far).read_exact(&mut [0; 5]).unwrap();
+    drop(near);
+    assert_eq!(bsd::send(far.host(), id, b"x", 0), Err(Errno::BADF));
+    assert_eq!((&far).read(&mut [0]).unwrap(), 0, "it is closed");
 }

@@ -156,12 +156,7 @@ pub(crate) fn send_options(
         return Err(Errno::INVAL);
     }
     let options = call.options();
-    if let Some(source) = control.source
-        && !options.rare().transparent
-        && !call.stack.interfaces().is_local(source)
-    {
-        return Err(if source.is_ipv4() { Errno::NETUNREACH } else { Errno::INVAL });
-    }
+    let interface = place(call, &control)?;
     let (rare, to_group) = (options.rare(), remote.ip().is_multicast());
     let group_limit = if family == Domain::V4 { rare.group_ttl } else { rare.group_hops };
     let limit = if to_group { Some(group_limit.unwrap_or(1)) } else { options.hop_limit(family) };
@@ -172,7 +167,7 @@ pub(crate) fn send_options(
         hop_limit: control.hop_limit.or(limit),
         traffic_class: control.traffic_class.unwrap_or(options.traffic_class(family)),
         source: control.source.or(group_source),
-        interface: control.interface.map(|index| interface(call, index)).transpose()?.or(by_group),
+        interface: interface.or(by_group),
         no_loop: if family == Domain::V4 { rare.no_loop.0 } else { rare.no_loop.1 },
         mark: NonZeroU32::new(control.mark.unwrap_or(options.rare().mark)),
         priority: priority(options, &control, family),
@@ -181,6 +176,19 @@ pub(crate) fn send_options(
         unfragmented: family == Domain::V6 && control.dont_fragment.unwrap_or(options.rare().unfragmented),
         stamps: options.rare().timestamping.of_send(control.timestamping),
     })
+}
+
+/// The interface that messages name, if the source that they name may be used.
+///
+/// Errors: ENETUNREACH, over IPv6 EINVAL, for a source that is not ours; ENODEV.
+fn place(call: &Call<'_>, control: &SendControl) -> Result<Option<InterfaceId>, Errno> {
+    if let Some(source) = control.source
+        && !call.options().rare().transparent
+        && !call.stack.interfaces().is_local(source)
+    {
+        return Err(if source.is_ipv4() { Errno::NETUNREACH } else { Errno::INVAL });
+    }
+    control.interface.map(|index| interface(call, index)).transpose()
 }
 
 fn is_raw(call: &Call<'_>) -> bool {
@@ -206,7 +214,12 @@ pub(crate) fn sooner_than(call: &Call<'_>, errno: Errno, control: &[u8]) -> Errn
         (Domain::V4, false) => ControlFor::Udp4,
         (Domain::V6, false) => ControlFor::Udp6,
     };
-    SendControl::parse(control, sender).err().unwrap_or(errno)
+    let wrong = SendControl::parse(control, sender).and_then(|control| match call.domain() {
+        // IPv4 looks at what these name when it looks for a way.
+        Domain::V4 => Ok(()),
+        Domain::V6 => place(call, &control).map(drop),
+    });
+    wrong.err().unwrap_or(errno)
 }
 
 /// The interface that an address names itself.

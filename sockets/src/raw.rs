@@ -132,7 +132,13 @@ impl RawSocket {
             timestamping::not_sent(call, destination.options.stamps);
         }
         if sent == Err(SendError::WouldBlock) {
-            return Err(call.wait_out(flags));
+            // One that waits is told of an end; one that may not wait does not even look.
+            let is_shut = call.stack.raw(self.id).is_some_and(|socket| socket.is_write_shut());
+            return Err(if is_shut && call.waits_to_send(flags) {
+                Errno::PIPE.into()
+            } else {
+                call.wait_out(flags)
+            });
         }
         self.corked = None;
         sent.map_err(|error| error.errno())?;

@@ -203,7 +203,9 @@ macro_rules! passes {
             fn try_from(passed: PassedSocket) -> Result<Self, PassedSocket> {
                 let Some(socket) = passed.local(SocketKind::$kind, $listens) else { return Err(passed) };
                 let (host, open) = passed.into_parts();
-                Ok($name { socket: Socket { owned: Arc::new(Owned { socket, open, host }) } })
+                Ok($name {
+                    socket: Socket { owned: Arc::new(Owned { socket, open, id: Lent::default(), host }) },
+                })
             }
         }
     };

@@ -4,21 +4,30 @@
 //! Outcomes are those of Linux 6.18, but for `close`, which leaves the call waiting there. Where a shutdown ends nothing,
 //! the call gets what it waits for afterwards.
 
-use std::sync::{Arc, mpsc};
+use std::fs::File;
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tapsock::bsd::{
-    AF_INET, AF_UNIX, EPOLL_CTL_ADD, EPOLLIN, EPOLLRDHUP, EpollEvent, FdSet, MSG_DONTWAIT, PollFd, PollMask,
-    RecvMessage, SHUT_RDWR, SO_RCVTIMEO, SO_SNDTIMEO, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
-    SendMessage,
+    AF_INET, AF_UNIX, EPOLL_CTL_ADD, EPOLLIN, EPOLLRDHUP, EpollEvent, FdSet, IPPROTO_ICMP, MSG_DONTWAIT,
+    PollFd, PollMask, RealPollFd, RecvMessage, SHUT_RDWR, SO_RCVTIMEO, SO_SNDTIMEO, SOCK_DGRAM, SOCK_RAW,
+    SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, SendMessage,
 };
 use tapsock::bsd::{
-    accept, bind, close, connect, epoll_create1, epoll_ctl, epoll_wait, getsockname, listen, poll, recv,
-    recvmsg, select, send, sendmsg, setsockopt, shutdown, socket, socketpair,
+    accept, bind, close, connect, epoll_create1, epoll_ctl, epoll_wait, getsockname, listen, poll,
+    poll_beside, readv, recv, recvmmsg, recvmsg, select, send, sendfile, sendmmsg, sendmsg, setsockopt,
+    shutdown, socket, socketpair, writev,
 };
 use tapsock::{Driver, Errno, Host, SockAddr};
+use tapsock_driver::link::{Link, RecvSlot};
+use tapsock_driver::memory::{MemoryConfig, MemoryLink};
+use tapsock_driver::{RecvHalf, SendHalf};
 use tapsock_sockets::UnixAddr;
+use tapsock_stack::wire::offload::Medium;
 
 use super::common::PATIENCE;
 
@@ -31,6 +40,11 @@ enum Kind {
     Records,
     /// A datagram socket that is connected to one that has a name, and is not connected back.
     Named,
+    Ping,
+    Raw,
+    /// UDP and raw sockets whose peer is behind a link that is full.
+    UdpOut,
+    RawOut,
 }
 
 use Kind::*;
@@ -41,9 +55,16 @@ enum Call {
     Connect,
     Recv,
     Recvmsg,
+    Recvmmsg,
+    Readv,
     Send,
     Sendmsg,
+    Sendmmsg,
+    Sendfile,
+    Writev,
     Poll,
+    /// With a real descriptor beside the socket.
+    PollBeside,
     Select,
     Epoll,
 }
@@ -66,14 +87,24 @@ const TABLE: &[(&[Kind], Call, [&str; 4])] = &[
     (&[Stream, Records], Connect, ["EBADF", "0", "EAGAIN", "0"]),
     (&[Tcp, Udp, Stream, Datagram, Records], Recv, ["EBADF", "0", "EAGAIN", "5"]),
     (&[Tcp, Udp, Stream, Datagram, Records], Recvmsg, ["EBADF", "0", "EAGAIN", "5"]),
-    (&[Tcp, Stream, Datagram, Records], Send, ["EBADF", "EPIPE", "EAGAIN", "1000"]),
-    (&[Tcp, Stream, Datagram, Records], Sendmsg, ["EBADF", "EPIPE", "EAGAIN", "1000"]),
+    (&[Tcp, Udp, Stream, Datagram, Records], Readv, ["EBADF", "0", "EAGAIN", "5"]),
+    // The number of messages, which an end of the stream is one of.
+    (&[Tcp, Udp, Stream, Datagram, Records, Ping, Raw], Recvmmsg, ["EBADF", "1", "EAGAIN", "1"]),
+    // An echo reply, and a packet with its header.
+    (&[Ping], Recv, ["EBADF", "0", "EAGAIN", "13"]),
+    (&[Raw], Recv, ["EBADF", "0", "EAGAIN", "25"]),
+    (&[Tcp, Stream, Datagram, Records, UdpOut, RawOut], Send, ["EBADF", "EPIPE", "EAGAIN", "1000"]),
+    (&[Tcp, Stream, Datagram, Records, UdpOut, RawOut], Sendmsg, ["EBADF", "EPIPE", "EAGAIN", "1000"]),
+    (&[Tcp, Stream, Datagram, Records, UdpOut, RawOut], Writev, ["EBADF", "EPIPE", "EAGAIN", "1000"]),
+    (&[Tcp, Stream, Datagram, Records, UdpOut, RawOut], Sendfile, ["EBADF", "EPIPE", "EAGAIN", "1000"]),
+    (&[Tcp, Stream, Datagram, Records, UdpOut, RawOut], Sendmmsg, ["EBADF", "EPIPE", "EAGAIN", "1"]),
     // It waits for the receiver, which knows nothing of this shutdown.
     (&[Named], Send, ["EBADF", "1000", "EAGAIN", "1000"]),
-    (&[Tcp, Udp, Stream, Datagram, Records], Poll, ["NVAL", "IN|HUP|RDHUP", "0", "IN"]),
-    (&[Tcp, Udp, Stream, Datagram, Records], Select, ["EBADF", "1", "0", "1"]),
+    (&[Tcp, Udp, Stream, Datagram, Records, Ping, Raw], Poll, ["NVAL", "IN|HUP|RDHUP", "0", "IN"]),
+    (&[Tcp, Udp, Stream, Datagram, Records], PollBeside, ["NVAL", "IN|HUP|RDHUP", "0", "IN"]),
+    (&[Tcp, Udp, Stream, Datagram, Records, Ping, Raw], Select, ["EBADF", "1", "0", "1"]),
     // What is closed is the instance.
-    (&[Tcp, Udp, Stream, Datagram, Records], Epoll, ["EBADF", "1", "0", "1"]),
+    (&[Tcp, Udp, Stream, Datagram, Records, Ping, Raw], Epoll, ["EBADF", "1", "0", "1"]),
 ];
 
 /// A call that would wait, and what it waits for.
@@ -88,24 +119,37 @@ struct Scene {
     /// What is watched, for epoll.
     watched: i32,
     address: SockAddr,
+    /// The far end of the link, where the host has one.
+    link: Option<FarEnd>,
 }
+
+/// Both halves: without one of them the link is down.
+type FarEnd = Mutex<(Box<dyn RecvHalf>, Box<dyn SendHalf>)>;
+
+/// A protocol that nobody has.
+const NOBODYS: i32 = 200;
+/// An echo request.
+const REQUEST: &[u8] = b"\x08\0\0\0\0\x01\0\x01hello";
 
 fn any(kind: Kind) -> SockAddr {
     match kind {
-        Tcp | Udp => SockAddr::V4("127.0.0.1:0".parse().unwrap()),
+        Tcp | Udp | Ping | Raw => SockAddr::V4("127.0.0.1:0".parse().unwrap()),
+        UdpOut | RawOut => SockAddr::V4("10.0.0.2:9".parse().unwrap()),
         _ => SockAddr::Unix(UnixAddr::UNNAMED),
     }
 }
 
 fn fresh(host: &Host, kind: Kind) -> i32 {
-    let (domain, kind) = match kind {
-        Tcp => (AF_INET, SOCK_STREAM),
-        Udp => (AF_INET, SOCK_DGRAM),
-        Stream => (AF_UNIX, SOCK_STREAM),
-        Datagram | Named => (AF_UNIX, SOCK_DGRAM),
-        Records => (AF_UNIX, SOCK_SEQPACKET),
+    let (domain, kind, protocol) = match kind {
+        Tcp => (AF_INET, SOCK_STREAM, 0),
+        Udp | UdpOut => (AF_INET, SOCK_DGRAM, 0),
+        Ping => (AF_INET, SOCK_DGRAM, IPPROTO_ICMP),
+        Raw | RawOut => (AF_INET, SOCK_RAW, NOBODYS),
+        Stream => (AF_UNIX, SOCK_STREAM, 0),
+        Datagram | Named => (AF_UNIX, SOCK_DGRAM, 0),
+        Records => (AF_UNIX, SOCK_SEQPACKET, 0),
     };
-    socket(host, domain, kind, 0).unwrap()
+    socket(host, domain, kind, protocol).unwrap()
 }
 
 fn listener(host: &Host, kind: Kind) -> (i32, SockAddr) {
@@ -136,6 +180,12 @@ fn connected(host: &Host, kind: Kind) -> [i32; 2] {
             connect(host, sender, &getsockname(host, receiver).unwrap()).unwrap();
             [sender, receiver]
         }
+        Ping | Raw | UdpOut | RawOut => {
+            let alone = fresh(host, kind);
+            connect(host, alone, &any(kind)).unwrap();
+            // What it sends brings an answer, or comes back.
+            [alone, alone]
+        }
         Stream => socketpair(host, AF_UNIX, SOCK_STREAM, 0).unwrap(),
         Datagram => socketpair(host, AF_UNIX, SOCK_DGRAM, 0).unwrap(),
         Records => socketpair(host, AF_UNIX, SOCK_SEQPACKET, 0).unwrap(),
@@ -150,12 +200,38 @@ fn time_out(host: &Host, socket: i32, time: Duration) {
     }
 }
 
+/// A host, and the far end of its link where it has one, which takes two packets until somebody reads them.
+fn host_for(kind: Kind) -> (Host, Option<FarEnd>) {
+    // Without a thread of its own, only those that wait sleep.
+    let builder = Host::builder().driver(Driver::External).privileged().shutdown_timeout(Duration::ZERO);
+    if !matches!(kind, UdpOut | RawOut) {
+        return (builder.start().unwrap(), None);
+    }
+    let config = MemoryConfig { medium: Medium::Ip, capacity: 2, ..MemoryConfig::default() };
+    let (near, far) = MemoryLink::pair(config).unwrap();
+    let host = builder.link(near).address("10.0.0.1/24".parse().unwrap()).start().unwrap();
+    (host, Some(Mutex::new(Box::new(far).split())))
+}
+
+impl Call {
+    fn sends(self) -> bool {
+        matches!(self, Send | Sendmsg | Sendmmsg | Sendfile | Writev)
+    }
+}
+
 impl Scene {
     fn new(kind: Kind, call: Call, end: End) -> Scene {
-        // Without a thread of its own, only those that wait sleep.
-        let host = Host::builder().driver(Driver::External).start().unwrap();
-        let mut scene =
-            Scene { host: host.clone(), kind, call, socket: 0, other: 0, watched: 0, address: any(kind) };
+        let (host, link) = host_for(kind);
+        let mut scene = Scene {
+            host: host.clone(),
+            kind,
+            call,
+            socket: 0,
+            other: 0,
+            watched: 0,
+            address: any(kind),
+            link,
+        };
         match call {
             Accept => (scene.socket, scene.address) = listener(&host, kind),
             Connect => {
@@ -166,7 +242,7 @@ impl Scene {
             }
             _ => [scene.socket, scene.other] = connected(&host, kind),
         }
-        if let Send | Sendmsg = call {
+        if call.sends() {
             while send(&host, scene.socket, &[0; 1000], MSG_DONTWAIT).is_ok() {}
             if kind == Tcp {
                 // What is acknowledged late makes room again.
@@ -181,7 +257,7 @@ impl Scene {
             let event = EpollEvent { events: EPOLLIN | EPOLLRDHUP, data: 0 };
             epoll_ctl(&host, scene.socket, EPOLL_CTL_ADD, scene.watched, Some(event)).unwrap();
         }
-        if end == End::TimeOut && !matches!(call, Poll | Select | Epoll) {
+        if end == End::TimeOut && !matches!(call, Poll | PollBeside | Select | Epoll) {
             time_out(&host, scene.socket, Duration::from_millis(30));
         }
         scene
@@ -197,19 +273,48 @@ impl Scene {
             Connect => return said(connect(host, socket, &self.address).map(|()| 0)),
             Recv => recv(host, socket, &mut bytes, 0),
             Recvmsg => {
-                let mut iov = [std::io::IoSliceMut::new(&mut bytes)];
+                let mut iov = [IoSliceMut::new(&mut bytes)];
                 let mut message = RecvMessage { iov: &mut iov, control_room: 64 };
                 recvmsg(host, socket, &mut message, 0).map(|received| received.len)
             }
+            Recvmmsg => {
+                let mut iov = [IoSliceMut::new(&mut bytes)];
+                let mut messages = [RecvMessage { iov: &mut iov, control_room: 64 }];
+                recvmmsg(host, socket, &mut messages, 0, None).map(|received| received.len())
+            }
+            Readv => {
+                let (first, rest) = bytes.split_at_mut(2);
+                readv(host, socket, &mut [IoSliceMut::new(first), IoSliceMut::new(rest)])
+            }
             Send => send(host, socket, &[1; 1000], 0),
+            Sendmmsg => {
+                let iov = [IoSlice::new(&[1; 1000])];
+                let messages = [SendMessage { iov: &iov, ..SendMessage::default() }];
+                sendmmsg(host, socket, &messages, 0).map(|sent| sent.len())
+            }
+            Sendfile => {
+                let file = File::open("/proc/self/exe").unwrap();
+                sendfile(host, socket, file.as_fd(), Some(&mut 0), 1000)
+            }
+            Writev => writev(host, socket, &[IoSlice::new(&[1; 400]), IoSlice::new(&[1; 600])]),
             Sendmsg => {
                 let (first, rest) = ([1; 400], [1; 600]);
-                let iov = [&first[..], &rest].map(std::io::IoSlice::new);
+                let iov = [&first[..], &rest].map(IoSlice::new);
                 sendmsg(host, socket, &SendMessage { iov: &iov, ..SendMessage::default() }, 0)
             }
             Poll => {
                 let mut fds = [PollFd::new(socket, PollMask::IN | PollMask::RDHUP)];
                 return match poll(host, &mut fds, timeout) {
+                    Ok(0) => "0".to_owned(),
+                    ended => said(ended.map(|_| format!("{:?}", fds[0].revents))),
+                };
+            }
+            PollBeside => {
+                let (real, _far) = UnixStream::pair().unwrap();
+                let mut fds = [PollFd::new(socket, PollMask::IN | PollMask::RDHUP)];
+                let mut others = [RealPollFd::new(real.as_fd(), PollMask::IN.bits())];
+                let timeout = (end == End::TimeOut).then(|| Duration::from_millis(30));
+                return match poll_beside(host, &mut fds, &mut others, timeout) {
                     Ok(0) => "0".to_owned(),
                     ended => said(ended.map(|_| format!("{:?}", fds[0].revents))),
                 };
@@ -245,7 +350,12 @@ impl Scene {
         match self.call {
             Accept => drop(connect(host, fresh(host, self.kind), &self.address)),
             Connect => drop(accept(host, self.other)),
-            Send | Sendmsg => while recv(host, self.other, &mut [0; 65_536], MSG_DONTWAIT).is_ok() {},
+            _ if self.call.sends() => match &self.link {
+                // The caller's thread finds that there is room again.
+                Some(link) => while link.lock().unwrap().0.receive(&mut RecvSlot::new()).is_ok() {},
+                None => while recv(host, self.other, &mut [0; 65_536], MSG_DONTWAIT).is_ok() {},
+            },
+            _ if self.kind == Ping => drop(send(host, self.other, REQUEST, MSG_DONTWAIT)),
             _ => drop(send(host, self.other, b"hello", MSG_DONTWAIT)),
         }
     }
@@ -261,6 +371,7 @@ fn said<T: ToString>(ended: Result<T, Errno>) -> String {
                 (Errno::CONNRESET, "ECONNRESET"),
                 (Errno::INPROGRESS, "EINPROGRESS"),
                 (Errno::INVAL, "EINVAL"),
+                (Errno::ISCONN, "EISCONN"),
                 (Errno::PIPE, "EPIPE"),
             ];
             let name = names.iter().find(|(known, _)| *known == errno);
@@ -287,7 +398,7 @@ fn run(kind: Kind, call: Call, end: End, expected: &str) -> String {
     if end == End::Shutdown && matches!((call, expected), (Connect, "0") | (Send, "1000")) {
         scene.serve();
     }
-    let serves = end == End::Data && matches!(call, Send | Sendmsg);
+    let serves = end == End::Data && call.sends();
     while Instant::now() < until {
         // A stream's buffer is emptied again and again.
         if serves {
@@ -299,6 +410,34 @@ fn run(kind: Kind, call: Call, end: End, expected: &str) -> String {
         }
     }
     "never".to_owned()
+}
+
+/// Two threads wait for one connection, and both are told that it is there.
+#[test]
+fn two_threads_in_one_connect() {
+    for kind in [Tcp, Stream, Records] {
+        let scene = Arc::new(Scene::new(kind, Connect, End::Data));
+        let (done, ended) = mpsc::channel();
+        for _ in 0..2 {
+            let before = scene.sleeps();
+            let (done, calling) = (done.clone(), scene.clone());
+            thread::spawn(move || drop(done.send(calling.make(End::Data))));
+            let until = Instant::now() + PATIENCE;
+            while scene.sleeps() == before && Instant::now() < until {
+                thread::yield_now();
+            }
+        }
+        scene.serve();
+        let first = ended.recv_timeout(PATIENCE).unwrap();
+        if kind != Tcp {
+            // The place was the first one's: the other waits for another.
+            scene.serve();
+        }
+        let told = [first, ended.recv_timeout(PATIENCE).unwrap()];
+        // Of local sockets each asks the listener for itself.
+        let both = if kind == Tcp { ["0", "0"] } else { ["0", "EISCONN"] };
+        assert_eq!(told, both, "{kind:?}");
+    }
 }
 
 #[test]

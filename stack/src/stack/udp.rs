@@ -266,7 +266,14 @@ impl Stack {
         let hop = self.interfaces.route_by(to.ip(), source, &way).map_err(SendError::Route)?;
         let path = self.path_to(now, to.ip(), &hop);
         let limit = discovery.largest_whole(path, hop.mtu);
-        let cut = segment_size(payload.len(), options.segment_size, to.ip(), limit)?;
+        let cut = match segment_size(payload.len(), options.segment_size, to.ip(), limit) {
+            Err(error @ SegmentError::TooManySegments) => {
+                // They are counted when there is room for them.
+                self.check_sending(id)?;
+                return Err(error.into());
+            }
+            cut => cut?,
+        };
         let ip_header = if to.is_ipv4() { 20 } else { 40 };
         let len = cut.map_or(payload.len(), usize::from) + UdpHeader::LEN + ip_header;
         let cuts = discovery.cuts() && !options.unfragmented;

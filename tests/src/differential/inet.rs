@@ -11,6 +11,7 @@ mod options;
 mod payload;
 mod sequence;
 mod sort;
+mod stage;
 mod text;
 mod world;
 
@@ -18,4 +19,5 @@ pub use address::{Ip, Port, Shape, Target};
 pub use options::{UNLIKE_OPTIONS, UnlikeOption, differences_of_option};
 pub use sequence::{InetOp, InetPlan, inet_plan, run_inet_plan};
 pub use sort::Sort;
-pub use world::{Stage, World};
+pub use stage::Stage;
+pub use world::World;

@@ -17,6 +17,8 @@ pub(super) const SOCKETS_MAX: usize = 8;
 const TRIES: usize = 3;
 /// Calls of a sequence at most.
 const CALLS_MAX: usize = 50;
+/// Level and type of IP_PKTINFO, as they stand in a control message.
+const PACKET_INFO: [u8; 8] = [SOL_IP as u8, 0, 0, 0, IP_PKTINFO as u8, 0, 0, 0];
 
 /// A sequence.
 ///
@@ -283,8 +285,15 @@ impl Player {
     }
 
     /// Whether a send there meets what the table of differences knows.
-    fn is_known(&self, socket: Sock, to: Option<Target>) -> bool {
-        to.is_some_and(|to| to.is_v4()) && self.to_v6.contains(&self.object(socket).number)
+    fn is_known(&self, socket: Sock, to: Option<Target>, control: &[u8]) -> bool {
+        let Some(to) = to else { return false };
+        let object = self.object(socket).number;
+        let names_interface = control.windows(8).any(|bytes| bytes == PACKET_INFO);
+        match to.is_v4() {
+            true if to.ip.is_foreign() && names_interface => true,
+            true => self.to_v6.contains(&object),
+            false => self.to_v4.contains(&object) && !control.is_empty(),
+        }
     }
 
     fn apply(&mut self, op: &InetOp) {
@@ -326,18 +335,25 @@ impl Player {
             InetOp::Send { at, len, flags, to, control } => {
                 let socket = self.sock(*at);
                 let data = self.data(socket, *len);
-                if !self.is_known(socket, *to) {
+                if !self.is_known(socket, *to, control) {
                     self.world.send_beside(socket, &data, *flags, *to, control);
                 }
             }
             InetOp::SendMany { at, lens, flags, to } => {
                 let socket = self.sock(*at);
                 let messages: Vec<_> = lens.iter().map(|len| self.data(socket, *len)).collect();
-                if !self.is_known(socket, *to) {
+                if !self.is_known(socket, *to, &[]) {
                     self.world.send_many(socket, &messages, *flags, *to);
                 }
             }
+            // Where nothing comes Linux says 0 after the time-out, too.
+            InetOp::Recv { at, room: Room { data: 0, .. }, .. }
+                if self.sort.is_stream() && self.world.waits(self.sock(*at)) => {}
             InetOp::Recv { at, room, flags } => self.world.recv_into(self.sock(*at), *room, *flags),
+            InetOp::RecvMany { at, rooms, .. }
+                if self.sort.is_stream()
+                    && self.world.waits(self.sock(*at))
+                    && rooms.iter().any(|room| room.data == 0) => {}
             InetOp::RecvMany { at, rooms, flags } => self.world.recv_many(self.sock(*at), rooms, *flags),
             InetOp::Ioctl { at, request } => self.world.ioctl(self.sock(*at), *request),
             other => self.apply_to_one(other),

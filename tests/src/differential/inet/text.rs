@@ -100,7 +100,7 @@ impl Ports {
         }
         shown += &beside(&taken.control, |message| match (message.level, message.kind) {
             (SOL_IP, IP_ORIGDSTADDR) | (SOL_IPV6, IPV6_ORIGDSTADDR) => Some(match message.data.len() {
-                cut @ ..24 if message.level == SOL_IPV6 => format!("for {cut} bytes of an address"),
+                cut @ ..28 if message.level == SOL_IPV6 => format!("for {cut} bytes of an address"),
                 // Its port may be cut in two.
                 cut @ ..16 => format!("for {cut} bytes of an address"),
                 _ => format!("for {}", self.address(&message.data)),

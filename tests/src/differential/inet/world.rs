@@ -3,19 +3,17 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Debug, Write};
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tapsock::bsd::{
-    AF_INET, FIONREAD, IPPROTO_ICMP, PollMask, SIOCOUTQ, SO_DOMAIN, SO_PROTOCOL, SO_TYPE, SOCK_DGRAM,
-    SOCK_STREAM, SOL_SOCKET, SOL_TCP, TCP_INFO,
+    AF_INET, F_GETFL, FIONREAD, IPPROTO_ICMP, O_NONBLOCK, PollMask, SIOCOUTQ, SO_DOMAIN, SO_PROTOCOL,
+    SO_TYPE, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, SOL_TCP, TCP_INFO,
 };
 use tapsock::{Errno, SockAddr};
-use tapsock_driver::{Namespace, OpenError};
 
 use super::masks::Nature;
+use super::stage::{FIRST_PORT, SLOTS, Stage};
 use super::text::Ports;
 use super::{Port, Target};
 use crate::differential::common::InStep;
@@ -24,106 +22,12 @@ use crate::differential::{
     Difference, KernelSockets, OurSockets, Outgoing, Room, Scope, Sock, SocketCalls, Sockets,
 };
 
-/// Ports that a sequence has for itself.
-const SLOTS: u16 = 4;
-/// The ports below the ephemeral ones that are given out in turn.
-const FIRST_PORT: u16 = 1_024;
-const LAST_PORT: u16 = 32_000;
-/// Sequences that share a namespace. Each leaves ports in TIME-WAIT, and those that the kernel chooses later may be of
-/// these: after some thousand all are.
-const SHARING: u32 = 100;
 /// How far a sequence's own identifiers are from those that the kernel gives out next, one after the other.
 const FAR: u16 = 20_000;
 /// Longer than the kernel delays an acknowledgement.
 const DELAYED: Duration = Duration::from_millis(200);
 /// TCP_FIN_WAIT1, TCP_LAST_ACK, TCP_CLOSING.
 const FIN_UNDER_WAY: [u8; 3] = [4, 9, 11];
-/// How long the stacks may take to come to the same rest.
-const PATIENCE: Duration = Duration::from_secs(3);
-
-/// A network namespace, in which each sequence has ports of its own. After some sequences it is another one.
-///
-/// ```
-/// use tapsock_tests::differential::{Stage, World};
-///
-/// let Ok(stage) = Stage::new() else { return };
-/// assert_eq!(World::new(&stage).difference(), None);
-/// ```
-#[derive(Clone, Debug)]
-pub struct Stage {
-    /// It, and how many sequences it has seen.
-    namespace: Arc<Mutex<(Namespace, u32)>>,
-    next_port: Arc<AtomicU16>,
-    patience: Duration,
-    /// Sequences that failed at first, and not when they were tried again.
-    retried: Arc<AtomicU32>,
-}
-
-/// A namespace in which each group may have ping sockets.
-fn fresh_namespace() -> Result<Namespace, OpenError> {
-    let namespace = Namespace::create()?;
-    let group = rustix::process::getegid().as_raw();
-    // Where that is refused, they are refused to sequences of them.
-    let _ = namespace.set_sysctl("net.ipv4.ping_group_range", &format!("{group} {group}"));
-    Ok(namespace)
-}
-
-impl Stage {
-    /// A namespace of its own.
-    ///
-    /// # Errors
-    /// What the machine refuses it with.
-    pub fn new() -> Result<Stage, OpenError> {
-        let namespace = Arc::new(Mutex::new((fresh_namespace()?, 0)));
-        let (next_port, retried) = (Arc::new(AtomicU16::new(FIRST_PORT)), Arc::default());
-        Ok(Stage { namespace, next_port, patience: PATIENCE, retried })
-    }
-
-    /// Another namespace, in which nobody has left anything. Where there is none to be had, it is the same as before.
-    pub(super) fn renew(&self) {
-        if let Ok(fresh) = fresh_namespace() {
-            *self.held() = (fresh, 0);
-        }
-    }
-
-    fn held(&self) -> MutexGuard<'_, (Namespace, u32)> {
-        self.namespace.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The namespace of the next sequence.
-    fn namespace(&self) -> Namespace {
-        let uses = self.held().1;
-        if uses >= SHARING {
-            self.renew();
-        }
-        let mut held = self.held();
-        held.1 += 1;
-        held.0.clone()
-    }
-
-    /// The same, where the stacks have only that long to come to the same rest after a call. The kernel delays
-    /// acknowledgements by 40 ms.
-    pub fn with_patience(&self, patience: Duration) -> Stage {
-        Stage { patience, ..self.clone() }
-    }
-
-    /// How many sequences failed at first, and not when they were tried again.
-    pub fn retried(&self) -> u32 {
-        self.retried.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn on_retried(&self) {
-        self.retried.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The first port of a sequence. Those that come back in the end are no longer in TIME-WAIT by then.
-    fn ports(&self) -> u16 {
-        let next = |port: u16| Some(if port + SLOTS > LAST_PORT { FIRST_PORT } else { port + SLOTS });
-        self.next_port
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
-            .expect("there is always a next one")
-    }
-}
 
 /// Both stacks, and what they answered. After the first difference nothing is called any more.
 ///
@@ -272,6 +176,12 @@ impl World {
         let [_, ours] = &mut self.stacks;
         let is_in = |events: &u16| events & PollMask::IN.bits() != 0;
         self.open.contains(&socket) && ours.calls.poll(&[socket]).first().is_some_and(is_in)
+    }
+
+    /// Whether calls on it wait.
+    pub fn waits(&mut self, socket: Sock) -> bool {
+        let [_, ours] = &mut self.stacks;
+        ours.calls.fcntl(socket, F_GETFL, 0).is_ok_and(|flags| flags & O_NONBLOCK == 0)
     }
 
     /// socket(2)
