@@ -8,6 +8,7 @@ use tapsock_stack::tcp::State;
 use tapsock_stack::tcp::fast_open::Failure;
 use tapsock_stack::tcp::info::Info;
 use tapsock_stack::tcp::recovery::Phase;
+use tapsock_stack::tcp::send::busy::Times;
 use tapsock_stack::time::Instant;
 
 /// Length of the structure, in bytes, as of Linux 6.18.
@@ -37,7 +38,7 @@ pub(crate) fn of_listener(waiting: usize, backlog: usize) -> Vec<u8> {
 }
 
 /// Of a connection whose packets have an IP header of `ip_header` bytes.
-pub(crate) fn of_connection(info: &Info, ip_header: u32, now: Instant) -> Vec<u8> {
+pub(crate) fn of_connection(info: &Info, times: &Times, ip_header: u32, now: Instant) -> Vec<u8> {
     let mut bytes = vec![0; LEN];
     let stamps = if info.timestamps { TIMESTAMP_LEN } else { 0 };
     bytes[STATE] = state(info.state);
@@ -84,8 +85,10 @@ pub(crate) fn of_connection(info: &Info, ip_header: u32, now: Instant) -> Vec<u8
         (LAST_DATA_RECV, millis_since(now, info.last_data_recv)),
         (LAST_ACK_RECV, millis_since(now, info.last_ack_recv)),
         (RCV_SPACE, info.rcv_space),
+        (SEGS_OUT, info.segs_out),
         (SEGS_IN, info.segs_in),
         (DATA_SEGS_IN, info.data_segs_in),
+        (DATA_SEGS_OUT, info.data_segs_out),
         (RCV_OOOPACK, info.rcv_ooopack),
         (RCV_SSTHRESH, info.rcv_ssthresh),
         (RTT, info.rtt.map_or(0, micros)),
@@ -111,6 +114,11 @@ pub(crate) fn of_connection(info: &Info, ip_header: u32, now: Instant) -> Vec<u8
         (BYTES_ACKED, info.bytes_acked),
         (BYTES_RECEIVED, info.bytes_received),
         (DELIVERY_RATE, info.delivery_rate),
+        (BUSY_TIME, long_micros(times.busy)),
+        (RWND_LIMITED, long_micros(times.peer)),
+        (SNDBUF_LIMITED, long_micros(times.buffer)),
+        (BYTES_SENT, info.bytes_sent),
+        (BYTES_RETRANS, info.bytes_retrans),
     ] {
         bytes[at..at + 8].copy_from_slice(&value.to_ne_bytes());
     }
@@ -139,6 +147,10 @@ fn millis_since(now: Instant, then: Instant) -> u32 {
 
 fn micros(duration: Duration) -> u32 {
     u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+}
+
+fn long_micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn put(bytes: &mut [u8], at: usize, value: u32) {
@@ -198,13 +210,20 @@ const MAX_PACING_RATE: usize = 112;
 const RCV_SPACE: usize = 96;
 const BYTES_ACKED: usize = 120;
 const BYTES_RECEIVED: usize = 128;
+const SEGS_OUT: usize = 136;
 const SEGS_IN: usize = 140;
 const NOTSENT_BYTES: usize = 144;
 const DATA_SEGS_IN: usize = 152;
+const DATA_SEGS_OUT: usize = 156;
 const RCV_OOOPACK: usize = 224;
 const MIN_RTT: usize = 148;
 const DELIVERY_RATE: usize = 160;
+const BUSY_TIME: usize = 168;
+const RWND_LIMITED: usize = 176;
+const SNDBUF_LIMITED: usize = 184;
 const DELIVERED: usize = 192;
+const BYTES_SENT: usize = 200;
+const BYTES_RETRANS: usize = 208;
 const DSACK_DUPS: usize = 216;
 const REORD_SEEN: usize = 220;
 const SND_WND: usize = 228;

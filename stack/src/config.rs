@@ -10,7 +10,7 @@ use crate::iface::slaac::AutoconfConfig;
 use crate::iface::{NeighborConfig, NeighborPolicy};
 use crate::ip::fragments::FragmentLimits;
 use crate::ip::path_mtu::PathMtuConfig;
-use crate::tcp::config::{CongestionKind, EcnUse, KeepAlive, LossOptions, Options, Rare};
+use crate::tcp::config::{CongestionKind, EcnUse, KeepAlive, LossOptions, Options, Rare, SlowStartExit};
 use crate::wire::ipv6_ext::{ExtLimits, OptionLimits};
 
 mod codec;
@@ -339,6 +339,8 @@ settings! {
     "net.ipv6.icmp.ratelimit" ipv6_icmp_ratelimit: Duration =
         Millis(0..=i32::MAX as u64), Duration::from_millis(100);
 
+    /// How CUBIC leaves the first slow start before something is lost: 0 not at all, 1 as Linux, 2 by HyStart++ (RFC 9406).
+    "tapsock.tcp_hystart" tcp_hystart: u8 = Number(0..=2), 1;
     /// How long a connection stays in TIME-WAIT, which Linux has fixed at 60 s.
     "tapsock.tcp_timewait_len" tcp_timewait_len: Duration = Seconds(0..=3600), Duration::from_secs(60);
 }
@@ -368,6 +370,15 @@ impl Config {
     }
 
     /// The setting `name` as `/proc/sys` shows it, or `None` where there is no such setting.
+    ///
+    /// ```
+    /// use tapsock_stack::config::{Config, SettingError};
+    ///
+    /// let mut config = Config::default();
+    /// let available = "net.ipv4.tcp_available_congestion_control";
+    /// assert_eq!(config.show(available).as_deref(), Some("reno cubic bbr"));
+    /// assert_eq!(config.set(available, "bbr"), Err(SettingError::ReadOnly));
+    /// ```
     pub fn show(&self, name: &str) -> Option<String> {
         if name == AVAILABLE_CONGESTION_CONTROL {
             return Some(CongestionKind::ALL.map(CongestionKind::name).join(" "));
@@ -456,6 +467,11 @@ impl Config {
                 max_reordering: self.tcp_max_reordering,
                 thin_linear: self.tcp_thin_linear_timeouts,
                 compression: self.tcp_comp_sack_delay,
+            },
+            slow_start_exit: match self.tcp_hystart {
+                0 => SlowStartExit::Loss,
+                1 => SlowStartExit::HyStart,
+                _ => SlowStartExit::HyStartPlus,
             },
             burst_share: self.tcp_tso_win_divisor,
             burst_least: self.tcp_min_tso_segs,

@@ -7,6 +7,7 @@ pub mod ends;
 pub mod ping;
 pub mod scenarios;
 pub mod snapshot;
+pub mod watch;
 
 use core::net::SocketAddr;
 

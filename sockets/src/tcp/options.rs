@@ -61,7 +61,8 @@ impl TcpSocket {
                 let is_v4 = stack.tcp_remote(id).is_none_or(|remote| remote.is_ipv4());
                 let ip_header = if is_v4 { 20 } else { 40 };
                 stack.tcp_info(id).map_or_else(tcp_info::without_connection, |info| {
-                    tcp_info::of_connection(&info, ip_header, now)
+                    let times = stack.tcp(id).map(|connection| connection.send_times(now));
+                    tcp_info::of_connection(&info, &times.unwrap_or_default(), ip_header, now)
                 })
             }
         }

@@ -41,6 +41,28 @@ impl CongestionKind {
     }
 }
 
+/// How CUBIC leaves the first slow start before something is lost.
+///
+/// ```
+/// use tapsock_stack::config::Config;
+/// use tapsock_stack::tcp::config::SlowStartExit;
+///
+/// let mut config = Config::default();
+/// assert_eq!(config.tcp_options().rare().slow_start_exit, SlowStartExit::HyStart);
+/// config.set("tapsock.tcp_hystart", "2").unwrap();
+/// assert_eq!(config.tcp_options().rare().slow_start_exit, SlowStartExit::HyStartPlus);
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum SlowStartExit {
+    /// It does not.
+    Loss,
+    /// Where acknowledgements come in long trains, or the round trip grows, as in Linux.
+    #[default]
+    HyStart,
+    /// Where the round trip goes on growing (RFC 9406).
+    HyStartPlus,
+}
+
 /// Whether congestion is told of by marks (RFC 3168; `net.ipv4.tcp_ecn`).
 #[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
 pub enum EcnUse {
@@ -335,6 +357,8 @@ pub struct Rare {
     pub defer_accept: u8,
     /// How losses are found and taken back.
     pub loss: LossOptions,
+    /// How CUBIC leaves slow start (`tapsock.tcp_hystart`).
+    pub slow_start_exit: SlowStartExit,
     /// A burst waits until it is one part of so many of the window (`net.ipv4.tcp_tso_win_divisor`); 0: until it is of four
     /// segments.
     pub burst_share: u8,
@@ -360,6 +384,7 @@ impl Rare {
         fast_open_keys: None,
         defer_accept: 0,
         loss: LossOptions::DEFAULT,
+        slow_start_exit: SlowStartExit::HyStart,
         burst_share: 3,
         burst_least: 2,
         pacing_percent: [200, 120],

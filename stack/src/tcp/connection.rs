@@ -15,6 +15,7 @@ use super::recv::Receiver;
 use super::recv::ack_policy::Owed;
 use super::recv::window::ReceiveWindow;
 use super::segment::{Control, Segment};
+use super::send::busy::Busy;
 use super::send::pacing::Pacer;
 use super::send::queue::SendQueue;
 use super::send::records::Records;
@@ -115,6 +116,8 @@ pub(super) struct Sender {
     pub(super) filled: SeqNumber,
     /// Boxed, for hardly anybody sends at a pace.
     pub(super) pacer: Option<Box<Pacer>>,
+    /// For how long what kept it from sending.
+    pub(super) busy: Busy,
 }
 
 /// Where our FIN is.
@@ -162,9 +165,13 @@ pub(super) struct TimestampState {
 pub(super) struct Tally {
     pub(super) bytes_acked: u64,
     pub(super) bytes_received: u64,
+    /// Payload sent, what was sent again included.
+    pub(super) bytes_sent: u64,
     pub(super) last_ack: Instant,
     pub(super) segs_in: u32,
     pub(super) data_segs_in: u32,
+    pub(super) segs_out: u32,
+    pub(super) data_segs_out: u32,
     pub(super) out_of_order: u32,
 }
 
@@ -303,7 +310,10 @@ impl Connection {
             starved: false,
             filled: iss,
             pacer: Connection::pacer_for(&options),
+            busy: Busy::default(),
         };
+        let mut congestion = Congestion::new(options.congestion);
+        congestion.leave_slow_start_by(options.rare().slow_start_exit);
         let mut recv = Receiver::new(ReceiveWindow::new(buffer, buffer_max, scale));
         recv.window.set_clamp(clamp);
         recv.acks.set_interactive(options.late_acks);
@@ -317,7 +327,7 @@ impl Connection {
             send,
             recv,
             recovery: Recovery::new(&options.rare().loss),
-            congestion: Congestion::new(options.congestion),
+            congestion,
             timers: Timers::new(),
             pending: Pending::default(),
             next_challenge: Instant::ZERO,
@@ -466,6 +476,7 @@ impl Connection {
         let Options { congestion, receive_buffer, send_buffer, .. } = *self.options;
         if congestion != before.congestion {
             self.congestion.switch(congestion);
+            self.congestion.leave_slow_start_by(self.options.rare().slow_start_exit);
             self.send.pacer = self.send.pacer.take().or_else(|| Connection::pacer_for(&self.options));
         }
         if receive_buffer != before.receive_buffer {

@@ -4,11 +4,12 @@ use core::time::Duration;
 
 use crate::time::Instant;
 
-use super::connection::Connection;
+use super::connection::{Connection, Tally};
 use super::fast_open::Failure;
 use super::handshake::announced_mss;
 use super::recovery::Phase;
-use super::segment::WindowScale;
+use super::segment::{Segment, WindowScale};
+use super::send::busy::Times;
 use super::state::State;
 
 /// A picture of a connection, by Linux's field names where it has them.
@@ -110,6 +111,14 @@ pub struct Info {
     pub segs_in: u32,
     /// Segments with data that have come.
     pub data_segs_in: u32,
+    /// Segments that were sent, and those with data.
+    pub segs_out: u32,
+    /// Segments with data that were sent.
+    pub data_segs_out: u32,
+    /// Payload that was sent, in bytes, and how much of it again.
+    pub bytes_sent: u64,
+    /// Payload that was sent again, in bytes.
+    pub bytes_retrans: u64,
     /// Segments that came behind a gap.
     pub rcv_ooopack: u32,
     /// How far our window may open by now, in bytes.
@@ -132,12 +141,29 @@ pub struct Info {
     pub delivery_rate_app_limited: bool,
 }
 
+impl Tally {
+    pub(super) fn note_sent(&mut self, segment: &Segment) {
+        let len = segment.payload.len();
+        let parts = segment.gso_size.map_or(1, |size| len.div_ceil(usize::from(size.max(1)))) as u32;
+        self.segs_out = self.segs_out.wrapping_add(parts);
+        if len > 0 {
+            self.data_segs_out = self.data_segs_out.wrapping_add(parts);
+            self.bytes_sent += len as u64;
+        }
+    }
+}
+
 impl Connection {
     /// Whether what was not read keeps the peer from sending a segment more, or soon will: nobody should wait for more
     /// before reading (Linux's `tcp_rmem_pressure`, and its look at the window).
     pub fn is_receive_full(&self) -> bool {
         let window_closes = self.recv.window.remaining() <= self.recv.acks.peer_mss();
         window_closes || self.recv.is_overrun()
+    }
+
+    /// How long there was something to send, and what was in the way (`tcpi_busy_time` and what follows it).
+    pub fn send_times(&self, now: Instant) -> Times {
+        self.send.busy.times(now)
     }
 
     /// What the congestion control tells of itself (`TCP_CC_INFO`): words, as Linux's `union tcp_cc_info` has them; none
@@ -194,6 +220,10 @@ impl Connection {
             bytes_received: self.tally.bytes_received,
             segs_in: self.tally.segs_in,
             data_segs_in: self.tally.data_segs_in,
+            segs_out: self.tally.segs_out,
+            data_segs_out: self.tally.data_segs_out,
+            bytes_sent: self.tally.bytes_sent,
+            bytes_retrans: self.recovery.bytes_resent(),
             rcv_ooopack: self.tally.out_of_order,
             rcv_ssthresh: self.recv.window.opened(),
             rcv_space: self.recv.window.space(),

@@ -11,6 +11,7 @@ use super::connection::{Connection, Fin};
 use super::recovery::{Phase, Resend};
 use super::recv::ack_policy::Owed;
 use super::segment::{Control, Segment};
+use super::send::busy::Wait;
 use super::seq_ranges::SeqRange;
 use super::state::State;
 use super::timers::Timer;
@@ -30,9 +31,23 @@ impl Connection {
         max_payload: usize,
         counters: &mut Counters,
     ) -> Option<Segment> {
-        if self.pending.reset {
-            return self.poll_reset(now, counters);
+        let segment = if self.pending.reset {
+            self.poll_reset(now, counters)
+        } else {
+            self.poll_by_state(now, max_payload, counters)
+        };
+        if let Some(segment) = &segment {
+            self.tally.note_sent(segment);
         }
+        segment
+    }
+
+    fn poll_by_state(
+        &mut self,
+        now: Instant,
+        max_payload: usize,
+        counters: &mut Counters,
+    ) -> Option<Segment> {
         match self.state {
             State::Closed => None,
             State::SynSent => self.poll_syn(now, counters),
@@ -84,6 +99,7 @@ impl Connection {
             self.send.unjudged = true;
         } else {
             self.judge_window(now);
+            self.note_wait(now);
         }
         segment
     }
@@ -283,6 +299,24 @@ impl Connection {
             patience: lowers.then(|| self.send.rtt.rto()),
         };
         self.congestion.note_use(&flight, full);
+    }
+
+    /// Nothing more can be sent now: notes what is in the way, as Linux sees it.
+    fn note_wait(&mut self, now: Instant) {
+        let unsent = self.unsent();
+        let open = matches!(self.state, State::Established | State::CloseWait);
+        let wait = if unsent == 0 && self.recovery.scoreboard.is_empty() {
+            Wait::Idle
+        } else if self.congestion_room() == 0 {
+            Wait::Path
+        } else if unsent > 0 && self.send.window.usable() < unsent.min(self.send.mss) {
+            Wait::Peer
+        } else if unsent == 0 && self.send.starved && open {
+            Wait::Buffer
+        } else {
+            Wait::Path
+        };
+        self.send.busy.note(now, wait);
     }
 
     //= RFC 5681 §4.1

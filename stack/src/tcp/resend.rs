@@ -54,7 +54,9 @@ impl Connection {
         }
         counters[Counter::TcpRetransSegs] += u64::from(count);
         self.note_pace(now, range.len(), count);
-        Some(self.data_segment(now, range, size, options, counters))
+        let segment = self.data_segment(now, range, size, options, counters);
+        self.recovery.note_bytes_resent(segment.payload.len());
+        Some(segment)
     }
 
     /// How many bytes of `lost` may go, in segments of `size`, where `room` segments may be in flight more. Of what the
@@ -104,6 +106,8 @@ impl Connection {
         self.recovery.scoreboard.on_probed(range, sending);
         counters.bump(Counter::TcpRetransSegs);
         self.note_probe(now, true, counters);
-        Some(self.data_segment(now, range, size, options, counters))
+        let segment = self.data_segment(now, range, size, options, counters);
+        self.recovery.note_bytes_resent(segment.payload.len());
+        Some(segment)
     }
 }

@@ -14,6 +14,7 @@ mod records;
 mod recovery;
 mod requirements;
 mod transfer;
+mod undo;
 mod urgent;
 mod validation;
 mod window;

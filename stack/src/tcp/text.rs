@@ -10,7 +10,11 @@ use super::recv::compact;
 use super::recv::reassembly::Last;
 use super::segment::{Control, Segment};
 use super::seq::SeqNumber;
+use super::seq_ranges::SeqRange;
 use super::state::State;
+
+/// Blocks behind a gap beside the one that grows, whose reports may wait to be put together.
+const REPORTED_TOGETHER: usize = 2;
 
 /// Bytes of the timestamp option, padded.
 const TIMESTAMPS_LEN: u32 = 12;
@@ -206,6 +210,10 @@ impl Connection {
         counters.bump(Counter::TcpExtTCPOFOQueue);
         self.tally.out_of_order = self.tally.out_of_order.wrapping_add(1);
         let len = segment.payload.len();
+        // As Linux: what is reported together is no more than what a report has room for.
+        let (start, end) = (segment.seq, segment.seq + len as u32);
+        let touches = |block: SeqRange| block.start().at_or_before(end) && start.at_or_before(block.end());
+        let others = self.recv.reassembly.recent().take_while(|block| !touches(*block)).count();
         let last = if segment.control == Some(Control::Fin) { Last::Yes } else { Last::No };
         if len > 0 {
             let arrival = self.arrival(&segment);
@@ -219,6 +227,9 @@ impl Connection {
             self.recv.window.reach_over_gap(end);
         }
         self.recv.acks.owe_late();
+        if others >= REPORTED_TOGETHER {
+            self.recv.acks.stop_compressing();
+        }
         self.grow_window(len);
     }
 

@@ -5,7 +5,7 @@
 use core::time::Duration;
 
 use crate::counters::Counters;
-use crate::tcp::config::CongestionKind;
+use crate::tcp::config::{CongestionKind, SlowStartExit};
 use crate::tcp::recovery::Phase;
 use crate::tcp::recovery::rate::RateSample;
 use crate::tcp::seq::SeqNumber;
@@ -14,6 +14,7 @@ use crate::time::Instant;
 mod bbr;
 mod cubic;
 mod hystart;
+mod hystart_plus;
 mod reno;
 mod usage;
 mod window;
@@ -191,6 +192,13 @@ impl Congestion {
     pub fn new(kind: CongestionKind) -> Self {
         let window = Window::new(INITIAL_WINDOW);
         Congestion { window, algorithm: Algorithm::new(kind), usage: Usage::new() }
+    }
+
+    /// Leaves the first slow start by `exit`, where the algorithm is one that does before something is lost.
+    pub fn leave_slow_start_by(&mut self, exit: SlowStartExit) {
+        if let Algorithm::Cubic(cubic) = &mut self.algorithm {
+            *cubic = Cubic::new().leaves_slow_start_by(exit);
+        }
     }
 
     /// Goes on as `kind`, with the window that it has.

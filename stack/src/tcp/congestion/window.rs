@@ -36,6 +36,11 @@ impl Window {
         self.size < self.ssthresh
     }
 
+    /// Whether that goes on since the beginning: nothing has shown a threshold.
+    pub const fn is_first_slow_start(&self) -> bool {
+        self.ssthresh == UNLIMITED && self.size < UNLIMITED
+    }
+
     /// Grows by a segment for each that is acknowledged, up to the threshold, and gives what is left of them.
     //= RFC 5681 §3.1
     //= RFC 3465 §2.2

@@ -107,6 +107,8 @@ pub(super) enum Reduced {
 struct Episode {
     undo: Undo,
     prr: Prr,
+    /// Bytes sent again since the connection began.
+    bytes_resent: u64,
 }
 
 /// Segments, since the connection began.
@@ -235,6 +237,16 @@ impl Recovery {
         if self.is_reducing() {
             self.prr_mut().on_sent(segments);
         }
+    }
+
+    /// Bytes sent again since the connection began.
+    pub(super) fn bytes_resent(&self) -> u64 {
+        self.episode.as_ref().map_or(0, |episode| episode.bytes_resent)
+    }
+
+    /// `bytes` were sent again.
+    pub(super) fn note_bytes_resent(&mut self, bytes: usize) {
+        self.episode.get_or_insert_default().bytes_resent += bytes as u64;
     }
 
     /// A probe was sent, up to `nxt`.

@@ -321,6 +321,13 @@ impl AckPolicy {
         wait.min(LONGEST_DELAY)
     }
 
+    /// What waits to be reported together goes now.
+    pub fn stop_compressing(&mut self) {
+        if self.compressed > 0 {
+            self.owed = Owed::Now;
+        }
+    }
+
     /// Something came that the peer must hear of at once: a gap was filled, a probe, a challenge.
     //= RFC 5681 §4.2
     pub fn owe_now(&mut self) {

@@ -1,0 +1,170 @@
+//! A stretch of wire right beside a host that holds a watch: what the host sent and nobody has acknowledged, it sends again
+//! before the time-outs of RFC 6298 allow it to rest.
+
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use tapsock_sim::impair::{Arrival, Impaired, Impairment};
+use tapsock_sim::packet::{Packet, TcpPacket};
+use tapsock_stack::buf::{Checksum, Frame};
+use tapsock_stack::tcp::SeqNumber;
+use tapsock_stack::time::Instant;
+use tapsock_stack::wire::checksum::verify_transport;
+use tapsock_stack::wire::tcp::TcpFlags;
+
+/// The first retransmission follows an acknowledgement within this time, for a round trip without losses. One that was
+/// measured as longer makes the time-out longer by no more than three times of it: so much are a round trip and four
+/// deviations, however often it is measured.
+const FIRST: Duration = Duration::from_secs(3);
+
+/// Rounding, and waiting for the pace.
+const SLACK: Duration = Duration::from_millis(400);
+
+/// The largest time-out (`net.ipv4.tcp_rto_max_ms`).
+const LONGEST: Duration = Duration::from_secs(120);
+
+type Flow = (SocketAddr, SocketAddr);
+
+/// See the module.
+#[derive(Clone)]
+pub struct Watch {
+    near: IpAddr,
+    flows: Arc<Mutex<HashMap<Flow, Sender>>>,
+}
+
+/// What one end of a connection has in flight.
+struct Sender {
+    /// The number after the last that was sent, and what the peer has acknowledged.
+    end: SeqNumber,
+    acked: SeqNumber,
+    /// When something was sent or acknowledged last, and the longest rest since anything was acknowledged.
+    last: Instant,
+    rest: Duration,
+    stamped: bool,
+    /// What is in flight: the end of each part, and when it was sent first; the longest that one took to be acknowledged.
+    sent: VecDeque<(SeqNumber, Instant)>,
+    slowest: Duration,
+}
+
+impl Watch {
+    /// Watches the host with the address `near`, next to which it stands.
+    pub fn over(near: IpAddr) -> (Impaired<Watch>, Watch) {
+        let watch = Watch { near, flows: Arc::default() };
+        (Impaired::new(watch.clone()), watch)
+    }
+
+    /// Panics where something has waited for too long to be sent again by `now`.
+    pub fn check(&self, now: Instant) {
+        for (flow, sender) in self.flows.lock().unwrap().iter() {
+            sender.check(flow, now);
+        }
+    }
+
+    /// Forgets connections: they are over.
+    pub fn forget(&self) {
+        self.flows.lock().unwrap().clear();
+    }
+
+    fn on_sent(&self, now: Instant, flow: Flow, tcp: &TcpPacket) {
+        let start = SeqNumber::new(tcp.header.sequence);
+        let (flags, len) = (tcp.header.flags, tcp.sequence_len());
+        let mut flows = self.flows.lock().unwrap();
+        if flags.contains(TcpFlags::RST) {
+            flows.remove(&flow);
+            return;
+        }
+        if len == 0 {
+            return;
+        }
+        let stamped = tcp.header.options.timestamps.is_some();
+        let sender = flows.entry(flow).or_insert(Sender {
+            end: start,
+            acked: start,
+            last: now,
+            rest: Duration::ZERO,
+            stamped,
+            sent: VecDeque::new(),
+            slowest: Duration::ZERO,
+        });
+        if flags.contains(TcpFlags::SYN) && start != sender.acked && start.after(sender.end) {
+            (sender.end, sender.acked) = (start, start);
+        }
+        if sender.is_waiting() {
+            sender.check(&flow, now);
+            sender.rest = sender.rest.max(now.saturating_since(sender.last));
+        }
+        if (start + len).after(sender.end) {
+            sender.end = start + len;
+            sender.sent.push_back((sender.end, now));
+        }
+        (sender.last, sender.stamped) = (now, stamped);
+    }
+
+    fn on_heard(&self, now: Instant, (from, to): Flow, tcp: &TcpPacket) {
+        let mut flows = self.flows.lock().unwrap();
+        let Some(sender) = flows.get_mut(&(to, from)) else { return };
+        if tcp.header.flags.contains(TcpFlags::RST) {
+            flows.remove(&(to, from));
+            return;
+        }
+        let ack = SeqNumber::new(tcp.header.acknowledgment);
+        let acknowledges = tcp.header.flags.contains(TcpFlags::ACK) && ack.at_or_before(sender.end);
+        // What is acknowledged now was sent then: no sample of the round trip is longer.
+        let tells = acknowledges && ack.after(sender.acked) || !tcp.header.options.sack.is_empty();
+        if let Some((_, first)) = sender.sent.front().filter(|_| tells) {
+            sender.slowest = sender.slowest.max(now.saturating_since(*first));
+        }
+        while sender.sent.front().is_some_and(|(end, _)| acknowledges && end.at_or_before(ack)) {
+            sender.sent.pop_front();
+        }
+        if acknowledges && ack.after(sender.acked) {
+            (sender.acked, sender.last, sender.rest) = (ack, now, Duration::ZERO);
+        }
+    }
+}
+
+impl Sender {
+    fn is_waiting(&self) -> bool {
+        self.acked.before(self.end)
+    }
+
+    fn check(&self, flow: &Flow, now: Instant) {
+        let rest = now.saturating_since(self.last);
+        let doubled = (2 * self.rest).max(FIRST + 3 * self.slowest) + SLACK;
+        let most = if self.stamped { doubled.min(LONGEST + SLACK) } else { LONGEST + SLACK };
+        assert!(
+            !self.is_waiting() || rest <= most,
+            "{flow:?} rests for {rest:?} at {now:?}, after {:?}: {:?} is sent and {:?} acknowledged",
+            self.rest,
+            self.end,
+            self.acked
+        );
+    }
+}
+
+impl Impairment for Watch {
+    fn name(&self) -> String {
+        "watch".into()
+    }
+
+    fn on_frame(&mut self, arrival: &mut Arrival<'_>, frame: Frame) {
+        let packet = Packet::parse(&frame.bytes, arrival.medium);
+        if let (Some(ip), Some(tcp)) = (packet.ip(), packet.tcp()) {
+            let ports = (tcp.header.source_port, tcp.header.destination_port);
+            let flow = (SocketAddr::new(ip.source, ports.0), SocketAddr::new(ip.destination, ports.1));
+            if ip.source == self.near {
+                self.on_sent(arrival.now, flow, tcp);
+            } else {
+                let transport = &frame.bytes[ip.transport_range.clone()];
+                let sound = frame.checksum == Checksum::Valid
+                    || verify_transport(ip.source, ip.destination, ip.protocol, transport) == Checksum::Valid;
+                if sound {
+                    self.on_heard(arrival.now, flow, tcp);
+                }
+            }
+        }
+        arrival.pass(frame);
+    }
+}
