@@ -116,8 +116,17 @@ pub(super) struct Sender {
     pub(super) filled: SeqNumber,
     /// Boxed, for hardly anybody sends at a pace.
     pub(super) pacer: Option<Box<Pacer>>,
+    /// Boxed on first use: what only senders count.
+    pub(super) ledger: Option<Box<Ledger>>,
+}
+
+/// What a sender counts for who looks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ledger {
     /// For how long what kept it from sending.
     pub(super) busy: Busy,
+    /// Segments with data, those sent again included.
+    pub(super) data_segs_out: u32,
 }
 
 /// Where our FIN is.
@@ -165,13 +174,10 @@ pub(super) struct TimestampState {
 pub(super) struct Tally {
     pub(super) bytes_acked: u64,
     pub(super) bytes_received: u64,
-    /// Payload sent, what was sent again included.
-    pub(super) bytes_sent: u64,
     pub(super) last_ack: Instant,
     pub(super) segs_in: u32,
     pub(super) data_segs_in: u32,
     pub(super) segs_out: u32,
-    pub(super) data_segs_out: u32,
     pub(super) out_of_order: u32,
 }
 
@@ -310,7 +316,7 @@ impl Connection {
             starved: false,
             filled: iss,
             pacer: Connection::pacer_for(&options),
-            busy: Busy::default(),
+            ledger: None,
         };
         let mut congestion = Congestion::new(options.congestion);
         congestion.leave_slow_start_by(options.rare().slow_start_exit);

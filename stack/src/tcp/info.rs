@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::time::Instant;
 
-use super::connection::{Connection, Tally};
+use super::connection::Connection;
 use super::fast_open::Failure;
 use super::handshake::announced_mss;
 use super::recovery::Phase;
@@ -141,14 +141,14 @@ pub struct Info {
     pub delivery_rate_app_limited: bool,
 }
 
-impl Tally {
+impl Connection {
     pub(super) fn note_sent(&mut self, segment: &Segment) {
         let len = segment.payload.len();
         let parts = segment.gso_size.map_or(1, |size| len.div_ceil(usize::from(size.max(1)))) as u32;
-        self.segs_out = self.segs_out.wrapping_add(parts);
+        self.tally.segs_out = self.tally.segs_out.wrapping_add(parts);
         if len > 0 {
-            self.data_segs_out = self.data_segs_out.wrapping_add(parts);
-            self.bytes_sent += len as u64;
+            let ledger = self.send.ledger.get_or_insert_default();
+            ledger.data_segs_out = ledger.data_segs_out.wrapping_add(parts);
         }
     }
 }
@@ -161,9 +161,17 @@ impl Connection {
         window_closes || self.recv.is_overrun()
     }
 
+    /// Payload that was sent, in bytes: what is acknowledged, what is in flight, and all that was sent again.
+    fn bytes_sent(&self) -> u64 {
+        let window = &self.send.window;
+        let end = window.nxt.earliest(self.send.queue.end());
+        let in_flight = end.saturating_since(window.una);
+        self.tally.bytes_acked + u64::from(in_flight) + self.recovery.bytes_resent()
+    }
+
     /// How long there was something to send, and what was in the way (`tcpi_busy_time` and what follows it).
     pub fn send_times(&self, now: Instant) -> Times {
-        self.send.busy.times(now)
+        self.send.ledger.as_ref().map_or(Times::default(), |ledger| ledger.busy.times(now))
     }
 
     /// What the congestion control tells of itself (`TCP_CC_INFO`): words, as Linux's `union tcp_cc_info` has them; none
@@ -221,8 +229,8 @@ impl Connection {
             segs_in: self.tally.segs_in,
             data_segs_in: self.tally.data_segs_in,
             segs_out: self.tally.segs_out,
-            data_segs_out: self.tally.data_segs_out,
-            bytes_sent: self.tally.bytes_sent,
+            data_segs_out: self.send.ledger.as_ref().map_or(0, |ledger| ledger.data_segs_out),
+            bytes_sent: self.bytes_sent(),
             bytes_retrans: self.recovery.bytes_resent(),
             rcv_ooopack: self.tally.out_of_order,
             rcv_ssthresh: self.recv.window.opened(),

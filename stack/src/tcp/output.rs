@@ -37,7 +37,7 @@ impl Connection {
             self.poll_by_state(now, max_payload, counters)
         };
         if let Some(segment) = &segment {
-            self.tally.note_sent(segment);
+            self.note_sent(segment);
         }
         segment
     }
@@ -316,7 +316,9 @@ impl Connection {
         } else {
             Wait::Path
         };
-        self.send.busy.note(now, wait);
+        if wait != Wait::Idle || self.send.ledger.is_some() {
+            self.send.ledger.get_or_insert_default().busy.note(now, wait);
+        }
     }
 
     //= RFC 5681 §4.1

@@ -3,11 +3,9 @@
 use core::time::Duration;
 
 use crate::counters::Counters;
-use crate::tcp::config::SlowStartExit;
 use crate::time::Instant;
 
 use super::hystart::HyStart;
-use super::hystart_plus::HyStartPlus;
 use super::{AckSample, CongestionControl, RttSample, Start, Window};
 
 /// What a loss leaves of the window: 717/1024, Linux's 0.7.
@@ -58,16 +56,7 @@ pub struct Cubic {
     reno: u64,
     /// The shortest round trip, in microseconds; 0 before the first.
     least_rtt: u32,
-    exit: Exit,
-}
-
-/// How slow start ends before something is lost.
-#[derive(Clone, Debug)]
-enum Exit {
-    Loss,
-    Linux(HyStart),
-    /// Boxed, for hardly anybody asks for it.
-    Plus(Box<HyStartPlus>),
+    hystart: HyStart,
 }
 
 /// One growth between losses.
@@ -92,18 +81,13 @@ impl Cubic {
             epoch: None,
             reno: 0,
             least_rtt: 0,
-            exit: Exit::Linux(HyStart::new()),
+            hystart: HyStart::new(),
         }
     }
 
-    /// Leaves the first slow start by `exit`.
-    pub fn leaves_slow_start_by(mut self, exit: SlowStartExit) -> Self {
-        self.exit = match exit {
-            SlowStartExit::Loss => Exit::Loss,
-            SlowStartExit::HyStart => Exit::Linux(HyStart::new()),
-            SlowStartExit::HyStartPlus => Exit::Plus(Box::new(HyStartPlus::new())),
-        };
-        self
+    /// The same, which leaves slow start for nothing but a loss.
+    pub const fn without_hystart() -> Self {
+        Cubic { hystart: HyStart::off(), ..Cubic::new() }
     }
 
     //= RFC 9438 §4.2
@@ -191,11 +175,6 @@ impl CongestionControl for Cubic {
     fn on_ack(&mut self, window: &mut Window, sample: &AckSample) {
         let mut sample = *sample;
         if window.in_slow_start() {
-            if let Exit::Plus(exit) = &mut self.exit
-                && window.is_first_slow_start()
-            {
-                sample.acked = exit.allowed(sample.acked);
-            }
             sample.acked = window.grow_in_slow_start(sample.acked);
         }
         if sample.acked > 0 {
@@ -217,22 +196,13 @@ impl CongestionControl for Cubic {
         let micros = u32::try_from(sample.rtt.as_micros()).unwrap_or(u32::MAX).max(1);
         self.least_rtt = if self.least_rtt == 0 { micros } else { self.least_rtt.min(micros) };
         let least = Duration::from_micros(self.least_rtt.into());
-        match &mut self.exit {
-            Exit::Linux(hystart) => hystart.on_round_trip(window, sample, least, counters),
-            Exit::Plus(exit) if window.is_first_slow_start() => exit.on_round_trip(window, sample),
-            Exit::Loss | Exit::Plus(_) => {}
-        }
+        self.hystart.on_round_trip(window, sample, least, counters);
     }
 
     /// Growth begins anew: the plateau of old proved to be too high.
     //= RFC 9438 §4.8
     fn on_timeout(&mut self) {
-        let exit = match &self.exit {
-            Exit::Linux(_) => SlowStartExit::HyStart,
-            Exit::Plus(_) => SlowStartExit::HyStartPlus,
-            Exit::Loss => SlowStartExit::Loss,
-        };
-        *self = Cubic::new().leaves_slow_start_by(exit);
+        *self = Cubic { hystart: self.hystart.anew(), ..Cubic::new() };
     }
 
     /// The curve stands still while nothing is sent.

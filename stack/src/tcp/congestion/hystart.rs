@@ -35,14 +35,26 @@ pub struct HyStart {
     samples: u8,
     begun: bool,
     found: bool,
+    /// Whether nothing is looked for.
+    off: bool,
 }
 
 impl HyStart {
     /// Before the first round.
     pub const fn new() -> Self {
         let end = SeqNumber::new(0);
-        let (begun, found) = (false, false);
-        HyStart { round_start: 0, last_ack: 0, end, shortest: u32::MAX, samples: 0, begun, found }
+        let (begun, found, off) = (false, false, false);
+        HyStart { round_start: 0, last_ack: 0, end, shortest: u32::MAX, samples: 0, begun, found, off }
+    }
+
+    /// Looks for nothing: slow start ends with a loss.
+    pub(super) const fn off() -> Self {
+        HyStart { off: true, ..HyStart::new() }
+    }
+
+    /// Before the first round, of who looks for as much.
+    pub(super) const fn anew(&self) -> Self {
+        HyStart { off: self.off, ..HyStart::new() }
     }
 
     fn begin_round(&mut self, sample: &RttSample) {
@@ -59,7 +71,7 @@ impl HyStart {
         least: Duration,
         counters: &mut Counters,
     ) {
-        if self.found || !window.in_slow_start() {
+        if self.off || self.found || !window.in_slow_start() {
             return;
         }
         if !self.begun || sample.una.after(self.end) {

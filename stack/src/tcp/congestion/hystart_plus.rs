@@ -2,7 +2,8 @@
 
 use crate::tcp::seq::SeqNumber;
 
-use super::{RttSample, Window};
+use super::{AckSample, CongestionControl, Cubic, RttSample, Start, Window};
+use crate::counters::Counters;
 
 /// By how much the round trip may grow from one round to the next: an eighth, between these, in microseconds.
 const LEAST_GROWTH: u32 = 4_000;
@@ -18,6 +19,52 @@ const MOST_A_STEP: u32 = 8;
 
 /// No round trip yet.
 const NONE: u32 = u32::MAX;
+
+/// CUBIC that leaves the first slow start by HyStart++.
+#[derive(Clone, Debug)]
+pub(super) struct CubicPlus {
+    cubic: Cubic,
+    exit: HyStartPlus,
+}
+
+impl CubicPlus {
+    pub(super) const fn new() -> Self {
+        CubicPlus { cubic: Cubic::without_hystart(), exit: HyStartPlus::new() }
+    }
+}
+
+impl CongestionControl for CubicPlus {
+    fn threshold(&mut self, window: &Window) -> u32 {
+        self.cubic.threshold(window)
+    }
+
+    fn on_ack(&mut self, window: &mut Window, sample: &AckSample) {
+        let mut sample = *sample;
+        if window.is_first_slow_start() {
+            sample.acked = self.exit.allowed(sample.acked);
+        }
+        self.cubic.on_ack(window, &sample);
+    }
+
+    fn on_recovering(&mut self, window: &Window, acked: u32) {
+        self.cubic.on_recovering(window, acked);
+    }
+
+    fn on_round_trip(&mut self, window: &mut Window, sample: &RttSample, counters: &mut Counters) {
+        if window.is_first_slow_start() {
+            self.exit.on_round_trip(window, sample);
+        }
+        self.cubic.on_round_trip(window, sample, counters);
+    }
+
+    fn on_timeout(&mut self) {
+        self.cubic.on_timeout();
+    }
+
+    fn on_start(&mut self, window: &mut Window, start: &Start) {
+        self.cubic.on_start(window, start);
+    }
+}
 
 /// Where slow start stands.
 #[derive(Clone, Debug)]

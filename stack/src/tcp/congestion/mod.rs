@@ -22,6 +22,7 @@ mod window;
 pub use bbr::Bbr;
 pub use cubic::Cubic;
 pub use hystart::HyStart;
+use hystart_plus::CubicPlus;
 pub use reno::Reno;
 pub use usage::{Flight, Usage};
 pub use window::Window;
@@ -164,6 +165,7 @@ pub trait CongestionControl {
 enum Algorithm {
     Reno(Reno),
     Cubic(Cubic),
+    CubicPlus(Box<CubicPlus>),
     Bbr(Box<Bbr>),
 }
 
@@ -196,8 +198,12 @@ impl Congestion {
 
     /// Leaves the first slow start by `exit`, where the algorithm is one that does before something is lost.
     pub fn leave_slow_start_by(&mut self, exit: SlowStartExit) {
-        if let Algorithm::Cubic(cubic) = &mut self.algorithm {
-            *cubic = Cubic::new().leaves_slow_start_by(exit);
+        if let Algorithm::Cubic(_) = &self.algorithm {
+            self.algorithm = match exit {
+                SlowStartExit::Loss => Algorithm::Cubic(Cubic::without_hystart()),
+                SlowStartExit::HyStart => Algorithm::Cubic(Cubic::new()),
+                SlowStartExit::HyStartPlus => Algorithm::CubicPlus(Box::new(CubicPlus::new())),
+            };
         }
     }
 
@@ -367,6 +373,7 @@ impl Congestion {
         match &self.algorithm {
             Algorithm::Reno(reno) => reno,
             Algorithm::Cubic(cubic) => cubic,
+            Algorithm::CubicPlus(cubic) => &**cubic,
             Algorithm::Bbr(bbr) => &**bbr,
         }
     }
@@ -385,6 +392,7 @@ impl Algorithm {
         match self {
             Algorithm::Reno(reno) => reno,
             Algorithm::Cubic(cubic) => cubic,
+            Algorithm::CubicPlus(cubic) => &mut **cubic,
             Algorithm::Bbr(bbr) => &mut **bbr,
         }
     }

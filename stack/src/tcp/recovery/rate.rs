@@ -67,9 +67,12 @@ pub struct DeliveryRate {
     limited_until: u32,
     /// The last rate that the path was the limit of, or a faster one; no segments: none yet.
     segments: u32,
+    /// In what time, in microseconds; the highest bit: whether the program was the limit.
     micros: u32,
-    by_program: bool,
 }
+
+/// See [`DeliveryRate::micros`].
+const BY_PROGRAM: u32 = 1 << 31;
 
 impl DeliveryRate {
     /// Something is sent, and nothing is in flight.
@@ -122,15 +125,17 @@ impl DeliveryRate {
         if let Some(rate) = rate
             && self.last().is_none_or(|last| !rate.by_program || rate.is_faster(&last))
         {
-            (self.segments, self.micros, self.by_program) = (segments, micros, rate.by_program);
+            let mark = if rate.by_program { BY_PROGRAM } else { 0 };
+            (self.segments, self.micros) = (segments, micros.min(BY_PROGRAM - 1) | mark);
         }
         Some(RateSample { prior_delivered: progress.delivered, rate })
     }
 
     /// The last rate that the path was the limit of, or a faster one where the program was (`tcpi_delivery_rate`).
     pub fn last(&self) -> Option<Rate> {
-        let DeliveryRate { segments, by_program, .. } = *self;
-        (segments > 0).then(|| Rate { segments, time: Duration::from_micros(self.micros.into()), by_program })
+        let DeliveryRate { segments, micros, .. } = *self;
+        let time = Duration::from_micros((micros & !BY_PROGRAM).into());
+        (segments > 0).then_some(Rate { segments, time, by_program: micros & BY_PROGRAM != 0 })
     }
 }
 
