@@ -59,6 +59,9 @@ pub struct Complaint {
     pub mtu: Option<usize>,
     /// Whether a half-open connection is given up for it, as Linux 6.18 does.
     pub ends_half_open: bool,
+    /// Whether a router says that it has no way to the host.
+    //= RFC 6069 §3
+    pub no_way: bool,
     /// The ICMP message's type.
     pub kind: u8,
     /// Its code.
@@ -113,8 +116,8 @@ impl Complaint {
         let (error, hardness) = (SocketError::HostUnreachable, Hardness::Soft);
         // "Host unreachable", and ICMPv6's "address unreachable".
         let (kind, code) = if target.is_ipv4() { (3, 1) } else { (1, 3) };
-        let ends_half_open = target.is_ipv4();
-        Complaint { error, hardness, mtu: None, ends_half_open, kind, code, info: 0, teller: None }
+        let (ends_half_open, no_way) = (target.is_ipv4(), false);
+        Complaint { error, hardness, mtu: None, ends_half_open, no_way, kind, code, info: 0, teller: None }
     }
 }
 
@@ -260,6 +263,7 @@ pub fn complaint_v4(message: &Icmpv4Message) -> Option<Complaint> {
         hardness: Hardness::Soft,
         mtu: None,
         ends_half_open: true,
+        no_way: false,
         kind: 3,
         code: 0,
         info: 0,
@@ -270,8 +274,8 @@ pub fn complaint_v4(message: &Icmpv4Message) -> Option<Complaint> {
             let (error, hardness) = unreachable_v4(code.0);
             let mtu = (code.0 == 4).then_some(mtu);
             let info = mtu.unwrap_or(0).into();
-            let (mtu, ends_half_open) = (mtu.map(usize::from), code.0 <= 1);
-            Complaint { error, hardness, mtu, ends_half_open, code: code.0, info, ..soft }
+            let (mtu, no_way) = (mtu.map(usize::from), code.0 <= 1);
+            Complaint { error, hardness, mtu, ends_half_open: no_way, no_way, code: code.0, info, ..soft }
         }
         Icmpv4Message::TimeExceeded { code } => Complaint { kind: 11, code: code.0, ..soft },
         Icmpv4Message::ParameterProblem { code, pointer } => {
@@ -306,6 +310,7 @@ pub fn complaint_v6(message: &Icmpv6Message) -> Option<Complaint> {
         hardness: Hardness::Soft,
         mtu: None,
         ends_half_open: false,
+        no_way: false,
         kind: 1,
         code: 0,
         info: 0,
@@ -314,7 +319,8 @@ pub fn complaint_v6(message: &Icmpv6Message) -> Option<Complaint> {
     Some(match *message {
         Icmpv6Message::DestinationUnreachable { code } => {
             let (error, hardness) = unreachable_v6(code.0);
-            Complaint { error, hardness, ends_half_open: hardness == Hardness::Hard, code: code.0, ..soft }
+            let (ends_half_open, no_way) = (hardness == Hardness::Hard, code.0 == 0);
+            Complaint { error, hardness, ends_half_open, no_way, code: code.0, ..soft }
         }
         Icmpv6Message::PacketTooBig { mtu } => {
             let (error, hardness) = (SocketError::MessageTooLong, Hardness::Hard);
@@ -342,4 +348,25 @@ fn unreachable_v6(code: u8) -> (SocketError, Hardness) {
 /// The bytes that an error quotes: what follows its own header.
 pub fn quoted_bytes(payload: &[u8]) -> &[u8] {
     payload.get(icmp::ICMP_HEADER_LEN..).unwrap_or(&[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    //= RFC 6069 §3, type=test
+    #[test]
+    fn what_says_that_there_is_no_way_is_told_from_other_refusals() {
+        let v4 = |code| {
+            let message =
+                Icmpv4Message::DestinationUnreachable { code: icmpv4::UnreachableCode(code), mtu: 0 };
+            complaint_v4(&message).is_some_and(|complaint| complaint.no_way)
+        };
+        let v6 = |code| {
+            let message = Icmpv6Message::DestinationUnreachable { code: icmpv6::UnreachableCode(code) };
+            complaint_v6(&message).is_some_and(|complaint| complaint.no_way)
+        };
+        assert_eq!((0..16).filter(|code| v4(*code)).collect::<Vec<u8>>(), [0, 1]);
+        assert_eq!((0..8).filter(|code| v6(*code)).collect::<Vec<u8>>(), [0]);
+    }
 }

@@ -459,9 +459,13 @@ impl Stack {
         let unaccepted = self.is_early_unaccepted(index);
         let Some(slot) = self.tcp.at(index) else { return };
         //= RFC 5927 §4.1
-        if !slot.connection.has_in_flight(SeqNumber::new(quoted.sequence())) {
+        let sequence = SeqNumber::new(quoted.sequence());
+        if !slot.connection.has_in_flight(sequence) {
             self.counters.bump(Counter::TcpExtOutOfWindowIcmps);
             return;
+        }
+        if complaint.no_way && slot.connection.state().is_synchronized() {
+            slot.connection.on_no_way(now, sequence);
         }
         match complaint.mtu {
             Some(_) if !slot.connection.options().discovery.believes() => return,

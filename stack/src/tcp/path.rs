@@ -35,6 +35,17 @@ impl Connection {
         }
     }
 
+    /// A router has no way to the host, and says so of the segment at `seq`. Where that is the one that times out, it was
+    /// lost for that and not for want of room: one doubling of the time-out is taken back.
+    //= RFC 6069 §4.2
+    pub fn on_no_way(&mut self, now: Instant, seq: SeqNumber) {
+        let timed_out = self.send.retries > 0 && self.send.rtt.backoff() > 0;
+        if seq == self.send.window.una && timed_out && !self.recovery.scoreboard.is_empty() {
+            self.send.rtt.take_back_doubling();
+            self.arm_timeout(now, Since::Sent);
+        }
+    }
+
     /// Whether `seq` begins something that was sent and is not acknowledged: what an ICMP error must quote.
     pub fn has_in_flight(&self, seq: SeqNumber) -> bool {
         seq.at_or_after(self.send.window.una) && seq.before(self.send.window.nxt)

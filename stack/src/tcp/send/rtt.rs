@@ -175,6 +175,12 @@ impl RttEstimator {
         self.backoff = (self.backoff + 1).min(MAX_BACKOFF);
     }
 
+    /// Takes back one doubling.
+    //= RFC 6069 §4.2
+    pub fn take_back_doubling(&mut self) {
+        self.backoff = self.backoff.saturating_sub(1);
+    }
+
     /// Ends the doubling: new data was acknowledged.
     pub fn reset_backoff(&mut self) {
         self.backoff = 0;
