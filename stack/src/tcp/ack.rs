@@ -34,7 +34,9 @@ impl Connection {
             return Verdict::Drop;
         };
         let window = &mut self.send.window;
-        let oldest = window.una - window.max_wnd;
+        // As Linux: no earlier than what the peer's window could hold, nor than what was ever sent.
+        let behind = u64::from(window.max_wnd).min(self.tally.bytes_acked) as u32;
+        let oldest = window.una - behind;
         //= RFC 9293 MAY-12
         //= RFC 5961 §5.2
         if ack.after(window.nxt) || ack.before(oldest) {
@@ -176,7 +178,7 @@ impl Connection {
     }
 
     /// Takes the SACK blocks. The first may tell what was received twice. Those below the acknowledgement, or beyond
-    /// what was sent, say nothing of use.
+    /// what was sent, say nothing of use, nor do those that begin with it: they would have been acknowledged.
     //= RFC 2018 §3
     //= RFC 2883 §4
     //= RFC 2883 §5 MUST-1
@@ -202,10 +204,10 @@ impl Connection {
             };
             if twice {
                 self.take_duplicate(range, old, news, counters);
-            } else if left.before(ack) && right.after(ack) {
+            } else if left.at_or_before(ack) && right.after(ack) {
                 counters.bump(Counter::TcpExtTCPSACKDiscard);
             }
-            if left.at_or_after(ack) {
+            if left.after(ack) {
                 // As they lie: what arrived first tells of reordering only where it lies behind what was known before.
                 let place = ranges.partition_point(|other| other.start().before(left));
                 ranges.insert(place, range);

@@ -177,11 +177,18 @@ fn a_reset_is_taken_into_a_closed_window() {
 //= RFC 5961 §5.2 MUST-1, type=test
 //= RFC 5961 §5.2 MUST-2, type=test
 #[test]
-fn data_with_an_acknowledgement_older_than_the_largest_window_is_not_taken() {
-    for (age, taken) in [(60_000, true), (60_001, false)] {
+fn data_with_an_acknowledgement_older_than_the_largest_window_or_the_connection_is_not_taken() {
+    for (sent, age, taken) in [(0, 1, true), (0, 2, false), (70_000, 60_000, true), (70_000, 60_001, false)] {
         let mut lone = Lone::established(plain(), 60_000, ms(10));
+        let mut acked = 0;
+        while acked < sent {
+            lone.write(10_000);
+            acked += lone.sent().iter().map(|(_, len)| len).sum::<u32>();
+            lone.pass(ms(10));
+            lone.ack(acked, 60_000);
+        }
         lone.give(Segment {
-            ack: Some(seq(ISS + 1) - age),
+            ack: Some(seq(ISS + 1 + acked) - age),
             payload: Rope::from(&b"guess"[..]),
             ..Segment::new(seq(IRS + 1))
         });
