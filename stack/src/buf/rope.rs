@@ -103,7 +103,8 @@ impl Rope {
         self.inline[0] = Some(chunk);
     }
 
-    fn pop_back(&mut self) -> Option<Chunk> {
+    /// Takes the last chunk.
+    pub fn pop_back(&mut self) -> Option<Chunk> {
         let inline = &mut self.inline;
         let chunk = self.spill.pop_back().or_else(|| inline.iter_mut().rev().find_map(Option::take))?;
         self.len -= chunk.len();

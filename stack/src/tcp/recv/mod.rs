@@ -28,6 +28,9 @@ const LARGEST_SHARE: usize = 8;
 /// Packets are put together where that frees this part of the buffer: so often it costs a copy of what is held.
 const COLLAPSE_GAIN: usize = 8;
 
+/// What came early gives way by this part of the buffer at a time.
+const PRUNED_SHARE: usize = 8;
+
 /// The receiving half of a connection.
 #[derive(Debug)]
 pub(super) struct Receiver {
@@ -86,7 +89,9 @@ impl Receiver {
         }
         if self.is_overrun() && !self.reassembly.is_empty() {
             counters.bump(Counter::TcpExtOfoPruned);
-            self.reassembly.clear();
+            // From the end: what is nearest will be of use first.
+            let share = self.window.buffer() as usize / PRUNED_SHARE;
+            while self.is_overrun() && self.reassembly.prune(share) {}
         }
         !self.is_overrun()
     }

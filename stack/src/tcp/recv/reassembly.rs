@@ -6,7 +6,7 @@ use crate::buf::Rope;
 use crate::tcp::seq::SeqNumber;
 use crate::tcp::seq_ranges::{RecentRanges, SeqRange};
 
-use super::charge::charge_of;
+use super::charge::{charge_of, truesize};
 use super::compact;
 
 /// Blocks kept at the most. Each gap costs a block; a peer that sends every second byte fills this and is dropped
@@ -158,6 +158,23 @@ impl Reassembly {
         }
     }
 
+    /// Drops packets from the end until what they are charged comes to `room`, or all. As Linux, what is left is not
+    /// reported again. Says whether anything was dropped.
+    //= RFC 2018 §8 MUST-3
+    pub fn prune(&mut self, room: usize) -> bool {
+        let Some(blocks) = self.blocks.as_mut() else { return false };
+        let before = blocks.charge;
+        while before - blocks.charge < room && blocks.drop_last() {}
+        let pruned = blocks.charge < before;
+        if pruned {
+            blocks.recent.clear();
+        }
+        if blocks.sorted.is_empty() {
+            self.blocks = None;
+        }
+        pruned
+    }
+
     /// Drops everything.
     //= RFC 2018 §8 MUST-3
     pub fn clear(&mut self) {
@@ -221,6 +238,20 @@ impl Blocks {
         self.charge += charge_of(&data);
         merged.append(data);
         self.sorted.insert(first, Block { start: merged_start, data: merged, last: fin });
+    }
+
+    /// Drops the last packet, and the FIN behind it. Says whether there was one.
+    fn drop_last(&mut self) -> bool {
+        let Some(last) = self.sorted.back_mut() else { return false };
+        last.last = Last::No;
+        if let Some(chunk) = last.data.pop_back() {
+            self.bytes -= chunk.len();
+            self.charge -= truesize(chunk.len());
+        }
+        if last.data.is_empty() {
+            self.sorted.pop_back();
+        }
+        true
     }
 
     fn take(&mut self, nxt: SeqNumber) -> Option<Rope> {
@@ -322,6 +353,26 @@ mod tests {
         assert_eq!((reassembly.len(), reassembly.charge()), (7, 2 * 832));
         reassembly.truncate(SeqNumber::new(3));
         assert!(reassembly.is_empty());
+    }
+
+    #[test]
+    fn pruning_takes_whole_packets_from_the_end() {
+        let mut reassembly = Reassembly::default();
+        for offset in [10, 20, 40, 60] {
+            reassembly.insert(SeqNumber::new(offset), bytes_of(offset, 10), Last::No).expect("room");
+        }
+        reassembly.insert(SeqNumber::new(80), Rope::new(), Last::Yes).expect("room");
+        assert!(reassembly.prune(833));
+        assert_eq!(
+            (reassembly.len(), reassembly.charge()),
+            (20, 2 * 832),
+            "two packets, for one is too small"
+        );
+        assert_eq!(reassembly.recent().count(), 0);
+        assert!(reassembly.prune(1));
+        assert_eq!(reassembly.len(), 10, "of one block the second half");
+        assert!(reassembly.prune(10_000) && reassembly.is_empty());
+        assert!(!reassembly.prune(1), "nothing is left");
     }
 
     #[test]

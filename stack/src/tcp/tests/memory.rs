@@ -140,3 +140,20 @@ fn what_is_large_beside_its_buffer_is_not_copied() {
     assert_eq!(lone.connection.readable(), 1000);
     assert_eq!(Arc::strong_count(&frame), 2);
 }
+
+#[test]
+fn what_is_due_displaces_what_came_early_from_the_end() {
+    let options = Options { receive_buffer: 16_384, receive_buffer_max: None, ..sacking() };
+    let mut lone = Lone::established(options, 50_000, ms(10));
+    for n in 0..60 {
+        lone.data(200 + n * 100, &[1; 100], None);
+    }
+    let held = lone.connection.recv.reassembly.len();
+    assert!(lone.count(Counter::TcpExtTCPOFODrop) > 0);
+    lone.data(0, &[1; 100], None);
+    assert_eq!(lone.count(Counter::TcpExtOfoPruned), 1);
+    let left = lone.connection.recv.reassembly.len();
+    assert!((held / 2..held).contains(&left), "{left} of {held}");
+    lone.data(100, &[1; 100], None);
+    assert_eq!(lone.connection.readable(), left + 200, "what is nearest was kept");
+}
