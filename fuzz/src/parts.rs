@@ -6,7 +6,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use tapsock_stack::buf::Rope;
 use tapsock_stack::tcp::SeqNumber;
 use tapsock_stack::tcp::recovery::delivery::{Delivered, Known, Progress};
-use tapsock_stack::tcp::recovery::scoreboard::{Scoreboard, Sending};
+use tapsock_stack::tcp::recovery::scoreboard::{Judgement, Scoreboard, Sending};
 use tapsock_stack::tcp::recv::reassembly::{Last, Reassembly};
 use tapsock_stack::tcp::seq_ranges::SeqRange;
 use tapsock_stack::time::Instant;
@@ -105,7 +105,8 @@ impl Flight {
             SenderStep::LoseOlder { millis } => {
                 let limit =
                     Instant::from_nanos(self.now.as_nanos().saturating_sub(u64::from(millis) * 1_000_000));
-                self.scoreboard.lose(|sent| sent.last.at < limit);
+                self.scoreboard
+                    .lose(|sent| if sent.last.at < limit { Judgement::Lost } else { Judgement::TooYoung });
                 for (fate, at) in &mut self.bytes {
                     if matches!(fate, Fate::InFlight | Fate::Resent) && *at < limit {
                         *fate = Fate::Lost;
@@ -194,7 +195,7 @@ impl Flight {
         }
     }
 
-    fn compare(&self) {
+    fn compare(&mut self) {
         let count = |wanted| self.bytes.iter().filter(|(fate, _)| *fate == wanted).count() as u32;
         let (sacked, lost, resent) = (count(Fate::Sacked), count(Fate::Lost), count(Fate::Resent));
         assert_eq!(self.scoreboard.sacked(), sacked);

@@ -25,7 +25,10 @@ pub mod undo;
 mod alert;
 mod dsack;
 mod duplicates;
+mod losses;
+mod record;
 mod rto;
+mod table;
 
 use prr::Prr;
 use rack::{Rack, RoundTrip};

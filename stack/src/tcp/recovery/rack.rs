@@ -6,7 +6,7 @@ use crate::tcp::seq::SeqNumber;
 use crate::time::Instant;
 
 use super::delivery::{Delivered, Sent, Transmission};
-use super::scoreboard::{Losses, Scoreboard};
+use super::scoreboard::{Judgement, Losses, Scoreboard};
 
 /// Round trips after a spurious retransmission for which the reordering window stays as wide as that has made it.
 //= RFC 8985 §6.2
@@ -176,12 +176,15 @@ impl Rack {
         let wait = self.round_trip() + window;
         let mut again: Option<Instant> = None;
         let losses = scoreboard.lose(|sent| {
-            let deadline = sent.last.at + wait;
-            let overtaken = self.latest.is_after(&sent.last);
-            if overtaken && deadline > now {
-                again = Some(again.map_or(deadline, |at| at.max(deadline)));
+            if !self.latest.is_after(&sent.last) {
+                return Judgement::TooYoung;
             }
-            overtaken && deadline <= now
+            let deadline = sent.last.at + wait;
+            if deadline <= now {
+                return Judgement::Lost;
+            }
+            again = Some(again.map_or(deadline, |at| at.max(deadline)));
+            Judgement::MayArrive
         });
         Detection { losses, again: again.map(|at| at + LEAST_WAIT) }
     }

@@ -1,93 +1,22 @@
 //! What is in flight: when each part was sent, and what the peer said of it.
 
-use std::collections::VecDeque;
-
 use crate::on_use::{Blank, OnUse};
 use crate::tcp::seq::SeqNumber;
 use crate::tcp::seq_ranges::SeqRange;
 use crate::time::Instant;
 
-use super::delivery::{Delivered, Progress, Sent, Transmission};
+use super::delivery::{Delivered, Progress, Sent};
+use super::losses::Counts;
+use super::record::{Marks, Record};
+use super::table::Table;
+
+pub use super::losses::{Judgement, Losses};
+
+mod joining;
 
 /// Parts kept apart. A sender stops at this number until some are acknowledged, and reports that would cut more of
 /// them are not believed. There may be twice as many, where each was sent again in part.
 pub const MAX_RECORDS: usize = 8192;
-
-/// Entries that the table keeps room for while nothing is in flight.
-const KEPT_CAPACITY: usize = 2;
-
-/// A run of bytes sent at one time, one segment or a burst of them, with the same fate so far.
-#[derive(Copy, Clone, Debug)]
-struct Record {
-    start: SeqNumber,
-    end: SeqNumber,
-    sent_at: Instant,
-    /// Which transmission of the connection it was: tells apart what was sent at one time.
-    order: SeqNumber,
-    /// What was delivered when it was sent: the parts of [`Progress`], one by one, for together they take more room.
-    delivered: u32,
-    delivered_at: u32,
-    flight_began: u32,
-    by_program: bool,
-    /// Segments that it was cut into.
-    segments: u32,
-    /// Bytes of each of them.
-    size: u16,
-    marks: Marks,
-}
-
-/// What is known of a record. One byte, for there are many of them.
-#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
-struct Marks(u8);
-
-impl Marks {
-    /// Reported by SACK.
-    const SACKED: Marks = Marks(1);
-    /// Held to be lost.
-    const LOST: Marks = Marks(2);
-    /// Sent again, and that is in flight.
-    const RESENDING: Marks = Marks(4);
-    /// Sent more than once: its acknowledgement is ambiguous.
-    const RESENT: Marks = Marks(8);
-
-    const fn has(self, mark: Marks) -> bool {
-        self.0 & mark.0 != 0
-    }
-
-    fn set(&mut self, mark: Marks) {
-        self.0 |= mark.0;
-    }
-
-    fn clear(&mut self, mark: Marks) {
-        self.0 &= !mark.0;
-    }
-}
-
-const _: () = assert!(size_of::<Record>() <= 40, "an idle connection keeps room for a few");
-
-impl Record {
-    fn len(&self) -> u32 {
-        self.end.saturating_since(self.start)
-    }
-
-    fn sent(&self) -> Sent {
-        let Record { sent_at: at, order, end, delivered, delivered_at, flight_began, by_program, .. } = *self;
-        let progress = Progress { delivered, at: delivered_at, began: flight_began, by_program };
-        let last = Transmission { at, order, end };
-        Sent { last, resent: self.marks.has(Marks::RESENT), progress }
-    }
-
-    fn send_again(&mut self, sending: Sending, order: SeqNumber) {
-        let Progress { delivered, at, began, by_program } = sending.progress;
-        (self.sent_at, self.order, self.delivered) = (sending.now, order, delivered);
-        (self.delivered_at, self.flight_began, self.by_program) = (at, began, by_program);
-    }
-
-    /// Whether it is to be sent again.
-    fn is_due(&self) -> bool {
-        self.marks.has(Marks::LOST) && !self.marks.has(Marks::RESENDING) && !self.marks.has(Marks::SACKED)
-    }
-}
 
 /// How a part is sent: when, and in what.
 #[derive(Copy, Clone, Debug)]
@@ -123,79 +52,24 @@ pub struct Scoreboard {
 /// What there is to be known while anything is in flight.
 #[derive(Debug, Default)]
 struct Flight {
-    records: VecDeque<Record>,
+    records: Table,
     counts: Counts,
+    /// No record before this number is to be sent again.
+    due_from: SeqNumber,
     /// The number after the highest that SACK reported, while it reports anything.
     highest_sacked: SeqNumber,
 }
 
 impl Blank for Flight {
     const EMPTY: &'static Self = &Flight {
-        records: VecDeque::new(),
+        records: Table::new(),
         counts: Counts { total: 0, sacked: 0, lost: 0, resending: 0 },
+        due_from: SeqNumber::new(0),
         highest_sacked: SeqNumber::new(0),
     };
 
     fn is_blank(&self) -> bool {
         self.records.is_empty()
-    }
-}
-
-/// Segments, by what is known of them.
-#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
-struct Counts {
-    total: u32,
-    sacked: u32,
-    lost: u32,
-    resending: u32,
-}
-
-impl Counts {
-    /// A segment was cut in two.
-    fn add_one(&mut self, marks: Marks) {
-        self.total += 1;
-        self.sacked += u32::from(marks.has(Marks::SACKED));
-        self.lost += u32::from(marks.has(Marks::LOST));
-        self.resending += u32::from(marks.has(Marks::RESENDING));
-    }
-
-    fn drop(&mut self, segments: u32, marks: Marks) {
-        self.total -= segments;
-        self.sacked -= if marks.has(Marks::SACKED) { segments } else { 0 };
-        self.lost -= if marks.has(Marks::LOST) { segments } else { 0 };
-        self.resending -= if marks.has(Marks::RESENDING) { segments } else { 0 };
-    }
-}
-
-/// What marking losses came to, in segments.
-#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
-pub struct Losses {
-    /// Held to be lost for the first time.
-    pub fresh: u32,
-    /// Sent again, and lost again.
-    pub repeated: u32,
-}
-
-impl Losses {
-    /// All of them.
-    pub const fn total(self) -> u32 {
-        self.fresh + self.repeated
-    }
-
-    fn mark(&mut self, record: &mut Record, counts: &mut Counts) {
-        let segments = record.segments;
-        if record.marks.has(Marks::SACKED) {
-            return;
-        }
-        if !record.marks.has(Marks::LOST) {
-            record.marks.set(Marks::LOST);
-            counts.lost += segments;
-            self.fresh += segments;
-        } else if record.marks.has(Marks::RESENDING) {
-            record.marks.clear(Marks::RESENDING);
-            counts.resending -= segments;
-            self.repeated += segments;
-        }
     }
 }
 
@@ -282,8 +156,8 @@ impl Scoreboard {
         }
         self.flight.counts.total += segments;
         self.transmissions += 1;
-        if self.flight.records.capacity() == 0 {
-            self.flight.records.reserve_exact(KEPT_CAPACITY);
+        if self.flight.records.is_empty() {
+            self.flight.due_from = range.start();
         }
         self.flight.records.push_back(Record {
             start: range.start(),
@@ -318,12 +192,27 @@ impl Scoreboard {
     //= RFC 6675 §4 MUST-3
     //= RFC 6675 §4 MUST-4
     //= RFC 2018 §5 RULE-1
-    pub fn next_lost(&self) -> Option<SeqRange> {
+    pub fn next_lost(&mut self) -> Option<SeqRange> {
         if self.flight.counts.lost <= self.flight.counts.resending {
             return None;
         }
-        let record = self.flight.records.iter().find(|record| record.is_due())?;
+        let from =
+            self.flight.records.partition_point(|record| record.end.at_or_before(self.flight.due_from));
+        let record = *self.flight.records.iter_from(from).find(|record| record.is_due())?;
+        // The next look begins here: what was passed over now need not be again.
+        self.flight.due_from = record.start;
         SeqRange::new(record.start, record.end)
+    }
+
+    /// Holds the record at `index` to be lost.
+    fn lose_at(&mut self, index: usize, losses: &mut Losses) {
+        let flight = &mut *self.flight;
+        let record = &mut flight.records[index];
+        losses.mark(record, &mut flight.counts);
+        flight.due_from = flight.due_from.earliest(record.start);
+        if !record.waits() {
+            flight.records.settle(index);
+        }
     }
 
     /// `range` was sent again. Gives the segments that it was cut into.
@@ -339,18 +228,19 @@ impl Scoreboard {
         let mut sent = 0;
         for index in first..last {
             self.resize(index, sending.size);
-            let Flight { records, counts, .. } = &mut *self.flight;
-            let record = &mut records[index];
+            let flight = &mut *self.flight;
+            let record = &mut flight.records[index];
             if record.marks.has(Marks::SACKED) {
                 continue;
             }
             if !record.marks.has(Marks::RESENDING) {
                 record.marks.set(Marks::RESENDING);
-                counts.resending += record.segments;
+                flight.counts.resending += record.segments;
             }
             record.marks.set(Marks::RESENT);
             record.send_again(sending, self.transmissions);
             sent += record.segments;
+            flight.records.send_again(index);
         }
         sent
     }
@@ -359,16 +249,21 @@ impl Scoreboard {
     pub fn on_probed(&mut self, range: SeqRange, sending: Sending) {
         self.transmissions += 1;
         let (first, last) = self.isolate(range);
-        for record in self.flight.records.range_mut(first..last) {
+        for index in first..last {
+            let flight = &mut *self.flight;
+            let record = &mut flight.records[index];
             record.marks.set(Marks::RESENT);
             record.send_again(sending, self.transmissions);
+            if record.waits() {
+                flight.records.send_again(index);
+            }
         }
     }
 
     /// Counts a record anew that goes out in segments of `size`.
     fn resize(&mut self, index: usize, size: u16) {
-        let Flight { records, counts, .. } = &mut *self.flight;
-        let record = &mut records[index];
+        let flight = &mut *self.flight;
+        let record = &mut flight.records[index];
         if record.size == size || record.marks.has(Marks::SACKED) {
             return;
         }
@@ -377,22 +272,22 @@ impl Scoreboard {
         } else {
             record.len().div_ceil(size.max(1).into())
         };
-        counts.drop(record.segments, record.marks);
+        flight.counts.drop(record.segments, record.marks);
         (record.size, record.segments) = (size, segments);
-        counts.total += segments;
-        counts.lost += if record.marks.has(Marks::LOST) { segments } else { 0 };
-        counts.resending += if record.marks.has(Marks::RESENDING) { segments } else { 0 };
+        flight.counts.total += segments;
+        flight.counts.lost += if record.marks.has(Marks::LOST) { segments } else { 0 };
+        flight.counts.resending += if record.marks.has(Marks::RESENDING) { segments } else { 0 };
     }
 
     /// Everything before `una` is acknowledged. A segment counts once its last byte is.
     pub fn acknowledge(&mut self, una: SeqNumber, delivered: &mut Delivered) {
-        if self.flight.records.is_empty() {
+        if self.is_empty() {
             return;
         }
-        while let Some(front) = self.flight.records.front_mut() {
-            if front.start.at_or_after(una) {
-                break;
-            }
+        let flight = &mut *self.flight;
+        flight.due_from = flight.due_from.latest(una);
+        while flight.records.front().is_some_and(|front| front.start.before(una)) {
+            let front = &mut flight.records[0];
             let mut part = *front;
             part.end = part.end.earliest(una);
             front.start = part.end;
@@ -403,9 +298,9 @@ impl Scoreboard {
             };
             part.segments = front.segments - left;
             front.segments = left;
-            self.flight.counts.drop(part.segments, part.marks);
+            flight.counts.drop(part.segments, part.marks);
             if left == 0 {
-                self.flight.records.pop_front();
+                flight.records.remove(0);
             }
             if part.segments == 0 {
                 continue;
@@ -415,9 +310,6 @@ impl Scoreboard {
             if !part.marks.has(Marks::SACKED) {
                 delivered.acknowledge(part.start, part.segments, part.sent());
             }
-        }
-        if self.flight.records.is_empty() && self.flight.records.capacity() > KEPT_CAPACITY {
-            self.flight.records = VecDeque::new();
         }
     }
 
@@ -430,8 +322,9 @@ impl Scoreboard {
         let Some(range) = SeqRange::new(start, end) else { return };
         let (first, last) = self.isolate(range);
         let highest = self.highest_sacked();
-        let Flight { records, counts, .. } = &mut *self.flight;
-        for record in records.range_mut(first..last) {
+        for index in first..last {
+            let Flight { records, counts, .. } = &mut *self.flight;
+            let record = &mut records[index];
             if record.marks.has(Marks::SACKED) {
                 continue;
             }
@@ -446,6 +339,7 @@ impl Scoreboard {
             }
             counts.sacked += record.segments;
             record.marks.set(Marks::SACKED);
+            records.settle(index);
         }
         if first < last {
             let end = self.flight.records[last - 1].end;
@@ -458,7 +352,7 @@ impl Scoreboard {
     pub fn resent_in(&self, range: SeqRange) -> u32 {
         let first = self.flight.records.partition_point(|record| record.end.at_or_before(range.start()));
         let inside =
-            self.flight.records.range(first..).take_while(|record| record.end.at_or_before(range.end()));
+            self.flight.records.iter_from(first).take_while(|record| record.end.at_or_before(range.end()));
         inside.filter(|record| record.marks.has(Marks::RESENT)).map(|record| record.segments).sum()
     }
 
@@ -472,8 +366,7 @@ impl Scoreboard {
         let end = if front.segments > 1 { front.end.earliest(front.start + len) } else { front.end };
         if let Some(range) = SeqRange::new(front.start, end) {
             self.isolate(range);
-            let Flight { records, counts, .. } = &mut *self.flight;
-            losses.mark(&mut records[0], counts);
+            self.lose_at(0, &mut losses);
         }
         losses
     }
@@ -490,18 +383,19 @@ impl Scoreboard {
             return;
         }
         self.flight.counts.sacked = 0;
-        for record in &mut self.flight.records {
-            record.marks.clear(Marks::SACKED);
+        for index in 0..self.flight.records.len() {
+            self.flight.records[index].marks.clear(Marks::SACKED);
         }
+        self.flight.records.wait_anew(Record::waits);
     }
 
     /// Holds to be lost the first part, and what else `is_lost` says of the parts in flight.
     pub fn lose_with_front(&mut self, mut is_lost: impl FnMut(Sent) -> bool) -> Losses {
-        let Flight { records, counts, .. } = &mut *self.flight;
         let mut losses = Losses::default();
-        for (index, record) in records.iter_mut().enumerate() {
-            if index == 0 || is_lost(record.sent()) {
-                losses.mark(record, counts);
+        for index in 0..self.flight.records.len() {
+            let record = &self.flight.records[index];
+            if !record.marks.has(Marks::SACKED) && (index == 0 || is_lost(record.sent())) {
+                self.lose_at(index, &mut losses);
             }
         }
         losses
@@ -509,25 +403,38 @@ impl Scoreboard {
 
     /// Holds to be lost what was sent in segments of more than `size` bytes.
     pub fn lose_larger(&mut self, size: u32) -> Losses {
-        let Flight { records, counts, .. } = &mut *self.flight;
         let mut losses = Losses::default();
-        for record in records {
-            if record.len().min(record.size.into()) > size {
-                losses.mark(record, counts);
+        for index in 0..self.flight.records.len() {
+            let record = &self.flight.records[index];
+            if !record.marks.has(Marks::SACKED) && record.len().min(record.size.into()) > size {
+                self.lose_at(index, &mut losses);
             }
         }
         losses
     }
 
-    /// Holds to be lost what `is_lost` says of the parts in flight, by when they were sent.
-    pub fn lose(&mut self, mut is_lost: impl FnMut(Sent) -> bool) -> Losses {
-        let Flight { records, counts, .. } = &mut *self.flight;
+    /// Holds to be lost what `judge` says of the parts that wait for news, the one sent first first, until it finds one that
+    /// was sent too late for that.
+    pub fn lose(&mut self, mut judge: impl FnMut(Sent) -> Judgement) -> Losses {
         let mut losses = Losses::default();
-        for record in records {
-            let waiting = !record.marks.has(Marks::SACKED)
-                && (!record.marks.has(Marks::LOST) || record.marks.has(Marks::RESENDING));
-            if waiting && is_lost(record.sent()) {
-                losses.mark(record, counts);
+        if self.is_empty() {
+            return losses;
+        }
+        let flight = &mut *self.flight;
+        let mut next = flight.records.oldest();
+        while let Some(place) = next {
+            next = flight.records.later(place);
+            let record = flight.records.at(place);
+            match judge(record.sent()) {
+                Judgement::Lost => {
+                    losses.mark(record, &mut flight.counts);
+                    flight.due_from = flight.due_from.earliest(record.start);
+                    if !record.waits() {
+                        flight.records.settle_at(place);
+                    }
+                }
+                Judgement::MayArrive => {}
+                Judgement::TooYoung => break,
             }
         }
         losses
@@ -539,9 +446,10 @@ impl Scoreboard {
             return;
         }
         self.flight.counts.lost = 0;
-        for record in &mut self.flight.records {
-            record.marks.clear(Marks::LOST);
+        for index in 0..self.flight.records.len() {
+            self.flight.records[index].marks.clear(Marks::LOST);
         }
+        self.flight.records.wait_anew(Record::waits);
     }
 
     /// When the first part was sent last.
@@ -602,73 +510,24 @@ impl Scoreboard {
     /// Makes `at` a border and gives the index of the first record at or after it.
     fn split(&mut self, at: SeqNumber) -> usize {
         let index = self.flight.records.partition_point(|record| record.end.at_or_before(at));
-        let Flight { records, counts, .. } = &mut *self.flight;
-        match records.get_mut(index) {
+        match self.flight.records.get(index) {
             Some(record) if record.start.before(at) => {
+                let flight = &mut *self.flight;
+                let record = &mut flight.records[index];
                 let mut tail = *record;
                 record.end = at;
                 tail.start = at;
                 let whole = record.len().div_ceil(record.size.max(1).into());
                 record.segments = whole.clamp(1, record.segments.max(2) - 1);
                 if tail.segments == 1 {
-                    counts.add_one(tail.marks);
+                    flight.counts.add_one(tail.marks);
                     tail.segments = 2;
                 }
                 tail.segments -= record.segments;
-                records.insert(index + 1, tail);
+                flight.records.insert_after(index, tail);
                 index + 1
             }
             _ => index,
-        }
-    }
-
-    /// Counts the first bytes of a lost record, which are `range`, to the record before, where that was sent again too:
-    /// no new record is needed then. Gives the segments, where it could.
-    fn join_resent(&mut self, range: SeqRange, sending: Sending) -> Option<u32> {
-        let index = self.flight.records.partition_point(|record| record.end.at_or_before(range.start()));
-        let before = index.checked_sub(1)?;
-        let size = u32::from(sending.size.max(1));
-        let next = self.flight.records.get(index)?;
-        let whole = range.len().is_multiple_of(size) && next.segments > range.len() / size;
-        let alike = next.size == sending.size && whole;
-        if !alike || !next.is_due() || next.start != range.start() || !next.end.after(range.end()) {
-            return None;
-        }
-        let order = self.transmissions;
-        let record = &mut self.flight.records[before];
-        let whole = record.len() == record.segments * size;
-        let fate = Marks(record.marks.0 & !Marks::RESENT.0);
-        let resending = Marks(Marks::LOST.0 | Marks::RESENDING.0);
-        if !whole || fate != resending || record.size != sending.size {
-            return None;
-        }
-        let segments = range.len() / size;
-        (record.end, record.segments) = (range.end(), record.segments + segments);
-        record.send_again(sending, order);
-        self.flight.records[index].start = range.end();
-        self.flight.records[index].segments -= segments;
-        self.flight.counts.resending += segments;
-        Some(segments)
-    }
-
-    /// Makes one record of neighbours that SACK has reported: nothing tells them apart any more.
-    fn join_sacked(&mut self, first: usize, last: usize) {
-        let mut index = first.saturating_sub(1);
-        let mut steps = last - index;
-        while steps > 0 && index + 1 < self.flight.records.len() {
-            steps -= 1;
-            let (one, next) = (self.flight.records[index], self.flight.records[index + 1]);
-            let alike = one.marks.has(Marks::RESENDING) == next.marks.has(Marks::RESENDING);
-            if one.marks.has(Marks::SACKED) && next.marks.has(Marks::SACKED) && alike {
-                let record = &mut self.flight.records[index];
-                (record.end, record.segments) = (next.end, one.segments + next.segments);
-                if next.marks.has(Marks::RESENT) {
-                    record.marks.set(Marks::RESENT);
-                }
-                self.flight.records.remove(index + 1);
-            } else {
-                index += 1;
-            }
         }
     }
 }

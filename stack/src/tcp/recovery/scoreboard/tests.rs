@@ -118,7 +118,10 @@ proptest! {
                     }
                 }
                 Op::LoseOlder(limit) => {
-                    scoreboard.lose(|sent| sent.last.at < Instant::from_millis(limit));
+                    scoreboard.lose(|sent| {
+                        let older = sent.last.at < Instant::from_millis(limit);
+                        if older { Judgement::Lost } else { Judgement::TooYoung }
+                    });
                     for (byte, sent) in &mut model {
                         if matches!(byte, Byte::InFlight | Byte::Resent) && *sent < limit {
                             *byte = Byte::Lost;
@@ -304,4 +307,45 @@ fn what_was_late_is_lost_no_more_though_it_was_sent_again() {
     );
     scoreboard.acknowledge(seq(1000), &mut delivered());
     assert_eq!((scoreboard.resending(), scoreboard.in_flight()), (0, 2));
+}
+
+#[test]
+fn looking_for_losses_costs_no_more_than_what_was_overtaken() {
+    let seq = SeqNumber::new;
+    let mut scoreboard = Scoreboard::new();
+    let segments = 4000;
+    for n in 0..segments {
+        scoreboard.on_sent(range(seq(n * 10), seq(n * 10 + 10)).expect("not empty"), sending(10, n.into()));
+    }
+    for n in (1..segments).step_by(2) {
+        report(&mut scoreboard, n * 10, n * 10 + 10);
+    }
+    let mut judged = 0;
+    let look = |scoreboard: &mut Scoreboard, judged: &mut u32, limit: u64| {
+        let losses = scoreboard.lose(|sent| {
+            *judged += 1;
+            if sent.last.at < Instant::from_millis(limit) { Judgement::Lost } else { Judgement::TooYoung }
+        });
+        losses.total()
+    };
+    for limit in 0..1000 {
+        look(&mut scoreboard, &mut judged, limit);
+    }
+    assert_eq!(
+        (scoreboard.lost(), judged),
+        (500, 500 + 1000),
+        "each that was lost, and the first that was not"
+    );
+
+    for n in 0..500 {
+        let lost = scoreboard.next_lost().expect("one is left");
+        assert_eq!(lost.start(), seq(n * 20));
+        assert_eq!(scoreboard.flight.due_from, lost.start(), "the next look begins here");
+        scoreboard.on_resent(lost, sending(10, 5000));
+    }
+    assert_eq!(scoreboard.next_lost(), None);
+    // Those sent again come after all others.
+    judged = 0;
+    assert_eq!(look(&mut scoreboard, &mut judged, 5000), 1500);
+    assert_eq!(judged, 1501);
 }
