@@ -353,8 +353,12 @@ impl Connection {
         //= RFC 9293 MUST-61
         // As Linux also on what the link cuts, so that its pieces are not held back for more.
         let (end, written) = (range.start() + len, self.send.queue.end());
-        let last = end.at_or_after(written) && self.send.pushed == written;
-        segment.push = len > size || len > 0 && (last || self.send.records.has_end(end));
+        let scoreboard = &mut self.recovery.scoreboard;
+        if end.at_or_after(written) && self.send.pushed == written {
+            scoreboard.note_pushed(range.end());
+        }
+        let pushed = scoreboard.is_pushed(range.end()) || self.send.records.has_end(end);
+        segment.push = len > size || len > 0 && pushed;
         segment.payload = payload;
         segment.gso_size = (len > size).then_some(size as u16);
         segment

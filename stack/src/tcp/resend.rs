@@ -3,7 +3,7 @@
 use crate::counters::{Counter, Counters};
 use crate::time::Instant;
 
-use super::connection::Connection;
+use super::connection::{Connection, Fin};
 use super::loss_timer::Since;
 use super::recovery::{Phase, Resend};
 use super::segment::Segment;
@@ -38,6 +38,7 @@ impl Connection {
         let most = self.resend_limit(lost, size, room, max_payload)?;
         let record = self.send.records.next_end(lost.start());
         let most = record.map_or(most, |end| most.min(end.saturating_since(lost.start())));
+        let lost = self.join_lost(lost, size.min(most));
         let range = self.cut(lost, most)?;
         let timed_out = core::mem::take(&mut self.pending.resend);
         let sending = self.recovery.sending(now, size as u16);
@@ -75,6 +76,20 @@ impl Connection {
             _ if window >= size => Some(window / size * size),
             _ => Some(window),
         }
+    }
+
+    /// `lost`, and the small segments behind it as far as one of `most` bytes has room for them and the peer's window: what
+    /// was written in small pieces need not go again in as many segments.
+    fn join_lost(&mut self, lost: SeqRange, most: u32) -> SeqRange {
+        if lost.len() >= most {
+            return lost;
+        }
+        let (start, written) = (lost.start(), self.send.queue.end());
+        let full = start + most;
+        let limit = if self.send.fin == Fin::Sent && written.at_or_before(full) { written + 1 } else { full };
+        let limit = limit.earliest(self.send.window.right_edge());
+        let end = self.recovery.scoreboard.join_small(start, limit);
+        end.and_then(|end| SeqRange::new(start, end)).unwrap_or(lost)
     }
 
     /// The first `most` bytes of `range`, and the FIN where it follows them.

@@ -39,6 +39,8 @@ impl Marks {
     pub(super) const RESENDING: Marks = Marks(4);
     /// Sent more than once: its acknowledgement is ambiguous.
     pub(super) const RESENT: Marks = Marks(8);
+    /// Its end was sent with PSH.
+    pub(super) const PUSHED: Marks = Marks(16);
 
     pub(super) const fn has(self, mark: Marks) -> bool {
         self.0 & mark.0 != 0
@@ -50,6 +52,12 @@ impl Marks {
 
     pub(super) fn clear(&mut self, mark: Marks) {
         self.0 &= !mark.0;
+    }
+
+    /// Bytes with the marks of `other` follow, and belong to the same record from now on.
+    pub(super) fn extend(&mut self, other: Marks) {
+        self.clear(Marks::PUSHED);
+        self.0 |= other.0 & (Marks::RESENT.0 | Marks::PUSHED.0);
     }
 }
 

@@ -188,6 +188,27 @@ impl Scoreboard {
         }
     }
 
+    /// What ends at `end` is sent with PSH, and shall be where it is sent again.
+    pub fn note_pushed(&mut self, end: SeqNumber) {
+        if let Some(index) = self.ending_at(end) {
+            self.flight.records[index].marks.set(Marks::PUSHED);
+        }
+    }
+
+    /// Whether what ends at `end` was sent with PSH.
+    pub fn is_pushed(&self, end: SeqNumber) -> bool {
+        self.ending_at(end).is_some_and(|index| self.flight.records[index].marks.has(Marks::PUSHED))
+    }
+
+    fn ending_at(&self, end: SeqNumber) -> Option<usize> {
+        let back = self.flight.records.len().checked_sub(1)?;
+        if self.flight.records[back].end == end {
+            return Some(back);
+        }
+        let index = self.flight.records.partition_point(|record| record.end.before(end));
+        (self.flight.records.get(index)?.end == end).then_some(index)
+    }
+
     /// The first run of bytes that is held to be lost and not sent again.
     //= RFC 6675 §4 MUST-3
     //= RFC 6675 §4 MUST-4
@@ -516,6 +537,7 @@ impl Scoreboard {
                 let record = &mut flight.records[index];
                 let mut tail = *record;
                 record.end = at;
+                record.marks.clear(Marks::PUSHED);
                 tail.start = at;
                 let whole = record.len().div_ceil(record.size.max(1).into());
                 record.segments = whole.clamp(1, record.segments.max(2) - 1);

@@ -1,10 +1,30 @@
 //! Records that become one, so that there are no more of them than tell something.
 
+use crate::tcp::seq::SeqNumber;
 use crate::tcp::seq_ranges::SeqRange;
 
-use super::{Marks, Scoreboard, Sending};
+use super::{Marks, Record, Scoreboard, Sending};
 
 impl Scoreboard {
+    /// Makes one segment of the small ones from `start` up to `limit`, the first of which is lost: all that were not
+    /// reported, and are no bursts. Gives the end of it.
+    pub fn join_small(&mut self, start: SeqNumber, limit: SeqNumber) -> Option<SeqNumber> {
+        let first = self.flight.records.partition_point(|record| record.end.at_or_before(start));
+        let joins = |record: &Record| {
+            record.segments == 1 && !record.marks.has(Marks::SACKED) && record.end.at_or_before(limit)
+        };
+        while self.flight.records.get(first).is_some_and(joins)
+            && let Some(next) = self.flight.records.get(first + 1).copied().filter(joins)
+        {
+            self.flight.records.remove(first + 1);
+            self.flight.counts.drop(next.segments, next.marks);
+            let record = &mut self.flight.records[first];
+            (record.end, record.size) = (next.end, record.size.max(next.size));
+            record.marks.extend(next.marks);
+        }
+        self.flight.records.get(first).map(|record| record.end)
+    }
+
     /// Counts the first bytes of a lost record, which are `range`, to the record before, where that was sent again too:
     /// no new record is needed then. Gives the segments, where it could.
     pub(super) fn join_resent(&mut self, range: SeqRange, sending: Sending) -> Option<u32> {
@@ -20,13 +40,14 @@ impl Scoreboard {
         let order = self.transmissions;
         let record = &mut self.flight.records[before];
         let whole = record.len() == record.segments * size;
-        let fate = Marks(record.marks.0 & !Marks::RESENT.0);
+        let fate = Marks(record.marks.0 & !(Marks::RESENT.0 | Marks::PUSHED.0));
         let resending = Marks(Marks::LOST.0 | Marks::RESENDING.0);
         if !whole || fate != resending || record.size != sending.size {
             return None;
         }
         let segments = range.len() / size;
         (record.end, record.segments) = (range.end(), record.segments + segments);
+        record.marks.clear(Marks::PUSHED);
         record.send_again(sending, order);
         self.flight.records.send_again(before);
         self.flight.records[index].start = range.end();
@@ -46,9 +67,7 @@ impl Scoreboard {
             if one.marks.has(Marks::SACKED) && next.marks.has(Marks::SACKED) && alike {
                 let record = &mut self.flight.records[index];
                 (record.end, record.segments) = (next.end, one.segments + next.segments);
-                if next.marks.has(Marks::RESENT) {
-                    record.marks.set(Marks::RESENT);
-                }
+                record.marks.extend(next.marks);
                 self.flight.records.remove(index + 1);
             } else {
                 index += 1;
