@@ -398,6 +398,10 @@ counters! {
     TcpExtTCPSYNChallenge,
     /// Challenge acknowledgements not sent because of the rate limit.
     TcpExtTCPACKSkippedChallenge,
+    /// Answers to segments out of the window left out because there was one just now.
+    TcpExtTCPACKSkippedSeq,
+    /// Answers to segments with an old time stamp left out because there was one just now.
+    TcpExtTCPACKSkippedPAWS,
     /// Answers to segments of half-open connections left out because there was one just now.
     TcpExtTCPACKSkippedSynRecv,
     /// Answers to segments for connections in TIME-WAIT left out because there was one just now.

@@ -114,7 +114,9 @@ impl Stack {
         let received = slot.connection.options().stamp_arrivals.then(|| slot.connection.received_end());
         if refused {
             let hop = slot.hop();
-            return self.send_reset(now, &hop, key, &segment, packet);
+            slot.connection.on_refused(now, &segment);
+            self.send_reset(now, &hop, key, &segment, packet);
+            return self.settle(now, index);
         }
         slot.connection.on_segment(now, segment, &mut self.counters);
         if let Some(received) = received {

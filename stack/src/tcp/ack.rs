@@ -41,7 +41,7 @@ impl Connection {
         //= RFC 5961 §5.2
         if ack.after(window.nxt) || ack.before(oldest) {
             counters.bump(Counter::TcpExtTCPAckOutOfRange);
-            self.challenge(now, segment, counters);
+            self.challenge(now, counters);
             return Verdict::Drop;
         }
         if ack.before(window.una) {
@@ -56,13 +56,6 @@ impl Connection {
         if update == WindowUpdate::Changed && window.wnd > 0 {
             self.send.persist_backoff = 0;
             self.timers.stop(Timer::Persist);
-        }
-        //= RFC 9293 MUST-37
-        //= RFC 9293 MUST-35
-        //= RFC 9293 SHLD-17
-        if self.send.window.wnd == 0 && self.send.retries > 0 {
-            // It took its window back, and says so: it is not silent.
-            self.send.first_retry = now;
         }
         // As Linux: what was held back for more waits no longer than until the peer is heard of.
         self.pending.hold &= !segment.is_empty() && ack == self.send.window.una;

@@ -87,10 +87,14 @@ impl Connection {
     }
 
     pub(super) fn reset_with(&mut self, error: SocketError) {
-        let told = matches!(
-            self.state,
-            State::SynReceived | State::Established | State::FinWait1 | State::FinWait2 | State::CloseWait
-        );
+        let unsent = self.send.queue.end().after(self.send.window.nxt) || self.send.fin == Fin::Queued;
+        let told = match self.state {
+            State::SynReceived | State::Established | State::CloseWait => true,
+            State::FinWait1 | State::FinWait2 => true,
+            // Where all is sent, the peer has an end that it can acknowledge.
+            State::LastAck | State::Closing => unsent,
+            State::Closed | State::SynSent | State::TimeWait => false,
+        };
         if self.state == State::Closed {
             return;
         }
@@ -101,7 +105,10 @@ impl Connection {
     /// Nobody reads what came: the connection ends, and the segment is answered as one that belongs to none.
     //= RFC 9293 §3.10.7.1
     pub(super) fn refuse_data(&mut self, segment: &Segment) {
-        self.reset();
+        // As Linux: where the peer had sent all, what failed is our writing.
+        let writes = self.state == State::CloseWait;
+        self.reset_with(if writes { SocketError::BrokenPipe } else { SocketError::ConnectionReset });
+        self.pending.reset = true;
         if let Some(ack) = segment.ack {
             self.send.window.nxt = ack;
             self.pending.bare_reset = true;
@@ -124,7 +131,7 @@ impl Connection {
             control: Some(Control::Rst),
             window,
             options,
-            ..Segment::new(self.send.window.nxt)
+            ..Segment::new(self.send.window.believed_seq())
         })
     }
 

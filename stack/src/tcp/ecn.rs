@@ -5,7 +5,7 @@ use super::config::EcnUse;
 use super::connection::Connection;
 use super::recovery::Reduced;
 use super::recv::ack_policy::QUICK_ACKS_ON_MARK;
-use super::segment::{Codepoint, EcnFlags, Segment};
+use super::segment::{Codepoint, Control, EcnFlags, Segment};
 use super::state::State;
 
 /// What a connection knows of it.
@@ -102,6 +102,10 @@ impl Connection {
                 self.recv.acks.owe_now();
             }
         }
+        // As Linux: a FIN that is due is no data.
+        if segment.payload.is_empty() && segment.seq == self.recv.window.nxt {
+            return;
+        }
         let window = self.recv.window.remaining();
         match segment.ecn.codepoint {
             Codepoint::Marked => {
@@ -121,7 +125,7 @@ impl Connection {
     //= RFC 3168 §6.1.2
     //= RFC 3168 §5 MUST-1
     pub(super) fn is_echo(&self, segment: &Segment) -> bool {
-        self.ecn.agreed && segment.ecn.echo && segment.control.is_none()
+        self.ecn.agreed && segment.ecn.echo && segment.control != Some(Control::Syn)
     }
 
     /// The peer is told where the window has begun to shrink, whatever for, unless that was taken back before.

@@ -1,5 +1,7 @@
 //! Opening a connection: SYN-SENT, SYN-RECEIVED by simultaneous open, and what both sides agree on.
 
+use core::time::Duration;
+
 use crate::counters::{Counter, Counters};
 use crate::error::SocketError;
 use crate::time::Instant;
@@ -42,13 +44,16 @@ pub struct Accepted {
 pub enum SynSent {
     /// It was sent once, at this time: its acknowledgement measures the round trip.
     Once(Instant),
-    /// It was sent again, because nothing came back in time.
-    Again,
+    /// It was sent again, so often, because nothing came back in time.
+    Again(u8),
     /// It was sent again, because the peer's own came again: nothing is known to be lost.
     Repeated,
     /// Nothing was kept of it.
     Forgotten,
 }
+
+/// When our SYN follows the reset of an older connection, which the peer still believed in.
+const SYN_AFTER_RESET: Duration = Duration::from_millis(8);
 
 /// What a side is willing to agree on.
 #[derive(Copy, Clone, Debug)]
@@ -128,6 +133,9 @@ impl Connection {
         connection.ecn.agreed = accepted.ecn;
         connection.send.window.start(accepted.irs, accepted.window.0.into());
         connection.establish(now, iss + 1, accepted.sent);
+        if let SynSent::Again(retries) = accepted.sent {
+            connection.recovery.totals.resent = retries.into();
+        }
         connection
     }
 
@@ -165,8 +173,6 @@ impl Connection {
     pub(super) fn establish(&mut self, now: Instant, ack: SeqNumber, sent: SynSent) {
         self.state = if self.send.fin == Fin::No { State::Established } else { State::FinWait1 };
         self.send.window.una = ack;
-        // As Linux, the SYN counts.
-        self.tally.bytes_acked += 1;
         self.tally.last_ack = now;
         self.send.retries = 0;
         self.send.small_end = self.send.small_end.latest(ack);
@@ -177,10 +183,13 @@ impl Connection {
         self.pending.syn = false;
         match sent {
             SynSent::Once(at) => self.send.rtt.sample(now, now.saturating_since(at)),
-            SynSent::Again => {
+            SynSent::Again(retries) => {
                 self.send.rtt.distrust();
+                // As Linux: once may be by chance.
                 //= RFC 5681 §3.1
-                self.congestion.on_lost_syn();
+                if retries > 1 {
+                    self.congestion.on_lost_syn();
+                }
             }
             SynSent::Repeated => self.send.rtt.distrust(),
             SynSent::Forgotten => {}
@@ -234,6 +243,8 @@ impl Connection {
         match segment.ack {
             Some(ack) => {
                 self.establish(now, self.send.queue.base(), sent);
+                // As Linux: the SYN counts.
+                self.tally.bytes_acked += 1;
                 self.on_fast_open_answer(now, &segment, ack, sent, counters);
                 self.acknowledge_syn(now);
                 segment.trim_front(segment.seq + 1);
@@ -248,6 +259,15 @@ impl Connection {
                 self.pending.syn = true;
                 None
             }
+        }
+    }
+
+    /// A segment is answered by a reset ([`is_refused`](Connection::is_refused)). As Linux: where the peer believed in an
+    /// older connection, that clears the way for our SYN, which need not wait for its timer.
+    pub fn on_refused(&mut self, now: Instant, segment: &Segment) {
+        let of_another = segment.ack.is_some_and(|ack| !self.covers_syn(ack));
+        if self.state == State::SynSent && of_another && self.send.retries == 0 {
+            self.timers.set(Timer::Retransmit, now + SYN_AFTER_RESET);
         }
     }
 
@@ -288,7 +308,7 @@ impl Connection {
             // Data may have gone out since.
             0 if self.is_early() => SynSent::Once(self.send.first_retry),
             0 => SynSent::Once(self.send.last_sent),
-            _ => SynSent::Again,
+            retries => SynSent::Again(retries),
         }
     }
 
@@ -311,13 +331,16 @@ impl Connection {
         self.recv.window.offered(self.recv.window.nxt + u32::from(window.0));
         let window = UnscaledWindow(u16::try_from(self.recv.window.remaining()).unwrap_or(u16::MAX));
         if self.send.retries > 0 {
+            self.recovery.totals.resent += 1;
             counters.bump(Counter::TcpRetransSegs);
             counters.bump(Counter::TcpExtTCPSynRetrans);
         } else {
             counters.bump(Counter::TcpOutSegs);
         }
         self.send.last_sent = now;
-        self.timers.set(Timer::Retransmit, now + self.send.rtt.rto());
+        let due = now + self.send.rtt.rto();
+        let due = if answers { due } else { self.bounded(due, self.send.first_retry) };
+        self.timers.set(Timer::Retransmit, due);
         let mss = announced_mss(&self.options, self.sizes.advertised);
         // The scale was fixed when the connection was made: the peer may have seen it in an earlier SYN.
         let mut options = syn_options(willing, mss, self.recv.window.scale, timestamp);

@@ -86,13 +86,14 @@ impl Connection {
             rtt: self.send.rtt.srtt(),
             compress: (self.options.compressed_acks, self.options.rare().loss.compression),
         };
+        let reports_gap = situation.has_gap;
         let Some(delay) = self.recv.acks.decide(situation) else { return };
-        let until = now + delay;
-        let sooner = !self.timers.is_set(Timer::DelayedAck) || self.timers.at(Timer::DelayedAck) > until;
-        if delay.is_zero() {
+        let due = self.timers.at(Timer::DelayedAck);
+        // As Linux: what is due within a quarter of the wait need not wait for that.
+        if delay.is_zero() || !reports_gap && due <= now + delay / 4 {
             self.recv.acks.owe_now();
-        } else if sooner {
-            self.timers.set(Timer::DelayedAck, until);
+        } else if now + delay < due {
+            self.timers.set(Timer::DelayedAck, now + delay);
         }
     }
 
@@ -115,12 +116,12 @@ impl Connection {
         if let Some(counter) = self.unacceptable(segment) {
             counters.bump(counter);
             if !reset {
-                self.refuse_old(now, segment, counters);
+                self.answer_unacceptable(now, segment, Counter::TcpExtTCPACKSkippedSeq, counters);
             }
             return Verdict::Drop;
         }
         if reset {
-            self.challenge(now, segment, counters);
+            self.challenge(now, counters);
             return Verdict::Drop;
         }
         if self.is_early_syn(segment) {
@@ -129,8 +130,7 @@ impl Connection {
         }
         //= RFC 5961 §4.2
         if segment.control == Some(Control::Syn) && !self.is_simultaneous(segment) {
-            counters.bump(Counter::TcpExtTCPSYNChallenge);
-            self.challenge(now, segment, counters);
+            self.challenge_syn(now, counters);
             return Verdict::Drop;
         }
         //= RFC 9293 §3.10.7.4
@@ -178,18 +178,8 @@ impl Connection {
             }
         }
         counters.bump(Counter::TcpExtPAWSEstab);
-        self.refuse_old(now, segment, counters);
+        self.answer_unacceptable(now, segment, Counter::TcpExtTCPACKSkippedPAWS, counters);
         Verdict::Drop
-    }
-
-    /// Answers a segment of before what we have acknowledged, or out of the window. As Linux: a peer that sends old data
-    /// again has missed our acknowledgement, so the next go at once.
-    fn refuse_old(&mut self, now: Instant, segment: &Segment, counters: &mut Counters) {
-        self.note_old(segment, counters);
-        if !segment.is_empty() && segment.seq.before(self.recv.window.nxt) {
-            self.recv.acks.quicken(self.recv.window.remaining(), QUICK_ACKS);
-        }
-        self.challenge(now, segment, counters);
     }
 
     /// Whether a bare acknowledgement says nothing new, and is older by no more than a time-out of the peer's clock,
@@ -254,31 +244,58 @@ impl Connection {
         self.fail(error);
     }
 
-    /// Answers a segment that can't be right with what we expect, but not too often.
-    pub(super) fn challenge(&mut self, now: Instant, segment: &Segment, counters: &mut Counters) {
-        // As Linux: where a segment brings something its sender is to hear at once that it is no use.
-        let limited = segment.is_empty() || matches!(segment.control, Some(Control::Syn | Control::Rst));
-        if limited {
-            let interval = Duration::from_millis(self.options.invalid_ratelimit_ms.into());
-            if now < self.next_challenge {
-                counters.bump(Counter::TcpExtTCPACKSkippedChallenge);
-                return;
-            }
-            self.next_challenge = now + interval;
+    /// Asks whoever sent what can't be right to prove that it is the peer, by what it answers; not too often, for it may
+    /// be somebody who looks for the numbers.
+    //= RFC 5961 §7
+    pub(super) fn challenge(&mut self, now: Instant, counters: &mut Counters) {
+        if self.may_answer(now, Counter::TcpExtTCPACKSkippedChallenge, counters) {
+            counters.bump(Counter::TcpExtTCPChallengeACK);
+            self.recv.acks.owe_now();
         }
-        counters.bump(Counter::TcpExtTCPChallengeACK);
-        self.recv.acks.owe_now();
+    }
+
+    fn challenge_syn(&mut self, now: Instant, counters: &mut Counters) {
+        counters.bump(Counter::TcpExtTCPSYNChallenge);
+        self.challenge(now, counters);
+    }
+
+    /// Answers a segment out of the window, or from the past, with what we expect. As Linux: where it brings something
+    /// its sender is to hear at once that it is no use, and where that is old the sender has missed our acknowledgement, so
+    /// the next go at once; others are answered no more often than `skipped` counts.
+    fn answer_unacceptable(
+        &mut self,
+        now: Instant,
+        segment: &Segment,
+        skipped: Counter,
+        counters: &mut Counters,
+    ) {
+        if segment.control == Some(Control::Syn) {
+            return self.challenge_syn(now, counters);
+        }
+        self.note_old(segment, counters);
+        if !segment.is_empty() && segment.seq.before(self.recv.window.nxt) {
+            self.recv.acks.quicken(self.recv.window.remaining(), QUICK_ACKS);
+        }
+        if !segment.is_empty() || self.may_answer(now, skipped, counters) {
+            self.recv.acks.owe_now();
+        }
+    }
+
+    /// Whether the last answer to what can't be right is long enough ago; where not, `skipped` counts.
+    fn may_answer(&mut self, now: Instant, skipped: Counter, counters: &mut Counters) -> bool {
+        let may = now >= self.next_challenge;
+        if may {
+            let interval = Duration::from_millis(self.options.invalid_ratelimit_ms.into());
+            self.next_challenge = now + interval;
+        } else {
+            counters.bump(skipped);
+        }
+        may
     }
 
     /// The SYN that has opened the connection came again: our SYN-ACK was lost, or is late.
     fn answer_syn_again(&mut self, now: Instant, counters: &mut Counters) {
-        let interval = Duration::from_millis(self.options.invalid_ratelimit_ms.into());
-        if now < self.next_challenge {
-            counters.bump(Counter::TcpExtTCPACKSkippedSynRecv);
-            return;
-        }
-        self.next_challenge = now + interval;
-        self.pending.syn = true;
+        self.pending.syn |= self.may_answer(now, Counter::TcpExtTCPACKSkippedSynRecv, counters);
     }
 
     /// Our SYN of a simultaneous open is acknowledged, or something is that we never sent.
@@ -286,6 +303,7 @@ impl Connection {
         if !self.covers_syn(ack) {
             return Verdict::Drop;
         }
+        self.tally.bytes_acked += u64::from(!self.is_early());
         self.establish(now, self.send.queue.base(), self.syn_sent());
         let wnd = self.send.window.size_of(segment);
         self.send.window.start(segment.seq, wnd);
@@ -316,11 +334,17 @@ impl TimestampState {
 
     /// By how much `value` is older than the latest, in ticks of the peer's clock; negative where it is newer.
     fn age_of(&self, value: u32) -> i32 {
-        self.recent.wrapping_sub(value) as i32
+        age_of_stamp(self.recent, value)
     }
 
     /// Whether the latest is so old that the peer's clock may have come round since.
     fn is_outlived(&self, now: Instant) -> bool {
         now.as_secs().saturating_sub(self.recent_secs.into()) >= TIMESTAMP_LIFE.as_secs()
     }
+}
+
+/// By how much a time stamp of `value` is older than `recent`, in ticks of the peer's clock; negative where it is newer.
+/// As Linux: a latest stamp of zero says nothing, for there are SYNs that bear it whatever their sender's clock.
+pub(super) fn age_of_stamp(recent: u32, value: u32) -> i32 {
+    if recent == 0 { 0 } else { recent.wrapping_sub(value) as i32 }
 }

@@ -54,6 +54,10 @@ impl Connection {
     //= RFC 6298 §5.1
     //= RFC 8985 §7.2
     pub(super) fn watch_new(&mut self, now: Instant, alone: bool) {
+        // Before the handshake is done, our SYN-ACK is watched, and nothing else.
+        if !self.state.is_synchronized() {
+            return;
+        }
         if alone {
             self.arm_timeout(now, Since::Now);
         } else if self.timers.is_set(Timer::Probe) {
@@ -81,7 +85,8 @@ impl Connection {
     /// `since`. Says whether it did.
     //= RFC 8985 §7.2
     fn arm_probe(&mut self, now: Instant, since: Since) -> bool {
-        let quiet = matches!(self.recovery.phase, Phase::Open | Phase::Reduction);
+        let quiet =
+            self.state.is_synchronized() && matches!(self.recovery.phase, Phase::Open | Phase::Reduction);
         let scoreboard = &self.recovery.scoreboard;
         if !self.options.rare().loss.probes() || !self.negotiated.sack || !quiet || scoreboard.is_empty() {
             return false;

@@ -367,7 +367,8 @@ impl Connection {
     /// Arms the probe of a window too small for what waits, where nothing in flight will bring news of it.
     //= RFC 9293 MUST-36
     fn arm_persist(&mut self, now: Instant) {
-        if self.recovery.scoreboard.is_empty() && !self.timers.is_set(Timer::Persist) {
+        let unwatched = self.recovery.scoreboard.is_empty() && self.state.is_synchronized();
+        if unwatched && !self.timers.is_set(Timer::Persist) {
             self.timers.set(Timer::Persist, now + self.persist_wait());
         }
     }
@@ -394,13 +395,13 @@ impl Connection {
         }
         counters.bump(Counter::TcpOutSegs);
         let options = self.segment_options(now);
-        Some(self.acknowledging(self.send.window.nxt, options, counters))
+        Some(self.acknowledging(self.send.window.believed_seq(), options, counters))
     }
 
     /// A segment at `seq` that acknowledges all we have, and offers the window.
     //= RFC 9293 MUST-59
     //= RFC 7323 §2.3 MUST-6
-    fn acknowledging(
+    pub(super) fn acknowledging(
         &mut self,
         seq: super::SeqNumber,
         options: TcpOptions,

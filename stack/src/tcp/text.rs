@@ -26,9 +26,7 @@ impl Connection {
             return;
         }
         if !self.state.can_receive() {
-            // Retransmissions of what the peer sent before its FIN: it has missed our acknowledgement.
-            self.note_old(&segment, counters);
-            self.recv.acks.owe_now();
+            self.process_text_after_fin(&segment, counters);
             return;
         }
         let nxt = self.recv.window.nxt;
@@ -112,6 +110,20 @@ impl Connection {
             counters.bump(Counter::TcpExtTCPRcvQDrop);
         }
         !refused
+    }
+
+    /// Nothing follows a FIN. Retransmissions of what came before it say that our acknowledgement was missed.
+    fn process_text_after_fin(&mut self, segment: &Segment, counters: &mut Counters) {
+        let nxt = self.recv.window.nxt;
+        if segment.seq.at_or_after(nxt) {
+            return;
+        }
+        if (segment.seq + segment.payload.len() as u32).after(nxt) {
+            counters.bump(Counter::TcpExtTCPAbortOnData);
+            return self.refuse_data(segment);
+        }
+        self.note_old(segment, counters);
+        self.recv.acks.owe_now();
     }
 
     /// What `segment` holds of numbers that have come already is to be reported, for its sender believed it to be lost. Says

@@ -7,6 +7,7 @@ use crate::time::Instant;
 use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
 use super::connection::Connection;
+use super::input::age_of_stamp;
 use super::segment::{Control, Segment, UnscaledWindow};
 use super::seq::SeqNumber;
 
@@ -91,7 +92,7 @@ impl TimeWait {
     ) -> Verdict {
         let stamp = segment.options.timestamps;
         let older = match (self.recent(), stamp) {
-            (Some(recent), Some(stamp)) => (stamp.value.wrapping_sub(recent) as i32) < 0,
+            (Some(recent), Some(stamp)) => age_of_stamp(recent, stamp.value) > 0,
             _ => false,
         };
         let newer = match (self.recent(), stamp) {

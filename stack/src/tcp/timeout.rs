@@ -7,7 +7,7 @@ use crate::error::SocketError;
 use crate::time::Instant;
 
 use super::congestion::UNLIMITED;
-use super::connection::{Connection, Holder};
+use super::connection::{Connection, Fin, Holder};
 use super::loss_timer::Since;
 use super::recv::ack_policy::Owed;
 use super::state::State;
@@ -140,7 +140,7 @@ impl Connection {
     }
 
     /// `deadline`, or the end of the user's patience, which began at `since`.
-    fn bounded(&self, deadline: Instant, since: Instant) -> Instant {
+    pub(super) fn bounded(&self, deadline: Instant, since: Instant) -> Instant {
         self.options.rare().user_timeout.map_or(deadline, |limit| deadline.min(since + limit))
     }
 
@@ -149,23 +149,39 @@ impl Connection {
         self.send.retries
     }
 
-    fn orphan_retries(&self) -> u8 {
-        if self.options.orphan_retries == 0 { ORPHAN_RETRIES } else { self.options.orphan_retries }
+    /// How often something is tried again for a connection that nobody holds, where `wait` lies between two tries. As
+    /// Linux: by default not once more when that is as long as it may be.
+    fn orphan_retries(&self, wait: Duration) -> u8 {
+        match self.options.orphan_retries {
+            0 if wait < self.longest_timeout() => ORPHAN_RETRIES,
+            retries => retries,
+        }
     }
 
     /// Whether the peer has been silent for longer than the settings allow.
     //= RFC 9293 MUST-20
     //= RFC 9293 MUST-21
     fn is_hopeless(&self, now: Instant) -> bool {
-        let silent = now.saturating_since(self.send.first_retry);
-        if let Some(limit) = self.options.rare().user_timeout
-            && self.send.retries > 0
-        {
-            return silent >= limit;
+        if self.send.retries == 0 {
+            return false;
         }
-        let orphan = self.holder == Holder::Nobody;
-        let retries = if orphan { self.orphan_retries() } else { self.options.retries };
-        self.send.retries > 0 && silent >= time_of_retries(RETRY_BASE, retries, self.longest_timeout())
+        let in_vain = now.saturating_since(self.send.first_retry);
+        if let Some(limit) = self.options.rare().user_timeout {
+            return in_vain >= limit;
+        }
+        let longest = self.longest_timeout();
+        if self.holder == Holder::Nobody {
+            return in_vain >= time_of_retries(RETRY_BASE, self.orphan_retries(self.send.rtt.rto()), longest);
+        }
+        //= RFC 9293 MUST-37
+        //= RFC 9293 MUST-35
+        //= RFC 9293 SHLD-17
+        if self.send.window.wnd == 0 {
+            // It took its window back, and as long as it says so it is not silent.
+            let silent = now.saturating_since(self.tally.last_ack);
+            return silent > longest * 2 && in_vain > longest * 2;
+        }
+        in_vain >= time_of_retries(RETRY_BASE, self.options.retries, longest)
     }
 
     fn longest_timeout(&self) -> Duration {
@@ -226,9 +242,8 @@ impl Connection {
         if self.holder != Holder::Nobody {
             return self.send.probes >= self.options.retries;
         }
-        let slowest = self.persist_wait() >= Duration::from_millis(self.options.rto_max_ms.into());
-        let most = self.orphan_retries();
-        self.send.probes >= most || slowest && self.send.persist_backoff >= most
+        let most = self.orphan_retries(self.persist_wait());
+        self.send.probes >= most
     }
 
     //= RFC 9293 MUST-26
@@ -239,15 +254,19 @@ impl Connection {
         let keep_alive = self.options.keep_alive;
         let interval = Duration::from_secs(keep_alive.interval_secs.into());
         // Data in flight, or a closed window, is watched by a timer of its own.
-        if !self.send.queue.is_empty() {
-            self.timers.set(Timer::KeepAlive, now + interval);
+        if !self.send.queue.is_empty() || self.send.fin == Fin::Queued || !self.recovery.scoreboard.is_empty()
+        {
+            let idle = Duration::from_secs(keep_alive.idle_secs.into());
+            self.timers.set(Timer::KeepAlive, now + idle);
             return;
         }
-        let idle = Duration::from_secs(keep_alive.idle_secs.into());
-        let silent = idle + interval * self.send.probes.into();
-        let impatient =
-            self.options.rare().user_timeout.is_some_and(|limit| self.send.probes > 0 && silent >= limit);
-        if self.send.probes >= keep_alive.probes || impatient {
+        let silent = now.saturating_since(self.tally.last_ack.max(self.recv.acks.last_arrival()));
+        // The user's patience stands in place of the count: tcp(7).
+        let hopeless = match self.options.rare().user_timeout {
+            Some(limit) => self.send.probes > 0 && silent >= limit,
+            None => self.send.probes >= keep_alive.probes,
+        };
+        if hopeless {
             counters.bump(Counter::TcpExtTCPAbortOnTimeout);
             let error = self.soft_error.take().unwrap_or(SocketError::TimedOut);
             self.reset_with(error);

@@ -28,7 +28,7 @@ pub enum Timer {
 const COUNT: usize = 5;
 const NEVER: Instant = Instant::from_nanos(u64::MAX);
 
-/// One deadline for each [`Timer`].
+/// The deadline of each [`Timer`].
 #[derive(Clone, Debug)]
 pub(super) struct Timers {
     deadlines: [Instant; COUNT],
@@ -59,7 +59,7 @@ impl Timers {
 
     /// When it fires, where it is set; else never.
     pub(super) fn at(&self, timer: Timer) -> Instant {
-        self.deadlines[timer as usize]
+        if self.is_set(timer) { self.deadlines[timer.slot()] } else { NEVER }
     }
 
     pub(super) fn set(&mut self, timer: Timer, at: Instant) {
@@ -112,6 +112,24 @@ mod tests {
         assert!(timers.take_expired(Timer::Retransmit, Instant::from_secs(2)));
         assert!(!timers.is_set(Timer::Retransmit));
         assert_eq!(timers.next(), Some(Instant::from_secs(9)));
+    }
+
+    #[test]
+    fn each_timer_has_its_own_deadline_but_those_that_watch() {
+        use Timer::*;
+        let all = [Retransmit, Persist, Reorder, Probe, DelayedAck, KeepAlive, FinWait2, Pacing];
+        for timer in all {
+            let mut timers = Timers::new();
+            assert_eq!(timers.at(timer), NEVER);
+            timers.set(timer, Instant::from_secs(3));
+            for other in all {
+                assert_eq!(
+                    timers.at(other),
+                    if other == timer { Instant::from_secs(3) } else { NEVER },
+                    "{other:?}"
+                );
+            }
+        }
     }
 
     #[test]

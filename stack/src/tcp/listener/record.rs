@@ -7,6 +7,7 @@ use crate::tcp::config::Options;
 use crate::tcp::connection::Opening;
 use crate::tcp::ecn;
 use crate::tcp::handshake::{Accepted, SynSent, Willing, announced_mss, syn_options, syn_window};
+use crate::tcp::input::age_of_stamp;
 use crate::tcp::recv::window::ReceiveWindow;
 use crate::tcp::segment::{Control, EcnFlags, Segment, UnscaledWindow, WindowScale};
 use crate::tcp::seq::SeqNumber;
@@ -121,7 +122,7 @@ impl Record {
         }
         let stamp = segment.options.timestamps;
         let older = match (self.offered.recent(), stamp) {
-            (Some(recent), Some(stamp)) => (stamp.value.wrapping_sub(recent) as i32) < 0,
+            (Some(recent), Some(stamp)) => age_of_stamp(recent, stamp.value) > 0,
             _ => false,
         };
         let in_window = segment.seq.at_or_after(nxt)
@@ -133,11 +134,12 @@ impl Record {
             Some(Control::Rst) if segment.seq == nxt => {
                 return Step::Reset;
             }
-            Some(Control::Rst) => {
+            Some(Control::Rst) if !in_window => {
                 counters.bump(Counter::TcpExtTCPOutOfWindow);
                 return Step::Drop;
             }
-            Some(Control::Syn) => {
+            //= RFC 5961 §3.2
+            Some(Control::Rst | Control::Syn) => {
                 let answer = self.challenge(now);
                 return self.limited(now, answer, interval, counters);
             }
@@ -232,7 +234,7 @@ impl Record {
             sent: match (self.retries, self.repeated) {
                 (0, false) => SynSent::Once(self.sent_at),
                 (0, true) => SynSent::Repeated,
-                _ => SynSent::Again,
+                (retries, _) => SynSent::Again(retries),
             },
         }
     }

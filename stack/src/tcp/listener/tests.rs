@@ -75,7 +75,9 @@ fn only_an_exact_reset_forgets() {
     let now = Instant::from_secs(1);
     let mut queue = queue_with_one(now);
     let reset = |value| Segment { control: Some(Control::Rst), ..Segment::new(seq(value)) };
-    assert!(matches!(take(&mut queue, now, &reset(510)), Step::Drop));
+    assert!(matches!(take(&mut queue, now, &reset(500)), Step::Drop));
+    let challenge = take(&mut queue, now, &reset(510));
+    assert!(matches!(challenge, Step::Answer(_)), "RFC 5961 §3.2: {challenge:?}");
     assert!(matches!(take(&mut queue, now, &reset(501)), Step::Reset));
 }
 

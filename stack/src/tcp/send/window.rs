@@ -73,6 +73,14 @@ impl SendWindow {
         self.una + self.wnd
     }
 
+    /// The number of a segment without data that the peer believes: where it took its window back below what is in
+    /// flight, the next number lies beyond what it accepts. What its window's unit hides is not beyond.
+    pub fn believed_seq(&self) -> SeqNumber {
+        let edge = self.right_edge();
+        let hidden = self.nxt.saturating_since(edge) < 1 << self.scale.shift();
+        if self.nxt.at_or_before(edge) || hidden && self.scale.shift() > 0 { self.nxt } else { edge }
+    }
+
     /// Numbers that may still be sent into the window; none where it shrank below what is in flight.
     //= RFC 9293 MUST-34
     //= RFC 9293 SHLD-15
@@ -150,5 +158,8 @@ mod tests {
         window.nxt += 20;
         assert_eq!(window.usable(), 0);
         assert_eq!(window.in_flight(), 20);
+        assert_eq!(window.believed_seq(), SeqNumber::new(10), "the peer drops what lies beyond");
+        window.scale = WindowScale::clamped(4);
+        assert_eq!(window.believed_seq(), SeqNumber::new(20), "10 may stand for 25");
     }
 }
