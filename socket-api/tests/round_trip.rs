@@ -33,7 +33,7 @@ fn quiet_pair() -> (Host, Host) {
 fn quiet_pair_of(set: impl Fn(tapsock::Builder) -> tapsock::Builder) -> (Host, Host) {
     let (left, right) = builders(MemoryConfig::default());
     let quiet = |builder: tapsock::Builder| {
-        let builder = set(builder).spin(Duration::ZERO).grace(Duration::from_secs(60));
+        let builder = set(builder.spin(Duration::ZERO).grace(Duration::from_secs(60)));
         // Nobody drives the other host while this one ends.
         builder.shutdown_timeout(Duration::ZERO).start().unwrap()
     };
@@ -331,7 +331,10 @@ fn connect_and_accept() {
 fn send_that_waits_for_room() {
     within(PATIENCE, || {
         // A write takes half of the peer's window at least, which is so small here that it goes at once.
-        let small = |builder: tapsock::Builder| builder.setting("net.ipv4.tcp_rmem", "4096 16384 16384");
+        // What the last send leaves in the buffer nobody sends but the background, which waits for the callers first.
+        let small = |builder: tapsock::Builder| {
+            builder.setting("net.ipv4.tcp_rmem", "4096 16384 16384").grace(Duration::from_millis(200))
+        };
         let (left, right) = quiet_pair_of(small);
         let (client, server) = tcp(&left, &right);
         bsd::setsockopt(&left, client, SOL_SOCKET, SO_SNDBUF, &2_000i32.to_ne_bytes()).unwrap();

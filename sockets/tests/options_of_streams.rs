@@ -401,7 +401,8 @@ fn streams_are_held_to_interfaces_that_share_ports() {
 
     let away = nonblocking(&mut net.a, AF_INET);
     net.a.set_option(net.now, away, SOL_SOCKET, SO_BINDTODEVICE, b"lo").unwrap();
-    assert_eq!(said(net.a.try_connect(net.now, away, &b(AF_INET, 8000))), "ENETUNREACH");
+    let nowhere = net.a.try_connect(net.now, away, &b(AF_INET, 8000));
+    assert_eq!(said(nowhere), "EINPROGRESS", "a device that is named leads on-link, as on Linux");
 }
 
 #[test]

@@ -33,9 +33,9 @@ impl Connection {
         let Some(ack) = segment.ack else {
             return Verdict::Drop;
         };
-        let window = &mut self.send.window;
+        let window = &self.send.window;
         // As Linux: no earlier than what the peer's window could hold, nor than what was ever sent.
-        let behind = u64::from(window.max_wnd).min(self.tally.bytes_acked) as u32;
+        let behind = u64::from(window.max_wnd).min(self.bytes_acked()) as u32;
         let oldest = window.una - behind;
         //= RFC 9293 MAY-12
         //= RFC 5961 §5.2

@@ -105,6 +105,8 @@ pub(super) struct Sender {
     pub(super) first_retry: Instant,
     /// Whether a burst waits for the congestion window to let a larger one go.
     pub(super) held: bool,
+    /// Whether our SYN is among the bytes that were acknowledged: of an active open, as in Linux.
+    pub(super) syn_counts: bool,
     /// Whether anything was sent since the use of the congestion window was judged.
     pub(super) unjudged: bool,
     /// Limits for the send buffer, in bytes.
@@ -310,6 +312,7 @@ impl Connection {
             persist_backoff: 0,
             first_retry: Instant::ZERO,
             held: false,
+            syn_counts: false,
             unjudged: false,
             buffer: options.send_buffer,
             buffer_max: options.send_buffer_max.and_then(NonZeroU32::new),

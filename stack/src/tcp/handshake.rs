@@ -243,8 +243,7 @@ impl Connection {
         match segment.ack {
             Some(ack) => {
                 self.establish(now, self.send.queue.base(), sent);
-                // As Linux: the SYN counts.
-                self.tally.bytes_acked += 1;
+                self.send.syn_counts = true;
                 self.on_fast_open_answer(now, &segment, ack, sent, counters);
                 self.acknowledge_syn(now);
                 segment.trim_front(segment.seq + 1);

@@ -161,6 +161,11 @@ impl Connection {
         window_closes || self.recv.is_overrun()
     }
 
+    /// Bytes of ours that the peer has acknowledged.
+    pub(super) fn bytes_acked(&self) -> u64 {
+        self.tally.bytes_acked + u64::from(self.send.syn_counts)
+    }
+
     /// Payload that was sent, in bytes: what is acknowledged, what is in flight, and all that was sent again.
     fn bytes_sent(&self) -> u64 {
         let window = &self.send.window;
@@ -224,7 +229,7 @@ impl Connection {
             last_data_sent: self.send.last_sent,
             last_data_recv: self.recv.acks.last_arrival(),
             last_ack_recv: self.tally.last_ack,
-            bytes_acked: self.tally.bytes_acked,
+            bytes_acked: self.bytes_acked(),
             bytes_received: self.tally.bytes_received,
             segs_in: self.tally.segs_in,
             data_segs_in: self.tally.data_segs_in,

@@ -303,7 +303,7 @@ impl Connection {
         if !self.covers_syn(ack) {
             return Verdict::Drop;
         }
-        self.tally.bytes_acked += u64::from(!self.is_early());
+        self.send.syn_counts = !self.is_early();
         self.establish(now, self.send.queue.base(), self.syn_sent());
         let wnd = self.send.window.size_of(segment);
         self.send.window.start(segment.seq, wnd);

@@ -1,6 +1,7 @@
 //! The calls of the kernel.
 
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::sync::Once;
 
 use rustix::event::{PollFd, PollFlags, Timespec, epoll};
 use tapsock::Errno;
@@ -13,6 +14,7 @@ use crate::descriptors::Descriptors;
 
 /// A descriptor that nobody has: programs have fewer.
 const NOBODYS: RawFd = 1_023;
+static LONG_TABLE: Once = Once::new();
 
 /// The calls of the kernel: those of a namespace, or on local sockets alone.
 ///
@@ -182,8 +184,9 @@ impl SocketCalls for KernelSockets {
     }
 
     fn select(&mut self, sets: &[Vec<i32>; 3]) -> Result<[Vec<i32>; 3], Errno> {
-        // The kernel takes no notice of numbers beyond its table, which this makes long enough.
-        drop(rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), NOBODYS)?);
+        // The kernel takes no notice of numbers beyond its table, which this makes long enough: once, for while it does,
+        // the number is somebody's.
+        LONG_TABLE.call_once(|| drop(rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), NOBODYS)));
         let fd = |number: &i32| self.fd(*number).map_or(NOBODYS, |fd| fd.as_raw_fd());
         let mut ready = sets.each_ref().map(|set| set.iter().map(fd).collect());
         sys::select(&mut ready)?;

@@ -94,7 +94,9 @@ enum Mode {
 ///
 /// let mut bbr = Bbr::new();
 /// assert!(bbr.governs());
-/// assert_eq!(bbr.threshold(&Window { ssthresh: 80, ..Window::new(100) }), 80, "a loss lowers nothing");
+/// let mut window = Window::new(100);
+/// window.ssthresh = 80;
+/// assert_eq!(bbr.threshold(&window), 80, "a loss lowers nothing");
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Bbr {
