@@ -55,6 +55,8 @@ fn pair(net: &mut Net, domain: i32) -> (Fd, Fd) {
     (sender, receiver)
 }
 
+//= RFC 1122 §3.2.1.6 SHLD-1, type=test
+//= RFC 1122 §3.4 MUST-2, type=test
 #[test]
 fn a_receiver_of_ipv4_is_told_what_it_asks_for() {
     let mut net = Net::new();

@@ -28,6 +28,8 @@ fn marks(net: &mut Net) -> Vec<(u8, u8)> {
 //= RFC 9293 MUST-49, type=test
 //= RFC 9293 SHLD-21, type=test
 //= RFC 9293 SHLD-22, type=test
+//= RFC 1122 §3.2.1.6 MUST-1, type=test
+//= RFC 1122 §3.2.1.7 MUST-3, type=test
 #[test]
 fn hop_limit_and_class_of_packets() {
     for (domain, level, hops, class) in

@@ -40,6 +40,9 @@ pub struct List {
 
 /// What becomes of one requirement.
 enum Standing<'a> {
+    /// Nothing does it.
+    Missing,
+    /// Something does it, and nothing proves that.
     Open,
     Proved,
     Apart(&'a str),
@@ -147,18 +150,23 @@ impl Sources {
     }
 
     fn standing(&self, what: &str) -> Standing<'_> {
-        if self.cited.get(what).is_some_and(|cited| !cited.tests.is_empty()) {
+        let cited = self.cited.get(what);
+        if cited.is_some_and(|cited| !cited.tests.is_empty()) {
             return Standing::Proved;
         }
-        self.reasons.get(what).map_or(Standing::Open, |reason| Standing::Apart(reason))
+        match self.reasons.get(what) {
+            Some(reason) => Standing::Apart(reason),
+            None if cited.is_some_and(|cited| !cited.code.is_empty()) => Standing::Open,
+            None => Standing::Missing,
+        }
     }
 
     fn table(&self) -> Result<String, fmt::Error> {
-        let (mut summary, mut open, mut rest) = (String::new(), String::new(), String::new());
-        let mut total = [0; 4];
+        let [mut summary, mut missing, mut open, mut rest] = [const { String::new() }; 4];
+        let mut total = [0; 5];
         for (number, list) in &self.lists {
             let (mut proved, mut apart) = (String::new(), String::new());
-            let mut counts = [list.rows.len(), 0, 0, 0];
+            let mut counts = [list.rows.len(), 0, 0, 0, 0];
             for (id, asked) in &list.rows {
                 let what = format!("RFC {number} {id}");
                 let none = Cited::default();
@@ -177,24 +185,33 @@ impl Sources {
                         counts[3] += 1;
                         writeln!(open, "| RFC {number} {id} | {asked} | {code} |")?;
                     }
+                    Standing::Missing => {
+                        counts[4] += 1;
+                        writeln!(missing, "| RFC {number} {id} | {asked} |")?;
+                    }
                 }
             }
-            let [asked, done, aside, left] = counts;
-            writeln!(summary, "| RFC {number}: {} | {asked} | {done} | {aside} | {left} |", list.title)?;
+            writeln!(
+                summary,
+                "| RFC {number}: {} | {} |",
+                list.title,
+                counts.map(|n| n.to_string()).join(" | ")
+            )?;
             total.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
             writeln!(rest, "## RFC {number}: {}\n\n{}", list.title, list.note)?;
             section(&mut rest, "Proved", "| | what | code | test |\n|---|---|---|---|", &proved)?;
             section(&mut rest, "Set apart", "| | what | why |\n|---|---|---|", &apart)?;
             rest.push('\n');
         }
-        let [asked, done, aside, left] = total;
-        writeln!(summary, "| all | {asked} | {done} | {aside} | {left} |")?;
+        writeln!(summary, "| all | {} |", total.map(|n| n.to_string()).join(" | "))?;
         Ok(format!(
             "# Requirements, and what proves them\n\n\
              Made from the lists in `docs/rfc` and the citations in the code by \
              `cargo run -p tapsock-tests --bin rfc_table`. The names are those of RFC 9293, appendix B; elsewhere \
              a section, and which MUST, MUST NOT, SHALL or REQUIRED of it, counted.\n\n\
-             | | required | proved by a test | set apart | no test yet |\n|---|---|---|---|---|\n{summary}\n\
+             | | required | proved by a test | set apart | no test yet | not done yet |\n\
+             |---|---|---|---|---|---|\n{summary}\n\
+             ## Not done yet\n\n| | what |\n|---|---|\n{missing}\n\
              ## No test yet\n\n| | what | code |\n|---|---|---|\n{open}\n\
              {rest}## Sections cited\n\n| section | code | tests |\n|---|---|---|\n{}",
             self.sections()

@@ -156,6 +156,10 @@ fn chain(headers: &[(u8, &[u8])]) -> (u8, Vec<u8>) {
 
 //= RFC 8200 §4.2, type=test
 //= RFC 8200 §4.4, type=test
+//= RFC 8200 §4.1 MUST-1, type=test
+//= RFC 8200 §4.2 MUST-3, type=test
+//= RFC 8200 §4.4 MUST-1, type=test
+//= RFC 8200 §4.4 MUST-2, type=test
 #[test]
 fn extension_headers_are_answered_as_by_the_kernel() {
     const HOP_BY_HOP: u8 = 0;
@@ -275,6 +279,8 @@ fn blank_times(options: &mut [u8]) {
 
 //= RFC 1122 §3.2.1.8, type=test
 //= RFC 1122 §3.2.2.6, type=test
+//= RFC 1122 §3.2.1.8 MUST-3, type=test
+//= RFC 1122 §3.2.2.6 SHLD-2, type=test
 #[test]
 fn ipv4_options_are_answered_as_by_the_kernel() {
     // Neither side counts its errors.

@@ -34,6 +34,8 @@ pub fn request(
 /// says otherwise. What a packet tells of its sender changes an entry that is there; only a request to us makes one, or,
 /// by `policy`, an announcement.
 //= RFC 826
+//= RFC 5227 §2.5 MUST-1
+//= RFC 5227 §2.5 MUST-2
 pub fn on_arp(
     now: Instant,
     interface: InterfaceId,

@@ -278,6 +278,11 @@ impl DhcpClient {
     /// Somebody uses `address`, as an ARP packet from `hardware` tells.
     //= RFC 2131 §4.4.1
     //= RFC 5227 §2.1.1
+    //= RFC 2131 §3.1 MUST-4
+    //= RFC 2131 §4.4.1 MUST-3
+    //= RFC 2131 §4.4.1 MUST-10
+    //= RFC 5227 §1 MUST-1
+    //= RFC 5227 §2.1.1 MUST-4
     pub(crate) fn on_arp(&mut self, now: Instant, address: Ipv4Addr, hardware: EthernetAddress) {
         let State::Probing { lease, .. } = &self.state else { return };
         if lease.ip() != address || hardware == self.hardware {
@@ -292,6 +297,9 @@ impl DhcpClient {
 
     /// Gives back what was given, and ends.
     //= RFC 2131 §4.4.6
+    //= RFC 2131 §3.1 MUST-5
+    //= RFC 2131 §4.4.1 MUST-4
+    //= RFC 2131 §4.4.1 MUST-8
     pub(crate) fn release(&mut self, now: Instant, random: &mut Random) {
         if let Some(lease) = self.lease().cloned() {
             self.transaction = random.next_u32();
@@ -310,12 +318,14 @@ impl DhcpClient {
     }
 
     /// Asks all servers, as if for the first time.
+    //= RFC 2131 §4.1 MUST-11
     fn begin(&mut self, now: Instant, random: &mut Random) {
         self.transaction = random.next_u32();
         self.began = now;
         self.discover(now, 1, random);
     }
 
+    //= RFC 2131 §4.4.1 MUST-7
     fn discover(&mut self, now: Instant, tries: u32, random: &mut Random) {
         let discover = self.message(now, RequestKind::Discover);
         self.actions.push_back(DhcpAction::Broadcast(discover.to_bytes()));
@@ -323,6 +333,12 @@ impl DhcpClient {
         self.due = Some(now + wait(tries, random));
     }
 
+    //= RFC 2131 §3.1 MUST-1
+    //= RFC 2131 §3.1 MUST-2
+    //= RFC 2131 §3.1 MUST-3
+    //= RFC 2131 §4.3.2 MUST-1
+    //= RFC 2131 §4.4.1 MUST-3
+    //= RFC 2131 §4.4.1 MUST-8
     fn request(&mut self, now: Instant, offer: Reply, tries: u32, random: &mut Random) {
         let (wanted, server) = (Some(offer.address), Some(offer.server));
         let request = Request { wanted, server, ..self.message(now, RequestKind::Request) };
@@ -344,6 +360,7 @@ impl DhcpClient {
     }
 
     /// The lease of an address that we have, or, where a server was of another mind, of another.
+    //= RFC 2131 §4.4.5 MUST-6
     fn bind_in_place_of(&mut self, now: Instant, held: Lease, lease: Lease) {
         if held.configures_as(&lease) {
             return self.hold(now, lease);
@@ -365,6 +382,13 @@ impl DhcpClient {
     }
 
     /// Asks for more time: the server, or from the time of rebinding on all; at the end of the lease the address is gone.
+    //= RFC 2131 §4.1 MUST-1
+    //= RFC 2131 §4.3.2 MUST-3
+    //= RFC 2131 §4.3.2 MUST-4
+    //= RFC 2131 §4.4.1 MUST-4
+    //= RFC 2131 §4.4.1 MUST-7
+    //= RFC 2131 §4.4.5 MUST-3
+    //= RFC 2131 §4.4.5 MUST-4
     fn renew_again(&mut self, now: Instant, lease: Lease, random: &mut Random) {
         // What has no end is not asked for.
         let Some(times) = lease.times else { return self.hold(now, lease) };
@@ -386,6 +410,7 @@ impl DhcpClient {
     }
 
     /// The address is gone: all servers are asked for another.
+    //= RFC 2131 §4.4.5 MUST-5
     fn lose(&mut self, now: Instant, random: &mut Random) {
         if let Some(lease) = self.lease().cloned() {
             self.actions.push_back(DhcpAction::Withdraw(lease));
@@ -393,6 +418,9 @@ impl DhcpClient {
         self.begin(now, random);
     }
 
+    //= RFC 2131 §2 MUST-1
+    //= RFC 2131 §2 MUST-2
+    //= RFC 2131 §4.2 MUST-1
     fn message(&self, now: Instant, kind: RequestKind) -> Request {
         let seconds = now.saturating_since(self.began).as_secs();
         Request {
@@ -405,6 +433,7 @@ impl DhcpClient {
 
 /// How long the answer to the `tries`th question is waited for.
 //= RFC 2131 §4.1
+//= RFC 2131 §4.1 MUST-10
 fn wait(tries: u32, random: &mut Random) -> Duration {
     let doubled = FIRST_WAIT * 2u32.pow((tries - 1).min(4));
     let jitter = random.below(2 * JITTER.as_millis() as u64 + 1);

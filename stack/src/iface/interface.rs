@@ -213,11 +213,13 @@ impl Interface {
 
     /// Whether `address` can be reached without a router: it is in the network of one of the addresses here, or is
     /// link-local by its form.
+    //= RFC 1122 §3.3.1.1 MUST-1
     pub fn is_on_link(&self, address: IpAddr) -> bool {
         is_link_local(address) || self.addresses.iter().any(|own| own.on_link && own.cidr.contains(address))
     }
 
     /// Whether `address` means every host of a network that is on this link.
+    //= RFC 1122 §3.3.6 MUST-1
     pub fn is_broadcast(&self, address: Ipv4Addr) -> bool {
         address.is_broadcast() || self.addresses.iter().any(|own| own.cidr.broadcast() == Some(address))
     }
@@ -226,6 +228,9 @@ impl Interface {
     /// of its addresses need no joining.
     //= RFC 1112 §4
     //= RFC 4861 §7.2.1
+    //= RFC 1122 §3.3.7 SHLD-2
+    //= RFC 4861 §7.2.1 MUST-1
+    //= RFC 4862 §5.4.2 MUST-2
     pub fn hears(&self, group: IpAddr) -> bool {
         match group {
             IpAddr::V4(ALL_HOSTS) | IpAddr::V6(ALL_NODES | INTERFACE_LOCAL_ALL_NODES) => true,
@@ -323,6 +328,8 @@ impl Interface {
         })
     }
 
+    //= RFC 4861 §7.2.1 MUST-2
+    //= RFC 4861 §7.2.1 MUST-3
     fn refresh_groups(&mut self) {
         let always = [IpAddr::V4(ALL_HOSTS), IpAddr::V6(ALL_NODES)];
         let solicited = self.ipv6_addresses().map(|own| IpAddr::V6(solicited_node(own)));
@@ -365,6 +372,10 @@ mod tests {
     }
 
     //= RFC 4861 §7.2.1, type=test
+    //= RFC 4861 §7.2.1 MUST-1, type=test
+    //= RFC 4861 §7.2.1 MUST-2, type=test
+    //= RFC 4861 §7.2.1 MUST-3, type=test
+    //= RFC 1122 §3.3.7 SHLD-2, type=test
     #[test]
     fn groups_follow_the_addresses() {
         let mut interface = interface(&["10.0.0.1/24", "fd00::aa:1/64", "fe80::aa:1/64"]);
@@ -411,6 +422,9 @@ mod tests {
         assert_eq!(interface(&[]).eui64_link_local().to_string(), "fe80::5054:ff:fe12:3456/64");
     }
 
+    //= RFC 1122 §3.3.1.1 MUST-1, type=test
+    //= RFC 1122 §3.2.1.3 MUST-1, type=test
+    //= RFC 1122 §3.3.6 MUST-1, type=test
     #[test]
     fn broadcast_and_on_link_follow_the_prefixes() {
         let interface = interface(&["10.0.0.1/24", "192.0.2.1/31"]);

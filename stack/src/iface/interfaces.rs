@@ -119,6 +119,9 @@ impl Interfaces {
     ///
     /// Fails with [`InterfaceError::Missing`] (ENODEV), `Exists` (EEXIST), `Full` (ENOBUFS), or `BadAddress`
     /// (EINVAL) for one that is multicast, unspecified or all ones, or in 127/8 anywhere but on `lo`.
+    //= RFC 1122 §3.3.1.6 MUST-1
+    //= RFC 1122 §3.2.2.9 MUST-1
+    //= RFC 1122 §3.2.2.9 MUST-2
     pub fn add_address(&mut self, id: InterfaceId, cidr: IpCidr) -> Result<(), InterfaceError> {
         self.add_address_with(id, cidr, PrefixRoute::Yes)
     }
@@ -251,6 +254,7 @@ impl Interfaces {
     }
 
     /// The MTU that a router tells of; one that IPv6 can't have, or the link, is not believed.
+    //= RFC 4861 §4.6.4 MUST-3
     pub(super) fn set_ipv6_mtu(&mut self, id: InterfaceId, mtu: usize) {
         if let Some(found) = self.interfaces.get_mut(usize::from(id.0))
             && (IPV6_MIN_MTU..=found.caps().mtu).contains(&mtu)
@@ -340,6 +344,7 @@ impl Interfaces {
     /// broadcast address of that interface, or a group that it is in.
     //= RFC 1122 §3.2.1.3
     //= RFC 4291 §2.5.3
+    //= RFC 1122 §3.3.6 MUST-1
     pub fn accepts(&self, interface: InterfaceId, destination: IpAddr) -> bool {
         let Some(arrival) = self.interface(interface) else {
             return false;
@@ -363,6 +368,7 @@ impl Interfaces {
     /// unless it came over `lo`. Linux counts the rest as martians.
     //= RFC 1122 §3.2.1.3
     //= RFC 4291 §2.7
+    //= RFC 1122 §3.2.1.3 MUST-4
     pub fn accepts_source(&self, interface: InterfaceId, source: IpAddr) -> bool {
         if !is_assignable(source) || self.is_broadcast(interface, source) {
             return false;

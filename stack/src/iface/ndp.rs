@@ -15,6 +15,9 @@ use crate::wire::{EtherType, EthernetAddress, EthernetHeader, IpProtocol, Ipv6He
 /// The frame that asks who has `target`: its solicited-node group, or the station at `to`, which is believed to have
 /// it.
 //= RFC 4861 §7.2.2
+//= RFC 4861 §4.3 MUST-3
+//= RFC 4861 §4.3 MUST-5
+//= RFC 4861 §7.2.2 MUST-1
 pub fn solicit(
     interface: &Interface,
     source: Ipv6Addr,
@@ -35,6 +38,14 @@ pub fn solicit(
 /// the asker's link address is not known, the answer waits in the cache instead.
 //= RFC 4861 §7.2.3
 //= RFC 4861 §7.2.4
+//= RFC 4861 §4.4 MUST-5
+//= RFC 4861 §4.4 MUST-6
+//= RFC 4861 §7.2.3 MUST-1
+//= RFC 4861 §7.2.3 MUST-4
+//= RFC 4861 §7.2.4 MUST-1
+//= RFC 4861 §7.2.4 MUST-4
+//= RFC 4861 §7.2.4 MUST-5
+//= RFC 4862 §5.4.3 MUST-1
 pub fn on_solicit(
     now: Instant,
     interface: InterfaceId,
@@ -120,6 +131,8 @@ pub fn on_advert(
 
 /// The frame that tells all nodes who has `address`, unasked.
 //= RFC 4861 §7.2.6
+//= RFC 4861 §4.4 MUST-1
+//= RFC 4861 §7.2.6 MUST-2
 pub fn announcement(interface: &Interface, address: Ipv6Addr, counters: &mut Counters) -> Transmit {
     let advert = NeighborAdvert {
         target: address,

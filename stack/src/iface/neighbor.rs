@@ -160,6 +160,7 @@ impl NeighborCache {
     }
 
     /// A neighbour advertisement for `address`, or an ARP packet that acts as one. It makes no entry.
+    //= RFC 4861 §7.2 MUST-1
     pub fn on_advert(
         &mut self,
         now: Instant,
@@ -212,6 +213,9 @@ impl NeighborCache {
 
     /// A router advertised itself, perhaps with its link address, which makes an entry.
     //= RFC 4861 §6.3.4
+    //= RFC 4861 §6.3.4 MUST-4
+    //= RFC 4861 §6.3.4 MUST-5
+    //= RFC 4861 §6.3.4 MUST-6
     pub fn on_router(
         &mut self,
         now: Instant,
@@ -229,6 +233,7 @@ impl NeighborCache {
     /// The times that routers of a link tell: how long its IPv6 neighbours count as reachable, on average, and how far
     /// apart they are asked. What they do not tell stays.
     //= RFC 4861 §6.3.4
+    //= RFC 4861 §6.3.4 MUST-2
     pub fn set_times(
         &mut self,
         interface: InterfaceId,
@@ -409,6 +414,8 @@ impl NeighborCache {
         self.waiting_bytes - own + waiting::charge(packet) <= MAX_WAITING_BYTES
     }
 
+    //= RFC 4861 §7.2.2 MUST-2
+    //= RFC 4861 §7.2.2 MUST-3
     fn enqueue(&mut self, key: Key, packet: Tagged, counters: &mut Counters) {
         let NeighborConfig { queue_len, queue_bytes, .. } = self.timing.config;
         if let Some(entry) = self.entries.get_mut(&key) {
@@ -449,6 +456,7 @@ impl NeighborCache {
     }
 
     //= RFC 4861 §7.2.2
+    //= RFC 4861 §7.2.2 MUST-5
     fn hand_back(&mut self, key: Key, counters: &mut Counters) {
         let Key { interface, address: target } = key;
         while let Some((packet, tag)) = self.take_waiting(key) {

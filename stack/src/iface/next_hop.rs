@@ -24,6 +24,13 @@ impl Interfaces {
     }
 
     /// The same of the packets of a socket that says more of their way.
+    //= RFC 1122 §3.3.1.1 MUST-1
+    //= RFC 1122 §3.3.1.1 MUST-2
+    //= RFC 1122 §3.3.1.2 MUST-2
+    //= RFC 1122 §3.2.1.3 MUST-2
+    //= RFC 1122 §3.3.4.2 MUST-1
+    //= RFC 6724 §1 MUST-1
+    //= RFC 6724 §4 MUST-7
     pub fn route_by(
         &self,
         destination: IpAddr,
@@ -181,6 +188,7 @@ pub struct NextHop {
 impl NextHop {
     /// The link address of a destination that means several hosts. One host's address is the neighbour cache's
     /// business: `None`.
+    //= RFC 1122 §3.3.6 MUST-2
     pub fn group_address(&self) -> Option<EthernetAddress> {
         match self.delivery {
             Delivery::Unicast => None,

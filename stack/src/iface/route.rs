@@ -198,6 +198,7 @@ impl RoutingTable {
 
     /// The best route to `destination`; where an interface is given, the best that leaves there.
     //= RFC 1122 §3.3.1.2
+    //= RFC 1122 §3.3.1.2 MUST-2
     pub fn lookup(&self, destination: IpAddr, interface: Option<InterfaceId>) -> Option<&Route> {
         self.matches(destination).find(|route| interface.is_none_or(|wanted| route.interface == wanted))
     }

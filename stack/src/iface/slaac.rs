@@ -141,6 +141,8 @@ impl Autoconf {
     /// Looks whether anybody else has an address before it is given to an interface. Returns false where it may be given
     /// at once.
     //= RFC 4862 §5.4
+    //= RFC 4862 §5.4 MUST-1
+    //= RFC 4862 §5.4 MUST-3
     pub fn begin(
         &mut self,
         interface: InterfaceId,
@@ -189,6 +191,8 @@ impl Autoconf {
 
     /// Takes a valid advertisement of `router`.
     //= RFC 4861 §6.3.4
+    //= RFC 4861 §6.3.4 MUST-1
+    //= RFC 4861 §6.3.7 MUST-1
     pub fn on_router_advert(
         &mut self,
         now: Instant,
@@ -223,6 +227,10 @@ impl Autoconf {
     /// Takes a redirect. Returns whether it was believed: it is from the router that packets there go to.
     //= RFC 4861 §8.3
     //= RFC 1122 §3.2.2.2
+    //= RFC 1122 §3.2.2.2 MUST-1
+    //= RFC 1122 §3.2.2.2 SHLD-2
+    //= RFC 4861 §8.1 MUST-4
+    //= RFC 4861 §8.3 MUST-3
     pub fn on_redirect(
         &mut self,
         now: Instant,
@@ -259,6 +267,7 @@ impl Autoconf {
 
     /// A neighbour says that it is no router any more.
     //= RFC 4861 §7.2.5
+    //= RFC 4861 §7.2.5 MUST-7
     pub fn on_no_router(&mut self, interface: InterfaceId, neighbor: Ipv6Addr, interfaces: &mut Interfaces) {
         let gateway = IpAddr::V6(neighbor);
         if let Some(link) = self.link_mut(interface)
@@ -353,6 +362,8 @@ impl Autoconf {
 
 impl Link {
     /// Default routers and routes.
+    //= RFC 4861 §6.3.4 MUST-3
+    //= RFC 1122 §3.3.1.2 MUST-3
     fn learn_routes(
         &mut self,
         now: Instant,
@@ -386,6 +397,9 @@ impl Link {
 
     /// A prefix that is on the link.
     //= RFC 4861 §6.3.4
+    //= RFC 4861 §4.6.2 MUST-1
+    //= RFC 4861 §4.6.2 MUST-2
+    //= RFC 4861 §6.3.4 MUST-8
     fn learn_prefix(&mut self, now: Instant, info: &PrefixInfo, interfaces: &mut Interfaces) {
         if !info.on_link || info.prefix.is_unicast_link_local() || info.prefix.is_multicast() {
             return;

@@ -46,6 +46,8 @@ struct Candidate {
 }
 
 //= RFC 6724 §4
+//= RFC 6724 §4 MUST-2
+//= RFC 6724 §4 MUST-4
 fn candidates_v6<'a>(
     destination: Ipv6Addr,
     outgoing: &'a Interface,
@@ -89,6 +91,7 @@ fn best(
 
 /// Whether the rules prefer `a` to `b`. Rules 4 (mobile IPv6) and 5.5 (prefixes by router) have nothing to decide here.
 //= RFC 6724 §5
+//= RFC 6724 §5 MUST-1
 fn prefers(destination: Ipv6Addr, outgoing: InterfaceId, a: &Candidate, b: &Candidate) -> bool {
     let wanted = scope(destination);
     // Rule 2 as one order: scopes that reach the destination come first, the smallest of them leading; of those that
@@ -122,6 +125,9 @@ impl Scope {
 }
 
 //= RFC 6724 §3.1
+//= RFC 6724 §3.3 MUST-1
+//= RFC 6724 §3.4 MUST-1
+//= RFC 6724 §3.4 MUST-2
 fn scope(address: Ipv6Addr) -> Scope {
     let [first, second, ..] = address.octets();
     match (first, second & 0xc0) {
@@ -186,6 +192,7 @@ mod tests {
 
     //= RFC 6724 §10.1, type=test
     //= RFC 6724 §5, type=test
+    //= RFC 6724 §5 MUST-1, type=test
     #[test]
     fn rules_decide_whatever_the_order() {
         let table = [
@@ -222,6 +229,7 @@ mod tests {
         }
     }
 
+    //= RFC 6724 §5 MUST-1, type=test
     #[test]
     fn of_equals_the_first_is_taken() {
         let order = [candidate("2001:db8::9/64"), candidate("2001:db8::8/64")];

@@ -26,6 +26,10 @@ use crate::wire::{IpProtocol, Ipv6Header};
 /// ```
 //= RFC 791 §3.2
 //= RFC 8200 §4.5
+//= RFC 8200 §4.5 MUST-2
+//= RFC 8200 §4.5 MUST-3
+//= RFC 8200 §4.5 MUST-4
+//= RFC 8200 §4.5 MUST-5
 pub fn cut(mut packet: Transmit, mtu: usize, identification: u32) -> impl Iterator<Item = Transmit> {
     packet.complete_checksum();
     let header = Header::of(&packet.headers, identification);

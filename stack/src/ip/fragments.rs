@@ -177,6 +177,8 @@ impl Fragments {
     }
 
     /// Gives a packet up whose time is over. What came of its beginning goes back to its sender with an error.
+    //= RFC 8200 §4.5 MUST-6
+    //= RFC 8200 §4.5 MUST-7
     pub fn handle_timeout(&mut self, now: Instant) -> Option<TimedOut> {
         let ((at, _), key) = self.order.first_key_value()?;
         if *at > now {
@@ -234,6 +236,8 @@ pub struct TimedOut {
 }
 
 /// What is wrong with a fragment for itself.
+//= RFC 8200 §4.5 MUST-8
+//= RFC 8200 §4.5 MUST-9
 fn malformed(packet: &Packet, fragment: &FragmentHeader) -> Option<Refusal> {
     let len = packet.payload.len();
     if useful_len(packet, fragment) == 0 {

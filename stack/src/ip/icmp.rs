@@ -134,6 +134,11 @@ pub enum Hardness {
 /// it. `to_us_alone` is the caller's knowledge of the destination.
 //= RFC 1122 §3.2.2
 //= RFC 4443 §2.4
+//= RFC 1122 §3.2.2 MUST-4
+//= RFC 1122 §3.2.2 MUST-5
+//= RFC 1122 §3.2.2 MUST-6
+//= RFC 1122 §3.2.2 MUST-8
+//= RFC 4443 §2.4 MUST-5
 pub fn may_answer(packet: &Packet, to_us_alone: bool) -> bool {
     let source_is_one = match packet.source {
         IpAddr::V4(source) => !source.is_unspecified() && !source.is_multicast() && !source.is_broadcast(),
@@ -149,6 +154,10 @@ pub fn may_answer(packet: &Packet, to_us_alone: bool) -> bool {
 }
 
 /// The error about `packet`, from the ICMP header on, to be sent from `source` with `options` bytes of IPv4's options.
+//= RFC 1122 §3.2.2.1 SHLD-1
+//= RFC 1122 §3.2.2.5 SHLD-1
+//= RFC 1122 §3.2.2 MUST-2
+//= RFC 4443 §2.4 MUST-4
 pub fn error(
     kind: ErrorKind,
     packet: &Packet,
@@ -257,6 +266,9 @@ pub enum EchoKind {
 /// What an ICMP error means, as Linux's `icmp_err_convert` has it. `None` for what is no error, or says nothing.
 //= RFC 9293 MUST-55
 //= RFC 1122 §3.2.2.1
+//= RFC 1122 §3.2.2.1 MUST-1
+//= RFC 1122 §3.2.2.4 MUST-1
+//= RFC 1122 §3.2.2.5 MUST-1
 pub fn complaint_v4(message: &Icmpv4Message) -> Option<Complaint> {
     let soft = Complaint {
         error: SocketError::HostUnreachable,
@@ -304,6 +316,10 @@ fn unreachable_v4(code: u8) -> (SocketError, Hardness) {
 
 /// The same for ICMPv6, as Linux's `icmpv6_err_convert` has it.
 //= RFC 4443 §3.1
+//= RFC 4443 §3.1 MUST-3
+//= RFC 4443 §3.2 MUST-2
+//= RFC 4443 §3.3 MUST-2
+//= RFC 4443 §3.4 MUST-2
 pub fn complaint_v6(message: &Icmpv6Message) -> Option<Complaint> {
     let soft = Complaint {
         error: SocketError::HostUnreachable,

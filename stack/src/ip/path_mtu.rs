@@ -98,6 +98,10 @@ impl PathMtuCache {
     //= RFC 1191 §3
     //= RFC 8201 §4
     //= RFC 7323 §5.7 MUST-1
+    //= RFC 8201 §4 MUST-3
+    //= RFC 8201 §4 MUST-4
+    //= RFC 8201 §4 MUST-9
+    //= RFC 8201 §5.2 MUST-1
     pub fn learn(
         &mut self,
         now: Instant,
@@ -162,6 +166,8 @@ impl PathMtuCache {
         self.entries.is_empty()
     }
 
+    //= RFC 8201 §4 MUST-1
+    //= RFC 8201 §4 MUST-2
     fn admit(&self, destination: IpAddr, mtu: usize) -> Option<(usize, Fragmentation)> {
         match destination {
             IpAddr::V4(_) if mtu < self.config.min_pmtu => {
@@ -172,6 +178,8 @@ impl PathMtuCache {
         }
     }
 
+    //= RFC 8201 §4 MUST-7
+    //= RFC 8201 §4 MUST-8
     fn find(&self, now: Instant, destination: IpAddr) -> Option<&Entry> {
         self.entries.get(&destination).filter(|entry| now < entry.expires)
     }
@@ -232,6 +240,9 @@ mod tests {
 
     //= RFC 1191 §3, type=test
     //= RFC 8201 §4, type=test
+    //= RFC 8201 §4 MUST-3, type=test
+    //= RFC 8201 §4 MUST-9, type=test
+    //= RFC 8201 §5.2 MUST-1, type=test
     #[test]
     fn a_complaint_lowers_and_never_raises() {
         let mut cache = cache(8);
@@ -250,6 +261,8 @@ mod tests {
         assert_eq!(cache.lookup(secs(1), ip("203.0.113.2")), None);
     }
 
+    //= RFC 8201 §4 MUST-1, type=test
+    //= RFC 8201 §4 MUST-2, type=test
     #[test]
     fn minima_hold() {
         let mut cache = cache(8);
@@ -269,6 +282,8 @@ mod tests {
     }
 
     //= RFC 1191 §6.3, type=test
+    //= RFC 8201 §4 MUST-7, type=test
+    //= RFC 8201 §4 MUST-8, type=test
     #[test]
     fn what_is_learned_expires_and_may_then_be_larger() {
         let mut cache = cache(8);

@@ -68,6 +68,7 @@ impl Stack {
     }
 
     /// A message of neighbour discovery about an address that may be looked for.
+    //= RFC 4861 §7.3.3 MUST-3
     pub(super) fn watch_duplicates(&mut self, message: &NdpMessage, packet: &Packet) {
         let id = packet.interface;
         let (IpAddr::V6(source), IpAddr::V6(destination)) = (packet.source, packet.destination) else {
@@ -91,6 +92,7 @@ impl Stack {
 
     /// A router tells of itself and of its link.
     //= RFC 4861 §6.3.4
+    //= RFC 4861 §6.1.2 MUST-1
     pub(super) fn receive_router_advert(&mut self, now: Instant, packet: &Packet, ip: &Ipv6Header) {
         let id = packet.interface;
         let Ok(advert) = RouterAdvert::parse(ip, &packet.payload) else {
@@ -117,6 +119,9 @@ impl Stack {
 
     /// A router says that another way is nearer.
     //= RFC 4861 §8.3
+    //= RFC 4861 §8.1 MUST-1
+    //= RFC 4861 §8.3 MUST-1
+    //= RFC 4861 §8.3 MUST-4
     pub(super) fn receive_redirect_v6(&mut self, now: Instant, packet: &Packet, ip: &Ipv6Header) {
         let Ok(redirect) = Redirect::parse(ip, &packet.payload) else {
             self.counters.bump(Counter::Icmp6InErrors);
@@ -141,6 +146,8 @@ impl Stack {
 
     /// The same of IPv4: `gateway` is nearer to where the quoted packet went.
     //= RFC 1122 §3.2.2.2
+    //= RFC 1122 §3.2.2.2 MUST-2
+    //= RFC 1122 §3.3.1.2 SHLD-1
     pub(super) fn receive_redirect_v4(&mut self, now: Instant, packet: &Packet, gateway: [u8; 4]) {
         let quoted = packet.payload.get(ICMP_HEADER_LEN..).unwrap_or_default();
         let Ok(quoted) = Quoted::parse(quoted) else {

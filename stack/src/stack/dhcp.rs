@@ -178,6 +178,7 @@ impl Stack {
         }
     }
 
+    //= RFC 2131 §4.1 MUST-1
     fn send_dhcp(
         &mut self,
         now: Instant,

@@ -92,6 +92,7 @@ impl Stack {
     /// The identification of a packet, which only one that may be cut has. A link that cuts it into `segments` counts
     /// on from there.
     //= RFC 6864 §4.1
+    //= RFC 8200 §4.5 MUST-1
     pub(super) fn identification(
         &mut self,
         fragmentation: Fragmentation,
@@ -164,6 +165,8 @@ impl Stack {
     }
 
     /// Gives packets up whose time is over.
+    //= RFC 1122 §3.3.2 MUST-4
+    //= RFC 1122 §3.3.2 SHLD-2
     pub(super) fn handle_fragment_timeouts(&mut self, now: Instant) {
         while let Some(timed_out) = self.reassembly.handle_timeout(now) {
             let tally = Tally::of(timed_out.source);

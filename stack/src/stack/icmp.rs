@@ -64,6 +64,7 @@ impl Default for Marks {
 
 impl Stack {
     //= RFC 1122 §3.2.2
+    //= RFC 1122 §3.2.2 MUST-1
     pub(super) fn receive_icmpv4(&mut self, now: Instant, packet: &Packet) {
         self.counters.bump(Counter::IcmpInMsgs);
         if packet.verified() == Checksum::Invalid {
@@ -108,6 +109,8 @@ impl Stack {
     }
 
     //= RFC 4443 §2.4
+    //= RFC 4443 §2.4 MUST-1
+    //= RFC 4443 §2.4 MUST-3
     pub(super) fn receive_icmpv6(&mut self, now: Instant, packet: &Packet) {
         self.counters.bump(Counter::Icmp6InMsgs);
         if packet.verified() == Checksum::Invalid {
@@ -154,6 +157,8 @@ impl Stack {
     }
 
     /// Messages of neighbour discovery that only routers send, or only they take.
+    //= RFC 4861 §6.1.1 MUST-1
+    //= RFC 4861 §6.2.6 MUST-1
     fn receive_from_router(&mut self, now: Instant, kind: u8, packet: &Packet, header: Option<Ipv6Header>) {
         let Some(header) = header else { return };
         match kind {
@@ -197,6 +202,11 @@ impl Stack {
     /// Answers an echo request with what it brought.
     //= RFC 1122 §3.2.2.6
     //= RFC 4443 §4.2
+    //= RFC 1122 §3.2.2.6 MUST-1
+    //= RFC 1122 §3.2.2.6 MUST-3
+    //= RFC 4443 §4.1 MUST-1
+    //= RFC 4443 §4.2 MUST-1
+    //= RFC 4443 §4.2 MUST-4
     fn answer_echo(&mut self, now: Instant, request: Echo, packet: &Packet) {
         let to_us_alone = self.interfaces.is_local(packet.destination);
         let ignored = packet.destination.is_ipv4() && self.config.icmp_echo_ignore_broadcasts;
@@ -224,6 +234,7 @@ impl Stack {
     /// for a host's own errors over `lo` only the limit for all holds.
     //= RFC 4443 §2.4
     //= RFC 1812 §4.3.2.8
+    //= RFC 4443 §2.4 MUST-6
     fn within_limits(&mut self, now: Instant, kind: ErrorKind, to: IpAddr, hop: &NextHop) -> bool {
         let (interval, counter) = match to {
             IpAddr::V4(_) if self.config.icmp_ratemask >> kind.icmpv4_type() & 1 == 0 => return true,
@@ -243,12 +254,20 @@ impl Stack {
     }
 
     /// The way to whoever sent `packet`, from the address that it was sent to, where that is ours alone.
+    //= RFC 1122 §3.2.2.6 MUST-2
+    //= RFC 1122 §3.3.4.2 SHLD-1
+    //= RFC 4443 §2.2 MUST-1
+    //= RFC 4443 §2.2 MUST-2
+    //= RFC 4443 §4.2 MUST-2
+    //= RFC 4443 §4.2 MUST-3
     fn way_back(&self, packet: &Packet, to_us_alone: bool) -> Option<NextHop> {
         let source = to_us_alone.then_some(packet.destination);
         let scoped = matches!(packet.source, IpAddr::V6(v6) if v6.is_unicast_link_local());
         self.interfaces.route(packet.source, source, scoped.then_some(packet.interface)).ok()
     }
 
+    //= RFC 1122 §3.2.2.6 MUST-4
+    //= RFC 4443 §4.2 MUST-5
     fn deliver_echo_reply(&mut self, now: Instant, reply: Echo, packet: &Packet) {
         let message = Datagram {
             payload: Rope::from(packet.payload.clone()),
@@ -265,6 +284,7 @@ impl Stack {
     }
 
     /// Tells the sender of `packet` what is wrong with it, as far as that is allowed.
+    //= RFC 1122 §3.3.8 MUST-1
     pub(super) fn send_error(&mut self, now: Instant, kind: ErrorKind, packet: &Packet) {
         let local = self.interfaces.is_local(packet.destination);
         let to_group =
@@ -297,6 +317,7 @@ impl Stack {
 
     /// The options of an answer of `source` to `packet`. A packet whose options make no sense is answered without.
     //= RFC 1122 §3.2.2.6
+    //= RFC 1122 §3.2.2.6 SHLD-2
     fn answer_options(&self, now: Instant, packet: &Packet, source: IpAddr) -> AnswerOptions {
         let (options, IpAddr::V4(source)) = (packet.ipv4_options(), source) else {
             return AnswerOptions::default();
@@ -407,6 +428,9 @@ impl Stack {
     /// Brings an error, which came in at `interface`, to the socket whose packet it quotes. One that quotes nothing
     /// of ours is not believed.
     //= RFC 5927 §4.1
+    //= RFC 1122 §3.2.2 MUST-3
+    //= RFC 1122 §3.4 MUST-5
+    //= RFC 1122 §3.4 MUST-6
     fn complain(
         &mut self,
         now: Instant,
@@ -455,6 +479,8 @@ impl Stack {
     }
 
     //= RFC 9293 §3.9.2.2
+    //= RFC 1122 §3.2.2.1 SHLD-2
+    //= RFC 1122 §3.2.2.1 MUST-2
     fn complain_to_connection(&mut self, now: Instant, index: u32, quoted: &Quoted, complaint: Complaint) {
         let unaccepted = self.is_early_unaccepted(index);
         let Some(slot) = self.tcp.at(index) else { return };

@@ -76,6 +76,9 @@ impl Stack {
         }
     }
 
+    //= RFC 1122 §3.1 SHLD-2
+    //= RFC 1122 §3.2.1.3 MUST-3
+    //= RFC 1122 §3.2.1.3 MUST-4
     fn receive_v4(&mut self, now: Instant, origin: Origin, frame: &Frame, whole: Chunk) {
         let id = origin.interface;
         self.counters.bump(Counter::IpInReceives);
@@ -127,6 +130,7 @@ impl Stack {
 
     /// Whether a packet for one host came in a frame for several, where that is not to be taken.
     //= RFC 1122 §3.3.6
+    //= RFC 1122 §3.3.6 SHLD-3
     fn is_alone_among_several(&self, packet: &Packet) -> bool {
         let (v4, config) = (packet.destination.is_ipv4(), &self.config);
         let refused =
@@ -140,6 +144,7 @@ impl Stack {
     }
 
     /// A packet was not read to its end: tells its sender, where that is to be told.
+    //= RFC 4443 §3.4 MUST-1
     pub(super) fn on_rejected(&mut self, now: Instant, rejected: Rejected) {
         let Rejected::Problem { packet, kind, to_group } = rejected else { return };
         if !self.interfaces.accepts_source(packet.interface, packet.source) {
@@ -161,6 +166,9 @@ impl Stack {
     }
 
     /// Hands a packet to the protocol that it carries.
+    //= RFC 1122 §3.1 MUST-1
+    //= RFC 4443 §2 MUST-1
+    //= RFC 8200 §4.7 MUST-1
     pub(super) fn deliver(&mut self, now: Instant, packet: &Packet) {
         let v4 = packet.destination.is_ipv4();
         self.counters.bump(if v4 { Counter::IpInDelivers } else { Counter::Ip6InDelivers });

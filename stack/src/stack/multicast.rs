@@ -63,6 +63,8 @@ impl Groups {
 
 impl Stack {
     /// Changes what a UDP socket hears of `group` on an interface (RFC 3678).
+    //= RFC 1122 §3.3.7 SHLD-1
+    //= RFC 9776 §2 MUST-2
     pub fn udp_change_group(
         &mut self,
         id: UdpId,
@@ -177,6 +179,7 @@ impl Stack {
         }
     }
 
+    //= RFC 9777 §5.2.14 MUST-1
     fn send_group_report(&mut self, interface: InterfaceId, report: &GroupReport) {
         let Some(found) = self.interfaces.interface(interface) else { return };
         if found.link() == LinkState::Down {
@@ -225,6 +228,7 @@ impl Stack {
     }
 
     /// A message of MLD, where it is one.
+    //= RFC 9777 §5.1.2 MUST-1
     pub(super) fn receive_mld(&mut self, now: Instant, kind: u8, packet: &Packet, ip: &Ipv6Header) {
         if !matches!(kind, MLD_QUERY | MLD_REPORT | MLD_DONE) {
             return;
@@ -238,6 +242,10 @@ impl Stack {
         }
     }
 
+    //= RFC 9776 §4.1.12 MUST-1
+    //= RFC 9776 §4.2.15 MUST-1
+    //= RFC 9777 §5.1.15 MUST-1
+    //= RFC 9777 §5.2.15 MUST-1
     fn on_group_message(&mut self, now: Instant, packet: &Packet, message: GroupMessage) {
         let interface = packet.interface;
         match message {

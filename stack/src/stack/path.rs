@@ -67,6 +67,7 @@ impl Stack {
     }
 
     /// The largest packet that the path to a host is known to take, in bytes.
+    //= RFC 8201 §3 MUST-1
     pub(super) fn path_to(&self, now: Instant, remote: IpAddr, hop: &NextHop) -> usize {
         self.path_mtu.lookup(now, remote).map_or(hop.mtu, |mtu| mtu.min(hop.mtu))
     }
@@ -80,6 +81,7 @@ impl Stack {
     /// Lets a connection that is about to send know where what is known of paths has changed since it last looked,
     /// whoever learned it, and where it has expired. That costs it a comparison.
     //= RFC 8201 §5.2
+    //= RFC 8201 §4 MUST-6
     pub(super) fn watch_path(&mut self, now: Instant, index: u32) {
         let routes = self.interfaces.routes().generation();
         if self.tcp.at(index).is_some_and(|slot| slot.path.routes != routes) {
@@ -96,6 +98,11 @@ impl Stack {
 
     /// Lets a connection make segments of the size that its path takes, and send anew what is in flight and larger.
     //= RFC 1191 §6.5
+    //= RFC 8201 §4 MUST-5
+    //= RFC 8201 §5.2 MUST-3
+    //= RFC 8201 §5.2 MUST-4
+    //= RFC 8201 §5.2 MUST-5
+    //= RFC 8201 §5.4 MUST-1
     pub(super) fn follow_path(&mut self, now: Instant, index: u32) {
         let generation = self.path_mtu.generation(now);
         let Some(slot) = self.tcp.at(index) else { return };

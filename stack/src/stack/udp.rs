@@ -245,6 +245,9 @@ impl Stack {
 
     /// Sends a datagram, or several where `options` cut it. A socket that is not bound gets a port.
     //= RFC 768
+    //= RFC 1122 §3.2.1.6 MUST-1
+    //= RFC 1122 §3.2.1.7 MUST-3
+    //= RFC 1122 §3.4 MUST-1
     pub fn udp_send(
         &mut self,
         now: Instant,

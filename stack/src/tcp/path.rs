@@ -54,6 +54,9 @@ impl Connection {
     /// The path takes segments of `payload` bytes from now on, options included. What is in flight and larger is
     /// sent again at once, without a word to congestion control: nothing was lost for want of room.
     //= RFC 1191 §6.5
+    //= RFC 8201 §5.3 MUST-1
+    //= RFC 8201 §5.4 MUST-4
+    //= RFC 8201 §5.4 MUST-5
     pub fn set_path_size(&mut self, now: Instant, payload: u16, counters: &mut Counters) {
         let before = self.send.mss;
         self.sizes.path = payload;
@@ -80,6 +83,10 @@ impl Connection {
     }
 
     //= RFC 9293 MUST-16
+    //= RFC 8201 §5.4 MUST-2
+    //= RFC 8201 §5.4 MUST-3
+    //= RFC 8200 §8.3 MUST-1
+    //= RFC 8200 §8.3 MUST-2
     pub(super) fn update_mss(&mut self) {
         let mss = self.send.peer_mss.min(self.sizes.path);
         let options = if self.negotiated.timestamps.is_some() { 12 } else { 0 };

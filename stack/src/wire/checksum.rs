@@ -72,6 +72,7 @@ impl Sum {
 /// with its payload, in bytes. Both addresses are of one family.
 //= RFC 9293 §3.1
 //= RFC 8200 §8.1
+//= RFC 8200 §8.1 MUST-1
 pub fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: IpProtocol, len: u32) -> Sum {
     let mut sum = Sum::new();
     for address in [source, destination] {
@@ -89,6 +90,7 @@ pub fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: IpProtocol, 
 ///
 /// [`Checksum::Unverified`] for other protocols, and where the header is not all there.
 //= RFC 9293 MUST-3
+//= RFC 8200 §8.1 MUST-4
 pub fn verify_transport(
     source: IpAddr,
     destination: IpAddr,

@@ -126,6 +126,17 @@ impl Request {
     //= RFC 2131 §2
     //= RFC 2131 §4.1
     //= RFC 3442
+    //= RFC 2131 §2 MUST-1
+    //= RFC 2131 §2 MUST-2
+    //= RFC 2131 §2 MUST-3
+    //= RFC 2131 §3.5 MUST-1
+    //= RFC 2131 §4.1 MUST-3
+    //= RFC 2131 §4.2 MUST-1
+    //= RFC 2131 §4.4.1 MUST-1
+    //= RFC 2131 §4.4.1 MUST-2
+    //= RFC 2131 §4.4.1 MUST-5
+    //= RFC 2131 §4.4.1 MUST-6
+    //= RFC 2131 §4.4.1 MUST-9
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut client = [ETHERNET; 7];
         client[1..].copy_from_slice(&self.hardware.0);

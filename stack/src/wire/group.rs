@@ -83,6 +83,13 @@ impl GroupMessage {
     /// Fails with [`Malformed::Truncated`], `BadChecksum`, or `BadAddress` for a group that is none.
     //= RFC 9776 §4.1
     //= RFC 9776 §7.1
+    //= RFC 9776 §4 MUST-2
+    //= RFC 9776 §4.1.2 MUST-1
+    //= RFC 9776 §4.1.10 MUST-1
+    //= RFC 9776 §4.1.10 MUST-2
+    //= RFC 9776 §4.2.2 MUST-1
+    //= RFC 9776 §7.1 MUST-1
+    //= RFC 9776 §7.2.1 MUST-3
     pub fn parse_igmp(bytes: &[u8]) -> Result<Self, Malformed> {
         let Some(&[kind, code, _, _, a, b, c, d]) = bytes.first_chunk::<8>() else {
             return Err(Malformed::Truncated);
@@ -115,6 +122,10 @@ impl GroupMessage {
     /// Fails with [`Malformed::Truncated`], `BadCode` where it comes from elsewhere, or `BadAddress`.
     //= RFC 9777 §5.1
     //= RFC 9777 §8.1
+    //= RFC 9777 §5 MUST-2
+    //= RFC 9777 §5.1.12 MUST-2
+    //= RFC 9777 §5.1.14 MUST-1
+    //= RFC 9777 §8.1 MUST-1
     pub fn parse_mld(ip: &Ipv6Header, bytes: &[u8]) -> Result<Self, Malformed> {
         let Some(fixed) = bytes.first_chunk::<24>() else { return Err(Malformed::Truncated) };
         if ip.hop_limit != 1 || !ip.source.is_unicast_link_local() {
@@ -197,6 +208,7 @@ fn wide_floating(code: u16) -> u64 {
 
 /// IGMPv3's report, from the IP header on.
 //= RFC 9776 §4.2
+//= RFC 9776 §4.2.12 MUST-3
 pub fn igmp_report(source: Ipv4Addr, records: &[Record]) -> Transmit {
     let mut bytes = vec![IGMP_V3_REPORT, 0, 0, 0, 0, 0];
     bytes.extend((records.len() as u16).to_be_bytes());
@@ -205,6 +217,7 @@ pub fn igmp_report(source: Ipv4Addr, records: &[Record]) -> Transmit {
 }
 
 /// The report of an older version, to the group.
+//= RFC 9776 §4 MUST-1
 pub fn igmp_member(source: Ipv4Addr, group: Ipv4Addr, version: u8) -> Transmit {
     let kind = if version == 1 { IGMP_V1_REPORT } else { IGMP_V2_REPORT };
     igmp(source, group, [&[kind, 0, 0, 0][..], &group.octets()].concat())
@@ -233,6 +246,7 @@ fn igmp(source: Ipv4Addr, destination: Ipv4Addr, mut bytes: Vec<u8>) -> Transmit
 
 /// MLDv2's report, from the IP header on.
 //= RFC 9777 §5.2
+//= RFC 9777 §5.2.12 MUST-3
 pub fn mld_report(source: Ipv6Addr, records: &[Record]) -> Transmit {
     let mut bytes = vec![MLD_V2_REPORT, 0, 0, 0, 0, 0];
     bytes.extend((records.len() as u16).to_be_bytes());
@@ -252,6 +266,7 @@ pub fn mld_done(source: Ipv6Addr, group: Ipv6Addr) -> Transmit {
 }
 
 //= RFC 9777 §5
+//= RFC 9777 §5 MUST-1
 fn mld(source: Ipv6Addr, destination: Ipv6Addr, mut bytes: Vec<u8>) -> Transmit {
     let ends = (IpAddr::V6(source), IpAddr::V6(destination));
     let mut sum = pseudo_header(ends.0, ends.1, IpProtocol::ICMPV6, bytes.len() as u32);
@@ -266,6 +281,10 @@ fn mld(source: Ipv6Addr, destination: Ipv6Addr, mut bytes: Vec<u8>) -> Transmit 
     Transmit { headers, payload: Rope::from(bytes), checksum: None, segmentation: None }
 }
 
+//= RFC 9776 §4.2.11 MUST-1
+//= RFC 9776 §4.2.11 MUST-2
+//= RFC 9777 §5.2.11 MUST-1
+//= RFC 9777 §5.2.11 MUST-2
 fn push_record(bytes: &mut Vec<u8>, record: &Record) {
     bytes.extend([record.kind as u8, 0]);
     bytes.extend((record.sources.len() as u16).to_be_bytes());
@@ -315,6 +334,8 @@ mod tests {
 
     //= RFC 9776 §7.1, type=test
     //= RFC 9776 §4.1.1, type=test
+    //= RFC 9776 §7.1 MUST-1, type=test
+    //= RFC 9776 §7.2.1 MUST-3, type=test
     #[test]
     fn queries_of_each_version() {
         let igmp = |bytes: &[u8]| GroupMessage::parse_igmp(&summed(bytes.to_vec()));
@@ -336,6 +357,8 @@ mod tests {
 
     //= RFC 9777 §5.1.3, type=test
     //= RFC 9777 §8.1, type=test
+    //= RFC 9777 §5.1.14 MUST-1, type=test
+    //= RFC 9777 §8.1 MUST-1, type=test
     #[test]
     fn queries_of_mld() {
         let ip = Ipv6Header { source: "fe80::1".parse().unwrap(), hop_limit: 1, ..Ipv6Header::default() };

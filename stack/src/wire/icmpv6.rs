@@ -151,6 +151,7 @@ pub const fn is_error(kind: u8) -> bool {
 }
 
 /// What an error quotes of `packet`, a whole IP packet: as much as fits, by reference.
+//= RFC 4443 §2.4 MUST-4
 pub fn quote(packet: &Chunk) -> Rope {
     Rope::from(packet.slice(0..packet.len().min(MAX_QUOTE_LEN)))
 }

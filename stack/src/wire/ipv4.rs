@@ -65,6 +65,8 @@ impl Ipv4Header {
     /// `BadVersion`, `BadHeaderLength`, `BadLength` (`total_len` shorter than the header) or `BadChecksum`.
     //= RFC 1122 §3.2.1.1
     //= RFC 1122 §3.2.1.2
+    //= RFC 1122 §3.2.1.1 MUST-1
+    //= RFC 1122 §3.2.1.2 MUST-1
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         let header: &[u8; Self::MIN_LEN] = bytes.first_chunk().ok_or(Malformed::Truncated)?;
         if header[0] >> 4 != 4 {
@@ -188,6 +190,7 @@ mod tests {
     }
 
     //= RFC 1122 §3.2.1.1, type=test
+    //= RFC 1122 §3.2.1.1 MUST-1, type=test
     #[test]
     fn what_contradicts_itself_is_refused() {
         assert!(Ipv4Header::parse(&with(|_| {})).is_ok());
@@ -199,6 +202,7 @@ mod tests {
     }
 
     //= RFC 1122 §3.2.1.2, type=test
+    //= RFC 1122 §3.2.1.2 MUST-1, type=test
     #[test]
     fn a_wrong_checksum_is_refused() {
         let mut bytes = with(|_| {});

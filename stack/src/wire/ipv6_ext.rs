@@ -205,6 +205,12 @@ pub fn upper_layer(bytes: &[u8], first: IpProtocol) -> Result<Upper, ExtError> {
 
 /// The same with limits other than the usual ones.
 //= RFC 8200 §4
+//= RFC 8200 §4 MUST-1
+//= RFC 8200 §4 MUST-2
+//= RFC 8200 §4 MUST-3
+//= RFC 8200 §4.1 MUST-1
+//= RFC 8200 §4.4 MUST-1
+//= RFC 8200 §4.4 MUST-2
 pub fn upper_layer_within(bytes: &[u8], first: IpProtocol, limits: &ExtLimits) -> Result<Upper, ExtError> {
     let mut upper = Upper { protocol: first, offset: 0, pointer: NEXT_HEADER_OFFSET, fragment: None };
     for count in 0..=MAX_EXTENSION_HEADERS {
@@ -268,6 +274,9 @@ struct OptionWalk<'a> {
 impl OptionWalk<'_> {
     /// Looks for options that ask not to be skipped, and for what is hidden between them.
     //= RFC 8200 §4.2
+    //= RFC 8200 §4.2 MUST-1
+    //= RFC 8200 §4.2 MUST-2
+    //= RFC 8200 §4.2 MUST-6
     fn check(&self) -> Result<(), ExtError> {
         let header = self.header;
         //= RFC 8883 §3.1
@@ -306,6 +315,7 @@ impl OptionWalk<'_> {
         Ok(())
     }
 
+    //= RFC 8200 §4.2 MUST-3
     fn check_option(&self, at: usize, kind: u8, data: &[u8]) -> Result<(), ExtError> {
         let pointer = pointer_to(self.offset + at);
         match (kind, data) {

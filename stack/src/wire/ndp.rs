@@ -102,6 +102,25 @@ impl NdpMessage {
     ///
     /// Fails with [`Malformed::BadCode`] (hop limit or code), `Truncated`, `BadOption`, `BadAddress` (target or
     /// destination that the message may not have), or `Unsupported` for another type.
+    //= RFC 4861 §4.3 MUST-2
+    //= RFC 4861 §4.3 MUST-6
+    //= RFC 4861 §4.4 MUST-3
+    //= RFC 4861 §4.4 MUST-7
+    //= RFC 4861 §4.6 MUST-1
+    //= RFC 4861 §4.6.2 MUST-9
+    //= RFC 4861 §4.6.3 MUST-3
+    //= RFC 4861 §4.6.4 MUST-3
+    //= RFC 4861 §7.1.1 MUST-1
+    //= RFC 4861 §7.1.1 MUST-2
+    //= RFC 4861 §7.1.1 MUST-3
+    //= RFC 4861 §7.1.2 MUST-1
+    //= RFC 4861 §7.1.2 MUST-2
+    //= RFC 4861 §7.1.2 MUST-3
+    //= RFC 4861 §9 MUST-1
+    //= RFC 4861 §9 MUST-3
+    //= RFC 4861 §9 MUST-6
+    //= RFC 4861 §9 MUST-9
+    //= RFC 4862 §5.4.1 MUST-1
     pub fn parse(ip: &Ipv6Header, bytes: &[u8]) -> Result<Self, Malformed> {
         if bytes.len() < MIN_LEN {
             return Err(Malformed::Truncated);
@@ -145,6 +164,8 @@ impl NdpMessage {
         bytes[2..4].copy_from_slice(&sum.finish().to_be_bytes());
     }
 
+    //= RFC 4861 §4.3 MUST-1
+    //= RFC 4861 §4.4 MUST-2
     fn to_smoltcp(self) -> NdiscRepr<'static> {
         let raw = |link: Option<EthernetAddress>| link.map(|link| SmoltcpEthernetAddress(link.0).into());
         match self {
@@ -165,6 +186,7 @@ impl NdpMessage {
 
 impl NeighborSolicit {
     //= RFC 4861 §7.1.1
+    //= RFC 4861 §7.1.1 MUST-1
     fn check(&self, ip: &Ipv6Header) -> Result<(), Malformed> {
         if self.target.is_multicast() {
             return Err(Malformed::BadAddress);
@@ -183,6 +205,7 @@ impl NeighborSolicit {
 
 impl NeighborAdvert {
     //= RFC 4861 §7.1.2
+    //= RFC 4861 §7.1.2 MUST-1
     fn check(&self, ip: &Ipv6Header) -> Result<(), Malformed> {
         if self.target.is_multicast() || (ip.destination.is_multicast() && self.solicited) {
             return Err(Malformed::BadAddress);

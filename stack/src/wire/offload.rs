@@ -196,6 +196,8 @@ impl Transmit {
     //= RFC 9293 MUST-2
     //= RFC 768
     //= RFC 8200 §8.1
+    //= RFC 8200 §8.1 MUST-2
+    //= RFC 8200 §8.1 MUST-3
     pub fn complete_checksum(&mut self) {
         let Some(partial) = self.checksum.take() else {
             return;

@@ -93,6 +93,8 @@ fn sent(wire: &Wire, kind: u8) -> Vec<(Ipv6Header, Vec<u8>)> {
 }
 
 //= RFC 4861 §6.3.7, type=test
+//= RFC 4861 §4.1 MUST-1, type=test
+//= RFC 4861 §6.3.7 MUST-1, type=test
 #[test]
 fn routers_are_asked_until_one_answers() {
     let mut wire = alone(&asking());
@@ -120,6 +122,11 @@ fn routers_are_asked_until_one_answers() {
 //= RFC 4862 §5.4, type=test
 //= RFC 4862 §5.5.3, type=test
 //= RFC 7527 §4.1, type=test
+//= RFC 4862 §5.4 MUST-1, type=test
+//= RFC 4862 §5.4 MUST-3, type=test
+//= RFC 4862 §5.4.2 MUST-1, type=test
+//= RFC 4862 §5.5 MUST-1, type=test
+//= RFC 4861 §4.3 MUST-4, type=test
 #[test]
 fn an_address_is_made_of_a_prefix_and_looked_for() {
     let mut wire = alone(&asking());
@@ -166,6 +173,8 @@ fn claim(target: Ipv6Addr) -> Frame {
 
 //= RFC 4862 §5.4.4, type=test
 //= RFC 4862 §5.4.5, type=test
+//= RFC 4862 §5.4.2 MUST-2, type=test
+//= RFC 4862 §5.4.5 MUST-1, type=test
 #[test]
 fn an_address_that_somebody_has_is_not_taken() {
     let (mut wire, address) = looking_for(&asking());
@@ -177,6 +186,7 @@ fn an_address_that_somebody_has_is_not_taken() {
 
 //= RFC 4862 §5.4.3, type=test
 //= RFC 7527 §4.2, type=test
+//= RFC 4862 §5.4.2 MUST-2, type=test
 #[test]
 fn two_who_look_for_one_address_give_it_up_but_an_echo_counts_for_nothing() {
     let probe = |wire: &Wire| {
@@ -208,6 +218,9 @@ fn two_who_look_for_one_address_give_it_up_but_an_echo_counts_for_nothing() {
 
 //= RFC 7217 §5, type=test
 //= RFC 7217 §6, type=test
+//= RFC 7217 §5 MUST-1, type=test
+//= RFC 7217 §5 MUST-6, type=test
+//= RFC 7217 §6 MUST-1, type=test
 #[test]
 fn addresses_by_a_secret_stay_and_have_a_second_try() {
     let secret = |secret: &str| {
@@ -228,6 +241,7 @@ fn addresses_by_a_secret_stay_and_have_a_second_try() {
 }
 
 //= RFC 4862 §5.4, type=test
+//= RFC 4862 §5.4 MUST-1, type=test
 #[test]
 fn an_address_given_by_hand_is_looked_for_as_well() {
     let mut wire = alone(&asking());
@@ -250,6 +264,9 @@ fn an_address_given_by_hand_is_looked_for_as_well() {
 
 //= RFC 4862 §5.5.4, type=test
 //= RFC 4862 §5.5.3, type=test
+//= RFC 4862 §5.5.3 MUST-1, type=test
+//= RFC 4862 §5.5.4 MUST-4, type=test
+//= RFC 4861 §4.6.2 MUST-5, type=test
 #[test]
 fn addresses_age() {
     let mut wire = alone(&Config::default());
@@ -289,6 +306,8 @@ fn addresses_age() {
 
 //= RFC 8981 §3.4, type=test
 //= RFC 6724 §5, type=test
+//= RFC 6724 §5 MUST-1, type=test
+//= RFC 6724 §5 MUST-6, type=test
 #[test]
 fn temporary_addresses_come_and_go() {
     let mut config = with(&[
@@ -327,6 +346,12 @@ fn temporary_addresses_come_and_go() {
 //= RFC 4861 §6.3.6, type=test
 //= RFC 4861 §7.2.5, type=test
 //= RFC 4191 §3.2, type=test
+//= RFC 4861 §6.3.4 MUST-3, type=test
+//= RFC 4861 §6.3.5 MUST-1, type=test
+//= RFC 4861 §7.2.5 MUST-7, type=test
+//= RFC 4861 §7.3.3 MUST-3, type=test
+//= RFC 1122 §3.3.1.2 MUST-3, type=test
+//= RFC 1122 §3.3.1.5 MUST-1, type=test
 #[test]
 fn default_routers() {
     let mut wire = alone(&Config::default());
@@ -360,6 +385,7 @@ fn default_routers() {
 
 //= RFC 4861 §6.3.4, type=test
 //= RFC 4191 §3.2, type=test
+//= RFC 4861 §9 MUST-2, type=test
 #[test]
 fn what_else_routers_tell() {
     let mtu = |mtu: u32| [&[5, 1, 0, 0][..], &mtu.to_be_bytes()].concat();
@@ -424,6 +450,11 @@ fn redirect(number: u8, target: &str, destination: &str) -> Frame {
 
 //= RFC 4861 §8.1, type=test
 //= RFC 4861 §8.3, type=test
+//= RFC 4861 §8.1 MUST-1, type=test
+//= RFC 4861 §8.1 MUST-4, type=test
+//= RFC 4861 §8.3 MUST-1, type=test
+//= RFC 4861 §8.3 MUST-3, type=test
+//= RFC 4861 §8.3 MUST-4, type=test
 #[test]
 fn redirects_of_ipv6() {
     let mut wire = alone(&Config::default());
@@ -448,6 +479,8 @@ fn redirects_of_ipv6() {
 }
 
 //= RFC 1122 §3.2.2.2, type=test
+//= RFC 1122 §3.2.2.2 MUST-1, type=test
+//= RFC 1122 §3.2.2.2 SHLD-2, type=test
 #[test]
 fn redirects_of_ipv4() {
     for (accepted, from, gateway, followed) in [

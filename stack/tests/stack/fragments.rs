@@ -46,6 +46,11 @@ fn received(wire: &mut Wire, socket: UdpId) -> Result<usize, RecvError> {
 }
 
 //= RFC 815 §3, type=test
+//= RFC 1122 §3.2.1.4 MUST-1, type=test
+//= RFC 1122 §3.3.2 MUST-1, type=test
+//= RFC 1122 §3.3.2 MUST-2, type=test
+//= RFC 1122 §3.3.2 SHLD-1, type=test
+//= RFC 8200 §5 MUST-4, type=test
 #[test]
 fn the_order_in_which_parts_come_does_not_matter() {
     for (address, whole, ..) in FAMILIES {
@@ -93,6 +98,8 @@ fn parts_of_other_packets_do_not_mix() {
 /// Parts that speak of the same bytes, but not as the same part again, cost the whole packet.
 //= RFC 5722 §4, type=test
 //= RFC 8200 §4.5, type=test
+//= RFC 8200 §4.5 MUST-10, type=test
+//= RFC 8200 §4.5 MUST-11, type=test
 #[test]
 fn parts_that_overlap_are_given_up_together() {
     for (address, whole, fails, _) in FAMILIES {
@@ -115,6 +122,10 @@ fn parts_that_overlap_are_given_up_together() {
 
 //= RFC 1122 §3.3.2, type=test
 //= RFC 8200 §4.5, type=test
+//= RFC 1122 §3.3.2 MUST-4, type=test
+//= RFC 1122 §3.3.2 SHLD-2, type=test
+//= RFC 8200 §4.5 MUST-6, type=test
+//= RFC 8200 §4.5 MUST-7, type=test
 #[test]
 fn what_does_not_become_whole_in_time_is_given_up() {
     for (address, _, fails, timeouts) in FAMILIES {
@@ -211,6 +222,8 @@ fn with_ecn(mut frame: Vec<u8>, mark: u8) -> Vec<u8> {
 /// Of IPv6: a length that is no multiple of eight, and a first part without all headers, are told to the sender.
 //= RFC 8200 §4.5, type=test
 //= RFC 7112 §5, type=test
+//= RFC 8200 §4.5 MUST-8, type=test
+//= RFC 8200 §4.5 MUST-9, type=test
 #[test]
 fn parts_that_make_no_sense_are_complained_of() {
     let udp = IpProtocol::UDP.0;

@@ -45,6 +45,10 @@ fn connecting(address: &str) -> (Wire, TcpId, Frame) {
 }
 
 //= RFC 9293 MUST-54, type=test
+//= RFC 1122 §3.2.2 MUST-3, type=test
+//= RFC 1122 §3.2.2.1 MUST-1, type=test
+//= RFC 1122 §3.2.2.1 SHLD-2, type=test
+//= RFC 4443 §3.1 MUST-3, type=test
 #[test]
 fn an_error_about_our_syn_ends_the_attempt() {
     for (_, address) in PAIRS {
@@ -145,6 +149,7 @@ fn some_errors_end_a_half_open_connection() {
 }
 
 //= RFC 9293 MUST-56, type=test
+//= RFC 1122 §3.2.2.1 MUST-2, type=test
 #[test]
 fn an_open_connection_survives_errors() {
     for (_, address) in PAIRS {
@@ -164,6 +169,7 @@ fn an_open_connection_survives_errors() {
     }
 }
 
+//= RFC 4443 §2.4 MUST-6, type=test
 #[test]
 fn errors_are_rate_limited() {
     let mut config = Config::default();
@@ -181,6 +187,7 @@ fn errors_are_rate_limited() {
 }
 
 /// Both kinds of settings do what they say, and one host does not take the others' share.
+//= RFC 4443 §2.4 MUST-6, type=test
 #[test]
 fn errors_to_one_host_are_rate_limited() {
     let count = |wire: &mut Wire, path: Path, sent, skipped| {
@@ -209,6 +216,9 @@ fn errors_to_one_host_are_rate_limited() {
     assert_eq!(count(&mut wire, Path::v4(0, 2), sent, skipped), (20, 0), "no type is limited");
 }
 
+//= RFC 1122 §3.2.2 MUST-2, type=test
+//= RFC 1122 §3.4 MUST-6, type=test
+//= RFC 4443 §2.4 MUST-4, type=test
 #[test]
 fn an_error_quotes_what_it_is_about() {
     for (_, address) in PAIRS {
@@ -231,6 +241,10 @@ fn an_error_quotes_what_it_is_about() {
 
 //= RFC 1122 §3.2.2, type=test
 //= RFC 4443 §2.4, type=test
+//= RFC 1122 §3.2.2 MUST-1, type=test
+//= RFC 1122 §3.2.2 MUST-4, type=test
+//= RFC 1122 §3.2.2 MUST-5, type=test
+//= RFC 4443 §2.4 MUST-5, type=test
 #[test]
 fn errors_are_never_answered_by_errors() {
     let mut wire = Wire::new(2, LINKS[0]);

@@ -39,6 +39,7 @@ fn deaf() -> Wire {
 }
 
 //= RFC 1122 §3.2.2.6, type=test
+//= RFC 1122 §3.2.2.6 SHLD-2, type=test
 #[test]
 fn errors_and_echoes_record_the_route() {
     let mut wire = deaf();
@@ -84,6 +85,7 @@ fn an_answer_in_parts_has_its_record_in_the_first() {
 
 //= RFC 1122 §3.2.2.5, type=test
 //= RFC 9293 MUST-50, type=test
+//= RFC 1122 §3.2.2.5 SHLD-1, type=test
 #[test]
 fn options_that_are_refused() {
     for (options, told) in
@@ -111,6 +113,8 @@ fn to_all(frame: Frame) -> Frame {
 //= RFC 1122 §3.3.6, type=test
 //= RFC 4443 §2.4, type=test
 //= RFC 9293 MUST-57, type=test
+//= RFC 1122 §3.2.2 MUST-6, type=test
+//= RFC 1122 §3.3.6 SHLD-3, type=test
 #[test]
 fn one_hosts_packets_in_frames_for_all() {
     let syn = TcpHeader { flags: TcpFlags::SYN, destination_port: 2000, ..TcpHeader::default() };
@@ -144,6 +148,8 @@ fn one_hosts_packets_in_frames_for_all() {
 
 //= RFC 1122 §3.2.1.3, type=test
 //= RFC 1122 §3.2.2.6, type=test
+//= RFC 1122 §3.2.1.3 MUST-5, type=test
+//= RFC 4443 §2.2 MUST-2, type=test
 #[test]
 fn an_echo_to_everybody_is_answered_by_setting_only() {
     for (ignore, answered) in [("1", 0), ("0", 3)] {

@@ -113,6 +113,11 @@ fn link_headers() {
     );
 }
 
+//= RFC 1122 §3.1 SHLD-2, type=test
+//= RFC 1122 §3.2.1.1 MUST-1, type=test
+//= RFC 1122 §3.2.1.2 MUST-1, type=test
+//= RFC 1122 §3.2.1.3 MUST-3, type=test
+//= RFC 1122 §3.2.1.3 MUST-4, type=test
 #[test]
 fn ipv4_headers() {
     check(
@@ -172,6 +177,10 @@ fn ipv6_headers() {
     );
 }
 
+//= RFC 4443 §3.4 MUST-1, type=test
+//= RFC 8200 §4.2 MUST-3, type=test
+//= RFC 8200 §4.4 MUST-2, type=test
+//= RFC 8200 §4 MUST-1, type=test
 #[test]
 fn ipv6_extension_headers() {
     // Extension header, its bytes, the counter, and whether the sender is told.
@@ -491,6 +500,8 @@ fn icmp_messages() {
 }
 
 //= RFC 4861 §7.1.1, type=test
+//= RFC 4861 §7.1.1 MUST-1, type=test
+//= RFC 4862 §5.4.1 MUST-1, type=test
 #[test]
 fn neighbour_discovery() {
     let solicit = |target: &str, hop_limit| {

@@ -58,6 +58,7 @@ fn heard(wire: &mut Wire, host: usize, id: UdpId) -> usize {
 
 //= RFC 1112 §6.1, type=test
 //= RFC 1112 §7.2, type=test
+//= RFC 1122 §3.3.7 SHLD-1, type=test
 #[test]
 fn each_member_gets_a_copy() {
     for group in GROUPS {
@@ -228,6 +229,9 @@ fn member(group: &str) -> (Wire, UdpId) {
 }
 
 //= RFC 9776 §5.2, type=test
+//= RFC 9776 §4.1.12 MUST-1, type=test
+//= RFC 9776 §5.2 MUST-1, type=test
+//= RFC 9776 §5.2 MUST-2, type=test
 #[test]
 fn questions_of_igmpv3_are_answered_in_time() {
     let group = GROUPS[0];
@@ -259,6 +263,8 @@ fn questions_of_igmpv3_are_answered_in_time() {
 }
 
 //= RFC 9777 §6.2, type=test
+//= RFC 9777 §8.2.1 MUST-1, type=test
+//= RFC 9777 §5.2.14 MUST-1, type=test
 #[test]
 fn questions_of_mld_are_answered() {
     let group = GROUPS[1];
@@ -281,6 +287,9 @@ fn questions_of_mld_are_answered() {
 
 //= RFC 9776 §7.2.1, type=test
 //= RFC 9776 §7.2.2, type=test
+//= RFC 9776 §4 MUST-1, type=test
+//= RFC 9776 §7.2.1 MUST-1, type=test
+//= RFC 9776 §7.2.1 MUST-3, type=test
 #[test]
 fn older_routers_are_answered_in_their_version() {
     for (code, kind) in [(0, 0x12), (20, 0x16)] {

@@ -49,6 +49,7 @@ fn the_first_packet_waits_for_the_answer() {
     }
 }
 
+//= RFC 1122 §3.3.1.4 MUST-1, type=test
 #[test]
 fn a_neighbour_that_does_not_answer_is_unreachable() {
     for (missing, there) in [("10.0.0.77", "10.0.0.2"), ("fd00::77", "fd00::2")] {
@@ -116,6 +117,10 @@ fn an_established_connection_outlives_an_unreachable_time() {
     assert_eq!(wire[1].tcp_read(now, there, 99).unwrap().to_vec(), b"still there?");
 }
 
+//= RFC 1122 §3.3.1.4 MUST-2, type=test
+//= RFC 1122 §3.3.1.4 MUST-3, type=test
+//= RFC 1122 §3.3.1.4 MUST-4, type=test
+//= RFC 1122 §3.3.1.4 SHLD-2, type=test
 #[test]
 fn progress_of_tcp_confirms_the_neighbour() {
     let mut wire = Wire::new(2, LINKS[0]);
@@ -187,6 +192,8 @@ fn an_address_of_ours_elsewhere_is_counted() {
 
 //= RFC 4861 §7.2.6, type=test
 //= RFC 5227 §2.3, type=test
+//= RFC 4861 §7.2.6 MUST-2, type=test
+//= RFC 4861 §7.2.6 MUST-4, type=test
 #[test]
 fn new_addresses_are_announced_by_setting() {
     for (settings, announced) in [
@@ -255,6 +262,7 @@ fn a_scan_forgets_no_neighbour_in_use() {
 
 /// As on Linux, a datagram socket that asks for all errors hears of it.
 //= RFC 4861 §7.2.2, type=test
+//= RFC 4861 §7.2.2 MUST-5, type=test
 #[test]
 fn a_datagram_socket_hears_that_nobody_is_there() {
     for missing in ["10.0.0.77", "fd00::77"] {

@@ -75,6 +75,9 @@ fn payload(address: &str, mtu: u16) -> u32 {
 }
 
 //= RFC 8201 §5.2, type=test
+//= RFC 8201 §5.2 MUST-3, type=test
+//= RFC 8201 §5.2 MUST-4, type=test
+//= RFC 8201 §5.2 MUST-5, type=test
 #[test]
 fn what_another_socket_learned_counts_at_once() {
     for by in [By::Datagram, By::Echo] {
@@ -97,6 +100,7 @@ fn what_another_socket_learned_counts_at_once() {
 /// Its segments are under way when another socket learns it. What a router says of them is then no news, and counts
 /// all the same.
 //= RFC 8201 §5.2, type=test
+//= RFC 8201 §5.4 MUST-5, type=test
 #[test]
 fn a_complaint_that_is_no_news_is_one_to_the_connection() {
     for (_, address) in PAIRS {
@@ -187,6 +191,8 @@ fn a_handshake_under_way_knows_it_in_the_end() {
 /// What was learned is forgotten after ten minutes, and the full size tried again, as on Linux.
 //= RFC 1191 §6.3, type=test
 //= RFC 8201 §5.3, type=test
+//= RFC 8201 §4 MUST-7, type=test
+//= RFC 8201 §5.3 MUST-1, type=test
 #[test]
 fn a_connection_tries_the_full_size_again() {
     for (_, address) in PAIRS {

@@ -45,6 +45,12 @@ pub fn packet_len(frame: &Frame) -> usize {
 //= RFC 1191 §6.5, type=test
 //= RFC 8201 §4, type=test
 //= RFC 7323 §5.7 MUST-1, type=test
+//= RFC 8201 §3 MUST-1, type=test
+//= RFC 8201 §4 MUST-4, type=test
+//= RFC 8201 §4 MUST-5, type=test
+//= RFC 8201 §4 MUST-6, type=test
+//= RFC 8201 §5.4 MUST-1, type=test
+//= RFC 1122 §3.3.3 MUST-2, type=test
 #[test]
 fn a_transfer_goes_on_in_smaller_segments() {
     for caps in LINKS {
@@ -84,6 +90,8 @@ fn a_transfer_goes_on_in_smaller_segments() {
     }
 }
 
+//= RFC 8201 §5.2 MUST-3, type=test
+//= RFC 8201 §5.2 MUST-5, type=test
 #[test]
 fn a_new_connection_knows_what_the_path_takes() {
     for (_, address) in PAIRS {
@@ -109,6 +117,9 @@ fn a_new_connection_knows_what_the_path_takes() {
     }
 }
 
+//= RFC 8201 §4 MUST-1, type=test
+//= RFC 8201 §4 MUST-2, type=test
+//= RFC 8201 §4 MUST-9, type=test
 #[test]
 fn what_no_path_can_say_is_not_believed() {
     let mut wire = Wire::new(3, LINKS[0]);
@@ -243,6 +254,8 @@ fn a_connection_says_whether_its_segments_may_be_cut() {
     }
 }
 
+//= RFC 8200 §5 MUST-3, type=test
+//= RFC 1122 §3.3.3 MUST-2, type=test
 #[test]
 fn links_of_every_size() {
     for mtu in [576, 1280, 1500, 9000, 65_521] {

@@ -28,6 +28,16 @@ fn ping(wire: &mut Wire, id: PingId, to: SocketAddr, body: &[u8]) -> Result<(), 
     wire[0].ping_send(now, id, &request(family, 7, body), Some(to))
 }
 
+//= RFC 1122 §3.1 MUST-1, type=test
+//= RFC 1122 §3.2.2.6 MUST-1, type=test
+//= RFC 1122 §3.2.2.6 SHLD-1, type=test
+//= RFC 1122 §3.2.2.6 MUST-3, type=test
+//= RFC 1122 §3.2.2.6 MUST-4, type=test
+//= RFC 4443 §2 MUST-1, type=test
+//= RFC 4443 §4.1 MUST-1, type=test
+//= RFC 4443 §4.2 MUST-1, type=test
+//= RFC 4443 §4.2 MUST-4, type=test
+//= RFC 4443 §4.2 MUST-5, type=test
 #[test]
 fn every_size_comes_back() {
     let table = [
@@ -55,6 +65,8 @@ fn every_size_comes_back() {
     }
 }
 
+//= RFC 1122 §3.2.2.6 MUST-4, type=test
+//= RFC 4443 §4.2 MUST-5, type=test
 #[test]
 fn a_socket_hears_its_own_echoes_only() {
     let mut wire = Wire::new(2, LINKS[0]);
@@ -162,6 +174,8 @@ fn an_echo_to_a_broadcast_address_is_not_answered() {
 }
 
 //= RFC 4443 §4.2, type=test
+//= RFC 4443 §4.2 MUST-3, type=test
+//= RFC 4443 §2.2 MUST-2, type=test
 #[test]
 fn an_echo_to_all_nodes_is_answered_from_our_own_address() {
     let mut wire = Wire::new(2, LINKS[0]);

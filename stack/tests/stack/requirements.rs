@@ -160,6 +160,8 @@ fn waiting(address: &str) -> (Wire, TcpId, Frame) {
 //= RFC 9293 MUST-56, type=test
 //= RFC 9293 SHLD-20, type=test
 //= RFC 9293 SHLD-25, type=test
+//= RFC 1122 §3.2.2.4 MUST-1, type=test
+//= RFC 1122 §3.2.2.5 MUST-1, type=test
 #[test]
 fn what_a_path_complains_of_is_told_to_those_who_ask() {
     let unreachable = |code| {
@@ -277,6 +279,8 @@ fn segments_to_or_from_more_than_one_host_are_dropped_without_a_word() {
 
 //= RFC 9293 MUST-50, type=test
 //= RFC 1122 §3.2.1.8, type=test
+//= RFC 1122 §3.2.1.8 MUST-3, type=test
+//= RFC 1122 §3.2.1.8b MUST-1, type=test
 #[test]
 fn options_of_ip_are_skipped_but_source_routes_are_refused() {
     let route = |kind| [1, kind, 7, 4, 10, 0, 0, 9];

@@ -118,6 +118,9 @@ fn the_more_specific_socket_has_it() {
     expect(&mut wire, client, "10.0.0.2", both);
 }
 
+//= RFC 1122 §3.2.2.1 SHLD-1, type=test
+//= RFC 1122 §3.3.8 MUST-1, type=test
+//= RFC 1122 §3.2.2 MUST-3, type=test
 #[test]
 fn a_closed_port_is_told_to_the_connected_socket() {
     for address in ["10.0.0.2", "fd00::2", "127.0.0.1", "::1"] {
@@ -156,6 +159,9 @@ fn a_connected_socket_hears_its_peer_only() {
     assert_eq!(wire.counter(1, Counter::UdpNoPorts), 2);
 }
 
+//= RFC 1122 §3.2.2 MUST-5, type=test
+//= RFC 1122 §3.3.6 SHLD-4, type=test
+//= RFC 1122 §3.3.6 SHLD-2, type=test
 #[test]
 fn broadcast_reaches_every_socket_and_is_not_answered() {
     let mut wire = Wire::new(3, LINKS[0]);

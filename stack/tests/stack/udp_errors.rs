@@ -52,6 +52,8 @@ fn about_v6(setting: Setting, message: Icmpv6Message) -> Option<SocketError> {
 }
 
 //= RFC 1122 §4.1.3.3, type=test
+//= RFC 1122 §3.2.2.4 MUST-1, type=test
+//= RFC 4443 §3.3 MUST-2, type=test
 #[test]
 fn time_exceeded_is_told_to_who_asked_for_it() {
     let code = TimeExceededCode(0);
@@ -62,6 +64,7 @@ fn time_exceeded_is_told_to_who_asked_for_it() {
     assert_eq!(about_v6(CONNECTED, Icmpv6Message::TimeExceeded { code }), None);
 }
 
+//= RFC 4443 §3.2 MUST-2, type=test
 #[test]
 fn a_connected_socket_is_told_that_its_datagram_was_too_large() {
     let code = icmpv4::UnreachableCode::FRAGMENTATION_NEEDED;
@@ -87,6 +90,9 @@ fn a_connected_socket_is_told_that_its_datagram_was_too_large() {
 }
 
 //= RFC 1122 §3.2.2.1, type=test
+//= RFC 1122 §3.2.2.1 MUST-1, type=test
+//= RFC 1122 §3.4 MUST-5, type=test
+//= RFC 4443 §3.1 MUST-3, type=test
 #[test]
 fn each_code_of_unreachable_means_an_error() {
     use SocketError::*;

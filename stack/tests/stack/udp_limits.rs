@@ -51,6 +51,7 @@ fn an_owner_that_polls_late_finds_each_socket_once() {
 }
 
 //= RFC 8200 §8.1, type=test
+//= RFC 8200 §8.1 MUST-4, type=test
 #[test]
 fn a_zero_checksum_counts_over_ipv4_only() {
     let mut wire = Wire::new(2, LINKS[0]);

@@ -70,6 +70,7 @@ fn arp(operation: ArpOperation, hardware: EthernetAddress, sender: &str, target:
 use ArpOperation::{Reply, Request};
 
 //= RFC 826, type=test
+//= RFC 5227 §2.5 MUST-1, type=test
 #[test]
 fn a_request_to_us_is_answered_and_its_sender_learned() {
     let mut bench = bench();
@@ -121,6 +122,7 @@ fn only_a_reply_to_this_station_proves_the_way_there() {
 }
 
 //= RFC 5227 §2.1.1, type=test
+//= RFC 5227 §2.5 MUST-2, type=test
 #[test]
 fn a_probe_is_answered_and_teaches_nothing() {
     let mut bench = bench();

@@ -124,6 +124,7 @@ fn an_address_is_offered_taken_probed_and_ours() {
 }
 
 //= RFC 2131 §4.1, type=test
+//= RFC 2131 §4.1 MUST-10, type=test
 #[test]
 fn who_is_not_answered_asks_again_and_waits_longer_each_time() {
     let mut fixture = Fixture::new();
@@ -148,6 +149,7 @@ fn a_server_that_falls_silent_is_given_up() {
     assert_eq!(fixture.did(), [Did::Broadcast(RequestKind::Discover)]);
 }
 
+//= RFC 2131 §4.1 MUST-11, type=test
 #[test]
 fn what_was_not_asked_for_changes_nothing() {
     let mut fixture = Fixture::new();
@@ -173,6 +175,10 @@ fn a_refusal_starts_from_the_beginning() {
 
 //= RFC 2131 §4.4.1, type=test
 //= RFC 5227 §2.1.1, type=test
+//= RFC 2131 §3.1 MUST-4, type=test
+//= RFC 2131 §4.4.1 MUST-10, type=test
+//= RFC 5227 §1 MUST-1, type=test
+//= RFC 5227 §2.1.1 MUST-4, type=test
 #[test]
 fn an_address_that_somebody_has_is_declined() {
     let mut fixture = Fixture::new();
@@ -189,6 +195,8 @@ fn an_address_that_somebody_has_is_declined() {
 }
 
 //= RFC 2131 §4.4.5, type=test
+//= RFC 2131 §4.1 MUST-1, type=test
+//= RFC 2131 §4.4.5 MUST-5, type=test
 #[test]
 fn more_time_is_asked_for_of_the_server_then_of_all_and_then_the_address_is_gone() {
     let mut fixture = Fixture::bound();
@@ -211,6 +219,7 @@ fn more_time_is_asked_for_of_the_server_then_of_all_and_then_the_address_is_gone
     assert_eq!(log.last().unwrap(), &(1000, gone));
 }
 
+//= RFC 2131 §4.4.5 MUST-6, type=test
 #[test]
 fn more_time_changes_nothing_but_the_time() {
     let mut fixture = Fixture::bound();

@@ -4,6 +4,8 @@ use crate::iface::fixture::{ETH0, ETH1, HARDWARE, cidr, ip, two_links};
 //= RFC 1122 §3.2.1.3, type=test
 //= RFC 1122 §3.3.4.2, type=test
 //= RFC 4291 §2.5.3, type=test
+//= RFC 1122 §3.2.1.3 MUST-3, type=test
+//= RFC 1122 §3.3.6 MUST-1, type=test
 #[test]
 fn packets_are_accepted_by_destination_and_arrival() {
     let interfaces = two_links();
@@ -42,6 +44,7 @@ fn packets_are_accepted_by_destination_and_arrival() {
 }
 
 //= RFC 1122 §3.2.1.3, type=test
+//= RFC 1122 §3.2.1.3 MUST-4, type=test
 #[test]
 fn sources_that_no_host_has_are_refused() {
     let interfaces = two_links();
@@ -68,6 +71,10 @@ fn sources_that_no_host_has_are_refused() {
     }
 }
 
+//= RFC 1122 §3.2.1.3 MUST-1, type=test
+//= RFC 1122 §3.3.1.6 MUST-1, type=test
+//= RFC 1122 §3.2.2.9 MUST-1, type=test
+//= RFC 1122 §3.2.2.9 MUST-2, type=test
 #[test]
 fn addresses_bring_and_take_their_routes() {
     let mut interfaces = two_links();
@@ -95,6 +102,7 @@ fn one_address_may_stand_on_two_interfaces() {
     assert_eq!(interfaces.route(ip("10.0.0.7"), None, None).unwrap().interface, ETH1);
 }
 
+//= RFC 1122 §3.2.2.9 SHLD-2, type=test
 #[test]
 fn bad_configuration_is_refused() {
     let mut interfaces = two_links();

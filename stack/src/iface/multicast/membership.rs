@@ -55,6 +55,8 @@ impl Filter {
 
     /// What an interface has to hear for two who want that.
     //= RFC 9776 §3.2
+    //= RFC 9776 §3.2 MUST-1
+    //= RFC 9777 §4.2 MUST-1
     pub fn merge(&self, other: &Filter) -> Filter {
         use FilterMode::{Exclude, Include};
         let has = |list: &[IpAddr], source: &IpAddr| list.binary_search(source).is_ok();
@@ -252,6 +254,8 @@ fn in_mode(filter: &mut Filter, mode: FilterMode) -> Result<&mut Filter, Members
     Ok(filter)
 }
 
+//= RFC 9776 §2 MUST-1
+//= RFC 9776 §2 MUST-2
 fn insert(filter: &mut Filter, source: IpAddr) -> Result<(), MembershipError> {
     match filter.sources.binary_search(&source) {
         Ok(_) => Err(MembershipError::NotFound),
@@ -302,6 +306,8 @@ mod tests {
         assert_eq!(groups.passes(ETH0, group, b), None, "with the last source the group is left");
     }
 
+    //= RFC 9776 §2 MUST-1, type=test
+    //= RFC 9776 §2 MUST-2, type=test
     #[test]
     fn tables_have_ends() {
         let mut groups = Memberships::default();

@@ -131,6 +131,10 @@ impl Reporter {
 
     /// A router asks.
     //= RFC 9776 §5.2
+    //= RFC 9776 §5.2 MUST-1
+    //= RFC 9776 §5.2 MUST-2
+    //= RFC 9777 §6.3 MUST-1
+    //= RFC 9777 §6.3 MUST-2
     pub fn on_query(
         &mut self,
         now: Instant,
@@ -248,6 +252,10 @@ impl Reporter {
 
     /// The version that is spoken on a link.
     //= RFC 9776 §7.2.1
+    //= RFC 9776 §7.2.1 MUST-1
+    //= RFC 9776 §7.2.1 MUST-2
+    //= RFC 9777 §8.2.1 MUST-1
+    //= RFC 9777 §8.2.1 MUST-2
     fn version(&self, now: Instant, interface: InterfaceId, v4: bool) -> Version {
         let querier = self.queriers.iter().find(|querier| (querier.interface, querier.v4) == (interface, v4));
         let Some(querier) = querier else { return NEWEST };

@@ -89,6 +89,12 @@ fn our_advert(target: &str, solicited: bool) -> NdpMessage {
 
 //= RFC 4861 §7.2.3, type=test
 //= RFC 4861 §7.2.4, type=test
+//= RFC 4861 §4.4 MUST-5, type=test
+//= RFC 4861 §4.4 MUST-6, type=test
+//= RFC 4861 §7.2.3 MUST-2, type=test
+//= RFC 4861 §7.2.4 MUST-1, type=test
+//= RFC 4861 §7.2.4 MUST-3, type=test
+//= RFC 4861 §7.2.4 MUST-5, type=test
 #[test]
 fn a_solicitation_for_us_is_answered_and_its_sender_learned() {
     let mut bench = bench();
@@ -108,6 +114,7 @@ fn a_solicitation_for_us_is_answered_and_its_sender_learned() {
 }
 
 //= RFC 4861 §7.2.3, type=test
+//= RFC 4861 §7.2.3 MUST-1, type=test
 #[test]
 fn solicitations_for_others_are_ignored() {
     let mut bench = bench();
@@ -118,6 +125,9 @@ fn solicitations_for_others_are_ignored() {
 }
 
 //= RFC 4861 §7.2.4, type=test
+//= RFC 4861 §4.4 MUST-1, type=test
+//= RFC 4861 §7.2.3 MUST-4, type=test
+//= RFC 4861 §7.2.4 MUST-4, type=test
 #[test]
 fn duplicate_address_detection_is_answered_to_all() {
     let mut bench = bench();
@@ -134,6 +144,7 @@ fn duplicate_address_detection_is_answered_to_all() {
 }
 
 //= RFC 4861 §7.2.4, type=test
+//= RFC 4861 §7.2 MUST-1, type=test
 #[test]
 fn an_answer_waits_for_the_askers_link_address() {
     let mut bench = bench();
@@ -176,6 +187,9 @@ fn implausible_askers_are_dropped() {
 }
 
 //= RFC 4861 §7.2.5, type=test
+//= RFC 4861 §7.2.5 MUST-2, type=test
+//= RFC 4861 §7.2.5 MUST-3, type=test
+//= RFC 4861 §7.2.5 MUST-6, type=test
 #[test]
 fn advertisements_reach_the_entry_they_are_about() {
     let mut bench = bench();
@@ -188,6 +202,9 @@ fn advertisements_reach_the_entry_they_are_about() {
 }
 
 //= RFC 4861 §7.2.2, type=test
+//= RFC 4861 §4.3 MUST-3, type=test
+//= RFC 4861 §4.3 MUST-5, type=test
+//= RFC 4861 §7.2.2 MUST-1, type=test
 #[test]
 fn solicitations_ask_with_an_address_of_the_interface() {
     let bench = bench();

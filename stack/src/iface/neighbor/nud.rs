@@ -224,6 +224,12 @@ impl Nud {
     }
 
     //= RFC 4861 §7.2.5
+    //= RFC 4861 §7.2.5 MUST-1
+    //= RFC 4861 §7.2.5 MUST-2
+    //= RFC 4861 §7.2.5 MUST-3
+    //= RFC 4861 §7.2.5 MUST-4
+    //= RFC 4861 §7.2.5 MUST-5
+    //= RFC 4861 §7.3.1 MUST-1
     pub(super) fn on_advert(&mut self, now: Instant, timing: &Timing, advert: &Advert) {
         match (self.state, advert.link_address) {
             (NudState::Permanent, _) => return,
@@ -261,6 +267,11 @@ impl Nud {
     /// The neighbour named its link address in a message that proves nothing of the way there: a solicitation, or an
     /// ARP request. A neighbour that failed is there after all.
     //= RFC 4861 §7.2.3
+    //= RFC 4861 §6.3.4 MUST-7
+    //= RFC 4861 §7.2.3 MUST-2
+    //= RFC 4861 §7.2.3 MUST-3
+    //= RFC 4861 §8.3 MUST-2
+    //= RFC 4861 Appendix D MUST-1
     pub(super) fn on_link_address(&mut self, now: Instant, link_address: EthernetAddress) {
         if self.state != NudState::Permanent && self.link_address() != Some(link_address) {
             self.link_address = link_address;
@@ -289,6 +300,8 @@ impl Nud {
 
     //= RFC 4861 §7.2.2
     //= RFC 4861 §7.3.3
+    //= RFC 4861 §7.2.2 MUST-4
+    //= RFC 4861 §7.3.3 MUST-1
     pub(super) fn on_timeout(&mut self, now: Instant, timing: &Timing) -> Expiry {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return Expiry::None;
@@ -342,6 +355,8 @@ impl Nud {
         }
     }
 
+    //= RFC 4861 §7.2.5 MUST-6
+    //= RFC 4861 §7.3.3 MUST-2
     fn set_router(&mut self, advert: &Advert) {
         self.router = advert.router.unwrap_or(self.router);
     }

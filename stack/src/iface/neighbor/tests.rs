@@ -114,6 +114,8 @@ fn describe(action: &NeighborAction) -> String {
 }
 
 //= RFC 4861 §7.2.2, type=test
+//= RFC 4861 §7.2.2 MUST-2, type=test
+//= RFC 4861 §7.2.2 MUST-3, type=test
 #[test]
 fn packets_wait_and_leave_in_order() {
     let mut bench = Bench::new(NeighborConfig::default());
@@ -131,6 +133,7 @@ fn packets_wait_and_leave_in_order() {
 }
 
 //= RFC 4861 §7.2.2, type=test
+//= RFC 4861 §7.2.2 MUST-5, type=test
 #[test]
 fn a_failed_resolution_hands_packets_back() {
     let mut bench = Bench::new(NeighborConfig::default());
@@ -195,6 +198,7 @@ fn tcps_progress_saves_the_probe() {
 }
 
 //= RFC 4861 §7.2.2, type=test
+//= RFC 4861 §7.2.2 MUST-2, type=test
 #[test]
 fn the_oldest_packets_go_where_a_queue_is_full() {
     let mut bench = Bench::new(NeighborConfig { queue_len: 3, ..NeighborConfig::default() });
@@ -232,6 +236,7 @@ fn a_flush_hands_packets_back_and_spares_what_was_set_by_hand() {
     assert_eq!(left, [true, true, false, false]);
 }
 
+//= RFC 4861 §7.2 MUST-1, type=test
 #[test]
 fn adverts_make_no_entries() {
     let mut bench = Bench::new(NeighborConfig::default());

@@ -1,6 +1,10 @@
 use super::*;
 use crate::iface::fixture::{ETH0, ETH1, cidr, ip, two_links};
 
+//= RFC 1122 §3.3.1.1 MUST-1, type=test
+//= RFC 1122 §3.3.1.1 MUST-2, type=test
+//= RFC 1122 §3.3.1.2 MUST-2, type=test
+//= RFC 1122 §3.2.1.3 MUST-2, type=test
 #[test]
 fn routes_by_destination() {
     use Delivery::{Broadcast, Multicast, Unicast};
@@ -76,6 +80,8 @@ fn routes_that_fail_say_why() {
     assert_eq!(interfaces.route(ip("2001:db8:9::1"), None, None), Err(RouteError::NoSource));
 }
 
+//= RFC 6724 §1 MUST-1, type=test
+//= RFC 6724 §4 MUST-7, type=test
 #[test]
 fn a_bound_source_is_kept() {
     let interfaces = two_links();
@@ -99,6 +105,7 @@ fn the_route_may_lower_the_mtu_and_name_the_source() {
     assert_eq!(interfaces.route(ip("198.51.100.1"), None, None).unwrap().mtu, 1500);
 }
 
+//= RFC 1122 §3.3.6 MUST-2, type=test
 #[test]
 fn groups_have_link_addresses() {
     let interfaces = two_links();

@@ -101,6 +101,11 @@ impl Formed {
 impl Autoconf {
     /// Makes an address, and looks for it on the link before it is used.
     //= RFC 4862 §5.4
+    //= RFC 4862 §5.1 MUST-1
+    //= RFC 4862 §5.4 MUST-1
+    //= RFC 4862 §5.4 MUST-3
+    //= RFC 4862 §5.4.2 MUST-1
+    //= RFC 7217 §5 MUST-6
     pub(super) fn form(
         &mut self,
         interface: InterfaceId,
@@ -201,6 +206,9 @@ impl Autoconf {
         }
     }
 
+    //= RFC 4862 §5.4.5 MUST-1
+    //= RFC 7217 §6 MUST-1
+    //= RFC 7217 §6 MUST-2
     fn on_duplicate(
         &mut self,
         interface: InterfaceId,
@@ -238,6 +246,8 @@ impl Autoconf {
 
     /// A prefix that addresses may be made of, or whose addresses get new lifetimes.
     //= RFC 4862 §5.5.3
+    //= RFC 4862 §5.5 MUST-1
+    //= RFC 4862 §5.5.3 MUST-1
     pub(super) fn on_autonomous_prefix(
         &mut self,
         now: Instant,
@@ -327,6 +337,8 @@ impl Autoconf {
         }
     }
 
+    //= RFC 4862 §5.5.4 MUST-4
+    //= RFC 4862 §5.5.4 MUST-5
     pub(super) fn handle_address_timeouts(
         &mut self,
         now: Instant,
@@ -429,6 +441,8 @@ impl Autoconf {
 }
 
 impl Link {
+    //= RFC 7217 §5 MUST-1
+    //= RFC 7217 §5 MUST-2
     fn address_of(&self, formation: &Formation, secret: u128, random: &mut Random) -> Ipv6Addr {
         let identifier = match formation.kind {
             Kind::ByHand => return formation.prefix,

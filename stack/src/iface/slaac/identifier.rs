@@ -21,6 +21,11 @@ pub(crate) fn of_station(station: EthernetAddress) -> u64 {
 /// An identifier that stays the same in one network and tells nothing outside of it: a pseudorandom function of the
 /// prefix, the interface and the number of attempts, keyed by a secret of the host.
 //= RFC 7217 §5
+//= RFC 7217 §5 MUST-3
+//= RFC 7217 §5 MUST-4
+//= RFC 7217 §5 MUST-5
+//= RFC 7217 §5 MUST-9
+//= RFC 7217 §5 MUST-10
 pub(super) fn stable(secret: u128, prefix: Ipv6Addr, station: EthernetAddress, attempt: u8) -> u64 {
     let hasher = SipHasher24::new_with_keys((secret >> 64) as u64, secret as u64);
     // Counted up within one attempt where the outcome is reserved.
@@ -66,6 +71,11 @@ mod tests {
     const STATION: EthernetAddress = EthernetAddress([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
 
     //= RFC 7217 §5, type=test
+    //= RFC 7217 §5 MUST-3, type=test
+    //= RFC 7217 §5 MUST-4, type=test
+    //= RFC 7217 §5 MUST-5, type=test
+    //= RFC 7217 §5 MUST-9, type=test
+    //= RFC 7217 §5 MUST-10, type=test
     #[test]
     fn a_stable_identifier_depends_on_all_that_it_should() {
         let prefix: Ipv6Addr = "2001:db8::".parse().unwrap();

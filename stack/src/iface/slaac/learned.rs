@@ -82,6 +82,7 @@ impl LearnedRoutes {
 
     /// A router does not answer: others go before it, and where it sent us does not hold any more.
     //= RFC 4861 §6.3.6
+    //= RFC 1122 §3.3.1.5 MUST-1
     pub(super) fn doubt(&mut self, interfaces: &mut Interfaces, gateway: IpAddr) {
         self.unset_redirects(interfaces, gateway);
         for known in &mut self.routes {
@@ -93,6 +94,7 @@ impl LearnedRoutes {
         }
     }
 
+    //= RFC 4861 §6.3.5 MUST-1
     pub(super) fn expire(&mut self, interfaces: &mut Interfaces, now: Instant) {
         self.retain(interfaces, |known| known.until.is_none_or(|until| until > now));
     }

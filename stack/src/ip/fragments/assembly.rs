@@ -71,6 +71,8 @@ impl Assembly {
 
     /// Adds a part that makes sense for itself.
     //= RFC 815 §3
+    //= RFC 8200 §4.5 MUST-10
+    //= RFC 8200 §4.5 MUST-11
     pub(super) fn add(&mut self, packet: &Packet, fragment: &FragmentHeader) -> Result<(), Refusal> {
         let (start, len) = (usize::from(fragment.offset), useful_len(packet, fragment));
         let end = start + len;
@@ -125,6 +127,11 @@ impl Assembly {
     }
 
     /// The packet, from the IP header on, with headers as those of one that was never cut.
+    //= RFC 1122 §3.2.1.4 MUST-1
+    //= RFC 1122 §3.3.2 MUST-1
+    //= RFC 1122 §3.3.2 MUST-2
+    //= RFC 1122 §3.3.2 SHLD-1
+    //= RFC 8200 §5 MUST-4
     pub(super) fn join(self) -> Result<Vec<u8>, Refusal> {
         let Some(Headers { bytes: headers, protocol, protocol_at }) = self.headers else {
             return Err(Refusal::Ragged);

@@ -77,6 +77,7 @@ const V6: (IpAddr, IpAddr) = (IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V6(Ipv6Ad
 /// A datagram of no payload without a checksum.
 const NO_CHECKSUM: [u8; 8] = [0, 7, 0, 9, 0, 8, 0, 0];
 
+//= RFC 8200 §8.1 MUST-1, type=test
 #[test]
 fn pseudo_header_counts_its_fields() {
     let bytes = [192, 0, 2, 1, 192, 0, 2, 2, 0, 6, 0x12, 0x34];
@@ -88,6 +89,7 @@ fn pseudo_header_counts_its_fields() {
 
 //= RFC 768, type=test
 //= RFC 8200 §8.1, type=test
+//= RFC 8200 §8.1 MUST-4, type=test
 #[test]
 fn udp_without_a_checksum_is_valid_over_ipv4_only() {
     assert_eq!(verify_transport(V4.0, V4.1, IpProtocol::UDP, &NO_CHECKSUM), Checksum::Valid);

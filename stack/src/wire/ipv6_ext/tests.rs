@@ -25,6 +25,10 @@ fn without_extension_headers_the_first_is_the_one() {
     assert_eq!(found(&[], IpProtocol(99)), (IpProtocol(99), 0, 6));
 }
 
+//= RFC 8200 §4 MUST-2, type=test
+//= RFC 8200 §4 MUST-3, type=test
+//= RFC 8200 §4.1 MUST-1, type=test
+//= RFC 8200 §4.4 MUST-1, type=test
 #[test]
 fn walks_all_that_may_stand_before() {
     let bytes = [
@@ -39,6 +43,7 @@ fn walks_all_that_may_stand_before() {
 }
 
 //= RFC 8200 §4.3, type=test
+//= RFC 8200 §4 MUST-1, type=test
 #[test]
 fn hop_by_hop_options_stand_first_or_are_refused() {
     let bytes = [header(IpProtocol::HOP_BY_HOP, &[]), header(IpProtocol::TCP, &[])].concat();
@@ -48,6 +53,9 @@ fn hop_by_hop_options_stand_first_or_are_refused() {
 }
 
 //= RFC 8200 §4.2, type=test
+//= RFC 8200 §4.2 MUST-3, type=test
+//= RFC 8200 §4.2 MUST-1, type=test
+//= RFC 8200 §4.2 MUST-2, type=test
 #[test]
 fn an_unknown_option_does_what_its_upper_bits_say() {
     for (kind, action) in [
@@ -81,6 +89,8 @@ fn an_option_past_the_end_of_its_header_is_malformed() {
 
 //= RFC 8200 §4.4, type=test
 //= RFC 5095 §3, type=test
+//= RFC 8200 §4.4 MUST-1, type=test
+//= RFC 8200 §4.4 MUST-2, type=test
 #[test]
 fn a_routing_header_with_segments_left_is_refused_whatever_its_type() {
     for kind in [0, 2, 4, 99] {
@@ -117,6 +127,7 @@ fn a_packet_of_one_fragment_counts_as_whole() {
     assert_eq!(found(&bytes, IpProtocol::FRAGMENT), (IpProtocol::UDP, 16, 48));
 }
 
+//= RFC 8200 §4 MUST-3, type=test
 #[test]
 fn every_header_is_bounded_by_the_packet() {
     let bytes = [
@@ -179,6 +190,7 @@ fn the_limits_are_each_headers_own() {
 
 /// As Linux 6.18, which was asked.
 //= RFC 8504 §5.3, type=test
+//= RFC 8200 §4.2 MUST-6, type=test
 #[test]
 fn padding_hides_nothing() {
     let refused = Err(ExtError::Malformed(Malformed::BadOption));

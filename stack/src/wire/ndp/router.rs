@@ -186,6 +186,17 @@ impl RouterAdvert {
         Ok(advert)
     }
 
+    //= RFC 4861 §4.2 MUST-3
+    //= RFC 4861 §4.2 MUST-4
+    //= RFC 4861 §4.6.1 MUST-1
+    //= RFC 4861 §4.6.2 MUST-4
+    //= RFC 4861 §4.6.2 MUST-7
+    //= RFC 4861 §4.6.2 MUST-8
+    //= RFC 4861 §4.6.3 MUST-3
+    //= RFC 4861 §4.6.4 MUST-2
+    //= RFC 4861 §6.1.2 MUST-2
+    //= RFC 4861 §6.1.2 MUST-3
+    //= RFC 4861 §9 MUST-2
     fn take(&mut self, option: &[u8]) {
         match option {
             [SOURCE_LINK, _, station @ ..] => self.source_link = station_of(station),
@@ -285,6 +296,7 @@ struct Options<'a>(&'a [u8]);
 impl<'a> Iterator for Options<'a> {
     type Item = Result<&'a [u8], Malformed>;
 
+    //= RFC 4861 §4.6 MUST-1
     fn next(&mut self) -> Option<Self::Item> {
         let len = match self.0 {
             [] => return None,
@@ -324,6 +336,8 @@ fn masked(address: Ipv6Addr, len: u8) -> Ipv6Addr {
 
 /// Writes the message that asks routers to tell of themselves, from the IP header on.
 //= RFC 4861 §4.1
+//= RFC 4861 §4.1 MUST-1
+//= RFC 4861 §4.1 MUST-3
 pub fn router_solicit(source: Ipv6Addr, station: EthernetAddress) -> HeaderBlock {
     let mut headers = HeaderBlock::new();
     let link = if source.is_unspecified() { 0 } else { 8 };
@@ -343,6 +357,7 @@ pub type Nonce = [u8; 6];
 /// Writes the message that asks whether anybody has `target`, from the IP header on.
 //= RFC 4862 §5.4.2
 //= RFC 7527 §4.1
+//= RFC 4861 §4.3 MUST-4
 pub fn probe(target: Ipv6Addr, nonce: Option<Nonce>) -> HeaderBlock {
     let mut headers = HeaderBlock::new();
     let bytes = headers.prepend(if nonce.is_some() { 32 } else { 24 });
@@ -404,6 +419,8 @@ mod tests {
     const HEAD: [u8; 16] = [134, 0, 0, 0, 64, 0x08, 7, 8, 0, 0, 0x75, 0x30, 0, 0, 3, 0xe8];
 
     //= RFC 4861 §6.1.2, type=test
+    //= RFC 4861 §6.1.2 MUST-1, type=test
+    //= RFC 4861 §4.6 MUST-1, type=test
     #[test]
     fn advertisements_that_are_not_valid() {
         assert!(RouterAdvert::parse(&from("fe80::1"), &HEAD).is_ok());
@@ -420,6 +437,8 @@ mod tests {
     //= RFC 4861 §4.2, type=test
     //= RFC 4191 §2.3, type=test
     //= RFC 8106 §5.1, type=test
+    //= RFC 4861 §9 MUST-2, type=test
+    //= RFC 4861 §9 MUST-6, type=test
     #[test]
     fn all_options_of_an_advertisement() {
         let address = |text: &str| text.parse::<Ipv6Addr>().unwrap();
@@ -471,6 +490,7 @@ mod tests {
     }
 
     //= RFC 4861 §8.1, type=test
+    //= RFC 4861 §8.1 MUST-1, type=test
     #[test]
     fn redirects_that_are_valid_and_not() {
         let message = |target: &str, destination: &str| {

@@ -51,6 +51,10 @@ fn reads_an_advertisement() {
 
 //= RFC 4861 §7.1.1, type=test
 //= RFC 4861 §7.1.2, type=test
+//= RFC 4861 §7.1.1 MUST-1, type=test
+//= RFC 4861 §7.1.2 MUST-1, type=test
+//= RFC 4861 §4.6 MUST-1, type=test
+//= RFC 4862 §5.4.1 MUST-1, type=test
 #[test]
 fn both_are_checked() {
     let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
@@ -81,6 +85,7 @@ fn both_are_checked() {
 }
 
 //= RFC 4861 §7.1.1, type=test
+//= RFC 4861 §7.1.1 MUST-1, type=test
 #[test]
 fn an_asker_without_an_address_asks_the_group_and_names_no_station() {
     let from_nowhere = |destination| Ipv6Header { source: Ipv6Addr::UNSPECIFIED, ..ip(destination) };
@@ -92,6 +97,7 @@ fn an_asker_without_an_address_asks_the_group_and_names_no_station() {
 }
 
 //= RFC 4861 §7.1.2, type=test
+//= RFC 4861 §7.1.2 MUST-1, type=test
 #[test]
 fn an_advertisement_to_a_group_answers_nobody() {
     let all_nodes = ip(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1));

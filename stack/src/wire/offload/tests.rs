@@ -179,6 +179,8 @@ fn what_need_not_be_cut_comes_out_alone() {
 
 //= RFC 768, type=test
 //= RFC 8200 §8.1, type=test
+//= RFC 8200 §8.1 MUST-2, type=test
+//= RFC 8200 §8.1 MUST-3, type=test
 #[test]
 fn a_udp_checksum_of_zero_is_written_as_ones() {
     for ip in [Ip::V4(Ipv4Header::default()), loopback_v6()] {

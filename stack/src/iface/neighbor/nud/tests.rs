@@ -49,6 +49,12 @@ enum Link {
 
 //= RFC 4861 §7.2.5, type=test
 //= RFC 4861 Appendix C, type=test
+//= RFC 4861 §7.2.5 MUST-1, type=test
+//= RFC 4861 §7.2.5 MUST-2, type=test
+//= RFC 4861 §7.2.5 MUST-3, type=test
+//= RFC 4861 §7.2.5 MUST-4, type=test
+//= RFC 4861 §7.2.5 MUST-5, type=test
+//= RFC 4861 §7.3.1 MUST-1, type=test
 #[test]
 fn advertisements() {
     use Link::{Absent, Other as Different, Same};
@@ -102,6 +108,9 @@ fn advertisements() {
 
 //= RFC 4861 §7.2.3, type=test
 //= RFC 4861 Appendix C, type=test
+//= RFC 4861 §6.3.4 MUST-7, type=test
+//= RFC 4861 §7.2.3 MUST-2, type=test
+//= RFC 4861 §8.3 MUST-2, type=test
 #[test]
 fn solicitations_from_the_neighbour() {
     let same = [
@@ -131,6 +140,7 @@ fn solicitations_from_the_neighbour() {
 
 //= RFC 4861 §7.3.1, type=test
 //= RFC 4861 §7.3.3, type=test
+//= RFC 1122 §3.3.1.4 SHLD-2, type=test
 #[test]
 fn upper_layers_confirm_what_has_a_link_address() {
     let table = [
@@ -173,6 +183,8 @@ fn sending() {
 }
 
 //= RFC 4861 §7.2.2, type=test
+//= RFC 4861 §7.2.2 MUST-4, type=test
+//= RFC 4861 §7.3.3 MUST-1, type=test
 #[test]
 fn resolution_gives_up_after_three_solicitations() {
     let mut nud = Nud::unresolved(secs(10));
@@ -210,6 +222,9 @@ fn failures_hold_off_longer_each_time() {
 }
 
 //= RFC 4861 §7.3.3, type=test
+//= RFC 4861 §7.3.3 MUST-1, type=test
+//= RFC 1122 §3.3.1.4 MUST-1, type=test
+//= RFC 1122 §3.3.1.4 SHLD-1, type=test
 #[test]
 fn an_unconfirmed_neighbour_is_probed_and_given_up() {
     let mut nud = at_100(Delay);
@@ -233,6 +248,10 @@ fn an_answer_to_a_probe_stops_it() {
 }
 
 //= RFC 4861 Appendix D, type=test
+//= RFC 4861 §7.2.3 MUST-3, type=test
+//= RFC 4861 §7.2.5 MUST-6, type=test
+//= RFC 4861 §7.3.3 MUST-2, type=test
+//= RFC 4861 Appendix D MUST-1, type=test
 #[test]
 fn only_advertisements_speak_of_routers() {
     let mut nud = at_100(Stale);
