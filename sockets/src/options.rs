@@ -143,8 +143,8 @@ pub(crate) struct SocketOptions {
     pub(crate) ttl: Option<u8>,
     pub(crate) tos: u8,
     pub(crate) hops: Option<u8>,
-    /// IPv6's hop limit of the host; IPv4's stands in `tcp`.
-    default_hops: u8,
+    /// IPv4's TTL and IPv6's hop limit of the host.
+    default_limits: (u8, u8),
     pub(crate) traffic_class: u8,
     pub(crate) discovery: Discovery,
     /// IP_RECVERR and IPV6_RECVERR.
@@ -175,8 +175,9 @@ pub(crate) struct SocketOptions {
 }
 
 impl SocketOptions {
-    /// The options of a new socket on a host whose connections have `defaults`, and `default_hops` over IPv6.
-    pub(crate) fn new(defaults: tcp::SharedOptions, default_hops: u8) -> Self {
+    /// The options of a new socket on a host whose connections have `defaults`, and whose packets have `default_limits`:
+    /// IPv4's TTL and IPv6's hop limit.
+    pub(crate) fn new(defaults: tcp::SharedOptions, default_limits: (u8, u8)) -> Self {
         SocketOptions {
             reuse_address: false,
             reuse_port: false,
@@ -186,7 +187,7 @@ impl SocketOptions {
             ttl: None,
             tos: 0,
             hops: None,
-            default_hops,
+            default_limits,
             traffic_class: 0,
             discovery: Discovery::default(),
             errors: ErrorDeliveries::default(),
@@ -258,8 +259,8 @@ impl SocketOptions {
 
     fn hop_limit_or_default(&self, family: Domain) -> u8 {
         let default = match family {
-            Domain::V4 => self.tcp.hop_limit,
-            Domain::V6 => self.default_hops,
+            Domain::V4 => self.default_limits.0,
+            Domain::V6 => self.default_limits.1,
         };
         self.hop_limit(family).unwrap_or(default)
     }
@@ -287,7 +288,7 @@ impl SocketOptions {
     /// What a connection of that family is told: the socket's own where that says it all.
     pub(crate) fn for_connection(&self, family: Domain) -> tcp::SharedOptions {
         let wanted = tcp::Options {
-            hop_limit: self.hop_limit_or_default(family),
+            hop_limit: self.hop_limit(family),
             traffic_class: self.traffic_class(family),
             discovery: match family {
                 Domain::V4 => self.discovery.v4,

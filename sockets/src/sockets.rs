@@ -112,7 +112,8 @@ impl Sockets {
         }
         let mut defaults = SharedOptions::from(self.stack.config().tcp_options());
         defaults.share_with(&mut self.defaults);
-        let mut options = SocketOptions::new(defaults, self.stack.config().ipv6_hop_limit);
+        let config = self.stack.config();
+        let mut options = SocketOptions::new(defaults, (config.ip_default_ttl, config.ipv6_hop_limit));
         // As on Linux, where it only means something to ping sockets: identifiers are shared unless that is taken back.
         options.reuse_address = matches!(subject.kind, Kind::Ping | Kind::Raw(_));
         options.v6_only =

@@ -270,6 +270,8 @@ settings! {
     "net.ipv6.conf.all.accept_ra_mtu" accept_ra_mtu: bool = Flag, true;
     /// Take the prefixes that routers tell.
     "net.ipv6.conf.all.accept_ra_pinfo" accept_ra_pinfo: bool = Flag, true;
+    /// The least hop limit that is taken from routers.
+    "net.ipv6.conf.all.accept_ra_min_hop_limit" accept_ra_min_hop_limit: u8 = Number(1..=255), 1;
     /// The longest prefix of a route that is taken from routers, in bits.
     "net.ipv6.conf.all.accept_ra_rt_info_max_plen" accept_ra_rt_info_max_plen: u8 = Number(0..=128), 0;
     /// Heed which of several routers goes first (RFC 4191).
@@ -408,6 +410,11 @@ impl Config {
         settings
     }
 
+    /// IPv6's hop limit at the interface of that name. It is asked for each packet, so it is read by itself.
+    pub fn hop_limit_at(&self, name: &str) -> u8 {
+        self.of_interfaces.number(name, "net.ipv6.conf.all.hop_limit").unwrap_or(self.ipv6_hop_limit)
+    }
+
     /// The options that a TCP socket begins with.
     pub fn tcp_options(&self) -> Options {
         let secs = |duration: Duration| u16::try_from(duration.as_secs()).unwrap_or(u16::MAX);
@@ -448,7 +455,6 @@ impl Config {
             rto_min_ms: u16::try_from(self.tcp_rto_min.as_millis()).unwrap_or(u16::MAX),
             rto_max_ms: millis(self.tcp_rto_max),
             slow_start_after_idle: self.tcp_slow_start_after_idle,
-            hop_limit: self.ip_default_ttl,
             rare: Some(self.rare_options()).filter(|rare| *rare != Rare::NONE).map(Box::new),
             ..Options::default()
         }
@@ -523,6 +529,7 @@ impl Config {
             accept_ra_defrtr: self.accept_ra_defrtr,
             accept_ra_pinfo: self.accept_ra_pinfo,
             accept_ra_mtu: self.accept_ra_mtu,
+            accept_ra_min_hop_limit: self.accept_ra_min_hop_limit,
             accept_ra_rtr_pref: self.accept_ra_rtr_pref,
             accept_ra_rt_info_max_plen: self.accept_ra_rt_info_max_plen,
             autoconf: self.ipv6_autoconf,
@@ -594,6 +601,14 @@ impl InterfaceSettings {
         }
         self.values.entry(interface.to_owned()).or_default().insert(name, value.to_owned());
         Ok(())
+    }
+
+    /// The value of a setting that is a small number, where the interface has its own.
+    fn number(&self, interface: &str, name: &str) -> Option<u8> {
+        if self.values.is_empty() {
+            return None;
+        }
+        self.values.get(interface)?.get(name)?.parse().ok()
     }
 
     fn of(&self, interface: &str) -> impl Iterator<Item = (&'static str, &str)> {

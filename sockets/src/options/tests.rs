@@ -17,7 +17,7 @@ const LIMITS: Limits = Limits {
 };
 
 fn fresh() -> SocketOptions {
-    SocketOptions::new(tcp::SharedOptions::default(), 64)
+    SocketOptions::new(tcp::SharedOptions::default(), (64, 64))
 }
 
 fn set(
@@ -224,8 +224,8 @@ fn each_family_has_its_hop_limit_and_class() {
     set(&mut options, STREAM6, (SOL_IP, IP_TTL), 9).unwrap();
     set(&mut options, STREAM6, (SOL_IPV6, IPV6_TCLASS), 0x20).unwrap();
     let (v4, v6) = (options.for_connection(Domain::V4), options.for_connection(Domain::V6));
-    assert_eq!((v4.hop_limit, v4.traffic_class), (9, 0));
-    assert_eq!((v6.hop_limit, v6.traffic_class), (64, 0x20));
+    assert_eq!((v4.hop_limit, v4.traffic_class), (Some(9), 0));
+    assert_eq!((v6.hop_limit, v6.traffic_class), (None, 0x20));
 }
 
 #[test]

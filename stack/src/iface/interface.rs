@@ -142,6 +142,8 @@ pub struct Interface {
     group_frames: Vec<EthernetAddress>,
     /// Largest IPv6 packet, in bytes, where a router says that it is less than the link's.
     ipv6_mtu: Option<usize>,
+    /// IPv6's hop limit, where a router tells one.
+    hop_limit: Option<u8>,
 }
 
 impl Interface {
@@ -155,6 +157,7 @@ impl Interface {
             addresses: Vec::new(),
             joined: Vec::new(),
             ipv6_mtu: None,
+            hop_limit: None,
             group_frames: Vec::new(),
         };
         interface.refresh_groups();
@@ -254,6 +257,16 @@ impl Interface {
 
     pub(super) fn set_ipv6_mtu(&mut self, mtu: usize) {
         self.ipv6_mtu = Some(mtu);
+    }
+
+    /// IPv6's hop limit of packets that leave here, where a router has told one (`CurHopLimit`).
+    //= RFC 4861 §6.3.2
+    pub const fn hop_limit(&self) -> Option<u8> {
+        self.hop_limit
+    }
+
+    pub(super) fn set_hop_limit(&mut self, limit: u8) {
+        self.hop_limit = Some(limit);
     }
 
     /// Counts one more who is in `group`. Returns whether there was room.

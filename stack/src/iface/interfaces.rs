@@ -263,6 +263,13 @@ impl Interfaces {
         }
     }
 
+    /// The hop limit that a router tells of.
+    pub(super) fn set_hop_limit(&mut self, id: InterfaceId, limit: u8) {
+        if let Some(found) = self.interfaces.get_mut(usize::from(id.0)) {
+            found.set_hop_limit(limit);
+        }
+    }
+
     /// Adds a route that a router told of. Returns whether it stands.
     pub(super) fn learn_route(&mut self, route: Route) -> bool {
         !self.routes.iter().any(|known| *known == route) && self.routes.append(route).is_ok()

@@ -393,6 +393,11 @@ impl Link {
         if let Some(mtu) = advert.mtu.filter(|_| config.accept_ra_mtu) {
             interfaces.set_ipv6_mtu(interface, mtu as usize);
         }
+        // Who could lower it at will could have our packets die on the way.
+        //= RFC 4861 §6.3.4
+        if let Some(limit) = advert.hop_limit.filter(|limit| *limit >= config.accept_ra_min_hop_limit) {
+            interfaces.set_hop_limit(interface, limit);
+        }
     }
 
     /// A prefix that is on the link.

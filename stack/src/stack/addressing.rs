@@ -107,9 +107,6 @@ impl Stack {
         let (neighbors, counters) = (&mut self.neighbors, &mut self.counters);
         neighbors.on_router(now, id, packet.source, advert.source_link, counters);
         neighbors.set_times(id, advert.reachable, advert.retrans, &mut self.random);
-        if let Some(hop_limit) = advert.hop_limit {
-            self.config.ipv6_hop_limit = hop_limit;
-        }
         let config = AutoconfConfig { retrans: advert.retrans.unwrap_or(config.retrans), ..config };
         let router = (ip.source, &advert);
         let (interfaces, random) = (&mut self.interfaces, &mut self.random);

@@ -78,13 +78,20 @@ impl Stack {
         }
     }
 
-    /// TTL or hop limit of a datagram to `to` whose sender has not said.
+    /// TTL or hop limit of a datagram to `to` whose sender has not said, where it leaves by that interface.
     //= RFC 1112 §6.1
-    pub(super) fn default_hop_limit(&self, to: IpAddr) -> u8 {
-        match to {
-            _ if to.is_multicast() => 1,
-            IpAddr::V4(_) => self.config.ip_default_ttl,
-            IpAddr::V6(_) => self.config.ipv6_hop_limit,
+    pub(super) fn default_hop_limit(&self, interface: InterfaceId, to: IpAddr) -> u8 {
+        if to.is_multicast() { 1 } else { self.hop_limit_at(interface, to) }
+    }
+
+    /// TTL or hop limit of packets of the family of `to` that leave by an interface.
+    pub(super) fn hop_limit_at(&self, interface: InterfaceId, to: IpAddr) -> u8 {
+        match (to, self.interfaces.interface(interface)) {
+            (IpAddr::V4(_), _) => self.config.ip_default_ttl,
+            (IpAddr::V6(_), Some(found)) => {
+                found.hop_limit().unwrap_or_else(|| self.config.hop_limit_at(found.name()))
+            }
+            (IpAddr::V6(_), None) => self.config.ipv6_hop_limit,
         }
     }
 

@@ -369,11 +369,9 @@ impl Stack {
         marks: Marks,
         mut packet: Transmit,
     ) {
-        let (protocol, default) = match source {
-            IpAddr::V4(_) => (IpProtocol::ICMP, self.config.ip_default_ttl),
-            IpAddr::V6(_) => (IpProtocol::ICMPV6, self.config.ipv6_hop_limit),
-        };
-        let (hop_limit, traffic_class) = (marks.hop_limit.unwrap_or(default), marks.traffic_class);
+        let protocol = if source.is_ipv4() { IpProtocol::ICMP } else { IpProtocol::ICMPV6 };
+        let hop_limit = marks.hop_limit.unwrap_or_else(|| self.hop_limit_at(hop.interface, source));
+        let traffic_class = marks.traffic_class;
         let fragmentation = marks.fragmentation;
         let identification = self.identification(fragmentation, (source, destination), protocol, 1);
         let outgoing = Outgoing {

@@ -207,7 +207,7 @@ impl Stack {
             source: hop.source,
             destination: to,
             protocol,
-            hop_limit: options.hop_limit.unwrap_or_else(|| self.default_hop_limit(to)),
+            hop_limit: options.hop_limit.unwrap_or_else(|| self.default_hop_limit(hop.interface, to)),
             traffic_class: options.traffic_class,
             fragmentation,
             identification: self.identification(fragmentation, (hop.source, to), protocol, 1),

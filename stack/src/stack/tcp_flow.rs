@@ -251,10 +251,8 @@ impl Stack {
         let Some(reset) = Connection::reset_for(segment) else { return };
         self.counters.bump(Counter::TcpOutSegs);
         self.counters.bump(Counter::TcpOutRsts);
-        let v4 = key.remote().is_ipv4();
-        let hop_limit = if v4 { self.config.ip_default_ttl } else { self.config.ipv6_hop_limit };
         let labels = AutoLabel::Host;
-        let marks = Marks { hop_limit, traffic_class: packet.traffic_class & !ECN, labels };
+        let marks = Marks { hop_limit: None, traffic_class: packet.traffic_class & !ECN, labels };
         self.send_segment(now, hop, key, reset, marks);
     }
 
@@ -580,7 +578,7 @@ impl Stack {
         let fragmentation = options.discovery.of_stream(slot.path.fragmentation);
         let stamps = if slot.extras.is_some() { slot.stamps_of(&segment) } else { Vec::new() };
         self.tcp.mark_ready(index);
-        let packet = self.wrap(&key, segment, marks, fragmentation)?;
+        let packet = self.wrap(&key, hop.interface, segment, marks, fragmentation)?;
         if cut_off {
             // As on Linux: it is sent again when its time has come, and then there may be a way.
             let v4 = key.remote().is_ipv4();
@@ -600,7 +598,7 @@ impl Stack {
     /// Sends a segment that belongs to no connection.
     fn send_segment(&mut self, now: Instant, hop: &NextHop, key: &FlowKey, segment: Segment, marks: Marks) {
         let fragmentation = self.path_mtu.fragmentation(now, key.remote().ip());
-        if let Some(packet) = self.wrap(key, segment, marks, fragmentation) {
+        if let Some(packet) = self.wrap(key, hop.interface, segment, marks, fragmentation) {
             self.send_answer(now, hop, packet);
         }
     }
@@ -609,6 +607,7 @@ impl Stack {
     fn wrap(
         &mut self,
         key: &FlowKey,
+        interface: InterfaceId,
         segment: Segment,
         marks: Marks,
         fragmentation: Fragmentation,
@@ -633,7 +632,7 @@ impl Stack {
             source: local.ip(),
             destination: remote.ip(),
             protocol: IpProtocol::TCP,
-            hop_limit: marks.hop_limit,
+            hop_limit: marks.hop_limit.unwrap_or_else(|| self.hop_limit_at(interface, remote.ip())),
             traffic_class: marks.traffic_class,
             fragmentation,
             identification,

@@ -185,7 +185,8 @@ pub(super) struct Listener {
 /// What the IP header of a segment has from the options of its socket.
 #[derive(Copy, Clone, Debug)]
 pub(super) struct Marks {
-    pub(super) hop_limit: u8,
+    /// `None`: what the interface has.
+    pub(super) hop_limit: Option<u8>,
     pub(super) traffic_class: u8,
     pub(super) labels: AutoLabel,
 }

@@ -288,7 +288,7 @@ impl Stack {
         let source = SocketAddr::new(hop.source, port);
         let fragmentation = discovery.of_datagram(self.path_mtu.fragmentation(now, to.ip()), len <= path);
         let packet = self
-            .wrap_datagram(source, to, payload, cut, fragmentation, options)
+            .wrap_datagram((source, to), hop.interface, payload, cut, fragmentation, options)
             .ok_or(SendError::NoSocket)?;
         self.counters.bump(Counter::UdpOutDatagrams);
         if hop.delivery == Delivery::Multicast {
@@ -324,8 +324,8 @@ impl Stack {
 
     fn wrap_datagram(
         &mut self,
-        source: SocketAddr,
-        to: SocketAddr,
+        (source, to): (SocketAddr, SocketAddr),
+        interface: InterfaceId,
         payload: Rope,
         cut: Option<u16>,
         fragmentation: Fragmentation,
@@ -344,7 +344,7 @@ impl Stack {
             source: source.ip(),
             destination: to.ip(),
             protocol: IpProtocol::UDP,
-            hop_limit: options.hop_limit.unwrap_or_else(|| self.default_hop_limit(to.ip())),
+            hop_limit: options.hop_limit.unwrap_or_else(|| self.default_hop_limit(interface, to.ip())),
             traffic_class: options.traffic_class,
             fragmentation,
             identification: self.identification(

@@ -168,9 +168,9 @@ pub struct Options {
     pub rto_max_ms: u32,
     /// Forget what is known of the path's capacity after an idle time (`net.ipv4.tcp_slow_start_after_idle`).
     pub slow_start_after_idle: bool,
-    /// IPv4's TTL or IPv6's hop limit (`IP_TTL`, `IPV6_UNICAST_HOPS`).
+    /// IPv4's TTL or IPv6's hop limit (`IP_TTL`, `IPV6_UNICAST_HOPS`); `None`: what the host, or the interface, has.
     //= RFC 9293 MUST-49
-    pub hop_limit: u8,
+    pub hop_limit: Option<u8>,
     /// IPv4's TOS or IPv6's traffic class (`IP_TOS`, `IPV6_TCLASS`).
     //= RFC 9293 MUST-48
     //= RFC 9293 SHLD-22
@@ -224,7 +224,7 @@ impl Default for Options {
             rto_min_ms: 200,
             rto_max_ms: 120_000,
             slow_start_after_idle: true,
-            hop_limit: 64,
+            hop_limit: None,
             traffic_class: 0,
             discovery: PathMtuDiscovery::default(),
             error_delivery: ErrorDelivery::default(),

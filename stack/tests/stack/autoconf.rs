@@ -7,6 +7,7 @@ use tapsock_stack::buf::Frame;
 use tapsock_stack::config::Config;
 use tapsock_stack::counters::Counter;
 use tapsock_stack::iface::{InterfaceId, Preference, Route};
+use tapsock_stack::wire::icmp::Echo;
 use tapsock_stack::wire::icmpv4::Icmpv4Message;
 use tapsock_stack::wire::icmpv6::Icmpv6Message;
 use tapsock_stack::wire::ndp::{NdpMessage, NeighborAdvert, nonce_of};
@@ -431,13 +432,71 @@ fn a_router_sets_times_and_hops() {
     let message = Icmpv6Message::Other { kind: 134, code: 0, rest };
     let body = [&5000u32.to_be_bytes()[..], &200u32.to_be_bytes()].concat();
     wire.inject(0, Path::v6(1, 0).from(&router(1)).to("ff02::1").icmpv6(message, &body, 255));
-    assert_eq!(wire[0].config().ipv6_hop_limit, 33);
+    assert_eq!(wire[0].interfaces().interface(ETH).unwrap().hop_limit(), Some(33));
     let udp = wire[0].udp_open(tapsock_stack::stack::Family::V6);
     let now = wire.now;
     let payload = tapsock_stack::buf::Rope::from(vec![0]);
     let _ = wire[0].udp_send(now, udp, payload, Some(crate::wire::at("fd00::77", 9)), Default::default());
     wire.run_for(Duration::from_millis(500));
     assert_eq!(sent(&wire, 135).len(), 3, "200 ms apart");
+}
+
+/// The hop limits of the packets to `to` that the host sent.
+fn hop_limits(wire: &Wire, to: &str) -> Vec<u8> {
+    let to: Ipv6Addr = to.parse().unwrap();
+    let headers = wire.seen.iter().filter_map(|(_, frame)| Ipv6Header::parse(packet_of(frame)).ok());
+    headers.filter(|ip| ip.destination == to).map(|ip| ip.hop_limit).collect()
+}
+
+/// Sends to host 1, whose station is known, what each protocol sends: data, a reset, an echo's answer, an error.
+fn send_all_kinds(wire: &mut Wire) {
+    let now = wire.now;
+    let udp = wire[0].udp_open(tapsock_stack::stack::Family::V6);
+    let payload = tapsock_stack::buf::Rope::from(vec![0]);
+    wire[0].udp_send(now, udp, payload, Some(crate::wire::at("fd00::2", 9)), Default::default()).unwrap();
+    wire.connect(0, crate::wire::at("fd00::2", 9));
+    wire.inject(
+        0,
+        Path::v6(1, 0).icmpv6(Icmpv6Message::EchoRequest(Echo { ident: 1, sequence: 1 }), b"?", 64),
+    );
+    wire.inject(0, Path::v6(1, 0).udp((9, 9), b"nobody hears this"));
+    wire.run_for(Duration::from_millis(1));
+}
+
+//= RFC 4861 §6.3.4, type=test
+#[test]
+fn what_a_router_says_of_hops_holds_for_its_link_alone() {
+    let told = |settings: &[&str], limit: u8| {
+        let mut wire = Wire::with_config(2, LINKS[0], &with(settings));
+        wire.sniffing = true;
+        let now = wire.now;
+        let other = wire[0].add_interface("eth1", station(9), LINKS[0]).unwrap();
+        let message = Icmpv6Message::Other { kind: 134, code: 0, rest: [limit, 0, 7, 8] };
+        let advert = Path::v6(1, 0).from(&router(1)).to("ff02::1").icmpv6(message, &[0; 8], 255);
+        wire[0].receive(now, other, advert.clone());
+        send_all_kinds(&mut wire);
+        let before = hop_limits(&wire, "fd00::2");
+        wire.seen.clear();
+        wire.inject(0, advert);
+        send_all_kinds(&mut wire);
+        let mut after = hop_limits(&wire, "fd00::2");
+        // What neighbours tell each other goes no further in any case.
+        after.retain(|limit| *limit != 255);
+        assert!(after.len() >= 4, "{after:?}");
+        (
+            before.into_iter().filter(|limit| *limit != 255).max(),
+            after.iter().min().copied(),
+            after.into_iter().max(),
+        )
+    };
+    assert_eq!(told(&[], 1), (Some(64), Some(1), Some(1)));
+    // A router that would have packets die is not believed where that is not wanted.
+    let least = "net.ipv6.conf.all.accept_ra_min_hop_limit 32";
+    assert_eq!(told(&[least], 31), (Some(64), Some(64), Some(64)));
+    assert_eq!(told(&[least], 32), (Some(64), Some(32), Some(32)));
+    // An interface has its own.
+    let own = "net.ipv6.conf.eth0.hop_limit 9";
+    assert_eq!(told(&[own, least], 31), (Some(9), Some(9), Some(9)));
 }
 
 /// A redirect of IPv6 from a router.

@@ -19,6 +19,8 @@ pub struct AutoconfConfig {
     pub accept_ra_pinfo: bool,
     /// … for the MTU.
     pub accept_ra_mtu: bool,
+    /// The least hop limit that is taken.
+    pub accept_ra_min_hop_limit: u8,
     /// … for which of the routers goes first.
     pub accept_ra_rtr_pref: bool,
     /// The longest prefix of a route that is taken, in bits; 0 takes a default route only.
