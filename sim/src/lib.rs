@@ -30,7 +30,9 @@ pub mod segmenter;
 pub mod simulation;
 pub mod trace;
 
+mod emission;
 mod host;
+mod router;
 mod smoltcp_host;
 mod switch;
 mod talker;
@@ -38,6 +40,7 @@ mod talker;
 pub use host::Host;
 pub use impair::{Corrupt, Delay, Duplicate, GilbertElliott, Jitter, Loss, Mtu, Rate, Reorder};
 pub use network::Network;
+pub use router::Router;
 pub use segmenter::Segmenter;
 pub use simulation::{Simulation, seeds};
 pub use smoltcp_host::{CongestionControl, SmoltcpHost, SmoltcpSockets};

@@ -50,6 +50,9 @@ impl ToErrno for RouteError {
             RouteError::NoSource => Errno::ADDRNOTAVAIL,
             RouteError::BadSource => Errno::INVAL,
             RouteError::Down => Errno::NETDOWN,
+            RouteError::Blackhole => Errno::INVAL,
+            RouteError::Unreachable => Errno::HOSTUNREACH,
+            RouteError::Prohibited => Errno::ACCESS,
         }
     }
 }
@@ -80,6 +83,9 @@ impl ToErrno for ConnectError {
             ConnectError::AddressNotAvailable => Errno::ADDRNOTAVAIL,
             ConnectError::BadSource => Errno::INVAL,
             ConnectError::NetworkDown => Errno::NETDOWN,
+            ConnectError::Blackhole => Errno::INVAL,
+            ConnectError::Unreachable => Errno::HOSTUNREACH,
+            ConnectError::Prohibited => Errno::ACCESS,
         }
     }
 }
@@ -174,6 +180,9 @@ mod tests {
             (SendError::NoDestination.errno(), 89),
             (SendError::TooLong.errno(), 90),
             (SendError::Route(RouteError::NoRoute).errno(), 101),
+            (SendError::Route(RouteError::Blackhole).errno(), 22),
+            (ConnectError::Unreachable.errno(), 113),
+            (ConnectError::Prohibited.errno(), 13),
             (PingError::NoDestination.errno(), 89),
         ] {
             assert_eq!(error.raw_os_error(), number);

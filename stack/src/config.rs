@@ -89,11 +89,17 @@ settings! {
 
     /// Heed routers that say that another is nearer.
     "net.ipv4.conf.all.accept_redirects" accept_redirects: bool = Flag, true;
+    /// Pass packets on that came with a source route. (Linux has 1 for interfaces that come, and 0 for all, of which both
+    /// must allow it.)
+    //= RFC 1812 §5.2.4.1
+    "net.ipv4.conf.all.accept_source_route" accept_source_route: bool = Flag, false;
     /// Make a neighbour of who announces its address unasked: 0 no, 1 yes, 2 where it is in a network of the interface.
     "net.ipv4.conf.all.arp_accept" arp_accept: u8 = Number(0..=2), 0;
     /// With which address ARP asks: 0 that of the packet that waits, 1 the same where it is in the target's network, 2 the
     /// best for the target.
     "net.ipv4.conf.all.arp_announce" arp_announce: u8 = Number(0..=2), 0;
+    /// Have ARP answer only who is reached by the interface that the question came in at.
+    "net.ipv4.conf.all.arp_filter" arp_filter: bool = Flag, false;
     /// Which requests ARP answers: 0 for any address of the host, 1 for those of the interface, 2 these, and the asker is
     /// in the address's network, 8 none.
     "net.ipv4.conf.all.arp_ignore" arp_ignore: u8 = Number(0..=8), 0;
@@ -103,6 +109,18 @@ settings! {
     "net.ipv4.conf.all.drop_gratuitous_arp" drop_gratuitous_arp: bool = Flag, false;
     /// Drop packets to one host that come in frames to several.
     "net.ipv4.conf.all.drop_unicast_in_l2_multicast" drop_unicast_in_l2_multicast: bool = Flag, false;
+    /// Pass on what is for others: the host is a router. `net.ipv4.ip_forward` is the same setting. While it is on,
+    /// redirects are not heeded.
+    //= RFC 1812 §2.2.8.1
+    "net.ipv4.conf.all.forwarding" ip_forward: bool = Flag, false;
+    /// Believe the source of a packet: 0 always, 1 where packets to it would leave by the interface that it came in at, 2
+    /// where there is a way to it at all.
+    //= RFC 1812 §5.3.8
+    "net.ipv4.conf.all.rp_filter" rp_filter: u8 = Number(0..=2), 0;
+    /// As a router, tell who is on the same link of a nearer one.
+    "net.ipv4.conf.all.send_redirects" send_redirects: bool = Flag, true;
+    /// By what flows of others are shared among several ways: 0 addresses, 1 addresses and ports.
+    "net.ipv4.fib_multipath_hash_policy" fib_multipath_hash_policy: u8 = Number(0..=1), 0;
     /// Leave echo requests unanswered.
     "net.ipv4.icmp_echo_ignore_all" icmp_echo_ignore_all: bool = Flag, false;
     /// Leave echo requests to broadcast and multicast addresses unanswered.
@@ -320,6 +338,11 @@ settings! {
     "net.ipv6.conf.all.drop_unsolicited_na" drop_unsolicited_na: bool = Flag, false;
     /// Announce an address of IPv6 when an interface gets it.
     "net.ipv6.conf.all.ndisc_notify" ndisc_notify: bool = Flag, false;
+    /// Pass on what is for others: the host is a router. While it is on, redirects are not heeded, and what routers tell
+    /// only where `accept_ra` is 2.
+    "net.ipv6.conf.all.forwarding" ipv6_forwarding: bool = Flag, false;
+    /// By what flows of others are shared among several ways: 0 addresses and flow label, 1 addresses and ports.
+    "net.ipv6.fib_multipath_hash_policy" ipv6_fib_multipath_hash_policy: u8 = Number(0..=1), 0;
     /// IPv6's hop limit.
     "net.ipv6.conf.all.hop_limit" ipv6_hop_limit: u8 = Number(1..=255), 64;
     /// Memory for IPv6 fragments, in bytes: where more is taken, the oldest packets are given up …
@@ -341,6 +364,10 @@ settings! {
     "net.ipv6.icmp.ratelimit" ipv6_icmp_ratelimit: Duration =
         Millis(0..=i32::MAX as u64), Duration::from_millis(100);
 
+    /// An address belongs to its interface (the strong model of RFC 1122 §3.3.4.2) rather than to the host: packets to it
+    /// are taken there alone, and packets from it leave there. It holds for stacks that are made after it was set.
+    //= RFC 1122 §3.3.4.2
+    "tapsock.strong_host" strong_host: bool = Flag, false;
     /// How CUBIC leaves the first slow start before something is lost: 0 not at all, 1 as Linux, 2 by HyStart++ (RFC 9406).
     "tapsock.tcp_hystart" tcp_hystart: u8 = Number(0..=2), 1;
     /// How long a connection stays in TIME-WAIT, which Linux has fixed at 60 s.
@@ -506,10 +533,26 @@ impl Config {
         NeighborPolicy {
             arp_accept: self.arp_accept,
             arp_announce: self.arp_announce,
-            arp_ignore: self.arp_ignore,
+            arp_ignore: if self.strong_host { self.arp_ignore.max(1) } else { self.arp_ignore },
+            arp_filter: self.arp_filter,
             drop_gratuitous_arp: self.drop_gratuitous_arp,
             accept_untracked_na: self.accept_untracked_na,
             drop_unsolicited_na: self.drop_unsolicited_na,
+            router: self.ipv6_forwarding,
+        }
+    }
+
+    /// What holds for the packets that come in at the interface of that name. It is asked for each packet, so the settings
+    /// of an interface are read one by one.
+    pub fn arrival_policy(&self, name: &str) -> ArrivalPolicy {
+        let own = |setting: &str, value: u8| self.of_interfaces.number(name, setting).unwrap_or(value);
+        let flag = |setting: &str, value: bool| own(setting, value.into()) != 0;
+        ArrivalPolicy {
+            forwards_v4: flag("net.ipv4.conf.all.forwarding", self.ip_forward),
+            forwards_v6: flag("net.ipv6.conf.all.forwarding", self.ipv6_forwarding),
+            source_routes: flag("net.ipv4.conf.all.accept_source_route", self.accept_source_route),
+            reverse_path: own("net.ipv4.conf.all.rp_filter", self.rp_filter),
+            redirects: flag("net.ipv4.conf.all.send_redirects", self.send_redirects),
         }
     }
 
@@ -525,7 +568,8 @@ impl Config {
     /// How an interface with these settings configures itself.
     pub fn autoconf_config(&self) -> AutoconfConfig {
         AutoconfConfig {
-            accept_ra: self.accept_ra > 0,
+            //= RFC 4861 §6.2.7
+            accept_ra: if self.ipv6_forwarding { self.accept_ra > 1 } else { self.accept_ra > 0 },
             accept_ra_defrtr: self.accept_ra_defrtr,
             accept_ra_pinfo: self.accept_ra_pinfo,
             accept_ra_mtu: self.accept_ra_mtu,
@@ -572,6 +616,31 @@ impl Config {
     pub fn names() -> impl Iterator<Item = &'static str> {
         SETTINGS.iter().map(|setting| setting.name)
     }
+}
+
+/// What holds for packets that come in at an interface.
+///
+/// ```
+/// use tapsock_stack::config::Config;
+///
+/// let mut config = Config::default();
+/// config.set("net.ipv4.ip_forward", "1")?;
+/// config.set("net.ipv4.conf.eth1.forwarding", "0")?;
+/// assert!(config.arrival_policy("eth0").forwards_v4 && !config.arrival_policy("eth1").forwards_v4);
+/// # Ok::<(), tapsock_stack::config::SettingError>(())
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct ArrivalPolicy {
+    /// Whether those of IPv4 for others go on.
+    pub forwards_v4: bool,
+    /// The same of IPv6.
+    pub forwards_v6: bool,
+    /// Whether those with a source route go on.
+    pub source_routes: bool,
+    /// Whose source is believed (`rp_filter`).
+    pub reverse_path: u8,
+    /// Whether their senders are told of nearer routers.
+    pub redirects: bool,
 }
 
 /// The settings of single interfaces, as they were written.
@@ -659,6 +728,9 @@ impl core::error::Error for SettingError {}
 /// Shows what `TCP_CONGESTION` takes; it can't be set.
 const AVAILABLE_CONGESTION_CONTROL: &str = "net.ipv4.tcp_available_congestion_control";
 
+/// The older name of IPv4's forwarding.
+const IP_FORWARD: &str = "net.ipv4.ip_forward";
+
 struct Setting {
     name: &'static str,
     show: fn(&Config) -> String,
@@ -667,6 +739,7 @@ struct Setting {
 }
 
 fn setting(name: &str) -> Option<&'static Setting> {
+    let name = if name == IP_FORWARD { "net.ipv4.conf.all.forwarding" } else { name };
     SETTINGS.iter().find(|setting| setting.name == name)
 }
 

@@ -68,6 +68,8 @@ counters! {
     TapsockNeighborEvictions,
     /// Packets whose source can be no host's, or is our own.
     TapsockIpInMartians,
+    /// IPv4 packets that came where no packet to their source would leave.
+    TcpExtIPReversePathFilter,
     /// Reports for error queues that were full.
     TapsockErrorQueueDrops,
     /// Packets for raw sockets that found no room in their queues.
@@ -86,6 +88,10 @@ counters! {
     IpInDelivers,
     /// IPv4 packets sent.
     IpOutRequests,
+    /// IPv4 packets of others that a way was found for.
+    IpForwDatagrams,
+    /// IPv4 packets of others that no route leads on.
+    IpExtInNoRoutes,
     /// IPv4 packets dropped on their way out.
     IpOutDiscards,
     /// IPv4 packets without a route.
@@ -128,6 +134,12 @@ counters! {
     Ip6InDelivers,
     /// IPv6 packets sent.
     Ip6OutRequests,
+    /// IPv6 packets of others that a way was found for.
+    Ip6OutForwDatagrams,
+    /// IPv6 packets of others that no route leads on.
+    Ip6InNoRoutes,
+    /// IPv6 packets of others that were too large for the next link.
+    Ip6InTooBigErrors,
     /// IPv6 packets dropped on their way out.
     Ip6OutDiscards,
     /// IPv6 packets without a route.
@@ -180,6 +192,8 @@ counters! {
     IcmpOutTimeExcds,
     /// Parameter problem sent.
     IcmpOutParmProbs,
+    /// Redirects sent.
+    IcmpOutRedirects,
     /// Echo requests sent.
     IcmpOutEchos,
     /// Echo replies sent.
@@ -218,6 +232,10 @@ counters! {
     Icmp6OutRateLimitHost,
     /// Destination unreachable sent.
     Icmp6OutDestUnreachs,
+    /// Packet too big sent.
+    Icmp6OutPktTooBigs,
+    /// Redirects sent.
+    Icmp6OutRedirects,
     /// Time exceeded sent.
     Icmp6OutTimeExcds,
     /// Parameter problem sent.

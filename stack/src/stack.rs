@@ -11,8 +11,8 @@ use crate::demux::Demux;
 use crate::fast_open::FastOpenCache;
 use crate::iface::slaac::Autoconf;
 use crate::iface::{
-    Interface, InterfaceError, InterfaceId, Interfaces, IpCidr, LinkState, NeighborAction, NeighborCache,
-    NextHop, PacketTag, Resolution, Route, TableError, solicitation,
+    HostModel, Interface, InterfaceError, InterfaceId, Interfaces, IpCidr, LinkState, NeighborAction,
+    NeighborCache, NextHop, PacketTag, Resolution, solicitation,
 };
 use crate::ip::identification::Identifications;
 use crate::ip::output::Priority;
@@ -34,6 +34,7 @@ mod claims;
 mod datagrams;
 mod dhcp;
 mod fast_open;
+mod forward;
 mod fragments;
 mod icmp;
 mod input;
@@ -42,6 +43,7 @@ mod path;
 mod ping;
 mod raw;
 mod reports;
+mod routes;
 mod stamps;
 mod syn_queue;
 mod tcp;
@@ -121,6 +123,7 @@ pub struct Stack {
     dhcp: dhcp::DhcpClients,
     reassembly: fragments::Reassembly,
     identifications: Identifications,
+    forwarding: forward::Forwarding,
     ports: PortTable,
     demux: Demux,
     tcp: tcp_table::TcpTable,
@@ -153,8 +156,12 @@ impl Stack {
     /// operating system.
     pub fn new(config: Config, seed: u64, now: Instant) -> Self {
         let mut random = Random::new(seed);
+        let mut interfaces = Interfaces::new();
+        if config.strong_host {
+            interfaces.set_model(HostModel::Strong);
+        }
         Stack {
-            interfaces: Interfaces::new(),
+            interfaces,
             autoconf: Autoconf::default(),
             groups: multicast::Groups::default(),
             neighbors: NeighborCache::new(config.neighbor_config(), &mut random),
@@ -169,6 +176,7 @@ impl Stack {
             ping: ping::PingTable::default(),
             raw: RawTable::default(),
             fast_open: FastOpenCache::default(),
+            forwarding: forward::Forwarding::new(seed),
             secret: random.keyed_hash(),
             icmp_limit: RateLimit::new(config.icmp_msgs_per_sec, config.icmp_msgs_burst),
             icmp_host_limits: HostLimits::new(&mut random),
@@ -210,16 +218,6 @@ impl Stack {
         self.interfaces.remove_local_network(network)
     }
 
-    /// Adds a route.
-    pub fn add_route(&mut self, route: Route) -> Result<(), TableError> {
-        self.interfaces.add_route(route)
-    }
-
-    /// Removes the first route to `destination`, of any metric or of the one given, and returns it.
-    pub fn remove_route(&mut self, destination: IpCidr, metric: Option<u32>) -> Result<Route, TableError> {
-        self.interfaces.remove_route(destination, metric)
-    }
-
     /// Changes what the link under an interface can do: its MTU, its offloads (ip-link(8), ethtool(8)). What is sent
     /// from now on keeps to it.
     pub fn set_link_caps(&mut self, interface: InterfaceId, caps: LinkCaps) -> Result<(), InterfaceError> {
@@ -258,6 +256,7 @@ impl Stack {
             return;
         }
         self.answers.retain(|(id, _)| *id != interface);
+        self.forwarding.forget(interface);
         self.drop_datagrams(interface);
         self.neighbors.flush(interface, &mut self.counters);
         while self.neighbors.poll_action().is_some() {}
@@ -340,6 +339,9 @@ impl Stack {
     /// something about that goes before the rest.
     fn poll_bands(&mut self, now: Instant) -> ControlFlow<Option<(InterfaceId, Transmit)>> {
         for band in 0..Priority::BANDS {
+            if let Some(frame) = self.forwarding.next(band) {
+                return ControlFlow::Break(Some(frame));
+            }
             if let Some(frame) = self.next_datagram(now, band) {
                 return ControlFlow::Break(Some(frame));
             }

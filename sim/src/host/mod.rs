@@ -16,6 +16,7 @@ use tapsock_stack::wire::EthernetAddress;
 use tapsock_stack::wire::offload::{LinkCaps, Medium, Transmit, verify};
 
 use crate::app::App;
+use crate::emission::emitted;
 use crate::node::{Kind, Node, Port, Scrutiny, Setup, Status};
 
 /// Turns that programs and stack take with each other at one instant, at most.
@@ -187,38 +188,11 @@ impl Host {
 
 impl Machine {
     /// What goes over the wire, where the stack kept to what the link can do.
-    fn frame(&self, interface: InterfaceId, mut transmit: Transmit) -> Result<Frame, String> {
+    fn frame(&self, interface: InterfaceId, transmit: Transmit) -> Result<Frame, String> {
         if interface != self.interface {
             return Err(format!("a frame for {interface:?}, which has no wire"));
         }
-        let link_header = match self.caps.medium {
-            Medium::Ethernet => 14,
-            Medium::Ip => 0,
-        };
-        let packet = transmit.len() - link_header;
-        match transmit.segmentation {
-            None if packet > self.caps.mtu => {
-                return Err(format!("a packet of {packet} bytes over an MTU of {}", self.caps.mtu));
-            }
-            Some(_) if packet > self.caps.gso_max => {
-                return Err(format!(
-                    "a merged packet of {packet} bytes, though the link cuts {}",
-                    self.caps.gso_max
-                ));
-            }
-            Some(segmentation) => {
-                let headers = transmit.headers.len() - link_header;
-                let segment = headers + usize::from(segmentation.size);
-                if segment > self.caps.mtu {
-                    return Err(format!("segments of {segment} bytes over an MTU of {}", self.caps.mtu));
-                }
-            }
-            None => {}
-        }
-        if !self.caps.fills_checksums {
-            transmit.complete_checksum();
-        }
-        Ok(transmit.to_frame())
+        emitted(transmit, &self.caps)
     }
 }
 

@@ -3,5 +3,5 @@
 pub mod frame;
 pub mod rope;
 
-pub use frame::{Checksum, Chunk, Frame, FrameBuf, HeaderBlock};
+pub use frame::{Checksum, Chunk, Frame, FrameBuf, HEADER_BLOCK_LEN, HeaderBlock};
 pub use rope::Rope;

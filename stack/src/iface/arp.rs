@@ -48,7 +48,8 @@ pub fn on_arp(
     let arrival = interfaces.interface(interface)?;
     let (sender, target) = (IpAddr::V4(packet.sender_ip), IpAddr::V4(packet.target_ip));
     let local = interfaces.is_local(target) && !target.is_loopback();
-    let to_us = local && may_answer(policy, arrival, packet);
+    let to_us =
+        local && may_answer(policy, arrival, packet) && leads_back(interfaces, policy, interface, packet);
     //= RFC 5227 §2.1.1
     let is_probe = sender.is_unspecified();
     if is_probe {
@@ -108,6 +109,20 @@ fn may_answer(policy: &NeighborPolicy, arrival: &Interface, packet: &ArpPacket) 
         2 => own.any(|own| own.cidr.contains(IpAddr::V4(packet.sender_ip))),
         _ => false,
     }
+}
+
+/// Whether the way back to who asks, from the address asked for, is the one that the request came (`arp_filter`).
+fn leads_back(
+    interfaces: &Interfaces,
+    policy: &NeighborPolicy,
+    arrival: InterfaceId,
+    packet: &ArpPacket,
+) -> bool {
+    if !policy.arp_filter || packet.sender_ip.is_unspecified() {
+        return true;
+    }
+    let (asker, asked) = (IpAddr::V4(packet.sender_ip), IpAddr::V4(packet.target_ip));
+    interfaces.route(asker, Some(asked), None).is_ok_and(|hop| hop.interface == arrival)
 }
 
 /// The frame that tells all stations who has `address`: a request for it by whom it belongs to.

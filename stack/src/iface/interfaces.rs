@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::IpCidr;
 use super::interface::{Interface, InterfaceId, LinkState, MAX_ADDRESSES, Preference, is_link_local};
-use super::route::{Route, RoutingTable, TableError};
+use super::route::{Route, RouteKind, RoutingTable, TableError};
 use crate::wire::EthernetAddress;
 use crate::wire::offload::{LinkCaps, Medium};
 
@@ -27,6 +27,22 @@ pub(super) const IPV6_MIN_MTU: usize = 1280;
 pub(super) enum PrefixRoute {
     Yes,
     No,
+}
+
+/// Whose an address is (RFC 1122 §3.3.4.2).
+///
+/// ```
+/// use tapsock_stack::iface::HostModel;
+///
+/// assert_eq!(HostModel::default(), HostModel::Weak);
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum HostModel {
+    /// The host's: packets to it are taken at whichever interface they come in, and those from it leave at any.
+    #[default]
+    Weak,
+    /// Its interface's: packets to it are taken there, and those from it leave there.
+    Strong,
 }
 
 /// Networks of which all addresses can be the host's.
@@ -60,6 +76,7 @@ pub struct Interfaces {
     /// Networks of which every address is the host's.
     local_networks: Vec<IpCidr>,
     routes: RoutingTable,
+    model: HostModel,
 }
 
 impl Interfaces {
@@ -72,7 +89,8 @@ impl Interfaces {
             lo.assign(IpCidr::new(address, prefix_len));
         }
         let local = addresses.map(|(address, _)| (address, InterfaceId::LOOPBACK)).to_vec();
-        Interfaces { interfaces: vec![lo], local, local_networks: Vec::new(), routes: RoutingTable::new() }
+        let (local_networks, routes) = (Vec::new(), RoutingTable::new());
+        Interfaces { interfaces: vec![lo], local, local_networks, routes, model: HostModel::Weak }
     }
 
     /// Adds an interface without addresses whose link is up.
@@ -302,9 +320,11 @@ impl Interfaces {
         let interface = self.interface(route.interface).ok_or(TableError::NoInterface)?;
         let family = route.destination.address.is_ipv4();
         let mixed = |other: Option<IpAddr>| other.is_some_and(|other| other.is_ipv4() != family);
+        let leads = route.kind == RouteKind::Unicast;
         if mixed(route.gateway)
             || mixed(route.source)
             || route.source.is_some_and(|source| !self.is_local(source))
+            || !leads && (route.gateway.is_some() || route.weight.is_some())
         {
             return Err(TableError::Invalid);
         }
@@ -312,20 +332,28 @@ impl Interfaces {
             if !is_assignable(gateway) || self.is_local(gateway) {
                 return Err(TableError::Invalid);
             }
-            let direct = self.routes.lookup(gateway, Some(route.interface));
-            let on_link =
-                interface.is_on_link(gateway) || direct.is_some_and(|direct| direct.gateway.is_none());
-            if !on_link {
+            if !route.onlink && !self.is_on_link(interface, gateway) {
                 return Err(TableError::GatewayUnreachable);
             }
         }
         self.routes.insert(route)
     }
 
-    /// Removes the first route to `destination`, of any metric or of the one given, and returns it. Fails with
-    /// [`TableError::NotFound`].
+    /// Whether no router stands before a gateway.
+    fn is_on_link(&self, interface: &Interface, gateway: IpAddr) -> bool {
+        let direct = self.routes.lookup(gateway, Some(interface.id()));
+        interface.is_on_link(gateway) || direct.is_some_and(|direct| direct.gateway.is_none())
+    }
+
+    /// Removes the first route of the main table to `destination`, of any metric or of the one given, and returns it.
+    /// Fails with [`TableError::NotFound`].
     pub fn remove_route(&mut self, destination: IpCidr, metric: Option<u32>) -> Result<Route, TableError> {
         self.routes.remove(destination, metric)
+    }
+
+    /// The tables and the rules, to be changed where nothing needs to be checked.
+    pub(crate) fn routes_mut(&mut self) -> &mut RoutingTable {
+        &mut self.routes
     }
 
     /// Whether `address` is one of ours; all of 127/8 is.
@@ -334,9 +362,19 @@ impl Interfaces {
             IpAddr::V4(v4) if v4.is_loopback() => true,
             _ => {
                 self.local.binary_search_by(|(own, _)| own.cmp(&address)).is_ok()
-                    || self.local_networks.iter().any(|network| network.contains(address))
+                    || self.is_of_local_network(address)
             }
         }
+    }
+
+    /// Says whose addresses are.
+    pub fn set_model(&mut self, model: HostModel) {
+        self.model = model;
+    }
+
+    /// Whose addresses are.
+    pub const fn model(&self) -> HostModel {
+        self.model
     }
 
     /// Whether `address` means every host on the link of `interface`.
@@ -368,7 +406,29 @@ impl Interfaces {
         if destination.is_ipv6() && is_link_local(destination) {
             return arrival.owns(destination);
         }
-        self.is_local(destination) || self.is_broadcast(interface, destination)
+        let ours = match self.model {
+            HostModel::Weak => self.is_local(destination),
+            HostModel::Strong => arrival.owns(destination) || self.is_of_local_network(destination),
+        };
+        ours || self.is_broadcast(interface, destination)
+    }
+
+    fn is_of_local_network(&self, address: IpAddr) -> bool {
+        self.local_networks.iter().any(|network| network.contains(address))
+    }
+
+    /// Where packets to `source` would leave, as seen from `interface`, where one came in that says it is from there.
+    //= RFC 1812 §5.3.8
+    pub fn reverse_path(&self, interface: InterfaceId, source: IpAddr) -> ReversePath {
+        let Some(route) = self.routes.matches_by_rules(source, None, None).next() else {
+            return ReversePath::Nowhere;
+        };
+        if route.kind != RouteKind::Unicast {
+            return ReversePath::Nowhere;
+        }
+        // Of several equal ways each will do.
+        let here = self.routes.share(route, 0, |share| share.interface == interface);
+        if here.interface == interface { ReversePath::Here } else { ReversePath::Elsewhere }
     }
 
     /// Whether a packet that came in at `interface` can be from `source`: one host's address, and not one of ours,
@@ -393,6 +453,24 @@ impl Default for Interfaces {
     fn default() -> Self {
         Interfaces::new()
     }
+}
+
+/// Where packets back to a source would leave.
+///
+/// ```
+/// use tapsock_stack::iface::{InterfaceId, Interfaces, ReversePath};
+///
+/// let nobody = "192.0.2.1".parse().unwrap();
+/// assert_eq!(Interfaces::new().reverse_path(InterfaceId(1), nobody), ReversePath::Nowhere);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum ReversePath {
+    /// Where the packet came in.
+    Here,
+    /// Elsewhere.
+    Elsewhere,
+    /// Nowhere.
+    Nowhere,
 }
 
 /// Why interfaces or their addresses can't be changed.

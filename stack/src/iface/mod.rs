@@ -11,6 +11,7 @@ mod interface;
 mod interfaces;
 mod next_hop;
 mod route;
+mod rules;
 mod solicitation;
 mod source;
 
@@ -25,11 +26,12 @@ pub use cidr::{CidrError, IpCidr};
 pub use interface::{
     AssignedAddress, Interface, InterfaceId, LinkState, MAX_ADDRESSES, MAX_JOINED, Preference,
 };
-pub use interfaces::{InterfaceError, Interfaces, MAX_INTERFACES};
+pub use interfaces::{HostModel, InterfaceError, Interfaces, MAX_INTERFACES, ReversePath};
 pub use neighbor::{
     NeighborAction, NeighborCache, NeighborConfig, NeighborEntry, NeighborPolicy, NudState, PacketTag,
     Resolution,
 };
 pub use next_hop::{Addresses, Delivery, NextHop, RouteError, Way};
-pub use route::{MAX_ROUTES, Route, RoutingTable, TableError};
+pub use route::{MAX_NEXT_HOPS, MAX_ROUTES, Route, RouteKind, RoutingTable, TableError};
+pub use rules::{MAX_RULES, Rule, TableId};
 pub use solicitation::solicitation;

@@ -48,10 +48,10 @@ pub fn solicit(
 //= RFC 4862 §5.4.3 MUST-1
 pub fn on_solicit(
     now: Instant,
-    interface: InterfaceId,
-    source: Ipv6Addr,
+    (interface, source): (InterfaceId, Ipv6Addr),
     solicit: &NeighborSolicit,
     interfaces: &Interfaces,
+    policy: &NeighborPolicy,
     cache: &mut NeighborCache,
     counters: &mut Counters,
 ) -> Option<Transmit> {
@@ -61,13 +61,13 @@ pub fn on_solicit(
     }
     let advert = NeighborAdvert {
         target: solicit.target,
-        router: false,
+        router: policy.router,
         solicited: true,
         override_: true,
         target_link: Some(arrival.hardware()),
     };
     if source.is_unspecified() {
-        return Some(announcement(arrival, solicit.target, counters));
+        return Some(announcement(arrival, solicit.target, policy, counters));
     }
     let asker = IpAddr::V6(source);
     if interfaces.is_local(asker) {
@@ -133,10 +133,15 @@ pub fn on_advert(
 //= RFC 4861 §7.2.6
 //= RFC 4861 §4.4 MUST-1
 //= RFC 4861 §7.2.6 MUST-2
-pub fn announcement(interface: &Interface, address: Ipv6Addr, counters: &mut Counters) -> Transmit {
+pub fn announcement(
+    interface: &Interface,
+    address: Ipv6Addr,
+    policy: &NeighborPolicy,
+    counters: &mut Counters,
+) -> Transmit {
     let advert = NeighborAdvert {
         target: address,
-        router: false,
+        router: policy.router,
         solicited: false,
         override_: true,
         target_link: Some(interface.hardware()),

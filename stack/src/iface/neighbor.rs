@@ -111,6 +111,11 @@ impl NeighborCache {
         Some(link_address)
     }
 
+    /// The link address of a neighbour, where it is known. Nothing follows from the question.
+    pub fn link_address(&self, interface: InterfaceId, address: IpAddr) -> Option<EthernetAddress> {
+        self.entries.get(&Key { interface, address })?.nud.link_address()
+    }
+
     /// Takes a packet, from the IP header on, that is to go to `next_hop`.
     pub fn resolve(
         &mut self,

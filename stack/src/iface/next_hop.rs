@@ -5,8 +5,8 @@ use core::net::{IpAddr, Ipv4Addr};
 use core::num::NonZeroU32;
 
 use super::interface::{Interface, InterfaceId, LinkState, is_link_local};
-use super::interfaces::{Interfaces, LOOPBACK_MTU};
-use super::{Route, source};
+use super::interfaces::{HostModel, Interfaces, LOOPBACK_MTU};
+use super::{Route, RouteKind, source};
 use crate::wire::{EthernetAddress, Ipv6Header};
 
 impl Interfaces {
@@ -23,7 +23,8 @@ impl Interfaces {
         self.route_by(destination, source, &Way { device: interface, ..Way::default() })
     }
 
-    /// The same of the packets of a socket that says more of their way.
+    /// The same of the packets of a socket that says more of their way. Of several equal ways one is taken by the
+    /// destination: the source may be known only when the way is.
     //= RFC 1122 §3.3.1.1 MUST-1
     //= RFC 1122 §3.3.1.1 MUST-2
     //= RFC 1122 §3.3.1.2 MUST-2
@@ -36,6 +37,17 @@ impl Interfaces {
         destination: IpAddr,
         source: Option<IpAddr>,
         way: &Way,
+    ) -> Result<NextHop, RouteError> {
+        self.route_flow(destination, source, way, flow_to(destination))
+    }
+
+    /// The same of a flow: of several equal ways, packets with the same number take the same.
+    pub fn route_flow(
+        &self,
+        destination: IpAddr,
+        source: Option<IpAddr>,
+        way: &Way,
+        flow: u32,
     ) -> Result<NextHop, RouteError> {
         let interface = way.device;
         if let Some(source) = source
@@ -51,7 +63,8 @@ impl Interfaces {
             return Err(RouteError::NoRoute);
         }
         let interface = interface.or_else(|| self.link_of(source?));
-        let (outgoing, route) = self.way_out(destination, interface, way.mark)?;
+        let wanted = Wanted { interface, source, mark: way.mark, flow };
+        let (outgoing, route) = self.way_out(destination, &wanted)?;
         if source.is_some_and(|source| source.is_loopback()) && !outgoing.is_loopback() {
             return Err(RouteError::BadSource);
         }
@@ -70,12 +83,14 @@ impl Interfaces {
             .ok_or(RouteError::NoSource)?;
         let link_mtu = outgoing.mtu_of(destination).min(most(destination));
         let mtu = route.and_then(|route| route.mtu).map_or(link_mtu, |mtu| usize::from(mtu).min(link_mtu));
-        Ok(NextHop { interface: outgoing.id(), next_hop, source, mtu, delivery })
+        let advmss = route.and_then(|route| route.advmss);
+        Ok(NextHop { interface: outgoing.id(), next_hop, source, mtu, delivery, advmss })
     }
 
-    /// The interface that a link-local source of ours holds a packet to.
+    /// The interface that a source of ours holds a packet to, where it is link-local, or all are held to theirs.
     fn link_of(&self, source: IpAddr) -> Option<InterfaceId> {
-        let scoped = source.is_ipv6() && is_link_local(source);
+        let strong = self.model() == HostModel::Strong && !source.is_loopback();
+        let scoped = strong || source.is_ipv6() && is_link_local(source);
         self.iter().find(|interface| scoped && interface.owns(source)).map(Interface::id)
     }
 
@@ -87,7 +102,11 @@ impl Interfaces {
         next_hop: IpAddr,
         interface: &Interface,
     ) -> Option<IpAddr> {
-        source::select(destination, next_hop, interface, self.as_slice())
+        let all = match self.model() {
+            HostModel::Weak => self.as_slice(),
+            HostModel::Strong => core::slice::from_ref(interface),
+        };
+        source::select(destination, next_hop, interface, all)
     }
 
     fn route_to_ourselves(&self, destination: IpAddr, source: Option<IpAddr>) -> NextHop {
@@ -101,6 +120,7 @@ impl Interfaces {
             source: source.unwrap_or(default_source),
             mtu: most(destination).min(LOOPBACK_MTU),
             delivery: Delivery::Unicast,
+            advmss: None,
         }
     }
 
@@ -109,8 +129,7 @@ impl Interfaces {
     fn way_out(
         &self,
         destination: IpAddr,
-        wanted: Option<InterfaceId>,
-        mark: Option<NonZeroU32>,
+        &Wanted { interface: wanted, source, mark, flow }: &Wanted,
     ) -> Result<(&Interface, Option<&Route>), RouteError> {
         let is_group = destination.is_multicast() || destination == IpAddr::V4(Ipv4Addr::BROADCAST);
         if is_group && let Some(outgoing) = wanted.and_then(|wanted| self.interface(wanted)) {
@@ -121,7 +140,14 @@ impl Interfaces {
             };
         }
         let mut down = false;
-        for route in self.routes().matches_marked(destination, mark) {
+        for route in self.routes().matches_by_rules(destination, source, mark) {
+            match route.kind {
+                RouteKind::Unicast | RouteKind::Throw => {}
+                RouteKind::Blackhole => return Err(RouteError::Blackhole),
+                RouteKind::Unreachable => return Err(RouteError::Unreachable),
+                RouteKind::Prohibited => return Err(RouteError::Prohibited),
+            }
+            let route = self.routes().share(route, flow, |share| self.is_up(share.interface, wanted));
             let Some(outgoing) = self.interface(route.interface) else {
                 continue;
             };
@@ -152,6 +178,30 @@ impl Interfaces {
         }
         Err(if down { RouteError::Down } else { RouteError::NoRoute })
     }
+
+    /// Whether an interface is up, and the one that is wanted.
+    fn is_up(&self, id: InterfaceId, wanted: Option<InterfaceId>) -> bool {
+        let up = self.interface(id).is_some_and(|found| found.link() == LinkState::Up);
+        up && wanted.is_none_or(|wanted| wanted == id)
+    }
+}
+
+/// What is known of a packet whose way is looked for.
+struct Wanted {
+    interface: Option<InterfaceId>,
+    source: Option<IpAddr>,
+    mark: Option<NonZeroU32>,
+    flow: u32,
+}
+
+/// The number of all flows of ours to a destination.
+fn flow_to(destination: IpAddr) -> u32 {
+    let bits = match destination {
+        IpAddr::V4(v4) => u64::from(v4.to_bits()),
+        IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64 ^ v6.to_bits() as u64,
+    };
+    // The upper bits of the product depend on all of the number.
+    (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
 }
 
 /// The largest packet that the header can name, in bytes: IPv4 counts the header in, IPv6 does not.
@@ -183,6 +233,8 @@ pub struct NextHop {
     pub mtu: usize,
     /// Whom the destination means.
     pub delivery: Delivery,
+    /// The largest segment that TCP announces, in bytes, where the route says so.
+    pub advmss: Option<u16>,
 }
 
 impl NextHop {
@@ -267,6 +319,12 @@ pub enum RouteError {
     BadSource,
     /// The interfaces that lead there are down (ENETDOWN).
     Down,
+    /// A route says that what goes there is dropped (EINVAL).
+    Blackhole,
+    /// A route says that there is no way (EHOSTUNREACH).
+    Unreachable,
+    /// A route says that this is forbidden (EACCES).
+    Prohibited,
 }
 
 impl fmt::Display for RouteError {
@@ -276,6 +334,9 @@ impl fmt::Display for RouteError {
             RouteError::NoSource => "no address of ours will do as the source",
             RouteError::BadSource => "a loopback address can't leave the host",
             RouteError::Down => "the link is down",
+            RouteError::Blackhole => "a route drops what goes there",
+            RouteError::Unreachable => "a route says that there is no way",
+            RouteError::Prohibited => "a route forbids it",
         })
     }
 }

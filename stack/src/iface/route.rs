@@ -1,13 +1,53 @@
-//! The routing table: the longest prefix wins, then the least metric.
+//! The routing tables: the longest prefix wins, then the least metric. Rules say which of several tables is asked.
 
 use core::fmt;
 use core::net::IpAddr;
-use core::num::NonZeroU32;
+use core::num::{NonZeroU8, NonZeroU32};
 
+use super::rules::{Rule, Rules, TableId};
 use super::{InterfaceId, IpCidr};
 
-/// Routes that a stack can have.
+/// Routes that a stack can have, in all tables together.
 pub const MAX_ROUTES: usize = 1024;
+
+/// Next hops that flows to one network can be shared among.
+pub const MAX_NEXT_HOPS: usize = 64;
+
+/// What becomes of the packets of a route (ip-route(8)).
+///
+/// ```
+/// use tapsock_stack::iface::{Route, RouteKind};
+///
+/// let route = Route::refusing("10.1.0.0/16".parse().unwrap(), RouteKind::Blackhole);
+/// assert_eq!(route.to_string(), "blackhole 10.1.0.0/16");
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum RouteKind {
+    /// They go on.
+    #[default]
+    Unicast,
+    /// They are dropped without a word; our own senders are told by EINVAL.
+    Blackhole,
+    /// They are dropped, and their senders told that the host is unreachable (EHOSTUNREACH).
+    Unreachable,
+    /// They are dropped, and their senders told that this is forbidden (EACCES).
+    Prohibited,
+    /// The table is left, as if it had no route: the next rule says where to look.
+    Throw,
+}
+
+impl RouteKind {
+    /// How ip-route(8) writes it before the network; nothing for the usual kind.
+    pub const fn name(self) -> &'static str {
+        match self {
+            RouteKind::Unicast => "",
+            RouteKind::Blackhole => "blackhole",
+            RouteKind::Unreachable => "unreachable",
+            RouteKind::Prohibited => "prohibit",
+            RouteKind::Throw => "throw",
+        }
+    }
+}
 
 /// How packets to a network leave.
 ///
@@ -34,12 +74,41 @@ pub struct Route {
     /// The mark of the packets that it is for, before all routes without one (`SO_MARK`; Linux: a table of its own with a
     /// rule `fwmark`); `None` for all.
     pub mark: Option<NonZeroU32>,
+    /// What becomes of the packets.
+    pub kind: RouteKind,
+    /// The table that it stands in: rules say whose packets look there.
+    pub table: TableId,
+    /// Whether the gateway is taken to be on the link, whatever addresses and routes say (`onlink`).
+    pub onlink: bool,
+    /// Its share of the flows, beside routes to the same network with the same metric that have one too (`nexthop … weight`).
+    /// `None`: of equals the first takes all.
+    pub weight: Option<NonZeroU8>,
+    /// The largest segment that TCP announces over it, in bytes, where the link allows more.
+    pub advmss: Option<u16>,
 }
 
 impl Route {
     /// A route to a network that is on the link of `interface`, with metric 0.
     pub const fn direct(destination: IpCidr, interface: InterfaceId) -> Self {
-        Route { destination, gateway: None, interface, metric: 0, source: None, mtu: None, mark: None }
+        Route {
+            destination,
+            gateway: None,
+            interface,
+            metric: 0,
+            source: None,
+            mtu: None,
+            mark: None,
+            kind: RouteKind::Unicast,
+            table: TableId::MAIN,
+            onlink: false,
+            weight: None,
+            advmss: None,
+        }
+    }
+
+    /// A route whose packets go nowhere, with metric 0.
+    pub const fn refusing(destination: IpCidr, kind: RouteKind) -> Self {
+        Route { kind, ..Route::direct(destination, InterfaceId::LOOPBACK) }
     }
 
     /// A route through `gateway`, with metric 0.
@@ -50,11 +119,19 @@ impl Route {
 
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.destination)?;
+        match self.kind {
+            RouteKind::Unicast => write!(f, "{}", self.destination)?,
+            kind => write!(f, "{} {}", kind.name(), self.destination)?,
+        }
         if let Some(gateway) = self.gateway {
             write!(f, " via {gateway}")?;
         }
-        write!(f, " dev {}", self.interface)?;
+        if self.kind == RouteKind::Unicast {
+            write!(f, " dev {}", self.interface)?;
+        }
+        if self.table != TableId::MAIN {
+            write!(f, " table {}", self.table)?;
+        }
         if let Some(source) = self.source {
             write!(f, " src {source}")?;
         }
@@ -63,6 +140,12 @@ impl fmt::Display for Route {
         }
         if let Some(mark) = self.mark {
             write!(f, " fwmark {mark:#x}")?;
+        }
+        if self.onlink {
+            write!(f, " onlink")?;
+        }
+        if let Some(weight) = self.weight {
+            write!(f, " weight {weight}")?;
         }
         Ok(())
     }
@@ -91,7 +174,7 @@ pub enum TableError {
     /// Gateway, source or destination are of different families, or the gateway is one of our own addresses
     /// (EINVAL).
     Invalid,
-    /// There is no such route to be removed (ESRCH).
+    /// There is no such route or rule to be removed (ESRCH for a route, ENOENT for a rule).
     NotFound,
 }
 
@@ -129,24 +212,33 @@ impl core::error::Error for TableError {}
 pub struct RoutingTable {
     v4: Vec<Route>,
     v6: Vec<Route>,
+    rules: Rules,
     /// Counts changes.
     generation: u32,
 }
 
 impl RoutingTable {
     /// An empty table.
-    pub const fn new() -> Self {
-        RoutingTable { v4: Vec::new(), v6: Vec::new(), generation: 0 }
+    pub fn new() -> Self {
+        RoutingTable::default()
     }
 
     /// Adds a route. Fails with [`TableError::Exists`] or [`TableError::Full`]; what the route refers to is checked
-    /// by [`Interfaces::add_route`](super::Interfaces::add_route).
+    /// by [`Interfaces::add_route`](super::Interfaces::add_route). One with a weight goes beside others that have one
+    /// and lead elsewhere.
     pub fn insert(&mut self, route: Route) -> Result<(), TableError> {
-        let destination = route.destination.network();
-        let key = |of: &Route| (of.destination, of.metric, of.mark);
-        let taken = |other: &Route| key(other) == (destination, route.metric, route.mark);
-        if self.family(destination.address).iter().any(taken) {
-            return Err(TableError::Exists);
+        let route = Route { destination: route.destination.network(), ..route };
+        let rivals = self.family(route.destination.address).iter().filter(|other| is_rival(other, &route));
+        let leads = |route: &Route| (route.gateway, route.interface);
+        let mut shares = 0;
+        for rival in rivals {
+            if rival.weight.is_none() || route.weight.is_none() || leads(rival) == leads(&route) {
+                return Err(TableError::Exists);
+            }
+            shares += 1;
+        }
+        if shares >= MAX_NEXT_HOPS {
+            return Err(TableError::Full);
         }
         self.append(route)
     }
@@ -165,15 +257,26 @@ impl RoutingTable {
         Ok(())
     }
 
-    /// Removes the first route to `destination`, of any metric or of the one given, and returns it. Fails with
-    /// [`TableError::NotFound`].
+    /// Removes the first route of the main table to `destination`, of any metric or of the one given, and returns it.
+    /// Fails with [`TableError::NotFound`].
     pub fn remove(&mut self, destination: IpCidr, metric: Option<u32>) -> Result<Route, TableError> {
+        self.remove_from(TableId::MAIN, destination, metric)
+    }
+
+    /// The same of another table.
+    pub fn remove_from(
+        &mut self,
+        table: TableId,
+        destination: IpCidr,
+        metric: Option<u32>,
+    ) -> Result<Route, TableError> {
         let destination = destination.network();
         let routes = self.family_mut(destination.address);
         let index = routes
             .iter()
             .position(|route| {
-                route.destination == destination && metric.is_none_or(|wanted| route.metric == wanted)
+                (route.table, route.destination) == (table, destination)
+                    && metric.is_none_or(|wanted| route.metric == wanted)
             })
             .ok_or(TableError::NotFound)?;
         let removed = routes.remove(index);
@@ -196,30 +299,85 @@ impl RoutingTable {
         self.generation
     }
 
-    /// The best route to `destination`; where an interface is given, the best that leaves there.
+    /// The rules that say which table is asked.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter()
+    }
+
+    /// Adds a rule after those with the same priority. Fails with [`TableError::Exists`] or [`TableError::Full`].
+    pub fn add_rule(&mut self, rule: Rule) -> Result<(), TableError> {
+        self.rules.add(rule)?;
+        self.generation = self.generation.wrapping_add(1);
+        Ok(())
+    }
+
+    /// Removes a rule. Fails with [`TableError::NotFound`].
+    pub fn remove_rule(&mut self, rule: &Rule) -> Result<(), TableError> {
+        self.rules.remove(rule)?;
+        self.generation = self.generation.wrapping_add(1);
+        Ok(())
+    }
+
+    /// The best route of the main table to `destination`; where an interface is given, the best that leaves there.
     //= RFC 1122 §3.3.1.2
     //= RFC 1122 §3.3.1.2 MUST-2
     pub fn lookup(&self, destination: IpAddr, interface: Option<InterfaceId>) -> Option<&Route> {
         self.matches(destination).find(|route| interface.is_none_or(|wanted| route.interface == wanted))
     }
 
-    /// All routes to `destination` of packets without a mark, the best first.
+    /// All routes of the main table to `destination` of packets without a mark, the best first.
     pub fn matches(&self, destination: IpAddr) -> impl Iterator<Item = &Route> {
-        self.matches_with(destination, None)
+        self.matches_with(destination, TableId::MAIN, None)
     }
 
-    /// All routes to `destination`, the best first: those of the mark, then those of any.
-    pub fn matches_marked(
+    /// All routes for packets from `source` to `destination`, the best first: in the tables that the rules name, in
+    /// their order, those of the mark, then those of any.
+    pub fn matches_by_rules(
         &self,
         destination: IpAddr,
+        source: Option<IpAddr>,
         mark: Option<NonZeroU32>,
     ) -> impl Iterator<Item = &Route> {
-        let marked = mark.into_iter().flat_map(move |mark| self.matches_with(destination, Some(mark)));
-        marked.chain(self.matches(destination))
+        self.rules.tables(destination, source, mark).flat_map(move |table| {
+            let marked =
+                mark.into_iter().flat_map(move |mark| self.matches_with(destination, table, Some(mark)));
+            let found = marked.chain(self.matches_with(destination, table, None));
+            found.take_while(|route| route.kind != RouteKind::Throw)
+        })
     }
 
-    fn matches_with(&self, destination: IpAddr, mark: Option<NonZeroU32>) -> impl Iterator<Item = &Route> {
-        let suits = move |route: &&Route| route.mark == mark && route.destination.contains(destination);
+    /// The route that a flow takes of those that share the flows with `route`, where there are several and `usable` is
+    /// true of them. Which one follows from `flow`, any number that is the same for all packets of the flow.
+    pub fn share<'a>(&'a self, route: &'a Route, flow: u32, usable: impl Fn(&Route) -> bool) -> &'a Route {
+        if route.weight.is_none() {
+            return route;
+        }
+        let weight = |route: &Route| route.weight.map_or(0, |weight| u64::from(weight.get()));
+        let rivals = || {
+            let rivals = self.family(route.destination.address).iter();
+            rivals.filter(|other| is_rival(other, route) && usable(other))
+        };
+        let total: u64 = rivals().map(weight).sum();
+        // The number's place in the whole range is the flow's place among the shares.
+        let mut place = (u64::from(flow) * total) >> 32;
+        for rival in rivals() {
+            match place.checked_sub(weight(rival)) {
+                Some(rest) => place = rest,
+                None => return rival,
+            }
+        }
+        route
+    }
+
+    fn matches_with(
+        &self,
+        destination: IpAddr,
+        table: TableId,
+        mark: Option<NonZeroU32>,
+    ) -> impl Iterator<Item = &Route> {
+        let suits = move |route: &&Route| {
+            route.mark == mark && route.table == table && route.destination.contains(destination)
+        };
         self.family(destination).iter().filter(suits)
     }
 
@@ -243,110 +401,16 @@ impl RoutingTable {
     }
 }
 
+/// Whether the two are ways for the same packets, of which neither goes before the other.
+fn is_rival(one: &Route, other: &Route) -> bool {
+    let key = |of: &Route| (of.table, of.destination, of.metric, of.mark);
+    key(one) == key(other)
+}
+
 /// Routes stand in this order, so the first that matches is the best.
 fn rank(route: &Route) -> (core::cmp::Reverse<u8>, u32) {
     (core::cmp::Reverse(route.destination.prefix_len), route.metric)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use core::cmp::Reverse;
-    use core::net::{Ipv4Addr, Ipv6Addr};
-    use proptest::prelude::*;
-
-    fn direct(destination: &str, interface: u8, metric: u32) -> Route {
-        Route { metric, ..Route::direct(destination.parse().unwrap(), InterfaceId(interface)) }
-    }
-
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn host_bits_do_not_make_another_network() {
-        let mut table = RoutingTable::new();
-        table.insert(direct("10.0.0.1/24", 1, 0)).unwrap();
-        assert_eq!(table.insert(direct("10.0.0.2/24", 1, 0)), Err(TableError::Exists));
-        table.insert(direct("10.0.0.2/24", 1, 1)).unwrap();
-        assert_eq!(table.remove("10.0.0.9/24".parse().unwrap(), Some(1)).unwrap().metric, 1);
-        assert_eq!(table.remove("10.0.0.0/24".parse().unwrap(), Some(1)), Err(TableError::NotFound));
-    }
-
-    #[test]
-    fn the_first_appended_of_equals_wins() {
-        let mut table = RoutingTable::new();
-        table.append(direct("fe80::/64", 2, 256)).unwrap();
-        table.append(direct("fe80::/64", 1, 256)).unwrap();
-        assert_eq!(table.lookup(ip("fe80::1"), None).unwrap().interface, InterfaceId(2));
-        assert_eq!(table.lookup(ip("fe80::1"), Some(InterfaceId(1))).unwrap().interface, InterfaceId(1));
-        assert_eq!(table.lookup(ip("fe80::1"), Some(InterfaceId(3))), None);
-    }
-
-    #[test]
-    fn the_table_is_bounded() {
-        let mut table = RoutingTable::new();
-        for metric in 0..MAX_ROUTES as u32 {
-            table.insert(direct("10.0.0.0/8", 1, metric)).unwrap();
-        }
-        assert_eq!(table.insert(direct("::/0", 1, 0)), Err(TableError::Full));
-        assert_eq!(table.iter().count(), MAX_ROUTES);
-    }
-
-    /// Addresses that differ in a few bits at both ends, so that prefixes of all lengths match now and then.
-    fn address() -> impl Strategy<Value = IpAddr> {
-        (any::<bool>(), 0u8..4, 0u8..4).prop_map(|(v6, high, low)| {
-            if v6 {
-                IpAddr::V6(Ipv6Addr::from_bits(u128::from(high) << 126 | u128::from(low)))
-            } else {
-                IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 30 | u32::from(low)))
-            }
-        })
-    }
-
-    fn cidr() -> impl Strategy<Value = IpCidr> {
-        (address(), prop_oneof![0u8..4, 28u8..34, 124u8..129])
-            .prop_map(|(address, len)| IpCidr::new(address, len))
-    }
-
-    proptest! {
-        //= RFC 1122 §3.3.1.2, type=test
-        #[test]
-        fn finds_what_a_naive_search_finds(
-            routes in proptest::collection::vec((cidr(), 0u8..3, 0u32..3), 0..40),
-            removed in proptest::collection::vec(cidr(), 0..5),
-            wanted in proptest::collection::vec((address(), proptest::option::of(0u8..3)), 1..20),
-        ) {
-            let mut table = RoutingTable::new();
-            let mut model: Vec<Route> = Vec::new();
-            for (destination, interface, metric) in routes {
-                let route = Route { metric, ..Route::direct(destination, InterfaceId(interface)) };
-                let taken = model.iter().any(|other| {
-                    other.destination.network() == destination.network() && other.metric == metric
-                });
-                prop_assert_eq!(table.insert(route).is_err(), taken);
-                if !taken {
-                    model.push(route);
-                }
-            }
-            for destination in removed {
-                let same = |route: &Route| route.destination.network() == destination.network();
-                while table.remove(destination, None).is_ok() {}
-                model.retain(|route| !same(route));
-            }
-            for (address, interface) in wanted {
-                let interface = interface.map(InterfaceId);
-                let expected = model
-                    .iter()
-                    .filter(|route| route.destination.contains(address))
-                    .filter(|route| interface.is_none_or(|wanted| route.interface == wanted))
-                    .min_by_key(|route| (Reverse(route.destination.network().prefix_len), route.metric));
-                let found = table.lookup(address, interface);
-                prop_assert_eq!(
-                    found.map(|route| (route.destination, route.metric, route.interface)),
-                    expected.map(|route| (route.destination.network(), route.metric, route.interface))
-                );
-            }
-        }
-    }
-}
+mod tests;

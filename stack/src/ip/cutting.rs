@@ -6,7 +6,7 @@ use crate::wire::ipv4_options::AnswerOptions;
 use crate::wire::offload::Transmit;
 use crate::wire::{IpProtocol, Ipv6Header};
 
-/// Cuts `packet`, which begins with an IP header of ours, into parts of at most `mtu` bytes. Its payload is not
+/// Cuts `packet`, which begins with an IP header and may be a fragment of IPv4 itself, into parts of at most `mtu` bytes. Its payload is not
 /// copied.
 ///
 /// What is left to the link, which could not know the whole from a part, is done here. `identification` is IPv6's;
@@ -93,7 +93,10 @@ impl Header {
         match self {
             Header::V4 { fixed, options } => {
                 let total = (V4_LEN + payload) as u16;
-                let field = (offset / 8) as u16 | u16::from(more) << 13;
+                // What is cut may be a fragment itself: it began further back, and others may follow.
+                let before = u16::from_be_bytes([fixed[6], fixed[7]]);
+                let at = (before & V4_OFFSET) + (offset / 8) as u16;
+                let field = at | (before & V4_MORE) | (u16::from(more) << 13);
                 let bytes = headers.prepend(V4_LEN);
                 bytes.copy_from_slice(fixed);
                 bytes[2..4].copy_from_slice(&total.to_be_bytes());
@@ -120,6 +123,9 @@ impl Header {
 
 /// IPv4's header without its options.
 const V4_LEN: usize = 20;
+/// The parts of IPv4's field of fragments: that others follow, and where it stands in its packet, in eights of bytes.
+const V4_MORE: u16 = 0x2000;
+const V4_OFFSET: u16 = 0x1fff;
 const FRAGMENT_HEADER_LEN: usize = 8;
 /// Where IPv6's header names what follows it.
 const NEXT_HEADER_AT: usize = 6;

@@ -1,6 +1,6 @@
 //! ICMP of both versions: the errors that we send, and what those that we receive mean.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
 use crate::buf::{HeaderBlock, Rope};
 use crate::counters::{Counter, Counters};
@@ -35,6 +35,66 @@ pub enum ErrorKind {
     },
     /// Not all fragments of the packet came in time.
     ReassemblyTimeExceeded,
+    /// The packet may not pass another router.
+    TimeExceeded,
+    /// There is no way on.
+    NoWay(NoWay),
+    /// The packet is larger than the next link takes, and must not be cut.
+    TooBig {
+        /// What it takes, in bytes.
+        mtu: u32,
+    },
+    /// Another router of the link is nearer, or the host is on it. IPv4's; IPv6's is neighbour discovery's.
+    Redirect {
+        /// The router, or the host.
+        gateway: Ipv4Addr,
+    },
+}
+
+/// Why a packet does not go on.
+///
+/// ```
+/// use tapsock_stack::ip::icmp::{ErrorKind, NoWay};
+///
+/// assert_eq!(ErrorKind::NoWay(NoWay::Host).icmpv4_type(), 3);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum NoWay {
+    /// No route leads there.
+    Route,
+    /// The host, or the router that leads to it, does not answer.
+    Host,
+    /// A route says that there is no way.
+    Refused,
+    /// A route says that it is forbidden.
+    Prohibited,
+    /// The source means nothing on the link that leads there.
+    BeyondScope,
+    /// The next hop of a strict source route is on no link of ours.
+    SourceRoute,
+}
+
+impl NoWay {
+    /// As Linux 6.18 has them.
+    //= RFC 1812 §5.2.7.1
+    const fn code_v4(self) -> icmpv4::UnreachableCode {
+        match self {
+            NoWay::Route | NoWay::BeyondScope => icmpv4::UnreachableCode::NETWORK,
+            NoWay::Host | NoWay::Refused => icmpv4::UnreachableCode::HOST,
+            NoWay::Prohibited => icmpv4::UnreachableCode::FILTERED,
+            NoWay::SourceRoute => icmpv4::UnreachableCode::SOURCE_ROUTE_FAILED,
+        }
+    }
+
+    //= RFC 4443 §3.1
+    const fn code_v6(self) -> icmpv6::UnreachableCode {
+        match self {
+            NoWay::Route | NoWay::Refused | NoWay::SourceRoute => icmpv6::UnreachableCode::NO_ROUTE,
+            NoWay::Host => icmpv6::UnreachableCode::ADDRESS,
+            NoWay::Prohibited => icmpv6::UnreachableCode::PROHIBITED,
+            NoWay::BeyondScope => icmpv6::UnreachableCode::BEYOND_SCOPE,
+        }
+    }
 }
 
 impl ErrorKind {
@@ -42,9 +102,22 @@ impl ErrorKind {
     pub const fn icmpv4_type(self) -> u8 {
         match self {
             ErrorKind::PortUnreachable | ErrorKind::ProtocolUnreachable => 3,
+            ErrorKind::NoWay(_) | ErrorKind::TooBig { .. } => 3,
+            ErrorKind::Redirect { .. } => 5,
+            ErrorKind::ReassemblyTimeExceeded | ErrorKind::TimeExceeded => 11,
             ErrorKind::ParameterProblem { .. } | ErrorKind::OptionProblem { .. } => 12,
-            ErrorKind::ReassemblyTimeExceeded => 11,
         }
+    }
+
+    /// Whether it is about a packet for somebody else, which did not come to its end here.
+    pub const fn is_of_router(self) -> bool {
+        matches!(
+            self,
+            ErrorKind::TimeExceeded
+                | ErrorKind::NoWay(_)
+                | ErrorKind::TooBig { .. }
+                | ErrorKind::Redirect { .. }
+        )
     }
 }
 
@@ -144,6 +217,10 @@ pub fn may_answer(packet: &Packet, to_us_alone: bool) -> bool {
         IpAddr::V4(source) => !source.is_unspecified() && !source.is_multicast() && !source.is_broadcast(),
         IpAddr::V6(source) => !source.is_unspecified() && !source.is_multicast(),
     };
+    let later = packet.fragment.is_some_and(|fragment| fragment.offset != 0);
+    if later && packet.source.is_ipv4() {
+        return false;
+    }
     let kind = packet.payload.first().copied();
     let is_error = match packet.protocol {
         IpProtocol::ICMP => kind.is_none_or(icmpv4::is_error),
@@ -168,21 +245,7 @@ pub fn error(
     let mut headers = HeaderBlock::new();
     let payload = match (source, packet.source) {
         (IpAddr::V4(_), IpAddr::V4(_)) => {
-            let unreachable =
-                |code| (Icmpv4Message::DestinationUnreachable { code, mtu: 0 }, Counter::IcmpOutDestUnreachs);
-            let (message, counter) = match kind {
-                ErrorKind::PortUnreachable => unreachable(icmpv4::UnreachableCode::PORT),
-                ErrorKind::ProtocolUnreachable => unreachable(icmpv4::UnreachableCode::PROTOCOL),
-                ErrorKind::ReassemblyTimeExceeded => {
-                    let code = icmp::TimeExceededCode::REASSEMBLY;
-                    (Icmpv4Message::TimeExceeded { code }, Counter::IcmpOutTimeExcds)
-                }
-                //= RFC 1122 §3.2.2.5
-                ErrorKind::OptionProblem { pointer } => {
-                    (Icmpv4Message::ParameterProblem { code: 0, pointer }, Counter::IcmpOutParmProbs)
-                }
-                ErrorKind::ParameterProblem { .. } => return None,
-            };
+            let (message, counter) = message_v4(kind)?;
             let quote = icmpv4::quote(&packet.whole, options);
             message.prepend_to(&quote, &mut headers);
             counters.bump(Counter::IcmpOutMsgs);
@@ -190,25 +253,7 @@ pub fn error(
             quote
         }
         (IpAddr::V6(source), IpAddr::V6(to)) => {
-            let (message, counter) = match kind {
-                ErrorKind::PortUnreachable => (
-                    Icmpv6Message::DestinationUnreachable { code: icmpv6::UnreachableCode::PORT },
-                    Counter::Icmp6OutDestUnreachs,
-                ),
-                ErrorKind::ProtocolUnreachable => {
-                    let code = ParameterProblemCode::UNKNOWN_NEXT_HEADER;
-                    let pointer = packet.protocol_offset;
-                    (Icmpv6Message::ParameterProblem { code, pointer }, Counter::Icmp6OutParmProblems)
-                }
-                ErrorKind::ParameterProblem { code, pointer } => {
-                    (Icmpv6Message::ParameterProblem { code, pointer }, Counter::Icmp6OutParmProblems)
-                }
-                ErrorKind::OptionProblem { .. } => return None,
-                ErrorKind::ReassemblyTimeExceeded => {
-                    let code = icmp::TimeExceededCode::REASSEMBLY;
-                    (Icmpv6Message::TimeExceeded { code }, Counter::Icmp6OutTimeExcds)
-                }
-            };
+            let (message, counter) = message_v6(kind, packet.protocol_offset)?;
             let quote = icmpv6::quote(&packet.whole);
             message.prepend_to(source, to, &quote, &mut headers);
             counters.bump(Counter::Icmp6OutMsgs);
@@ -219,6 +264,58 @@ pub fn error(
     };
     Some(Transmit { headers, payload, checksum: None, segmentation: None })
 }
+
+/// IPv4's message of an error, and the counter of it; `None` for what IPv4 does not have.
+fn message_v4(kind: ErrorKind) -> Option<(Icmpv4Message, Counter)> {
+    let unreachable =
+        |code, mtu| (Icmpv4Message::DestinationUnreachable { code, mtu }, Counter::IcmpOutDestUnreachs);
+    let exceeded = |code| (Icmpv4Message::TimeExceeded { code }, Counter::IcmpOutTimeExcds);
+    Some(match kind {
+        ErrorKind::PortUnreachable => unreachable(icmpv4::UnreachableCode::PORT, 0),
+        ErrorKind::ProtocolUnreachable => unreachable(icmpv4::UnreachableCode::PROTOCOL, 0),
+        ErrorKind::NoWay(why) => unreachable(why.code_v4(), 0),
+        //= RFC 1191 §4
+        ErrorKind::TooBig { mtu } => {
+            let mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
+            unreachable(icmpv4::UnreachableCode::FRAGMENTATION_NEEDED, mtu)
+        }
+        ErrorKind::ReassemblyTimeExceeded => exceeded(icmp::TimeExceededCode::REASSEMBLY),
+        ErrorKind::TimeExceeded => exceeded(icmp::TimeExceededCode::IN_TRANSIT),
+        //= RFC 1122 §3.2.2.5
+        ErrorKind::OptionProblem { pointer } => {
+            (Icmpv4Message::ParameterProblem { code: 0, pointer }, Counter::IcmpOutParmProbs)
+        }
+        //= RFC 1812 §5.2.7.2
+        ErrorKind::Redirect { gateway } => {
+            let (kind, code, rest) = (icmpv4::REDIRECT, REDIRECT_FOR_HOST, gateway.octets());
+            (Icmpv4Message::Other { kind, code, rest }, Counter::IcmpOutRedirects)
+        }
+        ErrorKind::ParameterProblem { .. } => return None,
+    })
+}
+
+/// The same of IPv6. `protocol_at` is where the number of a packet's protocol stands.
+fn message_v6(kind: ErrorKind, protocol_at: u32) -> Option<(Icmpv6Message, Counter)> {
+    let unreachable = |code| (Icmpv6Message::DestinationUnreachable { code }, Counter::Icmp6OutDestUnreachs);
+    let problem =
+        |code, pointer| (Icmpv6Message::ParameterProblem { code, pointer }, Counter::Icmp6OutParmProblems);
+    let exceeded = |code| (Icmpv6Message::TimeExceeded { code }, Counter::Icmp6OutTimeExcds);
+    Some(match kind {
+        ErrorKind::PortUnreachable => unreachable(icmpv6::UnreachableCode::PORT),
+        ErrorKind::NoWay(why) => unreachable(why.code_v6()),
+        ErrorKind::ProtocolUnreachable => problem(ParameterProblemCode::UNKNOWN_NEXT_HEADER, protocol_at),
+        ErrorKind::ParameterProblem { code, pointer } => problem(code, pointer),
+        //= RFC 4443 §3.2
+        ErrorKind::TooBig { mtu } => (Icmpv6Message::PacketTooBig { mtu }, Counter::Icmp6OutPktTooBigs),
+        ErrorKind::ReassemblyTimeExceeded => exceeded(icmp::TimeExceededCode::REASSEMBLY),
+        //= RFC 4443 §3.3
+        ErrorKind::TimeExceeded => exceeded(icmp::TimeExceededCode::IN_TRANSIT),
+        ErrorKind::OptionProblem { .. } | ErrorKind::Redirect { .. } => return None,
+    })
+}
+
+/// Code of a redirect that is about one host.
+const REDIRECT_FOR_HOST: u8 = 1;
 
 /// An echo request or reply from the ICMP header on, with `body` behind it.
 pub fn echo(

@@ -10,7 +10,9 @@ use crate::ip::icmp::ErrorKind;
 use crate::wire::checksum::verify_transport;
 use crate::wire::icmpv6::ParameterProblemCode;
 use crate::wire::ipv4_options::{Ipv4Options, OptionError};
-use crate::wire::ipv6_ext::{ExtError, ExtLimits, FragmentHeader, Limit, OptionAction, upper_layer_within};
+use crate::wire::ipv6_ext::{
+    ExtError, ExtLimits, FragmentHeader, Limit, OptionAction, Upper, hop_by_hop_within, upper_layer_within,
+};
 use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header, Malformed};
 
 /// For how many stations the frame was that brought a packet.
@@ -203,37 +205,9 @@ pub fn parse_v6(
     limits: &ExtLimits,
     counters: &mut Counters,
 ) -> Result<Packet, Rejected> {
-    let header = Ipv6Header::parse(&whole).map_err(|malformed| {
-        counters.bump(match malformed {
-            Malformed::Truncated => Counter::Ip6InTruncatedPkts,
-            _ => Counter::Ip6InHdrErrors,
-        });
-        Rejected::Dropped
-    })?;
-    whole.truncate(Ipv6Header::LEN + usize::from(header.payload_len));
-    let mut packet = Packet {
-        interface: origin.interface,
-        stations: origin.stations,
-        source: header.source.into(),
-        destination: header.destination.into(),
-        protocol: header.next_header,
-        hop_limit: header.hop_limit,
-        traffic_class: header.traffic_class,
-        payload: whole.slice(Ipv6Header::LEN..whole.len()),
-        whole,
-        protocol_offset: 6,
-        checksum: frame.checksum,
-        gso_size: frame.gso_size,
-        fragment: None,
-    };
+    let (header, packet) = fixed_v6(origin, frame, &mut whole, counters)?;
     match upper_layer_within(&packet.payload, header.next_header, limits) {
-        Ok(upper) => {
-            packet.fragment = upper.fragment;
-            packet.protocol = upper.protocol;
-            packet.protocol_offset = upper.pointer;
-            packet.payload.advance(upper.offset);
-            Ok(packet)
-        }
+        Ok(upper) => Ok(behind(packet, &upper)),
         Err(error) => {
             counters.bump(match error {
                 ExtError::UnknownNextHeader { .. } => Counter::Ip6InUnknownProtos,
@@ -245,6 +219,69 @@ pub fn parse_v6(
             Err(reject(packet, error))
         }
     }
+}
+
+/// Reads the header of an IPv6 packet, and takes what follows for what it carries.
+fn fixed_v6(
+    origin: Origin,
+    frame: &Frame,
+    whole: &mut Chunk,
+    counters: &mut Counters,
+) -> Result<(Ipv6Header, Packet), Rejected> {
+    let header = Ipv6Header::parse(whole).map_err(|malformed| {
+        counters.bump(match malformed {
+            Malformed::Truncated => Counter::Ip6InTruncatedPkts,
+            _ => Counter::Ip6InHdrErrors,
+        });
+        Rejected::Dropped
+    })?;
+    whole.truncate(Ipv6Header::LEN + usize::from(header.payload_len));
+    let packet = Packet {
+        interface: origin.interface,
+        stations: origin.stations,
+        source: header.source.into(),
+        destination: header.destination.into(),
+        protocol: header.next_header,
+        hop_limit: header.hop_limit,
+        traffic_class: header.traffic_class,
+        payload: whole.slice(Ipv6Header::LEN..whole.len()),
+        whole: whole.clone(),
+        protocol_offset: 6,
+        checksum: frame.checksum,
+        gso_size: frame.gso_size,
+        fragment: None,
+    };
+    Ok((header, packet))
+}
+
+/// The packet as it is behind its extension headers.
+fn behind(mut packet: Packet, upper: &Upper) -> Packet {
+    packet.fragment = upper.fragment;
+    packet.protocol = upper.protocol;
+    packet.protocol_offset = upper.pointer;
+    packet.payload.advance(upper.offset);
+    packet
+}
+
+/// Reads an IPv6 packet for somebody else. Of its extension headers only the hop-by-hop options are looked at: what those
+/// behind say is for the receiver.
+//= RFC 8200 §4
+pub fn parse_v6_in_transit(
+    origin: Origin,
+    frame: &Frame,
+    mut whole: Chunk,
+    limits: &ExtLimits,
+    counters: &mut Counters,
+) -> Result<Packet, Rejected> {
+    let (header, packet) = fixed_v6(origin, frame, &mut whole, counters)?;
+    if let Err(error) = hop_by_hop_within(&packet.payload, header.next_header, limits) {
+        counters.bump(Counter::Ip6InHdrErrors);
+        return Err(reject(packet, error));
+    }
+    Ok(match upper_layer_within(&packet.payload, header.next_header, limits) {
+        Ok(upper) => behind(packet, &upper),
+        Err(_) => packet,
+    })
 }
 
 /// What an extension header that can't be passed means for the packet.

@@ -126,7 +126,8 @@ impl Stack {
             return;
         };
         let name = self.interfaces.interface(packet.interface).map_or("", Interface::name);
-        let accepted = self.config.for_interface(name).ipv6_accept_redirects;
+        let settings = self.config.for_interface(name);
+        let accepted = settings.ipv6_accept_redirects && !settings.ipv6_forwarding;
         let target = IpAddr::V6(redirect.target);
         let redirected =
             Redirected { router: packet.source, target, destination: IpAddr::V6(redirect.destination) };
@@ -152,8 +153,10 @@ impl Stack {
             return;
         };
         let name = self.interfaces.interface(packet.interface).map_or("", Interface::name);
-        let accepted =
-            self.config.for_interface(name).accept_redirects && self.interfaces.is_local(quoted.source);
+        let settings = self.config.for_interface(name);
+        //= RFC 1812 §5.2.7.2
+        let heeded = settings.accept_redirects && !settings.ip_forward;
+        let accepted = heeded && self.interfaces.is_local(quoted.source);
         let target = IpAddr::from(gateway);
         let redirected = Redirected { router: packet.source, target, destination: quoted.destination };
         self.follow_redirect(now, packet.interface, &redirected, accepted);
@@ -214,7 +217,7 @@ impl Stack {
         let frame = match address {
             IpAddr::V4(address) if settings.arp_notify => arp::announcement(interface, address),
             IpAddr::V6(address) if settings.ndisc_notify => {
-                ndp::announcement(interface, address, &mut self.counters)
+                ndp::announcement(interface, address, &settings.neighbor_policy(), &mut self.counters)
             }
             _ => return,
         };

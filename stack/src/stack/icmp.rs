@@ -187,7 +187,7 @@ impl Stack {
                 counters.bump(Counter::Icmp6InNeighborSolicits);
                 let neighbors = &mut self.neighbors;
                 if let Some(answer) =
-                    ndp::on_solicit(now, id, source, solicit, interfaces, neighbors, counters)
+                    ndp::on_solicit(now, (id, source), solicit, interfaces, &policy, neighbors, counters)
                 {
                     self.queue_answer(id, answer);
                 }
@@ -287,9 +287,13 @@ impl Stack {
     //= RFC 1122 §3.3.8 MUST-1
     pub(super) fn send_error(&mut self, now: Instant, kind: ErrorKind, packet: &Packet) {
         let local = self.interfaces.is_local(packet.destination);
-        let to_group =
-            matches!(kind, ErrorKind::ParameterProblem { .. }) && packet.destination.is_multicast();
-        if !may_answer(packet, local && packet.stations == Stations::One || to_group) {
+        let problem = matches!(kind, ErrorKind::ParameterProblem { .. } | ErrorKind::OptionProblem { .. });
+        let to_group = problem && packet.destination.is_multicast();
+        //= RFC 1812 §4.3.2.7
+        let of_router =
+            kind.is_of_router() || problem && self.is_in_transit(packet.origin(), packet.destination);
+        let alone = (local || of_router) && packet.stations == Stations::One;
+        if !may_answer(packet, alone || to_group) {
             return;
         }
         let Some(hop) = self.way_back(packet, local) else {
@@ -338,6 +342,16 @@ impl Stack {
         Host { ours, is_ours: |address| self.interfaces.is_local(IpAddr::V4(address)), time }
     }
 
+    /// A packet of somebody else with options as it goes on: the router stands in the record of its route, by the address
+    /// that it has where the packet leaves.
+    //= RFC 1812 §5.3.13.5
+    pub(super) fn recorded_on(&self, now: Instant, packet: &Packet, ours: IpAddr) -> Packet {
+        match ours {
+            IpAddr::V4(ours) => self.recorded_by(now, packet.clone(), ours),
+            IpAddr::V6(_) => packet.clone(),
+        }
+    }
+
     /// A packet with options as it is handed on: the receiver stands in the record of its route.
     //= RFC 1122 §3.2.1.8
     pub(super) fn recorded(&self, now: Instant, packet: Packet) -> Packet {
@@ -348,9 +362,14 @@ impl Stack {
                 IpAddr::V6(_) => None,
             }),
         };
-        let (Some(ours), Ok(options)) = (ours, Ipv4Options::parse(packet.ipv4_options())) else {
-            return packet;
-        };
+        match ours {
+            Some(ours) => self.recorded_by(now, packet, ours),
+            None => packet,
+        }
+    }
+
+    fn recorded_by(&self, now: Instant, packet: Packet, ours: Ipv4Addr) -> Packet {
+        let Ok(options) = Ipv4Options::parse(packet.ipv4_options()) else { return packet };
         let len = packet.whole.len() - packet.payload.len();
         let mut bytes = packet.whole.to_vec();
         let host = self.recording_host(now, ours);
@@ -419,6 +438,9 @@ impl Stack {
         target: IpAddr,
         packet: &Transmit,
     ) {
+        if self.on_undeliverable_of_others(now, interface, packet) {
+            return;
+        }
         let headers = packet.headers.to_vec();
         self.complain(now, interface, &headers, Complaint::no_neighbor(target), Counter::IpOutDiscards);
     }

@@ -6,7 +6,7 @@ use crate::buf::{Chunk, Frame};
 use crate::counters::Counter;
 use crate::iface::{InterfaceId, LinkState, arp};
 use crate::ip::icmp::ErrorKind;
-use crate::ip::input::{Origin, Packet, Rejected, Sender, Stations, parse_v4, parse_v6};
+use crate::ip::input::{Origin, Packet, Rejected, Sender, Stations, parse_v4, parse_v6, parse_v6_in_transit};
 use crate::time::Instant;
 use crate::wire::arp::ArpPacket;
 use crate::wire::offload::Medium;
@@ -90,8 +90,12 @@ impl Stack {
         let ours = origin.sender == Sender::Ourselves;
         if !ours && !self.interfaces.accepts_source(id, packet.source) {
             self.counters.bump(Counter::TapsockIpInMartians);
+        } else if !ours && !self.came_by_reverse_path(id, packet.source) {
+            self.counters.bump(Counter::TcpExtIPReversePathFilter);
         } else if self.is_for_dhcp(&packet) {
             self.receive_dhcp(now, &packet);
+        } else if self.is_in_transit(origin, packet.destination) && !self.claims(&packet) {
+            self.forward(now, &packet);
         } else if !self.interfaces.accepts(id, packet.destination) && !self.claims(&packet) {
             self.counters.bump(Counter::IpInAddrErrors);
         } else if self.is_alone_among_several(&packet) {
@@ -109,7 +113,9 @@ impl Stack {
         self.counters.bump(Counter::Ip6InReceives);
         self.counters[Counter::Ip6InOctets] += whole.len() as u64;
         let limits = self.config.ext_limits();
-        let packet = match parse_v6(origin, frame, whole, &limits, &mut self.counters) {
+        let transit = self.is_in_transit_v6(origin, &whole);
+        let parse = if transit { parse_v6_in_transit } else { parse_v6 };
+        let packet = match parse(origin, frame, whole, &limits, &mut self.counters) {
             Ok(packet) => packet,
             Err(rejected) => return self.on_rejected(now, rejected),
         };
@@ -119,6 +125,8 @@ impl Stack {
         let ours = origin.sender == Sender::Ourselves;
         if !asks && !ours && !self.interfaces.accepts_source(id, packet.source) {
             self.counters.bump(Counter::TapsockIpInMartians);
+        } else if transit && !self.claims(&packet) {
+            self.forward(now, &packet);
         } else if !self.interfaces.accepts(id, packet.destination) && !self.claims(&packet) {
             self.counters.bump(Counter::Ip6InAddrErrors);
         } else if self.is_alone_among_several(&packet) {
@@ -151,7 +159,8 @@ impl Stack {
             self.counters.bump(Counter::TapsockIpInMartians);
             return;
         }
-        let ours = self.interfaces.accepts(packet.interface, packet.destination);
+        let ours = self.interfaces.accepts(packet.interface, packet.destination)
+            || self.is_in_transit(packet.origin(), packet.destination);
         if ours && (to_group || !packet.destination.is_multicast()) {
             self.send_error(now, kind, &packet);
         }

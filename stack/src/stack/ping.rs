@@ -334,7 +334,7 @@ impl Stack {
         self.ping_identify(id)?;
         let ident = self.ping.get(id).and_then(|socket| socket.ident).unwrap_or_default();
         let way = Way { device: way.device.or(scope_of(to)), ..way };
-        let hop = self.interfaces.route_by(to.ip(), local, &way).map_err(PingError::Route)?;
+        let hop = self.route_out(to.ip(), local, &way).map_err(PingError::Route)?;
         let ip_header = if to.is_ipv4() { 20 } else { 40 };
         let len = message.len() + ip_header;
         let path = self.path_to(now, to.ip(), &hop);

@@ -147,7 +147,7 @@ impl Stack {
         let source = options.source.or(socket.source());
         let device = options.interface.or(socket.way.device).or(scope_of(to));
         let way = Way { device, mark: options.mark, addresses: socket.way.addresses };
-        let hop = self.interfaces.route_by(to.ip(), source, &way).map_err(SendError::Route)?;
+        let hop = self.route_out(to.ip(), source, &way).map_err(SendError::Route)?;
         let (packet, cut) = match headers {
             Headers::Stack => self.wrap_raw(now, id, &hop, data, to.ip(), options)?,
             Headers::Application => {

@@ -31,6 +31,12 @@ pub enum ConnectError {
     BadSource,
     /// The link is down (ENETDOWN).
     NetworkDown,
+    /// A route says that what goes there is dropped (EINVAL).
+    Blackhole,
+    /// A route says that there is no way (EHOSTUNREACH).
+    Unreachable,
+    /// A route says that this is forbidden (EACCES).
+    Prohibited,
 }
 
 impl From<RouteError> for ConnectError {
@@ -40,6 +46,9 @@ impl From<RouteError> for ConnectError {
             RouteError::NoSource => ConnectError::AddressNotAvailable,
             RouteError::BadSource => ConnectError::BadSource,
             RouteError::Down => ConnectError::NetworkDown,
+            RouteError::Blackhole => ConnectError::Blackhole,
+            RouteError::Unreachable => ConnectError::Unreachable,
+            RouteError::Prohibited => ConnectError::Prohibited,
         }
     }
 }
@@ -157,7 +166,7 @@ impl Stack {
         //= RFC 9293 MUST-43
         //= RFC 9293 MUST-44
         let narrowed = Way { device: way.device.or(scope), ..way };
-        let hop = self.interfaces.route_by(remote.ip(), source.map(LocalAddr::ip), &narrowed)?;
+        let hop = self.way_to(remote.ip(), source.map(LocalAddr::ip), &narrowed)?;
         //= RFC 9293 MUST-46
         if hop.delivery != Delivery::Unicast {
             return Err(ConnectError::NoRoute);
@@ -237,7 +246,7 @@ impl Stack {
         let payload = |mtu: usize| u16::try_from(mtu.saturating_sub(headers)).unwrap_or(u16::MAX);
         let path = self.path_to(now, remote, hop);
         // As Linux, a SYN announces no more than the path is known to take.
-        let advertised = payload(path.max(LEAST_ADVERTISED.min(hop.mtu)));
+        let advertised = payload(path.max(LEAST_ADVERTISED.min(hop.mtu))).min(hop.advmss.unwrap_or(u16::MAX));
         SegmentSizes { advertised, path: payload(path), default }
     }
 

@@ -110,7 +110,9 @@ impl Leg {
 
     fn from(&self, key: &FlowKey) -> NextHop {
         let Leg { next_hop, interface, delivery, mtu } = *self;
-        NextHop { interface, next_hop, source: key.local().ip(), mtu: mtu as usize, delivery }
+        let (source, mtu) = (key.local().ip(), mtu as usize);
+        // What is announced was said when the connection was opened.
+        NextHop { interface, next_hop, source, mtu, delivery, advmss: None }
     }
 }
 

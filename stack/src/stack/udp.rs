@@ -162,14 +162,8 @@ impl Stack {
         // As Linux: the address that an earlier `connect` chose stays, until that is taken back.
         let source = bound.map(|(address, _)| address).filter(|address| !address.is_wildcard());
         let destination = named_host(remote);
-        let hop = self
-            .interfaces
-            .route_by(
-                destination.ip(),
-                source.map(LocalAddr::ip),
-                &Way { device: way.device.or(scope_of(remote)), ..way },
-            )
-            .map_err(SendError::Route)?;
+        let way = Way { device: way.device.or(scope_of(remote)), ..way };
+        let hop = self.way_to(destination.ip(), source.map(LocalAddr::ip), &way).map_err(SendError::Route)?;
         self.udp_autobind(id).map_err(|_| SendError::NoPort)?;
         let scope = scope_of(remote).map_or(0, InterfaceId::index);
         let local = LocalAddr::new(hop.source, scope);
@@ -266,7 +260,7 @@ impl Stack {
         let source = options.source.or(source);
         let device = options.interface.or(way.device).or(scope_of(to));
         let way = Way { device, mark: options.mark, ..way };
-        let hop = self.interfaces.route_by(to.ip(), source, &way).map_err(SendError::Route)?;
+        let hop = self.route_out(to.ip(), source, &way).map_err(SendError::Route)?;
         let path = self.path_to(now, to.ip(), &hop);
         let limit = discovery.largest_whole(path, hop.mtu);
         let cut = match segment_size(payload.len(), options.segment_size, to.ip(), limit) {

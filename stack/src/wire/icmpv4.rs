@@ -176,7 +176,8 @@ pub(super) fn echo_bytes(echo: Echo) -> [u8; 4] {
 const ECHO_REPLY: u8 = 0;
 const DESTINATION_UNREACHABLE: u8 = 3;
 const SOURCE_QUENCH: u8 = 4;
-const REDIRECT: u8 = 5;
+/// Type of a redirect.
+pub const REDIRECT: u8 = 5;
 const ECHO_REQUEST: u8 = 8;
 const TIME_EXCEEDED: u8 = 11;
 const PARAMETER_PROBLEM: u8 = 12;

@@ -255,6 +255,16 @@ pub fn upper_layer_within(bytes: &[u8], first: IpProtocol, limits: &ExtLimits) -
     Err(ExtError::BeyondLimit { limit: Limit::Headers, pointer: pointer_to(upper.offset) })
 }
 
+/// Looks at the hop-by-hop options, where `bytes` begins with them: all that a router looks at.
+//= RFC 8200 §4.3
+pub fn hop_by_hop_within(bytes: &[u8], first: IpProtocol, limits: &ExtLimits) -> Result<(), ExtError> {
+    if first != IpProtocol::HOP_BY_HOP {
+        return Ok(());
+    }
+    let header = extension(bytes, 0)?;
+    OptionWalk { header, offset: 0, hop_by_hop: true, limits: &limits.hop_by_hop }.check()
+}
+
 /// The extension header at `offset`: at least 8 bytes, of the length that its second byte says.
 fn extension(bytes: &[u8], offset: usize) -> Result<&[u8], Malformed> {
     let rest = bytes.get(offset..).ok_or(Malformed::Truncated)?;

@@ -184,6 +184,15 @@ impl Transmit {
         self.headers.len() + self.payload.len()
     }
 
+    /// Who sends it, where its headers begin with an IP header.
+    pub fn ip_source(&self) -> Option<IpAddr> {
+        match self.headers.first()? >> 4 {
+            4 => self.headers.first_chunk().map(|fixed| Ipv4Header::from_fixed_part(fixed).source.into()),
+            6 => self.headers.first_chunk().map(|fixed| Ipv6Header::from_fixed_part(fixed).source.into()),
+            _ => None,
+        }
+    }
+
     /// Whether it holds no bytes at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

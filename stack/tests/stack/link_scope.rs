@@ -8,7 +8,7 @@ use tapsock_stack::buf::{Frame, Rope};
 use tapsock_stack::config::Config;
 use tapsock_stack::counters::Counter;
 use tapsock_stack::error::SocketError;
-use tapsock_stack::iface::{InterfaceId, Route, Way};
+use tapsock_stack::iface::{InterfaceId, Route, Rule, TableId, Way};
 use tapsock_stack::ports::{BindRequest, LocalAddr, Transport};
 use tapsock_stack::stack::{Family, ListenerId, Stack, TcpId, UdpSendOptions};
 use tapsock_stack::time::Instant;
@@ -202,4 +202,96 @@ fn a_connection_is_sent_over_its_device_or_not_at_all() {
         ends[usize::from(link.0) - 1].receive(resent, LINKS[0], packet.to_frame());
     }
     assert_eq!(ends[0].tcp(theirs).unwrap().readable(), 1);
+}
+
+/// A host at two links with an address of its own on each, a router at each, and the routes by the first.
+fn multihomed(config: &Config) -> Stack {
+    let mut stack = Stack::new(config.clone(), 1, NOW);
+    for (number, link) in (1..).zip(LINKS) {
+        let caps = LinkCaps::plain(Medium::Ethernet, 1500);
+        let station = EthernetAddress([2, 0, 0, 0, 0, number]);
+        assert_eq!(stack.add_interface(&format!("eth{number}"), station, caps), Ok(link));
+        stack.add_address(link, format!("10.{number}.0.2/24").parse().unwrap()).unwrap();
+        let router = format!("10.{number}.0.1").parse().unwrap();
+        let table = if number == 1 { TableId::MAIN } else { TableId(7) };
+        let route = Route::via("0.0.0.0/0".parse().unwrap(), router, link);
+        stack.add_route(Route { table, ..route }).unwrap();
+        stack.add_neighbor(NOW, link, router, EthernetAddress([2, 0, 0, 0, 0, 9])).unwrap();
+    }
+    stack
+}
+
+/// By which link what a socket bound to `own` sends to 192.0.2.1 leaves.
+fn link_from(stack: &mut Stack, own: &str) -> Option<InterfaceId> {
+    let id = stack.udp_open(Family::V4);
+    let address = LocalAddr::new(own.parse().unwrap(), 0);
+    let bind = stack.bind(BindRequest { port: 0, ..BindRequest::new(Transport::Udp, address) }).unwrap();
+    stack.udp_bind(id, bind);
+    let sent =
+        stack.udp_send(NOW, id, Rope::from(vec![0]), Some(at("192.0.2.1", 9)), UdpSendOptions::default());
+    let link = stack.poll_transmit(NOW).map(|(link, _)| link);
+    assert_eq!(sent.is_ok(), link.is_some());
+    stack.udp_close(id);
+    link
+}
+
+#[test]
+fn rules_by_source_choose_the_table() {
+    let mut stack = multihomed(&Config::default());
+    assert_eq!(link_from(&mut stack, "10.2.0.2"), Some(LINKS[0]));
+    stack.add_rule(Rule::from_prefix(100, "10.2.0.0/24".parse().unwrap(), TableId(7))).unwrap();
+    assert_eq!(link_from(&mut stack, "10.2.0.2"), Some(LINKS[1]));
+    assert_eq!(link_from(&mut stack, "10.1.0.2"), Some(LINKS[0]));
+    assert_eq!(link_from(&mut stack, "0.0.0.0"), Some(LINKS[0]));
+}
+
+/// What a host at two links answers to a request that comes at the first for the address of the second.
+fn answers(config: &Config, asker: &str) -> usize {
+    let mut stack = multihomed(config);
+    let hardware = EthernetAddress([2, 0, 0, 0, 0, 8]);
+    let mut headers = tapsock_stack::buf::HeaderBlock::new();
+    let request = tapsock_stack::wire::arp::ArpPacket {
+        operation: tapsock_stack::wire::arp::ArpOperation::Request,
+        sender_hardware: hardware,
+        sender_ip: asker.parse().unwrap(),
+        target_hardware: EthernetAddress::default(),
+        target_ip: "10.2.0.2".parse().unwrap(),
+    };
+    request.prepend_to(&mut headers);
+    let ether_type = tapsock_stack::wire::EtherType::Arp;
+    let destination = EthernetAddress::BROADCAST;
+    tapsock_stack::wire::EthernetHeader { destination, source: hardware, ether_type }
+        .prepend_to(&mut headers);
+    stack.receive(NOW, LINKS[0], Frame::from(headers.to_vec()));
+    core::iter::from_fn(|| stack.poll_transmit(NOW)).count()
+}
+
+//= RFC 1122 §3.3.4.2, type=test
+#[test]
+fn addresses_are_the_hosts_or_their_interfaces() {
+    let echo = |stack: &mut Stack| {
+        let path = Path { source: "10.1.0.1".parse().unwrap(), ..Path::v4(7, 0) }.to("10.2.0.2");
+        stack.receive(NOW, LINKS[0], path.udp((1000, 9), &[0; 8]));
+        core::iter::from_fn(|| stack.poll_transmit(NOW)).count()
+    };
+    let mut weak = multihomed(&Config::default());
+    assert_eq!(echo(&mut weak), 1, "a complaint of the port");
+    assert_eq!(answers(&Config::default(), "10.1.0.1"), 1);
+    let mut config = Config::default();
+    config.set("tapsock.strong_host", "1").unwrap();
+    let mut strong = multihomed(&config);
+    assert_eq!(echo(&mut strong), 0);
+    assert_eq!(strong.counters()[Counter::IpInAddrErrors], 1);
+    // No route leads from the other address, for the default router is at the first link.
+    assert_eq!(link_from(&mut strong, "10.2.0.2"), Some(LINKS[1]), "the network is taken to be on its link");
+    assert_eq!(link_from(&mut strong, "10.1.0.2"), Some(LINKS[0]));
+    assert_eq!(answers(&config, "10.1.0.1"), 0);
+}
+
+#[test]
+fn who_is_reached_elsewhere_is_not_answered() {
+    let mut config = Config::default();
+    config.set("net.ipv4.conf.all.arp_filter", "1").unwrap();
+    assert_eq!(answers(&config, "10.1.0.1"), 1);
+    assert_eq!(answers(&config, "10.2.0.1"), 0);
 }

@@ -5,6 +5,7 @@ mod autoconf;
 mod closing;
 mod dhcp;
 mod floods;
+mod forwarding;
 mod fragments;
 mod handshakes;
 mod icmp;

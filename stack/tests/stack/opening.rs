@@ -5,6 +5,7 @@ use core::time::Duration;
 use tapsock_stack::buf::Rope;
 use tapsock_stack::counters::Counter;
 use tapsock_stack::error::SocketError;
+use tapsock_stack::iface::{Route, RouteKind};
 use tapsock_stack::ports::{LocalAddr, Transport};
 use tapsock_stack::stack::{ConnectError, Linger, ListenError, SocketId};
 use tapsock_stack::tcp::State;
@@ -125,6 +126,40 @@ fn where_no_route_leads_nothing_begins() {
         assert_eq!(wire[0].tcp_connect(now, None, at(to, 2000), options), Err(error), "{to}");
     }
     assert_eq!(wire.counter(0, Counter::TcpActiveOpens), 0);
+    // Two groups have no route either.
+    assert_eq!(wire.counter(0, Counter::IpOutNoRoutes), 3);
+    assert_eq!(wire.counter(0, Counter::Ip6OutNoRoutes), 1);
+}
+
+/// Linux 6.18 says EINVAL, EHOSTUNREACH and EACCES, and ENETUNREACH where a table is left.
+#[test]
+fn routes_that_refuse_say_how() {
+    let mut wire = Wire::new(1, LINKS[0]);
+    let now = wire.now;
+    for (number, kind, error) in [
+        (1, RouteKind::Blackhole, ConnectError::Blackhole),
+        (2, RouteKind::Unreachable, ConnectError::Unreachable),
+        (3, RouteKind::Prohibited, ConnectError::Prohibited),
+        (4, RouteKind::Throw, ConnectError::NoRoute),
+    ] {
+        for (network, to) in [
+            (format!("10.{number}.0.0/16"), format!("10.{number}.0.1")),
+            (format!("fd0{number}::/64"), format!("fd0{number}::1")),
+        ] {
+            wire[0].add_route(Route::refusing(network.parse().unwrap(), kind)).unwrap();
+            let options = wire[0].config().tcp_options();
+            assert_eq!(wire[0].tcp_connect(now, None, at(&to, 2000), options), Err(error), "{to}");
+        }
+    }
+}
+
+#[test]
+fn a_route_says_what_is_announced() {
+    let mut wire = Wire::new(2, LINKS[0]);
+    let route = Route { advmss: Some(900), ..Route::direct("10.0.0.2/32".parse().unwrap(), ETH) };
+    wire[0].add_route(route).unwrap();
+    let (_, there) = wire.pair(1, "10.0.0.2");
+    assert_eq!(wire[1].tcp(there).unwrap().mss(), 900 - 12);
 }
 
 #[test]

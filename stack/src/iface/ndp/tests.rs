@@ -38,8 +38,9 @@ impl Bench {
         source_link: Option<EthernetAddress>,
     ) -> Option<Message> {
         let solicit = NeighborSolicit { target: ip(target), source_link };
-        let Bench { interfaces, cache, counters, .. } = self;
-        on_solicit(NOW, ETH0, ip(source), &solicit, interfaces, cache, counters).map(|frame| parse(&frame))
+        let Bench { interfaces, policy, cache, counters } = self;
+        let answer = on_solicit(NOW, (ETH0, ip(source)), &solicit, interfaces, policy, cache, counters);
+        answer.map(|frame| parse(&frame))
     }
 
     fn advert(&mut self, target: &str, target_link: Option<EthernetAddress>, solicited: bool) {

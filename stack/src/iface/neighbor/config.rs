@@ -77,12 +77,16 @@ pub struct NeighborPolicy {
     pub arp_announce: u8,
     /// Which requests are answered: 0 all for the host, 1 for the interface, 2 of the same network, 8 none.
     pub arp_ignore: u8,
+    /// Whether only those are answered that are reached by the interface that the request came in at.
+    pub arp_filter: bool,
     /// Whether announcements are ignored.
     pub drop_gratuitous_arp: bool,
     /// Whether an unsolicited advertisement makes an entry, as `arp_accept`.
     pub accept_untracked_na: u8,
     /// Whether unsolicited advertisements are ignored.
     pub drop_unsolicited_na: bool,
+    /// Whether advertisements say that we are a router.
+    pub router: bool,
 }
 
 const MIN_RETRANS: Duration = Duration::from_millis(1);

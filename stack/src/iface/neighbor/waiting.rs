@@ -1,7 +1,7 @@
 //! Packets that wait for a neighbour's link address.
 
 use core::mem::size_of;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::IpAddr;
 use std::collections::VecDeque;
 
 use super::PacketTag;
@@ -56,20 +56,11 @@ impl Waiting {
 
     /// The source address of the packet that has waited longest.
     pub(super) fn source(&self) -> Option<IpAddr> {
-        source_of(&self.packets.front()?.0)
+        self.packets.front()?.0.ip_source()
     }
 }
 
 /// Bytes that a waiting packet holds: its own, and the space of its descriptor.
 pub(super) fn charge(packet: &Transmit) -> usize {
     size_of::<Tagged>() + packet.payload.len()
-}
-
-fn source_of(packet: &Transmit) -> Option<IpAddr> {
-    let headers = &packet.headers;
-    match headers.first()? >> 4 {
-        4 => headers.get(12..16)?.first_chunk().map(|octets: &[u8; 4]| IpAddr::V4(Ipv4Addr::from(*octets))),
-        6 => headers.get(8..24)?.first_chunk().map(|octets: &[u8; 16]| IpAddr::V6(Ipv6Addr::from(*octets))),
-        _ => None,
-    }
 }

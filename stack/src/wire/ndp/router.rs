@@ -6,8 +6,9 @@ use core::net::{IpAddr, Ipv6Addr};
 use core::time::Duration;
 
 use super::{HOP_LIMIT, is_solicited_node, solicited_node};
-use crate::buf::HeaderBlock;
+use crate::buf::{Chunk, HeaderBlock, Rope};
 use crate::wire::checksum::pseudo_header;
+use crate::wire::offload::Transmit;
 use crate::wire::{EthernetAddress, IpProtocol, Ipv6Header, Malformed};
 
 /// Type of a router solicitation.
@@ -287,6 +288,35 @@ impl Redirect {
         }
         Ok(Redirect { target, destination, target_link })
     }
+
+    /// The message from the IP header on, of a router at `source` to the host at `to`, which sent `packet`.
+    //= RFC 4861 §4.5
+    //= RFC 4861 §8.2
+    pub fn to_packet(&self, source: Ipv6Addr, to: Ipv6Addr, packet: &Chunk) -> Transmit {
+        let link = if self.target_link.is_some() { 8 } else { 0 };
+        let fixed = 40 + link + 8;
+        let most = IPV6_MIN_MTU - Ipv6Header::LEN - fixed;
+        let quoted = packet.slice(0..packet.len().min(most) & !7);
+        let mut headers = HeaderBlock::new();
+        let bytes = headers.prepend(fixed);
+        bytes[0] = REDIRECT;
+        bytes[8..24].copy_from_slice(&self.target.octets());
+        bytes[24..40].copy_from_slice(&self.destination.octets());
+        if let Some(station) = self.target_link {
+            bytes[40..42].copy_from_slice(&[TARGET_LINK, 1]);
+            bytes[42..48].copy_from_slice(&station.0);
+        }
+        bytes[40 + link..42 + link].copy_from_slice(&[REDIRECTED, (1 + quoted.len() / 8) as u8]);
+        let len = fixed + quoted.len();
+        let mut sum = pseudo_header(source.into(), to.into(), IpProtocol::ICMPV6, len as u32);
+        sum.add_bytes(&headers);
+        sum.add_bytes(&quoted);
+        headers.as_mut_slice()[2..4].copy_from_slice(&sum.finish().to_be_bytes());
+        let (destination, next_header) = (to, IpProtocol::ICMPV6);
+        Ipv6Header { source, destination, next_header, hop_limit: HOP_LIMIT, ..Ipv6Header::default() }
+            .prepend_to(len, &mut headers);
+        Transmit { headers, payload: Rope::from(quoted), checksum: None, segmentation: None }
+    }
 }
 
 /// The options behind the fixed part of a message. One that is empty or cut short makes the message malformed.
@@ -396,11 +426,14 @@ fn finish(headers: &mut HeaderBlock, source: Ipv6Addr, destination: Ipv6Addr) {
         .prepend_to(len, headers);
 }
 
+/// Every IPv6 link takes packets of this size, in bytes.
+const IPV6_MIN_MTU: usize = 1280;
 const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 const NEIGHBOR_SOLICIT: u8 = 135;
 const SOURCE_LINK: u8 = 1;
 const TARGET_LINK: u8 = 2;
 const PREFIX: u8 = 3;
+const REDIRECTED: u8 = 4;
 const MTU: u8 = 5;
 const NONCE: u8 = 14;
 const ROUTE: u8 = 24;
@@ -411,12 +444,37 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::buf::{Checksum, HEADER_BLOCK_LEN};
+    use crate::wire::checksum::verify_transport;
 
     fn from(source: &str) -> Ipv6Header {
         Ipv6Header { source: source.parse().unwrap(), hop_limit: HOP_LIMIT, ..Ipv6Header::default() }
     }
 
     const HEAD: [u8; 16] = [134, 0, 0, 0, 64, 0x08, 7, 8, 0, 0, 0x75, 0x30, 0, 0, 3, 0xe8];
+
+    //= RFC 4861 §4.5, type=test
+    //= RFC 4861 §8.2, type=test
+    #[test]
+    fn a_redirect_is_read_as_it_was_written() {
+        let address = |text: &str| text.parse::<Ipv6Addr>().unwrap();
+        for target_link in [None, Some(EthernetAddress([2, 0, 0, 0, 0, 9]))] {
+            for len in [0, 40, 47, 1500] {
+                let redirect =
+                    Redirect { target: address("fe80::9"), destination: address("2001:db8::7"), target_link };
+                let (source, to) = (address("fe80::1"), address("fd00::2"));
+                let packet = redirect.to_packet(source, to, &Chunk::from(vec![7; len]));
+                assert!(packet.len() <= IPV6_MIN_MTU && packet.headers.len() + 14 <= HEADER_BLOCK_LEN);
+                let bytes = packet.to_frame().bytes;
+                let ip = Ipv6Header::parse(&bytes).unwrap();
+                let message = &bytes[Ipv6Header::LEN..];
+                assert_eq!(usize::from(ip.payload_len), message.len());
+                assert_eq!(Redirect::parse(&ip, message).as_ref(), Ok(&redirect), "{len}");
+                let ends = (source.into(), to.into());
+                assert_eq!(verify_transport(ends.0, ends.1, IpProtocol::ICMPV6, message), Checksum::Valid);
+            }
+        }
+    }
 
     //= RFC 4861 §6.1.2, type=test
     //= RFC 4861 §6.1.2 MUST-1, type=test
