@@ -258,6 +258,7 @@ impl Stack {
         self.answers.retain(|(id, _)| *id != interface);
         self.forwarding.forget(interface);
         self.drop_datagrams(interface);
+        self.dhcp.on_link_down(interface);
         self.neighbors.flush(interface, &mut self.counters);
         while self.neighbors.poll_action().is_some() {}
         self.fail_connections(now, interface);

@@ -159,7 +159,7 @@ pub(crate) enum DhcpAction {
     /// Set the interface up.
     Configure(Lease),
     /// Take away what [`Configure`](DhcpAction::Configure) set up.
-    Withdraw(Lease),
+    Withdraw,
 }
 
 /// What a client has come to.
@@ -311,9 +311,14 @@ impl DhcpClient {
             };
             let (from, to) = (lease.ip(), lease.server);
             self.actions.push_back(DhcpAction::Send { from, to, message: message.to_bytes() });
-            self.actions.push_back(DhcpAction::Withdraw(lease));
+            self.actions.push_back(DhcpAction::Withdraw);
         }
         self.state = State::Resting;
+        self.due = None;
+    }
+
+    /// Asks nobody any more; what was given stays.
+    pub(crate) fn rest(&mut self) {
         self.due = None;
     }
 
@@ -365,7 +370,7 @@ impl DhcpClient {
         if held.configures_as(&lease) {
             return self.hold(now, lease);
         }
-        self.actions.push_back(DhcpAction::Withdraw(held));
+        self.actions.push_back(DhcpAction::Withdraw);
         self.bind(now, lease);
     }
 
@@ -412,8 +417,8 @@ impl DhcpClient {
     /// The address is gone: all servers are asked for another.
     //= RFC 2131 §4.4.5 MUST-5
     fn lose(&mut self, now: Instant, random: &mut Random) {
-        if let Some(lease) = self.lease().cloned() {
-            self.actions.push_back(DhcpAction::Withdraw(lease));
+        if self.lease().is_some() {
+            self.actions.push_back(DhcpAction::Withdraw);
         }
         self.begin(now, random);
     }

@@ -4,6 +4,7 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::IpCidr;
+use super::interfaces::IPV6_MIN_MTU;
 use super::slaac::{join, of_station};
 use crate::wire::EthernetAddress;
 use crate::wire::ndp::solicited_node;
@@ -142,6 +143,8 @@ pub struct Interface {
     group_frames: Vec<EthernetAddress>,
     /// Largest IPv6 packet, in bytes, where a router says that it is less than the link's.
     ipv6_mtu: Option<usize>,
+    /// Largest packet, in bytes, where a lease says that it is less than the link's.
+    leased_mtu: Option<usize>,
     /// IPv6's hop limit, where a router tells one.
     hop_limit: Option<u8>,
 }
@@ -157,6 +160,7 @@ impl Interface {
             addresses: Vec::new(),
             joined: Vec::new(),
             ipv6_mtu: None,
+            leased_mtu: None,
             hop_limit: None,
             group_frames: Vec::new(),
         };
@@ -249,10 +253,16 @@ impl Interface {
 
     /// Largest IP packet of `family`, in bytes.
     pub fn mtu_of(&self, family: IpAddr) -> usize {
-        match self.ipv6_mtu.filter(|_| family.is_ipv6()) {
-            Some(mtu) => mtu.min(self.caps.mtu),
-            None => self.caps.mtu,
-        }
+        let (told, leased) = match family {
+            IpAddr::V4(_) => (None, self.leased_mtu),
+            // Whatever a server of IPv4 says, there is no less for IPv6.
+            IpAddr::V6(_) => (self.ipv6_mtu, self.leased_mtu.map(|mtu| mtu.max(IPV6_MIN_MTU))),
+        };
+        [told, leased].into_iter().flatten().fold(self.caps.mtu, usize::min)
+    }
+
+    pub(super) fn set_leased_mtu(&mut self, mtu: Option<usize>) {
+        self.leased_mtu = mtu;
     }
 
     pub(super) fn set_ipv6_mtu(&mut self, mtu: usize) {

@@ -281,6 +281,13 @@ impl Interfaces {
         }
     }
 
+    /// The MTU that a lease says the network has, which stays with the lease.
+    pub(crate) fn set_leased_mtu(&mut self, id: InterfaceId, mtu: Option<usize>) {
+        if let Some(found) = self.interfaces.get_mut(usize::from(id.0)) {
+            found.set_leased_mtu(mtu);
+        }
+    }
+
     /// The hop limit that a router tells of.
     pub(super) fn set_hop_limit(&mut self, id: InterfaceId, limit: u8) {
         if let Some(found) = self.interfaces.get_mut(usize::from(id.0)) {
@@ -294,7 +301,7 @@ impl Interfaces {
     }
 
     /// Removes exactly that route.
-    pub(super) fn forget_route(&mut self, route: &Route) {
+    pub(crate) fn forget_route(&mut self, route: &Route) {
         self.routes.retain(|known| known != route);
     }
 

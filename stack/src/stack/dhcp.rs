@@ -6,13 +6,13 @@ use crate::buf::{Checksum, HeaderBlock, Rope};
 use crate::counters::Counter;
 use crate::discovery::Fragmentation;
 use crate::iface::dhcp::{DhcpAction, DhcpClient, Lease};
-use crate::iface::{InterfaceError, InterfaceId, IpCidr, Route, arp};
+use crate::iface::{InterfaceError, InterfaceId, IpCidr, LinkState, Route, arp};
 use crate::ip::input::Packet;
 use crate::ip::output::Outgoing;
 use crate::time::{Instant, earliest};
 use crate::wire::arp::ArpPacket;
 use crate::wire::dhcpv4::{CLIENT_PORT, Reply, SERVER_PORT};
-use crate::wire::offload::{LinkCaps, Medium, PartialChecksum, Transmit};
+use crate::wire::offload::{Medium, PartialChecksum, Transmit};
 use crate::wire::{EthernetAddress, IpProtocol, UdpHeader};
 
 use super::{Stack, prepend_ethernet};
@@ -20,15 +20,15 @@ use super::{Stack, prepend_ethernet};
 /// The least MTU that a server can make a link have, in bytes: what every host takes.
 const LEAST_MTU: u16 = 576;
 
-/// The client of an interface, and what it has set up there.
+/// The client of an interface, and what it has set up there itself: what was there already stays when the lease ends.
 #[derive(Debug)]
 struct Client {
     interface: InterfaceId,
     machine: DhcpClient,
-    /// The routes that came with the lease.
+    /// The address of the lease.
+    address: Option<IpAddr>,
+    /// The routes that came with it.
     routes: Vec<Route>,
-    /// What the link could do before.
-    caps: LinkCaps,
 }
 
 /// Those of all interfaces: one each at most.
@@ -44,6 +44,13 @@ impl DhcpClients {
         self.clients.iter().fold(None, |due, client| earliest(due, client.machine.poll_timeout()))
     }
 
+    /// The link is gone: nobody can be asked any more.
+    pub(super) fn on_link_down(&mut self, interface: InterfaceId) {
+        if let Some(client) = self.of(interface) {
+            client.machine.rest();
+        }
+    }
+
     fn of(&mut self, interface: InterfaceId) -> Option<&mut Client> {
         self.clients.iter_mut().find(|client| client.interface == interface)
     }
@@ -51,11 +58,12 @@ impl DhcpClients {
 
 impl Stack {
     /// Has an Ethernet interface ask for an IPv4 address by DHCP, and keep it. `host_name` is what the server is told that
-    /// we are called. What it gives is set up as if by [`add_address`](Stack::add_address),
-    /// [`add_route`](Stack::add_route) and [`set_link_caps`](Stack::set_link_caps), and taken away when the lease ends.
+    /// we are called. What it gives is set up as if by [`add_address`](Stack::add_address) and
+    /// [`add_route`](Stack::add_route), and taken away when the lease ends; what was there already stays. An MTU that it
+    /// gives bounds packets, not the link, and IPv6's at no less than 1,280 bytes.
     ///
-    /// Fails with [`InterfaceError::Missing`] (ENODEV) for an interface that there is not or that is not of Ethernet, or
-    /// `Exists` (EEXIST) where it asks already.
+    /// Fails with [`InterfaceError::Missing`] (ENODEV) for an interface that there is not, that is not of Ethernet or
+    /// whose link is gone, or `Exists` (EEXIST) where it asks already.
     //= RFC 2131 §4.4
     pub fn start_dhcp(
         &mut self,
@@ -64,15 +72,15 @@ impl Stack {
         host_name: Option<String>,
     ) -> Result<(), InterfaceError> {
         let found = self.interfaces.interface(interface).ok_or(InterfaceError::Missing)?;
-        if found.caps().medium != Medium::Ethernet {
+        if found.caps().medium != Medium::Ethernet || found.link() == LinkState::Down {
             return Err(InterfaceError::Missing);
         }
-        let (hardware, caps) = (found.hardware(), found.caps());
+        let hardware = found.hardware();
         if self.dhcp.of(interface).is_some() {
             return Err(InterfaceError::Exists);
         }
         let machine = DhcpClient::new(now, hardware, host_name, &mut self.random);
-        self.dhcp.clients.push(Client { interface, machine, routes: Vec::new(), caps });
+        self.dhcp.clients.push(Client { interface, machine, address: None, routes: Vec::new() });
         self.run_dhcp(now, interface);
         Ok(())
     }
@@ -167,13 +175,15 @@ impl Stack {
                 }
                 DhcpAction::Send { from, to, message } => self.send_dhcp(now, interface, from, to, message),
                 DhcpAction::Probe(address) => {
-                    if let Some(found) = self.interfaces.interface(interface) {
+                    if let Some(found) = self.interfaces.interface(interface)
+                        && found.link() == LinkState::Up
+                    {
                         let frame = arp::request(found, Ipv4Addr::UNSPECIFIED, address, None);
                         self.queue_answer(interface, frame);
                     }
                 }
                 DhcpAction::Configure(lease) => self.configure(interface, &lease),
-                DhcpAction::Withdraw(lease) => self.withdraw(interface, &lease),
+                DhcpAction::Withdraw => self.withdraw(interface),
             }
         }
     }
@@ -187,6 +197,10 @@ impl Stack {
         to: Ipv4Addr,
         message: Vec<u8>,
     ) {
+        if self.interfaces.interface(interface).is_none_or(|found| found.link() == LinkState::Down) {
+            self.counters.bump(Counter::IpOutDiscards);
+            return;
+        }
         let addresses = (IpAddr::V4(from), IpAddr::V4(to));
         let mut headers = HeaderBlock::new();
         let header =
@@ -225,7 +239,8 @@ impl Stack {
     /// Sets an interface up as a lease says. What is there already, by somebody's own hand, stays.
     fn configure(&mut self, interface: InterfaceId, lease: &Lease) {
         self.dhcp.changes += 1;
-        if let Err(error) = self.interfaces.add_address(interface, lease.address) {
+        let added = self.interfaces.add_address(interface, lease.address);
+        if let Err(error) = added {
             log::warn!("{interface}: {} by DHCP: {error}", lease.address);
         }
         let mut routes = Vec::new();
@@ -234,7 +249,7 @@ impl Stack {
             // Some networks have their router outside.
             let outside = router.filter(|router| !lease.address.contains(*router));
             let to_router = outside.map(|router| Route::direct(IpCidr::host(router), interface));
-            let route = Route { gateway: router, ..Route::direct(*network, interface) };
+            let route = Route { gateway: router, ..Route::direct(network.network(), interface) };
             for route in to_router.into_iter().chain([route]) {
                 match self.interfaces.add_route(route) {
                     Ok(()) => routes.push(route),
@@ -242,24 +257,25 @@ impl Stack {
                 }
             }
         }
+        let mtu = lease.mtu.filter(|mtu| *mtu >= LEAST_MTU);
+        self.interfaces.set_leased_mtu(interface, mtu.map(usize::from));
         let Some(client) = self.dhcp.of(interface) else { return };
         client.routes = routes;
-        if let Some(mtu) = lease.mtu.filter(|mtu| *mtu >= LEAST_MTU) {
-            let caps = LinkCaps { mtu: client.caps.mtu.min(mtu.into()), ..client.caps };
-            // The interface is there: the client is its.
-            let _ = self.interfaces.set_caps(interface, caps);
-        }
+        client.address = added.is_ok().then_some(lease.address.address);
     }
 
-    fn withdraw(&mut self, interface: InterfaceId, lease: &Lease) {
+    /// Takes away what [`configure`](Self::configure) has added, as far as it is still there.
+    fn withdraw(&mut self, interface: InterfaceId) {
         self.dhcp.changes += 1;
+        self.interfaces.set_leased_mtu(interface, None);
         let Some(client) = self.dhcp.of(interface) else { return };
-        let (routes, caps) = (core::mem::take(&mut client.routes), client.caps);
+        let (routes, address) = (core::mem::take(&mut client.routes), client.address.take());
         for route in routes.into_iter().rev() {
-            // Somebody may have taken it away already, and the address as well.
-            let _ = self.interfaces.remove_route(route.destination, Some(route.metric));
+            self.interfaces.forget_route(&route);
         }
-        let _ = self.interfaces.remove_address(interface, lease.address.address);
-        let _ = self.interfaces.set_caps(interface, caps);
+        if let Some(address) = address {
+            // Somebody may have taken it away already.
+            let _ = self.interfaces.remove_address(interface, address);
+        }
     }
 }

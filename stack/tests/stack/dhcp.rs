@@ -1,15 +1,16 @@
 //! A stack that is given its address, its routes and its MTU by a DHCP server.
 
 use core::net::{IpAddr, Ipv4Addr};
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use tapsock_stack::config::Config;
 use tapsock_stack::counters::Counter;
-use tapsock_stack::iface::{InterfaceError, InterfaceId};
+use tapsock_stack::iface::{InterfaceError, InterfaceId, Route};
 use tapsock_stack::stack::Stack;
 use tapsock_stack::time::Instant;
 use tapsock_stack::wire::arp::{ArpOperation, ArpPacket};
-use tapsock_stack::wire::offload::Transmit;
+use tapsock_stack::wire::offload::{LinkCaps, Medium, Transmit};
 use tapsock_stack::wire::{EtherType, EthernetHeader, Ipv4Header};
 
 use crate::packets::Path;
@@ -137,8 +138,10 @@ impl Server {
         v4.map(|route| route.to_string()).collect()
     }
 
-    fn mtu(&self) -> usize {
-        self.stack.interfaces().interface(ETH).unwrap().caps().mtu
+    /// The largest packets of IPv4 and of IPv6.
+    fn mtus(&self) -> [usize; 2] {
+        let interface = self.stack.interfaces().interface(ETH).unwrap();
+        ["0.0.0.0", "::"].map(|family| interface.mtu_of(family.parse().unwrap()))
     }
 }
 
@@ -156,13 +159,67 @@ fn a_stack_is_set_up_by_a_server() {
     assert_eq!(server.probed, [ip("10.0.0.9"); 2]);
     assert_eq!(server.addresses(), ["10.0.0.9/24"]);
     assert_eq!(server.routes(), ["10.0.0.0/24 dev if1 src 10.0.0.9", "0.0.0.0/0 via 10.0.0.1 dev if1"]);
-    assert_eq!(server.mtu(), 1400);
+    assert_eq!(server.mtus(), [1400; 2]);
     let lease = server.stack.lease(ETH).unwrap();
     assert_eq!(lease.name_servers, [ip("10.0.0.53")]);
     assert_eq!(server.stack.lease_changes(), 1);
     assert_eq!(server.stack.start_dhcp(server.now, ETH, None), Err(InterfaceError::Exists));
     let lo = InterfaceId::LOOPBACK;
     assert_eq!(server.stack.start_dhcp(server.now, lo, None), Err(InterfaceError::Missing));
+}
+
+#[test]
+fn what_was_there_before_a_lease_is_there_after_it() {
+    // The server gives what its owner has given the host already, but for a route beside the owner's.
+    let mut server = Server::new(&[MASK, ROUTER].concat());
+    let (ours, all) = ("10.0.0.9/24".parse().unwrap(), "0.0.0.0/0".parse().unwrap());
+    server.stack.add_address(ETH, ours).unwrap();
+    let marked = Route { mark: NonZeroU32::new(7), ..Route::via(all, ip("10.0.0.3").into(), ETH) };
+    server.stack.add_route(marked).unwrap();
+    let before = (server.addresses(), server.routes());
+    server.run(Duration::from_secs(1));
+    assert!(server.routes().contains(&"0.0.0.0/0 via 10.0.0.1 dev if1".to_owned()));
+    server.stack.stop_dhcp(server.now, ETH);
+    assert_eq!((server.addresses(), server.routes()), before);
+}
+
+#[test]
+fn the_mtu_of_a_lease_is_not_the_links() {
+    for (given, mtus) in
+        [(1400u16, [1400, 1400]), (576, [576, 1280]), (575, [1500, 1500]), (9000, [1500, 1500])]
+    {
+        let mut server = Server::new(&[MASK, ROUTER].concat());
+        server.options.extend_from_slice(&[&[26, 2][..], &given.to_be_bytes()].concat());
+        server.run(Duration::from_secs(1));
+        assert_eq!(server.mtus(), mtus, "{given}");
+        // The owner finds out that the link takes more, and that stays when the lease goes.
+        let link = LinkCaps::plain(Medium::Ethernet, 3000);
+        server.stack.set_link_caps(ETH, link).unwrap();
+        server.stack.stop_dhcp(server.now, ETH);
+        assert_eq!(server.mtus(), [3000; 2], "{given}");
+    }
+}
+
+#[test]
+fn nobody_asks_on_a_link_that_is_gone() {
+    // While it asks for an address, while it looks whether somebody has it, and while it has it.
+    for when in [Duration::ZERO, Duration::from_millis(50), Duration::from_secs(1)] {
+        let mut server = Server::new(&[MASK, ROUTER].concat());
+        if when.is_zero() {
+            server.options = vec![53];
+        }
+        server.run(when);
+        server.stack.set_link_down(server.now, ETH);
+        let sent = server.stack.counters()[Counter::UdpOutDatagrams];
+        let (heard, probed) = (server.heard.len(), server.probed.len());
+        server.run(Duration::from_secs(7200));
+        server.stack.stop_dhcp(server.now, ETH);
+        server.serve();
+        assert_eq!((server.heard.len(), server.probed.len()), (heard, probed));
+        assert_eq!(server.stack.counters()[Counter::UdpOutDatagrams], sent);
+        assert_eq!(server.stack.poll_timeout(), None);
+        assert_eq!(server.stack.start_dhcp(server.now, ETH, None), Err(InterfaceError::Missing));
+    }
 }
 
 //= RFC 3442, type=test
@@ -211,7 +268,7 @@ fn a_lease_is_kept_while_the_server_gives_more_and_gone_when_it_is_silent() {
     server.heard.clear();
     server.run(Duration::from_secs(1000));
     assert_eq!(server.addresses(), [""; 0]);
-    assert_eq!(server.mtu(), 1500);
+    assert_eq!(server.mtus(), [1500; 2]);
     assert!(server.heard.contains(&(3, Ipv4Addr::BROADCAST)), "any server may give more");
     assert!(server.heard.contains(&(1, Ipv4Addr::BROADCAST)), "and another address");
     assert!(server.stack.counters()[Counter::TapsockDhcpInErrors] > 0);
