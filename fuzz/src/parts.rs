@@ -156,7 +156,7 @@ impl Flight {
 
     /// Segments of one byte.
     fn sending(&self) -> Sending {
-        Sending { now: self.now, size: 1, progress: Progress::default() }
+        Sending { now: self.now, size: 1, burst: u32::MAX, progress: Progress::default() }
     }
 
     fn news(&self) -> Delivered {

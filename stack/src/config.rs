@@ -11,6 +11,8 @@ use crate::iface::{NeighborConfig, NeighborPolicy};
 use crate::ip::fragments::FragmentLimits;
 use crate::ip::path_mtu::PathMtuConfig;
 use crate::tcp::config::{CongestionKind, EcnUse, KeepAlive, LossOptions, Options, Rare, SlowStartExit};
+use crate::tcp::memory::Limits;
+use crate::tcp::mtu_search::{MtuOptions, Probing};
 use crate::wire::ipv6_ext::{ExtLimits, OptionLimits};
 
 mod codec;
@@ -168,6 +170,8 @@ settings! {
     "net.ipv4.route.mtu_expires" route_mtu_expires: Duration = Seconds(0..=i32::MAX as u64), Duration::from_secs(600);
     /// Reset a connection that the accept queue has no room for, rather than let the peer try again.
     "net.ipv4.tcp_abort_on_overflow" tcp_abort_on_overflow: bool = Flag, false;
+    /// The payload that any path is held to take where it is found out by trying, in bytes.
+    "net.ipv4.tcp_base_mss" tcp_base_mss: u16 = Number(1..=u16::MAX), 1024;
     /// How long acknowledgements of one gap are put together at the most, in nanoseconds; a twentieth of the round trip
     /// where that is less.
     "net.ipv4.tcp_comp_sack_delay_ns" tcp_comp_sack_delay: Duration = Nanos(0..=u32::MAX as u64), Duration::from_millis(1);
@@ -213,12 +217,19 @@ settings! {
     "net.ipv4.tcp_max_syn_backlog" tcp_max_syn_backlog: u32 = Number(1..=i32::MAX as u32), 4096;
     /// Connections in TIME-WAIT.
     "net.ipv4.tcp_max_tw_buckets" tcp_max_tw_buckets: u32 = Number(0..=i32::MAX as u32), 131_072;
+    /// Memory of all connections together, in pages of 4 KiB: below the first it is not short any more, above the second it
+    /// is, more than the third is not taken. (Linux reckons these from the machine's memory.)
+    "net.ipv4.tcp_mem" tcp_mem: BufferSizes = Sizes, BufferSizes { least: 196_608, initial: 262_144, largest: 393_216 };
     /// The least MSS that a peer's option is believed, in bytes.
     "net.ipv4.tcp_min_snd_mss" tcp_min_snd_mss: u16 = Number(48..=65_535), 48;
     /// Segments of a burst at the least, however slow the path.
     "net.ipv4.tcp_min_tso_segs" tcp_min_tso_segs: u8 = Number(1..=255), 2;
     /// Let receive buffers grow by themselves.
     "net.ipv4.tcp_moderate_rcvbuf" tcp_moderate_rcvbuf: bool = Flag, true;
+    /// The least payload that is sent where nothing gets through, in bytes.
+    "net.ipv4.tcp_mtu_probe_floor" tcp_mtu_probe_floor: u16 = Number(48..=u16::MAX), 48;
+    /// Find out by trying what paths take (RFC 4821): 0 no, 1 where nothing gets through any more, 2 always.
+    "net.ipv4.tcp_mtu_probing" tcp_mtu_probing: u8 = Number(0..=2), 0;
     /// How many bytes may wait to be sent for the first time before writers wait.
     "net.ipv4.tcp_notsent_lowat" tcp_notsent_lowat: u32 = Number(0..=u32::MAX), u32::MAX;
     /// Retransmissions before a connection that nobody holds is given up; 0 means 8.
@@ -227,6 +238,10 @@ settings! {
     "net.ipv4.tcp_pacing_ca_ratio" tcp_pacing_ca_ratio: u16 = Number(0..=1000), 120;
     /// The pace in slow start, in percent of a window a round trip.
     "net.ipv4.tcp_pacing_ss_ratio" tcp_pacing_ss_ratio: u16 = Number(0..=1000), 200;
+    /// After how long it is tried anew whether a path takes more.
+    "net.ipv4.tcp_probe_interval" tcp_probe_interval: Duration = Seconds(0..=u32::MAX as u64), Duration::from_secs(600);
+    /// What a path takes is searched to so many bytes.
+    "net.ipv4.tcp_probe_threshold" tcp_probe_threshold: u16 = Number(0..=u16::MAX), 8;
     /// How RACK finds losses (RFC 8985), by bits: 1 means nothing, 2 leaves the reordering window as it is, 4 gives what is
     /// missing its time whatever lies behind the hole.
     "net.ipv4.tcp_recovery" tcp_recovery: u8 = Number(0..=255), 1;
@@ -509,7 +524,30 @@ impl Config {
             burst_share: self.tcp_tso_win_divisor,
             burst_least: self.tcp_min_tso_segs,
             pacing_percent: [self.tcp_pacing_ss_ratio, self.tcp_pacing_ca_ratio],
+            mtu: self.mtu_options(),
             ..Rare::NONE
+        }
+    }
+
+    /// The memory of all connections.
+    pub fn tcp_memory(&self) -> Limits {
+        let BufferSizes { least, initial, largest } = self.tcp_mem;
+        Limits { low: least, pressure: initial, high: largest }
+    }
+
+    fn mtu_options(&self) -> MtuOptions {
+        let probing = match self.tcp_mtu_probing {
+            0 => return MtuOptions::DEFAULT,
+            1 => Probing::BlackHole,
+            _ => Probing::Always,
+        };
+        MtuOptions {
+            probing,
+            base: self.tcp_base_mss,
+            floor: self.tcp_mtu_probe_floor,
+            threshold: self.tcp_probe_threshold,
+            interval_secs: u32::try_from(self.tcp_probe_interval.as_secs()).unwrap_or(u32::MAX),
+            patience: self.tcp_retries1,
         }
     }
 

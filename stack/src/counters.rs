@@ -320,6 +320,10 @@ counters! {
     TcpExtTCPAckCompressed,
     /// Delayed acknowledgements sent.
     TcpExtDelayedACKs,
+    /// Larger segments that were tried and lost.
+    TcpExtTCPMTUPFail,
+    /// Larger segments that were tried and have arrived.
+    TcpExtTCPMTUPSuccess,
     /// Retransmission time-outs.
     TcpExtTCPTimeouts,
     /// Segments sent again in fast recovery.
@@ -392,6 +396,12 @@ counters! {
     TcpExtTCPOFODrop,
     /// Times that a receive buffer had no room for what came.
     TcpExtPruneCalled,
+    /// Segments for which no room was made in a receive buffer.
+    TcpExtRcvPruned,
+    /// Times that the memory of all connections became short.
+    TcpExtTCPMemoryPressures,
+    /// For how long it was, in milliseconds.
+    TcpExtTCPMemoryPressuresChrono,
     /// Times that small packets in a receive buffer were put together.
     TcpExtTCPRcvCollapsed,
     /// Segments that reach beyond the window.

@@ -22,6 +22,8 @@ pub struct Census {
     pub half_open: usize,
     /// Records in TIME-WAIT.
     pub time_wait: usize,
+    /// Pages of 4 KiB that all connections are charged against `net.ipv4.tcp_mem`.
+    pub memory: u64,
 }
 
 impl Stack {
@@ -32,6 +34,7 @@ impl Stack {
             orphans: self.tcp.orphans,
             half_open: self.tcp.half_open.len(),
             time_wait: self.tcp.resting_count(),
+            memory: self.tcp.memory.charged(),
         }
     }
 }

@@ -110,7 +110,8 @@ impl Stack {
         let fragmentation = self.path_mtu.fragmentation(now, key.remote().ip());
         let sizes = self.segment_sizes(now, &key, &hop);
         let Some(slot) = self.tcp.at(index) else { return };
-        slot.path = KnownPath { generation, fragmentation, ..slot.path };
+        slot.path = KnownPath { generation, ..slot.path };
+        slot.fragmentation = fragmentation;
         if adapts {
             slot.connection.set_path_size(now, sizes.path, &mut self.counters);
         }

@@ -435,6 +435,7 @@ impl Stack {
         urgency: Urgency,
         push: Push,
     ) -> Result<usize, WriteError> {
+        self.tcp.supply(id.index, &self.config.tcp_memory());
         let slot = self.tcp.slot_mut(id).ok_or(WriteError::BrokenPipe)?;
         let written = slot.connection.write_as(data, urgency, push)?;
         self.after_call(now, id);
@@ -447,6 +448,8 @@ impl Stack {
         let data = slot.connection.read(now, max)?;
         if slot.connection.owes_segment() {
             self.after_call(now, id);
+        } else {
+            self.tcp.charge(now, id.index, &self.config.tcp_memory(), &mut self.counters);
         }
         Ok(data)
     }
@@ -492,13 +495,15 @@ impl Stack {
             return;
         }
         self.tcp.orphans += 1;
+        let memory_full = self.tcp.memory.is_full(&self.config.tcp_memory());
         let too_many = self.tcp.orphans > self.config.tcp_max_orphans as usize;
         let Some(slot) = self.tcp.slot_mut(id) else { return };
-        if too_many {
+        let too_large = memory_full && slot.connection.is_large_orphan();
+        if too_many || too_large {
             self.counters.bump(Counter::TcpExtTCPAbortOnMemory);
         }
         match linger {
-            Linger::Background if !too_many => slot.connection.close(now, &mut self.counters),
+            Linger::Background if !(too_many || too_large) => slot.connection.close(now, &mut self.counters),
             _ => slot.connection.abort(),
         }
         self.after_call(now, id);

@@ -118,6 +118,8 @@ impl Stack {
             self.send_reset(now, &hop, key, &segment, packet);
             return self.settle(now, index);
         }
+        self.tcp.supply(index, &self.config.tcp_memory());
+        let Some(slot) = self.tcp.at(index) else { return };
         slot.connection.on_segment(now, segment, &mut self.counters);
         if let Some(received) = received {
             slot.note_arrival(received, now);
@@ -458,20 +460,23 @@ impl Stack {
             self.tell_tcp(index, changes);
         }
         self.take_fast_open_news(now, index);
+        self.tcp.charge(now, index, &self.config.tcp_memory(), &mut self.counters);
         let Some(slot) = self.tcp.at(index) else { return };
         match slot.connection.state() {
             State::TimeWait if slot.owns_tuple && !slot.connection.owes_segment() => {
                 self.lay_to_rest(now, index)
             }
             // Let go after the record took the tuple: nothing is left to hold.
-            State::TimeWait if !slot.owns_tuple && slot.connection.is_orphan() => self.forget_orphan(index),
-            State::Closed if slot.connection.is_finished() => self.bury(index),
+            State::TimeWait if !slot.owns_tuple && slot.connection.is_orphan() => {
+                self.forget_orphan(now, index)
+            }
+            State::Closed if slot.connection.is_finished() => self.bury(now, index),
             _ => self.tcp.arm(now, index),
         }
     }
 
     /// A connection is over: its tuple and port are free, and its place too where nobody holds it.
-    fn bury(&mut self, index: u32) {
+    fn bury(&mut self, now: Instant, index: u32) {
         let Some(slot) = self.tcp.at(index) else { return };
         let (key, hold, owned) = (slot.key, slot.hold.take(), slot.owns_tuple);
         slot.owns_tuple = false;
@@ -481,12 +486,13 @@ impl Stack {
         }
         self.release(hold, &key);
         if orphan {
-            self.forget_orphan(index);
+            self.forget_orphan(now, index);
         }
     }
 
-    fn forget_orphan(&mut self, index: u32) {
+    fn forget_orphan(&mut self, now: Instant, index: u32) {
         self.tcp.orphans -= 1;
+        self.tcp.discharge(now, index, &self.config.tcp_memory(), &mut self.counters);
         self.tcp.remove(index);
     }
 
@@ -509,12 +515,13 @@ impl Stack {
             self.release(hold, &key);
         }
         if orphan {
-            self.forget_orphan(index);
+            self.forget_orphan(now, index);
         }
     }
 
     pub(super) fn handle_tcp_timeouts(&mut self, now: Instant) {
         while let Some(index) = self.tcp.pop_expired(now) {
+            self.tcp.supply(index, &self.config.tcp_memory());
             if let Some(slot) = self.tcp.at(index) {
                 slot.connection.on_timeout(now, &mut self.counters);
                 slot.connection.rest(now);
@@ -575,7 +582,7 @@ impl Stack {
         let options = slot.connection.options();
         let mut marks = Marks::of(options);
         marks.traffic_class = segment.ecn.codepoint.in_class(marks.traffic_class);
-        let fragmentation = options.discovery.of_stream(slot.path.fragmentation);
+        let fragmentation = options.discovery.of_stream(slot.fragmentation);
         let stamps = if slot.extras.is_some() { slot.stamps_of(&segment) } else { Vec::new() };
         self.tcp.mark_ready(index);
         let packet = self.wrap(&key, hop.interface, segment, marks, fragmentation)?;

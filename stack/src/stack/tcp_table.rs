@@ -4,6 +4,7 @@ use core::net::IpAddr;
 use core::num::NonZeroU32;
 use std::collections::VecDeque;
 
+use crate::counters::Counters;
 use crate::demux::{Demux, FlowKey, Target};
 use crate::discovery::{AutoLabel, Fragmentation};
 use crate::error::SocketError;
@@ -12,6 +13,7 @@ use crate::ip::output::Priority;
 use crate::ports::{BindId, LocalAddr, PortTable, Reuse, Transport};
 use crate::slots::{Slots, slim_queue};
 use crate::tcp::listener::{Due, SynQueue};
+use crate::tcp::memory::{HostMemory, Limits, pages};
 use crate::tcp::syn_cookie::CookieWatch;
 use crate::tcp::time_wait::TimeWait;
 use crate::tcp::{Connection, Options, SharedOptions};
@@ -60,6 +62,8 @@ pub(super) struct Slot {
     pub(super) owns_tuple: bool,
     /// What was known of the path when it was looked at last.
     pub(super) path: KnownPath,
+    /// Whether routers may cut its packets.
+    pub(super) fragmentation: Fragmentation,
     /// What the holder is told beside the data; `None` where there has been nothing.
     pub(super) extras: Option<Box<Extras>>,
     /// The listener that counts it among those whose handshakes are not done.
@@ -70,6 +74,8 @@ pub(super) struct Slot {
     ready: Mark,
     /// What the owner is to be told.
     news: Changes,
+    /// Pages of memory that it is charged, as was reckoned last.
+    charge: u16,
 }
 
 impl Slot {
@@ -123,8 +129,6 @@ pub(super) struct KnownPath {
     pub(super) generation: u32,
     /// The routing table's generation from which the way is.
     pub(super) routes: u32,
-    /// Whether routers may cut its packets.
-    pub(super) fragmentation: Fragmentation,
 }
 
 /// Whether something stands in a queue.
@@ -226,6 +230,8 @@ pub(super) struct TcpTable {
     generation: Generation,
     /// Connections that nobody holds.
     pub(super) orphans: usize,
+    /// What all connections take.
+    pub(super) memory: HostMemory,
 }
 
 impl TcpTable {
@@ -240,6 +246,7 @@ impl TcpTable {
             ready: Default::default(),
             generation: Generation::MIN,
             orphans: 0,
+            memory: HostMemory::default(),
         }
     }
 
@@ -279,17 +286,47 @@ impl TcpTable {
             way,
             hold: Some(hold),
             owns_tuple: true,
-            path: KnownPath { generation: 0, routes: 0, fragmentation: Fragmentation::Forbidden },
+            path: KnownPath { generation: 0, routes: 0 },
+            fragmentation: Fragmentation::Forbidden,
             extras: None,
             early_of: None,
             cut_off: false,
             generation,
             ready: Mark::Out,
             news: Changes::NONE,
+            charge: 0,
         };
         let index = self.slots.insert(slot) as u32;
         self.mark_ready(index);
         TcpId { index, generation }
+    }
+
+    /// Reckons what a connection takes, after something happened to it.
+    pub(super) fn charge(&mut self, now: Instant, index: u32, limits: &Limits, counters: &mut Counters) {
+        let TcpTable { slots, memory, .. } = self;
+        if let Some(slot) = slots.get_mut(index as usize) {
+            let after = pages(slot.connection.memory());
+            let before = core::mem::replace(&mut slot.charge, after);
+            if before != after {
+                memory.change(now, before, after, limits, counters);
+            }
+        }
+    }
+
+    /// A connection takes nothing any more.
+    pub(super) fn discharge(&mut self, now: Instant, index: u32, limits: &Limits, counters: &mut Counters) {
+        if let Some(slot) = self.slots.get_mut(index as usize) {
+            let before = core::mem::take(&mut slot.charge);
+            self.memory.change(now, before, 0, limits, counters);
+        }
+    }
+
+    /// Lets a connection know what memory there is for it, before something happens to it.
+    pub(super) fn supply(&mut self, index: u32, limits: &Limits) {
+        let count = self.slots.len();
+        if let Some(slot) = self.slots.get_mut(index as usize) {
+            slot.connection.set_supply(self.memory.supply(slot.charge, count, limits));
+        }
     }
 
     pub(super) fn remove(&mut self, index: u32) {

@@ -53,6 +53,7 @@ impl Connection {
         let wnd = window.size_of(segment);
         let newer = window.is_newer(segment.seq, ack, wnd);
         let update = window.update(segment.seq, ack, wnd);
+        self.pending.idle_check |= update == WindowUpdate::Changed;
         if update == WindowUpdate::Changed && window.wnd > 0 {
             self.send.persist_backoff = 0;
             self.timers.stop(Timer::Persist);
@@ -66,6 +67,7 @@ impl Connection {
             (news.advanced, news.window) = (advanced, newer);
             self.take_sack(segment, ack, &mut news, counters);
             self.take_ack(ack, &mut news.delivered);
+            self.note_arrival_of_trial(counters);
             news.round_trip = self.sample_round_trip(now, segment, &news.delivered, counters);
             let before = self.recovery.phase;
             let (recovery, mut scene) = self.scene(now, prior_una, Some(segment), counters);

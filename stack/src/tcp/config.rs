@@ -7,6 +7,7 @@ use crate::error_queue::ErrorDelivery;
 use crate::fast_open::FastOpenKeys;
 use crate::ip::output::Priority;
 
+use super::mtu_search::MtuOptions;
 use super::send::pacing::UNPACED;
 
 /// Which algorithm limits what is in flight.
@@ -367,6 +368,8 @@ pub struct Rare {
     /// The pace in slow start, and after, in percent of a window a round trip (`net.ipv4.tcp_pacing_ss_ratio`,
     /// `net.ipv4.tcp_pacing_ca_ratio`).
     pub pacing_percent: [u16; 2],
+    /// How it is found out what the path takes.
+    pub mtu: MtuOptions,
 }
 
 impl Rare {
@@ -388,6 +391,7 @@ impl Rare {
         burst_share: 3,
         burst_least: 2,
         pacing_percent: [200, 120],
+        mtu: MtuOptions::DEFAULT,
     };
 
     /// How many bytes may wait to be sent for the first time.

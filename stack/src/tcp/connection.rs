@@ -10,6 +10,7 @@ use super::config::Options;
 use super::congestion::Congestion;
 use super::ecn::Ecn;
 use super::fast_open::FastOpen;
+use super::memory::Supply;
 use super::recovery::Recovery;
 use super::recv::Receiver;
 use super::recv::ack_policy::Owed;
@@ -67,6 +68,8 @@ pub struct Connection {
     pub(super) next_challenge: Instant,
     pub(super) events: Events,
     pub(super) error: Option<SocketError>,
+    /// What memory there is for it.
+    pub(super) supply: Supply,
     /// What ICMP said of the path last; it becomes the error where the connection times out.
     pub(super) soft_error: Option<SocketError>,
     /// Boxed on first use: hardly any connection has urgent data.
@@ -77,6 +80,10 @@ pub struct Connection {
 }
 
 const _: () = assert!(size_of::<Connection>() <= 664, "the budget of an idle connection");
+
+/// What a connection that nobody holds may keep to be sent where the host has no memory, in bytes (Linux's
+/// `SOCK_MIN_SNDBUF`).
+const LARGE_ORPHAN: u32 = 4608;
 
 /// The sending half.
 #[derive(Debug)]
@@ -203,6 +210,8 @@ pub(super) struct Pending {
     pub(super) hold: bool,
     /// Send a small segment, whatever else is told to wait.
     pub(super) flush: bool,
+    /// Something was written, or the peer's window has changed, since it was looked last whether the path was idle.
+    pub(super) idle_check: bool,
     /// A program waits to write until the handshake is done.
     pub(super) writer: bool,
 }
@@ -342,6 +351,7 @@ impl Connection {
             next_challenge: Instant::ZERO,
             events: Events::default(),
             error: None,
+            supply: Supply::default(),
             soft_error: None,
             urgent: None,
             fast_open: None,
@@ -465,6 +475,22 @@ impl Connection {
     /// The error that the next call fails with, for who reads the reports of errors.
     pub(crate) fn pending_error(&mut self) -> &mut Option<SocketError> {
         &mut self.error
+    }
+
+    /// Bytes of memory that it is charged, as Linux charges: what came and was not read, and what was written and is not
+    /// acknowledged.
+    pub fn memory(&self) -> u64 {
+        self.recv.held() as u64 + u64::from(self.charged())
+    }
+
+    /// Whether it keeps so much to be sent that a host without memory does not let it finish by itself.
+    pub fn is_large_orphan(&self) -> bool {
+        self.charged() > LARGE_ORPHAN
+    }
+
+    /// What memory there is for it from now on.
+    pub fn set_supply(&mut self, supply: Supply) {
+        self.supply = supply;
     }
 
     /// Whether an error waits to be told.

@@ -280,6 +280,7 @@ impl Connection {
         connection.recv.window.scale = accepted.scale;
         let willing = Willing::of(&connection.options);
         connection.negotiate(now, accepted.irs, &accepted.offered, willing);
+        connection.begin_search(now);
         connection.send.window.start(accepted.irs, accepted.window.0.into());
         (connection.send.last_sent, connection.send.first_retry) = (now, now);
         connection.ecn.agreed = accepted.ecn;

@@ -126,6 +126,8 @@ impl Connection {
         connection.recv.window.scale = accepted.scale;
         let all = Willing { sack: true, timestamps: true, window_scaling: true };
         connection.negotiate(now, accepted.irs, &accepted.offered, all);
+        // As Linux, which begins with what the path is known to take; an active open begins with less.
+        connection.begin_search(now);
         if let (Some(recent), Some(timestamps)) = (accepted.recent, &mut connection.negotiated.timestamps) {
             *timestamps = TimestampState::new(recent, now);
         }
@@ -237,6 +239,8 @@ impl Connection {
         let sent = self.syn_sent();
         self.agree_on_ecn(&segment);
         self.negotiate(now, segment.seq, &segment.options, Willing::of(&self.options));
+        self.begin_search(now);
+        self.update_mss();
         let window = syn_window(&self.options, self.sizes.advertised);
         self.recv.window.offered(self.recv.window.nxt + u32::from(window.0));
         self.send.window.start(segment.seq, segment.window.0.into());

@@ -76,7 +76,7 @@ impl Connection {
         let mss = self.recv.acks.peer_mss();
         // As Linux, which looks at the window where more than a segment waits.
         if self.recv.acks.waiting(self.recv.window.nxt) > mss {
-            self.recv.look_for_room();
+            self.recv.look_for_room(self.sizes.advertised.into(), self.supply);
         }
         let situation = Situation {
             nxt: self.recv.window.nxt,

@@ -1,5 +1,5 @@
 //! TCP: RFC 9293 with window scaling and timestamps (7323), SACK (2018, 2883), RTO (6298), RACK-TLP (8985), PRR (9937),
-//! F-RTO (5682) and undo (3522, 4015), Reno (5681) and CUBIC (9438).
+//! F-RTO (5682) and undo (3522, 4015), Reno (5681), CUBIC (9438) and BBR, and the search for what a path takes (4821).
 //!
 //! [`connection`] is the face; [`input`] holds the steps of RFC 9293 §3.10.7, [`output`] decides what to send.
 //! Below them: [`send`] and [`recv`] are the two halves, [`recovery`] finds out what was lost, [`congestion`] how
@@ -11,6 +11,8 @@ pub mod connection;
 pub mod fast_open;
 pub mod info;
 pub mod listener;
+pub mod memory;
+pub mod mtu_search;
 pub mod rare;
 pub mod recovery;
 pub mod recv;

@@ -8,6 +8,8 @@ use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
 use super::congestion::{Flight, Start};
 use super::connection::{Connection, Fin};
+use super::mtu_search::Trying;
+use super::recovery::scoreboard::Sending;
 use super::recovery::{Phase, Resend};
 use super::recv::ack_policy::Owed;
 use super::segment::{Control, Segment};
@@ -106,15 +108,21 @@ impl Connection {
 
     fn next_new(&mut self, now: Instant, max_payload: usize, counters: &mut Counters) -> Option<Segment> {
         self.send.held = false;
+        self.restart_after_idle(now);
         let unsent = self.send.queue.end().saturating_since(self.send.window.nxt);
         let fin = self.send.fin == Fin::Queued;
         if unsent == 0 && !fin || self.recovery.scoreboard.is_full() || self.waits_for_pace(now) {
             return None;
         }
-        self.restart_after_idle(now);
+        match self.poll_trial(now, counters) {
+            Some(Trying::Now(segment)) => return Some(segment),
+            Some(Trying::Later) => return None,
+            None => {}
+        }
         let options = self.segment_options(now);
         let size = self.payload_size(&options);
-        let max_payload = if self.answers_mark() { size } else { self.largest_burst(size, max_payload) };
+        let burst = if self.answers_mark() { size } else { self.largest_burst(size) };
+        let max_payload = burst.min(u32::try_from(max_payload).unwrap_or(u32::MAX));
         let Some(len) = self.sendable(now, self.next_record(unsent), size, max_payload) else {
             self.arm_persist(now);
             return None;
@@ -125,11 +133,11 @@ impl Connection {
             self.arm_persist(now);
             return None;
         }
-        self.send_new(now, len, with_fin, size, options, counters)
+        self.send_new(now, (len, with_fin), (size, burst), options, counters)
     }
 
     /// How much of `unsent` belongs to the record that is next.
-    fn next_record(&self, unsent: u32) -> u32 {
+    pub(super) fn next_record(&self, unsent: u32) -> u32 {
         let nxt = self.send.window.nxt;
         self.send.records.next_end(nxt).map_or(unsent, |end| unsent.min(end.saturating_since(nxt)))
     }
@@ -146,15 +154,16 @@ impl Connection {
         }
         let fin = self.send.fin == Fin::Queued;
         let with_fin = fin && len == unsent && self.send.window.usable() > len;
-        self.send_new(now, len, with_fin, size, options, counters)
+        self.send_new(now, (len, with_fin), (size, size), options, counters)
     }
 
-    fn send_new(
+    /// Sends `len` bytes that were never sent, and the FIN behind them or not, in segments of `size` bytes and as part of a
+    /// burst of `burst` bytes at the most.
+    pub(super) fn send_new(
         &mut self,
         now: Instant,
-        len: u32,
-        with_fin: bool,
-        size: u32,
+        (len, with_fin): (u32, bool),
+        (size, burst): (u32, u32),
         options: TcpOptions,
         counters: &mut Counters,
     ) -> Option<Segment> {
@@ -165,7 +174,7 @@ impl Connection {
             self.begin_sending(now);
         }
         self.send.window.nxt = range.end();
-        let sending = self.recovery.sending(now, size as u16);
+        let sending = Sending { burst, ..self.recovery.sending(now, size as u16) };
         if with_fin {
             self.send.fin = Fin::Sent;
             self.recovery.scoreboard.on_sent_with_fin(range, sending);
@@ -321,13 +330,15 @@ impl Connection {
         }
     }
 
+    /// Begins slowly where what was written, or what a new window lets go, follows an idle time. As Linux, which does not ask
+    /// while the window stays closed.
     //= RFC 5681 §4.1
     fn restart_after_idle(&mut self, now: Instant) {
+        let asked = core::mem::take(&mut self.pending.idle_check);
         let rto = self.send.rtt.rto();
         let idle = now.saturating_since(self.send.last_sent);
-        if self.options.slow_start_after_idle && self.recovery.scoreboard.is_empty() && idle > rto {
+        if asked && self.options.slow_start_after_idle && self.recovery.scoreboard.is_empty() && idle > rto {
             self.congestion.on_idle(now, idle, rto);
-            self.send.last_sent = now;
         }
     }
 
@@ -408,7 +419,7 @@ impl Connection {
         counters: &mut Counters,
     ) -> Segment {
         let nxt = self.recv.window.nxt;
-        self.recv.look_for_room();
+        self.recv.look_for_room(self.sizes.advertised.into(), self.supply);
         let window = match self.state {
             // A SYN-ACK that follows can't offer more.
             State::SynReceived => self.recv.window.repeat(),

@@ -60,6 +60,7 @@ impl Connection {
     pub fn set_path_size(&mut self, now: Instant, payload: u16, counters: &mut Counters) {
         let before = self.send.mss;
         self.sizes.path = payload;
+        self.bound_search(payload);
         self.update_mss();
         if self.is_syn_loaded() {
             self.sizes.advertised = self.sizes.advertised.min(payload);
@@ -88,13 +89,17 @@ impl Connection {
     //= RFC 8200 §8.3 MUST-1
     //= RFC 8200 §8.3 MUST-2
     pub(super) fn update_mss(&mut self) {
-        let mss = self.send.peer_mss.min(self.sizes.path);
-        let options = if self.negotiated.timestamps.is_some() { 12 } else { 0 };
-        // A peer can ask for tiny segments; a path can be so narrow.
-        let least = self.options.min_send_mss.min(self.sizes.path).max(LEAST_MSS);
-        let mss = u32::from(mss.max(least) - options);
+        let mss = self.payload_of(self.sizes.path.min(self.searched_size()));
         if mss != self.send.mss {
             self.send.mss = mss;
         }
+    }
+
+    /// Payload of a full segment where the path takes `size` bytes of payload and options.
+    pub(super) fn payload_of(&self, size: u16) -> u32 {
+        let mss = self.send.peer_mss.min(size);
+        // A peer can ask for tiny segments; a path can be so narrow.
+        let least = self.options.min_send_mss.min(self.sizes.path).max(LEAST_MSS);
+        u32::from(mss.max(least) - self.options_len())
     }
 }

@@ -7,6 +7,7 @@ use crate::time::Instant;
 use super::config::{CongestionKind, Options};
 use super::connection::{Connection, Event};
 use super::recv::ack_policy::Owed;
+use super::send::buffer::frame_size;
 use super::send::pacing::{Pacer, UNPACED, burst};
 use super::state::State;
 use super::timers::Timer;
@@ -97,15 +98,16 @@ impl Connection {
         }
     }
 
-    /// Payload of the largest frame that may be sent at once, of which the link makes segments of `size`.
-    pub(super) fn largest_burst(&self, size: u32, max_payload: usize) -> u32 {
+    /// Payload of the largest frame that may be sent at once, of which the link makes segments of `size`, if it can.
+    pub(super) fn largest_burst(&self, size: u32) -> u32 {
         if self.is_sending_urgent() {
             return size;
         }
         let rate = self.pacing_rate();
         let least = self.congestion.burst_least().unwrap_or(self.options.rare().burst_least);
         let most = burst(rate, self.send.rtt.min_rtt(), size, least.into());
-        most.min(max_payload as u32)
+        // As Linux: half of the largest window that the peer has offered, so that acknowledgements keep coming.
+        most.min(frame_size(size, self.send.window.max_wnd))
     }
 
     /// A number that differs from connection to connection.

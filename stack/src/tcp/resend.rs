@@ -41,6 +41,7 @@ impl Connection {
         let lost = self.join_lost(lost, size.min(most));
         let range = self.cut(lost, most)?;
         let timed_out = core::mem::take(&mut self.pending.resend);
+        self.forget_trial();
         let sending = self.recovery.sending(now, size as u16);
         let count = self.recovery.scoreboard.on_resent(range, sending);
         self.recovery.on_resent(now, count);
@@ -66,7 +67,8 @@ impl Connection {
         if room == 0 {
             return None;
         }
-        let burst = (self.largest_burst(size, max_payload) / size).max(1);
+        let burst = self.largest_burst(size).min(u32::try_from(max_payload).unwrap_or(u32::MAX));
+        let burst = (burst / size).max(1);
         let most = room.min(burst).saturating_mul(size);
         let window = self.send.window.right_edge().saturating_since(lost.start());
         match window {
@@ -117,6 +119,7 @@ impl Connection {
         // The tail may be longer than what fits beside our own reports: its end is what matters.
         let fin = u32::from(range.end().after(self.send.queue.end()));
         let range = SeqRange::new(range.end() - (range.len().min(size + fin)), range.end())?;
+        self.forget_trial();
         let sending = self.recovery.sending(now, size as u16);
         self.recovery.scoreboard.on_probed(range, sending);
         counters.bump(Counter::TcpRetransSegs);

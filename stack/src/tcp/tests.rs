@@ -7,6 +7,7 @@ mod fixture;
 mod handshake;
 mod losses;
 mod memory;
+mod mtu_search;
 mod patience;
 mod probes;
 mod rare;

@@ -5,6 +5,7 @@ use crate::counters::{Counter, Counters};
 use crate::time::Instant;
 
 use super::connection::{Connection, Event, Holder};
+use super::memory::Supply;
 use super::recv::ack_policy::{Arrival, QUICK_ACKS};
 use super::recv::compact;
 use super::recv::reassembly::Last;
@@ -93,14 +94,19 @@ impl Connection {
     fn has_room_for(&mut self, segment: &Segment, counters: &mut Counters) -> bool {
         let len = segment.payload.len();
         if segment.seq != self.recv.window.nxt {
-            let room = !self.recv.is_overrun();
+            let room = !self.recv.is_overrun() && self.supply != Supply::None;
             if !room {
                 counters.bump(Counter::TcpExtTCPOFODrop);
                 self.recv.acks.owe_now();
             }
             return room;
         }
-        if self.recv.make_room(self.sizes.advertised.into(), counters) {
+        // As Linux: what is due is taken into an empty queue even where the host has no memory, so that it goes on.
+        let supply = match self.supply {
+            Supply::None if self.recv.queue.is_empty() => Supply::Short,
+            supply => supply,
+        };
+        if self.recv.make_room(self.sizes.advertised.into(), supply, counters) {
             return true;
         }
         self.recv.withhold();
@@ -200,6 +206,9 @@ impl Connection {
     /// Lets the window follow what came. As Linux: it opens as the peer makes use of it.
     fn grow_window(&mut self, len: usize) {
         let (largest, held) = (u32::from(self.sizes.advertised), self.recv.held());
+        if self.supply >= Supply::Short {
+            return;
+        }
         if self.recv.window.grow(len, largest, self.recv.acks.peer_mss(), held) {
             self.recv.acks.note_growth();
         }

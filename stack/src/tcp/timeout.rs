@@ -9,6 +9,7 @@ use crate::time::Instant;
 use super::congestion::UNLIMITED;
 use super::connection::{Connection, Fin, Holder};
 use super::loss_timer::Since;
+use super::memory::Supply;
 use super::recv::ack_policy::Owed;
 use super::state::State;
 use super::timers::Timer;
@@ -111,10 +112,17 @@ impl Connection {
             self.give_up(counters);
             return;
         }
+        if self.is_out_of_memory(counters) {
+            return;
+        }
         counters.bump(Counter::TcpExtTCPTimeouts);
         let (una, retries) = (self.send.window.una, self.send.retries);
         if retries == 0 {
             self.send.first_retry = now;
+        } else if now.saturating_since(self.send.first_retry)
+            >= time_of_retries(RETRY_BASE, self.options.rare().mtu.patience, self.longest_timeout())
+        {
+            self.suspect_size(now);
         }
         let (recovery, mut scene) = self.scene(now, una, None, counters);
         recovery.on_timeout(&mut scene, retries);
@@ -128,6 +136,16 @@ impl Connection {
         }
         let next = self.bounded(now + self.send.rtt.rto(), self.send.first_retry);
         self.timers.set(Timer::Retransmit, next);
+    }
+
+    /// Whether the host has no memory for what nobody holds any more; it is reset then.
+    fn is_out_of_memory(&mut self, counters: &mut Counters) -> bool {
+        let out = self.holder == Holder::Nobody && self.supply == Supply::None && self.is_large_orphan();
+        if out {
+            counters.bump(Counter::TcpExtTCPAbortOnMemory);
+            self.reset();
+        }
+        out
     }
 
     /// Whether so little is in flight that longer and longer time-outs would spare the path nothing. As in Linux that
@@ -202,6 +220,9 @@ impl Connection {
     fn on_persist(&mut self, now: Instant, counters: &mut Counters) {
         if self.is_probing_hopeless(now) {
             self.give_up(counters);
+            return;
+        }
+        if self.is_out_of_memory(counters) {
             return;
         }
         counters.bump(Counter::TcpExtTCPWinProbe);

@@ -6,9 +6,13 @@ use crate::time::Instant;
 
 use super::congestion::INITIAL_WINDOW;
 use super::connection::{Connection, Fin};
+use super::memory::Supply;
 use super::send::buffer::{FRAME_COST, Room, frame_size, useful_bytes, wanted_bytes};
 use super::state::State;
 use super::urgent::Urgency;
+
+/// What may be written where there is no memory for more, in bytes (the first of Linux's `tcp_wmem`).
+const LEAST_CAPACITY: u32 = 4096;
 
 /// Why a write was refused.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -73,11 +77,12 @@ impl Connection {
         }
         self.note_bound_by_program();
         let room = self.room();
-        let taken = data.split_to(room.free() as usize);
+        let free = self.free_space();
+        let taken = data.split_to(free);
         let count = taken.len();
         self.send.queue.push(taken);
         self.send.filled = self.send.queue.end() + room.tail_after(count as u32);
-        self.send.starved |= count == room.free() as usize;
+        self.send.starved |= count == free;
         // As Linux: who gets no more room for now waits for nothing to follow.
         if count > 0 && (push != Push::Later || !data.is_empty()) {
             self.send.pushed = self.send.queue.end();
@@ -85,6 +90,7 @@ impl Connection {
         if count > 0 && push == Push::EndOfRecord && data.is_empty() {
             self.send.records.end_at(self.send.queue.end());
         }
+        self.pending.idle_check |= count > 0;
         self.pending.hold = push == Push::Later;
         self.pending.flush &= count == 0;
         if urgency == Urgency::LastByte && count > 0 {
@@ -95,7 +101,13 @@ impl Connection {
 
     /// Room for writing, in bytes: as much as Linux takes in a call that does not wait.
     pub fn free_space(&self) -> usize {
-        self.room().free() as usize
+        let free = self.room().free();
+        let free = match self.supply {
+            // As Linux: who has hardly anything queued gets a little in any case, so that it goes on.
+            Supply::None => free.min(LEAST_CAPACITY.saturating_sub(self.charged())),
+            _ => free,
+        };
+        free as usize
     }
 
     fn room(&self) -> Room {
@@ -120,7 +132,7 @@ impl Connection {
     }
 
     /// What the buffer holds, and what it costs to keep that in frames.
-    fn charged(&self) -> u32 {
+    pub(super) fn charged(&self) -> u32 {
         let frame = self.frame_size();
         let unsent = self.unsent();
         let len = self.send.queue.len() as u32;
@@ -148,7 +160,7 @@ impl Connection {
 
     /// A writer was stopped by the buffer, and something was acknowledged: two congestion windows are to fit.
     pub(super) fn grow_buffer(&mut self) {
-        let Some(max) = self.send.buffer_max else { return };
+        let Some(max) = self.send.buffer_max.filter(|_| self.supply == Supply::Ample) else { return };
         if self.send.starved || !self.is_writable() {
             let most = max.get().min(useful_bytes(self.send.rtt.min_rtt()));
             let wanted = wanted_bytes(self.send.mss, self.congestion.window().max(INITIAL_WINDOW));

@@ -14,6 +14,7 @@ mod link_scope;
 mod listening;
 mod malformed;
 mod memory;
+mod memory_limits;
 mod multicast;
 mod neighbors;
 mod opening;

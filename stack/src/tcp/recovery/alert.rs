@@ -274,7 +274,27 @@ impl Recovery {
             self.open_if_settled(scene, news);
             return false;
         }
+        if self.phase < Phase::Reduction && self.lost_trial(scene) {
+            return true;
+        }
         self.enter_recovery(scene, news.echo);
+        true
+    }
+
+    /// Whether it is a larger segment than others that was lost. It is sent again in smaller ones, and the window stays.
+    //= RFC 4821 §7.6.2
+    fn lost_trial(&mut self, scene: &mut Scene<'_>) -> bool {
+        let una = scene.una;
+        let Some(search) = self.search_mut().filter(|search| search.tries_at(una)) else {
+            return false;
+        };
+        search.on_lost();
+        scene.counters.bump(Counter::TcpExtTCPMTUPFail);
+        // It stood for two.
+        scene.congestion.set_window(scene.congestion.window() + 1);
+        if self.scoreboard.lose_larger(scene.mss).total() + self.scoreboard.lost() > 0 {
+            self.on_loss_without_congestion(scene);
+        }
         true
     }
 

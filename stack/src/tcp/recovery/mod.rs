@@ -10,6 +10,7 @@ use core::time::Duration;
 use crate::counters::Counters;
 use crate::tcp::config::LossOptions;
 use crate::tcp::congestion::Congestion;
+use crate::tcp::mtu_search::MtuSearch;
 use crate::tcp::seq::SeqNumber;
 use crate::time::Instant;
 
@@ -112,6 +113,8 @@ struct Episode {
     prr: Prr,
     /// Bytes sent again since the connection began.
     bytes_resent: u64,
+    /// What the path takes, where that is searched; boxed, for by default it is not.
+    search: Option<Box<MtuSearch>>,
 }
 
 /// Segments, since the connection began.
@@ -218,12 +221,27 @@ impl Recovery {
         if self.scoreboard.is_empty() {
             self.rate.begin_flight(now);
         }
-        Sending { now, size, progress: self.rate.progress(self.totals.delivered) }
+        Sending { now, size, burst: 0, progress: self.rate.progress(self.totals.delivered) }
     }
 
     /// The program has given too little to send: until what is in flight is delivered, it is what bounds the rate.
     pub(super) fn note_bound_by_program(&mut self) {
         self.rate.limit_until(self.totals.delivered.wrapping_add(self.in_flight()));
+    }
+
+    /// The search for what the path takes, where there is one.
+    pub(super) fn search(&self) -> Option<&MtuSearch> {
+        self.episode.as_ref()?.search.as_deref()
+    }
+
+    /// The same, to go on with.
+    pub(super) fn search_mut(&mut self) -> Option<&mut MtuSearch> {
+        self.episode.as_mut()?.search.as_deref_mut()
+    }
+
+    /// Begins one.
+    pub(super) fn begin_search(&mut self, search: MtuSearch) {
+        self.episode.get_or_insert_default().search = Some(Box::new(search));
     }
 
     /// `segments` of new data were sent.

@@ -28,7 +28,8 @@ pub const LEAST_WAIT: Duration = Duration::from_millis(2);
 ///
 /// let range = |start, end| SeqRange::new(SeqNumber::new(start), SeqNumber::new(end)).unwrap();
 /// let (mut rack, mut scoreboard) = (Rack::new(), Scoreboard::new());
-/// scoreboard.on_sent(range(0, 5000), Sending { now: Instant::ZERO, size: 1000, progress: Progress::default() });
+/// let sending = Sending { now: Instant::ZERO, size: 1000, burst: 5000, progress: Progress::default() };
+/// scoreboard.on_sent(range(0, 5000), sending);
 /// let now = Instant::from_millis(20);
 /// let rtt = RoundTrip { min: Duration::from_millis(20), srtt: Duration::from_millis(20) };
 /// let highest = SeqNumber::new(0);
@@ -256,7 +257,7 @@ mod tests {
     }
 
     fn sending(at: u64) -> Sending {
-        Sending { now: ms(at), size: 1000, progress: Progress::default() }
+        Sending { now: ms(at), size: 1000, burst: u32::MAX, progress: Progress::default() }
     }
 
     //= RFC 8985 §6.2, type=test

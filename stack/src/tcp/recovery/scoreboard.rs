@@ -18,6 +18,10 @@ mod joining;
 /// them are not believed. There may be twice as many, where each was sent again in part.
 pub const MAX_RECORDS: usize = 8192;
 
+/// While there are fewer parts than this, each burst is one, as each buffer of Linux's is: what was sent apart goes again
+/// apart. Beyond it, what is sent at one time is one part.
+const ROOMY: usize = MAX_RECORDS / 2;
+
 /// How a part is sent: when, and in what.
 #[derive(Copy, Clone, Debug)]
 pub struct Sending {
@@ -25,6 +29,8 @@ pub struct Sending {
     pub now: Instant,
     /// Bytes of each segment.
     pub size: u16,
+    /// Bytes of the burst that it may be a part of.
+    pub burst: u32,
     /// What was delivered before.
     pub progress: Progress,
 }
@@ -40,7 +46,8 @@ pub struct Sending {
 ///
 /// let range = |start, end| SeqRange::new(SeqNumber::new(start), SeqNumber::new(end)).unwrap();
 /// let mut scoreboard = Scoreboard::new();
-/// scoreboard.on_sent(range(0, 3000), Sending { now: Instant::ZERO, size: 1000, progress: Progress::default() });
+/// let sending = Sending { now: Instant::ZERO, size: 1000, burst: 3000, progress: Progress::default() };
+/// scoreboard.on_sent(range(0, 3000), sending);
 /// assert_eq!((scoreboard.in_flight(), scoreboard.outstanding()), (3, 3));
 /// ```
 #[derive(Debug)]
@@ -136,13 +143,16 @@ impl Scoreboard {
         self.flight.records.is_empty()
     }
 
-    /// `range`, which follows all before, was sent for the first time.
+    /// `range`, which follows all before, was sent for the first time. What a link that cuts nothing is given apart is one
+    /// part all the same, as far as it is a burst.
     //= RFC 8985 §4 MUST-2
     //= RFC 8985 §4 MUST-3
     pub fn on_sent(&mut self, range: SeqRange, sending: Sending) {
-        let Sending { now, size, progress } = sending;
+        let Sending { now, size, burst, progress } = sending;
         let segments = range.len().div_ceil(u32::from(size.max(1)));
+        let most = if self.flight.records.len() < ROOMY { burst } else { u32::MAX };
         if let Some(last) = self.flight.records.back_mut()
+            && last.len().saturating_add(range.len()) <= most
             && last.sent_at == now
             && last.end == range.start()
             && last.marks == Marks::default()

@@ -4,6 +4,7 @@
 use crate::buf::{Chunk, Rope};
 use crate::counters::{Counter, Counters};
 use crate::on_use::OnUse;
+use crate::tcp::memory::Supply;
 use crate::tcp::seq::SeqNumber;
 
 pub mod ack_policy;
@@ -30,6 +31,9 @@ const COLLAPSE_GAIN: usize = 8;
 
 /// What came early gives way by this part of the buffer at a time.
 const PRUNED_SHARE: usize = 8;
+
+/// Segments that a window opens to while the host has little memory, as in Linux.
+const SHORT_SEGMENTS: u32 = 4;
 
 /// The receiving half of a connection.
 #[derive(Debug)]
@@ -75,13 +79,17 @@ impl Receiver {
 
     /// Makes room for a packet that is due, as Linux does: a buffer that may grow takes in what is held already; small
     /// packets are put together; what came early gives way. Says whether there is room then. The window of a connection that runs out of memory begins anew with two segments, of `largest` bytes each.
-    pub(super) fn make_room(&mut self, largest: u32, counters: &mut Counters) -> bool {
-        if !self.is_overrun() {
+    pub(super) fn make_room(&mut self, largest: u32, supply: Supply, counters: &mut Counters) -> bool {
+        if !self.is_overrun() && supply != Supply::None {
             return true;
         }
         counters.bump(Counter::TcpExtPruneCalled);
         self.acks.end_hurry();
-        self.window.take_in(self.held(), largest);
+        if self.is_overrun() {
+            self.window.take_in(self.held(), largest, supply);
+        } else {
+            self.window.open_no_further(SHORT_SEGMENTS * largest);
+        }
         let gain = self.window.buffer() as usize / COLLAPSE_GAIN;
         let bloated = self.window.window_of(self.queue.charge() as u32) as usize > self.queue.len();
         if bloated && self.is_overrun() && self.queue.collapse(gain) {
@@ -93,13 +101,27 @@ impl Receiver {
             let share = self.window.buffer() as usize / PRUNED_SHARE;
             while self.is_overrun() && self.reassembly.prune(share) {}
         }
-        !self.is_overrun()
+        // As Linux: where the host has no memory, what came early makes room for what is due.
+        let given = supply == Supply::None && !self.reassembly.is_empty();
+        if given {
+            counters.bump(Counter::TcpExtOfoPruned);
+            self.reassembly.clear();
+        }
+        let room = !self.is_overrun() && (supply != Supply::None || given);
+        if !room {
+            counters.bump(Counter::TcpExtRcvPruned);
+        }
+        room
     }
 
-    /// Where little room is left nothing hurries.
-    pub(super) fn look_for_room(&mut self) {
+    /// Where little room is left nothing hurries, and where the host has little memory left no more is offered than a few
+    /// segments of `largest` bytes.
+    pub(super) fn look_for_room(&mut self, largest: u32, supply: Supply) {
         if self.window.is_tight(self.held()) {
             self.acks.end_hurry();
+            if supply >= Supply::Short {
+                self.window.open_no_further(SHORT_SEGMENTS * largest);
+            }
         }
     }
 

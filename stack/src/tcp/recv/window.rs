@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::charge::truesize;
+use crate::tcp::memory::Supply;
 use crate::tcp::segment::{UnscaledWindow, WindowScale};
 use crate::tcp::seq::SeqNumber;
 use crate::time::Instant;
@@ -209,12 +210,19 @@ impl ReceiveWindow {
     }
 
     /// Takes what is held into a buffer that may grow, and lets the window open anew where that is still too much.
-    pub fn take_in(&mut self, held: usize, largest: u32) {
+    pub fn take_in(&mut self, held: usize, largest: u32, supply: Supply) {
         let held = u32::try_from(held).unwrap_or(u32::MAX);
-        self.buffer = self.buffer.max(held.min(self.buffer_max));
+        if supply == Supply::Ample {
+            self.buffer = self.buffer.max(held.min(self.buffer_max));
+        }
         if held > self.buffer {
             self.opened = self.full_space().min(2 * largest);
         }
+    }
+
+    /// Lets the window open to `bytes` at the most, for now.
+    pub fn open_no_further(&mut self, bytes: u32) {
+        self.opened = self.opened.min(bytes);
     }
 
     /// Whether an acknowledgement would offer no less than the last one did, so that the edge moves with what came.

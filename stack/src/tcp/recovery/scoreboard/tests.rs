@@ -6,7 +6,7 @@ use core::time::Duration;
 
 /// How segments of `size` are sent at `millis`.
 fn sending(size: u16, millis: u64) -> Sending {
-    Sending { now: Instant::from_millis(millis), size, progress: Progress::default() }
+    Sending { now: Instant::from_millis(millis), size, burst: u32::MAX, progress: Progress::default() }
 }
 
 fn delivered() -> Delivered {
