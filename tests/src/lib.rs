@@ -10,5 +10,6 @@ pub mod far;
 mod kernel_options;
 pub mod programs;
 pub mod requirements;
+pub mod router;
 pub mod sides;
 pub mod socket_options;
