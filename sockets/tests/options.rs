@@ -30,6 +30,7 @@ fn marks(net: &mut Net) -> Vec<(u8, u8)> {
 //= RFC 9293 SHLD-22, type=test
 //= RFC 1122 §3.2.1.6 MUST-1, type=test
 //= RFC 1122 §3.2.1.7 MUST-3, type=test
+//= RFC 1122 §3.4 MUST-1, type=test
 #[test]
 fn hop_limit_and_class_of_packets() {
     for (domain, level, hops, class) in
@@ -345,6 +346,7 @@ fn bbr_tells_of_its_model() {
     }
 }
 
+//= RFC 1122 §3.3.3 MUST-1, type=test
 #[test]
 fn the_path_mtu_is_shown_once_connected() {
     for (domain, level, name) in [(AF_INET, SOL_IP, IP_MTU), (AF_INET6, SOL_IPV6, IPV6_MTU)] {

@@ -136,6 +136,8 @@ settings! {
     /// The ICMP types that the limits hold for, one bit each.
     "net.ipv4.icmp_ratemask" icmp_ratemask: u32 = Number(0..=u32::MAX), 6168;
     /// IPv4's TTL.
+    //= RFC 1122 §3.2.1.7 MUST-1
+    //= RFC 1122 §3.2.1.7 MUST-4
     "net.ipv4.ip_default_ttl" ip_default_ttl: u8 = Number(1..=255), 64;
     /// Memory for IPv4 fragments, in bytes: where more is taken, the oldest packets are given up …
     "net.ipv4.ipfrag_high_thresh" ipfrag_high_thresh: u32 = Number(0..=i32::MAX as u32), 4 << 20;

@@ -180,6 +180,10 @@ counters! {
     IcmpInEchos,
     /// Echo replies received.
     IcmpInEchoReps,
+    /// Timestamp requests received.
+    IcmpInTimestamps,
+    /// Timestamp replies received.
+    IcmpInTimestampReps,
     /// ICMP messages sent.
     IcmpOutMsgs,
     /// ICMP messages not sent because of the limit for all hosts together.
@@ -198,6 +202,8 @@ counters! {
     IcmpOutEchos,
     /// Echo replies sent.
     IcmpOutEchoReps,
+    /// Timestamp replies sent.
+    IcmpOutTimestampReps,
     /// ICMPv6 messages received.
     Icmp6InMsgs,
     /// ICMPv6 messages that are malformed or nonsensical.

@@ -94,7 +94,9 @@ impl LeaseTimes {
         rebinding: Option<Duration>,
     ) -> LeaseTimes {
         let (t1, t2) = match (renewal.unwrap_or(lease / 2), rebinding.unwrap_or(lease * 7 / 8)) {
-            (t1, t2) if t1 <= t2 && t2 <= lease => (t1, t2),
+            //= RFC 2131 §4.4.5 MUST-1
+            //= RFC 2131 §4.4.5 MUST-2
+            (t1, t2) if t1 < t2 && t2 < lease => (t1, t2),
             _ => (lease / 2, lease * 7 / 8),
         };
         LeaseTimes { renewal: asked + t1, rebinding: asked + t2, end: asked + lease }
@@ -188,6 +190,8 @@ pub(crate) struct DhcpClient {
     transaction: u32,
     /// When the servers were asked first.
     began: Instant,
+    /// How long they had been asked when the last question to all went out, in seconds: a request says the same.
+    asking: u16,
     /// When the last request went out, from which a lease counts.
     asked: Instant,
     /// When there is something to be done.
@@ -209,6 +213,7 @@ impl DhcpClient {
             state: State::Resting,
             transaction: 0,
             began: now,
+            asking: 0,
             asked: now,
             due: None,
             actions: VecDeque::new(),
@@ -289,7 +294,7 @@ impl DhcpClient {
             return;
         }
         let (wanted, server) = (Some(address), Some(lease.server));
-        let decline = Request { wanted, server, ..self.message(now, RequestKind::Decline) };
+        let decline = Request { wanted, server, seconds: 0, ..self.message(now, RequestKind::Decline) };
         self.actions.push_back(DhcpAction::Broadcast(decline.to_bytes()));
         self.state = State::Resting;
         self.due = Some(now + AFTER_DECLINE);
@@ -333,6 +338,7 @@ impl DhcpClient {
     //= RFC 2131 §4.4.1 MUST-7
     fn discover(&mut self, now: Instant, tries: u32, random: &mut Random) {
         let discover = self.message(now, RequestKind::Discover);
+        self.asking = discover.seconds;
         self.actions.push_back(DhcpAction::Broadcast(discover.to_bytes()));
         self.state = State::Selecting { tries };
         self.due = Some(now + wait(tries, random));
@@ -346,7 +352,8 @@ impl DhcpClient {
     //= RFC 2131 §4.4.1 MUST-8
     fn request(&mut self, now: Instant, offer: Reply, tries: u32, random: &mut Random) {
         let (wanted, server) = (Some(offer.address), Some(offer.server));
-        let request = Request { wanted, server, ..self.message(now, RequestKind::Request) };
+        let seconds = self.asking;
+        let request = Request { wanted, server, seconds, ..self.message(now, RequestKind::Request) };
         self.actions.push_back(DhcpAction::Broadcast(request.to_bytes()));
         self.asked = now;
         self.state = State::Requesting { tries, offer };

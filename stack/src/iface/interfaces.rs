@@ -397,6 +397,7 @@ impl Interfaces {
     //= RFC 1122 §3.2.1.3
     //= RFC 4291 §2.5.3
     //= RFC 1122 §3.3.6 MUST-1
+    //= RFC 4862 §5.5.4 MUST-1
     pub fn accepts(&self, interface: InterfaceId, destination: IpAddr) -> bool {
         let Some(arrival) = self.interface(interface) else {
             return false;
@@ -520,6 +521,7 @@ impl fmt::Display for InterfaceError {
 impl core::error::Error for InterfaceError {}
 
 /// Whether `address` can be one host's.
+//= RFC 6724 §4 MUST-4
 fn is_assignable(address: IpAddr) -> bool {
     !address.is_multicast() && !address.is_unspecified() && address != IpAddr::V4(Ipv4Addr::BROADCAST)
 }

@@ -46,6 +46,7 @@ pub fn solicit(
 //= RFC 4861 §7.2.4 MUST-4
 //= RFC 4861 §7.2.4 MUST-5
 //= RFC 4862 §5.4.3 MUST-1
+//= RFC 4861 §4.4 MUST-4
 pub fn on_solicit(
     now: Instant,
     (interface, source): (InterfaceId, Ipv6Addr),
@@ -133,6 +134,7 @@ pub fn on_advert(
 //= RFC 4861 §7.2.6
 //= RFC 4861 §4.4 MUST-1
 //= RFC 4861 §7.2.6 MUST-2
+//= RFC 4861 §7.2.6 MUST-4
 pub fn announcement(
     interface: &Interface,
     address: Ipv6Addr,
@@ -163,6 +165,7 @@ fn group(address: Ipv6Addr) -> (Ipv6Addr, EthernetAddress) {
 }
 
 /// The message from the IP header on.
+//= RFC 4861 §9 MUST-8
 fn packet(message: NdpMessage, source: Ipv6Addr, destination: Ipv6Addr) -> Transmit {
     let mut headers = HeaderBlock::new();
     message.prepend_to(source, destination, &mut headers);

@@ -231,6 +231,7 @@ impl Autoconf {
     //= RFC 1122 §3.2.2.2 SHLD-2
     //= RFC 4861 §8.1 MUST-4
     //= RFC 4861 §8.3 MUST-3
+    //= RFC 1122 §3.3.1.2 MUST-1
     pub fn on_redirect(
         &mut self,
         now: Instant,

@@ -193,6 +193,7 @@ mod tests {
     //= RFC 6724 §10.1, type=test
     //= RFC 6724 §5, type=test
     //= RFC 6724 §5 MUST-1, type=test
+    //= RFC 6724 §3.4 MUST-2, type=test
     #[test]
     fn rules_decide_whatever_the_order() {
         let table = [
@@ -257,6 +258,30 @@ mod tests {
         }
     }
 
+    //= RFC 6724 §3.3 MUST-1, type=test
+    //= RFC 6724 §3.4 MUST-1, type=test
+    //= RFC 6724 §3.4 MUST-2, type=test
+    #[test]
+    fn scopes_follow_from_the_form_of_an_address() {
+        for (address, expected) in [
+            ("::1", 2),
+            ("fe80::1", 2),
+            ("fec0::1", 5),
+            ("2001:db8::1", 14),
+            ("fd00::1", 14),
+            ("::ffff:192.0.2.1", 14),
+            ("::192.0.2.1", 14),
+            ("2002:c000:201::1", 14),
+            ("64:ff9b::192.0.2.1", 14),
+            ("200::1", 14),
+            ("4000::1", 14),
+            ("ff02::1", 2),
+            ("ff08::1", 8),
+        ] {
+            assert_eq!(scope(address.parse().unwrap()).0, expected, "{address}");
+        }
+    }
+
     fn interface(id: u8, addresses: &[&str]) -> Interface {
         let hardware = EthernetAddress([2, 0, 0, 0, 0, id]);
         let mut interface =
@@ -279,6 +304,7 @@ mod tests {
     }
 
     //= RFC 6724 §4, type=test
+    //= RFC 6724 §4 MUST-2, type=test
     #[test]
     fn link_local_addresses_stay_on_their_link() {
         let interfaces =

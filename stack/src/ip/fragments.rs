@@ -179,6 +179,7 @@ impl Fragments {
     /// Gives a packet up whose time is over. What came of its beginning goes back to its sender with an error.
     //= RFC 8200 §4.5 MUST-6
     //= RFC 8200 §4.5 MUST-7
+    //= RFC 1122 §3.2.2 MUST-7
     pub fn handle_timeout(&mut self, now: Instant) -> Option<TimedOut> {
         let ((at, _), key) = self.order.first_key_value()?;
         if *at > now {

@@ -351,6 +351,20 @@ pub fn echo(
     Some(Transmit { headers, payload: body, checksum: None, segmentation: None })
 }
 
+/// The answer of IPv4 to a timestamp request, from the ICMP header on: what the request was named and said, and `time`,
+/// which is when it came and when this goes.
+pub fn timestamp_reply(named: [u8; 4], asked: [u8; 4], time: u32, counters: &mut Counters) -> Transmit {
+    let time = time.to_be_bytes();
+    let payload = Rope::from([asked, time, time].concat());
+    let mut headers = HeaderBlock::new();
+    Icmpv4Message::Other { kind: TIMESTAMP_REPLY, code: 0, rest: named }.prepend_to(&payload, &mut headers);
+    counters.bump(Counter::IcmpOutMsgs);
+    counters.bump(Counter::IcmpOutTimestampReps);
+    Transmit { headers, payload, checksum: None, segmentation: None }
+}
+
+const TIMESTAMP_REPLY: u8 = 14;
+
 /// Which of the two echo messages.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub enum EchoKind {
@@ -443,6 +457,12 @@ pub fn complaint_v6(message: &Icmpv6Message) -> Option<Complaint> {
         Icmpv6Message::ParameterProblem { code, pointer } => {
             let (error, hardness) = (SocketError::Protocol, Hardness::Hard);
             Complaint { error, hardness, ends_half_open: true, kind: 4, code: code.0, info: pointer, ..soft }
+        }
+        // An error that nobody knows goes to who sent what it quotes all the same.
+        //= RFC 4443 §2.4 MUST-2
+        Icmpv6Message::Other { kind, code, rest } if kind < icmpv6::ECHO_REQUEST => {
+            let info = u32::from_be_bytes(rest);
+            Complaint { error: SocketError::Protocol, kind, code, info, ..soft }
         }
         _ => return None,
     })

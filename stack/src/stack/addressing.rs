@@ -119,6 +119,8 @@ impl Stack {
     //= RFC 4861 §8.1 MUST-1
     //= RFC 4861 §8.3 MUST-1
     //= RFC 4861 §8.3 MUST-4
+    //= RFC 4861 §8.1 MUST-2
+    //= RFC 4861 §8.1 MUST-3
     pub(super) fn receive_redirect_v6(&mut self, now: Instant, packet: &Packet, ip: &Ipv6Header) {
         let Ok(redirect) = Redirect::parse(ip, &packet.payload) else {
             self.counters.bump(Counter::Icmp6InErrors);
@@ -131,14 +133,15 @@ impl Stack {
         let target = IpAddr::V6(redirect.target);
         let redirected =
             Redirected { router: packet.source, target, destination: IpAddr::V6(redirect.destination) };
-        if self.follow_redirect(now, packet.interface, &redirected, accepted)
-            && let Some(station) = redirect.target_link
-        {
-            let (neighbors, counters) = (&mut self.neighbors, &mut self.counters);
+        if !self.follow_redirect(now, packet.interface, &redirected, accepted) {
+            return;
+        }
+        let (neighbors, counters) = (&mut self.neighbors, &mut self.counters);
+        if let Some(station) = redirect.target_link {
             neighbors.on_solicit_from(now, packet.interface, target, station, counters);
-            if redirect.target != redirect.destination {
-                neighbors.on_router(now, packet.interface, target, None, counters);
-            }
+        }
+        if redirect.target != redirect.destination {
+            neighbors.on_router(now, packet.interface, target, None, counters);
         }
     }
 

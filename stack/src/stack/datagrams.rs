@@ -85,6 +85,7 @@ impl Stack {
     }
 
     /// TTL or hop limit of packets of the family of `to` that leave by an interface.
+    //= RFC 1122 §3.2.1.7 MUST-4
     pub(super) fn hop_limit_at(&self, interface: InterfaceId, to: IpAddr) -> u8 {
         match (to, self.interfaces.interface(interface)) {
             (IpAddr::V4(_), _) => self.config.ip_default_ttl,

@@ -3,14 +3,14 @@
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::buf::{Checksum, Chunk, Rope};
-use crate::counters::Counter;
+use crate::counters::{Counter, Counters};
 use crate::demux::{FlowKey, Target};
 use crate::discovery::Fragmentation;
 use crate::error_queue::{ErrorDelivery, Report, StampKind};
 use crate::iface::{InterfaceId, NextHop, ndp};
 use crate::ip::icmp::{
     Complaint, EchoKind, ErrorKind, INTERNETWORK_CONTROL, Teller, complaint_v4, complaint_v6, echo, error,
-    may_answer, quoted_bytes,
+    may_answer, quoted_bytes, timestamp_reply,
 };
 use crate::ip::input::{Packet, Stations};
 use crate::ip::output::Outgoing;
@@ -31,6 +31,10 @@ use super::{Changes, Stack};
 
 /// Type of a redirect of IPv4.
 const REDIRECT_V4: u8 = 5;
+/// Type of a timestamp request, which only IPv4 has.
+const TIMESTAMP: u8 = 13;
+/// Type of its answer. Raw sockets hear it.
+const TIMESTAMP_REPLY: u8 = 14;
 
 /// What an ICMP message's IP header says besides addresses.
 #[derive(Copy, Clone, Debug)]
@@ -93,6 +97,14 @@ impl Stack {
             Icmpv4Message::Other { kind: REDIRECT_V4, rest, .. } => {
                 self.counters.bump(Counter::IcmpInRedirects);
                 self.receive_redirect_v4(now, packet, rest);
+            }
+            Icmpv4Message::Other { kind: TIMESTAMP, rest, .. } => {
+                self.counters.bump(Counter::IcmpInTimestamps);
+                self.answer_timestamp(now, rest, packet);
+            }
+            //= RFC 1122 §3.2.2.8 MUST-3
+            Icmpv4Message::Other { kind: TIMESTAMP_REPLY, .. } => {
+                self.counters.bump(Counter::IcmpInTimestampReps);
             }
             Icmpv4Message::Other { .. } => {}
         }
@@ -159,6 +171,7 @@ impl Stack {
     /// Messages of neighbour discovery that only routers send, or only they take.
     //= RFC 4861 §6.1.1 MUST-1
     //= RFC 4861 §6.2.6 MUST-1
+    //= RFC 4861 §6.2.6 MUST-5
     fn receive_from_router(&mut self, now: Instant, kind: u8, packet: &Packet, header: Option<Ipv6Header>) {
         let Some(header) = header else { return };
         match kind {
@@ -208,6 +221,33 @@ impl Stack {
     //= RFC 4443 §4.2 MUST-1
     //= RFC 4443 §4.2 MUST-4
     fn answer_echo(&mut self, now: Instant, request: Echo, packet: &Packet) {
+        let body = Rope::from(packet.payload.slice(ICMP_HEADER_LEN..packet.payload.len()));
+        self.answer(now, packet, |source, to, counters| {
+            echo(EchoKind::Reply, request, source, to, body, counters)
+        });
+    }
+
+    /// Answers a timestamp request with what it brought and the time here, which is not that of the day.
+    //= RFC 1122 §3.2.2.8
+    fn answer_timestamp(&mut self, now: Instant, named: [u8; 4], packet: &Packet) {
+        let Some(asked) = packet.payload.get(ICMP_HEADER_LEN..).and_then(|body| body.first_chunk()) else {
+            self.counters.bump(Counter::IcmpInErrors);
+            return;
+        };
+        self.answer(now, packet, |_, _, counters| {
+            Some(timestamp_reply(named, *asked, time_of_no_day(now), counters))
+        });
+    }
+
+    /// Answers a request that may have been for all.
+    //= RFC 1122 §3.2.2.8 MUST-1
+    //= RFC 1122 §3.2.2.8 SHLD-1
+    fn answer(
+        &mut self,
+        now: Instant,
+        packet: &Packet,
+        message: impl FnOnce(IpAddr, IpAddr, &mut Counters) -> Option<Transmit>,
+    ) {
         let to_us_alone = self.interfaces.is_local(packet.destination);
         let ignored = packet.destination.is_ipv4() && self.config.icmp_echo_ignore_broadcasts;
         if !to_us_alone && ignored || packet.source.is_unspecified() {
@@ -221,9 +261,9 @@ impl Stack {
         let Some(hop) = self.way_back(packet, to_us_alone) else {
             return;
         };
-        let body = Rope::from(packet.payload.slice(ICMP_HEADER_LEN..packet.payload.len()));
         let (source, to) = (hop.source, packet.source);
-        if let Some(answer) = echo(EchoKind::Reply, request, source, to, body, &mut self.counters) {
+        if let Some(answer) = message(source, to, &mut self.counters) {
+            //= RFC 1122 §3.2.2.8 SHLD-2
             let options = self.answer_options(now, packet, source);
             let marks = Marks { traffic_class: packet.traffic_class, options, ..Marks::default() };
             self.send_icmp(now, &hop, source, to, marks, answer);
@@ -336,10 +376,11 @@ impl Stack {
 
     /// What this host records of itself in options.
     fn recording_host(&self, now: Instant, ours: Ipv4Addr) -> Host<impl Fn(Ipv4Addr) -> bool> {
-        // The upper bit says that the time is not that of the day, which is not known here.
-        //= RFC 791 §3.1
-        let time = 1 << 31 | now.as_millis() as u32 & (u32::MAX >> 1);
-        Host { ours, is_ours: |address| self.interfaces.is_local(IpAddr::V4(address)), time }
+        Host {
+            ours,
+            is_ours: |address| self.interfaces.is_local(IpAddr::V4(address)),
+            time: time_of_no_day(now),
+        }
     }
 
     /// A packet of somebody else with options as it goes on: the router stands in the record of its route, by the address
@@ -553,4 +594,10 @@ impl Stack {
             self.counters.bump(Counter::TcpExtListenDrops);
         }
     }
+}
+
+/// The time in milliseconds, with the upper bit, which says that it is not that of the day: that is not known here.
+//= RFC 791 §3.1
+fn time_of_no_day(now: Instant) -> u32 {
+    1 << 31 | now.as_millis() as u32 & (u32::MAX >> 1)
 }

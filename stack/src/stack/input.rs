@@ -79,6 +79,7 @@ impl Stack {
     //= RFC 1122 §3.1 SHLD-2
     //= RFC 1122 §3.2.1.3 MUST-3
     //= RFC 1122 §3.2.1.3 MUST-4
+    //= RFC 1122 §3.2.1.7 MUST-2
     fn receive_v4(&mut self, now: Instant, origin: Origin, frame: &Frame, whole: Chunk) {
         let id = origin.interface;
         self.counters.bump(Counter::IpInReceives);

@@ -65,6 +65,8 @@ impl Stack {
     /// Changes what a UDP socket hears of `group` on an interface (RFC 3678).
     //= RFC 1122 §3.3.7 SHLD-1
     //= RFC 9776 §2 MUST-2
+    //= RFC 9776 §3.2 MUST-2
+    //= RFC 9777 §4.2 MUST-2
     pub fn udp_change_group(
         &mut self,
         id: UdpId,
@@ -229,6 +231,9 @@ impl Stack {
 
     /// A message of MLD, where it is one.
     //= RFC 9777 §5.1.2 MUST-1
+    //= RFC 9777 §5.1.12 MUST-1
+    //= RFC 9777 §5.2.2 MUST-1
+    //= RFC 9777 §5.2.12 MUST-1
     pub(super) fn receive_mld(&mut self, now: Instant, kind: u8, packet: &Packet, ip: &Ipv6Header) {
         if !matches!(kind, MLD_QUERY | MLD_REPORT | MLD_DONE) {
             return;
@@ -249,9 +254,9 @@ impl Stack {
     fn on_group_message(&mut self, now: Instant, packet: &Packet, message: GroupMessage) {
         let interface = packet.interface;
         match message {
-            GroupMessage::Query { version, group, sources, max_response } => {
+            GroupMessage::Query { version, group, sources, max_response, habits } => {
                 let v4 = packet.source.is_ipv4();
-                let query = QueryHeard { group, sources, max_response, version, v4 };
+                let query = QueryHeard { group, sources, max_response, version, v4, habits };
                 self.groups.reporter.on_query(now, interface, &query, &mut self.random);
             }
             GroupMessage::Member { group } => self.groups.reporter.on_report(now, interface, group),

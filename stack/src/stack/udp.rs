@@ -209,6 +209,7 @@ impl Stack {
     }
 
     /// The largest packet that the path to a socket's peer is known to take, in bytes (`IP_MTU`).
+    //= RFC 1122 §3.3.3 MUST-1
     pub fn udp_path_mtu(&self, now: Instant, id: UdpId) -> Option<usize> {
         let socket = self.udp.socket(id)?;
         self.path_to_peer(now, socket.remote()?, socket.way)
@@ -355,6 +356,7 @@ impl Stack {
     }
 
     /// Takes the datagram that has waited longest.
+    //= RFC 1122 §3.4 MUST-2
     pub fn udp_recv(&mut self, id: UdpId) -> Result<Datagram, RecvError> {
         self.udp.socket_mut(id).ok_or(RecvError::WouldBlock)?.recv()
     }
@@ -375,6 +377,7 @@ impl Stack {
     }
 
     //= RFC 1122 §4.1.3
+    //= RFC 1122 §3.4 MUST-4
     pub(super) fn receive_udp(&mut self, now: Instant, packet: &Packet) {
         let Ok(header) = UdpHeader::parse(&packet.payload) else {
             self.counters.bump(Counter::UdpInErrors);

@@ -16,6 +16,9 @@ pub const CLIENT_PORT: u16 = 68;
 
 /// Bytes of a message before its options, with the magic number that begins them.
 const HEADER_LEN: usize = 240;
+/// Where the name of the server and that of a file stand, which may hold options.
+const SERVER_NAME: core::ops::Range<usize> = 44..108;
+const FILE: core::ops::Range<usize> = 108..236;
 /// The least length of a message, in bytes: what BOOTP's were, which some relays insist on.
 const MIN_LEN: usize = 300;
 /// What says that the options are DHCP's.
@@ -25,6 +28,7 @@ const ETHERNET: u8 = 1;
 
 /// Options by number (RFC 2132, RFC 3442).
 mod option {
+    pub(super) const PAD: u8 = 0;
     pub(super) const SUBNET_MASK: u8 = 1;
     pub(super) const ROUTER: u8 = 3;
     pub(super) const DNS: u8 = 6;
@@ -34,6 +38,7 @@ mod option {
     pub(super) const BROADCAST: u8 = 28;
     pub(super) const REQUESTED_ADDRESS: u8 = 50;
     pub(super) const LEASE_TIME: u8 = 51;
+    pub(super) const OVERLOAD: u8 = 52;
     pub(super) const MESSAGE_TYPE: u8 = 53;
     pub(super) const SERVER: u8 = 54;
     pub(super) const WANTED: u8 = 55;
@@ -42,6 +47,7 @@ mod option {
     pub(super) const REBINDING_TIME: u8 = 59;
     pub(super) const CLIENT: u8 = 61;
     pub(super) const CLASSLESS_ROUTES: u8 = 121;
+    pub(super) const END: u8 = 255;
 }
 
 /// What a client asks to be told. Classless routes stand before routers, as RFC 3442 wants it.
@@ -256,7 +262,9 @@ impl Reply {
         if packet.opcode() != DhcpOpCode::Reply || packet.hardware_len() != 6 {
             return Err(Malformed::Unsupported);
         }
-        let find = |kind| packet.options().find(|option| option.kind == kind).map(|option| option.data);
+        let fields = option_fields(bytes);
+        let find = |kind| fields.iter().find_map(|field| Options(field).find(|(found, _)| *found == kind));
+        let find = |kind| find(kind).map(|(_, data)| data);
         let kind = match find(option::MESSAGE_TYPE).ok_or(Malformed::BadOption)? {
             [2] => ReplyKind::Offer,
             [5] => ReplyKind::Ack,
@@ -299,6 +307,42 @@ impl Reply {
             renewal: after(option::RENEWAL_TIME),
             rebinding: after(option::REBINDING_TIME),
         })
+    }
+}
+
+/// The fields of a message that hold options, in the order in which they are read: that of the options, and those of
+/// the file and of the server's name where an option says that they hold some too.
+//= RFC 2131 §4.1 MUST-7
+//= RFC 2131 §4.1 MUST-8
+//= RFC 2131 §4.1 MUST-9
+fn option_fields(bytes: &[u8]) -> [&[u8]; 3] {
+    let options = bytes.get(HEADER_LEN..).unwrap_or_default();
+    let overload = Options(options).find(|(kind, _)| *kind == option::OVERLOAD);
+    let which = overload.and_then(|(_, data)| data.first().copied()).unwrap_or(0);
+    let field = |bit: u8, at: core::ops::Range<usize>| {
+        if which & bit != 0 { bytes.get(at).unwrap_or_default() } else { &[] }
+    };
+    [options, field(1, FILE), field(2, SERVER_NAME)]
+}
+
+/// The options of one field, up to its end. One that is cut short ends it.
+struct Options<'a>(&'a [u8]);
+
+impl<'a> Iterator for Options<'a> {
+    type Item = (u8, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.0 {
+                [option::PAD, rest @ ..] => self.0 = rest,
+                [option::END, ..] | [] | [_] => return None,
+                [kind, len, rest @ ..] => {
+                    let (data, rest) = rest.split_at_checked((*len).into())?;
+                    self.0 = rest;
+                    return Some((*kind, data));
+                }
+            }
+        }
     }
 }
 

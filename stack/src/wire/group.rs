@@ -67,6 +67,8 @@ pub enum GroupMessage {
         sources: Vec<IpAddr>,
         /// How long the answer may take.
         max_response: Duration,
+        /// The querier's robustness and interval, which only the newest version tells.
+        habits: Option<(u8, Duration)>,
     },
     /// A host says that it hears the group, in a version older than the newest.
     Member {
@@ -90,6 +92,7 @@ impl GroupMessage {
     //= RFC 9776 §4.2.2 MUST-1
     //= RFC 9776 §7.1 MUST-1
     //= RFC 9776 §7.2.1 MUST-3
+    //= RFC 9776 §4.2.12 MUST-1
     pub fn parse_igmp(bytes: &[u8]) -> Result<Self, Malformed> {
         let Some(&[kind, code, _, _, a, b, c, d]) = bytes.first_chunk::<8>() else {
             return Err(Malformed::Truncated);
@@ -110,7 +113,8 @@ impl GroupMessage {
                     (_, code) => (3, tenths(floating(code, 4))),
                 };
                 let sources = if version == 3 { sources_v4(&bytes[10..])? } else { Vec::new() };
-                query(version, IpAddr::V4(group), sources, max_response)
+                let habits = if version == 3 { Some(habits(bytes[8], bytes[9])) } else { None };
+                query(version, IpAddr::V4(group), sources, max_response, habits)
             }
             IGMP_V1_REPORT | IGMP_V2_REPORT => member(IpAddr::V4(group)),
             _ => Ok(GroupMessage::Other),
@@ -143,7 +147,8 @@ impl GroupMessage {
                     _ => (3, wide_floating(code)),
                 };
                 let sources = if version == 3 { sources_v6(&bytes[26..])? } else { Vec::new() };
-                query(version, group, sources, Duration::from_millis(millis))
+                let habits = if version == 3 { Some(habits(bytes[24], bytes[25])) } else { None };
+                query(version, group, sources, Duration::from_millis(millis), habits)
             }
             MLD_REPORT => member(group),
             _ => Ok(GroupMessage::Other),
@@ -156,13 +161,23 @@ fn query(
     group: IpAddr,
     sources: Vec<IpAddr>,
     max_response: Duration,
+    habits: Option<(u8, Duration)>,
 ) -> Result<GroupMessage, Malformed> {
     let group = match group {
         group if group.is_unspecified() => None,
         group if group.is_multicast() => Some(group),
         _ => return Err(Malformed::BadAddress),
     };
-    Ok(GroupMessage::Query { version, group, sources, max_response })
+    Ok(GroupMessage::Query { version, group, sources, max_response, habits })
+}
+
+/// Robustness and interval of a querier: the defaults where it does not tell them.
+//= RFC 9776 §4.1.6
+//= RFC 9776 §4.1.7
+fn habits(flags: u8, interval: u8) -> (u8, Duration) {
+    let robustness = if flags & 7 == 0 { 2 } else { flags & 7 };
+    let interval = if interval == 0 { 125 } else { floating(interval, 4) };
+    (robustness, Duration::from_secs(interval))
 }
 
 fn member(group: IpAddr) -> Result<GroupMessage, Malformed> {
@@ -326,7 +341,7 @@ mod tests {
     }
 
     fn asked(message: GroupMessage) -> (u8, Option<String>, usize, u128) {
-        let GroupMessage::Query { version, group, sources, max_response } = message else {
+        let GroupMessage::Query { version, group, sources, max_response, .. } = message else {
             panic!("{message:?}")
         };
         (version, group.map(|group| group.to_string()), sources.len(), max_response.as_millis())

@@ -1,13 +1,10 @@
-//! Neighbour discovery's solicitations and advertisements (RFC 4861 §4.3, §4.4), on smoltcp's codec.
+//! Neighbour discovery's solicitations and advertisements (RFC 4861 §4.3, §4.4), written by smoltcp's codec.
 //!
 //! What is read has passed the checks of RFC 4861 §7.1.
 
 use core::net::{IpAddr, Ipv6Addr};
 
-use smoltcp::wire::{
-    EthernetAddress as SmoltcpEthernetAddress, Icmpv6Packet, NdiscNeighborFlags, NdiscRepr,
-    RawHardwareAddress,
-};
+use smoltcp::wire::{EthernetAddress as SmoltcpEthernetAddress, Icmpv6Packet, NdiscNeighborFlags, NdiscRepr};
 
 use super::checksum::pseudo_header;
 use super::{EthernetAddress, IpProtocol, Ipv6Header, Malformed};
@@ -122,29 +119,26 @@ impl NdpMessage {
     //= RFC 4861 §9 MUST-9
     //= RFC 4862 §5.4.1 MUST-1
     pub fn parse(ip: &Ipv6Header, bytes: &[u8]) -> Result<Self, Malformed> {
-        if bytes.len() < MIN_LEN {
+        let Some((fixed, options)) = bytes.split_first_chunk::<MIN_LEN>() else {
             return Err(Malformed::Truncated);
-        }
-        let packet = Icmpv6Packet::new_checked(bytes).map_err(|_| Malformed::Unsupported)?;
+        };
         //= RFC 4861 §7.1.1
         //= RFC 4861 §7.1.2
-        if ip.hop_limit != HOP_LIMIT || packet.msg_code() != 0 {
+        if ip.hop_limit != HOP_LIMIT || fixed[1] != 0 {
             return Err(Malformed::BadCode);
         }
-        match NdiscRepr::parse(&packet).map_err(|_| Malformed::BadOption)? {
-            NdiscRepr::NeighborSolicit { target_addr: target, lladdr } => {
-                let solicit = NeighborSolicit { target, source_link: link_address(lladdr)? };
+        let target = router::address_at(fixed, 8);
+        match fixed[0] {
+            router::NEIGHBOR_SOLICIT => {
+                let solicit =
+                    NeighborSolicit { target, source_link: link_address(options, router::SOURCE_LINK)? };
                 solicit.check(ip)?;
                 Ok(solicit.into())
             }
-            NdiscRepr::NeighborAdvert { flags, target_addr: target, lladdr } => {
-                let advert = NeighborAdvert {
-                    target,
-                    router: flags.contains(NdiscNeighborFlags::ROUTER),
-                    solicited: flags.contains(NdiscNeighborFlags::SOLICITED),
-                    override_: flags.contains(NdiscNeighborFlags::OVERRIDE),
-                    target_link: link_address(lladdr)?,
-                };
+            router::NEIGHBOR_ADVERT => {
+                let [router, solicited, override_] = [0x80, 0x40, 0x20].map(|flag| fixed[4] & flag != 0);
+                let target_link = link_address(options, router::TARGET_LINK)?;
+                let advert = NeighborAdvert { target, router, solicited, override_, target_link };
                 advert.check(ip)?;
                 Ok(advert.into())
             }
@@ -237,13 +231,19 @@ fn is_solicited_node(address: Ipv6Addr) -> bool {
     address == solicited_node(address)
 }
 
-/// The station in a link-layer address option, whose first six bytes it is on Ethernet. A group is no station.
-fn link_address(raw: Option<RawHardwareAddress>) -> Result<Option<EthernetAddress>, Malformed> {
-    let Some(raw) = raw else { return Ok(None) };
-    match raw.as_bytes().first_chunk() {
-        Some(bytes) if EthernetAddress(*bytes).is_unicast() => Ok(Some(EthernetAddress(*bytes))),
-        _ => Err(Malformed::BadAddress),
+/// The station that the option of that kind names, whose first six bytes it is on Ethernet. A group is no station. Options
+/// of other kinds are passed over, whatever stands in them, but none may be empty.
+fn link_address(options: &[u8], wanted: u8) -> Result<Option<EthernetAddress>, Malformed> {
+    let mut found = None;
+    for option in router::Options(options) {
+        if let [kind, _, station @ ..] = option?
+            && *kind == wanted
+        {
+            let station = station.first_chunk().map(|bytes| EthernetAddress(*bytes));
+            found = Some(station.filter(EthernetAddress::is_unicast).ok_or(Malformed::BadAddress)?);
+        }
     }
+    Ok(found)
 }
 
 /// Length of a solicitation or advertisement without options, in bytes.

@@ -16,14 +16,14 @@ use tapsock_stack::wire::{IpProtocol, Ipv6Header};
 use crate::packets::{Path, packet_of, transport_of};
 use crate::wire::{ETH, Fate, LINKS, Wire, station};
 
-const HOUR: u32 = 3600;
+pub const HOUR: u32 = 3600;
 
 /// Settings of a host that configures itself.
-fn asking() -> Config {
+pub fn asking() -> Config {
     with(&["net.ipv6.conf.all.accept_dad 1", "net.ipv6.conf.all.router_solicitations 3"])
 }
 
-fn with(settings: &[&str]) -> Config {
+pub fn with(settings: &[&str]) -> Config {
     let mut config = Config::default();
     for setting in settings {
         let (name, value) = setting.split_once(' ').unwrap();
@@ -33,7 +33,7 @@ fn with(settings: &[&str]) -> Config {
 }
 
 /// One host, number 0, whose frames are seen and lost.
-fn alone(config: &Config) -> Wire {
+pub fn alone(config: &Config) -> Wire {
     let mut wire = Wire::with_config(1, LINKS[0], config);
     wire.sniffing = true;
     wire.filter(|_, _| Fate::Lose);
@@ -41,21 +41,21 @@ fn alone(config: &Config) -> Wire {
 }
 
 /// A router, by its number.
-fn router(number: u8) -> String {
+pub fn router(number: u8) -> String {
     format!("fe80::aa:{number}")
 }
 
-fn prefix(text: &str, flags: u8, valid: u32, preferred: u32) -> Vec<u8> {
+pub fn prefix(text: &str, flags: u8, valid: u32, preferred: u32) -> Vec<u8> {
     let prefix: Ipv6Addr = text.parse().unwrap();
     let times = [valid.to_be_bytes(), preferred.to_be_bytes()].concat();
     [&[3, 4, 64, flags][..], &times, &[0; 4], &prefix.octets()].concat()
 }
 
-const ON_LINK: u8 = 0x80;
-const AUTONOMOUS: u8 = 0x40;
+pub const ON_LINK: u8 = 0x80;
+pub const AUTONOMOUS: u8 = 0x40;
 
 /// An advertisement of a router.
-fn advert(number: u8, lifetime: u16, flags: u8, options: &[Vec<u8>]) -> Frame {
+pub fn advert(number: u8, lifetime: u16, flags: u8, options: &[Vec<u8>]) -> Frame {
     let [high, low] = lifetime.to_be_bytes();
     let message = Icmpv6Message::Other { kind: 134, code: 0, rest: [0, flags, high, low] };
     let link = vec![1, 1, 2, 0, 0, 0, 0xaa, number];
@@ -64,7 +64,7 @@ fn advert(number: u8, lifetime: u16, flags: u8, options: &[Vec<u8>]) -> Frame {
 }
 
 /// The addresses of the host in 2001:db8::/32.
-fn made(wire: &Wire) -> Vec<(Ipv6Addr, Preference)> {
+pub fn made(wire: &Wire) -> Vec<(Ipv6Addr, Preference)> {
     let eth = wire[0].interfaces().interface(ETH).unwrap();
     let addresses = eth.addresses().iter().filter_map(|own| match own.cidr.address {
         IpAddr::V6(address) if address.segments()[0] == 0x2001 => Some((address, own.preference)),
@@ -80,12 +80,12 @@ fn default_routes(wire: &Wire) -> Vec<String> {
     defaults.map(|route| route.gateway.unwrap().to_string()).collect()
 }
 
-fn next_hop(wire: &Wire, to: &str) -> Option<String> {
+pub fn next_hop(wire: &Wire, to: &str) -> Option<String> {
     wire[0].interfaces().route(to.parse().unwrap(), None, None).ok().map(|hop| hop.next_hop.to_string())
 }
 
 /// ICMPv6 messages of that type that the host sent, with their IP headers.
-fn sent(wire: &Wire, kind: u8) -> Vec<(Ipv6Header, Vec<u8>)> {
+pub fn sent(wire: &Wire, kind: u8) -> Vec<(Ipv6Header, Vec<u8>)> {
     let of_kind = wire.seen.iter().filter_map(|(_, frame)| {
         let message = transport_of(frame, IpProtocol::ICMPV6)?;
         (message[0] == kind).then(|| (Ipv6Header::parse(packet_of(frame)).unwrap(), message.to_vec()))
@@ -153,7 +153,7 @@ fn an_address_is_made_of_a_prefix_and_looked_for() {
 }
 
 /// All that an address goes through while it is looked for.
-fn looking_for(config: &Config) -> (Wire, Ipv6Addr) {
+pub fn looking_for(config: &Config) -> (Wire, Ipv6Addr) {
     let mut wire = alone(config);
     wire.run_for(Duration::from_secs(5));
     wire.inject(0, advert(1, 1800, 0, &[prefix("2001:db8::", ON_LINK | AUTONOMOUS, HOUR, HOUR)]));
@@ -165,7 +165,7 @@ fn looking_for(config: &Config) -> (Wire, Ipv6Addr) {
     (wire, Ipv6Addr::from(octets))
 }
 
-fn claim(target: Ipv6Addr) -> Frame {
+pub fn claim(target: Ipv6Addr) -> Frame {
     let target_link = Some(station(5));
     let advert = NeighborAdvert { target, router: false, solicited: false, override_: true, target_link };
     let path = Path::v6(1, 0).from(&target.to_string()).to("ff02::1");
@@ -500,7 +500,7 @@ fn what_a_router_says_of_hops_holds_for_its_link_alone() {
 }
 
 /// A redirect of IPv6 from a router.
-fn redirect(number: u8, target: &str, destination: &str) -> Frame {
+pub fn redirect(number: u8, target: &str, destination: &str) -> Frame {
     let octets = |text: &str| text.parse::<Ipv6Addr>().unwrap().octets();
     let message = Icmpv6Message::Other { kind: 137, code: 0, rest: [0; 4] };
     let body = [&octets(target)[..], &octets(destination), &[2, 1, 2, 0, 0, 0, 0, 9]].concat();

@@ -12,7 +12,7 @@ use crate::packets::{Path, bytes_of, packet_of, transport_of};
 use crate::wire::{Fate, LINKS, Wire};
 
 /// A frame of IPv4 with these options.
-fn with_options(frame: &Frame, options: &[u8]) -> Frame {
+pub fn with_options(frame: &Frame, options: &[u8]) -> Frame {
     let bytes = bytes_of(frame);
     let mut headers = tapsock_stack::buf::HeaderBlock::new();
     headers.prepend(20).copy_from_slice(&bytes[14..34]);
@@ -26,11 +26,11 @@ fn ping(len: usize) -> Frame {
 }
 
 /// The packets that host 1 sends.
-fn answers(wire: &Wire) -> Vec<Vec<u8>> {
+pub fn answers(wire: &Wire) -> Vec<Vec<u8>> {
     wire.seen.iter().filter(|(from, _)| *from == 1).map(|(_, frame)| packet_of(frame).to_vec()).collect()
 }
 
-fn deaf() -> Wire {
+pub fn deaf() -> Wire {
     let mut wire = Wire::new(2, LINKS[0]);
     wire.neighbors();
     wire.sniffing = true;

@@ -200,7 +200,8 @@ fn routers_are_told_of_each_change_twice() {
 /// A question of a router, IGMP from its type on.
 fn query(to: &str, mut bytes: Vec<u8>) -> Frame {
     bytes[2..4].fill(0);
-    let words = bytes.chunks(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
+    let words =
+        bytes.chunks(2).map(|word| u32::from(u16::from_be_bytes([word[0], *word.get(1).unwrap_or(&0)])));
     let sum = words.sum::<u32>();
     let sum = (sum & 0xffff) + (sum >> 16);
     bytes[2..4].copy_from_slice(&(!(sum as u16)).to_be_bytes());
@@ -320,5 +321,203 @@ fn older_routers_are_answered_in_their_version() {
         change(&mut wire, 0, id, group, GroupChange::Join);
         wire.run_for(Duration::from_millis(1));
         assert_eq!(reports(&wire), [report(group, RecordKind::ToExclude, &[])]);
+    }
+}
+
+/// How many reports a host in a group makes within ten seconds of that frame.
+fn reported(group: &str, frame: &Frame) -> usize {
+    let (mut wire, _) = member(group);
+    wire.inject(0, frame.clone());
+    assert_eq!(reports(&wire).len(), 0, "not at once");
+    wire.run_for(Duration::from_secs(10));
+    reports(&wire).len()
+}
+
+//= RFC 9776 §4 MUST-2, type=test
+//= RFC 9776 §4.1.2 MUST-1, type=test
+//= RFC 9776 §4.1.10 MUST-1, type=test
+//= RFC 9776 §4.1.10 MUST-2, type=test
+//= RFC 9776 §4.1.12 MUST-1, type=test
+//= RFC 9776 §7.1 MUST-1, type=test
+//= RFC 9776 §4.2.2 MUST-1, type=test
+//= RFC 9776 §4.2.12 MUST-1, type=test
+#[test]
+fn which_questions_of_igmp_are_heard() {
+    let group = GROUPS[0];
+    let general = vec![0x11, 20, 0, 0, 0, 0, 0, 0, 2, 125, 0, 0];
+    for to in ["224.0.0.1", group] {
+        assert_eq!(reported(group, &query(to, general.clone())), 1, "{to}");
+    }
+    // To the host alone.
+    let mut alone = query("224.0.0.1", general.clone()).bytes.to_vec();
+    alone[..6].copy_from_slice(&station(0).0);
+    alone[30..34].copy_from_slice(&[10, 0, 0, 1]);
+    crate::malformed::mend_v4(&mut alone);
+    assert_eq!(reported(group, &Frame::from(alone)), 1);
+    // Bytes behind it count in the checksum, and for nothing else.
+    let longer = [&general[..], &[1, 2, 3, 4]].concat();
+    let longer = query("224.0.0.1", longer);
+    assert_eq!(reported(group, &longer), 1);
+    let mut wrong = longer.bytes.to_vec();
+    *wrong.last_mut().unwrap() ^= 1;
+    assert_eq!(reported(group, &Frame::from(wrong)), 0);
+    for len in [9, 10, 11] {
+        assert_eq!(reported(group, &query("224.0.0.1", [&general[..len], &[][..]].concat())), 0, "{len}");
+    }
+    for kind in [0x13, 0x14, 0x1f, 0x30, 0xff] {
+        let mut unknown = general.clone();
+        unknown[0] = kind;
+        assert_eq!(reported(group, &query("224.0.0.1", unknown)), 0, "{kind:#x}");
+    }
+}
+
+//= RFC 9777 §5 MUST-2, type=test
+//= RFC 9777 §5.1.2 MUST-1, type=test
+//= RFC 9777 §5.1.12 MUST-1, type=test
+//= RFC 9777 §5.1.12 MUST-2, type=test
+//= RFC 9777 §5.1.14 MUST-1, type=test
+//= RFC 9777 §5.1.15 MUST-1, type=test
+//= RFC 9777 §6.3 MUST-1, type=test
+//= RFC 9777 §6.3 MUST-2, type=test
+//= RFC 9777 §8.1 MUST-1, type=test
+//= RFC 9777 §5.2.2 MUST-1, type=test
+//= RFC 9777 §5.2.12 MUST-1, type=test
+#[test]
+fn which_questions_of_mld_are_heard() {
+    let group = GROUPS[1];
+    let rest = [&[0; 16][..], &[2, 125, 0, 0]].concat();
+    let asked = |kind: u8, to: &str, from: &str, rest: &[u8]| {
+        let message = Icmpv6Message::Other { kind, code: 0, rest: [0, 200, 0, 0] };
+        let mut path = Path::v6(1, 0).from(from).to(to);
+        if to.starts_with("ff") {
+            path.to_station = EthernetAddress::multicast_for(ip(to));
+        }
+        path.icmpv6(message, rest, 1)
+    };
+    for to in ["ff02::1", group, "fd00::1"] {
+        assert_eq!(reported(group, &asked(130, to, "fe80::99", &rest)), 1, "{to}");
+    }
+    for from in ["fd00::2", "::"] {
+        assert_eq!(reported(group, &asked(130, "ff02::1", from, &rest)), 0, "{from}");
+    }
+    let longer = asked(130, "ff02::1", "fe80::99", &[&rest[..], &[1, 2, 3, 4]].concat());
+    assert_eq!(reported(group, &longer), 1);
+    let mut wrong = longer.bytes.to_vec();
+    *wrong.last_mut().unwrap() ^= 1;
+    assert_eq!(reported(group, &Frame::from(wrong)), 0);
+    for len in [17, 18, 19] {
+        assert_eq!(reported(group, &asked(130, "ff02::1", "fe80::99", &rest[..len])), 0, "{len}");
+    }
+    for kind in [132, 143, 144, 200] {
+        assert_eq!(reported(group, &asked(kind, "ff02::1", "fe80::99", &rest)), 0, "{kind}");
+    }
+}
+
+//= RFC 9776 §4.2.11 MUST-1, type=test
+//= RFC 9776 §4.2.11 MUST-2, type=test
+//= RFC 9776 §4.2.12 MUST-3, type=test
+//= RFC 9777 §5 MUST-1, type=test
+//= RFC 9777 §5.2.11 MUST-1, type=test
+//= RFC 9777 §5.2.11 MUST-2, type=test
+//= RFC 9777 §5.2.12 MUST-3, type=test
+//= RFC 9777 §5.2.14 MUST-1, type=test
+#[test]
+fn reports_end_with_their_last_record_and_go_no_further_than_the_link() {
+    for group in GROUPS {
+        let mut wire = reporting();
+        let id = listener(&mut wire, 0, group);
+        let source = if group.contains(':') { "fd00::9" } else { "10.0.0.9" };
+        change(&mut wire, 0, id, group, GroupChange::JoinSource(ip(source)));
+        wire.run_for(Duration::from_secs(5));
+        for packet in reports(&wire) {
+            if group.contains(':') {
+                let source: [u8; 16] = packet[8..24].try_into().unwrap();
+                assert!(core::net::Ipv6Addr::from(source).is_unicast_link_local());
+                assert_eq!((packet[7], &packet[40..48]), (1, &[58, 0, 5, 2, 0, 0, 1, 0][..]), "router alert");
+                assert_eq!((packet[48], packet[57], packet.len()), (143, 0, 48 + 8 + 4 + 32));
+            } else {
+                assert_eq!((packet[8], &packet[20..24]), (1, &[148, 4, 0, 0][..]), "router alert");
+                assert_eq!((packet[24], packet[33], packet.len()), (0x22, 0, 24 + 8 + 4 + 8));
+            }
+        }
+        assert_eq!(reports(&wire).len(), 2);
+    }
+    // Before there is any address, the report is from nobody.
+    let mut wire = reporting();
+    wire[0].config_mut().set("net.ipv6.conf.all.addr_gen_mode", "1").unwrap();
+    let hardware = station(7);
+    let bare =
+        tapsock_stack::wire::offload::LinkCaps::plain(tapsock_stack::wire::offload::Medium::Ethernet, 1500);
+    let second = wire[0].add_interface("eth1", hardware, bare).unwrap();
+    let id = listener(&mut wire, 0, GROUPS[1]);
+    wire[0].udp_change_group(id, second, ip(GROUPS[1]), GroupChange::Join).unwrap();
+    let now = wire.now;
+    wire[0].handle_timeout(now);
+    let sent = core::iter::from_fn(|| wire[0].poll_transmit(now)).find(|(interface, _)| *interface == second);
+    let frame = sent.unwrap().1.to_frame();
+    assert_eq!(packet_of(&frame)[8..24], [0; 16]);
+}
+
+//= RFC 9776 §8.12 MUST-1, type=test
+//= RFC 9777 §9.12 MUST-1, type=test
+//= RFC 9776 §7.2.1 MUST-2, type=test
+//= RFC 9777 §8.2.1 MUST-2, type=test
+#[test]
+fn an_older_router_counts_as_long_as_its_link_s_habits_say() {
+    // What a querier of the newest version said of itself before: robustness, interval, and how long that makes.
+    for (habits, seconds) in [([2, 125], 260), ([3, 20], 70), ([1, 0x80], 138), ([0, 0], 260)] {
+        let group = GROUPS[0];
+        let (mut wire, id) = member(group);
+        wire.inject(0, query("224.0.0.1", vec![0x11, 20, 0, 0, 0, 0, 0, 0, habits[0], habits[1], 0, 0]));
+        wire.inject(0, query("224.0.0.1", vec![0x11, 0, 0, 0, 0, 0, 0, 0]));
+        let speaks = |wire: &mut Wire, change_to: GroupChange| {
+            wire.seen.clear();
+            wire[0].udp_change_group(id, ETH, ip(group), change_to).unwrap();
+            wire.run_for(Duration::from_millis(1));
+            reports(wire).first().map(|packet| packet[24])
+        };
+        wire.run_for(Duration::from_secs(seconds - 1));
+        speaks(&mut wire, GroupChange::Leave);
+        assert_eq!(speaks(&mut wire, GroupChange::Join), Some(0x12), "{habits:?}: version 1");
+        // MLD is not concerned.
+        let other = listener(&mut wire, 0, GROUPS[1]);
+        wire.seen.clear();
+        change(&mut wire, 0, other, GROUPS[1], GroupChange::Join);
+        wire.run_for(Duration::from_millis(1));
+        assert_eq!(reports(&wire)[0][48], 143);
+        wire.run_for(Duration::from_secs(2));
+        speaks(&mut wire, GroupChange::Leave);
+        assert_eq!(speaks(&mut wire, GroupChange::Join), Some(0x22), "{habits:?}: the newest");
+    }
+}
+
+//= RFC 9776 §4.2.15 MUST-1, type=test
+//= RFC 9777 §5.2.15 MUST-1, type=test
+#[test]
+fn another_host_s_report_is_heard_wherever_it_is_sent() {
+    for (group, to) in
+        [(GROUPS[0], "224.0.0.1"), (GROUPS[0], "10.0.0.1"), (GROUPS[1], "ff02::1"), (GROUPS[1], "fd00::1")]
+    {
+        let (mut wire, _) = member(group);
+        let report = match ip(group) {
+            IpAddr::V4(address) => {
+                wire.inject(0, query("224.0.0.1", vec![0x11, 20, 0, 0, 0, 0, 0, 0]));
+                query(to, [&[0x16, 0, 0, 0][..], &address.octets()].concat())
+            }
+            IpAddr::V6(address) => {
+                wire.inject(0, query_v6(2000, &[0; 16]));
+                let message = Icmpv6Message::Other { kind: 131, code: 0, rest: [0; 4] };
+                let mut path = Path::v6(1, 0).from("fe80::98").to(to);
+                path.to_station = EthernetAddress::multicast_for(ip("ff02::1"));
+                path.icmpv6(message, &address.octets(), 1)
+            }
+        };
+        let mut bytes = report.bytes.to_vec();
+        if !to.starts_with("ff") && !to.starts_with("224") {
+            bytes[..6].copy_from_slice(&station(0).0);
+        }
+        wire.inject(0, bytes);
+        wire.run_for(Duration::from_secs(10));
+        assert_eq!(reports(&wire).len(), 0, "{group} {to}: one report does for all");
     }
 }

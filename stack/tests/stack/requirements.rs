@@ -109,6 +109,7 @@ fn sources(wire: &Wire, host: usize) -> HashSet<IpAddr> {
 //= RFC 9293 MUST-43, type=test
 //= RFC 9293 MUST-44, type=test
 //= RFC 9293 MUST-45, type=test
+//= RFC 1122 §3.3.4.2 MUST-1, type=test
 #[test]
 fn a_connection_has_the_address_that_was_asked_for_or_the_routes_and_keeps_it() {
     // Bound to, connected to, and the two addresses that this comes to.

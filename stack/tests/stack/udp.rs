@@ -121,6 +121,7 @@ fn the_more_specific_socket_has_it() {
 //= RFC 1122 §3.2.2.1 SHLD-1, type=test
 //= RFC 1122 §3.3.8 MUST-1, type=test
 //= RFC 1122 §3.2.2 MUST-3, type=test
+//= RFC 1122 §3.4 MUST-4, type=test
 #[test]
 fn a_closed_port_is_told_to_the_connected_socket() {
     for address in ["10.0.0.2", "fd00::2", "127.0.0.1", "::1"] {

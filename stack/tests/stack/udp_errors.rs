@@ -13,11 +13,11 @@ use crate::packets::{Path, packet_of};
 use crate::wire::{LINKS, Wire, at, family_of};
 
 /// Which errors the socket asked for, its mode, and whether it is connected.
-type Setting = (ErrorDelivery, PathMtuDiscovery, bool);
+pub type Setting = (ErrorDelivery, PathMtuDiscovery, bool);
 
-const CONNECTED: Setting = (ErrorDelivery::HardWhenConnected, PathMtuDiscovery::Want, true);
+pub const CONNECTED: Setting = (ErrorDelivery::HardWhenConnected, PathMtuDiscovery::Want, true);
 const LOOSE: Setting = (ErrorDelivery::HardWhenConnected, PathMtuDiscovery::Want, false);
-const ASKED: Setting = (ErrorDelivery::All, PathMtuDiscovery::Want, true);
+pub const ASKED: Setting = (ErrorDelivery::All, PathMtuDiscovery::Want, true);
 
 /// What a socket of host 0 is told when host 2 complains about its datagram to host 1.
 fn told(address: &str, setting: Setting, complaint: impl Fn(&[u8]) -> Frame) -> Option<SocketError> {
@@ -47,7 +47,7 @@ fn about_v4(setting: Setting, message: Icmpv4Message) -> Option<SocketError> {
     told("10.0.0.2", setting, |quote| Path::v4(2, 0).icmpv4(message, &quote[..28]))
 }
 
-fn about_v6(setting: Setting, message: Icmpv6Message) -> Option<SocketError> {
+pub fn about_v6(setting: Setting, message: Icmpv6Message) -> Option<SocketError> {
     told("fd00::2", setting, |quote| Path::v6(2, 0).icmpv6(message, quote, 64))
 }
 

@@ -103,6 +103,126 @@ impl Fixture {
     }
 }
 
+/// The options of a message, by their numbers.
+fn options(message: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let (mut rest, mut found) = (&message[240..], Vec::new());
+    while let [kind, len, data @ ..] = rest
+        && *kind != 255
+    {
+        found.push((*kind, data[..usize::from(*len)].to_vec()));
+        rest = &data[usize::from(*len)..];
+    }
+    found
+}
+
+/// What a client says in its states: the message, and to whom.
+fn said(fixture: &mut Fixture) -> Vec<(Vec<u8>, Ipv4Addr)> {
+    let message = |action| match action {
+        DhcpAction::Broadcast(message) => Some((message, Ipv4Addr::BROADCAST)),
+        DhcpAction::Send { to, message, .. } => Some((message, to)),
+        _ => None,
+    };
+    core::iter::from_fn(|| fixture.client.poll_action()).filter_map(message).collect()
+}
+
+/// RFC 2131, table 5 and §4.3.6, message by message.
+//= RFC 2131 §2 MUST-1, type=test
+//= RFC 2131 §2 MUST-2, type=test
+//= RFC 2131 §2 MUST-3, type=test
+//= RFC 2131 §3.1 MUST-1, type=test
+//= RFC 2131 §3.1 MUST-2, type=test
+//= RFC 2131 §3.1 MUST-3, type=test
+//= RFC 2131 §3.1 MUST-5, type=test
+//= RFC 2131 §3.5 MUST-1, type=test
+//= RFC 2131 §4.1 MUST-3, type=test
+//= RFC 2131 §4.2 MUST-1, type=test
+//= RFC 2131 §4.3.2 MUST-1, type=test
+//= RFC 2131 §4.3.2 MUST-3, type=test
+//= RFC 2131 §4.3.2 MUST-4, type=test
+//= RFC 2131 §4.4.1 MUST-1, type=test
+//= RFC 2131 §4.4.1 MUST-2, type=test
+//= RFC 2131 §4.4.1 MUST-3, type=test
+//= RFC 2131 §4.4.1 MUST-4, type=test
+//= RFC 2131 §4.4.1 MUST-5, type=test
+//= RFC 2131 §4.4.1 MUST-6, type=test
+//= RFC 2131 §4.4.1 MUST-7, type=test
+//= RFC 2131 §4.4.1 MUST-8, type=test
+//= RFC 2131 §4.4.1 MUST-9, type=test
+//= RFC 2131 §4.4.5 MUST-3, type=test
+//= RFC 2131 §4.4.5 MUST-4, type=test
+#[test]
+fn each_message_holds_what_it_must_and_nothing_that_it_must_not() {
+    const WANTED: u8 = 55;
+    const SERVER: u8 = 54;
+    const ADDRESS: u8 = 50;
+    let mut fixture = Fixture::new();
+    // The first question goes unanswered, so that the client has been asking for a while.
+    let mut first = said(&mut fixture);
+    fixture.wait();
+    let discover = said(&mut fixture).remove(0);
+    fixture.now += secs(3);
+    fixture.hear(ReplyKind::Offer, "10.0.0.9", 1000);
+    let request = said(&mut fixture).remove(0);
+    fixture.hear(ReplyKind::Ack, "10.0.0.9", 1000);
+    fixture.pass_probes();
+    said(&mut fixture);
+    fixture.wait();
+    let renewal = said(&mut fixture).remove(0);
+    while fixture.now < Instant::ZERO + secs(900) {
+        fixture.wait();
+    }
+    let rebinding = said(&mut fixture).pop().unwrap();
+    fixture.hear(ReplyKind::Ack, "10.0.0.9", 1000);
+    fixture.client.release(fixture.now, &mut fixture.random);
+    let release = said(&mut fixture).remove(0);
+    let mut other = Fixture::new();
+    other.hear(ReplyKind::Offer, "10.0.0.9", 1000);
+    other.hear(ReplyKind::Ack, "10.0.0.9", 1000);
+    said(&mut other);
+    other.client.on_arp(other.now, ip("10.0.0.9"), OTHER);
+    let decline = said(&mut other).remove(0);
+    let (server, all) = (ip("10.0.0.1"), Ipv4Addr::BROADCAST);
+    // The message, to whom, its field for the client's address, and whether it names server, address and wishes.
+    let table = [
+        (first.remove(0), all, "0.0.0.0", [false, false, true]),
+        (discover.clone(), all, "0.0.0.0", [false, false, true]),
+        (request.clone(), all, "0.0.0.0", [true, true, true]),
+        (renewal, server, "10.0.0.9", [false, false, true]),
+        (rebinding, all, "10.0.0.9", [false, false, true]),
+        (release, server, "10.0.0.9", [true, false, false]),
+        (decline, all, "0.0.0.0", [true, true, false]),
+    ];
+    let wishes = options(&discover.0).into_iter().find(|(kind, _)| *kind == WANTED);
+    for ((message, to), expected, client, named) in table {
+        let what = kind(&message);
+        assert_eq!(to, expected, "{what:?}");
+        assert_eq!(message[12..16], ip(client).octets(), "{what:?}");
+        assert_eq!(message[10..12], [0; 2], "{what:?}: flags");
+        assert_eq!(message[28..34], HARDWARE.0, "{what:?}");
+        let options = options(&message);
+        let of = |kind| options.iter().find(|(found, _)| *found == kind).cloned();
+        assert_eq!([SERVER, ADDRESS, WANTED].map(|kind| of(kind).is_some()), named, "{what:?}");
+        assert_eq!(of(61).unwrap().1, [&[1][..], &HARDWARE.0].concat(), "{what:?}: who we are");
+        assert_eq!((of(51), of(60)), (None, None), "{what:?}: neither a time nor a class is asked for");
+        if named[2] {
+            assert_eq!(of(WANTED), wishes, "{what:?}");
+        } else {
+            let allowed = [53, 61, SERVER, ADDRESS];
+            assert!(options.iter().all(|(kind, _)| allowed.contains(kind)), "{what:?}: {options:?}");
+            assert_eq!(message[8..10], [0; 2], "{what:?}: no seconds");
+        }
+        if named[1] {
+            assert_eq!(of(ADDRESS).unwrap().1, [10, 0, 0, 9], "{what:?}");
+        }
+        if named[0] {
+            assert_eq!(of(SERVER).unwrap().1, server.octets(), "{what:?}");
+        }
+        assert!(message[240..].contains(&255), "{what:?}: options have an end");
+    }
+    assert_ne!(discover.0[8..10], [0; 2], "it had been asking for some seconds");
+    assert_eq!(request.0[8..10], discover.0[8..10], "as in the question that was answered");
+}
+
 //= RFC 2131 §4.4.1, type=test
 //= RFC 2131 §3.1, type=test
 #[test]
@@ -263,6 +383,8 @@ fn what_is_needed_no_more_is_given_back() {
     assert_eq!(fixture.client.poll_timeout(), None);
 }
 
+//= RFC 2131 §4.4.5 MUST-1, type=test
+//= RFC 2131 §4.4.5 MUST-2, type=test
 #[test]
 fn senseless_times_are_not_a_servers_to_say() {
     let times = |renewal, rebinding| {
@@ -272,4 +394,6 @@ fn senseless_times_are_not_a_servers_to_say() {
     assert_eq!(times(Some(secs(100)), Some(secs(200))), [100, 200]);
     assert_eq!(times(Some(secs(300)), Some(secs(200))), [400, 700]);
     assert_eq!(times(None, Some(secs(900))), [400, 700]);
+    assert_eq!(times(Some(secs(500)), Some(secs(500))), [400, 700], "not at once");
+    assert_eq!(times(Some(secs(500)), Some(secs(800))), [400, 700], "not with its end");
 }

@@ -103,6 +103,7 @@ fn one_address_may_stand_on_two_interfaces() {
 }
 
 //= RFC 1122 §3.2.2.9 SHLD-2, type=test
+//= RFC 6724 §4 MUST-4, type=test
 #[test]
 fn bad_configuration_is_refused() {
     let mut interfaces = two_links();
@@ -114,6 +115,8 @@ fn bad_configuration_is_refused() {
         (ETH0, "255.255.255.255/32", InterfaceError::BadAddress),
         (ETH0, "127.0.0.2/8", InterfaceError::BadAddress),
         (ETH0, "::1/128", InterfaceError::BadAddress),
+        (ETH0, "ff02::9/64", InterfaceError::BadAddress),
+        (ETH0, "::/0", InterfaceError::BadAddress),
     ];
     for (id, address, error) in table {
         assert_eq!(interfaces.add_address(id, cidr(address)), Err(error), "{address}");

@@ -308,6 +308,8 @@ mod tests {
 
     //= RFC 9776 §2 MUST-1, type=test
     //= RFC 9776 §2 MUST-2, type=test
+    //= RFC 9776 §3.2 MUST-2, type=test
+    //= RFC 9777 §4.2 MUST-2, type=test
     #[test]
     fn tables_have_ends() {
         let mut groups = Memberships::default();
@@ -331,6 +333,8 @@ mod tests {
     proptest! {
         /// An interface hears what one of its sockets wants to hear, and nothing else.
         //= RFC 9776 §3.2, type=test
+        //= RFC 9776 §3.2 MUST-1, type=test
+        //= RFC 9777 §4.2 MUST-1, type=test
         #[test]
         fn an_interface_hears_for_all(one in filters(), other in filters()) {
             let both = one.merge(&other);

@@ -4,6 +4,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use super::super::InterfaceId;
+use super::packing::pack;
 use super::{Filter, FilterMode};
 use crate::random::Random;
 use crate::time::{Instant, earliest};
@@ -12,9 +13,12 @@ use crate::wire::group::{Record, RecordKind};
 /// Groups that are reported, of all interfaces.
 pub const MAX_GROUPS: usize = 1024;
 
-/// Each change is told this often, for a report may be lost.
+/// Each change is told this often, for a report may be lost, unless the link's querier says otherwise.
 //= RFC 9776 §8.1
 const ROBUSTNESS: u8 = 2;
+/// How often a querier asks that does not say how often.
+//= RFC 9776 §8.2
+const QUERY_INTERVAL: Duration = Duration::from_secs(125);
 
 /// The longest time between two reports of a change.
 //= RFC 9776 §8.11
@@ -22,10 +26,6 @@ const UNSOLICITED_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The same of older versions.
 const OLD_UNSOLICITED_INTERVAL: Duration = Duration::from_secs(10);
-
-/// How long a router counts as one that speaks an older version: twice its interval, and the longest answer.
-//= RFC 9776 §8.12
-const OLD_QUERIER_PRESENT: Duration = Duration::from_secs(2 * 125 + 10);
 
 /// A version of the protocol, by IGMP's number: MLDv1 is IGMPv2, and MLDv2 is IGMPv3.
 type Version = u8;
@@ -44,6 +44,8 @@ pub struct QueryHeard {
     pub version: u8,
     /// Whether it is of IPv4.
     pub v4: bool,
+    /// How often things are said on this link, and how often it is asked there, where the question tells.
+    pub habits: Option<(u8, Duration)>,
 }
 
 /// What is to be sent on a link.
@@ -88,6 +90,9 @@ struct Querier {
     until: [Option<Instant>; 2],
     /// When the question for all groups is answered.
     answer: Option<Instant>,
+    /// How often things are said, and how often it asks.
+    robustness: u8,
+    interval: Duration,
 }
 
 /// What routers are told, for all interfaces.
@@ -108,6 +113,8 @@ impl Reporter {
     /// What is heard of a group has changed.
     //= RFC 9776 §5.1
     pub fn set(&mut self, interface: InterfaceId, group: IpAddr, filter: Filter) {
+        let robustness =
+            self.querier_of(interface, group.is_ipv4()).map_or(ROBUSTNESS, |known| known.robustness);
         let place = self.groups.iter().position(|known| (known.interface, known.group) == (interface, group));
         let known = match place {
             Some(place) => &mut self.groups[place],
@@ -124,7 +131,7 @@ impl Reporter {
         known.filter = filter;
         if !changes.is_empty() {
             // What was still to be told is a part of what is told now, or does not hold any more.
-            (known.changes, known.left, known.at) = (changes, ROBUSTNESS, Some(Instant::ZERO));
+            (known.changes, known.left, known.at) = (changes, robustness, Some(Instant::ZERO));
         }
         self.refresh();
     }
@@ -145,8 +152,14 @@ impl Reporter {
         let delay = Duration::from_nanos(random.range(0..=query.max_response.as_nanos() as u64));
         let at = now + delay.max(Duration::from_nanos(1));
         let querier = self.querier(interface, query.v4);
+        if let Some((robustness, interval)) = query.habits {
+            (querier.robustness, querier.interval) = (robustness, interval);
+        }
         if query.version < NEWEST {
-            querier.until[usize::from(query.version.max(1) - 1)] = Some(now + OLD_QUERIER_PRESENT);
+            //= RFC 9776 §8.12 MUST-1
+            //= RFC 9777 §9.12 MUST-1
+            let present = querier.interval * querier.robustness.into() + query.max_response;
+            querier.until[usize::from(query.version.max(1) - 1)] = Some(now + present);
         }
         match query.group {
             None if query.version == NEWEST => {
@@ -216,7 +229,9 @@ impl Reporter {
                 } else if version < NEWEST {
                     reports.push((interface, GroupReport::Member { group: known.group, version }));
                 } else if let Some(record) = current(known, &sources) {
-                    reports.push((interface, GroupReport::Records(vec![record])));
+                    reports.extend(
+                        pack(vec![record]).into_iter().map(|some| (interface, GroupReport::Records(some))),
+                    );
                 }
             }
         }
@@ -226,7 +241,6 @@ impl Reporter {
                 *until = until.filter(|until| *until > now);
             }
         }
-        self.queriers.retain(|querier| querier.until.iter().any(Option::is_some) || querier.answer.is_some());
         self.refresh();
         reports
     }
@@ -244,9 +258,7 @@ impl Reporter {
                 .iter()
                 .filter(|known| known.interface == interface && known.group.is_ipv4() == v4);
             let records: Vec<Record> = of_it.filter_map(|known| current(known, &[])).collect();
-            for some in records.chunks(MAX_RECORDS) {
-                reports.push((interface, GroupReport::Records(some.to_vec())));
-            }
+            reports.extend(pack(records).into_iter().map(|some| (interface, GroupReport::Records(some))));
         }
     }
 
@@ -257,10 +269,13 @@ impl Reporter {
     //= RFC 9777 §8.2.1 MUST-1
     //= RFC 9777 §8.2.1 MUST-2
     fn version(&self, now: Instant, interface: InterfaceId, v4: bool) -> Version {
-        let querier = self.queriers.iter().find(|querier| (querier.interface, querier.v4) == (interface, v4));
-        let Some(querier) = querier else { return NEWEST };
+        let Some(querier) = self.querier_of(interface, v4) else { return NEWEST };
         let oldest = querier.until.iter().position(|until| until.is_some_and(|until| until > now));
         oldest.map_or(NEWEST, |place| place as Version + 1)
+    }
+
+    fn querier_of(&self, interface: InterfaceId, v4: bool) -> Option<&Querier> {
+        self.queriers.iter().find(|querier| (querier.interface, querier.v4) == (interface, v4))
     }
 
     fn querier(&mut self, interface: InterfaceId, v4: bool) -> &mut Querier {
@@ -268,7 +283,15 @@ impl Reporter {
             self.queriers.iter().position(|querier| (querier.interface, querier.v4) == (interface, v4));
         // Two of each interface, of which there are few.
         let place = place.unwrap_or_else(|| {
-            self.queriers.push(Querier { interface, v4, until: [None; 2], answer: None });
+            let (robustness, interval) = (ROBUSTNESS, QUERY_INTERVAL);
+            self.queriers.push(Querier {
+                interface,
+                v4,
+                until: [None; 2],
+                answer: None,
+                robustness,
+                interval,
+            });
             self.queriers.len() - 1
         });
         &mut self.queriers[place]
@@ -292,14 +315,17 @@ fn tell_change(
 ) {
     let group = known.group;
     let joined = known.filter != Filter::NONE;
-    let (report, interval) = match version {
-        NEWEST => (Some(GroupReport::Records(known.changes.clone())), UNSOLICITED_INTERVAL),
-        _ if joined => (Some(GroupReport::Member { group, version }), OLD_UNSOLICITED_INTERVAL),
+    let (told, interval) = match version {
+        NEWEST => (
+            pack(known.changes.clone()).into_iter().map(GroupReport::Records).collect(),
+            UNSOLICITED_INTERVAL,
+        ),
+        _ if joined => (vec![GroupReport::Member { group, version }], OLD_UNSOLICITED_INTERVAL),
         //= RFC 9776 §7.2.1
-        1 => (None, OLD_UNSOLICITED_INTERVAL),
-        _ => (Some(GroupReport::Leave { group }), OLD_UNSOLICITED_INTERVAL),
+        1 => (Vec::new(), OLD_UNSOLICITED_INTERVAL),
+        _ => (vec![GroupReport::Leave { group }], OLD_UNSOLICITED_INTERVAL),
     };
-    reports.extend(report.map(|report| (known.interface, report)));
+    reports.extend(told.into_iter().map(|report| (known.interface, report)));
     known.left = if version < NEWEST && !joined { 0 } else { known.left.saturating_sub(1) };
     known.at =
         (known.left > 0).then(|| now + Duration::from_nanos(random.range(1..=interval.as_nanos() as u64)));
@@ -360,6 +386,3 @@ fn changes(group: IpAddr, before: &Filter, after: &Filter) -> Vec<Record> {
         }
     }
 }
-
-/// Records of one report: with few sources they fit a packet of 1,280 bytes.
-const MAX_RECORDS: usize = 16;

@@ -116,6 +116,7 @@ fn a_solicitation_for_us_is_answered_and_its_sender_learned() {
 
 //= RFC 4861 §7.2.3, type=test
 //= RFC 4861 §7.2.3 MUST-1, type=test
+//= RFC 4861 §4.4 MUST-4, type=test
 #[test]
 fn solicitations_for_others_are_ignored() {
     let mut bench = bench();

@@ -132,6 +132,7 @@ impl Assembly {
     //= RFC 1122 §3.3.2 MUST-2
     //= RFC 1122 §3.3.2 SHLD-1
     //= RFC 8200 §5 MUST-4
+    //= RFC 1122 §3.3.2 MUST-3
     pub(super) fn join(self) -> Result<Vec<u8>, Refusal> {
         let Some(Headers { bytes: headers, protocol, protocol_at }) = self.headers else {
             return Err(Refusal::Ragged);

@@ -202,6 +202,7 @@ fn a_timeout_in_fast_recovery_takes_the_threshold_no_lower() {
 }
 
 //= RFC 1191 §6.5, type=test
+//= RFC 8201 §5.4 MUST-4, type=test
 #[test]
 fn what_fits_a_narrower_path_is_not_sent_again() {
     let options = Options { no_delay: true, ..reno(sacking()) };

@@ -96,6 +96,8 @@ fn an_acknowledgement_from_before_is_dropped_without_an_answer() {
     assert_eq!((lone.count(Counter::TcpExtPAWSOldAck), lone.count(Counter::TcpExtPAWSEstab)), (1, 0));
 }
 
+//= RFC 8201 §5.4 MUST-2, type=test
+//= RFC 8201 §5.4 MUST-3, type=test
 //= RFC 9293 MUST-16, type=test
 //= RFC 7323 §3.2, type=test
 #[test]

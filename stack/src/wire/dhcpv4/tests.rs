@@ -139,3 +139,30 @@ proptest! {
         let _ = Reply::parse(&bytes[4..]);
     }
 }
+
+/// A message that is too short for all options has some in the fields of names, where an option says so.
+//= RFC 2131 §4.1 MUST-7, type=test
+//= RFC 2131 §4.1 MUST-8, type=test
+//= RFC 2131 §4.1 MUST-9, type=test
+#[test]
+fn options_in_the_fields_of_names_are_read_after_the_others() {
+    let dns = |last: u8| [6, 4, 10, 0, 0, last];
+    for (overload, expected) in
+        [(None, None), (Some(1), Some("10.0.0.2")), (Some(2), Some("10.0.0.3")), (Some(3), Some("10.0.0.2"))]
+    {
+        let mut options = vec![ACK, SERVER, HOUR];
+        let which = overload.map(|which: u8| [which]);
+        options.extend(which.as_ref().map(|which| (52, &which[..])));
+        let mut bytes = message(&options);
+        bytes[FILE][..7].copy_from_slice(&[&dns(2)[..], &[255]].concat());
+        bytes[SERVER_NAME][..7].copy_from_slice(&[&dns(3)[..], &[255]].concat());
+        let servers = Reply::parse(&bytes).unwrap().name_servers;
+        assert_eq!(servers.first().map(ToString::to_string).as_deref(), expected, "{overload:?}");
+        // What stands among the options goes before, and an option that is cut off by its field's end is none.
+        let mut bytes = message(&[&options[..], &[(6, &[10, 0, 0, 1])]].concat());
+        bytes[FILE][..6].copy_from_slice(&dns(2));
+        bytes[FILE][126..].copy_from_slice(&[3, 4]);
+        let reply = Reply::parse(&bytes).unwrap();
+        assert_eq!((reply.name_servers, reply.routers), (vec![ip("10.0.0.1")], vec![]));
+    }
+}

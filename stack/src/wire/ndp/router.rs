@@ -267,6 +267,10 @@ pub struct Redirect {
 impl Redirect {
     /// Reads the redirect in `bytes`, the whole ICMPv6 message of a packet with the header `ip`. Fails as
     /// [`RouterAdvert::parse`].
+    //= RFC 4861 §4.5 MUST-3
+    //= RFC 4861 §4.6.3 MUST-2
+    //= RFC 4861 §8.1 MUST-2
+    //= RFC 4861 §8.1 MUST-3
     //= RFC 4861 §8.1
     pub fn parse(ip: &Ipv6Header, bytes: &[u8]) -> Result<Self, Malformed> {
         let Some((fixed, options)) = bytes.split_first_chunk::<40>() else {
@@ -321,7 +325,7 @@ impl Redirect {
 
 /// The options behind the fixed part of a message. One that is empty or cut short makes the message malformed.
 //= RFC 4861 §6.1.2
-struct Options<'a>(&'a [u8]);
+pub(super) struct Options<'a>(pub(super) &'a [u8]);
 
 impl<'a> Iterator for Options<'a> {
     type Item = Result<&'a [u8], Malformed>;
@@ -351,7 +355,7 @@ fn number_at(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 /// The address at `at`; what is missing of it is zero.
-fn address_at(bytes: &[u8], at: usize) -> Ipv6Addr {
+pub(super) fn address_at(bytes: &[u8], at: usize) -> Ipv6Addr {
     let mut octets = [0; 16];
     for (octet, byte) in octets.iter_mut().zip(bytes.get(at..).unwrap_or_default()) {
         *octet = *byte;
@@ -429,9 +433,10 @@ fn finish(headers: &mut HeaderBlock, source: Ipv6Addr, destination: Ipv6Addr) {
 /// Every IPv6 link takes packets of this size, in bytes.
 const IPV6_MIN_MTU: usize = 1280;
 const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
-const NEIGHBOR_SOLICIT: u8 = 135;
-const SOURCE_LINK: u8 = 1;
-const TARGET_LINK: u8 = 2;
+pub(super) const NEIGHBOR_SOLICIT: u8 = 135;
+pub(super) const NEIGHBOR_ADVERT: u8 = 136;
+pub(super) const SOURCE_LINK: u8 = 1;
+pub(super) const TARGET_LINK: u8 = 2;
 const PREFIX: u8 = 3;
 const REDIRECTED: u8 = 4;
 const MTU: u8 = 5;
