@@ -33,7 +33,7 @@ pub(crate) unsafe fn read_destination(
     // SAFETY: the caller's promise.
     let raw = unsafe { raw(start, len) }?;
     let family = raw.first_chunk().map_or(0, |family| u16::from_ne_bytes(*family));
-    let odd = SockAddr::Other { family, len: raw.len() as u8 };
+    let odd = SockAddr::Other { family, len: raw.len() as u8, as_v4: None };
     Ok(Some(SockAddr::from_bytes(raw).unwrap_or(odd)))
 }
 

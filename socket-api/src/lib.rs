@@ -20,6 +20,7 @@ pub mod unix;
 
 mod description;
 mod engine;
+mod handle;
 mod leaving;
 mod local;
 mod mirror;

@@ -8,8 +8,9 @@ mod datagram;
 mod stream;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, recv, send, shutdown, sockopt};
 use tapsock_sockets::PollMask;
 use tapsock_sockets::constants::{SO_TYPE, SOCK_STREAM, SOL_SOCKET};
@@ -17,12 +18,14 @@ use tapsock_sockets::constants::{SO_TYPE, SOCK_STREAM, SOL_SOCKET};
 use crate::description::{Kind, Object, WeakObject};
 use crate::engine::epoll::Heard;
 use crate::engine::reflection::{self, Reflection, Source};
-use crate::engine::sync::Arc;
+use crate::engine::sync::{Arc, AtomicBool, Ordering};
 use crate::engine::wait::{Alarm, Reach, Waiter, Watcher};
 
 /// A mirror of one object, which owns it.
 pub(crate) struct Mirror {
     visible: Arc<OwnedFd>,
+    /// Whether a [`Lens`] shows the descriptor itself.
+    lent: AtomicBool,
     reflection: Arc<Shown>,
     watcher: Arc<dyn Watcher>,
     object: WeakObject,
@@ -50,7 +53,8 @@ impl Mirror {
         object.observe_now();
         // What came before that shows in the state.
         reflection.refresh();
-        Ok(Mirror { visible, reflection, watcher, object: object.downgrade(), _heard: heard })
+        let lent = AtomicBool::new(false);
+        Ok(Mirror { visible, lent, reflection, watcher, object: object.downgrade(), _heard: heard })
     }
 
     /// The object is closed: whoever still has a duplicate of the descriptor sees a hang-up.
@@ -82,6 +86,26 @@ impl Object {
             late.close();
         }
         place.get().ok_or(Errno::BADF)
+    }
+}
+
+/// What one handle of an object sees the mirror through: a descriptor of its own. The kernel tells what an epoll watches
+/// apart by file and number, so clones of a socket can stand beside each other there, as duplicates of one of the kernel's
+/// can. The first that asks has the mirror's descriptor itself, and the others duplicates of it.
+#[derive(Debug, Default)]
+pub(crate) struct Lens(OnceLock<Option<OwnedFd>>);
+
+impl Lens {
+    /// The descriptor, made now where there is none. Errors: EMFILE, ENFILE, ENOBUFS, ENOMEM.
+    pub(crate) fn fd<'a>(&'a self, object: &'a Object) -> Result<BorrowedFd<'a>, Errno> {
+        let mirror = object.mirror()?;
+        if self.0.get().is_none() {
+            let is_first = !mirror.lent.swap(true, Ordering::AcqRel);
+            let duplicate = if is_first { None } else { Some(fcntl_dupfd_cloexec(mirror, 0)?) };
+            // Where another thread was faster, it is that one's for both.
+            let _ = self.0.set(duplicate);
+        }
+        Ok(self.0.get().and_then(Option::as_ref).map_or(mirror.as_fd(), AsFd::as_fd))
     }
 }
 

@@ -9,7 +9,6 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use rustix::io::Errno;
@@ -17,9 +16,10 @@ use tapsock_sockets::constants::*;
 use tapsock_sockets::{Blocking, Fd, SockAddr};
 use tapsock_stack::buf::Rope;
 
-use crate::description::{Held, Kind, Lent, Object};
+use crate::description::{Held, Kind};
 use crate::engine::Shard;
 use crate::engine::clock::now;
+use crate::handle::Handle;
 use crate::host::Host;
 
 mod address;
@@ -37,22 +37,8 @@ pub use udp::UdpSocket;
 /// A socket of a host; the last clone closes it.
 #[derive(Clone, Debug)]
 struct Socket {
-    owned: Arc<Owned>,
-}
-
-#[derive(Debug)]
-struct Owned {
-    host: Host,
+    handle: Handle,
     fd: Fd,
-    held: Held,
-    /// Its number in `bsd`, once that was asked for.
-    id: Lent,
-}
-
-impl Drop for Owned {
-    fn drop(&mut self) {
-        self.id.close(self.host.descriptors());
-    }
 }
 
 impl Socket {
@@ -63,27 +49,19 @@ impl Socket {
 
     fn adopt(host: &Host, fd: Fd) -> Self {
         let held = Held::new(Kind::Inet(host.shared_shard().clone(), fd));
-        Socket { owned: Arc::new(Owned { host: host.clone(), fd, held, id: Lent::default() }) }
+        Socket { handle: Handle::new(host, held), fd }
     }
 
     fn host(&self) -> &Host {
-        &self.owned.host
+        self.handle.host()
     }
 
     fn shard(&self) -> &Shard {
-        self.owned.host.shard()
+        self.host().shard()
     }
 
     fn fd(&self) -> Fd {
-        self.owned.fd
-    }
-
-    fn object(&self) -> &Object {
-        self.owned.held.object()
-    }
-
-    fn id(&self) -> io::Result<i32> {
-        Ok(self.owned.id.id(self.owned.host.descriptors(), &self.owned.held)?)
+        self.fd
     }
 
     fn bind(&self, address: &SocketAddr) -> io::Result<()> {
@@ -233,9 +211,14 @@ macro_rules! common_methods {
             crate::HasMirror::poll_fd(self)
         }
 
-        /// What the socket's id stands for.
-        pub(crate) fn object(&self) -> &crate::description::Object {
-            self.socket.object()
+        /// The share in the socket, and its numbers.
+        pub(crate) fn handle(&self) -> &crate::handle::Handle {
+            &self.socket.handle
+        }
+
+        /// The same, of a socket that goes.
+        pub(crate) fn into_handle(self) -> crate::handle::Handle {
+            self.socket.handle
         }
 
         /// The socket's own address.
@@ -246,7 +229,7 @@ macro_rules! common_methods {
             self.socket.local_addr()
         }
 
-        /// Another handle of the same socket. It is closed when the last is dropped.
+        /// Another handle of the same socket, with numbers of its own. The socket is closed when the last is dropped.
         ///
         /// # Errors
         /// None.
@@ -287,12 +270,12 @@ macro_rules! common_methods {
         }
 
         /// The socket's number in [`bsd`](crate::bsd), for what this type has no method for.
-        /// It is given out at the first call, and closed with the socket.
+        /// It is this handle's: given out at the first call, and closed with it.
         ///
         /// # Errors
         /// EMFILE.
         pub fn socket_id(&self) -> io::Result<i32> {
-            self.socket.id()
+            self.socket.handle.id()
         }
 
         /// The host that the socket belongs to.

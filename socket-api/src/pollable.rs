@@ -14,12 +14,15 @@ use crate::unix::{UnixDatagram, UnixListener, UnixSeqpacket, UnixSeqpacketListen
 ///
 /// The descriptor is for waiting only. What can be read from it is not the socket's, and whoever reads from it, writes to
 /// it or shuts it down breaks it. It is made when it is asked for first, costs two descriptors from then on, and two or
-/// three system calls each time that the socket's readiness changes; sockets that nobody asks pay nothing. With
+/// three system calls each time that the socket's readiness changes; sockets that nobody asks pay nothing. Each clone of a
+/// socket has a duplicate of its own, so all of them can be in one epoll, as duplicates of a descriptor can; and as there,
+/// one that was added stays in it after its clone is dropped, while another is there, unless it is taken out first. With
 /// [`Driver::External`](crate::Driver) it changes only where somebody calls [`Host::turn`](crate::Host::turn).
 ///
 /// It shows `IN`, `OUT`, `RDHUP`, `HUP`, `ERR` and, of streams, `PRI`, and lets an edge-triggered epoll see each arrival.
-/// Three states have no likeness: a stream's error without a hang-up (one of its error queue, say) is shown as `IN`, an
-/// urgent byte with nothing else to read as `IN|PRI`, and a stream that was hung up and is connected again stays hung up.
+/// Four states have no likeness: a stream's error without a hang-up (one of its error queue, say) is shown as `IN`, an
+/// urgent byte with nothing else to read as `IN|PRI`, one that was shut while it was being connected as ended, too
+/// (`IN|RDHUP`), and a stream that was hung up and is connected again stays hung up.
 ///
 /// The trait is sealed: it is there to be named.
 pub trait HasMirror: sealed::Sealed {
@@ -41,7 +44,7 @@ macro_rules! has_mirror {
 
         impl HasMirror for $type {
             fn poll_fd(&self) -> io::Result<BorrowedFd<'_>> {
-                Ok(self.object().mirror()?.as_fd())
+                self.handle().poll_fd()
             }
         })*
     };

@@ -18,7 +18,8 @@ use tapsock_stack::buf::Rope;
 
 use crate::SockAddr;
 use crate::bsd;
-use crate::description::{Description, Held, Kind, Lent, Object, unix};
+use crate::description::{Description, Held, Kind, unix};
+use crate::handle::Handle;
 use crate::host::Host;
 use crate::local::{LocalSocket, Source};
 
@@ -48,22 +49,13 @@ pub use options::TcpKeepalive;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Socket {
-    host: Host,
-    held: Held,
+    handle: Handle,
     description: Arc<Description>,
-    /// Its number in `bsd`, once that was asked for.
-    id: Lent,
 }
 
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Socket").field(&self.held).finish()
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        self.id.close(self.host.descriptors());
+        f.debug_tuple("Socket").field(self.handle.held()).finish()
     }
 }
 
@@ -121,7 +113,7 @@ impl Socket {
     fn of(host: &Host, kind: Kind) -> Socket {
         let held = Held::new(kind);
         match held.socket().cloned() {
-            Some(description) => Socket { host: host.clone(), held, description, id: Lent::default() },
+            Some(description) => Socket { handle: Handle::new(host, held), description },
             None => unreachable!("it was made as one"),
         }
     }
@@ -130,9 +122,9 @@ impl Socket {
         &self.description.kind
     }
 
-    /// What the socket's id stands for.
-    pub(crate) fn object(&self) -> &Object {
-        self.held.object()
+    /// The share in the socket, and its numbers.
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
     }
 
     /// Gives it an address of its own: bind(2).
@@ -177,7 +169,7 @@ impl Socket {
     /// WouldBlock where it is set not to wait, EINVAL where it does not listen, EOPNOTSUPP, EMFILE.
     pub fn accept(&self) -> io::Result<(Socket, SockAddr)> {
         let (accepted, peer) = self.kind().accept(0)?;
-        Ok((Socket::of(&self.host, accepted), peer))
+        Ok((Socket::of(self.host(), accepted), peer))
     }
 
     /// Its own address: getsockname(2).
@@ -196,13 +188,12 @@ impl Socket {
         Ok(self.kind().peer_address()?)
     }
 
-    /// Another handle of the same socket. It is closed when the last is dropped.
+    /// Another handle of the same socket, with numbers of its own. The socket is closed when the last is dropped.
     ///
     /// # Errors
     /// None.
     pub fn try_clone(&self) -> io::Result<Socket> {
-        let (host, held, description) = (self.host.clone(), self.held.clone(), self.description.clone());
-        Ok(Socket { host, held, description, id: Lent::default() })
+        Ok(Socket { handle: self.handle.clone(), description: self.description.clone() })
     }
 
     /// Whether calls return WouldBlock where they would wait.
@@ -430,7 +421,7 @@ impl Socket {
     /// # Errors
     /// EMFILE.
     pub fn socket_id(&self) -> io::Result<i32> {
-        Ok(self.id.id(self.host.descriptors(), &self.held)?)
+        self.handle.id()
     }
 
     /// A real descriptor that polls as the socket does: see [`HasMirror`](crate::HasMirror).
@@ -443,7 +434,7 @@ impl Socket {
 
     /// The host that the socket belongs to.
     pub fn host(&self) -> &Host {
-        &self.host
+        self.handle.host()
     }
 }
 

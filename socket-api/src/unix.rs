@@ -17,7 +17,8 @@ use tapsock_sockets::constants::{MSG_PEEK, SHUT_RD, SHUT_RDWR, SHUT_WR};
 use tapsock_sockets::local::{Credentials, SocketKind};
 use tapsock_sockets::{SockAddr, UnixAddr, UnixName};
 
-use crate::description::{Held, Kind, Lent, Object};
+use crate::description::{Held, Kind};
+use crate::handle::Handle;
 use crate::host::Host;
 use crate::local::{LocalSocket, Source};
 
@@ -125,22 +126,8 @@ const PATH_MAX: usize = 108;
 /// A socket of a host; the last clone closes it.
 #[derive(Clone)]
 struct Socket {
-    owned: Arc<Owned>,
-}
-
-struct Owned {
-    socket: Arc<LocalSocket>,
-    open: Held,
-    /// Its number in `bsd`, once that was asked for.
-    id: Lent,
-    /// The host lives as long as its sockets.
-    host: Host,
-}
-
-impl Drop for Owned {
-    fn drop(&mut self) {
-        self.id.close(self.host.descriptors());
-    }
+    handle: Handle,
+    local: Arc<LocalSocket>,
 }
 
 impl Socket {
@@ -148,9 +135,9 @@ impl Socket {
         Socket::adopt(host, LocalSocket::new(host.locals(), kind, true))
     }
 
-    fn adopt(host: &Host, socket: Arc<LocalSocket>) -> Self {
-        let open = Held::new(Kind::Local(socket.clone()));
-        Socket { owned: Arc::new(Owned { socket, open, id: Lent::default(), host: host.clone() }) }
+    fn adopt(host: &Host, local: Arc<LocalSocket>) -> Self {
+        let held = Held::new(Kind::Local(local.clone()));
+        Socket { handle: Handle::new(host, held), local }
     }
 
     fn pair(host: &Host, kind: SocketKind) -> (Self, Self) {
@@ -159,7 +146,7 @@ impl Socket {
     }
 
     fn local(&self) -> &Arc<LocalSocket> {
-        &self.owned.socket
+        &self.local
     }
 
     fn send(&self, bytes: &[u8]) -> io::Result<usize> {
@@ -213,24 +200,28 @@ macro_rules! common_methods {
                 crate::HasMirror::poll_fd(self)
             }
 
-            /// The socket's number in [`bsd`](crate::bsd), for what this type has no method for. It is given out at the
-            /// first call, and closed with the socket. Errors: EMFILE.
+            /// The socket's number in [`bsd`](crate::bsd), for what this type has no method for. It is this handle's:
+            /// given out at the first call, and closed with it. Errors: EMFILE.
             pub fn socket_id(&self) -> io::Result<i32> {
-                let owned = &self.socket.owned;
-                Ok(owned.id.id(owned.host.descriptors(), &owned.open)?)
+                self.handle().id()
             }
 
             /// The host that the socket belongs to.
             pub fn host(&self) -> &Host {
-                &self.socket.owned.host
+                self.handle().host()
             }
 
-            /// What the socket's id stands for.
-            pub(crate) fn object(&self) -> &Object {
-                self.socket.owned.open.object()
+            /// The share in the socket, and its numbers.
+            pub(crate) fn handle(&self) -> &Handle {
+                &self.socket.handle
             }
 
-            /// Another handle of the same socket. Errors: none as yet.
+            /// The same, of a socket that goes.
+            pub(crate) fn into_handle(self) -> Handle {
+                self.socket.handle
+            }
+
+            /// Another handle of the same socket, with numbers of its own. Errors: none as yet.
             pub fn try_clone(&self) -> io::Result<Self> {
                 Ok($name { socket: self.socket.clone() })
             }

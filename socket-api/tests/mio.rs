@@ -171,3 +171,61 @@ fn all_kinds_are_sources_and_registrations_can_be_changed_and_ended() {
     let _client = UnixStream::connect(&host, "/run/mio").unwrap();
     assert_eq!(seen(&mut poll), "r");
 }
+
+/// The tokens of one poll, in order.
+fn tokens(poll: &mut Poll) -> Vec<usize> {
+    let mut events = Events::with_capacity(8);
+    poll.poll(&mut events, Some(Duration::from_millis(20))).unwrap();
+    let mut tokens: Vec<usize> = events.iter().map(|event| event.token().0).collect();
+    tokens.sort_unstable();
+    tokens
+}
+
+/// The clones `first` and `second` of one socket, of which `send` makes something arrive, each under a token of its own.
+fn clones<S: Source>(mut first: S, mut second: S, mut send: impl FnMut()) -> Vec<Vec<usize>> {
+    let mut poll = Poll::new().unwrap();
+    poll.registry().register(&mut first, Token(1), Interest::READABLE).unwrap();
+    let again = poll.registry().register(&mut first, Token(3), Interest::READABLE).unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::AlreadyExists);
+    poll.registry().register(&mut second, Token(2), Interest::READABLE).unwrap();
+    let mut all = vec![tokens(&mut poll)];
+    send();
+    all.push(tokens(&mut poll));
+    poll.registry().deregister(&mut first).unwrap();
+    send();
+    all.push(tokens(&mut poll));
+    poll.registry().register(&mut first, Token(4), Interest::READABLE).unwrap();
+    all.push(tokens(&mut poll));
+    poll.registry().deregister(&mut second).unwrap();
+    drop(second);
+    send();
+    all.push(tokens(&mut poll));
+    all
+}
+
+/// As `std`'s streams do, whose clones are other descriptors.
+#[test]
+fn clones_of_one_socket_stand_in_one_poll() {
+    let (here, mut there) = std::os::unix::net::UnixStream::pair().unwrap();
+    here.set_nonblocking(true).unwrap();
+    let [first, second] = [(); 2].map(|()| mio::net::UnixStream::from_std(here.try_clone().unwrap()));
+    let seen = clones(first, second, || there.write_all(b"x").unwrap());
+    assert_eq!(seen, [&[][..], &[1, 2], &[2], &[4], &[4]]);
+
+    let host = Host::builder().start().unwrap();
+    let (first, mut there) = UnixStream::pair(&host).unwrap();
+    let second = first.try_clone().unwrap();
+    assert_eq!(clones(first, second, || there.write_all(b"x").unwrap()), seen);
+
+    let listener = TcpListener::bind(&host, "127.0.0.1:0").unwrap();
+    let mut client = TcpStream::connect(&host, listener.local_addr().unwrap()).unwrap();
+    let (first, _) = listener.accept().unwrap();
+    let second = first.try_clone().unwrap();
+    assert_eq!(clones(first, second, || client.write_all(b"x").unwrap()), seen);
+
+    let first = Socket::new(&host, Domain::IPV4, Type::DGRAM, None).unwrap();
+    first.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+    let (second, to) = (first.try_clone().unwrap(), first.local_addr().unwrap());
+    let sender = Socket::new(&host, Domain::IPV4, Type::DGRAM, None).unwrap();
+    assert_eq!(clones(first, second, || assert_eq!(sender.send_to(b"x", &to).unwrap(), 1)), seen);
+}

@@ -263,14 +263,20 @@ fn a_local_socket_shows_its_linger() {
     assert_eq!(bsd::recv(&host, there, &mut [0; 2], 0), Ok(1));
 }
 
-/// A number of `bsd` is the socket's, and is closed with its last handle.
+/// A number of `bsd` is a handle's, as a descriptor is, and is closed with it.
 #[test]
 fn a_socket_has_a_number_when_it_is_asked_for() {
     let host = host();
     let (near, far) = UnixStream::pair(&host).unwrap();
     let id = near.socket_id().unwrap();
-    assert_eq!((near.socket_id().unwrap(), near.try_clone().unwrap().socket_id().unwrap()), (id, id));
-    assert_eq!(bsd::send(near.host(), id, b"hello", 0), Ok(5));
+    assert_eq!(near.socket_id().unwrap(), id);
+    let clone = near.try_clone().unwrap();
+    let other = clone.socket_id().unwrap();
+    assert_ne!(other, id);
+    assert_eq!(bsd::send(near.host(), id, b"he", 0), Ok(2));
+    drop(clone);
+    assert_eq!(bsd::send(far.host(), other, b"x", 0), Err(Errno::BADF));
+    assert_eq!(bsd::send(near.host(), id, b"llo", 0), Ok(3), "it is open by the other");
     (&far).read_exact(&mut [0; 5]).unwrap();
     drop(near);
     assert_eq!(bsd::send(far.host(), id, b"x", 0), Err(Errno::BADF));

@@ -51,6 +51,9 @@ pub enum SockAddr {
         family: u16,
         /// Length of the whole structure, in bytes.
         len: u8,
+        /// What stands where `sockaddr_in` has port and address, where it is as long: all that `bind` of a raw socket of
+        /// IPv4 looks at on Linux.
+        as_v4: Option<SocketAddrV4>,
     },
 }
 
@@ -69,9 +72,9 @@ impl SockAddr {
             return Err(Errno::INVAL);
         }
         let Some(family) = field(bytes, 0).map(u16::from_ne_bytes) else {
-            return Ok(SockAddr::Other { family: AF_UNSPEC as u16, len });
+            return Ok(SockAddr::Other { family: AF_UNSPEC as u16, len, as_v4: None });
         };
-        let short = SockAddr::Other { family, len };
+        let short = SockAddr::Other { family, len, as_v4: parse_in(bytes) };
         match i32::from(family) {
             AF_INET => Ok(parse_in(bytes).map_or(short, SockAddr::V4)),
             AF_INET6 => Ok(parse_in6(bytes).map_or(short, SockAddr::V6)),
@@ -86,7 +89,9 @@ impl SockAddr {
         let mut out = SockAddrBytes { bytes: [0; SOCKADDR_STORAGE_LEN], len: 0 };
         out.push(&self.family().to_ne_bytes());
         match self {
-            SockAddr::V4(address) | SockAddr::Unspec(Some(address)) => {
+            SockAddr::V4(address)
+            | SockAddr::Unspec(Some(address))
+            | SockAddr::Other { as_v4: Some(address), .. } => {
                 out.push(&address.port().to_be_bytes());
                 out.push(&address.ip().octets());
                 out.push(&[0; 8]);
@@ -99,11 +104,14 @@ impl SockAddr {
             }
             SockAddr::Unix(address) => out.push(address.path_field().0),
             SockAddr::Unspec(None) => {}
-            // What stands behind the family is lost.
-            SockAddr::Other { len, .. } => out.len = *len,
+            SockAddr::Other { .. } => {}
         }
         if let SockAddr::Unix(address) = self {
             out.push(address.path_field().1);
+        }
+        // What else stands there is lost.
+        if let SockAddr::Other { len, .. } = self {
+            out.len = *len;
         }
         out
     }

@@ -2,8 +2,9 @@
 
 use tapsock_stack::buf::{Chunk, Rope};
 
-/// Parts of a datagram that is not complete, and where and how it goes: that was said with the first part. Bounded by
-/// [`LENGTH_MAX`] bytes, of which no part pins more than its own length and a fixed amount.
+/// Parts of a datagram that is not complete, and where and how it goes: that was said with the first part. The stack, which
+/// charges them to the socket's send buffer, takes no more than one datagram holds, [`LENGTH_MAX`] bytes at most; no part
+/// pins more than its own length and a fixed amount.
 #[derive(Debug)]
 pub(crate) struct Corked<D> {
     pub(crate) destination: D,
@@ -18,9 +19,9 @@ impl<D> Corked<D> {
         Corked { destination, parts: Rope::new(), joined: Vec::new() }
     }
 
-    /// Whether one datagram holds `more` bytes besides.
-    pub(crate) fn has_room(&self, more: usize) -> bool {
-        self.parts.len() + self.joined.len() + more <= LENGTH_MAX
+    /// How many bytes there are so far.
+    pub(crate) fn len(&self) -> usize {
+        self.parts.len() + self.joined.len()
     }
 
     /// Takes another part.
@@ -75,7 +76,7 @@ mod tests {
         }
         assert_eq!(corked.with(Rope::from(vec![7])).to_vec(), [&expected[..], &[7]].concat());
         assert_eq!(corked.with(Rope::new()).chunk_count(), 120);
-        assert!(corked.has_room(LENGTH_MAX - 60_000) && !corked.has_room(LENGTH_MAX - 59_999));
+        assert_eq!(corked.len(), 60_000);
     }
 
     #[test]
@@ -84,7 +85,7 @@ mod tests {
         for _ in 0..LENGTH_MAX {
             corked.append(Rope::from(vec![1]));
         }
-        assert!(!corked.has_room(1));
+        assert_eq!(corked.len(), LENGTH_MAX);
         assert_eq!((corked.with(Rope::new()).chunk_count(), corked.parts.chunk_count()), (1, 0));
     }
 }

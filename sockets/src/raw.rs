@@ -80,6 +80,7 @@ impl RawSocket {
     pub(crate) fn connect(&mut self, call: &mut Call<'_>, address: &SockAddr) -> Result<(), Errno> {
         let remote = match address {
             SockAddr::Unspec(_) => None,
+            _ if is_shorter_than(address, size_of::<u16>()) => return Err(Errno::INVAL),
             _ => {
                 let bound = call.stack.raw(self.id).map(|socket| socket.local());
                 Some(destination::raw_peer(call, bound.filter(|local| !local.is_wildcard()), address)?)
@@ -106,18 +107,25 @@ impl RawSocket {
         if flags & MSG_OOB != 0 {
             return Err(Errno::OPNOTSUPP.into());
         }
+        // As Linux, whose IPv4 takes an address without bytes for none.
+        let to = to.filter(|address| call.domain() == Domain::V6 || !is_shorter_than(address, 1));
         let headers = call.stack.raw(self.id).map_or(Headers::Stack, |socket| socket.headers);
-        if self.corked.as_ref().is_some_and(|corked| !corked.has_room(data.len())) {
-            // As in Linux, all is lost.
-            self.corked = None;
-            return Err(Errno::MSGSIZE.into());
-        }
+        let held = self.corked.as_ref().map(|corked| corked.len());
         let destination = match &self.corked {
             Some(corked) => corked.destination,
             None => self.destination(call, flags, to, control, data.len())?,
         };
         if flags & MSG_MORE != 0 && headers == Headers::Stack {
             let taken = data.len();
+            let Destination { to, options } = destination;
+            if let Err(error) = call.stack.raw_hold(call.now, self.id, (held, taken), to, options) {
+                // As in Linux, all is lost.
+                match self.corked.take() {
+                    Some(corked) => call.stack.raw_give_up(self.id, corked.len()),
+                    None => timestamping::not_sent(call, options.stamps),
+                }
+                return Err(error.errno().into());
+            }
             let corked = self.corked.get_or_insert_with(|| Box::new(Corked::new(destination)));
             corked.append(data.split_to(taken));
             return Ok(taken);
@@ -127,7 +135,11 @@ impl RawSocket {
         if let Some(remote) = remote.filter(|_| flags & MSG_CONFIRM != 0) {
             call.stack.confirm_path(call.now, remote, call.options().device);
         }
-        let sent = call.stack.raw_send(call.now, self.id, whole, destination.to, destination.options);
+        let Destination { to, options } = destination;
+        let sent = match held {
+            Some(held) => call.stack.raw_send_held(call.now, self.id, (held, whole), to, options),
+            None => call.stack.raw_send(call.now, self.id, whole, to, options),
+        };
         if sent.is_err() && self.corked.is_none() {
             timestamping::not_sent(call, destination.options.stamps);
         }
@@ -306,14 +318,16 @@ impl RawSocket {
     }
 }
 
-/// The address that an IPv4 socket is to have. Linux does not look at the family, and so takes IPv6's for what stands
-/// in the place of IPv4's address.
+/// The address that an IPv4 socket is to have. Linux does not look at the family, and so takes any for what stands in the
+/// place of IPv4's address.
 fn local_v4(call: &Call<'_>, address: &SockAddr, connected: bool) -> Result<LocalAddr, Errno> {
     if connected || is_shorter_than(address, SOCKADDR_IN_LEN) {
         return Err(Errno::INVAL);
     }
     let ip = match address {
-        SockAddr::V4(address) | SockAddr::Unspec(Some(address)) => *address.ip(),
+        SockAddr::V4(address)
+        | SockAddr::Unspec(Some(address))
+        | SockAddr::Other { as_v4: Some(address), .. } => *address.ip(),
         SockAddr::V6(address) => Ipv4Addr::from(address.flowinfo()),
         _ => return Err(Errno::AFNOSUPPORT),
     };

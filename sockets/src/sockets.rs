@@ -487,6 +487,12 @@ impl Sockets {
         Duration::from_micros(u64::try_from(micros).unwrap_or(0))
     }
 
+    /// Whether a call that asks for `max` bytes and has to wait does so but once: as on Linux, one that asks a TCP socket
+    /// for none gives none then, whatever has ended the wait, be it the time-out.
+    pub fn waits_once(&self, fd: Fd, max: usize) -> bool {
+        max == 0 && self.open(fd).is_some_and(|socket| matches!(socket.body, Body::Tcp(_)))
+    }
+
     /// Whether the next call on the socket fails for what happened earlier. Unlike [`PollMask::ERR`] it does not speak of
     /// reports in the error queue.
     pub fn has_pending_error(&self, fd: Fd) -> bool {

@@ -119,11 +119,7 @@ impl UdpSocket {
         if urgent && call.domain() == Domain::V4 {
             return Err(Errno::OPNOTSUPP.into());
         }
-        if self.corked.as_ref().is_some_and(|corked| !corked.has_room(data.len())) {
-            // As in Linux, all is lost.
-            self.corked = None;
-            return Err(Errno::MSGSIZE.into());
-        }
+        let held = self.corked.as_ref().map(|corked| corked.len());
         let destination = match &self.corked {
             // Where it goes and how was said with the first part.
             Some(corked) => corked.destination,
@@ -135,6 +131,10 @@ impl UdpSocket {
         };
         if flags & MSG_MORE != 0 || call.options().udp_cork {
             let taken = data.len();
+            let Destination { to, options } = destination;
+            if let Err(error) = call.stack.udp_hold(call.now, self.id, (held, taken), to, options) {
+                return Err(self.give_up(call, error, destination, flags));
+            }
             let corked = self.corked.get_or_insert_with(|| Box::new(Corked::new(destination)));
             corked.append(data.split_to(taken));
             self.report_zero_copy(call, flags, taken);
@@ -146,20 +146,42 @@ impl UdpSocket {
         {
             call.stack.confirm_path(call.now, remote, call.options().device);
         }
-        let sent = call.stack.udp_send(call.now, self.id, whole, destination.to, destination.options);
+        let Destination { to, options } = destination;
+        let sent = match held {
+            Some(held) => call.stack.udp_send_held(call.now, self.id, (held, whole), to, options),
+            None => call.stack.udp_send(call.now, self.id, whole, to, options),
+        };
         if let Err(error) = sent {
-            if self.corked.is_none() {
-                timestamping::not_sent(call, destination.options.stamps);
+            if held.is_some() && error != SendError::WouldBlock {
+                self.corked = None;
+                return Err(error.errno().into());
             }
-            if error == SendError::WouldBlock {
-                return Err(call.wait_out(flags));
-            }
-            self.corked = None;
-            return Err(error.errno().into());
+            return Err(self.give_up(call, error, destination, flags));
         }
         self.corked = None;
         self.report_zero_copy(call, flags, data.len());
         Ok(data.split_to(data.len()).len())
+    }
+
+    /// What a call says that could not send, or hold back, what it was given. As in Linux, what was held back is lost, unless
+    /// there is room for it later.
+    fn give_up(
+        &mut self,
+        call: &mut Call<'_>,
+        error: SendError,
+        destination: Destination,
+        flags: i32,
+    ) -> Stop {
+        if self.corked.is_none() {
+            timestamping::not_sent(call, destination.options.stamps);
+        }
+        if error == SendError::WouldBlock {
+            return call.wait_out(flags);
+        }
+        if let Some(corked) = self.corked.take() {
+            call.stack.udp_give_up(self.id, corked.len());
+        }
+        error.errno().into()
     }
 
     /// Tells that a send is done, where it is to be told (MSG_ZEROCOPY): its bytes were copied.
@@ -226,7 +248,11 @@ impl UdpSocket {
             && let Some(corked) = self.corked.take()
         {
             let Destination { to, options } = corked.destination;
-            let _ = call.stack.udp_send(call.now, self.id, corked.with(Rope::new()), to, options);
+            let whole = (corked.len(), corked.with(Rope::new()));
+            let sent = call.stack.udp_send_held(call.now, self.id, whole, to, options);
+            if sent == Err(SendError::WouldBlock) {
+                call.stack.udp_give_up(self.id, corked.len());
+            }
         }
     }
 

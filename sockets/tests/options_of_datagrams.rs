@@ -60,7 +60,13 @@ fn parts_that_are_too_many_are_lost() {
     for _ in 0..2 {
         assert_eq!(send(&mut net.a, net.now, sender, &[0; 30_000], MSG_MORE), "30000");
     }
+    assert_ne!(net.a.ioctl(sender, SIOCOUTQ), Ok(0), "they take of the send buffer");
     assert_eq!(send(&mut net.a, net.now, sender, &[0; 30_000], MSG_MORE), "EMSGSIZE");
+    assert_eq!(net.a.ioctl(sender, SIOCOUTQ), Ok(0));
+    // Of one that is not to be cut, no more is held back than goes whole.
+    assert_eq!(set(&mut net.a, net.now, sender, SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO), "OK");
+    assert_eq!(send(&mut net.a, net.now, sender, &[0; 1_000], MSG_MORE), "1000");
+    assert_eq!(send(&mut net.a, net.now, sender, &[0; 473], MSG_MORE), "EMSGSIZE");
     assert_eq!(send(&mut net.a, net.now, sender, b"x", 0), "1");
     net.settle();
     assert_eq!(recv(&mut net.b, net.now, receiver, 99, 0), "\"x\"");

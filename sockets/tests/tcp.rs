@@ -236,6 +236,24 @@ fn more_and_cork_hold_back_what_fills_no_segment() {
     assert_eq!(recv(&mut net.b, now, server, 99, 0), "\"corked\"");
 }
 
+/// Where the send buffer is full, nothing that follows could ever fill the last segment.
+#[test]
+fn what_fills_the_send_buffer_is_not_held_back() {
+    for flags in [0, MSG_MORE] {
+        let mut net = Net::new();
+        let (_, client, server) = net.connected(AF_INET);
+        let now = net.now;
+        set(&mut net.a, now, client, SOL_SOCKET, SO_SNDBUF, 2_304);
+        set(&mut net.a, now, client, SOL_TCP, TCP_CORK, i32::from(flags == 0));
+        assert_eq!(send(&mut net.a, now, client, &[7; 99], flags), "99");
+        let mut more = Rope::from(vec![7; 200_000]);
+        let taken = net.a.try_send(now, client, &mut more, flags | MSG_DONTWAIT, None).unwrap();
+        assert!(!more.is_empty(), "there is no room for all");
+        net.settle();
+        assert_eq!(net.b.ioctl(server, FIONREAD), Ok(99 + taken as i32));
+    }
+}
+
 #[test]
 fn events_name_the_sockets_that_changed() {
     let mut net = Net::new();

@@ -20,7 +20,7 @@ fn who_sends_or_connects_in_vain_has_a_port_all_the_same() {
             let said = match attempt {
                 0 => send(&mut a, now, fd, b"x", 0),
                 1 => send_to(&mut a, now, fd, b"x", &b(domain, 0)),
-                2 => said(a.try_connect(now, fd, &SockAddr::Other { family: 99, len: 28 })),
+                2 => said(a.try_connect(now, fd, &SockAddr::Other { family: 99, len: 28, as_v4: None })),
                 _ => said(a.try_connect(now, fd, &in_family(domain, "203.0.113.1", "2001:db8::1", 9))),
             };
             let expected = ["EDESTADDRREQ", "EINVAL", "EAFNOSUPPORT", "ENETUNREACH"][attempt];
@@ -32,7 +32,10 @@ fn who_sends_or_connects_in_vain_has_a_port_all_the_same() {
             }
         }
         let fd = datagram(&mut a, domain);
-        assert_eq!(said(a.try_connect(now, fd, &SockAddr::Other { family: 0, len: 1 })), "EINVAL");
+        assert_eq!(
+            said(a.try_connect(now, fd, &SockAddr::Other { family: 0, len: 1, as_v4: None })),
+            "EINVAL"
+        );
         assert_eq!(port(&a, fd), 0);
     }
 }

@@ -156,7 +156,19 @@ struct Listening {
     device: Option<InterfaceId>,
 }
 
+/// The order of preference among the listeners of a port.
+#[derive(Copy, Clone, Eq, PartialEq, Ord, PartialOrd)]
+struct ListenerRank {
+    is_exact: bool,
+    is_v4: bool,
+}
+
 impl Listening {
+    fn rank(&self) -> ListenerRank {
+        let is_v4 = matches!(self.address, LocalAddr::V4(_) | LocalAddr::AnyV4);
+        ListenerRank { is_exact: !self.address.is_wildcard(), is_v4 }
+    }
+
     fn takes(&self, key: &FlowKey, scope: u32) -> bool {
         let here = self.device.is_none_or(|device| device.index() == scope);
         here && self.address.accepts(key.local_ip, scope)
@@ -269,23 +281,20 @@ impl Demux {
         }
     }
 
-    /// The listener for a segment that belongs to no connection and came in at the interface `scope`. One bound to the
-    /// very address outranks a wildcard, one held to that interface the others, and IPv4's wildcard that of both
-    /// families; of several equal ones (SO_REUSEPORT) the four-tuple's hash picks one.
+    /// The listener for a segment that belongs to no connection and came in at the interface `scope`.
+    ///
+    /// As on Linux, one bound to the very address outranks a wildcard, and of these IPv4's that of both families. Of others
+    /// that SO_REUSEPORT lets share, some held to the interface and some not, the last of IPv4 is asked, or the first of
+    /// IPv6; and of those like it the four-tuple's hash picks one.
     pub fn listener(&self, key: &FlowKey, scope: u32) -> Option<u32> {
         let group = self.listeners.get(&key.local_port)?;
-        let rank = |listening: &Listening| {
-            let address = match listening.address {
-                LocalAddr::V4(_) | LocalAddr::V6(..) => 4,
-                LocalAddr::AnyV4 | LocalAddr::AnyV6 { only_v6: true } => 1,
-                LocalAddr::AnyV6 { only_v6: false } if key.local_ip.is_ipv6() => 1,
-                LocalAddr::AnyV6 { only_v6: false } => 0,
-            };
-            address + if listening.device.is_some() { 2 } else { 0 }
-        };
         let takes = |listening: &&Listening| listening.takes(key, scope);
-        let best = group.iter().filter(takes).map(rank).max()?;
-        let equals = || group.iter().filter(takes).filter(|listening| rank(listening) == best);
+        let best = group.iter().filter(takes).map(Listening::rank).max()?;
+        let mut first = group.iter().filter(takes).filter(|listening| listening.rank() == best);
+        let leader = if best.is_v4 { first.next_back() } else { first.next() }?;
+        let like_it =
+            |listening: &&Listening| (listening.address, listening.device) == (leader.address, leader.device);
+        let equals = || group.iter().filter(like_it);
         let count = equals().count() as u64;
         let choice = if count > 1 { key.secret(&self.spread) % count } else { 0 };
         equals().nth(choice as usize).map(|listening| listening.index)
@@ -324,17 +333,27 @@ mod tests {
         assert_eq!(demux.listener(&key("10.0.0.9:80"), 0), Some(1));
     }
 
+    /// What Linux 6.18 showed (`tests/tests/kernel_calls_ranks.rs`).
     #[test]
-    fn a_listener_of_the_interface_outranks_one_of_all() {
-        let mut demux = Demux::new(&mut Random::new(1));
-        demux.listen(80, LocalAddr::AnyV4, 1);
-        demux.listen(80, LocalAddr::AnyV4, 2);
-        demux.hold_listener(80, 2, Some(InterfaceId(1)));
+    fn of_listeners_of_the_interface_and_of_all_the_order_decides() {
         let here = InterfaceId(1).index();
-        assert_eq!(demux.listener(&key("10.0.0.1:80"), here), Some(2));
-        assert_eq!(demux.listener(&key("10.0.0.1:80"), here + 1), Some(1));
-        demux.listen(80, LocalAddr::V4("10.0.0.1".parse().expect("an address")), 3);
-        assert_eq!(demux.listener(&key("10.0.0.1:80"), here), Some(3), "the very address comes first");
+        for (held, unheld) in [(1, 2), (2, 1)] {
+            let mut demux = Demux::new(&mut Random::new(1));
+            for (port, address) in [(80, LocalAddr::AnyV4), (81, LocalAddr::AnyV6 { only_v6: false })] {
+                [1, 2].into_iter().for_each(|index| demux.listen(port, address, index));
+                demux.hold_listener(port, held, Some(InterfaceId(1)));
+            }
+            assert_eq!(demux.listener(&key("10.0.0.1:80"), here), Some(2), "the last of IPv4");
+            assert_eq!(demux.listener(&key("10.0.0.1:81"), here), Some(1), "the first of IPv6");
+            assert_eq!(demux.listener(&key("[fd00::1]:81"), here), Some(1));
+            for to in ["10.0.0.1:80", "[fd00::1]:81"] {
+                assert_eq!(demux.listener(&key(to), here + 1), Some(unheld), "the other takes nothing");
+            }
+            demux.listen(81, LocalAddr::AnyV4, 3);
+            assert_eq!(demux.listener(&key("10.0.0.1:81"), here), Some(3), "IPv4 before both");
+            demux.listen(80, LocalAddr::V4("10.0.0.1".parse().expect("an address")), 3);
+            assert_eq!(demux.listener(&key("10.0.0.1:80"), here), Some(3), "the very address comes first");
+        }
     }
 
     #[test]

@@ -50,6 +50,7 @@ mod tcp;
 mod tcp_flow;
 mod tcp_table;
 mod udp;
+mod udp_sending;
 
 pub use census::Census;
 pub use changes::Changes;

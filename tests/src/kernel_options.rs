@@ -61,6 +61,8 @@ options! {
     ZeroCopy = SOL_SOCKET SO_ZEROCOPY,
     PassCredentials = SOL_SOCKET SO_PASSCRED,
     DontRoute = SOL_SOCKET SO_DONTROUTE,
+    BoundInterface = SOL_SOCKET SO_BINDTOIFINDEX,
+    UdpCork = SOL_UDP UDP_CORK,
     NoDelay = SOL_TCP TCP_NODELAY,
     Cork = SOL_TCP TCP_CORK,
     MaxSegment = SOL_TCP TCP_MAXSEG,

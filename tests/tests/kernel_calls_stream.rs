@@ -176,6 +176,19 @@ fn waiting_for_as_much_as_was_asked_for() {
             t.until(server, PollMask::RDHUP);
             t.recv(server, 9, MSG_PEEK | MSG_WAITALL);
         }),
+        ("nothing, when time is up", |t| {
+            let (client, server) = t.connection();
+            t.set_receive_timeout(client, 20);
+            for flags in [0, MSG_PEEK, MSG_WAITALL] {
+                t.recv(client, 0, flags);
+                t.recv(client, 1, flags);
+                t.recv(client, 0, flags | MSG_DONTWAIT);
+            }
+            t.send(server, b"abc", 0);
+            t.until(client, PollMask::IN);
+            t.recv(client, 0, 0);
+            t.recv(client, 9, 0);
+        }),
         ("throwing all away", |t| {
             let (client, server) = t.connection();
             t.set_receive_timeout(server, 30);

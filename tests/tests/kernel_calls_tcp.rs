@@ -175,6 +175,14 @@ fn sending_and_receiving() {
             t.recv(server, 100, MSG_OOB);
             t.send_to(client, b"elsewhere", t.loopback(9));
         }),
+        ("corked, of more than there is room for", |t| {
+            let (client, server) = t.connection();
+            t.set_option(client, SOL_SOCKET, SO_SNDBUF, 2_304);
+            t.set_option(client, SOL_TCP, TCP_CORK, 1);
+            t.send(client, &[7; 50_000], 0);
+            t.set_option(client, SOL_TCP, TCP_CORK, 0);
+            t.recv(server, 50_000, MSG_WAITALL);
+        }),
         ("all or nothing", |t| {
             let (client, server) = t.connection();
             t.send(client, b"half", 0);

@@ -177,6 +177,80 @@ fn sending_and_receiving() {
                 t.close(there);
             }
         }),
+        ("held back until it is one datagram", |t| {
+            let there = t.udp();
+            t.bind(there, t.loopback(0));
+            let at = t.local(there);
+            let largest = if t.family == Family::V4 { 65_507 } else { 65_527 };
+            for by_option in [true, false] {
+                let here = t.udp();
+                let flags = if by_option { 0 } else { MSG_MORE };
+                t.set_option(here, SOL_UDP, UDP_CORK, by_option.into());
+                t.connect(here, at);
+                t.send(here, b"abc", flags);
+                t.send(here, b"", flags);
+                t.ready(there);
+                if by_option {
+                    t.set_option(here, SOL_UDP, UDP_CORK, 0);
+                    t.set_option(here, SOL_UDP, UDP_CORK, 1);
+                } else {
+                    t.send(here, b"de", 0);
+                }
+                t.until(there, PollMask::IN);
+                t.recv(there, 9, 0);
+                // One byte too many, and all is lost.
+                for len in [largest - 1, 1, 1] {
+                    t.send(here, &vec![7; len], flags);
+                }
+                t.send(here, b"new", flags);
+                t.set_option(here, SOL_UDP, UDP_CORK, 0);
+                t.send(here, b"er", 0);
+                t.until(there, PollMask::IN);
+                t.recv(there, 9, MSG_TRUNC);
+                t.recv(there, 9, MSG_TRUNC | MSG_DONTWAIT);
+                t.close(here);
+            }
+        }),
+        ("held back in the send buffer", |t| {
+            let (here, there) = (t.udp(), t.udp());
+            t.bind(there, t.loopback(0));
+            let at = t.local(there);
+            t.connect(here, at);
+            t.set_option(here, SOL_SOCKET, SO_SNDBUF, 2_304);
+            t.set_option(here, SOL_UDP, UDP_CORK, 1);
+            t.send(here, &[7; 4_000], MSG_DONTWAIT);
+            t.ready(here);
+            // What belongs to the same datagram needs no room.
+            t.send(here, &[7; 20_000], MSG_DONTWAIT);
+            t.set_option(here, SOL_UDP, UDP_CORK, 0);
+            t.until(here, PollMask::OUT);
+            t.until(there, PollMask::IN);
+            t.recv(there, 1, MSG_TRUNC);
+        }),
+        ("held back in vain", |t| {
+            let nowhere = match t.family {
+                Family::V4 => "192.0.2.1:9".parse().unwrap(),
+                Family::V6 => "[2001:db8::1]:9".parse().unwrap(),
+            };
+            let here = t.udp();
+            t.set_option(here, SOL_UDP, UDP_CORK, 1);
+            t.send_to(here, b"x", nowhere);
+            t.send(here, b"x", 0);
+            t.connect(here, t.loopback(PORT));
+            t.send(here, b"x", 0);
+            t.set_option(here, SOL_UDP, UDP_CORK, 0);
+            t.until(here, PollMask::ERR);
+            t.set_option(here, SOL_UDP, UDP_CORK, 1);
+            t.send(here, b"x", 0);
+            t.send(here, b"y", 0);
+            t.shutdown(here, SHUT_WR);
+            t.send(here, b"z", 0);
+            t.set_option(here, SOL_UDP, UDP_CORK, 0);
+            t.until(here, PollMask::ERR);
+            t.error(here);
+            t.set_option(here, SOL_UDP, UDP_CORK, 1);
+            t.send(here, b"x", 0);
+        }),
         ("who gets it", |t| {
             let (any, specific, connected) = (t.udp(), t.udp(), t.udp());
             for socket in [any, specific, connected] {

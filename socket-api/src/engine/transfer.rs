@@ -173,17 +173,26 @@ impl Shard {
         patience: &mut Patience,
     ) -> Result<Delivered, Errno> {
         let max = range.len();
+        let mut has_waited = false;
         let attempt = |sockets: &mut Sockets, now| {
+            if has_waited && sockets.waits_once(socket, max) {
+                return Ok(Received::default());
+            }
             // Once there are some bytes, an error is left to the next call.
             if range.start > 0 && sockets.has_pending_error(socket) {
                 return Ok(Received::default());
             }
-            sockets.try_recv(now, socket, max, flags)
+            let outcome = sockets.try_recv(now, socket, max, flags);
+            has_waited = matches!(outcome, Err(Stop::Wait(_)));
+            outcome
         };
         let mut outcome = self.call_with(patience, Errno::AGAIN, attempt);
         if patience.has_ended(&outcome) {
             // As Linux: less than SO_RCVLOWAT or MSG_WAITALL ask for is better than nothing.
-            let last = |sockets: &mut Sockets, now| sockets.try_recv(now, socket, max, flags | MSG_DONTWAIT);
+            let last = |sockets: &mut Sockets, now| match sockets.waits_once(socket, max) {
+                true => Ok(Received::default()),
+                false => sockets.try_recv(now, socket, max, flags | MSG_DONTWAIT),
+            };
             outcome = self.call(Errno::AGAIN, last);
         }
         let Received { data, full_len, from, flags, ends_call, stamps, control, .. } = outcome?;

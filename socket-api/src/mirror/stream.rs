@@ -4,7 +4,8 @@
 //! having ended (`OUT|HUP`): the visible end then is not connected yet either, and is when the socket is. And an error
 //! comes only with a hang-up: what a connection that goes on has of errors is shown as `IN`, for a receiver hears of it.
 //! An urgent byte is something to read as well. A hang-up is for good: a socket that is connected again after one keeps
-//! showing it.
+//! showing it. One that was shut while it was being connected is hung up with an error and has not ended: that it has is
+//! shown besides.
 
 use std::os::fd::OwnedFd;
 
@@ -71,6 +72,9 @@ impl Face {
             let Ok(hidden) = join(&self.visible, listener) else { return };
             put(&self.visible, FUSE, SendFlags::empty());
             (self.hidden, self.shown) = (Hidden::Open(hidden), PollMask::OUT);
+        }
+        if ready & FAILED == PollMask::ERR | PollMask::HUP {
+            ready |= PollMask::IN | PollMask::RDHUP;
         }
         if !ready.contains(PollMask::RDHUP) {
             ready = without(ready, PollMask::HUP);
@@ -150,6 +154,9 @@ impl Face {
         }
     }
 }
+
+/// All that tells that a connection has failed.
+const FAILED: PollMask = PollMask::from_bits(0x8 | 0x10 | 0x2000);
 
 /// Whether a socket that is `ready` was never connected, or is no longer.
 fn is_fresh(ready: PollMask) -> bool {

@@ -17,8 +17,7 @@ impl Socket {
             _ => None,
         };
         let Some(fd) = fd else { return Err(passed) };
-        let (host, held) = passed.into_parts();
-        Ok(Socket { owned: Arc::new(Owned { host, fd, held, id: Lent::default() }) })
+        Ok(Socket { handle: passed.into_handle(), fd })
     }
 }
 
@@ -27,7 +26,7 @@ macro_rules! passes {
     ($name:ident, $kind:ident, $listens:literal) => {
         impl<'a> From<&'a $name> for Pass<'a> {
             fn from(socket: &'a $name) -> Self {
-                Pass::socket(&socket.socket.owned.host, &socket.socket.owned.held)
+                Pass::socket(socket.handle())
             }
         }
 

@@ -145,7 +145,7 @@ fn local_addresses_have_names_too() {
     assert_eq!(give(0), Ok(("box.example.org".to_owned(), path.clone())));
     assert_eq!(give(NI_NUMERICHOST), Ok(("localhost".to_owned(), path)));
     assert_eq!(give(NI_NUMERICHOST | NI_NAMEREQD), Err(EaiError::NoName));
-    let other = SockAddr::Other { family: 99, len: 16 };
+    let other = SockAddr::Other { family: 99, len: 16, as_v4: None };
     let name = getnameinfo(&names(), &LocalNet::none(), &other, Room::default(), 0);
     assert_eq!(name, Err(EaiError::Family));
 }

@@ -7,10 +7,12 @@ use crate::unix::{
 };
 
 impl Socket {
-    /// A socket that `held` keeps open.
-    pub(crate) fn adopt(host: &Host, held: &Held) -> Option<Socket> {
-        let description = held.socket()?.clone();
-        Some(Socket { host: host.clone(), held: held.clone(), description, id: Lent::default() })
+    /// The socket of that handle, which is given back where it is none's.
+    pub(crate) fn adopt(handle: Handle) -> Result<Socket, Handle> {
+        match handle.held().socket().cloned() {
+            Some(description) => Ok(Socket { handle, description }),
+            None => Err(handle),
+        }
     }
 }
 
@@ -19,21 +21,20 @@ macro_rules! converts {
     ($($name:ident),*) => {
         $(
             impl From<$name> for Socket {
-                /// The same socket. It has another number in [`bsd`](crate::bsd): the one that was given out is closed
-                /// with the last clone of `socket`.
+                /// The same socket, with the same numbers.
                 fn from(socket: $name) -> Socket {
-                    let adopted = Pass::from(&socket).share().and_then(|(host, held)| Socket::adopt(host, held));
-                    adopted.expect("it is a socket")
+                    Socket::adopt(socket.into_handle()).expect("it is a socket")
                 }
             }
 
             impl TryFrom<Socket> for $name {
                 type Error = Socket;
 
-                /// The same socket, where it is one of that type; else it is given back. It has another number in
-                /// [`bsd`](crate::bsd): the one that was given out is closed.
+                /// The same socket, with the same numbers, where it is one of that type; else it is given back.
                 fn try_from(socket: Socket) -> Result<$name, Socket> {
-                    $name::try_from(PassedSocket::new(&socket.host, &socket.held)).map_err(|_| socket)
+                    let Socket { handle, description } = socket;
+                    let given_back = |passed: PassedSocket| Socket { handle: passed.into_handle(), description };
+                    $name::try_from(PassedSocket::new(handle)).map_err(given_back)
                 }
             }
         )*
@@ -45,7 +46,7 @@ converts!(UnixStream, UnixListener, UnixDatagram, UnixSeqpacket, UnixSeqpacketLi
 
 impl<'a> From<&'a Socket> for Pass<'a> {
     fn from(socket: &'a Socket) -> Self {
-        Pass::socket(&socket.host, &socket.held)
+        Pass::socket(&socket.handle)
     }
 }
 
@@ -54,7 +55,6 @@ impl TryFrom<PassedSocket> for Socket {
 
     /// A socket that was passed, of any kind; an epoll instance is given back.
     fn try_from(passed: PassedSocket) -> Result<Socket, PassedSocket> {
-        let (host, held) = passed.into_parts();
-        Socket::adopt(&host, &held).ok_or_else(|| PassedSocket::new(&host, &held))
+        Socket::adopt(passed.into_handle()).map_err(PassedSocket::new)
     }
 }

@@ -25,7 +25,7 @@ macro_rules! base {
     ($($type:ty),*) => {
         $(impl Base for $type {
             fn object(&self) -> &Object {
-                <$type>::object(self)
+                <$type>::handle(self).object()
             }
 
             fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {

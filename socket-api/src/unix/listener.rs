@@ -49,7 +49,7 @@ impl UnixListener {
     /// WouldBlock (EAGAIN), InvalidInput (EINVAL) where it was shut down.
     pub fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
         let (socket, peer) = self.socket.local().accept(true)?;
-        Ok((UnixStream { socket: Socket::adopt(&self.socket.owned.host, socket) }, SocketAddr(peer)))
+        Ok((UnixStream { socket: Socket::adopt(self.host(), socket) }, SocketAddr(peer)))
     }
 
     /// The connections that come, for ever.

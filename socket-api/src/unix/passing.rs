@@ -43,22 +43,14 @@ pub struct Pass<'a>(Passing<'a>);
 
 #[derive(Copy, Clone, Debug)]
 enum Passing<'a> {
-    Socket(&'a Host, &'a Held),
+    Socket(&'a Handle),
     Descriptor(BorrowedFd<'a>),
 }
 
 impl<'a> Pass<'a> {
-    /// A socket of `host` that `held` keeps open.
-    pub(crate) fn socket(host: &'a Host, held: &'a Held) -> Self {
-        Pass(Passing::Socket(host, held))
-    }
-
-    /// The host and the share, where it is a socket.
-    pub(crate) fn share(&self) -> Option<(&'a Host, &'a Held)> {
-        match self.0 {
-            Passing::Socket(host, held) => Some((host, held)),
-            Passing::Descriptor(_) => None,
-        }
+    /// The socket of that handle.
+    pub(crate) fn socket(handle: &'a Handle) -> Self {
+        Pass(Passing::Socket(handle))
     }
 }
 
@@ -76,7 +68,7 @@ impl<'a> From<&'a OwnedFd> for Pass<'a> {
 
 impl<'a> From<&'a PassedSocket> for Pass<'a> {
     fn from(socket: &'a PassedSocket) -> Self {
-        Pass::socket(&socket.host, &socket.held)
+        Pass::socket(&socket.handle)
     }
 }
 
@@ -121,8 +113,7 @@ pub enum Passed {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct PassedSocket {
-    host: Host,
-    held: Held,
+    handle: Handle,
 }
 
 impl PassedSocket {
@@ -131,22 +122,22 @@ impl PassedSocket {
     /// # Errors
     /// EMFILE.
     pub fn into_id(self) -> io::Result<i32> {
-        Ok(self.host.descriptors().insert(self.held)?)
+        Ok(self.handle.host().descriptors().insert(self.handle.held().clone())?)
     }
 
-    /// A share in what `held` holds.
-    pub(crate) fn new(host: &Host, held: &Held) -> Self {
-        PassedSocket { host: host.clone(), held: held.clone() }
+    /// A socket that may go where `handle` leads to.
+    pub(crate) fn new(handle: Handle) -> Self {
+        PassedSocket { handle }
     }
 
     /// What it is, where it is a socket and not an epoll instance.
     pub(crate) fn description(&self) -> Option<&Arc<Description>> {
-        self.held.socket()
+        self.handle.held().socket()
     }
 
-    /// Its host, and the share.
-    pub(crate) fn into_parts(self) -> (Host, Held) {
-        (self.host, self.held)
+    /// The share that it is.
+    pub(crate) fn into_handle(self) -> Handle {
+        self.handle
     }
 
     fn local(&self, kind: SocketKind, listens: bool) -> Option<Arc<LocalSocket>> {
@@ -158,7 +149,7 @@ impl PassedSocket {
 
 impl fmt::Debug for PassedSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("PassedSocket").field(&self.held).finish()
+        f.debug_tuple("PassedSocket").field(self.handle.held()).finish()
     }
 }
 
@@ -168,7 +159,9 @@ impl Socket {
             return Err(Errno::INVAL.into());
         }
         let share = |right: &Pass<'_>| match right.0 {
-            Passing::Socket(host, held) if self.owned.host.is(host) => Ok(Right::Ours(held.clone())),
+            Passing::Socket(handle) if self.handle.host().is(handle.host()) => {
+                Ok(Right::Ours(handle.held().clone()))
+            }
             Passing::Socket(..) => Err(Errno::INVAL),
             Passing::Descriptor(descriptor) => Right::real(descriptor),
         };
@@ -178,9 +171,9 @@ impl Socket {
 
     pub(super) fn receive_passing(&self, into: &mut [u8]) -> io::Result<(usize, Vec<Passed>)> {
         let received = self.local().receive(into, 0)?;
-        let host = &self.owned.host;
+        let host = self.handle.host();
         let arrive = |right: Flying| match right.land() {
-            Right::Ours(held) => Ok(Passed::Socket(PassedSocket { host: host.clone(), held })),
+            Right::Ours(held) => Ok(Passed::Socket(PassedSocket::new(Handle::new(host, held)))),
             Right::Real(share) => Ok(Passed::Descriptor(Right::own(share)?)),
         };
         let passed = received.rights.into_iter().map(arrive).collect::<Result<_, Errno>>()?;
@@ -193,7 +186,7 @@ macro_rules! passes {
     ($name:ident, $kind:ident, $listens:literal) => {
         impl<'a> From<&'a $name> for Pass<'a> {
             fn from(socket: &'a $name) -> Self {
-                Pass::socket(&socket.socket.owned.host, &socket.socket.owned.open)
+                Pass::socket(socket.handle())
             }
         }
 
@@ -201,11 +194,8 @@ macro_rules! passes {
             type Error = PassedSocket;
 
             fn try_from(passed: PassedSocket) -> Result<Self, PassedSocket> {
-                let Some(socket) = passed.local(SocketKind::$kind, $listens) else { return Err(passed) };
-                let (host, open) = passed.into_parts();
-                Ok($name {
-                    socket: Socket { owned: Arc::new(Owned { socket, open, id: Lent::default(), host }) },
-                })
+                let Some(local) = passed.local(SocketKind::$kind, $listens) else { return Err(passed) };
+                Ok($name { socket: Socket { handle: passed.into_handle(), local } })
             }
         }
     };

@@ -109,6 +109,6 @@ impl UnixSeqpacketListener {
     /// Those of [`UnixListener::accept`].
     pub fn accept(&self) -> io::Result<(UnixSeqpacket, SocketAddr)> {
         let (socket, peer) = self.socket.local().accept(true)?;
-        Ok((UnixSeqpacket { socket: Socket::adopt(&self.socket.owned.host, socket) }, SocketAddr(peer)))
+        Ok((UnixSeqpacket { socket: Socket::adopt(self.host(), socket) }, SocketAddr(peer)))
     }
 }

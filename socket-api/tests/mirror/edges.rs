@@ -107,6 +107,13 @@ fn each_arrival_is_an_edge_and_so_is_an_end() {
     compare(Room::Alone, &steps);
 }
 
+/// That a connection is being made is none, and that it is there is one.
+#[test]
+fn a_connection_that_comes_about_is_an_edge() {
+    let steps = [TCP, Bind(0), Listen(0, 0), TCP, Connect(1, 0), TCP, Connect(2, 0), Accept(0), Await(2)];
+    compare(Room::Counts, &steps);
+}
+
 #[test]
 fn each_datagram_is_an_edge_and_so_is_room() {
     let steps = [

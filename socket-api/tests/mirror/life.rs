@@ -26,8 +26,10 @@ fn a_socket_has_one_mirror_and_it_ends_with_the_socket() {
     let host = Host::builder().start().unwrap();
     let socket = UdpSocket::bind(&host, "127.0.0.1:0").unwrap();
     let clone = socket.try_clone().unwrap();
-    let number = socket.poll_fd().unwrap().as_raw_fd();
-    assert_eq!(clone.poll_fd().unwrap().as_raw_fd(), number);
+    let numbers = [&socket, &clone].map(|handle| handle.poll_fd().unwrap().as_raw_fd());
+    assert_ne!(numbers[0], numbers[1], "as of duplicates of one descriptor");
+    assert_eq!(numbers, [&socket, &clone].map(|handle| handle.poll_fd().unwrap().as_raw_fd()));
+    assert_eq!([&socket, &clone].map(|handle| mask(handle.poll_fd().unwrap())), ["OUT", "OUT"]);
     let duplicate = bsd::mirror_fd(&host, socket.socket_id().unwrap()).unwrap();
     assert_eq!(mask(&duplicate), "OUT");
     drop(socket);

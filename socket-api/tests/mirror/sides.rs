@@ -11,6 +11,8 @@ use tapsock::bsd::{self, AF_INET, AF_UNIX, MSG_OOB, SO_ERROR, SO_LINGER, SOCK_NO
 use tapsock::{Host, SockAddr};
 use tapsock_sockets::UnixAddr;
 
+use super::common::PATIENCE;
+
 /// A step; sockets are numbered as they are made.
 #[derive(Copy, Clone, Debug)]
 pub enum Step {
@@ -26,6 +28,8 @@ pub enum Step {
     /// To where the second is bound, which is closed meanwhile.
     ConnectToNobody(usize, usize),
     Accept(usize),
+    /// Until it shows something: one that is being connected shows nothing.
+    Await(usize),
     Send(usize),
     SendUrgent(usize),
     /// Until there is no room.
@@ -51,6 +55,13 @@ pub trait Side {
     fn step(&mut self, step: Step);
     /// What is polled, of the sockets that are open.
     fn polled(&self) -> Vec<&OwnedFd>;
+}
+
+/// Waits until the descriptor shows something to the kernel's poll.
+pub fn appear(fd: &OwnedFd) {
+    let patience = Timespec { tv_sec: PATIENCE.as_secs() as i64, tv_nsec: 0 };
+    let mut asked = [PollFd::new(fd, PollFlags::IN | PollFlags::OUT)];
+    assert_eq!(poll(&mut asked, Some(&patience)), Ok(1), "it never shows anything");
 }
 
 /// What the kernel's poll says of the descriptor, as letters.
@@ -130,6 +141,7 @@ impl Side for Ours {
                 let (id, _) = bsd::accept4(&host, self.id(at), SOCK_NONBLOCK).unwrap();
                 self.keep(id);
             }
+            Step::Await(at) => appear(&self.sockets[at].as_ref().unwrap().1),
             Step::Send(at) => drop(bsd::send(&host, self.id(at), &[0; PIECE], 0)),
             Step::SendUrgent(at) => drop(bsd::send(&host, self.id(at), b"!", MSG_OOB).unwrap()),
             Step::Fill(at) => while bsd::send(&host, self.id(at), &[0; 10_000], 0).is_ok() {},
@@ -204,6 +216,7 @@ impl Side for Kernel {
                 let accepted = accept_with(self.fd(at), flags).unwrap();
                 self.keep(accepted);
             }
+            Step::Await(at) => appear(self.fd(at)),
             Step::Send(at) => drop(send(self.fd(at), &[0; PIECE], sending)),
             Step::SendUrgent(at) => drop(send(self.fd(at), b"!", sending | SendFlags::OOB).unwrap()),
             Step::Fill(at) => while send(self.fd(at), &[0; 10_000], sending).is_ok() {},

@@ -4,10 +4,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tapsock::Host;
-use tapsock::bsd::{SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM};
+use tapsock::bsd::{self, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM};
 
 use super::sides::Step::*;
-use super::sides::{Kernel, LOCAL, Numbers, Ours, Side, Step, TCP, UDP, masks};
+use super::sides::{Kernel, LOCAL, Numbers, Ours, Side, Step, TCP, UDP, appear, mask, masks};
 
 /// Does the steps on both sides; after each, all mirrors show what the kernel's sockets show, sooner or later.
 fn compare(steps: &[Step]) {
@@ -38,6 +38,53 @@ fn a_connection_from_its_making_to_its_end() {
     connected(&[Shut(1, 1), Drain(2), Shut(2, 1), Drain(1), Close(1), Close(2), Close(0)]);
     connected(&[Shut(1, 0), Shut(1, 1), Close(2)]);
     connected(&[Fill(1), Fill(2), Close(1), Drain(2)]);
+}
+
+/// The listener's queue is full, so nobody answers 2 until there is room again: until then it shows nothing, however its
+/// mirror came about, and when it is connected it shows that there is room.
+const UNANSWERED: [Step; 7] = [TCP, Bind(0), Listen(0, 0), TCP, Connect(1, 0), TCP, Connect(2, 0)];
+
+#[test]
+fn a_connection_that_is_being_made() {
+    let with = |steps: &[Step]| compare(&[&UNANSWERED[..], steps].concat());
+    with(&[Send(2), Receive(2), TakeError(2), Accept(0), Await(2), Send(2)]);
+}
+
+/// The kernel's socket shows no end of receiving then, and that is a state which its local sockets can't be in.
+#[test]
+fn a_connection_that_is_shut_before_it_is_made() {
+    for how in 0..3 {
+        let host = Host::builder().start().unwrap();
+        let (mut ours, mut theirs) = (Ours::new(&host), Kernel::default());
+        for step in UNANSWERED.into_iter().chain([Shut(2, how)]) {
+            ours.step(step);
+            theirs.step(step);
+        }
+        let both = [masks(&ours), masks(&theirs)].map(|mut masks| masks.swap_remove(2));
+        assert_eq!(both, ["IN|OUT|ERR|HUP|RDHUP", "OUT|ERR|HUP"]);
+        ours.step(TakeError(2));
+        theirs.step(TakeError(2));
+        let both = [masks(&ours), masks(&theirs)].map(|mut masks| masks.swap_remove(2));
+        assert_eq!(both, ["IN|OUT|HUP|RDHUP", "OUT|HUP"]);
+    }
+}
+
+#[test]
+fn a_mirror_that_is_made_while_the_connection_is() {
+    let host = Host::builder().start().unwrap();
+    let mut ours = Ours::new(&host);
+    for step in &UNANSWERED[..5] {
+        ours.step(*step);
+    }
+    let listener = ours.id(0);
+    let client = bsd::socket(&host, bsd::AF_INET, SOCK_STREAM | bsd::SOCK_NONBLOCK, 0).unwrap();
+    let to = bsd::getsockname(&host, listener).unwrap();
+    assert_eq!(bsd::connect(&host, client, &to), Err(tapsock::Errno::INPROGRESS));
+    let mirror = bsd::mirror_fd(&host, client).unwrap();
+    assert_eq!(mask(&mirror), "");
+    bsd::accept4(&host, listener, 0).unwrap();
+    appear(&mirror);
+    assert_eq!(mask(&mirror), "OUT");
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn too_short_or_too_long_is_refused() {
     }
     // The calls refuse what is too short, when it comes to that.
     for (bytes, family) in [(&[][..], 0), (&[2], 0), (&in4[..15], 2), (&in4[..2], 2), (&in6[..23], 10)] {
-        let short = SockAddr::Other { family, len: bytes.len() as u8 };
+        let short = SockAddr::Other { family, len: bytes.len() as u8, as_v4: None };
         assert_eq!(SockAddr::from_bytes(bytes), Ok(short), "{} bytes", bytes.len());
     }
 }
@@ -58,7 +58,7 @@ fn unspecified_and_foreign_families() {
     assert_eq!(SockAddr::from_bytes(&bytes[..2]), Ok(SockAddr::Unspec(None)));
     bytes[..2].copy_from_slice(&16u16.to_ne_bytes());
     let netlink = SockAddr::from_bytes(&bytes[..12]).unwrap();
-    assert_eq!(netlink, SockAddr::Other { family: 16, len: 12 });
+    assert_eq!(netlink, SockAddr::Other { family: 16, len: 12, as_v4: None });
     assert_eq!(netlink.as_bytes().len(), 12);
 }
 

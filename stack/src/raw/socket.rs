@@ -217,10 +217,11 @@ impl RawSocket {
         self.queue.pop().ok_or(RecvError::WouldBlock)
     }
 
-    /// Looks at the oldest packet, which stays. A pending error is taken as by [`RawSocket::recv`].
+    /// Looks at the oldest packet, which stays. A pending error is taken as by [`RawSocket::recv`]. As on Linux, an empty
+    /// packet is shown once, and then passed over.
     pub fn peek(&mut self) -> Result<&Datagram, RecvError> {
         self.check_readable()?;
-        self.queue.front().ok_or(RecvError::WouldBlock)
+        self.queue.peek_at(0).map(|(packet, _)| packet).ok_or(RecvError::WouldBlock)
     }
 
     /// Takes the pending error (`SO_ERROR`).

@@ -152,6 +152,20 @@ impl Stack {
         }
     }
 
+    /// A part of `more` bytes of a datagram is held back, beside `held` others: it takes of its sender's buffer.
+    pub(super) fn hold_datagram(&mut self, sender: SocketId, held: Option<usize>, more: usize) {
+        if let Some((account, _)) = self.send_account(sender) {
+            account.hold(held, more);
+        }
+    }
+
+    /// A datagram of which `held` bytes were held back is so no longer.
+    pub(super) fn let_go_datagram(&mut self, sender: SocketId, held: usize) {
+        if self.send_account(sender).is_some_and(|(account, bound)| account.let_go(held, bound)) {
+            self.tell(sender, Changes::ROOM);
+        }
+    }
+
     /// Forgets the datagrams for a link that is gone.
     pub(super) fn drop_datagrams(&mut self, interface: InterfaceId) {
         for band in 0..Priority::BANDS {

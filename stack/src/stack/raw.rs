@@ -143,16 +143,12 @@ impl Stack {
     ) -> Result<(), SendError> {
         let socket = self.raw.get(id).ok_or(SendError::NoSocket)?;
         let (headers, room) = (socket.headers, socket.sending.has_room(socket.send_buffer));
-        let to = named_host(to.or(socket.remote()).ok_or(SendError::NoDestination)?);
-        let source = options.source.or(socket.source());
-        let device = options.interface.or(socket.way.device).or(scope_of(to));
-        let way = Way { device, mark: options.mark, addresses: socket.way.addresses };
-        let hop = self.route_out(to.ip(), source, &way).map_err(SendError::Route)?;
+        let (to, hop) = self.raw_way(id, to, options)?;
         let (packet, cut) = match headers {
-            Headers::Stack => self.wrap_raw(now, id, &hop, data, to.ip(), options)?,
+            Headers::Stack => self.wrap_raw(now, id, &hop, data, to, options)?,
             Headers::Application => {
                 if data.len() > hop.mtu {
-                    self.report_raw_too_long(now, id, to.ip(), hop.mtu);
+                    self.report_raw_too_long(now, id, to, hop.mtu);
                     return Err(SendError::TooLong);
                 }
                 let packet = self.as_written(&hop, data)?;
@@ -175,6 +171,93 @@ impl Stack {
         Ok(())
     }
 
+    /// A part of `more` bytes of a packet comes that is held back (MSG_MORE), of which there are `held` already: it takes of
+    /// the send buffer. As Linux, the first does not look for room there.
+    ///
+    /// # Errors
+    /// Those of [`raw_send`](Stack::raw_send), of what is there so far; what is held back is to be given up.
+    pub fn raw_hold(
+        &mut self,
+        now: Instant,
+        id: RawId,
+        (held, more): (Option<usize>, usize),
+        to: Option<SocketAddr>,
+        options: RawSendOptions,
+    ) -> Result<(), SendError> {
+        let (to, hop) = self.raw_way(id, to, options)?;
+        let discovery = self.raw.get(id).ok_or(SendError::NoSocket)?.discovery.of(to);
+        self.check_raw_length(now, id, &hop, (to, held.unwrap_or(0) + more), discovery, options)?;
+        self.hold_datagram(SocketId::Raw(id), held, more);
+        Ok(())
+    }
+
+    /// What was held back, `held` bytes, is given up.
+    pub fn raw_give_up(&mut self, id: RawId, held: usize) {
+        self.let_go_datagram(SocketId::Raw(id), held);
+    }
+
+    /// Sends a packet of which `held` bytes were held back, and are so no longer.
+    ///
+    /// # Errors
+    /// Those of [`raw_send`](Stack::raw_send); [`SendError::WouldBlock`] where it is held back still.
+    pub fn raw_send_held(
+        &mut self,
+        now: Instant,
+        id: RawId,
+        (held, data): (usize, Rope),
+        to: Option<SocketAddr>,
+        options: RawSendOptions,
+    ) -> Result<(), SendError> {
+        if !self.has_datagram_room(SocketId::Raw(id)) {
+            return Err(SendError::WouldBlock);
+        }
+        self.let_go_datagram(SocketId::Raw(id), held);
+        let (to, hop) = self.raw_way(id, to, options)?;
+        let (packet, cut) = self.wrap_raw(now, id, &hop, data, to, options)?;
+        let going = Going { priority: options.priority, stamps: options.stamps, cut };
+        self.send_datagram(now, SocketId::Raw(id), &hop, packet, going);
+        Ok(())
+    }
+
+    /// Where a packet to `to`, or else to the peer, goes, and by which way.
+    fn raw_way(
+        &mut self,
+        id: RawId,
+        to: Option<SocketAddr>,
+        options: RawSendOptions,
+    ) -> Result<(IpAddr, NextHop), SendError> {
+        let socket = self.raw.get(id).ok_or(SendError::NoSocket)?;
+        let to = named_host(to.or(socket.remote()).ok_or(SendError::NoDestination)?);
+        let source = options.source.or(socket.source());
+        let device = options.interface.or(socket.way.device).or(scope_of(to));
+        let way = Way { device, mark: options.mark, addresses: socket.way.addresses };
+        let hop = self.route_out(to.ip(), source, &way).map_err(SendError::Route)?;
+        Ok((to.ip(), hop))
+    }
+
+    /// Whether `payload` bytes to `to` go whole, or may be cut: what the path takes, what goes whole, and the packet's
+    /// length, in bytes.
+    fn check_raw_length(
+        &mut self,
+        now: Instant,
+        id: RawId,
+        hop: &NextHop,
+        (to, payload): (IpAddr, usize),
+        discovery: PathMtuDiscovery,
+        options: RawSendOptions,
+    ) -> Result<[usize; 3], SendError> {
+        let header = if to.is_ipv4() { Ipv4Header::MIN_LEN } else { Ipv6Header::LEN };
+        let (path, len) = (self.path_to(now, to, hop), header + payload);
+        let limit = discovery.largest_whole(path, hop.mtu);
+        // IPv6 does not count its header.
+        let most = usize::from(u16::MAX) + if to.is_ipv4() { 0 } else { header };
+        if len > most || len > limit && (!discovery.cuts() || options.unfragmented) {
+            self.report_raw_too_long(now, id, to, limit);
+            return Err(SendError::TooLong);
+        }
+        Ok([path, limit, len])
+    }
+
     /// The packet that holds `payload`, with a header of ours, and the size of its parts where it is to be cut.
     fn wrap_raw(
         &mut self,
@@ -188,15 +271,8 @@ impl Stack {
         let socket = self.raw.get(id).ok_or(SendError::NoSocket)?;
         let (discovery, checksum_at) = (socket.discovery.of(to), socket.checksum_at);
         let protocol = IpProtocol(socket.protocol() as u8);
-        let header = if to.is_ipv4() { Ipv4Header::MIN_LEN } else { Ipv6Header::LEN };
-        let (path, len) = (self.path_to(now, to, hop), header + payload.len());
-        let limit = discovery.largest_whole(path, hop.mtu);
-        // IPv6 does not count its header.
-        let most = usize::from(u16::MAX) + if to.is_ipv4() { 0 } else { header };
-        if len > most || len > limit && (!discovery.cuts() || options.unfragmented) {
-            self.report_raw_too_long(now, id, to, limit);
-            return Err(SendError::TooLong);
-        }
+        let [path, limit, len] =
+            self.check_raw_length(now, id, hop, (to, payload.len()), discovery, options)?;
         let payload = match checksum_at {
             Some(offset) => checksummed(&payload, offset as usize, (hop.source, to), protocol)
                 .ok_or(SendError::Malformed)?,

@@ -1,27 +1,24 @@
-//! UDP through the stack: the calls, datagrams in and out, and errors that come back.
+//! UDP through the stack: the calls but for sending, datagrams that come in, and errors that come back.
 
 use core::mem;
 use core::net::{IpAddr, SocketAddr};
 use core::num::NonZeroU32;
 
-use crate::buf::{Checksum, HeaderBlock, Rope};
+use crate::buf::{Checksum, Rope};
 use crate::counters::Counter;
-use crate::demux::FlowKey;
-use crate::discovery::{AutoLabel, Fragmentation, PathMtuDiscovery};
+use crate::discovery::{AutoLabel, PathMtuDiscovery};
 use crate::error::SocketError;
 use crate::error_queue::{ErrorDelivery, Report};
 use crate::iface::{Delivery, InterfaceId, RouteError, Way};
 use crate::ip::icmp::{Complaint, ErrorKind};
 use crate::ip::input::Packet;
-use crate::ip::output::{Outgoing, Priority};
+use crate::ip::output::Priority;
 use crate::ports::{BindError, BindId, BindRequest, LocalAddr, Transport};
 use crate::time::Instant;
-use crate::udp::{Arrival, Datagram, PortChoice, RecvError, SegmentError, UdpId, UdpSocket, segment_size};
+use crate::udp::{Arrival, Datagram, PortChoice, RecvError, SegmentError, UdpId, UdpSocket};
+use crate::wire::UdpHeader;
 use crate::wire::icmp::Quoted;
-use crate::wire::offload::{PartialChecksum, Segmentation, SegmentationKind, Transmit};
-use crate::wire::{IpProtocol, UdpHeader};
 
-use super::datagrams::Going;
 use super::stamps::SendStamps;
 use super::tcp::scope_of;
 use super::{Changes, Family, SocketId, Stack, may_serve};
@@ -236,123 +233,6 @@ impl Stack {
         if mem::replace(&mut socket.send_buffer, bytes) < bytes {
             self.tell(SocketId::Udp(id), Changes::ROOM);
         }
-    }
-
-    /// Sends a datagram, or several where `options` cut it. A socket that is not bound gets a port.
-    //= RFC 768
-    //= RFC 1122 §3.2.1.6 MUST-1
-    //= RFC 1122 §3.2.1.7 MUST-3
-    //= RFC 1122 §3.4 MUST-1
-    pub fn udp_send(
-        &mut self,
-        now: Instant,
-        id: UdpId,
-        payload: Rope,
-        to: Option<SocketAddr>,
-        options: UdpSendOptions,
-    ) -> Result<(), SendError> {
-        let socket = self.udp.socket(id).ok_or(SendError::NoSocket)?;
-        let to = named_host(to.or(socket.remote()).ok_or(SendError::NoDestination)?);
-        let discovery = socket.discovery.of(to.ip());
-        let way = socket.way;
-        self.udp_autobind(id).map_err(|_| SendError::NoPort)?;
-        let (local, port) = self.udp.socket(id).and_then(UdpSocket::local).ok_or(SendError::NoSocket)?;
-        let source = (!local.is_wildcard() && !local.ip().is_multicast()).then_some(local.ip());
-        let source = options.source.or(source);
-        let device = options.interface.or(way.device).or(scope_of(to));
-        let way = Way { device, mark: options.mark, ..way };
-        let hop = self.route_out(to.ip(), source, &way).map_err(SendError::Route)?;
-        let path = self.path_to(now, to.ip(), &hop);
-        let limit = discovery.largest_whole(path, hop.mtu);
-        let cut = match segment_size(payload.len(), options.segment_size, to.ip(), limit) {
-            Err(error @ SegmentError::TooManySegments) => {
-                // They are counted when there is room for them.
-                self.check_sending(id)?;
-                return Err(error.into());
-            }
-            cut => cut?,
-        };
-        let ip_header = if to.is_ipv4() { 20 } else { 40 };
-        let len = cut.map_or(payload.len(), usize::from) + UdpHeader::LEN + ip_header;
-        let cuts = discovery.cuts() && !options.unfragmented;
-        if len > limit && !cuts {
-            self.report_too_long(now, id, to, limit, options.unfragmented);
-            return Err(SendError::TooLong);
-        }
-        self.check_sending(id)?;
-        let source = SocketAddr::new(hop.source, port);
-        let fragmentation = discovery.of_datagram(self.path_mtu.fragmentation(now, to.ip()), len <= path);
-        let packet = self
-            .wrap_datagram((source, to), hop.interface, payload, cut, fragmentation, options)
-            .ok_or(SendError::NoSocket)?;
-        self.counters.bump(Counter::UdpOutDatagrams);
-        if hop.delivery == Delivery::Multicast {
-            if !options.no_loop {
-                self.loop_to_group(&hop, to.ip(), &packet);
-            }
-            // It goes no further than this host.
-            //= RFC 1112 §6.1
-            if options.hop_limit == Some(0) {
-                return Ok(());
-            }
-        }
-        let going =
-            Going { priority: options.priority, stamps: options.stamps, cut: (len > limit).then_some(limit) };
-        self.send_datagram(now, SocketId::Udp(id), &hop, packet, going);
-        Ok(())
-    }
-
-    /// What Linux looks at when it makes room for a datagram: after the way that it takes, and its length.
-    fn check_sending(&mut self, id: UdpId) -> Result<(), SendError> {
-        let socket = self.udp.socket_mut(id).ok_or(SendError::NoSocket)?;
-        if let Some(error) = socket.take_error() {
-            return Err(SendError::Socket(error));
-        }
-        if socket.is_write_shut() {
-            return Err(SendError::ShutDown);
-        }
-        if !socket.has_send_room() || !self.has_datagram_room(SocketId::Udp(id)) {
-            return Err(SendError::WouldBlock);
-        }
-        Ok(())
-    }
-
-    fn wrap_datagram(
-        &mut self,
-        (source, to): (SocketAddr, SocketAddr),
-        interface: InterfaceId,
-        payload: Rope,
-        cut: Option<u16>,
-        fragmentation: Fragmentation,
-        options: UdpSendOptions,
-    ) -> Option<Transmit> {
-        let mut headers = HeaderBlock::new();
-        let header =
-            UdpHeader { source_port: source.port(), destination_port: to.port(), ..UdpHeader::default() };
-        header.prepend_to(payload.len(), &mut headers);
-        let len = UdpHeader::LEN + payload.len();
-        let (addresses, offset) = ((source.ip(), to.ip()), UdpHeader::CHECKSUM_OFFSET);
-        let checksum = PartialChecksum::begin(&mut headers, offset, addresses, IpProtocol::UDP, len);
-        let segmentation = cut.map(|size| Segmentation { kind: SegmentationKind::Udp, size });
-        let mut packet = Transmit { headers, payload, checksum: Some(checksum), segmentation };
-        let outgoing = Outgoing {
-            source: source.ip(),
-            destination: to.ip(),
-            protocol: IpProtocol::UDP,
-            hop_limit: options.hop_limit.unwrap_or_else(|| self.default_hop_limit(interface, to.ip())),
-            traffic_class: options.traffic_class,
-            fragmentation,
-            identification: self.identification(
-                fragmentation,
-                addresses,
-                IpProtocol::UDP,
-                packet.segment_count(),
-            ),
-        };
-        let label =
-            options.flow_label.unwrap_or_else(|| self.flow_label(options.labels, &FlowKey::new(source, to)));
-        outgoing.prepend_with_label(label, &mut packet, &mut self.counters)?;
-        Some(packet)
     }
 
     /// Takes the datagram that has waited longest.

@@ -122,6 +122,16 @@ impl SendAccount {
         charge
     }
 
+    /// Of a datagram that is held back, `held` bytes so far, another part of `more` comes.
+    pub(crate) fn hold(&mut self, held: Option<usize>, more: usize) {
+        self.waiting += more + if held.is_none() { OVERHEAD } else { 0 };
+    }
+
+    /// What was held back, `held` bytes, is so no longer. Returns whether the socket has become writable by that.
+    pub(crate) fn let_go(&mut self, held: usize, bound: usize) -> bool {
+        self.end(held + OVERHEAD, bound)
+    }
+
     /// It has left. Returns whether the socket has become writable by that.
     pub(crate) fn end(&mut self, charge: usize, bound: usize) -> bool {
         let before = self.is_writable(bound);

@@ -154,6 +154,9 @@ fn run_to_its_end(
     })
 }
 
+/// Lines before the first difference that are shown.
+const SAME_SHOWN: usize = 60;
+
 /// Both logs beside each other, from the first difference on marked.
 fn compare(failures: &mut Vec<String>, name: &str, [ours, kernels]: [Vec<String>; 2]) {
     if ours == kernels {
@@ -161,7 +164,7 @@ fn compare(failures: &mut Vec<String>, name: &str, [ours, kernels]: [Vec<String>
     }
     let same = ours.iter().zip(&kernels).take_while(|(ours, kernels)| ours == kernels).count();
     let mut text = format!("{name}:\n");
-    for line in &ours[..same] {
+    for line in &ours[same.saturating_sub(SAME_SHOWN)..same] {
         text += &format!("    {line}\n");
     }
     for line in same..ours.len().max(kernels.len()) {

@@ -362,6 +362,12 @@ impl Script {
         (client, server)
     }
 
+    /// A line of the log that says what comes next. What was before lets go of its ports, so they are named anew.
+    pub fn remark(&mut self, what: &str) {
+        self.ports.clear();
+        self.note(Host::Near, format_args!("-- {what}"));
+    }
+
     fn note_address(&mut self, socket: Sock, call: &str, result: Result<SocketAddr, Errno>) -> SocketAddr {
         let text = match result {
             Ok(address) => self.name(address),

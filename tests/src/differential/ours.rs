@@ -76,7 +76,7 @@ impl OurSockets {
         }
         let to = &to[..to.len().min(ADDRESS_MAX)];
         let family = to.first_chunk().map_or(0, |family| u16::from_ne_bytes(*family));
-        let odd = SockAddr::Other { family, len: to.len() as u8 };
+        let odd = SockAddr::Other { family, len: to.len() as u8, as_v4: None };
         Ok(Some(SockAddr::from_bytes(to).unwrap_or(odd)))
     }
 

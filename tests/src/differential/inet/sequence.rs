@@ -346,14 +346,7 @@ impl Player {
                     self.world.send_many(socket, &messages, *flags, *to);
                 }
             }
-            // Where nothing comes Linux says 0 after the time-out, too.
-            InetOp::Recv { at, room: Room { data: 0, .. }, .. }
-                if self.sort.is_stream() && self.world.waits(self.sock(*at)) => {}
             InetOp::Recv { at, room, flags } => self.world.recv_into(self.sock(*at), *room, *flags),
-            InetOp::RecvMany { at, rooms, .. }
-                if self.sort.is_stream()
-                    && self.world.waits(self.sock(*at))
-                    && rooms.iter().any(|room| room.data == 0) => {}
             InetOp::RecvMany { at, rooms, flags } => self.world.recv_many(self.sock(*at), rooms, *flags),
             InetOp::Ioctl { at, request } => self.world.ioctl(self.sock(*at), *request),
             other => self.apply_to_one(other),

@@ -7,8 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tapsock::bsd::{
-    AF_INET, F_GETFL, FIONREAD, IPPROTO_ICMP, O_NONBLOCK, PollMask, SIOCOUTQ, SO_DOMAIN, SO_PROTOCOL,
-    SO_TYPE, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, SOL_TCP, TCP_INFO,
+    AF_INET, FIONREAD, IPPROTO_ICMP, PollMask, SIOCOUTQ, SO_DOMAIN, SO_PROTOCOL, SO_TYPE, SOCK_DGRAM,
+    SOCK_STREAM, SOL_SOCKET, SOL_TCP, TCP_INFO,
 };
 use tapsock::{Errno, SockAddr};
 
@@ -176,12 +176,6 @@ impl World {
         let [_, ours] = &mut self.stacks;
         let is_in = |events: &u16| events & PollMask::IN.bits() != 0;
         self.open.contains(&socket) && ours.calls.poll(&[socket]).first().is_some_and(is_in)
-    }
-
-    /// Whether calls on it wait.
-    pub fn waits(&mut self, socket: Sock) -> bool {
-        let [_, ours] = &mut self.stacks;
-        ours.calls.fcntl(socket, F_GETFL, 0).is_ok_and(|flags| flags & O_NONBLOCK == 0)
     }
 
     /// socket(2)

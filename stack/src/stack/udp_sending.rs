@@ -1,0 +1,256 @@
+//! Sending datagrams: whole, in segments, or in parts that are held back until they are one.
+
+use core::net::SocketAddr;
+
+use crate::buf::{HeaderBlock, Rope};
+use crate::counters::Counter;
+use crate::demux::FlowKey;
+use crate::discovery::{Fragmentation, PathMtuDiscovery};
+use crate::iface::{Delivery, InterfaceId, NextHop, Way};
+use crate::ip::output::Outgoing;
+use crate::time::Instant;
+use crate::udp::{SegmentError, UdpId, UdpSocket, segment_size};
+use crate::wire::offload::{PartialChecksum, Segmentation, SegmentationKind, Transmit};
+use crate::wire::{IpProtocol, UdpHeader};
+
+use super::datagrams::Going;
+use super::tcp::scope_of;
+use super::udp::{SendError, UdpSendOptions, named_host};
+use super::{SocketId, Stack};
+
+/// Which way a datagram goes, and what fits it.
+struct Course {
+    to: SocketAddr,
+    /// Where it comes from.
+    port: u16,
+    hop: NextHop,
+    discovery: PathMtuDiscovery,
+    /// What the path takes, and what goes whole, in bytes with all headers.
+    path: usize,
+    limit: usize,
+}
+
+impl Course {
+    /// Bytes of the packet that carries so many of payload.
+    fn packet_len(&self, payload: usize) -> usize {
+        payload + UdpHeader::LEN + if self.to.is_ipv4() { 20 } else { 40 }
+    }
+}
+
+/// Whether a datagram has room in its socket's send buffer already.
+#[derive(Copy, Clone, Eq, PartialEq)]
+enum Room {
+    Sought,
+    Had,
+}
+
+impl Stack {
+    /// Sends a datagram, or several where `options` cut it. A socket that is not bound gets a port.
+    //= RFC 768
+    //= RFC 1122 §3.2.1.6 MUST-1
+    //= RFC 1122 §3.2.1.7 MUST-3
+    //= RFC 1122 §3.4 MUST-1
+    pub fn udp_send(
+        &mut self,
+        now: Instant,
+        id: UdpId,
+        payload: Rope,
+        to: Option<SocketAddr>,
+        options: UdpSendOptions,
+    ) -> Result<(), SendError> {
+        let course = self.udp_course(now, id, to, options)?;
+        self.send_along(now, id, course, payload, options, Room::Sought)
+    }
+
+    /// A part of `more` bytes of a datagram comes that is held back (MSG_MORE, UDP_CORK), of which there are `held`
+    /// already: it takes of the send buffer. As Linux, the first looks for a way and for room.
+    ///
+    /// # Errors
+    /// Those of [`udp_send`](Stack::udp_send), of what is there so far; what is held back is to be given up.
+    pub fn udp_hold(
+        &mut self,
+        now: Instant,
+        id: UdpId,
+        (held, more): (Option<usize>, usize),
+        to: Option<SocketAddr>,
+        options: UdpSendOptions,
+    ) -> Result<(), SendError> {
+        let course = self.udp_course(now, id, to, options)?;
+        let (len, wanted) = (held.unwrap_or(0) + more, options.segment_size.filter(|size| *size > 0));
+        segment_size(len, None, course.to.ip(), course.limit)?;
+        if wanted.is_none() {
+            self.check_length(now, id, &course, len, options)?;
+        }
+        if held.is_none() {
+            self.check_sending(id)?;
+        }
+        self.hold_datagram(SocketId::Udp(id), held, more);
+        Ok(())
+    }
+
+    /// What was held back, `held` bytes, is given up.
+    pub fn udp_give_up(&mut self, id: UdpId, held: usize) {
+        self.let_go_datagram(SocketId::Udp(id), held);
+    }
+
+    /// Sends a datagram of which `held` bytes were held back, and are so no longer.
+    ///
+    /// # Errors
+    /// Those of [`udp_send`](Stack::udp_send); [`SendError::WouldBlock`] where it is held back still.
+    pub fn udp_send_held(
+        &mut self,
+        now: Instant,
+        id: UdpId,
+        (held, payload): (usize, Rope),
+        to: Option<SocketAddr>,
+        options: UdpSendOptions,
+    ) -> Result<(), SendError> {
+        if !self.has_datagram_room(SocketId::Udp(id)) {
+            return Err(SendError::WouldBlock);
+        }
+        self.let_go_datagram(SocketId::Udp(id), held);
+        let course = self.udp_course(now, id, to, options)?;
+        self.send_along(now, id, course, payload, options, Room::Had)
+    }
+
+    /// Which way a datagram takes to `to`, or else to the peer.
+    fn udp_course(
+        &mut self,
+        now: Instant,
+        id: UdpId,
+        to: Option<SocketAddr>,
+        options: UdpSendOptions,
+    ) -> Result<Course, SendError> {
+        let socket = self.udp.socket(id).ok_or(SendError::NoSocket)?;
+        let to = named_host(to.or(socket.remote()).ok_or(SendError::NoDestination)?);
+        let discovery = socket.discovery.of(to.ip());
+        let way = socket.way;
+        self.udp_autobind(id).map_err(|_| SendError::NoPort)?;
+        let (local, port) = self.udp.socket(id).and_then(UdpSocket::local).ok_or(SendError::NoSocket)?;
+        let source = (!local.is_wildcard() && !local.ip().is_multicast()).then_some(local.ip());
+        let source = options.source.or(source);
+        let device = options.interface.or(way.device).or(scope_of(to));
+        let way = Way { device, mark: options.mark, ..way };
+        let hop = self.route_out(to.ip(), source, &way).map_err(SendError::Route)?;
+        let path = self.path_to(now, to.ip(), &hop);
+        let limit = discovery.largest_whole(path, hop.mtu);
+        Ok(Course { to, port, hop, discovery, path, limit })
+    }
+
+    /// Whether `len` bytes of payload go whole, or may be cut.
+    fn check_length(
+        &mut self,
+        now: Instant,
+        id: UdpId,
+        course: &Course,
+        len: usize,
+        options: UdpSendOptions,
+    ) -> Result<(), SendError> {
+        let Course { to, discovery, limit, .. } = *course;
+        let cuts = discovery.cuts() && !options.unfragmented;
+        if course.packet_len(len) > limit && !cuts {
+            self.report_too_long(now, id, to, limit, options.unfragmented);
+            return Err(SendError::TooLong);
+        }
+        Ok(())
+    }
+
+    fn send_along(
+        &mut self,
+        now: Instant,
+        id: UdpId,
+        course: Course,
+        payload: Rope,
+        options: UdpSendOptions,
+        room: Room,
+    ) -> Result<(), SendError> {
+        let cut = match segment_size(payload.len(), options.segment_size, course.to.ip(), course.limit) {
+            Err(error @ SegmentError::TooManySegments) => {
+                // They are counted when there is room for them.
+                self.check_sending(id)?;
+                return Err(error.into());
+            }
+            cut => cut?,
+        };
+        let part = cut.map_or(payload.len(), usize::from);
+        self.check_length(now, id, &course, part, options)?;
+        if room == Room::Sought {
+            self.check_sending(id)?;
+        }
+        let len = course.packet_len(part);
+        let Course { to, port, hop, discovery, path, limit } = course;
+        let source = SocketAddr::new(hop.source, port);
+        let fragmentation = discovery.of_datagram(self.path_mtu.fragmentation(now, to.ip()), len <= path);
+        let packet = self
+            .wrap_datagram((source, to), hop.interface, payload, cut, fragmentation, options)
+            .ok_or(SendError::NoSocket)?;
+        self.counters.bump(Counter::UdpOutDatagrams);
+        if hop.delivery == Delivery::Multicast {
+            if !options.no_loop {
+                self.loop_to_group(&hop, to.ip(), &packet);
+            }
+            // It goes no further than this host.
+            //= RFC 1112 §6.1
+            if options.hop_limit == Some(0) {
+                return Ok(());
+            }
+        }
+        let going =
+            Going { priority: options.priority, stamps: options.stamps, cut: (len > limit).then_some(limit) };
+        self.send_datagram(now, SocketId::Udp(id), &hop, packet, going);
+        Ok(())
+    }
+
+    /// What Linux looks at when it makes room for a datagram: after the way that it takes, and its length.
+    fn check_sending(&mut self, id: UdpId) -> Result<(), SendError> {
+        let socket = self.udp.socket_mut(id).ok_or(SendError::NoSocket)?;
+        if let Some(error) = socket.take_error() {
+            return Err(SendError::Socket(error));
+        }
+        if socket.is_write_shut() {
+            return Err(SendError::ShutDown);
+        }
+        if !socket.has_send_room() || !self.has_datagram_room(SocketId::Udp(id)) {
+            return Err(SendError::WouldBlock);
+        }
+        Ok(())
+    }
+
+    fn wrap_datagram(
+        &mut self,
+        (source, to): (SocketAddr, SocketAddr),
+        interface: InterfaceId,
+        payload: Rope,
+        cut: Option<u16>,
+        fragmentation: Fragmentation,
+        options: UdpSendOptions,
+    ) -> Option<Transmit> {
+        let mut headers = HeaderBlock::new();
+        let header =
+            UdpHeader { source_port: source.port(), destination_port: to.port(), ..UdpHeader::default() };
+        header.prepend_to(payload.len(), &mut headers);
+        let len = UdpHeader::LEN + payload.len();
+        let (addresses, offset) = ((source.ip(), to.ip()), UdpHeader::CHECKSUM_OFFSET);
+        let checksum = PartialChecksum::begin(&mut headers, offset, addresses, IpProtocol::UDP, len);
+        let segmentation = cut.map(|size| Segmentation { kind: SegmentationKind::Udp, size });
+        let mut packet = Transmit { headers, payload, checksum: Some(checksum), segmentation };
+        let outgoing = Outgoing {
+            source: source.ip(),
+            destination: to.ip(),
+            protocol: IpProtocol::UDP,
+            hop_limit: options.hop_limit.unwrap_or_else(|| self.default_hop_limit(interface, to.ip())),
+            traffic_class: options.traffic_class,
+            fragmentation,
+            identification: self.identification(
+                fragmentation,
+                addresses,
+                IpProtocol::UDP,
+                packet.segment_count(),
+            ),
+        };
+        let label =
+            options.flow_label.unwrap_or_else(|| self.flow_label(options.labels, &FlowKey::new(source, to)));
+        outgoing.prepend_with_label(label, &mut packet, &mut self.counters)?;
+        Some(packet)
+    }
+}
