@@ -1,6 +1,7 @@
 //! Driving: sleeping on the link with the baton in hand, and handing what comes to the stack.
 
 use core::time::Duration;
+use std::thread;
 
 use arrayvec::ArrayVec;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -33,6 +34,8 @@ pub(super) struct Drive {
     limit: usize,
     /// Whether the last batch was full.
     more: bool,
+    /// Whether it was full of large frames.
+    bulk: bool,
     /// The real descriptors that it waits for besides.
     pub(super) beside: Option<Arc<Beside>>,
     /// Whether the last sleep found something there.
@@ -43,7 +46,15 @@ pub(super) struct Drive {
 
 impl Drive {
     pub(super) fn new(role: Role) -> Self {
-        Drive { role, limit: 1, more: false, beside: None, beside_ready: false, busy: Duration::ZERO }
+        Drive {
+            role,
+            limit: 1,
+            more: false,
+            bulk: false,
+            beside: None,
+            beside_ready: false,
+            busy: Duration::ZERO,
+        }
     }
 
     /// Whether the last step has found something to report among the real descriptors.
@@ -62,7 +73,14 @@ impl Drive {
         };
         let until = earliest(turn.state.sockets.stack().poll_timeout(), until);
         turn.state.baton.sleep(self.role, until);
-        let left = shard.carry_out(turn.unlock(), Some(self.role));
+        let after = turn.unlock();
+        let wakes = after.wakes_others();
+        let left = shard.carry_out(after, Some(self.role));
+        // They may need this core, and reading on, or looking, would keep them from it for as long as the scheduler lets
+        // it. Only in the midst of a bulk they get more at once when they come later.
+        if wakes && !self.bulk {
+            thread::yield_now();
+        }
 
         let mut ready = Ready::default();
         let mut found = Found::Looking;
@@ -90,11 +108,12 @@ impl Drive {
 
         let mut turn = match read {
             None => {
-                (self.limit, self.more) = (1, false);
+                (self.limit, self.more, self.bulk) = (1, false, false);
                 shard.turn()
             }
             Some((turn, end)) => {
-                self.more = matches!(end, End::Full);
+                self.more = matches!(end, End::Full | End::Bulk);
+                self.bulk = matches!(end, End::Bulk);
                 self.limit = if self.more { (self.limit * 2).min(BATCH) } else { 1 };
                 turn
             }

@@ -62,7 +62,7 @@ impl EventLoop {
             };
             turn.collect();
             shard.carry_out(turn.unlock(), Some(Role::Background));
-            if !matches!(end, End::Full) {
+            if !matches!(end, End::Full | End::Bulk) {
                 break;
             }
         }

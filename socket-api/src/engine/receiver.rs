@@ -23,6 +23,8 @@ const BULK_BYTES: usize = 256 * 1024;
 pub(crate) enum End {
     /// As many as wanted were there: more may wait.
     Full,
+    /// The same, and the last was a large one.
+    Bulk,
     /// There are no more now.
     Empty,
     /// The link is gone.
@@ -64,7 +66,7 @@ impl Receiver {
                 },
             }
         }
-        End::Full
+        if bulk { End::Bulk } else { End::Full }
     }
 
     /// Whether the batch holds frames.

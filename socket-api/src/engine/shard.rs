@@ -265,6 +265,11 @@ pub(super) struct After {
 }
 
 impl After {
+    /// Whether parked threads are woken.
+    pub(super) fn wakes_others(&self) -> bool {
+        !self.wakes.is_empty()
+    }
+
     fn wake(&mut self, shard: &Shard, role: Option<Role>) {
         if mem::take(&mut self.kick_caller) {
             shard.kick(Role::Caller);

@@ -211,6 +211,10 @@ impl WakeList {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.inline.is_empty()
+    }
+
     /// Wakes them all and returns how many threads they are.
     pub(crate) fn unpark_all(&mut self) -> u64 {
         let mut count = 0;
