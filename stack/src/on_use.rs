@@ -17,7 +17,7 @@ use crate::buf::Rope;
 /// assert!(queue.is_empty() && !queue.is_in_use());
 /// queue.append(Rope::from(&b"data"[..]));
 /// queue.advance(4);
-/// assert!(queue.is_empty() && queue.is_in_use());
+/// assert!(queue.is_empty() && queue.is_in_use() && queue.is_idle());
 /// queue.rest();
 /// assert!(!queue.is_in_use());
 /// ```
@@ -46,6 +46,11 @@ impl<T> OnUse<T> {
 }
 
 impl<T: Blank> OnUse<T> {
+    /// Whether it keeps room though it holds nothing.
+    pub fn is_idle(&self) -> bool {
+        self.0.as_ref().is_some_and(|queue| queue.is_blank())
+    }
+
     /// Gives its room back, where it holds nothing.
     pub fn rest(&mut self) {
         self.0.take_if(|queue| queue.is_blank());

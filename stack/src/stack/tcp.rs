@@ -450,6 +450,7 @@ impl Stack {
             self.after_call(now, id);
         } else {
             self.tcp.charge(now, id.index, &self.config.tcp_memory(), &mut self.counters);
+            self.tcp.arm(now, id.index);
         }
         Ok(data)
     }

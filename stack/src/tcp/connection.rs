@@ -114,6 +114,8 @@ pub(super) struct Sender {
     pub(super) held: bool,
     /// Whether our SYN is among the bytes that were acknowledged: of an active open, as in Linux.
     pub(super) syn_counts: bool,
+    /// Whether the congestion window is that of a restart, since when nothing was sent.
+    pub(super) restarted: bool,
     /// Whether anything was sent since the use of the congestion window was judged.
     pub(super) unjudged: bool,
     /// Limits for the send buffer, in bytes.
@@ -316,6 +318,7 @@ impl Connection {
             fin: Fin::No,
             small_end: iss,
             last_sent: Instant::ZERO,
+            restarted: false,
             retries: 0,
             probes: 0,
             persist_backoff: 0,

@@ -337,7 +337,9 @@ impl Connection {
         let asked = core::mem::take(&mut self.pending.idle_check);
         let rto = self.send.rtt.rto();
         let idle = now.saturating_since(self.send.last_sent);
-        if asked && self.options.slow_start_after_idle && self.recovery.scoreboard.is_empty() && idle > rto {
+        let due =
+            asked && self.options.slow_start_after_idle && self.recovery.scoreboard.is_empty() && idle > rto;
+        if due && !core::mem::replace(&mut self.send.restarted, true) {
             self.congestion.on_idle(now, idle, rto);
         }
     }
@@ -354,7 +356,7 @@ impl Connection {
         let payload = self.send.queue.slice(range.start(), range.len() as usize);
         let len = payload.len() as u32;
         let fin = range.end().after(self.send.queue.end());
-        self.send.last_sent = now;
+        (self.send.last_sent, self.send.restarted) = (now, false);
         self.timers.stop(Timer::Persist);
         self.send.persist_backoff = 0;
         //= RFC 9293 MUST-58

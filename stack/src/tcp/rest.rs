@@ -12,10 +12,9 @@ const SILENCE: Duration = Duration::from_secs(1);
 impl Connection {
     /// When to look whether it is idle: `None` where there is nothing to give back.
     pub(crate) fn next_rest(&self, now: Instant) -> Option<Instant> {
-        let keeps = self.recv.queue.is_in_use()
-            || self.send.queue.keeps_room()
-            || self.recovery.scoreboard.keeps_room();
-        keeps.then(|| now + SILENCE)
+        let idle =
+            self.recv.queue.is_idle() || self.send.queue.is_idle() || self.recovery.scoreboard.is_idle();
+        idle.then(|| now + SILENCE)
     }
 
     /// Gives back the room of empty queues, where nothing came and nothing was sent for a while.

@@ -47,6 +47,23 @@ fn an_idle_connection_is_small() {
     }
 }
 
+/// Idle connections wake nobody, whether what came was read or not.
+#[test]
+fn a_connection_with_unread_data_lets_its_host_sleep() {
+    let (_, address) = PAIRS[0];
+    let mut shuttle = Shuttle::new(LINKS[0], 400);
+    let (client, server) = shuttle.connect(at(address, 2000), 1)[0];
+    shuttle.write_all(0, client, 100);
+    // Neighbours are asked for once more meanwhile.
+    shuttle.wait(10 * SILENCE);
+    let next = shuttle.stacks.each_ref().map(|stack| stack.poll_timeout());
+    let far = shuttle.now + 10 * SILENCE;
+    assert!(next.into_iter().flatten().all(|at| at > far), "at {:?}: {next:?}", shuttle.now);
+    assert_eq!(shuttle.read(1, server, 100), 100);
+    let memory = allocation_counter::measure(|| shuttle.wait(SILENCE));
+    assert!(memory.bytes_current < 0, "the queue is given back once it is empty: {memory:?}");
+}
+
 #[test]
 fn a_half_open_connection_is_small() {
     for (_, address) in PAIRS {

@@ -162,7 +162,10 @@ impl Record {
                 Step::Drop
             }
             Some(_) => {
-                if let (true, Some(stamp)) = (self.offered.timestamps, stamp) {
+                //= RFC 7323 §4.3
+                if let (true, Some(stamp)) = (self.offered.timestamps, stamp)
+                    && segment.seq.at_or_before(nxt)
+                {
                     self.offered.recent = stamp.value;
                 }
                 Step::Complete(self.accepted())

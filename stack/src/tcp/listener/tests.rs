@@ -62,6 +62,28 @@ fn the_acknowledgement_completes_and_the_connection_begins_where_it_ended() {
     assert_eq!(info.snd_wscale.shift(), 3);
 }
 
+/// The acknowledgement is lost, and the second segment of data comes before the first.
+#[test]
+fn what_overtakes_does_not_make_old_what_it_overtook() {
+    let now = Instant::from_secs(1);
+    let mut queue = queue_with_one(now);
+    let data = |offset: u32, value: u32| Segment {
+        options: TcpOptions { timestamps: Some(Timestamps { value, echo: 0 }), ..TcpOptions::default() },
+        payload: crate::buf::Rope::from(vec![7; 100]),
+        seq: seq(501 + offset),
+        ..acknowledging(101)
+    };
+    let Step::Complete(accepted) = take(&mut queue, now, &data(100, 5000)) else {
+        panic!("a good acknowledgement")
+    };
+    let mut connection = Connection::accept(now, accepted, Options::default());
+    let mut counters = Counters::default();
+    connection.on_segment(now, data(100, 5000), &mut counters);
+    connection.on_segment(now, data(0, 4000), &mut counters);
+    assert_eq!(counters[Counter::TcpExtPAWSEstab], 0);
+    assert_eq!(connection.read(now, usize::MAX).expect("data").len(), 200);
+}
+
 #[test]
 fn a_wrong_acknowledgement_is_reset_and_the_record_stays() {
     let now = Instant::from_secs(1);

@@ -15,8 +15,12 @@ pub use super::losses::{Judgement, Losses};
 mod joining;
 
 /// Parts kept apart. A sender stops at this number until some are acknowledged, and reports that would cut more of
-/// them are not believed. There may be twice as many, where each was sent again in part.
+/// them are not believed.
 pub const MAX_RECORDS: usize = 8192;
+
+/// Parts where each was sent again in part. At this number nothing is cut any more: what is sent again of a part stands
+/// for all of it.
+pub const MAX_PARTS: usize = 2 * MAX_RECORDS;
 
 /// While there are fewer parts than this, each burst is one, as each buffer of Linux's is: what was sent apart goes again
 /// apart. Beyond it, what is sent at one time is one part.
@@ -123,9 +127,9 @@ impl Scoreboard {
         self.flight.records.len() >= MAX_RECORDS
     }
 
-    /// Whether it keeps room for parts.
-    pub fn keeps_room(&self) -> bool {
-        self.flight.is_in_use()
+    /// Whether it keeps room for parts while nothing is in flight.
+    pub fn is_idle(&self) -> bool {
+        self.flight.is_idle()
     }
 
     /// Gives that back, where nothing is in flight.
@@ -531,18 +535,23 @@ impl Scoreboard {
         self.flight.records.get(index).filter(|record| record.start.before(at))
     }
 
-    /// Splits records so that `range` begins and ends at a border, and gives the indices that it spans.
+    /// Splits records so that `range` begins and ends at a border, and gives the indices that it spans. Those that can't
+    /// be split any more belong to it.
     fn isolate(&mut self, range: SeqRange) -> (usize, usize) {
-        let first = self.split(range.start());
-        let last = self.split(range.end());
+        let first = self.split(range.start()).unwrap_or_else(|around| around);
+        let last = self.split(range.end()).unwrap_or_else(|around| around + 1);
         (first, last.max(first))
     }
 
-    /// Makes `at` a border and gives the index of the first record at or after it.
-    fn split(&mut self, at: SeqNumber) -> usize {
+    /// Makes `at` a border and gives the index of the first record at or after it; of the record around it, where there
+    /// are too many.
+    fn split(&mut self, at: SeqNumber) -> Result<usize, usize> {
         let index = self.flight.records.partition_point(|record| record.end.at_or_before(at));
         match self.flight.records.get(index) {
             Some(record) if record.start.before(at) => {
+                if self.parts() >= MAX_PARTS {
+                    return Err(index);
+                }
                 let flight = &mut *self.flight;
                 let record = &mut flight.records[index];
                 let mut tail = *record;
@@ -557,9 +566,9 @@ impl Scoreboard {
                 }
                 tail.segments -= record.segments;
                 flight.records.insert_after(index, tail);
-                index + 1
+                Ok(index + 1)
             }
-            _ => index,
+            _ => Ok(index),
         }
     }
 }

@@ -4,7 +4,7 @@ use core::ops::{Index, IndexMut};
 use std::collections::VecDeque;
 
 use super::record::Record;
-use super::scoreboard::MAX_RECORDS;
+use super::scoreboard::MAX_PARTS;
 
 /// Entries that the table keeps room for while nothing is in flight.
 const KEPT_CAPACITY: usize = 2;
@@ -15,7 +15,7 @@ const NONE: u16 = u16::MAX;
 /// The link of a record that does not wait.
 const APART: u16 = u16::MAX - 1;
 
-const _: () = assert!(4 * MAX_RECORDS < APART as usize, "all places have a number, and grow by doubling");
+const _: () = assert!(2 * MAX_PARTS < APART as usize, "all places have a number, and grow by doubling");
 
 /// Where a record stands for as long as it is in the table.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]

@@ -147,9 +147,9 @@ impl SendQueue {
         out
     }
 
-    /// Whether it keeps room for what is written.
-    pub fn keeps_room(&self) -> bool {
-        self.chunks.is_in_use()
+    /// Whether it keeps room for what is written though all is acknowledged.
+    pub fn is_idle(&self) -> bool {
+        self.chunks.is_idle()
     }
 
     /// Gives that back, where all is acknowledged.

@@ -111,3 +111,19 @@ fn a_payload_is_what_was_written_by_reference() {
     let segment = lone.poll().expect("data");
     assert_eq!(segment.payload.chunk_count(), 1);
 }
+
+/// One loss ends slow start; 30 seconds later as much is sent again.
+//= RFC 9438 §4.2 MUST-1, type=test
+#[test]
+fn a_pause_does_not_count_for_the_growth_of_the_window() {
+    let loss: Fate = |n| if n == 60 { Loss::Drop } else { Loss::Pass };
+    let mut pair = Pair::simultaneous([(); 2].map(|()| Options::default()), ms(10)).with_fate([loss, PASS]);
+    pair.transfer(0, 400_000);
+    let before = pair.ends[0].info();
+    assert!(before.snd_ssthresh < 100, "{before:?}");
+    pair.run_until(|pair| pair.ends[0].unacknowledged() == 0);
+    pair.now += ms(30_000);
+    pair.transfer(0, 400_000);
+    let after = pair.ends[0].info().snd_cwnd;
+    assert!(after <= before.snd_cwnd + 20, "{} before and {after} after", before.snd_cwnd);
+}

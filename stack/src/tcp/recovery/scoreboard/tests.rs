@@ -249,6 +249,27 @@ fn sending_again_segment_by_segment_is_bounded_too() {
 }
 
 #[test]
+fn sending_again_in_segments_of_changing_size_is_bounded_too() {
+    let (mut scoreboard, _) = shredded();
+    scoreboard.lose_with_front(|_| true);
+    let mut sent = 0;
+    while let Some(lost) = scoreboard.next_lost() {
+        // A peer has us do so that reports more ranges and fewer by turns.
+        let size = [36, 24][sent as usize % 2];
+        let part = range(lost.start(), lost.end().earliest(lost.start() + size)).expect("not empty");
+        scoreboard.on_resent(part, sending(size as u16, 1000 + sent));
+        sent += 1;
+        assert!(scoreboard.parts() <= MAX_PARTS, "{}", scoreboard.parts());
+    }
+    assert_eq!(scoreboard.parts(), MAX_PARTS, "the bound was met");
+    assert_eq!(scoreboard.lost(), scoreboard.resending());
+    let mut news = delivered();
+    scoreboard.acknowledge(SeqNumber::new(64 * 65_520), &mut news);
+    assert!(scoreboard.is_empty() && scoreboard.outstanding() == 0 && scoreboard.in_flight() == 0);
+    assert_eq!((scoreboard.lost(), scoreboard.resending(), scoreboard.sacked()), (0, 0, 0));
+}
+
+#[test]
 fn what_was_sent_again_is_cut_as_it_was_sent() {
     let seq = SeqNumber::new;
     let mut scoreboard = Scoreboard::new();
