@@ -47,6 +47,9 @@ pub fn solicit(
 //= RFC 4861 §7.2.4 MUST-5
 //= RFC 4862 §5.4.3 MUST-1
 //= RFC 4861 §4.4 MUST-4
+//= RFC 4861 §6.2.5 MUST-1
+//= RFC 4861 §7.2.4 MUST-2
+//= RFC 4861 §7.2.4 MUST-3
 pub fn on_solicit(
     now: Instant,
     (interface, source): (InterfaceId, Ipv6Addr),
@@ -135,6 +138,7 @@ pub fn on_advert(
 //= RFC 4861 §4.4 MUST-1
 //= RFC 4861 §7.2.6 MUST-2
 //= RFC 4861 §7.2.6 MUST-4
+//= RFC 4861 §7.2.6 MUST-3
 pub fn announcement(
     interface: &Interface,
     address: Ipv6Addr,

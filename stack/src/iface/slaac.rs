@@ -112,6 +112,7 @@ pub struct Autoconf {
 impl Autoconf {
     /// An interface is there: it gets its link-local address, and asks for routers where `config` says so.
     //= RFC 4862 §5.3
+    //= RFC 4861 §2.3 MUST-1
     pub fn enable(
         &mut self,
         interface: InterfaceId,

@@ -129,6 +129,7 @@ impl Stack {
         };
         let name = self.interfaces.interface(packet.interface).map_or("", Interface::name);
         let settings = self.config.for_interface(name);
+        //= RFC 4861 §8.2 MUST-4
         let accepted = settings.ipv6_accept_redirects && !settings.ipv6_forwarding;
         let target = IpAddr::V6(redirect.target);
         let redirected =

@@ -104,6 +104,11 @@ impl Stack {
     }
 
     /// Whether packets to `destination` that come so are for others, to whom this host passes them.
+    //= RFC 1122 §3.1 MUST-4
+    //= RFC 1122 §3.1 MUST-5
+    //= RFC 1122 §3.1 MUST-6
+    //= RFC 1122 §3.2.2.2 SHLD-1
+    //= RFC 4861 §8.3 MUST-5
     pub(super) fn is_in_transit(&self, origin: Origin, destination: IpAddr) -> bool {
         let id = origin.interface;
         if origin.sender == Sender::Ourselves || id == InterfaceId::LOOPBACK || destination.is_multicast() {
@@ -136,6 +141,8 @@ impl Stack {
 
     /// Passes a packet on that is for somebody else.
     //= RFC 1812 §5.2.1
+    //= RFC 1122 §3.1 MUST-3
+    //= RFC 4443 §3.3 MUST-1
     pub(super) fn forward(&mut self, now: Instant, packet: &Packet) {
         let tally = Tally::of(packet.source);
         //= RFC 1812 §5.3.4
@@ -183,6 +190,7 @@ impl Stack {
         }
     }
 
+    //= RFC 4443 §3.2 MUST-1
     fn forward_to(&mut self, now: Instant, packet: &Packet, hop: &NextHop, tally: &Tally) {
         let Some(caps) = self.interfaces.interface(hop.interface).map(|found| found.caps()) else { return };
         self.counters.bump(tally.found);
@@ -262,6 +270,7 @@ impl Stack {
     /// Tells the sender of a packet, which goes out where it came in, of the nearer way.
     //= RFC 1812 §5.2.7.2
     //= RFC 4861 §8.2
+    //= RFC 4861 §8.2 MUST-3
     fn redirect(&mut self, now: Instant, packet: &Packet, hop: &NextHop) {
         let Some(interface) = self.interfaces.interface(hop.interface) else { return };
         let neighbor = match packet.source {
@@ -295,6 +304,11 @@ impl Stack {
         }
     }
 
+    //= RFC 4861 §4.5 MUST-1
+    //= RFC 4861 §4.5 MUST-4
+    //= RFC 4861 §4.5 MUST-5
+    //= RFC 4861 §8.2 MUST-1
+    //= RFC 4861 §8.2 MUST-2
     fn redirect_v6(&mut self, now: Instant, packet: &Packet, hop: &NextHop) {
         let (IpAddr::V6(to), IpAddr::V6(destination), IpAddr::V6(target)) =
             (packet.source, packet.destination, hop.next_hop)

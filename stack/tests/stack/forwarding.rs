@@ -11,7 +11,7 @@ use tapsock_stack::time::Instant;
 use tapsock_stack::wire::icmp::Quoted;
 use tapsock_stack::wire::icmpv4::{Icmpv4Message, UnreachableCode};
 use tapsock_stack::wire::icmpv6::{self, Icmpv6Message};
-use tapsock_stack::wire::ndp::Redirect;
+use tapsock_stack::wire::ndp::{NdpMessage, NeighborSolicit, Redirect};
 use tapsock_stack::wire::offload::{LinkCaps, Medium};
 use tapsock_stack::wire::{EthernetAddress, Ipv4Header, Ipv6Header};
 
@@ -151,6 +151,8 @@ fn told_v6(sent: &Sent) -> Icmpv6Message {
 
 //= RFC 1812 §5.3.1, type=test
 //= RFC 8200 §3, type=test
+//= RFC 1122 §3.1 MUST-3, type=test
+//= RFC 1122 §3.1 MUST-4, type=test
 #[test]
 fn packets_for_others_go_on_with_one_hop_less() {
     let mut router = Router::plain(&[]);
@@ -167,6 +169,11 @@ fn packets_for_others_go_on_with_one_hop_less() {
     assert_eq!((router.count(Counter::IpInDelivers), router.count(Counter::Ip6InDelivers)), (0, 0));
 }
 
+//= RFC 1122 §3.1 MUST-4, type=test
+//= RFC 1122 §3.1 MUST-5, type=test
+//= RFC 1122 §3.1 MUST-6, type=test
+//= RFC 1122 §3.2.2.2 SHLD-1, type=test
+//= RFC 4861 §8.3 MUST-5, type=test
 #[test]
 fn a_host_passes_nothing_on() {
     let mut router = Router::plain(&[("net.ipv4.ip_forward", "0"), ("net.ipv6.conf.all.forwarding", "0")]);
@@ -183,6 +190,8 @@ fn a_host_passes_nothing_on() {
 
 //= RFC 1812 §5.2.7.3, type=test
 //= RFC 4443 §3.3, type=test
+//= RFC 1122 §3.1 MUST-3, type=test
+//= RFC 4443 §3.3 MUST-1, type=test
 #[test]
 fn who_runs_out_of_hops_is_told() {
     let mut router = Router::plain(&[]);
@@ -280,6 +289,7 @@ fn packets_wait_for_a_neighbour_and_go_when_it_answers() {
 
 //= RFC 1191 §4, type=test
 //= RFC 4443 §3.2, type=test
+//= RFC 4443 §3.2 MUST-1, type=test
 #[test]
 fn what_is_too_large_and_must_stay_whole_is_told() {
     let mut router = Router::plain(&[]);
@@ -454,6 +464,12 @@ fn a_host_is_told_of_a_nearer_router() {
 }
 
 //= RFC 4861 §8.2, type=test
+//= RFC 4861 §4.5 MUST-1, type=test
+//= RFC 4861 §4.5 MUST-4, type=test
+//= RFC 4861 §4.5 MUST-5, type=test
+//= RFC 4861 §8.2 MUST-1, type=test
+//= RFC 4861 §8.2 MUST-2, type=test
+//= RFC 4861 §8.2 MUST-3, type=test
 #[test]
 fn a_host_of_ipv6_is_told_of_a_nearer_router() {
     let mut router = Router::plain(&[]);
@@ -471,6 +487,18 @@ fn a_host_of_ipv6_is_told_of_a_nearer_router() {
     assert_eq!(redirect.target_link, Some(station(3)));
     assert_eq!(sent.len(), 2);
     assert_eq!(router.count(Counter::Icmp6OutRedirects), 1);
+    // A destination that is a neighbour itself is the target.
+    router.learn(LEFT, "fd00::9", station(4));
+    let sent = router.pass(LEFT, from_left("fd00::9").udp((1000, 9), &[7; 10]));
+    let told = sent.iter().find(|(_, frame)| frame.bytes[..6] == station(0).0).unwrap();
+    let packet = packet_of(&told.1);
+    let redirect = Redirect::parse(&Ipv6Header::parse(packet).unwrap(), &packet[40..]).unwrap();
+    assert_eq!((redirect.target, redirect.target.to_string()), (redirect.destination, "fd00::9".into()));
+    // There is a limit.
+    for _ in 0..20 {
+        router.pass(LEFT, from_left("fd00::9").udp((1000, 9), &[7; 10]));
+    }
+    assert_eq!(router.count(Counter::Icmp6OutRedirects), 6);
 }
 
 #[test]
@@ -530,4 +558,61 @@ fn errors_and_later_fragments_are_not_complained_of() {
     bytes[14 + 7] = 2;
     assert!(router.pass(LEFT, with_hops(&Frame::from(bytes), 64)).is_empty());
     assert_eq!(router.count(Counter::IpExtInNoRoutes), 2);
+}
+
+//= RFC 4861 §8.2 MUST-4, type=test
+#[test]
+fn redirects_change_no_router_s_routes() {
+    for (forwarding, followed) in [("1", false), ("0", true)] {
+        let settings = [("net.ipv4.ip_forward", forwarding), ("net.ipv6.conf.all.forwarding", forwarding)];
+        let mut router = Router::plain(&settings);
+        for (network, gateway) in [("10.7.0.0/16", "10.0.0.1"), ("fd07::/64", "fe80::1")] {
+            let route = Route::via(network.parse().unwrap(), gateway.parse().unwrap(), LEFT);
+            router.stack.add_route(route).unwrap();
+        }
+        let octets = |text: &str| text.parse::<core::net::Ipv6Addr>().unwrap().octets();
+        let message = Icmpv6Message::Other { kind: 137, code: 0, rest: [0; 4] };
+        let body = [octets("fe80::9"), octets("fd07::1")].concat();
+        let path = Path::v6(0, HERE).from("fe80::1").to("fd00::a");
+        router.pass(LEFT, path.icmpv6(message, &body, 255));
+        let message = Icmpv4Message::Other { kind: 5, code: 1, rest: [10, 0, 0, 9] };
+        let ours = Path::v4(HERE, 0).from("10.0.0.10").to("10.7.0.1").udp((9, 9), b"x");
+        router.pass(LEFT, Path::v4(0, HERE).icmpv4(message, packet_of(&ours)));
+        let interfaces = router.stack.interfaces();
+        let hop = |to: &str| interfaces.route(to.parse().unwrap(), None, None).unwrap().next_hop.to_string();
+        let expected = if followed { ["fe80::9", "10.0.0.9"] } else { ["fe80::1", "10.0.0.1"] };
+        assert_eq!([hop("fd07::1"), hop("10.7.0.1")], expected);
+    }
+}
+
+/// Who forwards says so in its advertisements, and who stops says that too.
+//= RFC 4861 §2.3 MUST-1, type=test
+//= RFC 4861 §6.2.5 MUST-1, type=test
+//= RFC 4861 §7.2.4 MUST-2, type=test
+//= RFC 4861 §7.2.6 MUST-3, type=test
+#[test]
+fn a_router_says_that_it_is_one() {
+    let mut router = Router::plain(&[("net.ipv6.conf.all.ndisc_notify", "1")]);
+    router.sent();
+    for (forwarding, flag) in [("1", 0x80), ("0", 0)] {
+        router.stack.config_mut().set("net.ipv6.conf.all.forwarding", forwarding).unwrap();
+        let flags = |sent: &Sent| -> Vec<u8> {
+            let messages = sent.iter().filter_map(|(_, frame)| {
+                let message = crate::packets::transport_of(frame, tapsock_stack::wire::IpProtocol::ICMPV6)?;
+                (message[0] == 136).then(|| message[4] & 0x80)
+            });
+            messages.collect()
+        };
+        for interface in [LEFT, RIGHT] {
+            let interface = router.stack.interfaces().interface(interface).unwrap();
+            let is_link_local = |own: &IpAddr| matches!(own, IpAddr::V6(own) if own.is_unicast_link_local());
+            assert!(interface.addresses().iter().any(|own| is_link_local(&own.cidr.address)));
+        }
+        let solicit = NeighborSolicit { target: "fd00::a".parse().unwrap(), source_link: Some(station(0)) };
+        let asked = Icmpv6Message::Ndp(NdpMessage::from(solicit));
+        let asked = Path::v6(0, HERE).to("fd00::a").icmpv6(asked, &[], 255);
+        assert_eq!(flags(&router.pass(LEFT, asked)), [flag]);
+        router.stack.add_address(LEFT, format!("fd00::b{forwarding}/64").parse().unwrap()).unwrap();
+        assert_eq!(flags(&router.sent()), [flag], "unasked");
+    }
 }

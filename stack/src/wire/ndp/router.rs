@@ -296,6 +296,9 @@ impl Redirect {
     /// The message from the IP header on, of a router at `source` to the host at `to`, which sent `packet`.
     //= RFC 4861 §4.5
     //= RFC 4861 §8.2
+    //= RFC 4861 §4.5 MUST-2
+    //= RFC 4861 §4.6.3 MUST-1
+    //= RFC 4861 §9 MUST-7
     pub fn to_packet(&self, source: Ipv6Addr, to: Ipv6Addr, packet: &Chunk) -> Transmit {
         let link = if self.target_link.is_some() { 8 } else { 0 };
         let fixed = 40 + link + 8;

@@ -254,3 +254,23 @@ fn what_is_written_is_zero_where_nothing_is_said() {
     }
     assert_eq!(probe(TARGET, None).len(), 40 + 24);
 }
+
+//= RFC 4861 §4.5 MUST-2, type=test
+//= RFC 4861 §4.6.3 MUST-1, type=test
+//= RFC 4861 §9 MUST-7, type=test
+#[test]
+fn a_redirect_quotes_as_much_as_every_link_takes() {
+    let source = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 9);
+    for target_link in [Some(STATION), None] {
+        for len in [0, 40, 99, 1190, 1500] {
+            let packet = crate::buf::Chunk::from(vec![0xff; len]);
+            let redirect = Redirect { target: TARGET, destination: TARGET, target_link };
+            let bytes = redirect.to_packet(source, TARGET, &packet).to_frame().bytes.to_vec();
+            assert!(bytes.len() <= 1280 && (len < 1190 || bytes.len() > 1200), "{len}: {}", bytes.len());
+            assert_eq!(bytes[44..48], [0; 4]);
+            let header = 80 + if target_link.is_some() { 8 } else { 0 };
+            assert_eq!((bytes[header], &bytes[header + 2..header + 8]), (4, &[0; 6][..]));
+            assert_eq!(Redirect::parse(&Ipv6Header::parse(&bytes).unwrap(), &bytes[40..]), Ok(redirect));
+        }
+    }
+}
