@@ -96,6 +96,16 @@ fn connecting_for_a_while() {
         let full = second.connect_timeout(&path("/busy"), Duration::from_millis(20));
         assert_eq!(full.unwrap_err().kind(), ErrorKind::TimedOut);
         assert_eq!(second.write_timeout().unwrap(), None);
+        // The time-out of sends bounds the wait of a connect that has none of its own.
+        let (third, moment) = (local(), Duration::from_millis(30));
+        third.set_write_timeout(Some(moment)).unwrap();
+        let began = Instant::now();
+        assert_eq!(third.connect(&path("/busy")).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert!(began.elapsed() >= moment);
+        third.set_write_timeout(Some(PATIENCE)).unwrap();
+        let connecting = std::thread::spawn(move || third.connect(&path("/busy")).map(|()| third));
+        busy.accept().unwrap();
+        let _third = connecting.join().unwrap().unwrap();
 
         // What others set meanwhile stays, and what they see is what they have set.
         for (socket, address) in [(stream(&left), at("10.0.0.77:9")), (local(), path("/busy"))] {

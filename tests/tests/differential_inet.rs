@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 use tapsock::bsd::*;
 use tapsock_tests::bench::skipped_for;
 use tapsock_tests::differential::{
-    DIFFERENCES, Ip, Port, Room, Shape, Sockets, Sort, Stage, Target, UNLIKE_OPTIONS, World,
+    ControlMessage, DIFFERENCES, Ip, Port, Room, Shape, Sockets, Sort, Stage, Target, UNLIKE_OPTIONS, World,
     differences_of_option, inet_plan, run_inet_plan,
 };
 use tapsock_tests::drawn::cases_and_seed;
@@ -300,6 +300,31 @@ fn known_of_messages(world: &mut World) {
     world.close(sender);
 }
 
+fn known_of_ways(world: &mut World) {
+    let [here, there] = [Ip::Any4, Ip::Lo6].map(|ip| Target::new(ip, Port::Slot(1)));
+    let [receiver, sender] = [(); 2].map(|()| world.socket(AF_INET, DGRAM, 0));
+    world.bind(receiver, here);
+    world.set_option(sender, SOL_SOCKET, SO_BINDTOIFINDEX, &1i32.to_ne_bytes());
+    world.apart(receiver);
+    world.send(sender, b"m", 0, Some(Target::new(Ip::Foreign4, Port::Slot(1))));
+    world.known("a datagram to a foreign host that is held to lo");
+    world.recv(receiver, 1, 0);
+    world.close(receiver);
+    world.close(sender);
+
+    let [receiver, sender] = [(); 2].map(|()| world.socket(AF_INET6, DGRAM, 0));
+    world.bind(receiver, there);
+    world.connect(sender, Target::new(Ip::MappedLo, Port::Slot(2)));
+    world.send(sender, b"n", 0, Some(there));
+    let source = [&[0; 15][..], &[1], &0u32.to_ne_bytes()].concat();
+    let control = ControlMessage { level: SOL_IPV6, kind: IPV6_PKTINFO, data: source }.bytes();
+    world.apart(receiver);
+    world.known("IPV6_PKTINFO on a datagram socket that is connected to IPv4");
+    world.send_beside(sender, b"n", 0, Some(there), &control);
+    world.close(receiver);
+    world.close(sender);
+}
+
 /// Those of the table that no sequence can meet, or that would end it.
 #[test]
 fn every_known_difference_shows() {
@@ -310,6 +335,7 @@ fn every_known_difference_shows() {
     };
     let mut world = World::new(&stage);
     known_of_messages(&mut world);
+    known_of_ways(&mut world);
     assert_eq!(world.difference(), None, "{}", world.log().join("\n"));
     let mut met = world.met().clone();
     let mut world = World::new(&stage);

@@ -1,7 +1,7 @@
 //! The same programs on the kernel's local sockets and on ours: how connections come about.
 
 use tapsock::bsd::*;
-use tapsock_tests::differential::{Both, Name, Sock, run};
+use tapsock_tests::differential::{Both, Name, Sock, Waits, run};
 
 const STREAM: i32 = SOCK_STREAM | SOCK_NONBLOCK;
 const SEQPACKET: i32 = SOCK_SEQPACKET | SOCK_NONBLOCK;
@@ -59,6 +59,22 @@ fn listening() {
                     t.unlink("a");
                     t.open().into_iter().for_each(|socket| t.close(socket));
                 }
+            }
+        }),
+        ("a connect that waits for room in the backlog", |t| {
+            for kind in BOTH {
+                let listener = t.listener(kind, A, 0);
+                let (first, second) = (t.socket(kind), t.socket(kind));
+                t.connect(first, A);
+                for how in [Waits::Moment, Waits::NoTime] {
+                    t.set_waits(second, how);
+                    t.connect(second, A);
+                    t.connect(first, A);
+                }
+                t.accept(listener, SOCK_NONBLOCK);
+                t.connect(second, A);
+                t.unlink("a");
+                t.open().into_iter().for_each(|socket| t.close(socket));
             }
         }),
         ("who connects", |t| {

@@ -186,6 +186,22 @@ pub const DIFFERENCES: &[Difference] = &[
         scope: Scope::Named,
         of: Sockets::Internet,
     },
+    Difference {
+        what: "a datagram to a foreign host that is held to lo",
+        kernel: "1: \"m\" from 0.0.0.0:e1",
+        ours: "Resource temporarily unavailable (os error 11)",
+        reason: "it is dropped, for it is not for us; Linux takes all that lo brings for its own",
+        scope: Scope::Named,
+        of: Sockets::Internet,
+    },
+    Difference {
+        what: "IPV6_PKTINFO on a datagram socket that is connected to IPv4",
+        kernel: "1",
+        ours: "Address family not supported by protocol (os error 97)",
+        reason: "a connected socket is of one family, whatever source a message names",
+        scope: Scope::Named,
+        of: Sockets::Internet,
+    },
 ];
 
 impl Difference {

@@ -13,7 +13,7 @@ use super::text::{
 };
 use super::{
     Difference, KERNEL_RELEASE, KernelSockets, Name, OurSockets, Outgoing, Place, Room, Shower, SocketCalls,
-    Sockets,
+    Sockets, Waits,
 };
 use crate::sides::PATIENCE;
 
@@ -359,6 +359,11 @@ impl Both {
         let flags = if on { O_RDWR | O_NONBLOCK } else { O_RDWR };
         let call = format!("O_NONBLOCK({socket}, {on})");
         self.step(call, |stack, _| shown(stack.calls.fcntl(socket, F_SETFL, flags)));
+    }
+
+    /// Whether calls on it wait, and for how long (SO_RCVTIMEO, SO_SNDTIMEO).
+    pub fn set_waits(&mut self, socket: Sock, how: Waits) {
+        InStep::set_waits(self, socket, how);
     }
 
     /// A listener at `name`.
