@@ -331,11 +331,14 @@ settings! {
     /// The longest time before the first question to routers.
     "net.ipv6.conf.all.router_solicitation_delay" router_solicitation_delay: Duration =
         Seconds(0..=3600), Duration::from_secs(1);
-    /// The time between two questions to routers.
+    /// The time between the first two questions to routers; each further one is about twice as long (RFC 7559) …
     "net.ipv6.conf.all.router_solicitation_interval" router_solicitation_interval: Duration =
         Seconds(0..=3600), Duration::from_secs(4);
-    /// How often routers are asked to tell of themselves. (Linux asks until one does.)
-    "net.ipv6.conf.all.router_solicitations" router_solicitations: u32 = Number(0..=i32::MAX as u32), 0;
+    /// … and no longer than this.
+    "net.ipv6.conf.all.router_solicitation_max_interval" router_solicitation_max_interval: Duration =
+        Seconds(0..=i32::MAX as u64), Duration::from_secs(3600);
+    /// How often routers are asked to tell of themselves; -1: until one does. (Linux has -1.)
+    "net.ipv6.conf.all.router_solicitations" router_solicitations: i32 = Number(-1..=i32::MAX), 0;
     /// The secret that addresses are made by, written as an address; :: where nobody chose one.
     "net.ipv6.conf.all.stable_secret" stable_secret: Option<core::net::Ipv6Addr> = Secret, None;
     /// How long a temporary address is preferred.
@@ -381,6 +384,9 @@ settings! {
     "net.ipv6.icmp.ratelimit" ipv6_icmp_ratelimit: Duration =
         Millis(0..=i32::MAX as u64), Duration::from_millis(100);
 
+    /// Look whether anybody on the link has an IPv4 address before it is used, announce it, and defend it once in ten seconds
+    /// (RFC 5227). Leases of DHCP servers are looked for in any case. (Linux does nothing of it.)
+    "tapsock.ipv4_acd" ipv4_acd: bool = Flag, false;
     /// An address belongs to its interface (the strong model of RFC 1122 §3.3.4.2) rather than to the host: packets to it
     /// are taken there alone, and packets from it leave there. It holds for stacks that are made after it was set.
     //= RFC 1122 §3.3.4.2
@@ -620,9 +626,11 @@ impl Config {
             accept_dad: self.accept_dad,
             dad_transmits: self.dad_transmits,
             enhanced_dad: self.enhanced_dad,
-            router_solicitations: self.router_solicitations,
+            router_solicitations: u32::try_from(self.router_solicitations)
+                .unwrap_or(AutoconfConfig::UNTIL_ANSWERED),
             router_solicitation_delay: self.router_solicitation_delay,
             router_solicitation_interval: self.router_solicitation_interval,
+            router_solicitation_max_interval: self.router_solicitation_max_interval,
             addr_gen_mode: self.addr_gen_mode,
             stable_secret: self.stable_secret.map(core::net::Ipv6Addr::to_bits),
             use_tempaddr: self.use_tempaddr,
@@ -802,7 +810,14 @@ mod tests {
             }
             assert_eq!(config, Config::default(), "{name}");
             for nonsense in ["", "x", "-1", "1x", "4096 8192 16384 1", "99999999999"] {
-                assert_eq!(config.set(name, nonsense), Err(SettingError::BadValue), "{name} {nonsense:?}");
+                // There -1 means something.
+                if (name, nonsense) != ("net.ipv6.conf.all.router_solicitations", "-1") {
+                    assert_eq!(
+                        config.set(name, nonsense),
+                        Err(SettingError::BadValue),
+                        "{name} {nonsense:?}"
+                    );
+                }
             }
             assert_eq!(config, Config::default(), "{name}");
         }

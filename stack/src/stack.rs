@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::demux::Demux;
 use crate::fast_open::FastOpenCache;
+use crate::iface::acd::Claims;
 use crate::iface::slaac::Autoconf;
 use crate::iface::{
     HostModel, Interface, InterfaceError, InterfaceId, Interfaces, IpCidr, LinkState, NeighborAction,
@@ -27,6 +28,7 @@ use crate::udp::{UdpId, UdpTable};
 use crate::wire::offload::{LinkCaps, Medium, Transmit};
 use crate::wire::{EtherType, EthernetAddress, EthernetHeader};
 
+mod acd;
 mod addressing;
 mod census;
 mod changes;
@@ -119,6 +121,7 @@ pub struct Stack {
     interfaces: Interfaces,
     neighbors: NeighborCache,
     autoconf: Autoconf,
+    claims: Claims,
     groups: multicast::Groups,
     path_mtu: PathMtuCache,
     dhcp: dhcp::DhcpClients,
@@ -164,6 +167,7 @@ impl Stack {
         Stack {
             interfaces,
             autoconf: Autoconf::default(),
+            claims: Claims::default(),
             groups: multicast::Groups::default(),
             neighbors: NeighborCache::new(config.neighbor_config(), &mut random),
             path_mtu: PathMtuCache::new(config.path_mtu_config(), &mut random),
@@ -260,6 +264,7 @@ impl Stack {
         self.forwarding.forget(interface);
         self.drop_datagrams(interface);
         self.dhcp.on_link_down(interface);
+        self.claims.forget_interface(interface);
         self.neighbors.flush(interface, &mut self.counters);
         while self.neighbors.poll_action().is_some() {}
         self.fail_connections(now, interface);
@@ -360,6 +365,7 @@ impl Stack {
     /// When to call [`handle_timeout`](Stack::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Instant> {
         let rare = earliest(self.reassembly.poll_timeout(), self.dhcp.poll_timeout());
+        let rare = earliest(rare, self.claims.poll_timeout());
         let rare = earliest(rare, earliest(self.autoconf.poll_timeout(), self.groups.poll_timeout()));
         earliest(rare, earliest(self.tcp.poll_timeout(), self.neighbors.poll_timeout()))
     }
@@ -369,6 +375,7 @@ impl Stack {
         self.neighbors.handle_timeout(now, &mut self.random, &mut self.counters);
         self.handle_fragment_timeouts(now);
         self.handle_dhcp_timeouts(now);
+        self.handle_claim_timeouts(now);
         self.handle_autoconf_timeout(now);
         self.handle_group_timeouts(now);
         self.run_neighbor_actions(now);

@@ -25,7 +25,13 @@ pub fn request(
         target_hardware: EthernetAddress::default(),
         target_ip: target,
     };
-    frame(&packet, to.unwrap_or(EthernetAddress::BROADCAST))
+    frame(&packet, station_for(source, to.unwrap_or(EthernetAddress::BROADCAST)))
+}
+
+/// To whom an ARP packet of `sender` goes: all hear of link-local addresses, so that conflicts are noticed.
+//= RFC 3927 §2.5
+fn station_for(sender: Ipv4Addr, station: EthernetAddress) -> EthernetAddress {
+    if sender.is_link_local() { EthernetAddress::BROADCAST } else { station }
 }
 
 /// Takes an ARP packet that came in at `interface`. The frame that answers it is returned.
@@ -139,7 +145,7 @@ fn reply(arrival: &Interface, request: &ArpPacket) -> Transmit {
         target_hardware: request.sender_hardware,
         target_ip: request.sender_ip,
     };
-    frame(&packet, request.sender_hardware)
+    frame(&packet, station_for(packet.sender_ip, request.sender_hardware))
 }
 
 fn frame(packet: &ArpPacket, destination: EthernetAddress) -> Transmit {

@@ -293,7 +293,21 @@ impl DhcpClient {
         if lease.ip() != address || hardware == self.hardware {
             return;
         }
-        let (wanted, server) = (Some(address), Some(lease.server));
+        let server = lease.server;
+        self.decline(now, address, server);
+    }
+
+    /// Somebody insists on the address that we have: the server is told, and another one asked for after a while.
+    //= RFC 5227 §2.4
+    pub(crate) fn on_conflict(&mut self, now: Instant, address: Ipv4Addr) {
+        let Some(lease) = self.lease().filter(|lease| lease.ip() == address) else { return };
+        let server = lease.server;
+        self.actions.push_back(DhcpAction::Withdraw);
+        self.decline(now, address, server);
+    }
+
+    fn decline(&mut self, now: Instant, address: Ipv4Addr, server: Ipv4Addr) {
+        let (wanted, server) = (Some(address), Some(server));
         let decline = Request { wanted, server, seconds: 0, ..self.message(now, RequestKind::Decline) };
         self.actions.push_back(DhcpAction::Broadcast(decline.to_bytes()));
         self.state = State::Resting;

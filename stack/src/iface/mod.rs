@@ -15,6 +15,7 @@ mod rules;
 mod solicitation;
 mod source;
 
+pub mod acd;
 pub mod arp;
 pub mod dhcp;
 pub mod multicast;

@@ -121,7 +121,7 @@ impl Autoconf {
         random: &mut Random,
     ) {
         let Some(station) = interfaces.interface(interface).map(|found| found.hardware()) else { return };
-        let asking = (config.router_solicitations > 0).then_some(Asking {
+        let asking = (config.accept_ra && config.router_solicitations > 0).then_some(Asking {
             left: config.router_solicitations,
             // When the time comes the delay is drawn.
             at: Instant::ZERO,
@@ -317,11 +317,15 @@ impl Autoconf {
         if asking.at == Instant::ZERO {
             let most = u64::try_from(link.config.router_solicitation_delay.as_nanos()).unwrap_or(u64::MAX);
             asking.at = now + Duration::from_nanos(random.range(0..=most)).max(Duration::from_nanos(1));
-            asking.interval = link.config.router_solicitation_interval.max(MIN_INTERVAL);
+            let first = link.config.router_solicitation_interval.max(MIN_INTERVAL);
+            asking.interval = first.mul_f64(1.0 + jitter(random));
             return;
         }
-        asking.left -= 1;
+        if asking.left != AutoconfConfig::UNTIL_ANSWERED {
+            asking.left -= 1;
+        }
         asking.at = now + asking.interval;
+        asking.interval = link.config.backed_off(asking.interval, jitter(random));
         let over = asking.left == 0;
         let (interface, station) = (link.interface, link.station);
         if over {
@@ -429,6 +433,12 @@ impl Link {
             }
         }
     }
+}
+
+/// By which part of itself a time is longer or shorter, so that hosts do not ask together.
+//= RFC 7559 §2
+fn jitter(random: &mut Random) -> f64 {
+    random.below(2001) as f64 / 10_000.0 - 0.1
 }
 
 fn until(now: Instant, lifetime: Lifetime) -> Option<Instant> {

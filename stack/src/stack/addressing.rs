@@ -17,7 +17,7 @@ use super::{Stack, prepend_ethernet};
 
 impl Stack {
     /// Gives an interface an address, and with it the route to its network. Where `accept_dad` says so, an IPv6 address is
-    /// looked for on the link before. It is announced where `arp_notify` or `ndisc_notify` say so.
+    /// looked for on the link before, and an IPv4 one where `tapsock.ipv4_acd` does. It is announced where `arp_notify` or `ndisc_notify` say so.
     pub fn add_address(&mut self, interface: InterfaceId, address: IpCidr) -> Result<(), InterfaceError> {
         let found = self.interfaces.interface(interface).ok_or(InterfaceError::Missing)?;
         if found.owns(address.address) {
@@ -30,6 +30,9 @@ impl Stack {
                 return Ok(());
             }
         }
+        if self.begin_claim(interface, address) {
+            return Ok(());
+        }
         self.interfaces.add_address(interface, address)?;
         self.announce(interface, address.address);
         Ok(())
@@ -37,7 +40,10 @@ impl Stack {
 
     /// Takes an address from an interface.
     pub fn remove_address(&mut self, interface: InterfaceId, address: IpAddr) -> Result<(), InterfaceError> {
-        let tentative = matches!(address, IpAddr::V6(v6) if self.autoconf.is_tentative(interface, v6));
+        let tentative = match address {
+            IpAddr::V6(v6) => self.autoconf.is_tentative(interface, v6),
+            IpAddr::V4(_) => self.forget_claim(interface, address),
+        };
         self.autoconf.forget(interface, address, &mut self.interfaces);
         match self.interfaces.remove_address(interface, address) {
             Err(InterfaceError::NotFound) if tentative => Ok(()),

@@ -153,6 +153,14 @@ impl Stack {
         }
     }
 
+    /// Somebody insists on an address that was given to us.
+    pub(super) fn on_lease_conflict(&mut self, now: Instant, interface: InterfaceId, address: Ipv4Addr) {
+        if let Some(client) = self.dhcp.of(interface) {
+            client.machine.on_conflict(now, address);
+            self.run_dhcp(now, interface);
+        }
+    }
+
     pub(super) fn handle_dhcp_timeouts(&mut self, now: Instant) {
         if self.dhcp.poll_timeout().is_none_or(|due| due > now) {
             return;
@@ -240,8 +248,9 @@ impl Stack {
     fn configure(&mut self, interface: InterfaceId, lease: &Lease) {
         self.dhcp.changes += 1;
         let added = self.interfaces.add_address(interface, lease.address);
-        if let Err(error) = added {
-            log::warn!("{interface}: {} by DHCP: {error}", lease.address);
+        match added {
+            Ok(()) => self.defend_lease(interface, lease.address),
+            Err(error) => log::warn!("{interface}: {} by DHCP: {error}", lease.address),
         }
         let mut routes = Vec::new();
         for (network, router) in &lease.routes {
@@ -274,6 +283,7 @@ impl Stack {
             self.interfaces.forget_route(&route);
         }
         if let Some(address) = address {
+            self.forget_claim(interface, address);
             // Somebody may have taken it away already.
             let _ = self.interfaces.remove_address(interface, address);
         }

@@ -69,6 +69,7 @@ impl Stack {
             return;
         };
         self.tell_dhcp_of(now, id, &packet);
+        self.watch_claims(now, id, &packet);
         let policy = self.neighbor_policy(id);
         let (interfaces, neighbors, counters) = (&self.interfaces, &mut self.neighbors, &mut self.counters);
         if let Some(answer) = arp::on_arp(now, id, &packet, interfaces, &policy, neighbors, counters) {

@@ -604,3 +604,37 @@ fn a_flood_of_advertisements_is_bounded() {
     assert!(wire[0].interfaces().routes().iter().count() <= tapsock_stack::iface::slaac::MAX_LEARNED + 8);
     assert_eq!(wire[0].interfaces().interface(InterfaceId::LOOPBACK).unwrap().addresses().len(), 2);
 }
+
+/// The solicitations of a host that nobody answers, by their time, within four hours.
+fn solicitations(settings: &[&str]) -> Vec<f64> {
+    let mut wire = alone(&with(settings));
+    let (begin, mut times, mut seen) = (wire.now, Vec::new(), 0);
+    let end = begin + Duration::from_secs(4 * 3600);
+    wire.run_until(end, |wire| {
+        for (_, frame) in &wire.seen[seen..] {
+            if packet_of(frame).get(40) == Some(&133) {
+                times.push(wire.now.saturating_since(begin).as_secs_f64());
+            }
+        }
+        seen = wire.seen.len();
+        false
+    });
+    times
+}
+
+//= RFC 7559 §2, type=test
+#[test]
+fn routers_are_asked_ever_more_seldom() {
+    let times = solicitations(&["net.ipv6.conf.all.router_solicitations -1"]);
+    let pauses: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!((3.6..=4.4).contains(&pauses[0]), "{pauses:?}");
+    for pair in pauses.windows(2) {
+        let doubled = (1.9 * pair[0]..=2.1 * pair[0]).contains(&pair[1]);
+        assert!(doubled || (3240.0..=3960.0).contains(&pair[1]), "{pauses:?}");
+    }
+    assert!(times.len() > 11, "{times:?}");
+    assert_eq!(solicitations(&["net.ipv6.conf.all.router_solicitations 3"]).len(), 3);
+    // A router asks for none.
+    let router = ["net.ipv6.conf.all.router_solicitations -1", "net.ipv6.conf.all.forwarding 1"];
+    assert!(solicitations(&router).is_empty());
+}

@@ -1,5 +1,6 @@
 //! Whole stacks in virtual time: several [`Stack`](tapsock_stack::stack::Stack)s on one wire, and over `lo`.
 
+mod acd;
 mod allocations;
 mod autoconf;
 mod closing;

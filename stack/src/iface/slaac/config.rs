@@ -34,12 +34,14 @@ pub struct AutoconfConfig {
     pub dad_transmits: u8,
     /// Whether the questions bear a nonce.
     pub enhanced_dad: bool,
-    /// Questions to routers.
+    /// Questions to routers; [`UNTIL_ANSWERED`](Self::UNTIL_ANSWERED) sets no bound.
     pub router_solicitations: u32,
     /// The longest time before the first.
     pub router_solicitation_delay: Duration,
-    /// The time between two.
+    /// The time between the first two; each further one is twice as long.
     pub router_solicitation_interval: Duration,
+    /// The longest time between two.
+    pub router_solicitation_max_interval: Duration,
     /// How addresses are made: 0 from the station, 1 the same but no link-local one, 2 and 3 by a secret.
     pub addr_gen_mode: u8,
     /// The secret.
@@ -63,6 +65,17 @@ pub struct AutoconfConfig {
 impl AutoconfConfig {
     /// The mode in which an interface gets no link-local address.
     pub const NO_LINK_LOCAL: u8 = 1;
+
+    /// Routers are asked until one answers.
+    pub const UNTIL_ANSWERED: u32 = u32::MAX;
+
+    /// The time after the next question, where it was `before` after the last. `jitter` is the part by which it is longer.
+    //= RFC 7559 §2
+    pub(super) fn backed_off(&self, before: Duration, jitter: f64) -> Duration {
+        let longest = self.router_solicitation_max_interval;
+        let next = before.mul_f64(2.0 + jitter);
+        if next > longest { longest.mul_f64(1.0 + jitter) } else { next }
+    }
 
     /// Whether addresses are looked for before they are used.
     pub fn detects_duplicates(&self) -> bool {

@@ -1,0 +1,485 @@
+//! Whether an IPv4 address is free before it is ours, and its defence after (RFC 5227); and link-local addresses, which a
+//! host chooses itself (RFC 3927).
+//!
+//! The table sends nothing itself: what is to be sent or set up comes out of [`Claims::poll_action`], which the stack empties
+//! after each call that changes the table.
+
+use core::net::{IpAddr, Ipv4Addr};
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use super::{InterfaceId, IpCidr};
+use crate::random::Random;
+use crate::time::Instant;
+use crate::wire::EthernetAddress;
+use crate::wire::arp::{ArpOperation, ArpPacket};
+
+/// Addresses that are looked for or defended, of all interfaces.
+pub const MAX_CLAIMS: usize = 1024;
+
+/// The longest wait before the first question, so that hosts that start together do not ask together.
+//= RFC 5227 §1.1
+const PROBE_WAIT: Duration = Duration::from_secs(1);
+/// Questions whether somebody has the address.
+const PROBE_NUM: u8 = 3;
+/// The time between two questions is between these.
+const PROBE_MIN: Duration = Duration::from_secs(1);
+const PROBE_MAX: Duration = Duration::from_secs(2);
+/// The wait after the last question, before the address is ours.
+const ANNOUNCE_WAIT: Duration = Duration::from_secs(2);
+/// Announcements, and the time between them.
+const ANNOUNCE_NUM: u8 = 2;
+const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
+/// Conflicts after which new addresses are tried more slowly.
+const MAX_CONFLICTS: u32 = 10;
+/// How slowly.
+const RATE_LIMIT_INTERVAL: Duration = Duration::from_secs(60);
+/// A second conflict within this time ends the defence.
+const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What an address is claimed for, which says what follows where somebody else has it.
+///
+/// ```
+/// use tapsock_stack::iface::acd::Purpose;
+///
+/// assert_ne!(Purpose::ByHand, Purpose::LinkLocal);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Purpose {
+    /// Somebody chose it: it is given up, and no other is taken.
+    ByHand,
+    /// A DHCP server gave it: it is told.
+    Lease,
+    /// The host chose it itself: it takes another.
+    LinkLocal,
+}
+
+/// What the stack is to do for the table.
+///
+/// ```
+/// use tapsock_stack::iface::InterfaceId;
+/// use tapsock_stack::iface::acd::ClaimAction;
+///
+/// let ask = ClaimAction::Probe { interface: InterfaceId(1), address: "10.0.0.1".parse().unwrap() };
+/// assert!(matches!(ask, ClaimAction::Probe { .. }));
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum ClaimAction {
+    /// Ask whether somebody has the address.
+    Probe {
+        /// Where.
+        interface: InterfaceId,
+        /// The address.
+        address: Ipv4Addr,
+    },
+    /// Tell all that it is ours.
+    Announce {
+        /// Where.
+        interface: InterfaceId,
+        /// The address.
+        address: Ipv4Addr,
+    },
+    /// Nobody has it: give it to the interface.
+    Assign {
+        /// To which.
+        interface: InterfaceId,
+        /// The address with its network.
+        cidr: IpCidr,
+    },
+    /// Somebody has it. Where it was ours, it is ours no more.
+    GiveUp {
+        /// On which link.
+        interface: InterfaceId,
+        /// The address.
+        address: Ipv4Addr,
+        /// What it was claimed for.
+        purpose: Purpose,
+    },
+}
+
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum State {
+    /// It is asked for, still so often.
+    Probing { left: u8 },
+    /// It is ours, and that is told, still so often.
+    Announcing { left: u8 },
+    /// It is ours, and all know.
+    Held,
+}
+
+#[derive(Clone, Debug)]
+struct Claim {
+    interface: InterfaceId,
+    station: EthernetAddress,
+    cidr: IpCidr,
+    address: Ipv4Addr,
+    purpose: Purpose,
+    state: State,
+    /// When something is to be done; zero: at once, or, before the first question, when the wait is yet to be drawn.
+    at: Option<Instant>,
+    /// When it was defended last.
+    defended: Option<Instant>,
+    /// Addresses that turned out to be others', of those that the host chose.
+    conflicts: u32,
+}
+
+/// Addresses that are looked for, told of and defended.
+///
+/// ```
+/// use tapsock_stack::iface::acd::Claims;
+///
+/// assert_eq!(Claims::default().poll_timeout(), None);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Claims {
+    claims: Vec<Claim>,
+    actions: VecDeque<ClaimAction>,
+}
+
+impl Claims {
+    /// Looks whether somebody has an address. Returns whether there was room to.
+    //= RFC 5227 §2.1
+    pub fn begin(
+        &mut self,
+        (interface, station): (InterfaceId, EthernetAddress),
+        cidr: IpCidr,
+        purpose: Purpose,
+    ) -> bool {
+        let IpAddr::V4(address) = cidr.address else { return false };
+        self.forget(interface, address);
+        if self.claims.len() >= MAX_CLAIMS {
+            return false;
+        }
+        let state = State::Probing { left: PROBE_NUM };
+        let at = Some(Instant::ZERO);
+        let (defended, conflicts) = (None, 0);
+        self.claims.push(Claim {
+            interface,
+            station,
+            cidr,
+            address,
+            purpose,
+            state,
+            at,
+            defended,
+            conflicts,
+        });
+        true
+    }
+
+    /// Takes an address under its protection that somebody else has looked for already.
+    //= RFC 5227 §2.3
+    pub fn defend(&mut self, place: (InterfaceId, EthernetAddress), cidr: IpCidr, purpose: Purpose) {
+        if self.begin(place, cidr, purpose)
+            && let Some(claim) = self.claims.last_mut()
+        {
+            claim.state = State::Announcing { left: ANNOUNCE_NUM };
+        }
+    }
+
+    /// Chooses a link-local address for an interface, and looks whether it is free.
+    //= RFC 3927 §2.1
+    pub fn begin_link_local(&mut self, place: (InterfaceId, EthernetAddress)) -> bool {
+        self.link_local(place.0).is_some() || self.begin(place, link_local(place.1, 0), Purpose::LinkLocal)
+    }
+
+    /// The link-local address that an interface has or looks for.
+    pub fn link_local(&self, interface: InterfaceId) -> Option<Ipv4Addr> {
+        let mut own = self.claims.iter().filter(|claim| claim.interface == interface);
+        own.find(|claim| claim.purpose == Purpose::LinkLocal).map(|claim| claim.address)
+    }
+
+    /// Whether it is not known yet if an address can be ours.
+    pub fn is_tentative(&self, interface: InterfaceId, address: Ipv4Addr) -> bool {
+        let found = self.claims.iter().find(|claim| claim.is(interface, address));
+        found.is_some_and(|claim| matches!(claim.state, State::Probing { .. }))
+    }
+
+    /// An address is taken from an interface, or not looked for any more. Returns whether it was.
+    pub fn forget(&mut self, interface: InterfaceId, address: Ipv4Addr) -> bool {
+        let before = self.claims.len();
+        self.claims.retain(|claim| !claim.is(interface, address));
+        self.claims.len() < before
+    }
+
+    /// The link is gone: nothing is asked there any more.
+    pub fn forget_interface(&mut self, interface: InterfaceId) {
+        self.claims.retain(|claim| claim.interface != interface);
+    }
+
+    /// An ARP packet came in at an interface.
+    //= RFC 5227 §2.1.1
+    //= RFC 5227 §2.4
+    //= RFC 3927 §2.5
+    pub fn on_arp(&mut self, now: Instant, interface: InterfaceId, packet: &ArpPacket) {
+        let Some(place) = self.claims.iter().position(|claim| {
+            let probed = packet.sender_ip.is_unspecified() && packet.operation == ArpOperation::Request;
+            let tentative = matches!(claim.state, State::Probing { .. });
+            // Somebody uses it, or looks for it as we do.
+            let meant =
+                packet.sender_ip == claim.address || tentative && probed && packet.target_ip == claim.address;
+            claim.interface == interface && meant && packet.sender_hardware != claim.station
+        }) else {
+            return;
+        };
+        let claim = &mut self.claims[place];
+        let (interface, address) = (claim.interface, claim.address);
+        if let State::Probing { .. } = claim.state {
+            return self.give_up(now, place);
+        }
+        // Once it is defended; who insists gets it.
+        let again = claim.defended.is_some_and(|defended| now.saturating_since(defended) < DEFEND_INTERVAL);
+        if again {
+            return self.give_up(now, place);
+        }
+        claim.defended = Some(now);
+        self.actions.push_back(ClaimAction::Announce { interface, address });
+    }
+
+    fn give_up(&mut self, now: Instant, place: usize) {
+        let Claim { interface, address, purpose, .. } = self.claims[place];
+        self.actions.push_back(ClaimAction::GiveUp { interface, address, purpose });
+        if purpose != Purpose::LinkLocal {
+            self.claims.remove(place);
+            return;
+        }
+        // Another one, which follows from the station too: who starts again tries the same ones.
+        //= RFC 3927 §2.1
+        let claim = &mut self.claims[place];
+        claim.conflicts += 1;
+        claim.cidr = link_local(claim.station, claim.conflicts);
+        if let IpAddr::V4(address) = claim.cidr.address {
+            claim.address = address;
+        }
+        //= RFC 3927 §2.2.1
+        let wait = if claim.conflicts >= MAX_CONFLICTS { RATE_LIMIT_INTERVAL } else { Duration::ZERO };
+        claim.state = State::Probing { left: PROBE_NUM };
+        (claim.at, claim.defended) = (Some(now + wait), None);
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.claims.iter().filter_map(|claim| claim.at).min()
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant, random: &mut Random) {
+        for claim in &mut self.claims {
+            if claim.at.is_none_or(|at| at > now) {
+                continue;
+            }
+            let (interface, address, cidr) = (claim.interface, claim.address, claim.cidr);
+            match claim.state {
+                State::Probing { left: PROBE_NUM } if claim.at == Some(Instant::ZERO) => {
+                    claim.at = Some(now + within(PROBE_WAIT, random).max(Duration::from_nanos(1)));
+                }
+                State::Probing { left: 0 } => {
+                    self.actions.push_back(ClaimAction::Assign { interface, cidr });
+                    self.actions.push_back(ClaimAction::Announce { interface, address });
+                    claim.state = State::Announcing { left: ANNOUNCE_NUM - 1 };
+                    claim.at = Some(now + ANNOUNCE_INTERVAL);
+                }
+                State::Probing { left } => {
+                    self.actions.push_back(ClaimAction::Probe { interface, address });
+                    claim.state = State::Probing { left: left - 1 };
+                    let pause = PROBE_MIN + within(PROBE_MAX - PROBE_MIN, random);
+                    claim.at = Some(now + if left == 1 { ANNOUNCE_WAIT } else { pause });
+                }
+                State::Announcing { left } => {
+                    self.actions.push_back(ClaimAction::Announce { interface, address });
+                    (claim.state, claim.at) = match left {
+                        0 | 1 => (State::Held, None),
+                        left => (State::Announcing { left: left - 1 }, Some(now + ANNOUNCE_INTERVAL)),
+                    };
+                }
+                State::Held => claim.at = None,
+            }
+        }
+    }
+
+    /// What is to be done next.
+    pub fn poll_action(&mut self) -> Option<ClaimAction> {
+        self.actions.pop_front()
+    }
+}
+
+impl Claim {
+    fn is(&self, interface: InterfaceId, address: Ipv4Addr) -> bool {
+        (self.interface, self.address) == (interface, address)
+    }
+}
+
+/// The link-local address that a station tries after so many conflicts.
+//= RFC 3927 §2.1
+fn link_local(station: EthernetAddress, conflicts: u32) -> IpCidr {
+    let [a, b, c, d, e, f] = station.0;
+    let number = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+    let drawn = Random::new(number ^ u64::from(conflicts) << 48).below(254 * 256);
+    // The first and the last 256 are reserved.
+    let address = Ipv4Addr::from_bits(0xa9fe_0100 + drawn as u32);
+    IpCidr::new(IpAddr::V4(address), 16)
+}
+
+/// Any time up to `most`.
+fn within(most: Duration, random: &mut Random) -> Duration {
+    Duration::from_nanos(random.range(0..=most.as_nanos() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ETH: InterfaceId = InterfaceId(1);
+    const OURS: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 1]);
+    const THEIRS: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 2]);
+
+    struct Bench {
+        claims: Claims,
+        random: Random,
+        now: Instant,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            Bench { claims: Claims::default(), random: Random::new(5), now: Instant::from_secs(1) }
+        }
+
+        fn actions(&mut self) -> Vec<ClaimAction> {
+            core::iter::from_fn(|| self.claims.poll_action()).collect()
+        }
+
+        /// Goes on to the next question.
+        fn probe(&mut self) -> Vec<ClaimAction> {
+            let done = self.step();
+            if done.is_empty() { self.step() } else { done }
+        }
+
+        /// Goes on to the next deadline, and says what is done there.
+        fn step(&mut self) -> Vec<ClaimAction> {
+            self.now = self.now.max(self.claims.poll_timeout().expect("something is due"));
+            self.claims.handle_timeout(self.now, &mut self.random);
+            self.actions()
+        }
+
+        fn hear(&mut self, operation: ArpOperation, sender: &str, target: &str) -> Vec<ClaimAction> {
+            let packet = ArpPacket {
+                operation,
+                sender_hardware: THEIRS,
+                sender_ip: sender.parse().unwrap(),
+                target_hardware: EthernetAddress::default(),
+                target_ip: target.parse().unwrap(),
+            };
+            self.claims.on_arp(self.now, ETH, &packet);
+            self.actions()
+        }
+    }
+
+    fn ten() -> (IpCidr, Ipv4Addr) {
+        ("10.0.0.1/24".parse().unwrap(), Ipv4Addr::new(10, 0, 0, 1))
+    }
+
+    //= RFC 5227 §2.1, type=test
+    //= RFC 5227 §2.3, type=test
+    #[test]
+    fn an_address_that_is_free_is_ours_after_three_questions() {
+        let (cidr, address) = ten();
+        let mut bench = Bench::new();
+        let began = bench.now;
+        bench.claims.begin((ETH, OURS), cidr, Purpose::ByHand);
+        let mut last = began;
+        for round in 0..3 {
+            assert_eq!(bench.probe(), [ClaimAction::Probe { interface: ETH, address }]);
+            let waited = bench.now.saturating_since(last);
+            let expected = if round == 0 { Duration::ZERO..=PROBE_WAIT } else { PROBE_MIN..=PROBE_MAX };
+            assert!(expected.contains(&waited), "{waited:?}");
+            last = bench.now;
+            assert!(bench.claims.is_tentative(ETH, address));
+        }
+        let announce = ClaimAction::Announce { interface: ETH, address };
+        assert_eq!(bench.step(), [ClaimAction::Assign { interface: ETH, cidr }, announce]);
+        assert_eq!(bench.now.saturating_since(last), ANNOUNCE_WAIT);
+        last = bench.now;
+        assert_eq!(bench.step(), [announce]);
+        assert_eq!(bench.now.saturating_since(last), ANNOUNCE_INTERVAL);
+        assert_eq!(bench.claims.poll_timeout(), None);
+    }
+
+    //= RFC 5227 §2.1.1, type=test
+    #[test]
+    fn an_address_that_somebody_has_is_not_taken() {
+        let (cidr, address) = ten();
+        let gone = [ClaimAction::GiveUp { interface: ETH, address, purpose: Purpose::ByHand }];
+        for (operation, sender, target) in [
+            (ArpOperation::Request, "10.0.0.1", "10.0.0.9"),
+            (ArpOperation::Reply, "10.0.0.1", "10.0.0.9"),
+            // Somebody else looks for it too.
+            (ArpOperation::Request, "0.0.0.0", "10.0.0.1"),
+        ] {
+            let mut bench = Bench::new();
+            bench.claims.begin((ETH, OURS), cidr, Purpose::ByHand);
+            bench.probe();
+            assert_eq!(bench.hear(ArpOperation::Request, "10.0.0.7", "10.0.0.1"), [], "a question");
+            assert_eq!(bench.hear(ArpOperation::Request, "0.0.0.0", "10.0.0.2"), []);
+            assert_eq!(bench.hear(operation, sender, target), gone);
+            assert_eq!(bench.claims.poll_timeout(), None);
+        }
+    }
+
+    //= RFC 5227 §2.4, type=test
+    #[test]
+    fn an_address_is_defended_once_in_ten_seconds() {
+        let (cidr, address) = ten();
+        let mut bench = Bench::new();
+        bench.claims.defend((ETH, OURS), cidr, Purpose::Lease);
+        let announce = ClaimAction::Announce { interface: ETH, address };
+        assert_eq!(bench.step(), [announce]);
+        assert_eq!(bench.step(), [announce]);
+        assert_eq!(bench.hear(ArpOperation::Request, "0.0.0.0", "10.0.0.1"), [], "ARP answers that");
+        assert_eq!(bench.hear(ArpOperation::Request, "10.0.0.1", "10.0.0.9"), [announce]);
+        bench.now += DEFEND_INTERVAL;
+        assert_eq!(bench.hear(ArpOperation::Request, "10.0.0.1", "10.0.0.9"), [announce]);
+        bench.now += DEFEND_INTERVAL / 2;
+        let gone = ClaimAction::GiveUp { interface: ETH, address, purpose: Purpose::Lease };
+        assert_eq!(bench.hear(ArpOperation::Reply, "10.0.0.1", "10.0.0.9"), [gone]);
+        assert_eq!(bench.hear(ArpOperation::Reply, "10.0.0.1", "10.0.0.9"), []);
+    }
+
+    //= RFC 3927 §2.1, type=test
+    //= RFC 3927 §2.2.1, type=test
+    #[test]
+    fn another_address_is_chosen_and_slower_after_ten() {
+        let mut bench = Bench::new();
+        bench.claims.begin_link_local((ETH, OURS));
+        let mut seen = Vec::new();
+        for round in 1..=12u32 {
+            let address = bench.claims.link_local(ETH).unwrap();
+            assert!(address.is_link_local() && !matches!(address.octets()[2], 0 | 255), "{address}");
+            assert!(!seen.contains(&address), "{address} again");
+            seen.push(address);
+            bench.probe();
+            bench.hear(ArpOperation::Reply, &address.to_string(), "10.0.0.9");
+            let waits = bench.claims.poll_timeout().unwrap().saturating_since(bench.now);
+            assert_eq!(waits >= RATE_LIMIT_INTERVAL, round >= MAX_CONFLICTS, "{round}: {waits:?}");
+        }
+        // Who starts again tries the same ones.
+        let mut again = Bench::new();
+        again.claims.begin_link_local((ETH, OURS));
+        assert_eq!(again.claims.link_local(ETH), Some(seen[0]));
+        again.claims.begin_link_local((InterfaceId(2), THEIRS));
+        assert_ne!(again.claims.link_local(InterfaceId(2)), Some(seen[0]));
+    }
+
+    #[test]
+    fn claims_are_bounded() {
+        let mut bench = Bench::new();
+        for number in 0..MAX_CLAIMS as u32 {
+            let cidr = IpCidr::new(IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + number)), 8);
+            assert!(bench.claims.begin((ETH, OURS), cidr, Purpose::ByHand));
+        }
+        let more = "10.9.0.1/8".parse().unwrap();
+        assert!(!bench.claims.begin((ETH, OURS), more, Purpose::ByHand));
+        assert!(bench.claims.forget(ETH, Ipv4Addr::new(10, 0, 0, 0)));
+        bench.claims.forget_interface(ETH);
+        assert_eq!(bench.claims.poll_timeout(), None);
+    }
+}
