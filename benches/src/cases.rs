@@ -53,7 +53,9 @@ impl Runner {
         match case.kind {
             Kind::Duel(meeting) => match meeting.near {
                 Role::Source | Role::Sink => self.bulk(&case.name, meeting),
-                Role::PingPong | Role::Echo => self.round_trip(&case.name, meeting),
+                Role::PingPong | Role::Echo | Role::Answer | Role::Press => {
+                    self.round_trip(&case.name, meeting)
+                }
                 Role::Serve | Role::Request => self.connect_close(&case.name, meeting),
                 Role::Catch | Role::Spray => self.datagrams(&case.name, meeting),
             },
@@ -89,7 +91,8 @@ impl Runner {
         let quantiles = ["p50", "p99", "p99.9"];
         let mut rows = quantiles.map(|what| Row::new(format!("{name}/{what}"), "µs", Better::Less));
         self.rounds(meeting, self.effort.time / 2, |contender, sample| {
-            for (row, value) in rows.iter_mut().zip([sample.near.p50, sample.near.p99, sample.near.p999]) {
+            let asks = if meeting.near == Role::Answer { sample.far } else { sample.near };
+            for (row, value) in rows.iter_mut().zip([asks.p50, asks.p99, asks.p999]) {
                 values(row, contender).0.push(value);
             }
         })?;

@@ -104,11 +104,38 @@ fn round_trips(cases: &mut Vec<Case>) {
     }
     let spinning = Shape { waiting: Waiting::Spins, ..Shape::default() };
     add("spinning".into(), Placement::Across, spinning, false);
+    for (how, waiting) in [("epoll", Waiting::Polls), ("tokio", Waiting::Tasks)] {
+        let shape = Shape { waiting, ..Shape::default() };
+        for (place, placement) in PLACEMENTS {
+            add(format!("{how}/{place}"), placement, shape, placement == Placement::Unpinned);
+        }
+    }
     for message in [1, 16_384] {
         let shape = Shape { message, ..Shape::default() };
         add(format!("{message}_bytes/across"), Placement::Across, shape, false);
         add(format!("{message}_bytes/same"), Placement::Same, shape, true);
     }
+    // What one that says little hears of what others do: the far side measures.
+    for streams in [1, 8] {
+        let shape = Shape { streams: streams + 1, ..Shape::default() };
+        let meeting = Meeting {
+            near: Role::Answer,
+            far: Role::Press,
+            family: Family::V4,
+            shape,
+            placement: Placement::Across,
+        };
+        cases.push(Case {
+            name: format!("round_trip/beside_{streams}_received"),
+            kind: Kind::Duel(meeting),
+            extra: false,
+        });
+    }
+    let mut add = |name: String, placement, shape, extra| {
+        let (near, far, family) = (Role::PingPong, Role::Echo, Family::V4);
+        let kind = Kind::Duel(Meeting { near, far, family, shape, placement });
+        cases.push(Case { name: format!("round_trip/{name}"), kind, extra });
+    };
     let many = Shape { streams: 64, ..Shape::default() };
     for (place, placement) in PLACEMENTS {
         add(format!("64_connections/{place}"), placement, many, placement != Placement::Across);

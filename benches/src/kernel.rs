@@ -3,14 +3,17 @@
 use std::env;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::Duration;
 
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll;
 use rustix::net::sockopt::{set_socket_reuseaddr, set_tcp_congestion};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, listen, socket_with};
 use tapsock_driver::Namespace;
 
-use crate::role::{self, Datagrams, Net, Order, Outcome, Place, Stream};
+use crate::role::{self, Datagrams, Net, Order, Outcome, Place, Stream, Watch};
 use crate::sys;
 
 /// The hidden command that runs an end of a measurement.
@@ -28,7 +31,7 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    fn socket(&self, address: SocketAddr) -> io::Result<std::os::fd::OwnedFd> {
+    fn socket(&self, address: SocketAddr) -> io::Result<OwnedFd> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         // Before the connection is there: an algorithm that was begun and left, as BBR, leaves its pacing behind.
@@ -97,6 +100,21 @@ impl Datagrams for UdpSocket {
 }
 
 impl Stream for TcpStream {
+    type Watch = OwnedFd;
+    type Task = tokio::net::TcpStream;
+
+    fn watch(&self) -> io::Result<OwnedFd> {
+        self.set_nonblocking(true)?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&epoll, self, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
+        Ok(epoll)
+    }
+
+    fn into_task(self) -> io::Result<tokio::net::TcpStream> {
+        self.set_nonblocking(true)?;
+        tokio::net::TcpStream::from_std(self)
+    }
+
     fn no_delay(&self) -> io::Result<()> {
         self.set_nodelay(true)
     }
@@ -107,6 +125,14 @@ impl Stream for TcpStream {
 
     fn end(&self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
+    }
+}
+
+impl Watch for OwnedFd {
+    fn wait(&mut self) -> io::Result<()> {
+        let mut events = Vec::with_capacity(1);
+        epoll::wait(&*self, spare_capacity(&mut events), None)?;
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 mod attack;
 mod cases;
 mod catalogue;
+mod charts;
 mod crowd;
 mod datagrams;
 mod dial;
@@ -23,6 +24,7 @@ mod veth;
 
 use std::env;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -63,6 +65,9 @@ struct Args {
     /// Print one JSON object a line rather than a table.
     #[arg(long)]
     json: bool,
+    /// Draw SVG charts of the figures into this folder.
+    #[arg(long, value_name = "FOLDER")]
+    charts: Option<PathBuf>,
     /// Print the names of the cases, and run none.
     #[arg(long)]
     list: bool,
@@ -110,6 +115,9 @@ fn measure(args: &Args) -> io::Result<()> {
             measured.iter().for_each(|row| println!("{}", row.to_json()));
         }
         rows.extend(measured);
+    }
+    if let Some(folder) = &args.charts {
+        charts::draw(&rows, folder)?;
     }
     if !args.json && !rows.is_empty() {
         println!("{}", Report(&rows));

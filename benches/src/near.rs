@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
+use tapsock::bsd::{self, EPOLL_CTL_ADD, EPOLLIN, EpollEvent};
 use tapsock::net::{TcpListener, TcpStream};
 use tapsock::socket::{Domain, Socket, Type};
 use tapsock::{Host, SockAddr};
@@ -11,7 +12,7 @@ use tapsock_sockets::constants::{SOL_UDP, UDP_GRO, UDP_SEGMENT};
 
 use crate::lab::{Contender, Lab, Side, cidrs};
 use crate::plain::Plain;
-use crate::role::{Datagrams, Net, Place, Stream, Waiting};
+use crate::role::{Datagrams, Net, Place, Stream, Waiting, Watch};
 
 /// How long a host that spins looks at the link: longer than any answer takes.
 const SPIN: Duration = Duration::from_millis(50);
@@ -84,6 +85,22 @@ impl Datagrams for Socket {
 }
 
 impl Stream for TcpStream {
+    type Watch = Epoll;
+    type Task = tapsock::tokio::TcpStream;
+
+    fn watch(&self) -> io::Result<Epoll> {
+        self.set_nonblocking(true)?;
+        let host = self.host().clone();
+        let id = bsd::epoll_create1(&host, 0)?;
+        let wanted = EpollEvent { events: EPOLLIN, data: 0 };
+        bsd::epoll_ctl(&host, id, EPOLL_CTL_ADD, self.socket_id()?, Some(wanted))?;
+        Ok(Epoll { host, id })
+    }
+
+    fn into_task(self) -> io::Result<tapsock::tokio::TcpStream> {
+        tapsock::tokio::TcpStream::from_std(self)
+    }
+
     fn no_delay(&self) -> io::Result<()> {
         self.set_nodelay(true)
     }
@@ -95,6 +112,27 @@ impl Stream for TcpStream {
 
     fn end(&self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
+    }
+}
+
+/// An epoll instance of tapsock's.
+pub(crate) struct Epoll {
+    host: Host,
+    id: i32,
+}
+
+impl Watch for Epoll {
+    fn wait(&mut self) -> io::Result<()> {
+        let mut events = [EpollEvent::default()];
+        bsd::epoll_wait(&self.host, self.id, &mut events, -1)?;
+        Ok(())
+    }
+}
+
+impl Drop for Epoll {
+    fn drop(&mut self) {
+        // It is there as long as the host is.
+        let _ = bsd::close(&self.host, self.id);
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{datagrams, dial, sys, talk};
 
@@ -22,6 +23,10 @@ pub(crate) enum Role {
     Echo,
     /// Sends messages and waits for each to come back.
     PingPong,
+    /// Answers messages on the last connection, as [`Role::Echo`], while it reads all others to the end.
+    Answer,
+    /// Sends messages on the last connection, as [`Role::PingPong`], while it writes to all others.
+    Press,
     /// Takes connections; reads a request from each, and answers.
     Serve,
     /// Connects, asks, reads the answer and closes; then connects again.
@@ -62,11 +67,17 @@ impl Place {
     }
 }
 
-/// Whether an end sleeps until something comes, or looks again and again.
+/// How an end waits for what comes.
 #[derive(Copy, Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) enum Waiting {
+    /// In the call that receives it.
     Sleeps,
+    /// It looks again and again.
     Spins,
+    /// In epoll_wait(2): who sends messages; the other end sleeps.
+    Polls,
+    /// As a task of tokio's: who sends messages; the other end sleeps.
+    Tasks,
 }
 
 /// What datagrams are sent and received in.
@@ -152,11 +163,23 @@ pub(crate) trait Net: Sync {
 
 /// A connection.
 pub(crate) trait Stream: Read + Write + Send {
+    type Watch: Watch;
+    type Task: AsyncRead + AsyncWrite + Unpin;
+    /// Has an epoll instance watch it. Reads fail from now on where they would wait.
+    fn watch(&self) -> io::Result<Self::Watch>;
+    /// Makes it a task's, in a runtime.
+    fn into_task(self) -> io::Result<Self::Task>;
     fn no_delay(&self) -> io::Result<()>;
     /// Reads fail from now on where they would wait, unless the stack itself looks again and again.
     fn spin(&self) -> io::Result<()>;
     /// Ends the direction that is written to.
     fn end(&self) -> io::Result<()>;
+}
+
+/// An epoll instance that watches one connection.
+pub(crate) trait Watch {
+    /// Sleeps until something has come.
+    fn wait(&mut self) -> io::Result<()>;
 }
 
 /// A socket for datagrams.

@@ -4,7 +4,9 @@ use std::io::{self, Read};
 use std::thread;
 use std::time::Instant;
 
-use crate::role::{Order, Outcome, Role, Stream, Waiting};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::role::{Order, Outcome, Role, Stream, Waiting, Watch};
 use crate::trips::Trips;
 
 /// What one connection came to.
@@ -16,11 +18,13 @@ struct Share {
 
 /// Does as ordered on all of `streams` at a time: the only one here, several on a thread each.
 pub(crate) fn converse<S: Stream>(mut streams: Vec<S>, order: &Order) -> io::Result<Outcome> {
+    let (one, others) = parts(order.role);
     let shares = match (streams.pop(), streams.is_empty()) {
-        (Some(only), true) => vec![talk(only, order)?],
+        (Some(only), true) => vec![talk(only, one, order)?],
         (last, _) => thread::scope(|scope| {
-            let all = streams.into_iter().chain(last);
-            let threads: Vec<_> = all.map(|stream| scope.spawn(|| talk(stream, order))).collect();
+            let all = streams.into_iter().map(|stream| (stream, others)).chain(last.map(|last| (last, one)));
+            let threads: Vec<_> =
+                all.map(|(stream, role)| scope.spawn(move || talk(stream, role, order))).collect();
             let panicked = || Err(io::Error::other("a thread of an end panicked"));
             threads
                 .into_iter()
@@ -29,6 +33,15 @@ pub(crate) fn converse<S: Stream>(mut streams: Vec<S>, order: &Order) -> io::Res
         })?,
     };
     Ok(sum(shares))
+}
+
+/// What is done on the last connection, and on all others.
+fn parts(role: Role) -> (Role, Role) {
+    match role {
+        Role::Answer => (Role::Echo, Role::Sink),
+        Role::Press => (Role::PingPong, Role::Source),
+        other => (other, other),
+    }
 }
 
 fn sum(shares: Vec<Share>) -> Outcome {
@@ -56,18 +69,26 @@ pub(crate) fn fairness(shares: &[f64]) -> f64 {
     if squares == 0.0 { 1.0 } else { sum * sum / (shares.len() as f64 * squares) }
 }
 
-fn talk(stream: impl Stream, order: &Order) -> io::Result<Share> {
-    if let Role::Echo | Role::PingPong = order.role {
+fn talk(stream: impl Stream, role: Role, order: &Order) -> io::Result<Share> {
+    if let Role::Echo | Role::PingPong = role {
         stream.no_delay()?;
         if order.shape.waiting == Waiting::Spins {
             stream.spin()?;
         }
     }
-    match order.role {
-        Role::Source => source(stream, order),
-        Role::Sink => sink(stream, order),
-        Role::Echo => echo(stream, order),
-        _ => ping_pong(stream, order),
+    match (role, order.shape.waiting) {
+        (Role::Source, _) => source(stream, order),
+        (Role::Sink, _) => sink(stream, order),
+        (Role::Echo, _) => echo(stream, order),
+        (_, Waiting::Sleeps | Waiting::Spins) => ping_pong(stream, order, || Ok(())),
+        (_, Waiting::Polls) => {
+            let mut watch = stream.watch()?;
+            ping_pong(stream, order, || watch.wait())
+        }
+        (_, Waiting::Tasks) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+            runtime.block_on(async { ping_pong_as_task(stream.into_task()?, order).await })
+        }
     }
 }
 
@@ -106,12 +127,17 @@ fn echo(mut stream: impl Stream, order: &Order) -> io::Result<Share> {
     Ok(Share { bytes, seconds: started.elapsed().as_secs_f64(), trips: None })
 }
 
-fn ping_pong(mut stream: impl Stream, order: &Order) -> io::Result<Share> {
+/// Where reads do not wait, `wait` is called before each next look.
+fn ping_pong(
+    mut stream: impl Stream,
+    order: &Order,
+    mut wait: impl FnMut() -> io::Result<()>,
+) -> io::Result<Share> {
     let mut message = vec![0x5a; order.shape.message];
     let mut trips = Trips::new();
     while trips.elapsed() < order.time {
         write_message(&mut stream, &message)?;
-        if read_message(&mut stream, &mut message)? < message.len() {
+        if read_message_by(&mut stream, &mut message, &mut wait)? < message.len() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         trips.lap();
@@ -120,14 +146,37 @@ fn ping_pong(mut stream: impl Stream, order: &Order) -> io::Result<Share> {
     Ok(Share { bytes: 0, seconds: trips.elapsed().as_secs_f64(), trips: Some(trips) })
 }
 
+async fn ping_pong_as_task(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    order: &Order,
+) -> io::Result<Share> {
+    let mut message = vec![0x5a; order.shape.message];
+    let mut trips = Trips::new();
+    while trips.elapsed() < order.time {
+        stream.write_all(&message).await?;
+        stream.read_exact(&mut message).await?;
+        trips.lap();
+    }
+    stream.shutdown().await?;
+    Ok(Share { bytes: 0, seconds: trips.elapsed().as_secs_f64(), trips: Some(trips) })
+}
+
 /// Reads a message; less than one at the end of the stream. Where the stream does not wait it looks again.
 pub(crate) fn read_message(stream: &mut impl Read, message: &mut [u8]) -> io::Result<usize> {
+    read_message_by(stream, message, || Ok(()))
+}
+
+fn read_message_by(
+    stream: &mut impl Read,
+    message: &mut [u8],
+    mut wait: impl FnMut() -> io::Result<()>,
+) -> io::Result<usize> {
     let mut filled = 0;
     while filled < message.len() {
         match stream.read(&mut message[filled..]) {
             Ok(0) => break,
             Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait()?,
             Err(error) => return Err(error),
         }
     }

@@ -51,6 +51,23 @@ fn a_network_may_be_on_the_link_itself() {
 }
 
 #[test]
+fn who_waits_for_an_address_hears_that_the_link_is_gone() {
+    within(PATIENCE, || {
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        let link = UnixLink::from_fd(ours, Framing::Vnet, 1500).unwrap();
+        let host = Host::builder().link(link).dhcp().start().unwrap();
+        let end = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            drop(theirs);
+        });
+        let error = host.wait_for_lease(10 * PATIENCE).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(100), "ENETDOWN, not {error}");
+        end.join().unwrap();
+    });
+}
+
+#[test]
 fn a_second_link_is_refused() {
     let (one, _) = MemoryLink::pair(MemoryConfig::default()).unwrap();
     let (other, _) = MemoryLink::pair(MemoryConfig::default()).unwrap();

@@ -133,7 +133,8 @@ fn own_address(stack: &Stack, datagram: &Datagram) -> IpAddr {
     hop.map_or(datagram.to, |hop| hop.source)
 }
 
-/// What options and messages make of a datagram to `remote`.
+/// What options and messages make of a datagram to `remote`. `bound` is the source that the socket has, unless a message
+/// names one.
 ///
 /// Errors: EINVAL where a message is malformed, EPERM for a mark or a high priority without privilege; ENODEV for an
 /// interface that is not there; ENETUNREACH, or EINVAL over IPv6,
@@ -142,6 +143,7 @@ pub(crate) fn send_options(
     call: &Call<'_>,
     remote: SocketAddr,
     control: &[u8],
+    bound: Option<IpAddr>,
 ) -> Result<UdpSendOptions, Errno> {
     let raw = is_raw(call);
     let (sender, family) = reader(call, remote);
@@ -160,8 +162,11 @@ pub(crate) fn send_options(
     let (rare, to_group) = (options.rare(), remote.ip().is_multicast());
     let group_limit = if family == Domain::V4 { rare.group_ttl } else { rare.group_hops };
     let limit = if to_group { Some(group_limit.unwrap_or(1)) } else { options.hop_limit(family) };
-    let by_group = groups::interface_to(call, remote.ip()).filter(|_| scope_of(remote) == 0);
-    let group_source = rare.group_source.filter(|_| to_group && family == Domain::V4).map(IpAddr::V4);
+    // As Linux: what the socket is bound and held to outweighs IP_MULTICAST_IF.
+    let is_held = scope_of(remote) != 0 || options.device.is_some();
+    let by_group = groups::interface_to(call, remote.ip()).filter(|_| !is_held);
+    let names_source = to_group && family == Domain::V4 && bound.is_none();
+    let group_source = rare.group_source.filter(|_| names_source).map(IpAddr::V4);
     Ok(UdpSendOptions {
         segment_size: control.segment_size.or(Some(options.udp_segment)).filter(|size| *size > 0),
         hop_limit: control.hop_limit.or(limit),

@@ -205,6 +205,9 @@ fn set_interface_v4(call: &mut Call<'_>, value: &[u8]) -> Result<(), Errno> {
         index => Some(destination::interface(interfaces, index)),
     };
     let interface = interface.map(|found| found.ok_or(Errno::ADDRNOTAVAIL)).transpose()?;
+    if interface.is_some() && call.options().device.is_some_and(|device| Some(device) != interface) {
+        return Err(Errno::INVAL);
+    }
     let rare = call.common.options.rare_mut();
     rare.group_interface = interface;
     rare.group_source = Some(address).filter(|address| !address.is_unspecified());

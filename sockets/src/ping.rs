@@ -121,12 +121,13 @@ impl PingSocket {
             }
         }
         let remote = to.or(call.stack.ping_remote(self.id)).ok_or(Errno::DESTADDRREQ)?;
-        let options = beside::send_options(call, remote, control)?;
+        let bound = call.stack.ping_local(self.id).0;
+        let options = beside::send_options(call, remote, control, bound)?;
         // Unlike `connect`, this takes the wildcard of IPv6 for nobody, and that of IPv4 for the source.
         if given.is_some_and(is_unspecified) {
             return Err(Errno::NETUNREACH.into());
         }
-        let source = options.source.or(call.stack.ping_local(self.id).0);
+        let source = options.source.or(bound);
         let to = given.zip(to).map(|(address, to)| destination::from_source(address, to, source)).or(to);
         let way = call.options().way();
         let way = Way { device: options.interface.or(way.device), mark: options.mark, ..way };

@@ -188,7 +188,7 @@ impl RawSocket {
         if is_too_short && call.domain() == Domain::V4 {
             return Err(beside::sooner_than(call, Errno::FAULT, control));
         }
-        let options = beside::send_options(call, remote, control)?;
+        let options = beside::send_options(call, remote, control, socket.source())?;
         let source = options.source.or(socket.source());
         let to = given.zip(to).map(|(address, to)| destination::from_source(address, to, source)).or(to);
         if is_too_short {

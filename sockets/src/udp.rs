@@ -232,7 +232,8 @@ impl UdpSocket {
             destination::check_broadcast(call, to)?;
         }
         destination::check_direct(call, remote, flags & MSG_DONTROUTE != 0)?;
-        let options = beside::send_options(call, remote, control)?;
+        let bound = self.bound(call.stack).map(|local| local.ip()).filter(|ip| !ip.is_unspecified());
+        let options = beside::send_options(call, remote, control, bound)?;
         let to = match (given, to, options.source) {
             (Some(address), Some(to), source @ Some(_)) => {
                 Some(destination::from_source(address, to, source))

@@ -214,6 +214,31 @@ fn limits_copies_and_others_groups() {
     }
 }
 
+/// As Linux: what the socket is bound to comes before what IP_MULTICAST_IF names.
+#[test]
+fn from_which_address() {
+    let mut net = Net::new();
+    let (_, receiver) = pair(&mut net, AF_INET);
+    put(&mut net.b, receiver, SOL_IP, IP_ADD_MEMBERSHIP, &membership(AF_INET, ETH));
+    let second = a(AF_INET, 0).to_inet().unwrap().ip().to_string().replace(".1", ".77");
+    let link = tapsock_stack::iface::InterfaceId::from_index(ETH as u32).unwrap();
+    net.a.stack_mut().add_address(link, format!("{second}/24").parse().unwrap()).unwrap();
+    let mut sources = Vec::new();
+    for bound in [None, Some(second.clone())] {
+        let sender = datagram(&mut net.a, AF_INET);
+        assert_eq!(put(&mut net.a, sender, SOL_IP, IP_MULTICAST_IF, &octets(&a(AF_INET, 0))), "OK");
+        if let Some(bound) = bound {
+            let address = format!("{bound}:0").parse::<std::net::SocketAddr>().unwrap();
+            net.a.bind(net.now, sender, &address.into()).unwrap();
+        }
+        sent(&mut net, sender, AF_INET);
+        let datagram = net.b.try_recv(net.now, receiver, 99, 0).unwrap();
+        sources.push(datagram.from.unwrap().to_inet().unwrap().ip().to_string());
+    }
+    assert_eq!(sources[1], second);
+    assert_ne!(sources[0], second);
+}
+
 #[test]
 fn by_which_interface() {
     let mut net = Net::new();

@@ -12,7 +12,8 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{During, OpenError};
@@ -23,6 +24,8 @@ use crate::unix::{Framing, UnixLink};
 /// How long a program may take until it listens, and how often that is looked at.
 const READY_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
+/// How long the end of an ended program's words is waited for.
+const WORDS_WITHIN: Duration = Duration::from_secs(1);
 /// Bytes of a program's last words that are kept.
 const MAX_LAST_WORDS: usize = 4096;
 
@@ -90,23 +93,29 @@ impl fmt::Display for UserNet {
 #[derive(Debug)]
 pub struct Running {
     child: Child,
-    /// Reads what the program complains of, so that it never waits to be heard, and keeps the end of it.
-    listener: Option<JoinHandle<Vec<u8>>>,
-    folder: Option<PathBuf>,
+    /// The end of what the program complains of, once it is known. It is read all the while, so that the program never
+    /// waits to be heard.
+    words: Option<Receiver<Vec<u8>>>,
+    /// Removed after the program has ended.
+    _folder: Option<Folder>,
 }
 
 impl Running {
-    fn new(mut child: Child, folder: Option<PathBuf>) -> Self {
-        let stderr = child.stderr.take();
-        let listener = stderr.map(|stderr| thread::spawn(move || end_of(stderr)));
-        Running { child, listener, folder }
+    fn new(mut child: Child, folder: Option<Folder>) -> Self {
+        let (sender, words) = mpsc::channel();
+        if let Some(stderr) = child.stderr.take() {
+            // Where nobody asks any more there is nobody to tell.
+            thread::spawn(move || drop(sender.send(end_of(stderr))));
+        }
+        Running { child, words: Some(words), _folder: folder }
     }
 
-    /// Why the program has ended, in its own words, if it has: told once.
+    /// Why the program has ended, in its own words, if it has: told once. What it has started may speak on in its place,
+    /// and is not waited for long.
     pub fn last_words(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
-        let words = self.listener.take().and_then(|listener| listener.join().ok()).unwrap_or_default();
-        let words = String::from_utf8_lossy(&words).trim().to_owned();
+        let words = self.words.take().and_then(|words| words.recv_timeout(WORDS_WITHIN).ok());
+        let words = String::from_utf8_lossy(&words.unwrap_or_default()).trim().to_owned();
         Some(if words.is_empty() { status.to_string() } else { words })
     }
 }
@@ -116,9 +125,32 @@ impl Drop for Running {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let Some(folder) = &self.folder {
-            let _ = fs::remove_dir_all(folder);
+    }
+}
+
+/// A folder that is nobody else's, and goes with what is in it.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> io::Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        loop {
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let path = std::env::temp_dir().join(format!("tapsock-{}-{number}", std::process::id()));
+            match fs::DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Folder(path)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
         }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Somebody may have cleared up.
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -133,8 +165,8 @@ fn start_passt(mut command: Command, mtu: usize) -> Result<(Box<dyn Link>, Runni
 }
 
 fn start_slirp4netns(mut command: Command, mtu: usize) -> Result<(Box<dyn Link>, Running), OpenError> {
-    let folder = new_folder().during("make a folder for a socket")?;
-    let path = folder.join("bess");
+    let folder = Folder::new().during("make a folder for a socket")?;
+    let path = folder.0.join("bess");
     // Without the other end of its input, which goes with us, it ends.
     command.args(["--target-type=bess", "--exit-fd=0", "--mtu"]).arg(mtu.to_string()).arg(&path);
     command.stdin(Stdio::piped()).stdout(Stdio::null());
@@ -167,32 +199,50 @@ fn end_of(mut stream: impl Read) -> Vec<u8> {
     kept
 }
 
-/// A folder that is nobody else's.
-fn new_folder() -> io::Result<PathBuf> {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("tapsock-{}-{number}", std::process::id()));
-        match fs::DirBuilder::new().mode(0o700).create(&folder) {
-            Ok(()) => return Ok(folder),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+
+    /// Held by those that make folders.
+    static FOLDERS: Mutex<()> = Mutex::new(());
 
     #[test]
     fn a_program_that_is_not_there_is_told_of() {
+        let _alone = FOLDERS.lock();
         for program in UserNet::ALL {
+            let before = folders();
             let missing = Command::new("/nowhere/at/all");
             let error = program.start_by(missing, 1500).map(drop).unwrap_err();
             assert_eq!(error.errno(), libc::ENOENT);
             assert!(error.to_string().contains(&format!("apt install {program}")), "{error}");
+            assert_eq!(folders(), before, "nothing is left behind");
         }
+    }
+
+    /// How many folders of this process there are.
+    fn folders() -> usize {
+        let begins = format!("tapsock-{}-", std::process::id());
+        let all = fs::read_dir(std::env::temp_dir()).unwrap();
+        all.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with(&begins)).count()
+    }
+
+    /// What it has started keeps its standard error open.
+    #[test]
+    fn a_program_that_leaves_another_behind_is_not_waited_for() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo gone >&2; sleep 5 & exit 3"]).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut running = Running::new(command.spawn().unwrap(), None);
+        let started = Instant::now();
+        let words = loop {
+            match running.last_words() {
+                Some(words) => break words,
+                None => thread::sleep(LOOK_AGAIN),
+            }
+        };
+        assert!(started.elapsed() < Duration::from_secs(4));
+        assert!(words.contains('3'), "the status, where the words do not end: {words}");
     }
 
     #[test]
@@ -209,6 +259,7 @@ mod tests {
         assert!(words.ends_with("\n100000\nno network here") && words.len() <= MAX_LAST_WORDS, "{words}");
         let mut command = Command::new("sh");
         command.args(["-c", "exit 3"]);
+        let _alone = FOLDERS.lock();
         let error = UserNet::Slirp4netns.start_by(command, 1500).map(drop).unwrap_err();
         assert_eq!(error.errno(), libc::ENOENT, "{error}");
         assert!(error.to_string().contains("exit status: 3"), "{error}");

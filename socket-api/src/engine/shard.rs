@@ -330,10 +330,7 @@ impl<'a> Turn<'a> {
         }
         let changes = sockets.stack().lease_changes();
         if mem::replace(lease_changes, changes) != changes {
-            for waiter in tenants {
-                waiter.mark(Wake::Ready);
-                self.after.add(waiter, driver.as_ref(), baton);
-            }
+            self.after.add_all(tenants, driver.as_ref(), baton);
         }
         match baton.deadline(sockets.stack().poll_timeout()) {
             None => {}
@@ -444,6 +441,8 @@ impl<'a> Turn<'a> {
         if let Some(interface) = self.state.link.take() {
             warn!("the link is gone: {error}");
             self.state.sockets.stack_mut().set_link_down(self.now, interface);
+            let State { tenants, baton, driver, .. } = &*self.state;
+            self.after.add_all(tenants, driver.as_ref(), baton);
         }
     }
 }
@@ -455,6 +454,14 @@ impl After {
         match driver {
             Some(driver) if Arc::ptr_eq(driver, waiter) => self.kick_caller |= baton.caller_sleeps(),
             _ => self.wakes.push(waiter.clone()),
+        }
+    }
+
+    /// Marks and wakes those who wait for news of the link.
+    fn add_all(&mut self, tenants: &[Arc<Waiter>], driver: Option<&Arc<Waiter>>, baton: &Baton) {
+        for waiter in tenants {
+            waiter.mark(Wake::Ready);
+            self.add(waiter, driver, baton);
         }
     }
 }
