@@ -1,6 +1,7 @@
 //! The stack: what the parts are composed into. Frames and calls go in, frames and events come out.
 
 use core::cell::RefCell;
+use core::net::IpAddr;
 use core::ops::ControlFlow;
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -417,12 +418,12 @@ impl Stack {
             if self.looped.len() < MAX_LOOPED {
                 self.looped.push_back(packet.to_frame());
             } else {
-                self.counters.bump(Counter::IpOutDiscards);
+                self.count_discarded(hop.next_hop);
             }
             return None;
         }
         if interface.link() == LinkState::Down {
-            self.counters.bump(Counter::IpOutDiscards);
+            self.count_discarded(hop.next_hop);
             return None;
         }
         if interface.caps().medium == Medium::Ip {
@@ -457,8 +458,20 @@ impl Stack {
         if self.answers.len() < MAX_ANSWERS {
             self.answers.push_back((interface, frame));
         } else {
-            self.counters.bump(Counter::IpOutDiscards);
+            let medium = self.interfaces.interface(interface).map(|found| found.caps().medium);
+            let v6 = match medium {
+                Some(Medium::Ip) => frame.headers.first().is_some_and(|byte| byte >> 4 == 6),
+                _ => EthernetHeader::parse(&frame.headers)
+                    .is_ok_and(|header| header.ether_type == EtherType::Ipv6),
+            };
+            self.counters.bump(if v6 { Counter::Ip6OutDiscards } else { Counter::IpOutDiscards });
         }
+    }
+
+    /// A packet of the family of `to` does not leave after all.
+    fn count_discarded(&mut self, to: IpAddr) {
+        let v4 = to.is_ipv4();
+        self.counters.bump(if v4 { Counter::IpOutDiscards } else { Counter::Ip6OutDiscards });
     }
 
     /// Does what the neighbour cache asks for.

@@ -137,9 +137,9 @@ pub struct Interface {
     hardware: EthernetAddress,
     link: LinkState,
     addresses: Vec<AssignedAddress>,
-    /// Groups that were joined, and how often each.
+    /// Groups that were joined, and how often each; sorted.
     joined: Vec<(IpAddr, u32)>,
-    /// Link addresses of the groups that the interface is in; follows from `addresses` and `joined`.
+    /// Link addresses of the groups that the interface is in, sorted; follows from `addresses` and `joined`.
     group_frames: Vec<EthernetAddress>,
     /// Largest IPv6 packet, in bytes, where a router says that it is less than the link's.
     ipv6_mtu: Option<usize>,
@@ -242,7 +242,7 @@ impl Interface {
         match group {
             IpAddr::V4(ALL_HOSTS) | IpAddr::V6(ALL_NODES | INTERFACE_LOCAL_ALL_NODES) => true,
             IpAddr::V6(v6) if self.ipv6_addresses().any(|own| solicited_node(own) == v6) => true,
-            _ => self.joined.iter().any(|(joined, _)| *joined == group),
+            _ => self.place_of(group).is_ok(),
         }
     }
 
@@ -281,21 +281,20 @@ impl Interface {
 
     /// Counts one more who is in `group`. Returns whether there was room.
     pub(super) fn join(&mut self, group: IpAddr) -> bool {
-        if let Some((_, count)) = self.joined.iter_mut().find(|(joined, _)| *joined == group) {
-            *count += 1;
-            return true;
+        match self.place_of(group) {
+            Ok(place) => self.joined[place].1 += 1,
+            Err(_) if self.joined.len() >= MAX_JOINED => return false,
+            Err(place) => {
+                self.joined.insert(place, (group, 1));
+                self.refresh_groups();
+            }
         }
-        if self.joined.len() >= MAX_JOINED {
-            return false;
-        }
-        self.joined.push((group, 1));
-        self.refresh_groups();
         true
     }
 
     /// Counts one less. Returns whether nobody is left.
     pub(super) fn leave(&mut self, group: IpAddr) -> bool {
-        let Some(place) = self.joined.iter().position(|(joined, _)| *joined == group) else { return false };
+        let Ok(place) = self.place_of(group) else { return false };
         self.joined[place].1 -= 1;
         let last = self.joined[place].1 == 0;
         if last {
@@ -305,13 +304,19 @@ impl Interface {
         last
     }
 
+    /// Where a group stands among those that were joined, or would.
+    fn place_of(&self, group: IpAddr) -> Result<usize, usize> {
+        self.joined.binary_search_by_key(&group, |(joined, _)| *joined)
+    }
+
     /// Whether a frame to `destination` is for this station: its own address, all stations, or a group that it is
     /// in. A group's link address may stand for other groups too; [`Interfaces::accepts`](super::Interfaces::accepts)
     /// tells them apart.
     pub fn accepts_frame(&self, destination: EthernetAddress) -> bool {
         destination == self.hardware
             || destination.is_multicast()
-                && (destination == EthernetAddress::BROADCAST || self.group_frames.contains(&destination))
+                && (destination == EthernetAddress::BROADCAST
+                    || self.group_frames.binary_search(&destination).is_ok())
     }
 
     /// The link-local address that follows from the station address, with its prefix.

@@ -7,7 +7,7 @@ use crate::counters::{Counter, Counters};
 use crate::demux::{FlowKey, Target};
 use crate::discovery::Fragmentation;
 use crate::error_queue::{ErrorDelivery, Report, StampKind};
-use crate::iface::{InterfaceId, NextHop, ndp};
+use crate::iface::{Delivery, InterfaceId, NextHop, ndp};
 use crate::ip::icmp::{
     Complaint, EchoKind, ErrorKind, INTERNETWORK_CONTROL, Teller, complaint_v4, complaint_v6, echo, error,
     may_answer, quoted_bytes, timestamp_reply,
@@ -26,6 +26,7 @@ use crate::wire::ndp::{NdpMessage, REDIRECT, ROUTER_ADVERT, ROUTER_SOLICIT};
 use crate::wire::offload::Transmit;
 use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header};
 
+use super::multicast::Reach;
 use super::stamps::Stamping;
 use super::{Changes, Stack};
 
@@ -447,6 +448,10 @@ impl Stack {
             return;
         }
         marks.options.insert_into(&mut packet.headers);
+        if hop.delivery == Delivery::Multicast && self.loop_to_group(hop, destination, &packet) == Reach::Host
+        {
+            return;
+        }
         let largest = marks.largest_whole.unwrap_or_else(|| self.path_to(now, destination, hop));
         let mut stamping = marks.stamping;
         let mut send = |stack: &mut Self, packet| stack.send_icmp_packet(now, hop, packet, stamping.take());
@@ -483,7 +488,8 @@ impl Stack {
             return;
         }
         let headers = packet.headers.to_vec();
-        self.complain(now, interface, &headers, Complaint::no_neighbor(target), Counter::IpOutDiscards);
+        let invalid = if target.is_ipv4() { Counter::IpOutDiscards } else { Counter::Ip6OutDiscards };
+        self.complain(now, interface, &headers, Complaint::no_neighbor(target), invalid);
     }
 
     /// Brings an error, which came in at `interface`, to the socket whose packet it quotes. One that quotes nothing

@@ -1,11 +1,13 @@
 //! Groups through the stack: the memberships of sockets, what routers are told of them, and copies for ourselves.
 
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::buf::Frame;
 use crate::counters::Counter;
-use crate::iface::multicast::{Filter, GroupReport, MembershipError, Memberships, QueryHeard, Reporter};
+use crate::iface::multicast::{
+    Filter, GroupReport, MembershipError, Memberships, Merged, QueryHeard, Reporter, pack,
+};
 use crate::iface::{InterfaceId, LinkState, NextHop};
 use crate::ip::input::{Origin, Packet, Sender, Stations};
 use crate::time::Instant;
@@ -46,6 +48,8 @@ pub enum GroupChange {
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     of: BTreeMap<UdpId, Memberships>,
+    /// What the sockets of each want to hear together.
+    merged: BTreeMap<(InterfaceId, IpAddr), Merged>,
     reporter: Reporter,
     /// Copies of what we sent to groups that we hear ourselves.
     looped: VecDeque<(InterfaceId, Frame)>,
@@ -78,7 +82,7 @@ impl Stack {
             return Err(MembershipError::NoInterface);
         }
         let groups = self.groups.of.entry(id).or_default();
-        let was_in = groups.filter(interface, group).is_some();
+        let before = groups.filter(interface, group).cloned();
         let changed = match change {
             GroupChange::Join => groups.join(interface, group),
             GroupChange::Leave => groups.leave(interface, group),
@@ -87,24 +91,32 @@ impl Stack {
             GroupChange::Block(source) => groups.block(interface, group, source),
             GroupChange::Unblock(source) => groups.unblock(interface, group, source),
         };
-        let is_in = groups.filter(interface, group).is_some();
-        if groups.groups().next().is_none() {
-            self.groups.of.remove(&id);
+        let mut after = groups.filter(interface, group).cloned();
+        let mut outcome = changed;
+        if before.is_none() && after.is_some() && !self.join_on(interface, group) {
+            // As if nothing had been asked.
+            after = None;
+            outcome = Err(MembershipError::Full);
         }
-        if is_in && !was_in && !self.interfaces.join(interface, group) {
-            // The interface has no room: as if nothing had been asked.
-            if let Some(groups) = self.groups.of.get_mut(&id) {
+        if let Some(groups) = self.groups.of.get_mut(&id) {
+            if after.is_none() {
                 let _ = groups.leave(interface, group);
             }
-            return Err(MembershipError::Full);
+            if groups.groups().next().is_none() {
+                self.groups.of.remove(&id);
+            }
         }
-        if was_in && !is_in {
+        if before.is_some() && after.is_none() {
             self.interfaces.leave(interface, group);
         }
-        if changed.is_ok() {
-            self.report_group(interface, group);
-        }
-        changed
+        self.report_group(interface, group, before.as_ref(), after.as_ref());
+        outcome
+    }
+
+    /// Lets an interface hear a group, where it and what routers are told have room for it.
+    fn join_on(&mut self, interface: InterfaceId, group: IpAddr) -> bool {
+        let room = !self.is_reported(interface, group) || self.groups.reporter.has_room(interface, group);
+        room && self.interfaces.join(interface, group)
     }
 
     /// The interface where a group is to be joined that names none, or where a socket is in it already.
@@ -122,9 +134,9 @@ impl Stack {
     /// Takes a closed socket out of its groups.
     pub(super) fn leave_groups(&mut self, id: UdpId) {
         let Some(groups) = self.groups.of.remove(&id) else { return };
-        for (interface, group) in groups.groups() {
+        for (interface, group, filter) in groups.groups() {
             self.interfaces.leave(interface, group);
-            self.report_group(interface, group);
+            self.report_group(interface, group, Some(filter), None);
         }
     }
 
@@ -144,17 +156,18 @@ impl Stack {
         }
     }
 
-    /// What we send to a group that we hear comes back to us.
+    /// What we send to a group that we hear comes back to us. Says whether it goes any further.
     //= RFC 1112 §6.1
-    pub(super) fn loop_to_group(&mut self, hop: &NextHop, group: IpAddr, packet: &Transmit) {
+    pub(super) fn loop_to_group(&mut self, hop: &NextHop, group: IpAddr, packet: &Transmit) -> Reach {
         let hears = self.interfaces.interface(hop.interface).is_some_and(|found| found.hears(group));
         if hears && hop.interface != InterfaceId::LOOPBACK {
             if self.groups.looped.len() < MAX_LOOPED {
                 self.groups.looped.push_back((hop.interface, packet.to_frame()));
             } else {
-                self.counters.bump(Counter::IpOutDiscards);
+                self.count_discarded(group);
             }
         }
+        reach_of(packet)
     }
 
     pub(super) fn receive_looped(&mut self, now: Instant, interface: InterfaceId, frame: &Frame) {
@@ -162,58 +175,96 @@ impl Stack {
         self.receive_ip(now, origin, frame, frame.bytes.clone());
     }
 
-    /// Tells routers what is heard of a group on an interface now.
-    fn report_group(&mut self, interface: InterfaceId, group: IpAddr) {
-        let link = self.interfaces.interface(interface);
-        let has_routers =
-            link.is_some_and(|found| !found.is_loopback() && found.caps().medium == Medium::Ethernet);
-        if !has_routers || !is_reported(group) {
+    /// A socket hears other sources of a group on an interface than before: tells routers, where that changes what the
+    /// interface hears.
+    fn report_group(
+        &mut self,
+        interface: InterfaceId,
+        group: IpAddr,
+        before: Option<&Filter>,
+        after: Option<&Filter>,
+    ) {
+        if before == after {
             return;
         }
-        let filters = self.groups.of.values().filter_map(|groups| groups.filter(interface, group));
-        let heard = filters.fold(Filter::NONE, |heard, filter| heard.merge(filter));
-        self.groups.reporter.set(interface, group, heard);
+        let merged = self.groups.merged.entry((interface, group)).or_default();
+        merged.replace(before, after);
+        let heard = merged.filter();
+        if merged.is_unused() {
+            self.groups.merged.remove(&(interface, group));
+        }
+        if self.is_reported(interface, group) {
+            self.groups.reporter.set(interface, group, heard);
+        }
+    }
+
+    /// Whether routers are told of a group on an interface.
+    fn is_reported(&self, interface: InterfaceId, group: IpAddr) -> bool {
+        let link = self.interfaces.interface(interface);
+        link.is_some_and(|found| !found.is_loopback() && found.caps().medium == Medium::Ethernet)
+            && concerns_routers(group)
     }
 
     pub(super) fn handle_group_timeouts(&mut self, now: Instant) {
         for (interface, report) in self.groups.reporter.handle_timeout(now, &mut self.random) {
-            self.send_group_report(interface, &report);
+            self.send_group_report(interface, report);
         }
     }
 
-    //= RFC 9777 §5.2.14 MUST-1
-    fn send_group_report(&mut self, interface: InterfaceId, report: &GroupReport) {
+    fn send_group_report(&mut self, interface: InterfaceId, report: GroupReport) {
         let Some(found) = self.interfaces.interface(interface) else { return };
-        if found.link() == LinkState::Down {
-            return;
-        }
-        let own =
-            |wanted: fn(&IpAddr) -> bool| found.addresses().iter().map(|own| own.cidr.address).find(wanted);
-        let v4 = match report {
-            GroupReport::Records(records) => records.first().is_some_and(|record| record.group.is_ipv4()),
-            GroupReport::Member { group, .. } | GroupReport::Leave { group } => group.is_ipv4(),
-        };
-        // Who has no address yet reports nevertheless.
-        let v4_source = || match own(IpAddr::is_ipv4) {
-            Some(IpAddr::V4(address)) => address,
-            _ => core::net::Ipv4Addr::UNSPECIFIED,
-        };
-        let v6_source = || match own(is_link_local_v6) {
-            Some(IpAddr::V6(address)) => address,
-            _ => Ipv6Addr::UNSPECIFIED,
-        };
-        let packet = match report {
-            GroupReport::Records(records) if v4 => igmp_report(v4_source(), records),
-            GroupReport::Records(records) => mld_report(v6_source(), records),
-            GroupReport::Member { group: IpAddr::V4(group), version } => {
-                igmp_member(v4_source(), *group, *version)
+        match report {
+            GroupReport::Records(records) => {
+                let Some(first) = records.first() else { return };
+                let (family, v4) = (first.group, first.group.is_ipv4());
+                for records in pack(records, found.mtu_of(family)) {
+                    let packet = match self.group_source(interface, v4) {
+                        IpAddr::V4(source) => igmp_report(source, &records),
+                        IpAddr::V6(source) => mld_report(source, &records),
+                    };
+                    self.send_group_packet(interface, packet);
+                }
             }
-            GroupReport::Member { group: IpAddr::V6(group), .. } => mld_member(v6_source(), *group),
-            GroupReport::Leave { group: IpAddr::V4(group) } => igmp_leave(v4_source(), *group),
-            GroupReport::Leave { group: IpAddr::V6(group) } => mld_done(v6_source(), *group),
+            GroupReport::Member { group, version } => {
+                let packet = match (self.group_source(interface, group.is_ipv4()), group) {
+                    (IpAddr::V4(source), IpAddr::V4(group)) => igmp_member(source, group, version),
+                    (IpAddr::V6(source), IpAddr::V6(group)) => mld_member(source, group),
+                    _ => return,
+                };
+                self.send_group_packet(interface, packet);
+            }
+            GroupReport::Leave { group } => {
+                let packet = match (self.group_source(interface, group.is_ipv4()), group) {
+                    (IpAddr::V4(source), IpAddr::V4(group)) => igmp_leave(source, group),
+                    (IpAddr::V6(source), IpAddr::V6(group)) => mld_done(source, group),
+                    _ => return,
+                };
+                self.send_group_packet(interface, packet);
+            }
+        }
+    }
+
+    /// By which address an interface speaks to routers of groups. Who has none yet reports nevertheless.
+    //= RFC 9777 §5.2.14 MUST-1
+    fn group_source(&self, interface: InterfaceId, v4: bool) -> IpAddr {
+        let own = |wanted: fn(&IpAddr) -> bool| {
+            let found = self.interfaces.interface(interface)?;
+            found.addresses().iter().map(|own| own.cidr.address).find(wanted)
         };
+        match v4 {
+            true => own(IpAddr::is_ipv4).unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
+            false => own(is_link_local_v6).unwrap_or(Ipv6Addr::UNSPECIFIED.into()),
+        }
+    }
+
+    fn send_group_packet(&mut self, interface: InterfaceId, packet: Transmit) {
+        let Some(found) = self.interfaces.interface(interface) else { return };
         let destination = destination_of(&packet);
+        if found.link() == LinkState::Down {
+            return self.count_discarded(destination);
+        }
         let frame = prepend_ethernet(found, EthernetAddress::multicast_for(destination), packet);
+        let v4 = destination.is_ipv4();
         self.counters.bump(if v4 { Counter::IpOutRequests } else { Counter::Ip6OutRequests });
         if !v4 {
             self.counters.bump(Counter::Icmp6OutMsgs);
@@ -265,10 +316,30 @@ impl Stack {
     }
 }
 
-/// Whether routers care for a group: not for those that all hosts are in, nor those of one host.
+/// How far a packet to a group goes.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(super) enum Reach {
+    /// Not beyond this host: its TTL or hop limit is zero.
+    Host,
+    Link,
+}
+
+//= RFC 1112 §6.1
+fn reach_of(packet: &Transmit) -> Reach {
+    let mut head = [0; 9];
+    let len = packet.headers.len().min(head.len());
+    head[..len].copy_from_slice(&packet.headers[..len]);
+    if len < head.len() {
+        packet.payload.copy_to(&mut head[len..]);
+    }
+    let limit = if head[0] >> 4 == 4 { head[8] } else { head[7] };
+    if limit == 0 { Reach::Host } else { Reach::Link }
+}
+
+/// Whether a group concerns routers: not for those that all hosts are in, nor those of one host.
 //= RFC 9776 §5
 //= RFC 9777 §6
-fn is_reported(group: IpAddr) -> bool {
+fn concerns_routers(group: IpAddr) -> bool {
     match group {
         IpAddr::V4(group) => group.octets() != [224, 0, 0, 1],
         IpAddr::V6(group) => {

@@ -8,7 +8,7 @@ use crate::counters::Counter;
 use crate::discovery::PathMtuDiscovery;
 use crate::error::SocketError;
 use crate::error_queue::{ErrorDelivery, Queued, Report};
-use crate::iface::{InterfaceId, NextHop, Way};
+use crate::iface::{Delivery, InterfaceId, NextHop, Way};
 use crate::ip::icmp::Complaint;
 use crate::ip::input::Packet;
 use crate::ip::output::{Outgoing, Priority};
@@ -21,6 +21,7 @@ use crate::wire::offload::Transmit;
 use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header};
 
 use super::datagrams::Going;
+use super::multicast::Reach;
 use super::stamps::SendStamps;
 use super::tcp::scope_of;
 use super::udp::{may_use, named_host};
@@ -167,8 +168,23 @@ impl Stack {
             return Err(SendError::WouldBlock);
         }
         let going = Going { priority: options.priority, stamps: options.stamps, cut };
-        self.send_datagram(now, SocketId::Raw(id), &hop, packet, going);
+        self.send_raw(now, id, (to, &hop), packet, going);
         Ok(())
+    }
+
+    /// Sends a packet on its way, and to ourselves where we hear the group that it is for.
+    fn send_raw(
+        &mut self,
+        now: Instant,
+        id: RawId,
+        (to, hop): (IpAddr, &NextHop),
+        packet: Transmit,
+        going: Going,
+    ) {
+        if hop.delivery == Delivery::Multicast && self.loop_to_group(hop, to, &packet) == Reach::Host {
+            return;
+        }
+        self.send_datagram(now, SocketId::Raw(id), hop, packet, going);
     }
 
     /// A part of `more` bytes of a packet comes that is held back (MSG_MORE), of which there are `held` already: it takes of
@@ -215,7 +231,7 @@ impl Stack {
         let (to, hop) = self.raw_way(id, to, options)?;
         let (packet, cut) = self.wrap_raw(now, id, &hop, data, to, options)?;
         let going = Going { priority: options.priority, stamps: options.stamps, cut };
-        self.send_datagram(now, SocketId::Raw(id), &hop, packet, going);
+        self.send_raw(now, id, (to, &hop), packet, going);
         Ok(())
     }
 

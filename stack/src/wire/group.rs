@@ -7,8 +7,7 @@ use core::time::Duration;
 use super::checksum::{Sum, pseudo_header};
 use super::ipv4_options::AnswerOptions;
 use super::{IpProtocol, Ipv4Header, Ipv6Header, Malformed};
-use crate::buf::HeaderBlock;
-use crate::buf::Rope;
+use crate::buf::{HeaderBlock, Rope};
 use crate::wire::offload::Transmit;
 
 /// What a record of a report says.

@@ -5,9 +5,10 @@ use core::time::Duration;
 
 use tapsock_stack::buf::{Frame, Rope};
 use tapsock_stack::counters::Counter;
-use tapsock_stack::iface::multicast::MembershipError;
+use tapsock_stack::iface::Way;
+use tapsock_stack::iface::multicast::{MAX_GROUPS, MAX_MERGED, MAX_SOURCES, MembershipError};
 use tapsock_stack::ports::Transport;
-use tapsock_stack::stack::{GroupChange, UdpSendOptions};
+use tapsock_stack::stack::{GroupChange, RawSendOptions, UdpSendOptions};
 use tapsock_stack::udp::UdpId;
 use tapsock_stack::wire::group::{Record, RecordKind, igmp_member, igmp_report, mld_report};
 use tapsock_stack::wire::icmpv6::Icmpv6Message;
@@ -194,6 +195,150 @@ fn routers_are_told_of_each_change_twice() {
         wire[0].udp_close(second);
         wire.run_for(Duration::from_secs(5));
         assert_eq!(reports(&wire)[0], report(group, RecordKind::ToInclude, &[]), "who closes leaves");
+    }
+}
+
+/// The first two steps at one time, then after the first telling of both a third; and what is told of all that.
+//= RFC 9776 §5.1, type=test
+#[test]
+fn a_change_takes_nothing_from_the_one_before() {
+    for (group, a, b) in [(GROUPS[0], "10.0.0.8", "10.0.0.9"), (GROUPS[1], "fd00::8", "fd00::9")] {
+        let (blocks, joins) =
+            (|source| GroupChange::Block(ip(source)), |source| GroupChange::JoinSource(ip(source)));
+        type Told<'a> = (RecordKind, &'a [&'a str]);
+        let cases: [([GroupChange; 3], &[Told<'_>]); 3] = [
+            (
+                [GroupChange::Join, blocks(a), blocks(b)],
+                &[(RecordKind::ToExclude, &[a]), (RecordKind::ToExclude, &[a, b]), (RecordKind::Block, &[b])],
+            ),
+            (
+                [joins(a), joins(b), GroupChange::LeaveSource(ip(a))],
+                &[
+                    (RecordKind::Allow, &[a, b]),
+                    (RecordKind::Allow, &[b]),
+                    (RecordKind::Block, &[a]),
+                    (RecordKind::Block, &[a]),
+                ],
+            ),
+            (
+                [GroupChange::Join, GroupChange::Leave, joins(a)],
+                &[(RecordKind::ToInclude, &[]), (RecordKind::ToInclude, &[a]), (RecordKind::Allow, &[a])],
+            ),
+        ];
+        for ([first, second, third], told) in cases {
+            let mut wire = reporting();
+            let id = listener(&mut wire, 0, group);
+            change(&mut wire, 0, id, group, first);
+            change(&mut wire, 0, id, group, second);
+            wire.run_for(Duration::from_nanos(1));
+            assert_eq!(reports(&wire).len(), 1, "{first:?}: at once");
+            change(&mut wire, 0, id, group, third);
+            wire.run_for(Duration::from_secs(5));
+            let told: Vec<_> = told.iter().map(|(kind, sources)| report(group, *kind, sources)).collect();
+            let seen = reports(&wire);
+            // Two records of one report stand in one packet.
+            let records = |packets: &[Vec<u8>]| -> Vec<u8> {
+                let head = if group.contains(':') { 56 } else { 32 };
+                packets.iter().flat_map(|packet| packet[head..].to_vec()).collect()
+            };
+            assert_eq!(records(&seen), records(&told), "{first:?} {second:?} {third:?}");
+        }
+    }
+}
+
+/// Sockets that each name as many sources as one can, all different.
+//= RFC 9776 §4.2.16, type=test
+#[test]
+fn long_lists_are_told_in_packets_that_fit() {
+    for group in GROUPS {
+        let mut wire = reporting();
+        let source = |n: usize| match group.contains(':') {
+            true => IpAddr::V6(core::net::Ipv6Addr::from((0xfd << 120) + n as u128)),
+            false => IpAddr::from((0x0a01_0000 + n as u32).to_be_bytes()),
+        };
+        let sockets: Vec<_> = (0..17).map(|_| listener(&mut wire, 0, group)).collect();
+        let name = |wire: &mut Wire, socket: usize, count: usize| {
+            for n in 0..count {
+                let step = GroupChange::JoinSource(source(socket * MAX_SOURCES + n));
+                change(wire, 0, sockets[socket], group, step);
+            }
+        };
+        for socket in 0..16 {
+            name(&mut wire, socket, MAX_SOURCES);
+        }
+        // The wire looks that no frame is longer than the link takes.
+        wire.run_for(Duration::from_nanos(1));
+        let (head, record, each) = if group.contains(':') { (56, 20, 16) } else { (32, 8, 4) };
+        let told = |wire: &Wire| -> usize {
+            reports(wire).iter().map(|packet| (packet.len() - head - record) / each).sum()
+        };
+        assert_eq!(told(&wire), MAX_MERGED);
+        assert!(reports(&wire).iter().all(|packet| packet.len() <= 1500));
+        // One more, and everybody is heard.
+        wire.run_for(Duration::from_secs(5));
+        wire.seen.clear();
+        name(&mut wire, 16, 1);
+        wire.run_for(Duration::from_nanos(1));
+        assert_eq!(reports(&wire), [report(group, RecordKind::ToExclude, &[])]);
+    }
+}
+
+#[test]
+fn what_raw_and_ping_sockets_send_to_a_group_is_heard_here_too() {
+    for group in GROUPS {
+        let mut wire = Wire::new(2, LINKS[0]);
+        wire.neighbors();
+        let [near, far] = [0, 1].map(|host| listener(&mut wire, host, group));
+        change(&mut wire, 0, near, group, GroupChange::Join);
+        change(&mut wire, 1, far, group, GroupChange::Join);
+        let raw = |wire: &mut Wire, host: usize| {
+            wire[host].raw_open(family_of(group), if group.contains(':') { 58 } else { 1 }).unwrap()
+        };
+        let [ours, theirs] = [0, 1].map(|host| raw(&mut wire, host));
+        let (now, to) = (wire.now, Some(at(group, 0)));
+        let message = |kind: u8| vec![kind, 0, 0, 0, 0, 1, 0, 1];
+        let options = |hop_limit| RawSendOptions { interface: Some(ETH), hop_limit, ..Default::default() };
+        let counts = |wire: &mut Wire| {
+            [(0, ours), (1, theirs)]
+                .map(|(host, id)| core::iter::from_fn(|| wire[host].raw_recv(id).ok()).count())
+        };
+        wire[0].raw_send(now, ours, Rope::from(message(77)), to, options(None)).unwrap();
+        wire.settle();
+        assert_eq!(counts(&mut wire), [1, 1], "{group}");
+        wire[0].raw_send(now, ours, Rope::from(message(77)), to, options(Some(0))).unwrap();
+        wire.settle();
+        assert_eq!(counts(&mut wire), [1, 0], "no further than this host");
+        let v6 = group.contains(':');
+        let ping = wire[0].ping_open(family_of(group)).unwrap();
+        wire[0].ping_set_way(ping, Way { device: Some(ETH), ..Way::default() });
+        wire[0].ping_send(now, ping, &Rope::from(message(if v6 { 128 } else { 8 })), to).unwrap();
+        wire.settle();
+        // Echoes to groups are answered over IPv6 only: by ourselves, and by the other.
+        assert_eq!(counts(&mut wire), if v6 { [3, 1] } else { [1, 1] }, "{group}");
+    }
+}
+
+/// A router of an older version is there: whatever a newer one asks is answered as the older one understands it.
+//= RFC 9776 §7.2.1, type=test
+#[test]
+fn a_newer_router_beside_an_older_one_is_answered_in_the_older_version() {
+    let group = GROUPS[0];
+    let (mut wire, id) = member(group);
+    // The second telling of this is under way when the older router shows itself.
+    change(&mut wire, 0, id, group, GroupChange::Block(ip("10.0.0.9")));
+    wire.run_for(Duration::from_nanos(1));
+    wire.seen.clear();
+    let general = |rest: &[u8]| query("224.0.0.1", [&[0x11, 20, 0, 0, 0, 0, 0, 0], rest].concat());
+    wire.inject(0, general(&[2, 125, 0, 0]));
+    wire.inject(0, general(&[]));
+    wire.run_for(Duration::from_secs(5));
+    let kinds = |wire: &Wire| -> Vec<u8> { reports(wire).iter().map(|packet| packet[24]).collect() };
+    assert_eq!(kinds(&wire), [0x16], "and nothing that was planned for the newer");
+    for rest in [&[2, 125, 0, 0][..], &[]] {
+        wire.seen.clear();
+        wire.inject(0, general(rest));
+        wire.run_for(Duration::from_secs(5));
+        assert_eq!(kinds(&wire), [0x16]);
     }
 }
 
@@ -520,4 +665,26 @@ fn another_host_s_report_is_heard_wherever_it_is_sent() {
         wire.run_for(Duration::from_secs(10));
         assert_eq!(reports(&wire).len(), 0, "{group} {to}: one report does for all");
     }
+}
+
+#[test]
+fn a_group_that_routers_can_not_be_told_of_is_not_joined() {
+    let mut wire = reporting();
+    let other = wire[0].add_interface("eth1", station(8), LINKS[0]).unwrap();
+    let group = |n: usize| IpAddr::from((0xef01_0000 + n as u32).to_be_bytes());
+    // Twenty groups a socket, on two interfaces, until the table of what is told is full.
+    let mut sockets = Vec::new();
+    let mut join = |wire: &mut Wire, n: usize| {
+        if n.is_multiple_of(20) {
+            sockets.push(listener(wire, 0, GROUPS[0]));
+        }
+        let interface = if n.is_multiple_of(2) { ETH } else { other };
+        wire[0].udp_change_group(*sockets.last().unwrap(), interface, group(n), GroupChange::Join)
+    };
+    for n in 0..MAX_GROUPS {
+        join(&mut wire, n).unwrap();
+    }
+    assert_eq!(join(&mut wire, MAX_GROUPS), Err(MembershipError::Full));
+    let joined = |interface| wire[0].interfaces().interface(interface).unwrap().joined().count();
+    assert_eq!(joined(ETH) + joined(other), MAX_GROUPS);
 }

@@ -1,10 +1,12 @@
 //! What routers are told of the groups on a link: IGMPv3 and MLDv2, with their predecessors where a router speaks those.
 
+use core::mem;
 use core::net::IpAddr;
 use core::time::Duration;
+use std::collections::BTreeMap;
 
 use super::super::InterfaceId;
-use super::packing::pack;
+use super::pending::Pending;
 use super::{Filter, FilterMode};
 use crate::random::Random;
 use crate::time::{Instant, earliest};
@@ -19,6 +21,9 @@ const ROBUSTNESS: u8 = 2;
 /// How often a querier asks that does not say how often.
 //= RFC 9776 §8.2
 const QUERY_INTERVAL: Duration = Duration::from_secs(125);
+
+/// Sources that a router's questions of one group name, until they are answered.
+const MAX_ASKED: usize = 64;
 
 /// The longest time between two reports of a change.
 //= RFC 9776 §8.11
@@ -67,19 +72,51 @@ pub enum GroupReport {
     },
 }
 
+/// When a change is told.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Telling {
+    Never,
+    AtOnce,
+    At(Instant),
+}
+
+impl Telling {
+    fn deadline(self) -> Option<Instant> {
+        match self {
+            Telling::Never => None,
+            Telling::AtOnce => Some(Instant::ZERO),
+            Telling::At(at) => Some(at),
+        }
+    }
+
+    fn is_due(self, now: Instant) -> bool {
+        self.deadline().is_some_and(|at| at <= now)
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Group {
-    interface: InterfaceId,
-    group: IpAddr,
     /// What is heard now.
     filter: Filter,
-    /// What changed, and how often it is still to be told.
-    changes: Vec<Record>,
-    left: u8,
-    /// When it is told next; zero: at once.
-    at: Option<Instant>,
+    /// What of it routers do not know for sure, and when they are told.
+    pending: Pending,
+    telling: Telling,
     /// When a question is answered, and of which sources.
     answer: Option<(Instant, Vec<IpAddr>)>,
+}
+
+impl Group {
+    const UNHEARD: Group =
+        Group { filter: Filter::NONE, pending: Pending::NOTHING, telling: Telling::Never, answer: None };
+
+    fn deadline(&self) -> Option<Instant> {
+        earliest(self.telling.deadline(), self.answer.as_ref().map(|(at, _)| *at))
+    }
+
+    /// Whether there is nothing to say of it.
+    fn is_over(&self) -> bool {
+        self.filter == Filter::NONE && self.telling == Telling::Never
+    }
 }
 
 /// Which older versions routers of a link have spoken, and until when they count.
@@ -104,36 +141,34 @@ struct Querier {
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Reporter {
-    groups: Vec<Group>,
+    groups: BTreeMap<(InterfaceId, IpAddr), Group>,
     queriers: Vec<Querier>,
     next: Option<Instant>,
 }
 
 impl Reporter {
-    /// What is heard of a group has changed.
+    /// Whether there is room for a group, which may be there already.
+    pub fn has_room(&self, interface: InterfaceId, group: IpAddr) -> bool {
+        self.groups.len() < MAX_GROUPS || self.groups.contains_key(&(interface, group))
+    }
+
+    /// What is heard of a group has changed. One that there is no [room](Self::has_room) for is not told of.
     //= RFC 9776 §5.1
     pub fn set(&mut self, interface: InterfaceId, group: IpAddr, filter: Filter) {
+        if !self.has_room(interface, group) {
+            return;
+        }
         let robustness =
             self.querier_of(interface, group.is_ipv4()).map_or(ROBUSTNESS, |known| known.robustness);
-        let place = self.groups.iter().position(|known| (known.interface, known.group) == (interface, group));
-        let known = match place {
-            Some(place) => &mut self.groups[place],
-            None if self.groups.len() >= MAX_GROUPS => return,
-            None => {
-                let filter = Filter::NONE;
-                let (changes, answer) = (Vec::new(), None);
-                self.groups.push(Group { interface, group, filter, changes, left: 0, at: None, answer });
-                let last = self.groups.len() - 1;
-                &mut self.groups[last]
-            }
-        };
-        let changes = changes(group, &known.filter, &filter);
-        known.filter = filter;
-        if !changes.is_empty() {
-            // What was still to be told is a part of what is told now, or does not hold any more.
-            (known.changes, known.left, known.at) = (changes, robustness, Some(Instant::ZERO));
+        let known = self.groups.entry((interface, group)).or_insert(Group::UNHEARD);
+        if known.pending.note(&known.filter, &filter, robustness) {
+            known.telling = Telling::AtOnce;
         }
-        self.refresh();
+        known.filter = filter;
+        self.next = earliest(self.next, known.deadline());
+        if known.is_over() {
+            self.groups.remove(&(interface, group));
+        }
     }
 
     /// A router asks.
@@ -151,27 +186,24 @@ impl Reporter {
     ) {
         let delay = Duration::from_nanos(random.range(0..=query.max_response.as_nanos() as u64));
         let at = now + delay.max(Duration::from_nanos(1));
-        let querier = self.querier(interface, query.v4);
-        if let Some((robustness, interval)) = query.habits {
-            (querier.robustness, querier.interval) = (robustness, interval);
+        if let Some(habits) = query.habits {
+            let querier = self.querier(interface, query.v4);
+            (querier.robustness, querier.interval) = habits;
         }
         if query.version < NEWEST {
-            //= RFC 9776 §8.12 MUST-1
-            //= RFC 9777 §9.12 MUST-1
-            let present = querier.interval * querier.robustness.into() + query.max_response;
-            querier.until[usize::from(query.version.max(1) - 1)] = Some(now + present);
+            self.on_older_querier(now, interface, query);
         }
+        let version = self.version(now, interface, query.v4);
         match query.group {
-            None if query.version == NEWEST => {
-                if querier.answer.is_none_or(|answer| answer > at) {
-                    querier.answer = Some(at);
-                }
+            None if version == NEWEST => {
+                let querier = self.querier(interface, query.v4);
+                querier.answer = earliest(querier.answer, Some(at));
             }
             // Those who speak older versions answer for each group by itself.
+            //= RFC 9776 §7.2.1
             None => {
-                for known in &mut self.groups {
-                    let concerned = known.interface == interface && known.group.is_ipv4() == query.v4;
-                    if concerned && known.filter != Filter::NONE {
+                for (_, known) in self.of_family(interface, query.v4) {
+                    if known.filter != Filter::NONE {
                         let delay = random.range(0..=query.max_response.as_nanos() as u64);
                         let at = now + Duration::from_nanos(delay.max(1));
                         plan(known, at, &[]);
@@ -179,8 +211,7 @@ impl Reporter {
                 }
             }
             Some(group) => {
-                let of_it = |known: &&mut Group| (known.interface, known.group) == (interface, group);
-                if let Some(known) = self.groups.iter_mut().find(of_it)
+                if let Some(known) = self.groups.get_mut(&(interface, group))
                     && known.filter != Filter::NONE
                 {
                     plan(known, at, &query.sources);
@@ -190,16 +221,40 @@ impl Reporter {
         self.refresh();
     }
 
+    /// A router speaks an older version. Where that is news, what was to be said in another is not said.
+    //= RFC 9776 §7.2.1
+    fn on_older_querier(&mut self, now: Instant, interface: InterfaceId, query: &QueryHeard) {
+        let before = self.version(now, interface, query.v4);
+        let querier = self.querier(interface, query.v4);
+        //= RFC 9776 §8.12 MUST-1
+        //= RFC 9777 §9.12 MUST-1
+        let present = querier.interval * querier.robustness.into() + query.max_response;
+        querier.until[usize::from(query.version.max(1) - 1)] = Some(now + present);
+        if self.version(now, interface, query.v4) == before {
+            return;
+        }
+        self.querier(interface, query.v4).answer = None;
+        for (_, known) in self.of_family(interface, query.v4) {
+            *known = Group { filter: mem::replace(&mut known.filter, Filter::NONE), ..Group::UNHEARD };
+        }
+        self.groups.retain(|_, known| !known.is_over());
+    }
+
+    fn of_family(&mut self, interface: InterfaceId, v4: bool) -> impl Iterator<Item = (IpAddr, &mut Group)> {
+        let of_it = self.groups.iter_mut().map(|((at, group), known)| (*at, *group, known));
+        of_it
+            .filter(move |(at, group, _)| (*at, group.is_ipv4()) == (interface, v4))
+            .map(|(_, group, known)| (group, known))
+    }
+
     /// Another host says that it hears the group, in an older version: nobody else needs to.
     //= RFC 9776 §7.2.2
     pub fn on_report(&mut self, now: Instant, interface: InterfaceId, group: IpAddr) {
         if self.version(now, interface, group.is_ipv4()) == NEWEST {
             return;
         }
-        for known in &mut self.groups {
-            if (known.interface, known.group) == (interface, group) {
-                known.answer = None;
-            }
+        if let Some(known) = self.groups.get_mut(&(interface, group)) {
+            known.answer = None;
         }
         self.refresh();
     }
@@ -216,26 +271,21 @@ impl Reporter {
             return reports;
         }
         self.answer_general(now, &mut reports);
-        for place in 0..self.groups.len() {
-            let (interface, v4) = (self.groups[place].interface, self.groups[place].group.is_ipv4());
-            let version = self.version(now, interface, v4);
-            let known = &mut self.groups[place];
-            if known.at.is_some_and(|at| at <= now) {
-                tell_change(known, now, version, random, &mut reports);
+        let Reporter { groups, queriers, .. } = self;
+        for ((interface, group), known) in groups.iter_mut() {
+            let version = version(queriers, now, *interface, group.is_ipv4());
+            if known.telling.is_due(now) {
+                let report = tell_change(*group, known, now, version, random);
+                reports.extend(report.map(|report| (*interface, report)));
             }
-            if let Some((at, sources)) = known.answer.take() {
-                if at > now {
-                    known.answer = Some((at, sources));
-                } else if version < NEWEST {
-                    reports.push((interface, GroupReport::Member { group: known.group, version }));
-                } else if let Some(record) = current(known, &sources) {
-                    reports.extend(
-                        pack(vec![record]).into_iter().map(|some| (interface, GroupReport::Records(some))),
-                    );
-                }
+            let Some((_, sources)) = known.answer.take_if(|(at, _)| *at <= now) else { continue };
+            if version < NEWEST {
+                reports.push((*interface, GroupReport::Member { group: *group, version }));
+            } else if let Some(record) = current(*group, known, &sources) {
+                reports.push((*interface, GroupReport::Records(vec![record])));
             }
         }
-        self.groups.retain(|known| known.filter != Filter::NONE || known.at.is_some());
+        groups.retain(|_, known| !known.is_over());
         for querier in &mut self.queriers {
             for until in &mut querier.until {
                 *until = until.filter(|until| *until > now);
@@ -253,29 +303,22 @@ impl Reporter {
             }
             querier.answer = None;
             let (interface, v4) = (querier.interface, querier.v4);
-            let of_it = self
-                .groups
-                .iter()
-                .filter(|known| known.interface == interface && known.group.is_ipv4() == v4);
-            let records: Vec<Record> = of_it.filter_map(|known| current(known, &[])).collect();
-            reports.extend(pack(records).into_iter().map(|some| (interface, GroupReport::Records(some))));
+            let of_it =
+                self.groups.iter().filter(|((at, group), _)| (*at, group.is_ipv4()) == (interface, v4));
+            let records: Vec<Record> =
+                of_it.filter_map(|((_, group), known)| current(*group, known, &[])).collect();
+            if !records.is_empty() {
+                reports.push((interface, GroupReport::Records(records)));
+            }
         }
     }
 
-    /// The version that is spoken on a link.
-    //= RFC 9776 §7.2.1
-    //= RFC 9776 §7.2.1 MUST-1
-    //= RFC 9776 §7.2.1 MUST-2
-    //= RFC 9777 §8.2.1 MUST-1
-    //= RFC 9777 §8.2.1 MUST-2
     fn version(&self, now: Instant, interface: InterfaceId, v4: bool) -> Version {
-        let Some(querier) = self.querier_of(interface, v4) else { return NEWEST };
-        let oldest = querier.until.iter().position(|until| until.is_some_and(|until| until > now));
-        oldest.map_or(NEWEST, |place| place as Version + 1)
+        version(&self.queriers, now, interface, v4)
     }
 
     fn querier_of(&self, interface: InterfaceId, v4: bool) -> Option<&Querier> {
-        self.queriers.iter().find(|querier| (querier.interface, querier.v4) == (interface, v4))
+        querier_of(&self.queriers, interface, v4)
     }
 
     fn querier(&mut self, interface: InterfaceId, v4: bool) -> &mut Querier {
@@ -298,58 +341,77 @@ impl Reporter {
     }
 
     fn refresh(&mut self) {
-        let of_group = |known: &Group| earliest(known.at, known.answer.as_ref().map(|(at, _)| *at));
-        let groups = self.groups.iter().filter_map(of_group).min();
+        let groups = self.groups.values().filter_map(Group::deadline).min();
         let queriers = self.queriers.iter().filter_map(|querier| querier.answer).min();
         self.next = earliest(groups, queriers);
     }
 }
 
+/// The version that is spoken on a link.
+//= RFC 9776 §7.2.1
+//= RFC 9776 §7.2.1 MUST-1
+//= RFC 9776 §7.2.1 MUST-2
+//= RFC 9777 §8.2.1 MUST-1
+//= RFC 9777 §8.2.1 MUST-2
+fn version(queriers: &[Querier], now: Instant, interface: InterfaceId, v4: bool) -> Version {
+    let Some(querier) = querier_of(queriers, interface, v4) else { return NEWEST };
+    let oldest = querier.until.iter().position(|until| until.is_some_and(|until| until > now));
+    oldest.map_or(NEWEST, |place| place as Version + 1)
+}
+
+fn querier_of(queriers: &[Querier], interface: InterfaceId, v4: bool) -> Option<&Querier> {
+    queriers.iter().find(|querier| (querier.interface, querier.v4) == (interface, v4))
+}
+
 /// Tells of a change, and plans the next time.
 fn tell_change(
+    group: IpAddr,
     known: &mut Group,
     now: Instant,
     version: Version,
     random: &mut Random,
-    reports: &mut Vec<(InterfaceId, GroupReport)>,
-) {
-    let group = known.group;
+) -> Option<GroupReport> {
     let joined = known.filter != Filter::NONE;
-    let (told, interval) = match version {
-        NEWEST => (
-            pack(known.changes.clone()).into_iter().map(GroupReport::Records).collect(),
-            UNSOLICITED_INTERVAL,
-        ),
-        _ if joined => (vec![GroupReport::Member { group, version }], OLD_UNSOLICITED_INTERVAL),
+    let (report, interval) = match version {
+        NEWEST => {
+            (Some(GroupReport::Records(known.pending.records(group, &known.filter))), UNSOLICITED_INTERVAL)
+        }
+        _ if joined => (Some(GroupReport::Member { group, version }), OLD_UNSOLICITED_INTERVAL),
         //= RFC 9776 §7.2.1
-        1 => (Vec::new(), OLD_UNSOLICITED_INTERVAL),
-        _ => (vec![GroupReport::Leave { group }], OLD_UNSOLICITED_INTERVAL),
+        1 => (None, OLD_UNSOLICITED_INTERVAL),
+        _ => (Some(GroupReport::Leave { group }), OLD_UNSOLICITED_INTERVAL),
     };
-    reports.extend(told.into_iter().map(|report| (known.interface, report)));
-    known.left = if version < NEWEST && !joined { 0 } else { known.left.saturating_sub(1) };
-    known.at =
-        (known.left > 0).then(|| now + Duration::from_nanos(random.range(1..=interval.as_nanos() as u64)));
+    known.pending.on_told();
+    // Older versions say farewell once.
+    if version < NEWEST && !joined {
+        known.pending = Pending::NOTHING;
+    }
+    known.telling = match known.pending.is_empty() {
+        true => Telling::Never,
+        false => Telling::At(now + Duration::from_nanos(random.range(1..=interval.as_nanos() as u64))),
+    };
+    report
 }
 
-/// Plans an answer, with one that is planned already.
+/// Plans an answer, with one that is planned already. Who asks of many sources is told of all.
 //= RFC 9776 §5.2
 fn plan(known: &mut Group, at: Instant, sources: &[IpAddr]) {
-    known.answer = Some(match known.answer.take() {
+    let (at, mut asked) = match known.answer.take() {
         None => (at, sources.to_vec()),
         Some((planned, asked)) if asked.is_empty() || sources.is_empty() => (planned.min(at), Vec::new()),
-        Some((planned, mut asked)) => {
-            asked.extend(sources);
-            asked.sort_unstable();
-            asked.dedup();
-            asked.truncate(super::MAX_SOURCES);
-            (planned.min(at), asked)
-        }
-    });
+        Some((planned, asked)) => (planned.min(at), [&asked, sources].concat()),
+    };
+    asked.sort_unstable();
+    asked.dedup();
+    if asked.len() > MAX_ASKED {
+        asked = Vec::new();
+    }
+    known.answer = Some((at, asked));
 }
 
 /// What is heard of a group now; of those sources, where some are asked for.
 //= RFC 9776 §5.2
-fn current(known: &Group, asked: &[IpAddr]) -> Option<Record> {
+fn current(group: IpAddr, known: &Group, asked: &[IpAddr]) -> Option<Record> {
     let Filter { mode, sources } = &known.filter;
     if known.filter == Filter::NONE {
         return None;
@@ -359,30 +421,8 @@ fn current(known: &Group, asked: &[IpAddr]) -> Option<Record> {
             FilterMode::Include => RecordKind::IsInclude,
             FilterMode::Exclude => RecordKind::IsExclude,
         };
-        return Some(Record { kind, group: known.group, sources: sources.clone() });
+        return Some(Record { kind, group, sources: sources.clone() });
     }
     let heard: Vec<IpAddr> = asked.iter().filter(|source| known.filter.passes(**source)).copied().collect();
-    (!heard.is_empty()).then_some(Record { kind: RecordKind::IsInclude, group: known.group, sources: heard })
-}
-
-/// The records that tell of a change.
-//= RFC 9776 §5.1
-fn changes(group: IpAddr, before: &Filter, after: &Filter) -> Vec<Record> {
-    use FilterMode::{Exclude, Include};
-    let without = |list: &[IpAddr], others: &[IpAddr]| -> Vec<IpAddr> {
-        list.iter().filter(|source| others.binary_search(source).is_err()).copied().collect()
-    };
-    let (new, old) = (without(&after.sources, &before.sources), without(&before.sources, &after.sources));
-    let record = |kind, sources: Vec<IpAddr>| Record { kind, group, sources };
-    let some = |kind, sources: Vec<IpAddr>| (!sources.is_empty()).then(|| record(kind, sources));
-    match (before.mode, after.mode) {
-        (Exclude, Include) => vec![record(RecordKind::ToInclude, after.sources.clone())],
-        (Include, Exclude) => vec![record(RecordKind::ToExclude, after.sources.clone())],
-        (Include, Include) => {
-            [some(RecordKind::Allow, new), some(RecordKind::Block, old)].into_iter().flatten().collect()
-        }
-        (Exclude, Exclude) => {
-            [some(RecordKind::Allow, old), some(RecordKind::Block, new)].into_iter().flatten().collect()
-        }
-    }
+    (!heard.is_empty()).then_some(Record { kind: RecordKind::IsInclude, group, sources: heard })
 }
