@@ -72,7 +72,7 @@ const MAX_ANSWERS: usize = 1024;
 const MAX_LOOPED: usize = 1024;
 
 /// A socket of the stack.
-#[derive(Copy, Clone, Debug, Eq, PartialEq, Hash)]
+#[derive(Copy, Clone, Debug, Eq, PartialEq, Hash, Ord, PartialOrd)]
 pub enum SocketId {
     /// A connection.
     Tcp(TcpId),
@@ -84,6 +84,12 @@ pub enum SocketId {
     Ping(PingId),
     /// A raw socket.
     Raw(RawId),
+}
+
+impl From<UdpId> for SocketId {
+    fn from(id: UdpId) -> Self {
+        SocketId::Udp(id)
+    }
 }
 
 /// A family of addresses.

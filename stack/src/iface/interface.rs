@@ -7,7 +7,7 @@ use super::IpCidr;
 use super::interfaces::IPV6_MIN_MTU;
 use super::slaac::{join, of_station};
 use crate::wire::EthernetAddress;
-use crate::wire::ndp::solicited_node;
+use crate::wire::ndp::{is_solicited_node, solicited_node};
 use crate::wire::offload::{LinkCaps, Medium};
 
 /// Addresses that one interface can have.
@@ -244,6 +244,16 @@ impl Interface {
             IpAddr::V6(v6) if self.ipv6_addresses().any(|own| solicited_node(own) == v6) => true,
             _ => self.place_of(group).is_ok(),
         }
+    }
+
+    /// The groups in which its IPv6 addresses are asked for, and those that are looked for on the link.
+    //= RFC 4291 §2.8
+    pub(crate) fn solicited_groups(&self) -> impl Iterator<Item = Ipv6Addr> + '_ {
+        let tentative = self.joined.iter().filter_map(|(group, _)| match group {
+            IpAddr::V6(group) if is_solicited_node(*group) => Some(*group),
+            _ => None,
+        });
+        self.ipv6_addresses().map(solicited_node).chain(tentative)
     }
 
     /// Groups that were joined, beside those that need no joining.

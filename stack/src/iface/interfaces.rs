@@ -77,6 +77,8 @@ pub struct Interfaces {
     local_networks: Vec<IpCidr>,
     routes: RoutingTable,
     model: HostModel,
+    /// Counts changes of the groups that interfaces are in.
+    group_generation: u32,
 }
 
 impl Interfaces {
@@ -90,7 +92,8 @@ impl Interfaces {
         }
         let local = addresses.map(|(address, _)| (address, InterfaceId::LOOPBACK)).to_vec();
         let (local_networks, routes) = (Vec::new(), RoutingTable::new());
-        Interfaces { interfaces: vec![lo], local, local_networks, routes, model: HostModel::Weak }
+        let (interfaces, model) = (vec![lo], HostModel::Weak);
+        Interfaces { interfaces, local, local_networks, routes, model, group_generation: 0 }
     }
 
     /// Adds an interface without addresses whose link is up.
@@ -169,6 +172,7 @@ impl Interfaces {
             self.routes.append(connected_route(id, cidr)).map_err(|_| InterfaceError::Full)?;
         }
         interface.assign(cidr);
+        self.group_generation = self.group_generation.wrapping_add(1);
         if let Some(assigned) = interface.assigned_mut(cidr.address) {
             assigned.on_link = prefix_route == PrefixRoute::Yes;
         }
@@ -184,6 +188,7 @@ impl Interfaces {
     pub fn remove_address(&mut self, id: InterfaceId, address: IpAddr) -> Result<(), InterfaceError> {
         let interface = self.interfaces.get_mut(usize::from(id.0)).ok_or(InterfaceError::Missing)?;
         let withdrawn = interface.withdraw(address).ok_or(InterfaceError::NotFound)?;
+        self.group_generation = self.group_generation.wrapping_add(1);
         let gone = withdrawn.cidr;
         let heir = interface
             .addresses()
@@ -263,11 +268,13 @@ impl Interfaces {
 
     /// Has an interface hear a group, once more. Returns whether there was room.
     pub fn join(&mut self, id: InterfaceId, group: IpAddr) -> bool {
+        self.group_generation = self.group_generation.wrapping_add(1);
         self.interfaces.get_mut(usize::from(id.0)).is_some_and(|found| found.join(group))
     }
 
     /// The opposite. Returns whether nobody else wants to hear the group.
     pub fn leave(&mut self, id: InterfaceId, group: IpAddr) -> bool {
+        self.group_generation = self.group_generation.wrapping_add(1);
         self.interfaces.get_mut(usize::from(id.0)).is_some_and(|found| found.leave(group))
     }
 
@@ -372,6 +379,11 @@ impl Interfaces {
                     || self.is_of_local_network(address)
             }
         }
+    }
+
+    /// A number that is another one after each change of the groups that interfaces are in.
+    pub(crate) const fn group_generation(&self) -> u32 {
+        self.group_generation
     }
 
     /// Says whose addresses are.

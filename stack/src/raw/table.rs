@@ -20,7 +20,7 @@ const MAX_SOCKETS: usize = 65_536;
 /// assert!(table.close(id).is_some());
 /// assert!(table.close(id).is_none());
 /// ```
-#[derive(Copy, Clone, Debug, Eq, PartialEq, Hash)]
+#[derive(Copy, Clone, Debug, Eq, PartialEq, Hash, Ord, PartialOrd)]
 pub struct RawId {
     index: u32,
     generation: u32,

@@ -27,6 +27,7 @@ impl Stack {
             let config = self.autoconf_config(interface);
             let (interfaces, random) = (&mut self.interfaces, &mut self.random);
             if self.autoconf.begin(interface, address, &config, interfaces, random) {
+                self.follow_solicited_groups();
                 return Ok(());
             }
         }
@@ -34,6 +35,7 @@ impl Stack {
             return Ok(());
         }
         self.interfaces.add_address(interface, address)?;
+        self.follow_solicited_groups();
         self.announce(interface, address.address);
         Ok(())
     }
@@ -45,7 +47,9 @@ impl Stack {
             IpAddr::V4(_) => self.forget_claim(interface, address),
         };
         self.autoconf.forget(interface, address, &mut self.interfaces);
-        match self.interfaces.remove_address(interface, address) {
+        let removed = self.interfaces.remove_address(interface, address);
+        self.follow_solicited_groups();
+        match removed {
             Err(InterfaceError::NotFound) if tentative => Ok(()),
             result => result,
         }
@@ -215,6 +219,7 @@ impl Stack {
                 AutoconfAction::Expired { .. } => {}
             }
         }
+        self.follow_solicited_groups();
     }
 
     /// Tells all on the link who has `address`, where that is wanted.
@@ -238,6 +243,11 @@ impl Stack {
     pub(super) fn neighbor_policy(&self, id: InterfaceId) -> NeighborPolicy {
         let name = self.interfaces.interface(id).map_or("", Interface::name);
         self.config.for_interface(name).neighbor_policy()
+    }
+
+    /// Whether an interface looks on the link for addresses before it uses them.
+    pub(super) fn looks_for_addresses(&self, id: InterfaceId) -> bool {
+        self.autoconf_config(id).detects_duplicates()
     }
 
     /// How an interface configures itself.

@@ -1,7 +1,7 @@
 //! Groups through the stack: the memberships of sockets, what routers are told of them, and copies for ourselves.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::buf::Frame;
 use crate::counters::Counter;
@@ -19,7 +19,7 @@ use crate::wire::group::{
 use crate::wire::offload::{Medium, Transmit};
 use crate::wire::{EthernetAddress, Ipv6Header};
 
-use super::{MAX_LOOPED, Stack, prepend_ethernet};
+use super::{MAX_LOOPED, SocketId, Stack, prepend_ethernet};
 
 /// What a socket wants of a group.
 ///
@@ -47,10 +47,14 @@ pub enum GroupChange {
 /// The groups of all sockets.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
-    of: BTreeMap<UdpId, Memberships>,
+    of: BTreeMap<SocketId, Memberships>,
     /// What the sockets of each want to hear together.
     merged: BTreeMap<(InterfaceId, IpAddr), Merged>,
     reporter: Reporter,
+    /// The groups of solicitations that interfaces are in for their addresses, of which routers know.
+    solicited: BTreeSet<(InterfaceId, Ipv6Addr)>,
+    /// What the interfaces were in when these were looked at.
+    generation: u32,
     /// Copies of what we sent to groups that we hear ourselves.
     looped: VecDeque<(InterfaceId, Frame)>,
 }
@@ -66,11 +70,7 @@ impl Groups {
 }
 
 impl Stack {
-    /// Changes what a UDP socket hears of `group` on an interface (RFC 3678).
-    //= RFC 1122 §3.3.7 SHLD-1
-    //= RFC 9776 §2 MUST-2
-    //= RFC 9776 §3.2 MUST-2
-    //= RFC 9777 §4.2 MUST-2
+    /// Changes what a UDP socket hears of `group` on an interface: [`change_group`](Self::change_group).
     pub fn udp_change_group(
         &mut self,
         id: UdpId,
@@ -78,19 +78,67 @@ impl Stack {
         group: IpAddr,
         change: GroupChange,
     ) -> Result<(), MembershipError> {
-        if self.interfaces.interface(interface).is_none() {
-            return Err(MembershipError::NoInterface);
-        }
-        let groups = self.groups.of.entry(id).or_default();
-        let before = groups.filter(interface, group).cloned();
-        let changed = match change {
+        self.change_group(SocketId::Udp(id), interface, group, change)
+    }
+
+    /// Changes what a socket hears of `group` on an interface (RFC 3678): a UDP socket or a raw one; of the others, only the
+    /// interface hears more.
+    //= RFC 1122 §3.3.7 SHLD-1
+    //= RFC 9776 §2 MUST-2
+    //= RFC 9776 §3.2 MUST-2
+    //= RFC 9777 §4.2 MUST-2
+    pub fn change_group(
+        &mut self,
+        id: SocketId,
+        interface: InterfaceId,
+        group: IpAddr,
+        change: GroupChange,
+    ) -> Result<(), MembershipError> {
+        self.change_memberships(id, interface, group, |groups| match change {
             GroupChange::Join => groups.join(interface, group),
             GroupChange::Leave => groups.leave(interface, group),
             GroupChange::JoinSource(source) => groups.join_source(interface, group, source),
             GroupChange::LeaveSource(source) => groups.leave_source(interface, group, source),
             GroupChange::Block(source) => groups.block(interface, group, source),
             GroupChange::Unblock(source) => groups.unblock(interface, group, source),
-        };
+        })
+    }
+
+    /// Names all sources anew that a socket hears, or does not hear, of a group that it is in (`IP_MSFILTER`,
+    /// `MCAST_MSFILTER`). Who is to hear nobody leaves it.
+    ///
+    /// Fails with [`MembershipError::OtherMode`] (EINVAL) where it is not in the group, [`MembershipError::Full`] (ENOBUFS)
+    /// for more sources than [`MAX_SOURCES`](crate::iface::multicast::MAX_SOURCES), or
+    /// [`MembershipError::NoInterface`] (ENODEV).
+    //= RFC 3678 §4.1.3
+    pub fn set_group_filter(
+        &mut self,
+        id: SocketId,
+        interface: InterfaceId,
+        group: IpAddr,
+        filter: Filter,
+    ) -> Result<(), MembershipError> {
+        self.change_memberships(id, interface, group, |groups| groups.replace(interface, group, filter))
+    }
+
+    /// Which sources a socket hears of a group that it is in there.
+    pub fn group_filter(&self, id: SocketId, interface: InterfaceId, group: IpAddr) -> Option<&Filter> {
+        self.groups.of.get(&id)?.filter(interface, group)
+    }
+
+    fn change_memberships(
+        &mut self,
+        id: SocketId,
+        interface: InterfaceId,
+        group: IpAddr,
+        change: impl FnOnce(&mut Memberships) -> Result<(), MembershipError>,
+    ) -> Result<(), MembershipError> {
+        if self.interfaces.interface(interface).is_none() {
+            return Err(MembershipError::NoInterface);
+        }
+        let groups = self.groups.of.entry(id).or_default();
+        let before = groups.filter(interface, group).cloned();
+        let changed = change(groups);
         let mut after = groups.filter(interface, group).cloned();
         let mut outcome = changed;
         if before.is_none() && after.is_some() && !self.join_on(interface, group) {
@@ -120,7 +168,13 @@ impl Stack {
     }
 
     /// The interface where a group is to be joined that names none, or where a socket is in it already.
-    pub fn group_interface(&self, id: UdpId, group: IpAddr, change: GroupChange) -> Option<InterfaceId> {
+    pub fn group_interface(
+        &self,
+        id: impl Into<SocketId>,
+        group: IpAddr,
+        change: GroupChange,
+    ) -> Option<InterfaceId> {
+        let id = id.into();
         let known = self.groups.of.get(&id).and_then(|groups| groups.interface_of(group));
         if change != GroupChange::Join && known.is_some() {
             return known;
@@ -132,7 +186,7 @@ impl Stack {
     }
 
     /// Takes a closed socket out of its groups.
-    pub(super) fn leave_groups(&mut self, id: UdpId) {
+    pub(super) fn leave_groups(&mut self, id: SocketId) {
         let Some(groups) = self.groups.of.remove(&id) else { return };
         for (interface, group, filter) in groups.groups() {
             self.interfaces.leave(interface, group);
@@ -142,18 +196,23 @@ impl Stack {
 
     /// Whether a socket hears a packet to a group. Who is in the group nowhere hears what others here joined it for,
     /// unless it said otherwise (`IP_MULTICAST_ALL`).
-    pub(super) fn hears(&self, id: UdpId, packet: &Packet) -> bool {
+    pub(super) fn hears(&self, id: SocketId, packet: &Packet) -> bool {
         if !packet.destination.is_multicast() {
             return true;
         }
         let groups = self.groups.of.get(&id);
         match groups.and_then(|groups| groups.passes(packet.interface, packet.destination, packet.source)) {
             Some(passes) => passes,
-            None => self.udp.socket(id).is_some_and(|socket| match packet.destination {
-                IpAddr::V4(_) => !socket.own_groups_only.0,
-                IpAddr::V6(_) => !socket.own_groups_only.1,
-            }),
+            None => self.hears_what_others_joined(id, packet.destination),
         }
+    }
+
+    fn hears_what_others_joined(&self, id: SocketId, group: IpAddr) -> bool {
+        let SocketId::Udp(id) = id else { return true };
+        self.udp.socket(id).is_some_and(|socket| match group {
+            IpAddr::V4(_) => !socket.own_groups_only.0,
+            IpAddr::V6(_) => !socket.own_groups_only.1,
+        })
     }
 
     /// What we send to a group that we hear comes back to us. Says whether it goes any further.
@@ -187,14 +246,56 @@ impl Stack {
         if before == after {
             return;
         }
+        let heard = self.merge_group(interface, group, before, after);
+        if self.is_reported(interface, group) {
+            self.groups.reporter.set(interface, group, heard);
+        }
+    }
+
+    /// What an interface hears of a group, after one of those who hear it changed its mind.
+    fn merge_group(
+        &mut self,
+        interface: InterfaceId,
+        group: IpAddr,
+        before: Option<&Filter>,
+        after: Option<&Filter>,
+    ) -> Filter {
         let merged = self.groups.merged.entry((interface, group)).or_default();
         merged.replace(before, after);
         let heard = merged.filter();
         if merged.is_unused() {
             self.groups.merged.remove(&(interface, group));
         }
-        if self.is_reported(interface, group) {
-            self.groups.reporter.set(interface, group, heard);
+        heard
+    }
+
+    /// The addresses of interfaces may have changed, and the groups with them in which they are asked for: routers are told
+    /// when they ask, and unasked where an interface looks for its addresses on the link too.
+    //= RFC 9777 §5.1.10
+    //= RFC 4862 §5.4.2
+    pub(super) fn follow_solicited_groups(&mut self) {
+        let generation = self.interfaces.group_generation();
+        if self.groups.generation == generation {
+            return;
+        }
+        self.groups.generation = generation;
+        let ethernet = self.interfaces.iter().filter(|found| found.has_neighbors());
+        let wanted: BTreeSet<(InterfaceId, Ipv6Addr)> =
+            ethernet.flat_map(|found| found.solicited_groups().map(|group| (found.id(), group))).collect();
+        let known = core::mem::replace(&mut self.groups.solicited, wanted);
+        let changed: Vec<_> = known.symmetric_difference(&self.groups.solicited).copied().collect();
+        for (interface, solicited) in changed {
+            let group = IpAddr::V6(solicited);
+            let (before, after) = match known.contains(&(interface, solicited)) {
+                true => (Some(&Filter::ALL), None),
+                false => (None, Some(&Filter::ALL)),
+            };
+            let heard = self.merge_group(interface, group, before, after);
+            if self.looks_for_addresses(interface) {
+                self.groups.reporter.set(interface, group, heard);
+            } else {
+                self.groups.reporter.note(interface, group, heard);
+            }
         }
     }
 

@@ -29,7 +29,7 @@ const REPORT_BYTES: usize = 212_992;
 const MAX_SOCKETS: usize = 65_536;
 
 /// A ping socket.
-#[derive(Copy, Clone, Debug, Eq, PartialEq, Hash)]
+#[derive(Copy, Clone, Debug, Eq, PartialEq, Hash, Ord, PartialOrd)]
 pub struct PingId {
     index: u32,
     generation: u32,
@@ -180,6 +180,7 @@ impl Stack {
     /// Closes a ping socket.
     pub fn ping_close(&mut self, id: PingId) {
         if self.ping.get(id).is_some() {
+            self.leave_groups(SocketId::Ping(id));
             self.ping.set_ident(id.index, None);
             self.ping.sockets.try_remove(id.index as usize);
         }

@@ -77,6 +77,7 @@ impl Stack {
     /// Closes a raw socket.
     pub fn raw_close(&mut self, id: RawId) {
         self.send_waiters.get_mut().remove(&SocketId::Raw(id));
+        self.leave_groups(SocketId::Raw(id));
         self.raw.close(id);
     }
 
@@ -387,9 +388,10 @@ impl Stack {
                 continue;
             };
             heard = Heard::Yes;
-            if !socket.wants(packet) {
+            if !socket.wants(packet) || !self.hears(SocketId::Raw(id), packet) {
                 continue;
             }
+            let Some(socket) = self.raw.get_mut(id) else { continue };
             let queued = socket.deliver(Datagram {
                 payload: Rope::from(bytes.clone()),
                 from,

@@ -28,7 +28,7 @@ use super::stamps::Extras;
 type Generation = NonZeroU32;
 
 /// A connection. Stays unknown once it is gone, although its place is used again.
-#[derive(Copy, Clone, Debug, Eq, PartialEq, Hash)]
+#[derive(Copy, Clone, Debug, Eq, PartialEq, Hash, Ord, PartialOrd)]
 pub struct TcpId {
     pub(super) index: u32,
     generation: Generation,
@@ -42,7 +42,7 @@ impl TcpId {
 }
 
 /// A listener.
-#[derive(Copy, Clone, Debug, Eq, PartialEq, Hash)]
+#[derive(Copy, Clone, Debug, Eq, PartialEq, Hash, Ord, PartialOrd)]
 pub struct ListenerId {
     pub(super) index: u32,
     generation: Generation,

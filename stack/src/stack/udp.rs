@@ -104,7 +104,7 @@ impl Stack {
     /// Closes a UDP socket and gives its binding back.
     pub fn udp_close(&mut self, id: UdpId) {
         self.send_waiters.get_mut().remove(&SocketId::Udp(id));
-        self.leave_groups(id);
+        self.leave_groups(SocketId::Udp(id));
         if let Some(bind) = self.udp.close(id).and_then(|socket| socket.bind) {
             self.ports.unbind(bind);
         }
@@ -304,7 +304,8 @@ impl Stack {
             }
             return;
         }
-        let all: Vec<UdpId> = self.udp.find_all(&arrival).filter(|id| self.hears(*id, packet)).collect();
+        let all: Vec<UdpId> =
+            self.udp.find_all(&arrival).filter(|id| self.hears(SocketId::Udp(*id), packet)).collect();
         if all.is_empty() {
             self.counters.bump(Counter::UdpNoPorts);
         }

@@ -227,7 +227,8 @@ pub const fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
     Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | a as u16, (b as u16) << 8 | c as u16)
 }
 
-fn is_solicited_node(address: Ipv6Addr) -> bool {
+/// Whether it is the group of some address's solicitations.
+pub(crate) fn is_solicited_node(address: Ipv6Addr) -> bool {
     address == solicited_node(address)
 }
 

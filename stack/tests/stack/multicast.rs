@@ -6,9 +6,11 @@ use core::time::Duration;
 use tapsock_stack::buf::{Frame, Rope};
 use tapsock_stack::counters::Counter;
 use tapsock_stack::iface::Way;
-use tapsock_stack::iface::multicast::{MAX_GROUPS, MAX_MERGED, MAX_SOURCES, MembershipError};
+use tapsock_stack::iface::multicast::{
+    Filter, FilterMode, MAX_GROUPS, MAX_MERGED, MAX_SOURCES, MembershipError,
+};
 use tapsock_stack::ports::Transport;
-use tapsock_stack::stack::{GroupChange, RawSendOptions, UdpSendOptions};
+use tapsock_stack::stack::{GroupChange, RawSendOptions, SocketId, UdpSendOptions};
 use tapsock_stack::udp::UdpId;
 use tapsock_stack::wire::group::{Record, RecordKind, igmp_member, igmp_report, mld_report};
 use tapsock_stack::wire::icmpv6::Icmpv6Message;
@@ -132,6 +134,16 @@ fn reports(wire: &Wire) -> Vec<Vec<u8>> {
     let frames = wire.seen.iter().map(|(_, frame)| packet_of(frame).to_vec());
     // Neighbour discovery goes further than MLD.
     frames.filter(|packet| if packet[0] >> 4 == 4 { packet[9] == 2 } else { packet[7] == 1 }).collect()
+}
+
+/// The group in which host 0 is asked for its addresses of IPv6.
+const SOLICITED: &str = "ff02::1:ff00:1";
+
+fn octets(address: &str) -> Vec<u8> {
+    match ip(address) {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
 }
 
 fn ours(group: &str) -> (IpAddr, EthernetAddress) {
@@ -417,12 +429,18 @@ fn questions_of_mld_are_answered() {
     let (mut wire, _) = member(group);
     wire.inject(0, query_v6(1000, &[&[0; 16][..], &[2, 125, 0, 0]].concat()));
     wire.run_for(Duration::from_secs(1));
-    assert_eq!(reports(&wire), [report(group, RecordKind::IsExclude, &[])]);
+    let record = |group| Record { kind: RecordKind::IsExclude, group: ip(group), sources: Vec::new() };
+    let IpAddr::V6(own) = ours(group).0 else { panic!("a group of IPv6") };
+    let expected = mld_report(own, &[record(SOLICITED), record(group)]).to_frame().bytes.to_vec();
+    assert_eq!(reports(&wire), [expected]);
     // MLDv1's question has MLDv1's answer, to the group.
     wire.seen.clear();
     wire.inject(0, query_v6(1000, &[0; 16]));
     wire.run_for(Duration::from_secs(1));
-    let [answer] = &reports(&wire)[..] else { panic!("one answer") };
+    let answers = reports(&wire);
+    let of_group = answers.iter().filter(|answer| answer[48..].ends_with(&octets(group)));
+    let [answer] = of_group.collect::<Vec<_>>()[..] else { panic!("one answer") };
+    assert_eq!(answers.len(), 2, "and one for the group of its address");
     assert_eq!((answer[48], &answer[24..40]), (131, &answer[56..72]));
     let before = wire.counter(0, Counter::TapsockGroupInErrors);
     let mut routed = query_v6(1000, &[0; 16]).bytes.to_vec();
@@ -663,7 +681,8 @@ fn another_host_s_report_is_heard_wherever_it_is_sent() {
         }
         wire.inject(0, bytes);
         wire.run_for(Duration::from_secs(10));
-        assert_eq!(reports(&wire).len(), 0, "{group} {to}: one report does for all");
+        let of_group = reports(&wire).iter().filter(|report| report.ends_with(&octets(group))).count();
+        assert_eq!(of_group, 0, "{group} {to}: one report does for all");
     }
 }
 
@@ -681,10 +700,117 @@ fn a_group_that_routers_can_not_be_told_of_is_not_joined() {
         let interface = if n.is_multiple_of(2) { ETH } else { other };
         wire[0].udp_change_group(*sockets.last().unwrap(), interface, group(n), GroupChange::Join)
     };
-    for n in 0..MAX_GROUPS {
+    // Each interface is in the group of its link-local address's solicitations, of which routers know too.
+    let room = MAX_GROUPS - 2;
+    for n in 0..room {
         join(&mut wire, n).unwrap();
     }
-    assert_eq!(join(&mut wire, MAX_GROUPS), Err(MembershipError::Full));
+    assert_eq!(join(&mut wire, room), Err(MembershipError::Full));
     let joined = |interface| wire[0].interfaces().interface(interface).unwrap().joined().count();
-    assert_eq!(joined(ETH) + joined(other), MAX_GROUPS);
+    assert_eq!(joined(ETH) + joined(other), room);
+}
+
+/// The groups that a host reports by MLDv2, in each report that was seen.
+fn reported_groups(wire: &Wire) -> Vec<Vec<IpAddr>> {
+    let of_one = |packet: &Vec<u8>| {
+        // The header with its hop-by-hop options, and the head of the report; then records without sources.
+        let records = packet[56..].chunks(20).map(|record| {
+            assert_eq!((record[1], record[2], record[3]), (0, 0, 0));
+            IpAddr::from(<[u8; 16]>::try_from(&record[4..20]).unwrap())
+        });
+        records.collect()
+    };
+    reports(wire).iter().filter(|packet| packet[0] >> 4 == 6).map(of_one).collect()
+}
+
+/// The groups in which addresses are asked for are told to routers that ask; unasked only where the host says on the link
+/// what it is about to use.
+//= RFC 9777 §6.1, type=test
+//= RFC 4862 §5.4.2, type=test
+#[test]
+fn routers_hear_of_the_groups_of_addresses() {
+    let groups = ["ff02::1:ff00:1", "ff02::1:ffaa:1"].map(ip);
+    let mut wire = reporting();
+    wire[0].add_address(ETH, "fd00::aa:1/64".parse().unwrap()).unwrap();
+    wire.run_for(Duration::from_secs(5));
+    assert!(reported_groups(&wire).is_empty(), "nobody has asked");
+    wire.inject(0, query_v6(1000, &[&[0; 16][..], &[2, 125, 0, 0]].concat()));
+    wire.run_for(Duration::from_secs(2));
+    let mut all: Vec<IpAddr> = reported_groups(&wire).concat();
+    all.sort_unstable();
+    // fe80::ff:fe00:1 and fd00::1 share one.
+    assert_eq!(all, groups);
+    wire.seen.clear();
+    wire[0].remove_address(ETH, ip("fd00::aa:1")).unwrap();
+    wire.inject(0, query_v6(1000, &[&[0; 16][..], &[2, 125, 0, 0]].concat()));
+    wire.run_for(Duration::from_secs(2));
+    assert_eq!(reported_groups(&wire).concat(), groups[..1]);
+
+    let mut config = tapsock_stack::config::Config::default();
+    config.set("net.ipv6.conf.all.accept_dad", "1").unwrap();
+    let mut wire = Wire::with_config(1, LINKS[0], &config);
+    wire.sniffing = true;
+    wire.run_for(Duration::from_secs(5));
+    let told = reported_groups(&wire).concat();
+    assert!(told.iter().all(|group| *group == groups[0]) && told.len() == 2, "{told:?}");
+    // Before the address is looked for, that the question may come to who else has it.
+    let first = wire.seen.iter().position(|(_, frame)| packet_of(frame)[40] == 135).unwrap();
+    let report = wire.seen.iter().position(|(_, frame)| packet_of(frame)[7] == 1).unwrap();
+    assert!(report < first);
+}
+
+//= RFC 3678 §4.1.3, type=test
+#[test]
+fn all_sources_are_named_at_once() {
+    for (group, a, b) in [(GROUPS[0], "10.0.0.1", "10.0.0.9"), (GROUPS[1], "fd00::1", "fd00::9")] {
+        let mut wire = Wire::new(2, LINKS[0]);
+        let id = listener(&mut wire, 1, group);
+        wire[1].udp_mut(id).unwrap().own_groups_only = (true, true);
+        let socket = SocketId::Udp(id);
+        let filter =
+            |mode, sources: &[&str]| Filter { mode, sources: sources.iter().map(|a| ip(a)).collect() };
+        let set = |wire: &mut Wire, filter| wire[1].set_group_filter(socket, ETH, ip(group), filter);
+        let not_there = set(&mut wire, filter(FilterMode::Include, &[a]));
+        assert_eq!(not_there, Err(MembershipError::OtherMode));
+        change(&mut wire, 1, id, group, GroupChange::Join);
+        for (wanted, hears) in [
+            (filter(FilterMode::Exclude, &[b, a, b]), 0),
+            (filter(FilterMode::Include, &[b, a]), 1),
+            (filter(FilterMode::Include, &[b]), 0),
+            (filter(FilterMode::Exclude, &[b]), 1),
+        ] {
+            set(&mut wire, wanted.clone()).unwrap();
+            let known = wire[1].group_filter(socket, ETH, ip(group)).unwrap().clone();
+            assert_eq!(known.mode, wanted.mode);
+            assert!(known.sources.is_sorted() && known.sources.len() <= 2, "{known:?}");
+            send(&mut wire, group, UdpSendOptions::default());
+            assert_eq!(heard(&mut wire, 1, id), hears, "{wanted:?}");
+        }
+        let too_many = Filter {
+            mode: FilterMode::Include,
+            sources: (0..65).map(|n| IpAddr::from([10, 0, 1, n])).collect(),
+        };
+        assert_eq!(set(&mut wire, too_many), Err(MembershipError::Full));
+        set(&mut wire, Filter::NONE).unwrap();
+        assert_eq!(wire[1].group_filter(socket, ETH, ip(group)), None, "it has left");
+    }
+}
+
+#[test]
+fn raw_sockets_join_groups() {
+    let group = GROUPS[0];
+    let mut wire = Wire::new(2, LINKS[0]);
+    let raw = wire[1].raw_open(family_of(group), 17).unwrap();
+    let socket = SocketId::Raw(raw);
+    let count = |wire: &mut Wire| {
+        send(wire, group, UdpSendOptions::default());
+        core::iter::from_fn(|| wire[1].raw_recv(raw).ok()).count()
+    };
+    assert_eq!(count(&mut wire), 0, "the interface does not hear it");
+    wire[1].change_group(socket, ETH, ip(group), GroupChange::Join).unwrap();
+    assert_eq!(count(&mut wire), 1);
+    wire[1].change_group(socket, ETH, ip(group), GroupChange::Block(ip("10.0.0.1"))).unwrap();
+    assert_eq!(count(&mut wire), 0);
+    wire[1].raw_close(raw);
+    assert!(!wire[1].interfaces().accepts(ETH, ip(group)), "who closes leaves");
 }

@@ -170,8 +170,7 @@ impl Memberships {
         group: IpAddr,
         source: IpAddr,
     ) -> Result<(), MembershipError> {
-        let filter = self.find(interface, group).ok_or(MembershipError::OtherMode)?;
-        insert(in_mode(filter, FilterMode::Exclude)?, source)
+        insert(self.excluding(interface, group)?, source)
     }
 
     /// Hears it again (`IP_UNBLOCK_SOURCE`).
@@ -181,8 +180,34 @@ impl Memberships {
         group: IpAddr,
         source: IpAddr,
     ) -> Result<(), MembershipError> {
+        remove(self.excluding(interface, group)?, source)
+    }
+
+    /// Names all sources of a group that it is in anew (`IP_MSFILTER`, `MCAST_MSFILTER`). Who then hears nobody has left it.
+    //= RFC 3678 §4.1.3
+    pub fn replace(
+        &mut self,
+        interface: InterfaceId,
+        group: IpAddr,
+        mut filter: Filter,
+    ) -> Result<(), MembershipError> {
+        filter.sources.sort_unstable();
+        filter.sources.dedup();
+        let known = self.find(interface, group).ok_or(MembershipError::OtherMode)?;
+        if filter.sources.len() > MAX_SOURCES {
+            return Err(MembershipError::Full);
+        }
+        if filter == Filter::NONE {
+            return self.leave(interface, group);
+        }
+        *known = filter;
+        Ok(())
+    }
+
+    /// The list of a group that names whom the socket does not hear.
+    fn excluding(&mut self, interface: InterfaceId, group: IpAddr) -> Result<&mut Filter, MembershipError> {
         let filter = self.find(interface, group).ok_or(MembershipError::OtherMode)?;
-        remove(in_mode(filter, FilterMode::Exclude)?, source)
+        in_mode(filter, FilterMode::Exclude)
     }
 
     /// Whether the socket hears `source` in `group`; `None` where it is not in the group there.

@@ -171,6 +171,18 @@ impl Reporter {
         }
     }
 
+    /// What is heard of a group has changed, and nobody is told until a router asks.
+    pub fn note(&mut self, interface: InterfaceId, group: IpAddr, filter: Filter) {
+        if !self.has_room(interface, group) {
+            return;
+        }
+        let known = self.groups.entry((interface, group)).or_insert(Group::UNHEARD);
+        known.filter = filter;
+        if known.is_over() {
+            self.groups.remove(&(interface, group));
+        }
+    }
+
     /// A router asks.
     //= RFC 9776 §5.2
     //= RFC 9776 §5.2 MUST-1
