@@ -4,7 +4,8 @@
 //! woken by the engine itself, in the thread that brought the change about: there is no descriptor and no thread a
 //! socket, and no driver of tokio's, so they work in any executor, and in a runtime without `enable_io`.
 //!
-//! No task of these sockets drives the stack while it waits. The host's own thread does, or, with
+//! No task drives the stack while it waits, for that would keep its thread from the others. A call that finds nothing reads
+//! the link once, and then it is the host's own thread that drives, or another that blocks in a call of its own; or, with
 //! [`Driver::External`](crate::Driver), whoever waits for [`Host::as_fd`](crate::Host::as_fd) and then calls
 //! [`Host::turn`](crate::Host::turn), be it a thread or a task.
 //!

@@ -254,7 +254,7 @@ impl PingSocket {
         call.stack.ping_set_error_delivery(self.id, errors);
         call.stack.ping_set_discovery(self.id, discovery);
         call.stack.ping_set_way(self.id, options.way());
-        call.stack.ping_set_sharing(self.id, options.reuse_address);
+        call.stack.ping_set_sharing(self.id, options.reuse_address, options.reuse_port);
     }
 
     /// Whether the next call fails for what happened earlier.

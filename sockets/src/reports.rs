@@ -97,6 +97,7 @@ fn as_datagram(icmp: &IcmpCause, arrived: Instant) -> Datagram {
         payload: Rope::new(),
         from: SocketAddr::new(icmp.offender, 0),
         to: icmp.to,
+        to_port: 0,
         interface: icmp.interface,
         hop_limit: icmp.hop_limit,
         traffic_class: icmp.traffic_class,

@@ -289,8 +289,7 @@ impl UdpSocket {
         max: usize,
         flags: i32,
     ) -> Result<Received, Stop> {
-        let port = call.stack.udp(self.id).and_then(|socket| socket.local()).map_or(0, |(_, port)| port);
-        datagram::taken(call, datagram, |_| Some(port), max, flags)
+        datagram::taken(call, datagram, |datagram| Some(datagram.to_port), max, flags)
     }
 
     /// MSG_PEEK from SO_PEEK_OFF on, which moves by what the call returns.

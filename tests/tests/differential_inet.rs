@@ -208,6 +208,46 @@ fn found_in_sequences() {
     world.bind(server, Target::new(Ip::Any4, Port::Of(place)));
     assert_eq!(world.difference(), None, "{}", world.log().join("\n"));
 
+    // Where a datagram was sent to is what it says itself, whatever has become of the socket's port.
+    let mut world = World::new(&stage);
+    let socket = world.socket(AF_INET, DGRAM, 0);
+    world.connect(socket, Target::new(Ip::Any4, Port::Of(0)));
+    world.send(socket, b"x", 0, None);
+    world.set_option(socket, SOL_IP, IP_RECVORIGDSTADDR, &on);
+    world.connect(socket, Target::UNSPEC);
+    world.recv_into(socket, Room { data: 1, control: 512 }, 0);
+    assert_eq!(world.difference(), None, "{}", world.log().join("\n"));
+
+    // Of two with one name the last is asked first, but for those of IPv6 with SO_REUSEPORT.
+    for domain in [AF_INET, AF_INET6] {
+        let to = Target::new(if domain == AF_INET { Ip::Lo4 } else { Ip::Lo6 }, Port::Slot(1));
+        for reusing in [[true, false], [false, true], [false, false]] {
+            for (protocol, shared) in
+                [(0, SO_REUSEADDR), (if domain == AF_INET { IPPROTO_ICMP } else { IPPROTO_ICMPV6 }, 0)]
+            {
+                let mut world = if shared == 0 { World::of_pings(&stage) } else { World::new(&stage) };
+                let sockets = reusing.map(|reuses_port| {
+                    let socket = world.socket(domain, DGRAM, protocol);
+                    if shared != 0 {
+                        world.set_option(socket, SOL_SOCKET, shared, &on);
+                    }
+                    if reuses_port {
+                        world.set_option(socket, SOL_SOCKET, SO_REUSEPORT, &on);
+                    }
+                    world.bind(socket, to);
+                    socket
+                });
+                let message: &[u8] = match (shared, domain) {
+                    (0, AF_INET) => b"\x08\0\0\0\0\0\0\x01",
+                    (0, _) => b"\x80\0\0\0\0\0\0\x01",
+                    _ => b"x",
+                };
+                world.send(sockets[0], message, 0, Some(to));
+                assert_eq!(world.difference(), None, "{}", world.log().join("\n"));
+            }
+        }
+    }
+
     // A socket that ever had an address by bind keeps the one that connect chose.
     let mut world = World::new(&stage);
     let socket = world.socket(AF_INET6, DGRAM, 0);

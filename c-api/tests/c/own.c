@@ -18,6 +18,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <tapsock.h>
+#include <time.h>
 #include <unistd.h>
 
 #undef NDEBUG
@@ -406,6 +407,35 @@ static void a_signal_ends_no_poll(void) {
     GIVES(tapsock_close(ends[1]), 0);
 }
 
+/* A call that waits goes on after a signal, and has no more time than before: as under SA_RESTART, also where Linux ends it
+ * with EINTR, since there is a time-out. */
+static void a_signal_ends_no_wait(void) {
+    int local[2], datagrams = tapsock_socket(AF_INET, SOCK_DGRAM, 0);
+    pair(local);
+    struct sigaction action = {.sa_handler = on_signal};
+    GIVES(sigaction(SIGALRM, &action, NULL), 0);
+    struct timeval limit = {0, 60000};
+    struct itimerval often = {{0, 5000}, {0, 5000}}, never = {{0, 0}, {0, 0}};
+    const int sockets[2] = {local[0], datagrams};
+    for (int at = 0; at < 2; at++) {
+        GIVES(tapsock_setsockopt(sockets[at], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), 0);
+        struct timespec began, ended;
+        char byte;
+        handled = 0;
+        GIVES(setitimer(ITIMER_REAL, &often, NULL), 0);
+        GIVES(clock_gettime(CLOCK_MONOTONIC, &began), 0);
+        FAILS(tapsock_recv(sockets[at], &byte, 1, 0), EAGAIN);
+        GIVES(clock_gettime(CLOCK_MONOTONIC, &ended), 0);
+        GIVES(setitimer(ITIMER_REAL, &never, NULL), 0);
+        GIVES(handled, SIGALRM);
+        long waited = (ended.tv_sec - began.tv_sec) * 1000000 + (ended.tv_nsec - began.tv_nsec) / 1000;
+        GIVES(waited >= limit.tv_usec, 1);
+    }
+    GIVES(tapsock_close(local[0]), 0);
+    GIVES(tapsock_close(local[1]), 0);
+    GIVES(tapsock_close(datagrams), 0);
+}
+
 /* A child has none of the threads and a copy of the locks: it forgets the host, and may have one of its own. */
 static void a_child_forgets_the_host(void) {
     int ends[2];
@@ -472,6 +502,7 @@ int main(void) {
     a_mask_is_set_for_a_call();
     local_names_are_the_host_s();
     a_signal_ends_no_poll();
+    a_signal_ends_no_wait();
     a_child_forgets_the_host();
     the_end();
     puts("all as it should be");

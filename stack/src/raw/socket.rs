@@ -420,6 +420,7 @@ mod tests {
             payload: (&b"x"[..]).into(),
             from: "10.0.0.2:0".parse().unwrap(),
             to: "10.0.0.1".parse().unwrap(),
+            to_port: 0,
             interface: InterfaceId::LOOPBACK,
             hop_limit: 64,
             traffic_class: 0,

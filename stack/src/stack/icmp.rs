@@ -314,6 +314,7 @@ impl Stack {
             payload: Rope::from(packet.payload.clone()),
             from: SocketAddr::new(packet.source, 0),
             to: packet.destination,
+            to_port: 0,
             interface: packet.interface,
             hop_limit: packet.hop_limit,
             traffic_class: packet.traffic_class,

@@ -61,7 +61,7 @@ pub enum PingError {
 #[derive(Debug, Default)]
 pub(super) struct PingTable {
     sockets: Slots<PingSocket>,
-    /// The sockets of an identifier, of both families, in the order in which they got it.
+    /// The sockets of an identifier, of both families; the last is asked first.
     by_ident: BTreeMap<u16, Vec<u32>>,
     generation: u32,
 }
@@ -73,6 +73,8 @@ struct PingSocket {
     ident: Option<u16>,
     /// Whether others may have its identifier (`SO_REUSEADDR`).
     shares: bool,
+    /// Whether it is the last of these to be asked: as on Linux, one of IPv6 with `SO_REUSEPORT`.
+    comes_last: bool,
     local: Option<IpAddr>,
     /// Whether it was given its address, and its identifier, by `bind`: then it keeps them when a connection is dissolved.
     keeps: Kept,
@@ -133,6 +135,7 @@ impl PingTable {
     /// Gives a socket an identifier, or takes it away.
     fn set_ident(&mut self, index: u32, ident: Option<u16>) {
         let Some(socket) = self.sockets.get_mut(index as usize) else { return };
+        let comes_last = socket.comes_last;
         if let Some(before) = core::mem::replace(&mut socket.ident, ident)
             && let Some(list) = self.by_ident.get_mut(&before)
         {
@@ -142,7 +145,8 @@ impl PingTable {
             }
         }
         if let Some(ident) = ident {
-            self.by_ident.entry(ident).or_default().push(index);
+            let sharing = self.by_ident.entry(ident).or_default();
+            if comes_last { sharing.insert(0, index) } else { sharing.push(index) }
         }
     }
 }
@@ -160,6 +164,7 @@ impl Stack {
             generation,
             ident: None,
             shares: true,
+            comes_last: false,
             local: None,
             keeps: Kept::default(),
             source: None,
@@ -219,10 +224,11 @@ impl Stack {
         Ok(())
     }
 
-    /// Sets whether others may have the identifier of a ping socket.
-    pub fn ping_set_sharing(&mut self, id: PingId, shares: bool) {
+    /// Sets whether others may have the identifier of a ping socket (`SO_REUSEADDR`), and whether it has `SO_REUSEPORT`.
+    pub fn ping_set_sharing(&mut self, id: PingId, shares: bool, reuses_port: bool) {
         if let Some(socket) = self.ping.get_mut(id) {
             socket.shares = shares;
+            socket.comes_last = reuses_port && socket.family == Family::V6;
         }
     }
 

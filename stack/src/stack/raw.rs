@@ -396,6 +396,7 @@ impl Stack {
                 payload: Rope::from(bytes.clone()),
                 from,
                 to: packet.destination,
+                to_port: 0,
                 interface: packet.interface,
                 hop_limit: packet.hop_limit,
                 traffic_class: packet.traffic_class,

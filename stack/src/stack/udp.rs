@@ -286,6 +286,7 @@ impl Stack {
             payload: Rope::from(payload),
             from,
             to: packet.destination,
+            to_port: header.destination_port,
             interface: packet.interface,
             hop_limit: packet.hop_limit,
             traffic_class: packet.traffic_class,

@@ -72,7 +72,7 @@ pub struct Arrival {
 pub struct UdpTable {
     slots: Slots<Slot>,
     generation: u32,
-    /// Sockets with a port and without a peer, the last bound at the end.
+    /// Sockets with a port and without a peer; of equals the last is asked first.
     by_port: HashMap<u16, Vec<u32>, TableHash>,
     /// Connected sockets, the last connected at the end.
     by_flow: HashMap<FlowKey, Vec<u32>, TableHash>,
@@ -254,6 +254,10 @@ impl UdpTable {
         let socket = &mut self.slots[id.index as usize].socket;
         (socket.local, socket.remote) = (local, remote);
         match entry(socket) {
+            // As Linux, which asks IPv6's with SO_REUSEPORT after all others.
+            Some(Entry::Port(port)) if socket.reuse_port && socket.is_v6() => {
+                self.by_port.entry(port).or_default().insert(0, id.index);
+            }
             Some(Entry::Port(port)) => self.by_port.entry(port).or_default().push(id.index),
             Some(Entry::Flow(key)) => self.by_flow.entry(key).or_default().push(id.index),
             None => {}

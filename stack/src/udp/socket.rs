@@ -32,6 +32,7 @@ const SEND_BUFFER: usize = 212_992;
 ///     payload: Rope::from(&b"hello"[..]),
 ///     from: "10.0.0.2:5000".parse().unwrap(),
 ///     to: "10.0.0.1".parse().unwrap(),
+///     to_port: 53,
 ///     interface: InterfaceId::LOOPBACK,
 ///     hop_limit: 64,
 ///     traffic_class: 0,
@@ -49,6 +50,8 @@ pub struct Datagram {
     pub from: SocketAddr,
     /// The address it was sent to: one of ours, a broadcast address or a group.
     pub to: IpAddr,
+    /// The port it was sent to; 0 where its protocol has none.
+    pub to_port: u16,
     /// Where it came in.
     pub interface: InterfaceId,
     /// TTL or hop limit.
@@ -241,6 +244,11 @@ impl UdpSocket {
             read_shut: false,
             write_shut: false,
         }
+    }
+
+    /// Whether it is one of IPv6, be its address one of IPv4.
+    pub(super) fn is_v6(&self) -> bool {
+        matches!(self.wildcard, LocalAddr::AnyV6 { .. })
     }
 
     /// Address and port that it receives at, once it has a port.

@@ -7,6 +7,7 @@ fn datagram(payload: &[u8], segment_size: Option<u16>) -> Datagram {
         payload: Rope::from(payload),
         from: "10.0.0.2:5000".parse().unwrap(),
         to: "10.0.0.1".parse().unwrap(),
+        to_port: 53,
         interface: InterfaceId::LOOPBACK,
         hop_limit: 64,
         traffic_class: 0,
