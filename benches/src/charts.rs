@@ -87,6 +87,8 @@ impl Chart {
         chart
             .configure_mesh()
             .disable_y_mesh()
+            .disable_y_axis()
+            .x_max_light_lines(1)
             .y_labels(rows.len())
             .y_label_formatter(&|_| String::new())
             .x_label_formatter(&|value| format!("{value:.0}"))

@@ -26,7 +26,8 @@ const COLLAPSED: usize = PAGE - TRAILER;
 const COLLAPSED_COST: usize = PAGE + DESCRIPTOR;
 
 /// What a packet with `len` bytes of payload is charged: what Linux charges for one that came over a TUN device. The
-/// window that is offered depends on it, and scripts see that.
+/// window that is offered depends on it, and scripts see that. One that is as long as what small ones are put together
+/// into is taken for that, which fills a page.
 ///
 /// ```
 /// use tapsock_stack::tcp::recv::charge::truesize;
@@ -34,6 +35,9 @@ const COLLAPSED_COST: usize = PAGE + DESCRIPTOR;
 /// assert_eq!([1, 200, 1000, 1460, 9000].map(truesize), [832, 1280, 2304, 2304, 12_544]);
 /// ```
 pub fn truesize(len: usize) -> usize {
+    if len == COLLAPSED {
+        return COLLAPSED_COST;
+    }
     let needed = (HEADROOM + HEADERS + len).next_multiple_of(64) + TRAILER;
     let buffer = if needed <= LARGEST_OBJECT {
         if needed <= SMALLEST { SMALLEST } else { needed.next_power_of_two() }
@@ -124,17 +128,29 @@ impl ReceiveQueue {
         drop(self.split_to(count));
     }
 
-    /// Puts small packets together, where that frees `least` bytes or more. Says whether it did.
+    /// Puts small packets together, where that frees `least` bytes or more. Says whether it did. What stands before the
+    /// first of them stays as it is: a byte is copied once, however often this is called.
     pub fn collapse(&mut self, least: usize) -> bool {
-        let tight = self.len().div_ceil(COLLAPSED) * COLLAPSED_COST;
+        let (mut kept, mut cost, mut taken) = (0, 0, self.taken as usize);
+        for chunk in self.data.chunks() {
+            let whole = core::mem::take(&mut taken) + chunk.len();
+            if whole < COLLAPSED {
+                break;
+            }
+            (kept, cost) = (kept + chunk.len(), cost + truesize(whole));
+        }
+        let tight = cost + (self.len() - kept).div_ceil(COLLAPSED) * COLLAPSED_COST;
         if tight + least > self.charge() {
             return false;
         }
-        let mut data = Rope::new();
+        let mut data = self.data.split_to(kept);
+        if data.is_empty() {
+            self.taken = 0;
+        }
         while !self.data.is_empty() {
             data.push_back(Chunk::from(self.data.split_to(COLLAPSED).to_vec()));
         }
-        (self.data, self.charge, self.taken) = (data, tight as u32, 0);
+        (self.data, self.charge) = (data, tight as u32);
         true
     }
 }
@@ -193,6 +209,37 @@ mod tests {
         for (take, left) in [(400, all), (599, all), (1, 2304 + 832), (999, 2304 + 832), (51, 832), (50, 0)] {
             assert_eq!(queue.split_to(take).len(), take);
             assert_eq!(queue.charge(), left, "after {take} more");
+        }
+    }
+
+    #[test]
+    fn what_was_put_together_is_not_copied_again() {
+        let places = |queue: &ReceiveQueue| -> Vec<_> { queue.chunks().map(|chunk| chunk.as_ptr()).collect() };
+        let mut queue = queue_of(&[16_000]);
+        (0..1000).for_each(|_| queue.append(Rope::from(vec![7; 100])));
+        assert!(queue.collapse(0));
+        let before = places(&queue);
+        (0..1000).for_each(|_| queue.append(Rope::from(vec![8; 100])));
+        queue.advance(1000);
+        assert!(queue.collapse(0));
+        let (len, after) = (queue.len(), places(&queue));
+        assert_eq!(len, 15_000 + 200_000);
+        // Of those before all but the last, which was not full, are where they were; the first is read in part.
+        assert_eq!(after[1..before.len() - 1], before[1..before.len() - 1]);
+        let cost = truesize(16_000) + 200_000usize.div_ceil(COLLAPSED) * COLLAPSED_COST;
+        assert_eq!(queue.charge(), cost);
+        assert!(queue.split_to(len).to_vec()[15_000 + 100_000..].iter().all(|byte| *byte == 8));
+        assert_eq!(queue.charge(), 0);
+    }
+
+    #[test]
+    fn what_was_put_together_is_charged_until_it_is_taken() {
+        let mut queue = queue_of(&[100; 100]);
+        assert!(queue.collapse(0));
+        let pages = 10_000usize.div_ceil(COLLAPSED);
+        for left in (1..pages).rev() {
+            queue.advance(COLLAPSED);
+            assert!(queue.charge() >= left * 2000, "{left} pages are left: {}", queue.charge());
         }
     }
 

@@ -78,7 +78,8 @@ impl Receiver {
     }
 
     /// Makes room for a packet that is due, as Linux does: a buffer that may grow takes in what is held already; small
-    /// packets are put together; what came early gives way. Says whether there is room then. The window of a connection that runs out of memory begins anew with two segments, of `largest` bytes each.
+    /// packets are put together; what came early gives way. Says whether there is room then. The window of a connection
+    /// that runs out of memory begins anew with two segments, of `largest` bytes each.
     pub(super) fn make_room(&mut self, largest: u32, supply: Supply, counters: &mut Counters) -> bool {
         if !self.is_overrun() && supply != Supply::None {
             return true;
