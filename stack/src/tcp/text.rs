@@ -241,14 +241,16 @@ impl Connection {
             self.learn_share(&arrival, len);
             self.recv.acks.measure(&arrival);
         }
-        if self.recv.reassembly.insert(segment.seq, segment.payload, last).is_err() {
+        let kept = self.recv.reassembly.insert(segment.seq, segment.payload, last).is_ok();
+        if !kept {
             counters.bump(Counter::TcpExtTCPOFODrop);
         }
         if let Some(end) = self.recv.reassembly.end().filter(|_| self.holder == Holder::Application) {
             self.recv.window.reach_over_gap(end);
         }
         self.recv.acks.owe_late();
-        if others >= REPORTED_TOGETHER {
+        // What was dropped is not worth a report of its own: a flood of such segments is answered by few.
+        if kept && others >= REPORTED_TOGETHER {
             self.recv.acks.stop_compressing();
         }
         self.grow_window(len);

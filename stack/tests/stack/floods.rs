@@ -163,7 +163,7 @@ fn tiny_segments_fill_no_more_than_the_buffer() {
     assert!(outcome.held <= most + SLACK, "{} bytes", outcome.held);
     let readable = scene.shuttle.stacks[1].tcp(scene.victim.1).unwrap().readable();
     assert!(readable > 1000 && readable < (PER_MILLI * MILLIS) as usize, "{readable} bytes were taken");
-    assert!(outcome.answers <= PER_MILLI * MILLIS, "{} answers", outcome.answers);
+    assert!(outcome.answers <= PER_MILLI * MILLIS / 2, "every second at the most: {}", outcome.answers);
 }
 
 #[test]
@@ -180,7 +180,11 @@ fn segments_out_of_order_are_kept_up_to_a_number() {
     assert!(outcome.held <= 1024 * 512 + SLACK, "{} bytes", outcome.held);
     let dropped = scene.counted(Counter::TcpExtTCPOFODrop);
     assert!(dropped >= 18_000, "{dropped} were dropped");
-    assert!(outcome.answers <= PER_MILLI * MILLIS, "{} answers", outcome.answers);
+    assert!(
+        outcome.answers <= PER_MILLI * MILLIS / 10,
+        "what is dropped is hardly answered: {}",
+        outcome.answers
+    );
 }
 
 #[test]

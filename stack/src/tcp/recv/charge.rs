@@ -214,7 +214,8 @@ mod tests {
 
     #[test]
     fn what_was_put_together_is_not_copied_again() {
-        let places = |queue: &ReceiveQueue| -> Vec<_> { queue.chunks().map(|chunk| chunk.as_ptr()).collect() };
+        let places =
+            |queue: &ReceiveQueue| -> Vec<_> { queue.chunks().map(|chunk| chunk.as_ptr()).collect() };
         let mut queue = queue_of(&[16_000]);
         (0..1000).for_each(|_| queue.append(Rope::from(vec![7; 100])));
         assert!(queue.collapse(0));
