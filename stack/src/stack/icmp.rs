@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use crate::buf::{Checksum, Chunk, Rope};
 use crate::counters::{Counter, Counters};
 use crate::demux::{FlowKey, Target};
-use crate::discovery::Fragmentation;
+use crate::discovery::{AutoLabel, Fragmentation};
 use crate::error_queue::{ErrorDelivery, Report, StampKind};
 use crate::iface::{Delivery, InterfaceId, NextHop, ndp};
 use crate::ip::icmp::{
@@ -445,7 +445,10 @@ impl Stack {
             fragmentation,
             identification,
         };
-        if outgoing.prepend_to(&mut packet, &mut self.counters).is_none() {
+        // As Linux: messages between two hosts are one flow.
+        let ends = [source, destination].map(|address| SocketAddr::new(address, 0));
+        let label = self.flow_label(AutoLabel::Host, &FlowKey::new(ends[0], ends[1]));
+        if outgoing.prepend_with_label(label, &mut packet, &mut self.counters).is_none() {
             return;
         }
         marks.options.insert_into(&mut packet.headers);
