@@ -20,6 +20,8 @@ pub mod launch;
 pub mod operations;
 pub mod parts;
 mod plain;
+pub mod reassembly;
+pub mod wire;
 
 /// A target: runs one input, and panics where something is wrong with the stack.
 pub type Target = fn(&[u8]);

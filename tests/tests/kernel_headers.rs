@@ -70,7 +70,12 @@ impl<'a> Sockets<'a> {
     /// What comes back of `packet`: all ICMP messages up to the answer to an echo that is sent after it, each from
     /// its IP header on where it is IPv4's.
     fn answers(&self, packet: &[u8], fence: &[u8], to: IpAddr) -> Vec<Vec<u8>> {
-        self.send(packet, to);
+        self.answers_to_all(&[packet.to_vec()], fence, to)
+    }
+
+    /// The same of several packets.
+    fn answers_to_all(&self, packets: &[Vec<u8>], fence: &[u8], to: IpAddr) -> Vec<Vec<u8>> {
+        packets.iter().for_each(|packet| self.send(packet, to));
         self.send(fence, to);
         let mut heard = Vec::new();
         loop {
@@ -325,4 +330,160 @@ fn ipv4_options_are_answered_as_by_the_kernel() {
         (what, options)
     });
     compare_v4(&bench, &padded);
+}
+
+/// A piece of an echo request: where it is said to stand, whether more follow, and which of the request's bytes it has.
+type Piece = (u16, bool, std::ops::Range<usize>);
+
+/// Pieces of an echo request of 48 bytes, and what is said of them: nothing, an answer, or a complaint.
+fn fragments() -> Vec<(&'static str, Vec<Piece>)> {
+    let whole: Vec<Piece> = vec![(0, true, 0..16), (16, true, 16..32), (32, false, 32..48)];
+    let in_order = |order: &[usize]| order.iter().map(|at| whole[*at].clone()).collect::<Vec<_>>();
+    vec![
+        ("in order", whole.clone()),
+        ("backwards", in_order(&[2, 1, 0])),
+        ("the middle last", in_order(&[0, 2, 1])),
+        ("pieces that come twice", in_order(&[0, 0, 1, 1, 2])),
+        ("a hole", in_order(&[0, 2])),
+        ("no beginning", in_order(&[1, 2])),
+        (
+            "pieces as small as can be",
+            (0..6).map(|n| (n * 8, n < 5, n as usize * 8..n as usize * 8 + 8)).collect(),
+        ),
+        ("one piece, which is all", vec![(0, false, 0..48)]),
+        ("a piece that lies in another", vec![(0, true, 0..32), (8, true, 8..16), (32, false, 32..48)]),
+        ("an overlap", vec![(0, true, 0..24), (16, true, 16..32), (32, false, 32..48)]),
+        ("an overlap with what follows", vec![(16, true, 16..32), (32, false, 32..48), (0, true, 0..24)]),
+        ("a piece around another", vec![(16, true, 16..24), (0, true, 0..32), (32, false, 32..48)]),
+        ("an end before the end", vec![(0, true, 0..16), (32, false, 32..48), (16, false, 16..32)]),
+        ("something behind the end", vec![(16, false, 16..32), (0, true, 0..16), (32, false, 32..48)]),
+        (
+            "bytes behind the end",
+            vec![(0, true, 0..16), (32, false, 32..48), (48, true, 0..8), (16, true, 16..32)],
+        ),
+        ("nothing in a piece", vec![(0, true, 0..0), (0, true, 0..16), (16, false, 16..48)]),
+        ("past the longest packet", vec![(65_528, false, 0..16)]),
+    ]
+}
+
+/// What either side says of such pieces: type, code and pointer of each message.
+fn compare_fragments(bench: &Bench, family: Family, table: &[(&str, Vec<Piece>)]) {
+    let said = |side: Side| -> Vec<Vec<(u8, u8, u32)>> {
+        let sockets = Sockets::open(bench, side, family);
+        let to = address(side.other(), family);
+        let (fence, probe) = match family {
+            Family::V4 => (packet_v4(side, FENCE, &[]), packet_v4(side, PROBE, &[])),
+            Family::V6 => (packet_v6(side, FENCE, 58, &[]), packet_v6(side, PROBE, 58, &[])),
+        };
+        let ask = |(number, (_, pieces)): (usize, &(&str, Vec<Piece>))| {
+            let packets: Vec<Vec<u8>> =
+                pieces.iter().map(|piece| fragment(&probe, number as u16 + 1, piece)).collect();
+            let answers = sockets.answers_to_all(&packets, &fence, to);
+            let read = |message: Vec<u8>| {
+                let at = if to.is_ipv4() { usize::from(message[0] & 0xf) * 4 } else { 0 };
+                match message[at] {
+                    0 | 129 => (message[at], 0, message.len() as u32 - at as u32),
+                    kind => (
+                        kind,
+                        message[at + 1],
+                        u32::from_be_bytes(message[at + 4..at + 8].try_into().unwrap()),
+                    ),
+                }
+            };
+            answers.into_iter().map(read).collect()
+        };
+        table.iter().enumerate().map(ask).collect()
+    };
+    let (kernels, ours) = (said(Side::Ours), said(Side::Kernel));
+    assert_eq!(kernels[0].len(), 1, "the first is answered");
+    for ((what, _), (kernel, our)) in table.iter().zip(kernels.iter().zip(&ours)) {
+        assert_eq!(kernel, our, "{family:?}: {what}: the kernel's answer, ours");
+    }
+}
+
+/// A piece of `packet`, which carries an echo request that is made 48 bytes long.
+fn fragment(packet: &[u8], name: u16, (offset, more, range): &Piece) -> Vec<u8> {
+    let v4 = packet[0] >> 4 == 4;
+    let (head, echo) = packet.split_at(if v4 { 20 } else { 40 });
+    let mut echo = echo.to_vec();
+    echo.resize(48, 7);
+    echo[2..4].fill(0);
+    let pseudo = [&head[8..40.min(head.len())], &[0, 0, 0, 48, 0, 0, 0, 58]].concat();
+    let check = if v4 { sum(&[&echo]) } else { sum(&[&pseudo, &echo]) };
+    echo[2..4].copy_from_slice(&check.to_be_bytes());
+    let (piece, mut head) = (&echo[range.clone()], head.to_vec());
+    if v4 {
+        head[2..4].copy_from_slice(&(20 + piece.len() as u16).to_be_bytes());
+        head[4..6].copy_from_slice(&name.to_be_bytes());
+        head[6..8].copy_from_slice(&((offset / 8) | (u16::from(*more) << 13)).to_be_bytes());
+        head[10..12].fill(0);
+        let check = sum(&[&head]);
+        head[10..12].copy_from_slice(&check.to_be_bytes());
+        return [&head[..], piece].concat();
+    }
+    head[4..6].copy_from_slice(&(8 + piece.len() as u16).to_be_bytes());
+    head[6] = 44;
+    let field = (offset | u16::from(*more)).to_be_bytes();
+    let [high, low] = name.to_be_bytes();
+    [&head[..], &[58, 0, field[0], field[1], 0, 0, high, low], piece].concat()
+}
+
+//= RFC 1122 §3.2.1.4 MUST-1, type=test
+//= RFC 5722 §4, type=test
+//= RFC 6946 §4, type=test
+//= RFC 8200 §4.5 MUST-8, type=test
+//= RFC 8200 §4.5 MUST-9, type=test
+//= RFC 8200 §4.5 MUST-10, type=test
+#[test]
+fn fragments_are_answered_as_by_the_kernel() {
+    let settings = ["net.ipv4.icmp_ratelimit", "net.ipv4.icmp_ratemask", "net.ipv6.icmp.ratelimit"];
+    let setup = settings
+        .into_iter()
+        .fold(Setup::new().privileged(), |setup, name| setup.sysctl(name, "0").setting(name, "0"));
+    let Some(bench) = setup.open() else { return };
+    for family in Family::ALL {
+        let mut table = fragments();
+        // IPv4's is cut to a multiple of eight, so that the rest is missing; IPv6's is complained of.
+        table.push(("a ragged piece", vec![(0, true, 0..12), (16, false, 16..48)]));
+        compare_fragments(&bench, family, &table);
+    }
+}
+
+/// Who sent the first piece is told that the rest did not come; who sent another is not.
+//= RFC 1122 §3.3.2 MUST-4, type=test
+//= RFC 8200 §4.5 MUST-6, type=test
+#[test]
+fn pieces_without_the_rest_are_told_of_as_by_the_kernel() {
+    let times = ["net.ipv4.ipfrag_time", "net.ipv6.ip6frag_time"];
+    let setup = times
+        .into_iter()
+        .fold(Setup::new().privileged(), |setup, name| setup.sysctl(name, "1").setting(name, "1"));
+    let Some(bench) = setup.open() else { return };
+    for family in Family::ALL {
+        for side in [Side::Ours, Side::Kernel] {
+            let sockets = Sockets::open(&bench, side, family);
+            let to = address(side.other(), family);
+            let (fence, probe) = match family {
+                Family::V4 => (packet_v4(side, FENCE, &[]), packet_v4(side, PROBE, &[])),
+                Family::V6 => (packet_v6(side, FENCE, 58, &[]), packet_v6(side, PROBE, 58, &[])),
+            };
+            // That the other is not told is seen by what is told of this one, whose time is over later.
+            sockets.send(&fragment(&probe, 1, &(16, true, 16..32)), to);
+            sockets.send(&fragment(&probe, 2, &(0, true, 0..16)), to);
+            let (kind, head) = match family {
+                Family::V4 => (11, 20),
+                Family::V6 => (3, 0),
+            };
+            let told = loop {
+                let message = sockets.hear();
+                if message[head] == kind {
+                    break message[head..].to_vec();
+                }
+            };
+            assert_eq!(told[1], 1, "{family:?}, {side:?}: of reassembly");
+            let name = if family == Family::V4 { 8 + 5 } else { 8 + 40 + 7 };
+            assert_eq!(told[name], 2, "{family:?}, {side:?}: it quotes the first piece");
+            assert_eq!(sockets.answers_to_all(&[], &fence, to), Vec::<Vec<u8>>::new());
+        }
+    }
 }

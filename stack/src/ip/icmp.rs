@@ -224,7 +224,8 @@ pub fn may_answer(packet: &Packet, to_us_alone: bool) -> bool {
     let kind = packet.payload.first().copied();
     let is_error = match packet.protocol {
         IpProtocol::ICMP => kind.is_none_or(icmpv4::is_error),
-        IpProtocol::ICMPV6 => kind.is_none_or(icmpv6::is_error),
+        // Of a first fragment without a header nobody can say: as Linux, its sender is told.
+        IpProtocol::ICMPV6 => kind.map_or(packet.fragment.is_none(), icmpv6::is_error),
         _ => false,
     };
     to_us_alone && source_is_one && !is_error
