@@ -47,6 +47,7 @@ mod ping;
 mod raw;
 mod reports;
 mod routes;
+mod source_route;
 mod stamps;
 mod syn_queue;
 mod tcp;

@@ -109,6 +109,12 @@ impl Interfaces {
         source::select(destination, next_hop, interface, all)
     }
 
+    /// The address of ours that stands for this router in a packet to `destination` over that hop.
+    pub(crate) fn source_towards(&self, destination: IpAddr, hop: Option<&NextHop>) -> Option<IpAddr> {
+        let hop = hop?;
+        self.source_for(destination, hop.next_hop, self.interface(hop.interface)?)
+    }
+
     fn route_to_ourselves(&self, destination: IpAddr, source: Option<IpAddr>) -> NextHop {
         let default_source = match destination {
             IpAddr::V4(v4) if v4.is_loopback() => IpAddr::V4(Ipv4Addr::LOCALHOST),

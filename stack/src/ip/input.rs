@@ -144,9 +144,36 @@ pub enum Rejected {
     },
 }
 
-/// Reads an IPv4 packet. Link padding behind it is cut off.
-//= RFC 1122 §3.2.1
+/// Whether packets with a source route are taken (`accept_source_route`).
+///
+/// ```
+/// use tapsock_stack::ip::input::SourceRoutes;
+///
+/// assert_eq!(SourceRoutes::default(), SourceRoutes::Refused);
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum SourceRoutes {
+    /// They are not, as in Linux by default.
+    #[default]
+    Refused,
+    /// They are.
+    Taken,
+}
+
+/// Reads an IPv4 packet, which may have no source route. Link padding behind it is cut off.
 pub fn parse_v4(
+    origin: Origin,
+    frame: &Frame,
+    whole: Chunk,
+    counters: &mut Counters,
+) -> Result<Packet, Rejected> {
+    parse_v4_with(SourceRoutes::Refused, origin, frame, whole, counters)
+}
+
+/// The same, with a source route where that is taken.
+//= RFC 1122 §3.2.1
+pub fn parse_v4_with(
+    routes: SourceRoutes,
     origin: Origin,
     frame: &Frame,
     mut whole: Chunk,
@@ -175,16 +202,16 @@ pub fn parse_v4(
         checksum: frame.checksum,
         gso_size: frame.gso_size,
     };
-    if packet.ipv4_options().is_empty() { Ok(packet) } else { heed_options(packet, counters) }
+    if packet.ipv4_options().is_empty() { Ok(packet) } else { heed_options(packet, routes, counters) }
 }
 
-/// Looks at the options. A source route is not taken, as in Linux by default (`accept_source_route`).
+/// Looks at the options.
 //= RFC 9293 MUST-50
 //= RFC 1122 §3.2.1.8
-fn heed_options(packet: Packet, counters: &mut Counters) -> Result<Packet, Rejected> {
+fn heed_options(packet: Packet, routes: SourceRoutes, counters: &mut Counters) -> Result<Packet, Rejected> {
     let options = Ipv4Options::parse(packet.ipv4_options());
     match options {
-        Ok(options) if !options.source_route => return Ok(packet),
+        Ok(options) if !options.source_route || routes == SourceRoutes::Taken => return Ok(packet),
         _ => counters.bump(Counter::IpInHdrErrors),
     }
     Err(match options {

@@ -207,7 +207,10 @@ impl Stack {
             self.redirect(now, packet, hop);
         }
         let band = Priority::new(Priority::of_service(packet.traffic_class)).band();
-        let recorded = (!packet.ipv4_options().is_empty()).then(|| self.recorded_on(now, packet, hop.source));
+        let ours = self.interfaces.source_towards(packet.destination, Some(hop));
+        let recorded = ours
+            .filter(|_| !packet.ipv4_options().is_empty())
+            .map(|ours| self.recorded_on(now, packet, ours));
         let Some(onward) = onward(recorded.as_ref().unwrap_or(packet)) else {
             return self.counters.bump(tally.lost);
         };

@@ -6,7 +6,9 @@ use crate::buf::{Chunk, Frame};
 use crate::counters::Counter;
 use crate::iface::{InterfaceId, LinkState, arp};
 use crate::ip::icmp::ErrorKind;
-use crate::ip::input::{Origin, Packet, Rejected, Sender, Stations, parse_v4, parse_v6, parse_v6_in_transit};
+use crate::ip::input::{
+    Origin, Packet, Rejected, Sender, Stations, parse_v4_with, parse_v6, parse_v6_in_transit,
+};
 use crate::time::Instant;
 use crate::wire::arp::ArpPacket;
 use crate::wire::offload::Medium;
@@ -85,7 +87,8 @@ impl Stack {
         let id = origin.interface;
         self.counters.bump(Counter::IpInReceives);
         self.counters[Counter::IpExtInOctets] += whole.len() as u64;
-        let packet = match parse_v4(origin, frame, whole, &mut self.counters) {
+        let routes = self.source_routes(id, &whole);
+        let packet = match parse_v4_with(routes, origin, frame, whole, &mut self.counters) {
             Ok(packet) => packet,
             Err(rejected) => return self.on_rejected(now, rejected),
         };
@@ -103,9 +106,16 @@ impl Stack {
         } else if self.is_alone_among_several(&packet) {
             self.counters.bump(Counter::IpInDiscards);
         } else if !packet.ipv4_options().is_empty() {
-            let packet = self.recorded(now, packet);
-            self.accept(now, &packet);
+            self.receive_with_options(now, packet);
         } else {
+            self.accept(now, &packet);
+        }
+    }
+
+    fn receive_with_options(&mut self, now: Instant, packet: Packet) {
+        // By a source route the packet may be for others, or for this host by another address.
+        if let Some(packet) = self.follow_source_route(now, packet) {
+            let packet = self.recorded(now, packet);
             self.accept(now, &packet);
         }
     }

@@ -39,6 +39,8 @@ pub struct OptionError {
 pub struct Ipv4Options {
     /// Whether there is a source route, loose or strict.
     pub source_route: bool,
+    /// Where it begins, in bytes after the fixed header.
+    source_route_at: u8,
     /// Where the record of the route begins, in bytes after the fixed header.
     record_route: Option<u8>,
     /// The same of the timestamps.
@@ -80,7 +82,7 @@ impl Ipv4Options {
                             return wrong(2);
                         }
                         _ if kind == RECORD_ROUTE => found.record_route = Some(at as u8),
-                        _ => found.source_route = true,
+                        _ => (found.source_route, found.source_route_at) = (true, at as u8),
                     }
                 }
                 TIMESTAMP => match option {
@@ -105,6 +107,25 @@ impl Ipv4Options {
             at += len;
         }
         Ok(found)
+    }
+
+    /// The next stop of the source route in `options`; `None` where there is none, or its end is reached.
+    //= RFC 791 §3.1
+    pub fn next_stop(&self, options: &[u8]) -> Option<Stop> {
+        let option =
+            options.get(place(options, Some(self.source_route_at).filter(|_| self.source_route))?)?;
+        let entry = option.get(usize::from(*option.get(2)?).checked_sub(1)?..)?.first_chunk::<4>()?;
+        Some(Stop { address: Ipv4Addr::from(*entry), strict: option[0] == STRICT_SOURCE_ROUTE })
+    }
+
+    /// Writes `ours` in place of the next stop, which is reached by then.
+    //= RFC 791 §3.1
+    pub fn pass_stop(&self, options: &mut [u8], ours: Ipv4Addr) {
+        if self.next_stop(options).is_some()
+            && let Some(place) = place(options, Some(self.source_route_at))
+        {
+            record_route(&mut options[place], ours);
+        }
     }
 
     /// Adds to the record of the route and to the timestamps in `options` what a host adds that receives the packet,
@@ -142,6 +163,24 @@ fn place(options: &[u8], at: Option<u8>) -> Option<core::ops::Range<usize>> {
     let at = usize::from(at?);
     let len = usize::from(*options.get(at + 1)?);
     options.get(at..at + len).map(|_| at..at + len)
+}
+
+/// The next stop of a source route.
+///
+/// ```
+/// use tapsock_stack::wire::ipv4_options::Ipv4Options;
+///
+/// let route = [131, 7, 4, 192, 0, 2, 1, 0];
+/// let stop = Ipv4Options::parse(&route)?.next_stop(&route).unwrap();
+/// assert_eq!((stop.address.to_string(), stop.strict), ("192.0.2.1".into(), false));
+/// # Ok::<(), tapsock_stack::wire::ipv4_options::OptionError>(())
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct Stop {
+    /// Whose it is.
+    pub address: Ipv4Addr,
+    /// Whether no router may stand before it.
+    pub strict: bool,
 }
 
 /// What a host adds of itself.
