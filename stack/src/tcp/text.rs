@@ -96,8 +96,8 @@ impl Connection {
         if segment.seq != self.recv.window.nxt {
             let room = !self.recv.is_overrun() && self.supply != Supply::None;
             if !room {
+                // As Linux: nothing is said of it, so that a flood is not answered.
                 counters.bump(Counter::TcpExtTCPOFODrop);
-                self.recv.acks.owe_now();
             }
             return room;
         }
@@ -241,16 +241,16 @@ impl Connection {
             self.learn_share(&arrival, len);
             self.recv.acks.measure(&arrival);
         }
-        let kept = self.recv.reassembly.insert(segment.seq, segment.payload, last).is_ok();
-        if !kept {
+        if self.recv.reassembly.insert(segment.seq, segment.payload, last).is_err() {
+            // Nothing is said of it either.
             counters.bump(Counter::TcpExtTCPOFODrop);
+            return;
         }
         if let Some(end) = self.recv.reassembly.end().filter(|_| self.holder == Holder::Application) {
             self.recv.window.reach_over_gap(end);
         }
         self.recv.acks.owe_late();
-        // What was dropped is not worth a report of its own: a flood of such segments is answered by few.
-        if kept && others >= REPORTED_TOGETHER {
+        if others >= REPORTED_TOGETHER {
             self.recv.acks.stop_compressing();
         }
         self.grow_window(len);
