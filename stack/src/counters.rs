@@ -58,6 +58,8 @@ counters! {
     TapsockNdpInErrors,
     /// ARP packets and neighbour discovery messages from stations that use an address of ours.
     TapsockAddressConflicts,
+    /// What autoconfiguration had to send or to tell, and found no room for.
+    TapsockAutoconfDrops,
     /// Redirects that were not from the router they are about, or that settings say to ignore.
     TapsockRedirectsIgnored,
     /// Packets dropped because their neighbour did not answer, or its queue was full.

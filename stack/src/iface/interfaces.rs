@@ -513,6 +513,8 @@ pub enum InterfaceError {
     Full,
     /// No interface can have this address (EINVAL).
     BadAddress,
+    /// IPv6 was given up on the interface, for somebody has the address that follows from its station (EACCES).
+    GivenUp,
     /// The interface does not have the address (EADDRNOTAVAIL).
     NotFound,
 }
@@ -525,6 +527,7 @@ impl fmt::Display for InterfaceError {
             InterfaceError::Exists => "the interface has the address already",
             InterfaceError::Full => "the limit on interfaces, addresses or routes is reached",
             InterfaceError::BadAddress => "no interface can have this address",
+            InterfaceError::GivenUp => "IPv6 was given up on the interface",
             InterfaceError::NotFound => "the interface does not have the address",
         })
     }

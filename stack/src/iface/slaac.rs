@@ -59,8 +59,8 @@ pub enum AutoconfAction {
         /// The address.
         address: Ipv6Addr,
     },
-    /// An address is ours no more.
-    Expired {
+    /// An address is ours no more, or is not going to be.
+    Lost {
         /// Of which interface.
         interface: InterfaceId,
         /// The address.
@@ -72,8 +72,32 @@ pub enum AutoconfAction {
 #[derive(Clone, Debug)]
 struct Asking {
     left: u32,
-    at: Instant,
+    at: Turn,
     interval: Duration,
+}
+
+/// When a first question goes out, or the next.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Turn {
+    /// At once its delay is drawn: what begins has no clock.
+    Undrawn,
+    At(Instant),
+}
+
+impl Turn {
+    /// When there is something to be done.
+    fn deadline(self) -> Instant {
+        match self {
+            Turn::Undrawn => Instant::ZERO,
+            Turn::At(at) => at,
+        }
+    }
+
+    /// A time from now on that is not later than `most`.
+    fn drawn(now: Instant, most: Duration, random: &mut Random) -> Turn {
+        let most = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX);
+        Turn::At(now + Duration::from_nanos(random.range(0..=most)).max(Duration::from_nanos(1)))
+    }
 }
 
 /// One interface's part of the table.
@@ -83,6 +107,8 @@ struct Link {
     station: EthernetAddress,
     config: AutoconfConfig,
     asking: Option<Asking>,
+    /// Whether IPv6 was given up, for somebody has the address that follows from the station.
+    given_up: bool,
     formed: Vec<Formed>,
     routes: LearnedRoutes,
     /// Resolvers of names, and until when they may be asked.
@@ -104,6 +130,8 @@ const MAX_RESOLVERS: usize = 8;
 pub struct Autoconf {
     links: Vec<Link>,
     actions: VecDeque<AutoconfAction>,
+    /// Those that there was no room for.
+    lost: u64,
     /// The secret of stable addresses where none is set; drawn when it is needed.
     secret: Option<u128>,
     next: Option<Instant>,
@@ -123,14 +151,14 @@ impl Autoconf {
         let Some(station) = interfaces.interface(interface).map(|found| found.hardware()) else { return };
         let asking = (config.accept_ra && config.router_solicitations > 0).then_some(Asking {
             left: config.router_solicitations,
-            // When the time comes the delay is drawn.
-            at: Instant::ZERO,
+            at: Turn::Undrawn,
             interval: Duration::ZERO,
         });
         let routes = LearnedRoutes::default();
         let (config, formed, resolvers) = (*config, Vec::new(), Vec::new());
         self.links.retain(|link| link.interface != interface);
-        self.links.push(Link { interface, station, config, asking, formed, routes, resolvers });
+        let given_up = false;
+        self.links.push(Link { interface, station, config, asking, given_up, formed, routes, resolvers });
         let carries = interfaces.interface(interface).is_some_and(|found| found.caps().mtu >= IPV6_MIN_MTU);
         if carries && config.addr_gen_mode != AutoconfConfig::NO_LINK_LOCAL {
             let formation = Formation::link_local();
@@ -175,6 +203,11 @@ impl Autoconf {
         self.refresh();
     }
 
+    /// Whether IPv6 was given up on an interface: no address of it can be had there.
+    pub fn has_given_up(&self, interface: InterfaceId) -> bool {
+        self.link(interface).is_some_and(|link| link.given_up)
+    }
+
     /// Whether it is not known yet if an address can be ours.
     pub fn is_tentative(&self, interface: InterfaceId, address: Ipv6Addr) -> bool {
         let formed = self.link(interface).into_iter().flat_map(|link| &link.formed);
@@ -205,7 +238,7 @@ impl Autoconf {
     ) {
         let Some(link) = self.link_mut(interface) else { return };
         link.config = *config;
-        if !config.accept_ra {
+        if !config.accept_ra || link.given_up {
             return;
         }
         //= RFC 4861 §6.3.7
@@ -245,7 +278,9 @@ impl Autoconf {
         //= RFC 4861 §8.1
         let believed = hop.is_some_and(|hop| hop.next_hop == router && hop.interface == interface);
         let on_link = interfaces.interface(interface).is_some_and(|found| found.is_on_link(target));
-        let reachable = target == destination || on_link && !interfaces.is_local(target);
+        // As on Linux, one host's address.
+        let one_host = !interfaces.is_local(target) && !interfaces.is_broadcast(interface, target);
+        let reachable = target == destination || on_link && one_host;
         let Some(link) = self.link_mut(interface).filter(|_| believed && reachable) else { return false };
         let host = IpCidr::host(destination);
         let route = match target == destination {
@@ -311,12 +346,11 @@ impl Autoconf {
     fn ask_routers(&mut self, now: Instant, index: usize, interfaces: &Interfaces, random: &mut Random) {
         let link = &mut self.links[index];
         let Some(asking) = &mut link.asking else { return };
-        if asking.at > now {
+        if asking.at.deadline() > now {
             return;
         }
-        if asking.at == Instant::ZERO {
-            let most = u64::try_from(link.config.router_solicitation_delay.as_nanos()).unwrap_or(u64::MAX);
-            asking.at = now + Duration::from_nanos(random.range(0..=most)).max(Duration::from_nanos(1));
+        if asking.at == Turn::Undrawn {
+            asking.at = Turn::drawn(now, link.config.router_solicitation_delay, random);
             let first = link.config.router_solicitation_interval.max(MIN_INTERVAL);
             asking.interval = first.mul_f64(1.0 + jitter(random));
             return;
@@ -324,7 +358,7 @@ impl Autoconf {
         if asking.left != AutoconfConfig::UNTIL_ANSWERED {
             asking.left -= 1;
         }
-        asking.at = now + asking.interval;
+        asking.at = Turn::At(now + asking.interval);
         asking.interval = link.config.backed_off(asking.interval, jitter(random));
         let over = asking.left == 0;
         let (interface, station) = (link.interface, link.station);
@@ -343,7 +377,14 @@ impl Autoconf {
     fn push(&mut self, action: AutoconfAction) {
         if self.actions.len() < MAX_ACTIONS {
             self.actions.push_back(action);
+        } else {
+            self.lost += 1;
         }
+    }
+
+    /// How many actions there was no room for since this was asked last.
+    pub fn take_lost(&mut self) -> u64 {
+        core::mem::take(&mut self.lost)
     }
 
     fn link(&self, interface: InterfaceId) -> Option<&Link> {
@@ -357,7 +398,7 @@ impl Autoconf {
     /// Finds the next deadline. The table is small, and changes seldom.
     fn refresh(&mut self) {
         let of_link = |link: &Link| {
-            let asking = link.asking.as_ref().map(|asking| asking.at);
+            let asking = link.asking.as_ref().map(|asking| asking.at.deadline());
             let formed = link.formed.iter().filter_map(Formed::deadline).min();
             let resolvers = link.resolvers.iter().filter_map(|(_, until)| *until).min();
             earliest(earliest(asking, resolvers), earliest(formed, link.routes.earliest()))

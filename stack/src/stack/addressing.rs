@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, Ipv6Addr};
 
-use crate::buf::Rope;
+use crate::buf::{HeaderBlock, Rope};
 use crate::counters::Counter;
 use crate::iface::slaac::{AutoconfAction, AutoconfConfig, Probe, Redirected};
 use crate::iface::{Interface, InterfaceError, InterfaceId, IpCidr, LinkState, NeighborPolicy, arp, ndp};
@@ -22,6 +22,9 @@ impl Stack {
         let found = self.interfaces.interface(interface).ok_or(InterfaceError::Missing)?;
         if found.owns(address.address) {
             return Err(InterfaceError::Exists);
+        }
+        if address.address.is_ipv6() && self.autoconf.has_given_up(interface) {
+            return Err(InterfaceError::GivenUp);
         }
         if address.address.is_ipv6() && found.has_neighbors() {
             let config = self.autoconf_config(interface);
@@ -194,32 +197,38 @@ impl Stack {
     fn run_autoconf_actions(&mut self) {
         while let Some(action) = self.autoconf.poll_action() {
             match action {
-                AutoconfAction::Send { interface, to, packet } => {
-                    let kind = packet.get(Ipv6Header::LEN).copied();
-                    let message = match kind {
-                        Some(ROUTER_SOLICIT) => Counter::Icmp6OutRouterSolicits,
-                        _ => Counter::Icmp6OutNeighborSolicits,
-                    };
-                    self.counters.bump(Counter::Icmp6OutMsgs);
-                    self.counters.bump(message);
-                    let payload = Rope::new();
-                    let packet = Transmit { headers: *packet, payload, checksum: None, segmentation: None };
-                    if let Some(found) = self.interfaces.interface(interface)
-                        && found.link() == LinkState::Up
-                    {
-                        let station = EthernetAddress::multicast_for(IpAddr::V6(to));
-                        let frame = prepend_ethernet(found, station, packet);
-                        self.queue_answer(interface, frame);
-                    }
-                }
+                AutoconfAction::Send { interface, to, packet } => self.send_autoconf(interface, to, *packet),
                 AutoconfAction::Assigned { interface, address } => {
                     self.announce(interface, IpAddr::V6(address));
                 }
-                AutoconfAction::Duplicate { .. } => self.counters.bump(Counter::TapsockAddressConflicts),
-                AutoconfAction::Expired { .. } => {}
+                AutoconfAction::Duplicate { interface, address } => {
+                    self.counters.bump(Counter::TapsockAddressConflicts);
+                    log::warn!("{interface}: somebody else has {address}");
+                }
+                AutoconfAction::Lost { interface, address } => {
+                    log::info!("{interface}: without {address} from now on");
+                }
             }
         }
         self.follow_solicited_groups();
+        self.counters[Counter::TapsockAutoconfDrops] += self.autoconf.take_lost();
+    }
+
+    /// Sends a question to routers or neighbours.
+    fn send_autoconf(&mut self, interface: InterfaceId, to: Ipv6Addr, headers: HeaderBlock) {
+        let Some(found) = self.interfaces.interface(interface) else { return };
+        if found.link() == LinkState::Down {
+            return self.counters.bump(Counter::Ip6OutDiscards);
+        }
+        let message = match headers.get(Ipv6Header::LEN) {
+            Some(&ROUTER_SOLICIT) => Counter::Icmp6OutRouterSolicits,
+            _ => Counter::Icmp6OutNeighborSolicits,
+        };
+        let packet = Transmit { headers, payload: Rope::new(), checksum: None, segmentation: None };
+        let frame = prepend_ethernet(found, EthernetAddress::multicast_for(IpAddr::V6(to)), packet);
+        self.counters.bump(Counter::Icmp6OutMsgs);
+        self.counters.bump(message);
+        self.queue_answer(interface, frame);
     }
 
     /// Tells all on the link who has `address`, where that is wanted.

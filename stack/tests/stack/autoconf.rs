@@ -6,7 +6,7 @@ use core::time::Duration;
 use tapsock_stack::buf::Frame;
 use tapsock_stack::config::Config;
 use tapsock_stack::counters::Counter;
-use tapsock_stack::iface::{InterfaceId, Preference, Route};
+use tapsock_stack::iface::{InterfaceError, InterfaceId, Preference, Route};
 use tapsock_stack::wire::icmp::Echo;
 use tapsock_stack::wire::icmpv4::Icmpv4Message;
 use tapsock_stack::wire::icmpv6::Icmpv6Message;
@@ -499,6 +499,98 @@ fn what_a_router_says_of_hops_holds_for_its_link_alone() {
     assert_eq!(told(&[own, least], 31), (Some(9), Some(9), Some(9)));
 }
 
+/// Somebody has the address that follows from the station, and IPv6 is not spoken any more.
+//= RFC 4862 §5.4.5, type=test
+#[test]
+fn ipv6_is_given_up_as_a_whole() {
+    let settings = ["net.ipv6.conf.all.accept_dad 2", "net.ipv6.conf.all.dad_transmits 3"];
+    let mut wire = alone(&with(&settings));
+    let lasting = prefix("2001:db8:1::", ON_LINK | AUTONOMOUS, 2 * HOUR, HOUR);
+    let (own, byhand) = ("fe80::ff:fe00:1".parse().unwrap(), "2001:db8:7::7/64".parse().unwrap());
+    wire.inject(0, advert(1, 1800, 0, core::slice::from_ref(&lasting)));
+    wire.run_for(Duration::from_secs(5));
+    assert_eq!((made(&wire).len(), default_routes(&wire).len()), (1, 1));
+    // The link-local one is looked for anew, and another one beside it, when somebody says that he has it.
+    wire[0].remove_address(ETH, IpAddr::V6(own)).unwrap();
+    wire[0].add_address(ETH, byhand).unwrap();
+    let again = wire[0].add_interface("eth1", station(0), LINKS[0]).unwrap();
+    assert!(wire[0].is_tentative(again, own));
+    let now = wire.now;
+    wire[0].add_address(again, "2001:db8:8::8/64".parse().unwrap()).unwrap();
+    wire[0].receive(now, again, advert(1, 1800, 0, core::slice::from_ref(&lasting)));
+    wire[0].receive(now, again, claim(own));
+    let addresses = |wire: &Wire| {
+        let found = wire[0].interfaces().interface(again).unwrap();
+        let routes = wire[0].interfaces().routes().iter().filter(|route| route.interface == again).count();
+        (found.addresses().len(), routes)
+    };
+    assert_eq!(addresses(&wire), (0, 0));
+    assert_eq!(wire.counter(0, Counter::TapsockAddressConflicts), 1);
+    // Nothing brings it back, neither routers nor the owner.
+    wire[0].receive(now, again, advert(1, 1800, 0, &[lasting]));
+    let byhand = wire[0].add_address(again, "2001:db8:9::9/64".parse().unwrap());
+    assert_eq!(byhand, Err(InterfaceError::GivenUp));
+    assert_eq!(addresses(&wire), (0, 0));
+    assert!(!wire[0].is_tentative(again, own));
+    // IPv4 and the other interface are not concerned. (The wire knows that one only.)
+    wire[0].add_address(again, "10.9.0.1/24".parse().unwrap()).unwrap();
+    wire[0].set_link_down(now, again);
+    wire.run_for(Duration::from_secs(5));
+    assert_eq!(made(&wire).len(), 2);
+}
+
+/// Somebody has each address that is tried, for ever.
+#[test]
+fn another_address_is_tried_as_often_as_is_set_and_no_more() {
+    for (most, tried) in [(0, 1), (3, 4), (255, 256)] {
+        let most = format!("net.ipv6.conf.all.regen_max_retry {most}");
+        let at_once = "net.ipv6.conf.all.router_solicitation_delay 0";
+        let (looks, secret) = ("net.ipv6.conf.all.accept_dad 1", "net.ipv6.conf.all.addr_gen_mode 3");
+        let mut wire = alone(&with(&[looks, secret, at_once, &most]));
+        let mut claimed = 0;
+        // It is sure of an address after a second.
+        for _ in 0..300 {
+            wire.seen.clear();
+            wire.run_for(Duration::from_millis(500));
+            let mut targets = sent(&wire, 135).into_iter().map(|(_, probe)| {
+                let target: [u8; 16] = probe[8..24].try_into().unwrap();
+                Ipv6Addr::from(target)
+            });
+            let Some(target) = targets.rfind(Ipv6Addr::is_unicast_link_local) else { break };
+            wire.inject(0, claim(target));
+            claimed += 1;
+        }
+        assert_eq!(claimed, tried, "{most}");
+    }
+}
+
+#[test]
+fn questions_that_find_no_room_are_counted() {
+    let none = "net.ipv6.conf.all.router_solicitation_delay 0";
+    let mut wire = alone(&with(&["net.ipv6.conf.all.accept_dad 1", none]));
+    let now = wire.now;
+    for n in 0..8u8 {
+        let interface = wire[0].add_interface(&format!("eth{}", n + 1), station(9), LINKS[0]).unwrap();
+        for host in 1..40 {
+            let address = format!("2001:db8:{n}::{host:x}/64").parse().unwrap();
+            wire[0].add_address(interface, address).unwrap();
+        }
+    }
+    for _ in 0..2 {
+        let due = wire[0].poll_timeout().unwrap().max(now);
+        wire[0].handle_timeout(due);
+    }
+    // Two of the wire's own interface are among them.
+    let asked = wire.counter(0, Counter::Icmp6OutNeighborSolicits);
+    assert_eq!((asked, wire.counter(0, Counter::TapsockAutoconfDrops)), (256, 8 * 40 + 2 - 256));
+    // Over a link that is gone nothing is asked, and nothing counted as if it had been.
+    let mut wire = alone(&with(&["net.ipv6.conf.all.accept_dad 1", none]));
+    wire[0].set_link_down(now, ETH);
+    wire.run_for(Duration::from_secs(5));
+    assert_eq!(wire.counter(0, Counter::Icmp6OutMsgs), 0);
+    assert!(wire.counter(0, Counter::Ip6OutDiscards) > 0);
+}
+
 /// A redirect of IPv6 from a router.
 pub fn redirect(number: u8, target: &str, destination: &str) -> Frame {
     let octets = |text: &str| text.parse::<Ipv6Addr>().unwrap().octets();
@@ -548,6 +640,7 @@ fn redirects_of_ipv4() {
         ("1", 2, [10, 0, 0, 9], false),
         ("1", 1, [192, 0, 2, 9], false),
         ("1", 1, [10, 0, 0, 1], false),
+        ("1", 1, [10, 0, 0, 255], false),
     ] {
         let mut wire = alone(&Config::default());
         wire[0].config_mut().set("net.ipv4.conf.all.accept_redirects", accepted).unwrap();

@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::super::interfaces::PrefixRoute;
 use super::super::{InterfaceId, Interfaces, IpCidr, Preference};
 use super::identifier::{PREFIX_LEN, join, of_station, stable, temporary};
-use super::{Autoconf, AutoconfAction, Link, Probe, until};
+use super::{Autoconf, AutoconfAction, Link, Probe, Turn, until};
 use crate::random::Random;
 use crate::time::{Instant, earliest};
 use crate::wire::ndp::{Nonce, PrefixInfo, probe, solicited_node};
@@ -63,8 +63,8 @@ impl Formation {
 #[derive(Clone, Debug)]
 struct Probing {
     left: u8,
-    /// The next question, or the end; zero: the delay is yet to be drawn.
-    at: Instant,
+    /// The next question, or the end.
+    at: Turn,
     nonce: Nonce,
 }
 
@@ -86,7 +86,7 @@ impl Formed {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let probing = self.probing.as_ref().map(|probing| probing.at);
+        let probing = self.probing.as_ref().map(|probing| probing.at.deadline());
         let Formation { valid_until, preferred_until, .. } = self.formation;
         earliest(earliest(probing, self.successor_at), earliest(valid_until, preferred_until))
     }
@@ -120,7 +120,7 @@ impl Autoconf {
             None if link.config.addr_gen_mode >= 2 => *self.secret.get_or_insert_with(drawn),
             None => 0,
         };
-        if link.formed.len() >= MAX_FORMED {
+        if link.given_up || link.formed.len() >= MAX_FORMED {
             return;
         }
         let address = link.address_of(formation, secret, random);
@@ -138,7 +138,7 @@ impl Autoconf {
             interfaces.join(interface, IpAddr::V6(solicited_node(address)));
             let [a, b, c, d, e, f, ..] = random.next_u64().to_be_bytes();
             let (left, nonce) = (link.config.dad_transmits, [a, b, c, d, e, f]);
-            formed.probing = Some(Probing { left, at: Instant::ZERO, nonce });
+            formed.probing = Some(Probing { left, at: Turn::Undrawn, nonce });
             link.formed.push(formed);
         } else {
             link.formed.push(formed);
@@ -228,20 +228,37 @@ impl Autoconf {
             Kind::Stable | Kind::LinkLocal => by_secret,
             Kind::ByHand => false,
         };
-        let attempt = formed.formation.attempt + 1;
+        let attempt = formed.formation.attempt.saturating_add(1);
+        let more = formed.formation.attempt < link.config.regen_max_retry;
         //= RFC 4862 §5.4.5
         let given_up = formed.formation.kind == Kind::LinkLocal && !by_secret && link.config.accept_dad > 1;
+        self.push(AutoconfAction::Duplicate { interface, address });
         if given_up {
-            link.asking = None;
-            for mut formed in core::mem::take(&mut link.formed) {
-                formed.stop_probing(interface, interfaces);
-            }
-        } else if again && attempt <= link.config.regen_max_retry {
+            self.give_up(interface, interfaces);
+        } else if again && more {
             let formation = Formation { attempt, ..formed.formation };
             self.form(interface, &formation, interfaces, random);
         }
-        self.push(AutoconfAction::Duplicate { interface, address });
         self.refresh();
+    }
+
+    /// Somebody has our station's address: IPv6 is not spoken on the link any more, as on Linux.
+    fn give_up(&mut self, interface: InterfaceId, interfaces: &mut Interfaces) {
+        let Some(link) = self.link_mut(interface) else { return };
+        link.given_up = true;
+        link.asking = None;
+        link.routes.clear(interfaces);
+        link.resolvers.clear();
+        let mut gone = Vec::new();
+        for mut formed in core::mem::take(&mut link.formed) {
+            formed.stop_probing(interface, interfaces);
+            gone.push(formed.address);
+        }
+        for address in gone {
+            // What was looked for only is not there.
+            let _ = interfaces.remove_address(interface, IpAddr::V6(address));
+            self.push(AutoconfAction::Lost { interface, address });
+        }
     }
 
     /// A prefix that addresses may be made of, or whose addresses get new lifetimes.
@@ -369,7 +386,7 @@ impl Autoconf {
         });
         for address in gone {
             let _ = interfaces.remove_address(interface, IpAddr::V6(address));
-            self.push(AutoconfAction::Expired { interface, address });
+            self.push(AutoconfAction::Lost { interface, address });
         }
     }
 
@@ -386,13 +403,14 @@ impl Autoconf {
         let config = link.config;
         let (mut questions, mut free) = (Vec::new(), Vec::new());
         for formed in &mut link.formed {
-            let Some(probing) = formed.probing.as_mut().filter(|probing| probing.at <= now) else { continue };
-            if probing.at == Instant::ZERO {
-                let most = u64::try_from(config.router_solicitation_delay.as_nanos()).unwrap_or(u64::MAX);
-                probing.at = now + Duration::from_nanos(random.range(0..=most)).max(Duration::from_nanos(1));
+            let Some(probing) = formed.probing.as_mut().filter(|probing| probing.at.deadline() <= now) else {
+                continue;
+            };
+            if probing.at == Turn::Undrawn {
+                probing.at = Turn::drawn(now, config.router_solicitation_delay, random);
             } else if probing.left > 0 {
                 probing.left -= 1;
-                probing.at = now + config.retrans.max(Duration::from_millis(1));
+                probing.at = Turn::At(now + config.retrans.max(Duration::from_millis(1)));
                 questions.push((formed.address, config.enhanced_dad.then_some(probing.nonce)));
             } else {
                 free.push(formed.address);

@@ -66,6 +66,11 @@ impl LearnedRoutes {
         self.retain(interfaces, |known| !is_same(&known.route, route));
     }
 
+    /// Forgets all.
+    pub(super) fn clear(&mut self, interfaces: &mut Interfaces) {
+        self.retain(interfaces, |_| false);
+    }
+
     /// Forgets redirects through `gateway`.
     pub(super) fn unset_redirects(&mut self, interfaces: &mut Interfaces, gateway: IpAddr) {
         self.retain(interfaces, |known| {
