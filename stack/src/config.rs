@@ -29,7 +29,8 @@ macro_rules! settings {
         /// The settings of a host: typed fields, which can also be read and set by Linux's sysctl names.
         ///
         /// Settings whose name has `.all.` hold for all interfaces, unless one has its own: `net.ipv4.conf.eth0.arp_notify`.
-        /// (Linux combines the two in a way of its own for each setting.)
+        /// (Linux combines the two in a way of its own for each setting.) What is set for `default` becomes the own of each
+        /// interface that comes after that.
         ///
         /// The defaults are Linux's, but for `ip_unprivileged_port_start` (BSD reserves ports up to 1024
         /// inclusively), `tcp_congestion_control` (which machines differ in), and `accept_dad` and `router_solicitations`
@@ -59,6 +60,13 @@ macro_rules! settings {
             )*
             /// Settings of single interfaces.
             pub of_interfaces: InterfaceSettings,
+        }
+
+        impl Config {
+            /// The same without the settings of single interfaces.
+            fn of_all(&self) -> Config {
+                Config { $($field: self.$field.clone(),)* of_interfaces: InterfaceSettings::default() }
+            }
         }
 
         impl Default for Config {
@@ -450,14 +458,44 @@ impl Config {
 
     /// The settings as they hold for the interface of that name.
     pub fn for_interface(&self, name: &str) -> Cow<'_, Config> {
-        let mut settings = Cow::Borrowed(self);
-        for (name, value) in self.of_interfaces.of(name) {
+        let mut own = self.of_interfaces.of(name).peekable();
+        if own.peek().is_none() {
+            return Cow::Borrowed(self);
+        }
+        // This is asked for each frame of some kinds: the texts of interfaces are not copied.
+        let mut settings = self.of_all();
+        for (name, value) in own {
             if let Some(setting) = setting(name) {
                 // It was a value when it was set.
-                let _ = (setting.set)(settings.to_mut(), value);
+                let _ = (setting.set)(&mut settings, value);
             }
         }
-        settings
+        Cow::Owned(settings)
+    }
+
+    /// An interface of that name comes: the settings of `default`, where it has none of its own, are its own from now on,
+    /// as on Linux.
+    pub(crate) fn begin_interface(&mut self, name: &str) {
+        let defaults: Vec<_> =
+            self.of_interfaces.of(DEFAULT).map(|(setting, value)| (setting, value.to_owned())).collect();
+        for (setting, value) in defaults {
+            if self.of_interfaces.of(name).all(|(own, _)| own != setting)
+                && let Err(error) = self.of_interfaces.insert(name, setting, &value)
+            {
+                log::warn!("{name}: {setting} of {DEFAULT}: {error}");
+            }
+        }
+    }
+
+    /// Whether packets for one host that come in frames for several are dropped at the interface of that name.
+    pub fn drops_unicast_in_l2_multicast(&self, name: &str, family: core::net::IpAddr) -> bool {
+        let (setting, of_all) = match family.is_ipv4() {
+            true => ("net.ipv4.conf.all.drop_unicast_in_l2_multicast", self.drop_unicast_in_l2_multicast),
+            false => {
+                ("net.ipv6.conf.all.drop_unicast_in_l2_multicast", self.ipv6_drop_unicast_in_l2_multicast)
+            }
+        };
+        self.of_interfaces.number(name, setting).map_or(of_all, |value| value != 0)
     }
 
     /// IPv6's hop limit at the interface of that name. It is asked for each packet, so it is read by itself.
@@ -707,6 +745,9 @@ pub struct InterfaceSettings {
     /// By the interface's name, then by the name that holds for all.
     values: BTreeMap<String, BTreeMap<&'static str, String>>,
 }
+
+/// The name that stands for interfaces to come.
+const DEFAULT: &str = "default";
 
 /// Interfaces with settings of their own, at the most; names come from the owner, not from peers.
 const MAX_INTERFACE_NAMES: usize = 256;

@@ -166,9 +166,10 @@ pub struct Stack {
 impl Stack {
     /// A host with the interface `lo`. `seed` feeds all randomness; a host that others may attack takes it from the
     /// operating system.
-    pub fn new(config: Config, seed: u64, now: Instant) -> Self {
+    pub fn new(mut config: Config, seed: u64, now: Instant) -> Self {
         let mut random = Random::new(seed);
         let mut interfaces = Interfaces::new();
+        interfaces.iter().for_each(|lo| config.begin_interface(lo.name()));
         if config.strong_host {
             interfaces.set_model(HostModel::Strong);
         }
@@ -215,6 +216,7 @@ impl Stack {
         caps: LinkCaps,
     ) -> Result<InterfaceId, InterfaceError> {
         let id = self.interfaces.add(name, hardware, caps)?;
+        self.config.begin_interface(name);
         if caps.medium == Medium::Ethernet {
             self.enable_autoconf(id);
         }

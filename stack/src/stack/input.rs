@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use crate::buf::{Chunk, Frame};
 use crate::counters::Counter;
-use crate::iface::{InterfaceId, LinkState, arp};
+use crate::iface::{Interface, InterfaceId, LinkState, arp};
 use crate::ip::icmp::ErrorKind;
 use crate::ip::input::{
     Origin, Packet, Rejected, Sender, Stations, parse_v4_with, parse_v6, parse_v6_in_transit,
@@ -152,10 +152,11 @@ impl Stack {
     //= RFC 1122 §3.3.6
     //= RFC 1122 §3.3.6 SHLD-3
     fn is_alone_among_several(&self, packet: &Packet) -> bool {
-        let (v4, config) = (packet.destination.is_ipv4(), &self.config);
-        let refused =
-            if v4 { config.drop_unicast_in_l2_multicast } else { config.ipv6_drop_unicast_in_l2_multicast };
-        refused && packet.stations == Stations::Several && self.is_for_one(packet)
+        let refuses = || {
+            let name = self.interfaces.interface(packet.interface).map_or("", Interface::name);
+            self.config.drops_unicast_in_l2_multicast(name, packet.destination)
+        };
+        packet.stations == Stations::Several && refuses() && self.is_for_one(packet)
     }
 
     /// Whether a packet to another's address is for a socket here. A part of one does not tell.

@@ -1,10 +1,16 @@
 //! Segments and datagrams cost no allocation once things run.
 
+use tapsock_stack::buf::{HeaderBlock, Rope};
+use tapsock_stack::config::Config;
 use tapsock_stack::ports::{BindRequest, LocalAddr, Transport};
 use tapsock_stack::stack::{Family, Stack, UdpSendOptions};
+use tapsock_stack::time::Instant;
+use tapsock_stack::wire::arp::{ArpOperation, ArpPacket};
+use tapsock_stack::wire::offload::Transmit;
+use tapsock_stack::wire::{EtherType, EthernetHeader};
 
 use crate::shuttle::{Flow, Shuttle};
-use crate::wire::{LINKS, PAIRS, at};
+use crate::wire::{LINKS, PAIRS, at, station};
 
 #[test]
 fn bulk_allocates_nothing() {
@@ -141,4 +147,36 @@ fn segments_that_raw_sockets_see_allocate_nothing() {
         assert!(shuttle.now > now && shuttle.stacks[1].raw_recv(unread).is_ok(), "segments were seen");
         assert!(shuttle.stacks[1].raw_recv(elsewhere).is_err());
     }
+}
+
+#[test]
+fn arp_allocates_nothing_whatever_is_set_for_interfaces() {
+    let mut config = Config::default();
+    for n in 0..100 {
+        config.set(&format!("net.ipv4.conf.eth{n}.arp_ignore"), "1").unwrap();
+    }
+    let mut stack = Stack::new(config, 1, Instant::ZERO);
+    let eth = stack.add_interface("eth0", station(0), LINKS[0]).unwrap();
+    stack.add_address(eth, "10.0.0.1/24".parse().unwrap()).unwrap();
+    let request = ArpPacket {
+        operation: ArpOperation::Request,
+        sender_hardware: station(1),
+        sender_ip: [10, 0, 0, 2].into(),
+        target_hardware: Default::default(),
+        target_ip: [10, 0, 0, 1].into(),
+    };
+    let mut headers = HeaderBlock::new();
+    request.prepend_to(&mut headers);
+    EthernetHeader { destination: station(0), source: station(1), ether_type: EtherType::Arp }
+        .prepend_to(&mut headers);
+    let frame = Transmit { headers, payload: Rope::new(), checksum: None, segmentation: None }.to_frame();
+    let mut ask = |count: usize| {
+        for _ in 0..count {
+            stack.receive(Instant::ZERO, eth, frame.clone());
+            assert!(stack.poll_transmit(Instant::ZERO).is_some(), "it answers");
+        }
+    };
+    ask(10);
+    let count = allocation_counter::measure(|| ask(1000));
+    assert_eq!(count.count_total, 0, "{count:?}");
 }

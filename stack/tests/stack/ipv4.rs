@@ -131,19 +131,37 @@ fn one_hosts_packets_in_frames_for_all() {
     wire.inject(1, to_all(ping(4)));
     assert_eq!(answers(&wire).len(), 1, "Linux answers an echo all the same");
 
-    let mut config = Config::default();
-    config.set("net.ipv4.conf.all.drop_unicast_in_l2_multicast", "1").unwrap();
-    config.set("net.ipv6.conf.all.drop_unicast_in_l2_multicast", "1").unwrap();
-    let mut wire = Wire::with_config(2, LINKS[0], &config);
-    wire.sniffing = true;
-    wire.inject(1, to_all(ping(4)));
-    wire.inject(1, udp(Path::v6(0, 1)));
-    assert_eq!(answers(&wire).len(), 0);
-    assert_eq!((wire.counter(1, Counter::IpInDiscards), wire.counter(1, Counter::Ip6InDiscards)), (1, 1));
-    // What is for everybody is taken still.
-    wire.inject(1, to_all(Path::v4(0, 1).to("10.0.0.255").udp((9, 9), b"x")));
-    assert_eq!(wire.counter(1, Counter::IpInDiscards), 1);
-    assert_eq!(wire.counter(1, Counter::IpInDelivers), 1);
+    // For all, for one, for all that come later; and what one has of its own goes before.
+    for (names, dropped) in [
+        (&["all"][..], 1),
+        (&["eth0"], 1),
+        (&["default"], 1),
+        (&["eth1"], 0),
+        (&["all", "!eth0"], 0),
+        (&["default", "!eth0"], 0),
+    ] {
+        let mut config = Config::default();
+        for name in names {
+            let (name, value) = name.strip_prefix('!').map_or((*name, "1"), |name| (name, "0"));
+            for family in ["ipv4", "ipv6"] {
+                config.set(&format!("net.{family}.conf.{name}.drop_unicast_in_l2_multicast"), value).unwrap();
+            }
+        }
+        let mut wire = Wire::with_config(2, LINKS[0], &config);
+        wire.sniffing = true;
+        let [v4, v6] =
+            [Counter::IpInDelivers, Counter::Ip6InDelivers].map(|counter| wire.counter(1, counter));
+        wire.inject(1, to_all(ping(4)));
+        wire.inject(1, udp(Path::v6(0, 1)));
+        let discards = (wire.counter(1, Counter::IpInDiscards), wire.counter(1, Counter::Ip6InDiscards));
+        assert_eq!(discards, (dropped, dropped), "{names:?}");
+        let delivered =
+            (wire.counter(1, Counter::IpInDelivers) - v4, wire.counter(1, Counter::Ip6InDelivers) - v6);
+        assert_eq!(delivered, (1 - dropped, 1 - dropped), "{names:?}");
+        // What is for everybody is taken still.
+        wire.inject(1, to_all(Path::v4(0, 1).to("10.0.0.255").udp((9, 9), b"x")));
+        assert_eq!(wire.counter(1, Counter::IpInDelivers) - v4, 2 - dropped, "{names:?}");
+    }
 }
 
 //= RFC 1122 §3.2.1.3, type=test
