@@ -73,6 +73,8 @@ pub struct Packet {
     /// For whom the frame was that brought it.
     pub stations: Stations,
     /// Who sent it.
+    pub sender: Sender,
+    /// Who sent it.
     pub source: IpAddr,
     /// Whom it is for.
     pub destination: IpAddr,
@@ -99,7 +101,7 @@ pub struct Packet {
 impl Packet {
     /// How it came in.
     pub fn origin(&self) -> Origin {
-        Origin { interface: self.interface, stations: self.stations, sender: Sender::Link }
+        Origin { interface: self.interface, stations: self.stations, sender: self.sender }
     }
 
     /// The options of its header, where it is IPv4.
@@ -190,6 +192,7 @@ pub fn parse_v4_with(
     let packet = Packet {
         interface: origin.interface,
         stations: origin.stations,
+        sender: origin.sender,
         source: header.source.into(),
         destination: header.destination.into(),
         protocol: header.protocol,
@@ -266,6 +269,7 @@ fn fixed_v6(
     let packet = Packet {
         interface: origin.interface,
         stations: origin.stations,
+        sender: origin.sender,
         source: header.source.into(),
         destination: header.destination.into(),
         protocol: header.next_header,

@@ -358,6 +358,7 @@ mod tests {
         Packet {
             interface: InterfaceId::LOOPBACK,
             stations: Default::default(),
+            sender: Default::default(),
             source: source.parse().unwrap(),
             destination: destination.parse().unwrap(),
             protocol,

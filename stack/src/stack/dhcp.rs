@@ -121,6 +121,10 @@ impl Stack {
 
     pub(super) fn receive_dhcp(&mut self, now: Instant, packet: &Packet) {
         self.counters.bump(Counter::IpInDelivers);
+        // Who looks at all that comes for this host sees this too.
+        if self.interfaces.accepts(packet.interface, packet.destination) {
+            self.deliver_raw(now, packet);
+        }
         let Ok(header) = UdpHeader::parse(&packet.payload) else {
             self.counters.bump(Counter::UdpInErrors);
             return;
@@ -148,7 +152,10 @@ impl Stack {
     /// Who sends this has its address, which a client may have been about to take.
     pub(super) fn tell_dhcp_of(&mut self, now: Instant, interface: InterfaceId, packet: &ArpPacket) {
         if let Some(client) = self.dhcp.of(interface) {
-            client.machine.on_arp(now, packet.sender_ip, packet.sender_hardware);
+            // Who looks whether an address is free is about to have it.
+            let probes = packet.sender_ip.is_unspecified();
+            let address = if probes { packet.target_ip } else { packet.sender_ip };
+            client.machine.on_arp(now, address, packet.sender_hardware);
             self.run_dhcp(now, interface);
         }
     }

@@ -11,7 +11,7 @@ use tapsock_stack::stack::Stack;
 use tapsock_stack::time::Instant;
 use tapsock_stack::wire::arp::{ArpOperation, ArpPacket};
 use tapsock_stack::wire::offload::{LinkCaps, Medium, Transmit};
-use tapsock_stack::wire::{EtherType, EthernetHeader, Ipv4Header};
+use tapsock_stack::wire::{EtherType, EthernetAddress, EthernetHeader, Ipv4Header};
 
 use crate::packets::Path;
 use crate::wire::{ETH, LINKS, station};
@@ -285,6 +285,48 @@ fn an_address_of_somebody_else_is_declined() {
     server.taken = false;
     server.run(Duration::from_secs(10));
     assert_eq!(server.addresses(), ["10.0.0.9/24"]);
+}
+
+//= RFC 5227 §2.1.1, type=test
+#[test]
+fn an_address_that_somebody_else_is_about_to_take_is_declined() {
+    for (asks, declined) in [(1, true), (0, false)] {
+        let mut server = Server::new(&[MASK, ROUTER].concat());
+        server.run(Duration::from_millis(50));
+        assert_eq!(server.probed.len(), 1, "it looks whether the address is free");
+        let probe = ArpPacket {
+            operation: ArpOperation::Request,
+            sender_hardware: station(asks),
+            sender_ip: Ipv4Addr::UNSPECIFIED,
+            target_hardware: Default::default(),
+            target_ip: ip("10.0.0.9"),
+        };
+        let mut headers = tapsock_stack::buf::HeaderBlock::new();
+        probe.prepend_to(&mut headers);
+        let (destination, source) = (EthernetAddress::BROADCAST, station(asks));
+        EthernetHeader { destination, source, ether_type: EtherType::Arp }.prepend_to(&mut headers);
+        let payload = tapsock_stack::buf::Rope::new();
+        let frame = Transmit { headers, payload, checksum: None, segmentation: None }.to_frame();
+        server.stack.receive(server.now, ETH, frame);
+        server.run(Duration::from_secs(1));
+        assert_eq!(
+            server.heard.iter().any(|heard| heard.0 == 4),
+            declined,
+            "our own comes back on some links"
+        );
+    }
+}
+
+#[test]
+fn raw_sockets_see_what_the_client_takes() {
+    let mut server = Server::new(&[MASK, ROUTER].concat());
+    let raw = server.stack.raw_open(tapsock_stack::stack::Family::V4, 17).unwrap();
+    server.run(Duration::from_secs(1));
+    let seen = |server: &mut Server| core::iter::from_fn(|| server.stack.raw_recv(raw).ok()).count();
+    assert_eq!(seen(&mut server), 0, "what came to an address that was not ours yet");
+    server.run(Duration::from_secs(501));
+    assert_eq!(seen(&mut server), 1, "the server gave more time");
+    assert_eq!(server.stack.lease_changes(), 1);
 }
 
 #[test]
