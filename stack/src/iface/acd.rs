@@ -139,6 +139,7 @@ pub struct Claims {
 impl Claims {
     /// Looks whether somebody has an address. Returns whether there was room to.
     //= RFC 5227 §2.1
+    //= RFC 5227 §2.1 MUST-1
     pub fn begin(
         &mut self,
         (interface, station): (InterfaceId, EthernetAddress),
@@ -211,6 +212,11 @@ impl Claims {
     //= RFC 5227 §2.1.1
     //= RFC 5227 §2.4
     //= RFC 3927 §2.5
+    //= RFC 5227 §1.3 MUST-1
+    //= RFC 5227 §2.1.1 MUST-4
+    //= RFC 5227 §2.4 MUST-1
+    //= RFC 5227 §2.4 MUST-2
+    //= RFC 5227 §2.4 MUST-5
     pub fn on_arp(&mut self, now: Instant, interface: InterfaceId, packet: &ArpPacket) {
         let Some(place) = self.claims.iter().position(|claim| {
             let probed = packet.sender_ip.is_unspecified() && packet.operation == ArpOperation::Request;
@@ -236,6 +242,8 @@ impl Claims {
         self.actions.push_back(ClaimAction::Announce { interface, address });
     }
 
+    //= RFC 5227 §2.1.1 MUST-5
+    //= RFC 5227 §2.1.1 MUST-6
     fn give_up(&mut self, now: Instant, place: usize) {
         let Claim { interface, address, purpose, .. } = self.claims[place];
         self.actions.push_back(ClaimAction::GiveUp { interface, address, purpose });
@@ -263,6 +271,7 @@ impl Claims {
     }
 
     /// Does what is due.
+    //= RFC 5227 §2.3 MUST-1
     pub fn handle_timeout(&mut self, now: Instant, random: &mut Random) {
         for claim in &mut self.claims {
             if claim.at.is_none_or(|at| at > now) {
@@ -380,6 +389,8 @@ mod tests {
 
     //= RFC 5227 §2.1, type=test
     //= RFC 5227 §2.3, type=test
+    //= RFC 5227 §2.1 MUST-1, type=test
+    //= RFC 5227 §2.3 MUST-1, type=test
     #[test]
     fn an_address_that_is_free_is_ours_after_three_questions() {
         let (cidr, address) = ten();
@@ -405,6 +416,7 @@ mod tests {
     }
 
     //= RFC 5227 §2.1.1, type=test
+    //= RFC 5227 §2.1.1 MUST-4, type=test
     #[test]
     fn an_address_that_somebody_has_is_not_taken() {
         let (cidr, address) = ten();
@@ -426,6 +438,10 @@ mod tests {
     }
 
     //= RFC 5227 §2.4, type=test
+    //= RFC 5227 §1.3 MUST-1, type=test
+    //= RFC 5227 §2.4 MUST-1, type=test
+    //= RFC 5227 §2.4 MUST-2, type=test
+    //= RFC 5227 §2.4 MUST-5, type=test
     #[test]
     fn an_address_is_defended_once_in_ten_seconds() {
         let (cidr, address) = ten();
@@ -446,6 +462,8 @@ mod tests {
 
     //= RFC 3927 §2.1, type=test
     //= RFC 3927 §2.2.1, type=test
+    //= RFC 5227 §2.1.1 MUST-5, type=test
+    //= RFC 5227 §2.1.1 MUST-6, type=test
     #[test]
     fn another_address_is_chosen_and_slower_after_ten() {
         let mut bench = Bench::new();

@@ -120,6 +120,12 @@ impl Stack {
     }
 
     /// Sends a request for `target` to all, from `source`.
+    //= RFC 5227 §1.1 MUST-1
+    //= RFC 5227 §1.1 MUST-2
+    //= RFC 5227 §1.1 MUST-3
+    //= RFC 5227 §2.1.1 MUST-1
+    //= RFC 5227 §2.1.1 MUST-2
+    //= RFC 5227 §2.1.1 MUST-3
     fn ask_all(&mut self, interface: InterfaceId, source: Ipv4Addr, target: Ipv4Addr) {
         let Some(found) = self.interfaces.interface(interface) else { return };
         if found.link() == LinkState::Up {

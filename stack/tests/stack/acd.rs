@@ -37,8 +37,14 @@ fn arp_of(wire: &Wire, host: usize) -> Vec<(EthernetAddress, ArpPacket)> {
     arp.collect()
 }
 
-//= RFC 5227 §2.1, type=test
-//= RFC 5227 §2.3, type=test
+//= RFC 5227 §1.1 MUST-1, type=test
+//= RFC 5227 §1.1 MUST-2, type=test
+//= RFC 5227 §1.1 MUST-3, type=test
+//= RFC 5227 §2.1.1 MUST-1, type=test
+//= RFC 5227 §2.1.1 MUST-2, type=test
+//= RFC 5227 §2.1.1 MUST-3, type=test
+//= RFC 5227 §2.1 MUST-1, type=test
+//= RFC 5227 §2.3 MUST-1, type=test
 #[test]
 fn an_address_is_looked_for_used_and_told_of() {
     let mut wire = looking();
@@ -50,6 +56,7 @@ fn an_address_is_looked_for_used_and_told_of() {
     let packets = arp_of(&wire, 0);
     let (probes, told) = packets.split_at(3);
     assert!(probes.iter().all(|(_, packet)| packet.sender_ip.is_unspecified()));
+    assert!(packets.iter().all(|(_, packet)| packet.sender_hardware == station(0)));
     assert_eq!(told.len(), 2);
     assert!(told.iter().all(|(to, packet)| packet.sender_ip == packet.target_ip && to.is_multicast()));
     assert!(packets.iter().all(|(_, packet)| packet.target_ip == ip("10.0.0.9")));

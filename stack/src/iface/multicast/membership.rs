@@ -310,6 +310,8 @@ mod tests {
 
     //= RFC 9776 §2 MUST-1, type=test
     //= RFC 9776 §2 MUST-2, type=test
+    //= RFC 9776 §3.2 MUST-2, type=test
+    //= RFC 9777 §4.2 MUST-2, type=test
     #[test]
     fn tables_have_ends() {
         let mut groups = Memberships::default();
