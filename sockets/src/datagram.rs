@@ -1,12 +1,13 @@
 //! What the sockets of datagrams have in common: UDP's and raw ones.
 
 use rustix::io::Errno;
-use tapsock_stack::udp::{Datagram, RecvError};
+use tapsock_stack::udp::{Datagram, Mailbox, RecvError};
 
 use crate::beside;
 use crate::destination;
 use crate::errno::ToErrno;
 use crate::options::OptionValue;
+use crate::poll::{self, View};
 use crate::socket::{Call, Received, Stop, received};
 
 /// What a call gets that asked for `max` bytes. `port` is the one that the datagram was sent to, where it has one.
@@ -39,6 +40,17 @@ pub(crate) fn port_at(datagram: &Datagram, header: usize) -> Option<u16> {
     (there == port.len()).then_some(u16::from_be_bytes(port))
 }
 
+/// What readiness depends on.
+pub(crate) fn view(mail: Option<&Mailbox>, writable: bool) -> View {
+    View::Datagram(poll::Datagram {
+        readable: mail.is_some_and(Mailbox::is_readable),
+        writable,
+        receive_shut: mail.is_some_and(Mailbox::is_read_shut),
+        send_shut: mail.is_some_and(Mailbox::is_write_shut),
+        error: mail.is_some_and(|mail| mail.has_error() || mail.has_reports()),
+    })
+}
+
 /// What a socket takes of memory, in bytes.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Memory {
@@ -55,6 +67,13 @@ impl Memory {
         let Memory { receive, send, drops } = self;
         let numbers = [receive.0, receive.1, send.0, send.1, 0, 0, 0, 0, drops as usize];
         numbers.iter().flat_map(|count| (*count as u32).to_ne_bytes()).collect::<Vec<u8>>().into()
+    }
+}
+
+impl From<&Mailbox> for Memory {
+    fn from(mail: &Mailbox) -> Self {
+        let receive = (mail.queued_bytes(), mail.receive_buffer);
+        Memory { receive, send: (mail.sending_bytes(), mail.send_buffer), drops: mail.drops() }
     }
 }
 

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use tapsock_stack::ports::LocalAddr;
 use tapsock_stack::raw::{Headers, RawId};
 use tapsock_stack::stack::{RawSendOptions, SendError, SocketId, Stack};
-use tapsock_stack::udp::Datagram as Packet;
+use tapsock_stack::udp::{Datagram as Packet, Mailbox};
 use tapsock_stack::{buf::Rope, wire::Ipv4Header};
 
 use crate::address::{SOCKADDR_IN_LEN, SOCKADDR_IN6_OLD_LEN, SockAddr, is_shorter_than, unmapped};
@@ -16,11 +16,11 @@ use crate::beside;
 use crate::bind;
 use crate::constants::*;
 use crate::cork::{Corked, LENGTH_MAX};
-use crate::datagram::{self, Memory};
+use crate::datagram;
 use crate::destination;
 use crate::errno::ToErrno;
-use crate::options::{Domain, OptionValue};
-use crate::poll::{Datagram, View};
+use crate::options::Domain;
+use crate::poll::View;
 use crate::reports;
 use crate::socket::{Call, Common, Received, Stop};
 use crate::timestamping;
@@ -54,14 +54,12 @@ impl RawSocket {
     }
 
     pub(crate) fn view(&self, stack: &Stack) -> View {
-        let socket = stack.raw(self.id);
-        View::Datagram(Datagram {
-            readable: socket.is_some_and(|socket| socket.is_readable()),
-            writable: stack.raw_is_writable(self.id),
-            receive_shut: socket.is_some_and(|socket| socket.is_read_shut()),
-            send_shut: socket.is_some_and(|socket| socket.is_write_shut()),
-            error: socket.is_some_and(|socket| socket.has_error() || socket.has_reports()),
-        })
+        datagram::view(self.mail(stack), stack.raw_is_writable(self.id))
+    }
+
+    /// What it has in hand.
+    pub(crate) fn mail<'a>(&self, stack: &'a Stack) -> Option<&'a Mailbox> {
+        stack.raw(self.id).map(|socket| &socket.mail)
     }
 
     /// `bind`. May be called again and again until the socket is connected.
@@ -145,7 +143,7 @@ impl RawSocket {
         }
         if sent == Err(SendError::WouldBlock) {
             // One that waits is told of an end; one that may not wait does not even look.
-            let is_shut = call.stack.raw(self.id).is_some_and(|socket| socket.is_write_shut());
+            let is_shut = call.stack.raw(self.id).is_some_and(|socket| socket.mail.is_write_shut());
             return Err(if is_shut && call.waits_to_send(flags) {
                 Errno::PIPE.into()
             } else {
@@ -233,10 +231,10 @@ impl RawSocket {
     pub(crate) fn shutdown(&mut self, call: &mut Call<'_>, how: i32) -> Result<(), Errno> {
         let socket = call.stack.raw_mut(self.id).ok_or(Errno::BADF)?;
         if how != SHUT_WR {
-            socket.shutdown_read();
+            socket.mail.shutdown_read();
         }
         if how != SHUT_RD {
-            socket.shutdown_write();
+            socket.mail.shutdown_write();
         }
         datagram::shut(socket.remote())
     }
@@ -277,7 +275,7 @@ impl RawSocket {
         let options = &call.common.options;
         call.stack.raw_set_send_buffer(self.id, options.tcp.send_buffer as usize);
         if let Some(socket) = call.stack.raw_mut(self.id) {
-            socket.receive_buffer = options.tcp.receive_buffer as usize;
+            socket.mail.receive_buffer = options.tcp.receive_buffer as usize;
             socket.discovery = options.discovery;
             socket.way = options.way();
             socket.error_delivery = match call.common.subject.domain {
@@ -287,34 +285,11 @@ impl RawSocket {
         }
     }
 
-    /// Whether the next call fails for what happened earlier.
-    pub(crate) fn has_pending_error(&self, stack: &Stack) -> bool {
-        stack.raw(self.id).is_some_and(|socket| socket.has_error())
-    }
-
     /// Forgets the reports of errors.
     pub(crate) fn drop_reports(&self, call: &mut Call<'_>) {
         if let Some(socket) = call.stack.raw_mut(self.id) {
-            socket.drop_reports();
+            socket.mail.drop_reports();
         }
-    }
-
-    /// Bytes of the next packet (FIONREAD).
-    pub(crate) fn next_len(&self, stack: &Stack) -> usize {
-        stack.raw(self.id).map_or(0, |socket| socket.next_len())
-    }
-
-    /// What waits for the link, in bytes that are charged (SIOCOUTQ).
-    pub(crate) fn sending(&self, stack: &Stack) -> usize {
-        stack.raw(self.id).map_or(0, |socket| socket.sending_bytes())
-    }
-
-    /// SO_MEMINFO.
-    pub(crate) fn memory(&self, stack: &Stack) -> OptionValue {
-        let Some(socket) = stack.raw(self.id) else { return Vec::new().into() };
-        let receive = (socket.queued_bytes(), socket.receive_buffer);
-        let send = (socket.sending_bytes(), socket.send_buffer);
-        Memory { receive, send, drops: socket.drops() }.shown()
     }
 }
 

@@ -7,6 +7,7 @@ use tapsock_stack::buf::Rope;
 use tapsock_stack::stack::{SocketId, Stack};
 use tapsock_stack::tcp::SharedOptions;
 use tapsock_stack::time::Instant;
+use tapsock_stack::udp::Mailbox;
 
 use crate::address::SockAddr;
 use crate::beside::Stamps;
@@ -180,6 +181,15 @@ pub(crate) enum Body {
 }
 
 impl Body {
+    /// What a socket of datagrams has in hand, but for those of pings.
+    pub(crate) fn mail<'a>(&self, stack: &'a Stack) -> Option<&'a Mailbox> {
+        match self {
+            Body::Udp(udp) => udp.mail(stack),
+            Body::Raw(raw) => raw.mail(stack),
+            Body::Tcp(_) | Body::Ping(_) => None,
+        }
+    }
+
     /// The stack's name for it, where it has one at the moment.
     pub(crate) fn id(&self) -> Option<SocketId> {
         match self {

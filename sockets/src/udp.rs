@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use tapsock_stack::buf::Rope;
 use tapsock_stack::ports::LocalAddr;
 use tapsock_stack::stack::{SendError, SocketId, Stack, UdpSendOptions};
-use tapsock_stack::udp::{Datagram, Merged, PortChoice, RecvError, UdpId};
+use tapsock_stack::udp::{Datagram, Mailbox, Merged, PortChoice, RecvError, UdpId};
 
 use crate::address::{SockAddr, is_shorter_than};
 use crate::beside;
@@ -15,11 +15,11 @@ use crate::constants::{
     MSG_CONFIRM, MSG_DONTROUTE, MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC, SHUT_RD, SHUT_WR,
 };
 use crate::cork::{Corked, LENGTH_MAX};
-use crate::datagram::{self, Memory};
+use crate::datagram;
 use crate::destination;
 use crate::errno::ToErrno;
-use crate::options::{Domain, OptionValue, Told};
-use crate::poll::{self, View};
+use crate::options::{Domain, Told};
+use crate::poll::View;
 use crate::reports;
 use crate::socket::{Call, Common, Received, Stop};
 use crate::timestamping;
@@ -45,14 +45,12 @@ impl UdpSocket {
     }
 
     pub(crate) fn view(&self, stack: &Stack) -> View {
-        let socket = stack.udp(self.id);
-        View::Datagram(poll::Datagram {
-            readable: socket.is_some_and(|socket| socket.is_readable()),
-            writable: stack.udp_is_writable(self.id),
-            receive_shut: socket.is_some_and(|socket| socket.is_read_shut()),
-            send_shut: socket.is_some_and(|socket| socket.is_write_shut()),
-            error: socket.is_some_and(|socket| socket.has_error() || socket.has_reports()),
-        })
+        datagram::view(self.mail(stack), stack.udp_is_writable(self.id))
+    }
+
+    /// What it has in hand.
+    pub(crate) fn mail<'a>(&self, stack: &'a Stack) -> Option<&'a Mailbox> {
+        stack.udp(self.id).map(|socket| &socket.mail)
     }
 
     pub(crate) fn bind(&mut self, call: &mut Call<'_>, address: &SockAddr) -> Result<(), Errno> {
@@ -319,10 +317,10 @@ impl UdpSocket {
     pub(crate) fn shutdown(&mut self, call: &mut Call<'_>, how: i32) -> Result<(), Errno> {
         let socket = call.stack.udp_mut(self.id).ok_or(Errno::BADF)?;
         if how != SHUT_WR {
-            socket.shutdown_read();
+            socket.mail.shutdown_read();
         }
         if how != SHUT_RD {
-            socket.shutdown_write();
+            socket.mail.shutdown_write();
         }
         datagram::shut(socket.remote())
     }
@@ -367,7 +365,7 @@ impl UdpSocket {
         let Some(socket) = call.stack.udp_mut(self.id) else {
             return;
         };
-        socket.receive_buffer = options.tcp.receive_buffer as usize;
+        socket.mail.receive_buffer = options.tcp.receive_buffer as usize;
         socket.merged = if options.udp_gro { Merged::Whole } else { Merged::Split };
         socket.discovery = options.discovery;
         socket.error_delivery = options.errors;
@@ -382,34 +380,11 @@ impl UdpSocket {
         }
     }
 
-    /// Whether the next call fails for what happened earlier.
-    pub(crate) fn has_pending_error(&self, stack: &Stack) -> bool {
-        stack.udp(self.id).is_some_and(|socket| socket.has_error())
-    }
-
     /// Forgets the reports of errors.
     pub(crate) fn drop_reports(&self, call: &mut Call<'_>) {
         if let Some(socket) = call.stack.udp_mut(self.id) {
-            socket.drop_reports();
+            socket.mail.drop_reports();
         }
-    }
-
-    /// Bytes of the next datagram (FIONREAD).
-    pub(crate) fn next_len(&self, stack: &Stack) -> usize {
-        stack.udp(self.id).map_or(0, |socket| socket.next_len())
-    }
-
-    /// What waits for the link, in bytes that are charged (SIOCOUTQ).
-    pub(crate) fn sending(&self, stack: &Stack) -> usize {
-        stack.udp(self.id).map_or(0, |socket| socket.sending_bytes())
-    }
-
-    /// SO_MEMINFO.
-    pub(crate) fn memory(&self, stack: &Stack) -> OptionValue {
-        let Some(socket) = stack.udp(self.id) else { return Vec::new().into() };
-        let receive = (socket.queued_bytes(), socket.receive_buffer);
-        let send = (socket.sending_bytes(), socket.send_buffer);
-        Memory { receive, send, drops: socket.drops() }.shown()
     }
 
     /// The address that the socket was bound to, or that `connect` chose.

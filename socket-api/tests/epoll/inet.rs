@@ -158,3 +158,18 @@ fn an_urgent_byte_is_an_edge_and_an_exception() {
     assert_eq!((bsd::recv(&host, server, &mut byte, MSG_OOB), byte[0]), (Ok(1), b'!'));
     assert!(except().is_empty());
 }
+
+/// As the kernel's duplicates, which are told apart by their numbers.
+#[test]
+fn clones_of_one_socket_are_watched_beside_each_other() {
+    let host = host();
+    let (here, there) = tapsock::unix::UnixStream::pair(&host).unwrap();
+    let clone = here.try_clone().unwrap();
+    let ids = [here.socket_id().unwrap(), clone.socket_id().unwrap()];
+    let epoll = watching(&host, &ids, EPOLLIN);
+    assert_eq!(now(&host, epoll), []);
+    std::io::Write::write_all(&mut &there, b"x").unwrap();
+    let mut seen = now(&host, epoll);
+    seen.sort_unstable();
+    assert_eq!(seen, [(ids[0].min(ids[1]), EPOLLIN), (ids[0].max(ids[1]), EPOLLIN)]);
+}

@@ -20,10 +20,12 @@ impl Sockets {
             (Body::Tcp(tcp), FIONREAD | SIOCOUTQ) if tcp.is_listening() => return Err(Errno::INVAL),
             (Body::Tcp(tcp), FIONREAD) => tcp.unread(&self.stack),
             (Body::Tcp(tcp), SIOCOUTQ) => tcp.unacknowledged(&self.stack),
-            (Body::Udp(udp), FIONREAD) => udp.next_len(&self.stack),
-            (Body::Udp(udp), SIOCOUTQ) => udp.sending(&self.stack),
-            (Body::Raw(raw), FIONREAD) => raw.next_len(&self.stack),
-            (Body::Raw(raw), SIOCOUTQ) => raw.sending(&self.stack),
+            (body @ (Body::Udp(_) | Body::Raw(_)), FIONREAD) => {
+                body.mail(&self.stack).map_or(0, |mail| mail.next_len())
+            }
+            (body @ (Body::Udp(_) | Body::Raw(_)), SIOCOUTQ) => {
+                body.mail(&self.stack).map_or(0, |mail| mail.sending_bytes())
+            }
             _ => return Err(Errno::NOTTY),
         };
         Ok(i32::try_from(count).unwrap_or(i32::MAX))

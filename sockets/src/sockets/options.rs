@@ -48,8 +48,9 @@ impl Sockets {
                 (SOL_SOCKET, SO_SNDBUF, Body::Tcp(tcp)) => return Ok((tcp.send_buffer(call) as u32).into()),
                 (SOL_TCP, TCP_SAVED_SYN, Body::Tcp(tcp)) => return Ok(tcp.saved_syn(call).into()),
                 (SOL_TCP, TCP_TIMESTAMP, Body::Tcp(tcp)) => return Ok(tcp.timestamp(call).into()),
-                (SOL_SOCKET, SO_MEMINFO, Body::Udp(udp)) => return Ok(udp.memory(call.stack)),
-                (SOL_SOCKET, SO_MEMINFO, Body::Raw(raw)) => return Ok(raw.memory(call.stack)),
+                (SOL_SOCKET, SO_MEMINFO, body @ (Body::Udp(_) | Body::Raw(_))) => {
+                    return Ok(Memory::from(body.mail(call.stack).ok_or(Errno::BADF)?).shown());
+                }
                 _ => {}
             }
             if (level, name) == (SOL_IPV6, IPV6_AUTOFLOWLABEL)

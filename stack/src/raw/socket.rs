@@ -5,12 +5,12 @@ use core::net::{IpAddr, SocketAddr};
 use crate::buf::Checksum;
 use crate::discovery::Discovery;
 use crate::error::SocketError;
-use crate::error_queue::{ErrorDelivery, ErrorQueue, Queued, Report};
+use crate::error_queue::ErrorDelivery;
 use crate::iface::Way;
 use crate::ip::icmp::Hardness;
 use crate::ip::input::Packet;
 use crate::ports::LocalAddr;
-use crate::udp::{Datagram, ReceiveQueue, RecvError, SendAccount};
+use crate::udp::{Datagram, Mailbox, RecvError};
 use crate::wire::IpProtocol;
 use crate::wire::checksum::pseudo_header;
 use crate::wire::icmp::ICMP_HEADER_LEN;
@@ -78,11 +78,8 @@ pub struct RawSocket {
     pub way: Way,
     /// `IP_RECVERR` or `IPV6_RECVERR`.
     pub error_delivery: ErrorDelivery,
-    /// The bound of the queue, in bytes of payload with [`OVERHEAD`](crate::udp::OVERHEAD) (`SO_RCVBUF` as
-    /// `getsockopt` shows it).
-    pub receive_buffer: usize,
-    /// The bound of what waits for the link, in the same bytes (`SO_SNDBUF` as `getsockopt` shows it).
-    pub send_buffer: usize,
+    /// What it has in hand.
+    pub mail: Mailbox,
     protocol: u16,
     /// The family: the wildcard address.
     wildcard: LocalAddr,
@@ -93,12 +90,6 @@ pub struct RawSocket {
     remote: Option<SocketAddr>,
     /// Cleared when a connection is dissolved: as on Linux, the socket then hears nothing any more.
     listens: bool,
-    queue: ReceiveQueue,
-    pub(crate) sending: SendAccount,
-    error: Option<SocketError>,
-    reports: ErrorQueue,
-    read_shut: bool,
-    write_shut: bool,
 }
 
 impl RawSocket {
@@ -113,20 +104,13 @@ impl RawSocket {
             discovery: Discovery::default(),
             way: Way::default(),
             error_delivery: ErrorDelivery::default(),
-            receive_buffer: DEFAULT_BUFFER,
-            send_buffer: DEFAULT_BUFFER,
+            mail: Mailbox::new(DEFAULT_BUFFER),
             protocol,
             wildcard,
             bound: wildcard,
             local: wildcard,
             remote: None,
             listens: true,
-            queue: ReceiveQueue::default(),
-            sending: SendAccount::default(),
-            error: None,
-            reports: ErrorQueue::default(),
-            read_shut: false,
-            write_shut: false,
         }
     }
 
@@ -204,29 +188,17 @@ impl RawSocket {
 
     /// Puts a packet into the queue. Returns whether there was room.
     pub fn deliver(&mut self, packet: Datagram) -> bool {
-        let queued = self.queue.push(packet, self.receive_buffer.saturating_sub(self.reports.charged()));
+        let queued = self.mail.push(packet);
         if !queued {
-            self.queue.count_drops(1);
+            self.mail.count_drops(1);
         }
         queued
     }
 
-    /// Takes the oldest packet, or the pending error before it.
-    pub fn recv(&mut self) -> Result<Datagram, RecvError> {
-        self.check_readable()?;
-        self.queue.pop().ok_or(RecvError::WouldBlock)
-    }
-
-    /// Looks at the oldest packet, which stays. A pending error is taken as by [`RawSocket::recv`]. As on Linux, an empty
+    /// Looks at the oldest packet, which stays. A pending error is taken as where it is received. As on Linux, an empty
     /// packet is shown once, and then passed over.
     pub fn peek(&mut self) -> Result<&Datagram, RecvError> {
-        self.check_readable()?;
-        self.queue.peek_at(0).map(|(packet, _)| packet).ok_or(RecvError::WouldBlock)
-    }
-
-    /// Takes the pending error (`SO_ERROR`).
-    pub fn take_error(&mut self) -> Option<SocketError> {
-        self.error.take()
+        self.mail.peek_at(0).map(|(packet, _)| packet)
     }
 
     /// Hears of an ICMP error about a packet that the socket sent. Returns whether it has become the pending error.
@@ -236,97 +208,9 @@ impl RawSocket {
             ErrorDelivery::HardWhenConnected => self.remote.is_some() && hardness == Hardness::Hard,
         };
         if heard {
-            self.error = Some(error);
+            self.mail.fail(error);
         }
         heard
-    }
-
-    /// Adds a report, which shares the receive buffer with the packets that wait.
-    pub fn report(&mut self, report: Report) -> Queued {
-        self.reports.push(report, self.receive_buffer.saturating_sub(self.queue.charged()))
-    }
-
-    /// Takes the oldest report (`MSG_ERRQUEUE`). The pending error becomes that of the next.
-    pub fn take_report(&mut self) -> Option<Report> {
-        self.reports.pop(&mut self.error)
-    }
-
-    /// Whether a report waits.
-    pub fn has_reports(&self) -> bool {
-        !self.reports.is_empty()
-    }
-
-    /// Forgets the reports that wait.
-    pub fn drop_reports(&mut self) {
-        self.reports.drop_errors();
-    }
-
-    /// Makes `error` the pending one: the socket's link is gone, say.
-    pub fn fail(&mut self, error: SocketError) {
-        self.error = Some(error);
-    }
-
-    /// Shuts the reading side down. What is queued, and what comes later, can still be read, as on Linux.
-    pub fn shutdown_read(&mut self) {
-        self.read_shut = true;
-    }
-
-    /// Shuts the writing side down. As on Linux, only who writes headers himself is kept from sending (EPIPE).
-    pub fn shutdown_write(&mut self) {
-        self.write_shut = true;
-    }
-
-    /// Whether the reading side is shut down.
-    pub fn is_read_shut(&self) -> bool {
-        self.read_shut
-    }
-
-    /// Whether the writing side is shut down.
-    pub fn is_write_shut(&self) -> bool {
-        self.write_shut
-    }
-
-    /// Whether a packet waits.
-    pub fn is_readable(&self) -> bool {
-        !self.queue.is_empty()
-    }
-
-    /// Whether an error waits.
-    pub fn has_error(&self) -> bool {
-        self.error.is_some()
-    }
-
-    /// Whether a sender should be woken: half of the send buffer is free, as on Linux.
-    pub fn is_writable(&self) -> bool {
-        self.sending.is_writable(self.send_buffer)
-    }
-
-    /// Length of the oldest packet, in bytes (`FIONREAD`); 0 where there is none.
-    pub fn next_len(&self) -> usize {
-        self.queue.next_len()
-    }
-
-    /// What the queue is charged with, in bytes, of [`RawSocket::receive_buffer`].
-    pub fn queued_bytes(&self) -> usize {
-        self.queue.charged()
-    }
-
-    /// What the packets that wait for the link are charged, in bytes, of [`RawSocket::send_buffer`].
-    pub fn sending_bytes(&self) -> usize {
-        self.sending.waiting()
-    }
-
-    /// Packets dropped for want of room since the socket was made (`SO_RXQ_OVFL`).
-    pub fn drops(&self) -> u64 {
-        self.queue.drops()
-    }
-
-    fn check_readable(&mut self) -> Result<(), RecvError> {
-        match self.error.take() {
-            Some(error) => Err(RecvError::Error(error)),
-            None if self.queue.is_empty() && self.read_shut => Err(RecvError::Shutdown),
-            None => Ok(()),
-        }
     }
 }
 
@@ -345,7 +229,7 @@ fn has_right_sum(packet: &Packet) -> bool {
 const RAW_PROTOCOL: u16 = 255;
 /// Where ICMPv6's checksum stands, in bytes.
 const ICMPV6_CHECKSUM: u32 = 2;
-/// The buffers of a socket that is told nothing else: Linux's `net.core.rmem_default`, in bytes.
+/// The receive buffer of a socket that is told nothing else: Linux's `net.core.rmem_default`, in bytes.
 const DEFAULT_BUFFER: usize = 212_992;
 
 #[cfg(test)]
@@ -430,9 +314,9 @@ mod tests {
             drops_before: 0,
         };
         let taken = (0..1000).filter(|_| socket.deliver(datagram.clone())).count();
-        assert_eq!((taken, socket.drops()), (255, 745));
-        assert_eq!(socket.queued_bytes(), 255 * 833);
-        assert_eq!(socket.recv().unwrap().payload.len(), 1);
+        assert_eq!((taken, socket.mail.drops()), (255, 745));
+        assert_eq!(socket.mail.queued_bytes(), 255 * 833);
+        assert_eq!(socket.mail.recv().unwrap().payload.len(), 1);
         assert!(socket.deliver(datagram));
     }
 }

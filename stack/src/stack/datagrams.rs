@@ -65,15 +65,8 @@ impl Stack {
     /// The account of a sender, and its bound.
     fn send_account(&mut self, sender: SocketId) -> Option<(&mut SendAccount, usize)> {
         match sender {
-            SocketId::Udp(id) => {
-                let socket = self.udp.socket_mut(id)?;
-                let bound = socket.send_buffer;
-                Some((socket.sending_mut(), bound))
-            }
-            SocketId::Raw(id) => {
-                let socket = self.raw.get_mut(id)?;
-                Some((&mut socket.sending, socket.send_buffer))
-            }
+            SocketId::Udp(id) => Some(self.udp.socket_mut(id)?.mail.sending()),
+            SocketId::Raw(id) => Some(self.raw.get_mut(id)?.mail.sending()),
             SocketId::Tcp(_) | SocketId::Listener(_) | SocketId::Ping(_) => None,
         }
     }

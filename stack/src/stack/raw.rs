@@ -69,8 +69,8 @@ impl Stack {
             Family::V6 => LocalAddr::AnyV6 { only_v6: true },
         };
         let mut socket = RawSocket::new(protocol, wildcard);
-        socket.receive_buffer = self.config.rmem_default as usize;
-        socket.send_buffer = self.config.wmem_default as usize;
+        socket.mail.receive_buffer = self.config.rmem_default as usize;
+        socket.mail.send_buffer = self.config.wmem_default as usize;
         self.raw.open(socket)
     }
 
@@ -123,13 +123,13 @@ impl Stack {
     pub fn raw_is_writable(&self, id: RawId) -> bool {
         let Some(socket) = self.raw.get(id) else { return true };
         // Where its own buffer is full, it is told when that has room.
-        self.has_datagram_room(SocketId::Raw(id)) && socket.is_writable()
+        self.has_datagram_room(SocketId::Raw(id)) && socket.mail.is_writable()
     }
 
     /// Sets the bound of what a socket has waiting for the link (`SO_SNDBUF` as `getsockopt` shows it).
     pub fn raw_set_send_buffer(&mut self, id: RawId, bytes: usize) {
         let Some(socket) = self.raw.get_mut(id) else { return };
-        if core::mem::replace(&mut socket.send_buffer, bytes) < bytes {
+        if core::mem::replace(&mut socket.mail.send_buffer, bytes) < bytes {
             self.tell(SocketId::Raw(id), Changes::ROOM);
         }
     }
@@ -144,7 +144,7 @@ impl Stack {
         options: RawSendOptions,
     ) -> Result<(), SendError> {
         let socket = self.raw.get(id).ok_or(SendError::NoSocket)?;
-        let (headers, room) = (socket.headers, socket.sending.has_room(socket.send_buffer));
+        let (headers, room) = (socket.headers, socket.mail.has_send_room());
         let (to, hop) = self.raw_way(id, to, options)?;
         let (packet, cut) = match headers {
             Headers::Stack => self.wrap_raw(now, id, &hop, data, to, options)?,
@@ -156,10 +156,10 @@ impl Stack {
                 let packet = self.as_written(&hop, data)?;
                 let socket = self.raw.get_mut(id).ok_or(SendError::NoSocket)?;
                 // Linux looks at these here only, where it takes memory as other sockets do.
-                if let Some(error) = socket.take_error() {
+                if let Some(error) = socket.mail.take_error() {
                     return Err(SendError::Socket(error));
                 }
-                if socket.is_write_shut() {
+                if socket.mail.is_write_shut() {
                     return Err(SendError::ShutDown);
                 }
                 (packet, None)
@@ -342,7 +342,7 @@ impl Stack {
     /// Adds a report to a raw socket's.
     pub(super) fn report_to_raw(&mut self, id: RawId, report: Report) {
         let Some(socket) = self.raw.get_mut(id) else { return };
-        if socket.report(report) == Queued::Dropped {
+        if socket.mail.report(report) == Queued::Dropped {
             self.counters.bump(Counter::TapsockErrorQueueDrops);
         }
         self.tell(SocketId::Raw(id), Changes::ERROR);
@@ -350,12 +350,12 @@ impl Stack {
 
     /// Takes the oldest report (`MSG_ERRQUEUE`).
     pub fn raw_take_report(&mut self, id: RawId) -> Option<Report> {
-        self.raw.get_mut(id)?.take_report()
+        self.raw.get_mut(id)?.mail.take_report()
     }
 
     /// Takes the packet that has waited longest.
     pub fn raw_recv(&mut self, id: RawId) -> Result<Datagram, RecvError> {
-        self.raw.get_mut(id).ok_or(RecvError::WouldBlock)?.recv()
+        self.raw.get_mut(id).ok_or(RecvError::WouldBlock)?.mail.recv()
     }
 
     /// The packet that [`raw_recv`](Stack::raw_recv) would take.
@@ -365,7 +365,7 @@ impl Stack {
 
     /// The error that came back, once (SO_ERROR).
     pub fn raw_take_error(&mut self, id: RawId) -> Option<SocketError> {
-        self.raw.get_mut(id)?.take_error()
+        self.raw.get_mut(id)?.mail.take_error()
     }
 
     /// Gives a packet, by reference, to each raw socket that it is for. IPv4's get it with its header.
@@ -443,7 +443,7 @@ impl Stack {
             let heard = its_own && wanted && socket.on_icmp_error(complaint.error, complaint.hardness);
             if its_own && wanted && socket.error_delivery == ErrorDelivery::All {
                 let report = Report::of_complaint(&complaint, quoted, 0, 0, now);
-                if socket.report(report) == Queued::Dropped {
+                if socket.mail.report(report) == Queued::Dropped {
                     self.counters.bump(Counter::TapsockErrorQueueDrops);
                 }
             }
@@ -468,7 +468,7 @@ impl Stack {
                 }
             };
             if concerned {
-                socket.fail(SocketError::NetworkDown);
+                socket.mail.fail(SocketError::NetworkDown);
                 told.push(id);
             }
         }

@@ -13,7 +13,7 @@ use super::{Changes, SocketId, Stack};
 impl Stack {
     /// Takes the oldest report of a UDP socket (`MSG_ERRQUEUE`).
     pub fn udp_take_report(&mut self, id: UdpId) -> Option<Report> {
-        self.udp.socket_mut(id)?.take_report()
+        self.udp.socket_mut(id)?.mail.take_report()
     }
 
     /// Takes the oldest report of a connection (`MSG_ERRQUEUE`).
@@ -51,7 +51,7 @@ impl Stack {
     /// The same of a UDP socket.
     pub fn udp_report_zero_copy(&mut self, now: Instant, id: UdpId, number: u32) {
         if let Some(socket) = self.udp.socket_mut(id) {
-            socket.report_zero_copy(number, now);
+            socket.mail.report_zero_copy(number, now);
             self.tell(SocketId::Udp(id), Changes::ERROR);
         }
     }
@@ -69,7 +69,7 @@ impl Stack {
     /// Adds a report to a UDP socket's.
     pub(super) fn report_to_udp(&mut self, id: UdpId, report: Report) {
         let Some(socket) = self.udp.socket_mut(id) else { return };
-        if socket.report(report) == Queued::Dropped {
+        if socket.mail.report(report) == Queued::Dropped {
             self.counters.bump(Counter::TapsockErrorQueueDrops);
         }
         self.tell(SocketId::Udp(id), Changes::ERROR);

@@ -94,7 +94,7 @@ impl Stack {
             Family::V6 => LocalAddr::AnyV6 { only_v6: self.config.bindv6only },
         };
         let mut socket = UdpSocket::new(self.config.rmem_default as usize);
-        socket.send_buffer = self.config.wmem_default as usize;
+        socket.mail.send_buffer = self.config.wmem_default as usize;
         socket.wildcard = wildcard;
         // As on Linux, IPv6's sockets hear IPv4's groups only where they are in them.
         socket.own_groups_only.0 = family == Family::V6;
@@ -224,13 +224,13 @@ impl Stack {
             return false;
         }
         // Where its own buffer is full, it is told by `uncharge`.
-        socket.is_writable()
+        socket.mail.is_writable()
     }
 
     /// Sets the bound of what a socket has waiting for the link (`SO_SNDBUF` as `getsockopt` shows it).
     pub fn udp_set_send_buffer(&mut self, id: UdpId, bytes: usize) {
         let Some(socket) = self.udp.socket_mut(id) else { return };
-        if mem::replace(&mut socket.send_buffer, bytes) < bytes {
+        if mem::replace(&mut socket.mail.send_buffer, bytes) < bytes {
             self.tell(SocketId::Udp(id), Changes::ROOM);
         }
     }
@@ -243,17 +243,17 @@ impl Stack {
 
     /// The datagram that [`udp_recv`](Stack::udp_recv) would take.
     pub fn udp_peek(&mut self, id: UdpId) -> Result<&Datagram, RecvError> {
-        self.udp.socket_mut(id).ok_or(RecvError::WouldBlock)?.peek()
+        self.udp.socket_mut(id).ok_or(RecvError::WouldBlock)?.mail.peek()
     }
 
     /// As [`UdpSocket::peek_at`].
     pub fn udp_peek_at(&mut self, id: UdpId, start: usize) -> Result<(&Datagram, usize), RecvError> {
-        self.udp.socket_mut(id).ok_or(RecvError::WouldBlock)?.peek_at(start)
+        self.udp.socket_mut(id).ok_or(RecvError::WouldBlock)?.mail.peek_at(start)
     }
 
     /// The error that came back, once (SO_ERROR).
     pub fn udp_take_error(&mut self, id: UdpId) -> Option<SocketError> {
-        self.udp.socket_mut(id)?.take_error()
+        self.udp.socket_mut(id)?.mail.take_error()
     }
 
     //= RFC 1122 §4.1.3
@@ -384,7 +384,7 @@ impl Stack {
                 (None, None) => false,
             };
             if concerned {
-                socket.fail(SocketError::NetworkDown);
+                socket.mail.fail(SocketError::NetworkDown);
                 told.push(id);
             }
         }

@@ -204,13 +204,13 @@ impl Stack {
     /// What Linux looks at when it makes room for a datagram: after the way that it takes, and its length.
     fn check_sending(&mut self, id: UdpId) -> Result<(), SendError> {
         let socket = self.udp.socket_mut(id).ok_or(SendError::NoSocket)?;
-        if let Some(error) = socket.take_error() {
+        if let Some(error) = socket.mail.take_error() {
             return Err(SendError::Socket(error));
         }
-        if socket.is_write_shut() {
+        if socket.mail.is_write_shut() {
             return Err(SendError::ShutDown);
         }
-        if !socket.has_send_room() || !self.has_datagram_room(SocketId::Udp(id)) {
+        if !socket.mail.has_send_room() || !self.has_datagram_room(SocketId::Udp(id)) {
             return Err(SendError::WouldBlock);
         }
         Ok(())

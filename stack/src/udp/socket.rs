@@ -3,11 +3,11 @@
 use core::fmt;
 use core::net::{IpAddr, SocketAddr, SocketAddrV6};
 
-use super::queue::{ReceiveQueue, SendAccount};
+use super::mailbox::Mailbox;
 use crate::buf::Rope;
 use crate::discovery::Discovery;
 use crate::error::SocketError;
-use crate::error_queue::{ErrorDeliveries, ErrorDelivery, ErrorQueue, Queued, Report};
+use crate::error_queue::{ErrorDeliveries, ErrorDelivery};
 use crate::iface::{InterfaceId, Way};
 use crate::ip::icmp::Hardness;
 use crate::ports::{BindId, LocalAddr, PortLimits};
@@ -16,9 +16,6 @@ use crate::time::Instant;
 /// Bytes that a datagram costs in its queue beside its payload: what Linux 6.18 charges for the buffer of a short
 /// one. So 256 empty datagrams fit the default buffer, and 92 of 1472 bytes, as there.
 pub const OVERHEAD: usize = 832;
-
-/// The send buffer of a socket that is told nothing else: Linux's `net.core.wmem_default`, in bytes.
-const SEND_BUFFER: usize = 212_992;
 
 /// A datagram that was received.
 ///
@@ -172,7 +169,7 @@ impl core::error::Error for RecvError {}
 /// use tapsock_stack::udp::UdpSocket;
 ///
 /// let socket = UdpSocket::new(212_992);
-/// assert!(!socket.is_readable());
+/// assert!(!socket.mail.is_readable());
 /// assert_eq!((socket.local(), socket.remote()), (None, None));
 /// ```
 #[derive(Debug)]
@@ -202,19 +199,10 @@ pub struct UdpSocket {
     pub error_delivery: ErrorDeliveries,
     /// Whether it hears groups only that it is in itself, of IPv4 and of IPv6 (`IP_MULTICAST_ALL` off).
     pub own_groups_only: (bool, bool),
-    /// The bound of the queue, in bytes of payload with [`OVERHEAD`] (`SO_RCVBUF` as `getsockopt` shows it).
-    pub receive_buffer: usize,
-    /// The bound of what waits for the link, in bytes of payload with [`OVERHEAD`] (`SO_SNDBUF` as `getsockopt` shows
-    /// it).
-    pub send_buffer: usize,
+    /// What it has in hand.
+    pub mail: Mailbox,
     pub(super) local: Option<(LocalAddr, u16)>,
     pub(super) remote: Option<SocketAddr>,
-    queue: ReceiveQueue,
-    sending: SendAccount,
-    error: Option<SocketError>,
-    reports: ErrorQueue,
-    read_shut: bool,
-    write_shut: bool,
 }
 
 impl UdpSocket {
@@ -233,16 +221,9 @@ impl UdpSocket {
             ports: PortLimits::default(),
             error_delivery: ErrorDeliveries::default(),
             own_groups_only: (false, false),
-            receive_buffer,
-            send_buffer: SEND_BUFFER,
+            mail: Mailbox::new(receive_buffer),
             local: None,
             remote: None,
-            queue: ReceiveQueue::default(),
-            sending: SendAccount::default(),
-            error: None,
-            reports: ErrorQueue::default(),
-            read_shut: false,
-            write_shut: false,
         }
     }
 
@@ -267,18 +248,17 @@ impl UdpSocket {
             Some(size) if size > 0 => datagram.payload.len().div_ceil(size.into()).max(1) as u32,
             _ => 1,
         };
-        let bound = self.receive_buffer.saturating_sub(self.reports.charged());
         let mut delivery = Delivery::default();
         match self.merged {
             Merged::Whole => {
-                if self.queue.push(datagram, bound) {
+                if self.mail.push(datagram) {
                     delivery.queued = segments;
                 }
             }
             Merged::Split => {
                 for one in datagram.split() {
                     // Once one finds no room the others are not tried: the sender chose how many there are.
-                    if !self.queue.push(one, bound) {
+                    if !self.mail.push(one) {
                         break;
                     }
                     delivery.queued += 1;
@@ -286,36 +266,17 @@ impl UdpSocket {
             }
         }
         delivery.dropped = segments - delivery.queued;
-        self.queue.count_drops(delivery.dropped);
+        self.mail.count_drops(delivery.dropped);
         delivery
     }
 
     /// Takes the oldest datagram, or the pending error before it.
     pub fn recv(&mut self) -> Result<Datagram, RecvError> {
-        self.check_readable()?;
-        let mut datagram = self.queue.pop().ok_or(RecvError::WouldBlock)?;
+        let mut datagram = self.mail.recv()?;
         if self.merged == Merged::Split {
             datagram.segment_size = None;
         }
         Ok(datagram)
-    }
-
-    /// Looks at the oldest datagram, which stays. A pending error is taken as by [`UdpSocket::recv`].
-    pub fn peek(&mut self) -> Result<&Datagram, RecvError> {
-        self.check_readable()?;
-        self.queue.front().ok_or(RecvError::WouldBlock)
-    }
-
-    /// Looks at the datagram in which the byte stands that has `start` bytes before it in the queue (`SO_PEEK_OFF`), and
-    /// tells how many of those are its own. An empty datagram is shown once.
-    pub fn peek_at(&mut self, start: usize) -> Result<(&Datagram, usize), RecvError> {
-        self.check_readable()?;
-        self.queue.peek_at(start).ok_or(RecvError::WouldBlock)
-    }
-
-    /// Takes the pending error (`SO_ERROR`). A call that sends looks here first, as one that receives does.
-    pub fn take_error(&mut self) -> Option<SocketError> {
-        self.error.take()
     }
 
     /// Hears of an ICMP error about a datagram that the socket sent to `peer`. Returns whether it has become the pending
@@ -327,113 +288,9 @@ impl UdpSocket {
             ErrorDelivery::HardWhenConnected => self.remote.is_some() && hardness == Hardness::Hard,
         };
         if heard {
-            self.error = Some(error);
+            self.mail.fail(error);
         }
         heard
-    }
-
-    /// Adds a report, which shares the receive buffer with the datagrams that wait.
-    pub fn report(&mut self, report: Report) -> Queued {
-        self.reports.push(report, self.receive_buffer.saturating_sub(self.queue.charged()))
-    }
-
-    /// Takes the oldest report (`MSG_ERRQUEUE`). The pending error becomes that of the next.
-    pub fn take_report(&mut self) -> Option<Report> {
-        self.reports.pop(&mut self.error)
-    }
-
-    /// Notes that the send `number` with `MSG_ZEROCOPY` is done.
-    pub fn report_zero_copy(&mut self, number: u32, at: Instant) {
-        self.reports.push_zero_copy(number, at);
-    }
-
-    /// Whether a report waits.
-    pub fn has_reports(&self) -> bool {
-        !self.reports.is_empty()
-    }
-
-    /// Forgets the reports that wait.
-    pub fn drop_reports(&mut self) {
-        self.reports.drop_errors();
-    }
-
-    /// Makes `error` the pending one: the socket's link is gone, say.
-    pub fn fail(&mut self, error: SocketError) {
-        self.error = Some(error);
-    }
-
-    /// Shuts the reading side down. What is queued, and what comes later, can still be read, as on Linux.
-    pub fn shutdown_read(&mut self) {
-        self.read_shut = true;
-    }
-
-    /// Shuts the writing side down: calls that send fail with EPIPE.
-    pub fn shutdown_write(&mut self) {
-        self.write_shut = true;
-    }
-
-    /// Whether the reading side is shut down.
-    pub fn is_read_shut(&self) -> bool {
-        self.read_shut
-    }
-
-    /// Whether the writing side is shut down.
-    pub fn is_write_shut(&self) -> bool {
-        self.write_shut
-    }
-
-    /// Whether a datagram waits.
-    pub fn is_readable(&self) -> bool {
-        !self.queue.is_empty()
-    }
-
-    /// Whether an error is pending, which the next call fails with.
-    pub fn has_error(&self) -> bool {
-        self.error.is_some()
-    }
-
-    /// Length of the oldest datagram's payload, in bytes (`FIONREAD`); 0 where there is none.
-    pub fn next_len(&self) -> usize {
-        self.queue.next_len()
-    }
-
-    /// What the queue is charged with, in bytes, of [`UdpSocket::receive_buffer`].
-    pub fn queued_bytes(&self) -> usize {
-        self.queue.charged()
-    }
-
-    /// What the datagrams that wait for the link are charged, in bytes, of [`UdpSocket::send_buffer`].
-    pub fn sending_bytes(&self) -> usize {
-        self.sending.waiting()
-    }
-
-    /// Datagrams dropped for want of room since the socket was made (`SO_RXQ_OVFL`).
-    pub fn drops(&self) -> u64 {
-        self.queue.drops()
-    }
-
-    /// Whether a datagram may be sent now: one may while the send buffer is not full, however long it is, as on
-    /// Linux.
-    pub fn has_send_room(&self) -> bool {
-        self.sending.has_room(self.send_buffer)
-    }
-
-    /// Whether a sender should be woken: half of the send buffer is free, as on Linux.
-    pub fn is_writable(&self) -> bool {
-        self.sending.is_writable(self.send_buffer)
-    }
-
-    /// The account of what waits for the link.
-    pub(crate) fn sending_mut(&mut self) -> &mut SendAccount {
-        &mut self.sending
-    }
-
-    fn check_readable(&mut self) -> Result<(), RecvError> {
-        match self.error.take() {
-            Some(error) => Err(RecvError::Error(error)),
-            None if self.queue.is_empty() && self.read_shut => Err(RecvError::Shutdown),
-            None => Ok(()),
-        }
     }
 }
 

@@ -133,7 +133,7 @@ fn segments_that_raw_sockets_see_allocate_nothing() {
         let now = shuttle.now;
         let open = |stack: &mut Stack| stack.raw_open(family, 6).unwrap();
         let [unread, elsewhere] = [(); 2].map(|()| open(&mut shuttle.stacks[1]));
-        shuttle.stacks[1].raw_mut(unread).unwrap().receive_buffer = 4096;
+        shuttle.stacks[1].raw_mut(unread).unwrap().mail.receive_buffer = 4096;
         shuttle.stacks[1].raw_connect(elsewhere, Some(at(address, 0))).unwrap();
         let reader = open(&mut shuttle.stacks[0]);
         let ends = shuttle.connect(at(address, 2000), 1)[0];

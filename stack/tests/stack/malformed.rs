@@ -57,7 +57,7 @@ impl Target {
 
     /// Whether anything of what `frame` brought got through to a socket.
     fn heard(&mut self) -> bool {
-        self.wire[1].udp(self.udp).unwrap().is_readable()
+        self.wire[1].udp(self.udp).unwrap().mail.is_readable()
             || self.wire[1].tcp(self.open).unwrap().readable() > 0
             || self.wire[1].listener_ready(self.listener) > 0
     }
@@ -543,5 +543,5 @@ fn an_interface_of_bare_ip_tells_versions_apart() {
         assert_eq!(target.wire.counter(1, Counter::TapsockLinkInHdrErrors), before + 1);
     }
     let udp = target.wire[1].udp_open(Family::V4);
-    assert!(!target.wire[1].udp(udp).unwrap().is_readable());
+    assert!(!target.wire[1].udp(udp).unwrap().mail.is_readable());
 }

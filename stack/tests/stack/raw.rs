@@ -125,7 +125,7 @@ fn who_writes_the_header_says_what_stands_in_it() {
     assert_eq!((header.identification, header.total_len), (77, 23));
     assert_eq!(send(&mut wire, 0, id, &packet[..19], "10.0.0.2"), Err(SendError::Malformed));
     assert_eq!(send(&mut wire, 0, id, &vec![0x45; 1501], "10.0.0.2"), Err(SendError::TooLong));
-    wire[0].raw_mut(id).unwrap().shutdown_write();
+    wire[0].raw_mut(id).unwrap().mail.shutdown_write();
     assert_eq!(send(&mut wire, 0, id, &packet, "10.0.0.2"), Err(SendError::ShutDown));
 }
 
@@ -181,7 +181,7 @@ fn a_full_queue_drops_and_counts() {
     let got = core::iter::from_fn(|| wire[0].raw_recv(id).ok()).count() as u64;
     assert!((200..256).contains(&got), "{got}");
     assert_eq!(wire.counter(0, Counter::TapsockRawRcvbufErrors), 1000 - got);
-    assert_eq!(wire[0].raw(id).unwrap().drops(), 1000 - got);
+    assert_eq!(wire[0].raw(id).unwrap().mail.drops(), 1000 - got);
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn a_closed_port_is_told_to_the_connected_socket() {
         let loose = wire[0].udp_open(family_of(address));
         send(&mut wire, loose, b"x", at(address, 9)).unwrap();
         wire.settle();
-        assert!(!wire[0].udp(loose).unwrap().has_error(), "a socket without a peer hears nothing");
+        assert!(!wire[0].udp(loose).unwrap().mail.has_error(), "a socket without a peer hears nothing");
         let (now, options) = (wire.now, UdpSendOptions::default());
         wire[0].udp_send(now, connected, Rope::from(vec![1]), None, options).unwrap();
         wire.settle();

@@ -21,7 +21,7 @@ fn a_full_queue_drops_and_counts() {
     let queued = wire.counter(1, Counter::UdpInDatagrams);
     assert_eq!(queued, 212_992 / (100 + 832), "Linux's charge for each");
     assert_eq!(wire.counter(1, Counter::UdpRcvbufErrors), 1000 - queued);
-    assert_eq!(wire[1].udp(socket).unwrap().drops(), 1000 - queued);
+    assert_eq!(wire[1].udp(socket).unwrap().mail.drops(), 1000 - queued);
     for _ in 0..queued {
         wire[1].udp_recv(socket).unwrap();
     }

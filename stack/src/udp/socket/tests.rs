@@ -49,8 +49,8 @@ fn takes_as_many_as_linux() {
         let payload = vec![0; size];
         let taken = (0..1000).filter(|_| deliver(&mut socket, &payload).queued == 1).count();
         assert_eq!(taken, count, "{buffer} {size}");
-        assert_eq!(socket.drops(), 1000 - taken as u64);
-        assert_eq!(socket.queued_bytes(), taken * (size + OVERHEAD));
+        assert_eq!(socket.mail.drops(), 1000 - taken as u64);
+        assert_eq!(socket.mail.queued_bytes(), taken * (size + OVERHEAD));
     }
 }
 
@@ -60,12 +60,12 @@ fn reading_makes_room() {
     assert_eq!(deliver(&mut socket, b"a"), Delivery { queued: 1, dropped: 0 });
     assert_eq!(deliver(&mut socket, b"b"), Delivery { queued: 1, dropped: 0 });
     assert_eq!(deliver(&mut socket, b"c"), Delivery { queued: 0, dropped: 1 });
-    assert_eq!(socket.next_len(), 1);
-    assert_eq!(socket.peek().unwrap().payload.to_vec(), b"a");
+    assert_eq!(socket.mail.next_len(), 1);
+    assert_eq!(socket.mail.peek().unwrap().payload.to_vec(), b"a");
     assert_eq!(socket.recv().unwrap().payload.to_vec(), b"a");
     assert_eq!(deliver(&mut socket, b"d"), Delivery { queued: 1, dropped: 0 });
     assert_eq!(received(&mut socket), [(b"b".to_vec(), None), (b"d".to_vec(), None)]);
-    assert_eq!((socket.queued_bytes(), socket.next_len()), (0, 0));
+    assert_eq!((socket.mail.queued_bytes(), socket.mail.next_len()), (0, 0));
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn segments_without_room_are_counted_one_by_one() {
     assert_eq!(socket.deliver(datagram(b"aaabbbcccd", Some(3))), Delivery { queued: 2, dropped: 2 });
     socket.merged = Merged::Whole;
     assert_eq!(socket.deliver(datagram(b"aaabbbcccd", Some(3))), Delivery { queued: 0, dropped: 4 });
-    assert_eq!(socket.drops(), 6);
+    assert_eq!(socket.mail.drops(), 6);
 }
 
 #[test]
@@ -114,14 +114,14 @@ fn the_pending_error_comes_before_data_and_once() {
     let _ = deliver(&mut socket, b"q");
     let peer = "10.0.0.2".parse().unwrap();
     assert!(socket.on_icmp_error(peer, SocketError::ConnectionRefused, Hardness::Hard));
-    assert!(socket.has_error() && socket.is_readable());
+    assert!(socket.mail.has_error() && socket.mail.is_readable());
     assert_eq!(socket.recv().unwrap_err(), RecvError::Error(SocketError::ConnectionRefused));
     assert_eq!(socket.recv().unwrap().payload.to_vec(), b"q");
     assert_eq!(socket.recv().unwrap_err(), RecvError::WouldBlock);
 
-    socket.fail(SocketError::NetworkDown);
-    assert_eq!(socket.take_error(), Some(SocketError::NetworkDown));
-    assert_eq!(socket.take_error(), None);
+    socket.mail.fail(SocketError::NetworkDown);
+    assert_eq!(socket.mail.take_error(), Some(SocketError::NetworkDown));
+    assert_eq!(socket.mail.take_error(), None);
 }
 
 //= RFC 1122 §4.1.3.3, type=test
@@ -140,7 +140,7 @@ fn icmp_errors_reach_those_who_can_tell_whom_they_concern() {
         socket.error_delivery.v4 = error_delivery;
         let peer = "10.0.0.2".parse().unwrap();
         assert_eq!(socket.on_icmp_error(peer, SocketError::HostUnreachable, hardness), heard);
-        assert_eq!(socket.has_error(), heard);
+        assert_eq!(socket.mail.has_error(), heard);
     }
 }
 
@@ -149,12 +149,12 @@ fn icmp_errors_reach_those_who_can_tell_whom_they_concern() {
 fn a_socket_shut_down_for_reading_still_receives() {
     let mut socket = UdpSocket::new(BUFFER);
     let _ = deliver(&mut socket, b"early");
-    socket.shutdown_read();
-    assert!(socket.is_read_shut() && !socket.is_write_shut());
+    socket.mail.shutdown_read();
+    assert!(socket.mail.is_read_shut() && !socket.mail.is_write_shut());
     assert_eq!(socket.recv().unwrap().payload.to_vec(), b"early");
     assert_eq!(socket.recv().unwrap_err(), RecvError::Shutdown);
     let _ = deliver(&mut socket, b"late");
     assert_eq!(socket.recv().unwrap().payload.to_vec(), b"late");
-    socket.shutdown_write();
-    assert!(socket.is_write_shut());
+    socket.mail.shutdown_write();
+    assert!(socket.mail.is_write_shut());
 }
