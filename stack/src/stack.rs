@@ -49,10 +49,12 @@ mod reports;
 mod routes;
 mod source_route;
 mod stamps;
+mod survey;
 mod syn_queue;
 mod tcp;
 mod tcp_flow;
 mod tcp_table;
+mod traffic;
 mod udp;
 mod udp_sending;
 
@@ -62,8 +64,10 @@ pub use multicast::GroupChange;
 pub use ping::{PingError, PingId};
 pub use raw::RawSendOptions;
 pub use stamps::{CountFrom, Counted, SendStamps};
+pub use survey::{Entry, SURVEY_MAX, Stage, Surveyed, Watch};
 pub use tcp::{ConnectError, Linger, ListenError, Unfinished};
 pub use tcp_table::{ListenerId, TcpId};
+pub use traffic::Traffic;
 pub use udp::{SendError, UdpSendOptions};
 
 /// Frames that answer others (ARP, ICMP, resets) and wait to be sent. Beyond this they are dropped: peers try again.
@@ -125,6 +129,8 @@ pub enum Family {
 pub struct Stack {
     config: Config,
     random: Random,
+    /// What has passed each interface, by its number.
+    traffic: Vec<Traffic>,
     counters: Counters,
     interfaces: Interfaces,
     neighbors: NeighborCache,
@@ -203,6 +209,7 @@ impl Stack {
             told: HashMap::with_hasher(random.table_hash()),
             counters: Counters::default(),
             random,
+            traffic: Vec::new(),
             config,
         }
     }
@@ -327,18 +334,27 @@ impl Stack {
 
     /// Takes a frame that `interface` received.
     pub fn receive(&mut self, now: Instant, interface: InterfaceId, frame: Frame) {
+        self.count_received(interface, &frame.bytes);
         self.receive_frame(now, interface, frame);
         self.run_neighbor_actions(now);
     }
 
     /// The next frame to be sent, and by which interface.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<(InterfaceId, Transmit)> {
+        let (interface, transmit) = self.next_transmit(now)?;
+        let len = transmit.headers.len() + transmit.payload.len();
+        self.account(interface).on_sent(len);
+        Some((interface, transmit))
+    }
+
+    fn next_transmit(&mut self, now: Instant) -> Option<(InterfaceId, Transmit)> {
         loop {
             if let Some(answer) = self.answers.pop_front() {
                 return Some(answer);
             }
             if let Some(frame) = self.looped.pop_front() {
                 slim_queue(&mut self.looped);
+                self.account(InterfaceId::LOOPBACK).on_sent(frame.bytes.len());
                 self.receive(now, InterfaceId::LOOPBACK, frame);
                 continue;
             }

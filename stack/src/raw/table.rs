@@ -45,6 +45,11 @@ pub struct RawTable {
 }
 
 impl RawTable {
+    /// All sockets.
+    pub fn sockets(&self) -> impl Iterator<Item = &RawSocket> {
+        self.sockets.iter().map(|(_, (_, socket))| socket)
+    }
+
     /// Takes a socket in. `None` where there are too many.
     pub fn open(&mut self, socket: RawSocket) -> Option<RawId> {
         if self.sockets.len() >= MAX_SOCKETS {

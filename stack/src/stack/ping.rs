@@ -1,6 +1,6 @@
 //! Ping sockets: ICMP echoes for programs without privileges (`SOCK_DGRAM` with `IPPROTO_ICMP`).
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::collections::BTreeMap;
 
 use crate::buf::Rope;
@@ -18,6 +18,7 @@ use crate::wire::icmp::{Echo, ICMP_HEADER_LEN, Quoted};
 
 use super::icmp::Marks;
 use super::stamps::{SendStamps, Stamping};
+use super::survey::{Entry, Stage, Surveyed, plain};
 use super::tcp::scope_of;
 use super::udp::may_use;
 use super::{Changes, Family, SocketId, Stack, may_serve};
@@ -104,6 +105,24 @@ struct Kept {
 }
 
 impl PingTable {
+    /// Those that have an identifier.
+    pub(super) fn survey(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.sockets.iter().filter_map(|(_, socket)| {
+            let any: IpAddr = match socket.family {
+                Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
+                Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
+            };
+            let local = SocketAddr::new(socket.local.unwrap_or(any), socket.ident?);
+            Some(Entry {
+                stage: if socket.remote.is_some() { Stage::Connected } else { Stage::Unconnected },
+                only: true,
+                device: socket.way.device,
+                receive_queue: socket.waiting.charged(),
+                ..plain(Surveyed::Ping, local, socket.remote)
+            })
+        })
+    }
+
     fn get(&self, id: PingId) -> Option<&PingSocket> {
         self.sockets.get(id.index as usize).filter(|socket| socket.generation == id.generation)
     }

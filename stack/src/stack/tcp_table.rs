@@ -481,6 +481,16 @@ impl TcpTable {
     }
 
     /// Records in TIME-WAIT.
+    /// All listeners.
+    pub(super) fn all_listeners(&self) -> impl Iterator<Item = &Listener> {
+        self.listeners.iter().map(|(_, listener)| listener)
+    }
+
+    /// All tuples in TIME-WAIT, and when each is free.
+    pub(super) fn all_resting(&self) -> impl Iterator<Item = (&Resting, Option<Instant>)> {
+        self.resting.iter().map(|(index, resting)| (resting, self.rest_wheel.deadline(index as u32)))
+    }
+
     pub(super) fn resting_count(&self) -> usize {
         self.resting.len()
     }

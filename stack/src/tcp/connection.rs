@@ -377,6 +377,25 @@ impl Connection {
         self.timers.next()
     }
 
+    /// What is waited for first, until when, and how often it has been waited for in vain: that what was sent is
+    /// acknowledged before all else.
+    pub fn watched(&self) -> Option<(Timer, Instant, u8)> {
+        let order = [
+            Timer::Retransmit,
+            Timer::Probe,
+            Timer::Reorder,
+            Timer::Persist,
+            Timer::KeepAlive,
+            Timer::FinWait2,
+        ];
+        let timer = order.into_iter().find(|timer| self.timers.is_set(*timer))?;
+        let vain = match timer {
+            Timer::Persist | Timer::KeepAlive => self.send.probes,
+            _ => self.send.retries,
+        };
+        Some((timer, self.timers.at(timer), vain))
+    }
+
     /// The next thing that the owner may want to know.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.take()

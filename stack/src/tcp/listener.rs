@@ -102,6 +102,11 @@ impl<K: Copy> SynQueue<K> {
         self.entries.len()
     }
 
+    /// What tells the peers of all of them apart.
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.entries.iter().map(|(_, entry)| &entry.key)
+    }
+
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

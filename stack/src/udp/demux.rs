@@ -129,6 +129,11 @@ impl UdpTable {
         UdpId { index, generation }
     }
 
+    /// All sockets.
+    pub fn sockets(&self) -> impl Iterator<Item = &UdpSocket> {
+        self.slots.iter().map(|(_, slot)| &slot.socket)
+    }
+
     /// Takes a socket out.
     pub fn close(&mut self, id: UdpId) -> Option<UdpSocket> {
         self.socket(id)?;

@@ -19,12 +19,14 @@ use order::{Order, Stamp, Stamper};
 use writer::Writer;
 
 mod blocks;
+mod late;
 mod order;
 mod whole;
 mod writer;
 
 pub use blocks::Direction;
-pub use whole::{WholePacket, write_whole};
+pub use late::{LateCapture, Watched};
+pub use whole::{PacketWriter, WholePacket, write_whole};
 
 /// Frames that wait to be written at most; what comes when they are as many is missing from the file.
 const QUEUE_FRAMES: usize = 2048;
@@ -125,15 +127,20 @@ impl Capture {
 
     /// Captures what passes over `link` from now on, as an interface of its own.
     pub fn tee<L: Link>(&self, link: L) -> Captured<L> {
+        let tap = self.interface(link.name().to_owned(), link.caps().medium);
+        Captured { link, tap }
+    }
+
+    /// An interface more.
+    fn interface(&self, name: String, medium: Medium) -> Tap {
         let mut next = self.tap.interfaces.lock().unwrap_or_else(PoisonError::into_inner);
         let interface = *next;
         let dropped = Arc::new(AtomicU64::new(0));
-        let (name, medium) = (link.name().to_owned(), link.caps().medium);
         let record = Record::Interface { name, medium, dropped: dropped.clone() };
         if self.tap.records.send(record).is_ok() {
             *next += 1;
         }
-        Captured { link, tap: Tap { shared: self.tap.clone(), interface, dropped } }
+        Tap { shared: self.tap.clone(), interface, dropped }
     }
 
     /// What has been seen so far.
