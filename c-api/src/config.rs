@@ -15,6 +15,8 @@ use tapsock_driver::{KernelEnd, Link, Namespace};
 
 /// The device at the kernel's end of a link that is made here.
 const KERNEL_DEVICE: &str = "tap0";
+/// Where name servers listen.
+const DNS_PORT: u16 = 53;
 /// Largest packet of a link that comes as a descriptor, unless said.
 const MTU: usize = 1500;
 
@@ -25,6 +27,7 @@ pub(crate) struct Config {
     addresses: Vec<IpCidr>,
     kernel: Vec<IpCidr>,
     routes: Vec<(Option<IpCidr>, IpAddr)>,
+    name_servers: Vec<IpAddr>,
     settings: Vec<(String, String)>,
     mtu: Option<usize>,
     seed: Option<u64>,
@@ -71,6 +74,7 @@ impl Config {
                     let destination = if value == "default" { None } else { Some(read(name, value)?) };
                     config.routes.push((destination, gateway));
                 }
+                "dns" => config.name_servers.push(read(name, value)?),
                 "mtu" => config.mtu = Some(read(name, value)?),
                 "seed" => config.seed = Some(read(name, value)?),
                 "shutdown_timeout" => {
@@ -148,6 +152,9 @@ impl Config {
                 None => builder.gateway(gateway),
             };
         }
+        for server in self.name_servers {
+            builder = builder.name_server((server, DNS_PORT).into());
+        }
         for (name, value) in &self.settings {
             builder = builder.setting(name, value);
         }
@@ -212,7 +219,7 @@ mod tests {
     fn a_text_is_read_word_by_word() {
         let config = Config::parse(
             " link=auto address=10.0.0.2/24\n address=fd00::2/64 kernel=10.0.0.1/24 route=default via 10.0.0.1 \
-             route=192.0.2.0/24 via 10.0.0.7 net.ipv4.tcp_sack=0 mtu=9000 seed=7 shutdown_timeout=100 \
+             route=192.0.2.0/24 via 10.0.0.7 dns=10.0.0.53 dns=fd00::53 net.ipv4.tcp_sack=0 mtu=9000 seed=7 shutdown_timeout=100 \
              privileged=1",
         )
         .unwrap();

@@ -17,7 +17,7 @@ use tapsock_ffi::memory::{answer, bytes_mut, text};
 /// Bytes of an interface's name, with its zero byte: IFNAMSIZ.
 const NAME_LEN: usize = 16;
 
-/// As getaddrinfo(3), by /etc/hosts and /etc/services, in the order that suits the default host. Free the list by
+/// As getaddrinfo(3), by /etc/hosts, the default host's name servers and /etc/services, in the order that suits the default host. Free the list by
 /// tapsock_freeaddrinfo.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tapsock_getaddrinfo(

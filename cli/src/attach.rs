@@ -1,13 +1,14 @@
 //! What the stack is attached to: the options that say it, and the host that comes of them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
 use console::style;
-use tapsock::{Builder, Host, IpCidr};
+use log::info;
+use tapsock::{Builder, Host, IpCidr, control};
 use tapsock_driver::auto::{FarEnd, LinkKind, Opened, Refusal};
 use tapsock_driver::packet::PacketLink;
 use tapsock_driver::tap::Tap;
@@ -31,6 +32,8 @@ const NETWORK_V4: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 7, 0, 0), 24);
 const NETWORK_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0xfd07, 0, 0, 0, 0, 0, 0, 0), 64);
 /// Which host of that network we are.
 const OURS: u32 = 2;
+/// Where name servers listen.
+const DNS_PORT: u16 = 53;
 /// How long a DHCP server is waited for: three questions.
 const LEASE_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -60,6 +63,10 @@ pub struct Attach {
     /// Router for everything else; one a family
     #[arg(long, value_name = "ADDRESS")]
     pub gateway: Vec<IpAddr>,
+    /// Ask this name server, by the stack's own sockets; up to three. Unless given, those that DHCP or routers tell of,
+    /// or else this machine's resolver
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = name_server)]
+    pub dns: Vec<SocketAddr>,
     /// Largest IP packet of a link that is made here, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 1500, value_parser = clap::value_parser!(u32).range(576..=65_521))]
     pub mtu: u32,
@@ -69,6 +76,9 @@ pub struct Attach {
     /// Where to write that where the file can't be made.
     #[arg(skip)]
     pub capture_otherwise: Option<PathBuf>,
+    /// Answer `tapsock ss`, `ip`, `nstat` and `dump` at this path, instead of one where they look themselves
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
     /// A setting of the stack by its sysctl name, such as net.ipv4.tcp_sack=0; may be given several times
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub settings: Vec<String>,
@@ -139,6 +149,14 @@ pub struct Attached {
 }
 
 impl Attached {
+    /// The stack, where it may know names: it is on a network of others.
+    pub fn resolver(&self) -> Option<&Host> {
+        match self.peer {
+            Peer::Host(..) => None,
+            Peer::Kernel(..) | Peer::Outside => Some(&self.host),
+        }
+    }
+
     /// Has a signal that ends the process finish the capture, where there is one.
     ///
     /// # Errors
@@ -224,6 +242,13 @@ impl Attach {
                 let has: Vec<_> = peers.into_iter().filter(|peer| !opened.left_out.contains(peer)).collect();
                 Peer::Kernel(namespace, Addresses::of(&has))
             }
+            FarEnd::Link(_) if !self.dns.is_empty() => {
+                let failure =
+                    Failure::new("--dns: the stack is on a wire in memory, and no server can be reached");
+                return Err(
+                    failure.hint("Attach it to a network: --link passt, --tap NAME or --interface NAME.")
+                );
+            }
             FarEnd::Link(link) => {
                 let second = Host::builder().link(link).privileged();
                 let second = peers.iter().fold(second, |second, peer| second.address(*peer));
@@ -238,11 +263,12 @@ impl Attach {
     /// # Errors
     /// Options that only a link can fulfil; a setting that does not exist.
     pub fn start_alone(&self) -> Result<Host, Failure> {
-        if self.capture.is_some() || !self.address.is_empty() || !self.gateway.is_empty() {
-            let failure = Failure::new("--capture, --address and --gateway need a link");
+        let wants = !(self.address.is_empty() && self.gateway.is_empty() && self.dns.is_empty());
+        if self.capture.is_some() || wants {
+            let failure = Failure::new("--capture, --address, --gateway and --dns need a link");
             return Err(failure.hint("Add --link auto, --tap NAME or --interface NAME."));
         }
-        self.with_settings(Host::builder().privileged())?.start().during("start the stack")
+        self.start_host(Host::builder().privileged())
     }
 
     /// Attaches to somebody who is there already.
@@ -292,12 +318,30 @@ impl Attach {
         for gateway in &self.gateway {
             builder = builder.gateway(*gateway);
         }
+        for server in &self.dns {
+            builder = builder.name_server(*server);
+        }
         if asks {
             builder = builder.dhcp();
         }
         let warnings = logger::UntilItEnds::begin();
-        let host = self.with_settings(builder)?.start().during("start the stack")?;
+        let host = self.start_host(builder)?;
         Ok(Started { warnings, host, capture })
+    }
+
+    /// Starts it with the settings that were asked for, and has it answer questions. Where nobody has said where, it does
+    /// without that rather than not start.
+    fn start_host(&self, builder: Builder) -> Result<Host, Failure> {
+        let builder = self.with_settings(builder)?;
+        let path = match &self.control {
+            Some(path) => Some(path.clone()),
+            None => control::default_path().inspect_err(|error| info!("no control socket: {error}")).ok(),
+        };
+        let builder = match path {
+            Some(path) => builder.control(path),
+            None => builder,
+        };
+        builder.start().during("start the stack")
     }
 
     fn with_settings(&self, mut builder: Builder) -> Result<Builder, Failure> {
@@ -336,6 +380,12 @@ impl Started {
     }
 }
 
+/// An address, with a port or without.
+fn name_server(text: &str) -> Result<SocketAddr, String> {
+    let address = || Some(SocketAddr::new(text.trim_matches(['[', ']']).parse().ok()?, DNS_PORT));
+    text.parse().ok().or_else(address).ok_or_else(|| format!("{text:?} is neither ADDRESS nor ADDRESS:PORT"))
+}
+
 fn tell_choice(kind: LinkKind, refused: &[Refusal]) {
     eprintln!("{} link {kind}", style("tapsock:").green().bold().for_stderr());
     for refusal in refused {
@@ -351,6 +401,20 @@ fn no_link(refused: Vec<Refusal>) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_server_has_an_address_and_perhaps_a_port() {
+        for (text, expected) in [
+            ("10.0.0.1", "10.0.0.1:53"),
+            ("10.0.0.1:5353", "10.0.0.1:5353"),
+            ("fd00::1", "[fd00::1]:53"),
+            ("[fd00::1]", "[fd00::1]:53"),
+            ("[fd00::1]:54", "[fd00::1]:54"),
+        ] {
+            assert_eq!(name_server(text), Ok(expected.parse().unwrap()), "{text}");
+        }
+        assert!(name_server("dns.example").unwrap_err().contains("ADDRESS:PORT"));
+    }
 
     #[test]
     fn a_link_is_wished_for_by_name() {

@@ -6,23 +6,30 @@ mod accepting;
 mod attach;
 mod capturing;
 mod demo;
+mod dig;
+mod dump;
 mod enter;
 mod failure;
 mod get;
 mod http;
 mod icmp;
+mod ip;
 mod kernel_peer;
 mod logger;
 mod marks;
 mod nc;
 mod network;
+mod nstat;
 mod ping;
 mod reach;
 mod report;
 mod resolve;
+mod running;
 mod script;
 mod serve;
 mod splice;
+mod ss;
+mod traceroute;
 mod work;
 
 use std::process::ExitCode;
@@ -55,6 +62,18 @@ enum Act {
     Ping(ping::Options),
     /// Connect or listen, as nc(1)
     Nc(nc::Options),
+    /// List the routers on the way to a host, as traceroute(8)
+    Traceroute(traceroute::Options),
+    /// Ask a name server, as dig(1)
+    Dig(dig::Options),
+    /// Show the sockets of a running host, as ss(8)
+    Ss(ss::Options),
+    /// Show addresses, links, routes and neighbours of a running host, as ip(8)
+    Ip(ip::Options),
+    /// Show the counters of a running host, as nstat(8)
+    Nstat(nstat::Options),
+    /// Show what passes a running host's link, or stands in a capture, as tcpdump(8)
+    Dump(dump::Options),
     /// Run packet scripts (packetdrill's language) on the stack in virtual time, or on the kernel
     Script(Box<script::Options>),
     /// Run a program in a namespace where the stack is the only neighbour
@@ -80,6 +99,12 @@ fn main() -> ExitCode {
         Act::Get(options) => get::main(&options),
         Act::Ping(options) => ping::main(&options),
         Act::Nc(options) => nc::main(&options),
+        Act::Traceroute(options) => traceroute::main(&options),
+        Act::Dig(options) => dig::main(&options),
+        Act::Dump(options) => dump::main(&options),
+        Act::Ss(options) => ss::main(&options),
+        Act::Ip(options) => ip::main(&options),
+        Act::Nstat(options) => nstat::main(&options),
         Act::Script(options) => script::main(&options),
         Act::Enter(options) => enter::main(&options),
         Act::KernelPeer { order } => kernel_peer::main(&order).map(|()| ExitCode::SUCCESS),

@@ -33,7 +33,7 @@ const FOR_EVER: Duration = Duration::from_secs(1_000_000);
 /// The options of `tapsock ping`.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// Whom: an address, or a name that the machine's resolver knows
+    /// Whom: an address, or a name
     host: String,
     /// Stop after this many requests; with -w, after this many answers
     #[arg(short, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
@@ -132,8 +132,9 @@ fn parse_discovery(text: &str) -> Result<i32, String> {
 /// The step that failed.
 pub fn main(options: &Options) -> Result<ExitCode, Failure> {
     let host = &options.host;
-    let found = look_up(host, 0, options.family, Names::Resolved).during(format_args!("look up {host}"))?;
     let attached = options.attach.open(Wish::Auto, Tell::unless(options.quiet))?;
+    let found = look_up(host, 0, options.family, Names::Resolved, attached.resolver());
+    let found = found.during(format_args!("look up {host}"))?;
     let (to, mut socket) = found.try_each(|to| open(options, &attached, to.ip()))?;
     let size = options.size as usize;
     // The route's choice, which is the first of its family.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 use clap::Args;
+use tapsock::Host;
 
 /// Which addresses of a name will do.
 #[derive(Args, Copy, Clone, Debug, Default)]
@@ -85,7 +86,7 @@ impl Pinned {
 /// Whether names are looked up.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub enum Names {
-    /// By the machine's resolver.
+    /// By who knows the network that is attached to.
     Resolved,
     /// Addresses only.
     Refused,
@@ -98,18 +99,29 @@ pub struct Found {
     last: SocketAddr,
 }
 
-/// The addresses of `host`, in the resolver's order.
+/// The addresses of `host`, in the resolver's order: that of the `stack`, where it has name servers of its own, or else the
+/// machine's.
 ///
 /// # Errors
 /// What getaddrinfo(3) says; NotFound where no address is of `family`.
-pub fn look_up(host: &str, port: u16, family: Family, names: Names) -> io::Result<Found> {
+pub fn look_up(
+    host: &str,
+    port: u16,
+    family: Family,
+    names: Names,
+    stack: Option<&Host>,
+) -> io::Result<Found> {
+    let stack = stack.filter(|stack| !stack.name_servers().is_empty());
     let found: Vec<_> = match (names, host.parse()) {
         (_, Ok(address)) => vec![SocketAddr::new(address, port)],
         // It may have a scope.
         (Names::Refused, _) if !host.contains('%') => {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no address"));
         }
-        _ => (host, port).to_socket_addrs()?.collect(),
+        _ => match stack {
+            Some(stack) => stack.look_up(host, port)?,
+            None => (host, port).to_socket_addrs()?.collect(),
+        },
     };
     of_family(found, family)
 }
@@ -163,10 +175,10 @@ mod tests {
     #[test]
     fn a_family_may_be_asked_for() {
         let v6 = Family { ipv4: false, ipv6: true };
-        let error = look_up("127.0.0.1", 1, v6, Names::Resolved).unwrap_err();
+        let error = look_up("127.0.0.1", 1, v6, Names::Resolved, None).unwrap_err();
         assert!(error.to_string().contains("no IPv6 address"), "{error}");
-        assert_eq!(look_up("::1", 1, v6, Names::Refused).unwrap().iter().count(), 1);
-        let error = look_up("localhost", 1, Family::default(), Names::Refused).unwrap_err();
+        assert_eq!(look_up("::1", 1, v6, Names::Refused, None).unwrap().iter().count(), 1);
+        let error = look_up("localhost", 1, Family::default(), Names::Refused, None).unwrap_err();
         assert!(error.to_string().contains("no address"), "{error}");
     }
 

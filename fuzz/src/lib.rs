@@ -1,4 +1,4 @@
-//! Fuzz targets for the protocol core.
+//! Fuzz targets for the protocol core, and for what name servers say.
 //!
 //! ```text
 //! cargo run --release -p tapsock-fuzz --bin frames -- -max_total_time=60
@@ -17,6 +17,7 @@ mod craft;
 mod emitted;
 pub mod frames;
 pub mod launch;
+pub mod names;
 pub mod operations;
 pub mod parts;
 mod plain;

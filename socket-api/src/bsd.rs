@@ -61,6 +61,7 @@ pub use message::{
     send, sendmmsg, sendmsg, sendto, write, writev,
 };
 pub use mirror::mirror_fd;
+pub(crate) use names::told;
 pub use names::{
     getaddrinfo, getnameinfo, getprotobyname, getprotobynumber, getservbyname, getservbyport, if_indextoname,
     if_nameindex, if_nametoindex,

@@ -1,7 +1,7 @@
 //! A host: one stack with its link, its addresses and its sockets.
 
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,6 +10,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
+#[cfg(feature = "control")]
+use tapsock_driver::pcapng::LateCapture;
 use tapsock_driver::{DropReason, Link, LinkDrops};
 use tapsock_sockets::{FD_LIMIT_DEFAULT, Permission, Sockets};
 use tapsock_stack::config::Config;
@@ -19,6 +21,9 @@ use tapsock_stack::iface::{Interface, InterfaceId, IpCidr, Route};
 use tapsock_stack::stack::Stack;
 use tapsock_stack::wire::EthernetAddress;
 
+use crate::bsd;
+#[cfg(feature = "control")]
+use crate::control::Control;
 use crate::description::Descriptors;
 use crate::engine::baton::Rest;
 use crate::engine::event_loop::EventLoop;
@@ -29,6 +34,7 @@ use crate::engine::sync::lock;
 use crate::engine::{Shard, clock, driver};
 use crate::local::Locals;
 use crate::numbers::Numbers;
+use crate::resolve::dns::{ResolvConf, Resolver};
 
 /// How long the baton lies before the background thread takes it, unless set.
 const GRACE: Duration = Duration::from_micros(500);
@@ -78,7 +84,12 @@ struct Inner {
     descriptors: Descriptors,
     /// What the link loses; its halves are where frames go, and out of reach.
     link_drops: LinkDrops,
+    resolv_conf: ResolvConf,
+    resolver: Mutex<Resolver>,
     event_loop: Option<EventLoop>,
+    /// Who answers other processes.
+    #[cfg(feature = "control")]
+    control: std::sync::OnceLock<Control>,
     background: Mutex<Option<JoinHandle<()>>>,
     shutdown_timeout: Duration,
 }
@@ -140,6 +151,20 @@ impl Host {
         Ok(self.shard().wait_for_lease(limit)?)
     }
 
+    /// How names are looked up, as the builder was told.
+    pub(crate) fn resolv_conf(&self) -> &ResolvConf {
+        &self.inner.resolv_conf
+    }
+
+    pub(crate) fn resolver(&self) -> &Mutex<Resolver> {
+        &self.inner.resolver
+    }
+
+    #[cfg(feature = "control")]
+    pub(crate) fn link_drops(&self) -> &LinkDrops {
+        &self.inner.link_drops
+    }
+
     /// System calls and wake-ups of the engine.
     pub fn engine_stats(&self) -> EngineStats {
         EngineStats { local_parks: self.inner.locals.parks.read(), ..self.shard().stats().read() }
@@ -176,6 +201,18 @@ impl Host {
 
     fn event_loop(&self) -> io::Result<&EventLoop> {
         self.inner.event_loop.as_ref().ok_or_else(|| rustix::io::Errno::OPNOTSUPP.into())
+    }
+}
+
+/// A handle that does not keep the host.
+#[cfg(feature = "control")]
+#[derive(Clone)]
+pub(crate) struct WeakHost(std::sync::Weak<Inner>);
+
+#[cfg(feature = "control")]
+impl WeakHost {
+    pub(crate) fn upgrade(&self) -> Option<Host> {
+        self.0.upgrade().map(|inner| Host { inner })
     }
 }
 
@@ -224,6 +261,10 @@ pub struct Builder {
     addresses: Vec<IpCidr>,
     dhcp: bool,
     routes: Vec<(IpCidr, Option<IpAddr>)>,
+    name_servers: Vec<SocketAddr>,
+    resolv_conf: String,
+    #[cfg(feature = "control")]
+    control: Option<std::path::PathBuf>,
     settings: Vec<(String, String)>,
     privileged: bool,
     driver: Driver,
@@ -274,6 +315,27 @@ impl Builder {
             IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         };
         self.route(IpCidr::new(any, 0), gateway)
+    }
+
+    /// A name server, asked for what the hosts file does not have; the first three are. Without any, those that
+    /// [`resolv_conf`](Self::resolv_conf) names are asked; without those, the ones that DHCP and routers tell of.
+    pub fn name_server(mut self, server: SocketAddr) -> Self {
+        self.name_servers.push(server);
+        self
+    }
+
+    /// How names are looked up, as the text of resolv.conf(5) says it.
+    pub fn resolv_conf(mut self, text: &str) -> Self {
+        self.resolv_conf = text.to_owned();
+        self
+    }
+
+    /// Answers questions of this user's other processes at this path, such as `tapsock ss --control PATH`: see
+    /// [`control`](crate::control), whose `default_path` is where they look. Feature `control`.
+    #[cfg(feature = "control")]
+    pub fn control(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.control = Some(path.into());
+        self
     }
 
     /// A setting by Linux's sysctl name: `("net.ipv4.tcp_sack", "0")`.
@@ -352,6 +414,19 @@ impl Builder {
         if !self.links.is_empty() {
             return Err(invalid("more than one link"));
         }
+        #[cfg(feature = "control")]
+        let captures = LateCapture::default();
+        #[cfg(feature = "control")]
+        let (control, link) = match self.control.take() {
+            None => (None, link),
+            Some(path) => {
+                let listener = Control::bind(&path).map_err(|error| {
+                    io::Error::new(error.kind(), format!("control socket {}: {error}", path.display()))
+                })?;
+                let link = link.map(|link| Box::new(captures.watch(link)) as Box<dyn Link>);
+                (Some((path, listener)), link)
+            }
+        };
         let link_drops = link.as_ref().map(|link| link.drops()).unwrap_or_default();
         let interface = link.as_ref().map(|link| self.attach(&mut stack, link.as_ref(), seed)).transpose()?;
         if interface.is_none() && (self.dhcp || !(self.addresses.is_empty() && self.routes.is_empty())) {
@@ -361,6 +436,11 @@ impl Builder {
             Driver::Background => Rest::Grace(self.grace.unwrap_or(GRACE)),
             Driver::External => Rest::EventLoop,
         };
+        let interfaces: Vec<_> = stack.interfaces().iter().map(bsd::told).collect();
+        let mut resolv_conf = ResolvConf::parse(&self.resolv_conf, &interfaces);
+        if !self.name_servers.is_empty() {
+            resolv_conf.servers.clone_from(&self.name_servers);
+        }
         let settings = Settings { rest, spin: self.spin.unwrap_or(SPIN) };
         let permission = if self.privileged { Permission::Privileged } else { Permission::Ordinary };
         let locals = Locals::new(settings.spin, stack.config().somaxconn);
@@ -376,11 +456,22 @@ impl Builder {
             locals,
             descriptors: Descriptors::new(limit, self.numbers.take()),
             link_drops,
+            resolver: Mutex::new(Resolver::new(resolv_conf.clone(), mixed(!seed))),
+            resolv_conf,
             event_loop,
+            #[cfg(feature = "control")]
+            control: std::sync::OnceLock::new(),
             background: Mutex::new(background),
             shutdown_timeout: self.shutdown_timeout.unwrap_or(SHUTDOWN_TIMEOUT),
         };
-        Ok(Host { inner: Arc::new(inner) })
+        let host = Host { inner: Arc::new(inner) };
+        #[cfg(feature = "control")]
+        if let Some((path, listener)) = control {
+            let weak = WeakHost(Arc::downgrade(&host.inner));
+            // Nobody else sets it.
+            let _ = host.inner.control.set(Control::start(path, listener, weak, captures)?);
+        }
+        Ok(host)
     }
 
     fn config(&self) -> io::Result<Config> {
@@ -446,10 +537,13 @@ fn counter_of(reason: DropReason) -> Counter {
 
 /// A unicast address that is administered locally.
 fn local_hardware(seed: u64) -> EthernetAddress {
-    // The seed's own bits would make hosts with the seeds 1 and 2 near neighbours.
-    let mixed = (seed ^ 0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let [_, a, b, c, d, e, ..] = mixed.to_be_bytes();
+    let [_, a, b, c, d, e, ..] = mixed(seed).to_be_bytes();
     EthernetAddress([0x02, a, b, c, d, e])
+}
+
+/// The seed's own bits would make hosts with the seeds 1 and 2 near neighbours.
+fn mixed(seed: u64) -> u64 {
+    (seed ^ 0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9)
 }
 
 fn invalid(what: impl Into<String>) -> io::Error {

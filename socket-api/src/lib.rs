@@ -8,6 +8,8 @@
 #[cfg(feature = "axum")]
 pub mod axum;
 pub mod bsd;
+#[cfg(feature = "control")]
+pub mod control;
 pub mod host;
 #[cfg(feature = "mio")]
 pub mod mio;

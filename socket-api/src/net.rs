@@ -28,7 +28,9 @@ mod passing;
 mod stream;
 mod udp;
 
-pub use address::ToSocketAddrs;
+#[cfg(feature = "tokio")]
+pub(crate) use address::Addresses;
+pub use address::{SocketAddrs, ToSocketAddrs};
 pub use listener::{Incoming, TcpListener};
 pub use std::net::Shutdown;
 pub use stream::TcpStream;
@@ -187,11 +189,12 @@ fn inet(address: SockAddr) -> io::Result<SocketAddr> {
 
 /// Tries each address in turn and returns the first success, or else the last error.
 fn each_address<T>(
+    host: &Host,
     addresses: impl ToSocketAddrs,
     mut attempt: impl FnMut(&SocketAddr) -> io::Result<T>,
 ) -> io::Result<T> {
     let mut last = io::Error::new(io::ErrorKind::InvalidInput, "could not resolve to any addresses");
-    for address in addresses.to_socket_addrs()? {
+    for address in addresses.to_socket_addrs()?.on(host)? {
         match attempt(&address) {
             Ok(value) => return Ok(value),
             Err(error) => last = error,

@@ -1,16 +1,20 @@
 //! Names of hosts, services, protocols and interfaces, and their numbers: getaddrinfo(3) and its kin, over the texts
 //! of `/etc/hosts`, `/etc/services` and `/etc/protocols`. Pure but for [`Names::system`], which reads those files.
 //!
-//! Answers, errors and order are those of glibc with `hosts: files` in nsswitch.conf(5) and `multi on` in
-//! host.conf(5). Known differences: a name that is not in the file is unknown (`EAI_NONAME`), as nobody else is
-//! asked; a line of `/etc/hosts` without a name is passed over, where glibc gives it the empty name; `AI_IDN` and its
+//! Answers, errors and order are those of glibc with `hosts: files dns` in nsswitch.conf(5) and `multi on` in
+//! host.conf(5). Known differences: with nobody to ask, a name that is not in the file is unknown (`EAI_NONAME`);
+//! `localhost` and what ends in it is this host, and is asked of nobody (RFC 6761 §6.3); further ones in [`dns`]; a line of `/etc/hosts` without a name is passed over, where glibc gives it the empty name; `AI_IDN` and its
 //! kin are taken and change nothing; the sorting rules for home addresses and tunnels have nothing to act on.
 
+pub mod dns;
+
 mod addrinfo;
+pub(crate) mod asking;
 mod error;
 mod hosts;
 mod interfaces;
 mod nameinfo;
+mod node;
 mod numeric;
 mod order;
 mod protocols;
@@ -26,7 +30,7 @@ pub use addrinfo::{
 };
 pub use error::EaiError;
 pub use hosts::{Family, HOSTS_MAX, HostsFile};
-pub use interfaces::{Interface, LocalNet, if_indextoname, if_nametoindex};
+pub use interfaces::{AskDns, Interface, LocalNet, if_indextoname, if_nametoindex};
 pub use nameinfo::{
     NI_DGRAM, NI_IDN, NI_MAXHOST, NI_MAXSERV, NI_NAMEREQD, NI_NOFQDN, NI_NUMERICHOST, NI_NUMERICSERV,
     NameInfo, Room, getnameinfo,

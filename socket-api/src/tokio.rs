@@ -33,6 +33,7 @@
 mod datagram;
 mod io;
 mod local;
+mod look_up;
 mod split;
 mod stream;
 mod udp;

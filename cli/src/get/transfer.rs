@@ -156,7 +156,8 @@ impl Transfer<'_> {
     fn look_up(&self, url: &Url) -> Result<Found, Failure> {
         let (host, port, family) = (url.host(), url.port(), self.options.family);
         let pinned = self.options.resolve.iter().find_map(|pinned| pinned.look_up(host, port, family));
-        let found = pinned.unwrap_or_else(|| look_up(host, port, family, Names::Resolved));
+        let found = pinned
+            .unwrap_or_else(|| look_up(host, port, family, Names::Resolved, self.reach.attached.resolver()));
         found
             .during(format_args!("look up {host}"))
             .map_err(|failure| failure.with_status(status::NO_ADDRESS))

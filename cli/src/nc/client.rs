@@ -25,8 +25,8 @@ const UDP_SCAN_PATIENCE: Duration = Duration::from_secs(1);
 /// Connects, and joins the connection with standard input and output.
 pub fn connect(options: &Options) -> Result<(), Failure> {
     let (host, (port, _)) = place(options)?;
-    let found = addresses(options, host, port)?;
     let reach = Reach::open(&options.attach, Tell::Choice)?;
+    let found = addresses(options, &reach, host, port)?;
     let from = origin(options)?;
     let manner = options.manner(Side::Client);
     let patience = options.patience().unwrap_or(PATIENCE);
@@ -53,8 +53,8 @@ pub fn connect(options: &Options) -> Result<(), Failure> {
 /// Tries port after port.
 pub fn scan(options: &Options) -> Result<ExitCode, Failure> {
     let (host, (first, last)) = place(options)?;
-    let found = addresses(options, host, first)?;
     let reach = Reach::open(&options.attach, Tell::Choice)?;
+    let found = addresses(options, &reach, host, first)?;
     // A port of ours would be taken by the first connection.
     let from = Origin { port: 0, ..origin(options)? };
     let mut any = false;
@@ -99,8 +99,9 @@ fn place(options: &Options) -> Result<(&str, (u16, u16)), Failure> {
     Ok((host, port_range(ports, options.protocol(), options.scan)?))
 }
 
-fn addresses(options: &Options, host: &str, port: u16) -> Result<Found, Failure> {
-    look_up(host, port, options.family, options.names()).during(format_args!("look up {host}"))
+fn addresses(options: &Options, reach: &Reach, host: &str, port: u16) -> Result<Found, Failure> {
+    let found = look_up(host, port, options.family, options.names(), reach.attached.resolver());
+    found.during(format_args!("look up {host}"))
 }
 
 fn origin(options: &Options) -> Result<Origin, Failure> {

@@ -34,7 +34,7 @@ impl Place {
         let address = match address {
             None => options.source,
             Some(address) => {
-                let found = look_up(address, port, options.family, options.names());
+                let found = look_up(address, port, options.family, options.names(), None);
                 found.during(format_args!("look up {address}"))?.iter().next().map(|found| found.ip())
             }
         };

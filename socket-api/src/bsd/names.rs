@@ -7,12 +7,14 @@ use tapsock_sockets::{Service, SockAddr};
 use tapsock_stack::iface::{Interface as StackInterface, IpCidr, Preference};
 
 use crate::host::Host;
+use crate::resolve::dns::AddressType;
 use crate::resolve::{
-    self, AddrInfo, EaiError, Hints, Interface, LocalNet, NameInfo, Names, Protocol, Room, Source,
+    self, AddrInfo, AskDns, EaiError, Hints, Interface, LocalNet, NameInfo, Names, Protocol, Room, Source,
+    asking,
 };
 
-/// The addresses of a node and the ports of a service, by `/etc/hosts` and `/etc/services`, the address that this host
-/// reaches best first. See getaddrinfo(3) and [`resolve`](crate::resolve).
+/// The addresses of a node and the ports of a service, by `/etc/hosts`, the host's name servers and `/etc/services`, the
+/// address that this host reaches best first. Waits for an answer where servers are asked. See getaddrinfo(3) and [`resolve`](crate::resolve).
 ///
 /// ```
 /// use tapsock::Host;
@@ -35,7 +37,9 @@ pub fn getaddrinfo(
 ) -> Result<Vec<AddrInfo>, EaiError> {
     let interfaces = if_nameindex(host);
     let source = |destination| source(host, destination);
-    let net = LocalNet { interfaces: &interfaces, source: Some(&source) };
+    let ask = |name: &str, kinds: &[AddressType]| asking::look_up(host, name, kinds);
+    let dns: Option<&AskDns<'_>> = (!asking::conf(host).servers.is_empty()).then_some(&ask);
+    let net = LocalNet { interfaces: &interfaces, source: Some(&source), dns };
     resolve::getaddrinfo(&Names::system(), &net, node, service, hints)
 }
 
@@ -47,7 +51,7 @@ pub fn getnameinfo(host: &Host, address: &SockAddr, room: Room, flags: i32) -> R
     let interfaces = if_nameindex(host);
     resolve::getnameinfo(
         &Names::system(),
-        &LocalNet { interfaces: &interfaces, source: None },
+        &LocalNet { interfaces: &interfaces, source: None, dns: None },
         address,
         room,
         flags,
@@ -116,7 +120,7 @@ pub fn if_indextoname(host: &Host, index: u32) -> Result<String, Errno> {
     resolve::if_indextoname(&if_nameindex(host), index).map(str::to_owned)
 }
 
-fn told(interface: &StackInterface) -> Interface {
+pub(crate) fn told(interface: &StackInterface) -> Interface {
     let addresses = interface.addresses().iter().map(|own| own.cidr).collect();
     Interface { index: interface.id().index(), name: interface.name().to_owned(), addresses }
 }

@@ -49,6 +49,12 @@ impl Locals {
         sockets.iter().for_each(|socket| drop(socket.close()));
     }
 
+    /// All sockets.
+    #[cfg(feature = "control")]
+    pub(crate) fn all(&self) -> Vec<Arc<LocalSocket>> {
+        lock(&self.sockets).values().filter_map(Weak::upgrade).collect()
+    }
+
     pub(super) fn forget(&self, number: u64) {
         let mut sockets = lock(&self.sockets);
         sockets.remove(&number);

@@ -142,6 +142,12 @@ impl LocalSocket {
         self.kind
     }
 
+    /// What tells it from the others of its host.
+    #[cfg(feature = "control")]
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// What is under way between the sockets of its host.
     pub(crate) fn flights(&self) -> &Arc<Flights> {
         &self.host.flights

@@ -36,7 +36,7 @@ impl TcpListener {
     /// # Errors
     /// EADDRINUSE, EADDRNOTAVAIL, EACCES for a reserved port.
     pub fn bind(host: &Host, address: impl ToSocketAddrs) -> io::Result<Self> {
-        each_address(address, |address| {
+        each_address(host, address, |address| {
             let socket = Socket::new(host, address, SOCK_STREAM)?;
             socket.set_option(SOL_SOCKET, SO_REUSEADDR, 1)?;
             socket.bind(address)?;

@@ -49,7 +49,7 @@ impl TcpStream {
     /// # Errors
     /// ECONNREFUSED, ETIMEDOUT, ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL, ENETDOWN.
     pub fn connect(host: &Host, address: impl ToSocketAddrs) -> io::Result<Self> {
-        each_address(address, |address| {
+        each_address(host, address, |address| {
             let socket = Socket::new(host, address, SOCK_STREAM)?;
             socket.connect(address)?;
             Ok(TcpStream { socket })

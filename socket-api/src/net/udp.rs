@@ -35,7 +35,7 @@ impl UdpSocket {
     /// # Errors
     /// EADDRINUSE, EADDRNOTAVAIL, EACCES for a reserved port.
     pub fn bind(host: &Host, address: impl ToSocketAddrs) -> io::Result<Self> {
-        each_address(address, |address| {
+        each_address(host, address, |address| {
             let socket = Socket::new(host, address, SOCK_DGRAM)?;
             socket.bind(address)?;
             Ok(UdpSocket { socket })
@@ -50,7 +50,7 @@ impl UdpSocket {
     /// # Errors
     /// ENETUNREACH, EAFNOSUPPORT.
     pub fn connect(&self, address: impl ToSocketAddrs) -> io::Result<()> {
-        each_address(address, |address| self.socket.connect(address))
+        each_address(self.host(), address, |address| self.socket.connect(address))
     }
 
     /// The address that it is connected to.
@@ -66,7 +66,7 @@ impl UdpSocket {
     /// # Errors
     /// EMSGSIZE, ENETUNREACH, EACCES for a broadcast address, ECONNREFUSED where an earlier one was refused.
     pub fn send_to(&self, data: &[u8], address: impl ToSocketAddrs) -> io::Result<usize> {
-        match address.to_socket_addrs()?.next() {
+        match address.to_socket_addrs()?.on(self.host())?.next() {
             Some(address) => self.socket.send(data, Some(&address)),
             None => Err(io::Error::new(io::ErrorKind::InvalidInput, "no addresses to send data to")),
         }
@@ -113,7 +113,7 @@ impl UdpSocket {
     /// # Errors
     /// Those of [`send_to`](Self::send_to).
     pub fn send_bytes_to(&self, data: Bytes, address: impl ToSocketAddrs) -> io::Result<usize> {
-        match address.to_socket_addrs()?.next() {
+        match address.to_socket_addrs()?.on(self.host())?.next() {
             Some(address) => self.socket.send_bytes(data, Some(&address)),
             None => Err(io::Error::new(io::ErrorKind::InvalidInput, "no addresses to send data to")),
         }

@@ -8,8 +8,8 @@ use tapsock_sockets::constants::{
 
 use super::Names;
 use super::error::EaiError;
-use super::hosts::Family;
 use super::interfaces::LocalNet;
+use super::node::look_up;
 use super::numeric::{inet_aton, scope, service_number, unmapped};
 use super::order::sort_destinations;
 
@@ -270,9 +270,9 @@ fn addresses_of(
     if hints.flags & AI_NUMERICHOST != 0 {
         return Err(EaiError::NoName);
     }
-    let (canonical, addresses) = look_up(names, node, hints).ok_or(EaiError::NoName)?;
-    let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect();
-    Ok((canonical.to_owned(), addresses))
+    let found = look_up(names, net, node, hints)?;
+    let addresses = found.addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect();
+    Ok((found.canonical, addresses))
 }
 
 /// The address that `node` spells, as the family that is asked for; `None` where it is a name.
@@ -299,21 +299,4 @@ fn numeric(net: &LocalNet<'_>, node: &str, hints: &Hints) -> Option<Result<Socke
         Some(address) => (address, 0).into(),
         None => SocketAddrV6::new(address, 0, 0, scope_id).into(),
     }))
-}
-
-/// The canonical name and the addresses of a name.
-fn look_up<'a>(names: &'a Names, node: &str, hints: &Hints) -> Option<(&'a str, Vec<IpAddr>)> {
-    match hints.family {
-        AF_UNSPEC => return names.hosts.by_name(node, Family::Any),
-        AF_INET => return names.hosts.by_name(node, Family::V4),
-        _ => {}
-    }
-    let v6 = names.hosts.by_name(node, Family::V6);
-    if hints.flags & AI_V4MAPPED == 0 || (v6.is_some() && hints.flags & AI_ALL == 0) {
-        return v6;
-    }
-    let Some((canonical, v4)) = names.hosts.by_name(node, Family::V4) else { return v6 };
-    let (canonical, mut addresses) = v6.unwrap_or((canonical, Vec::new()));
-    addresses.extend(v4.into_iter().filter_map(unmapped).map(|v4| IpAddr::V6(v4.to_ipv6_mapped())));
-    Some((canonical, addresses))
 }

@@ -6,6 +6,8 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use rustix::io::Errno;
 use tapsock_stack::iface::IpCidr;
 
+use super::dns::{AddressType, Found};
+use super::error::EaiError;
 use super::order::Source;
 
 /// An interface.
@@ -61,12 +63,17 @@ pub struct LocalNet<'a> {
     /// The source that a datagram to a destination would have; `None` where it has none or there is no route. Without
     /// the function, addresses stay in the order they were found in.
     pub source: Option<&'a dyn Fn(SocketAddr) -> Option<Source>>,
+    /// What name servers say of a name that the hosts file does not have; without the function there are none.
+    pub dns: Option<&'a AskDns<'a>>,
 }
+
+/// Asks name servers for the addresses of a name, of these types.
+pub type AskDns<'a> = dyn Fn(&str, &[AddressType]) -> Result<Found, EaiError> + 'a;
 
 impl LocalNet<'_> {
     /// No host: no interfaces, and nothing is sorted.
     pub const fn none() -> LocalNet<'static> {
-        LocalNet { interfaces: &[], source: None }
+        LocalNet { interfaces: &[], source: None, dns: None }
     }
 
     /// Whether there is an IPv4 address other than 127.0.0.1, and an IPv6 address other than ::1.
@@ -85,6 +92,7 @@ impl fmt::Debug for LocalNet<'_> {
         f.debug_struct("LocalNet")
             .field("interfaces", &self.interfaces)
             .field("sorts", &self.source.is_some())
+            .field("asks", &self.dns.is_some())
             .finish()
     }
 }

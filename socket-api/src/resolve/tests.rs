@@ -6,6 +6,7 @@ use tapsock_stack::iface::IpCidr;
 use rustix::io::Errno;
 
 mod glibc;
+mod servers;
 mod sorting;
 
 const HOSTS: &str = "\
@@ -53,7 +54,7 @@ fn lo() -> Interface {
 }
 
 fn families(interfaces: &[Interface], flags: i32, family: i32) -> Result<Vec<bool>, EaiError> {
-    let net = LocalNet { interfaces, source: None };
+    let net = LocalNet { interfaces, source: None, dns: None };
     let hints = Hints { flags, family, socket_type: 1, ..Hints::default() };
     let found = getaddrinfo(&names(), &net, Some("localhost"), None, Some(&hints))?;
     let mut families: Vec<bool> = found.iter().map(|info| info.address.is_ipv4()).collect();
@@ -83,7 +84,7 @@ fn unconfigured_families_are_left_out() {
 fn no_hints_are_those_of_glibc() {
     let tap =
         Interface { index: 2, name: "tap0".to_owned(), addresses: vec!["10.0.0.1/24".parse().unwrap()] };
-    let net = LocalNet { interfaces: &[lo(), tap], source: None };
+    let net = LocalNet { interfaces: &[lo(), tap], source: None, dns: None };
     let found = getaddrinfo(&names(), &net, Some("one"), Some("80"), None).unwrap();
     assert!(found.iter().all(|info| info.address.is_ipv4()));
     assert_eq!(found.iter().map(|info| info.socket_type).collect::<Vec<_>>(), [1, 2, 3, 1, 2, 3]);
@@ -107,7 +108,7 @@ fn unknown_flags_are_refused() {
 fn names_need_room_for_their_zero() {
     let give = |address: &str, host, service, flags| {
         let address = SockAddr::from(address.parse::<SocketAddr>().unwrap());
-        let net = LocalNet { interfaces: &[lo()], source: None };
+        let net = LocalNet { interfaces: &[lo()], source: None, dns: None };
         getnameinfo(&names(), &net, &address, Room { host, service }, flags)
             .map(|name| (name.host.is_some(), name.service.is_some()))
     };

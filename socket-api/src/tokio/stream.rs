@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ::tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 
 use super::io::{Io, direction};
+use super::look_up::look_up;
 use super::split::{Stream, split};
 use super::{data_methods, stream_methods, tcp};
 use crate::engine::wakers::Direction;
@@ -50,7 +51,7 @@ impl TcpStream {
     /// # Errors
     /// ECONNREFUSED, ETIMEDOUT, ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL, ENETDOWN.
     pub async fn connect(host: &Host, address: impl ToSocketAddrs) -> io::Result<TcpStream> {
-        let addresses: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
+        let addresses = look_up(host, address).await?;
         let mut last = io::Error::new(io::ErrorKind::InvalidInput, "could not resolve to any addresses");
         for address in addresses {
             match TcpStream::connect_one(host, &address).await {
@@ -130,7 +131,10 @@ impl TcpListener {
     /// # Errors
     /// EADDRINUSE, EADDRNOTAVAIL, EACCES for a reserved port.
     pub async fn bind(host: &Host, address: impl ToSocketAddrs) -> io::Result<TcpListener> {
-        TcpListener::from_std(net::TcpListener::bind(host, address)?)
+        TcpListener::from_std(net::TcpListener::bind(
+            host,
+            &look_up(host, address).await?.collect::<Vec<_>>()[..],
+        )?)
     }
 
     /// Makes it of a blocking one, which is set not to wait.

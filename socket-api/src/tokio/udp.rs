@@ -7,6 +7,7 @@ use std::io;
 use ::tokio::io::{Interest, ReadBuf, Ready};
 
 use super::io::{Io, direction};
+use super::look_up::look_up;
 use super::{data_methods, datagram_methods};
 use crate::engine::wakers::Direction;
 use crate::host::Host;
@@ -41,15 +42,19 @@ impl UdpSocket {
     /// # Errors
     /// EADDRINUSE, EADDRNOTAVAIL, EACCES for a reserved port.
     pub async fn bind(host: &Host, address: impl ToSocketAddrs) -> io::Result<UdpSocket> {
-        UdpSocket::from_std(net::UdpSocket::bind(host, address)?)
+        UdpSocket::from_std(net::UdpSocket::bind(
+            host,
+            &look_up(host, address).await?.collect::<Vec<_>>()[..],
+        )?)
     }
 
-    /// Sends only there and receives only from there. It waits for nothing.
+    /// Sends only there and receives only from there. It waits for nothing but name servers.
     ///
     /// # Errors
     /// ENETUNREACH, EAFNOSUPPORT.
     pub async fn connect(&self, address: impl ToSocketAddrs) -> io::Result<()> {
-        self.io.socket().connect(address)
+        let addresses: Vec<_> = look_up(self.io.socket().host(), address).await?.collect();
+        self.io.socket().connect(&addresses[..])
     }
 
     /// Sends one datagram to the first of the addresses.
@@ -57,7 +62,7 @@ impl UdpSocket {
     /// # Errors
     /// EMSGSIZE, ENETUNREACH, EACCES for a broadcast address, ECONNREFUSED where an earlier one was refused.
     pub async fn send_to(&self, data: &[u8], address: impl ToSocketAddrs) -> io::Result<usize> {
-        let address = address.to_socket_addrs()?.next();
+        let address = look_up(self.io.socket().host(), address).await?.next();
         let address = address
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no addresses to send data to"))?;
         self.io.async_io(Direction::Write, |socket| socket.send_to(data, address)).await

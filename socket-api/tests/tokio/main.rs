@@ -5,6 +5,7 @@ mod common;
 
 mod datagrams;
 mod hosts;
+mod names;
 mod streams;
 mod waiting;
 

@@ -320,7 +320,7 @@ fn getaddrinfo_answers_as_glibc() {
         let address: IpCidr = network.parse().unwrap();
         address.contains(destination.ip()).then_some(Source { address, deprecated: false })
     };
-    let net = LocalNet { interfaces: &interfaces, source: Some(&source) };
+    let net = LocalNet { interfaces: &interfaces, source: Some(&source), dns: None };
     for &(node, service, family, socket_type, protocol, flags, answer) in ANSWERS {
         let hints = Hints { flags, family, socket_type, protocol };
         let found = getaddrinfo(&names, &net, node, service, Some(&hints));
@@ -331,7 +331,7 @@ fn getaddrinfo_answers_as_glibc() {
 #[test]
 fn getnameinfo_answers_as_glibc() {
     let (names, interfaces) = (names(), [lo()]);
-    let net = LocalNet { interfaces: &interfaces, source: None };
+    let net = LocalNet { interfaces: &interfaces, source: None, dns: None };
     for &(address, flags, answer) in NAMES {
         let address = SockAddr::from(address.parse::<SocketAddr>().unwrap());
         let given = match getnameinfo(&names, &net, &address, Room::default(), flags) {

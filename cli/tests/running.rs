@@ -1,0 +1,219 @@
+//! `tapsock ss`, `ip` and `nstat`, of a host that runs.
+
+mod common;
+
+use std::net::{TcpStream, UdpSocket};
+use std::process::Command;
+
+use common::{Beside, Scratch, has_program, run, stderr, stdout};
+use serde_json::Value;
+
+/// A server with a control socket of its own.
+struct Served {
+    scratch: Scratch,
+    _server: Beside,
+    _client: TcpStream,
+}
+
+fn served() -> Served {
+    let scratch = Scratch::new();
+    std::fs::create_dir(scratch.path("site")).unwrap();
+    let (site, control) = (scratch.text("site"), scratch.text("control"));
+    let mut server = Beside::start(&[
+        "serve",
+        &site,
+        "--link",
+        "memory",
+        "--publish",
+        "127.0.0.1:0",
+        "--control",
+        &control,
+        "--address",
+        "10.7.0.2/24",
+    ]);
+    let address = server.word_after("http://").trim_end_matches('/').to_owned();
+    let client = TcpStream::connect(&address).unwrap();
+    Served { scratch, _server: server, _client: client }
+}
+
+impl Served {
+    fn ask(&self, args: &[&str]) -> String {
+        let output = run(&[args, &["--control", &self.scratch.text("control")]].concat());
+        assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+        stdout(&output)
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.ask(args)).unwrap()
+    }
+}
+
+/// What the machine's own program prints, where it is installed.
+fn kernels(program: &str, args: &[&str]) -> Option<String> {
+    if !has_program(program) {
+        return None;
+    }
+    Some(String::from_utf8(Command::new(program).args(args).output().ok()?.stdout).unwrap())
+}
+
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+#[test]
+fn ss_shows_sockets_in_the_form_of_the_machines() {
+    let served = served();
+    let text = served.ask(&["ss", "-tuan"]);
+    let mut lines = text.lines();
+    assert_eq!(
+        words(lines.next().unwrap()),
+        ["Netid", "State", "Recv-Q", "Send-Q", "Local", "Address:Port", "Peer", "Address:Port", "Process"]
+    );
+    let listener = text.lines().find(|line| line.contains("LISTEN")).unwrap();
+    assert_eq!(words(listener), ["tcp", "LISTEN", "0", "4096", "*:80", "*:*"], "{text}");
+    // The relayed connection has two ends, both on the host's lo, as the client has not asked yet.
+    let mut ends = text.lines().filter(|line| line.contains("ESTAB"));
+    let (one, other) = (words(ends.next().unwrap()), words(ends.next().unwrap()));
+    assert_eq!((one[4], one[5]), (other[5], other[4]), "{text}");
+
+    let detailed = served.ask(&["ss", "-tni"]);
+    let info = detailed.lines().find(|line| line.starts_with('\t')).unwrap();
+    for mark in ["cubic", "wscale:", "rto:", "mss:", "cwnd:10", "rcv_space:", "snd_wnd:"] {
+        assert!(info.contains(mark), "{mark}: {detailed}");
+    }
+    assert!(!detailed.contains("LISTEN"), "{detailed}");
+    assert!(served.ask(&["ss", "-tl"]).contains("*:http"), "a service has a name");
+    assert_eq!(served.ask(&["ss", "-uanH"]), "");
+    assert_eq!(words(&served.ask(&["ss", "-tlnH"])), ["LISTEN", "0", "4096", "*:80", "*:*"]);
+    assert_eq!(served.ask(&["ss", "-4tlnH"]), "");
+    let json = served.json(&["ss", "-tlj"]);
+    assert_eq!(
+        (&json["sockets"][0]["state"], json["sockets"].as_array().unwrap().len()),
+        (&"LISTEN".into(), 1)
+    );
+
+    // The machine's own, of a socket like it.
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let Some(theirs) = kernels("ss", &["-uan"]) else { return };
+    let ours = served.ask(&["ss", "-uan"]);
+    assert_eq!(words(ours.lines().next().unwrap())[..6], words(theirs.lines().next().unwrap())[..6]);
+    assert!(theirs.contains(&socket.local_addr().unwrap().to_string()));
+}
+
+/// The names of fields, with those of what is in them.
+fn fields(value: &Value) -> Vec<String> {
+    let object = value.as_object().unwrap();
+    let inner = |(name, value): (&String, &Value)| match value {
+        Value::Object(_) => fields(value).into_iter().map(|field| format!("{name}.{field}")).collect(),
+        _ => vec![name.clone()],
+    };
+    object.iter().flat_map(inner).collect()
+}
+
+#[test]
+fn ip_shows_what_the_machines_shows_by_the_same_names() {
+    let served = served();
+    let text = served.ask(&["ip", "addr"]);
+    assert!(text.starts_with("1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 "), "{text}");
+    assert!(text.contains("    inet 10.7.0.2/24 brd 10.7.0.255 scope global memory"), "{text}");
+    assert!(text.contains("       valid_lft forever preferred_lft forever\n"), "{text}");
+    let lines = served.ask(&["ip", "-br", "a"]);
+    assert!(lines.lines().any(|line| words(line)[1..3] == ["UP", "10.7.0.2/24"]), "{lines}");
+    let route = served.ask(&["ip", "route"]);
+    assert!(
+        route.lines().any(
+            |line| line.starts_with("10.7.0.0/24 dev memory") && line.contains("scope link src 10.7.0.2")
+        ),
+        "{route}"
+    );
+    let counted = served.json(&["ip", "-j", "-s", "link"]);
+    let device = &counted[1];
+    assert!(
+        device["stats64"]["tx"]["bytes"].is_u64() && device["ifname"].as_str().unwrap().starts_with("memory")
+    );
+
+    // Each name of ours is one of iproute2's.
+    for (ours, theirs) in [
+        (&["ip", "-j", "addr", "show", "lo"][..], &["-j", "addr", "show", "lo"][..]),
+        (&["ip", "-js", "link", "show", "lo"], &["-j", "-s", "link"]),
+    ] {
+        let Some(theirs) = kernels("ip", theirs) else { return };
+        let theirs: Value = serde_json::from_str(&theirs).unwrap();
+        let (ours, theirs) = (fields(&served.json(ours)[0]), fields(&theirs[0]));
+        let unknown: Vec<_> = ours.iter().filter(|name| !theirs.contains(name)).collect();
+        assert!(unknown.is_empty(), "{unknown:?} are not among {theirs:?}");
+    }
+}
+
+#[test]
+fn nstat_shows_counters_by_pattern() {
+    let served = served();
+    let text = served.ask(&["nstat", "-az", "TcpIn*"]);
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("#kernel"));
+    assert!(lines.all(|line| line.starts_with("TcpIn") && words(line).len() == 3), "{text}");
+    assert!(text.contains("TcpInErrs                       0                  0.0"), "{text}");
+    assert!(!served.ask(&["nstat", "-a"]).contains("TcpInErrs"));
+    let json = served.json(&["nstat", "-aj", "TcpPassiveOpens"]);
+    assert!(json["kernel"]["TcpPassiveOpens"].as_u64().unwrap() >= 1, "{json}");
+
+    let Some(theirs) = kernels("nstat", &["-azs", "TcpIn*"]) else { return };
+    let line = |text: &str| text.lines().find(|line| line.starts_with("TcpInCsumErrors")).map(str::to_owned);
+    if let (Some(ours), Some(theirs)) = (line(&text), line(&theirs)) {
+        assert_eq!(ours.len(), theirs.len());
+    }
+}
+
+#[test]
+fn whoever_can_not_be_asked_is_named() {
+    let scratch = Scratch::new();
+    let nobody = scratch.text("nobody");
+    for command in [&["ss"][..], &["ip", "addr"], &["nstat"]] {
+        let output = run(&[command, &["--control", &nobody]].concat());
+        assert_eq!(output.status.code(), Some(1));
+        let text = stderr(&output);
+        assert!(
+            text.contains(&format!("ask the host at {nobody}: No such file")) && text.contains("does it run"),
+            "{text}"
+        );
+    }
+    let empty = scratch.text("empty");
+    let output = common::tapsock(&["ss"]).env("XDG_RUNTIME_DIR", &empty).output().unwrap();
+    let text = stderr(&output);
+    assert!(text.contains(&format!("no running host found: no socket in {empty}/tapsock answers")), "{text}");
+
+    // The one that runs is found without being named, and two are told apart.
+    std::fs::create_dir(scratch.path("site")).unwrap();
+    let site = scratch.text("site");
+    let server = |port: &str| {
+        let mut command = common::tapsock(&["serve", &site, "--link", "memory", "--port", port]);
+        command.env("XDG_RUNTIME_DIR", &empty).stdout(std::process::Stdio::piped());
+        Ended(command.spawn().unwrap())
+    };
+    let ss = || common::tapsock(&["ss", "-tlnH"]).env("XDG_RUNTIME_DIR", &empty).output().unwrap();
+    let first = server("80");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !stdout(&ss()).contains("*:80") {
+        assert!(std::time::Instant::now() < until, "{}", stderr(&ss()));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let _second = server("81");
+    while !stderr(&ss()).contains("several hosts run: say which by --control") {
+        assert!(std::time::Instant::now() < until, "{}", stderr(&ss()));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let pid = first.0.id().to_string();
+    let mut named = common::tapsock(&["ss", "-tlnH", "--control", &pid]);
+    let output = named.env("XDG_RUNTIME_DIR", &empty).output().unwrap();
+    assert!(stdout(&output).contains("*:80"), "{}", stderr(&output));
+}
+
+/// Ends a program with the test.
+struct Ended(std::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
