@@ -62,6 +62,10 @@ counters! {
     TapsockAutoconfDrops,
     /// Redirects that were not from the router they are about, or that settings say to ignore.
     TapsockRedirectsIgnored,
+    /// Routes, addresses and resolvers that routers told of and there was no room for.
+    TapsockAutoconfRefused,
+    /// What was known of paths' MTUs and had to go for want of room.
+    TapsockPathMtuEvictions,
     /// Packets dropped because their neighbour did not answer, or its queue was full.
     TapsockNeighborDrops,
     /// Announcements of neighbours that settings say to ignore.

@@ -8,14 +8,14 @@ use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use super::{InterfaceId, IpCidr};
+use super::{InterfaceId, IpCidr, MAX_ADDRESSES, MAX_INTERFACES};
 use crate::random::Random;
 use crate::time::Instant;
 use crate::wire::EthernetAddress;
 use crate::wire::arp::{ArpOperation, ArpPacket};
 
-/// Addresses that are looked for or defended, of all interfaces.
-pub const MAX_CLAIMS: usize = 1024;
+/// Addresses that are looked for or defended: as many as all interfaces can have.
+pub const MAX_CLAIMS: usize = MAX_INTERFACES * MAX_ADDRESSES;
 
 /// The longest wait before the first question, so that hosts that start together do not ask together.
 //= RFC 5227 §1.1

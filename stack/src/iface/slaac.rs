@@ -113,6 +113,8 @@ struct Link {
     routes: LearnedRoutes,
     /// Resolvers of names, and until when they may be asked.
     resolvers: Vec<(Ipv6Addr, Option<Instant>)>,
+    /// Resolvers and addresses that there was no room for.
+    refused: u64,
 }
 
 /// Resolvers that are remembered of one link.
@@ -157,8 +159,17 @@ impl Autoconf {
         let routes = LearnedRoutes::default();
         let (config, formed, resolvers) = (*config, Vec::new(), Vec::new());
         self.links.retain(|link| link.interface != interface);
-        let given_up = false;
-        self.links.push(Link { interface, station, config, asking, given_up, formed, routes, resolvers });
+        self.links.push(Link {
+            interface,
+            station,
+            config,
+            asking,
+            given_up: false,
+            formed,
+            routes,
+            resolvers,
+            refused: 0,
+        });
         let carries = interfaces.interface(interface).is_some_and(|found| found.caps().mtu >= IPV6_MIN_MTU);
         if carries && config.addr_gen_mode != AutoconfConfig::NO_LINK_LOCAL {
             let formation = Formation::link_local();
@@ -317,6 +328,13 @@ impl Autoconf {
         self.refresh();
     }
 
+    /// How much of what routers told had no room since this was asked last: routes, addresses, resolvers.
+    pub fn take_refused(&mut self) -> u64 {
+        let of_link =
+            |link: &mut Link| core::mem::take(&mut link.refused) + core::mem::take(&mut link.routes.refused);
+        self.links.iter_mut().map(of_link).sum()
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.next
@@ -408,6 +426,12 @@ impl Autoconf {
 }
 
 impl Link {
+    /// Whether it has as many addresses of its own making as it may have.
+    fn has_all_addresses(&self) -> bool {
+        let made = self.formed.iter().filter(|formed| formed.is_made()).count();
+        made >= self.config.max_addresses.min(MAX_FORMED)
+    }
+
     /// Default routers and routes.
     //= RFC 4861 §6.3.4 MUST-3
     //= RFC 1122 §3.3.1.2 MUST-3
@@ -471,6 +495,8 @@ impl Link {
             let wanted = lifetime.is_none_or(|lifetime| !lifetime.is_zero());
             if wanted && self.resolvers.len() < MAX_RESOLVERS {
                 self.resolvers.push((*address, until(now, *lifetime)));
+            } else if wanted {
+                self.refused += 1;
             }
         }
     }

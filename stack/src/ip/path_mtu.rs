@@ -82,13 +82,15 @@ pub struct PathMtuCache {
     generation: u32,
     /// No entry expires before.
     next_expiry: Option<Instant>,
+    /// Destinations that had to go for others.
+    evicted: u64,
 }
 
 impl PathMtuCache {
     /// An empty cache. The hash key is drawn from `random`.
     pub fn new(config: PathMtuConfig, random: &mut Random) -> Self {
         let entries = HashMap::with_hasher(random.table_hash());
-        PathMtuCache { config, entries, generation: 1, next_expiry: None }
+        PathMtuCache { config, entries, generation: 1, next_expiry: None, evicted: 0 }
     }
 
     /// A router said that the path to `destination`, which leaves at `interface`, takes packets of `mtu` bytes.
@@ -156,6 +158,11 @@ impl PathMtuCache {
         self.changed();
     }
 
+    /// How many destinations had to go for others since this was asked last.
+    pub fn take_evicted(&mut self) -> u64 {
+        core::mem::take(&mut self.evicted)
+    }
+
     /// How many destinations are remembered, expired ones among them.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -195,6 +202,7 @@ impl PathMtuCache {
                 self.entries.iter().min_by_key(|(destination, entry)| (entry.expires, **destination));
             if let Some(destination) = oldest.map(|(destination, _)| *destination) {
                 self.entries.remove(&destination);
+                self.evicted += 1;
             }
         }
         self.entries.len() < self.config.max_entries

@@ -124,6 +124,7 @@ impl Stack {
         let router = (ip.source, &advert);
         let (interfaces, random) = (&mut self.interfaces, &mut self.random);
         self.autoconf.on_router_advert(now, id, router, &config, interfaces, random);
+        self.counters[Counter::TapsockAutoconfRefused] += self.autoconf.take_refused();
         self.run_autoconf_actions();
     }
 
@@ -187,6 +188,7 @@ impl Stack {
         accepted: bool,
     ) -> bool {
         let followed = accepted && self.autoconf.on_redirect(now, interface, redirect, &mut self.interfaces);
+        self.counters[Counter::TapsockAutoconfRefused] += self.autoconf.take_refused();
         if !followed {
             self.counters.bump(Counter::TapsockRedirectsIgnored);
         }

@@ -2,6 +2,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 
+use crate::counters::Counter;
 use crate::demux::FlowKey;
 use crate::discovery::AutoLabel;
 use crate::iface::{InterfaceId, NextHop, Way};
@@ -56,6 +57,7 @@ impl Stack {
     ) {
         if mtu < hop.mtu {
             self.path_mtu.learn(now, destination, mtu, hop.interface);
+            self.counters[Counter::TapsockPathMtuEvictions] += self.path_mtu.take_evicted();
         }
     }
 

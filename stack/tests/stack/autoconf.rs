@@ -696,6 +696,36 @@ fn a_flood_of_advertisements_is_bounded() {
     assert!(made(&wire).len() <= 16);
     assert!(wire[0].interfaces().routes().iter().count() <= tapsock_stack::iface::slaac::MAX_LEARNED + 8);
     assert_eq!(wire[0].interfaces().interface(InterfaceId::LOOPBACK).unwrap().addresses().len(), 2);
+    // Each router is a route, and each prefix one too and an address: what had no room is counted.
+    assert!(
+        wire.counter(0, Counter::TapsockAutoconfRefused) > 400,
+        "{}",
+        wire.counter(0, Counter::TapsockAutoconfRefused)
+    );
+}
+
+/// Redirects are routes too, and a router can tell of any host.
+#[test]
+fn a_flood_of_redirects_is_bounded() {
+    let mut wire = Wire::new(1, LINKS[0]);
+    let router = ip_of("10.0.0.9");
+    wire[0].add_route(Route::via("0.0.0.0/0".parse().unwrap(), router, ETH)).unwrap();
+    for n in 0..400u16 {
+        let to = format!("192.0.{}.{}", n >> 8, n & 255);
+        let quoted = Path::v4(0, 8).to(&to).udp((1000, 9), &[]);
+        let message = Icmpv4Message::Other { kind: 5, code: 1, rest: [10, 0, 0, 7] };
+        wire.inject(0, Path::v4(8, 0).icmpv4(message, packet_of(&quoted)));
+    }
+    let learned = wire[0].interfaces().routes().iter().filter(|route| route.destination.is_host()).count();
+    assert_eq!(learned, tapsock_stack::iface::slaac::MAX_LEARNED);
+    assert_eq!(wire.counter(0, Counter::TapsockAutoconfRefused), 400 - learned as u64);
+    // They are gone after ten minutes, and there is room again.
+    wire.run_for(Duration::from_secs(601));
+    assert!(!wire[0].interfaces().routes().iter().any(|route| route.destination.is_host()));
+}
+
+fn ip_of(text: &str) -> IpAddr {
+    text.parse().unwrap()
 }
 
 /// The solicitations of a host that nobody answers, by their time, within four hours.
@@ -730,4 +760,14 @@ fn routers_are_asked_ever_more_seldom() {
     // A router asks for none.
     let router = ["net.ipv6.conf.all.router_solicitations -1", "net.ipv6.conf.all.forwarding 1"];
     assert!(solicitations(&router).is_empty());
+}
+
+#[test]
+fn resolvers_are_bounded() {
+    let mut wire = alone(&asking());
+    let addresses: Vec<u8> = (0..20u128).flat_map(|n| (0x2001_0db8_u128 << 96 | n).to_be_bytes()).collect();
+    let option = [&[25, 41, 0, 0, 0, 0, 14, 16][..], &addresses].concat();
+    wire.inject(0, advert(1, 1800, 0, &[option]));
+    assert_eq!(wire[0].resolvers(wire.now).count(), 8);
+    assert_eq!(wire.counter(0, Counter::TapsockAutoconfRefused), 12);
 }

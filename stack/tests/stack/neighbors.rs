@@ -8,9 +8,11 @@ use tapsock_stack::counters::Counter;
 use tapsock_stack::error::SocketError;
 use tapsock_stack::error_queue::{ErrorDeliveries, ErrorDelivery};
 use tapsock_stack::iface::NudState;
-use tapsock_stack::stack::Linger;
+use tapsock_stack::stack::{Family, Linger};
 use tapsock_stack::tcp::State;
 use tapsock_stack::wire::arp::{ArpOperation, ArpPacket};
+use tapsock_stack::wire::icmp::Echo;
+use tapsock_stack::wire::icmpv4::Icmpv4Message;
 use tapsock_stack::wire::{EtherType, EthernetAddress, EthernetHeader};
 
 use crate::packets::{Path, packet_of};
@@ -276,4 +278,29 @@ fn a_datagram_socket_hears_that_nobody_is_there() {
         wire.run_for(Duration::from_secs(4));
         assert_eq!(wire[0].udp_take_error(udp), Some(SocketError::HostUnreachable), "{missing}");
     }
+}
+
+/// What a host has to answer, and to itself, has an end where nobody takes it.
+#[test]
+fn answers_that_nobody_takes_are_bounded() {
+    let mut wire = Wire::new(2, LINKS[0]);
+    wire.neighbors();
+    let now = wire.now;
+    let echo = Icmpv4Message::EchoRequest(Echo { ident: 1, sequence: 1 });
+    for _ in 0..3000 {
+        wire[0].receive(now, ETH, Path::v4(1, 0).icmpv4(echo, &[]));
+    }
+    assert_eq!(core::iter::from_fn(|| wire[0].poll_transmit(now)).count(), 1024);
+    assert_eq!(wire.counter(0, Counter::IpOutDiscards), 3000 - 1024);
+    // To itself.
+    let (from, to) = (wire[0].udp_open(Family::V4), crate::udp::bound(&mut wire, 0, "10.0.0.1", 7000));
+    for _ in 0..3000 {
+        let sent =
+            wire[0].udp_send(now, from, Rope::from(vec![0]), Some(at("10.0.0.1", 7000)), Default::default());
+        assert_eq!(sent, Ok(()));
+    }
+    assert_eq!(wire.counter(0, Counter::IpOutDiscards), 2 * (3000 - 1024));
+    wire.settle();
+    let heard = core::iter::from_fn(|| wire[0].udp_recv(to).ok()).count() as u64;
+    assert_eq!(heard + wire.counter(0, Counter::UdpRcvbufErrors), 1024);
 }

@@ -273,3 +273,39 @@ fn links_of_every_size() {
         }
     }
 }
+
+/// Whoever complains of however many paths: some are remembered, for a while.
+//= RFC 8201 §4, type=test
+#[test]
+fn the_paths_that_are_remembered_have_an_end() {
+    let mut wire = Wire::new(3, LINKS[0]);
+    let udp = wire[0].udp_open(family_of("10.0.0.2"));
+    wire[0].udp_mut(udp).unwrap().discovery = UNCUT;
+    let router = "10.0.0.9".parse().unwrap();
+    let route = tapsock_stack::iface::Route::via("0.0.0.0/0".parse().unwrap(), router, crate::wire::ETH);
+    wire[0].add_route(route).unwrap();
+    let host = |n: usize| format!("192.0.{}.{}", n >> 8, n & 255);
+    let now = wire.now;
+    let complain = |wire: &mut Wire, n: usize| {
+        // Nobody answers for the router, but the socket has a port now.
+        let _ =
+            wire[0].udp_send(now, udp, Rope::from(vec![0]), Some(at(&host(n), 9)), UdpSendOptions::default());
+        let port = wire[0].udp_local(udp).unwrap().port();
+        let quoted = Path::v4(0, 8).to(&host(n)).udp((port, 9), &[0; 1000]);
+        wire.inject(0, too_big(&quoted, 1300));
+    };
+    let knows = |wire: &mut Wire, n: usize| {
+        wire[0].udp_connect(udp, Some(at(&host(n), 9))).unwrap();
+        let known = wire[0].udp_path_mtu(wire.now, udp) == Some(1300);
+        wire[0].udp_connect(udp, None).unwrap();
+        known
+    };
+    for n in 0..1100 {
+        complain(&mut wire, n);
+    }
+    assert_eq!(wire.counter(0, Counter::TapsockPathMtuEvictions), 1100 - 1024);
+    assert!(knows(&mut wire, 1099));
+    assert_eq!((0..1100).filter(|n| knows(&mut wire, *n)).count(), 1024);
+    wire.run_for(Duration::from_secs(601));
+    assert!(!knows(&mut wire, 1099));
+}

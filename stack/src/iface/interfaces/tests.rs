@@ -1,4 +1,5 @@
 use super::*;
+use crate::iface::MAX_JOINED;
 use crate::iface::fixture::{ETH0, ETH1, HARDWARE, cidr, ip, two_links};
 
 //= RFC 1122 §3.2.1.3, type=test
@@ -151,4 +152,21 @@ fn interfaces_and_addresses_are_bounded() {
         interfaces.add(&format!("eth{number}"), HARDWARE, plain).unwrap();
     }
     assert_eq!(interfaces.add("eth99", HARDWARE, plain), Err(InterfaceError::Full));
+}
+
+#[test]
+fn groups_and_local_networks_are_bounded() {
+    let mut interfaces = two_links();
+    let group = |number: u32| IpAddr::V4(Ipv4Addr::from_bits(0xef00_0000 + number));
+    for number in 0..MAX_JOINED as u32 {
+        assert!(interfaces.join(ETH0, group(number)));
+    }
+    assert!(!interfaces.join(ETH0, group(MAX_JOINED as u32)));
+    // Once more is no other, and the other link has room of its own.
+    assert!(interfaces.join(ETH0, group(0)) && interfaces.join(ETH1, group(MAX_JOINED as u32)));
+    for number in 0..MAX_LOCAL_NETWORKS as u32 {
+        let network = IpCidr::new(IpAddr::V4(Ipv4Addr::from_bits(number << 8)), 24);
+        interfaces.add_local_network(network).unwrap();
+    }
+    assert_eq!(interfaces.add_local_network(cidr("10.9.0.0/24")), Err(InterfaceError::Full));
 }

@@ -81,6 +81,11 @@ pub(super) struct Formed {
 }
 
 impl Formed {
+    /// Whether the host made it itself.
+    pub(super) fn is_made(&self) -> bool {
+        self.formation.kind != Kind::ByHand
+    }
+
     pub(super) fn is_tentative(&self) -> bool {
         self.probing.is_some()
     }
@@ -301,8 +306,11 @@ impl Autoconf {
                 let _ = interfaces.set_preference(interface, IpAddr::V6(formed.address), preference);
             }
         }
-        let made = link.formed.iter().filter(|formed| formed.formation.kind != Kind::ByHand).count();
-        if known || info.valid.is_some_and(|valid| valid.is_zero()) || made >= config.max_addresses {
+        if known || info.valid.is_some_and(|valid| valid.is_zero()) {
+            return;
+        }
+        if link.has_all_addresses() {
+            link.refused += 1;
             return;
         }
         let formation = Formation {
@@ -330,11 +338,10 @@ impl Autoconf {
         interfaces: &mut Interfaces,
         random: &mut Random,
     ) {
-        let Some(link) = self.link(interface) else { return };
+        let Some(link) = self.link_mut(interface) else { return };
         let config = link.config;
-        if link.formed.iter().filter(|formed| formed.formation.kind != Kind::ByHand).count()
-            >= config.max_addresses
-        {
+        if link.has_all_addresses() {
+            link.refused += 1;
             return;
         }
         let desync = random.range(0..=u64::try_from(config.max_desync.as_nanos()).unwrap_or(u64::MAX));

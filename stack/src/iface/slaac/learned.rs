@@ -34,6 +34,8 @@ struct Learned {
 #[derive(Clone, Debug, Default)]
 pub(super) struct LearnedRoutes {
     routes: Vec<Learned>,
+    /// How many there was no room for.
+    pub(super) refused: u64,
 }
 
 impl LearnedRoutes {
@@ -57,7 +59,11 @@ impl LearnedRoutes {
             let learned = Learned { route, source, until, doubted: false };
             if interfaces.learn_route(learned.effective()) {
                 self.routes.push(learned);
+            } else {
+                self.refused += 1;
             }
+        } else {
+            self.refused += 1;
         }
     }
 
