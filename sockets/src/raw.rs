@@ -207,6 +207,7 @@ impl RawSocket {
             // As Linux, which leaves the packets of other protocols alone.
             unfragmented: options.unfragmented
                 && matches!(protocol, IPPROTO_ICMPV6 | IPPROTO_UDP | IPPROTO_RAW),
+            no_loop: options.no_loop,
             stamps: timestamping::numbered(call, options.stamps),
         };
         Ok(Destination { to, options })

@@ -1,23 +1,30 @@
 //! State that most owners need for a moment only.
 
 use core::ops::{Deref, DerefMut};
-use std::collections::VecDeque;
-
-use crate::buf::Rope;
 
 /// A queue that costs a pointer until something is put into it, and again once it has [come to rest](OnUse::rest).
 ///
 /// In between an empty one keeps its room: a connection that is used allocates nothing for what it sends and receives.
 ///
 /// ```
-/// use tapsock_stack::buf::Rope;
-/// use tapsock_stack::on_use::OnUse;
+/// use tapsock_stack::on_use::{Blank, OnUse};
 ///
-/// let mut queue = OnUse::<Rope>::default();
-/// assert!(queue.is_empty() && !queue.is_in_use());
-/// queue.append(Rope::from(&b"data"[..]));
-/// queue.advance(4);
-/// assert!(queue.is_empty() && queue.is_in_use() && queue.is_idle());
+/// #[derive(Default)]
+/// struct Numbers(Vec<u32>);
+///
+/// impl Blank for Numbers {
+///     const EMPTY: &'static Self = &Numbers(Vec::new());
+///
+///     fn is_blank(&self) -> bool {
+///         self.0.is_empty()
+///     }
+/// }
+///
+/// let mut queue = OnUse::<Numbers>::default();
+/// assert!(queue.is_blank() && !queue.is_in_use());
+/// queue.0.push(4);
+/// queue.0.pop();
+/// assert!(queue.is_blank() && queue.is_in_use() && queue.is_idle());
 /// queue.rest();
 /// assert!(!queue.is_in_use());
 /// ```
@@ -74,21 +81,5 @@ impl<T: Blank> Deref for OnUse<T> {
 impl<T: Blank> DerefMut for OnUse<T> {
     fn deref_mut(&mut self) -> &mut T {
         self.0.get_or_insert_default()
-    }
-}
-
-impl Blank for Rope {
-    const EMPTY: &'static Self = &Rope::new();
-
-    fn is_blank(&self) -> bool {
-        self.is_empty()
-    }
-}
-
-impl<T: 'static> Blank for VecDeque<T> {
-    const EMPTY: &'static Self = &VecDeque::new();
-
-    fn is_blank(&self) -> bool {
-        self.is_empty()
     }
 }

@@ -62,11 +62,6 @@ impl Watch {
         }
     }
 
-    /// Forgets connections: they are over.
-    pub fn forget(&self) {
-        self.flows.lock().unwrap().clear();
-    }
-
     fn on_sent(&self, now: Instant, flow: Flow, tcp: &TcpPacket) {
         let start = SeqNumber::new(tcp.header.sequence);
         let (flags, len) = (tcp.header.flags, tcp.sequence_len());

@@ -26,7 +26,7 @@ use crate::wire::ndp::{NdpMessage, REDIRECT, ROUTER_ADVERT, ROUTER_SOLICIT};
 use crate::wire::offload::Transmit;
 use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header};
 
-use super::multicast::Reach;
+use super::multicast::{Reach, reach_of};
 use super::stamps::Stamping;
 use super::{Changes, Stack};
 
@@ -452,9 +452,11 @@ impl Stack {
             return;
         }
         marks.options.insert_into(&mut packet.headers);
-        if hop.delivery == Delivery::Multicast && self.loop_to_group(hop, destination, &packet) == Reach::Host
-        {
-            return;
+        if hop.delivery == Delivery::Multicast {
+            self.loop_to_group(hop, destination, &packet);
+            if reach_of(&packet) == Reach::Host {
+                return;
+            }
         }
         let largest = marks.largest_whole.unwrap_or_else(|| self.path_to(now, destination, hop));
         let mut stamping = marks.stamping;

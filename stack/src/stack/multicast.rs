@@ -215,9 +215,9 @@ impl Stack {
         })
     }
 
-    /// What we send to a group that we hear comes back to us. Says whether it goes any further.
+    /// What we send to a group that we hear comes back to us.
     //= RFC 1112 §6.1
-    pub(super) fn loop_to_group(&mut self, hop: &NextHop, group: IpAddr, packet: &Transmit) -> Reach {
+    pub(super) fn loop_to_group(&mut self, hop: &NextHop, group: IpAddr, packet: &Transmit) {
         let hears = self.interfaces.interface(hop.interface).is_some_and(|found| found.hears(group));
         if hears && hop.interface != InterfaceId::LOOPBACK {
             if self.groups.looped.len() < MAX_LOOPED {
@@ -226,7 +226,6 @@ impl Stack {
                 self.count_discarded(group);
             }
         }
-        reach_of(packet)
     }
 
     pub(super) fn receive_looped(&mut self, now: Instant, interface: InterfaceId, frame: &Frame) {
@@ -425,8 +424,9 @@ pub(super) enum Reach {
     Link,
 }
 
+/// How far that packet to a group goes.
 //= RFC 1112 §6.1
-fn reach_of(packet: &Transmit) -> Reach {
+pub(super) fn reach_of(packet: &Transmit) -> Reach {
     let mut head = [0; 9];
     let len = packet.headers.len().min(head.len());
     head[..len].copy_from_slice(&packet.headers[..len]);

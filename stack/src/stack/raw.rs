@@ -21,7 +21,7 @@ use crate::wire::offload::Transmit;
 use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header};
 
 use super::datagrams::Going;
-use super::multicast::Reach;
+use super::multicast::{Reach, reach_of};
 use super::stamps::SendStamps;
 use super::tcp::scope_of;
 use super::udp::{may_use, named_host};
@@ -50,6 +50,8 @@ pub struct RawSendOptions {
     pub priority: Priority,
     /// It is not cut, whatever the socket's mode (`IPV6_DONTFRAG`).
     pub unfragmented: bool,
+    /// Where it is for a group, this host does not hear it (`IP_MULTICAST_LOOP`, `IPV6_MULTICAST_LOOP`).
+    pub no_loop: bool,
     /// The stamps that are wanted of it.
     pub stamps: SendStamps,
 }
@@ -168,23 +170,29 @@ impl Stack {
         if !room || !self.has_datagram_room(SocketId::Raw(id)) {
             return Err(SendError::WouldBlock);
         }
-        let going = Going { priority: options.priority, stamps: options.stamps, cut };
-        self.send_raw(now, id, (to, &hop), packet, going);
+        self.send_raw(now, id, (to, &hop), (packet, cut), options);
         Ok(())
     }
 
-    /// Sends a packet on its way, and to ourselves where we hear the group that it is for.
+    /// Sends a packet on its way, and to ourselves where we hear the group that it is for. `cut`: the largest packet in bytes,
+    /// where it is to be cut.
     fn send_raw(
         &mut self,
         now: Instant,
         id: RawId,
         (to, hop): (IpAddr, &NextHop),
-        packet: Transmit,
-        going: Going,
+        (packet, cut): (Transmit, Option<usize>),
+        options: RawSendOptions,
     ) {
-        if hop.delivery == Delivery::Multicast && self.loop_to_group(hop, to, &packet) == Reach::Host {
-            return;
+        if hop.delivery == Delivery::Multicast {
+            if !options.no_loop {
+                self.loop_to_group(hop, to, &packet);
+            }
+            if reach_of(&packet) == Reach::Host {
+                return;
+            }
         }
+        let going = Going { priority: options.priority, stamps: options.stamps, cut };
         self.send_datagram(now, SocketId::Raw(id), hop, packet, going);
     }
 
@@ -231,8 +239,7 @@ impl Stack {
         self.let_go_datagram(SocketId::Raw(id), held);
         let (to, hop) = self.raw_way(id, to, options)?;
         let (packet, cut) = self.wrap_raw(now, id, &hop, data, to, options)?;
-        let going = Going { priority: options.priority, stamps: options.stamps, cut };
-        self.send_raw(now, id, (to, &hop), packet, going);
+        self.send_raw(now, id, (to, &hop), (packet, cut), options);
         Ok(())
     }
 

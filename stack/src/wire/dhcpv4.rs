@@ -35,7 +35,6 @@ mod option {
     pub(super) const HOST_NAME: u8 = 12;
     pub(super) const DOMAIN_NAME: u8 = 15;
     pub(super) const MTU: u8 = 26;
-    pub(super) const BROADCAST: u8 = 28;
     pub(super) const REQUESTED_ADDRESS: u8 = 50;
     pub(super) const LEASE_TIME: u8 = 51;
     pub(super) const OVERLOAD: u8 = 52;
@@ -51,14 +50,13 @@ mod option {
 }
 
 /// What a client asks to be told. Classless routes stand before routers, as RFC 3442 wants it.
-const WANTED: [u8; 9] = [
+const WANTED: [u8; 8] = [
     option::SUBNET_MASK,
     option::CLASSLESS_ROUTES,
     option::ROUTER,
     option::DNS,
     option::DOMAIN_NAME,
     option::MTU,
-    option::BROADCAST,
     option::RENEWAL_TIME,
     option::REBINDING_TIME,
 ];

@@ -317,6 +317,10 @@ fn what_raw_and_ping_sockets_send_to_a_group_is_heard_here_too() {
         wire[0].raw_send(now, ours, Rope::from(message(77)), to, options(None)).unwrap();
         wire.settle();
         assert_eq!(counts(&mut wire), [1, 1], "{group}");
+        let unheard = RawSendOptions { no_loop: true, ..options(None) };
+        wire[0].raw_send(now, ours, Rope::from(message(77)), to, unheard).unwrap();
+        wire.settle();
+        assert_eq!(counts(&mut wire), [0, 1], "{group}");
         wire[0].raw_send(now, ours, Rope::from(message(77)), to, options(Some(0))).unwrap();
         wire.settle();
         assert_eq!(counts(&mut wire), [1, 0], "no further than this host");

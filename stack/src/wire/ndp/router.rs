@@ -120,10 +120,6 @@ pub struct RouteInfo {
 pub struct RouterAdvert {
     /// The hop limit that hosts should use.
     pub hop_limit: Option<u8>,
-    /// Whether addresses are to be had by DHCPv6.
-    pub managed: bool,
-    /// Whether other settings are.
-    pub other: bool,
     /// Before which other routers it goes.
     pub preference: RoutePreference,
     /// How long it is a default router; zero: not at all.
@@ -173,8 +169,6 @@ impl RouterAdvert {
         };
         let mut advert = RouterAdvert {
             hop_limit: Some(fixed[4]).filter(|limit| *limit != 0),
-            managed: fixed[5] & 0x80 != 0,
-            other: fixed[5] & 0x40 != 0,
             preference,
             lifetime,
             reachable: millis(number(8)),
