@@ -14,7 +14,8 @@
 //! - `rate-1M`: the line holds two segments and its buffer three. Reno's half of that lets nothing be found lost but by time.
 //! - `buffer-0.1`: slow start, which sends two segments for each that arrives, overflows seventeen frames when its window is a
 //!   fifth of the line's. From there on it grows by a segment a round trip, and falls back as soon as it fills the line.
-//! - `no-sack`: what slow start overflows is repaired by one segment a round trip. HyStart leaves before it is as much.
+//! - `no-sack`: what slow start overflows is repaired by one segment a round trip, some 170 of them. HyStart leaves before it
+//!   is as much; Reno and BBR have nothing like it, and spend two thirds of the time on that.
 //! - `rtt-1ms`: a window of eight segments, and a buffer of as many.
 
 mod common;

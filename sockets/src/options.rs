@@ -13,6 +13,7 @@ use tapsock_stack::ip::output::Priority;
 use tapsock_stack::ports::Reuse;
 use tapsock_stack::stack::Family;
 use tapsock_stack::tcp;
+use tapsock_stack::tcp::config::CongestionSet;
 
 use crate::constants::*;
 
@@ -111,6 +112,8 @@ pub(crate) struct Limits {
     pub(crate) fast_open: u32,
     /// The largest backlog (`net.core.somaxconn`).
     pub(crate) backlog_max: u32,
+    /// What may be chosen (`net.ipv4.tcp_allowed_congestion_control`).
+    pub(crate) congestion: CongestionSet,
     /// Whether the owner may go beyond them.
     pub(crate) privileged: bool,
 }

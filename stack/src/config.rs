@@ -10,7 +10,9 @@ use crate::iface::slaac::AutoconfConfig;
 use crate::iface::{NeighborConfig, NeighborPolicy};
 use crate::ip::fragments::FragmentLimits;
 use crate::ip::path_mtu::PathMtuConfig;
-use crate::tcp::config::{CongestionKind, EcnUse, KeepAlive, LossOptions, Options, Rare, SlowStartExit};
+use crate::tcp::config::{
+    CongestionKind, CongestionSet, EcnUse, KeepAlive, LossOptions, Options, Rare, SlowStartExit,
+};
 use crate::tcp::memory::Limits;
 use crate::tcp::mtu_search::{MtuOptions, Probing};
 use crate::wire::ipv6_ext::{ExtLimits, OptionLimits};
@@ -18,7 +20,8 @@ use crate::wire::ipv6_ext::{ExtLimits, OptionLimits};
 mod codec;
 
 use codec::{
-    Bits, Codec, Congestion, CookieKeys, Flag, Micros, Millis, Nanos, Number, Ports, Seconds, Secret, Sizes,
+    Bits, Codec, Congestion, Congestions, CookieKeys, Flag, Micros, Millis, Nanos, Number, Ports, Seconds,
+    Secret, Sizes,
 };
 pub use codec::{BufferSizes, PortRange};
 
@@ -180,8 +183,13 @@ settings! {
     "net.ipv4.route.mtu_expires" route_mtu_expires: Duration = Seconds(0..=i32::MAX as u64), Duration::from_secs(600);
     /// Reset a connection that the accept queue has no room for, rather than let the peer try again.
     "net.ipv4.tcp_abort_on_overflow" tcp_abort_on_overflow: bool = Flag, false;
+    /// Which algorithms sockets may choose without privileges.
+    "net.ipv4.tcp_allowed_congestion_control" tcp_allowed_congestion_control: CongestionSet =
+        Congestions, CongestionSet::ALL;
     /// The payload that any path is held to take where it is found out by trying, in bytes.
     "net.ipv4.tcp_base_mss" tcp_base_mss: u16 = Number(1..=u16::MAX), 1024;
+    /// Challenges that all connections may send in a second (RFC 5961 §7); 2147483647: any number.
+    "net.ipv4.tcp_challenge_ack_limit" tcp_challenge_ack_limit: u32 = Number(0..=i32::MAX as u32), i32::MAX as u32;
     /// How long acknowledgements of one gap are put together at the most, in nanoseconds; a twentieth of the round trip
     /// where that is less.
     "net.ipv4.tcp_comp_sack_delay_ns" tcp_comp_sack_delay: Duration = Nanos(0..=u32::MAX as u64), Duration::from_millis(1);

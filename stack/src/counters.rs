@@ -330,6 +330,8 @@ counters! {
     TcpExtPAWSOldAck,
     /// Acknowledgements of gaps that others stood for.
     TcpExtTCPAckCompressed,
+    /// Acknowledgements that seem to have been lost, for what they acknowledged came again.
+    TcpExtDelayedACKLost,
     /// Delayed acknowledgements sent.
     TcpExtDelayedACKs,
     /// Larger segments that were tried and lost.
@@ -398,10 +400,9 @@ counters! {
     TcpExtTCPHystartDelayDetect,
     /// Their windows, summed.
     TcpExtTCPHystartDelayCwnd,
-    /// Acknowledgements that carry no data and are not expected.
+    /// Acknowledgements that carry no data. (Linux counts those apart that its fast path takes, as TCPHPAcks; there is no such
+    /// path here.)
     TcpExtTCPPureAcks,
-    /// Segments that took the header-prediction path.
-    TcpExtTCPHPHits,
     /// Out-of-order segments queued.
     TcpExtTCPOFOQueue,
     /// Out-of-order segments dropped for want of room.
@@ -446,6 +447,12 @@ counters! {
     TcpExtTCPACKSkippedSynRecv,
     /// Answers to segments for connections in TIME-WAIT left out because there was one just now.
     TcpExtTCPACKSkippedTimeWait,
+    /// Segments for connections that are over.
+    TapsockTcpInClosed,
+    /// Segments with data behind the peer's own FIN.
+    TapsockTcpInAfterFin,
+    /// Segments for a connection whose SYN is not answered, which are no SYN.
+    TapsockTcpInNoSyn,
     /// Segments without an acknowledgement that begin no connection.
     TapsockTcpInNoAck,
     /// Zero-window probes and keepalives sent.

@@ -24,6 +24,7 @@ use crate::ports::{BindError, BindId, BindRequest, LocalAddr, PortTable, Reuse};
 use crate::random::{KeyedHash, Random, TableHash};
 use crate::raw::{RawId, RawTable};
 use crate::slots::{slim_map, slim_queue};
+use crate::tcp::challenges::Challenges;
 use crate::time::{Instant, earliest};
 use crate::udp::{UdpId, UdpTable};
 use crate::wire::offload::{LinkCaps, Medium, Transmit};
@@ -153,6 +154,7 @@ pub struct Stack {
     /// The key of sequence numbers and timestamps.
     secret: KeyedHash,
     icmp_limit: RateLimit,
+    challenges: Challenges,
     icmp_host_limits: HostLimits,
     answers: VecDeque<(InterfaceId, Transmit)>,
     /// Datagrams for links.
@@ -199,6 +201,7 @@ impl Stack {
             forwarding: forward::Forwarding::new(seed),
             secret: random.keyed_hash(),
             icmp_limit: RateLimit::new(config.icmp_msgs_per_sec, config.icmp_msgs_burst),
+            challenges: Challenges::default(),
             icmp_host_limits: HostLimits::new(&mut random),
             answers: VecDeque::new(),
             datagrams: datagrams::Datagrams::default(),

@@ -1,5 +1,7 @@
 use core::time::Duration;
 
+use tapsock_stack::tcp::CongestionKind;
+
 use super::*;
 
 const STREAM: Subject = Subject { domain: Domain::V4, kind: Kind::Stream };
@@ -13,6 +15,7 @@ const LIMITS: Limits = Limits {
     fin_timeout_secs: Some(60),
     fast_open: 1,
     backlog_max: 4096,
+    congestion: CongestionSet::ALL,
     privileged: false,
 };
 
@@ -249,4 +252,15 @@ fn what_would_not_act_is_refused() {
         assert_eq!(set(&mut fresh(), subject, (level, name), 9), Err(Errno::NOPROTOOPT), "{level}/{name}");
     }
     assert!(get(&fresh(), PING, (SOL_SOCKET, SO_SNDBUF)).is_ok());
+}
+
+#[test]
+fn an_algorithm_that_is_not_allowed_is_for_the_privileged() {
+    let mut options = fresh();
+    let congestion = [CongestionKind::Reno].into_iter().collect();
+    let limits = Limits { congestion, ..LIMITS };
+    assert_eq!(options.set(STREAM, limits, SOL_TCP, TCP_CONGESTION, b"cubic"), Err(Errno::PERM));
+    assert!(options.set(STREAM, limits, SOL_TCP, TCP_CONGESTION, b"reno").is_ok());
+    let privileged = Limits { privileged: true, ..limits };
+    assert!(options.set(STREAM, privileged, SOL_TCP, TCP_CONGESTION, b"cubic").is_ok());
 }

@@ -13,7 +13,11 @@ use crate::constants::*;
 impl SocketOptions {
     pub(super) fn set_tcp(&mut self, limits: Limits, name: i32, value: &[u8]) -> Result<Change, Errno> {
         if name == TCP_CONGESTION {
-            self.tcp.congestion = read_congestion(value)?;
+            let kind = read_congestion(value)?;
+            if !limits.privileged && !limits.congestion.has(kind) {
+                return Err(Errno::PERM);
+            }
+            self.tcp.congestion = kind;
             return Ok(Change::Transport);
         }
         if name == TCP_FASTOPEN_KEY {

@@ -125,6 +125,7 @@ impl Sockets {
                     fin_timeout_secs: config.tcp_options().fin_timeout_secs,
                     fast_open: config.tcp_fastopen,
                     backlog_max: config.somaxconn,
+                    congestion: config.tcp_allowed_congestion_control,
                     privileged: call.permission == Permission::Privileged,
                 }
             };

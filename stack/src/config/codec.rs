@@ -7,7 +7,7 @@ use core::str::FromStr;
 use core::time::Duration;
 
 use crate::fast_open::{FastOpenKey, FastOpenKeys};
-use crate::tcp::config::CongestionKind;
+use crate::tcp::config::{CongestionKind, CongestionSet};
 
 /// Reads and writes the values of one kind of setting.
 pub(super) trait Codec<T> {
@@ -153,6 +153,21 @@ impl Codec<CongestionKind> for Congestion {
 
     fn show(&self, value: &CongestionKind) -> String {
         value.name().to_owned()
+    }
+}
+
+/// Names of congestion controls.
+pub(super) struct Congestions;
+
+impl Codec<CongestionSet> for Congestions {
+    fn parse(&self, text: &str) -> Option<CongestionSet> {
+        let names = text.split_whitespace().map(CongestionKind::from_name);
+        names.collect::<Option<CongestionSet>>().filter(|_| !text.is_empty())
+    }
+
+    fn show(&self, value: &CongestionSet) -> String {
+        let named = CongestionKind::ALL.into_iter().filter(|kind| value.has(*kind));
+        named.map(CongestionKind::name).collect::<Vec<_>>().join(" ")
     }
 }
 

@@ -381,7 +381,7 @@ impl Stack {
         self.ports.mark_not_listening(listener.bind);
         self.demux.stop_listening(listener.port, id.index);
         for waiting in listener.accept {
-            self.tcp_close(now, waiting, Linger::Abort);
+            self.let_go(now, waiting, Linger::Abort);
         }
     }
 
@@ -491,6 +491,20 @@ impl Stack {
 
     /// Lets go of a connection; its id is unknown to the caller from now on.
     pub fn tcp_close(&mut self, now: Instant, id: TcpId, linger: Linger) {
+        let Some(slot) = self.tcp.slot_mut(id) else { return };
+        // As Linux, which looks at what was not read first.
+        let over = slot.connection.is_orphan() || slot.connection.state() == State::Closed;
+        if linger == Linger::Abort && !over {
+            let unread = slot.connection.readable() > 0;
+            self.counters.bump(match unread {
+                true => Counter::TcpExtTCPAbortOnClose,
+                false => Counter::TcpExtTCPAbortOnData,
+            });
+        }
+        self.let_go(now, id, linger);
+    }
+
+    fn let_go(&mut self, now: Instant, id: TcpId, linger: Linger) {
         let Some(slot) = self.tcp.slot_mut(id) else { return };
         if slot.connection.is_orphan() {
             return;

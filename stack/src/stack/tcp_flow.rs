@@ -119,8 +119,15 @@ impl Stack {
             return self.settle(now, index);
         }
         self.tcp.supply(index, &self.config.tcp_memory());
+        let limit = self.config.tcp_challenge_ack_limit;
+        let mute = !self.challenges.may_send(now, limit, &mut self.random);
+        let challenges = self.counters[Counter::TcpExtTCPChallengeACK];
         let Some(slot) = self.tcp.at(index) else { return };
+        slot.connection.set_mute(mute);
         slot.connection.on_segment(now, segment, &mut self.counters);
+        if self.counters[Counter::TcpExtTCPChallengeACK] != challenges {
+            self.challenges.on_sent();
+        }
         if let Some(received) = received {
             slot.note_arrival(received, now);
         }
@@ -151,6 +158,7 @@ impl Stack {
         let interval = self.config.tcp_invalid_ratelimit;
         match resting.record.on_segment(now, &segment, interval, &mut self.counters) {
             Verdict::Drop => {}
+            Verdict::Rest => self.tcp.rest_again(index, now + self.config.tcp_timewait_len),
             Verdict::Answer { segment: answer, restart } => {
                 if restart {
                     self.tcp.rest_again(index, now + self.config.tcp_timewait_len);
@@ -243,9 +251,16 @@ impl Stack {
     /// Answers a segment of no connection by a reset.
     //= RFC 9293 §3.10.7.1
     fn refuse(&mut self, now: Instant, key: &FlowKey, segment: &Segment, packet: &Packet) {
-        if let Some(hop) = self.hop_back(key, Way::default()) {
-            self.send_reset(now, &hop, key, segment, packet);
+        match self.hop_back(key, Way::default()) {
+            Some(hop) => self.send_reset(now, &hop, key, segment, packet),
+            None => self.note_no_way(key),
         }
+    }
+
+    /// No way leads back to where a segment came from.
+    fn note_no_way(&mut self, key: &FlowKey) {
+        let v4 = key.remote().is_ipv4();
+        self.counters.bump(if v4 { Counter::IpOutNoRoutes } else { Counter::Ip6OutNoRoutes });
     }
 
     /// As Linux, a reset is of the class of what it answers.
@@ -273,7 +288,7 @@ impl Stack {
         }
         let way = self.way_of_listener(index);
         let Some(hop) = self.hop_back(&key, way) else {
-            return;
+            return self.note_no_way(&key);
         };
         let Some(listener) = self.tcp.listener_at(index) else {
             return;
@@ -385,7 +400,7 @@ impl Stack {
     ) {
         let way = self.way_of_listener(index);
         let Some(hop) = self.hop_back(&key, way) else {
-            return;
+            return self.note_no_way(&key);
         };
         let Some(listener) = self.tcp.listener_at(index) else {
             return;
@@ -454,6 +469,10 @@ impl Stack {
                 Event::Readable => Changes::ARRIVAL,
                 Event::Writable => Changes::ROOM,
                 Event::Connected | Event::Ended | Event::Closed => Changes::STATE,
+                Event::Torn => {
+                    self.counters.bump(Counter::TcpEstabResets);
+                    Changes::NONE
+                }
             };
         }
         if !changes.is_empty() && !slot.connection.is_orphan() {
@@ -588,8 +607,7 @@ impl Stack {
         let packet = self.wrap(&key, hop.interface, segment, marks, fragmentation)?;
         if cut_off {
             // As on Linux: it is sent again when its time has come, and then there may be a way.
-            let v4 = key.remote().is_ipv4();
-            self.counters.bump(if v4 { Counter::IpOutNoRoutes } else { Counter::Ip6OutNoRoutes });
+            self.note_no_way(&key);
             return None;
         }
         if stamps.is_empty() {

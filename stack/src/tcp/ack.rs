@@ -8,7 +8,7 @@ use crate::counters::{Counter, Counters};
 use crate::time::Instant;
 
 use super::congestion::RttSample;
-use super::connection::{Connection, Event, Fin};
+use super::connection::{Connection, Event, Fin, Holder};
 use super::input::Verdict;
 use super::recovery::delivery::{Delivered, Known, Span};
 use super::recovery::rack::RoundTrip;
@@ -48,6 +48,9 @@ impl Connection {
             self.process_late_ack(now, segment, ack, counters);
             return Verdict::Continue;
         }
+        if segment.is_empty() {
+            counters.bump(Counter::TcpExtTCPPureAcks);
+        }
         self.remember_timestamp(now, segment);
         let window = &mut self.send.window;
         let wnd = window.size_of(segment);
@@ -79,7 +82,7 @@ impl Connection {
         } else if !segment.options.sack.is_empty() || self.recovery.probe.is_out() {
             self.take_idle_ack(now, segment, ack, newer, counters);
         }
-        self.after_ack(now, advanced, counters);
+        self.after_ack(now, advanced.then_some(segment), counters);
         if self.state == State::Closed { Verdict::Drop } else { Verdict::Continue }
     }
 
@@ -287,10 +290,8 @@ impl Connection {
     }
 
     /// What an acknowledgement means for the state: our FIN may be through.
-    fn after_ack(&mut self, now: Instant, advanced: bool, counters: &mut Counters) {
-        if !advanced {
-            return;
-        }
+    fn after_ack(&mut self, now: Instant, advancing: Option<&Segment>, counters: &mut Counters) {
+        let Some(segment) = advancing else { return };
         self.grow_buffer();
         if self.is_writable() {
             self.send.starved = false;
@@ -303,6 +304,11 @@ impl Connection {
         match self.state {
             State::FinWait1 => {
                 self.state = State::FinWait2;
+                // As Linux: an orphan that is not to wait is a connection that is gone.
+                if self.holder == Holder::Nobody && self.options.fin_timeout_secs.is_none() {
+                    counters.bump(Counter::TcpExtTCPAbortOnData);
+                    return self.refuse_data(segment);
+                }
                 self.arm_fin_wait2(now, counters);
             }
             State::Closing => self.enter_time_wait(),

@@ -13,7 +13,8 @@ use super::timers::Timer;
 
 impl Connection {
     /// Closes a direction. Writing ends with a FIN behind what was written; reading ends at what has come. In
-    /// SYN-RECEIVED the FIN waits, as on Linux, until our SYN is acknowledged.
+    /// SYN-RECEIVED the FIN waits, as on Linux, until our SYN is acknowledged, though not behind a
+    /// [`close`](Connection::close).
     ///
     /// Error: [`NotConnected`] before the peer has sent SYN and after the connection has ended.
     //= RFC 9293 §3.10.4

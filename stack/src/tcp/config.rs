@@ -42,6 +42,34 @@ impl CongestionKind {
     }
 }
 
+/// Which algorithms sockets may choose (`net.ipv4.tcp_allowed_congestion_control`).
+///
+/// ```
+/// use tapsock_stack::tcp::CongestionKind;
+/// use tapsock_stack::tcp::config::CongestionSet;
+///
+/// let set: CongestionSet = [CongestionKind::Reno, CongestionKind::Cubic].into_iter().collect();
+/// assert!(set.has(CongestionKind::Cubic) && !set.has(CongestionKind::Bbr));
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct CongestionSet(u8);
+
+impl CongestionSet {
+    /// All there are.
+    pub const ALL: CongestionSet = CongestionSet(u8::MAX >> (u8::BITS as usize - CongestionKind::ALL.len()));
+
+    /// Whether `kind` is among them.
+    pub const fn has(self, kind: CongestionKind) -> bool {
+        self.0 & 1 << kind as u8 != 0
+    }
+}
+
+impl FromIterator<CongestionKind> for CongestionSet {
+    fn from_iter<T: IntoIterator<Item = CongestionKind>>(kinds: T) -> Self {
+        CongestionSet(kinds.into_iter().fold(0, |bits, kind| bits | 1 << kind as u8))
+    }
+}
+
 /// How CUBIC leaves the first slow start before something is lost.
 ///
 /// ```

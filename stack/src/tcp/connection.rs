@@ -70,6 +70,8 @@ pub struct Connection {
     pub(super) error: Option<SocketError>,
     /// What memory there is for it.
     pub(super) supply: Supply,
+    /// Whether the host has sent as many challenges as it may for now.
+    pub(super) mute: bool,
     /// What ICMP said of the path last; it becomes the error where the connection times out.
     pub(super) soft_error: Option<SocketError>,
     /// Boxed on first use: hardly any connection has urgent data.
@@ -116,8 +118,8 @@ pub(super) struct Sender {
     pub(super) syn_counts: bool,
     /// Whether the congestion window is that of a restart, since when nothing was sent.
     pub(super) restarted: bool,
-    /// Whether anything was sent since the use of the congestion window was judged.
-    pub(super) unjudged: bool,
+    /// What is to be judged of the use of the congestion window.
+    pub(super) judging: Judging,
     /// Limits for the send buffer, in bytes.
     pub(super) buffer: u32,
     pub(super) buffer_max: Option<NonZeroU32>,
@@ -129,6 +131,17 @@ pub(super) struct Sender {
     pub(super) pacer: Option<Box<Pacer>>,
     /// Boxed on first use: what only senders count.
     pub(super) ledger: Option<Box<Ledger>>,
+}
+
+/// When the use of the congestion window is judged.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(super) enum Judging {
+    /// Something was sent since it was.
+    Due,
+    /// Nothing was: only where the window keeps more from being sent.
+    IfFull,
+    /// A time-out was last, after which a full window says nothing.
+    Never,
 }
 
 /// What a sender counts for who looks.
@@ -269,6 +282,8 @@ pub enum Event {
     Ended,
     /// The connection is closed.
     Closed,
+    /// It was closed while we could still have sent (Linux's `TcpEstabResets`).
+    Torn,
 }
 
 #[derive(Copy, Clone, Debug, Default)]
@@ -280,7 +295,8 @@ impl Events {
     }
 
     fn take(&mut self) -> Option<Event> {
-        let all = [Event::Connected, Event::Readable, Event::Writable, Event::Ended, Event::Closed];
+        let all =
+            [Event::Connected, Event::Readable, Event::Writable, Event::Ended, Event::Closed, Event::Torn];
         let event = all.into_iter().find(|event| self.0 & (1 << *event as u8) != 0)?;
         self.0 &= !(1 << event as u8);
         Some(event)
@@ -325,7 +341,7 @@ impl Connection {
             first_retry: Instant::ZERO,
             held: false,
             syn_counts: false,
-            unjudged: false,
+            judging: Judging::IfFull,
             buffer: options.send_buffer,
             buffer_max: options.send_buffer_max.and_then(NonZeroU32::new),
             starved: false,
@@ -355,6 +371,7 @@ impl Connection {
             events: Events::default(),
             error: None,
             supply: Supply::default(),
+            mute: false,
             soft_error: None,
             urgent: None,
             fast_open: None,
@@ -510,6 +527,12 @@ impl Connection {
         self.charged() > LARGE_ORPHAN
     }
 
+    /// Whether it may challenge who sends what can't be right, as far as the host is concerned.
+    //= RFC 5961 §7
+    pub fn set_mute(&mut self, mute: bool) {
+        self.mute = mute;
+    }
+
     /// What memory there is for it from now on.
     pub fn set_supply(&mut self, supply: Supply) {
         self.supply = supply;
@@ -569,6 +592,9 @@ impl Connection {
 
     pub(super) fn enter_closed(&mut self) {
         self.settle_early(false);
+        if matches!(self.state, State::Established | State::CloseWait) {
+            self.events.add(Event::Torn);
+        }
         self.state = State::Closed;
         self.timers.stop_all();
         self.pending.syn = false;

@@ -9,6 +9,7 @@ use crate::wire::{FastOpenForm, FastOpenOption};
 use super::connection::{Connection, Fin, Holder, Opening};
 use super::handshake::{Accepted, SynSent, Willing};
 use super::loss_timer::Since;
+use super::recovery::Phase;
 use super::segment::Segment;
 use super::seq::SeqNumber;
 use super::seq_ranges::SeqRange;
@@ -358,6 +359,24 @@ impl Connection {
 
     /// Whether writing is possible before the handshake is done, and our FIN may go.
     pub(super) fn may_send_early(&self) -> bool {
-        self.is_early() && self.send.fin != Fin::Sent
+        // As Linux: who lets go before the handshake is done sends the FIN at once.
+        let leaves = self.holder == Holder::Nobody && self.send.fin == Fin::Queued;
+        self.is_early() && self.send.fin != Fin::Sent || leaves
+    }
+
+    /// The SYN-ACK of a connection that is in use was lost twice: as Linux, that is what a time-out of data is.
+    pub(super) fn enter_loss_of_syn_ack(&mut self, now: Instant, counters: &mut Counters) {
+        let una = self.send.window.una;
+        let (recovery, mut scene) = self.scene(now, una, None, counters);
+        recovery.on_timeout(&mut scene, 0);
+    }
+
+    /// It has arrived, and that ends with it.
+    pub(super) fn leave_loss_of_syn_ack(&mut self, now: Instant, segment: &Segment, counters: &mut Counters) {
+        if self.recovery.phase == Phase::Loss {
+            let una = self.send.window.una;
+            let (recovery, mut scene) = self.scene(now, una, Some(segment), counters);
+            recovery.end_loss(&mut scene);
+        }
     }
 }

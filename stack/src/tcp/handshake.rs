@@ -55,6 +55,9 @@ pub enum SynSent {
 /// When our SYN follows the reset of an older connection, which the peer still believed in.
 const SYN_AFTER_RESET: Duration = Duration::from_millis(8);
 
+/// Bytes of the timestamp option, padded.
+const TIMESTAMPS_LEN: u32 = 12;
+
 /// What a side is willing to agree on.
 #[derive(Copy, Clone, Debug)]
 pub(super) struct Willing {
@@ -79,13 +82,17 @@ impl Willing {
     }
 }
 
-/// The window of a SYN or SYN-ACK: never scaled, and whole segments where the field has room for them all. As Linux.
+/// The window of a SYN or SYN-ACK: never scaled, and whole segments where the field has room for them all, each without its
+/// timestamps where both sides use them. `advertised` is what the link takes. As Linux.
 //= RFC 7323 §2.2
 //= RFC 7323 §2.2 MUST-3
-pub(super) fn syn_window(options: &Options, mss: u16) -> UnscaledWindow {
+pub(super) fn syn_window(options: &Options, advertised: u16, timestamps: bool) -> UnscaledWindow {
     let clamp = options.rare().window_clamp.unwrap_or(u32::MAX);
     let space = (options.receive_buffer / 2).min(clamp);
-    let mss = u32::from(mss.max(1));
+    let mss = u32::from(announced_mss(options, advertised).max(1));
+    // Where one segment alone fits, as on `lo`, it would close the window: unlike in Linux that keeps the room of its options.
+    let stamps = if timestamps && space >= 2 * mss { TIMESTAMPS_LEN } else { 0 };
+    let mss = mss.saturating_sub(stamps).max(1);
     let whole = if space > mss { space / mss * mss } else { space };
     UnscaledWindow(u16::try_from(whole).unwrap_or(u16::MAX))
 }
@@ -234,6 +241,7 @@ impl Connection {
         }
         // Fourth, the SYN.
         if segment.control != Some(Control::Syn) || self.is_held() {
+            counters.bump(Counter::TapsockTcpInNoSyn);
             return None;
         }
         let sent = self.syn_sent();
@@ -241,7 +249,7 @@ impl Connection {
         self.negotiate(now, segment.seq, &segment.options, Willing::of(&self.options));
         self.begin_search(now);
         self.update_mss();
-        let window = syn_window(&self.options, self.sizes.advertised);
+        let window = syn_window(&self.options, self.sizes.advertised, false);
         self.recv.window.offered(self.recv.window.nxt + u32::from(window.0));
         self.send.window.start(segment.seq, segment.window.0.into());
         match segment.ack {
@@ -330,7 +338,7 @@ impl Connection {
         } else {
             Willing::of(&self.options)
         };
-        let window = syn_window(&self.options, self.sizes.advertised);
+        let window = syn_window(&self.options, self.sizes.advertised, answers && willing.timestamps);
         self.recv.window.offered(self.recv.window.nxt + u32::from(window.0));
         let window = UnscaledWindow(u16::try_from(self.recv.window.remaining()).unwrap_or(u16::MAX));
         if self.send.retries > 0 {

@@ -6,7 +6,7 @@ use crate::counters::{Counter, Counters};
 use crate::error::SocketError;
 use crate::time::Instant;
 
-use super::connection::{Connection, TimestampState};
+use super::connection::{Connection, Judging, TimestampState};
 use super::recv::ack_policy::{QUICK_ACKS, Situation};
 use super::segment::{Control, Segment};
 use super::seq::SeqNumber;
@@ -34,8 +34,9 @@ impl Connection {
     //= RFC 9293 §3.10.7.4
     pub fn on_segment(&mut self, now: Instant, segment: Segment, counters: &mut Counters) {
         self.count_in(now, &segment);
+        self.note_news();
         match self.state {
-            State::Closed | State::TimeWait => return,
+            State::Closed | State::TimeWait => return counters.bump(Counter::TapsockTcpInClosed),
             State::SynSent => {
                 // What the SYN's acknowledgement and window mean was taken with it.
                 let Some(rest) = self.on_segment_syn_sent(now, segment, counters) else { return };
@@ -57,6 +58,13 @@ impl Connection {
             }
         }
         self.decide_on_ack(now);
+    }
+
+    /// Something came, or was written: what is sent next tells of the use of the window.
+    pub(super) fn note_news(&mut self) {
+        if self.send.judging == Judging::Never {
+            self.send.judging = Judging::IfFull;
+        }
     }
 
     fn count_in(&mut self, now: Instant, segment: &Segment) {
@@ -139,7 +147,7 @@ impl Connection {
             return Verdict::Drop;
         };
         if self.state == State::SynReceived {
-            return self.on_ack_of_syn(now, segment, ack);
+            return self.on_ack_of_syn(now, segment, ack, counters);
         }
         Verdict::Continue
     }
@@ -229,14 +237,11 @@ impl Connection {
     //= RFC 5961 §4.2 MUST-3
     fn on_reset(&mut self, counters: &mut Counters) {
         let error = match self.state {
-            State::Established => {
-                counters.bump(Counter::TcpEstabResets);
-                SocketError::ConnectionReset
-            }
             // As Linux: the peer had sent all, so what failed is our writing.
-            State::CloseWait => {
-                counters.bump(Counter::TcpEstabResets);
-                SocketError::BrokenPipe
+            State::CloseWait => SocketError::BrokenPipe,
+            State::SynReceived => {
+                counters.bump(Counter::TcpAttemptFails);
+                SocketError::ConnectionReset
             }
             _ => SocketError::ConnectionReset,
         };
@@ -248,7 +253,7 @@ impl Connection {
     /// be somebody who looks for the numbers.
     //= RFC 5961 §7
     pub(super) fn challenge(&mut self, now: Instant, counters: &mut Counters) {
-        if self.may_answer(now, Counter::TcpExtTCPACKSkippedChallenge, counters) {
+        if self.may_answer(now, Counter::TcpExtTCPACKSkippedChallenge, counters) && !self.mute {
             counters.bump(Counter::TcpExtTCPChallengeACK);
             self.recv.acks.owe_now();
         }
@@ -274,6 +279,7 @@ impl Connection {
         }
         self.note_old(segment, counters);
         if !segment.is_empty() && segment.seq.before(self.recv.window.nxt) {
+            counters.bump(Counter::TcpExtDelayedACKLost);
             self.recv.acks.quicken(self.recv.window.remaining(), QUICK_ACKS);
         }
         if !segment.is_empty() || self.may_answer(now, skipped, counters) {
@@ -299,12 +305,19 @@ impl Connection {
     }
 
     /// Our SYN of a simultaneous open is acknowledged, or something is that we never sent.
-    fn on_ack_of_syn(&mut self, now: Instant, segment: &Segment, ack: SeqNumber) -> Verdict {
+    fn on_ack_of_syn(
+        &mut self,
+        now: Instant,
+        segment: &Segment,
+        ack: SeqNumber,
+        counters: &mut Counters,
+    ) -> Verdict {
         if !self.covers_syn(ack) {
             return Verdict::Drop;
         }
         self.send.syn_counts = !self.is_early();
         self.establish(now, self.send.queue.base(), self.syn_sent());
+        self.leave_loss_of_syn_ack(now, segment, counters);
         let wnd = self.send.window.size_of(segment);
         self.send.window.start(segment.seq, wnd);
         self.remember_timestamp(now, segment);

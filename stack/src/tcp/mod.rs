@@ -5,6 +5,7 @@
 //! Below them: [`send`] and [`recv`] are the two halves, [`recovery`] finds out what was lost, [`congestion`] how
 //! much may be in flight. Nothing here knows addresses or ports.
 
+pub mod challenges;
 pub mod config;
 pub mod congestion;
 pub mod connection;

@@ -7,7 +7,7 @@ use crate::time::Instant;
 use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
 use super::congestion::{Flight, Start};
-use super::connection::{Connection, Fin};
+use super::connection::{Connection, Fin, Judging};
 use super::mtu_search::Trying;
 use super::recovery::scoreboard::Sending;
 use super::recovery::{Phase, Resend};
@@ -98,7 +98,7 @@ impl Connection {
     fn poll_new(&mut self, now: Instant, max_payload: usize, counters: &mut Counters) -> Option<Segment> {
         let segment = self.next_new(now, max_payload, counters);
         if segment.is_some() {
-            self.send.unjudged = true;
+            self.send.judging = Judging::Due;
         } else {
             self.judge_window(now);
             self.note_wait(now);
@@ -290,10 +290,15 @@ impl Connection {
         let unsent = self.send.queue.end().after(self.send.window.nxt);
         let in_flight = self.recovery.in_flight();
         let full = self.send.held || in_flight >= self.congestion.window();
-        let sent = core::mem::take(&mut self.send.unjudged);
-        if !(sent || full && unsent) {
+        let due = match self.send.judging {
+            Judging::Due => true,
+            Judging::IfFull => full && unsent,
+            Judging::Never => false,
+        };
+        if !due {
             return;
         }
+        self.send.judging = Judging::IfFull;
         let window = &self.send.window;
         // As Linux: a program that waits for room in the buffer is not what the window waits for.
         let lowers = self.options.slow_start_after_idle
@@ -422,11 +427,17 @@ impl Connection {
     ) -> Segment {
         let nxt = self.recv.window.nxt;
         self.recv.look_for_room(self.sizes.advertised.into(), self.supply);
+        let told = self.recv.window.told();
         let window = match self.state {
             // A SYN-ACK that follows can't offer more.
             State::SynReceived => self.recv.window.repeat(),
             _ => self.recv.window.offer(self.recv.held(), self.recv.acks.peer_mss()),
         };
+        match window.0 {
+            0 if told > 0 => counters.bump(Counter::TcpExtTCPToZeroWindowAdv),
+            1.. if told == 0 => counters.bump(Counter::TcpExtTCPFromZeroWindowAdv),
+            _ => {}
+        }
         counters[Counter::TcpExtTCPAckCompressed] += u64::from(self.recv.acks.on_ack_sent(nxt));
         self.timers.stop(Timer::DelayedAck);
         self.recv.duplicate.on_reported();

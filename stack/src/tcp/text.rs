@@ -76,10 +76,15 @@ impl Connection {
     fn is_past_use(&self, segment: &Segment, counters: &mut Counters) -> bool {
         let window = &self.recv.window;
         if segment.end().at_or_before(window.nxt) {
+            counters.bump(Counter::TcpExtDelayedACKLost);
             return true;
         }
         if window.remaining() > 0 {
-            return segment.seq.at_or_after(window.edge());
+            let beyond = segment.seq.at_or_after(window.edge());
+            if beyond {
+                counters.bump(Counter::TcpExtTCPOutOfWindow);
+            }
+            return beyond;
         }
         let lone_fin = segment.payload.is_empty() && segment.seq == window.nxt;
         if !lone_fin && segment.seq.at_or_before(window.nxt) {
@@ -122,7 +127,7 @@ impl Connection {
     fn process_text_after_fin(&mut self, segment: &Segment, counters: &mut Counters) {
         let nxt = self.recv.window.nxt;
         if segment.seq.at_or_after(nxt) {
-            return;
+            return counters.bump(Counter::TapsockTcpInAfterFin);
         }
         if (segment.seq + segment.payload.len() as u32).after(nxt) {
             counters.bump(Counter::TcpExtTCPAbortOnData);

@@ -46,9 +46,11 @@ pub enum Verdict {
     Answer {
         /// The acknowledgement.
         segment: Segment,
-        /// Whether the peer's FIN came again.
+        /// Whether the peer acknowledges something, as it does not where it is gone.
         restart: bool,
     },
+    /// Nothing, and the time starts anew.
+    Rest,
     /// A new connection may take the tuple, with an initial sequence number past this one.
     Reuse {
         /// The least initial sequence number for our side.
@@ -82,7 +84,7 @@ impl TimeWait {
     //= RFC 6191 §2
     //= RFC 1337 §3
     ///
-    /// Answers are at least `interval` apart, unless the peer's FIN came again.
+    /// Answers are at least `interval` apart, but to data and FIN.
     pub fn on_segment(
         &mut self,
         now: Instant,
@@ -120,14 +122,18 @@ impl TimeWait {
                 if let (Some(stamp), true) = (stamp, in_window && !older && self.timestamps) {
                     self.recent = stamp.value;
                 }
-                let fin_again = control == Some(Control::Fin) && segment.end() == self.rcv_nxt;
-                let is_silent = segment.is_empty() && segment.seq == self.rcv_nxt;
-                if is_silent {
-                    Verdict::Drop
-                } else if fin_again {
-                    Verdict::Answer { segment: self.acknowledgement(now), restart: true }
+                // As Linux: whoever acknowledges is still there, and data is answered each time, for it makes no circles.
+                let restart = segment.ack.is_some() || older;
+                if segment.is_empty() && segment.seq == self.rcv_nxt && !older {
+                    Verdict::Rest
+                } else if !segment.is_empty() && control != Some(Control::Syn) {
+                    Verdict::Answer { segment: self.acknowledgement(now), restart }
                 } else {
-                    self.answer(now, interval, counters)
+                    match self.answer(now, interval, counters) {
+                        Verdict::Answer { segment, .. } => Verdict::Answer { segment, restart },
+                        _ if restart => Verdict::Rest,
+                        verdict => verdict,
+                    }
                 }
             }
         }

@@ -7,7 +7,7 @@ use crate::error::SocketError;
 use crate::time::Instant;
 
 use super::congestion::UNLIMITED;
-use super::connection::{Connection, Fin, Holder};
+use super::connection::{Connection, Fin, Holder, Judging};
 use super::loss_timer::Since;
 use super::memory::Supply;
 use super::recv::ack_policy::Owed;
@@ -27,6 +27,9 @@ const SYN_BASE: Duration = Duration::from_secs(1);
 fn time_of_retries(base: Duration, retries: u8, most: Duration) -> Duration {
     (0..=u32::from(retries)).map(|n| base.saturating_mul(1 << n.min(20)).min(most)).sum()
 }
+
+/// Doublings of the wait between probes of a closed window, whatever the settings.
+const MAX_PERSIST_BACKOFF: u8 = 16;
 
 /// A stream with fewer segments in flight is thin, and for so many time-outs it is treated as one.
 const THIN_SEGMENTS: u32 = 4;
@@ -93,6 +96,9 @@ impl Connection {
         }
         counters.bump(Counter::TcpExtTCPTimeouts);
         self.send.retries += 1;
+        if self.is_early() && self.send.retries == 2 {
+            self.enter_loss_of_syn_ack(now, counters);
+        }
         if self.send.retries > linear {
             self.send.rtt.back_off();
         }
@@ -127,6 +133,7 @@ impl Connection {
         let (recovery, mut scene) = self.scene(now, una, None, counters);
         recovery.on_timeout(&mut scene, retries);
         self.pending.resend = true;
+        self.send.judging = Judging::Never;
         self.pending.tail_probe = false;
         self.send.retries = retries.saturating_add(1);
         if self.is_thin() {
@@ -240,7 +247,10 @@ impl Connection {
             self.probe_urgent();
         }
         self.send.probes = self.send.probes.saturating_add(1);
-        self.send.persist_backoff = (self.send.persist_backoff + 1).min(16);
+        // As Linux: no more often than it would be sent again.
+        if self.send.persist_backoff < self.options.retries.min(MAX_PERSIST_BACKOFF) {
+            self.send.persist_backoff += 1;
+        }
         let next = self.bounded(now + self.persist_wait(), self.send.first_retry);
         self.timers.set(Timer::Persist, next);
     }

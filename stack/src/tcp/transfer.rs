@@ -91,6 +91,7 @@ impl Connection {
             self.send.records.end_at(self.send.queue.end());
         }
         self.pending.idle_check |= count > 0;
+        self.note_news();
         self.pending.hold = push == Push::Later;
         self.pending.flush &= count == 0;
         if urgency == Urgency::LastByte && count > 0 {

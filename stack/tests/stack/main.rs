@@ -4,6 +4,7 @@ mod acd;
 mod allocations;
 mod autoconf;
 mod closing;
+mod counts;
 mod dhcp;
 mod discovery;
 mod floods;

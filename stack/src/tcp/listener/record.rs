@@ -93,7 +93,7 @@ impl Record {
                 options.rare().window_clamp,
             ),
             peer_window: syn.window,
-            window: syn_window(options, opening.sizes.advertised),
+            window: syn_window(options, opening.sizes.advertised, agreed.timestamps),
             sent_at: now,
             last_answer: NEVER,
             retries: 0,

@@ -169,12 +169,12 @@ fn repeated_segments_are_not_answered_without_end() {
 #[test]
 fn only_the_window_of_the_syn_ack_is_not_scaled() {
     let now = Instant::from_secs(1);
-    for (offered, expected) in [(Some(3), 64_256), (None, 64_240)] {
+    for (offered, expected) in [(Some(3), 65_280), (None, 65_160)] {
         let mut queue = SynQueue::new();
         let options = TcpOptions { window_scale: offered, ..syn().options };
         let syn = Segment { options, ..syn() };
         let (_, answer) = queue.on_syn(now, (7, 3), &syn, opening(), &Options::default());
-        assert_eq!(answer.window, UnscaledWindow(64_240));
+        assert_eq!(answer.window, UnscaledWindow(65_160));
         let Step::Answer(challenge) = take(&mut queue, now, &Segment::new(seq(99_999_999))) else {
             panic!("what lies outside of the window is answered")
         };

@@ -428,6 +428,12 @@ impl Recovery {
         Leaving::Done
     }
 
+    /// A SYN-ACK that was lost twice has arrived.
+    pub(in crate::tcp) fn end_loss(&mut self, scene: &mut Scene<'_>) {
+        self.undo_mut().forget();
+        (self.phase, self.high_seq) = (Phase::Open, scene.nxt);
+    }
+
     /// Without SACK, duplicates of what was sent again would seem to be of what follows: the phase ends with the first
     /// acknowledgement beyond.
     //= RFC 6582 §3.2

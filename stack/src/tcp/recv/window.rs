@@ -285,6 +285,11 @@ impl ReceiveWindow {
         self.withheld = withheld;
     }
 
+    /// The window that the last acknowledgement offered, in bytes.
+    pub fn told(&self) -> u32 {
+        self.told
+    }
+
     /// Whether no window is offered for want of memory.
     pub fn is_withheld(&self) -> bool {
         self.withheld
@@ -301,6 +306,7 @@ impl ReceiveWindow {
     //= RFC 7323 §2.4 MUST-2
     pub fn offer(&mut self, held: usize, mss: u32) -> UnscaledWindow {
         if self.withheld {
+            self.told = 0;
             return UnscaledWindow(0);
         }
         let wanted = self.nxt + self.next_window(held, mss);
