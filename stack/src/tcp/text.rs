@@ -100,7 +100,6 @@ impl Connection {
         let len = segment.payload.len();
         if segment.seq != self.recv.window.nxt {
             let room = !self.recv.is_overrun() && self.supply != Supply::None;
-            // As Linux, which does not answer it: whoever sends what finds no room learns that by its silence.
             if !room {
                 // As Linux: nothing is said of it, so that a flood is not answered.
                 counters.bump(Counter::TcpExtTCPOFODrop);
