@@ -72,6 +72,8 @@ counters! {
     TapsockNeighborIgnored,
     /// Neighbour entries evicted because the cache was full.
     TapsockNeighborEvictions,
+    /// Answers to strangers of the link that were not sent, for too many neighbours are asked for already.
+    TapsockNeighborHeldBack,
     /// Packets whose source can be no host's, or is our own.
     TapsockIpInMartians,
     /// IPv4 packets that came where no packet to their source would leave.

@@ -475,8 +475,21 @@ impl Stack {
         None
     }
 
+    /// Whether an answer by `hop` is worth asking for who is there: what is not is counted.
+    fn may_answer(&mut self, now: Instant, hop: &NextHop) -> bool {
+        let asks = self.interfaces.interface(hop.interface).is_some_and(|found| found.has_neighbors());
+        let may = !asks || self.neighbors.may_ask_for(now, hop.interface, hop.next_hop);
+        if !may {
+            self.counters.bump(Counter::TapsockNeighborHeldBack);
+        }
+        may
+    }
+
     /// Sends a packet that nobody waits for: an answer.
     fn send_answer(&mut self, now: Instant, hop: &NextHop, packet: Transmit) {
+        if !self.may_answer(now, hop) {
+            return;
+        }
         if let Some((interface, frame)) = self.dispatch(now, hop, packet) {
             self.queue_answer(interface, frame);
         }

@@ -17,6 +17,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::InterfaceId;
 use crate::counters::{Counter, Counters};
+use crate::ip::rate_limit::RateLimit;
 use crate::random::{Random, TableHash};
 use crate::time::Instant;
 use crate::wire::EthernetAddress;
@@ -34,6 +35,12 @@ pub const MAX_WAITING_BYTES: usize = 4 << 20;
 
 /// Actions that may stand in the queue. Solicitations beyond are left to the next timer, packets are dropped.
 pub const MAX_ACTIONS: usize = 4096;
+
+/// Strangers a second that are asked for while the cache is full, and at once: so a flood of senders that are not there
+/// costs little, and drives out few of those that are.
+//= RFC 6583 §6
+const CROWDED_RATE: u32 = 1000;
+const CROWDED_BURST: u32 = 64;
 
 /// How long one drawn reachable time is used: "every few hours".
 //= RFC 4861 §6.3.4
@@ -72,6 +79,7 @@ pub struct NeighborCache {
     deadlines: Deadlines,
     waiting_bytes: usize,
     actions: VecDeque<NeighborAction>,
+    crowded: RateLimit,
 }
 
 impl NeighborCache {
@@ -87,6 +95,7 @@ impl NeighborCache {
             deadlines: Deadlines::default(),
             waiting_bytes: 0,
             actions: VecDeque::new(),
+            crowded: RateLimit::new(CROWDED_RATE, CROWDED_BURST),
         }
     }
 
@@ -109,6 +118,16 @@ impl NeighborCache {
         entry.used = Some(now);
         self.deadlines.change(key, before, entry.nud.deadline());
         Some(link_address)
+    }
+
+    /// Whether an answer to somebody of whom nothing was wanted is worth an entry. Always where there is one, or room for it.
+    pub fn may_ask_for(&mut self, now: Instant, interface: InterfaceId, address: IpAddr) -> bool {
+        let max = self.timing.config.max_entries;
+        // What an eviction leaves free is not for all who come.
+        self.entries.len() + max / eviction::SHARE < max
+            || is_group(address)
+            || self.entries.contains_key(&Key { interface, address })
+            || self.crowded.allows(now)
     }
 
     /// The link address of a neighbour, where it is known. Nothing follows from the question.

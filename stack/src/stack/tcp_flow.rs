@@ -290,6 +290,10 @@ impl Stack {
         let Some(hop) = self.hop_back(&key, way) else {
             return self.note_no_way(&key);
         };
+        if !self.may_answer(now, &hop) {
+            self.counters.bump(Counter::TcpExtListenDrops);
+            return;
+        }
         let Some(listener) = self.tcp.listener_at(index) else {
             return;
         };

@@ -149,6 +149,26 @@ fn a_flood_of_syns_is_answered_by_cookies_of_which_nothing_is_kept() {
     assert_eq!(scene.counted(Counter::TcpExtTCPReqQFullDoCookies), cookies);
 }
 
+/// The senders are of our link, and none is there.
+#[test]
+fn a_flood_from_ever_new_neighbours_asks_for_few_of_them() {
+    let mut scene = Scene::new();
+    scene.shuttle.listen(at("10.0.0.2", 2001), BACKLOG);
+    scene.shuttle.stacks[1].add_address(ETH, "10.200.0.2/8".parse().unwrap()).unwrap();
+    let outcome = scene.flood(|serial| {
+        let from = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 1, 0, 1)) + serial);
+        let mut syn = TcpHeader::new(1024, 2001, serial, 64_240);
+        syn.syn = true;
+        frame(from, syn, &[])
+    });
+    assert!(outcome.moved >= in_peace() / 2, "{} bytes", outcome.moved);
+    // The whole cache, and a thousand a second beyond it.
+    let most = 1024 + 64 + MILLIS + 1;
+    assert!(outcome.answers <= 2 * most, "{} frames", outcome.answers);
+    let (held_back, all) = (scene.counted(Counter::TapsockNeighborHeldBack), u64::from(PER_MILLI * MILLIS));
+    assert!(held_back >= all - u64::from(most), "{held_back} of {all}");
+}
+
 #[test]
 fn tiny_segments_fill_no_more_than_the_buffer() {
     let mut scene = Scene::new();

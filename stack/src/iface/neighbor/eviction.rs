@@ -7,7 +7,10 @@ use super::{Entry, NudState};
 use crate::random::TableHash;
 use crate::time::Instant;
 
-/// The least useful sixty-fourth of a full cache, and one at least: a flood of new neighbours pays for the search only
+/// The part of a full cache that is forgotten at once.
+pub(super) const SHARE: usize = 64;
+
+/// The least useful part of a full cache, and one at least: a flood of new neighbours pays for the search only
 /// now and then. Entries set by hand are never among them.
 pub(super) fn least_useful(entries: &HashMap<Key, Entry, TableHash>, max_entries: usize) -> Vec<Key> {
     let mut candidates: Vec<(Worth, Key)> = entries
@@ -15,7 +18,7 @@ pub(super) fn least_useful(entries: &HashMap<Key, Entry, TableHash>, max_entries
         .filter(|(_, entry)| !entry.nud.is_permanent())
         .map(|(key, entry)| (Worth::of(entry), *key))
         .collect();
-    let count = (max_entries / 64).max(1).min(candidates.len());
+    let count = (max_entries / SHARE).max(1).min(candidates.len());
     if count < candidates.len() {
         candidates.select_nth_unstable(count);
     }
