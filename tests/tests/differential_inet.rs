@@ -363,6 +363,17 @@ fn known_of_ways(world: &mut World) {
     world.send_beside(sender, b"n", 0, Some(there), &control);
     world.close(receiver);
     world.close(sender);
+
+    let [receiver, sender] = [(); 2].map(|()| world.socket(AF_INET6, DGRAM, 0));
+    world.bind(receiver, there);
+    world.set_option(receiver, SOL_IPV6, IPV6_RECVTCLASS, &1i32.to_ne_bytes());
+    let data = (-1i32).to_ne_bytes().to_vec();
+    let control = ControlMessage { level: SOL_IPV6, kind: IPV6_TCLASS, data }.bytes();
+    world.send_beside(sender, b"o", 0, Some(there), &control);
+    world.known("an IPV6_TCLASS of -1 in a message");
+    world.recv_into(receiver, Room { data: 1, control: 64 }, 0);
+    world.close(receiver);
+    world.close(sender);
 }
 
 /// Those of the table that no sequence can meet, or that would end it.

@@ -202,6 +202,14 @@ pub const DIFFERENCES: &[Difference] = &[
         scope: Scope::Named,
         of: Sockets::Internet,
     },
+    Difference {
+        what: "an IPV6_TCLASS of -1 in a message",
+        kernel: "1: \"o\" from [::1]:e2 beside 41.67: [255, 0, 0, 0]",
+        ours: "1: \"o\" from [::1]:e2 beside 41.67: [0, 0, 0, 0]",
+        reason: "it stands for the default (RFC 3542 6.5); Linux sends its low byte",
+        scope: Scope::Named,
+        of: Sockets::Internet,
+    },
 ];
 
 impl Difference {

@@ -170,7 +170,10 @@ fn sendable(sort: Sort) -> Vec<ControlMessage> {
         one(SOL_IP, IP_TTL, &number.to_ne_bytes());
         one(SOL_IP, IP_TOS, &number.to_ne_bytes());
         one(SOL_IPV6, IPV6_HOPLIMIT, &number.to_ne_bytes());
-        one(SOL_IPV6, IPV6_TCLASS, &number.to_ne_bytes());
+        // What -1 means the table of differences knows.
+        if number != -1 {
+            one(SOL_IPV6, IPV6_TCLASS, &number.to_ne_bytes());
+        }
         one(SOL_SOCKET, SO_MARK, &number.to_ne_bytes());
     }
     one(SOL_IP, IP_TOS, &[4]);
