@@ -329,6 +329,8 @@ constants! {
     IPV6_TCLASS = 67;
     /// Give each flow a label of its own.
     IPV6_AUTOFLOWLABEL = 70;
+    /// Which addresses it prefers to send from: some of `IPV6_PREFER_SRC_…`.
+    IPV6_ADDR_PREFERENCES = 72;
     /// The least hop limit with which segments are taken.
     IPV6_MINHOPCOUNT = 73;
     /// Tell address and port that a datagram was sent to.

@@ -285,6 +285,7 @@ impl SocketOptions {
             device: self.device,
             mark: NonZeroU32::new(self.rare().mark),
             addresses: if self.rare().transparent { Addresses::Any } else { Addresses::Ours },
+            source: self.rare().source,
         }
     }
 

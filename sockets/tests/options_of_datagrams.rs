@@ -2,14 +2,17 @@
 
 mod common;
 
+use core::net::{Ipv6Addr, SocketAddrV6};
+
 use common::*;
 use rustix::io::Errno;
 use tapsock_sockets::constants::*;
 use tapsock_sockets::control::Control;
-use tapsock_sockets::{Fd, Permission, Sockets};
+use tapsock_sockets::{Fd, Permission, SockAddr, Sockets};
 use tapsock_stack::buf::Rope;
 use tapsock_stack::iface::{InterfaceId, Route};
 use tapsock_stack::time::Instant;
+use tapsock_stack::wire::offload::Medium;
 
 fn bytes(host: &mut Sockets, fd: Fd, level: i32, option: i32) -> Vec<u8> {
     host.option(Instant::ZERO, fd, level, option).unwrap().as_bytes().to_vec()
@@ -467,6 +470,47 @@ fn flows_have_labels_of_their_own() {
     assert_eq!(net.a.try_sendmsg(net.now, fd, &mut data, &control, 0, Some(&to)), Ok(1));
     net.settle();
     assert_eq!(labels(&mut net), [0x1_2345]);
+}
+
+//= RFC 6724 §5 MUST-4, type=test
+//= RFC 6724 §5 MUST-5, type=test
+#[test]
+fn addresses_that_last_or_do_not() {
+    let mut net = Net::on(Medium::Ethernet);
+    net.b.stack_mut().add_address(InterfaceId(1), "fe80::2/64".parse().unwrap()).unwrap();
+    let router = net.b.socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6).unwrap();
+    assert_eq!(set(&mut net.b, net.now, router, SOL_IPV6, IPV6_MULTICAST_HOPS, 255), "OK");
+    // From a router with a prefix that is on the link and makes addresses, for an hour.
+    let mut advert = [vec![134, 0, 0, 0, 64, 0, 0x0e, 0x10], vec![0; 8], vec![3, 4, 64, 0xc0]].concat();
+    advert.extend([3600u32.to_be_bytes(); 2].concat());
+    advert.extend([0; 4]);
+    advert.extend("2001:db8::".parse::<Ipv6Addr>().unwrap().octets());
+    for (setting, host) in [("1", false), ("2", true)] {
+        net.a.stack_mut().config_mut().set("net.ipv6.conf.all.use_tempaddr", setting).unwrap();
+        advert[39] += 1;
+        let group = SockAddr::V6(SocketAddrV6::new("ff02::1".parse().unwrap(), 0, 0, 2));
+        assert_eq!(send_to(&mut net.b, net.now, router, &advert, &group), "48");
+        net.settle();
+        // What the options want comes before what the host does; what they do not name stays.
+        let fd = datagram(&mut net.a, AF_INET6);
+        for (wanted, temporary) in
+            [(0, host), (1, true), (4, true), (2, false), (0x400, false), (0x100, host)]
+        {
+            assert_eq!(set(&mut net.a, net.now, fd, SOL_IPV6, IPV6_ADDR_PREFERENCES, wanted), "OK");
+            let prefix = format!("2001:db8:0:{}", advert[39]);
+            for (fd, temporary) in [(fd, temporary), (datagram(&mut net.a, AF_INET6), host)] {
+                net.a.try_connect(net.now, fd, &addr(&format!("{prefix}::9"), 9)).unwrap();
+                let source = format!("{:?}", net.a.local_address(fd).unwrap());
+                net.a.try_connect(net.now, fd, &SockAddr::Unspec(None)).unwrap();
+                assert!(source.contains(&prefix), "{source}");
+                assert_eq!(!source.contains("ff:fe00:1"), temporary, "{setting} {wanted:#x}: {source}");
+            }
+        }
+        for both in [3, 0x101, 0x404, 0x808] {
+            assert_eq!(set(&mut net.a, net.now, fd, SOL_IPV6, IPV6_ADDR_PREFERENCES, both), "EINVAL");
+        }
+        assert_eq!(int(&mut net.a, net.now, fd, SOL_IPV6, IPV6_ADDR_PREFERENCES), 0x500);
+    }
 }
 
 #[test]

@@ -88,6 +88,7 @@ options! {
     ReceivesErrors6 = SOL_IPV6 IPV6_RECVERR,
     AutoFlowLabel = SOL_IPV6 IPV6_AUTOFLOWLABEL,
     NearestHops = SOL_IPV6 IPV6_MINHOPCOUNT,
+    PreferredSources = SOL_IPV6 IPV6_ADDR_PREFERENCES,
     MtuDiscover6 = SOL_IPV6 IPV6_MTU_DISCOVER,
     Mtu6 = SOL_IPV6 IPV6_MTU,
     Only6 = SOL_IPV6 IPV6_V6ONLY,

@@ -293,6 +293,15 @@ fn options() {
                 t.set_option(stream, SOL_IP, IP_MINTTL, value);
                 t.set_option(stream, SOL_IPV6, IPV6_MINHOPCOUNT, value);
             }
+            for socket in [t.tcp(), t.udp()] {
+                t.option(socket, SOL_IPV6, IPV6_ADDR_PREFERENCES);
+                // Each alone, and with another of its pair.
+                for value in [1, 2, 3, 0x100, 0x101, 4, 0x400, 0x404, 8, 0x800, 0x808, 0x10, 0, 6, 0x501, -1]
+                {
+                    t.set_option(socket, SOL_IPV6, IPV6_ADDR_PREFERENCES, value);
+                    t.option(socket, SOL_IPV6, IPV6_ADDR_PREFERENCES);
+                }
+            }
         }),
         ("of the path's MTU", |t| {
             let v4 = t.family == Family::V4;

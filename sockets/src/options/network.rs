@@ -3,7 +3,7 @@
 use rustix::io::Errno;
 use tapsock_stack::discovery::{AutoLabel, PathMtuDiscovery};
 use tapsock_stack::error_queue::ErrorDelivery;
-use tapsock_stack::iface::InterfaceId;
+use tapsock_stack::iface::{InterfaceId, PreferredSource};
 use tapsock_stack::ip::output::Priority;
 use tapsock_stack::ports::PortLimits;
 
@@ -117,6 +117,7 @@ impl SocketOptions {
             IPV6_AUTOFLOWLABEL if subject.has_ports() => {
                 self.rare_mut().labels = if number? != 0 { AutoLabel::On } else { AutoLabel::Off };
             }
+            IPV6_ADDR_PREFERENCES => self.set_preferences(number?)?,
             IPV6_TRANSPARENT if subject.kind != Kind::Ping => {
                 self.rare_mut().transparent = transparent(number?, limits)?;
             }
@@ -152,6 +153,7 @@ impl SocketOptions {
                 Ok(self.rare().unfragmented.into())
             }
             IPV6_AUTOFLOWLABEL if subject.has_ports() => Ok((self.rare().labels != AutoLabel::Off).into()),
+            IPV6_ADDR_PREFERENCES => Ok(self.preferences().into()),
             IPV6_TRANSPARENT if subject.kind != Kind::Ping => Ok(self.rare().transparent.into()),
             IPV6_MINHOPCOUNT if subject.kind == Kind::Stream => Ok(i32::from(self.rare().min_hops).into()),
             IPV6_FREEBIND if subject.kind != Kind::Ping => Ok(self.free_bind.into()),
@@ -159,7 +161,49 @@ impl SocketOptions {
             _ => Err(Errno::NOPROTOOPT),
         }
     }
+
+    /// As Linux, of each pair one at most; what is not named stays. Whether addresses are made of keys, and homes of
+    /// mobile hosts, nothing here depends on.
+    fn set_preferences(&mut self, wanted: i32) -> Result<(), Errno> {
+        let source = match wanted & (SRC_TEMPORARY | SRC_PUBLIC | SRC_ANY) {
+            0 => self.rare().source,
+            SRC_TEMPORARY => PreferredSource::Temporary,
+            SRC_PUBLIC => PreferredSource::Lasting,
+            SRC_ANY => PreferredSource::Any,
+            _ => return Err(Errno::INVAL),
+        };
+        let care_of = match wanted & (SRC_CARE_OF | SRC_HOME) {
+            0 => self.rare().care_of,
+            SRC_CARE_OF => true,
+            SRC_HOME => false,
+            _ => return Err(Errno::INVAL),
+        };
+        if wanted & SRC_KEYS == SRC_KEYS {
+            return Err(Errno::INVAL);
+        }
+        let rare = self.rare_mut();
+        (rare.source, rare.care_of) = (source, care_of);
+        Ok(())
+    }
+
+    fn preferences(&self) -> i32 {
+        let source = match self.rare().source {
+            PreferredSource::Any => SRC_ANY,
+            PreferredSource::Lasting => SRC_PUBLIC,
+            PreferredSource::Temporary => SRC_TEMPORARY,
+        };
+        source | if self.rare().care_of { SRC_CARE_OF } else { SRC_HOME }
+    }
 }
+
+/// Values of IPV6_ADDR_PREFERENCES (`IPV6_PREFER_SRC_…`).
+const SRC_TEMPORARY: i32 = 0x1;
+const SRC_PUBLIC: i32 = 0x2;
+const SRC_CARE_OF: i32 = 0x4;
+const SRC_ANY: i32 = 0x100;
+const SRC_HOME: i32 = 0x400;
+/// Addresses that are made of keys, and those that are not.
+const SRC_KEYS: i32 = 0x808;
 
 /// The value of an option of IPv4. ip(7): they take a C `char` as well as an `int`.
 pub(crate) fn read_ip_int(value: &[u8]) -> Result<i32, Errno> {

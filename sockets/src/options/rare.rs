@@ -4,7 +4,7 @@ use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use tapsock_stack::discovery::AutoLabel;
-use tapsock_stack::iface::InterfaceId;
+use tapsock_stack::iface::{InterfaceId, PreferredSource};
 use tapsock_stack::ports::PortLimits;
 
 use super::{Domain, SocketOptions};
@@ -48,6 +48,9 @@ pub(crate) struct Rare {
     pub(crate) group_interface: Option<InterfaceId>,
     pub(crate) group_source: Option<Ipv4Addr>,
     pub(crate) group_interface_v6: Option<InterfaceId>,
+    /// IPV6_ADDR_PREFERENCES: which addresses, and whether those where the host is rather than those at its home.
+    pub(crate) source: PreferredSource,
+    pub(crate) care_of: bool,
     /// Sends with MSG_ZEROCOPY so far.
     pub(crate) zero_copies: u32,
     /// Numbered sends so far (SO_TIMESTAMPING with OPT_ID).

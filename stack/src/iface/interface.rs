@@ -101,15 +101,32 @@ pub struct AssignedAddress {
     pub preference: Preference,
     /// Whether its network is on the link because of it.
     pub on_link: bool,
-    /// Whether it is a temporary one that goes before those that last.
-    pub temporary: bool,
+    /// Whether it lasts.
+    pub stay: Stay,
 }
 
 impl AssignedAddress {
     /// An address that lasts, with its network on the link.
     pub const fn new(cidr: IpCidr) -> Self {
-        AssignedAddress { cidr, preference: Preference::Preferred, on_link: true, temporary: false }
+        AssignedAddress { cidr, preference: Preference::Preferred, on_link: true, stay: Stay::Lasting }
     }
+}
+
+/// Whether an address lasts, or is one of those that are changed so that nobody follows their host (RFC 8981).
+///
+/// ```
+/// use tapsock_stack::iface::{AssignedAddress, Stay};
+///
+/// assert_eq!(AssignedAddress::new("fd00::1/64".parse().unwrap()).stay, Stay::Lasting);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Stay {
+    /// It lasts.
+    Lasting,
+    /// It is temporary, and taken where a socket asks for such or there is no other.
+    Temporary,
+    /// It is temporary, and goes before those that last (`use_tempaddr` 2).
+    TemporaryFirst,
 }
 
 /// A place where frames come in and go out.

@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::IpCidr;
-use super::interface::{Interface, InterfaceId, LinkState, MAX_ADDRESSES, Preference, is_link_local};
+use super::interface::{Interface, InterfaceId, LinkState, MAX_ADDRESSES, Preference, Stay, is_link_local};
 use super::route::{Route, RouteKind, RoutingTable, TableError};
 use crate::wire::EthernetAddress;
 use crate::wire::offload::{LinkCaps, Medium};
@@ -257,12 +257,12 @@ impl Interfaces {
         Ok(())
     }
 
-    /// Says that an address is a temporary one, which goes before those that last.
-    pub(super) fn set_temporary(&mut self, id: InterfaceId, address: IpAddr) {
+    /// Says whether an address lasts.
+    pub(super) fn set_stay(&mut self, id: InterfaceId, address: IpAddr, stay: Stay) {
         let assigned =
             self.interfaces.get_mut(usize::from(id.0)).and_then(|found| found.assigned_mut(address));
         if let Some(assigned) = assigned {
-            assigned.temporary = true;
+            assigned.stay = stay;
         }
     }
 

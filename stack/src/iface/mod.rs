@@ -25,14 +25,14 @@ pub mod slaac;
 
 pub use cidr::{CidrError, IpCidr};
 pub use interface::{
-    AssignedAddress, Interface, InterfaceId, LinkState, MAX_ADDRESSES, MAX_JOINED, Preference,
+    AssignedAddress, Interface, InterfaceId, LinkState, MAX_ADDRESSES, MAX_JOINED, Preference, Stay,
 };
 pub use interfaces::{HostModel, InterfaceError, Interfaces, MAX_INTERFACES, ReversePath};
 pub use neighbor::{
     NeighborAction, NeighborCache, NeighborConfig, NeighborEntry, NeighborPolicy, NudState, PacketTag,
     Resolution,
 };
-pub use next_hop::{Addresses, Delivery, NextHop, RouteError, Way};
+pub use next_hop::{Addresses, Delivery, NextHop, PreferredSource, RouteError, Way};
 pub use route::{MAX_NEXT_HOPS, MAX_ROUTES, Route, RouteKind, RoutingTable, TableError};
 pub use rules::{MAX_RULES, Rule, TableId};
 pub use solicitation::solicitation;

@@ -31,6 +31,7 @@ impl Interfaces {
     //= RFC 1122 §3.2.1.3 MUST-2
     //= RFC 1122 §3.3.4.2 MUST-1
     //= RFC 6724 §1 MUST-1
+    //= RFC 6724 §4 MUST-6
     //= RFC 6724 §4 MUST-7
     pub fn route_by(
         &self,
@@ -79,7 +80,7 @@ impl Interfaces {
         let next_hop = gateway.unwrap_or(destination);
         let source = source
             .or(route.and_then(|route| route.source))
-            .or_else(|| self.source_for(destination, next_hop, outgoing))
+            .or_else(|| self.source_by(destination, next_hop, outgoing, way.source))
             .ok_or(RouteError::NoSource)?;
         let link_mtu = outgoing.mtu_of(destination).min(most(destination));
         let mtu = route.and_then(|route| route.mtu).map_or(link_mtu, |mtu| usize::from(mtu).min(link_mtu));
@@ -102,11 +103,21 @@ impl Interfaces {
         next_hop: IpAddr,
         interface: &Interface,
     ) -> Option<IpAddr> {
+        self.source_by(destination, next_hop, interface, PreferredSource::Any)
+    }
+
+    fn source_by(
+        &self,
+        destination: IpAddr,
+        next_hop: IpAddr,
+        interface: &Interface,
+        preferred: PreferredSource,
+    ) -> Option<IpAddr> {
         let all = match self.model() {
             HostModel::Weak => self.as_slice(),
             HostModel::Strong => core::slice::from_ref(interface),
         };
-        source::select(destination, next_hop, interface, all)
+        source::select(destination, next_hop, interface, all, preferred)
     }
 
     /// The address of ours that stands for this router in a packet to `destination` over that hop.
@@ -272,6 +283,27 @@ pub struct Way {
     pub mark: Option<NonZeroU32>,
     /// Which addresses it may send from.
     pub addresses: Addresses,
+    /// Which of them goes first where it sends from none by name (`IPV6_ADDR_PREFERENCES`).
+    pub source: PreferredSource,
+}
+
+/// Which addresses of IPv6 a socket prefers to send from (RFC 5014).
+///
+/// ```
+/// use tapsock_stack::iface::{PreferredSource, Way};
+///
+/// assert_eq!(Way::default().source, PreferredSource::Any);
+/// ```
+//= RFC 6724 §5 MUST-5
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum PreferredSource {
+    /// What the interface's `use_tempaddr` says.
+    #[default]
+    Any,
+    /// Those that last.
+    Lasting,
+    /// Temporary ones.
+    Temporary,
 }
 
 /// From which addresses a socket may send, and at which it receives.

@@ -2,7 +2,8 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::interface::{AssignedAddress, Interface, InterfaceId, LinkState, Preference, is_link_local};
+use super::interface::{AssignedAddress, Interface, InterfaceId, LinkState, Preference, Stay, is_link_local};
+use super::next_hop::PreferredSource;
 
 /// The source for packets to `destination` that leave at `outgoing` for `next_hop`; `None` where no address will do.
 pub(super) fn select(
@@ -10,12 +11,13 @@ pub(super) fn select(
     next_hop: IpAddr,
     outgoing: &Interface,
     interfaces: &[Interface],
+    preferred: PreferredSource,
 ) -> Option<IpAddr> {
     match destination {
         IpAddr::V4(_) => select_v4(next_hop, outgoing, interfaces).map(IpAddr::V4),
         IpAddr::V6(destination) => {
             let candidates = candidates_v6(destination, outgoing, interfaces);
-            best(destination, outgoing.id(), candidates).map(IpAddr::V6)
+            best(destination, outgoing.id(), preferred, candidates).map(IpAddr::V6)
         }
     }
 }
@@ -42,7 +44,7 @@ struct Candidate {
     prefix_len: u8,
     interface: InterfaceId,
     preference: Preference,
-    temporary: bool,
+    stay: Stay,
 }
 
 //= RFC 6724 §4
@@ -65,7 +67,7 @@ fn candidates_v6<'a>(
                     prefix_len: own.cidr.prefix_len,
                     interface: interface.id(),
                     preference: own.preference,
-                    temporary: own.temporary,
+                    stay: own.stay,
                 })
             }
             _ => None,
@@ -81,10 +83,11 @@ fn lends_addresses(interface: &Interface) -> bool {
 fn best(
     destination: Ipv6Addr,
     outgoing: InterfaceId,
+    preferred: PreferredSource,
     candidates: impl Iterator<Item = Candidate>,
 ) -> Option<Ipv6Addr> {
     let better = |best: Candidate, other: Candidate| {
-        if prefers(destination, outgoing, &other, &best) { other } else { best }
+        if prefers(destination, outgoing, preferred, &other, &best) { other } else { best }
     };
     candidates.reduce(better).map(|best| best.address)
 }
@@ -92,13 +95,28 @@ fn best(
 /// Whether the rules prefer `a` to `b`. Rules 4 (mobile IPv6) and 5.5 (prefixes by router) have nothing to decide here.
 //= RFC 6724 §5
 //= RFC 6724 §5 MUST-1
-fn prefers(destination: Ipv6Addr, outgoing: InterfaceId, a: &Candidate, b: &Candidate) -> bool {
+//= RFC 6724 §5 MUST-4
+fn prefers(
+    destination: Ipv6Addr,
+    outgoing: InterfaceId,
+    preferred: PreferredSource,
+    a: &Candidate,
+    b: &Candidate,
+) -> bool {
     let wanted = scope(destination);
     // Rule 2 as one order: scopes that reach the destination come first, the smallest of them leading; of those that
     // do not reach it the largest leads.
     let reach = |candidate: &Candidate| match scope(candidate.address) {
         scope if scope >= wanted => (0, scope.0),
         scope => (1, u8::MAX - scope.0),
+    };
+    // As Linux: `use_tempaddr` of the interface decides where the socket does not.
+    let stay = |candidate: &Candidate| match (preferred, candidate.stay) {
+        (PreferredSource::Any, Stay::TemporaryFirst) => 0,
+        (PreferredSource::Any, Stay::Lasting) => 1,
+        (PreferredSource::Any, Stay::Temporary) => 2,
+        (PreferredSource::Lasting, stay) => u8::from(stay != Stay::Lasting),
+        (PreferredSource::Temporary, stay) => u8::from(stay == Stay::Lasting),
     };
     let cost = |candidate: &Candidate| {
         (
@@ -107,7 +125,7 @@ fn prefers(destination: Ipv6Addr, outgoing: InterfaceId, a: &Candidate, b: &Cand
             candidate.preference == Preference::Deprecated,      // rule 3
             candidate.interface != outgoing,                     // rule 5
             label(candidate.address) != label(destination),      // rule 6
-            !candidate.temporary,                                // rule 7
+            stay(candidate),                                     // rule 7
             u8::MAX - common_prefix_len(candidate, destination), // rule 8
         )
     };
@@ -187,7 +205,7 @@ mod tests {
         let cidr: IpCidr = cidr.parse().unwrap();
         let IpAddr::V6(address) = cidr.address else { panic!("{text} is IPv6") };
         let interface = InterfaceId(interface.parse().unwrap());
-        Candidate { address, prefix_len: cidr.prefix_len, interface, preference, temporary: false }
+        Candidate { address, prefix_len: cidr.prefix_len, interface, preference, stay: Stay::Lasting }
     }
 
     //= RFC 6724 §10.1, type=test
@@ -222,10 +240,31 @@ mod tests {
             let (winner, loser) = (candidate(winner), candidate(loser));
             for order in [[winner, loser], [loser, winner]] {
                 assert_eq!(
-                    best(to, OUTGOING, order.into_iter()),
+                    best(to, OUTGOING, PreferredSource::Any, order.into_iter()),
                     Some(winner.address),
                     "{destination} {order:?}"
                 );
+            }
+        }
+    }
+
+    //= RFC 6724 §5 MUST-4, type=test
+    #[test]
+    fn temporary_addresses_go_first_where_host_or_socket_says_so() {
+        use PreferredSource::{Any, Lasting, Temporary};
+        let to = "2001:db8:1::1".parse().unwrap();
+        let [lasting, other] = ["2001:db8:1::2/64", "2001:db8:1::9/64"].map(candidate);
+        for (stay, preferred, temporary) in [
+            (Stay::Temporary, Any, false),
+            (Stay::TemporaryFirst, Any, true),
+            (Stay::TemporaryFirst, Lasting, false),
+            (Stay::Temporary, Temporary, true),
+        ] {
+            let other = Candidate { stay, ..other };
+            for order in [[lasting, other], [other, lasting]] {
+                let expected = if temporary { other.address } else { lasting.address };
+                let best = best(to, OUTGOING, preferred, order.into_iter());
+                assert_eq!(best, Some(expected), "{stay:?} {preferred:?}");
             }
         }
     }
@@ -234,8 +273,14 @@ mod tests {
     #[test]
     fn of_equals_the_first_is_taken() {
         let order = [candidate("2001:db8::9/64"), candidate("2001:db8::8/64")];
-        assert_eq!(best("2001:db8::1".parse().unwrap(), OUTGOING, order.into_iter()), Some(order[0].address));
-        assert_eq!(best("2001:db8::1".parse().unwrap(), OUTGOING, core::iter::empty()), None);
+        assert_eq!(
+            best("2001:db8::1".parse().unwrap(), OUTGOING, PreferredSource::Any, order.into_iter()),
+            Some(order[0].address)
+        );
+        assert_eq!(
+            best("2001:db8::1".parse().unwrap(), OUTGOING, PreferredSource::Any, core::iter::empty()),
+            None
+        );
     }
 
     //= RFC 6724 §2.1, type=test
@@ -299,7 +344,8 @@ mod tests {
         interfaces: &[Interface],
     ) -> Option<String> {
         let to = destination.parse().unwrap();
-        select(to, next_hop.parse().unwrap(), &interfaces[outgoing], interfaces)
+        let any = PreferredSource::Any;
+        select(to, next_hop.parse().unwrap(), &interfaces[outgoing], interfaces, any)
             .map(|source| source.to_string())
     }
 

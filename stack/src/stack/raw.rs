@@ -254,7 +254,7 @@ impl Stack {
         let to = named_host(to.or(socket.remote()).ok_or(SendError::NoDestination)?);
         let source = options.source.or(socket.source());
         let device = options.interface.or(socket.way.device).or(scope_of(to));
-        let way = Way { device, mark: options.mark, addresses: socket.way.addresses };
+        let way = Way { device, mark: options.mark, ..socket.way };
         let hop = self.route_out(to.ip(), source, &way).map_err(SendError::Route)?;
         Ok((to.ip(), hop))
     }

@@ -50,6 +50,7 @@ fn routes_by_destination() {
     }
 }
 
+//= RFC 6724 §4 MUST-6, type=test
 #[test]
 fn routes_that_fail_say_why() {
     let mut interfaces = two_links();

@@ -4,7 +4,7 @@ use core::net::{IpAddr, Ipv6Addr};
 use core::time::Duration;
 
 use super::super::interfaces::PrefixRoute;
-use super::super::{InterfaceId, Interfaces, IpCidr, Preference};
+use super::super::{InterfaceId, Interfaces, IpCidr, Preference, Stay};
 use super::identifier::{PREFIX_LEN, join, of_station, stable, temporary};
 use super::{Autoconf, AutoconfAction, Link, Probe, Turn, until};
 use crate::random::Random;
@@ -163,7 +163,11 @@ impl Autoconf {
             Kind::Stable | Kind::Temporary => PrefixRoute::No,
         };
         let deprecated = formed.deprecated;
-        let first = kind == Kind::Temporary && link.config.use_tempaddr > 1;
+        let stay = match kind {
+            Kind::Temporary if link.config.use_tempaddr > 1 => Stay::TemporaryFirst,
+            Kind::Temporary => Stay::Temporary,
+            _ => Stay::Lasting,
+        };
         let cidr = IpCidr::new(IpAddr::V6(address), len);
         if interfaces.add_address_with(interface, cidr, route).is_err() {
             link.formed.retain(|formed| formed.address != address);
@@ -172,9 +176,7 @@ impl Autoconf {
         if deprecated {
             let _ = interfaces.set_preference(interface, IpAddr::V6(address), Preference::Deprecated);
         }
-        if first {
-            interfaces.set_temporary(interface, IpAddr::V6(address));
-        }
+        interfaces.set_stay(interface, IpAddr::V6(address), stay);
         self.push(AutoconfAction::Assigned { interface, address });
     }
 
