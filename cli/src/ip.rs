@@ -133,7 +133,7 @@ impl Options {
 /// The object and the device that the words name.
 fn read(words: &[String]) -> Result<(Object, Option<String>), Failure> {
     let misused =
-        |what: String| Failure::new(what).hint("tapsock ip help tells what there is.").with_status(MISUSED);
+        |what: String| Failure::new(what).hint("tapsock ip --help tells what there is.").with_status(MISUSED);
     let object = words.first().map_or("", String::as_str);
     let objects = [
         ("address", Object::Address),

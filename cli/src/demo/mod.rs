@@ -192,7 +192,12 @@ fn run(report: &mut Report, lab: &Lab, trials: Vec<Trial>, no_kernel: Option<&st
 /// Makes a trial in a thread of its own, and does not wait for one that never ends.
 fn within(limit: Duration, ours: Arc<dyn Side>, peer: Arc<dyn Side>, trial: Trial, watch: Watch) -> Outcome {
     let (done, finished) = mpsc::channel::<Result<(Figures, Result<(), String>), Failure>>();
-    let work = move || done.send(trial.make(&*ours, &*peer, &watch));
+    let work = move || {
+        let figures = trial.make(&*ours, &*peer, &watch);
+        // Whoever hears of the end may end the hosts: the last handle is to be theirs.
+        drop((ours, peer));
+        done.send(figures)
+    };
     if let Err(error) = thread::Builder::new().name("trial".to_owned()).spawn(work) {
         return Outcome::Failed(format!("no thread: {error}"), None);
     }
