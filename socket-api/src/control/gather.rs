@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use tapsock_driver::DropReason;
 use tapsock_sockets::UnixName;
 use tapsock_sockets::local::SocketKind;
-use tapsock_stack::iface::{Interface, InterfaceId, Interfaces, Preference, Route, TableId};
+use tapsock_stack::iface::{Interface, InterfaceId, Interfaces, Preference, Route, Stay, TableId};
 use tapsock_stack::stack::{Entry, Family, SURVEY_MAX, Stack, Stage, Surveyed, Watch};
 use tapsock_stack::tcp::info::Info;
 use tapsock_stack::tcp::{Connection, State};
@@ -81,7 +81,7 @@ fn addresses(stack: &Stack, now: Instant, interface: &Interface) -> Vec<Address>
             prefix_len: own.cidr.prefix_len,
             broadcast: own.cidr.broadcast(),
             deprecated: own.preference == Preference::Deprecated,
-            temporary: own.temporary,
+            temporary: own.stay != Stay::Lasting,
             tentative: false,
             dynamic: given.is_some(),
             valid: end.map(|end| end.saturating_since(now).as_secs()),
