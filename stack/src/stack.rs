@@ -226,6 +226,7 @@ impl Stack {
         caps: LinkCaps,
     ) -> Result<InterfaceId, InterfaceError> {
         let id = self.interfaces.add(name, hardware, caps)?;
+        self.join_as_router(id);
         self.config.begin_interface(name);
         if caps.medium == Medium::Ethernet {
             self.enable_autoconf(id);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tapsock::Counter;
 use tapsock::net::UdpSocket;
-use tapsock_tests::bench::{Bench, DEVICE, KERNEL_V6, OURS_V6, Setup};
+use tapsock_tests::bench::{Bench, DEVICE, KERNEL_V6, OURS_V4, OURS_V6, Setup};
 use tapsock_tests::programs::{self, Beside};
 use tapsock_tests::sides::PATIENCE;
 
@@ -130,4 +130,29 @@ fn the_kernel_finds_our_address_taken() {
         let shown = bench.run("ip", &["-6", "address", "show", "dev", DEVICE, "dadfailed"]);
         shown.contains(&format!("{ours}/")).then_some(())
     });
+}
+
+/// The kernel answers our questions for an IPv4 address that it has, and finds ours where nobody has it.
+//= RFC 5227 §2.1, type=test
+//= RFC 5227 §2.1.1, type=test
+#[test]
+fn an_ipv4_address_of_the_kernels_is_not_taken() {
+    if programs::find("ip").is_none() {
+        return;
+    }
+    for taken in [false, true] {
+        let Some(bench) = Setup::new().setting("tapsock.ipv4_acd", "1").open() else { return };
+        if taken {
+            // Within the second before our first question, or before one of the later ones.
+            bench.run("ip", &["address", "add", &format!("{OURS_V4}/32"), "dev", "lo"]);
+        }
+        let ours = || UdpSocket::bind(&bench.host, SocketAddr::new(OURS_V4.into(), 0)).is_ok();
+        if taken {
+            until(|| (bench.count(Counter::TapsockAddressConflicts) > 0).then_some(()));
+            assert!(!ours());
+        } else {
+            until(|| ours().then_some(()));
+            bench.run("ping", &["-4", "-c", "1", "-W", "5", &OURS_V4.to_string()]);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The host as a router: packets that are not for it go on.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::collections::VecDeque;
 
 use crate::config::ArrivalPolicy;
@@ -27,6 +27,14 @@ const MAX_FORWARDED: usize = 1024;
 /// Least time between two redirects for one host, after the first few.
 //= RFC 4861 §8.2
 const REDIRECT_INTERVAL: core::time::Duration = core::time::Duration::from_secs(1);
+
+/// The groups of all routers: of IPv4, and of IPv6 by their scopes.
+const ALL_ROUTERS_V4: [Ipv4Addr; 1] = [Ipv4Addr::new(224, 0, 0, 2)];
+const ALL_ROUTERS_V6: [Ipv6Addr; 3] = [
+    Ipv6Addr::new(0xff01, 0, 0, 0, 0, 0, 0, 2),
+    Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2),
+    Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 0, 2),
+];
 
 /// What a router remembers.
 #[derive(Debug)]
@@ -101,6 +109,18 @@ impl Stack {
     /// What holds for packets that come in at an interface.
     pub(super) fn arrival_policy(&self, id: InterfaceId) -> ArrivalPolicy {
         self.config.arrival_policy(self.interfaces.interface(id).map_or("", Interface::name))
+    }
+
+    /// Has a new interface hear the groups of all routers, where it forwards.
+    //= RFC 4291 §2.8
+    //= RFC 1112 §4
+    pub(super) fn join_as_router(&mut self, id: InterfaceId) {
+        let policy = self.arrival_policy(id);
+        let v4 = ALL_ROUTERS_V4.into_iter().filter(|_| policy.forwards_v4).map(IpAddr::V4);
+        let v6 = ALL_ROUTERS_V6.into_iter().filter(|_| policy.forwards_v6).map(IpAddr::V6);
+        for group in v4.chain(v6) {
+            self.interfaces.join(id, group);
+        }
     }
 
     /// Whether packets to `destination` that come so are for others, to whom this host passes them.

@@ -690,3 +690,17 @@ fn source_routes_are_followed_where_that_is_allowed() {
     assert!(host.pass(LEFT, with_options(&to_router, &route(131))).is_empty());
     assert_eq!(host.count(Counter::IpInAddrErrors), 1);
 }
+
+//= RFC 4291 §2.8, type=test
+#[test]
+fn routers_hear_what_is_for_all_of_them() {
+    let group = "ff02::2";
+    let path =
+        Path { to_station: EthernetAddress::multicast_for(group.parse().unwrap()), ..from_left(group) };
+    let echo = Icmpv6Message::EchoRequest(tapsock_stack::wire::icmp::Echo { ident: 1, sequence: 1 });
+    let mut router = Router::plain(&[]);
+    assert_eq!(router.pass(LEFT, path.icmpv6(echo, &[], 64)).len(), 1);
+    let mut host = Router::plain(&[("net.ipv6.conf.all.forwarding", "0")]);
+    assert!(host.pass(LEFT, path.icmpv6(echo, &[], 64)).is_empty());
+    assert_eq!(host.count(Counter::TapsockLinkInAddrErrors), 1);
+}

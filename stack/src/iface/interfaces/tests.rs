@@ -170,3 +170,18 @@ fn groups_and_local_networks_are_bounded() {
     }
     assert_eq!(interfaces.add_local_network(cidr("10.9.0.0/24")), Err(InterfaceError::Full));
 }
+
+#[test]
+fn a_gateway_may_be_taken_to_be_on_the_link() {
+    let mut interfaces = two_links();
+    let route = Route::via(cidr("10.6.0.0/24"), ip("10.9.9.9"), ETH1);
+    assert_eq!(interfaces.add_route(route), Err(TableError::GatewayUnreachable));
+    interfaces.add_route(Route { onlink: true, ..route }).unwrap();
+    let hop = interfaces.route(ip("10.6.0.1"), None, None).unwrap();
+    assert_eq!((hop.next_hop, hop.interface), (ip("10.9.9.9"), ETH1));
+    // Even so it can't be an address of ours, nor refuse and lead on at once.
+    let ours = Route::via(cidr("10.5.0.0/24"), ip("10.0.0.2"), ETH1);
+    assert_eq!(interfaces.add_route(Route { onlink: true, ..ours }), Err(TableError::Invalid));
+    let both = Route { kind: RouteKind::Blackhole, onlink: true, ..route };
+    assert_eq!(interfaces.add_route(both), Err(TableError::Invalid));
+}
