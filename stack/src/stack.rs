@@ -285,7 +285,7 @@ impl Stack {
         self.forwarding.forget(interface);
         self.drop_datagrams(interface);
         self.dhcp.on_link_down(interface);
-        self.claims.forget_interface(interface);
+        self.forget_claims(now, interface);
         self.neighbors.flush(interface, &mut self.counters);
         while self.neighbors.poll_action().is_some() {}
         self.fail_connections(now, interface);

@@ -203,8 +203,15 @@ impl Claims {
         self.claims.len() < before
     }
 
-    /// The link is gone: nothing is asked there any more.
+    /// The link is gone: nothing is asked there any more. Addresses that were looked for by hand are given, for on no link
+    /// is nobody else who has them.
     pub fn forget_interface(&mut self, interface: InterfaceId) {
+        let gone = self.claims.iter().filter(|claim| claim.interface == interface);
+        for claim in gone.filter(|claim| claim.purpose == Purpose::ByHand) {
+            if let State::Probing { .. } = claim.state {
+                self.actions.push_back(ClaimAction::Assign { interface, cidr: claim.cidr });
+            }
+        }
         self.claims.retain(|claim| claim.interface != interface);
     }
 

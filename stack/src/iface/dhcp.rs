@@ -256,9 +256,14 @@ impl DhcpClient {
         }
     }
 
+    /// Whether a server's message answers this client.
+    pub(crate) fn is_told_by(&self, reply: &Reply) -> bool {
+        (reply.transaction, reply.hardware) == (self.transaction, self.hardware)
+    }
+
     /// Takes a server's message; whether it was waited for.
     pub(crate) fn on_reply(&mut self, now: Instant, reply: Reply, random: &mut Random) -> bool {
-        if (reply.transaction, reply.hardware) != (self.transaction, self.hardware) {
+        if !self.is_told_by(&reply) {
             return false;
         }
         match (&self.state, reply.kind) {

@@ -73,6 +73,8 @@ pub struct Interfaces {
     interfaces: Vec<Interface>,
     /// All addresses with the interface that has them, sorted.
     local: Vec<(IpAddr, InterfaceId)>,
+    /// The broadcast addresses of the networks of all addresses, sorted, each as often as it is one's.
+    broadcasts: Vec<Ipv4Addr>,
     /// Networks of which every address is the host's.
     local_networks: Vec<IpCidr>,
     routes: RoutingTable,
@@ -92,8 +94,10 @@ impl Interfaces {
         }
         let local = addresses.map(|(address, _)| (address, InterfaceId::LOOPBACK)).to_vec();
         let (local_networks, routes) = (Vec::new(), RoutingTable::new());
+        let broadcasts =
+            addresses.iter().filter_map(|(own, len)| IpCidr::new(*own, *len).broadcast()).collect();
         let (interfaces, model) = (vec![lo], HostModel::Weak);
-        Interfaces { interfaces, local, local_networks, routes, model, group_generation: 0 }
+        Interfaces { interfaces, local, broadcasts, local_networks, routes, model, group_generation: 0 }
     }
 
     /// Adds an interface without addresses whose link is up.
@@ -178,6 +182,10 @@ impl Interfaces {
         }
         let place = self.local.partition_point(|other| *other < (cidr.address, id));
         self.local.insert(place, (cidr.address, id));
+        if let Some(broadcast) = cidr.broadcast() {
+            let place = self.broadcasts.partition_point(|other| *other < broadcast);
+            self.broadcasts.insert(place, broadcast);
+        }
         Ok(())
     }
 
@@ -197,6 +205,9 @@ impl Interfaces {
             .map(|own| own.cidr)
             .find(|own| own.network() == gone.network());
         self.local.retain(|entry| *entry != (address, id));
+        if let Some(place) = gone.broadcast().and_then(|gone| self.broadcasts.binary_search(&gone).ok()) {
+            self.broadcasts.remove(place);
+        }
         if withdrawn.on_link {
             self.routes.retain(|route| !is_connected(route, id, gone));
         }
@@ -437,18 +448,26 @@ impl Interfaces {
         self.local_networks.iter().any(|network| network.contains(address))
     }
 
-    /// Where packets to `source` would leave, as seen from `interface`, where one came in that says it is from there.
+    /// Where packets from `destination` back to `source` would leave, as seen from `interface`, where one came in that
+    /// says it is from there.
     //= RFC 1812 §5.3.8
-    pub fn reverse_path(&self, interface: InterfaceId, source: IpAddr) -> ReversePath {
-        let Some(route) = self.routes.matches_by_rules(source, None, None).next() else {
-            return ReversePath::Nowhere;
+    pub fn reverse_path(&self, interface: InterfaceId, source: IpAddr, destination: IpAddr) -> ReversePath {
+        let is_up = |route: &Route| {
+            self.interface(route.interface).is_some_and(|found| found.link() == LinkState::Up)
         };
-        if route.kind != RouteKind::Unicast {
-            return ReversePath::Nowhere;
+        for route in self.routes.matches_by_rules(source, Some(destination), None) {
+            if route.kind != RouteKind::Unicast {
+                return ReversePath::Nowhere;
+            }
+            // Of several equal ways each will do.
+            if self.routes.share(route, 0, |share| share.interface == interface).interface == interface {
+                return ReversePath::Here;
+            }
+            if is_up(self.routes.share(route, 0, is_up)) {
+                return ReversePath::Elsewhere;
+            }
         }
-        // Of several equal ways each will do.
-        let here = self.routes.share(route, 0, |share| share.interface == interface);
-        if here.interface == interface { ReversePath::Here } else { ReversePath::Elsewhere }
+        ReversePath::Nowhere
     }
 
     /// Whether a packet that came in at `interface` can be from `source`: one host's address, and not one of ours,
@@ -457,7 +476,12 @@ impl Interfaces {
     //= RFC 4291 §2.7
     //= RFC 1122 §3.2.1.3 MUST-4
     pub fn accepts_source(&self, interface: InterfaceId, source: IpAddr) -> bool {
-        if !is_assignable(source) || self.is_broadcast(interface, source) {
+        let means_several_or_none = match source {
+            IpAddr::V4(source) => self.broadcasts.binary_search(&source).is_ok(),
+            // As Linux: an address of IPv4 in IPv6's form stands in programs, never in packets.
+            IpAddr::V6(source) => source.to_ipv4_mapped().is_some(),
+        };
+        if !is_assignable(source) || means_several_or_none {
             return false;
         }
         interface == InterfaceId::LOOPBACK || !source.is_loopback() && !self.is_local(source)
@@ -480,8 +504,8 @@ impl Default for Interfaces {
 /// ```
 /// use tapsock_stack::iface::{InterfaceId, Interfaces, ReversePath};
 ///
-/// let nobody = "192.0.2.1".parse().unwrap();
-/// assert_eq!(Interfaces::new().reverse_path(InterfaceId(1), nobody), ReversePath::Nowhere);
+/// let [nobody, us] = ["192.0.2.1", "192.0.2.2"].map(|address| address.parse().unwrap());
+/// assert_eq!(Interfaces::new().reverse_path(InterfaceId(1), nobody, us), ReversePath::Nowhere);
 /// ```
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub enum ReversePath {

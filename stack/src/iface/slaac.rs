@@ -377,7 +377,7 @@ impl Autoconf {
             asking.left -= 1;
         }
         asking.at = Turn::At(now + asking.interval);
-        asking.interval = link.config.backed_off(asking.interval, jitter(random));
+        asking.interval = link.config.backed_off(asking.interval, jitter(random)).max(MIN_INTERVAL);
         let over = asking.left == 0;
         let (interface, station) = (link.interface, link.station);
         if over {

@@ -59,7 +59,8 @@ fn is_global_v4(address: Ipv4Addr) -> bool {
 
 fn is_global_v6(address: Ipv6Addr) -> bool {
     let nobody = address.is_unspecified() || address.is_loopback() || address.is_multicast();
-    !(nobody || address.is_unicast_link_local())
+    let of_programs = address.to_ipv4_mapped().is_some();
+    !(nobody || of_programs || address.is_unicast_link_local())
 }
 
 /// The largest packet that a packet is sent on as, in bytes: of one that the link merged, a segment.
@@ -124,6 +125,11 @@ fn with_transport(packet: &Packet, transport: &Transport) -> Option<Transmit> {
     }
     let total = u32::try_from(packet.payload.len()).unwrap_or(u32::MAX);
     let pseudo = pseudo_header(packet.source, packet.destination, packet.protocol, total);
+    // A checksum that is complete stays its sender's: it finds what goes wrong here too, and bytes behind a datagram are
+    // none of its business.
+    if packet.gso_size.is_none() && packet.whole[field.clone()] != pseudo.fold().to_be_bytes() {
+        return Some(with_ip_header(packet, packet.whole.clone()));
+    }
     if at + len + Medium::Ethernet.header_len() > HEADER_BLOCK_LEN {
         return packet.gso_size.is_none().then(|| summed(packet, pseudo, field));
     }

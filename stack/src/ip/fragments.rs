@@ -247,12 +247,18 @@ fn malformed(packet: &Packet, fragment: &FragmentHeader) -> Option<Refusal> {
     if fragment.more && !len.is_multiple_of(8) && packet.source.is_ipv6() {
         return Some(Refusal::Ragged);
     }
+    ends_too_late(packet, fragment).then_some(Refusal::TooLong)
+}
+
+/// Whether the packet that a fragment is of would be longer than any packet.
+pub(crate) fn ends_too_late(packet: &Packet, fragment: &FragmentHeader) -> bool {
+    let len = packet.payload.len();
     // IPv4 counts its header in, of which every part has the like; IPv6 the extension headers before the part.
     let headers = match packet.source {
         IpAddr::V4(_) => packet.whole.len() - len,
         IpAddr::V6(_) => packet.whole.len() - len - IPV6_FIXED,
     };
-    (usize::from(fragment.offset) + len + headers > usize::from(u16::MAX)).then_some(Refusal::TooLong)
+    usize::from(fragment.offset) + len + headers > usize::from(u16::MAX)
 }
 
 /// Bytes of a fragment that count.

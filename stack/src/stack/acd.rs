@@ -35,8 +35,8 @@ impl Stack {
     /// assert!(address.is_link_local() && stack.interfaces().is_local(address.into()));
     /// ```
     ///
-    /// Fails with [`InterfaceError::Missing`] (ENODEV), or [`InterfaceError::BadAddress`] (EINVAL) where the link has no
-    /// neighbours.
+    /// Fails with [`InterfaceError::Missing`] (ENODEV) for an interface that there is not or whose link is gone, or
+    /// [`InterfaceError::BadAddress`] (EINVAL) where the link has no neighbours.
     pub fn start_link_local(&mut self, interface: InterfaceId) -> Result<(), InterfaceError> {
         let place = self.claimant(interface)?;
         if self.claims.begin_link_local(place) { Ok(()) } else { Err(InterfaceError::Full) }
@@ -54,6 +54,13 @@ impl Stack {
             // It may not have been ours yet.
             let _ = self.interfaces.remove_address(interface, address.into());
         }
+    }
+
+    /// The link is gone: nobody can be asked there any more. What was looked for by hand is given at once, as where the
+    /// link was gone before.
+    pub(super) fn forget_claims(&mut self, now: Instant, interface: InterfaceId) {
+        self.claims.forget_interface(interface);
+        self.run_claims(now);
     }
 
     /// Whether an address is to be looked for before an interface gets it, which is then begun.
@@ -76,10 +83,10 @@ impl Stack {
 
     fn claimant(&self, interface: InterfaceId) -> Result<(InterfaceId, EthernetAddress), InterfaceError> {
         let found = self.interfaces.interface(interface).ok_or(InterfaceError::Missing)?;
-        if found.has_neighbors() {
-            Ok((interface, found.hardware()))
-        } else {
-            Err(InterfaceError::BadAddress)
+        match found.link() {
+            LinkState::Down => Err(InterfaceError::Missing),
+            LinkState::Up if found.has_neighbors() => Ok((interface, found.hardware())),
+            LinkState::Up => Err(InterfaceError::BadAddress),
         }
     }
 

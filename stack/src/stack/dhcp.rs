@@ -106,7 +106,7 @@ impl Stack {
     }
 
     /// Whether a packet, whomever it is addressed to, is for the client of its interface: who asks for an address has
-    /// none yet.
+    /// none yet, nor a way back to the server. A router passes on what servers say to the hosts behind it.
     pub(super) fn is_for_dhcp(&self, packet: &Packet) -> bool {
         if self.dhcp.clients.is_empty() || packet.protocol != IpProtocol::UDP || packet.fragment.is_some() {
             return false;
@@ -115,8 +115,15 @@ impl Stack {
             .payload
             .first_chunk()
             .map(|[a, b, c, d]| (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])));
-        ports == Some((SERVER_PORT, CLIENT_PORT))
-            && self.dhcp.clients.iter().any(|client| client.interface == packet.interface)
+        if ports != Some((SERVER_PORT, CLIENT_PORT)) {
+            return false;
+        }
+        let client = self.dhcp.clients.iter().find(|client| client.interface == packet.interface);
+        client.is_some_and(|client| {
+            let message = || Reply::parse(packet.payload.get(UdpHeader::LEN..).unwrap_or_default()).ok();
+            !self.is_in_transit(packet.origin(), packet.destination)
+                || message().is_some_and(|reply| client.machine.is_told_by(&reply))
+        })
     }
 
     pub(super) fn receive_dhcp(&mut self, now: Instant, packet: &Packet) {

@@ -8,6 +8,7 @@ use crate::counters::{Counter, Counters};
 use crate::iface::{Addresses, Delivery, Interface, InterfaceId, NextHop, ReversePath, RouteError, Way};
 use crate::ip::cutting;
 use crate::ip::forward::{Passage, largest_part, must_stay_whole, onward, passage};
+use crate::ip::fragments::ends_too_late;
 use crate::ip::icmp::{ErrorKind, NoWay};
 use crate::ip::input::{Origin, Packet, Sender, Stations, parse_v4, parse_v6_in_transit};
 use crate::ip::output::Priority;
@@ -148,11 +149,13 @@ impl Stack {
 
     /// Whether a packet came from where packets to its source would go, as far as `rp_filter` wants that.
     //= RFC 1812 §5.3.8
-    pub(super) fn came_by_reverse_path(&self, id: InterfaceId, source: IpAddr) -> bool {
+    pub(super) fn came_by_reverse_path(&self, packet: &Packet) -> bool {
+        let id = packet.interface;
         if id == InterfaceId::LOOPBACK {
             return true;
         }
-        match (self.arrival_policy(id).reverse_path, || self.interfaces.reverse_path(id, source)) {
+        let path = || self.interfaces.reverse_path(id, packet.source, packet.destination);
+        match (self.arrival_policy(id).reverse_path, path) {
             (0, _) => true,
             (1, path) => path() == ReversePath::Here,
             (_, path) => path() != ReversePath::Nowhere,
@@ -168,6 +171,11 @@ impl Stack {
         //= RFC 1812 §5.3.4
         if packet.stations != Stations::One {
             return self.counters.bump(tally.discards);
+        }
+        // Cut again, what lies past the longest packet would come to lie at its beginning.
+        let past_the_longest = packet.fragment.as_ref().is_some_and(|part| ends_too_late(packet, part));
+        if past_the_longest {
+            return self.counters.bump(tally.headers);
         }
         match passage(packet.source, packet.destination) {
             Passage::Open => {}

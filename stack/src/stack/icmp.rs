@@ -304,7 +304,10 @@ impl Stack {
     fn way_back(&self, packet: &Packet, to_us_alone: bool) -> Option<NextHop> {
         let source = to_us_alone.then_some(packet.destination);
         let scoped = matches!(packet.source, IpAddr::V6(v6) if v6.is_unicast_link_local());
-        self.interfaces.route(packet.source, source, scoped.then_some(packet.interface)).ok()
+        let hop = self.interfaces.route(packet.source, source, scoped.then_some(packet.interface)).ok();
+        // One host is answered, never several.
+        //= RFC 1812 §4.3.2.7
+        hop.filter(|hop| hop.delivery == Delivery::Unicast)
     }
 
     //= RFC 1122 §3.2.2.6 MUST-4

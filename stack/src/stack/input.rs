@@ -70,8 +70,13 @@ impl Stack {
             self.counters.bump(Counter::TapsockArpInErrors);
             return;
         };
-        self.tell_dhcp_of(now, id, &packet);
-        self.watch_claims(now, id, &packet);
+        // What another interface of this host says on the same link is no conflict.
+        //= RFC 5227 §1.1
+        let by_us = |own: &Interface| own.has_neighbors() && own.hardware() == packet.sender_hardware;
+        if !self.interfaces.iter().any(by_us) {
+            self.tell_dhcp_of(now, id, &packet);
+            self.watch_claims(now, id, &packet);
+        }
         let policy = self.neighbor_policy(id);
         let (interfaces, neighbors, counters) = (&self.interfaces, &mut self.neighbors, &mut self.counters);
         if let Some(answer) = arp::on_arp(now, id, &packet, interfaces, &policy, neighbors, counters) {
@@ -95,10 +100,10 @@ impl Stack {
         let ours = origin.sender == Sender::Ourselves;
         if !ours && !self.interfaces.accepts_source(id, packet.source) {
             self.counters.bump(Counter::TapsockIpInMartians);
-        } else if !ours && !self.came_by_reverse_path(id, packet.source) {
-            self.counters.bump(Counter::TcpExtIPReversePathFilter);
         } else if self.is_for_dhcp(&packet) {
             self.receive_dhcp(now, &packet);
+        } else if !ours && !self.came_by_reverse_path(&packet) {
+            self.counters.bump(Counter::TcpExtIPReversePathFilter);
         } else if self.is_in_transit(origin, packet.destination) && !self.claims(&packet) {
             self.forward(now, &packet);
         } else if !self.interfaces.accepts(id, packet.destination) && !self.claims(&packet) {
@@ -170,6 +175,10 @@ impl Stack {
         let Rejected::Problem { packet, kind, to_group } = rejected else { return };
         if !self.interfaces.accepts_source(packet.interface, packet.source) {
             self.counters.bump(Counter::TapsockIpInMartians);
+            return;
+        }
+        if packet.source.is_ipv4() && !self.came_by_reverse_path(&packet) {
+            self.counters.bump(Counter::TcpExtIPReversePathFilter);
             return;
         }
         let ours = self.interfaces.accepts(packet.interface, packet.destination)

@@ -16,6 +16,7 @@ use crate::wire::group::{
     GroupMessage, MLD_DONE, MLD_QUERY, MLD_REPORT, igmp_leave, igmp_member, igmp_report, mld_done,
     mld_member, mld_report,
 };
+use crate::wire::ndp::is_solicited_node;
 use crate::wire::offload::{Medium, Transmit};
 use crate::wire::{EthernetAddress, Ipv6Header};
 
@@ -155,7 +156,7 @@ impl Stack {
             }
         }
         if before.is_some() && after.is_none() {
-            self.interfaces.leave(interface, group);
+            self.leave_on(interface, group);
         }
         self.report_group(interface, group, before.as_ref(), after.as_ref());
         outcome
@@ -189,8 +190,17 @@ impl Stack {
     pub(super) fn leave_groups(&mut self, id: SocketId) {
         let Some(groups) = self.groups.of.remove(&id) else { return };
         for (interface, group, filter) in groups.groups() {
-            self.interfaces.leave(interface, group);
+            self.leave_on(interface, group);
             self.report_group(interface, group, Some(filter), None);
+        }
+    }
+
+    /// A socket's own membership ends. That of a group in which addresses are asked for may have been taken for the group
+    /// of one that is looked for: that ends first, so that routers are told when the socket's does.
+    fn leave_on(&mut self, interface: InterfaceId, group: IpAddr) {
+        self.interfaces.leave(interface, group);
+        if matches!(group, IpAddr::V6(group) if is_solicited_node(group)) {
+            self.follow_solicited_groups();
         }
     }
 

@@ -35,7 +35,16 @@ impl Stack {
             let Ok(options) = Ipv4Options::parse(packet.ipv4_options()) else { return Some(packet) };
             let Some(stop) = options.next_stop(packet.ipv4_options()) else { return Some(packet) };
             let next = IpAddr::V4(stop.address);
-            if self.interfaces.is_local(next) {
+            // It was sent to this host alone, and so must its stops here be: what does not come in from outside does not
+            // come in by a route either.
+            let to_one = !packet.destination.is_multicast()
+                && !self.interfaces.is_broadcast(packet.interface, packet.destination);
+            let here = self.interfaces.is_local(next);
+            if !to_one || here && !self.interfaces.accepts(packet.interface, next) {
+                self.counters.bump(Counter::IpInAddrErrors);
+                return None;
+            }
+            if here {
                 if let IpAddr::V4(here) = packet.destination {
                     packet = passed(packet, &options, here, stop.address);
                 }

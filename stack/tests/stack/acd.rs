@@ -84,27 +84,56 @@ fn an_address_of_somebody_else_is_not_taken() {
     assert_eq!(wire[0].remove_address(ETH, ip("10.0.0.11")), Err(InterfaceError::NotFound));
 }
 
+/// What the station 7 says: it has host 0's address.
+fn claim() -> Frame {
+    let mut headers = tapsock_stack::buf::HeaderBlock::new();
+    let thief = station(7);
+    let address = "10.0.0.1".parse().unwrap();
+    let packet = ArpPacket {
+        operation: tapsock_stack::wire::arp::ArpOperation::Request,
+        sender_hardware: thief,
+        sender_ip: address,
+        target_hardware: EthernetAddress::default(),
+        target_ip: address,
+    };
+    packet.prepend_to(&mut headers);
+    let (destination, ether_type) = (EthernetAddress::BROADCAST, EtherType::Arp);
+    EthernetHeader { destination, source: thief, ether_type }.prepend_to(&mut headers);
+    Frame::from(headers.to_vec())
+}
+
+//= RFC 5227 §1.1, type=test
+#[test]
+fn a_host_is_in_no_conflict_with_itself() {
+    let mut wire = looking();
+    wire.sniffing = true;
+    wire[0].add_interface("eth1", station(7), LINKS[0]).unwrap();
+    for _ in 0..2 {
+        wire.inject(0, claim());
+        wire.settle();
+    }
+    assert_eq!(arp_of(&wire, 0).len(), 0);
+    assert!(wire[0].interfaces().is_local(ip("10.0.0.1")));
+}
+
+#[test]
+fn nobody_has_an_address_on_a_link_that_is_gone() {
+    let mut wire = looking();
+    let [sought, later] = ["10.0.0.9", "10.0.0.11"];
+    wire[0].add_address(ETH, format!("{sought}/24").parse().unwrap()).unwrap();
+    let now = wire.now;
+    wire[0].set_link_down(now, ETH);
+    assert!(wire[0].interfaces().is_local(ip(sought)), "what was promised is kept");
+    wire[0].add_address(ETH, format!("{later}/24").parse().unwrap()).unwrap();
+    assert!(wire[0].interfaces().is_local(ip(later)));
+    assert_eq!(wire[0].start_link_local(ETH), Err(InterfaceError::Missing));
+}
+
 //= RFC 5227 §2.4, type=test
 #[test]
 fn an_address_is_defended_and_given_up_to_who_insists() {
     let mut wire = looking();
     wire.sniffing = true;
-    let claim = || {
-        let mut headers = tapsock_stack::buf::HeaderBlock::new();
-        let thief = station(7);
-        let address = "10.0.0.1".parse().unwrap();
-        let packet = ArpPacket {
-            operation: tapsock_stack::wire::arp::ArpOperation::Request,
-            sender_hardware: thief,
-            sender_ip: address,
-            target_hardware: EthernetAddress::default(),
-            target_ip: address,
-        };
-        packet.prepend_to(&mut headers);
-        let (destination, ether_type) = (EthernetAddress::BROADCAST, EtherType::Arp);
-        EthernetHeader { destination, source: thief, ether_type }.prepend_to(&mut headers);
-        Frame::from(headers.to_vec())
-    };
     wire.inject(0, claim());
     wire.settle();
     assert_eq!(arp_of(&wire, 0).len(), 1, "it says that it is ours");

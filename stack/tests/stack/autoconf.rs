@@ -757,6 +757,12 @@ fn routers_are_asked_ever_more_seldom() {
     }
     assert!(times.len() > 11, "{times:?}");
     assert_eq!(solicitations(&["net.ipv6.conf.all.router_solicitations 3"]).len(), 3);
+    // Without a bound the pauses double all the time.
+    let times = solicitations(&[
+        "net.ipv6.conf.all.router_solicitations -1",
+        "net.ipv6.conf.all.router_solicitation_max_interval 0",
+    ]);
+    assert!((11..=13).contains(&times.len()), "{times:?}");
     // A router asks for none.
     let router = ["net.ipv6.conf.all.router_solicitations -1", "net.ipv6.conf.all.forwarding 1"];
     assert!(solicitations(&router).is_empty());

@@ -358,3 +358,31 @@ fn only_a_client_hears_what_is_to_others_addresses() {
     let owner: IpAddr = ip("10.0.0.9").into();
     assert!(!server.stack.interfaces().is_local(owner));
 }
+
+//= RFC 1812 §5.3.8, type=test
+#[test]
+fn a_first_lease_comes_by_no_way_back() {
+    for mode in ["1", "2"] {
+        let mut server = Server::new(&[MASK, ROUTER].concat());
+        server.stack.config_mut().set("net.ipv4.conf.all.rp_filter", mode).unwrap();
+        server.run(Duration::from_secs(1));
+        assert_eq!(server.addresses(), ["10.0.0.9/24"], "{mode}");
+    }
+}
+
+#[test]
+fn a_router_that_asks_passes_on_what_is_for_others() {
+    let mut server = Server::new(&[MASK, ROUTER].concat());
+    server.stack.config_mut().set("net.ipv4.ip_forward", "1").unwrap();
+    let inside = server.stack.add_interface("eth1", station(5), LINKS[0]).unwrap();
+    server.stack.add_address(inside, "10.1.0.1/24".parse().unwrap()).unwrap();
+    server.stack.add_neighbor(server.now, inside, ip("10.1.0.5").into(), station(6)).unwrap();
+    server.run(Duration::from_secs(1));
+    assert_eq!(server.addresses(), ["10.0.0.9/24"], "its own comes to an address that is not its own yet");
+    while server.stack.poll_transmit(server.now).is_some() {}
+    let to_inside = Path::v4(1, 0).from("10.0.0.1").to("10.1.0.5").udp((67, 68), b"anything");
+    server.stack.receive(server.now, ETH, to_inside);
+    let passed = core::iter::from_fn(|| server.stack.poll_transmit(server.now));
+    assert_eq!(passed.map(|(link, _)| link).collect::<Vec<_>>(), [inside]);
+    assert_eq!(server.stack.counters()[Counter::TapsockDhcpInErrors], 0);
+}

@@ -704,3 +704,56 @@ fn routers_hear_what_is_for_all_of_them() {
     assert!(host.pass(LEFT, path.icmpv6(echo, &[], 64)).is_empty());
     assert_eq!(host.count(Counter::TapsockLinkInAddrErrors), 1);
 }
+
+/// A source route leads no packet to where it could not come from outside.
+#[test]
+fn a_source_route_ends_before_what_is_the_hosts_alone() {
+    let settings = [("net.ipv4.conf.all.accept_source_route", "1")];
+    let route = [131, 7, 4, 127, 0, 0, 1, 0];
+    let mut router = Router::plain(&settings);
+    let frame = from_left("10.0.0.10").udp((1000, 9), &[7; 8]);
+    assert!(router.pass(LEFT, with_options(&frame, &route)).is_empty());
+    assert_eq!((router.count(Counter::IpInAddrErrors), router.count(Counter::IpInDelivers)), (1, 0));
+    // Nor does one that came to all hosts go anywhere.
+    let frame = from_left("10.0.0.255").udp((1000, 9), &[7; 8]);
+    assert!(router.pass(LEFT, with_options(&frame, &[131, 7, 4, 10, 0, 1, 2, 0])).is_empty());
+    assert_eq!(router.count(Counter::IpInAddrErrors), 2);
+}
+
+//= RFC 1122 §3.2.1.3 MUST-4, type=test
+#[test]
+fn nobody_is_answered_who_stands_for_a_whole_link() {
+    let mut router = Router::plain(&[]);
+    let everybody = from_left("10.0.0.10").from("10.0.1.255");
+    let echo = Icmpv4Message::EchoRequest(tapsock_stack::wire::icmp::Echo { ident: 1, sequence: 1 });
+    assert!(router.pass(LEFT, everybody.icmpv4(echo, &[])).is_empty());
+    assert!(router.pass(LEFT, with_hops(&everybody.to("10.0.1.2").udp((1, 2), &[]), 1)).is_empty());
+    assert_eq!(router.count(Counter::TapsockIpInMartians), 2);
+}
+
+//= RFC 1812 §5.3.8, type=test
+#[test]
+fn errors_too_go_to_nobody_who_comes_from_elsewhere() {
+    for (mode, told) in [("0", 1), ("1", 0)] {
+        let mut router = Router::plain(&[("net.ipv4.conf.left.rp_filter", mode)]);
+        router.learn(RIGHT, "10.0.1.77", station(5));
+        let frame = from_left("10.0.0.10").from("10.0.1.77").udp((1000, 9), &[]);
+        let sent = router.pass(LEFT, with_options(&frame, &[7, 7, 3, 0, 0, 0, 0, 0]));
+        assert_eq!(sent.len(), told, "{mode}");
+        assert_eq!(router.count(Counter::TcpExtIPReversePathFilter), 1 - told as u64, "{mode}");
+    }
+}
+
+//= RFC 791 §3.2, type=test
+#[test]
+fn a_fragment_past_the_longest_packet_goes_nowhere() {
+    let caps = [LinkCaps::plain(Medium::Ethernet, 1500), LinkCaps::plain(Medium::Ethernet, 576)];
+    for (last, passes) in [([0x1f, 0xff], false), ([0x1f, 0x00], true)] {
+        let mut router = Router::new(caps, &[]);
+        let mut bytes = from_left("10.0.1.2").udp((1000, 9), &[7; 1452]).bytes.to_vec();
+        bytes[20..22].copy_from_slice(&last);
+        let sent = router.pass(LEFT, with_hops(&Frame::from(bytes), 64));
+        assert_eq!(!sent.is_empty(), passes, "{last:?}");
+        assert_eq!(router.count(Counter::IpInHdrErrors), u64::from(!passes));
+    }
+}

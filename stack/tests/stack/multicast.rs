@@ -818,3 +818,18 @@ fn raw_sockets_join_groups() {
     wire[1].raw_close(raw);
     assert!(!wire[1].interfaces().accepts(ETH, ip(group)), "who closes leaves");
 }
+
+/// A socket may join the group of an address's questions by itself, and that ends when it leaves.
+#[test]
+fn routers_hear_when_a_socket_leaves_a_group_of_addresses() {
+    let (group, mut wire) = ("ff02::1:ff12:3456", reporting());
+    let id = listener(&mut wire, 0, group);
+    change(&mut wire, 0, id, group, GroupChange::Join);
+    wire[0].add_address(ETH, "fd00::77/64".parse().unwrap()).unwrap();
+    wire.run_for(Duration::from_secs(5));
+    wire.seen.clear();
+    change(&mut wire, 0, id, group, GroupChange::Leave);
+    wire.run_for(Duration::from_secs(5));
+    let gone = report(group, RecordKind::ToInclude, &[]);
+    assert!(reports(&wire).contains(&gone), "{:?}", reports(&wire));
+}

@@ -1,6 +1,7 @@
 use super::*;
 use crate::iface::MAX_JOINED;
 use crate::iface::fixture::{ETH0, ETH1, HARDWARE, cidr, ip, two_links};
+use crate::iface::{Rule, TableId};
 
 //= RFC 1122 §3.2.1.3, type=test
 //= RFC 1122 §3.3.4.2, type=test
@@ -56,6 +57,10 @@ fn sources_that_no_host_has_are_refused() {
         (ETH0, "10.0.0.2", false),
         (ETH1, "10.0.0.2", false),
         (ETH0, "10.0.0.255", false),
+        (ETH1, "10.0.0.255", false),
+        (ETH0, "192.168.1.255", false),
+        (ETH0, "::ffff:10.0.0.7", false),
+        (ETH0, "::ffff:127.0.0.1", false),
         (ETH0, "255.255.255.255", false),
         (ETH0, "224.0.0.1", false),
         (ETH0, "ff02::1", false),
@@ -66,10 +71,41 @@ fn sources_that_no_host_has_are_refused() {
         (InterfaceId::LOOPBACK, "127.0.0.1", true),
         (InterfaceId::LOOPBACK, "10.0.0.2", true),
         (InterfaceId::LOOPBACK, "0.0.0.0", false),
+        (InterfaceId::LOOPBACK, "127.255.255.255", false),
     ];
     for (interface, source, accepted) in table {
         assert_eq!(interfaces.accepts_source(interface, ip(source)), accepted, "{interface} {source}");
     }
+    // While any address has that broadcast address.
+    let mut interfaces = interfaces;
+    interfaces.add_address(ETH0, cidr("192.168.1.9/24")).unwrap();
+    for (gone, accepted) in [((ETH1, "192.168.1.2"), false), ((ETH0, "192.168.1.9"), true)] {
+        interfaces.remove_address(gone.0, ip(gone.1)).unwrap();
+        assert_eq!(interfaces.accepts_source(ETH0, ip("192.168.1.255")), accepted);
+    }
+}
+
+//= RFC 1812 §5.3.8, type=test
+#[test]
+fn the_reverse_path_is_that_of_answers() {
+    use ReversePath::{Elsewhere, Here, Nowhere};
+    let mut interfaces = two_links();
+    let far = ip("203.0.113.1");
+    let path = |interfaces: &Interfaces, to: &str| {
+        [ETH0, ETH1].map(|link| interfaces.reverse_path(link, far, ip(to)))
+    };
+    assert_eq!(path(&interfaces, "192.168.1.2"), [Here, Elsewhere]);
+    // Rules by source are asked with the address that would answer.
+    let other = Route::via(cidr("0.0.0.0/0"), ip("192.168.1.1"), ETH1);
+    interfaces.add_route(Route { table: TableId(7), ..other }).unwrap();
+    interfaces.routes_mut().add_rule(Rule::from_prefix(100, cidr("192.168.1.2/32"), TableId(7))).unwrap();
+    assert_eq!(path(&interfaces, "192.168.1.2"), [Elsewhere, Here]);
+    assert_eq!(path(&interfaces, "10.0.0.2"), [Here, Elsewhere]);
+    // Nothing leaves by a link that is gone.
+    interfaces.set_link(ETH0, LinkState::Down).unwrap();
+    assert_eq!(path(&interfaces, "10.0.0.2")[1], Nowhere);
+    interfaces.add_route(Route { metric: 200, ..other }).unwrap();
+    assert_eq!(path(&interfaces, "10.0.0.2")[1], Here);
 }
 
 //= RFC 1122 §3.2.1.3 MUST-1, type=test

@@ -210,6 +210,7 @@ impl Reporter {
             None if version == NEWEST => {
                 let querier = self.querier(interface, query.v4);
                 querier.answer = earliest(querier.answer, Some(at));
+                self.next = earliest(self.next, Some(at));
             }
             // Those who speak older versions answer for each group by itself.
             //= RFC 9776 §7.2.1
@@ -221,16 +222,17 @@ impl Reporter {
                         plan(known, at, &[]);
                     }
                 }
+                self.refresh();
             }
             Some(group) => {
                 if let Some(known) = self.groups.get_mut(&(interface, group))
                     && known.filter != Filter::NONE
                 {
                     plan(known, at, &query.sources);
+                    self.next = earliest(self.next, Some(at));
                 }
             }
         }
-        self.refresh();
     }
 
     /// A router speaks an older version. Where that is news, what was to be said in another is not said.

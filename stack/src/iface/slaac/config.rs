@@ -40,7 +40,7 @@ pub struct AutoconfConfig {
     pub router_solicitation_delay: Duration,
     /// The time between the first two; each further one is twice as long.
     pub router_solicitation_interval: Duration,
-    /// The longest time between two.
+    /// The longest time between two; zero sets no bound.
     pub router_solicitation_max_interval: Duration,
     /// How addresses are made: 0 from the station, 1 the same but no link-local one, 2 and 3 by a secret.
     pub addr_gen_mode: u8,
@@ -72,7 +72,11 @@ impl AutoconfConfig {
     /// The time after the next question, where it was `before` after the last. `jitter` is the part by which it is longer.
     //= RFC 7559 §2
     pub(super) fn backed_off(&self, before: Duration, jitter: f64) -> Duration {
-        let longest = self.router_solicitation_max_interval;
+        // None at all is no bound (RFC 8415 §15).
+        let longest = match self.router_solicitation_max_interval {
+            Duration::ZERO => NO_BOUND,
+            longest => longest,
+        };
         let next = before.mul_f64(2.0 + jitter);
         if next > longest { longest.mul_f64(1.0 + jitter) } else { next }
     }
@@ -82,3 +86,6 @@ impl AutoconfConfig {
         self.accept_dad > 0 && self.dad_transmits > 0
     }
 }
+
+/// The time between two questions to routers where no other is the longest.
+const NO_BOUND: Duration = Duration::from_secs(365 * 24 * 3600);

@@ -92,6 +92,8 @@ fn what_may_leave_its_link() {
         ("::1", "fd00::1", Closed),
         ("::", "fd00::1", Closed),
         ("fd00::1", "::1", Closed),
+        ("::ffff:127.0.0.1", "fd00::1", Closed),
+        ("fd00::1", "::ffff:192.0.2.1", Closed),
     ] {
         assert_eq!(passage(from.parse().unwrap(), to.parse().unwrap()), expected, "{from} {to}");
     }
@@ -121,11 +123,27 @@ fn what_the_sender_summed_is_left_alone() {
         let mut wrong = frame.bytes.to_vec();
         wrong[last] ^= 1;
         frame.bytes = wrong.into();
-        // A router does not look: the receiver does.
-        let packet = parse(&frame);
-        let passed = parse(&onward(&packet).unwrap().to_frame());
-        assert_eq!(passed.payload[..], packet.payload[..]);
+        // A router does not look, nor believes who did: the receiver does.
+        for checksum in [Checksum::Unverified, Checksum::Valid] {
+            frame.checksum = checksum;
+            let packet = parse(&frame);
+            let passed = parse(&onward(&packet).unwrap().to_frame());
+            assert_eq!(passed.payload[..], packet.payload[..]);
+        }
     }
+}
+
+#[test]
+fn what_follows_a_datagram_changes_no_checksum() {
+    let mut whole = sent(true, true, 4, 0, &[]);
+    whole.complete_checksum();
+    let mut bytes = whole.to_frame().bytes.to_vec();
+    bytes.extend_from_slice(&[7; 4]);
+    bytes[3] += 4;
+    write_checksum(&mut bytes[..20]);
+    let packet = parse(&Frame { checksum: Checksum::Valid, ..Frame::from(bytes) });
+    let passed = parse(&onward(&packet).unwrap().to_frame());
+    assert_eq!(passed.payload[..], packet.payload[..]);
 }
 
 #[test]
