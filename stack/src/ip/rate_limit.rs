@@ -86,6 +86,11 @@ impl HostLimits {
         HostLimits { full_at: HashMap::with_hasher(random.table_hash()), sweep_at: Instant::ZERO }
     }
 
+    /// Whether there may be a token for `host`.
+    pub fn has_token(&self, now: Instant, host: IpAddr, interval: Duration) -> bool {
+        self.full_at.get(&host).is_none_or(|full_at| take(&mut full_at.clone(), now, interval, HOST_BURST))
+    }
+
     /// Takes a token for `host`, which gets one each `interval`, where there is one.
     pub fn allows(&mut self, now: Instant, host: IpAddr, interval: Duration) -> bool {
         if self.full_at.len() >= MAX_HOSTS && !self.full_at.contains_key(&host) {
@@ -130,6 +135,8 @@ mod tests {
         assert_eq!(limits.sweep_at, now + SWEEP_INTERVAL);
         assert!((0..5).all(|_| limits.allows(now, host(0), Duration::from_secs(1))));
         assert!(!limits.allows(now, host(0), Duration::from_secs(1)), "the first are not forgotten");
+        assert!(!limits.has_token(now, host(0), Duration::from_secs(1)));
+        assert!(limits.has_token(now, host(1), Duration::from_secs(1)));
         assert!(limits.allows(Instant::from_secs(8), host(20_000), Duration::from_secs(1)));
         assert_eq!(limits.full_at.len(), 1, "who has sent nothing for a while is");
     }

@@ -6,10 +6,11 @@
 use core::net::SocketAddr;
 
 use crate::demux::{FlowKey, Target};
-use crate::iface::Addresses;
+use crate::iface::{Addresses, InterfaceId};
 use crate::ip::input::Packet;
 use crate::udp::Arrival;
 use crate::wire::IpProtocol;
+use crate::wire::icmp::Quoted;
 
 use super::Stack;
 
@@ -30,14 +31,7 @@ impl Stack {
         let from = SocketAddr::new(packet.source, u16::from_be_bytes([a, b]));
         let to = SocketAddr::new(packet.destination, u16::from_be_bytes([c, d]));
         match packet.protocol {
-            IpProtocol::UDP => {
-                let arrival = Arrival { from, to, interface: packet.interface };
-                let socket = self.udp.find(&arrival).and_then(|id| self.udp.socket(id));
-                socket.is_some_and(|socket| {
-                    let bound = socket.local().is_some_and(|(address, _)| !address.is_wildcard());
-                    bound && socket.way.addresses == Addresses::Any
-                })
-            }
+            IpProtocol::UDP => self.is_claimed_datagram(&Arrival { from, to, interface: packet.interface }),
             IpProtocol::TCP => {
                 let key = FlowKey::new(to, from).over(packet.interface);
                 let listener = match self.find(&key) {
@@ -48,6 +42,29 @@ impl Stack {
                 };
                 let listener = listener.and_then(|index| self.tcp.listener_at(index));
                 listener.is_some_and(|listener| listener.way.addresses == Addresses::Any)
+            }
+            _ => false,
+        }
+    }
+
+    fn is_claimed_datagram(&self, arrival: &Arrival) -> bool {
+        let socket = self.udp.find(arrival).and_then(|id| self.udp.socket(id));
+        socket.is_some_and(|socket| {
+            let bound = socket.local().is_some_and(|(address, _)| !address.is_wildcard());
+            bound && socket.way.addresses == Addresses::Any
+        })
+    }
+
+    /// Whether a socket here sent the quoted packet, from an address that is not ours.
+    pub(super) fn was_sent_for(&mut self, interface: InterfaceId, quoted: &Quoted) -> bool {
+        let (local_port, remote_port) = quoted.ports();
+        let from = SocketAddr::new(quoted.destination, remote_port);
+        let to = SocketAddr::new(quoted.source, local_port);
+        match quoted.protocol {
+            IpProtocol::UDP => self.is_claimed_datagram(&Arrival { from, to, interface }),
+            IpProtocol::TCP => {
+                let found = self.find(&FlowKey::new(to, from).over(interface));
+                matches!(found, Some(Target::Connection(_) | Target::HalfOpen(_)))
             }
             _ => false,
         }

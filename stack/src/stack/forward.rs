@@ -382,6 +382,15 @@ impl Stack {
         };
         let policy = self.arrival_policy(interface);
         let forwards = if source.is_ipv4() { policy.forwards_v4 } else { policy.forwards_v6 };
+        if !forwards {
+            return false;
+        }
+        // A merged packet is not copied for an answer that is not given.
+        let kind = ErrorKind::NoWay(NoWay::Host);
+        if self.is_over_limit(now, kind, source) {
+            self.counters.bump(Tally::of(source).lost);
+            return true;
+        }
         let bytes = packet.to_frame().bytes;
         let (frame, origin, limits) = (bytes.clone().into(), Origin::of(interface), self.config.ext_limits());
         // It was counted when it came in.
@@ -390,9 +399,9 @@ impl Stack {
             IpAddr::V4(_) => parse_v4(origin, &frame, bytes, counters),
             IpAddr::V6(_) => parse_v6_in_transit(origin, &frame, bytes, &limits, counters),
         };
-        let Some(packet) = parsed.ok().filter(|_| forwards) else { return false };
-        self.counters.bump(Tally::of(packet.source).lost);
-        self.send_error(now, ErrorKind::NoWay(NoWay::Host), &packet);
+        let Some(packet) = parsed.ok() else { return false };
+        self.counters.bump(Tally::of(source).lost);
+        self.send_error(now, kind, &packet);
         true
     }
 }

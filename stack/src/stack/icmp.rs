@@ -1,6 +1,7 @@
 //! ICMP through the stack: answers to echoes, errors that we send, and errors that concern a socket.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::time::Duration;
 
 use crate::buf::{Checksum, Chunk, Rope};
 use crate::counters::{Counter, Counters};
@@ -277,11 +278,7 @@ impl Stack {
     //= RFC 1812 §4.3.2.8
     //= RFC 4443 §2.4 MUST-6
     fn within_limits(&mut self, now: Instant, kind: ErrorKind, to: IpAddr, hop: &NextHop) -> bool {
-        let (interval, counter) = match to {
-            IpAddr::V4(_) if self.config.icmp_ratemask >> kind.icmpv4_type() & 1 == 0 => return true,
-            IpAddr::V4(_) => (self.config.icmp_ratelimit, Counter::IcmpOutRateLimitHost),
-            IpAddr::V6(_) => (self.config.ipv6_icmp_ratelimit, Counter::Icmp6OutRateLimitHost),
-        };
+        let Some((interval, counter)) = self.limit_of(kind, to) else { return true };
         // What sources without number can bring about is bounded before anything is remembered of them.
         if !self.icmp_limit.has_token(now) {
             self.counters.bump(Counter::IcmpOutRateLimitGlobal);
@@ -292,6 +289,26 @@ impl Stack {
             return false;
         }
         self.icmp_limit.allows(now)
+    }
+
+    /// The time between errors of `kind` to `to`, and what counts those that come sooner, where they are limited.
+    fn limit_of(&self, kind: ErrorKind, to: IpAddr) -> Option<(Duration, Counter)> {
+        match to {
+            IpAddr::V4(_) if self.config.icmp_ratemask >> kind.icmpv4_type() & 1 == 0 => None,
+            IpAddr::V4(_) => Some((self.config.icmp_ratelimit, Counter::IcmpOutRateLimitHost)),
+            IpAddr::V6(_) => Some((self.config.ipv6_icmp_ratelimit, Counter::Icmp6OutRateLimitHost)),
+        }
+    }
+
+    /// Whether the limit of a host lets no error of `kind` be sent to `to` now, which is counted: to be asked before much is
+    /// done for the error.
+    pub(super) fn is_over_limit(&mut self, now: Instant, kind: ErrorKind, to: IpAddr) -> bool {
+        let limit = self.limit_of(kind, to);
+        let over = limit.filter(|(interval, _)| !self.icmp_host_limits.has_token(now, to, *interval));
+        if let Some((_, counter)) = over {
+            self.counters.bump(counter);
+        }
+        over.is_some()
     }
 
     /// The way to whoever sent `packet`, from the address that it was sent to, where that is ours alone.
@@ -493,10 +510,12 @@ impl Stack {
         target: IpAddr,
         packet: &Transmit,
     ) {
-        if self.on_undeliverable_of_others(now, interface, packet) {
+        let headers = packet.headers.to_vec();
+        // A socket may have sent it in another's name.
+        let in_a_name = Quoted::parse(&headers).is_ok_and(|quoted| self.was_sent_for(interface, &quoted));
+        if !in_a_name && self.on_undeliverable_of_others(now, interface, packet) {
             return;
         }
-        let headers = packet.headers.to_vec();
         let invalid = if target.is_ipv4() { Counter::IpOutDiscards } else { Counter::Ip6OutDiscards };
         self.complain(now, interface, &headers, Complaint::no_neighbor(target), invalid);
     }
@@ -519,7 +538,7 @@ impl Stack {
             self.counters.bump(invalid);
             return;
         };
-        if !self.interfaces.is_local(quoted.source) {
+        if !self.interfaces.is_local(quoted.source) && !self.was_sent_for(interface, &quoted) {
             self.counters.bump(invalid);
             return;
         }

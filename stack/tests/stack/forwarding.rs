@@ -757,3 +757,58 @@ fn a_fragment_past_the_longest_packet_goes_nowhere() {
         assert_eq!(router.count(Counter::IpInHdrErrors), u64::from(!passes));
     }
 }
+
+/// What a socket sends in another's name is its own business: it is told, not he.
+#[test]
+fn who_sends_in_another_s_name_is_told() {
+    use tapsock_stack::iface::{Addresses, Way};
+    use tapsock_stack::ports::{BindRequest, LocalAddr, Transport};
+    use tapsock_stack::stack::{Family, UdpSendOptions};
+    let mut router = Router::plain(&[]);
+    let behind = Route::via("198.51.100.0/24".parse().unwrap(), "10.0.0.1".parse().unwrap(), LEFT);
+    router.stack.add_route(behind).unwrap();
+    let id = router.stack.udp_open(Family::V4);
+    router.stack.udp_mut(id).unwrap().way = Way { addresses: Addresses::Any, ..Way::default() };
+    let name = LocalAddr::new("198.51.100.7".parse().unwrap(), 0);
+    let request = BindRequest { port: 7000, foreign: true, ..BindRequest::new(Transport::Udp, name) };
+    let bind = router.stack.bind(request).unwrap();
+    router.stack.udp_bind(id, bind);
+    router.stack.udp_connect(id, Some(crate::wire::at("10.0.1.77", 9))).unwrap();
+    let all = tapsock_stack::error_queue::ErrorDelivery::All;
+    router.stack.udp_mut(id).unwrap().error_delivery.v4 = all;
+    let now = router.now;
+    let options = UdpSendOptions::default();
+    router.stack.udp_send(now, id, tapsock_stack::buf::Rope::from(vec![7]), None, options).unwrap();
+    router.sent();
+    let mut error = None;
+    while let Some(due) = router.stack.poll_timeout().filter(|_| error.is_none()) {
+        router.now = due;
+        router.stack.handle_timeout(due);
+        assert!(router.sent().iter().all(|(link, _)| *link == RIGHT), "the other hears nothing");
+        error = router.stack.udp_take_error(id);
+    }
+    assert_eq!(error, Some(tapsock_stack::error::SocketError::HostUnreachable));
+}
+
+/// What a program of this host writes itself to a group comes back here, and may come from a whole link, which is not
+/// answered either.
+//= RFC 1812 §4.3.2.7, type=test
+#[test]
+fn an_answer_goes_to_one_host() {
+    use tapsock_stack::stack::{Family, RawSendOptions};
+    let echo = Icmpv4Message::EchoRequest(tapsock_stack::wire::icmp::Echo { ident: 1, sequence: 1 });
+    for (from, answers) in [("10.0.1.77", 1), ("10.0.1.255", 0)] {
+        let mut router = Router::plain(&[("net.ipv4.icmp_echo_ignore_broadcasts", "0")]);
+        router.learn(RIGHT, "10.0.1.77", station(5));
+        let forged = from_left("224.0.0.1").from(from).icmpv4(echo, &[]);
+        let packet = tapsock_stack::buf::Rope::from(packet_of(&forged).to_vec());
+        // The protocol of sockets that write their headers.
+        let id = router.stack.raw_open(Family::V4, 255).unwrap();
+        let options = RawSendOptions { interface: Some(RIGHT), ..RawSendOptions::default() };
+        let to = Some(crate::wire::at("224.0.0.1", 0));
+        router.stack.raw_send(router.now, id, packet, to, options).unwrap();
+        assert_eq!(router.sent().len(), 1 + answers, "{from}");
+        let counts = [Counter::IcmpInEchos, Counter::IcmpOutEchoReps].map(|counter| router.count(counter));
+        assert_eq!(counts, [1, answers as u64], "{from}");
+    }
+}
