@@ -17,6 +17,7 @@ pub const UNLIMITED: u32 = i32::MAX as u32;
 /// use tapsock_stack::time::Instant;
 ///
 /// let (mut challenges, mut random) = (Challenges::default(), Random::new(1));
+/// assert!(challenges.may_send(Instant::ZERO, 100, &mut random));
 /// let mut sent = 0;
 /// while challenges.may_send(Instant::from_secs(5), 100, &mut random) {
 ///     challenges.on_sent();
@@ -27,7 +28,7 @@ pub const UNLIMITED: u32 = i32::MAX as u32;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Challenges {
-    second: u64,
+    second: Option<u64>,
     left: u32,
 }
 
@@ -38,9 +39,10 @@ impl Challenges {
         if limit == UNLIMITED {
             return true;
         }
-        if self.second != now.as_secs() {
+        let second = Some(now.as_secs());
+        if self.second != second {
             let half = limit.div_ceil(2);
-            (self.second, self.left) = (now.as_secs(), half + random.below(limit.max(1).into()) as u32);
+            (self.second, self.left) = (second, half + random.below(limit.max(1).into()) as u32);
         }
         self.left > 0
     }

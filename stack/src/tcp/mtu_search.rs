@@ -207,9 +207,9 @@ impl Connection {
         let size = search.low + (search.high.max(search.low) - search.low) / 2;
         let len = self.payload_of(size);
         let needed = len + (self.recovery.reordering.degree() + 1) * self.send.mss;
-        if len > self.payload_of(search.high)
-            || search.high.saturating_sub(search.low) < self.options.rare().mtu.threshold
-        {
+        let is_over =
+            size <= search.low || search.high.saturating_sub(search.low) < self.options.rare().mtu.threshold;
+        if len > self.payload_of(search.high) || is_over {
             self.renew_search(now);
             return None;
         }
@@ -238,7 +238,8 @@ impl Connection {
     fn renew_search(&mut self, now: Instant) {
         let interval = Duration::from_secs(self.options.rare().mtu.interval_secs.into());
         let low = self.send.mss as u16 + self.options_len();
-        let high = self.send.peer_mss;
+        // Whatever was learnt of the path may have changed, but not what the link takes.
+        let high = self.send.peer_mss.min(self.sizes.advertised);
         if let Some(search) = self.recovery.search_mut()
             && now.saturating_since(search.since) >= interval
         {

@@ -174,7 +174,8 @@ impl Connection {
     pub fn is_writable(&self) -> bool {
         let charged = self.charged();
         let free = (self.send_capacity() as u32).saturating_sub(charged);
-        free >= charged / 2 && free > 0 && self.is_little_unsent()
+        let supplied = self.supply != Supply::None || self.free_space() > 0;
+        free >= charged / 2 && free > 0 && self.is_little_unsent() && supplied
     }
 
     /// Takes up to `max` bytes of what has come in order. An empty rope means that the peer has sent all.

@@ -139,7 +139,9 @@ impl ReceiveQueue {
             }
             (kept, cost) = (kept + chunk.len(), cost + truesize(whole));
         }
-        let tight = cost + (self.len() - kept).div_ceil(COLLAPSED) * COLLAPSED_COST;
+        let small = self.len() - kept;
+        let last = small % COLLAPSED;
+        let tight = cost + small / COLLAPSED * COLLAPSED_COST + if last == 0 { 0 } else { truesize(last) };
         if tight + least > self.charge() {
             return false;
         }

@@ -6,6 +6,7 @@ use super::fixture::*;
 use crate::buf::{Chunk, FrameBuf, Rope};
 use crate::counters::Counter;
 use crate::tcp::Options;
+use crate::tcp::memory::Supply;
 use crate::tcp::segment::{Segment, UnscaledWindow};
 
 /// The buffers that are kept alive, in bytes.
@@ -156,4 +157,15 @@ fn what_is_due_displaces_what_came_early_from_the_end() {
     assert!((held / 2..held).contains(&left), "{left} of {held}");
     lone.data(100, &[1; 100], None);
     assert_eq!(lone.connection.readable(), left + 200, "what is nearest was kept");
+}
+
+/// Else a program that waits for room would be woken again and again.
+#[test]
+fn who_gets_no_memory_is_not_told_that_there_is_room() {
+    let mut lone = Lone::established(plain(), 50_000, ms(10));
+    lone.write(8000);
+    assert!(lone.connection.is_writable());
+    lone.connection.set_supply(Supply::None);
+    assert_eq!(lone.connection.free_space(), 0);
+    assert!(!lone.connection.is_writable());
 }

@@ -1,10 +1,12 @@
 //! What the path takes, found out by trying (RFC 4821).
 
-use super::fixture::{ISS, Lone, ms, sacking};
+use super::fixture::{IRS, ISS, Lone, ms, sacking, seq};
 use crate::counters::Counter;
 use crate::tcp::Options;
 use crate::tcp::mtu_search::{MtuOptions, Probing};
 use crate::tcp::recovery::Phase;
+use crate::tcp::segment::{Control, Segment, UnscaledWindow};
+use crate::wire::tcp_options::TcpOptions;
 
 const BASE: u16 = 512;
 
@@ -99,5 +101,57 @@ fn by_default_all_segments_are_as_large_as_the_path_is_said_to_take() {
         lone.pass_to_deadline();
         lone.sent();
     }
+    assert!(lone.connection.mss() >= 999, "{}", lone.connection.mss());
+}
+
+/// The peer's link takes larger segments than ours.
+//= RFC 4821 §7.6.4, type=test
+#[test]
+fn what_our_link_takes_bounds_the_search_when_it_begins_anew() {
+    let mut lone = Lone::connecting(probing(Probing::Always));
+    lone.poll().expect("a SYN");
+    lone.pass(ms(100));
+    let options = TcpOptions { mss: Some(9000), sack_permitted: true, ..TcpOptions::default() };
+    lone.give(Segment {
+        ack: Some(seq(ISS + 1)),
+        control: Some(Control::Syn),
+        window: UnscaledWindow(60_000),
+        options,
+        ..Segment::new(seq(IRS))
+    });
+    let (mut offset, mut largest) = (0, 0);
+    for round in 0..60 {
+        if round == 40 {
+            lone.pass(ms(700_000));
+        }
+        lone.write(20_000);
+        let mut end = offset;
+        while let Some(segment) = lone.poll() {
+            largest = largest.max(segment.len());
+            end = end.max((segment.seq - seq(ISS + 1)) as u32 + segment.len());
+        }
+        offset = end;
+        lone.pass(ms(100));
+        lone.ack(offset, 60_000);
+    }
+    assert!(lone.count(Counter::TcpExtTCPMTUPSuccess) > 3);
+    assert!(lone.connection.mss() > 990 && largest <= 1000, "{} and {largest}", lone.connection.mss());
+}
+
+/// A search without a threshold ends where there is nothing left to try.
+#[test]
+fn a_search_without_a_threshold_ends() {
+    let mut options = probing(Probing::Always);
+    options.rare_mut().mtu.threshold = 0;
+    let mut lone = Lone::established(options, 60_000, ms(100));
+    let mut offset = 0;
+    for _ in 0..40 {
+        lone.write(10_000);
+        offset = lone.sent().iter().map(|(start, len)| start + len).max().unwrap_or(offset);
+        lone.pass(ms(100));
+        lone.ack(offset, 60_000);
+    }
     assert_eq!(lone.connection.mss(), 1000);
+    let tries = lone.count(Counter::TcpExtTCPMTUPSuccess);
+    assert!(tries < 20, "{tries}");
 }
