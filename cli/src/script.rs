@@ -13,6 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use rustix::process::getuid;
 use tapsock_conformance::ast::{IpVersion, Position, Setting};
 use tapsock_conformance::parse_setting;
 use tapsock_conformance::run::{self, Failure as Reason, Parting, Report, Verdict, parting};
@@ -52,7 +53,8 @@ pub struct Options {
     /// Write the results as JUnit has them
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Write what passed in each run: to a file for one run, into a directory for several
+    /// Write what passed in each run: to a file for one run, into a directory for several. Without it what passed in runs
+    /// that fail is written into the folder for temporary files
     #[arg(long, value_name = "PATH")]
     pcap: Option<PathBuf>,
     /// Print what happened in each run
@@ -94,9 +96,12 @@ pub fn main(options: &Options) -> Result<ExitCode, Failure> {
         }
         tally.count(&report.verdict);
         junit.add(report);
-        let captured = capture(options, &runs, report);
         let shown = output::show(report, options.json, options.verbose);
-        written = std::mem::replace(&mut written, Ok(())).and(captured).and(shown);
+        let captured = capture(options, &runs, report).and_then(|path| match path {
+            Some(path) if !options.json => output::show_capture(&path),
+            _ => Ok(()),
+        });
+        written = std::mem::replace(&mut written, Ok(())).and(shown).and(captured);
     });
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
@@ -255,18 +260,31 @@ fn tolerance(options: &Options) -> Duration {
 /// The tolerance of packetdrill.
 const TOLERANCE: Duration = Duration::from_millis(4);
 
-/// Writes what passed in a run.
-fn capture(options: &Options, runs: &[(PathBuf, IpVersion)], report: &Report) -> io::Result<()> {
-    let Some(path) = &options.pcap else { return Ok(()) };
-    if runs.len() == 1 {
-        return output::capture(path, report);
-    }
-    fs::create_dir_all(path)?;
+/// Writes what passed in a run, where that is asked for, or it has failed. Gives the place of a failure's.
+fn capture(options: &Options, runs: &[(PathBuf, IpVersion)], report: &Report) -> io::Result<Option<PathBuf>> {
+    let has_failed = matches!(report.verdict, Verdict::Failed(_)) && !report.trace.is_empty();
+    let folder = match &options.pcap {
+        Some(path) if runs.len() == 1 => {
+            output::capture(path, report)?;
+            return Ok(has_failed.then(|| path.clone()));
+        }
+        Some(folder) => folder.clone(),
+        None if has_failed => std::env::temp_dir().join(format!("tapsock-scripts-{}", getuid().as_raw())),
+        None => return Ok(None),
+    };
+    fs::create_dir_all(&folder)?;
     let stem: String =
         report.name.chars().map(|letter| if letter.is_alphanumeric() { letter } else { '-' }).collect();
-    let file = format!("{}.{}.pcapng", stem.trim_matches('-'), report.version);
-    output::capture(&path.join(file), report)
+    // A name has 255 bytes at the most; its end tells more than its beginning.
+    let stem = stem.trim_matches('-');
+    let stem = &stem[stem.char_indices().rev().nth(MAX_STEM - 1).map_or(0, |(at, _)| at)..];
+    let path = folder.join(format!("{stem}.{}.pcapng", report.version));
+    output::capture(&path, report)?;
+    Ok(has_failed.then_some(path))
 }
+
+/// Letters of a script's path in the name of its capture.
+const MAX_STEM: usize = 50;
 
 fn parse_version(text: &str) -> Result<IpVersion, String> {
     match parse_setting("ip_version", Some(text)) {

@@ -95,6 +95,16 @@ fn results_are_written_as_junit_and_packets_as_pcapng() {
 }
 
 #[test]
+fn a_failure_says_where_its_packets_are() {
+    let scratch = collection();
+    let output = stdout(&run(&["script", &scratch.text("set")]));
+    let path = output.lines().find_map(|line| line.strip_prefix("  packets: ")).expect(&output);
+    assert!(path.ends_with("inner-bad-pkt.ipv4.pcapng"), "{path}");
+    assert!(fs::read(path).unwrap().starts_with(&[0x0a, 0x0d, 0x0d, 0x0a]));
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
 fn two_runs_print_the_same() {
     let scratch = collection();
     let [first, second] =

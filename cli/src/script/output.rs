@@ -119,6 +119,11 @@ fn escaped(text: &str) -> String {
     out
 }
 
+/// Says where the packets of the failure before are.
+pub fn show_capture(path: &Path) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "  packets: {}", path.display())
+}
+
 /// Writes what passed in a run as a pcapng file, with times since the script's start.
 pub fn capture(path: &Path, report: &Report) -> io::Result<()> {
     let packets: Vec<WholePacket<'_>> = report
