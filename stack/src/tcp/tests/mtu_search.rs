@@ -151,7 +151,7 @@ fn a_search_without_a_threshold_ends() {
         lone.pass(ms(100));
         lone.ack(offset, 60_000);
     }
-    assert_eq!(lone.connection.mss(), 1000);
+    assert!(lone.connection.mss() >= 999, "{}", lone.connection.mss());
     let tries = lone.count(Counter::TcpExtTCPMTUPSuccess);
     assert!(tries < 20, "{tries}");
 }
