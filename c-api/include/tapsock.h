@@ -217,9 +217,12 @@ int tapsock_epoll_pwait2(int epoll,
                          const struct timespec *timeout,
                          const sigset_t *mask);
 
-// As getaddrinfo(3), by /etc/hosts and /etc/services, in the order that suits the default host. Free the list by
+// As getaddrinfo(3), by /etc/hosts, the default host's name servers and /etc/services, in the order that suits the default host. Free the list by
 // tapsock_freeaddrinfo.
-int tapsock_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result);
+int tapsock_getaddrinfo(const char *node,
+                        const char *service,
+                        const struct addrinfo *hints,
+                        struct addrinfo **result);
 
 // Frees what tapsock_getaddrinfo has given.
 void tapsock_freeaddrinfo(struct addrinfo *list);

@@ -436,7 +436,7 @@ mod tests {
     fn the_model_agrees() {
         super::seeds().iter().for_each(|seed| super::run(seed));
         let mut seen = [Outcomes::default(), Outcomes::default()];
-        for seed in 0..60u64 {
+        for seed in 0..240u64 {
             let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
             let bytes = (0..3_000).map(|_| {
                 state ^= state << 13;

@@ -131,13 +131,13 @@ fn through_two(client: Host, middle: Router, second: Router, server: Host) -> Ne
 }
 
 /// The path takes less than the sender's link: the first datagram that is too large is lost, and those after it are cut
-/// where they start. Who does not forbid it has them cut on the way.
+/// where they start. What leaves in fragments of IPv4 already may be cut again on the way, as Linux's may.
 #[test]
 fn datagrams_pass_a_router() {
     for (there, size, lost) in [
         (SERVERS[0], 100, 0),
         (SERVERS[0], 1400, 1),
-        (SERVERS[0], 8000, 1),
+        (SERVERS[0], 8000, 0),
         (SERVERS[1], 100, 0),
         (SERVERS[1], 1400, 1),
         (SERVERS[1], 8000, 1),
@@ -150,7 +150,8 @@ fn datagrams_pass_a_router() {
         let network = Simulation::new(2).run(ways);
         let answered = network.node::<Host>(0).app_at::<DatagramClient>(0).answered();
         assert_eq!(answered, 20 - lost, "{there} {size}");
-        assert_eq!(count(&network, 2, Counter::IpFragOKs), 0);
+        let cut = count(&network, 2, Counter::IpFragOKs) > 0;
+        assert_eq!(cut, there == SERVERS[0] && size == 8000, "{there} {size}");
     }
 }
 
