@@ -66,7 +66,7 @@ impl Family {
 
 /// Both ends, and the link between them.
 pub struct Lab {
-    _warnings: UntilItEnds,
+    warnings: UntilItEnds,
     /// The stack.
     pub ours: Arc<dyn Side>,
     /// Who is at the other end.
@@ -91,11 +91,13 @@ impl Lab {
             }
             Peer::Outside => return Err(Failure::new("nobody known is at the other end of the link")),
         };
-        Ok(Lab { _warnings: warnings, ours: Arc::new(ours), peer, hosts })
+        Ok(Lab { warnings, ours: Arc::new(ours), peer, hosts })
     }
 
     /// Ends all services of the hosts.
     pub fn shut_down(self) {
+        // The first to go leaves the other with a link that is gone.
+        drop(self.warnings);
         for host in self.hosts {
             host.shutdown();
         }
