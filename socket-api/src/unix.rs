@@ -44,6 +44,8 @@ pub use tapsock_sockets::local::Credentials as UCred;
 /// let address = SocketAddr::from_pathname("/run/echo")?;
 /// assert_eq!(address.as_pathname(), Some(Path::new("/run/echo")));
 /// assert!(SocketAddr::from_abstract_name("echo")?.as_pathname().is_none());
+/// let odd = SocketAddr::from_abstract_name(b"\0\x01\xff\xc3\xa9")?;
+/// assert_eq!(format!("{odd:?}"), "\"\\0\\x01\\xffé\" (abstract)");
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Copy, Clone, Eq, PartialEq)]
@@ -115,9 +117,25 @@ impl fmt::Debug for SocketAddr {
         match self.0.name() {
             UnixName::Unnamed => f.write_str("(unnamed)"),
             UnixName::Path(path) => write!(f, "{:?} (pathname)", OsStr::from_bytes(path)),
-            UnixName::Abstract(name) => write!(f, "\"{}\" (abstract)", name.escape_ascii()),
+            UnixName::Abstract(name) => write_quoted(f, name).and_then(|()| f.write_str(" (abstract)")),
         }
     }
+}
+
+/// As the standard library shows it since 1.95: what is text is shown as such.
+fn write_quoted(f: &mut fmt::Formatter<'_>, name: &[u8]) -> fmt::Result {
+    f.write_str("\"")?;
+    for chunk in name.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            match u8::try_from(letter) {
+                Ok(0) => f.write_str("\\0")?,
+                Ok(ascii @ 1..=0x7f) => write!(f, "{}", ascii.escape_ascii())?,
+                _ => write!(f, "{}", letter.escape_debug())?,
+            }
+        }
+        write!(f, "{}", chunk.invalid().escape_ascii())?;
+    }
+    f.write_str("\"")
 }
 
 /// Bytes of a path in `sockaddr_un`, with the zero byte that ends it.
