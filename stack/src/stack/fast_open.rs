@@ -20,7 +20,7 @@ use crate::time::Instant;
 use crate::wire::{FastOpenCookie, FastOpenOption};
 
 use super::tcp::ConnectError;
-use super::tcp_flow::headers_of;
+use super::tcp_handshake::headers_of;
 use super::tcp_table::{Listener, TcpId};
 use super::{Changes, Stack};
 
