@@ -5,7 +5,9 @@ mod common;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::signals::Interrupter;
 use common::{PATIENCE, RIGHT, ip, pair, within};
+use nix::sys::signal::Signal;
 use tapsock::bsd::{self, AF_INET, MSG_DONTWAIT, SO_LINGER, SOCK_STREAM, SOL_SOCKET};
 use tapsock::{Errno, Host, SockAddr};
 
@@ -65,6 +67,29 @@ fn close_blocks_until_the_peer_has_everything() {
         assert_eq!(drain(&right, server), written);
         assert_eq!(closing.join().unwrap(), Ok(()));
         assert_eq!(bsd::socket(&left, AF_INET, SOCK_STREAM, 0), Ok(client), "the number is free");
+    });
+}
+
+/// It goes on waiting, as a blocked call does; Linux's lets the rest go by itself.
+#[test]
+fn a_signal_does_not_end_the_wait() {
+    within(PATIENCE, || {
+        let signals = Interrupter::new(Signal::SIGUSR1);
+        let (left, right) = pair();
+        let (client, server, written) = stuffed(&left, &right);
+        set_linger(&left, client, 3600);
+        let host = left.clone();
+        let closing = thread::spawn(move || bsd::close(&host, client));
+        while bsd::getsockname(&left, client) != Err(Errno::BADF) {
+            thread::yield_now();
+        }
+        for _ in 0..3 {
+            assert!(signals.interrupt(&closing));
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert!(!closing.is_finished(), "the peer has not taken the rest");
+        assert_eq!(drain(&right, server), written);
+        assert_eq!(closing.join().unwrap(), Ok(()));
     });
 }
 

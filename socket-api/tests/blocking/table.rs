@@ -1,5 +1,5 @@
 //! Each call that waits, on each kind of socket, ended by each thing that ends it: a close, a shutdown, a time-out, and
-//! what it waits for, all from another thread.
+//! what it waits for, all from another thread; and not by signals.
 //!
 //! Outcomes are those of Linux 6.18, but for `close`, which leaves the call waiting there. Where a shutdown ends nothing,
 //! the call gets what it waits for afterwards.
@@ -8,9 +8,8 @@ use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, mpsc};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::Mutex;
+use std::time::Duration;
 
 use tapsock::bsd::{
     AF_INET, AF_UNIX, EPOLL_CTL_ADD, EPOLLIN, EPOLLRDHUP, EpollEvent, FdSet, IPPROTO_ICMP, MSG_DONTWAIT,
@@ -29,7 +28,7 @@ use tapsock_driver::{RecvHalf, SendHalf};
 use tapsock_sockets::UnixAddr;
 use tapsock_stack::wire::offload::Medium;
 
-use super::common::PATIENCE;
+mod running;
 
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 enum Kind {
@@ -77,6 +76,26 @@ enum End {
     Shutdown,
     TimeOut,
     Data,
+    /// A signal ends no call: what it waits for does, after any number of them.
+    Signal,
+    /// As `Signal`, of a call whose time-out ends it.
+    SignalAndTimeOut,
+}
+
+impl End {
+    /// The place of its outcome in a row of the table.
+    fn column(self) -> usize {
+        match self {
+            End::Close => 0,
+            End::Shutdown => 1,
+            End::TimeOut | End::SignalAndTimeOut => 2,
+            End::Data | End::Signal => 3,
+        }
+    }
+
+    fn has_a_time_out(self) -> bool {
+        matches!(self, End::TimeOut | End::SignalAndTimeOut)
+    }
 }
 
 /// Kind, call, and how it ends by a close, a shutdown of both directions, a time-out, and what it waits for.
@@ -126,6 +145,8 @@ struct Scene {
 /// Both halves: without one of them the link is down.
 type FarEnd = Mutex<(Box<dyn RecvHalf>, Box<dyn SendHalf>)>;
 
+/// Of the calls that end by their time-out.
+const TIME_OUT: Duration = Duration::from_millis(30);
 /// A protocol that nobody has.
 const NOBODYS: i32 = 200;
 /// An echo request.
@@ -257,8 +278,8 @@ impl Scene {
             let event = EpollEvent { events: EPOLLIN | EPOLLRDHUP, data: 0 };
             epoll_ctl(&host, scene.socket, EPOLL_CTL_ADD, scene.watched, Some(event)).unwrap();
         }
-        if end == End::TimeOut && !matches!(call, Poll | PollBeside | Select | Epoll) {
-            time_out(&host, scene.socket, Duration::from_millis(30));
+        if end.has_a_time_out() && !matches!(call, Poll | PollBeside | Select | Epoll) {
+            time_out(&host, scene.socket, TIME_OUT);
         }
         scene
     }
@@ -266,7 +287,7 @@ impl Scene {
     /// Makes the call, and says how it ended.
     fn make(&self, end: End) -> String {
         let (host, socket) = (&self.host, self.socket);
-        let timeout = if end == End::TimeOut { 30 } else { -1 };
+        let timeout = if end.has_a_time_out() { TIME_OUT.as_millis() as i32 } else { -1 };
         let mut bytes = [0; 64];
         let ended = match self.call {
             Accept => return said(accept(host, socket).map(|_| "taken")),
@@ -313,7 +334,7 @@ impl Scene {
                 let (real, _far) = UnixStream::pair().unwrap();
                 let mut fds = [PollFd::new(socket, PollMask::IN | PollMask::RDHUP)];
                 let mut others = [RealPollFd::new(real.as_fd(), PollMask::IN.bits())];
-                let timeout = (end == End::TimeOut).then(|| Duration::from_millis(30));
+                let timeout = end.has_a_time_out().then_some(TIME_OUT);
                 return match poll_beside(host, &mut fds, &mut others, timeout) {
                     Ok(0) => "0".to_owned(),
                     ended => said(ended.map(|_| format!("{:?}", fds[0].revents))),
@@ -321,7 +342,7 @@ impl Scene {
             }
             Select => {
                 let mut set: FdSet = [socket].into_iter().collect();
-                let timeout = (end == End::TimeOut).then(|| Duration::from_millis(30));
+                let timeout = end.has_a_time_out().then_some(TIME_OUT);
                 select(host, socket + 1, Some(&mut set), None, None, timeout)
             }
             Epoll => epoll_wait(host, socket, &mut [EpollEvent::default(); 4], timeout),
@@ -339,8 +360,8 @@ impl Scene {
         match end {
             End::Close => close(&self.host, self.socket).unwrap(),
             End::Shutdown => drop(shutdown(&self.host, self.watched, SHUT_RDWR)),
-            End::TimeOut => {}
-            End::Data => self.serve(),
+            End::TimeOut | End::SignalAndTimeOut => {}
+            End::Data | End::Signal => self.serve(),
         }
     }
 
@@ -378,89 +399,4 @@ fn said<T: ToString>(ended: Result<T, Errno>) -> String {
             name.map_or_else(|| errno.to_string(), |(_, name)| (*name).to_owned())
         }
     }
-}
-
-/// How the call ends, made by one thread and ended by another once the first has fallen asleep.
-fn run(kind: Kind, call: Call, end: End, expected: &str) -> String {
-    let scene = Arc::new(Scene::new(kind, call, end));
-    let before = scene.sleeps();
-    let (done, ended) = mpsc::channel();
-    let calling = scene.clone();
-    thread::spawn(move || drop(done.send(calling.make(end))));
-    let until = Instant::now() + PATIENCE;
-    while scene.sleeps() == before && Instant::now() < until {
-        if let (Ok(text), true) = (ended.try_recv(), end != End::TimeOut) {
-            return format!("{text} without waiting");
-        }
-        thread::yield_now();
-    }
-    scene.end_by(end);
-    if end == End::Shutdown && matches!((call, expected), (Connect, "0") | (Send, "1000")) {
-        scene.serve();
-    }
-    let serves = end == End::Data && call.sends();
-    while Instant::now() < until {
-        // A stream's buffer is emptied again and again.
-        if serves {
-            scene.serve();
-        }
-        let pause = if serves { Duration::ZERO } else { PATIENCE };
-        if let Ok(text) = ended.recv_timeout(pause) {
-            return text;
-        }
-    }
-    "never".to_owned()
-}
-
-/// Two threads wait for one connection, and both are told that it is there.
-#[test]
-fn two_threads_in_one_connect() {
-    for kind in [Tcp, Stream, Records] {
-        let scene = Arc::new(Scene::new(kind, Connect, End::Data));
-        let (done, ended) = mpsc::channel();
-        for _ in 0..2 {
-            let before = scene.sleeps();
-            let (done, calling) = (done.clone(), scene.clone());
-            thread::spawn(move || drop(done.send(calling.make(End::Data))));
-            let until = Instant::now() + PATIENCE;
-            while scene.sleeps() == before && Instant::now() < until {
-                thread::yield_now();
-            }
-        }
-        scene.serve();
-        let first = ended.recv_timeout(PATIENCE).unwrap();
-        if kind != Tcp {
-            // The place was the first one's: the other waits for another.
-            scene.serve();
-        }
-        let told = [first, ended.recv_timeout(PATIENCE).unwrap()];
-        // Of local sockets each asks the listener for itself.
-        let both = if kind == Tcp { ["0", "0"] } else { ["0", "EISCONN"] };
-        assert_eq!(told, both, "{kind:?}");
-    }
-}
-
-#[test]
-fn each_call_that_waits_is_ended_by_all_that_end_it() {
-    let cases = TABLE.iter().flat_map(|(kinds, call, outcomes)| {
-        let ends = [End::Close, End::Shutdown, End::TimeOut, End::Data].into_iter().zip(*outcomes);
-        kinds
-            .iter()
-            .flat_map(move |kind| ends.clone().map(move |(end, expected)| (*kind, *call, end, expected)))
-    });
-    // Some wait for a second, and all of them for other threads: at the same time.
-    let running: Vec<_> = cases
-        .map(|(kind, call, end, expected)| {
-            let run = thread::spawn(move || run(kind, call, end, expected));
-            (format!("{kind:?} {call:?} by {end:?}"), expected, run)
-        })
-        .collect();
-    let wrong: Vec<String> = running
-        .into_iter()
-        .filter_map(|(case, expected, run)| {
-            let ended = run.join().unwrap();
-            (ended != expected).then(|| format!("{case}: {ended}, not {expected}"))
-        })
-        .collect();
-    assert!(wrong.is_empty(), "{wrong:#?}");
 }

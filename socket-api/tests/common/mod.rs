@@ -2,6 +2,8 @@
 
 #![allow(dead_code)]
 
+pub mod signals;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
