@@ -1,7 +1,7 @@
 //! Whether a packet is the one that the script expects.
 
 use super::packet::{Packet, Tcp, Transport, Udp, write_options};
-use crate::ast::{self, Body, IpEcn, IpFields, TcpFlags, TcpOption, TcpOptions};
+use crate::ast::{self, Body, IpEcn, IpFields, Quoted, TcpFlags, TcpOption, TcpOptions};
 use crate::symbols::{Family, IcmpNumber, NoSuchIcmp, icmp_number};
 
 /// Compares `actual`, in the script's numbers, with what the script says.
@@ -22,11 +22,40 @@ pub(super) fn compare(expected: &ast::Packet, actual: &Packet) -> Result<(), Str
             differ("ICMP type", number.kind, message.kind)?;
             differ("ICMP code", number.code, message.code)?;
             expected.mtu.map_or(Ok(()), |mtu| differ("MTU", mtu, message.rest))?;
-            expected.id.map_or(Ok(()), |id| differ("identifier", id, (message.rest >> 16) as u16))
+            expected.id.map_or(Ok(()), |id| differ("identifier", id, (message.rest >> 16) as u16))?;
+            compare_quoted(expected.quoted, &message.body)
         }
         _ => Err("a packet of another protocol".to_owned()),
     }
 }
+
+/// Compares what a message carries: so many bytes, or the headers of a datagram. A segment's numbers would be those of
+/// another connection, and are not looked at.
+fn compare_quoted(expected: Option<Quoted>, body: &[u8]) -> Result<(), String> {
+    match expected {
+        Some(Quoted::Raw(length)) => differ("bytes carried", usize::from(length), body.len()),
+        Some(Quoted::Udp(length)) => match quoted_udp(body) {
+            Some(actual) => differ("payload bytes of the quoted datagram", length, actual),
+            None => Err("no datagram is quoted".to_owned()),
+        },
+        Some(Quoted::Tcp(_)) | None => Ok(()),
+    }
+}
+
+/// The payload of a datagram as its headers tell it, of which a message may quote no more than them.
+fn quoted_udp(body: &[u8]) -> Option<u16> {
+    let (protocol, headers) = match body.first()? >> 4 {
+        4 => (*body.get(9)?, usize::from(body[0] & 15) * 4),
+        6 => (*body.get(6)?, 40),
+        _ => return None,
+    };
+    let length = body.get(headers + 4..headers + 6).filter(|_| protocol == UDP)?;
+    u16::from_be_bytes([length[0], length[1]]).checked_sub(UDP_HEADER)
+}
+
+/// UDP's number, and the bytes of its header.
+const UDP: u8 = 17;
+const UDP_HEADER: u16 = 8;
 
 /// Type and code of an ICMP message, of ICMPv6 where it is not of IPv4.
 ///
