@@ -330,10 +330,12 @@ fn connect_and_accept() {
 #[test]
 fn send_that_waits_for_room() {
     within(PATIENCE, || {
-        // A write takes half of the peer's window at least, which is so small here that it goes at once.
+        // A write takes half of the peer's window at least, which is so small here that it goes at once, and so large that
+        // it fills the buffer. (Where half of the window is less than the buffer holds, a write goes in several frames, and
+        // waits for several acknowledgements, as in Linux.)
         // What the last send leaves in the buffer nobody sends but the background, which waits for the callers first.
         let small = |builder: tapsock::Builder| {
-            builder.setting("net.ipv4.tcp_rmem", "4096 16384 16384").grace(Duration::from_millis(200))
+            builder.setting("net.ipv4.tcp_rmem", "4096 32768 32768").grace(Duration::from_millis(200))
         };
         let (left, right) = quiet_pair_of(small);
         let (client, server) = tcp(&left, &right);
@@ -349,10 +351,9 @@ fn send_that_waits_for_room() {
             move |host| assert_eq!(bsd::send(host, client, &vec![1; full], 0), Ok(full)),
             move |host| assert_eq!(bsd::recv(host, server, &mut into, MSG_WAITALL), Ok(full)),
         );
-        // The buffer is charged for each segment on its way, so that what it holds goes in five, as room comes.
-        assert_cost(&costs[0], 3, 4, 6);
+        assert_cost(&costs[0], 1, 1, 1);
         // Behind a large frame it looks for another.
-        assert_cost(&costs[1], 3, 9, 3);
+        assert_cost(&costs[1], 1, 2, 1);
     });
 }
 

@@ -238,8 +238,8 @@ impl From<Vec<u8>> for Frame {
     }
 }
 
-/// Bytes that [`HeaderBlock`] holds: Ethernet 14, IPv6 40 with 8 of an extension, TCP 60, and some to spare.
-pub const HEADER_BLOCK_LEN: usize = 128;
+/// Bytes that [`HeaderBlock`] holds: the longest headers of Ethernet, IPv4 and TCP, which `wire` proves when it is compiled.
+pub const HEADER_BLOCK_LEN: usize = 136;
 
 /// The headers of a frame on its way out, written from the inside to the outside.
 ///
@@ -263,7 +263,10 @@ impl HeaderBlock {
         HeaderBlock { bytes: [0; HEADER_BLOCK_LEN], start: HEADER_BLOCK_LEN as u8 }
     }
 
-    /// Makes room for `len` bytes before all others and returns it, zeroed. Panics where the block is full.
+    /// Makes room for `len` bytes before all others and returns it, zeroed.
+    ///
+    /// # Panics
+    /// Where the block is full. No order in which headers are written reaches that, whatever they hold.
     pub fn prepend(&mut self, len: usize) -> &mut [u8] {
         let end = usize::from(self.start);
         let start = end.checked_sub(len).expect("headers fit a HeaderBlock");

@@ -31,6 +31,21 @@ pub use tcp::{TcpFlags, TcpHeader};
 pub use tcp_options::{FastOpenCookie, FastOpenForm, FastOpenOption, SackBlocks, TcpOptions, Timestamps};
 pub use udp::UdpHeader;
 
+use crate::buf::HEADER_BLOCK_LEN;
+
+/// What is written before a payload at most: every writer of headers keeps to these lengths by its type.
+const _: () = {
+    const FRAGMENT_AND_HOP_BY_HOP: usize = 16;
+    let v4 = Ipv4Header::MIN_LEN + ipv4_options::MAX_LEN;
+    let v6 = Ipv6Header::LEN + FRAGMENT_AND_HOP_BY_HOP;
+    let transport = TcpHeader::MAX_LEN;
+    // Messages of neighbour discovery are written whole, and the longest is a redirect's: its fixed part and two options.
+    let redirect = 40 + 8 + 8;
+    assert!(TcpHeader::MIN_LEN + tcp_options::MAX_OPTIONS_LEN == transport && redirect < transport);
+    assert!(EthernetHeader::LEN + v4 + transport <= HEADER_BLOCK_LEN, "IPv4's longest headers");
+    assert!(EthernetHeader::LEN + v6 + transport <= HEADER_BLOCK_LEN, "IPv6's longest headers");
+};
+
 /// Why bytes are not what they claim to be.
 ///
 /// ```
