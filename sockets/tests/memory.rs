@@ -7,6 +7,7 @@ use core::time::Duration;
 use common::*;
 use tapsock_sockets::constants::*;
 use tapsock_sockets::{SockAddr, Stop};
+use tapsock_stack::counters::Counter;
 
 /// Bytes that hosts may have more of after many connections than after a few.
 const SLACK: i64 = 64 * 1024;
@@ -23,9 +24,16 @@ enum From {
     Loopback,
 }
 
+/// Which answers are closed unread: those connections end by a reset, all others by both sides' FINs.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Unread {
+    None,
+    OneInThree,
+}
+
 /// Opens and closes so many connections to a listener on `b`, both ends of each, and waits for the end of TIME-WAIT. The
 /// client closes first, the server, or the listener before the connection was accepted.
-fn round(net: &mut Net, from: From, domain: i32, count: usize) {
+fn round(net: &mut Net, from: From, domain: i32, count: usize, unread: Unread) {
     let listener = net.b.socket(domain, SOCK_STREAM, 0).unwrap();
     net.b.bind(net.now, listener, &any(domain, 8000)).unwrap();
     net.b.listen(net.now, listener, 5).unwrap();
@@ -47,8 +55,7 @@ fn round(net: &mut Net, from: From, domain: i32, count: usize) {
             net.settle();
         }
         let host = if from == From::Wire { &mut net.a } else { &mut net.b };
-        // One in three is closed with the answer unread, and so resets.
-        if at % 3 > 0 {
+        if unread == Unread::None || at % 3 > 0 {
             assert_eq!(recv(host, now, client, 20, 0), "\"an answer\"");
         }
         host.close(now, client).unwrap();
@@ -79,11 +86,31 @@ fn connections_leave_nothing_once_time_wait_is_over() {
     for from in [From::Wire, From::Loopback] {
         for domain in DOMAINS {
             let mut net = Net::new();
-            round(&mut net, from, domain, 200);
-            let left = allocation_counter::measure(|| round(&mut net, from, domain, 5000));
+            round(&mut net, from, domain, 200, Unread::OneInThree);
+            let left =
+                allocation_counter::measure(|| round(&mut net, from, domain, 5000, Unread::OneInThree));
             assert!(left.bytes_current < SLACK, "{from:?} {domain}: {left:?}");
             assert!(left.bytes_max > 2 * SLACK as u64, "TIME-WAIT was there: {left:?}");
         }
+    }
+}
+
+/// A hundred thousand sockets, of which no connection ended otherwise.
+#[test]
+fn connections_that_both_sides_ended_leave_nothing() {
+    const PART: usize = 5000;
+    const PARTS: usize = 5;
+    for (from, domain) in [(From::Wire, AF_INET), (From::Loopback, AF_INET6)] {
+        let mut net = Net::new();
+        let mut round = |count| round(&mut net, from, domain, count, Unread::None);
+        round(200);
+        let left = allocation_counter::measure(|| (0..PARTS).for_each(|_| round(PART)));
+        assert!(left.bytes_current < SLACK, "{from:?} {domain}: {left:?}");
+        let of_both =
+            |counter| [&net.a, &net.b].into_iter().map(|host| host.stack().counters()[counter]).sum::<u64>();
+        assert_eq!(of_both(Counter::TcpPassiveOpens), (200 + PART * PARTS) as u64);
+        assert_eq!(of_both(Counter::TcpExtTW), of_both(Counter::TcpPassiveOpens));
+        assert_eq!([Counter::TcpEstabResets, Counter::TcpOutRsts].map(of_both), [0; 2]);
     }
 }
 

@@ -1,8 +1,10 @@
 /* What a C program of tapsock's has to know beside its namesakes: the default host, and numbers that are real descriptors. */
 #define _GNU_SOURCE
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -471,6 +473,50 @@ static void a_child_forgets_the_host(void) {
     GIVES(tapsock_close(ends[1]), 0);
 }
 
+static int descriptors(void) {
+    int count = 0;
+    DIR *open = opendir("/proc/self/fd");
+    assert(open);
+    while (readdir(open)) count++;
+    GIVES(closedir(open), 0);
+    return count;
+}
+
+/* Opens and closes so many sockets of each kind, some of which libc has polled. */
+static void many(int count) {
+    static const int kinds[][3] = {{AF_INET, SOCK_STREAM, 0},
+                                   {AF_INET6, SOCK_DGRAM, 0},
+                                   {AF_INET, SOCK_RAW, IPPROTO_ICMP},
+                                   {AF_INET, SOCK_DGRAM, IPPROTO_ICMP}};
+    for (int at = 0; at < count; at += 8) {
+        int made[8];
+        for (int kind = 0; kind < 4; kind++) {
+            made[kind] = tapsock_socket(kinds[kind][0], kinds[kind][1], kinds[kind][2]);
+            /* Raw ones are for the privileged. */
+            if (made[kind] < 0) made[kind] = tapsock_socket(AF_INET, SOCK_DGRAM, 0);
+        }
+        pair(&made[4]);
+        GIVES(tapsock_socketpair(AF_UNIX, SOCK_DGRAM, 0, &made[6]), 0);
+        GIVES(tapsock_send(made[4], "unread", 6, 0), 6);
+        if (at % 64 == 0) {
+            GIVES(tapsock_pollfd(made[0]), made[0]);
+            GIVES(tapsock_pollfd(made[5]), made[5]);
+        }
+        for (int one = 0; one < 8; one++) GIVES(tapsock_close(made[one]), 0);
+    }
+}
+
+/* A hundred thousand sockets leave the process as many descriptors as it had, and as much memory. */
+static void nothing_stays(void) {
+    many(800);
+    int open = descriptors();
+    size_t taken = mallinfo2().uordblks;
+    many(100000);
+    GIVES(descriptors(), open);
+    size_t now = mallinfo2().uordblks;
+    GIVES(now < taken + 65536, 1);
+}
+
 static void the_end(void) {
     int ends[2];
     pthread_t thread;
@@ -504,6 +550,7 @@ int main(void) {
     a_signal_ends_no_poll();
     a_signal_ends_no_wait();
     a_child_forgets_the_host();
+    nothing_stays();
     the_end();
     puts("all as it should be");
     return 0;

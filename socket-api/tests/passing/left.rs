@@ -25,10 +25,13 @@ fn in_parts(count: usize) -> impl Iterator<Item = usize> {
 const KINDS: [i32; 3] = [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET];
 
 /// Makes `round` open and close so many sockets, after a few that let everything grow to its usual size.
-fn stays(what: &str, mut round: impl FnMut(&Host, usize)) {
-    let host = alone();
-    round(&host, 200);
-    let left = allocation_counter::measure(|| round(&host, MANY));
+fn stays(what: &str, round: impl FnMut(&Host, usize)) {
+    stays_on(&alone(), what, round);
+}
+
+fn stays_on(host: &Host, what: &str, mut round: impl FnMut(&Host, usize)) {
+    round(host, 200);
+    let left = allocation_counter::measure(|| round(host, MANY));
     assert!(left.bytes_current < SLACK, "{what}: {left:?}");
     assert!(left.count_total > MANY as u64 / 2, "{what} was measured: {left:?}");
 }
@@ -201,6 +204,33 @@ fn datagrams_unread() {
             sockets.iter().for_each(|socket| close(host, *socket).unwrap());
         };
         stays("udp", |host, count| in_parts(count).for_each(|count| part(host, count)));
+    }
+}
+
+/// Each is sent what is never read: an echo request brings its answer, which a raw socket of the protocol gets too.
+#[test]
+fn raw_and_ping_sockets() {
+    let host = Host::builder().driver(Driver::External).privileged().start().unwrap();
+    for (domain, protocol, request, ip) in
+        [(AF_INET, IPPROTO_ICMP, 8, "127.0.0.1:0"), (AF_INET6, IPPROTO_ICMPV6, 128, "[::1]:0")]
+    {
+        let ip = SockAddr::from(ip.parse::<std::net::SocketAddr>().unwrap());
+        let request = [request, 0, 0, 0, 0, 1, 0, 1, b'h', b'e', b'l', b'l', b'o'];
+        let batch = |host: &Host, count: usize| {
+            let made: Vec<i32> = (0..count)
+                .map(|at| socket(host, domain, [SOCK_DGRAM, SOCK_RAW][at % 2], protocol).unwrap())
+                .collect();
+            for pair in made.chunks(2) {
+                bind(host, pair[0], &ip).unwrap();
+                connect(host, pair[0], &ip).unwrap();
+                send(host, pair[0], &request, 0).unwrap();
+            }
+            let mut fds: Vec<PollFd> = made.iter().map(|id| PollFd::new(*id, PollMask::IN)).collect();
+            assert_eq!(poll(host, &mut fds, 0), Ok(made.len()));
+            made.iter().for_each(|socket| close(host, *socket).unwrap());
+        };
+        // Each packet goes to all raw sockets.
+        stays_on(&host, "raw and ping", |host, count| (0..count / 20).for_each(|_| batch(host, 20)));
     }
 }
 
