@@ -232,9 +232,7 @@ impl Node for Bare {
             self.sockets.remote = SocketAddr::new(ip.source, ports.1);
         }
         let payload = Rope::from(frame.bytes.slice(tcp.payload.clone()));
-        if let Ok(segment) = Segment::from_wire(&tcp.header, payload, frame.gso_size) {
-            self.sockets.on_segment(now, segment);
-        }
+        self.sockets.on_segment(now, Segment::from_wire(&tcp.header, payload, frame.gso_size));
         self.turn(now);
     }
 

@@ -34,7 +34,7 @@ pub fn solicit(
     packet
 }
 
-/// Takes a valid solicitation from `source` that came in at `interface`. The frame that answers it is returned; where
+/// Takes a valid solicitation from `source` to `destination` that came in at `interface`. The frame that answers it is returned; where
 /// the asker's link address is not known, the answer waits in the cache instead.
 //= RFC 4861 §7.2.3
 //= RFC 4861 §7.2.4
@@ -52,7 +52,7 @@ pub fn solicit(
 //= RFC 4861 §7.2.4 MUST-3
 pub fn on_solicit(
     now: Instant,
-    (interface, source): (InterfaceId, Ipv6Addr),
+    (interface, source, destination): (InterfaceId, Ipv6Addr, Ipv6Addr),
     solicit: &NeighborSolicit,
     interfaces: &Interfaces,
     policy: &NeighborPolicy,
@@ -68,7 +68,8 @@ pub fn on_solicit(
         router: policy.router,
         solicited: true,
         override_: true,
-        target_link: Some(arrival.hardware()),
+        // As Linux: who asks us alone knows our station.
+        target_link: destination.is_multicast().then_some(arrival.hardware()),
     };
     if source.is_unspecified() {
         return Some(announcement(arrival, solicit.target, policy, counters));

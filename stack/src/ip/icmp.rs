@@ -222,10 +222,11 @@ pub fn may_answer(packet: &Packet, to_us_alone: bool) -> bool {
         return false;
     }
     let kind = packet.payload.first().copied();
-    let is_error = match packet.protocol {
-        IpProtocol::ICMP => kind.is_none_or(icmpv4::is_error),
+    // Over the other IP these are protocols like any other.
+    let is_error = match (packet.protocol, packet.source) {
+        (IpProtocol::ICMP, IpAddr::V4(_)) => kind.is_none_or(icmpv4::is_error),
         // Of a first fragment without a header nobody can say: as Linux, its sender is told.
-        IpProtocol::ICMPV6 => kind.map_or(packet.fragment.is_none(), icmpv6::is_error),
+        (IpProtocol::ICMPV6, IpAddr::V6(_)) => kind.map_or(packet.fragment.is_none(), icmpv6::is_error),
         _ => false,
     };
     to_us_alone && source_is_one && !is_error
@@ -332,7 +333,10 @@ pub fn echo(
         (IpAddr::V4(_), IpAddr::V4(_)) => {
             let (message, counter) = match kind {
                 EchoKind::Request => (Icmpv4Message::EchoRequest(echo), Counter::IcmpOutEchos),
-                EchoKind::Reply => (Icmpv4Message::EchoReply(echo), Counter::IcmpOutEchoReps),
+                EchoKind::Reply { code } => {
+                    let (kind, rest) = (icmpv4::ECHO_REPLY, echo.to_bytes());
+                    (Icmpv4Message::Other { kind, code, rest }, Counter::IcmpOutEchoReps)
+                }
             };
             message.prepend_to(&body, &mut headers);
             counters.bump(Counter::IcmpOutMsgs);
@@ -341,7 +345,10 @@ pub fn echo(
         (IpAddr::V6(source), IpAddr::V6(to)) => {
             let (message, counter) = match kind {
                 EchoKind::Request => (Icmpv6Message::EchoRequest(echo), Counter::Icmp6OutEchos),
-                EchoKind::Reply => (Icmpv6Message::EchoReply(echo), Counter::Icmp6OutEchoReplies),
+                EchoKind::Reply { code } => {
+                    let (kind, rest) = (icmpv6::ECHO_REPLY, echo.to_bytes());
+                    (Icmpv6Message::Other { kind, code, rest }, Counter::Icmp6OutEchoReplies)
+                }
             };
             message.prepend_to(source, to, &body, &mut headers);
             counters.bump(Counter::Icmp6OutMsgs);
@@ -372,7 +379,10 @@ pub enum EchoKind {
     /// "Answer me."
     Request,
     /// The answer.
-    Reply,
+    Reply {
+        /// Its code.
+        code: u8,
+    },
 }
 
 /// What an ICMP error means, as Linux's `icmp_err_convert` has it. `None` for what is no error, or says nothing.

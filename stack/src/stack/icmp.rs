@@ -191,18 +191,19 @@ impl Stack {
     }
 
     fn receive_ndp(&mut self, now: Instant, message: &NdpMessage, packet: &Packet) {
-        let (id, IpAddr::V6(source)) = (packet.interface, packet.source) else {
+        let (IpAddr::V6(source), IpAddr::V6(destination)) = (packet.source, packet.destination) else {
             return;
         };
+        let id = packet.interface;
         self.watch_duplicates(message, packet);
         let policy = self.neighbor_policy(id);
         let (interfaces, counters) = (&self.interfaces, &mut self.counters);
         match message {
             NdpMessage::NeighborSolicit(solicit) => {
                 counters.bump(Counter::Icmp6InNeighborSolicits);
-                let neighbors = &mut self.neighbors;
+                let (neighbors, way) = (&mut self.neighbors, (id, source, destination));
                 if let Some(answer) =
-                    ndp::on_solicit(now, (id, source), solicit, interfaces, &policy, neighbors, counters)
+                    ndp::on_solicit(now, way, solicit, interfaces, &policy, neighbors, counters)
                 {
                     self.queue_answer(id, answer);
                 }
@@ -214,7 +215,7 @@ impl Stack {
         }
     }
 
-    /// Answers an echo request with what it brought.
+    /// Answers an echo request with what it brought: as Linux, with its code too.
     //= RFC 1122 §3.2.2.6
     //= RFC 4443 §4.2
     //= RFC 1122 §3.2.2.6 MUST-1
@@ -224,9 +225,8 @@ impl Stack {
     //= RFC 4443 §4.2 MUST-4
     fn answer_echo(&mut self, now: Instant, request: Echo, packet: &Packet) {
         let body = Rope::from(packet.payload.slice(ICMP_HEADER_LEN..packet.payload.len()));
-        self.answer(now, packet, |source, to, counters| {
-            echo(EchoKind::Reply, request, source, to, body, counters)
-        });
+        let kind = EchoKind::Reply { code: packet.payload[1] };
+        self.answer(now, packet, |source, to, counters| echo(kind, request, source, to, body, counters));
     }
 
     /// Answers a timestamp request with what it brought and the time here, which is not that of the day.

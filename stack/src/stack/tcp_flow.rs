@@ -71,16 +71,9 @@ impl Stack {
         }
         let local = SocketAddr::new(packet.destination, header.destination_port);
         let remote = SocketAddr::new(packet.source, header.source_port);
-        match Segment::from_wire(&header, Rope::from(payload), packet.gso_size) {
-            Ok(mut segment) => {
-                segment.ecn.codepoint = Codepoint::of_class(packet.traffic_class);
-                Some((FlowKey::new(local, remote).over(packet.interface), segment))
-            }
-            Err(_) => {
-                counters.bump(Counter::TcpInErrs);
-                None
-            }
-        }
+        let mut segment = Segment::from_wire(&header, Rope::from(payload), packet.gso_size);
+        segment.ecn.codepoint = Codepoint::of_class(packet.traffic_class);
+        Some((FlowKey::new(local, remote).over(packet.interface), segment))
     }
 
     pub(super) fn on_connection_segment(

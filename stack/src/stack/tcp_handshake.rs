@@ -34,6 +34,10 @@ impl Stack {
             return self.counters.bump(Counter::TcpExtTCPMinTTLDrop);
         }
         if segment.control == Some(Control::Syn) && segment.ack.is_none() {
+            // As Linux: nobody begins with his last word.
+            if segment.fin_behind_syn {
+                return self.counters.bump(Counter::TcpInErrs);
+            }
             self.on_syn(now, index, key, &segment, (iss_after, packet));
         } else if segment.ack.is_some() {
             match self.on_cookie(now, index, &key, &segment) {

@@ -168,7 +168,10 @@ impl Connection {
         }
         let mut reset = match segment.ack {
             Some(ack) => Segment::new(ack),
-            None => Segment { ack: Some(segment.end()), ..Segment::new(super::SeqNumber::new(0)) },
+            None => {
+                let end = segment.end() + u32::from(segment.fin_behind_syn);
+                Segment { ack: Some(end), ..Segment::new(super::SeqNumber::new(0)) }
+            }
         };
         reset.control = Some(Control::Rst);
         Some(reset)

@@ -240,7 +240,8 @@ impl Connection {
             return None;
         }
         // Fourth, the SYN.
-        if segment.control != Some(Control::Syn) || self.is_held() {
+        let last_word = segment.fin_behind_syn && segment.ack.is_none();
+        if segment.control != Some(Control::Syn) || last_word || self.is_held() {
             counters.bump(Counter::TapsockTcpInNoSyn);
             return None;
         }

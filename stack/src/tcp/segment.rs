@@ -1,7 +1,6 @@
 //! A segment as the protocol sees it, past the wire: what can't be meant can't be said.
 
 use crate::buf::Rope;
-use crate::wire::Malformed;
 use crate::wire::tcp::{TcpFlags, TcpHeader};
 use crate::wire::tcp_options::TcpOptions;
 
@@ -137,7 +136,7 @@ pub struct Segment {
     pub payload: Rope,
     /// Bytes of data in each segment but the last, where this stands for several.
     pub gso_size: Option<u16>,
-    /// Whether a FIN follows what a SYN-ACK brings; it counts in neither [`len`](Segment::len) nor `control`.
+    /// Whether a FIN follows what a SYN brings; it counts in neither [`len`](Segment::len) nor `control`.
     pub fin_behind_syn: bool,
 }
 
@@ -161,18 +160,16 @@ impl Segment {
 
     /// Takes a parsed header and the bytes behind it.
     ///
-    /// RST outranks the other control flags, as in RFC 9293's order of checks. SYN with FIN is an error, but for a
-    /// SYN-ACK that brings all that its sender has to say.
-    pub fn from_wire(header: &TcpHeader, payload: Rope, gso_size: Option<u16>) -> Result<Segment, Malformed> {
+    /// RST outranks the other control flags, as in RFC 9293's order of checks, and SYN outranks FIN.
+    pub fn from_wire(header: &TcpHeader, payload: Rope, gso_size: Option<u16>) -> Segment {
         let has = |flag| header.flags.contains(flag);
         let control = match (has(TcpFlags::RST), has(TcpFlags::SYN), has(TcpFlags::FIN)) {
             (true, _, _) => Some(Control::Rst),
-            (false, true, true) if !has(TcpFlags::ACK) => return Err(Malformed::BadCode),
             (false, true, _) => Some(Control::Syn),
             (false, false, true) => Some(Control::Fin),
             (false, false, false) => None,
         };
-        Ok(Segment {
+        Segment {
             seq: SeqNumber::new(header.sequence),
             ack: has(TcpFlags::ACK).then_some(SeqNumber::new(header.acknowledgment)),
             control,
@@ -187,8 +184,8 @@ impl Segment {
             options: header.options.clone(),
             payload,
             gso_size,
-            fin_behind_syn: has(TcpFlags::SYN) && has(TcpFlags::FIN),
-        })
+            fin_behind_syn: control == Some(Control::Syn) && has(TcpFlags::FIN),
+        }
     }
 
     /// The header to be sent, with the ports of the connection.
@@ -310,10 +307,11 @@ mod tests {
             options: TcpOptions { mss: Some(1460), ..TcpOptions::default() },
             header_len: 24,
         };
-        let segment = Segment::from_wire(&header, Rope::new(), None).expect("a plain SYN-ACK");
+        let segment = Segment::from_wire(&header, Rope::new(), None);
         assert_eq!(TcpHeader { header_len: 24, ..segment.to_wire(1, 2) }, header);
         let odd = TcpHeader { flags: TcpFlags::SYN | TcpFlags::FIN, ..header };
-        assert!(Segment::from_wire(&odd, Rope::new(), None).is_err());
+        let odd = Segment::from_wire(&odd, Rope::new(), None);
+        assert_eq!((odd.control, odd.fin_behind_syn), (Some(Control::Syn), true));
     }
 
     proptest! {
@@ -378,7 +376,7 @@ mod tests {
                 options: TcpOptions { timestamps, ..TcpOptions::default() },
                 ..TcpHeader::default()
             };
-            let segment = Segment::from_wire(&header, Rope::from(&payload[..]), None).expect("one control flag");
+            let segment = Segment::from_wire(&header, Rope::from(&payload[..]), None);
             let header_len = segment.to_wire(1, 2).header_len;
             prop_assert_eq!(segment.to_wire(1, 2), TcpHeader { header_len, ..header });
         }

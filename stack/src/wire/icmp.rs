@@ -27,6 +27,14 @@ pub struct Echo {
     pub sequence: u16,
 }
 
+impl Echo {
+    /// Both as they stand in the header.
+    pub fn to_bytes(self) -> [u8; 4] {
+        let ([a, b], [c, d]) = (self.ident.to_be_bytes(), self.sequence.to_be_bytes());
+        [a, b, c, d]
+    }
+}
+
 /// Why a packet ran out of time, in both families.
 ///
 /// ```

@@ -109,8 +109,8 @@ impl Icmpv4Message {
 
     fn fields(&self) -> (u8, u8, [u8; 4]) {
         match *self {
-            Icmpv4Message::EchoRequest(echo) => (ECHO_REQUEST, 0, echo_bytes(echo)),
-            Icmpv4Message::EchoReply(echo) => (ECHO_REPLY, 0, echo_bytes(echo)),
+            Icmpv4Message::EchoRequest(echo) => (ECHO_REQUEST, 0, echo.to_bytes()),
+            Icmpv4Message::EchoReply(echo) => (ECHO_REPLY, 0, echo.to_bytes()),
             Icmpv4Message::DestinationUnreachable { code, mtu } => {
                 let [high, low] = mtu.to_be_bytes();
                 (DESTINATION_UNREACHABLE, code.0, [0, 0, high, low])
@@ -167,13 +167,8 @@ impl UnreachableCode {
     pub const FILTERED: UnreachableCode = UnreachableCode(13);
 }
 
-/// Identifier and sequence number as they stand in the header.
-pub(super) fn echo_bytes(echo: Echo) -> [u8; 4] {
-    let ([a, b], [c, d]) = (echo.ident.to_be_bytes(), echo.sequence.to_be_bytes());
-    [a, b, c, d]
-}
-
-const ECHO_REPLY: u8 = 0;
+/// Type of an echo reply.
+pub const ECHO_REPLY: u8 = 0;
 const DESTINATION_UNREACHABLE: u8 = 3;
 const SOURCE_QUENCH: u8 = 4;
 /// Type of a redirect.

@@ -7,7 +7,6 @@ use core::net::{IpAddr, Ipv6Addr};
 
 use super::checksum::pseudo_header;
 use super::icmp::{Echo, ICMP_HEADER_LEN, TimeExceededCode};
-use super::icmpv4::echo_bytes;
 use super::ndp::NdpMessage;
 use super::{IpProtocol, Ipv6Header, Malformed};
 use crate::buf::{Chunk, HeaderBlock, Rope};
@@ -114,8 +113,8 @@ impl Icmpv6Message {
             Icmpv6Message::ParameterProblem { code, pointer } => {
                 (PARAMETER_PROBLEM, code.0, pointer.to_be_bytes())
             }
-            Icmpv6Message::EchoRequest(echo) => (ECHO_REQUEST, 0, echo_bytes(echo)),
-            Icmpv6Message::EchoReply(echo) => (ECHO_REPLY, 0, echo_bytes(echo)),
+            Icmpv6Message::EchoRequest(echo) => (ECHO_REQUEST, 0, echo.to_bytes()),
+            Icmpv6Message::EchoReply(echo) => (ECHO_REPLY, 0, echo.to_bytes()),
             Icmpv6Message::Ndp(message) => return message.prepend_to(source, destination, headers),
             Icmpv6Message::Other { kind, code, rest } => (kind, code, rest),
         };
@@ -216,7 +215,8 @@ const TIME_EXCEEDED: u8 = 3;
 const PARAMETER_PROBLEM: u8 = 4;
 /// Types below are errors.
 pub(crate) const ECHO_REQUEST: u8 = 128;
-const ECHO_REPLY: u8 = 129;
+/// Type of an echo reply.
+pub const ECHO_REPLY: u8 = 129;
 const NEIGHBOR_SOLICIT: u8 = 135;
 const NEIGHBOR_ADVERT: u8 = 136;
 const REDIRECT: u8 = 137;

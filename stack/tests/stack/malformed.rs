@@ -310,15 +310,34 @@ fn tcp_segments() {
         ],
     );
     let mut target = Target::new();
-    let header = TcpHeader { flags: TcpFlags::SYN | TcpFlags::FIN, ..target.segment.clone() };
-    let counted = target.counted(Path::v4(0, 1).tcp(&header, &[]));
-    assert!(counted.contains(&(Counter::TcpInErrs, 1)), "SYN with FIN: {counted:?}");
-    assert!(target.wire.seen.is_empty(), "it is not answered");
-    let mut target = Target::new();
     let header = TcpHeader { flags: TcpFlags::SYN, destination_port: 2000, ..TcpHeader::default() };
     let counted = target.counted(Path::v4(0, 1).to("10.0.0.255").tcp(&header, &[]));
     assert!(counted.contains(&(Counter::TcpInErrs, 1)), "a SYN to everybody: {counted:?}");
     assert!(target.wire.seen.is_empty());
+}
+
+/// As Linux: nobody listens to such a thing, and elsewhere it is a SYN.
+#[test]
+fn a_syn_with_a_fin() {
+    let mut target = Target::new();
+    let flags = TcpFlags::SYN | TcpFlags::FIN;
+    let open = target.segment.clone();
+    let mut answers = |header: TcpHeader| {
+        target.wire.seen.clear();
+        let counted = target.counted(Path::v4(0, 1).tcp(&TcpHeader { flags, ..header }, &[]));
+        let answers = target.wire.seen.iter().filter(|(from, _)| *from == 1);
+        let answers: Vec<_> = answers.map(|(_, frame)| tcp_of(frame).unwrap().0).collect();
+        (answers, counted)
+    };
+    let (none, counted) = answers(TcpHeader { source_port: 6000, destination_port: 2000, ..open.clone() });
+    assert!(none.is_empty() && counted.contains(&(Counter::TcpInErrs, 1)), "to a listener: {counted:?}");
+    let (resets, _) = answers(TcpHeader { destination_port: 2001, ..open.clone() });
+    assert_eq!(resets.len(), 1, "to a closed port");
+    assert_eq!(resets[0].flags, TcpFlags::RST | TcpFlags::ACK);
+    assert_eq!(resets[0].acknowledgment, open.sequence.wrapping_add(2), "both count");
+    let (challenges, counted) = answers(open);
+    assert_eq!(challenges.len(), 1, "to a connection");
+    assert!(counted.contains(&(Counter::TcpExtTCPSYNChallenge, 1)), "{counted:?}");
 }
 
 #[test]

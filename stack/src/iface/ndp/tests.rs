@@ -37,9 +37,27 @@ impl Bench {
         target: &str,
         source_link: Option<EthernetAddress>,
     ) -> Option<Message> {
+        self.solicit_at(&solicited_node(ip(target)).to_string(), source, target, source_link)
+    }
+
+    fn solicit_at(
+        &mut self,
+        destination: &str,
+        source: &str,
+        target: &str,
+        source_link: Option<EthernetAddress>,
+    ) -> Option<Message> {
         let solicit = NeighborSolicit { target: ip(target), source_link };
         let Bench { interfaces, policy, cache, counters } = self;
-        let answer = on_solicit(NOW, (ETH0, ip(source)), &solicit, interfaces, policy, cache, counters);
+        let answer = on_solicit(
+            NOW,
+            (ETH0, ip(source), ip(destination)),
+            &solicit,
+            interfaces,
+            policy,
+            cache,
+            counters,
+        );
         answer.map(|frame| parse(&frame))
     }
 
@@ -165,6 +183,17 @@ fn an_answer_waits_for_the_askers_link_address() {
     assert_eq!(parse(&packet).ndp, our_advert("fd00::1", true));
     // Now that it is known, an answer to a probe without the option leaves at once.
     assert_eq!(bench.solicit("fd00::7", "fd00::1", None).unwrap().station, PEER);
+}
+
+/// As Linux: whoever asks our station alone has its address.
+#[test]
+fn an_answer_names_the_station_to_those_who_asked_the_group() {
+    let mut bench = bench();
+    for (destination, named) in [("ff02::1:ff00:1", Some(OURS)), ("fd00::1", None)] {
+        let answer = bench.solicit_at(destination, "fd00::7", "fd00::1", Some(PEER)).unwrap();
+        let NdpMessage::NeighborAdvert(advert) = answer.ndp else { panic!("{answer:?}") };
+        assert_eq!((advert.target_link, advert.solicited), (named, true), "{destination}");
+    }
 }
 
 #[test]
