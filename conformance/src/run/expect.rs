@@ -13,6 +13,7 @@ use crate::symbols::{Family, IcmpNumber, NoSuchIcmp, icmp_number};
 /// The first difference.
 pub(super) fn compare(expected: &ast::Packet, actual: &Packet) -> Result<(), String> {
     compare_ip(expected.ip, actual)?;
+    compare_ports(&expected.body, actual)?;
     match (&expected.body, &actual.transport) {
         (Body::Tcp(expected), Transport::Tcp(actual)) => compare_tcp(expected, actual),
         (Body::Udp(expected), Transport::Udp(actual)) => compare_udp(expected, actual),
@@ -27,6 +28,18 @@ pub(super) fn compare(expected: &ast::Packet, actual: &Packet) -> Result<(), Str
         }
         _ => Err("a packet of another protocol".to_owned()),
     }
+}
+
+/// Compares the ports, where the script names them.
+fn compare_ports(expected: &Body, actual: &Packet) -> Result<(), String> {
+    let named = match expected {
+        Body::Tcp(tcp) => tcp.ports,
+        Body::Udp(udp) => udp.ports,
+        Body::Icmp(_) => None,
+    };
+    let Some((expected, (source, destination))) = named.zip(actual.ports()) else { return Ok(()) };
+    differ("port", expected.source, source)?;
+    differ("peer's port", expected.destination, destination)
 }
 
 /// Compares what a message carries: so many bytes, or the headers of a datagram. A segment's numbers would be those of

@@ -278,7 +278,7 @@ impl<'a> Session<'a> {
 
     /// A packet of the target, in the numbers of the script where it belongs to a flow.
     fn shown(&self, packet: &Packet) -> String {
-        match self.flows.iter().find(|flow| flow.sends(packet)) {
+        match self.flows.iter().rfind(|flow| flow.sends(packet)) {
             Some(flow) => in_script(flow, packet).to_string(),
             None => match packet.ports() {
                 Some((source, destination)) => format!("{source} > {destination} {packet}"),

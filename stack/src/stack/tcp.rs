@@ -13,6 +13,7 @@ use crate::ports::{BindId, LocalAddr, PortLimits, Reuse};
 use crate::tcp::connection::{NotConnected, Opening, Push, ReadError, SegmentSizes, WriteError};
 use crate::tcp::info::Info;
 use crate::tcp::rare::QuickAck;
+use crate::tcp::time_wait::Anew;
 use crate::tcp::urgent::{Keeping, Urgency, UrgentError};
 use crate::tcp::{Connection, Options, SeqNumber, SharedOptions, Shutdown, State};
 use crate::time::Instant;
@@ -57,10 +58,10 @@ impl From<RouteError> for ConnectError {
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 enum Occupancy {
     Free,
-    /// A connection that rests gives it up, for one that begins at `iss_after`.
+    /// A connection that rests gives it up, for one that begins so.
     Rests {
         record: u32,
-        iss_after: SeqNumber,
+        anew: Anew,
     },
     Taken,
 }
@@ -68,30 +69,34 @@ enum Occupancy {
 /// The least MTU of a path that SYNs tell of, in bytes (Linux's `ip_rt_min_advmss`, and a TCP header).
 const LEAST_ADVERTISED: usize = 256 + 40;
 
-/// How long a connection rests in any case, as in Linux: old segments then have older timestamps.
+/// How long a connection rests before the host chooses its port, as in Linux: old segments then have older timestamps.
 const LEAST_REST: Duration = Duration::from_secs(1);
 
-/// Who has the tuple `key`. As Linux, a connection that rests gives it up where timestamps tell old segments from new
-/// ones, but over `lo` only unless the setting says otherwise.
+/// Who has the tuple `key`. A connection that rests gives it up where timestamps tell old segments from new ones.
 //= RFC 6191 §2
-fn occupancy(now: Instant, key: &FlowKey, demux: &Demux, tcp: &TcpTable, config: &Config) -> Occupancy {
+fn occupancy(key: &FlowKey, demux: &Demux, tcp: &TcpTable) -> Occupancy {
     let record = match tcp.find(demux, key) {
         None => return Occupancy::Free,
         Some(Target::TimeWait(record)) => record,
         Some(_) => return Occupancy::Taken,
     };
+    match tcp.resting(record).and_then(|resting| resting.record.reopen()) {
+        Some(anew) => Occupancy::Rests { record, anew },
+        None => Occupancy::Taken,
+    }
+}
+
+/// Whether a port may be chosen of which a connection that rests gives up the tuple `key`. As in Linux, who binds to a
+/// port has made that choice; a port of the host's own choice is taken after a while, and over `lo` only unless the
+/// setting says otherwise.
+fn may_be_chosen(now: Instant, key: &FlowKey, record: u32, tcp: &TcpTable, config: &Config) -> bool {
     let allowed = match config.tcp_tw_reuse {
         0 => false,
         1 => true,
         _ => key.remote().ip().is_loopback(),
     };
     let began_before = now + config.tcp_timewait_len - LEAST_REST;
-    let rests_long = tcp.rest_end(record).is_some_and(|end| end <= began_before);
-    let resting = tcp.resting(record).filter(|_| allowed && rests_long);
-    match resting.and_then(|resting| resting.record.reopen()) {
-        Some(iss_after) => Occupancy::Rests { record, iss_after },
-        None => Occupancy::Taken,
-    }
+    allowed && tcp.rest_end(record).is_some_and(|end| end <= began_before)
 }
 
 /// Why a socket can't listen.
@@ -176,16 +181,24 @@ impl Stack {
             None => (self.port_for(now, &hop, remote, ports)?, Reuse::default()),
         };
         let key = FlowKey::new(SocketAddr::new(hop.source, port), remote).over(hop.interface);
-        let opening = match occupancy(now, &key, &self.demux, &self.tcp, &self.config) {
-            Occupancy::Free => self.opening(now, &key, &hop),
-            Occupancy::Rests { record, iss_after } => {
+        let anew = match occupancy(&key, &self.demux, &self.tcp) {
+            Occupancy::Free => None,
+            Occupancy::Rests { record, anew } => {
                 self.counters.bump(Counter::TcpExtTWRecycled);
                 self.end_rest(record);
-                Opening { iss: iss_after, ..self.opening(now, &key, &hop) }
+                Some(anew)
             }
             Occupancy::Taken => return Err(ConnectError::AddressNotAvailable),
         };
-        let connection = make(now, opening, options);
+        let opening = self.opening(now, &key, &hop);
+        let connection = match anew {
+            None => make(now, opening, options),
+            Some(Anew { iss, recent }) => {
+                let mut connection = make(now, Opening { iss, ..opening }, options);
+                connection.recall_stamp(now, recent);
+                connection
+            }
+        };
         self.counters.bump(Counter::TcpActiveOpens);
         Ok(self.enter(connection, key, hop, reuse, way))
     }
@@ -200,7 +213,11 @@ impl Stack {
         let Stack { ports, demux, tcp, config, .. } = self;
         let is_free = |port| {
             let key = FlowKey::new(SocketAddr::new(hop.source, port), remote).over(hop.interface);
-            occupancy(now, &key, demux, tcp, config) != Occupancy::Taken
+            match occupancy(&key, demux, tcp) {
+                Occupancy::Free => true,
+                Occupancy::Rests { record, .. } => may_be_chosen(now, &key, record, tcp, config),
+                Occupancy::Taken => false,
+            }
         };
         ports
             .choose_for_connect(hop.source, remote, limits.within(config.ip_local_port_range), is_free)

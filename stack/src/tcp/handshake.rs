@@ -174,6 +174,13 @@ impl Connection {
         self.recv.acks.on_ack_sent(irs + 1);
     }
 
+    /// Before the SYN is sent: the peer's last time stamp of an earlier connection, which it echoes, as in Linux.
+    pub fn recall_stamp(&mut self, now: Instant, recent: u32) {
+        if self.options.timestamps {
+            self.negotiated.timestamps = Some(TimestampState::new(recent, now));
+        }
+    }
+
     /// Our SYN is acknowledged. Where the program has shut down writing meanwhile, our FIN may follow.
     //= RFC 6298 §5.7
     //= RFC 6298 §5.7 MUST-1
@@ -331,7 +338,9 @@ impl Connection {
         }
         self.pending.syn = false;
         let answers = self.state == State::SynReceived;
-        let echo = self.negotiated.timestamps.filter(|_| answers).map_or(0, |stamp| stamp.recent);
+        // Before an answer they are an earlier connection's.
+        let stamps = self.negotiated.timestamps;
+        let echo = stamps.map_or(0, |stamp| stamp.recent);
         let timestamp = Timestamps { value: self.timestamp(now), echo };
         let willing = if answers {
             let Negotiated { sack, window_scaling, timestamps, .. } = self.negotiated;
@@ -339,7 +348,7 @@ impl Connection {
         } else {
             Willing::of(&self.options)
         };
-        let window = syn_window(&self.options, self.sizes.advertised, answers && willing.timestamps);
+        let window = syn_window(&self.options, self.sizes.advertised, stamps.is_some());
         self.recv.window.offered(self.recv.window.nxt + u32::from(window.0));
         let window = UnscaledWindow(u16::try_from(self.recv.window.remaining()).unwrap_or(u16::MAX));
         if self.send.retries > 0 {

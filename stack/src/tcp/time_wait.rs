@@ -37,6 +37,22 @@ const NEVER: Instant = Instant::from_nanos(u64::MAX);
 
 const _: () = assert!(size_of::<TimeWait>() <= 32, "a record's share of its budget");
 
+/// With what a connection begins that takes the tuple of one that rests.
+///
+/// ```
+/// use tapsock_stack::tcp::seq::SeqNumber;
+/// use tapsock_stack::tcp::time_wait::Anew;
+///
+/// assert_eq!(Anew { iss: SeqNumber::new(7), recent: 600 }.recent, 600);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct Anew {
+    /// Its initial sequence number, past those of the one before.
+    pub iss: SeqNumber,
+    /// The peer's last time stamp, which the SYN echoes.
+    pub recent: u32,
+}
+
 /// What to do about a segment in TIME-WAIT.
 #[derive(Clone, Debug)]
 pub enum Verdict {
@@ -152,11 +168,10 @@ impl TimeWait {
         }
     }
 
-    /// The least initial sequence number of a connection of ours to the same peer, where timestamps tell its segments
-    /// from old ones.
+    /// With what a connection of ours to the same peer begins, where timestamps tell its segments from old ones.
     //= RFC 6191 §2
-    pub fn reopen(&self) -> Option<SeqNumber> {
-        self.timestamps.then(|| self.iss_after())
+    pub fn reopen(&self) -> Option<Anew> {
+        self.recent().map(|recent| Anew { iss: self.iss_after(), recent })
     }
 
     fn recent(&self) -> Option<u32> {

@@ -49,8 +49,11 @@ fn closed_by_us(wire: &mut Wire, address: &str) -> (TcpId, TcpId) {
 //= RFC 9293 MUST-13, type=test
 #[test]
 fn time_wait_holds_the_tuple_for_a_minute() {
+    // With time stamps who binds to the port again would get it.
+    let mut config = Config::default();
+    config.set("net.ipv4.tcp_timestamps", "0").unwrap();
     for (_, address) in PAIRS {
-        let mut wire = Wire::new(2, LINKS[0]);
+        let mut wire = Wire::with_config(2, LINKS[0], &config);
         let (active, passive) = closed_by_us(&mut wire, address);
         assert!(wire[1].tcp(passive).is_none(), "the passive side has nothing left");
         let now = wire.now;
@@ -73,7 +76,7 @@ fn time_wait_holds_the_tuple_for_a_minute() {
 
 //= RFC 6191 §2, type=test
 #[test]
-fn a_port_that_rests_is_taken_again_where_timestamps_allow_it() {
+fn a_port_that_rests_is_chosen_again_where_timestamps_allow_it() {
     for (reuse, timestamps, address, taken) in [
         ("1", "1", "10.0.0.2", true),
         ("1", "1", "fd00::2", true),
@@ -85,14 +88,13 @@ fn a_port_that_rests_is_taken_again_where_timestamps_allow_it() {
         let mut config = Config::default();
         config.set("net.ipv4.tcp_tw_reuse", reuse).unwrap();
         config.set("net.ipv4.tcp_timestamps", timestamps).unwrap();
+        config.set("net.ipv4.ip_local_port_range", "3000 3000").unwrap();
         let mut wire = Wire::with_config(2, LINKS[0], &config);
         let server = if address == "127.0.0.1" { 0 } else { 1 };
         let listener = wire.listen(server, address, 2000, 8);
         let connect = |wire: &mut Wire| {
-            let bind = shared_port(wire, address);
             let (now, options) = (wire.now, wire[0].config().tcp_options());
-            let outcome = wire[0].tcp_connect(now, Some(bind), at(address, 2000), options);
-            wire[0].unbind(bind);
+            let outcome = wire[0].tcp_connect(now, None, at(address, 2000), options);
             wire.settle();
             outcome
         };
@@ -116,6 +118,27 @@ fn a_port_that_rests_is_taken_again_where_timestamps_allow_it() {
             wire.settle();
             let now = wire.now;
             assert_eq!(wire[server].tcp_read(now, passive, 9).unwrap().to_vec(), b"anew");
+        }
+    }
+}
+
+//= RFC 6191 §2, type=test
+#[test]
+fn who_binds_to_a_port_that_rests_gets_it_where_timestamps_allow_it() {
+    for (timestamps, taken) in [("1", true), ("0", false)] {
+        let mut config = Config::default();
+        config.set("net.ipv4.tcp_tw_reuse", "0").unwrap();
+        config.set("net.ipv4.tcp_timestamps", timestamps).unwrap();
+        for (_, address) in PAIRS {
+            let mut wire = Wire::with_config(2, LINKS[0], &config);
+            let (active, _) = closed_by_us(&mut wire, address);
+            let now = wire.now;
+            wire[0].tcp_close(now, active, Linger::Background);
+            let bind = shared_port(&mut wire, address);
+            let options = wire[0].config().tcp_options();
+            let again = wire[0].tcp_connect(now, Some(bind), at(address, 2000), options);
+            assert_eq!(again.is_ok(), taken, "tcp_timestamps {timestamps}, {address}");
+            assert_eq!(wire.counter(0, Counter::TcpExtTWRecycled), u64::from(taken));
         }
     }
 }

@@ -68,7 +68,7 @@ impl Session<'_> {
             Body::Icmp(_) => None,
         };
         if let Some(ports) = ports {
-            if let Some(index) = self.flows.iter().position(|flow| flow.has_ports(ports)) {
+            if let Some(index) = self.flows.iter().rposition(|flow| flow.has_ports(ports)) {
                 self.current = Some(index);
                 return Ok(index);
             }

@@ -53,7 +53,7 @@ impl Session<'_> {
         };
         if let Some(ports) = ports {
             let mirrored = ast::Ports { source: ports.destination, destination: ports.source };
-            if let Some(index) = self.flows.iter().position(|flow| flow.has_ports(mirrored)) {
+            if let Some(index) = self.flows.iter().rposition(|flow| flow.has_ports(mirrored)) {
                 self.current = Some(index);
             }
         }
@@ -129,7 +129,8 @@ impl Session<'_> {
         let same_peer = remote == SocketAddr::new(packet.destination, destination)
             || (flow.protocol == Protocol::Udp && remote.ip() == packet.destination);
         let same_local = flow.local.map_or(packet.source == ours, |local| local.port() == source);
-        let taken = self.flows.iter().any(|other| other.sends(packet));
+        // What nobody holds any more may have left its ports to a later connection.
+        let taken = self.flows.iter().any(|other| other.fd.is_some() && other.sends(packet));
         if !fits || !same_peer || !same_local || taken {
             return false;
         }
