@@ -284,6 +284,7 @@ impl Connection {
         connection.begin_search(now);
         connection.send.window.start(accepted.irs, accepted.window.0.into());
         (connection.send.last_sent, connection.send.first_retry) = (now, now);
+        connection.recv.acks.on_shaken(now);
         connection.ecn.agreed = accepted.ecn;
         let mut fast_open = FastOpen::new(Stage::Early);
         (fast_open.taken, fast_open.option) = (!data.is_empty(), option);

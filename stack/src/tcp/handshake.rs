@@ -142,6 +142,7 @@ impl Connection {
         connection.ecn.agreed = accepted.ecn;
         connection.send.window.start(accepted.irs, accepted.window.0.into());
         connection.establish(now, iss + 1, accepted.sent);
+        connection.recv.acks.on_shaken(now);
         if let SynSent::Again(retries) = accepted.sent {
             connection.recovery.totals.resent = retries.into();
         }
@@ -212,7 +213,7 @@ impl Connection {
         }
         self.send.rtt.reset_backoff();
         let mss = self.send.mss.min(self.sizes.advertised.into());
-        self.recv.acks.start(now, mss, self.recv.window.remaining());
+        self.recv.acks.start(mss, self.recv.window.remaining());
         self.recv.window.begin(now, self.sizes.advertised.into());
         if !self.recovery.scoreboard.is_empty() {
             self.timers.set(Timer::Retransmit, now + self.send.rtt.rto());
@@ -263,6 +264,7 @@ impl Connection {
         match segment.ack {
             Some(ack) => {
                 self.establish(now, self.send.queue.base(), sent);
+                self.recv.acks.on_shaken(now);
                 self.send.syn_counts = true;
                 self.on_fast_open_answer(now, &segment, ack, sent, counters);
                 self.acknowledge_syn(now);

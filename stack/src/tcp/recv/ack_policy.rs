@@ -167,9 +167,13 @@ impl AckPolicy {
     }
 
     /// The connection is open: what the peer is held to send, where both sides take segments of `mss` bytes and it knows
-    /// a window of `window`. The wait for answers counts from now.
-    pub fn start(&mut self, now: Instant, mss: u32, window: u32) {
+    /// a window of `window`.
+    pub fn start(&mut self, mss: u32, window: u32) {
         self.peer_mss = mss.min(window / 2).clamp(LEAST_MSS, USUAL_MSS);
+    }
+
+    /// One side's SYN was acknowledged by the other's. As Linux: what is sent soon is an answer, but not after SYNs that cross.
+    pub fn on_shaken(&mut self, now: Instant) {
         self.last_arrival = now;
     }
 
@@ -198,7 +202,7 @@ impl AckPolicy {
         self.acknowledged
     }
 
-    /// When data came last, in order; when the connection was opened, where none has.
+    /// When data came last, in order; where none has, when the connection was opened, or zero where SYNs have crossed.
     pub fn last_arrival(&self) -> Instant {
         self.last_arrival
     }

@@ -38,7 +38,7 @@ fn data(policy: &mut AckPolicy, millis: u64, segment: u32, nxt: u32) -> Option<D
 /// One that has spent its quick acknowledgements, at 1 s.
 fn past_the_start() -> AckPolicy {
     let mut policy = AckPolicy::new();
-    policy.start(at(0), MSS, 60_000);
+    policy.start(MSS, 60_000);
     for n in 0..u64::from(QUICK_ACKS) {
         assert_eq!(data(&mut policy, 900 + n, MSS, 0), None, "at once while it is young");
         policy.on_ack_sent(SeqNumber::new(0));
@@ -158,7 +158,7 @@ fn what_ends_a_write_is_acknowledged_when_it_is_read() {
 #[test]
 fn the_peers_segment_size_is_measured() {
     let mut policy = AckPolicy::new();
-    policy.start(at(0), 1460, 60_000);
+    policy.start(1460, 60_000);
     assert_eq!(policy.peer_mss(), 536);
     data(&mut policy, 1, 1400, 1400);
     assert_eq!(policy.peer_mss(), 1400);
