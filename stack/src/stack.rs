@@ -375,21 +375,24 @@ impl Stack {
         }
     }
 
-    /// What goes first of what waits for links; on where a connection had nothing after all, for it may have brought
+    /// What goes first of what waits for links, of others and of the host's own in turn; on where a connection had nothing after all, for it may have brought
     /// something about that goes before the rest.
     fn poll_bands(&mut self, now: Instant) -> ControlFlow<Option<(InterfaceId, Transmit)>> {
         for band in 0..Priority::BANDS {
-            if let Some(frame) = self.forwarding.next(band) {
+            if let Some(frame) = self.forwarding.next_in_turn(band) {
                 return ControlFlow::Break(Some(frame));
             }
             if let Some(frame) = self.next_datagram(now, band) {
+                self.forwarding.on_own();
                 return ControlFlow::Break(Some(frame));
             }
             if let Some(index) = self.tcp.next_ready(band) {
-                return match self.transmit_of(now, index) {
-                    Some(frame) => ControlFlow::Break(Some(frame)),
-                    None => ControlFlow::Continue(()),
-                };
+                let Some(frame) = self.transmit_of(now, index) else { return ControlFlow::Continue(()) };
+                self.forwarding.on_own();
+                return ControlFlow::Break(Some(frame));
+            }
+            if let Some(frame) = self.forwarding.next(band) {
+                return ControlFlow::Break(Some(frame));
             }
         }
         ControlFlow::Break(None)

@@ -38,8 +38,13 @@ fn until<T>(mut done: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// radvd as the router of the kernel's device, with a configuration of its own.
-fn radvd(bench: &Bench, name: &str) -> Option<Beside> {
+/// The kernel as a default router that tells of a prefix for good.
+const FOR_GOOD: &str = "AdvLinkMTU 1400;
+    prefix 2001:db8:77::/64 { AdvOnLink on; AdvAutonomous on; };
+    RDNSS 2001:db8:77::53 { };";
+
+/// radvd as the router of the kernel's device, which tells of this.
+fn radvd(bench: &Bench, name: &str, told: &str) -> Option<Beside> {
     let program = programs::find("radvd")?;
     bench.namespace.set_sysctl("net.ipv6.conf.all.forwarding", "1").unwrap();
     bench.run("ip", &["address", "add", &format!("{ROUTER}/64"), "dev", DEVICE, "nodad"]);
@@ -49,9 +54,7 @@ fn radvd(bench: &Bench, name: &str) -> Option<Beside> {
     let (config, pid) = (directory.join("radvd.conf"), directory.join("radvd.pid"));
     let text = format!(
         "interface {DEVICE} {{
-            AdvSendAdvert on; MinRtrAdvInterval 3; MaxRtrAdvInterval 4; AdvLinkMTU 1400;
-            prefix 2001:db8:77::/64 {{ AdvOnLink on; AdvAutonomous on; }};
-            RDNSS 2001:db8:77::53 {{ }};
+            AdvSendAdvert on; MinRtrAdvInterval 3; MaxRtrAdvInterval 4; {told}
         }};"
     );
     fs::write(&config, text).unwrap();
@@ -83,7 +86,7 @@ fn asking() -> Setup {
 #[test]
 fn radvd_gives_us_an_address_and_a_route() {
     let Some(bench) = asking().open() else { return };
-    let Some(_router) = programs::find("ip").and_then(|_| radvd(&bench, "address")) else { return };
+    let Some(_router) = programs::find("ip").and_then(|_| radvd(&bench, "address", FOR_GOOD)) else { return };
     let ours = until(|| source(&bench, FAR).filter(|ours| ours.segments()[..4] == ROUTER.segments()[..4]));
     bench.run("ping", &["-6", "-c", "1", "-W", "5", &ours.to_string()]);
     assert_eq!(ours.segments()[5] & 0xff, 0xff, "it is made of the station's address: {ours}");
@@ -98,6 +101,28 @@ fn radvd_gives_us_an_address_and_a_route() {
     assert!(bench.count(Counter::Icmp6InRouterAdvertisements) > 0);
 }
 
+/// The kernel is no default router but for one network, and all of it has an end.
+//= RFC 4191 §2.3, type=test
+//= RFC 4862 §5.5.4, type=test
+#[test]
+fn a_route_and_a_prefix_last_as_long_as_radvd_says() {
+    let setup = asking().setting("net.ipv6.conf.all.accept_ra_rt_info_max_plen", "64");
+    let Some(bench) = setup.open() else { return };
+    let told = "AdvDefaultLifetime 0;
+        prefix 2001:db8:77::/64 { AdvValidLifetime 8; AdvPreferredLifetime 7; };
+        route 2001:db8:99::/64 { AdvRouteLifetime 8; RemoveRoute off; };";
+    let Some(router) = programs::find("ip").and_then(|_| radvd(&bench, "lifetimes", told)) else { return };
+    let formed = |ours: &Ipv6Addr| ours.segments()[..4] == ROUTER.segments()[..4];
+    let ours = until(|| source(&bench, FAR).filter(formed));
+    assert_eq!(source(&bench, "2001:db8:98::1".parse().unwrap()), None, "only that network is behind it");
+    let is_ours = || UdpSocket::bind(&bench.host, SocketAddr::new(ours.into(), 0)).is_ok();
+    // It is told no more.
+    drop(router);
+    until(|| source(&bench, FAR).is_none().then_some(()));
+    until(|| (!is_ours()).then_some(()));
+    assert_eq!(source(&bench, ROUTER), None, "the prefix is gone too");
+}
+
 //= RFC 7217 §5, type=test
 //= RFC 8981 §3.4, type=test
 #[test]
@@ -107,7 +132,9 @@ fn addresses_that_tell_nothing_of_the_station() {
         .setting("net.ipv6.conf.all.stable_secret", "2001::1234")
         .setting("net.ipv6.conf.all.use_tempaddr", "2");
     let Some(bench) = setup.open() else { return };
-    let Some(_router) = programs::find("ip").and_then(|_| radvd(&bench, "temporary")) else { return };
+    let Some(_router) = programs::find("ip").and_then(|_| radvd(&bench, "temporary", FOR_GOOD)) else {
+        return;
+    };
     let ours = until(|| source(&bench, FAR).filter(|ours| ours.segments()[..4] == ROUTER.segments()[..4]));
     bench.run("ping", &["-6", "-c", "1", "-W", "5", &ours.to_string()]);
     assert_ne!((ours.segments()[5] & 0xff, ours.segments()[6] >> 8), (0xff, 0xfe), "{ours}");

@@ -8,6 +8,7 @@ use tapsock::bsd::{
 use tapsock::{Counter, SockAddr};
 use tapsock_tests::bench::{Bench, Family, Setup};
 use tapsock_tests::bulk::bytes;
+use tapsock_tests::programs;
 use tapsock_tests::sides::{PATIENCE, Side};
 
 /// The last ones go in fragments.
@@ -101,6 +102,25 @@ fn both_ways(setup: &Setup) {
 #[test]
 fn echoes_both_ways() {
     both_ways(&Setup::new());
+}
+
+/// The machine's own program, up to the largest packet that there is.
+#[test]
+fn the_ping_program_reaches_us() {
+    if programs::find("ping").is_none() {
+        return;
+    }
+    let Some(bench) = Setup::new().open() else { return };
+    for family in Family::ALL {
+        let target = bench.address(Side::Ours, family).to_string();
+        for size in SIZES {
+            let (size, patience) = (size.to_string(), PATIENCE.as_secs().to_string());
+            // It compares what comes back with what it sent.
+            let heard =
+                bench.run("ping", &["-n", "-c", "2", "-i", "0.2", "-W", &patience, "-s", &size, &target]);
+            assert!(heard.contains(" 0% packet loss") && !heard.contains("wrong data"), "{heard}");
+        }
+    }
 }
 
 #[test]

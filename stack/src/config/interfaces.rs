@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::{Config, Setting, SettingError, setting};
+use crate::iface::NeighborPolicy;
 
 impl Config {
     /// The settings as they hold for the interface of that name.
@@ -64,6 +65,43 @@ impl Config {
             source_routes: flag("net.ipv4.conf.all.accept_source_route", self.accept_source_route),
             reverse_path: own("net.ipv4.conf.all.rp_filter", self.rp_filter),
             redirects: flag("net.ipv4.conf.all.send_redirects", self.send_redirects),
+        }
+    }
+
+    /// How the interface of that name deals with its neighbours. It is asked for each packet of ARP and of neighbour
+    /// discovery, so the settings of an interface are read one by one.
+    pub fn neighbor_policy_at(&self, name: &str) -> NeighborPolicy {
+        let own = |setting: &str, value: u8| self.of_interfaces.number(name, setting).unwrap_or(value);
+        let flag = |setting: &str, value: bool| own(setting, value.into()) != 0;
+        let arp_ignore = own("net.ipv4.conf.all.arp_ignore", self.arp_ignore);
+        NeighborPolicy {
+            arp_accept: own("net.ipv4.conf.all.arp_accept", self.arp_accept),
+            arp_announce: own("net.ipv4.conf.all.arp_announce", self.arp_announce),
+            arp_ignore: if self.strong_host { arp_ignore.max(1) } else { arp_ignore },
+            arp_filter: flag("net.ipv4.conf.all.arp_filter", self.arp_filter),
+            drop_gratuitous_arp: flag("net.ipv4.conf.all.drop_gratuitous_arp", self.drop_gratuitous_arp),
+            accept_untracked_na: own("net.ipv6.conf.all.accept_untracked_na", self.accept_untracked_na),
+            drop_unsolicited_na: flag("net.ipv6.conf.all.drop_unsolicited_na", self.drop_unsolicited_na),
+            router: flag("net.ipv6.conf.all.forwarding", self.ipv6_forwarding),
+        }
+    }
+
+    /// Whether the interface of that name follows redirects of the family of `address`: routers do not.
+    //= RFC 1812 §5.2.7.2
+    //= RFC 4861 §8.2 MUST-4
+    pub fn follows_redirects(&self, name: &str, address: core::net::IpAddr) -> bool {
+        let flag = |setting: &str, value: bool| {
+            self.of_interfaces.number(name, setting).map_or(value, |value| value != 0)
+        };
+        match address.is_ipv4() {
+            true => {
+                flag("net.ipv4.conf.all.accept_redirects", self.accept_redirects)
+                    && !flag("net.ipv4.conf.all.forwarding", self.ip_forward)
+            }
+            false => {
+                flag("net.ipv6.conf.all.accept_redirects", self.ipv6_accept_redirects)
+                    && !flag("net.ipv6.conf.all.forwarding", self.ipv6_forwarding)
+            }
         }
     }
 

@@ -125,16 +125,7 @@ impl Config {
 
     /// How an interface with these settings deals with its neighbours.
     pub fn neighbor_policy(&self) -> NeighborPolicy {
-        NeighborPolicy {
-            arp_accept: self.arp_accept,
-            arp_announce: self.arp_announce,
-            arp_ignore: if self.strong_host { self.arp_ignore.max(1) } else { self.arp_ignore },
-            arp_filter: self.arp_filter,
-            drop_gratuitous_arp: self.drop_gratuitous_arp,
-            accept_untracked_na: self.accept_untracked_na,
-            drop_unsolicited_na: self.drop_unsolicited_na,
-            router: self.ipv6_forwarding,
-        }
+        self.neighbor_policy_at("")
     }
 
     /// What the fragments of `family` may cost.

@@ -1,3 +1,5 @@
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use super::*;
 use crate::iface::NeighborConfig;
 
@@ -131,4 +133,45 @@ fn reserved_ports_are_not_given_out() {
     assert_eq!(config.set("net.ipv4.ip_unprivileged_port_start", "1026"), Err(SettingError::BadValue));
     assert_eq!(config.set("net.ipv4.ip_unprivileged_port_start", "0"), Ok(()));
     assert_eq!(config.set(range, "0 5"), Err(SettingError::BadValue));
+}
+
+/// What is read one by one for each packet is what a look at all settings of the interface says.
+#[test]
+fn settings_that_are_read_for_each_packet_are_those_of_the_interface() {
+    let names = [
+        ("ipv4", "arp_accept"),
+        ("ipv4", "arp_announce"),
+        ("ipv4", "arp_ignore"),
+        ("ipv4", "arp_filter"),
+        ("ipv4", "drop_gratuitous_arp"),
+        ("ipv4", "accept_redirects"),
+        ("ipv4", "forwarding"),
+        ("ipv6", "accept_untracked_na"),
+        ("ipv6", "drop_unsolicited_na"),
+        ("ipv6", "accept_redirects"),
+        ("ipv6", "forwarding"),
+    ];
+    for (family, name) in names {
+        for place in ["all", "eth0", "eth1"] {
+            for value in ["0", "1"] {
+                let mut config = Config::default();
+                config.set(&format!("net.{family}.conf.{place}.{name}"), value).unwrap();
+                let whole = config.for_interface("eth0").into_owned();
+                let what = format!("{place}.{name} = {value}");
+                assert_eq!(config.neighbor_policy_at("eth0"), whole.neighbor_policy(), "{what}");
+                let follows = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]
+                    .map(|family: IpAddr| config.follows_redirects("eth0", family));
+                let expected = [
+                    whole.accept_redirects && !whole.ip_forward,
+                    whole.ipv6_accept_redirects && !whole.ipv6_forwarding,
+                ];
+                assert_eq!(follows, expected, "{what}");
+                if place == "eth0" && !name.contains("redirects") {
+                    let changed = config.neighbor_policy_at("eth0") != config.neighbor_policy_at("eth1");
+                    let counts = (family, name) != ("ipv4", "forwarding");
+                    assert_eq!(changed, counts && value == "1", "{what}");
+                }
+            }
+        }
+    }
 }

@@ -6,11 +6,11 @@
 
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::{InterfaceId, IpCidr, MAX_ADDRESSES, MAX_INTERFACES};
 use crate::random::Random;
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 use crate::wire::EthernetAddress;
 use crate::wire::arp::{ArpOperation, ArpPacket};
 
@@ -109,10 +109,8 @@ enum State {
 
 #[derive(Clone, Debug)]
 struct Claim {
-    interface: InterfaceId,
     station: EthernetAddress,
     cidr: IpCidr,
-    address: Ipv4Addr,
     purpose: Purpose,
     state: State,
     /// When something is to be done; zero: at once, or, before the first question, when the wait is yet to be drawn.
@@ -132,9 +130,14 @@ struct Claim {
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Claims {
-    claims: Vec<Claim>,
+    claims: BTreeMap<Key, Claim>,
     actions: VecDeque<ClaimAction>,
+    /// No claim has anything to do before.
+    next: Option<Instant>,
 }
+
+/// Where an address is claimed, and which.
+type Key = (InterfaceId, Ipv4Addr);
 
 impl Claims {
     /// Looks whether somebody has an address. Returns whether there was room to.
@@ -153,18 +156,9 @@ impl Claims {
         }
         let state = State::Probing { left: PROBE_NUM };
         let at = Some(Instant::ZERO);
-        let (defended, conflicts) = (None, 0);
-        self.claims.push(Claim {
-            interface,
-            station,
-            cidr,
-            address,
-            purpose,
-            state,
-            at,
-            defended,
-            conflicts,
-        });
+        let claim = Claim { station, cidr, purpose, state, at, defended: None, conflicts: 0 };
+        self.claims.insert((interface, address), claim);
+        self.next = earliest(self.next, at);
         true
     }
 
@@ -172,7 +166,8 @@ impl Claims {
     //= RFC 5227 §2.3
     pub fn defend(&mut self, place: (InterfaceId, EthernetAddress), cidr: IpCidr, purpose: Purpose) {
         if self.begin(place, cidr, purpose)
-            && let Some(claim) = self.claims.last_mut()
+            && let IpAddr::V4(address) = cidr.address
+            && let Some(claim) = self.claims.get_mut(&(place.0, address))
         {
             claim.state = State::Announcing { left: ANNOUNCE_NUM };
         }
@@ -181,38 +176,41 @@ impl Claims {
     /// Chooses a link-local address for an interface, and looks whether it is free.
     //= RFC 3927 §2.1
     pub fn begin_link_local(&mut self, place: (InterfaceId, EthernetAddress)) -> bool {
-        self.link_local(place.0).is_some() || self.begin(place, link_local(place.1, 0), Purpose::LinkLocal)
+        self.link_local(place.0).is_some() || self.begin(place, link_local(place.1, 0).1, Purpose::LinkLocal)
     }
 
     /// The link-local address that an interface has or looks for.
     pub fn link_local(&self, interface: InterfaceId) -> Option<Ipv4Addr> {
-        let mut own = self.claims.iter().filter(|claim| claim.interface == interface);
-        own.find(|claim| claim.purpose == Purpose::LinkLocal).map(|claim| claim.address)
+        // All of those addresses begin alike.
+        let own = (interface, Ipv4Addr::new(169, 254, 0, 0))..=(interface, Ipv4Addr::new(169, 254, 255, 255));
+        let mut own = self.claims.range(own);
+        own.find(|(_, claim)| claim.purpose == Purpose::LinkLocal).map(|((_, address), _)| *address)
     }
 
     /// Whether it is not known yet if an address can be ours.
     pub fn is_tentative(&self, interface: InterfaceId, address: Ipv4Addr) -> bool {
-        let found = self.claims.iter().find(|claim| claim.is(interface, address));
+        let found = self.claims.get(&(interface, address));
         found.is_some_and(|claim| matches!(claim.state, State::Probing { .. }))
     }
 
     /// An address is taken from an interface, or not looked for any more. Returns whether it was.
     pub fn forget(&mut self, interface: InterfaceId, address: Ipv4Addr) -> bool {
-        let before = self.claims.len();
-        self.claims.retain(|claim| !claim.is(interface, address));
-        self.claims.len() < before
+        let was = self.claims.remove(&(interface, address)).is_some();
+        self.rest();
+        was
     }
 
     /// The link is gone: nothing is asked there any more. Addresses that were looked for by hand are given, for on no link
     /// is nobody else who has them.
     pub fn forget_interface(&mut self, interface: InterfaceId) {
-        let gone = self.claims.iter().filter(|claim| claim.interface == interface);
-        for claim in gone.filter(|claim| claim.purpose == Purpose::ByHand) {
+        let all = (interface, Ipv4Addr::UNSPECIFIED)..=(interface, Ipv4Addr::BROADCAST);
+        for (_, claim) in self.claims.range(all).filter(|(_, claim)| claim.purpose == Purpose::ByHand) {
             if let State::Probing { .. } = claim.state {
                 self.actions.push_back(ClaimAction::Assign { interface, cidr: claim.cidr });
             }
         }
-        self.claims.retain(|claim| claim.interface != interface);
+        self.claims.retain(|key, _| key.0 != interface);
+        self.rest();
     }
 
     /// An ARP packet came in at an interface.
@@ -225,25 +223,22 @@ impl Claims {
     //= RFC 5227 §2.4 MUST-2
     //= RFC 5227 §2.4 MUST-5
     pub fn on_arp(&mut self, now: Instant, interface: InterfaceId, packet: &ArpPacket) {
-        let Some(place) = self.claims.iter().position(|claim| {
-            let probed = packet.sender_ip.is_unspecified() && packet.operation == ArpOperation::Request;
-            let tentative = matches!(claim.state, State::Probing { .. });
-            // Somebody uses it, or looks for it as we do.
-            let meant =
-                packet.sender_ip == claim.address || tentative && probed && packet.target_ip == claim.address;
-            claim.interface == interface && meant && packet.sender_hardware != claim.station
-        }) else {
+        // Somebody uses it, or looks for it as we do.
+        let probed = packet.sender_ip.is_unspecified() && packet.operation == ArpOperation::Request;
+        let address = if probed { packet.target_ip } else { packet.sender_ip };
+        let key = (interface, address);
+        let Some(claim) = self.claims.get_mut(&key) else { return };
+        let tentative = matches!(claim.state, State::Probing { .. });
+        if packet.sender_hardware == claim.station || probed && !tentative {
             return;
-        };
-        let claim = &mut self.claims[place];
-        let (interface, address) = (claim.interface, claim.address);
-        if let State::Probing { .. } = claim.state {
-            return self.give_up(now, place);
+        }
+        if tentative {
+            return self.give_up(now, key);
         }
         // Once it is defended; who insists gets it.
         let again = claim.defended.is_some_and(|defended| now.saturating_since(defended) < DEFEND_INTERVAL);
         if again {
-            return self.give_up(now, place);
+            return self.give_up(now, key);
         }
         claim.defended = Some(now);
         self.actions.push_back(ClaimAction::Announce { interface, address });
@@ -251,40 +246,53 @@ impl Claims {
 
     //= RFC 5227 §2.1.1 MUST-5
     //= RFC 5227 §2.1.1 MUST-6
-    fn give_up(&mut self, now: Instant, place: usize) {
-        let Claim { interface, address, purpose, .. } = self.claims[place];
+    fn give_up(&mut self, now: Instant, key: Key) {
+        let Some(mut claim) = self.claims.remove(&key) else { return };
+        let ((interface, address), purpose) = (key, claim.purpose);
         self.actions.push_back(ClaimAction::GiveUp { interface, address, purpose });
+        self.rest();
         if purpose != Purpose::LinkLocal {
-            self.claims.remove(place);
             return;
         }
         // Another one, which follows from the station too: who starts again tries the same ones.
         //= RFC 3927 §2.1
-        let claim = &mut self.claims[place];
-        claim.conflicts += 1;
-        claim.cidr = link_local(claim.station, claim.conflicts);
-        if let IpAddr::V4(address) = claim.cidr.address {
-            claim.address = address;
-        }
+        let (address, cidr) = loop {
+            claim.conflicts += 1;
+            let (address, cidr) = link_local(claim.station, claim.conflicts);
+            if !self.claims.contains_key(&(interface, address)) {
+                break (address, cidr);
+            }
+        };
         //= RFC 3927 §2.2.1
         let wait = if claim.conflicts >= MAX_CONFLICTS { RATE_LIMIT_INTERVAL } else { Duration::ZERO };
-        claim.state = State::Probing { left: PROBE_NUM };
-        (claim.at, claim.defended) = (Some(now + wait), None);
+        let (state, at) = (State::Probing { left: PROBE_NUM }, Some(now + wait));
+        self.claims.insert((interface, address), Claim { cidr, state, at, defended: None, ..claim });
+        self.next = earliest(self.next, at);
+    }
+
+    /// Without claims nothing is to be done. With others left, the deadline of one that is gone is met in vain.
+    fn rest(&mut self) {
+        if self.claims.is_empty() {
+            self.next = None;
+        }
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.claims.iter().filter_map(|claim| claim.at).min()
+        self.next
     }
 
     /// Does what is due.
     //= RFC 5227 §2.3 MUST-1
     pub fn handle_timeout(&mut self, now: Instant, random: &mut Random) {
-        for claim in &mut self.claims {
+        if self.next.is_none_or(|at| at > now) {
+            return;
+        }
+        for (&(interface, address), claim) in &mut self.claims {
             if claim.at.is_none_or(|at| at > now) {
                 continue;
             }
-            let (interface, address, cidr) = (claim.interface, claim.address, claim.cidr);
+            let cidr = claim.cidr;
             match claim.state {
                 State::Probing { left: PROBE_NUM } if claim.at == Some(Instant::ZERO) => {
                     claim.at = Some(now + within(PROBE_WAIT, random).max(Duration::from_nanos(1)));
@@ -311,6 +319,7 @@ impl Claims {
                 State::Held => claim.at = None,
             }
         }
+        self.next = self.claims.values().filter_map(|claim| claim.at).min();
     }
 
     /// What is to be done next.
@@ -319,21 +328,15 @@ impl Claims {
     }
 }
 
-impl Claim {
-    fn is(&self, interface: InterfaceId, address: Ipv4Addr) -> bool {
-        (self.interface, self.address) == (interface, address)
-    }
-}
-
 /// The link-local address that a station tries after so many conflicts.
 //= RFC 3927 §2.1
-fn link_local(station: EthernetAddress, conflicts: u32) -> IpCidr {
+fn link_local(station: EthernetAddress, conflicts: u32) -> (Ipv4Addr, IpCidr) {
     let [a, b, c, d, e, f] = station.0;
     let number = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
     let drawn = Random::new(number ^ u64::from(conflicts) << 48).below(254 * 256);
     // The first and the last 256 are reserved.
     let address = Ipv4Addr::from_bits(0xa9fe_0100 + drawn as u32);
-    IpCidr::new(IpAddr::V4(address), 16)
+    (address, IpCidr::new(IpAddr::V4(address), 16))
 }
 
 /// Any time up to `most`.
@@ -492,6 +495,30 @@ mod tests {
         assert_eq!(again.claims.link_local(ETH), Some(seen[0]));
         again.claims.begin_link_local((InterfaceId(2), THEIRS));
         assert_ne!(again.claims.link_local(InterfaceId(2)), Some(seen[0]));
+    }
+
+    /// As many claims as there can be cost a deadline and a packet no more than one does.
+    #[test]
+    fn each_claim_keeps_its_time() {
+        let mut bench = Bench::new();
+        let addresses: Vec<Ipv4Addr> = (0..100).map(|n| Ipv4Addr::from_bits(0x0a00_0000 + n)).collect();
+        for address in &addresses {
+            assert!(bench.claims.begin((ETH, OURS), IpCidr::new((*address).into(), 8), Purpose::ByHand));
+        }
+        assert!(bench.claims.forget(ETH, addresses[7]));
+        assert_eq!(bench.hear(ArpOperation::Reply, "10.0.0.9", "10.0.0.1").len(), 1, "that one is gone");
+        let mut assigned = Vec::new();
+        while let Some(at) = bench.claims.poll_timeout() {
+            assert!(at == Instant::ZERO || at >= bench.now, "never in the past");
+            for action in bench.step() {
+                if let ClaimAction::Assign { cidr, .. } = action {
+                    assigned.push(cidr.address);
+                }
+            }
+        }
+        assigned.sort();
+        let left = addresses.iter().filter(|address| !matches!(address.octets()[3], 7 | 9));
+        assert_eq!(assigned, left.map(|address| IpAddr::V4(*address)).collect::<Vec<_>>());
     }
 
     #[test]

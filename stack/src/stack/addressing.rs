@@ -142,9 +142,7 @@ impl Stack {
             return;
         };
         let name = self.interfaces.interface(packet.interface).map_or("", Interface::name);
-        let settings = self.config.for_interface(name);
-        //= RFC 4861 §8.2 MUST-4
-        let accepted = settings.ipv6_accept_redirects && !settings.ipv6_forwarding;
+        let accepted = self.config.follows_redirects(name, packet.source);
         let target = IpAddr::V6(redirect.target);
         let redirected =
             Redirected { router: packet.source, target, destination: IpAddr::V6(redirect.destination) };
@@ -171,9 +169,7 @@ impl Stack {
             return;
         };
         let name = self.interfaces.interface(packet.interface).map_or("", Interface::name);
-        let settings = self.config.for_interface(name);
-        //= RFC 1812 §5.2.7.2
-        let heeded = settings.accept_redirects && !settings.ip_forward;
+        let heeded = self.config.follows_redirects(name, packet.source);
         let accepted = heeded && self.interfaces.is_local(quoted.source);
         let target = IpAddr::from(gateway);
         let redirected = Redirected { router: packet.source, target, destination: quoted.destination };
@@ -242,9 +238,12 @@ impl Stack {
         let settings = self.config.for_interface(interface.name());
         let frame = match address {
             IpAddr::V4(address) if settings.arp_notify => arp::announcement(interface, address),
-            IpAddr::V6(address) if settings.ndisc_notify => {
-                ndp::announcement(interface, address, &settings.neighbor_policy(), &mut self.counters)
-            }
+            IpAddr::V6(address) if settings.ndisc_notify => ndp::announcement(
+                interface,
+                address,
+                &self.config.neighbor_policy_at(interface.name()),
+                &mut self.counters,
+            ),
             _ => return,
         };
         self.queue_answer(id, frame);
@@ -253,7 +252,7 @@ impl Stack {
     /// How an interface deals with its neighbours.
     pub(super) fn neighbor_policy(&self, id: InterfaceId) -> NeighborPolicy {
         let name = self.interfaces.interface(id).map_or("", Interface::name);
-        self.config.for_interface(name).neighbor_policy()
+        self.config.neighbor_policy_at(name)
     }
 
     /// Whether an interface looks on the link for addresses before it uses them.

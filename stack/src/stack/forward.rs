@@ -44,18 +44,40 @@ pub(super) struct Forwarding {
     bands: [VecDeque<(InterfaceId, Transmit)>; Priority::BANDS],
     /// Hosts that were told of nearer routers.
     redirected: HostLimits,
+    /// Whose frame goes next where both have one.
+    turn: Turn,
+}
+
+/// Whose a frame is: neither those of others nor the host's own leave the others nothing of a link.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub(super) enum Turn {
+    #[default]
+    Others,
+    Own,
 }
 
 impl Forwarding {
     /// `seed` is that of the stack: what is drawn for a router leaves what is drawn for hosts as it is.
     pub(super) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed.rotate_left(32));
-        Forwarding { bands: Default::default(), redirected: HostLimits::new(&mut random) }
+        Forwarding { bands: Default::default(), redirected: HostLimits::new(&mut random), turn: Turn::Others }
     }
 
     /// The next packet of a band for a link.
     pub(super) fn next(&mut self, band: usize) -> Option<(InterfaceId, Transmit)> {
-        self.bands.get_mut(band)?.pop_front()
+        let next = self.bands.get_mut(band)?.pop_front()?;
+        self.turn = Turn::Own;
+        Some(next)
+    }
+
+    /// The same, where it is its turn.
+    pub(super) fn next_in_turn(&mut self, band: usize) -> Option<(InterfaceId, Transmit)> {
+        if self.turn == Turn::Others { self.next(band) } else { None }
+    }
+
+    /// A frame of the host's own goes.
+    pub(super) fn on_own(&mut self) {
+        self.turn = Turn::Others;
     }
 
     /// Forgets what waits for a link that is gone.
@@ -380,9 +402,12 @@ impl Stack {
         let Some(source) = packet.ip_source().filter(|source| !self.interfaces.is_local(*source)) else {
             return false;
         };
-        let policy = self.arrival_policy(interface);
-        let forwards = if source.is_ipv4() { policy.forwards_v4 } else { policy.forwards_v6 };
-        if !forwards {
+        // Where it came in nobody knows any more.
+        let forwards = |from: &Interface| {
+            let policy = self.config.arrival_policy(from.name());
+            if source.is_ipv4() { policy.forwards_v4 } else { policy.forwards_v6 }
+        };
+        if !self.interfaces.iter().any(forwards) {
             return false;
         }
         // A merged packet is not copied for an answer that is not given.

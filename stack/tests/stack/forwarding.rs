@@ -2,11 +2,11 @@
 
 use core::net::IpAddr;
 
-use tapsock_stack::buf::Frame;
+use tapsock_stack::buf::{Frame, Rope};
 use tapsock_stack::config::Config;
 use tapsock_stack::counters::Counter;
 use tapsock_stack::iface::{InterfaceId, Route, RouteKind};
-use tapsock_stack::stack::Stack;
+use tapsock_stack::stack::{Family, Stack, UdpSendOptions};
 use tapsock_stack::time::Instant;
 use tapsock_stack::wire::icmp::Quoted;
 use tapsock_stack::wire::icmpv4::{Icmpv4Message, UnreachableCode};
@@ -272,6 +272,58 @@ fn a_neighbour_that_does_not_answer_is_unreachable() {
             assert_eq!(told_v4(&told), Icmpv4Message::DestinationUnreachable { code, mtu: 0 });
         }
     }
+}
+
+/// It is forwarded by the setting of where it comes in; where it was to leave says nothing.
+#[test]
+fn a_router_of_one_link_s_packets_tells_of_neighbours_too() {
+    let settings = [
+        ("net.ipv4.ip_forward", "0"),
+        ("net.ipv4.conf.left.forwarding", "1"),
+        ("net.ipv6.conf.all.forwarding", "0"),
+        ("net.ipv6.conf.left.forwarding", "1"),
+    ];
+    let mut router = Router::plain(&settings);
+    for to in ["10.0.1.77", "fd00:0:0:1::77"] {
+        assert_eq!(router.pass(LEFT, from_left(to).udp((1000, 9), &[7; 10])).len(), 1, "it asks");
+        let mut told = Vec::new();
+        while let Some(at) = router.stack.poll_timeout().filter(|at| *at < Instant::from_secs(20)) {
+            router.now = router.now.max(at);
+            router.stack.handle_timeout(at);
+            told.extend(router.sent().into_iter().filter(|(id, _)| *id == LEFT));
+        }
+        assert_eq!(told.len(), 1, "{to}");
+    }
+}
+
+/// A flow that is faster than the next link leaves the router's own sockets their half of it.
+#[test]
+fn the_router_s_own_packets_have_their_turn() {
+    let mut router = Router::plain(&[]);
+    let socket = router.stack.udp_open(Family::V4);
+    router.stack.udp_autobind(socket).unwrap();
+    let (mut own, mut others) = (0, 0);
+    for _ in 0..500 {
+        router.stack.receive(router.now, LEFT, from_left("10.0.1.2").udp((1000, 9), &[]));
+    }
+    let to = Some("10.0.1.2:10".parse().unwrap());
+    for _ in 0..100 {
+        let options = UdpSendOptions::default();
+        router.stack.udp_send(router.now, socket, Rope::from(&b"own"[..]), to, options).unwrap();
+        // Two come while one leaves.
+        for _ in 0..2 {
+            router.stack.receive(router.now, LEFT, from_left("10.0.1.2").udp((1000, 9), &[]));
+        }
+        for _ in 0..2 {
+            let (_, transmit) = router.stack.poll_transmit(router.now).unwrap();
+            match packet_of(&transmit.to_frame())[22..24] {
+                [0, 10] => own += 1,
+                _ => others += 1,
+            }
+        }
+    }
+    assert_eq!((own, others), (100, 100));
+    assert_eq!(router.sent().len(), 600, "and the rest goes after");
 }
 
 #[test]
@@ -763,7 +815,6 @@ fn a_fragment_past_the_longest_packet_goes_nowhere() {
 fn who_sends_in_another_s_name_is_told() {
     use tapsock_stack::iface::{Addresses, Way};
     use tapsock_stack::ports::{BindRequest, LocalAddr, Transport};
-    use tapsock_stack::stack::{Family, UdpSendOptions};
     let mut router = Router::plain(&[]);
     let behind = Route::via("198.51.100.0/24".parse().unwrap(), "10.0.0.1".parse().unwrap(), LEFT);
     router.stack.add_route(behind).unwrap();
@@ -778,7 +829,7 @@ fn who_sends_in_another_s_name_is_told() {
     router.stack.udp_mut(id).unwrap().error_delivery.v4 = all;
     let now = router.now;
     let options = UdpSendOptions::default();
-    router.stack.udp_send(now, id, tapsock_stack::buf::Rope::from(vec![7]), None, options).unwrap();
+    router.stack.udp_send(now, id, Rope::from(vec![7]), None, options).unwrap();
     router.sent();
     let mut error = None;
     while let Some(due) = router.stack.poll_timeout().filter(|_| error.is_none()) {
@@ -795,13 +846,13 @@ fn who_sends_in_another_s_name_is_told() {
 //= RFC 1812 §4.3.2.7, type=test
 #[test]
 fn an_answer_goes_to_one_host() {
-    use tapsock_stack::stack::{Family, RawSendOptions};
+    use tapsock_stack::stack::RawSendOptions;
     let echo = Icmpv4Message::EchoRequest(tapsock_stack::wire::icmp::Echo { ident: 1, sequence: 1 });
     for (from, answers) in [("10.0.1.77", 1), ("10.0.1.255", 0)] {
         let mut router = Router::plain(&[("net.ipv4.icmp_echo_ignore_broadcasts", "0")]);
         router.learn(RIGHT, "10.0.1.77", station(5));
         let forged = from_left("224.0.0.1").from(from).icmpv4(echo, &[]);
-        let packet = tapsock_stack::buf::Rope::from(packet_of(&forged).to_vec());
+        let packet = Rope::from(packet_of(&forged).to_vec());
         // The protocol of sockets that write their headers.
         let id = router.stack.raw_open(Family::V4, 255).unwrap();
         let options = RawSendOptions { interface: Some(RIGHT), ..RawSendOptions::default() };

@@ -283,7 +283,7 @@ impl Recovery {
 
     /// Whether it is a larger segment than others that was lost. It is sent again in smaller ones, and the window stays.
     //= RFC 4821 §7.6.2
-    fn lost_trial(&mut self, scene: &mut Scene<'_>) -> bool {
+    pub(super) fn lost_trial(&mut self, scene: &mut Scene<'_>) -> bool {
         let una = scene.una;
         let Some(search) = self.search_mut().filter(|search| search.tries_at(una)) else {
             return false;

@@ -356,6 +356,9 @@ impl Recovery {
         let found = self.rack.detect(scene.now, &mut self.scoreboard, window);
         self.note_losses(scene, found.losses);
         if found.losses.total() > 0 {
+            if self.phase < Phase::Reduction && self.lost_trial(scene) {
+                return;
+            }
             if self.phase != Phase::Recovery {
                 self.enter_recovery(scene, false);
                 self.shrink(

@@ -74,6 +74,27 @@ fn a_larger_segment_that_is_lost_leaves_the_window() {
     assert_eq!(lone.sent()[0], (last, (512 + 755) / 2));
 }
 
+/// Too little has arrived behind it for the loss to be seen at once: the reordering timer finds it.
+//= RFC 4821 §7.6.2, type=test
+#[test]
+fn a_larger_segment_that_a_timer_holds_lost_leaves_the_window() {
+    let mut lone = searching();
+    lone.write(10 * 512);
+    assert_eq!(lone.sent()[0], (START, 756));
+    lone.pass(ms(100));
+    let (first, last) = (START + 756, START + 10 * 512);
+    lone.sack(START, 60_000, &[(first, first + 512)]);
+    assert_eq!(lone.count(Counter::TcpExtTCPMTUPFail), 0);
+    assert_eq!(lone.pass_to_deadline(), ms(27), "a quarter of the round trip, and Linux's 2 ms");
+    assert_eq!(lone.count(Counter::TcpExtTCPMTUPFail), 1);
+    assert_eq!((lone.connection.info().snd_cwnd, lone.connection.recovery.phase), (20, Phase::Loss));
+    assert_eq!(lone.sent()[..2], [(START, 512), (START + 512, 244)]);
+    lone.pass(ms(100));
+    lone.ack(last, 60_000);
+    lone.write(10 * 512);
+    assert_eq!(lone.sent()[0], (last, (512 + 755) / 2), "the search narrows");
+}
+
 //= RFC 4821 §7.7, type=test
 #[test]
 fn where_nothing_gets_through_smaller_segments_go() {
