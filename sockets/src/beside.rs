@@ -116,6 +116,10 @@ pub(crate) fn of_datagram(call: &Call<'_>, datagram: &Datagram, port: Option<u16
         IpAddr::V6(_) => {
             tell(Told::HOP_LIMIT, Control::HopLimit(datagram.hop_limit));
             tell(Told::TRAFFIC_CLASS, Control::TrafficClass(datagram.traffic_class));
+            let flow = u32::from(datagram.traffic_class) << FLOW_LABEL.count_ones() | datagram.flow_label;
+            if flow != 0 {
+                tell(Told::FLOW, Control::FlowInfo(flow));
+            }
             if let Some(to) = to {
                 tell(Told::DESTINATION6, Control::OriginalDestination(to));
             }
@@ -145,16 +149,11 @@ pub(crate) fn send_options(
     control: &[u8],
     bound: Option<IpAddr>,
 ) -> Result<UdpSendOptions, Errno> {
-    let raw = is_raw(call);
     let (sender, family) = reader(call, remote);
     let control = SendControl::parse(control, sender)?;
     check_allowed(call, &control)?;
-    let unknown = control.flow_info.is_some_and(|info| info != 0);
     // Nothing that a ping socket sends waits for others.
-    let unknown = unknown
-        || call.common.subject.kind == Kind::Ping
-            && (control.priority.is_some() || control.dont_fragment == Some(true));
-    if raw && unknown {
+    if call.common.subject.kind == Kind::Ping && control.priority.is_some() {
         return Err(Errno::INVAL);
     }
     let options = call.options();
@@ -172,7 +171,8 @@ pub(crate) fn send_options(
         hop_limit: control.hop_limit.or(limit),
         traffic_class: control.traffic_class.unwrap_or(options.traffic_class(family)),
         source: control.source.or(group_source),
-        interface: interface.or(by_group),
+        interface: interface.or(destination::sticky_interface(call, remote)).or(by_group),
+        largest: options.rare().largest_v6,
         no_loop: if family == Domain::V4 { rare.no_loop.0 } else { rare.no_loop.1 },
         mark: NonZeroU32::new(control.mark.unwrap_or(options.rare().mark)),
         priority: priority(options, &control, family),

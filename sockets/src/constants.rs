@@ -283,6 +283,8 @@ constants! {
     /// Types of ICMPv6 that are not wanted, a bit for each.
     ICMP6_FILTER = 1;
 
+    /// Tell traffic class and flow label with which a packet came, where it has any; as a message, say those of a datagram.
+    IPV6_FLOWINFO = 11;
     /// Where the checksum stands in what is sent and received, in bytes; -1 for nowhere.
     IPV6_CHECKSUM = 7;
     /// IPv6's hop limit.
@@ -301,7 +303,7 @@ constants! {
     IPV6_MULTICAST_ALL = 29;
     /// Whether IPv6's packets may be cut: one of `IP_PMTUDISC_…`.
     IPV6_MTU_DISCOVER = 23;
-    /// As `IP_MTU` (read only).
+    /// As `IP_MTU`; set, the largest packet that is sent whole, or refused, where the path would take more, in bytes.
     IPV6_MTU = 24;
     /// As IP_RECVERR, of packets to IPv6's destinations.
     IPV6_RECVERR = 25;
@@ -309,7 +311,8 @@ constants! {
     IPV6_V6ONLY = 26;
     /// Tell where a packet of IPv6 was sent, and where it came in.
     IPV6_RECVPKTINFO = 49;
-    /// The message that tells it; sent, it says where a datagram comes from.
+    /// The message that tells it; sent, it says where a datagram comes from, and as an option, by which interface all leave
+    /// (write only).
     IPV6_PKTINFO = 50;
     /// The application writes the header of what it sends.
     IPV6_HDRINCL = 36;

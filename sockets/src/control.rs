@@ -68,6 +68,8 @@ pub enum Control {
     Tos(u8),
     /// `IPV6_TCLASS`. Source: RFC 3542 §6.5.
     TrafficClass(u8),
+    /// `IPV6_FLOWINFO`: traffic class and flow label, as in the header. Source: ipv6(7), RFC 6437.
+    FlowInfo(u32),
     /// `SCM_TIMESTAMP`: when it came in, since 1970; microseconds count, what is finer is lost. Source: socket(7).
     Timestamp(Duration),
     /// `SCM_TIMESTAMPNS`: when it came in, since 1970. Source: socket(7).
@@ -177,6 +179,7 @@ impl Control {
             Control::HopLimit(_) => (SOL_IPV6, IPV6_HOPLIMIT),
             Control::Tos(_) => (SOL_IP, IP_TOS),
             Control::TrafficClass(_) => (SOL_IPV6, IPV6_TCLASS),
+            Control::FlowInfo(_) => (SOL_IPV6, IPV6_FLOWINFO),
             Control::Timestamp(_) => (SOL_SOCKET, SCM_TIMESTAMP),
             Control::TimestampNs(_) => (SOL_SOCKET, SCM_TIMESTAMPNS),
             Control::Timestamping { .. } => (SOL_SOCKET, SCM_TIMESTAMPING),
@@ -211,6 +214,7 @@ impl Control {
                 out.extend(interface.to_ne_bytes());
             }
             Control::Tos(value) => out.push(*value),
+            Control::FlowInfo(value) => out.extend(value.to_be_bytes()),
             Control::Ttl(value) | Control::HopLimit(value) | Control::TrafficClass(value) => {
                 out.extend(i32::from(*value).to_ne_bytes());
             }

@@ -4,7 +4,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use rustix::io::Errno;
-use tapsock_stack::iface::{InterfaceId, Interfaces};
+use tapsock_stack::iface::{InterfaceId, Interfaces, Way};
 use tapsock_stack::ports::LocalAddr;
 
 use crate::address::{
@@ -166,6 +166,24 @@ pub(crate) fn unspecified(domain: Domain, port: u16) -> SockAddr {
 /// The interface of a scope, which is its number as Linux counts them.
 pub(crate) fn interface(interfaces: &Interfaces, scope: u32) -> Option<InterfaceId> {
     interfaces.interface(InterfaceId::from_index(scope)?).map(|found| found.id())
+}
+
+/// The interface that IPV6_PKTINFO has named for all that is sent, where neither the address nor SO_BINDTODEVICE does.
+pub(crate) fn sticky_interface(call: &Call<'_>, remote: SocketAddr) -> Option<InterfaceId> {
+    let options = call.options();
+    match remote {
+        SocketAddr::V6(remote) if remote.scope_id() == 0 && options.device.is_none() => {
+            options.rare().interface_v6
+        }
+        _ => None,
+    }
+}
+
+/// How a connection to `remote` leaves.
+pub(crate) fn way_to(call: &Call<'_>, remote: Option<SocketAddr>) -> Way {
+    let way = call.options().way();
+    let sticky = remote.and_then(|remote| sticky_interface(call, remote));
+    Way { device: way.device.or(sticky), ..way }
 }
 
 /// Whether an address means every host of some link of ours.

@@ -8,8 +8,8 @@ use rustix::io::Errno;
 use tapsock_stack::buf::Rope;
 use tapsock_stack::iface::Way;
 use tapsock_stack::ports::LocalAddr;
-use tapsock_stack::stack::{PingError, PingId, SocketId, Stack};
-use tapsock_stack::udp::RecvError;
+use tapsock_stack::stack::{PingError, PingId, PingSendOptions, SocketId, Stack};
+use tapsock_stack::udp::Mailbox;
 
 use crate::address::{SOCKADDR_IN6_LEN, SockAddr, is_shorter_than};
 use crate::beside;
@@ -21,7 +21,7 @@ use crate::datagram;
 use crate::destination;
 use crate::errno::ToErrno;
 use crate::options::Domain;
-use crate::poll::{Datagram, View};
+use crate::poll::View;
 use crate::reports;
 use crate::socket::{Call, Common, Received, Stop};
 use crate::timestamping;
@@ -30,14 +30,12 @@ use crate::timestamping;
 #[derive(Debug)]
 pub(crate) struct PingSocket {
     id: PingId,
-    receive_shut: bool,
-    send_shut: bool,
 }
 
 impl PingSocket {
     pub(crate) fn new(stack: &mut Stack, domain: Domain) -> Result<PingSocket, Errno> {
         let id = stack.ping_open(domain.family()).map_err(|error| error.errno())?;
-        Ok(PingSocket { id, receive_shut: false, send_shut: false })
+        Ok(PingSocket { id })
     }
 
     pub(crate) fn id(&self) -> SocketId {
@@ -45,13 +43,12 @@ impl PingSocket {
     }
 
     pub(crate) fn view(&self, stack: &Stack) -> View {
-        View::Datagram(Datagram {
-            readable: stack.ping_peek(self.id).is_some(),
-            writable: true,
-            receive_shut: self.receive_shut,
-            send_shut: self.send_shut,
-            error: stack.ping_has_error(self.id) || stack.ping_has_reports(self.id),
-        })
+        datagram::view(self.mail(stack), true)
+    }
+
+    /// What it has in hand.
+    pub(crate) fn mail<'a>(&self, stack: &'a Stack) -> Option<&'a Mailbox> {
+        stack.ping_mail(self.id)
     }
 
     pub(crate) fn bind(&mut self, call: &mut Call<'_>, address: &SockAddr) -> Result<(), Errno> {
@@ -85,7 +82,10 @@ impl PingSocket {
             destination::check_broadcast(call, remote)?;
             destination::check_direct(call, remote, false)?;
         }
-        call.stack.ping_connect(self.id, remote).map_err(|error| error.errno())
+        call.stack.ping_set_way(self.id, destination::way_to(call, remote));
+        let connected = call.stack.ping_connect(self.id, remote);
+        call.stack.ping_set_way(self.id, call.common.options.way());
+        connected.map_err(|error| error.errno())
     }
 
     pub(crate) fn send(
@@ -129,25 +129,32 @@ impl PingSocket {
         }
         let source = options.source.or(bound);
         let to = given.zip(to).map(|(address, to)| destination::from_source(address, to, source)).or(to);
-        let way = call.options().way();
-        let way = Way { device: options.interface.or(way.device), mark: options.mark, ..way };
-        if self.send_shut {
+        if self.mail(call.stack).is_some_and(Mailbox::is_write_shut) {
+            let way = call.options().way();
+            let way = Way { device: options.interface.or(way.device), mark: options.mark, ..way };
             // That there is no way is found out first.
             let remote = to.unwrap_or(remote);
             let hop = call.stack.interfaces().route_by(remote.ip(), source, &way);
             return Err(hop.map_or_else(|error| PingError::Route(error).errno(), |_| Errno::PIPE).into());
         }
-        call.stack.ping_set_packet(self.id, options.hop_limit, options.traffic_class);
-        call.stack.ping_set_way(self.id, way);
-        call.stack.ping_set_source(self.id, options.source);
-        let stamps = options.stamps;
         let before = call.options().rare().stamped_sends;
-        let stamps = timestamping::numbered(call, stamps);
-        let sent = call.stack.ping_send_stamped(call.now, self.id, data, to, stamps);
+        let options = PingSendOptions {
+            hop_limit: options.hop_limit,
+            traffic_class: options.traffic_class,
+            source: options.source,
+            interface: options.interface,
+            mark: options.mark,
+            largest: options.largest,
+            unfragmented: options.unfragmented,
+            flow_label: options.flow_label,
+            labels: options.labels,
+            no_loop: options.no_loop,
+            stamps: timestamping::numbered(call, options.stamps),
+        };
+        let sent = call.stack.ping_send_with(call.now, self.id, data, to, options);
         if sent.is_err() {
             call.common.options.rare_mut().stamped_sends = before;
         }
-        self.apply_options(call);
         sent.map_err(|error| error.errno())?;
         Ok(data.split_to(data.len()).len())
     }
@@ -187,22 +194,11 @@ impl PingSocket {
             return Err(Errno::OPNOTSUPP.into());
         }
         if flags & MSG_ERRQUEUE != 0 {
-            let report = call.stack.ping_take_report(self.id).ok_or(Errno::AGAIN)?;
-            return Ok(reports::received(call, report, max));
+            let report = call.stack.ping_mail_mut(self.id).and_then(Mailbox::take_report);
+            return Ok(reports::received(call, report.ok_or(Errno::AGAIN)?, max));
         }
-        if let Some(error) = call.stack.ping_take_error(self.id) {
-            return Err(error.errno().into());
-        }
-        let message = if flags & MSG_PEEK != 0 {
-            call.stack.ping_peek(self.id).cloned().ok_or(PingError::WouldBlock)
-        } else {
-            call.stack.ping_recv(self.id)
-        };
-        let message = message.map_err(|error| match error {
-            PingError::Socket(error) => RecvError::Error(error),
-            _ if self.receive_shut => RecvError::Shutdown,
-            _ => RecvError::WouldBlock,
-        });
+        let mail = call.stack.ping_mail_mut(self.id).ok_or(Errno::BADF)?;
+        let message = if flags & MSG_PEEK != 0 { mail.peek().cloned() } else { mail.recv() };
         // Linux takes the checksum for the port.
         let received = datagram::taken(call, message, |message| datagram::port_at(message, 0), max, flags)?;
         // As on Linux, these do not hear MSG_TRUNC: they tell how much was copied.
@@ -211,9 +207,14 @@ impl PingSocket {
     }
 
     pub(crate) fn shutdown(&mut self, call: &mut Call<'_>, how: i32) -> Result<(), Errno> {
-        self.receive_shut |= how != SHUT_WR;
-        self.send_shut |= how != SHUT_RD;
-        call.stack.ping_remote(self.id).map(|_| ()).ok_or(Errno::NOTCONN)
+        let mail = call.stack.ping_mail_mut(self.id).ok_or(Errno::BADF)?;
+        if how != SHUT_WR {
+            mail.shutdown_read();
+        }
+        if how != SHUT_RD {
+            mail.shutdown_write();
+        }
+        datagram::shut(call.stack.ping_remote(self.id))
     }
 
     pub(crate) fn close(self, call: &mut Call<'_>) {
@@ -237,34 +238,30 @@ impl PingSocket {
     }
 
     pub(crate) fn take_error(&mut self, call: &mut Call<'_>) -> Option<Errno> {
-        call.stack.ping_take_error(self.id).map(|error| error.errno())
+        call.stack.ping_mail_mut(self.id)?.take_error().map(|error| error.errno())
     }
 
     /// Tells the stack of changed options.
     pub(crate) fn apply_options(&self, call: &mut Call<'_>) {
         let (options, domain) = (&call.common.options, call.common.subject.domain);
-        call.stack.ping_set_packet(self.id, options.hop_limit(domain), options.traffic_class(domain));
         let (errors, discovery) = match domain {
             Domain::V4 => (options.errors.v4, options.discovery.v4),
             Domain::V6 => (options.errors.v6, options.discovery.v6),
         };
-        let buffer = options.tcp.receive_buffer as usize;
-        call.stack.ping_set_receive_buffer(self.id, buffer);
-        call.stack.ping_set_source(self.id, None);
+        if let Some(mail) = call.stack.ping_mail_mut(self.id) {
+            mail.receive_buffer = options.tcp.receive_buffer as usize;
+        }
         call.stack.ping_set_error_delivery(self.id, errors);
         call.stack.ping_set_discovery(self.id, discovery);
         call.stack.ping_set_way(self.id, options.way());
         call.stack.ping_set_sharing(self.id, options.reuse_address, options.reuse_port);
     }
 
-    /// Whether the next call fails for what happened earlier.
-    pub(crate) fn has_pending_error(&self, stack: &Stack) -> bool {
-        stack.ping_has_error(self.id)
-    }
-
     /// Forgets the reports of errors.
     pub(crate) fn drop_reports(&self, call: &mut Call<'_>) {
-        call.stack.ping_drop_reports(self.id);
+        if let Some(mail) = call.stack.ping_mail_mut(self.id) {
+            mail.drop_reports();
+        }
     }
 
     pub(crate) fn is_bound(&self, stack: &Stack) -> bool {

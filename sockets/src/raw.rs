@@ -88,7 +88,16 @@ impl RawSocket {
             destination::check_broadcast(call, remote)?;
             destination::check_direct(call, remote, false)?;
         }
-        call.stack.raw_connect(self.id, remote).map_err(|error| error.errno())
+        let (way, sought) = (call.options().way(), destination::way_to(call, remote));
+        let set_way = |call: &mut Call<'_>, way| {
+            if let Some(socket) = call.stack.raw_mut(self.id) {
+                socket.way = way;
+            }
+        };
+        set_way(call, sought);
+        let connected = call.stack.raw_connect(self.id, remote);
+        set_way(call, way);
+        connected.map_err(|error| error.errno())
     }
 
     pub(crate) fn send(
@@ -207,6 +216,9 @@ impl RawSocket {
             // As Linux, which leaves the packets of other protocols alone.
             unfragmented: options.unfragmented
                 && matches!(protocol, IPPROTO_ICMPV6 | IPPROTO_UDP | IPPROTO_RAW),
+            largest: options.largest,
+            flow_label: options.flow_label,
+            labels: options.labels,
             no_loop: options.no_loop,
             stamps: timestamping::numbered(call, options.stamps),
         };

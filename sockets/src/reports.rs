@@ -101,6 +101,7 @@ fn as_datagram(icmp: &IcmpCause, arrived: Instant) -> Datagram {
         interface: icmp.interface,
         hop_limit: icmp.hop_limit,
         traffic_class: icmp.traffic_class,
+        flow_label: 0,
         segment_size: None,
         arrived,
         drops_before: 0,

@@ -181,12 +181,13 @@ pub(crate) enum Body {
 }
 
 impl Body {
-    /// What a socket of datagrams has in hand, but for those of pings.
+    /// What a socket of datagrams has in hand.
     pub(crate) fn mail<'a>(&self, stack: &'a Stack) -> Option<&'a Mailbox> {
         match self {
             Body::Udp(udp) => udp.mail(stack),
             Body::Raw(raw) => raw.mail(stack),
-            Body::Tcp(_) | Body::Ping(_) => None,
+            Body::Ping(ping) => ping.mail(stack),
+            Body::Tcp(_) => None,
         }
     }
 

@@ -498,10 +498,7 @@ impl Sockets {
     pub fn has_pending_error(&self, fd: Fd) -> bool {
         self.open(fd).is_some_and(|socket| match &socket.body {
             Body::Tcp(tcp) => tcp.has_pending_error(&self.stack),
-            Body::Ping(ping) => ping.has_pending_error(&self.stack),
-            body @ (Body::Udp(_) | Body::Raw(_)) => {
-                body.mail(&self.stack).is_some_and(|mail| mail.has_error())
-            }
+            body => body.mail(&self.stack).is_some_and(|mail| mail.has_error()),
         })
     }
 

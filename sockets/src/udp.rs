@@ -98,7 +98,16 @@ impl UdpSocket {
         {
             socket.bound = Some(local);
         }
-        call.stack.udp_connect(self.id, remote).map_err(|error| error.errno())
+        let (way, sought) = (call.options().way(), destination::way_to(call, remote));
+        let set_way = |call: &mut Call<'_>, way| {
+            if let Some(socket) = call.stack.udp_mut(self.id) {
+                socket.way = way;
+            }
+        };
+        set_way(call, sought);
+        let connected = call.stack.udp_connect(self.id, remote);
+        set_way(call, way);
+        connected.map_err(|error| error.errno())
     }
 
     pub(crate) fn send(

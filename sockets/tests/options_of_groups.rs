@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use tapsock_sockets::constants::*;
-use tapsock_sockets::{Fd, SockAddr, Sockets};
+use tapsock_sockets::{Fd, Permission, SockAddr, Sockets};
 use tapsock_stack::time::Instant;
 
 /// The index of the interface that joins the hosts.
@@ -171,6 +171,36 @@ fn sources_by_the_names_of_ipv4() {
         IP_ADD_MEMBERSHIP => membership(AF_INET, ETH),
         _ => [octets(&group(AF_INET, 0)), octets(&b(AF_INET, 0)), octets(source)].concat(),
     });
+}
+
+/// A raw socket of the host hears what another of it, or a ping one, sends to a group that the host is in.
+#[test]
+fn copies_of_raw_and_ping_sockets() {
+    for (domain, icmp, request) in [(AF_INET, IPPROTO_ICMP, 8), (AF_INET6, IPPROTO_ICMPV6, 128)] {
+        let copies = if domain == AF_INET { IP_MULTICAST_LOOP } else { IPV6_MULTICAST_LOOP };
+        for (kind, protocol) in [(SOCK_RAW, 200), (SOCK_DGRAM, icmp)] {
+            let mut net = Net::with(Permission::Privileged);
+            let member = datagram(&mut net.a, domain);
+            let at = level(domain);
+            assert_eq!(put(&mut net.a, member, at, names(domain).0, &membership(domain, ETH)), "OK");
+            let hearing = net.a.socket(domain, SOCK_RAW, protocol).unwrap();
+            let sender = net.a.socket(domain, kind, protocol).unwrap();
+            out_by(&mut net.a, sender, domain);
+            net.settle();
+            net.sent.clear();
+            for (value, hears) in [(1, true), (0, false), (1, true)] {
+                assert_eq!(set(&mut net.a, net.now, sender, at, copies, value), "OK");
+                assert_eq!(int(&mut net.a, net.now, sender, at, copies), value);
+                while net.a.try_recv(net.now, hearing, 99, MSG_DONTWAIT).is_ok() {}
+                let message = [request, 0, 0, 0, 0, 0, 0, 1];
+                assert_eq!(send_to(&mut net.a, net.now, sender, &message, &group(domain, 0)), "8");
+                net.settle();
+                let heard = recv(&mut net.a, net.now, hearing, 99, 0) != "EAGAIN";
+                assert_eq!(heard, hears, "{domain} {kind} {value}");
+                assert!(!core::mem::take(&mut net.sent).is_empty(), "the link has it all the same");
+            }
+        }
+    }
 }
 
 #[test]

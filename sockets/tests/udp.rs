@@ -343,39 +343,43 @@ fn events_name_the_socket() {
 }
 
 /// What `a` knows of `b`, its neighbour on an Ethernet.
-fn neighbor(net: &Net) -> Option<NudState> {
-    let far = b(AF_INET, 0).to_inet()?.ip();
+fn neighbor(net: &Net, domain: i32) -> Option<NudState> {
+    let far = b(domain, 0).to_inet()?.ip();
     net.a.stack().neighbors().entries(net.now).find(|entry| entry.address == far).map(|entry| entry.state)
 }
 
 #[test]
 fn msg_confirm_spares_the_neighbour_the_question() {
-    let ping = [8, 0, 0, 0, 0, 0, 0, 1];
-    for (kind, protocol, data) in [
-        (SOCK_DGRAM, 0, &b"hello"[..]),
-        (SOCK_DGRAM, IPPROTO_ICMP, &ping[..]),
-        (SOCK_RAW, IPPROTO_UDP, &ping[..]),
+    let [ping, ping6] = [8, 128].map(|request| [request, 0, 0, 0, 0, 0, 0, 1]);
+    for (domain, kind, protocol, data) in [
+        (AF_INET, SOCK_DGRAM, 0, &b"hello"[..]),
+        (AF_INET, SOCK_DGRAM, IPPROTO_ICMP, &ping[..]),
+        (AF_INET, SOCK_RAW, IPPROTO_UDP, &ping[..]),
+        (AF_INET6, SOCK_DGRAM, 0, &b"hello"[..]),
+        (AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6, &ping6[..]),
+        (AF_INET6, SOCK_RAW, IPPROTO_UDP, &ping[..]),
     ] {
         let mut net = Net::on(Medium::Ethernet);
-        let server = receiver(&mut net, AF_INET, 6000);
-        let client = net.a.socket(AF_INET, kind, protocol).unwrap();
+        let server = receiver(&mut net, domain, 6000);
+        let client = net.a.socket(domain, kind, protocol).unwrap();
         let send = |net: &mut Net, flags| {
-            let to = b(AF_INET, 6000);
+            // Raw sockets of IPv6 take no port but that of their protocol.
+            let to = b(domain, if kind == SOCK_RAW { 0 } else { 6000 });
             let sent = net.a.try_send(net.now, client, &mut Rope::from(data), flags, Some(&to));
             assert_eq!(sent, Ok(data.len()));
             net.settle();
             while net.b.try_recv(net.now, server, 99, MSG_DONTWAIT).is_ok() {}
         };
         send(&mut net, 0);
-        assert_eq!(neighbor(&net), Some(NudState::Reachable));
+        assert_eq!(neighbor(&net, domain), Some(NudState::Reachable));
         // Nobody has said anything for longer than that is believed.
         net.sleep(Duration::from_secs(50));
-        assert_eq!(neighbor(&net), Some(NudState::Stale));
+        assert_eq!(neighbor(&net, domain), Some(NudState::Stale));
         send(&mut net, MSG_CONFIRM);
-        assert_eq!(neighbor(&net), Some(NudState::Reachable));
+        assert_eq!(neighbor(&net, domain), Some(NudState::Reachable));
         net.sleep(Duration::from_secs(50));
         send(&mut net, 0);
-        assert_eq!(neighbor(&net), Some(NudState::Delay));
+        assert_eq!(neighbor(&net, domain), Some(NudState::Delay));
         net.a.close(net.now, client).unwrap();
     }
 }

@@ -43,6 +43,29 @@ pub enum PathMtuDiscovery {
     Omit,
 }
 
+/// How large packets to a destination may be, in bytes.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Limit {
+    /// The largest that goes whole where others are cut.
+    pub(crate) whole: usize,
+    /// The largest part of one that is cut, and the largest at all where none is.
+    pub(crate) part: usize,
+}
+
+impl Limit {
+    /// Where `whole` bytes go whole, and the socket has been told to send no more than `largest` over IPv6 (`IPV6_MTU`). As
+    /// on Linux, that cuts no packet that goes whole.
+    pub(crate) fn new(whole: usize, largest: Option<u32>, destination: IpAddr) -> Self {
+        let largest = largest.filter(|_| destination.is_ipv6()).map_or(whole, |largest| largest as usize);
+        Limit { whole, part: whole.min(largest) }
+    }
+
+    /// The parts that a packet of `len` bytes is cut into, where it does not go whole.
+    pub(crate) fn cut(self, len: usize) -> Option<usize> {
+        (len > self.whole).then_some(self.part)
+    }
+}
+
 impl PathMtuDiscovery {
     const ALL: [PathMtuDiscovery; 6] = [
         PathMtuDiscovery::Dont,

@@ -65,7 +65,7 @@ mod udp_sending;
 pub use census::Census;
 pub use changes::Changes;
 pub use multicast::GroupChange;
-pub use ping::{PingError, PingId};
+pub use ping::{PingError, PingId, PingSendOptions};
 pub use raw::RawSendOptions;
 pub use stamps::{CountFrom, Counted, SendStamps};
 pub use survey::{Entry, SURVEY_MAX, Stage, Surveyed, Watch};

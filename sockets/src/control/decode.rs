@@ -81,6 +81,7 @@ fn decode_ipv6(kind: i32, payload: &[u8]) -> Option<Control> {
             })
         }
         IPV6_HOPLIMIT => Some(Control::HopLimit(int(payload)?.try_into().ok()?)),
+        IPV6_FLOWINFO => Some(Control::FlowInfo(u32::from_be_bytes(whole(payload)?))),
         IPV6_TCLASS => Some(Control::TrafficClass(int(payload)?.try_into().ok()?)),
         IPV6_RECVERR => {
             let (error, address) = split_error(payload)?;

@@ -1,8 +1,8 @@
 //! The numbers of control messages, as Linux's headers have them.
 
 pub use crate::constants::{
-    IP_PKTINFO, IP_RECVERR, IPV6_DONTFRAG, IPV6_HOPLIMIT, IPV6_PATHMTU, IPV6_PKTINFO, IPV6_RECVERR,
-    MSG_CMSG_CLOEXEC, MSG_CTRUNC, SCM_CREDENTIALS, SCM_RIGHTS,
+    IP_PKTINFO, IP_RECVERR, IPV6_DONTFRAG, IPV6_FLOWINFO, IPV6_HOPLIMIT, IPV6_PATHMTU, IPV6_PKTINFO,
+    IPV6_RECVERR, MSG_CMSG_CLOEXEC, MSG_CTRUNC, SCM_CREDENTIALS, SCM_RIGHTS,
 };
 
 macro_rules! numbers {
@@ -35,8 +35,6 @@ numbers! {
     IPV6_2292PKTINFO: i32 = 2;
     /// As [`IPV6_HOPLIMIT`], of RFC 2292.
     IPV6_2292HOPLIMIT: i32 = 8;
-    /// Traffic class and flow label.
-    IPV6_FLOWINFO: i32 = 11;
     /// IPv6's original destination.
     IPV6_ORIGDSTADDR: i32 = 74;
 

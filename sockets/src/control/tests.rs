@@ -62,6 +62,7 @@ fn messages_have_the_bytes_of_linux() {
             "2400000000000000 2900000032000000 0000000000000000 0000000000000001 0100000000000000",
         ),
         (Control::HopLimit(64), "1400000000000000 2900000034000000 4000000000000000"),
+        (Control::FlowInfo(0x02c6_d5ea), "1400000000000000 290000000b000000 02c6d5ea00000000"),
         (Control::TrafficClass(0), "1400000000000000 2900000043000000 0000000000000000"),
         (
             Control::OriginalDestination("[::1]:45004".parse().unwrap()),
@@ -210,6 +211,7 @@ fn samples() -> Vec<Control> {
         Control::HopLimit(0),
         Control::Tos(8),
         Control::TrafficClass(9),
+        Control::FlowInfo(0x0120_0001),
         Control::Timestamp(time),
         Control::TimestampNs(time),
         Control::Timestamping { software: time, hardware: time * 2 },

@@ -47,7 +47,7 @@ impl SocketOptions {
             IP_MULTICAST_TTL if subject.sends_to_groups() => {
                 self.rare_mut().group_ttl = group_limit(in_range(number, -1, 255)?);
             }
-            IP_MULTICAST_LOOP if subject.hears_groups() => self.rare_mut().no_loop.0 = number == 0,
+            IP_MULTICAST_LOOP if subject.sends_to_groups() => self.rare_mut().no_loop.0 = number == 0,
             IP_MULTICAST_ALL if subject.hears_groups() => {
                 self.rare_mut().own_groups_v4 = Some(in_range(number, 0, 1)? == 0);
             }
@@ -70,7 +70,7 @@ impl SocketOptions {
             IP_MULTICAST_TTL if subject.sends_to_groups() => {
                 Ok(i32::from(self.rare().group_ttl.unwrap_or(1)).into())
             }
-            IP_MULTICAST_LOOP if subject.hears_groups() => Ok((!self.rare().no_loop.0).into()),
+            IP_MULTICAST_LOOP if subject.sends_to_groups() => Ok((!self.rare().no_loop.0).into()),
             IP_MULTICAST_ALL if subject.hears_groups() => {
                 Ok((!self.own_groups_only(subject.domain).0).into())
             }
@@ -105,16 +105,29 @@ impl SocketOptions {
             IPV6_MULTICAST_HOPS if subject.sends_to_groups() => {
                 self.rare_mut().group_hops = group_limit(in_range(number?, -1, 255)?);
             }
-            IPV6_MULTICAST_LOOP if subject.hears_groups() => {
+            IPV6_MULTICAST_LOOP if subject.sends_to_groups() => {
                 self.rare_mut().no_loop.1 = in_range(number?, 0, 1)? == 0;
             }
             IPV6_MULTICAST_ALL if subject.hears_groups() => self.rare_mut().own_groups_v6 = number? == 0,
             IPV6_MTU_DISCOVER => self.discovery.v6 = discovery(number?)?,
             IPV6_RECVERR => self.errors.v6 = errors(number?),
-            IPV6_DONTFRAG if matches!(subject.kind, Kind::Datagram | Kind::Raw(_)) => {
-                self.rare_mut().unfragmented = number? != 0
+            IPV6_MTU if subject.sends_to_groups() => {
+                self.rare_mut().largest_v6 = match number? {
+                    0 => None,
+                    largest => Some(in_range(largest, MIN_MTU_V6, i32::MAX)? as u32),
+                };
             }
-            IPV6_AUTOFLOWLABEL if subject.has_ports() => {
+            IPV6_PKTINFO if subject.sends_to_groups() => {
+                let interface = packet_info(value)?;
+                // As Linux, also of none: what the socket is held to stays.
+                if self.device.is_some_and(|device| device.index() != interface) {
+                    return Err(Errno::INVAL);
+                }
+                // Its address it takes, and does nothing with it.
+                self.rare_mut().interface_v6 = InterfaceId::from_index(interface);
+            }
+            IPV6_DONTFRAG if subject.sends_to_groups() => self.rare_mut().unfragmented = number? != 0,
+            IPV6_AUTOFLOWLABEL => {
                 self.rare_mut().labels = if number? != 0 { AutoLabel::On } else { AutoLabel::Off };
             }
             IPV6_ADDR_PREFERENCES => self.set_preferences(number?)?,
@@ -141,7 +154,7 @@ impl SocketOptions {
             IPV6_MULTICAST_HOPS if subject.sends_to_groups() => {
                 Ok(i32::from(self.rare().group_hops.unwrap_or(1)).into())
             }
-            IPV6_MULTICAST_LOOP if subject.hears_groups() => Ok((!self.rare().no_loop.1).into()),
+            IPV6_MULTICAST_LOOP if subject.sends_to_groups() => Ok((!self.rare().no_loop.1).into()),
             IPV6_MULTICAST_ALL if subject.hears_groups() => Ok((!self.rare().own_groups_v6).into()),
             IPV6_MULTICAST_IF if subject.sends_to_groups() => {
                 let index = self.rare().group_interface_v6.map_or(0, InterfaceId::index);
@@ -149,10 +162,8 @@ impl SocketOptions {
             }
             IPV6_MTU_DISCOVER => Ok(self.discovery.v6.number().into()),
             IPV6_RECVERR => Ok((self.errors.v6 == ErrorDelivery::All).into()),
-            IPV6_DONTFRAG if matches!(subject.kind, Kind::Datagram | Kind::Raw(_)) => {
-                Ok(self.rare().unfragmented.into())
-            }
-            IPV6_AUTOFLOWLABEL if subject.has_ports() => Ok((self.rare().labels != AutoLabel::Off).into()),
+            IPV6_DONTFRAG if subject.sends_to_groups() => Ok(self.rare().unfragmented.into()),
+            IPV6_AUTOFLOWLABEL => Ok((self.rare().labels != AutoLabel::Off).into()),
             IPV6_ADDR_PREFERENCES => Ok(self.preferences().into()),
             IPV6_TRANSPARENT if subject.kind != Kind::Ping => Ok(self.rare().transparent.into()),
             IPV6_MINHOPCOUNT if subject.kind == Kind::Stream => Ok(i32::from(self.rare().min_hops).into()),
@@ -194,6 +205,16 @@ impl SocketOptions {
         };
         source | if self.rare().care_of { SRC_CARE_OF } else { SRC_HOME }
     }
+}
+
+/// The least that every path of IPv6 takes, in bytes (RFC 8200 §5).
+const MIN_MTU_V6: i32 = 1280;
+
+/// The interface of a `struct in6_pktinfo`. Errors: EINVAL where it is cut off.
+fn packet_info(value: &[u8]) -> Result<u32, Errno> {
+    const ADDRESS_LEN: usize = 16;
+    let interface = value.get(ADDRESS_LEN..).and_then(<[u8]>::first_chunk).ok_or(Errno::INVAL)?;
+    Ok(u32::from_ne_bytes(*interface))
 }
 
 /// Values of IPV6_ADDR_PREFERENCES (`IPV6_PREFER_SRC_…`).

@@ -48,6 +48,10 @@ pub(crate) struct Rare {
     pub(crate) group_interface: Option<InterfaceId>,
     pub(crate) group_source: Option<Ipv4Addr>,
     pub(crate) group_interface_v6: Option<InterfaceId>,
+    /// IPV6_PKTINFO: the interface that packets leave by where nothing else names one.
+    pub(crate) interface_v6: Option<InterfaceId>,
+    /// IPV6_MTU: the largest packet that is not cut, and the parts of one that is, in bytes; `None` for what the path takes.
+    pub(crate) largest_v6: Option<u32>,
     /// IPV6_ADDR_PREFERENCES: which addresses, and whether those where the host is rather than those at its home.
     pub(crate) source: PreferredSource,
     pub(crate) care_of: bool,

@@ -30,6 +30,8 @@ impl Told {
     pub(crate) const TRAFFIC_CLASS: Told = Told(1 << 9);
     /// IPV6_RECVPATHMTU.
     pub(crate) const NARROW_PATH: Told = Told(1 << 11);
+    /// IPV6_FLOWINFO.
+    pub(crate) const FLOW: Told = Told(1 << 13);
     /// TCP_INQ.
     pub(crate) const UNREAD: Told = Told(1 << 12);
     /// IPV6_RECVORIGDSTADDR.
@@ -52,6 +54,7 @@ impl Told {
             (SOL_IPV6, IPV6_RECVPKTINFO) if v6 => Told::PACKET_INFO6,
             (SOL_IPV6, IPV6_RECVHOPLIMIT) if v6 => Told::HOP_LIMIT,
             (SOL_IPV6, IPV6_RECVTCLASS) if v6 => Told::TRAFFIC_CLASS,
+            (SOL_IPV6, IPV6_FLOWINFO) if v6 => Told::FLOW,
             (SOL_IPV6, IPV6_RECVPATHMTU) if v6 && subject.kind == Kind::Datagram => Told::NARROW_PATH,
             (SOL_IPV6, IPV6_RECVORIGDSTADDR) if v6 => Told::DESTINATION6,
             _ => return None,

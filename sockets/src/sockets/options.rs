@@ -48,7 +48,7 @@ impl Sockets {
                 (SOL_SOCKET, SO_SNDBUF, Body::Tcp(tcp)) => return Ok((tcp.send_buffer(call) as u32).into()),
                 (SOL_TCP, TCP_SAVED_SYN, Body::Tcp(tcp)) => return Ok(tcp.saved_syn(call).into()),
                 (SOL_TCP, TCP_TIMESTAMP, Body::Tcp(tcp)) => return Ok(tcp.timestamp(call).into()),
-                (SOL_SOCKET, SO_MEMINFO, body @ (Body::Udp(_) | Body::Raw(_))) => {
+                (SOL_SOCKET, SO_MEMINFO, body) => {
                     return Ok(Memory::from(body.mail(call.stack).ok_or(Errno::BADF)?).shown());
                 }
                 _ => {}
@@ -56,7 +56,6 @@ impl Sockets {
             if (level, name) == (SOL_IPV6, IPV6_AUTOFLOWLABEL)
                 && call.options().rare().labels == AutoLabel::Host
                 && subject.domain == Domain::V6
-                && subject.has_ports()
             {
                 return Ok(AutoLabel::Host.applies(call.stack.config().auto_flowlabels).into());
             }

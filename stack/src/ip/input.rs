@@ -124,6 +124,12 @@ impl Packet {
         }
     }
 
+    /// Its flow label, where it is IPv6.
+    pub fn flow_label(&self) -> u32 {
+        let first = self.whole.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+        if first >> 28 == 6 { first & Ipv6Header::FLOW_LABEL } else { 0 }
+    }
+
     /// The IPv6 header, where it is one.
     pub fn ipv6_header(&self) -> Option<Ipv6Header> {
         Ipv6Header::parse(&self.whole).ok()

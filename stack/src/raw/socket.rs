@@ -309,6 +309,7 @@ mod tests {
             interface: InterfaceId::LOOPBACK,
             hop_limit: 64,
             traffic_class: 0,
+            flow_label: 0,
             segment_size: None,
             arrived: crate::time::Instant::ZERO,
             drops_before: 0,

@@ -6,7 +6,7 @@ use core::time::Duration;
 use crate::buf::{Checksum, Chunk, Rope};
 use crate::counters::{Counter, Counters};
 use crate::demux::{FlowKey, Target};
-use crate::discovery::{AutoLabel, Fragmentation};
+use crate::discovery::{AutoLabel, Fragmentation, Limit};
 use crate::error_queue::{ErrorDelivery, Report, StampKind};
 use crate::iface::{Delivery, InterfaceId, NextHop, ndp};
 use crate::ip::icmp::{
@@ -47,8 +47,13 @@ pub(super) struct Marks {
     pub(super) fragmentation: Fragmentation,
     /// The stamps that are wanted of it.
     pub(super) stamping: Option<Stamping>,
-    /// The largest packet that goes whole, in bytes; `None` for what the path takes.
-    pub(super) largest_whole: Option<usize>,
+    /// How large the packet may be; `None` for what the path takes.
+    pub(super) limit: Option<Limit>,
+    /// IPv6's flow label; `None` for one that the host makes, where `labels` let it.
+    pub(super) flow_label: Option<u32>,
+    pub(super) labels: AutoLabel,
+    /// Where it is for a group, this host does not hear it.
+    pub(super) no_loop: bool,
     /// IPv4's options.
     pub(super) options: AnswerOptions,
 }
@@ -62,7 +67,10 @@ impl Default for Marks {
             traffic_class: 0,
             fragmentation,
             stamping: None,
-            largest_whole: None,
+            limit: None,
+            flow_label: None,
+            labels: AutoLabel::Host,
+            no_loop: false,
             options,
         }
     }
@@ -338,6 +346,7 @@ impl Stack {
             interface: packet.interface,
             hop_limit: packet.hop_limit,
             traffic_class: packet.traffic_class,
+            flow_label: packet.flow_label(),
             segment_size: None,
             arrived: now,
             drops_before: 0,
@@ -467,21 +476,26 @@ impl Stack {
         };
         // As Linux: messages between two hosts are one flow.
         let ends = [source, destination].map(|address| SocketAddr::new(address, 0));
-        let label = self.flow_label(AutoLabel::Host, &FlowKey::new(ends[0], ends[1]));
+        let label = marks
+            .flow_label
+            .unwrap_or_else(|| self.flow_label(marks.labels, &FlowKey::new(ends[0], ends[1])));
         if outgoing.prepend_with_label(label, &mut packet, &mut self.counters).is_none() {
             return;
         }
         marks.options.insert_into(&mut packet.headers);
         if hop.delivery == Delivery::Multicast {
-            self.loop_to_group(hop, destination, &packet);
+            if !marks.no_loop {
+                self.loop_to_group(hop, destination, &packet);
+            }
             if reach_of(&packet) == Reach::Host {
                 return;
             }
         }
-        let largest = marks.largest_whole.unwrap_or_else(|| self.path_to(now, destination, hop));
+        let limit =
+            marks.limit.unwrap_or_else(|| Limit::new(self.path_to(now, destination, hop), None, destination));
         let mut stamping = marks.stamping;
         let mut send = |stack: &mut Self, packet| stack.send_icmp_packet(now, hop, packet, stamping.take());
-        if packet.len() > largest {
+        if let Some(largest) = limit.cut(packet.len()) {
             self.fragments(packet, largest).for_each(|part| send(self, part));
         } else {
             send(self, packet);

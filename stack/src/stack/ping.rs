@@ -1,19 +1,20 @@
 //! Ping sockets: ICMP echoes for programs without privileges (`SOCK_DGRAM` with `IPPROTO_ICMP`).
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::num::NonZeroU32;
 use std::collections::BTreeMap;
 
 use crate::buf::Rope;
 use crate::counters::Counter;
-use crate::discovery::PathMtuDiscovery;
+use crate::discovery::{AutoLabel, Limit, PathMtuDiscovery};
 use crate::error::SocketError;
-use crate::error_queue::{Cause, ErrorDelivery, ErrorQueue, Queued, Report};
+use crate::error_queue::{Cause, ErrorDelivery, Queued, Report};
 use crate::iface::{InterfaceId, RouteError, Way};
 use crate::ip::icmp::{Complaint, EchoKind, Hardness, echo};
 use crate::ports::LocalAddr;
 use crate::slots::Slots;
 use crate::time::Instant;
-use crate::udp::{Datagram, ReceiveQueue};
+use crate::udp::{Datagram, Mailbox, RecvError};
 use crate::wire::icmp::{Echo, ICMP_HEADER_LEN, Quoted};
 
 use super::icmp::Marks;
@@ -23,9 +24,6 @@ use super::tcp::scope_of;
 use super::udp::may_use;
 use super::{Changes, Family, SocketId, Stack, may_serve};
 
-/// What the reports of a ping socket may be charged, in bytes: Linux's default of a receive buffer.
-const REPORT_BYTES: usize = 212_992;
-
 /// Ping sockets at the most.
 const MAX_SOCKETS: usize = 65_536;
 
@@ -34,6 +32,40 @@ const MAX_SOCKETS: usize = 65_536;
 pub struct PingId {
     index: u32,
     generation: u32,
+}
+
+/// How an echo request is to be sent.
+///
+/// ```
+/// use tapsock_stack::stack::PingSendOptions;
+///
+/// assert_eq!(PingSendOptions::default().hop_limit, None);
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub struct PingSendOptions {
+    /// TTL or hop limit; `None` for the host's.
+    pub hop_limit: Option<u8>,
+    /// TOS or traffic class.
+    pub traffic_class: u8,
+    /// The source address, one of ours; `None` for the socket's, or the route's (`IP_PKTINFO`, `IPV6_PKTINFO`).
+    pub source: Option<IpAddr>,
+    /// The only interface that it may leave by, unless it is for ourselves; `None` for the socket's.
+    pub interface: Option<InterfaceId>,
+    /// Whose routes come before those for all; `None` for the socket's (`SO_MARK`).
+    pub mark: Option<NonZeroU32>,
+    /// The largest packet of IPv6 that is sent where it may not be cut, and the parts of one that is, in bytes
+    /// (`IPV6_MTU`).
+    pub largest: Option<u32>,
+    /// What is larger than that, or than the path, is refused, whatever the socket's mode (`IPV6_DONTFRAG`).
+    pub unfragmented: bool,
+    /// IPv6's flow label (`IPV6_FLOWINFO`); `None` for one that the host makes, where `labels` let it.
+    pub flow_label: Option<u32>,
+    /// Whether the host makes flow labels (`IPV6_AUTOFLOWLABEL`).
+    pub labels: AutoLabel,
+    /// Where it is for a group, this host does not hear it (`IP_MULTICAST_LOOP`, `IPV6_MULTICAST_LOOP`).
+    pub no_loop: bool,
+    /// The stamps that are wanted of it.
+    pub stamps: SendStamps,
 }
 
 /// Why a ping socket refuses.
@@ -79,22 +111,14 @@ struct PingSocket {
     local: Option<IpAddr>,
     /// Whether it was given its address, and its identifier, by `bind`: then it keeps them when a connection is dissolved.
     keeps: Kept,
-    /// What requests are sent from instead.
-    source: Option<IpAddr>,
     remote: Option<SocketAddr>,
-    hop_limit: Option<u8>,
-    traffic_class: u8,
     /// `IP_MTU_DISCOVER` or `IPV6_MTU_DISCOVER`.
     discovery: PathMtuDiscovery,
-    waiting: ReceiveQueue,
-    /// The bound of `waiting`, in bytes of payload with [`OVERHEAD`](crate::udp::OVERHEAD) (`SO_RCVBUF`).
-    receive_buffer: usize,
-    error: Option<SocketError>,
+    mail: Mailbox,
     /// How its packets leave, and where replies are taken.
     way: Way,
     /// `IP_RECVERR` or `IPV6_RECVERR`.
     error_delivery: ErrorDelivery,
-    reports: ErrorQueue,
 }
 
 /// What a socket has for good.
@@ -117,7 +141,7 @@ impl PingTable {
                 stage: if socket.remote.is_some() { Stage::Connected } else { Stage::Unconnected },
                 only: true,
                 device: socket.way.device,
-                receive_queue: socket.waiting.charged(),
+                receive_queue: socket.mail.queued_bytes(),
                 ..plain(Surveyed::Ping, local, socket.remote)
             })
         })
@@ -186,17 +210,11 @@ impl Stack {
             comes_last: false,
             local: None,
             keeps: Kept::default(),
-            source: None,
             remote: None,
-            hop_limit: None,
-            traffic_class: 0,
             discovery: PathMtuDiscovery::default(),
-            waiting: ReceiveQueue::default(),
-            receive_buffer: self.config.rmem_default as usize,
-            error: None,
+            mail: Mailbox::new(self.config.rmem_default as usize),
             way: Way::default(),
             error_delivery: ErrorDelivery::default(),
-            reports: ErrorQueue::default(),
         };
         Ok(PingId { index: self.ping.sockets.insert(socket) as u32, generation })
     }
@@ -293,13 +311,6 @@ impl Stack {
         Ok(())
     }
 
-    /// Sets TTL or hop limit (`None`: the host's), and TOS or traffic class.
-    pub fn ping_set_packet(&mut self, id: PingId, hop_limit: Option<u8>, traffic_class: u8) {
-        if let Some(socket) = self.ping.get_mut(id) {
-            (socket.hop_limit, socket.traffic_class) = (hop_limit, traffic_class);
-        }
-    }
-
     /// Sets whether requests may be cut.
     pub fn ping_set_discovery(&mut self, id: PingId, discovery: PathMtuDiscovery) {
         if let Some(socket) = self.ping.get_mut(id) {
@@ -307,18 +318,14 @@ impl Stack {
         }
     }
 
-    /// Sets the bound of the replies that wait, in bytes (`SO_RCVBUF` as `getsockopt` shows it).
-    pub fn ping_set_receive_buffer(&mut self, id: PingId, bytes: usize) {
-        if let Some(socket) = self.ping.get_mut(id) {
-            socket.receive_buffer = bytes;
-        }
+    /// What a ping socket has in hand.
+    pub fn ping_mail(&self, id: PingId) -> Option<&Mailbox> {
+        self.ping.get(id).map(|socket| &socket.mail)
     }
 
-    /// Sets the source of requests where it is not the socket's or the route's (`IP_PKTINFO`, `IPV6_PKTINFO`).
-    pub fn ping_set_source(&mut self, id: PingId, source: Option<IpAddr>) {
-        if let Some(socket) = self.ping.get_mut(id) {
-            socket.source = source;
-        }
+    /// The same, to read from it and to change its bounds.
+    pub fn ping_mail_mut(&mut self, id: PingId) -> Option<&mut Mailbox> {
+        self.ping.get_mut(id).map(|socket| &mut socket.mail)
     }
 
     /// Sends the echo request `message`, from its type on. Identifier and checksum are written anew.
@@ -329,25 +336,27 @@ impl Stack {
         message: &Rope,
         to: Option<SocketAddr>,
     ) -> Result<(), PingError> {
-        self.ping_send_stamped(now, id, message, to, SendStamps::default())
+        self.ping_send_with(now, id, message, to, PingSendOptions::default())
     }
 
-    /// The same, with the stamps that are wanted of it.
-    pub fn ping_send_stamped(
+    /// The same, as `options` have it.
+    pub fn ping_send_with(
         &mut self,
         now: Instant,
         id: PingId,
         message: &Rope,
         to: Option<SocketAddr>,
-        stamps: SendStamps,
+        options: PingSendOptions,
     ) -> Result<(), PingError> {
+        let PingSendOptions { hop_limit, traffic_class, source, interface, mark, no_loop, stamps, .. } =
+            options;
         let socket = self.ping.get_mut(id).ok_or(PingError::NoSocket)?;
-        if let Some(error) = socket.error.take() {
+        if let Some(error) = socket.mail.take_error() {
             return Err(PingError::Socket(error));
         }
-        let (family, local, discovery, way) =
-            (socket.family, socket.source.or(socket.local), socket.discovery, socket.way);
-        let (hop_limit, traffic_class) = (socket.hop_limit, socket.traffic_class);
+        let (family, local, discovery) = (socket.family, source.or(socket.local), socket.discovery);
+        let way =
+            Way { device: interface.or(socket.way.device), mark: mark.or(socket.way.mark), ..socket.way };
         let stamping = (!stamps.is_empty()).then_some(Stamping { socket: SocketId::Ping(id), stamps });
         let to = to.or(socket.remote).ok_or(PingError::NoDestination)?;
         if to.is_ipv4() != (family == Family::V4) {
@@ -364,17 +373,25 @@ impl Stack {
         let ip_header = if to.is_ipv4() { 20 } else { 40 };
         let len = message.len() + ip_header;
         let path = self.path_to(now, to.ip(), &hop);
-        let limit = discovery.largest_whole(path, hop.mtu);
+        let limit = Limit::new(discovery.largest_whole(path, hop.mtu), options.largest, to.ip());
         // IPv6 does not count its header.
         let most = usize::from(u16::MAX) + if to.is_ipv4() { 0 } else { ip_header };
-        if len > most || len > limit && !discovery.cuts() {
-            self.report_to_ping(id, Report::too_long(to, limit, now));
+        if len > most || len > limit.part && (!discovery.cuts() || options.unfragmented) {
+            self.report_to_ping(id, Report::too_long(to, limit.part, now));
             return Err(PingError::TooLong);
         }
         let fragmentation = discovery.of_datagram(self.path_mtu.fragmentation(now, to.ip()), len <= path);
-        let largest_whole = Some(limit);
-        let marks =
-            Marks { hop_limit, traffic_class, fragmentation, stamping, largest_whole, ..Marks::default() };
+        let marks = Marks {
+            hop_limit,
+            traffic_class,
+            fragmentation,
+            stamping,
+            limit: Some(limit),
+            flow_label: options.flow_label,
+            labels: options.labels,
+            no_loop,
+            ..Marks::default()
+        };
         let request = Echo { ident, sequence: u16::from_be_bytes([head[6], head[7]]) };
         let body = message.slice(ICMP_HEADER_LEN..message.len());
         let packet = echo(EchoKind::Request, request, hop.source, to.ip(), body, &mut self.counters);
@@ -387,25 +404,10 @@ impl Stack {
     /// Takes the reply that has waited longest.
     pub fn ping_recv(&mut self, id: PingId) -> Result<Datagram, PingError> {
         let socket = self.ping.get_mut(id).ok_or(PingError::NoSocket)?;
-        if let Some(error) = socket.error.take() {
-            return Err(PingError::Socket(error));
-        }
-        socket.waiting.pop().ok_or(PingError::WouldBlock)
-    }
-
-    /// The reply that [`ping_recv`](Stack::ping_recv) would take.
-    pub fn ping_peek(&self, id: PingId) -> Option<&Datagram> {
-        self.ping.get(id)?.waiting.front()
-    }
-
-    /// Whether an error waits to be told.
-    pub fn ping_has_error(&self, id: PingId) -> bool {
-        self.ping.get(id).is_some_and(|socket| socket.error.is_some())
-    }
-
-    /// The error that came back, once.
-    pub fn ping_take_error(&mut self, id: PingId) -> Option<SocketError> {
-        self.ping.get_mut(id)?.error.take()
+        socket.mail.recv().map_err(|error| match error {
+            RecvError::Error(error) => PingError::Socket(error),
+            RecvError::Shutdown | RecvError::WouldBlock => PingError::WouldBlock,
+        })
     }
 
     /// Sets how a ping socket's packets leave, and where it takes replies.
@@ -422,30 +424,12 @@ impl Stack {
         }
     }
 
-    /// Takes the oldest report of an error (`MSG_ERRQUEUE`).
-    pub fn ping_take_report(&mut self, id: PingId) -> Option<Report> {
-        let socket = self.ping.get_mut(id)?;
-        socket.reports.pop(&mut socket.error)
-    }
-
-    /// Whether a report waits.
-    pub fn ping_has_reports(&self, id: PingId) -> bool {
-        self.ping.get(id).is_some_and(|socket| !socket.reports.is_empty())
-    }
-
-    /// Forgets the reports that wait.
-    pub fn ping_drop_reports(&mut self, id: PingId) {
-        if let Some(socket) = self.ping.get_mut(id) {
-            socket.reports.drop_errors();
-        }
-    }
-
     /// Adds a report to a ping socket's.
     pub(super) fn report_to_ping(&mut self, id: PingId, report: Report) {
         let Some(socket) = self.ping.get_mut(id) else { return };
         let wanted =
             matches!(report.cause, Cause::Stamp { .. }) || socket.error_delivery == ErrorDelivery::All;
-        if wanted && socket.reports.push(report, REPORT_BYTES) == Queued::Dropped {
+        if wanted && socket.mail.report(report) == Queued::Dropped {
             self.counters.bump(Counter::TapsockErrorQueueDrops);
         }
         self.tell(SocketId::Ping(id), Changes::ERROR);
@@ -471,10 +455,10 @@ impl Stack {
         }
         let found = self.ping.for_message(ident, reply.to, reply.interface);
         let Some((id, socket)) = found else { return };
-        if socket.waiting.push(reply, socket.receive_buffer) {
+        if socket.mail.push(reply) {
             self.tell(SocketId::Ping(id), Changes::ARRIVAL);
         } else {
-            socket.waiting.count_drops(1);
+            socket.mail.count_drops(1);
             self.counters.bump(Counter::TapsockPingRcvbufErrors);
         }
     }
@@ -495,7 +479,7 @@ impl Stack {
         let believer = socket.discovery.believes().then_some(socket.way);
         let connected = socket.remote.is_some_and(|remote| remote.ip() == quoted.destination);
         if socket.error_delivery == ErrorDelivery::All || hard && connected {
-            socket.error = Some(complaint.error);
+            socket.mail.fail(complaint.error);
             self.report_to_ping(id, Report::of_complaint(&complaint, quoted, 0, 0, now));
         }
         if let (Some(mtu), Some(way)) = (complaint.mtu, believer) {
@@ -516,7 +500,7 @@ impl Stack {
                 (None, None) => socket.ident.is_some(),
             };
             if concerned {
-                socket.error = Some(SocketError::NetworkDown);
+                socket.mail.fail(SocketError::NetworkDown);
                 told.push(PingId { index: index as u32, generation: socket.generation });
             }
         }

@@ -5,7 +5,8 @@ use core::num::NonZeroU32;
 
 use crate::buf::{HeaderBlock, Rope};
 use crate::counters::Counter;
-use crate::discovery::PathMtuDiscovery;
+use crate::demux::FlowKey;
+use crate::discovery::{AutoLabel, Limit, PathMtuDiscovery};
 use crate::error::SocketError;
 use crate::error_queue::{ErrorDelivery, Queued, Report};
 use crate::iface::{Delivery, InterfaceId, NextHop, Way};
@@ -50,6 +51,13 @@ pub struct RawSendOptions {
     pub priority: Priority,
     /// It is not cut, whatever the socket's mode (`IPV6_DONTFRAG`).
     pub unfragmented: bool,
+    /// The largest packet of IPv6 that is sent where it may not be cut, and the parts of one that is, in bytes
+    /// (`IPV6_MTU`).
+    pub largest: Option<u32>,
+    /// IPv6's flow label (`IPV6_FLOWINFO`); `None` for one that the host makes, where `labels` let it.
+    pub flow_label: Option<u32>,
+    /// Whether the host makes flow labels (`IPV6_AUTOFLOWLABEL`).
+    pub labels: AutoLabel,
     /// Where it is for a group, this host does not hear it (`IP_MULTICAST_LOOP`, `IPV6_MULTICAST_LOOP`).
     pub no_loop: bool,
     /// The stamps that are wanted of it.
@@ -269,17 +277,17 @@ impl Stack {
         (to, payload): (IpAddr, usize),
         discovery: PathMtuDiscovery,
         options: RawSendOptions,
-    ) -> Result<[usize; 3], SendError> {
+    ) -> Result<(usize, Limit, usize), SendError> {
         let header = if to.is_ipv4() { Ipv4Header::MIN_LEN } else { Ipv6Header::LEN };
         let (path, len) = (self.path_to(now, to, hop), header + payload);
-        let limit = discovery.largest_whole(path, hop.mtu);
+        let limit = Limit::new(discovery.largest_whole(path, hop.mtu), options.largest, to);
         // IPv6 does not count its header.
         let most = usize::from(u16::MAX) + if to.is_ipv4() { 0 } else { header };
-        if len > most || len > limit && (!discovery.cuts() || options.unfragmented) {
-            self.report_raw_too_long(now, id, to, limit);
+        if len > most || len > limit.part && (!discovery.cuts() || options.unfragmented) {
+            self.report_raw_too_long(now, id, to, limit.part);
             return Err(SendError::TooLong);
         }
-        Ok([path, limit, len])
+        Ok((path, limit, len))
     }
 
     /// The packet that holds `payload`, with a header of ours, and the size of its parts where it is to be cut.
@@ -295,7 +303,7 @@ impl Stack {
         let socket = self.raw.get(id).ok_or(SendError::NoSocket)?;
         let (discovery, checksum_at) = (socket.discovery.of(to), socket.checksum_at);
         let protocol = IpProtocol(socket.protocol() as u8);
-        let [path, limit, len] =
+        let (path, limit, len) =
             self.check_raw_length(now, id, hop, (to, payload.len()), discovery, options)?;
         let payload = match checksum_at {
             Some(offset) => checksummed(&payload, offset as usize, (hop.source, to), protocol)
@@ -314,8 +322,12 @@ impl Stack {
         };
         let headers = HeaderBlock::new();
         let mut packet = Transmit { headers, payload, checksum: None, segmentation: None };
-        outgoing.prepend_to(&mut packet, &mut self.counters).ok_or(SendError::NoSocket)?;
-        Ok((packet, (len > limit).then_some(limit)))
+        let ends = [hop.source, to].map(|address| SocketAddr::new(address, 0));
+        let label = options
+            .flow_label
+            .unwrap_or_else(|| self.flow_label(options.labels, &FlowKey::new(ends[0], ends[1])));
+        outgoing.prepend_with_label(label, &mut packet, &mut self.counters).ok_or(SendError::NoSocket)?;
+        Ok((packet, limit.cut(len)))
     }
 
     /// The packet that `data` is.
@@ -407,6 +419,7 @@ impl Stack {
                 interface: packet.interface,
                 hop_limit: packet.hop_limit,
                 traffic_class: packet.traffic_class,
+                flow_label: packet.flow_label(),
                 segment_size: None,
                 arrived: now,
                 drops_before: 0,

@@ -46,6 +46,9 @@ pub struct UdpSendOptions {
     pub labels: AutoLabel,
     /// What is larger than the path is refused, whatever the mode of path MTU discovery (`IPV6_DONTFRAG`).
     pub unfragmented: bool,
+    /// The largest packet of IPv6 that is sent where it may not be cut, and the parts of one that is, in bytes
+    /// (`IPV6_MTU`).
+    pub largest: Option<u32>,
     /// Whether what goes to a group that we hear ourselves stays away from us (`IP_MULTICAST_LOOP` off).
     pub no_loop: bool,
     /// The stamps that are wanted of it.
@@ -290,6 +293,7 @@ impl Stack {
             interface: packet.interface,
             hop_limit: packet.hop_limit,
             traffic_class: packet.traffic_class,
+            flow_label: packet.flow_label(),
             segment_size: packet.gso_size,
             arrived: now,
             drops_before: 0,

@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use crate::buf::{HeaderBlock, Rope};
 use crate::counters::Counter;
 use crate::demux::FlowKey;
-use crate::discovery::{Fragmentation, PathMtuDiscovery};
+use crate::discovery::{Fragmentation, Limit, PathMtuDiscovery};
 use crate::iface::{Delivery, InterfaceId, NextHop, Way};
 use crate::ip::output::Outgoing;
 use crate::time::Instant;
@@ -27,7 +27,7 @@ struct Course {
     discovery: PathMtuDiscovery,
     /// What the path takes, and what goes whole, in bytes with all headers.
     path: usize,
-    limit: usize,
+    limit: Limit,
 }
 
 impl Course {
@@ -77,7 +77,7 @@ impl Stack {
     ) -> Result<(), SendError> {
         let course = self.udp_course(now, id, to, options)?;
         let (len, wanted) = (held.unwrap_or(0) + more, options.segment_size.filter(|size| *size > 0));
-        segment_size(len, None, course.to.ip(), course.limit)?;
+        segment_size(len, None, course.to.ip(), course.limit.part)?;
         if wanted.is_none() {
             self.check_length(now, id, &course, len, options)?;
         }
@@ -133,7 +133,7 @@ impl Stack {
         let way = Way { device, mark: options.mark, ..way };
         let hop = self.route_out(to.ip(), source, &way).map_err(SendError::Route)?;
         let path = self.path_to(now, to.ip(), &hop);
-        let limit = discovery.largest_whole(path, hop.mtu);
+        let limit = Limit::new(discovery.largest_whole(path, hop.mtu), options.largest, to.ip());
         Ok(Course { to, port, hop, discovery, path, limit })
     }
 
@@ -148,8 +148,8 @@ impl Stack {
     ) -> Result<(), SendError> {
         let Course { to, discovery, limit, .. } = *course;
         let cuts = discovery.cuts() && !options.unfragmented;
-        if course.packet_len(len) > limit && !cuts {
-            self.report_too_long(now, id, to, limit, options.unfragmented);
+        if course.packet_len(len) > limit.part && !cuts {
+            self.report_too_long(now, id, to, limit.part, options.unfragmented);
             return Err(SendError::TooLong);
         }
         Ok(())
@@ -164,7 +164,7 @@ impl Stack {
         options: UdpSendOptions,
         room: Room,
     ) -> Result<(), SendError> {
-        let cut = match segment_size(payload.len(), options.segment_size, course.to.ip(), course.limit) {
+        let cut = match segment_size(payload.len(), options.segment_size, course.to.ip(), course.limit.part) {
             Err(error @ SegmentError::TooManySegments) => {
                 // They are counted when there is room for them.
                 self.check_sending(id)?;
@@ -195,8 +195,7 @@ impl Stack {
                 return Ok(());
             }
         }
-        let going =
-            Going { priority: options.priority, stamps: options.stamps, cut: (len > limit).then_some(limit) };
+        let going = Going { priority: options.priority, stamps: options.stamps, cut: limit.cut(len) };
         self.send_datagram(now, SocketId::Udp(id), &hop, packet, going);
         Ok(())
     }

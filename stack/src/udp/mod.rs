@@ -8,6 +8,6 @@ mod socket;
 
 pub use demux::{Arrival, UdpId, UdpTable};
 pub use mailbox::Mailbox;
-pub(crate) use queue::{ReceiveQueue, SendAccount};
+pub(crate) use queue::SendAccount;
 pub use segmentation::{MAX_SEGMENTS, SegmentError, segment_size};
 pub use socket::{Datagram, Delivery, Merged, OVERHEAD, PortChoice, RecvError, UdpSocket};

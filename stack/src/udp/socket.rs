@@ -33,6 +33,7 @@ pub const OVERHEAD: usize = 832;
 ///     interface: InterfaceId::LOOPBACK,
 ///     hop_limit: 64,
 ///     traffic_class: 0,
+///     flow_label: 0,
 ///     segment_size: None,
 ///     arrived: Instant::ZERO,
 ///     drops_before: 0,
@@ -55,6 +56,8 @@ pub struct Datagram {
     pub hop_limit: u8,
     /// TOS or traffic class.
     pub traffic_class: u8,
+    /// IPv6's flow label.
+    pub flow_label: u32,
     /// Bytes in each of the datagrams that were merged into this one, of which the last may be shorter; `None` for
     /// one that is just one.
     pub segment_size: Option<u16>,

@@ -45,6 +45,8 @@ pub struct Ipv6Header {
 impl Ipv6Header {
     /// Length in bytes.
     pub const LEN: usize = 40;
+    /// The bits of the first word that are the flow label.
+    pub const FLOW_LABEL: u32 = 0x000f_ffff;
 
     /// Reads the header at the start of `bytes`, a whole packet; what follows `payload_len` is padding of the link.
     ///
@@ -75,7 +77,7 @@ impl Ipv6Header {
             next_header: IpProtocol(header[6]),
             hop_limit: header[7],
             traffic_class: (first >> 20) as u8,
-            flow_label: first & FLOW_LABEL,
+            flow_label: first & Self::FLOW_LABEL,
             payload_len: u16::from_be_bytes([header[4], header[5]]),
         }
     }
@@ -86,7 +88,7 @@ impl Ipv6Header {
     /// only a link that cuts them may get, say 65,535.
     pub fn prepend_to(&self, payload_len: usize, headers: &mut HeaderBlock) {
         let payload_len = u16::try_from(payload_len).unwrap_or(u16::MAX);
-        let first = 6 << 28 | u32::from(self.traffic_class) << 20 | self.flow_label & FLOW_LABEL;
+        let first = 6 << 28 | u32::from(self.traffic_class) << 20 | self.flow_label & Self::FLOW_LABEL;
         let bytes = headers.prepend(Self::LEN);
         bytes[0..4].copy_from_slice(&first.to_be_bytes());
         bytes[4..6].copy_from_slice(&payload_len.to_be_bytes());
@@ -111,8 +113,6 @@ impl Default for Ipv6Header {
         }
     }
 }
-
-const FLOW_LABEL: u32 = 0x000f_ffff;
 
 #[cfg(test)]
 mod tests {

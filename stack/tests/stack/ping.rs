@@ -117,9 +117,12 @@ fn an_error_reaches_the_socket_that_asks_for_all() {
         wire[0].ping_send(now, id, &request(Family::V4, 1, b"x"), None).unwrap();
         wire.run_for(core::time::Duration::from_millis(3200));
         let expected = told.then_some(SocketError::HostUnreachable);
-        assert_eq!(wire[0].ping_take_error(id), expected);
-        let report =
-            wire[0].ping_take_report(id).map(|report| (report.cause.pending_error(), report.destination));
+        assert_eq!(wire[0].ping_mail_mut(id).unwrap().take_error(), expected);
+        let report = wire[0]
+            .ping_mail_mut(id)
+            .unwrap()
+            .take_report()
+            .map(|report| (report.cause.pending_error(), report.destination));
         assert_eq!(report, told.then_some((expected, Some(at("10.0.0.77", 0)))));
     }
 }

@@ -11,6 +11,7 @@ fn datagram(payload: &[u8], segment_size: Option<u16>) -> Datagram {
         interface: InterfaceId::LOOPBACK,
         hop_limit: 64,
         traffic_class: 0,
+        flow_label: 0,
         segment_size,
         arrived: Instant::ZERO,
         drops_before: 0,
