@@ -246,7 +246,7 @@ pub fn upper_layer_within(bytes: &[u8], first: IpProtocol, limits: &ExtLimits) -
         upper.protocol = IpProtocol(header[0]);
         let here = pointer_to(upper.offset);
         upper.offset += header.len();
-        if upper.fragment.is_some() {
+        if upper.fragment.is_some() && count < MAX_EXTENSION_HEADERS {
             return Ok(upper);
         }
         upper.pointer = here;

@@ -354,9 +354,9 @@ impl ReceiveWindow {
         }
     }
 
-    /// Lets the buffer grow as far as a window of `window` bytes needs it.
-    fn widen(&mut self, window: u32) {
-        let wanted = self.buffer_for(window).min(self.buffer_max);
+    /// Lets the buffer grow as far as a window of `window` bytes needs it, to `most` bytes.
+    fn widen(&mut self, window: u32, most: u32) {
+        let wanted = self.buffer_for(window).min(self.buffer_max).min(most);
         if wanted > self.buffer {
             self.buffer = wanted;
             self.limit = self.window_of(wanted);
@@ -365,11 +365,13 @@ impl ReceiveWindow {
 
     /// Something came behind a gap, which reaches up to `end`: the peer has as much in flight.
     pub fn reach_over_gap(&mut self, end: SeqNumber) {
-        self.widen(self.growth.space.saturating_mul(2).saturating_add(end.saturating_since(self.nxt)));
+        let behind = end.saturating_since(self.nxt);
+        self.widen(self.growth.space.saturating_mul(2).saturating_add(behind), u32::MAX);
     }
 
-    /// Counts what the application read, and lets the buffer grow where it reads a large part of it in a round trip.
-    pub fn on_read(&mut self, now: Instant, count: usize, rtt: Option<Duration>, mss: u32) {
+    /// Counts what the application read, and lets the buffer grow, to `most` bytes, where it reads a large part of it in a
+    /// round trip.
+    pub fn on_read(&mut self, now: Instant, count: usize, rtt: Option<Duration>, mss: u32, most: u32) {
         self.growth.copied = self.growth.copied.saturating_add(count as u32);
         let measure = rtt.unwrap_or(MIN_MEASURE).max(MIN_MEASURE);
         let now_us = now.as_micros() as u32;
@@ -381,7 +383,7 @@ impl ReceiveWindow {
             // As Linux: twice what was read, and as much more as a peer in slow start may double its rate meanwhile.
             let twice = copied.saturating_mul(2).saturating_add(16 * mss);
             let faster = u64::from(twice) * u64::from(copied - space) / u64::from(space.max(1));
-            self.widen(twice.saturating_add(u32::try_from(2 * faster).unwrap_or(u32::MAX)));
+            self.widen(twice.saturating_add(u32::try_from(2 * faster).unwrap_or(u32::MAX)), most);
             self.growth.space = copied;
         }
         (self.growth.since_us, self.growth.copied) = (now_us, 0);
@@ -435,13 +437,19 @@ mod tests {
 
     #[test]
     fn a_reader_that_keeps_up_is_given_a_larger_buffer() {
-        let mut window = window(131_072, 7);
-        for round in 1..8 {
-            window.on_read(Instant::from_millis(round * 2), window.full_space() as usize, None, 1460);
-        }
+        let grown = |most| {
+            let mut window = window(131_072, 7);
+            for round in 1..8 {
+                let now = Instant::from_millis(round * 2);
+                window.on_read(now, window.full_space() as usize, None, 1460, most);
+            }
+            window
+        };
+        assert_eq!(grown(300_000).buffer(), 300_000);
+        let mut window = grown(u32::MAX);
         assert_eq!(window.buffer(), 1 << 20);
         window.fix_buffer(5000);
-        window.on_read(Instant::from_secs(9), 1 << 22, None, 1460);
+        window.on_read(Instant::from_secs(9), 1 << 22, None, 1460, u32::MAX);
         assert_eq!(window.buffer(), 5000);
     }
 

@@ -1,4 +1,4 @@
-//! How large a send buffer may grow by itself, and when it is full.
+//! How large buffers may grow by themselves, and when that to be sent is full.
 
 use core::time::Duration;
 
@@ -14,7 +14,8 @@ const FASTEST: u64 = 5_000;
 /// A peer beside us acknowledges as fast as its program reads, nothing is ever lost, and the congestion window grows
 /// to whatever the peer offers. All of the buffer is then in flight, and what is copied into it has left the cache
 /// before it is used again: 4 MiB cost half as much again as 1.5 MiB. Linux has the bounds of its queues below TCP
-/// for this (TSQ), and CUBIC's HyStart. From a round trip of a millisecond on, a buffer of Linux's default maximum of
+/// for this (TSQ), and CUBIC's HyStart. A receive buffer that is larger is as little use: the peer fills the queue of the
+/// link with what it may send, and whoever else sends waits behind it. From a round trip of a millisecond on, a buffer of Linux's default maximum of
 /// 4 MiB is not bounded.
 ///
 /// ```

@@ -105,3 +105,22 @@ fn the_send_buffer_of_a_short_path_stays_in_the_cache() {
     assert_eq!(grown(Duration::from_micros(20)), 3 << 19);
     assert_eq!(grown(ms(50)), 4 << 20);
 }
+
+#[test]
+fn the_receive_buffer_of_a_short_path_leaves_room_in_the_queue_of_the_link() {
+    let grown = |rtt: Duration| {
+        let mut lone = Lone::established(plain(), 60_000, rtt);
+        let mut came = 0;
+        for _ in 0..4000 {
+            lone.data(came, &[1; 10_000], None);
+            came += 10_000;
+            assert_eq!(lone.read().unwrap().len(), 10_000);
+            lone.sent();
+            // Whoever is far away sends a thousand times as much a round trip.
+            lone.pass(rtt / 1000 + Duration::from_micros(1));
+        }
+        lone.connection.receive_memory().1
+    };
+    assert_eq!(grown(Duration::from_micros(20)), 3 << 19);
+    assert_eq!(grown(ms(50)), 6_291_456);
+}

@@ -156,7 +156,16 @@ fn headers_and_options_are_bounded_in_number() {
         bytes.extend(header(IpProtocol::TCP, &[]));
         upper_layer(&bytes, IpProtocol::DESTINATION_OPTIONS).map(|upper| upper.protocol)
     };
+    // A part of a packet ends the chain as well, and its header counts.
+    let part_behind = |count: usize| {
+        let mut bytes = header(IpProtocol::DESTINATION_OPTIONS, &[]).repeat(count - 1);
+        bytes.extend(header(IpProtocol::FRAGMENT, &[]));
+        bytes.extend([IpProtocol::TCP.0, 0, 0, 1, 0, 0, 0, 7]);
+        upper_layer(&bytes, IpProtocol::DESTINATION_OPTIONS).map(|upper| upper.protocol)
+    };
     assert_eq!(chain(MAX_EXTENSION_HEADERS), Ok(IpProtocol::TCP));
+    assert_eq!(part_behind(MAX_EXTENSION_HEADERS - 1), Ok(IpProtocol::TCP));
+    assert!(part_behind(MAX_EXTENSION_HEADERS).is_err());
     let pointer = 40 + 8 * (MAX_EXTENSION_HEADERS as u32 + 1);
     let excess = ExtError::BeyondLimit { limit: Limit::Headers, pointer };
     assert_eq!(chain(MAX_EXTENSION_HEADERS + 1), Err(excess));
