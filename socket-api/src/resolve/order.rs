@@ -21,7 +21,8 @@ pub struct Source {
     pub deprecated: bool,
 }
 
-/// Sorts destinations, the best first; what no rule tells apart keeps its order. `source` is asked once for each; for
+/// Sorts destinations, the best first, by what holds now: an order is never kept. What is decided by one rule no later one
+/// undoes; what no rule tells apart keeps its order. `source` is asked once for each; for
 /// the unspecified address it is asked for the loopback address, which is where a packet to it would go.
 ///
 /// ```
@@ -36,6 +37,9 @@ pub struct Source {
 /// sort_destinations(&mut addresses, source);
 /// assert!(addresses[0].is_ipv4());
 /// ```
+//= RFC 6724 §6 MUST-2
+//= RFC 6724 §6 MUST-3
+//= RFC 6724 §8 MUST-1
 pub fn sort_destinations(
     destinations: &mut [SocketAddr],
     mut source: impl FnMut(SocketAddr) -> Option<Source>,
@@ -66,7 +70,7 @@ struct Candidate {
 }
 
 impl Candidate {
-    /// Rules 1 (usable), 2 (scope), 3 (deprecated), 5 (label), 6 (precedence), 8 (smaller scope) and 9 (prefix).
+    /// Rules 4 and 7, of home addresses and tunnels, have nothing to act on; the others are 1 (usable), 2 (scope), 3 (deprecated), 5 (label), 6 (precedence), 8 (smaller scope) and 9 (prefix).
     fn compare(&self, other: &Candidate) -> Ordering {
         // `true` is the greater: it comes first.
         let prefer = |ours: bool, theirs: bool| theirs.cmp(&ours);
@@ -116,6 +120,7 @@ impl Candidate {
 }
 
 /// Link-local, site-local and global, with multicast's numbers (RFC 3484 §3.1).
+//= RFC 6724 §3.2
 fn scope(address: IpAddr) -> u8 {
     const LINK: u8 = 2;
     const SITE: u8 = 5;
@@ -159,6 +164,8 @@ fn precedence(address: IpAddr) -> u8 {
     look_up(&PRECEDENCES, address)
 }
 
+//= RFC 6724 §3.2 MUST-1
+//= RFC 6724 §6 MUST-1
 fn look_up(table: &[(Ipv6Addr, u32, u8)], address: IpAddr) -> u8 {
     let address = match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),

@@ -255,8 +255,9 @@ impl Interfaces {
         Ok(())
     }
 
-    /// Says whether new connections should use an address. Fails with [`InterfaceError::Missing`] (ENODEV) or
-    /// `NotFound` (EADDRNOTAVAIL).
+    /// Says whether new connections should use an address of IPv6. Fails with [`InterfaceError::Missing`] (ENODEV),
+    /// `NotFound` (EADDRNOTAVAIL), or, for one of IPv4, which is always preferred, `BadAddress` (EINVAL).
+    //= RFC 6724 §3.2 MUST-2
     pub fn set_preference(
         &mut self,
         id: InterfaceId,
@@ -264,7 +265,11 @@ impl Interfaces {
         preference: Preference,
     ) -> Result<(), InterfaceError> {
         let interface = self.interfaces.get_mut(usize::from(id.0)).ok_or(InterfaceError::Missing)?;
-        interface.assigned_mut(address).ok_or(InterfaceError::NotFound)?.preference = preference;
+        let assigned = interface.assigned_mut(address).ok_or(InterfaceError::NotFound)?;
+        if address.is_ipv4() {
+            return Err(InterfaceError::BadAddress);
+        }
+        assigned.preference = preference;
         Ok(())
     }
 

@@ -130,6 +130,20 @@ fn addresses_bring_and_take_their_routes() {
     assert_eq!(interfaces.route(to, None, None).unwrap().next_hop, ip("10.0.0.1"));
 }
 
+//= RFC 6724 §3.2 MUST-2, type=test
+#[test]
+fn an_ipv4_address_is_always_preferred() {
+    let mut interfaces = two_links();
+    let mut deprecate = |address: &str| interfaces.set_preference(ETH0, ip(address), Preference::Deprecated);
+    assert_eq!(deprecate("2001:db8::2"), Ok(()));
+    assert_eq!(deprecate("10.0.0.2"), Err(InterfaceError::BadAddress));
+    assert_eq!(deprecate("10.0.0.99"), Err(InterfaceError::NotFound));
+    let own = interfaces.interface(ETH0).unwrap().addresses().iter();
+    let preferred: Vec<IpAddr> =
+        own.filter(|own| own.preference == Preference::Preferred).map(|own| own.cidr.address).collect();
+    assert!(preferred.contains(&ip("10.0.0.2")) && !preferred.contains(&ip("2001:db8::2")));
+}
+
 #[test]
 fn one_address_may_stand_on_two_interfaces() {
     let mut interfaces = two_links();
