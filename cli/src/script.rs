@@ -184,8 +184,11 @@ fn all(options: &Options, runs: &[(PathBuf, IpVersion)], mut each: impl FnMut(&R
 fn one(path: &Path, version: IpVersion, options: &Options) -> Report {
     let on_stack = || here(path, version, options, run::On::Stack);
     let is_for_it = run::is_for(&path.to_string_lossy(), version);
+    // It is passed over before the kernel hears of it.
+    let is_apart = || fs::read_to_string(path).is_ok_and(|text| run::apart(&text).is_some());
     let on_kernel = || kernel::run(path, version, options).unwrap_or_else(|why| failed(path, version, why));
     match options.on {
+        On::Kernel | On::Both if is_for_it && is_apart() => here(path, version, options, run::On::Kernel),
         On::Kernel if is_for_it => on_kernel(),
         On::Both if is_for_it => compared(on_stack(), &on_kernel(), tolerance(options)),
         _ => on_stack(),

@@ -168,3 +168,57 @@ fn both_are_compared_packet_by_packet() {
         stdout(&bad)
     );
 }
+
+/// The setting is the stack's alone there: in a network namespace Linux has none of that name.
+const PARTED: &str = "`sysctl -q net.ipv4.tcp_timestamps=0; sysctl -q net.ipv4.tcp_max_orphans=0 || true`
+    0   socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
+    +0  bind(3, ..., ...) = 0
+    +0  listen(3, 1) = 0
+    +.1 < S 0:0(0) win 65535 <mss 1000>
+    +0  > S. 0:0(0) ack 1 <mss 1460>
+    +.1 < . 1:1(0) ack 1 win 65535
+    +0  accept(3, ..., ...) = 4
+    +0  close(4) = 0
+    +0  > F. 1:1(0) ack 1
+";
+
+#[test]
+fn where_both_part_is_said_with_what_each_sends() {
+    if !has_kernel_link() {
+        return;
+    }
+    let scratch = Scratch::new();
+    fs::write(scratch.path("parted.pkt"), PARTED).unwrap();
+    let path = scratch.text("parted.pkt");
+    let run = run(&["script", &path, "--on", "both", "-o", "tolerance_usecs=2000000"]);
+    assert_eq!(run.status.code(), Some(1));
+    let text = stdout(&run);
+    let lines: Vec<&str> = text.lines().collect();
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let head = format!("{path}:9:1: [ipv4] the stack parts from Linux {}, which sends 0.", release.trim());
+    assert!(lines[0].starts_with(&head), "{text}");
+    assert!(lines[0].ends_with(" > F. 1:1(0) ack 1 win 64240"), "{text}");
+    assert!(lines[1].starts_with("  expected: 0."), "{text}");
+    assert!(lines[1].ends_with(" > F. 1:1(0) ack 1 win 64240"), "{text}");
+    assert_eq!(lines[2], "  actual:   0.200000 > R. 1:1(0) ack 1 win 64240");
+    assert_eq!(lines[3], "     9 |     +0  close(4) = 0");
+    assert!(lines[4].starts_with("  packets: "), "{text}");
+    assert_eq!(lines[5], "0 passed, 1 failed, 0 skipped");
+}
+
+#[test]
+fn a_script_may_say_that_it_is_not_for_the_kernel() {
+    let scratch = Scratch::new();
+    fs::write(scratch.path("apart.pkt"), format!("// Not on the kernel: it has no such thing.\n{HANDSHAKE}"))
+        .unwrap();
+    for (on, tally) in [
+        ("stack", "1 passed, 0 failed, 0 skipped\n"),
+        ("kernel", "0 passed, 0 failed, 1 skipped\n"),
+        ("both", "0 passed, 0 failed, 1 skipped\n"),
+    ] {
+        assert_eq!(stdout(&run(&["script", &scratch.text("apart.pkt"), "--on", on])), tally, "{on}");
+    }
+    let told = run(&["script", &scratch.text("apart.pkt"), "--on", "kernel", "--json"]);
+    let told: Value = serde_json::from_str(stdout(&told).trim()).unwrap();
+    assert_eq!(told["reason"], "not on the kernel: it has no such thing.");
+}

@@ -23,7 +23,7 @@ pub use compare::{Parting, parting};
 pub use failure::Failure;
 pub use kernel::{KernelTarget, hurry};
 pub use rules::Rules;
-pub use runner::{On, Options, Report, Verdict, is_for, run, run_parsed};
+pub use runner::{On, Options, Report, Verdict, apart, is_for, run, run_parsed};
 pub use stack::{Network, Numbers, StackTarget, Ticket};
 pub use target::{Sent, Target, Woken};
 pub use trace::{TraceEntry, TraceKind};

@@ -4,6 +4,8 @@
 #[allow(dead_code)]
 mod peer;
 
+use core::time::Duration;
+
 use peer::Peer;
 use tapsock_stack::counters::Counter;
 use tapsock_stack::wire::TcpOptions;
@@ -51,5 +53,21 @@ fn one_orphan_too_many_is_reset() {
     let fd = opened(&mut peer);
     peer.host.close(peer.now, fd).unwrap();
     assert_eq!(peer.heard(), ["R. 1:1(0) ack 1"]);
+    assert_eq!(peer.count(Counter::TcpExtTCPAbortOnMemory), 1);
+}
+
+/// Above a limit of 1 the second is reset at once, and the first where it tries again and the limit is lower by then.
+#[test]
+fn an_orphan_that_tries_again_is_judged_by_the_limit_anew() {
+    let mut peer = Peer::new(&[("tcp_max_orphans", "1"), ("tcp_timestamps", "0")]);
+    let fd = opened(&mut peer);
+    peer.host.close(peer.now, fd).unwrap();
+    assert_eq!(peer.heard(), ["F. 1:1(0) ack 1"]);
+    peer.pass(Duration::from_millis(500));
+    assert_eq!(peer.heard().len(), 1, "it tries again");
+    assert_eq!(peer.count(Counter::TcpExtTCPAbortOnMemory), 0);
+    peer.set("tcp_max_orphans", "0");
+    peer.pass(Duration::from_secs(2));
+    assert_eq!(peer.heard(), ["R. 2:2(0) ack 1"]);
     assert_eq!(peer.count(Counter::TcpExtTCPAbortOnMemory), 1);
 }

@@ -116,6 +116,9 @@ pub fn run(name: &str, text: &str, version: IpVersion, options: &Options) -> Rep
             Verdict::Skipped("it is for the other family".to_owned()),
         );
     }
+    if let (On::Kernel, Some(why)) = (options.on, apart(text)) {
+        return Report::without_events(name, version, Verdict::Skipped(format!("not on the kernel: {why}")));
+    }
     match parse_with(name, text, &definitions(version, options)) {
         Ok(script) => run_parsed(&script, version, options),
         Err(errors) => {
@@ -168,6 +171,18 @@ impl Report {
         let verdict = outcome.map_or_else(Verdict::Failed, |()| Verdict::Passed);
         Report { name: script.name.clone(), version, verdict, source, trace, notes }
     }
+}
+
+/// Why a script is not for the running kernel, where one of its comments says so: `// Not on the kernel: …`.
+///
+/// ```
+/// use tapsock_conformance::run::apart;
+///
+/// assert_eq!(apart("// Not on the kernel: it has no such setting.\n"), Some("it has no such setting."));
+/// assert_eq!(apart("// The kernel has it.\n"), None);
+/// ```
+pub fn apart(text: &str) -> Option<&str> {
+    text.lines().find_map(|line| line.trim_start().strip_prefix("// Not on the kernel: "))
 }
 
 /// Whether a script is for a family, by the end of its name.

@@ -123,7 +123,12 @@ impl Stack {
     pub(super) fn handle_tcp_timeouts(&mut self, now: Instant) {
         while let Some(index) = self.tcp.pop_expired(now) {
             self.tcp.supply(index, &self.config.tcp_memory());
+            let (orphans, most) = (self.tcp.orphans, self.config.tcp_max_orphans as usize);
             if let Some(slot) = self.tcp.at(index) {
+                if slot.connection.is_one_too_many(now, orphans, most) {
+                    self.counters.bump(Counter::TcpExtTCPAbortOnMemory);
+                    slot.connection.abort();
+                }
                 slot.connection.on_timeout(now, &mut self.counters);
                 slot.connection.rest(now);
                 //= RFC 9293 MUST-20

@@ -145,6 +145,16 @@ impl Connection {
         self.timers.set(Timer::Retransmit, next);
     }
 
+    /// Whether nobody holds it, it has to try again at `now`, and the host has more such connections (`orphans`) than it
+    /// may (`most`). As in Linux it counts for more where nothing was sent for long, or the path complains.
+    pub fn is_one_too_many(&self, now: Instant, orphans: usize, most: usize) -> bool {
+        let is_due =
+            [Timer::Retransmit, Timer::Persist].into_iter().any(|timer| self.timers.at(timer) <= now);
+        let silent = now.saturating_since(self.send.last_sent) > 2 * self.longest_timeout();
+        let weight = u32::from(silent) + u32::from(self.soft_error.is_some());
+        self.is_orphan() && is_due && orphans << weight > most
+    }
+
     /// Whether the host has no memory for what nobody holds any more; it is reset then.
     fn is_out_of_memory(&mut self, counters: &mut Counters) -> bool {
         let out = self.holder == Holder::Nobody && self.supply == Supply::None && self.is_large_orphan();

@@ -116,9 +116,17 @@ impl HyStartPlus {
     //= RFC 9406 §4.3
     pub(super) fn on_round_trip(&mut self, window: &mut Window, sample: &RttSample) {
         self.paced = sample.paced;
-        if !self.begun || sample.una.at_or_after(self.end) {
+        if !self.begun {
             self.begin_round(window, sample);
         }
+        self.judge(sample);
+        // What ends a round was sent in it: its round trip is of the old one.
+        if sample.una.at_or_after(self.end) {
+            self.begin_round(window, sample);
+        }
+    }
+
+    fn judge(&mut self, sample: &RttSample) {
         let micros = u32::try_from(sample.rtt.as_micros()).unwrap_or(NONE - 1);
         self.current = self.current.min(micros);
         self.samples = self.samples.saturating_add(1);
@@ -175,7 +183,7 @@ mod tests {
             for acked in (0..size).step_by(2) {
                 let grown = self.hystart.allowed(2);
                 self.window.grow_in_slow_start(grown);
-                let (una, nxt) = (SeqNumber::new(first + acked), SeqNumber::new(self.sent + acked));
+                let (una, nxt) = (SeqNumber::new(first + acked + 2), SeqNumber::new(self.sent + acked + 2));
                 let (now, rtt) = (Instant::ZERO, Duration::from_millis(millis));
                 let sample = RttSample { now, rtt, una, nxt, burst: Duration::ZERO, paced: false };
                 if self.window.in_slow_start() {
@@ -197,7 +205,7 @@ mod tests {
         assert!(run.hystart.slow.is_some());
         let before = run.window.size;
         run.round(125);
-        assert_eq!(run.window.size, before + before / 4);
+        assert_eq!(run.window.size, before + before / 4 + 1, "a quarter, and what was left over");
         assert!(run.window.in_slow_start());
         (0..4).for_each(|_| run.round(125));
         assert!(!run.window.in_slow_start(), "after five rounds: {:?}", run.hystart);
