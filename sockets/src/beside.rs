@@ -10,12 +10,13 @@ use tapsock_stack::ip::output::Priority;
 use tapsock_stack::stack::{SendStamps, Stack, UdpSendOptions};
 use tapsock_stack::time::Instant;
 use tapsock_stack::udp::Datagram;
+use tapsock_stack::wire::ipv4_options::Ipv4Options;
 
 use crate::address::mapped;
 use crate::control::{Control, ControlFor, SendControl};
 use crate::destination;
 use crate::groups;
-use crate::options::{Domain, Kind, SocketOptions, Told};
+use crate::options::{Domain, Kind, SocketOptions, Told, check_ip_options};
 use crate::socket::{Call, Permission};
 
 /// When a datagram came, as its receiver wants to be told.
@@ -109,6 +110,10 @@ pub(crate) fn of_datagram(call: &Call<'_>, datagram: &Datagram, port: Option<u16
             tell(Told::PACKET_INFO, Control::PacketInfo4 { interface, local, destination });
             tell(Told::TTL, Control::Ttl(datagram.hop_limit));
             tell(Told::TOS, Control::Tos(datagram.traffic_class));
+            if let Some(options) = datagram.ip_options.as_deref() {
+                tell(Told::OPTIONS, Control::IpOptions(options.to_vec()));
+                tell(Told::RETURN_OPTIONS, Control::ReturnOptions(returned(options)));
+            }
             if let Some(to) = to {
                 tell(Told::DESTINATION, Control::OriginalDestination(to));
             }
@@ -126,6 +131,12 @@ pub(crate) fn of_datagram(call: &Call<'_>, datagram: &Datagram, port: Option<u16
         }
     }
     control
+}
+
+/// The options for an answer: without a source route, by which nothing comes unless that is allowed.
+fn returned(options: &[u8]) -> Vec<u8> {
+    let parsed = Ipv4Options::parse(options).unwrap_or_default();
+    parsed.echo(options).as_bytes().to_vec()
 }
 
 /// The address of ours that an answer would come from: where the datagram went to everybody, the link's.
@@ -152,6 +163,10 @@ pub(crate) fn send_options(
     let (sender, family) = reader(call, remote);
     let control = SendControl::parse(control, sender)?;
     check_allowed(call, &control)?;
+    let ip_options = control.ip_options.filter(|_| call.common.subject.has_ip_options());
+    if let Some(options) = &ip_options {
+        check_ip_options(options, call.permission == Permission::Privileged)?;
+    }
     // Nothing that a ping socket sends waits for others.
     if call.common.subject.kind == Kind::Ping && control.priority.is_some() {
         return Err(Errno::INVAL);
@@ -179,6 +194,7 @@ pub(crate) fn send_options(
         flow_label: control.flow_info.map(|info| info & FLOW_LABEL).filter(|label| *label != 0),
         labels: options.rare().labels,
         unfragmented: family == Domain::V6 && control.dont_fragment.unwrap_or(options.rare().unfragmented),
+        ip_options: ip_options.unwrap_or(rare.ip_options),
         stamps: options.rare().timestamping.of_send(control.timestamping),
     })
 }

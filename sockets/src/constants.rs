@@ -206,6 +206,12 @@ constants! {
     IP_TTL = 2;
     /// The application writes the header of what it sends.
     IP_HDRINCL = 3;
+    /// Options of IPv4's header, up to 40 bytes: a record of the route, timestamps, router alert; source routes are refused.
+    IP_OPTIONS = 4;
+    /// Tell the options with which a packet of IPv4 came.
+    IP_RECVOPTS = 6;
+    /// Tell the options for an answer to it; as a message, the options to send with.
+    IP_RETOPTS = 7;
     /// Tell where a packet of IPv4 was sent, and where it came in; as a message, say where it is sent from.
     IP_PKTINFO = 8;
     /// Whether IPv4's packets may be cut: one of `IP_PMTUDISC_…`.

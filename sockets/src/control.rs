@@ -18,15 +18,15 @@ use crate::constants::{SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_TCP, SOL_UDP, UDP_GRO, 
 pub use layout::{CMSG_HEADER_LEN, Message, Messages, cmsg_len, cmsg_space};
 pub use messages::ControlMessages;
 pub use numbers::{
-    IP_ORIGDSTADDR, IP_PKTINFO, IP_PROTOCOL, IP_RECVERR, IP_RETOPTS, IPV6_2292HOPLIMIT, IPV6_2292PKTINFO,
-    IPV6_DONTFRAG, IPV6_FLOWINFO, IPV6_HOPLIMIT, IPV6_ORIGDSTADDR, IPV6_PATHMTU, IPV6_PKTINFO, IPV6_RECVERR,
+    IP_ORIGDSTADDR, IP_PKTINFO, IP_PROTOCOL, IP_RECVERR, IPV6_2292HOPLIMIT, IPV6_2292PKTINFO, IPV6_DONTFRAG,
+    IPV6_FLOWINFO, IPV6_HOPLIMIT, IPV6_ORIGDSTADDR, IPV6_PATHMTU, IPV6_PKTINFO, IPV6_RECVERR,
     MSG_CMSG_CLOEXEC, MSG_CTRUNC, SCM_CREDENTIALS, SCM_MAX_FD, SCM_RIGHTS, SCM_TIMESTAMP, SCM_TIMESTAMPING,
     SCM_TIMESTAMPNS, SO_EE_CODE_ZEROCOPY_COPIED, SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6, SO_EE_ORIGIN_LOCAL,
     SO_EE_ORIGIN_NONE, SO_EE_ORIGIN_TIMESTAMPING, SO_EE_ORIGIN_ZEROCOPY, SO_RXQ_OVFL_MESSAGE, TCP_CM_INQ,
 };
 pub use send::{ControlFor, LocalControl, SendControl};
 
-use crate::constants::{IP_TOS, IP_TTL, IPV6_TCLASS};
+use crate::constants::{IP_RECVOPTS, IP_RETOPTS, IP_TOS, IP_TTL, IPV6_TCLASS};
 
 /// A control message.
 ///
@@ -66,6 +66,10 @@ pub enum Control {
     HopLimit(u8),
     /// `IP_TOS`: IPv4's type of service, one byte. Source: ip(7).
     Tos(u8),
+    /// `IP_RECVOPTS`: the options of IPv4's header. Source: ip(7).
+    IpOptions(Vec<u8>),
+    /// `IP_RETOPTS`: those for an answer. Source: ip(7).
+    ReturnOptions(Vec<u8>),
     /// `IPV6_TCLASS`. Source: RFC 3542 §6.5.
     TrafficClass(u8),
     /// `IPV6_FLOWINFO`: traffic class and flow label, as in the header. Source: ipv6(7), RFC 6437.
@@ -178,6 +182,8 @@ impl Control {
             Control::Ttl(_) => (SOL_IP, IP_TTL),
             Control::HopLimit(_) => (SOL_IPV6, IPV6_HOPLIMIT),
             Control::Tos(_) => (SOL_IP, IP_TOS),
+            Control::IpOptions(_) => (SOL_IP, IP_RECVOPTS),
+            Control::ReturnOptions(_) => (SOL_IP, IP_RETOPTS),
             Control::TrafficClass(_) => (SOL_IPV6, IPV6_TCLASS),
             Control::FlowInfo(_) => (SOL_IPV6, IPV6_FLOWINFO),
             Control::Timestamp(_) => (SOL_SOCKET, SCM_TIMESTAMP),
@@ -214,6 +220,7 @@ impl Control {
                 out.extend(interface.to_ne_bytes());
             }
             Control::Tos(value) => out.push(*value),
+            Control::IpOptions(options) | Control::ReturnOptions(options) => out.extend(options),
             Control::FlowInfo(value) => out.extend(value.to_be_bytes()),
             Control::Ttl(value) | Control::HopLimit(value) | Control::TrafficClass(value) => {
                 out.extend(i32::from(*value).to_ne_bytes());

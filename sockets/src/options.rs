@@ -24,7 +24,7 @@ mod told;
 mod transport;
 mod value;
 
-pub(crate) use network::read_ip_int;
+pub(crate) use network::{check_ip_options, read_ip_int};
 use rare::Rare;
 pub(crate) use told::Told;
 pub use value::OptionValue;
@@ -92,6 +92,11 @@ impl Subject {
             (Kind::Ping, Domain::V6) => IPPROTO_ICMPV6,
             (Kind::Raw(protocol), _) => i32::from(protocol),
         }
+    }
+
+    /// Whether the packets that it sends can have options in IPv4's header. On Linux a stream's can too.
+    pub(crate) fn has_ip_options(self) -> bool {
+        matches!(self.kind, Kind::Datagram | Kind::Raw(_))
     }
 
     /// Whether it has the options of IPv4. Linux gives them to IPv6's sockets too, but not to raw ones.

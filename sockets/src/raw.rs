@@ -220,6 +220,7 @@ impl RawSocket {
             flow_label: options.flow_label,
             labels: options.labels,
             no_loop: options.no_loop,
+            ip_options: options.ip_options,
             stamps: timestamping::numbered(call, options.stamps),
         };
         Ok(Destination { to, options })

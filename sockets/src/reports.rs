@@ -105,6 +105,7 @@ fn as_datagram(icmp: &IcmpCause, arrived: Instant) -> Datagram {
         segment_size: None,
         arrived,
         drops_before: 0,
+        ip_options: None,
     }
 }
 

@@ -8,7 +8,8 @@ use super::numbers::*;
 use super::{Control, Credentials, ExtendedError};
 use crate::address::{SOCKADDR_IN_LEN, SOCKADDR_IN6_LEN, SockAddr};
 use crate::constants::{
-    IP_TOS, IP_TTL, IPV6_TCLASS, SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_TCP, SOL_UDP, UDP_GRO, UDP_SEGMENT,
+    IP_RECVOPTS, IP_RETOPTS, IP_TOS, IP_TTL, IPV6_TCLASS, SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_TCP, SOL_UDP,
+    UDP_GRO, UDP_SEGMENT,
 };
 
 /// The message of that level and type; see [`Control::decode`].
@@ -56,6 +57,8 @@ fn decode_ip(kind: i32, payload: &[u8]) -> Option<Control> {
         }
         IP_TTL => Some(Control::Ttl(int(payload)?.try_into().ok()?)),
         IP_TOS => Some(Control::Tos(u8::from_ne_bytes(whole(payload)?))),
+        IP_RECVOPTS => Some(Control::IpOptions(payload.to_vec())),
+        IP_RETOPTS => Some(Control::ReturnOptions(payload.to_vec())),
         IP_RECVERR => {
             let (error, address) = split_error(payload)?;
             match SockAddr::from_bytes(&whole::<SOCKADDR_IN_LEN>(address)?).ok()? {

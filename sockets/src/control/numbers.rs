@@ -25,8 +25,6 @@ numbers! {
     /// The most descriptors in one call.
     SCM_MAX_FD: usize = 253;
 
-    /// IP options to send back.
-    IP_RETOPTS: i32 = 7;
     /// IPv4's original destination.
     IP_ORIGDSTADDR: i32 = 20;
     /// The protocol of a raw packet.

@@ -3,13 +3,15 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rustix::io::Errno;
+use tapsock_stack::wire::ipv4_options::{AnswerOptions, MAX_LEN};
 
 use super::Credentials;
 use super::decode::{credentials, descriptors, int, whole};
 use super::layout::{Message, Messages, field};
 use super::numbers::*;
 use crate::constants::{
-    IP_TOS, IP_TTL, IPV6_TCLASS, SO_MARK, SO_PRIORITY, SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_UDP, UDP_SEGMENT,
+    IP_RETOPTS, IP_TOS, IP_TTL, IPV6_TCLASS, SO_MARK, SO_PRIORITY, SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_UDP,
+    UDP_SEGMENT,
 };
 
 /// The second number of `SO_TIMESTAMPING`.
@@ -67,6 +69,8 @@ pub struct SendControl {
     pub flow_info: Option<u32>,
     /// Do not fragment (IPv6).
     pub dont_fragment: Option<bool>,
+    /// Options of IPv4's header. Whether they may be sent is for the sender to say (Linux: EINVAL).
+    pub ip_options: Option<AnswerOptions>,
     /// The protocol of a raw packet.
     pub protocol: Option<u8>,
     /// Payload bytes of each datagram; zero is as if nothing were said.
@@ -83,7 +87,7 @@ impl SendControl {
     /// Reads `msg_control`. A later message prevails over an earlier one.
     ///
     /// Errors: EINVAL where a header is malformed, and where a message of a level that concerns the sender is
-    /// unknown, has the wrong length or is out of range. Unlike Linux, IP options (`IP_RETOPTS`) and extension
+    /// unknown, has the wrong length or is out of range. Unlike Linux, extension
     /// headers are among the unknown, unless empty.
     /// Source: ip(7), ipv6(7), udp(7), RFC 3542.
     pub fn parse(bytes: &[u8], sender: ControlFor) -> Result<SendControl, Errno> {
@@ -146,7 +150,7 @@ impl SendControl {
             IP_PROTOCOL => {
                 self.protocol = Some(u8::try_from(int(payload)?).ok().filter(|number| *number > 0)?)
             }
-            IP_RETOPTS if payload.is_empty() => {}
+            IP_RETOPTS => self.ip_options = AnswerOptions::new(&payload[..payload.len().min(MAX_LEN)]),
             _ => return None,
         }
         Some(())

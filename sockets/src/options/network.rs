@@ -6,6 +6,7 @@ use tapsock_stack::error_queue::ErrorDelivery;
 use tapsock_stack::iface::{InterfaceId, PreferredSource};
 use tapsock_stack::ip::output::Priority;
 use tapsock_stack::ports::PortLimits;
+use tapsock_stack::wire::ipv4_options::{AnswerOptions, Ipv4Options, RECORD_ROUTE, ROUTER_ALERT, TIMESTAMP};
 
 use super::value::{in_range, read_int};
 use super::{Change, Domain, Kind, Limits, OptionValue, SocketOptions, Subject};
@@ -19,6 +20,13 @@ impl SocketOptions {
         name: i32,
         value: &[u8],
     ) -> Result<Change, Errno> {
+        // Options of any length are no number.
+        if name == IP_OPTIONS && subject.has_ip_options() {
+            let options = AnswerOptions::new(value).ok_or(Errno::INVAL)?;
+            check_ip_options(&options, limits.privileged)?;
+            self.rare_mut().ip_options = options;
+            return Ok(Change::Kept);
+        }
         let number = read_ip_int(value)?;
         match name {
             IP_TOS => {
@@ -63,6 +71,7 @@ impl SocketOptions {
         match name {
             IP_TOS => Ok(i32::from(self.tos).into()),
             IP_TTL => Ok(i32::from(self.hop_limit_or_default(Domain::V4)).into()),
+            IP_OPTIONS if subject.has_ip_options() => Ok(self.rare().ip_options.as_bytes().to_vec().into()),
             IP_MTU_DISCOVER => Ok(self.discovery.v4.number().into()),
             IP_RECVERR => Ok((self.errors.v4 == ErrorDelivery::All).into()),
             IP_TRANSPARENT if subject.kind != Kind::Ping => Ok(self.rare().transparent.into()),
@@ -205,6 +214,16 @@ impl SocketOptions {
         };
         source | if self.rare().care_of { SRC_CARE_OF } else { SRC_HOME }
     }
+}
+
+/// Whether these may go out: as Linux, types that it does not know want privilege. Unlike there, source routes are refused
+/// (RFC 7126 §4.3), as they are where they come in.
+///
+/// Errors: EINVAL.
+pub(crate) fn check_ip_options(options: &AnswerOptions, privileged: bool) -> Result<(), Errno> {
+    let parsed = Ipv4Options::parse(options.as_bytes()).map_err(|_| Errno::INVAL)?;
+    let known = options.are_all(|kind| matches!(kind, RECORD_ROUTE | TIMESTAMP | ROUTER_ALERT));
+    if parsed.source_route || !known && !privileged { Err(Errno::INVAL) } else { Ok(()) }
 }
 
 /// The least that every path of IPv6 takes, in bytes (RFC 8200 §5).

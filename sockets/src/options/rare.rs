@@ -6,6 +6,7 @@ use core::time::Duration;
 use tapsock_stack::discovery::AutoLabel;
 use tapsock_stack::iface::{InterfaceId, PreferredSource};
 use tapsock_stack::ports::PortLimits;
+use tapsock_stack::wire::ipv4_options::AnswerOptions;
 
 use super::{Domain, SocketOptions};
 use crate::timestamping::Timestamping;
@@ -33,6 +34,8 @@ pub(crate) struct Rare {
     pub(crate) ports: PortLimits,
     /// It stands for others' addresses (IP_TRANSPARENT).
     pub(crate) transparent: bool,
+    /// IP_OPTIONS.
+    pub(crate) ip_options: AnswerOptions,
     /// IP_MINTTL and IPV6_MINHOPCOUNT.
     pub(crate) min_ttl: u8,
     pub(crate) min_hops: u8,

@@ -22,6 +22,10 @@ impl Told {
     pub(crate) const TOS: Told = Told(1 << 5);
     /// IP_RECVORIGDSTADDR.
     pub(crate) const DESTINATION: Told = Told(1 << 6);
+    /// IP_RECVOPTS.
+    pub(crate) const OPTIONS: Told = Told(1 << 14);
+    /// IP_RETOPTS.
+    pub(crate) const RETURN_OPTIONS: Told = Told(1 << 15);
     /// IPV6_RECVPKTINFO.
     pub(crate) const PACKET_INFO6: Told = Told(1 << 7);
     /// IPV6_RECVHOPLIMIT.
@@ -50,6 +54,8 @@ impl Told {
             (SOL_IP, IP_PKTINFO) => Told::PACKET_INFO,
             (SOL_IP, IP_RECVTTL) => Told::TTL,
             (SOL_IP, IP_RECVTOS) => Told::TOS,
+            (SOL_IP, IP_RECVOPTS) => Told::OPTIONS,
+            (SOL_IP, IP_RETOPTS) => Told::RETURN_OPTIONS,
             (SOL_IP, IP_RECVORIGDSTADDR) => Told::DESTINATION,
             (SOL_IPV6, IPV6_RECVPKTINFO) if v6 => Told::PACKET_INFO6,
             (SOL_IPV6, IPV6_RECVHOPLIMIT) if v6 => Told::HOP_LIMIT,

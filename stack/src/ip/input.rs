@@ -114,6 +114,14 @@ impl Packet {
         }
     }
 
+    /// The options of its header as a socket gets them, where there are any.
+    //= RFC 1122 §3.2.1.8 MUST-2
+    //= RFC 1122 §3.4 MUST-3
+    pub(crate) fn options_to_tell(&self) -> Option<Box<[u8]>> {
+        let options = self.ipv4_options();
+        (!options.is_empty()).then(|| options.into())
+    }
+
     /// What is known of the transport checksum, after a look at it where nobody has looked.
     pub fn verified(&self) -> Checksum {
         match self.checksum {

@@ -313,6 +313,7 @@ mod tests {
             segment_size: None,
             arrived: crate::time::Instant::ZERO,
             drops_before: 0,
+            ip_options: None,
         };
         let taken = (0..1000).filter(|_| socket.deliver(datagram.clone())).count();
         assert_eq!((taken, socket.mail.drops()), (255, 745));

@@ -350,6 +350,7 @@ impl Stack {
             segment_size: None,
             arrived: now,
             drops_before: 0,
+            ip_options: packet.options_to_tell(),
         };
         self.deliver_ping(reply.ident, message);
     }
@@ -403,6 +404,22 @@ impl Stack {
         let host = self.recording_host(now, source);
         Ipv4Options::parse(options)
             .map_or_else(|_| AnswerOptions::default(), |parsed| parsed.answer(options, &host))
+    }
+
+    /// The options that a socket wants of a packet from `source` to `destination`, as they go.
+    //= RFC 1122 §3.2.1.8 MUST-1
+    pub(super) fn socket_options(
+        &self,
+        now: Instant,
+        options: AnswerOptions,
+        (source, destination): (IpAddr, IpAddr),
+    ) -> AnswerOptions {
+        match (source, destination) {
+            (IpAddr::V4(source), IpAddr::V4(_)) if !options.is_empty() => {
+                options.recorded(&self.recording_host(now, source))
+            }
+            _ => AnswerOptions::default(),
+        }
     }
 
     /// What this host records of itself in options.

@@ -18,6 +18,7 @@ use crate::raw::{Headers, RawId, RawSocket, checksummed, with_header_v4, with_he
 use crate::time::Instant;
 use crate::udp::{Datagram, RecvError};
 use crate::wire::icmp::Quoted;
+use crate::wire::ipv4_options::AnswerOptions;
 use crate::wire::offload::Transmit;
 use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header};
 
@@ -60,6 +61,8 @@ pub struct RawSendOptions {
     pub labels: AutoLabel,
     /// Where it is for a group, this host does not hear it (`IP_MULTICAST_LOOP`, `IPV6_MULTICAST_LOOP`).
     pub no_loop: bool,
+    /// Options of IPv4's header (`IP_OPTIONS`).
+    pub ip_options: AnswerOptions,
     /// The stamps that are wanted of it.
     pub stamps: SendStamps,
 }
@@ -278,7 +281,8 @@ impl Stack {
         discovery: PathMtuDiscovery,
         options: RawSendOptions,
     ) -> Result<(usize, Limit, usize), SendError> {
-        let header = if to.is_ipv4() { Ipv4Header::MIN_LEN } else { Ipv6Header::LEN };
+        let header =
+            if to.is_ipv4() { Ipv4Header::MIN_LEN + options.ip_options.len() } else { Ipv6Header::LEN };
         let (path, len) = (self.path_to(now, to, hop), header + payload);
         let limit = Limit::new(discovery.largest_whole(path, hop.mtu), options.largest, to);
         // IPv6 does not count its header.
@@ -327,6 +331,8 @@ impl Stack {
             .flow_label
             .unwrap_or_else(|| self.flow_label(options.labels, &FlowKey::new(ends[0], ends[1])));
         outgoing.prepend_with_label(label, &mut packet, &mut self.counters).ok_or(SendError::NoSocket)?;
+        let ip_options = self.socket_options(now, options.ip_options, (hop.source, to));
+        ip_options.insert_into(&mut packet.headers);
         Ok((packet, limit.cut(len)))
     }
 
@@ -423,6 +429,7 @@ impl Stack {
                 segment_size: None,
                 arrived: now,
                 drops_before: 0,
+                ip_options: packet.options_to_tell(),
             });
             if queued {
                 self.tell(SocketId::Raw(id), Changes::ARRIVAL);

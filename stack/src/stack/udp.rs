@@ -18,6 +18,7 @@ use crate::time::Instant;
 use crate::udp::{Arrival, Datagram, PortChoice, RecvError, SegmentError, UdpId, UdpSocket};
 use crate::wire::UdpHeader;
 use crate::wire::icmp::Quoted;
+use crate::wire::ipv4_options::AnswerOptions;
 
 use super::stamps::SendStamps;
 use super::tcp::scope_of;
@@ -51,6 +52,8 @@ pub struct UdpSendOptions {
     pub largest: Option<u32>,
     /// Whether what goes to a group that we hear ourselves stays away from us (`IP_MULTICAST_LOOP` off).
     pub no_loop: bool,
+    /// Options of IPv4's header (`IP_OPTIONS`).
+    pub ip_options: AnswerOptions,
     /// The stamps that are wanted of it.
     pub stamps: SendStamps,
 }
@@ -297,6 +300,7 @@ impl Stack {
             segment_size: packet.gso_size,
             arrived: now,
             drops_before: 0,
+            ip_options: packet.options_to_tell(),
         };
         if self.is_for_one(packet) {
             match self.udp.find(&arrival) {

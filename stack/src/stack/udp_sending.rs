@@ -10,6 +10,7 @@ use crate::iface::{Delivery, InterfaceId, NextHop, Way};
 use crate::ip::output::Outgoing;
 use crate::time::Instant;
 use crate::udp::{SegmentError, UdpId, UdpSocket, segment_size};
+use crate::wire::ipv4_options::AnswerOptions;
 use crate::wire::offload::{PartialChecksum, Segmentation, SegmentationKind, Transmit};
 use crate::wire::{IpProtocol, UdpHeader};
 
@@ -28,12 +29,14 @@ struct Course {
     /// What the path takes, and what goes whole, in bytes with all headers.
     path: usize,
     limit: Limit,
+    /// Options of IPv4's header.
+    ip_options: AnswerOptions,
 }
 
 impl Course {
     /// Bytes of the packet that carries so many of payload.
     fn packet_len(&self, payload: usize) -> usize {
-        payload + UdpHeader::LEN + if self.to.is_ipv4() { 20 } else { 40 }
+        payload + UdpHeader::LEN + if self.to.is_ipv4() { 20 + self.ip_options.len() } else { 40 }
     }
 }
 
@@ -134,7 +137,8 @@ impl Stack {
         let hop = self.route_out(to.ip(), source, &way).map_err(SendError::Route)?;
         let path = self.path_to(now, to.ip(), &hop);
         let limit = Limit::new(discovery.largest_whole(path, hop.mtu), options.largest, to.ip());
-        Ok(Course { to, port, hop, discovery, path, limit })
+        let ip_options = self.socket_options(now, options.ip_options, (hop.source, to.ip()));
+        Ok(Course { to, port, hop, discovery, path, limit, ip_options })
     }
 
     /// Whether `len` bytes of payload go whole, or may be cut.
@@ -164,7 +168,8 @@ impl Stack {
         options: UdpSendOptions,
         room: Room,
     ) -> Result<(), SendError> {
-        let cut = match segment_size(payload.len(), options.segment_size, course.to.ip(), course.limit.part) {
+        let most = course.limit.part - course.ip_options.len().min(course.limit.part);
+        let cut = match segment_size(payload.len(), options.segment_size, course.to.ip(), most) {
             Err(error @ SegmentError::TooManySegments) => {
                 // They are counted when there is room for them.
                 self.check_sending(id)?;
@@ -178,12 +183,13 @@ impl Stack {
             self.check_sending(id)?;
         }
         let len = course.packet_len(part);
-        let Course { to, port, hop, discovery, path, limit } = course;
+        let Course { to, port, hop, discovery, path, limit, ip_options } = course;
         let source = SocketAddr::new(hop.source, port);
         let fragmentation = discovery.of_datagram(self.path_mtu.fragmentation(now, to.ip()), len <= path);
-        let packet = self
+        let mut packet = self
             .wrap_datagram((source, to), hop.interface, payload, cut, fragmentation, options)
             .ok_or(SendError::NoSocket)?;
+        ip_options.insert_into(&mut packet.headers);
         self.counters.bump(Counter::UdpOutDatagrams);
         if hop.delivery == Delivery::Multicast {
             if !options.no_loop {

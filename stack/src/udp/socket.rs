@@ -37,6 +37,7 @@ pub const OVERHEAD: usize = 832;
 ///     segment_size: None,
 ///     arrived: Instant::ZERO,
 ///     drops_before: 0,
+///     ip_options: None,
 /// };
 /// assert_eq!(datagram.payload.len(), 5);
 /// ```
@@ -65,6 +66,8 @@ pub struct Datagram {
     pub arrived: Instant,
     /// Datagrams that the socket had dropped by then, modulo 2³². The queue sets it.
     pub drops_before: u32,
+    /// The options of IPv4's header, where it has any.
+    pub ip_options: Option<Box<[u8]>>,
 }
 
 impl Datagram {
@@ -83,7 +86,7 @@ impl Datagram {
     }
 
     fn without_payload(&self) -> Datagram {
-        Datagram { payload: Rope::new(), ..*self }
+        Datagram { payload: Rope::new(), ip_options: self.ip_options.clone(), ..*self }
     }
 }
 

@@ -143,16 +143,16 @@ impl Ipv4Options {
     /// What an answer to the packet with these options carries.
     //= RFC 1122 §3.2.2.6
     pub fn answer(&self, options: &[u8], host: &Host<impl Fn(Ipv4Addr) -> bool>) -> AnswerOptions {
+        self.echo(options).recorded(host)
+    }
+
+    /// The same, before the host that sends it has added to it.
+    pub fn echo(&self, options: &[u8]) -> AnswerOptions {
         let mut answer = AnswerOptions::default();
         for at in [self.record_route, self.timestamp] {
             if let Some(place) = place(options, at) {
                 answer.push(&options[place]);
             }
-        }
-        // Those of the packet have been read.
-        let len = usize::from(answer.len);
-        if let Ok(copied) = Ipv4Options::parse(&answer.bytes[..len]) {
-            copied.record(&mut answer.bytes[..len], Step::Send, host);
         }
         answer
     }
@@ -286,6 +286,36 @@ impl AnswerOptions {
         new.push(options).map(|_| new)
     }
 
+    /// As they are in the header.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len()]
+    }
+
+    /// Whether options of these types alone are there, beside those that fill.
+    pub fn are_all(&self, kind: impl Fn(u8) -> bool) -> bool {
+        let mut rest = &self.bytes[..usize::from(self.len)];
+        while let [first, tail @ ..] = rest {
+            let len = match *first {
+                END => break,
+                NO_OPERATION => 1,
+                _ if !kind(*first) => return false,
+                _ => tail.first().map_or(0, |len| usize::from(*len)).max(2),
+            };
+            rest = rest.get(len..).unwrap_or_default();
+        }
+        true
+    }
+
+    /// With what the host that sends them adds.
+    //= RFC 1122 §3.2.1.8
+    pub fn recorded(mut self, host: &Host<impl Fn(Ipv4Addr) -> bool>) -> Self {
+        let bytes = &mut self.bytes[..usize::from(self.len)];
+        if let Ok(options) = Ipv4Options::parse(bytes) {
+            options.record(bytes, Step::Send, host);
+        }
+        self
+    }
+
     /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
@@ -342,11 +372,14 @@ impl AnswerOptions {
 
 const END: u8 = 0;
 const NO_OPERATION: u8 = 1;
-const RECORD_ROUTE: u8 = 7;
-const TIMESTAMP: u8 = 68;
+/// The record of the route.
+pub const RECORD_ROUTE: u8 = 7;
+/// Timestamps of the route.
+pub const TIMESTAMP: u8 = 68;
 const LOOSE_SOURCE_ROUTE: u8 = 131;
 const STRICT_SOURCE_ROUTE: u8 = 137;
-const ROUTER_ALERT: u8 = 148;
+/// Each router is to look at the packet (RFC 2113).
+pub const ROUTER_ALERT: u8 = 148;
 /// The bit of an option's type that says that fragments carry it.
 const COPIED: u8 = 0x80;
 /// The kinds of timestamp options.

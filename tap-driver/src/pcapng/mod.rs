@@ -272,6 +272,7 @@ struct Shared {
 
 /// What the writer is told.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are packets")]
 enum Record {
     Interface { name: String, medium: Medium, dropped: Arc<AtomicU64> },
     Packet(Packet),

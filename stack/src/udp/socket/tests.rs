@@ -15,6 +15,7 @@ fn datagram(payload: &[u8], segment_size: Option<u16>) -> Datagram {
         segment_size,
         arrived: Instant::ZERO,
         drops_before: 0,
+        ip_options: None,
     }
 }
 

@@ -1,0 +1,184 @@
+//! Options of IPv4's header, as sockets send and hear them. What is expected was measured on Linux 6.18.
+
+mod common;
+
+use common::*;
+use tapsock_sockets::Fd;
+use tapsock_sockets::constants::*;
+use tapsock_sockets::control::{Control, ControlMessages};
+use tapsock_stack::buf::Rope;
+
+/// Room for a record of two addresses.
+const RECORD: [u8; 11] = [7, 11, 4, 0, 0, 0, 0, 0, 0, 0, 0];
+/// The same where it was sent by `a` and came to `b`, and filled up.
+const RECORDED: [u8; 12] = [7, 11, 12, 10, 0, 0, 1, 10, 0, 0, 2, 0];
+const ALERT: [u8; 4] = [148, 4, 0, 0];
+/// Loosely by 10.0.0.9.
+const ROUTE: [u8; 7] = [131, 7, 4, 10, 0, 0, 9];
+/// Of a type that nobody knows.
+const UNKNOWN: [u8; 4] = [30, 4, 0, 1];
+
+/// A sender on `a`, and a receiver on `b` at port 9000 that asks for all options.
+fn pair(net: &mut Net, domain: i32) -> (Fd, Fd) {
+    let (sender, receiver) = (datagram(&mut net.a, domain), datagram(&mut net.b, domain));
+    net.b.bind(net.now, receiver, &any(domain, 9000)).unwrap();
+    for option in [IP_RECVOPTS, IP_RETOPTS] {
+        assert_eq!(int(&mut net.b, net.now, receiver, SOL_IP, option), 0);
+        assert_eq!(set(&mut net.b, net.now, receiver, SOL_IP, option, 1), "OK");
+        assert_eq!(int(&mut net.b, net.now, receiver, SOL_IP, option), 1);
+    }
+    (sender, receiver)
+}
+
+fn set_options(net: &mut Net, socket: Fd, options: &[u8]) -> String {
+    errno(net.a.set_option(net.now, socket, SOL_IP, IP_OPTIONS, options))
+}
+
+fn options_of(net: &mut Net, socket: Fd) -> Vec<u8> {
+    net.a.option(net.now, socket, SOL_IP, IP_OPTIONS).unwrap().as_bytes().to_vec()
+}
+
+/// What the receiver is told of a datagram that is sent with these control messages.
+fn told(net: &mut Net, (sender, receiver): (Fd, Fd), len: usize, control: &[u8]) -> Vec<Control> {
+    let mut data = Rope::from(vec![7; len]);
+    let to = b(AF_INET, 9000);
+    assert_eq!(said(net.a.try_sendmsg(net.now, sender, &mut data, control, 0, Some(&to))), "OK");
+    net.settle();
+    let received = net.b.try_recv(net.now, receiver, 100_000, MSG_DONTWAIT).unwrap();
+    assert!(received.data.to_vec().ends_with(&vec![7; len]));
+    received.control
+}
+
+/// All options, and those for an answer.
+fn both(all: &[u8], returned: &[u8]) -> Vec<Control> {
+    vec![Control::IpOptions(all.to_vec()), Control::ReturnOptions(returned.to_vec())]
+}
+
+//= RFC 1122 §3.2.1.8 MUST-1, type=test
+//= RFC 1122 §3.2.1.8 MUST-2, type=test
+//= RFC 1122 §3.4 MUST-3, type=test
+#[test]
+fn what_one_sends_the_other_hears() {
+    let mut net = Net::new();
+    let (sender, receiver) = pair(&mut net, AF_INET);
+    assert_eq!(told(&mut net, (sender, receiver), 1, &[]), [], "there are none");
+    assert_eq!(options_of(&mut net, sender), []);
+    for (options, kept, heard, returned) in [
+        (&RECORD[..], &[&RECORD[..], &[0]].concat()[..], &RECORDED[..], &RECORDED[..]),
+        (
+            &[&RECORD[..], &[1]].concat(),
+            &[&RECORD[..], &[1]].concat(),
+            &{
+                let mut heard = RECORDED;
+                heard[11] = 1;
+                heard
+            },
+            &RECORDED,
+        ),
+        (&ALERT, &ALERT, &ALERT, &[]),
+        (&[1, 1, 1], &[1, 1, 1, 0], &[1, 1, 1, 0], &[]),
+        // A full record is as it was.
+        (&[7, 3, 4], &[7, 3, 4, 0], &[7, 3, 4, 0], &[7, 3, 4, 0]),
+        (&[0; 40], &[0; 40], &[0; 40], &[]),
+    ] {
+        assert_eq!(set_options(&mut net, sender, options), "OK", "{options:?}");
+        assert_eq!(options_of(&mut net, sender), kept);
+        assert_eq!(told(&mut net, (sender, receiver), 1, &[]), both(heard, returned), "{options:?}");
+    }
+    // None any more.
+    assert_eq!(set_options(&mut net, sender, &[]), "OK");
+    assert_eq!(told(&mut net, (sender, receiver), 1, &[]), []);
+}
+
+#[test]
+fn each_host_on_the_way_leaves_its_time() {
+    let mut net = Net::new();
+    let (sender, receiver) = pair(&mut net, AF_INET);
+    let mut options = [0; 20];
+    options[..4].copy_from_slice(&[68, 20, 5, 1]);
+    assert_eq!(set_options(&mut net, sender, &options), "OK");
+    let heard = told(&mut net, (sender, receiver), 1, &[]);
+    let [Control::IpOptions(all), Control::ReturnOptions(returned)] = &heard[..] else { panic!("{heard:?}") };
+    assert_eq!(all, returned);
+    assert_eq!((all[2], &all[4..8], &all[12..16]), (21, &[10, 0, 0, 1][..], &[10, 0, 0, 2][..]));
+}
+
+#[test]
+fn what_may_not_be_sent() {
+    let mut net = Net::new();
+    let (sender, receiver) = pair(&mut net, AF_INET);
+    let broken = [7, 11, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+    for options in [&broken[..], &[0; 41], &ROUTE, &UNKNOWN] {
+        assert_eq!(set_options(&mut net, sender, options), "EINVAL", "{options:?}");
+    }
+    assert_eq!(told(&mut net, (sender, receiver), 1, &[]), []);
+    let streams = stream(&mut net.a, AF_INET);
+    assert_eq!(set_options(&mut net, streams, &RECORD), "ENOPROTOOPT");
+    // Who may do all may send what nobody knows.
+    let mut net = Net::with(tapsock_sockets::Permission::Privileged);
+    let (sender, receiver) = pair(&mut net, AF_INET);
+    assert_eq!(set_options(&mut net, sender, &ROUTE), "EINVAL");
+    assert_eq!(set_options(&mut net, sender, &UNKNOWN), "OK");
+    assert_eq!(told(&mut net, (sender, receiver), 1, &[]), both(&UNKNOWN, &[]));
+}
+
+#[test]
+fn a_message_says_it_for_one_datagram() {
+    let mut net = Net::new();
+    let ends = pair(&mut net, AF_INET);
+    let message = |options: &[u8]| {
+        let mut control = ControlMessages::with_room(100);
+        control.push(&Control::ReturnOptions(options.to_vec()));
+        control.into_bytes()
+    };
+    assert_eq!(told(&mut net, ends, 1, &message(&RECORD)), both(&RECORDED, &RECORDED));
+    assert_eq!(told(&mut net, ends, 1, &[]), []);
+    // As on Linux, an empty one is none, and what is behind the room for options is cut off.
+    assert_eq!(set_options(&mut net, ends.0, &ALERT), "OK");
+    assert_eq!(told(&mut net, ends, 1, &message(&[])), []);
+    assert_eq!(told(&mut net, ends, 1, &message(&[0; 41])), both(&[0; 40], &[]));
+    let mut data = Rope::from(&b"x"[..]);
+    let unknown = message(&UNKNOWN);
+    let sent = net.a.try_sendmsg(net.now, ends.0, &mut data, &unknown, 0, Some(&b(AF_INET, 9000)));
+    assert_eq!(said(sent), "EINVAL");
+}
+
+/// The options take of what the path takes: a datagram that just fits without them is cut, and is whole again.
+#[test]
+fn a_datagram_with_options_may_have_to_be_cut() {
+    let mut net = Net::new();
+    let ends = pair(&mut net, AF_INET);
+    assert_eq!(set_options(&mut net, ends.0, &RECORD), "OK");
+    for (len, packets) in [(1460, 1), (1461, 2), (1472, 2), (60_000, 41)] {
+        net.sent.clear();
+        assert_eq!(told(&mut net, ends, len, &[]), both(&RECORDED, &RECORDED), "{len} bytes");
+        assert_eq!(net.sent.len(), packets, "{len} bytes");
+    }
+}
+
+#[test]
+fn sockets_of_ipv6_send_them_to_ipv4() {
+    let mut net = Net::new();
+    let (sender, _) = pair(&mut net, AF_INET6);
+    let receiver = datagram(&mut net.b, AF_INET);
+    net.b.bind(net.now, receiver, &any(AF_INET, 9001)).unwrap();
+    set(&mut net.b, net.now, receiver, SOL_IP, IP_RECVOPTS, 1);
+    assert_eq!(set_options(&mut net, sender, &RECORD), "OK");
+    let mut data = Rope::from(&b"x"[..]);
+    let to = addr("::ffff:10.0.0.2", 9001);
+    net.a.try_send(net.now, sender, &mut data, 0, Some(&to)).unwrap();
+    net.settle();
+    let received = net.b.try_recv(net.now, receiver, 100, MSG_DONTWAIT).unwrap();
+    assert_eq!(received.control, [Control::IpOptions(RECORDED.to_vec())]);
+}
+
+#[test]
+fn raw_sockets_send_and_hear_them() {
+    let mut net = Net::with(tapsock_sockets::Permission::Privileged);
+    let [sender, receiver] =
+        [&mut net.a, &mut net.b].map(|host| host.socket(AF_INET, SOCK_RAW, 253).unwrap());
+    set(&mut net.b, net.now, receiver, SOL_IP, IP_RECVOPTS, 1);
+    assert_eq!(set_options(&mut net, sender, &RECORD), "OK");
+    let heard = told(&mut net, (sender, receiver), 30, &[]);
+    assert_eq!(heard, [Control::IpOptions(RECORDED.to_vec())]);
+}
