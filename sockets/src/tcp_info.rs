@@ -15,9 +15,16 @@ use tapsock_stack::time::Instant;
 const LEN: usize = 280;
 
 /// Of a socket that has no connection.
-pub(crate) fn without_connection() -> Vec<u8> {
-    let mut bytes = vec![0; LEN];
+pub(crate) fn without_connection(now: Instant) -> Vec<u8> {
+    let mut bytes = unpaced();
     bytes[STATE] = CLOSE;
+    bytes[FLAGS] = APP_LIMITED;
+    // As Linux: since the host was started.
+    for at in [LAST_DATA_SENT, LAST_DATA_RECV, LAST_ACK_RECV] {
+        put(&mut bytes, at, millis_since(now, Instant::ZERO));
+    }
+    put(&mut bytes, RTTVAR, INITIAL_RTO / 4);
+    put(&mut bytes, MIN_RTT, u32::MAX);
     put(&mut bytes, RTO, INITIAL_RTO);
     put(&mut bytes, SND_MSS, 536);
     put(&mut bytes, SND_SSTHRESH, INFINITE_SSTHRESH);
@@ -28,7 +35,7 @@ pub(crate) fn without_connection() -> Vec<u8> {
 
 /// Of a listener for whom `waiting` of `backlog` connections wait.
 pub(crate) fn of_listener(waiting: usize, backlog: usize) -> Vec<u8> {
-    let mut bytes = vec![0; LEN];
+    let mut bytes = unpaced();
     bytes[STATE] = LISTEN;
     put(&mut bytes, UNACKED, u32::try_from(waiting).unwrap_or(u32::MAX));
     put(&mut bytes, SACKED, u32::try_from(backlog).unwrap_or(u32::MAX));
@@ -37,10 +44,18 @@ pub(crate) fn of_listener(waiting: usize, backlog: usize) -> Vec<u8> {
     bytes
 }
 
+/// Of nobody whose rate is bounded.
+fn unpaced() -> Vec<u8> {
+    let mut bytes = vec![0; LEN];
+    for at in [PACING_RATE, MAX_PACING_RATE] {
+        bytes[at..at + 8].copy_from_slice(&u64::MAX.to_ne_bytes());
+    }
+    bytes
+}
+
 /// Of a connection whose packets have an IP header of `ip_header` bytes.
 pub(crate) fn of_connection(info: &Info, times: &Times, ip_header: u32, now: Instant) -> Vec<u8> {
     let mut bytes = vec![0; LEN];
-    let stamps = if info.timestamps { TIMESTAMP_LEN } else { 0 };
     bytes[STATE] = state(info.state);
     bytes[CA_STATE] = match info.phase {
         Phase::Open => CA_OPEN,
@@ -59,6 +74,7 @@ pub(crate) fn of_connection(info: &Info, times: &Times, ip_header: u32, now: Ins
         (info.ecn, 8),
         (info.ecn_seen, 16),
         (info.syn_data, 32),
+        (info.opened_early, 128),
     ];
     bytes[OPTIONS] = agreed.iter().filter(|(on, _)| *on).map(|(_, bit)| bit).sum();
     let failure = match info.fast_open_failure {
@@ -67,7 +83,7 @@ pub(crate) fn of_connection(info: &Info, times: &Times, ip_header: u32, now: Ins
         Failure::NotAcknowledged => 2,
         Failure::SynSentAgain => 3,
     };
-    bytes[FLAGS] = failure << 1 | u8::from(info.delivery_rate_app_limited);
+    bytes[FLAGS] = failure << 1 | if info.delivery_rate_app_limited { APP_LIMITED } else { 0 };
     if info.window_scaling {
         bytes[WSCALE] = info.snd_wscale.shift() | info.rcv_wscale.shift() << 4;
     }
@@ -79,12 +95,20 @@ pub(crate) fn of_connection(info: &Info, times: &Times, ip_header: u32, now: Ins
         (SACKED, info.sacked),
         (LOST, info.lost),
         (RETRANS, info.resending),
-        (PMTU, info.snd_mss + stamps + TCP_HEADER_LEN + ip_header),
+        (PMTU, info.path + TCP_HEADER_LEN + ip_header),
         (ATO, micros(info.ato)),
         (LAST_DATA_SENT, millis_since(now, info.last_data_sent)),
         (LAST_DATA_RECV, millis_since(now, info.last_data_recv)),
         (LAST_ACK_RECV, millis_since(now, info.last_ack_recv)),
+        (RCV_RTT, info.rcv_rtt.map_or(0, micros)),
         (RCV_SPACE, info.rcv_space),
+        (DELIVERED_CE, info.delivered_marked),
+        (RECEIVED_CE, info.marks.segments),
+        (RECEIVED_E1_BYTES, info.marks.capable_too_bytes),
+        (RECEIVED_E0_BYTES, info.marks.capable_bytes),
+        (RECEIVED_CE_BYTES, info.marks.bytes),
+        (REHASH, info.timeouts.rehashes),
+        (TOTAL_RTO_TIME, u32::try_from(info.timeouts.time(now).as_millis()).unwrap_or(u32::MAX)),
         (SEGS_OUT, info.segs_out),
         (SEGS_IN, info.segs_in),
         (DATA_SEGS_IN, info.data_segs_in),
@@ -95,7 +119,7 @@ pub(crate) fn of_connection(info: &Info, times: &Times, ip_header: u32, now: Ins
         (RTTVAR, micros(info.rttvar)),
         (SND_SSTHRESH, info.snd_ssthresh),
         (SND_CWND, info.snd_cwnd),
-        (ADVMSS, info.advmss.saturating_sub(stamps)),
+        (ADVMSS, info.advmss),
         (REORDERING, info.reordering),
         (TOTAL_RETRANS, info.total_resent),
         (DELIVERED, info.delivered),
@@ -107,6 +131,9 @@ pub(crate) fn of_connection(info: &Info, times: &Times, ip_header: u32, now: Ins
         (RCV_WND, info.rcv_wnd),
     ] {
         put(&mut bytes, at, value);
+    }
+    for (at, value) in [(TOTAL_RTO, info.timeouts.total), (TOTAL_RTO_RECOVERIES, info.timeouts.recoveries)] {
+        bytes[at..at + 2].copy_from_slice(&value.to_ne_bytes());
     }
     for (at, value) in [
         (PACING_RATE, info.pacing_rate),
@@ -171,8 +198,6 @@ const INFINITE_SSTHRESH: u32 = 0x7fff_ffff;
 const INITIAL_RTO: u32 = 1_000_000;
 /// `net.ipv4.tcp_reordering`, in segments.
 const REORDERING_DEFAULT: u32 = 3;
-/// Bytes of the timestamp option, padded.
-const TIMESTAMP_LEN: u32 = 12;
 const TCP_HEADER_LEN: u32 = 20;
 
 // Where the fields are, in bytes; each is named as in Linux.
@@ -185,6 +210,7 @@ const OPTIONS: usize = 5;
 const WSCALE: usize = 6;
 /// The rate is the application's (one bit), and why a fast open failed (two).
 const FLAGS: usize = 7;
+const APP_LIMITED: u8 = 1;
 const RTO: usize = 8;
 const ATO: usize = 12;
 const SND_MSS: usize = 16;
@@ -207,6 +233,7 @@ const REORDERING: usize = 88;
 const TOTAL_RETRANS: usize = 100;
 const PACING_RATE: usize = 104;
 const MAX_PACING_RATE: usize = 112;
+const RCV_RTT: usize = 92;
 const RCV_SPACE: usize = 96;
 const BYTES_ACKED: usize = 120;
 const BYTES_RECEIVED: usize = 128;
@@ -222,9 +249,18 @@ const BUSY_TIME: usize = 168;
 const RWND_LIMITED: usize = 176;
 const SNDBUF_LIMITED: usize = 184;
 const DELIVERED: usize = 192;
+const DELIVERED_CE: usize = 196;
 const BYTES_SENT: usize = 200;
 const BYTES_RETRANS: usize = 208;
 const DSACK_DUPS: usize = 216;
 const REORD_SEEN: usize = 220;
 const SND_WND: usize = 228;
 const RCV_WND: usize = 232;
+const REHASH: usize = 236;
+const TOTAL_RTO: usize = 240;
+const TOTAL_RTO_RECOVERIES: usize = 242;
+const TOTAL_RTO_TIME: usize = 244;
+const RECEIVED_CE: usize = 248;
+const RECEIVED_E1_BYTES: usize = 264;
+const RECEIVED_E0_BYTES: usize = 268;
+const RECEIVED_CE_BYTES: usize = 272;

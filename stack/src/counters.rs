@@ -461,6 +461,8 @@ counters! {
     TcpExtTCPKeepAlive,
     /// Zero-window probes sent.
     TcpExtTCPWinProbe,
+    /// Time-outs after which what is sent has another flow label.
+    TcpExtTcpTimeoutRehash,
     /// Times the window went from zero to open.
     TcpExtTCPFromZeroWindowAdv,
     /// Times the window went to zero.

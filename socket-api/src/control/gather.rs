@@ -227,15 +227,12 @@ fn state(stage: Stage) -> &'static str {
     }
 }
 
-/// Bytes of the timestamp option, padded.
-const TIMESTAMP_LEN: u32 = 12;
 const TCP_HEADER_LEN: u32 = 20;
 
 fn tcp_details(info: &Info, connection: &Connection, local: SocketAddr, now: Instant) -> TcpDetails {
     let micros = |duration: core::time::Duration| duration.as_micros() as u64;
     let millis_since = |then: Instant| now.saturating_since(then).as_millis() as u64;
     let times = connection.send_times(now);
-    let stamps = if info.timestamps { TIMESTAMP_LEN } else { 0 };
     let ip_header = if local.is_ipv4() { 20 } else { 40 };
     TcpDetails {
         ts: info.timestamps,
@@ -251,9 +248,9 @@ fn tcp_details(info: &Info, connection: &Connection, local: SocketAddr, now: Ins
         rttvar: micros(info.rttvar),
         ato: micros(info.ato),
         mss: info.snd_mss,
-        pmtu: info.snd_mss + stamps + TCP_HEADER_LEN + ip_header,
+        pmtu: info.path + TCP_HEADER_LEN + ip_header,
         rcvmss: info.rcv_mss,
-        advmss: info.advmss.saturating_sub(stamps),
+        advmss: info.advmss,
         cwnd: info.snd_cwnd,
         ssthresh: Some(info.snd_ssthresh).filter(|ssthresh| *ssthresh < 0xffff),
         bytes_sent: info.bytes_sent,

@@ -55,15 +55,18 @@ impl TcpSocket {
     /// The bytes of a `struct tcp_info`.
     fn info(&self, stack: &Stack, now: Instant) -> Vec<u8> {
         match self.phase {
-            Phase::Idle => tcp_info::without_connection(),
+            Phase::Idle => tcp_info::without_connection(now),
             Phase::Listening(id) => tcp_info::of_listener(stack.listener_ready(id), stack.backlog(id)),
             Phase::Connecting(id) | Phase::Connected(id) | Phase::Failed(id) => {
                 let is_v4 = stack.tcp_remote(id).is_none_or(|remote| remote.is_ipv4());
                 let ip_header = if is_v4 { 20 } else { 40 };
-                stack.tcp_info(id).map_or_else(tcp_info::without_connection, |info| {
-                    let times = stack.tcp(id).map(|connection| connection.send_times(now));
-                    tcp_info::of_connection(&info, &times.unwrap_or_default(), ip_header, now)
-                })
+                stack.tcp_info(id).map_or_else(
+                    || tcp_info::without_connection(now),
+                    |info| {
+                        let times = stack.tcp(id).map(|connection| connection.send_times(now));
+                        tcp_info::of_connection(&info, &times.unwrap_or_default(), ip_header, now)
+                    },
+                )
             }
         }
     }

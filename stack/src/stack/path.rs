@@ -26,9 +26,15 @@ impl Stack {
     /// The flow label of IPv6's packets of a flow: the same for all, and telling nothing.
     //= RFC 6437 §3
     pub(super) fn flow_label(&self, labels: AutoLabel, key: &FlowKey) -> u32 {
+        self.changed_flow_label(labels, key, 0)
+    }
+
+    /// The same after so many `changes`: routers may take another path then. As Linux, after each time-out of a connection.
+    pub(super) fn changed_flow_label(&self, labels: AutoLabel, key: &FlowKey, changes: u32) -> u32 {
         let applies = key.remote().is_ipv6() && labels.applies(self.config.auto_flowlabels);
+        let change = u64::from(changes).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         // Other bits of the same secret make sequence numbers.
-        if applies { (key.secret(&self.secret) >> 44) as u32 } else { 0 }
+        if applies { ((key.secret(&self.secret) ^ change) >> 44) as u32 } else { 0 }
     }
 
     /// Remembers what the path of a socket of that way takes. `interface` is the link of a link-local destination.

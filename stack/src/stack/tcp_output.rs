@@ -42,11 +42,13 @@ impl Stack {
         let (hop, key, cut_off) = (slot.hop(), slot.key, slot.cut_off);
         let options = slot.connection.options();
         let mut marks = Marks::of(options);
+        let rehashes = slot.connection.rehashes();
         marks.traffic_class = segment.ecn.codepoint.in_class(marks.traffic_class);
         let fragmentation = options.discovery.of_stream(slot.fragmentation);
         let stamps = if slot.extras.is_some() { slot.stamps_of(&segment) } else { Vec::new() };
         self.tcp.mark_ready(index);
-        let packet = self.wrap(&key, hop.interface, segment, marks, fragmentation)?;
+        let label = self.changed_flow_label(marks.labels, &key, rehashes);
+        let packet = self.wrap(&key, hop.interface, segment, (marks, label), fragmentation)?;
         if cut_off {
             // As on Linux: it is sent again when its time has come, and then there may be a way.
             self.note_no_way(&key);
@@ -72,18 +74,19 @@ impl Stack {
         marks: Marks,
     ) {
         let fragmentation = self.path_mtu.fragmentation(now, key.remote().ip());
-        if let Some(packet) = self.wrap(key, hop.interface, segment, marks, fragmentation) {
+        let label = self.flow_label(marks.labels, key);
+        if let Some(packet) = self.wrap(key, hop.interface, segment, (marks, label), fragmentation) {
             self.send_answer(now, hop, packet);
         }
     }
 
-    /// Writes the headers of TCP and IP before a segment.
+    /// Writes the headers of TCP and IP before a segment; the latter with a flow label, where it is IPv6.
     fn wrap(
         &mut self,
         key: &FlowKey,
         interface: InterfaceId,
         segment: Segment,
-        marks: Marks,
+        (marks, label): (Marks, u32),
         fragmentation: Fragmentation,
     ) -> Option<Transmit> {
         let (local, remote) = (key.local(), key.remote());
@@ -111,7 +114,6 @@ impl Stack {
             fragmentation,
             identification,
         };
-        let label = self.flow_label(marks.labels, key);
         outgoing.prepend_with_label(label, &mut packet, &mut self.counters)?;
         Some(packet)
     }

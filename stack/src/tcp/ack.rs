@@ -72,18 +72,29 @@ impl Connection {
             self.take_ack(ack, &mut news.delivered);
             self.note_arrival_of_trial(counters);
             news.round_trip = self.sample_round_trip(now, segment, &news.delivered, counters);
-            let before = self.recovery.phase;
+            let (before, delivered) = (self.recovery.phase, self.recovery.delivered);
             let (recovery, mut scene) = self.scene(now, prior_una, Some(segment), counters);
             let rearm = recovery.on_ack(&mut scene, &news);
             if before == Phase::Loss && self.recovery.phase != Phase::Loss {
                 self.send.retries = 0;
+                self.recovery.end_timeouts(now);
             }
+            self.count_marked(&news, delivered);
             self.rearm_loss_timer(now, rearm);
         } else if !segment.options.sack.is_empty() || self.recovery.probe.is_out() {
             self.take_idle_ack(now, segment, ack, newer, counters);
         }
         self.after_ack(now, advanced.then_some(segment), counters);
         if self.state == State::Closed { Verdict::Drop } else { Verdict::Continue }
+    }
+
+    /// What was delivered since there were `before`, where the acknowledgement tells of a mark (`tcpi_delivered_ce`).
+    fn count_marked(&mut self, news: &News, before: u32) {
+        let delivered = self.recovery.delivered.wrapping_sub(before);
+        if news.echo && delivered > 0 {
+            let seldom = self.recovery.seldom_mut();
+            seldom.delivered_marked = seldom.delivered_marked.wrapping_add(delivered);
+        }
     }
 
     /// An acknowledgement that was overtaken by a later one. Its reports may still tell something.
@@ -141,7 +152,7 @@ impl Connection {
     }
 
     /// The timestamp that `segment` echoes, by our clock.
-    fn echo_of(&self, segment: &Segment) -> Option<u32> {
+    pub(super) fn echo_of(&self, segment: &Segment) -> Option<u32> {
         let stamp = segment.options.timestamps.filter(|stamp| stamp.echo != 0)?;
         self.negotiated.timestamps.map(|_| stamp.echo.wrapping_sub(self.negotiated.timestamp_offset))
     }

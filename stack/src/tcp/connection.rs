@@ -189,8 +189,8 @@ pub(super) struct Negotiated {
 pub(super) struct TimestampState {
     /// TS.Recent.
     pub(super) recent: u32,
-    /// When it was set, in seconds.
-    pub(super) recent_secs: u32,
+    /// When it was set, in seconds and one.
+    pub(super) recent_secs: NonZeroU32,
 }
 
 /// What is counted for who looks (`TCP_INFO`).
@@ -202,7 +202,6 @@ pub(super) struct Tally {
     pub(super) segs_in: u32,
     pub(super) data_segs_in: u32,
     pub(super) segs_out: u32,
-    pub(super) out_of_order: u32,
 }
 
 /// Segments that are owed besides data and plain acknowledgements.
@@ -600,7 +599,7 @@ impl Connection {
         self.pending.syn = false;
         self.send.queue.clear();
         self.recv.reassembly.clear();
-        self.recovery = Recovery::new(&self.options.rare().loss);
+        self.recovery.finish(&self.options.rare().loss);
         for event in [Event::Closed, Event::Readable, Event::Writable] {
             self.events.add(event);
         }

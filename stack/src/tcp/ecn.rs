@@ -21,6 +21,19 @@ pub(super) struct Ecn {
     answers: bool,
 }
 
+/// What came of packets that routers may mark (`tcpi_received_ce` and what follows it).
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Marks {
+    /// Segments with a mark.
+    pub segments: u32,
+    /// Payload with a mark, in bytes.
+    pub bytes: u32,
+    /// Payload that came without one by ECT(0), in bytes.
+    pub capable_bytes: u32,
+    /// The same by ECT(1).
+    pub capable_too_bytes: u32,
+}
+
 /// Whether a listener agrees to what a SYN asks for. As Linux: a SYN in a packet that routers may mark asks for something
 /// else.
 //= RFC 3168 §6.1.1
@@ -88,6 +101,36 @@ impl Connection {
         self.ecn.agreed && self.ecn.answers
     }
 
+    /// Counts what came with a mark of a router's, or could have got one, whether that was agreed on or not.
+    pub(super) fn count_marks(&mut self, segment: &Segment, segments: u32) {
+        let codepoint = segment.ecn.codepoint;
+        if codepoint == Codepoint::NotCapable {
+            return;
+        }
+        let marks = &mut self.recovery.seldom_mut().marks;
+        if codepoint == Codepoint::Marked {
+            marks.segments = marks.segments.wrapping_add(segments);
+        }
+        let bytes = match codepoint {
+            Codepoint::NotCapable | Codepoint::Capable => &mut marks.capable_bytes,
+            Codepoint::CapableToo => &mut marks.capable_too_bytes,
+            Codepoint::Marked => &mut marks.bytes,
+        };
+        *bytes = bytes.wrapping_add(segment.payload.len() as u32);
+    }
+
+    /// The peer says that its window was reduced: it has heard of the mark.
+    //= RFC 3168 §6.1.3
+    pub(super) fn take_reduced(&mut self, segment: &Segment) {
+        if self.ecn.agreed && segment.ecn.reduced {
+            self.ecn.echoes = false;
+            // As Linux: the peer's window may be one segment by now.
+            if !segment.is_empty() {
+                self.recv.acks.owe_now();
+            }
+        }
+    }
+
     /// Takes the marks of a segment with data.
     //= RFC 3168 §6.1.3
     //= RFC 3168 §6.1.1 MUST-4
@@ -95,13 +138,7 @@ impl Connection {
         if !self.ecn.agreed {
             return;
         }
-        if segment.ecn.reduced {
-            self.ecn.echoes = false;
-            // As Linux: the peer's window may be one segment by now.
-            if !segment.is_empty() {
-                self.recv.acks.owe_now();
-            }
-        }
+        self.take_reduced(segment);
         // As Linux: a FIN that is due is no data.
         if segment.payload.is_empty() && segment.seq == self.recv.window.nxt {
             return;
@@ -114,7 +151,7 @@ impl Connection {
                 }
                 (self.ecn.echoes, self.ecn.seen) = (true, true);
             }
-            Codepoint::Capable => self.ecn.seen = true,
+            Codepoint::Capable | Codepoint::CapableToo => self.ecn.seen = true,
             // It is likely to have been sent again, for what was lost.
             Codepoint::NotCapable if self.ecn.seen => self.recv.acks.quicken(window, QUICK_ACKS_ON_MARK),
             Codepoint::NotCapable => {}

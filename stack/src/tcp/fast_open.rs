@@ -354,6 +354,11 @@ impl Connection {
         self.fast_open.as_ref().is_some_and(|open| open.taken)
     }
 
+    /// Whether a peer has opened it by a SYN with a cookie (Linux's `TCPI_OPT_TFO_CHILD`).
+    pub(super) fn was_opened_early(&self) -> bool {
+        matches!(self.stage(), Some(Stage::Early | Stage::Accepted))
+    }
+
     pub(super) fn fast_open_failure(&self) -> Failure {
         self.fast_open.as_ref().map_or(Failure::None, |open| open.failure)
     }

@@ -44,8 +44,13 @@ pub struct Accepted {
 pub enum SynSent {
     /// It was sent once, at this time: its acknowledgement measures the round trip.
     Once(Instant),
-    /// It was sent again, so often, because nothing came back in time.
-    Again(u8),
+    /// It was sent again because nothing came back in time.
+    Again {
+        /// How often.
+        retries: u8,
+        /// When it was sent first.
+        since: Instant,
+    },
     /// It was sent again, because the peer's own came again: nothing is known to be lost.
     Repeated,
     /// Nothing was kept of it.
@@ -56,7 +61,7 @@ pub enum SynSent {
 const SYN_AFTER_RESET: Duration = Duration::from_millis(8);
 
 /// Bytes of the timestamp option, padded.
-const TIMESTAMPS_LEN: u32 = 12;
+pub(super) const TIMESTAMPS_LEN: u32 = 12;
 
 /// What a side is willing to agree on.
 #[derive(Copy, Clone, Debug)]
@@ -143,10 +148,24 @@ impl Connection {
         connection.send.window.start(accepted.irs, accepted.window.0.into());
         connection.establish(now, iss + 1, accepted.sent);
         connection.recv.acks.on_shaken(now);
-        if let SynSent::Again(retries) = accepted.sent {
-            connection.recovery.totals.resent = retries.into();
+        // As Linux: the SYN counts.
+        connection.tally.segs_in = 1;
+        connection.send.last_sent = now;
+        connection.recv.opening = true;
+        if let SynSent::Again { retries, since } = accepted.sent {
+            let seldom = connection.recovery.seldom_mut();
+            seldom.resent = retries.into();
+            let timeouts = &mut seldom.timeouts;
+            (0..retries).for_each(|count| timeouts.on_timeout(since, count == 0));
+            timeouts.on_recovered(now);
         }
         connection
+    }
+
+    /// The largest payload that the peer's segments have, as our SYN has told it, in bytes, without timestamps.
+    pub(super) fn advmss(&self) -> u32 {
+        let stamps = if self.negotiated.timestamps.is_some() { TIMESTAMPS_LEN } else { 0 };
+        u32::from(announced_mss(&self.options, self.sizes.advertised)).saturating_sub(stamps).max(1)
     }
 
     /// Takes what the peer's SYN says.
@@ -200,7 +219,8 @@ impl Connection {
         self.pending.syn = false;
         match sent {
             SynSent::Once(at) => self.send.rtt.sample(now, now.saturating_since(at)),
-            SynSent::Again(retries) => {
+            SynSent::Again { retries, .. } => {
+                self.recovery.end_timeouts(now);
                 self.send.rtt.distrust();
                 // As Linux: once may be by chance.
                 //= RFC 5681 §3.1
@@ -212,9 +232,9 @@ impl Connection {
             SynSent::Forgotten => {}
         }
         self.send.rtt.reset_backoff();
-        let mss = self.send.mss.min(self.sizes.advertised.into());
+        let mss = self.send.mss.min(self.advmss());
         self.recv.acks.start(mss, self.recv.window.remaining());
-        self.recv.window.begin(now, self.sizes.advertised.into());
+        self.recv.window.begin(now, self.advmss());
         if !self.recovery.scoreboard.is_empty() {
             self.timers.set(Timer::Retransmit, now + self.send.rtt.rto());
         }
@@ -329,7 +349,7 @@ impl Connection {
             // Data may have gone out since.
             0 if self.is_early() => SynSent::Once(self.send.first_retry),
             0 => SynSent::Once(self.send.last_sent),
-            retries => SynSent::Again(retries),
+            retries => SynSent::Again { retries, since: self.send.first_retry },
         }
     }
 
@@ -354,7 +374,7 @@ impl Connection {
         self.recv.window.offered(self.recv.window.nxt + u32::from(window.0));
         let window = UnscaledWindow(u16::try_from(self.recv.window.remaining()).unwrap_or(u16::MAX));
         if self.send.retries > 0 {
-            self.recovery.totals.resent += 1;
+            self.recovery.seldom_mut().resent += 1;
             counters.bump(Counter::TcpRetransSegs);
             counters.bump(Counter::TcpExtTCPSynRetrans);
         } else {

@@ -4,10 +4,11 @@ use core::time::Duration;
 
 use crate::time::Instant;
 
-use super::connection::Connection;
+use super::connection::{Connection, Fin};
+use super::ecn::Marks;
 use super::fast_open::Failure;
-use super::handshake::announced_mss;
 use super::recovery::Phase;
+use super::recovery::timeouts::Timeouts;
 use super::segment::{Segment, WindowScale};
 use super::send::busy::Times;
 use super::state::State;
@@ -47,6 +48,8 @@ pub struct Info {
     pub rttvar: Duration,
     /// The least round trip.
     pub min_rtt: Option<Duration>,
+    /// Payload of the largest segment that the path takes, options included, in bytes.
+    pub path: u32,
     /// Payload of a full segment, in bytes.
     pub snd_mss: u32,
     /// The largest segment that the peer has sent, in bytes.
@@ -71,6 +74,12 @@ pub struct Info {
     pub total_resent: u32,
     /// Segments known to be delivered since the connection began.
     pub delivered: u32,
+    /// Segments that were delivered by acknowledgements that tell of a mark of a router's.
+    pub delivered_marked: u32,
+    /// What came with marks of routers, or could have got one.
+    pub marks: Marks,
+    /// What retransmission time-outs have come to.
+    pub timeouts: Timeouts,
     /// Segments that the peer reported as received twice.
     pub duplicates: u32,
     /// Segments behind a hole that mean a loss.
@@ -89,7 +98,7 @@ pub struct Info {
     pub unacked: u32,
     /// The same in sequence numbers: bytes, and the FIN.
     pub unacked_bytes: u32,
-    /// The largest payload of a segment that we say we take, in bytes, options included.
+    /// The largest payload of a segment that we say we take, in bytes.
     pub advmss: u32,
     /// Bytes written and not sent.
     pub notsent: u32,
@@ -123,6 +132,8 @@ pub struct Info {
     pub rcv_ooopack: u32,
     /// How far our window may open by now, in bytes.
     pub rcv_ssthresh: u32,
+    /// The round trip as the receiver of data can tell it.
+    pub rcv_rtt: Option<Duration>,
     /// The most that the program read in a round trip, in bytes.
     pub rcv_space: u32,
     /// Whether marks of congestion were agreed on.
@@ -131,6 +142,8 @@ pub struct Info {
     pub ecn_seen: bool,
     /// Whether the data of a SYN was taken.
     pub syn_data: bool,
+    /// Whether the peer has opened the connection by a fast open.
+    pub opened_early: bool,
     /// Why it was not.
     pub fast_open_failure: Failure,
     /// Bytes a second at the most (`SO_MAX_PACING_RATE`); `u64::MAX` for no bound.
@@ -161,6 +174,11 @@ impl Connection {
         window_closes || self.recv.is_overrun()
     }
 
+    /// How often time-outs have changed the flow label.
+    pub fn rehashes(&self) -> u32 {
+        self.recovery.seldom().timeouts.rehashes
+    }
+
     /// Bytes of ours that the peer has acknowledged.
     pub(super) fn bytes_acked(&self) -> u64 {
         self.tally.bytes_acked + u64::from(self.send.syn_counts)
@@ -168,9 +186,10 @@ impl Connection {
 
     /// Payload that was sent, in bytes: what is acknowledged, what is in flight, and all that was sent again.
     fn bytes_sent(&self) -> u64 {
-        let window = &self.send.window;
-        let end = window.nxt.earliest(self.send.queue.end());
-        let in_flight = end.saturating_since(window.una);
+        let (una, nxt) = (self.send.window.una, self.send.window.nxt);
+        let fin = u32::from(self.send.fin == Fin::Sent && una != nxt);
+        let syn = u32::from(una.before(self.send.queue.base()) && una != nxt);
+        let in_flight = nxt.saturating_since(una).saturating_sub(fin + syn);
         self.tally.bytes_acked + u64::from(in_flight) + self.recovery.bytes_resent()
     }
 
@@ -190,6 +209,7 @@ impl Connection {
         let rtt = &self.send.rtt;
         let scoreboard = &self.recovery.scoreboard;
         let delivery = self.recovery.rate.last();
+        let seldom = self.recovery.seldom();
         Info {
             state: self.state,
             sack: self.negotiated.sack,
@@ -201,6 +221,7 @@ impl Connection {
             rtt: rtt.srtt(),
             rttvar: rtt.rttvar(),
             min_rtt: rtt.min_rtt(),
+            path: self.sizes.path.into(),
             snd_mss: self.send.mss,
             rcv_mss: self.recv.acks.peer_mss(),
             snd_cwnd: self.congestion.window(),
@@ -211,18 +232,21 @@ impl Connection {
             lost: scoreboard.lost(),
             resending: scoreboard.resending(),
             sacked: self.recovery.reported(),
-            total_resent: self.recovery.totals.resent,
-            delivered: self.recovery.totals.delivered,
-            duplicates: self.recovery.totals.duplicates,
+            total_resent: seldom.resent,
+            delivered: self.recovery.delivered,
+            delivered_marked: seldom.delivered_marked,
+            marks: seldom.marks,
+            timeouts: seldom.timeouts,
+            duplicates: seldom.duplicates,
             reordering: self.recovery.reordering.degree(),
-            reorder_seen: self.recovery.reordering.seen(),
+            reorder_seen: seldom.reordered,
             backoff: rtt.backoff(),
             retransmits: self.send.retries,
             probes: self.send.probes,
             phase: self.recovery.phase,
             unacked: scoreboard.outstanding(),
             unacked_bytes: self.send.window.in_flight(),
-            advmss: announced_mss(&self.options, self.sizes.advertised).into(),
+            advmss: self.advmss(),
             notsent: self.send.queue.end().saturating_since(self.send.window.nxt),
             pacing_rate: self.pacing_rate(),
             ato: self.recv.acks.wait(),
@@ -237,16 +261,18 @@ impl Connection {
             data_segs_out: self.send.ledger.as_ref().map_or(0, |ledger| ledger.data_segs_out),
             bytes_sent: self.bytes_sent(),
             bytes_retrans: self.recovery.bytes_resent(),
-            rcv_ooopack: self.tally.out_of_order,
+            rcv_ooopack: seldom.out_of_order,
             rcv_ssthresh: self.recv.window.opened(),
+            rcv_rtt: self.recv.rtt.estimate(),
             rcv_space: self.recv.window.space(),
             ecn: self.ecn.agreed,
             ecn_seen: self.ecn.seen,
             syn_data: self.was_syn_data_taken(),
+            opened_early: self.was_opened_early(),
             fast_open_failure: self.fast_open_failure(),
             max_pacing_rate: self.options.rare().max_pacing_rate,
             delivery_rate: delivery.map_or(0, |rate| rate.bytes_a_second(self.send.mss)),
-            delivery_rate_app_limited: delivery.is_some_and(|rate| rate.by_program),
+            delivery_rate_app_limited: delivery.is_none_or(|rate| rate.by_program),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Segments on their way in: RFC 9293 §3.10.7.4 as named steps.
 
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use crate::counters::{Counter, Counters};
@@ -20,6 +21,9 @@ const TIMESTAMP_LIFE: Duration = Duration::from_secs(24 * 24 * 3600);
 /// By how many ticks of its sender's clock a timestamp may go back, as in Linux: for hosts that read it before they
 /// put their segments in order.
 const TIMESTAMP_SLACK: i32 = 1;
+
+/// The part of a round trip for which reports of gaps wait to be put together: the peer notices nothing of it.
+const GAP_SHARE: u32 = 20;
 
 /// Whether a step lets the next one see the segment.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -49,8 +53,12 @@ impl Connection {
                 }
                 self.send.probes = 0;
                 self.arm_keep_alive(now);
+                let echoes = self.tells_by_echo(&segment);
                 if self.process_ack(now, &segment, counters) == Verdict::Drop {
                     return;
+                }
+                if echoes {
+                    self.measure_echo(now, &segment);
                 }
                 self.answer_echo();
                 self.process_urgent(&segment);
@@ -77,6 +85,33 @@ impl Connection {
         if segment.ack.is_some() {
             tally.last_ack = now;
         }
+        self.count_marks(segment, count);
+    }
+
+    /// Whether the timestamp that a segment echoes is looked at. As Linux: not in the handshake, and not of acknowledgements
+    /// that tell nothing else.
+    fn tells_by_echo(&mut self, segment: &Segment) -> bool {
+        let first = core::mem::take(&mut self.recv.opening);
+        let quiet = segment.is_empty()
+            && segment.options.sack.is_empty()
+            && self.recv.reassembly.is_empty()
+            && self.send.window.size_of(segment) == self.send.window.wnd;
+        self.state == State::Established && !first && !quiet
+    }
+
+    /// A segment of the peer's full size tells the round trip by the timestamp that it echoes.
+    fn measure_echo(&mut self, now: Instant, segment: &Segment) {
+        if let Some(echo) = self.echo_of(segment) {
+            let full = segment.end() - segment.seq >= self.recv.acks.peer_mss() as i32;
+            self.recv.rtt.on_echo(now.as_millis() as u32, echo, full, self.recv.queue.is_empty());
+        }
+    }
+
+    /// The round trip as the receiver knows it, and no longer than the sender does. As Linux: none, where the receiver does
+    /// not know it.
+    fn receiver_round_trip(&self) -> Duration {
+        let known = self.recv.rtt.estimate().unwrap_or_default();
+        self.send.rtt.srtt().map_or(known, |rtt| rtt.min(known))
     }
 
     /// Whether what is owed to the peer goes now, or when.
@@ -84,7 +119,7 @@ impl Connection {
         let mss = self.recv.acks.peer_mss();
         // As Linux, which looks at the window where more than a segment waits.
         if self.recv.acks.waiting(self.recv.window.nxt) > mss {
-            self.recv.look_for_room(self.sizes.advertised.into(), self.supply);
+            self.recv.look_for_room(self.advmss(), self.supply);
         }
         let situation = Situation {
             nxt: self.recv.window.nxt,
@@ -92,6 +127,7 @@ impl Connection {
             has_gap: !self.recv.reassembly.is_empty(),
             sack: self.negotiated.sack,
             rtt: self.send.rtt.srtt(),
+            gap_wait: self.receiver_round_trip() / GAP_SHARE,
             compress: (self.options.compressed_acks, self.options.rare().loss.compression),
         };
         let reports_gap = situation.has_gap;
@@ -342,7 +378,7 @@ impl Connection {
 
 impl TimestampState {
     pub(super) fn new(recent: u32, now: Instant) -> Self {
-        TimestampState { recent, recent_secs: now.as_secs() as u32 }
+        TimestampState { recent, recent_secs: NonZeroU32::MIN.saturating_add(now.as_secs() as u32) }
     }
 
     /// By how much `value` is older than the latest, in ticks of the peer's clock; negative where it is newer.
@@ -352,7 +388,7 @@ impl TimestampState {
 
     /// Whether the latest is so old that the peer's clock may have come round since.
     fn is_outlived(&self, now: Instant) -> bool {
-        now.as_secs().saturating_sub(self.recent_secs.into()) >= TIMESTAMP_LIFE.as_secs()
+        (now.as_secs() + 1).saturating_sub(self.recent_secs.get().into()) >= TIMESTAMP_LIFE.as_secs()
     }
 }
 

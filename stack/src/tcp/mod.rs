@@ -30,7 +30,7 @@ pub mod urgent;
 
 mod ack;
 mod close;
-mod ecn;
+pub mod ecn;
 pub mod handshake;
 mod input;
 mod loss_timer;

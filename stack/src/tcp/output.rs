@@ -426,7 +426,7 @@ impl Connection {
         counters: &mut Counters,
     ) -> Segment {
         let nxt = self.recv.window.nxt;
-        self.recv.look_for_room(self.sizes.advertised.into(), self.supply);
+        self.recv.look_for_room(self.advmss(), self.supply);
         let told = self.recv.window.told();
         let window = match self.state {
             // A SYN-ACK that follows can't offer more.

@@ -66,8 +66,10 @@ pub enum Codepoint {
     /// Routers can't mark it.
     #[default]
     NotCapable,
-    /// Routers may mark it, rather than drop it.
+    /// Routers may mark it, rather than drop it: ECT(0).
     Capable,
+    /// The same, by ECT(1).
+    CapableToo,
     /// One has.
     Marked,
 }
@@ -77,16 +79,18 @@ impl Codepoint {
     pub const fn of_class(class: u8) -> Self {
         match class & 3 {
             0 => Codepoint::NotCapable,
+            1 => Codepoint::CapableToo,
             3 => Codepoint::Marked,
             _ => Codepoint::Capable,
         }
     }
 
-    /// The same bits, in the place of those of `class`: ECT(0) where routers may mark it.
+    /// The same bits, in the place of those of `class`.
     pub const fn in_class(self, class: u8) -> u8 {
         class & !3
             | match self {
                 Codepoint::NotCapable => 0,
+                Codepoint::CapableToo => 1,
                 Codepoint::Capable => 2,
                 Codepoint::Marked => 3,
             }

@@ -5,6 +5,7 @@ use crate::counters::{Counter, Counters};
 use crate::time::Instant;
 
 use super::connection::{Connection, Event, Holder};
+use super::handshake::TIMESTAMPS_LEN;
 use super::memory::Supply;
 use super::recv::ack_policy::{Arrival, QUICK_ACKS};
 use super::recv::compact;
@@ -17,14 +18,11 @@ use super::state::State;
 /// Blocks behind a gap beside the one that grows, whose reports may wait to be put together.
 const REPORTED_TOGETHER: usize = 2;
 
-/// Bytes of the timestamp option, padded.
-const TIMESTAMPS_LEN: u32 = 12;
-
 impl Connection {
     /// The seventh and eighth step: the data, and the FIN behind it.
     pub(super) fn process_text(&mut self, now: Instant, mut segment: Segment, counters: &mut Counters) {
         if segment.is_empty() {
-            return;
+            return self.take_reduced(&segment);
         }
         if !self.state.can_receive() {
             self.process_text_after_fin(&segment, counters);
@@ -111,7 +109,7 @@ impl Connection {
             Supply::None if self.recv.queue.is_empty() => Supply::Short,
             supply => supply,
         };
-        if self.recv.make_room(self.sizes.advertised.into(), supply, counters) {
+        if self.recv.make_room(self.advmss(), supply, counters) {
             return true;
         }
         self.recv.withhold();
@@ -177,6 +175,9 @@ impl Connection {
             self.recv.acks.on_data(now, arrival);
         }
         self.deliver(segment.payload);
+        if len > 0 {
+            self.recv.rtt.on_data(now, self.recv.window.nxt, self.recv.window.told());
+        }
         self.grow_window(len);
         let had_gap = !self.recv.reassembly.is_empty();
         while let Some(more) = self.recv.reassembly.take(self.recv.window.nxt) {
@@ -195,7 +196,7 @@ impl Connection {
             options: segment.options.emitted_len() as u32,
             usual_options: if self.negotiated.timestamps.is_some() { TIMESTAMPS_LEN } else { 0 },
             pushed: segment.push || segment.control == Some(Control::Fin),
-            largest: self.sizes.advertised.into(),
+            largest: self.advmss(),
             window: self.recv.window.remaining(),
             rto: self.send.rtt.rto(),
         }
@@ -210,7 +211,7 @@ impl Connection {
 
     /// Lets the window follow what came. As Linux: it opens as the peer makes use of it.
     fn grow_window(&mut self, len: usize) {
-        let (largest, held) = (u32::from(self.sizes.advertised), self.recv.held());
+        let (largest, held) = (self.advmss(), self.recv.held());
         if self.supply >= Supply::Short {
             return;
         }
@@ -234,7 +235,8 @@ impl Connection {
     //= RFC 9293 MAY-13
     fn take_out_of_order(&mut self, segment: Segment, counters: &mut Counters) {
         counters.bump(Counter::TcpExtTCPOFOQueue);
-        self.tally.out_of_order = self.tally.out_of_order.wrapping_add(1);
+        let seldom = self.recovery.seldom_mut();
+        seldom.out_of_order = seldom.out_of_order.wrapping_add(1);
         let len = segment.payload.len();
         // As Linux: what is reported together is no more than what a report has room for.
         let (start, end) = (segment.seq, segment.seq + len as u32);

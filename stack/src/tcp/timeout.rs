@@ -95,6 +95,7 @@ impl Connection {
             return;
         }
         counters.bump(Counter::TcpExtTCPTimeouts);
+        self.count_timeout(now, self.send.retries, counters);
         self.send.retries += 1;
         if self.is_early() && self.send.retries == 2 {
             self.enter_loss_of_syn_ack(now, counters);
@@ -123,6 +124,7 @@ impl Connection {
         }
         counters.bump(Counter::TcpExtTCPTimeouts);
         let (una, retries) = (self.send.window.una, self.send.retries);
+        self.count_timeout(now, retries, counters);
         if retries == 0 {
             self.send.first_retry = now;
         } else if now.saturating_since(self.send.first_retry)
@@ -153,6 +155,13 @@ impl Connection {
         let silent = now.saturating_since(self.send.last_sent) > 2 * self.longest_timeout();
         let weight = u32::from(silent) + u32::from(self.soft_error.is_some());
         self.is_orphan() && is_due && orphans << weight > most
+    }
+
+    /// Counts a time-out after `retries` in a row. What follows gets another flow label, for the path of this one may be
+    /// broken.
+    fn count_timeout(&mut self, now: Instant, retries: u8, counters: &mut Counters) {
+        self.recovery.seldom_mut().timeouts.on_timeout_with_rehash(now, retries == 0);
+        counters.bump(Counter::TcpExtTcpTimeoutRehash);
     }
 
     /// Whether the host has no memory for what nobody holds any more; it is reset then.

@@ -194,10 +194,11 @@ impl Connection {
         self.pass_mark();
         outcome?;
         if !data.is_empty() {
-            let (rtt, mss) = (&self.send.rtt, self.recv.acks.peer_mss());
             // More would stand in the queue of the link, before others' segments.
-            let most = useful_bytes(rtt.min_rtt());
-            self.recv.window.on_read(now, data.len(), rtt.srtt(), mss, most);
+            let most = useful_bytes(self.send.rtt.min_rtt());
+            let rtt = self.recv.rtt.estimate();
+            self.recv.window.on_read(now, data.len(), self.recv.queue.len(), rtt, most);
+            let mss = self.recv.acks.peer_mss();
             let reopened = self.recv.reopen();
             self.recv.acks.on_read(self.recv.window.nxt, self.recv.queue.is_empty());
             let wider = reopened || self.recv.window.should_update(self.recv.held(), mss);

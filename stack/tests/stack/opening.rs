@@ -1,6 +1,8 @@
 //! Connections opened, refused, and given up.
 
+use core::cell::RefCell;
 use core::time::Duration;
+use std::rc::Rc;
 
 use tapsock_stack::buf::Rope;
 use tapsock_stack::counters::Counter;
@@ -108,6 +110,29 @@ fn silence_is_a_time_out() {
     assert_eq!(wire.state(0, id), State::Closed);
     assert_eq!(wire[0].tcp_take_error(id), Some(SocketError::TimedOut));
     assert_eq!(wire.counter(0, Counter::TcpRetransSegs), 10);
+}
+
+/// A path that swallows what it is given may not be the only one: routers that go by the label take another.
+//= RFC 6437 §3, type=test
+#[test]
+fn each_time_out_changes_the_flow_label() {
+    let mut wire = Wire::new(2, LINKS[0]);
+    let labels = Rc::new(RefCell::new(Vec::new()));
+    let seen = Rc::clone(&labels);
+    wire.filter(move |_, frame| {
+        if crate::packets::tcp_of(frame).is_none() {
+            return Fate::Pass;
+        }
+        // Behind the header of Ethernet and the first byte of the next.
+        seen.borrow_mut().push(crate::packets::bytes_of(frame)[15..18].to_vec());
+        Fate::Lose
+    });
+    wire.connect(0, at("fd00::2", 2000));
+    wire.run_for(Duration::from_millis(2500));
+    let labels = labels.borrow();
+    assert_eq!(labels.len(), 3);
+    assert!(labels[0] != labels[1] && labels[1] != labels[2] && labels[2] != labels[0], "{labels:x?}");
+    assert_eq!(wire.counter(0, Counter::TcpExtTcpTimeoutRehash), 2);
 }
 
 //= RFC 9293 MUST-46, type=test

@@ -237,7 +237,7 @@ impl Record {
             sent: match (self.retries, self.repeated) {
                 (0, false) => SynSent::Once(self.sent_at),
                 (0, true) => SynSent::Repeated,
-                (retries, _) => SynSent::Again(retries),
+                (retries, _) => SynSent::Again { retries, since: self.sent_at },
             },
         }
     }

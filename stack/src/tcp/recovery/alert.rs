@@ -11,7 +11,7 @@ use crate::time::Instant;
 use super::delivery::Delivered;
 use super::prr::Arrival;
 use super::tlp::{Answer, Verdict};
-use super::{Phase, Recovery, Reduced, Resend, Scene, Totals, undo};
+use super::{Phase, Recovery, Reduced, Resend, Scene, undo};
 
 /// The least time before what a peer took back is sent again.
 const RENEGED_WAIT: Duration = Duration::from_millis(10);
@@ -76,7 +76,7 @@ impl Recovery {
     //= RFC 6675 §5 MUST-4
     //= RFC 6675 §5 MUST-6
     pub(in crate::tcp) fn on_ack(&mut self, scene: &mut Scene<'_>, news: &News) -> Rearm {
-        let before = self.totals;
+        let (delivered_before, lost_before) = (self.delivered, self.lost());
         self.resend = Resend::Hold;
         self.count_delivered(scene, news);
         self.learn_order(scene, news);
@@ -92,9 +92,9 @@ impl Recovery {
         if dubious {
             self.alert(scene, news, &mut rearm);
         }
-        let delivered = self.totals.delivered.wrapping_sub(before.delivered);
+        let delivered = self.delivered.wrapping_sub(delivered_before);
         scene.counters[Counter::TcpExtTCPDelivered] += u64::from(delivered);
-        let lost = self.totals.lost.wrapping_sub(before.lost);
+        let lost = self.lost().wrapping_sub(lost_before);
         self.control(scene, news, Arrival { delivered, advanced: news.advanced, lost });
         rearm
     }
@@ -127,7 +127,7 @@ impl Recovery {
             self.eat_duplicates(scene, news.delivered.acked);
             0
         };
-        self.totals.delivered = self.totals.delivered.wrapping_add(delivered);
+        self.delivered = self.delivered.wrapping_add(delivered);
     }
 
     /// Learns from what was delivered how the path reorders.
@@ -145,13 +145,15 @@ impl Recovery {
         if let Some(sent) = news.delivered.newest
             && scene.options.detection & LossOptions::STATIC_WINDOW == 0
         {
-            self.rack.adapt(sent.progress.delivered, self.totals.delivered);
+            self.rack.adapt(sent.progress.delivered, self.delivered);
         }
     }
 
     fn note_late(&mut self, scene: &mut Scene<'_>, low: SeqNumber, high: SeqNumber, counter: Counter) {
         let most = scene.options.max_reordering.into();
         if self.reordering.on_late(low, high, scene.mss, most) {
+            let seldom = self.seldom_mut();
+            seldom.reordered = seldom.reordered.saturating_add(1);
             scene.counters.bump(counter);
         }
     }
@@ -357,7 +359,7 @@ impl Recovery {
 
     /// Tells the model of the path what was delivered, where there is one. Says whether it has set the window.
     fn model(&mut self, scene: &mut Scene<'_>, news: &News, arrival: Arrival) -> bool {
-        let Totals { delivered, lost: lost_total, .. } = self.totals;
+        let (delivered, lost_total) = (self.delivered, self.lost());
         let Arrival { delivered: acked, lost, .. } = arrival;
         let newest = news.delivered.newest;
         let rate = self.rate.on_ack(scene.now, (delivered, acked), newest, scene.rtt.known_min());

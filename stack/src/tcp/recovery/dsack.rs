@@ -40,14 +40,15 @@ impl Recovery {
         let segments = range.len().div_ceil(standing.mss.max(1));
         let bogus = range.len() > standing.max_wnd;
         if !bogus {
-            self.totals.duplicates = self.totals.duplicates.wrapping_add(segments);
+            let seldom = self.seldom_mut();
+            seldom.duplicates = seldom.duplicates.wrapping_add(segments);
         }
-        if bogus || self.totals.duplicates > self.totals.resent {
+        if bogus || self.seldom().duplicates > self.seldom().resent {
             counters.bump(Counter::TcpExtTCPDSACKIgnoredDubious);
             return Duplicate::default();
         }
         counters[Counter::TcpExtTCPDSACKRecvSegs] += u64::from(segments);
-        if self.reordering.seen() > 0 && !probe {
+        if self.seldom().reordered > 0 && !probe {
             self.rack.on_spurious();
         }
         if range.end().at_or_before(standing.una) {

@@ -15,7 +15,7 @@ impl Recovery {
         let before = self.duplicates;
         self.duplicates = self.duplicates.saturating_add(count);
         self.limit_duplicates(scene, 0);
-        self.totals.delivered = self.totals.delivered.wrapping_add(self.duplicates.saturating_sub(before));
+        self.delivered = self.delivered.wrapping_add(self.duplicates.saturating_sub(before));
     }
 
     /// `acked` segments were acknowledged: the first was the hole, the others had been reported by duplicates.
@@ -23,7 +23,7 @@ impl Recovery {
     pub(super) fn eat_duplicates(&mut self, scene: &mut Scene<'_>, acked: u32) {
         if acked > 0 {
             let fresh = acked.saturating_sub(self.duplicates).max(1);
-            self.totals.delivered = self.totals.delivered.wrapping_add(fresh);
+            self.delivered = self.delivered.wrapping_add(fresh);
             self.duplicates = self.duplicates.saturating_sub(acked - 1);
         }
         self.limit_duplicates(scene, acked);
@@ -36,6 +36,8 @@ impl Recovery {
         if self.duplicates + holes > outstanding {
             self.duplicates = outstanding - holes;
             self.reordering.on_too_many_duplicates(outstanding + acked, scene.options.max_reordering.into());
+            let seldom = self.seldom_mut();
+            seldom.reordered = seldom.reordered.saturating_add(1);
             scene.counters.bump(Counter::TcpExtTCPRenoReorder);
         }
     }

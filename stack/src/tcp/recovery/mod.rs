@@ -10,6 +10,7 @@ use core::time::Duration;
 use crate::counters::Counters;
 use crate::tcp::config::LossOptions;
 use crate::tcp::congestion::Congestion;
+use crate::tcp::ecn::Marks;
 use crate::tcp::mtu_search::MtuSearch;
 use crate::tcp::seq::SeqNumber;
 use crate::time::Instant;
@@ -20,6 +21,7 @@ pub mod rack;
 pub mod rate;
 pub mod reordering;
 pub mod scoreboard;
+pub mod timeouts;
 pub mod tlp;
 pub mod undo;
 
@@ -36,6 +38,7 @@ use rack::{Rack, RoundTrip};
 use rate::DeliveryRate;
 use reordering::Reordering;
 use scoreboard::{Losses, Scoreboard, Sending};
+use timeouts::Timeouts;
 use tlp::Probe;
 use undo::Undo;
 
@@ -93,7 +96,8 @@ pub(super) struct Recovery {
     frto: bool,
     /// What the peer is to be told of a reduction, since this was asked last.
     reduced: Option<Reduced>,
-    pub(super) totals: Totals,
+    /// Segments delivered since the connection began.
+    pub(super) delivered: u32,
     pub(super) rate: DeliveryRate,
 }
 
@@ -106,28 +110,37 @@ pub(super) enum Reduced {
     Undone,
 }
 
-/// What a recovery keeps.
+/// What few connections have: a recovery, a search, and something to be counted of the kind.
 #[derive(Clone, Debug, Default)]
 struct Episode {
     undo: Undo,
     prr: Prr,
-    /// Bytes sent again since the connection began.
-    bytes_resent: u64,
+    seldom: Seldom,
     /// What the path takes, where that is searched; boxed, for by default it is not.
     search: Option<Box<MtuSearch>>,
 }
 
-/// Segments, since the connection began.
+/// What few connections have to count, since they began.
 #[derive(Copy, Clone, Debug, Default)]
-pub(super) struct Totals {
-    /// Delivered.
-    pub(super) delivered: u32,
-    /// Held to be lost.
-    pub(super) lost: u32,
-    /// Sent again.
+pub(super) struct Seldom {
+    /// Bytes sent again.
+    bytes_resent: u64,
+    /// Retransmission time-outs.
+    pub(super) timeouts: Timeouts,
+    /// Segments sent again.
     pub(super) resent: u32,
-    /// Reported to have been received twice.
+    /// Segments held to be lost.
+    lost: u32,
+    /// How often the path was seen to reorder.
+    pub(super) reordered: u32,
+    /// Segments reported to have been received twice.
     pub(super) duplicates: u32,
+    /// Segments delivered by acknowledgements that tell of a mark.
+    pub(super) delivered_marked: u32,
+    /// What came with marks, or could have got one.
+    pub(super) marks: Marks,
+    /// Segments that came behind a gap.
+    pub(super) out_of_order: u32,
 }
 
 /// What recovery is to know of the connection at one moment, and what it acts on.
@@ -167,7 +180,7 @@ impl Recovery {
             resend: Resend::Hold,
             frto: false,
             reduced: None,
-            totals: Totals::default(),
+            delivered: 0,
             rate: DeliveryRate::default(),
         }
     }
@@ -177,7 +190,7 @@ impl Recovery {
         if self.phase == Phase::Open {
             self.high_seq = una;
         }
-        self.totals.delivered += 1;
+        self.delivered += 1;
     }
 
     fn undo(&self) -> &Undo {
@@ -221,12 +234,12 @@ impl Recovery {
         if self.scoreboard.is_empty() {
             self.rate.begin_flight(now);
         }
-        Sending { now, size, burst: 0, progress: self.rate.progress(self.totals.delivered) }
+        Sending { now, size, burst: 0, progress: self.rate.progress(self.delivered) }
     }
 
     /// The program has given too little to send: until what is in flight is delivered, it is what bounds the rate.
     pub(super) fn note_bound_by_program(&mut self) {
-        self.rate.limit_until(self.totals.delivered.wrapping_add(self.in_flight()));
+        self.rate.limit_until(self.delivered.wrapping_add(self.in_flight()));
     }
 
     /// The search for what the path takes, where there is one.
@@ -253,7 +266,8 @@ impl Recovery {
 
     /// `segments` that were lost were sent again.
     pub(super) fn on_resent(&mut self, now: Instant, segments: u32) {
-        self.totals.resent = self.totals.resent.wrapping_add(segments);
+        let seldom = self.seldom_mut();
+        seldom.resent = seldom.resent.wrapping_add(segments);
         self.undo_mut().on_resent(segments, now.as_millis() as u32);
         if self.is_reducing() {
             self.prr_mut().on_sent(segments);
@@ -262,17 +276,46 @@ impl Recovery {
 
     /// Bytes sent again since the connection began.
     pub(super) fn bytes_resent(&self) -> u64 {
-        self.episode.as_ref().map_or(0, |episode| episode.bytes_resent)
+        self.seldom().bytes_resent
     }
 
     /// `bytes` were sent again.
     pub(super) fn note_bytes_resent(&mut self, bytes: usize) {
-        self.episode.get_or_insert_default().bytes_resent += bytes as u64;
+        self.seldom_mut().bytes_resent += bytes as u64;
+    }
+
+    /// What few connections have to count.
+    pub(super) fn seldom(&self) -> Seldom {
+        self.episode.as_ref().map_or(Seldom::default(), |episode| episode.seldom)
+    }
+
+    /// The same, to be counted.
+    pub(super) fn seldom_mut(&mut self) -> &mut Seldom {
+        &mut self.episode.get_or_insert_default().seldom
+    }
+
+    /// A recovery from time-outs is over, if there was one.
+    pub(super) fn end_timeouts(&mut self, now: Instant) {
+        if let Some(episode) = &mut self.episode {
+            episode.seldom.timeouts.on_recovered(now);
+        }
+    }
+
+    /// Forgets what was in flight, but not what is counted.
+    pub(super) fn finish(&mut self, options: &LossOptions) {
+        let (delivered, seldom, counted) = (self.delivered, self.seldom(), self.episode.is_some());
+        *self = Recovery { delivered, ..Recovery::new(options) };
+        if counted {
+            self.episode = Some(Box::new(Episode { seldom, ..Episode::default() }));
+        }
     }
 
     /// A probe was sent, up to `nxt`.
     pub(super) fn on_probe_sent(&mut self, nxt: SeqNumber, resent: bool) {
-        self.totals.resent = self.totals.resent.wrapping_add(resent.into());
+        if resent {
+            let seldom = self.seldom_mut();
+            seldom.resent = seldom.resent.wrapping_add(1);
+        }
         self.probe.on_sent(nxt, resent);
     }
 
@@ -282,14 +325,22 @@ impl Recovery {
     fn reordering_window(&self, scene: &Scene<'_>) -> Duration {
         let no_threshold = scene.options.detection & LossOptions::NO_DUPLICATE_THRESHOLD != 0;
         let many = self.reported() >= self.reordering.degree() && !no_threshold;
-        if self.reordering.seen() == 0 && (self.phase >= Phase::Recovery || many) {
+        if self.seldom().reordered == 0 && (self.phase >= Phase::Recovery || many) {
             return Duration::ZERO;
         }
         self.rack.reordering_window(scene.rtt)
     }
 
+    /// Segments held to be lost since the connection began.
+    fn lost(&self) -> u32 {
+        self.episode.as_ref().map_or(0, |episode| episode.seldom.lost)
+    }
+
     fn note_losses(&mut self, scene: &mut Scene<'_>, losses: Losses) {
-        self.totals.lost = self.totals.lost.wrapping_add(losses.total());
+        if losses.total() > 0 {
+            let seldom = self.seldom_mut();
+            seldom.lost = seldom.lost.wrapping_add(losses.total());
+        }
         scene.counters[crate::counters::Counter::TcpExtTCPLostRetransmit] += u64::from(losses.repeated);
     }
 
@@ -351,7 +402,7 @@ impl Recovery {
     /// Looks for losses by time, as the reordering timer wants.
     //= RFC 8985 §6.3
     pub(super) fn on_reorder_timeout(&mut self, scene: &mut Scene<'_>) {
-        let before = self.totals.lost;
+        let before = self.lost();
         let window = self.reordering_window(scene);
         let found = self.rack.detect(scene.now, &mut self.scoreboard, window);
         self.note_losses(scene, found.losses);
@@ -363,7 +414,7 @@ impl Recovery {
                 self.enter_recovery(scene, false);
                 self.shrink(
                     scene,
-                    prr::Arrival { delivered: 1, advanced: false, lost: self.totals.lost - before },
+                    prr::Arrival { delivered: 1, advanced: false, lost: self.lost().wrapping_sub(before) },
                 );
             }
             self.resend = Resend::Lost;

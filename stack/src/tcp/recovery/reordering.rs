@@ -11,28 +11,22 @@ use crate::tcp::seq::SeqNumber;
 /// let mut reordering = Reordering::new(3);
 /// let seq = SeqNumber::new;
 /// assert!(reordering.on_late(seq(1000), seq(9000), 1000, 300));
-/// assert_eq!((reordering.degree(), reordering.seen()), (8, 1));
+/// assert_eq!(reordering.degree(), 8);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Reordering {
     degree: u32,
-    seen: u32,
 }
 
 impl Reordering {
     /// A path of which nothing is known but the setting.
     pub const fn new(degree: u32) -> Self {
-        Reordering { degree, seen: 0 }
+        Reordering { degree }
     }
 
     /// Segments behind a hole that mean a loss.
     pub fn degree(&self) -> u32 {
         self.degree
-    }
-
-    /// How often the path was seen to reorder.
-    pub fn seen(&self) -> u32 {
-        self.seen
     }
 
     /// What begins at `low` arrived after what ends at `high`, in segments of `mss`. Says whether that is reordering.
@@ -46,7 +40,6 @@ impl Reordering {
         if u64::from(distance) > u64::from(self.degree) * u64::from(mss) {
             self.degree = distance.div_ceil(mss.max(1)).min(most);
         }
-        self.seen = self.seen.saturating_add(1);
         true
     }
 
@@ -54,7 +47,6 @@ impl Reordering {
     /// duplicates, by so much.
     pub fn on_too_many_duplicates(&mut self, outstanding: u32, most: u32) {
         self.degree = outstanding.min(most);
-        self.seen = self.seen.saturating_add(1);
     }
 
     /// A time-out came though many were reported behind the hole: the path reorders less than was thought.
@@ -73,10 +65,10 @@ mod tests {
         let mut reordering = Reordering::new(3);
         assert!(!reordering.on_late(seq(5000), seq(5000), 1000, 300));
         assert!(reordering.on_late(seq(3000), seq(5000), 1000, 300));
-        assert_eq!((reordering.degree(), reordering.seen()), (3, 1), "no more than was allowed for");
+        assert_eq!(reordering.degree(), 3, "no more than was allowed for");
         assert!(reordering.on_late(seq(0), seq(400_500), 1000, 300));
         assert_eq!(reordering.degree(), 300);
         reordering.on_missed_loss(3);
-        assert_eq!((reordering.degree(), reordering.seen()), (3, 2));
+        assert_eq!(reordering.degree(), 3);
     }
 }

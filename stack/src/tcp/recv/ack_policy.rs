@@ -77,6 +77,8 @@ pub struct Situation {
     pub sack: bool,
     /// The smoothed round trip.
     pub rtt: Option<Duration>,
+    /// For how long reports of a gap may wait, as far as the round trip allows.
+    pub gap_wait: Duration,
     /// How many acknowledgements of a gap may be put together (`net.ipv4.tcp_comp_sack_nr`), and for how long.
     pub compress: (u8, Duration),
 }
@@ -105,6 +107,7 @@ pub struct Situation {
 ///     has_gap: false,
 ///     sack: true,
 ///     rtt: None,
+///     gap_wait: Duration::ZERO,
 ///     compress: (44, Duration::from_millis(1)),
 /// };
 /// let mut policy = AckPolicy::new();
@@ -306,8 +309,7 @@ impl AckPolicy {
             return None;
         }
         self.compressed += 1;
-        // A twentieth of the round trip, in which the peer notices nothing.
-        Some(situation.rtt.map_or(delay, |rtt| delay.min(rtt / 20)))
+        Some(delay.min(situation.gap_wait))
     }
 
     /// How long an acknowledgement may wait now.

@@ -11,12 +11,14 @@ pub mod ack_policy;
 pub mod charge;
 pub mod duplicate;
 pub mod reassembly;
+pub mod round_trip;
 pub mod window;
 
 use ack_policy::AckPolicy;
 use charge::{ReceiveQueue, truesize};
 use duplicate::Duplicate;
 use reassembly::Reassembly;
+use round_trip::ReceiverRtt;
 use window::ReceiveWindow;
 
 /// What a buffer has beside its payload, in bytes.
@@ -45,11 +47,14 @@ pub(super) struct Receiver {
     /// What came twice.
     pub(super) duplicate: Duplicate,
     pub(super) acks: AckPolicy,
+    pub(super) rtt: ReceiverRtt,
     /// The number of the peer's FIN, and whether it has come, in order or not.
     fin: SeqNumber,
     has_fin: bool,
     /// The application reads no more.
     pub(super) shut_down: bool,
+    /// The segment that ends the handshake of a listener is yet to be given.
+    pub(super) opening: bool,
 }
 
 impl Receiver {
@@ -60,9 +65,11 @@ impl Receiver {
             reassembly: Reassembly::default(),
             duplicate: Duplicate::default(),
             acks: AckPolicy::new(),
+            rtt: ReceiverRtt::default(),
             fin: SeqNumber::new(0),
             has_fin: false,
             shut_down: false,
+            opening: false,
         }
     }
 

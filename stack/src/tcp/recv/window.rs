@@ -8,9 +8,6 @@ use crate::tcp::segment::{UnscaledWindow, WindowScale};
 use crate::tcp::seq::SeqNumber;
 use crate::time::Instant;
 
-/// The least time over which reading is measured for the growth of the buffer.
-const MIN_MEASURE: Duration = Duration::from_millis(1);
-
 /// How much of a buffer makes a window before anything has come, in 256ths.
 const FIRST_SHARE: u8 = 128;
 
@@ -342,7 +339,7 @@ impl ReceiveWindow {
         }
         let free = free.min(full).min(self.opened);
         if self.scale.shift() > 0 {
-            return free;
+            return self.scale.scale(self.scale.cover(free));
         }
         // Whole segments, and no news where there is room for less than one more.
         if self.told.saturating_add(mss) <= free || self.told > free {
@@ -369,19 +366,20 @@ impl ReceiveWindow {
         self.widen(self.growth.space.saturating_mul(2).saturating_add(behind), u32::MAX);
     }
 
-    /// Counts what the application read, and lets the buffer grow, to `most` bytes, where it reads a large part of it in a
-    /// round trip.
-    pub fn on_read(&mut self, now: Instant, count: usize, rtt: Option<Duration>, mss: u32, most: u32) {
+    /// Counts what the application read, and lets the buffer grow, to `most` bytes, where it reads a large part of it in a round trip,
+    /// `rtt`. As Linux, what is `left` to be read is taken off: who lags behind needs no more.
+    pub fn on_read(&mut self, now: Instant, count: usize, left: usize, rtt: Option<Duration>, most: u32) {
         self.growth.copied = self.growth.copied.saturating_add(count as u32);
-        let measure = rtt.unwrap_or(MIN_MEASURE).max(MIN_MEASURE);
         let now_us = now.as_micros() as u32;
-        if Duration::from_micros(now_us.wrapping_sub(self.growth.since_us).into()) < measure {
+        let since = Duration::from_micros(now_us.wrapping_sub(self.growth.since_us).into());
+        if rtt.is_none_or(|rtt| since < rtt) {
             return;
         }
         let Growth { copied, space, .. } = self.growth;
+        let copied = copied.saturating_sub(u32::try_from(left).unwrap_or(u32::MAX));
         if copied > space {
-            // As Linux: twice what was read, and as much more as a peer in slow start may double its rate meanwhile.
-            let twice = copied.saturating_mul(2).saturating_add(16 * mss);
+            // Twice what was read, and as much more as a peer in slow start may double its rate meanwhile.
+            let twice = copied.saturating_mul(2);
             let faster = u64::from(twice) * u64::from(copied - space) / u64::from(space.max(1));
             self.widen(twice.saturating_add(u32::try_from(2 * faster).unwrap_or(u32::MAX)), most);
             self.growth.space = copied;
@@ -437,11 +435,12 @@ mod tests {
 
     #[test]
     fn a_reader_that_keeps_up_is_given_a_larger_buffer() {
+        const RTT: Option<Duration> = Some(Duration::from_millis(1));
         let grown = |most| {
             let mut window = window(131_072, 7);
             for round in 1..8 {
                 let now = Instant::from_millis(round * 2);
-                window.on_read(now, window.full_space() as usize, None, 1460, most);
+                window.on_read(now, window.full_space() as usize, 0, RTT, most);
             }
             window
         };
@@ -449,7 +448,7 @@ mod tests {
         let mut window = grown(u32::MAX);
         assert_eq!(window.buffer(), 1 << 20);
         window.fix_buffer(5000);
-        window.on_read(Instant::from_secs(9), 1 << 22, None, 1460, u32::MAX);
+        window.on_read(Instant::from_secs(9), 1 << 22, 0, RTT, u32::MAX);
         assert_eq!(window.buffer(), 5000);
     }
 

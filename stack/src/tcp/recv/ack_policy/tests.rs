@@ -21,6 +21,7 @@ fn situation(nxt: u32) -> Situation {
         has_gap: false,
         sack: true,
         rtt: Some(Duration::from_millis(10)),
+        gap_wait: Duration::from_micros(500),
         compress: (44, Duration::from_millis(1)),
     }
 }
