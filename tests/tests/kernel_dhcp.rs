@@ -1,6 +1,6 @@
 //! A host that is given its address by a real server, in the namespace at the other end of the link.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -56,6 +56,28 @@ fn dnsmasq_gives_an_address_and_what_goes_with_it() {
     let mut heard = String::new();
     theirs.read_to_string(&mut heard).unwrap();
     assert_eq!(heard, "leased");
+}
+
+/// A host that ends gives its address back, though it never had to know the server's station.
+//= RFC 2131 §4.4.6, type=test
+#[test]
+fn a_host_that_ends_gives_its_address_back() {
+    let Some(program) = find("dnsmasq") else { return };
+    let Some((namespace, tap)) = network() else { return };
+    let mut command = namespace.command(program);
+    command.args(["--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--port=0"]);
+    command.args(["--interface=tap0", "--bind-interfaces", "--dhcp-authoritative", "--leasefile-ro"]);
+    command.args(["--dhcp-range=10.7.0.50,10.7.0.60,255.255.255.0,2m", "--no-ping", "--user=", "--group="]);
+    command.args(["--pid-file=", "--log-dhcp", "--log-facility=-"]);
+    let mut server = Beside::start(command.stdout(Stdio::null()).stderr(Stdio::piped())).unwrap();
+    let log = BufReader::new(server.child().stderr.take().unwrap());
+    let host = Host::builder().link(tap).dhcp().start().unwrap();
+    let address = host.wait_for_lease(PATIENCE).unwrap().address.address.to_string();
+    assert!(host.shutdown().is_complete());
+    // It ends with the server.
+    let mut lines = log.lines().map_while(Result::ok);
+    let released = lines.find(|line| line.contains("DHCPRELEASE")).expect("it is told");
+    assert!(released.contains(&address), "{released}");
 }
 
 #[test]

@@ -30,7 +30,8 @@ impl ShutdownReport {
 }
 
 impl Shard {
-    /// Closes all sockets, drives until their peers have everything or `deadline`, and resets what is left. The
+    /// Closes all sockets, drives until their peers have everything or `deadline`, resets what is left, and gives an address
+    /// back that DHCP gave. The
     /// background thread ends. A second call finds nothing to do.
     pub(crate) fn shut_down(&self, deadline: Instant) -> ShutdownReport {
         let mut turn = self.turn();
@@ -54,6 +55,17 @@ impl Shard {
         let left = turn.state.sockets.stack().unfinished();
         let now = turn.now;
         turn.state.sockets.stack_mut().abort_all(now);
+        // The server may have to be asked for by ARP.
+        let mut gives_back = turn.state.sockets.stack_mut().release_leases(now);
+        while gives_back {
+            turn.finish();
+            turn = self.turn();
+            gives_back = turn.state.sockets.stack().waits_for_neighbors() && turn.now < deadline;
+            if gives_back {
+                turn = seat.wait_once(turn, Some(deadline));
+                seat.waiter.reset();
+            }
+        }
         turn.state.stopping = true;
         turn.leave(&seat.waiter);
         turn.finish();

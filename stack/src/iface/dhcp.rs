@@ -320,12 +320,20 @@ impl DhcpClient {
     }
 
     /// Gives back what was given, and ends.
+    pub(crate) fn release(&mut self, now: Instant, random: &mut Random) {
+        if self.give_back(now, random) {
+            self.actions.push_back(DhcpAction::Withdraw);
+        }
+    }
+
+    /// Tells the server that what was given is free, and asks no more. Returns whether anything was given.
     //= RFC 2131 §4.4.6
     //= RFC 2131 §3.1 MUST-5
     //= RFC 2131 §4.4.1 MUST-4
     //= RFC 2131 §4.4.1 MUST-8
-    pub(crate) fn release(&mut self, now: Instant, random: &mut Random) {
-        if let Some(lease) = self.lease().cloned() {
+    pub(crate) fn give_back(&mut self, now: Instant, random: &mut Random) -> bool {
+        let lease = self.lease().cloned();
+        if let Some(lease) = &lease {
             self.transaction = random.next_u32();
             let message = Request {
                 client: lease.ip(),
@@ -335,10 +343,10 @@ impl DhcpClient {
             };
             let (from, to) = (lease.ip(), lease.server);
             self.actions.push_back(DhcpAction::Send { from, to, message: message.to_bytes() });
-            self.actions.push_back(DhcpAction::Withdraw);
         }
         self.state = State::Resting;
         self.due = None;
+        lease.is_some()
     }
 
     /// Asks nobody any more; what was given stays.

@@ -310,6 +310,11 @@ impl NeighborCache {
         }
     }
 
+    /// Whether packets wait until a neighbour answers.
+    pub fn has_waiting(&self) -> bool {
+        self.waiting_bytes > 0
+    }
+
     /// Does what is due. Call it at [`poll_timeout`](Self::poll_timeout), or later.
     pub fn handle_timeout(&mut self, now: Instant, random: &mut Random, counters: &mut Counters) {
         if now >= self.redraw_at {

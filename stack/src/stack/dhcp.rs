@@ -95,6 +95,24 @@ impl Stack {
         self.dhcp.clients.retain(|client| client.interface != interface);
     }
 
+    /// Gives back what all interfaces were given, as a host does that ends: the addresses stay with it until then, for the
+    /// servers may have to be asked for by ARP first. Returns whether anything was given.
+    pub fn release_leases(&mut self, now: Instant) -> bool {
+        let mut given = Vec::new();
+        for client in &mut self.dhcp.clients {
+            if client.machine.give_back(now, &mut self.random) {
+                given.push(client.interface);
+            }
+        }
+        given.iter().for_each(|interface| self.run_dhcp(now, *interface));
+        !given.is_empty()
+    }
+
+    /// Whether packets wait until it is known which station they are for.
+    pub fn waits_for_neighbors(&self) -> bool {
+        self.neighbors.has_waiting()
+    }
+
     /// What an interface was given by DHCP.
     pub fn lease(&self, interface: InterfaceId) -> Option<&Lease> {
         self.dhcp.clients.iter().find(|client| client.interface == interface)?.machine.lease()

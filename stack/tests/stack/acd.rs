@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
-use tapsock_stack::buf::Frame;
+use tapsock_stack::buf::{Frame, Rope};
 use tapsock_stack::config::Config;
 use tapsock_stack::counters::Counter;
 use tapsock_stack::iface::InterfaceError;
@@ -167,4 +167,30 @@ fn hosts_choose_addresses_of_their_link_and_talk() {
     wire[0].stop_link_local(ETH);
     assert!(!wire[0].interfaces().is_local(own[0].into()));
     assert_eq!(wire[0].link_local(ETH), None);
+}
+
+/// As on Linux 6.18: a connection whose address is gone is not reset, and goes on where the address comes back in time.
+#[test]
+fn connections_outlive_the_address_that_is_given_up() {
+    for address in ["10.0.0.1/24", "fd00::1/64"] {
+        let mut wire = Wire::new(2, LINKS[0]);
+        let own = address.split_once('/').unwrap().0;
+        let there = if own.contains(':') { "fd00::2" } else { "10.0.0.2" };
+        let (here, peer) = wire.pair(1, there);
+        let send = |wire: &mut Wire, data: &'static [u8]| {
+            let now = wire.now;
+            wire[0].tcp_write(now, here, Rope::from(data)).unwrap();
+            wire.run_for(Duration::from_secs(1));
+        };
+        send(&mut wire, b"one");
+        wire[0].remove_address(ETH, ip(own)).unwrap();
+        wire.sniffing = true;
+        send(&mut wire, b"two");
+        let from = |(host, frame): &(usize, Frame)| *host == 0 && crate::packets::tcp_of(frame).is_some();
+        assert!(!wire.seen.iter().any(from), "no segment leaves with an address that is another's by now");
+        assert_eq!(wire[1].tcp(peer).unwrap().readable(), 3);
+        wire[0].add_address(ETH, address.parse().unwrap()).unwrap();
+        wire.run_for(Duration::from_secs(10));
+        assert_eq!(wire[1].tcp(peer).unwrap().readable(), 6, "{own}");
+    }
 }

@@ -4,6 +4,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use core::num::NonZeroU32;
 use core::time::Duration;
 
+use tapsock_stack::buf::Frame;
 use tapsock_stack::config::Config;
 use tapsock_stack::counters::Counter;
 use tapsock_stack::iface::{InterfaceError, InterfaceId, Route};
@@ -28,8 +29,9 @@ struct Server {
     lease: u32,
     /// Types of the client's messages and whom they went to.
     heard: Vec<(u8, Ipv4Addr)>,
-    /// Addresses that the client has asked for by ARP.
+    /// Addresses that the client has asked for by ARP, and those that it has said to be its own.
     probed: Vec<Ipv4Addr>,
+    told: Vec<Ipv4Addr>,
     /// Whether somebody else says that the address is his.
     taken: bool,
 }
@@ -40,7 +42,11 @@ fn ip(text: &str) -> Ipv4Addr {
 
 impl Server {
     fn new(options: &[u8]) -> Self {
-        let mut stack = Stack::new(Config::default(), 1, Instant::ZERO);
+        Server::with(Config::default(), options)
+    }
+
+    fn with(config: Config, options: &[u8]) -> Self {
+        let mut stack = Stack::new(config, 1, Instant::ZERO);
         stack.add_interface("eth0", station(0), LINKS[0]).unwrap();
         stack.start_dhcp(Instant::ZERO, ETH, Some("alpha".to_owned())).unwrap();
         Server {
@@ -50,6 +56,7 @@ impl Server {
             lease: 1000,
             heard: Vec::new(),
             probed: Vec::new(),
+            told: Vec::new(),
             taken: false,
         }
     }
@@ -81,6 +88,8 @@ impl Server {
         let packet = ArpPacket::parse(packet).unwrap();
         if packet.sender_ip.is_unspecified() {
             self.probed.push(packet.target_ip);
+        } else if packet.sender_ip == packet.target_ip {
+            self.told.push(packet.target_ip);
         }
         if self.taken || packet.target_ip == ip("10.0.0.1") {
             let answer = ArpPacket {
@@ -90,13 +99,7 @@ impl Server {
                 target_hardware: packet.sender_hardware,
                 target_ip: packet.sender_ip,
             };
-            let mut headers = tapsock_stack::buf::HeaderBlock::new();
-            answer.prepend_to(&mut headers);
-            EthernetHeader { destination: station(0), source: station(1), ether_type: EtherType::Arp }
-                .prepend_to(&mut headers);
-            let payload = tapsock_stack::buf::Rope::new();
-            let frame = Transmit { headers, payload, checksum: None, segmentation: None }.to_frame();
-            self.stack.receive(self.now, ETH, frame);
+            self.stack.receive(self.now, ETH, arp_frame(&answer, station(0)));
         }
     }
 
@@ -143,6 +146,15 @@ impl Server {
         let interface = self.stack.interfaces().interface(ETH).unwrap();
         ["0.0.0.0", "::"].map(|family| interface.mtu_of(family.parse().unwrap()))
     }
+}
+
+/// An ARP packet, to a station.
+fn arp_frame(packet: &ArpPacket, destination: EthernetAddress) -> Frame {
+    let mut headers = tapsock_stack::buf::HeaderBlock::new();
+    packet.prepend_to(&mut headers);
+    let (source, ether_type) = (packet.sender_hardware, EtherType::Arp);
+    EthernetHeader { destination, source, ether_type }.prepend_to(&mut headers);
+    Frame::from(headers.to_vec())
 }
 
 const MASK: [u8; 6] = [1, 4, 255, 255, 255, 0];
@@ -284,6 +296,47 @@ fn an_address_of_somebody_else_is_declined() {
     assert_eq!(server.addresses(), [""; 0]);
     server.taken = false;
     server.run(Duration::from_secs(10));
+    assert_eq!(server.addresses(), ["10.0.0.9/24"]);
+}
+
+/// Somebody else has the address after all: it is defended once, and then given up and declined.
+//= RFC 5227 §2.4, type=test
+//= RFC 2131 §4.4.1 MUST-10, type=test
+#[test]
+fn a_conflict_after_binding_ends_with_a_decline() {
+    let mut config = Config::default();
+    config.set("tapsock.ipv4_acd", "1").unwrap();
+    let mut server = Server::with(config, &[MASK, ROUTER].concat());
+    server.run(Duration::from_secs(10));
+    assert_eq!(server.addresses(), ["10.0.0.9/24"]);
+    server.heard.clear();
+    let claim = |server: &mut Server| {
+        let packet = ArpPacket {
+            operation: ArpOperation::Request,
+            sender_hardware: station(7),
+            sender_ip: ip("10.0.0.9"),
+            target_hardware: EthernetAddress::default(),
+            target_ip: ip("10.0.0.9"),
+        };
+        server.stack.receive(server.now, ETH, arp_frame(&packet, EthernetAddress::BROADCAST));
+        server.serve();
+    };
+    server.told.clear();
+    claim(&mut server);
+    assert_eq!(server.told, [ip("10.0.0.9")], "it says that it is ours");
+    assert_eq!(server.addresses(), ["10.0.0.9/24"]);
+    server.run(Duration::from_secs(5));
+    assert!(server.heard.is_empty());
+    claim(&mut server);
+    assert_eq!(server.heard, [(4, Ipv4Addr::BROADCAST)], "it is declined");
+    assert_eq!(server.addresses(), [""; 0]);
+    assert_eq!(server.routes(), [""; 0]);
+    assert_eq!(server.stack.counters()[Counter::TapsockAddressConflicts], 2);
+    // Later it asks for one anew.
+    server.run(Duration::from_secs(9));
+    assert_eq!(server.heard.len(), 1);
+    server.run(Duration::from_secs(10));
+    assert_eq!(server.heard[1..].iter().map(|heard| heard.0).collect::<Vec<_>>(), [1, 3]);
     assert_eq!(server.addresses(), ["10.0.0.9/24"]);
 }
 
