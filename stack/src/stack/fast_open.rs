@@ -17,7 +17,7 @@ use crate::tcp::listener::accepted_at_once;
 use crate::tcp::segment::Segment;
 use crate::tcp::{Connection, SharedOptions};
 use crate::time::Instant;
-use crate::wire::{FastOpenCookie, FastOpenOption};
+use crate::wire::FastOpenOption;
 
 use super::tcp::ConnectError;
 use super::tcp_handshake::headers_of;
@@ -116,11 +116,11 @@ impl Stack {
         let Some(slot) = self.tcp.slot(id) else { return Greeting::default() };
         let (local, server) = (slot.key.local().ip(), slot.key.remote().ip());
         let advice = self.fast_open.advice(local, server);
-        let request = FastOpenOption { cookie: FastOpenCookie::REQUEST, ..advice.option };
         let without = slot.connection.options().rare().fast_open_without_cookie
             || self.config.tcp_fastopen & mode::CLIENT_WITHOUT_COOKIE != 0;
         if self.fast_open.is_paused(now, self.config.tcp_fastopen_blackhole_timeout) {
-            Greeting { option: Some(request), carries_data: false, mss: advice.mss }
+            // As Linux: not even asked for.
+            Greeting { option: None, carries_data: false, mss: advice.mss }
         } else if without {
             Greeting { option: None, carries_data: true, mss: advice.mss }
         } else {

@@ -591,6 +591,7 @@ impl Connection {
 
     pub(super) fn enter_closed(&mut self) {
         self.settle_early(false);
+        self.doubt_way_at_end();
         if matches!(self.state, State::Established | State::CloseWait) {
             self.events.add(Event::Torn);
         }

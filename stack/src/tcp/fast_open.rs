@@ -327,6 +327,35 @@ impl Connection {
         }
     }
 
+    /// A reset has come that may not be the peer's, before any data: as Linux, the way may be one that swallows what follows
+    /// a fast open, and that ends connections which it does not know.
+    //= RFC 7413 §4.1.3.1
+    pub(super) fn doubt_way_on_reset(&mut self) {
+        if self.state == State::Established {
+            self.doubt_way_without_data();
+        }
+    }
+
+    /// The connection is over. As Linux: where the peer's FIN is all that has come, and what it follows has not, that was
+    /// swallowed on the way.
+    //= RFC 7413 §4.1.3.1
+    pub(super) fn doubt_way_at_end(&mut self) {
+        if self.recv.fin().is_some() && !self.recv.is_finished() {
+            self.doubt_way_without_data();
+        }
+    }
+
+    fn doubt_way_without_data(&mut self) {
+        let silent = self.tally.data_segs_in == 0;
+        if let Some(fast_open) = &mut self.fast_open
+            && fast_open.stage == Stage::Opened
+            && fast_open.said.is_some()
+            && silent
+        {
+            fast_open.news = Some(News::BlackHole);
+        }
+    }
+
     /// A program waits to write until the handshake is done.
     pub fn await_open(&mut self) {
         self.pending.writer = matches!(self.state, State::SynSent | State::SynReceived);

@@ -165,6 +165,7 @@ impl Connection {
             return Verdict::Drop;
         }
         if reset {
+            self.doubt_way_on_reset();
             self.challenge(now, counters);
             return Verdict::Drop;
         }
