@@ -81,6 +81,7 @@ impl Runner {
                     row.far_cpu.0.push(per_gb(sample.far.cpu));
                 }
                 Contender::Veth => row.veth_cpu.0.push(per_gb(sample.near.cpu)),
+                Contender::Device => row.device_cpu.0.push(per_gb(sample.near.cpu)),
                 Contender::Plain | Contender::Smoltcp => {}
             }
         })?;
@@ -194,5 +195,6 @@ fn values(row: &mut Row, contender: Contender) -> &mut Values {
         Contender::Plain => &mut row.plain,
         Contender::Veth => &mut row.veth,
         Contender::Smoltcp => &mut row.smoltcp,
+        Contender::Device => &mut row.device,
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::kernel::Peer;
 use crate::lab::{Contender, Family, Lab, Side, socket_address};
 use crate::role::{self, Order, Outcome, Place, Role, Shape};
-use crate::{near, smol, sys};
+use crate::{bare, near, smol, sys};
 
 /// Which CPUs the two ends run on.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -56,7 +56,12 @@ impl Duel {
         counters: Counters,
     ) -> io::Result<Option<Sample>> {
         let (near, far) = self.orders(lab, contender)?;
-        if contender == Contender::Smoltcp && !smol::plays(&near) {
+        let plays = match contender {
+            Contender::Smoltcp => smol::plays(&near),
+            Contender::Device => bare::plays(&near),
+            _ => true,
+        };
+        if !plays {
             return Ok(None);
         }
         // A thread of its own, so that pinning ends with it.
@@ -76,6 +81,10 @@ impl Duel {
                     Contender::Smoltcp => {
                         let tap = lab.tap(contender)?;
                         meet(lab, &near, &far, |_| smol::run(tap, &near))
+                    }
+                    Contender::Device => {
+                        let tap = lab.tap(contender)?;
+                        meet(lab, &near, &far, |_| bare::run(tap, &near))
                     }
                     Contender::Veth => meet(lab, &near, &far, |ready| {
                         let peer = Peer::start(&lab.near, &near)?;

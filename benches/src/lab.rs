@@ -26,11 +26,13 @@ pub(crate) enum Contender {
     Plain,
     /// smoltcp over a TAP without offloads, which it can't use.
     Smoltcp,
+    /// A TAP with offloads, and hardly any stack at all: what the device can carry.
+    Device,
 }
 
 impl Contender {
-    pub(crate) const ALL: [Contender; 4] =
-        [Contender::Tapsock, Contender::Plain, Contender::Veth, Contender::Smoltcp];
+    pub(crate) const ALL: [Contender; 5] =
+        [Contender::Tapsock, Contender::Plain, Contender::Veth, Contender::Smoltcp, Contender::Device];
 
     /// The network that it shares with the far end.
     fn network(self) -> u16 {
@@ -39,6 +41,7 @@ impl Contender {
             Contender::Veth => 8,
             Contender::Smoltcp => 9,
             Contender::Plain => 10,
+            Contender::Device => 11,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Measures tapsock beside the kernel over veth and beside smoltcp, each case's rounds interleaved.
 
 mod attack;
+mod bare;
 mod cases;
 mod catalogue;
 mod charts;

@@ -44,11 +44,14 @@ pub(crate) struct Row {
     pub(crate) plain: Values,
     pub(crate) veth: Values,
     pub(crate) smoltcp: Values,
-    /// CPU seconds for each 10^9 bytes moved: ours, that of the kernel across from us, and that of the kernel in our
-    /// place.
+    /// What the device carries with hardly any stack.
+    pub(crate) device: Values,
+    /// CPU seconds for each 10^9 bytes moved: ours, that of the kernel across from us, that of the kernel in our place, and
+    /// that of hardly any stack.
     pub(crate) cpu: Values,
     pub(crate) far_cpu: Values,
     pub(crate) veth_cpu: Values,
+    pub(crate) device_cpu: Values,
 }
 
 impl Row {
@@ -62,9 +65,11 @@ impl Row {
             plain: none(),
             veth: none(),
             smoltcp: none(),
+            device: none(),
             cpu: none(),
             far_cpu: none(),
             veth_cpu: none(),
+            device_cpu: none(),
         }
     }
 
@@ -86,12 +91,14 @@ impl Row {
             veth: self.veth.median(),
             plain: self.plain.median(),
             smoltcp: self.smoltcp.median(),
+            device: self.device.median(),
             ratio: self.ratio(),
             min: self.ours.least(),
             max: self.ours.most(),
             cpu_s_per_gb: self.cpu.median(),
             far_cpu_s_per_gb: self.far_cpu.median(),
             veth_cpu_s_per_gb: self.veth_cpu.median(),
+            device_cpu_s_per_gb: self.device_cpu.median(),
         };
         serde_json::to_string(&line).unwrap_or_default()
     }
@@ -105,12 +112,14 @@ struct Line<'a> {
     veth: Option<f64>,
     plain: Option<f64>,
     smoltcp: Option<f64>,
+    device: Option<f64>,
     ratio: Option<f64>,
     min: Option<f64>,
     max: Option<f64>,
     cpu_s_per_gb: Option<f64>,
     far_cpu_s_per_gb: Option<f64>,
     veth_cpu_s_per_gb: Option<f64>,
+    device_cpu_s_per_gb: Option<f64>,
 }
 
 /// All rows as a table.
@@ -130,9 +139,11 @@ impl fmt::Display for Report<'_> {
             "ratio",
             "plain TAP",
             "smoltcp",
+            "device",
             "CPU s/GB",
             "far side",
             "veth's",
+            "device's",
         ]);
         for row in self.0 {
             let figures = [
@@ -143,9 +154,11 @@ impl fmt::Display for Report<'_> {
                 row.ratio(),
                 row.plain.median(),
                 row.smoltcp.median(),
+                row.device.median(),
                 row.cpu.median(),
                 row.far_cpu.median(),
                 row.veth_cpu.median(),
+                row.device_cpu.median(),
             ];
             let cells = figures.map(|figure| figure.map_or_else(String::new, three_digits));
             table.add_row([row.case.clone(), row.unit.to_owned()].into_iter().chain(cells));

@@ -179,6 +179,8 @@ settings! {
     /// Which algorithms sockets may choose without privileges.
     "net.ipv4.tcp_allowed_congestion_control" tcp_allowed_congestion_control: CongestionSet =
         Congestions, CongestionSet::ALL;
+    /// What does not fill a frame waits for more to be written while much is on its way over a short path.
+    "net.ipv4.tcp_autocorking" tcp_autocorking: bool = Flag, true;
     /// The payload that any path is held to take where it is found out by trying, in bytes.
     "net.ipv4.tcp_base_mss" tcp_base_mss: u16 = Number(1..=u16::MAX), 1024;
     /// Challenges that all connections may send in a second (RFC 5961 §7); 2147483647: any number.

@@ -394,6 +394,8 @@ counters! {
     TcpExtTCPDSACKIgnoredDubious,
     /// Segments known to be delivered.
     TcpExtTCPDelivered,
+    /// Times that what does not fill a frame was held back for more.
+    TcpExtTCPAutoCorking,
     /// Slow starts that HyStart ended by a train of acknowledgements.
     TcpExtTCPHystartTrainDetect,
     /// Their windows, summed.

@@ -80,6 +80,7 @@ impl Config {
             },
             burst_share: self.tcp_tso_win_divisor,
             burst_least: self.tcp_min_tso_segs,
+            autocork: self.tcp_autocorking,
             pacing_percent: [self.tcp_pacing_ss_ratio, self.tcp_pacing_ca_ratio],
             mtu: self.mtu_options(),
             ..Rare::NONE

@@ -393,6 +393,8 @@ pub struct Rare {
     pub burst_share: u8,
     /// Segments of a burst at the least (`net.ipv4.tcp_min_tso_segs`).
     pub burst_least: u8,
+    /// What is less than a burst waits for more while much is on its way (`net.ipv4.tcp_autocorking`).
+    pub autocork: bool,
     /// The pace in slow start, and after, in percent of a window a round trip (`net.ipv4.tcp_pacing_ss_ratio`,
     /// `net.ipv4.tcp_pacing_ca_ratio`).
     pub pacing_percent: [u16; 2],
@@ -418,6 +420,7 @@ impl Rare {
         slow_start_exit: SlowStartExit::HyStart,
         burst_share: 3,
         burst_least: 2,
+        autocork: true,
         pacing_percent: [200, 120],
         mtu: MtuOptions::DEFAULT,
     };

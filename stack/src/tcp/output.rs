@@ -18,6 +18,9 @@ use super::seq_ranges::SeqRange;
 use super::state::State;
 use super::timers::Timer;
 
+/// Frames of fewer segments are not worth waiting for.
+const LARGE_BURST: u32 = 16;
+
 /// Where bursts are not to be a share of the window, one of so many segments is large enough.
 const DEFERRED_SEGMENTS: u32 = 3;
 
@@ -131,6 +134,10 @@ impl Connection {
         let with_fin = fin && len == unsent && self.send.window.usable() > len;
         if len == 0 && !with_fin {
             self.arm_persist(now);
+            return None;
+        }
+        if !fin && unsent - len < size && self.waits_to_fill(len, size, max_payload) {
+            counters.bump(Counter::TcpExtTCPAutoCorking);
             return None;
         }
         self.send_new(now, (len, with_fin), (size, burst), options, counters)
@@ -263,6 +270,26 @@ impl Connection {
             return false;
         }
         self.options.no_delay || self.send.small_end.at_or_before(self.send.window.una)
+    }
+
+    /// Whether the last `len` bytes wait for more to be written, that a frame of `burst` bytes may be full. A frame costs a
+    /// link the same whatever it holds.
+    ///
+    /// Linux does so while the device still has what was sent before (`net.ipv4.tcp_autocorking`). Here the device has it at
+    /// once; but on a short path the acknowledgement of two full frames is always near, and lets go what waits.
+    fn waits_to_fill(&self, len: u32, size: u32, burst: u32) -> bool {
+        let sent = self.send.window.nxt.saturating_since(self.send.window.una);
+        let near = self.send.rtt.min_rtt().is_some_and(|rtt| rtt < LONGEST_PAUSE);
+        len < burst / size * size
+            && burst >= LARGE_BURST * size
+            && sent >= 2 * burst
+            && near
+            && self.recovery.phase == Phase::Open
+            && self.options.rare().autocork
+            && !(self.options.no_delay
+                || self.pending.push_small
+                || self.pending.flush
+                || self.is_sending_urgent())
     }
 
     /// Whether to wait until the windows let a larger burst than of `limit` bytes go. As Linux: not where that is a third

@@ -1,14 +1,16 @@
+use core::time::Duration;
+
 use super::fixture::*;
 use crate::buf::Rope;
 use crate::counters::Counter;
-use crate::tcp::segment::Control;
+use crate::tcp::segment::{Control, WindowScale};
 use crate::tcp::{CongestionKind, Options};
 
 const DROP_EVERY_SEVENTH: Fate = |n| if n % 7 == 3 { Loss::Drop } else { Loss::Pass };
 const MIX: Fate = |n| match n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60 {
     0 => Loss::Drop,
     1 => Loss::Twice,
-    2 | 3 => Loss::Late(core::time::Duration::from_millis(7)),
+    2 | 3 => Loss::Late(Duration::from_millis(7)),
     _ => Loss::Pass,
 };
 const PASS: Fate = |_| Loss::Pass;
@@ -126,4 +128,50 @@ fn a_pause_does_not_count_for_the_growth_of_the_window() {
     pair.transfer(0, 400_000);
     let after = pair.ends[0].info().snd_cwnd;
     assert!(after <= before.snd_cwnd + 20, "{} before and {after} after", before.snd_cwnd);
+}
+
+/// A frame costs a link the same whatever it holds.
+#[test]
+fn what_fills_no_frame_waits_for_more_on_a_short_path() {
+    const FRAME: usize = 20 * MSS as usize;
+    let sent = |rtt, change: fn(&mut Options), more: usize| {
+        let mut options = plain();
+        change(&mut options);
+        let mut lone = Lone::established(options, 60_000, rtt);
+        lone.connection.send.window.scale = WindowScale::clamped(8);
+        let mut all = 0;
+        let mut poll = |lone: &mut Lone| {
+            let next = || lone.connection.poll_transmit(lone.now, FRAME, &mut lone.counters);
+            let lens: Vec<_> = core::iter::from_fn(next).map(|segment| segment.len()).collect();
+            all += lens.iter().sum::<u32>();
+            (lens, all)
+        };
+        // The window opens.
+        for _ in 0..6 {
+            lone.write(lone.connection.free_space());
+            let (_, all) = poll(&mut lone);
+            lone.pass(rtt);
+            lone.ack(all, 60_000);
+        }
+        while lone.connection.unsent() > 0 {
+            let (_, all) = poll(&mut lone);
+            lone.pass(rtt);
+            lone.ack(all, 60_000);
+        }
+        let (_, start) = poll(&mut lone);
+        lone.write(2 * FRAME + 5_000);
+        let (lens, _) = poll(&mut lone);
+        lone.write(more);
+        let (after, _) = poll(&mut lone);
+        lone.ack(start + FRAME as u32, 60_000);
+        (lens, after, poll(&mut lone).0, lone.count(Counter::TcpExtTCPAutoCorking))
+    };
+    let (frame, short) = (FRAME as u32, Duration::from_micros(50));
+    let held = |more| sent(short, |_| {}, more);
+    assert_eq!(held(FRAME - 5_000), (vec![frame, frame], vec![frame], vec![], 1), "more came");
+    assert_eq!(held(1000), (vec![frame, frame], vec![], vec![6_000], 2), "an acknowledgement came");
+    let at_once = (vec![frame, frame, 5_000], vec![1000], vec![], 0);
+    assert_eq!(sent(ms(20), |_| {}, 1000), at_once, "it is far");
+    assert_eq!(sent(short, |options| options.no_delay = true, 1000), at_once);
+    assert_eq!(sent(short, |options| options.rare_mut().autocork = false, 1000), at_once);
 }
