@@ -2,7 +2,8 @@
 //!
 //! A citation is a comment of its own line, `//= RFC 9293 MUST-36` or `//= RFC 5961 §3.2 MUST-1`, above the code that
 //! does it, and with `, type=test` above the test, or in the packet script, that proves it. `docs/rfc/NNNN.tsv` names
-//! what RFC NNNN requires; `docs/rfc/not-applicable.tsv` says why some of it does not apply.
+//! what RFC NNNN requires; `docs/rfc/not-applicable.tsv` says why some of it does not apply, and `docs/rfc/no-script.tsv`
+//! why no packet script shows some of what a test proves.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -38,6 +39,9 @@ pub struct List {
     pub rows: Vec<(String, String)>,
 }
 
+/// The RFCs of which each MUST and MUST NOT is shown by a packet script, or has a line that says why none can.
+const SCRIPTED: [u32; 11] = [9293, 6298, 6675, 5682, 8985, 7413, 9438, 5961, 7323, 2018, 2883];
+
 /// What becomes of one requirement.
 enum Standing<'a> {
     /// Nothing does it.
@@ -54,6 +58,8 @@ struct Sources {
     lists: BTreeMap<u32, List>,
     /// Why some requirements do not apply, by what a citation of them would be.
     reasons: BTreeMap<String, String>,
+    /// Why no packet script shows some, likewise.
+    unscripted: BTreeMap<String, String>,
 }
 
 /// All citations below `root`, by what they cite ("RFC 9293 MUST-36").
@@ -130,6 +136,7 @@ pub fn complaints(root: &Path) -> io::Result<Vec<String>> {
             complaints.push(format!("not-applicable.tsv: a test proves {what}"));
         }
     }
+    complaints.extend(sources.without_scripts());
     Ok(complaints)
 }
 
@@ -140,13 +147,32 @@ pub fn table(root: &Path) -> io::Result<String> {
 
 impl Sources {
     fn read(root: &Path) -> io::Result<Sources> {
-        let reasons = fs::read_to_string(root.join("docs/rfc/not-applicable.tsv"))?;
-        let reasons = reasons.lines().filter_map(|line| {
-            let (rfc, rest) = line.split_once('\t')?;
-            let (id, reason) = rest.split_once('\t')?;
-            Some((format!("RFC {rfc} {id}"), reason.to_string()))
-        });
-        Ok(Sources { cited: citations(root)?, lists: lists(root)?, reasons: reasons.collect() })
+        let reasons = reasons_of(&root.join("docs/rfc/not-applicable.tsv"))?;
+        let unscripted = reasons_of(&root.join("docs/rfc/no-script.tsv"))?;
+        Ok(Sources { cited: citations(root)?, lists: lists(root)?, reasons, unscripted })
+    }
+
+    /// What no packet script shows, though one should, and reasons in vain.
+    fn without_scripts(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        let mut reasons: BTreeSet<&String> = self.unscripted.keys().collect();
+        for number in SCRIPTED {
+            let rows = self.lists.get(&number).map_or(&[][..], |list| &list.rows);
+            for (id, _) in rows.iter().filter(|(id, _)| id.contains("MUST-")) {
+                let what = format!("RFC {number} {id}");
+                let tests = self.cited.get(&what).map_or(&[][..], |cited| &cited.tests);
+                let shown = tests.iter().any(|place| place.file.ends_with(".pkt"));
+                match (shown, reasons.remove(&what)) {
+                    (true, true) => complaints.push(format!("no-script.tsv: a script shows {what}")),
+                    (false, false) if !self.reasons.contains_key(&what) => {
+                        complaints.push(format!("no packet script shows {what}"));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        complaints.extend(reasons.into_iter().map(|what| format!("no-script.tsv: no list has {what}")));
+        complaints
     }
 
     fn standing(&self, what: &str) -> Standing<'_> {
@@ -175,7 +201,12 @@ impl Sources {
                 match self.standing(&what) {
                     Standing::Proved => {
                         counts[1] += 1;
-                        writeln!(proved, "| {id} | {asked} | {code} | {} |", places(&cited.tests))?;
+                        let tests = places(&cited.tests);
+                        let why = self
+                            .unscripted
+                            .get(&what)
+                            .map_or(String::new(), |why| format!("; no script: {why}"));
+                        writeln!(proved, "| {id} | {asked} | {code} | {tests}{why} |")?;
                     }
                     Standing::Apart(reason) => {
                         counts[2] += 1;
@@ -224,6 +255,17 @@ impl Sources {
         rows.map(|(what, cited)| format!("| {what} | {} | {} |\n", cited.code.len(), cited.tests.len()))
             .collect()
     }
+}
+
+/// The reasons in a file, by what a citation of the requirement would be.
+fn reasons_of(path: &Path) -> io::Result<BTreeMap<String, String>> {
+    let text = fs::read_to_string(path)?;
+    let reasons = text.lines().filter_map(|line| {
+        let (rfc, rest) = line.split_once('\t')?;
+        let (id, reason) = rest.split_once('\t')?;
+        Some((format!("RFC {rfc} {id}"), reason.to_string()))
+    });
+    Ok(reasons.collect())
 }
 
 fn section(into: &mut String, title: &str, head: &str, rows: &str) -> fmt::Result {

@@ -257,6 +257,10 @@ impl Connection {
             if segment.ack == Some(self.send.window.nxt) {
                 counters.bump(Counter::TcpExtPAWSActive);
             }
+            // As Linux: a reset of another connection clears the way as well, though nothing answers it.
+            if segment.control == Some(Control::Rst) {
+                self.on_refused(now, &segment);
+            }
             return None;
         }
         // Second, the reset.
