@@ -125,7 +125,7 @@ settings! {
     "net.ipv4.conf.all.rp_filter" rp_filter: u8 = Number(0..=2), 0;
     /// As a router, tell who is on the same link of a nearer one.
     "net.ipv4.conf.all.send_redirects" send_redirects: bool = Flag, true;
-    /// By what flows of others are shared among several ways: 0 addresses, 1 addresses and ports.
+    /// By what flows are shared among several equal ways: 0 addresses, 1 addresses and ports.
     "net.ipv4.fib_multipath_hash_policy" fib_multipath_hash_policy: u8 = Number(0..=1), 0;
     /// Leave echo requests unanswered.
     "net.ipv4.icmp_echo_ignore_all" icmp_echo_ignore_all: bool = Flag, false;

@@ -39,17 +39,19 @@ impl Interfaces {
         source: Option<IpAddr>,
         way: &Way,
     ) -> Result<NextHop, RouteError> {
-        self.route_flow(destination, source, way, flow_to(destination))
+        self.route_flow(destination, source, way, None)
     }
 
-    /// The same of a flow: of several equal ways, packets with the same number take the same.
+    /// The same of a flow: of several equal ways, packets with the same number take the same. All that have none, of one
+    /// destination, are one flow.
     pub fn route_flow(
         &self,
         destination: IpAddr,
         source: Option<IpAddr>,
         way: &Way,
-        flow: u32,
+        flow: Option<u32>,
     ) -> Result<NextHop, RouteError> {
+        let flow = flow.unwrap_or_else(|| flow_to(destination));
         let interface = way.device;
         if let Some(source) = source
             && (source.is_ipv4() != destination.is_ipv4()

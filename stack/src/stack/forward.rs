@@ -214,7 +214,7 @@ impl Stack {
         }
         let way = Way { addresses: Addresses::Any, ..Way::default() };
         let flow = self.flow_of(packet);
-        match self.interfaces.route_flow(packet.destination, Some(packet.source), &way, flow) {
+        match self.interfaces.route_flow(packet.destination, Some(packet.source), &way, Some(flow)) {
             // Nor is it a packet of our own, nor one for all hosts of another link.
             //= RFC 2644 §3
             Ok(hop) if hop.delivery != Delivery::Unicast || hop.interface == InterfaceId::LOOPBACK => {

@@ -1,13 +1,13 @@
 //! Routes, rules and neighbours that are set by hand, and the ways that packets of ours take by them.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use crate::counters::Counter;
 use crate::iface::{
     InterfaceError, InterfaceId, IpCidr, NextHop, Route, RouteError, Rule, TableError, TableId, Way,
 };
 use crate::time::Instant;
-use crate::wire::EthernetAddress;
+use crate::wire::{EthernetAddress, IpProtocol};
 
 use super::Stack;
 
@@ -92,7 +92,30 @@ impl Stack {
         source: Option<IpAddr>,
         way: &Way,
     ) -> Result<NextHop, RouteError> {
-        let hop = self.interfaces.route_by(destination, source, way);
+        self.route_flow_out(destination, source, way, None)
+    }
+
+    /// The number of a flow of our own from a port, where flows are shared among several ways by their ports: as Linux, by the
+    /// setting that holds for the flows of others.
+    pub(super) fn own_flow(&self, protocol: IpProtocol, port: u16, remote: SocketAddr) -> Option<u32> {
+        let (policy, destination) = match remote.ip() {
+            IpAddr::V4(v4) => (self.config.fib_multipath_hash_policy, v4.to_ipv6_mapped().octets()),
+            IpAddr::V6(v6) => (self.config.ipv6_fib_multipath_hash_policy, v6.octets()),
+        };
+        let (port, remote_port) = (port.to_be_bytes(), remote.port().to_be_bytes());
+        let parts: [&[u8]; 4] = [&destination, &port, &remote_port, &[protocol.0]];
+        (policy == 1).then(|| (self.secret.hash(&parts) >> 32) as u32)
+    }
+
+    /// The same of a flow.
+    pub(super) fn route_flow_out(
+        &mut self,
+        destination: IpAddr,
+        source: Option<IpAddr>,
+        way: &Way,
+        flow: Option<u32>,
+    ) -> Result<NextHop, RouteError> {
+        let hop = self.interfaces.route_flow(destination, source, way, flow);
         if hop == Err(RouteError::NoRoute) {
             let v4 = destination.is_ipv4();
             self.counters.bump(if v4 { Counter::IpOutNoRoutes } else { Counter::Ip6OutNoRoutes });

@@ -17,6 +17,7 @@ use crate::tcp::time_wait::Anew;
 use crate::tcp::urgent::{Keeping, Urgency, UrgentError};
 use crate::tcp::{Connection, Options, SeqNumber, SharedOptions, Shutdown, State};
 use crate::time::Instant;
+use crate::wire::IpProtocol;
 
 use super::tcp_table::{Hold, ListenerId, TcpId, TcpTable};
 use super::{Changes, SocketId, Stack, may_serve};
@@ -179,6 +180,11 @@ impl Stack {
         let (port, reuse) = match bound {
             Some(((_, port), reuse)) => (port, reuse),
             None => (self.port_for(now, &hop, remote, ports)?, Reuse::default()),
+        };
+        // Which of several equal ways it is may follow from the port.
+        let hop = match self.own_flow(IpProtocol::TCP, port, remote) {
+            Some(flow) => self.interfaces.route_flow(remote.ip(), Some(hop.source), &narrowed, Some(flow))?,
+            None => hop,
         };
         let key = FlowKey::new(SocketAddr::new(hop.source, port), remote).over(hop.interface);
         let anew = match occupancy(&key, &self.demux, &self.tcp) {

@@ -157,7 +157,8 @@ impl Stack {
         let addresses =
             if self.interfaces.is_local(key.local().ip()) { way.addresses } else { Addresses::Any };
         let way = Way { device: way.device.or(key.link()), addresses, ..way };
-        self.interfaces.route_by(key.remote().ip(), Some(key.local().ip()), &way).ok()
+        let flow = self.own_flow(IpProtocol::TCP, key.local().port(), key.remote());
+        self.interfaces.route_flow(key.remote().ip(), Some(key.local().ip()), &way, flow).ok()
     }
 
     pub(super) fn send_from_rest(

@@ -134,7 +134,8 @@ impl Stack {
         let source = options.source.or(source);
         let device = options.interface.or(way.device).or(scope_of(to));
         let way = Way { device, mark: options.mark, ..way };
-        let hop = self.route_out(to.ip(), source, &way).map_err(SendError::Route)?;
+        let flow = self.own_flow(IpProtocol::UDP, port, to);
+        let hop = self.route_flow_out(to.ip(), source, &way, flow).map_err(SendError::Route)?;
         let path = self.path_to(now, to.ip(), &hop);
         let limit = Limit::new(discovery.largest_whole(path, hop.mtu), options.largest, to.ip());
         let ip_options = self.socket_options(now, options.ip_options, (hop.source, to.ip()));

@@ -7,6 +7,7 @@ mod closing;
 mod counts;
 mod dhcp;
 mod discovery;
+mod ecmp;
 mod floods;
 mod forwarding;
 mod fragments;
