@@ -399,7 +399,8 @@ impl Connection {
         // As Linux also on what the link cuts, so that its pieces are not held back for more.
         let (end, written) = (range.start() + len, self.send.queue.end());
         let scoreboard = &mut self.recovery.scoreboard;
-        if end.at_or_after(written) && self.send.pushed == written {
+        let marked = self.send.records.take_push(end);
+        if marked || end.at_or_after(written) && self.send.pushed == written {
             scoreboard.note_pushed(range.end());
         }
         let pushed = scoreboard.is_pushed(range.end()) || self.send.records.has_end(end);

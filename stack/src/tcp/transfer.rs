@@ -83,6 +83,7 @@ impl Connection {
         self.send.queue.push(taken);
         self.send.filled = self.send.queue.end() + room.tail_after(count as u32);
         self.send.starved |= count == free;
+        self.mark_pushes(room, count as u32);
         // As Linux: who gets no more room for now waits for nothing to follow.
         if count > 0 && (push != Push::Later || !data.is_empty()) {
             self.send.pushed = self.send.queue.end();
@@ -98,6 +99,19 @@ impl Connection {
             self.mark_written();
         }
         Ok(count)
+    }
+
+    /// As Linux: where a frame of a long write ends, and more than half of the peer's largest window was written since the last
+    /// push, its last segment is pushed, for the peer may hold back what it has.
+    fn mark_pushes(&mut self, room: Room, written: u32) {
+        let (nxt, half) = (self.send.window.nxt, self.send.window.max_wnd / 2);
+        for border in room.borders(written) {
+            let at = nxt + border;
+            if at.after(self.send.pushed + half) {
+                self.send.pushed = at;
+                self.send.records.push_at(at);
+            }
+        }
     }
 
     /// Room for writing, in bytes: as much as Linux takes in a call that does not wait.

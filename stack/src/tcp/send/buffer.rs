@@ -139,6 +139,19 @@ impl Room {
         (from + frames(end - from, frame) * frame - end) as u32
     }
 
+    /// Where frames end in the `written` bytes that are written now, counted from the first byte that was not sent.
+    pub fn borders(self, written: u32) -> impl Iterator<Item = u32> {
+        let (frame, end) = (self.frame(), i64::from(self.unsent) + i64::from(written));
+        let last = self.split();
+        let after = move |at: i64| match last {
+            Some(start) if start == at => i64::from(self.sendable) + frame,
+            _ => at + frame,
+        };
+        let first = if self.tail > 0 { self.first() } else { after(self.first()) };
+        let all = core::iter::successors(Some(first), move |at| Some(after(*at)));
+        all.take_while(move |at| *at <= end).map(|at| at as u32)
+    }
+
     fn frame(&self) -> i64 {
         self.frame.max(1).into()
     }
