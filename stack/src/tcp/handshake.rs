@@ -232,6 +232,7 @@ impl Connection {
             SynSent::Forgotten => {}
         }
         self.send.rtt.reset_backoff();
+        self.congestion.on_open(self.send.rtt.srtt(), self.send.mss);
         let mss = self.send.mss.min(self.advmss());
         self.recv.acks.start(mss, self.recv.window.remaining());
         self.recv.window.begin(now, self.advmss());

@@ -448,6 +448,11 @@ impl CongestionControl for Bbr {
         (self.recovery.lossy, self.recovery.timed_out) = (true, true);
     }
 
+    /// As Linux: the first burst is sized by the rate already.
+    fn on_open(&mut self, window: &mut Window, srtt: Option<Duration>, mss: u32) {
+        self.begin_pace(window, srtt, mss);
+    }
+
     fn on_start(&mut self, window: &mut Window, start: &Start) {
         self.begin_pace(window, start.srtt, start.mss);
         if !start.by_program {

@@ -147,6 +147,9 @@ pub trait CongestionControl {
     fn on_timeout(&mut self) {}
     /// Something is sent after nothing was in flight.
     fn on_start(&mut self, _window: &mut Window, _start: &Start) {}
+
+    /// The connection is open, with a round trip of `srtt` if one was measured, and segments of `mss` bytes.
+    fn on_open(&mut self, _window: &mut Window, _srtt: Option<Duration>, _mss: u32) {}
     /// The window, had the last reduction not been.
     fn undone(&mut self, window: &Window) -> u32 {
         window.size.max(window.prior)
@@ -336,6 +339,11 @@ impl Congestion {
     /// Something is sent after nothing was in flight.
     pub fn on_start(&mut self, start: &Start) {
         self.algorithm.inner_mut().on_start(&mut self.window, start);
+    }
+
+    /// The connection is open, with a round trip of `srtt` if one was measured, and segments of `mss` bytes.
+    pub fn on_open(&mut self, srtt: Option<Duration>, mss: u32) {
+        self.algorithm.inner_mut().on_open(&mut self.window, srtt, mss);
     }
 
     /// What was sent is `flight`, and whether the window kept the sender from sending more, `full`.
