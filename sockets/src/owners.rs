@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use tapsock_stack::random::{Random, TableHash};
+use tapsock_stack::slots::room;
 use tapsock_stack::stack::SocketId;
 
 use crate::table::Fd;
@@ -20,10 +21,6 @@ const VACANT: Fd = Fd(-1);
 
 /// Room for so many sockets is kept.
 const KEPT: usize = 128;
-
-/// The part of itself that a full table grows by, and the places at least.
-const GROWTH: usize = 32;
-const LEAST_ROOM: usize = 64;
 
 impl Owners {
     pub(crate) fn new() -> Self {
@@ -48,7 +45,7 @@ impl Owners {
         };
         let (place, len) = (connection.place(), self.connections.len());
         if place >= self.connections.capacity() {
-            self.connections.reserve_exact(place + 1 - len + place / GROWTH + LEAST_ROOM);
+            self.connections.reserve_exact(place + 1 - len + room(place));
         }
         if place >= len {
             self.connections.resize(place + 1, VACANT);

@@ -3,6 +3,8 @@
 use core::fmt;
 use std::collections::BTreeMap;
 
+use tapsock_stack::slots::room;
+
 /// The most socket ids that a table gives out unless told otherwise, as many as Linux lets a process ask for.
 pub const FD_LIMIT_DEFAULT: usize = 1024 * 1024;
 
@@ -211,9 +213,8 @@ impl<T> Table<T> {
         if number - end > NEAR {
             return self.far.insert(number as u32, entry);
         }
-        // Not to its double, half of which would lie idle. A large table grows by moving pages, not bytes.
         if number >= self.slots.capacity() {
-            self.slots.reserve_exact(number + 1 - end + number / GROWTH + LEAST_ROOM);
+            self.slots.reserve_exact(number + 1 - end + room(number));
         }
         self.slots.resize_with(number + 1, || None);
         // Those that the slots reach now.
@@ -265,10 +266,6 @@ impl<T> Table<T> {
 
 /// Free slots that an entry may leave below it.
 const NEAR: usize = 1024;
-
-/// The part of itself that a full table grows by, and the slots at least.
-const GROWTH: usize = 32;
-const LEAST_ROOM: usize = 16;
 
 /// A table of so few slots is not worth shrinking.
 const SHRINK_ABOVE: usize = 64;

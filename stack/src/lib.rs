@@ -20,7 +20,7 @@ pub mod on_use;
 pub mod ports;
 pub mod random;
 pub mod raw;
-mod slots;
+pub mod slots;
 pub mod stack;
 pub mod tcp;
 pub mod time;

@@ -17,14 +17,26 @@ pub(crate) struct Slots<T> {
     removed: usize,
 }
 
-/// By how many entries a full table of `len` grows.
-pub(crate) fn room(len: usize) -> usize {
-    len / GROWTH + LEAST_ROOM
+/// By how many entries a full table of `len` grows: not to its double, half of which would lie idle. A large one grows by
+/// moving pages, not bytes.
+///
+/// ```
+/// use tapsock_stack::slots::room;
+///
+/// assert_eq!([room(0), room(1_000), room(10_000)], [16, 47, 172]);
+/// ```
+pub fn room(len: usize) -> usize {
+    let part = if len < LARGE { len / GROWTH } else { len / GROWTH_OF_LARGE };
+    part + LEAST_ROOM
 }
 
 /// The part of itself that a full table grows by, and the entries at least.
 const GROWTH: usize = 32;
+const GROWTH_OF_LARGE: usize = 64;
 const LEAST_ROOM: usize = 16;
+
+/// Entries of a large table.
+const LARGE: usize = 4096;
 
 /// Room for so many is kept.
 const KEPT: usize = 64;
@@ -43,8 +55,7 @@ impl<T> Slots<T> {
         Slots { slab: Slab::new(), removed: 0 }
     }
 
-    /// Puts an entry in, and says where. A full table grows by a part rather than to its double, half of which would lie
-    /// idle: a large one grows by moving pages, not bytes.
+    /// Puts an entry in, and says where.
     pub(crate) fn insert(&mut self, entry: T) -> usize {
         if self.slab.len() == self.slab.capacity() {
             self.slab.reserve_exact(room(self.slab.len()));
