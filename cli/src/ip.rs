@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 
 use clap::Args;
-use tapsock::control::{Link, Links, Neighbors, Request, Routes};
+use tapsock::Errno;
+use tapsock::control::{Link, Links, Neighbors, Request, RouteTaken, Routes};
 
 use crate::failure::Failure;
 use crate::running::Running;
@@ -38,7 +39,7 @@ pub struct Options {
     /// The second letter of -br
     #[arg(short = 'r', hide = true, requires = "brief")]
     rest_of_brief: bool,
-    /// addr, link, route or neigh; then, if you like, `show` and `dev NAME`
+    /// addr, link, route or neigh; then, if you like, `show` and `dev NAME`; or `route get ADDRESS from ADDRESS`
     #[arg(value_name = "OBJECT", required = true)]
     words: Vec<String>,
     #[command(flatten)]
@@ -57,12 +58,17 @@ enum Object {
 /// The status of a command line that ip(8) does not understand, and of a device that there is none of.
 const MISUSED: u8 = 255;
 const NO_DEVICE: u8 = 1;
+/// That of a question that is answered with an error.
+const REFUSED: u8 = 2;
 
 /// Shows it.
 ///
 /// # Errors
 /// What is not understood; no host to be asked; no such device.
 pub fn main(options: &Options) -> Result<ExitCode, Failure> {
+    if let Some((destination, from)) = read_get(&options.words)? {
+        return options.way(destination, from);
+    }
     let (object, device) = read(&options.words)?;
     let links: Links = options.running.ask(&Request::Links)?;
     if let Some(name) = &device
@@ -125,8 +131,45 @@ struct Shown {
 }
 
 impl Options {
+    /// `ip route get`.
+    fn way(&self, destination: IpAddr, from: Option<IpAddr>) -> Result<ExitCode, Failure> {
+        let taken: RouteTaken = self.running.ask(&Request::RouteTo { destination, from })?;
+        if let Some(errno) = taken.errno {
+            let why = std::io::Error::from(Errno::from_raw_os_error(errno));
+            return Err(Failure::new(format!("no way to {destination}: {why}")).with_status(REFUSED));
+        }
+        match self.json {
+            true => println!("{}", json::taken(&taken, from)),
+            false => println!("{}", text::taken(&taken, from)),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
     fn has(&self, address: IpAddr) -> bool {
         if address.is_ipv4() { !self.ipv6 } else { !self.ipv4 }
+    }
+}
+
+/// Whose way is asked for, and the source, where that is what the words ask.
+fn read_get(words: &[String]) -> Result<Option<(IpAddr, Option<IpAddr>)>, Failure> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let [object, "get", rest @ ..] = &words[..] else { return Ok(None) };
+    if object.is_empty() || !"route".starts_with(object) {
+        return Ok(None);
+    }
+    let address = |word: &str| {
+        word.parse().map_err(|_| {
+            Failure::new(format!("any valid address is expected rather than \"{word}\"."))
+                .with_status(MISUSED)
+        })
+    };
+    match rest {
+        [to] | ["to", to] => Ok(Some((address(to)?, None))),
+        [to, "from", from] | ["to", to, "from", from] => Ok(Some((address(to)?, Some(address(from)?)))),
+        _ => {
+            Err(Failure::new("route get wants an address, and perhaps `from` and another")
+                .with_status(MISUSED))
+        }
     }
 }
 

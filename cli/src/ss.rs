@@ -59,6 +59,10 @@ pub struct Options {
     /// JSON
     #[arg(short, long)]
     json: bool,
+    /// `state` or `exclude`, and the state of TCP: established, syn-sent, listening … or all, connected, synchronized, bucket,
+    /// big
+    #[arg(value_name = "FILTER")]
+    filter: Vec<String>,
     #[command(flatten)]
     running: Running,
 }
@@ -83,8 +87,13 @@ pub fn main(options: &Options) -> Result<ExitCode, Failure> {
         info: options.info,
     };
     let mut list: SocketList = options.running.ask(&Request::Sockets(which))?;
-    list.sockets.retain(|socket| options.wants(&socket.state) && (!family || socket.v6 == options.ipv6));
-    list.local.retain(|socket| options.wants(&socket.state));
+    let states = read_filter(&options.filter)?;
+    let wants = |state: &str| match &states {
+        Some(states) => states.iter().any(|wanted| *wanted == state),
+        None => options.wants(state),
+    };
+    list.sockets.retain(|socket| wants(&socket.state) && (!family || socket.v6 == options.ipv6));
+    list.local.retain(|socket| wants(&socket.state));
     if options.json {
         println!("{}", serde_json::json!({ "sockets": list.sockets, "local": list.local }));
         return Ok(ExitCode::SUCCESS);
@@ -108,6 +117,59 @@ pub fn main(options: &Options) -> Result<ExitCode, Failure> {
     }
     Ok(ExitCode::SUCCESS)
 }
+
+/// All states, by the names that ss takes and those that it prints.
+const STATES: [(&str, &str); 11] = [
+    ("established", "ESTAB"),
+    ("syn-sent", "SYN-SENT"),
+    ("syn-recv", "SYN-RECV"),
+    ("fin-wait-1", "FIN-WAIT-1"),
+    ("fin-wait-2", "FIN-WAIT-2"),
+    ("time-wait", "TIME-WAIT"),
+    ("closed", "UNCONN"),
+    ("close-wait", "CLOSE-WAIT"),
+    ("last-ack", "LAST-ACK"),
+    ("listening", "LISTEN"),
+    ("closing", "CLOSING"),
+];
+
+/// The states that a filter lets through, as they are printed; `None` where there is none. What is named by several
+/// `state`s is any of them; what `exclude` names is not.
+fn read_filter(words: &[String]) -> Result<Option<Vec<&'static str>>, Failure> {
+    let misused =
+        |what: String| Failure::new(what).hint("tapsock ss --help tells what there is.").with_status(MISUSED);
+    let mut states = None;
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let name = words.next().ok_or_else(|| misused(format!("ss: \"{word}\" without a state")))?;
+        let named = named_states(name).ok_or_else(|| misused(format!("ss: wrong state name: {name}")))?;
+        let all = || STATES.map(|(_, printed)| printed).to_vec();
+        match word.as_str() {
+            "state" => states.get_or_insert_with(Vec::new).extend(named),
+            "exclude" | "excl" => states.get_or_insert_with(all).retain(|state| !named.contains(state)),
+            _ => return Err(misused(format!("ss: \"{word}\" is not understood"))),
+        }
+    }
+    Ok(states)
+}
+
+/// The states of that name, or of those that it stands for: see ss(8).
+fn named_states(name: &str) -> Option<Vec<&'static str>> {
+    let but = |without: &[&str]| {
+        STATES.iter().filter(|(state, _)| !without.contains(state)).map(|(_, printed)| *printed).collect()
+    };
+    Some(match name {
+        "all" => but(&[]),
+        "connected" => but(&["listening", "closed"]),
+        "synchronized" => but(&["listening", "closed", "syn-sent"]),
+        "bucket" => vec!["SYN-RECV", "TIME-WAIT"],
+        "big" => but(&["syn-recv", "time-wait", "listening", "closed"]),
+        _ => vec![STATES.iter().find(|(state, _)| *state == name)?.1],
+    })
+}
+
+/// The status of a command line that ss(8) does not understand.
+const MISUSED: u8 = 255;
 
 impl Options {
     /// Without -a and -l: what has a peer.

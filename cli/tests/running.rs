@@ -146,6 +146,54 @@ fn ip_shows_what_the_machines_shows_by_the_same_names() {
 }
 
 #[test]
+fn ip_route_get_says_which_way_a_packet_takes() {
+    let served = served();
+    let way = served.ask(&["ip", "route", "get", "10.7.0.9"]);
+    assert!(way.starts_with("10.7.0.9 dev memory") && way.ends_with(" src 10.7.0.2 \n"), "{way}");
+    assert_eq!(served.ask(&["ip", "r", "get", "10.7.0.2"]), "local 10.7.0.2 dev lo src 10.7.0.2 \n");
+    let json = served.json(&["ip", "-j", "route", "get", "10.7.0.9", "from", "10.7.0.2"]);
+    assert_eq!((&json[0]["dst"], &json[0]["from"]), (&"10.7.0.9".into(), &"10.7.0.2".into()));
+    let control = served.scratch.text("control");
+    for (address, status, why) in [("192.0.2.1", 2, "unreachable"), ("nonsense", 255, "any valid address")] {
+        let output = run(&["ip", "route", "get", address, "--control", &control]);
+        assert_eq!(output.status.code(), Some(status), "{address}: {}", stderr(&output));
+        assert!(stderr(&output).contains(why), "{}", stderr(&output));
+    }
+    // Each name of ours is one of iproute2's.
+    let Some(theirs) = kernels("ip", &["-j", "route", "get", "127.0.0.1"]) else { return };
+    let theirs: Value = serde_json::from_str(&theirs).unwrap();
+    let (ours, theirs) =
+        (fields(&served.json(&["ip", "-j", "route", "get", "10.7.0.2"])[0]), fields(&theirs[0]));
+    assert!(ours.iter().all(|name| theirs.contains(name)), "{ours:?} and {theirs:?}");
+}
+
+#[test]
+fn ss_shows_sockets_of_the_states_that_are_asked_for() {
+    let served = served();
+    let states = |filter: &[&str]| -> Vec<String> {
+        let text = served.ask(&[&["ss", "-tanH"], filter].concat());
+        text.lines().map(|line| words(line)[0].to_owned()).collect()
+    };
+    assert_eq!(states(&[]).len(), 3);
+    assert_eq!(states(&["state", "listening"]), ["LISTEN"]);
+    assert_eq!(states(&["state", "established"]), ["ESTAB", "ESTAB"]);
+    assert_eq!(states(&["exclude", "listening"]), ["ESTAB", "ESTAB"]);
+    assert_eq!(states(&["state", "connected"]), ["ESTAB", "ESTAB"]);
+    assert_eq!(states(&["state", "listening", "state", "established"]).len(), 3);
+    assert_eq!(states(&["state", "all", "exclude", "established"]), ["LISTEN"]);
+    assert!(states(&["state", "time-wait"]).is_empty());
+    // A filter says more than -l.
+    assert_eq!(states(&["-l", "state", "established"]).len(), 2);
+    let json = served.json(&["ss", "-tj", "state", "listening"]);
+    assert_eq!(json["sockets"].as_array().unwrap().len(), 1);
+    for filter in [&["state", "nonsense"][..], &["state"], &["sport", "established"]] {
+        let control = served.scratch.text("control");
+        let output = run(&[&["ss", "-ta"], filter, &["--control", &control]].concat());
+        assert_eq!(output.status.code(), Some(255), "{filter:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
 fn nstat_shows_counters_by_pattern() {
     let served = served();
     let text = served.ask(&["nstat", "-az", "TcpIn*"]);

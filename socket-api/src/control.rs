@@ -20,8 +20,8 @@ use serde::de::DeserializeOwned;
 
 pub use place::{default_path, directory, running};
 pub use report::{
-    Address, Counted, Link, Links, LocalEntry, Neighbor, Neighbors, Request, RouteEntry, Routes, SocketEntry,
-    SocketList, SocketTimer, TcpDetails, Which,
+    Address, Counted, Link, Links, LocalEntry, Neighbor, Neighbors, Request, RouteEntry, RouteTaken, Routes,
+    SocketEntry, SocketList, SocketTimer, TcpDetails, Which,
 };
 
 pub(crate) use server::Control;

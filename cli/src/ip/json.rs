@@ -1,10 +1,12 @@
 //! ip(8)'s JSON, by its field names.
 
+use std::net::IpAddr;
+
 use serde_json::{Map, Value, json};
-use tapsock::control::{Address, Link, Neighbor, RouteEntry};
+use tapsock::control::{Address, Link, Neighbor, RouteEntry, RouteTaken};
 
 use super::Shown;
-use super::text::{destination, flags, marks, scope, state, stations};
+use super::text::{destination, flags, marks, preferred, scope, state, stations};
 
 /// "For ever".
 const FOR_EVER: u32 = u32::MAX;
@@ -57,8 +59,7 @@ fn address(link: &Link, own: &Address) -> Value {
         put("label", link.name.clone().into());
     }
     put("valid_life_time", own.valid.map_or(FOR_EVER.into(), Value::from));
-    let preferred = if own.deprecated { 0.into() } else { own.valid.map_or(FOR_EVER.into(), Value::from) };
-    put("preferred_life_time", preferred);
+    put("preferred_life_time", preferred(own).map_or(FOR_EVER.into(), Value::from));
     object.into()
 }
 
@@ -101,6 +102,28 @@ fn route(route: &RouteEntry) -> Value {
         put("pref", "medium".into());
     }
     object.into()
+}
+
+/// `ip -j route get`.
+pub fn taken(taken: &RouteTaken, from: Option<IpAddr>) -> Value {
+    let mut object = Map::new();
+    let mut put = |name: &str, value: String| drop(object.insert(name.to_owned(), value.into()));
+    if !taken.kind.is_empty() {
+        put("type", taken.kind.clone());
+    }
+    put("dst", taken.destination.to_string());
+    if let Some(from) = from {
+        put("from", from.to_string());
+    }
+    if let Some(gateway) = taken.gateway {
+        put("gateway", gateway.to_string());
+    }
+    put("dev", taken.device.clone());
+    if let Some(source) = taken.source.filter(|_| from.is_none()) {
+        put("prefsrc", source.to_string());
+    }
+    object.insert("flags".to_owned(), json!([]));
+    json!([object])
 }
 
 /// `ip -j neigh`.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use tapsock::control::{Address, Link, Neighbor, RouteEntry};
+use tapsock::control::{Address, Link, Neighbor, RouteEntry, RouteTaken};
 
 use super::Shown;
 
@@ -104,11 +104,14 @@ fn address(text: &mut String, link: &Link, own: &Address) {
     // A string takes all there is.
     let _ =
         writeln!(text, "    {family} {}/{}{brd} scope {scope}{marks}{label}", own.address, own.prefix_len);
-    let _ = match (own.dynamic, own.valid) {
-        (_, Some(valid)) => writeln!(text, "       valid_lft {valid}sec preferred_lft {valid}sec"),
-        (_, None) if own.deprecated => writeln!(text, "       valid_lft forever preferred_lft 0sec"),
-        _ => writeln!(text, "       valid_lft forever preferred_lft forever"),
-    };
+    let time = |seconds: Option<u64>| seconds.map_or("forever".to_owned(), |seconds| format!("{seconds}sec"));
+    let preferred = time(preferred(own));
+    let _ = writeln!(text, "       valid_lft {} preferred_lft {preferred}", time(own.valid));
+}
+
+/// For how long an address is to be used for new connections, in seconds; `None`: for ever.
+pub fn preferred(own: &Address) -> Option<u64> {
+    if own.deprecated { Some(0) } else { own.preferred }
 }
 
 /// A link in a line.
@@ -159,6 +162,20 @@ pub fn route(route: &RouteEntry) -> String {
     if route.destination.is_ipv6() {
         words.push("pref medium".to_owned());
     }
+    words.join(" ") + " "
+}
+
+/// The way of a packet.
+pub fn taken(taken: &RouteTaken, from: Option<IpAddr>) -> String {
+    let mut words = Vec::new();
+    if !taken.kind.is_empty() {
+        words.push(taken.kind.clone());
+    }
+    words.push(taken.destination.to_string());
+    words.extend(from.map(|from| format!("from {from}")));
+    words.extend(taken.gateway.map(|gateway| format!("via {gateway}")));
+    words.push(format!("dev {}", taken.device));
+    words.extend(taken.source.filter(|_| from.is_none()).map(|source| format!("src {source}")));
     words.join(" ") + " "
 }
 

@@ -1,11 +1,12 @@
 //! What there is on a host, put together under its lock.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use tapsock_driver::DropReason;
 use tapsock_sockets::UnixName;
+use tapsock_sockets::errno::ToErrno;
 use tapsock_sockets::local::SocketKind;
-use tapsock_stack::iface::{Interface, InterfaceId, Interfaces, Preference, Route, Stay, TableId};
+use tapsock_stack::iface::{Delivery, Interface, InterfaceId, Interfaces, Preference, Route, Stay, TableId};
 use tapsock_stack::stack::{Entry, Family, SURVEY_MAX, Stack, Stage, Surveyed, Watch};
 use tapsock_stack::tcp::info::Info;
 use tapsock_stack::tcp::{Connection, State};
@@ -13,8 +14,8 @@ use tapsock_stack::time::Instant;
 use tapsock_stack::wire::offload::Medium;
 
 use super::report::{
-    Address, Counted, Link, Links, LocalEntry, Neighbor, Neighbors, RouteEntry, Routes, SocketEntry,
-    SocketList, SocketTimer, TcpDetails, Which,
+    Address, Counted, Link, Links, LocalEntry, Neighbor, Neighbors, RouteEntry, RouteTaken, Routes,
+    SocketEntry, SocketList, SocketTimer, TcpDetails, Which,
 };
 use crate::host::Host;
 use crate::local::LocalSocket;
@@ -72,10 +73,10 @@ fn link(stack: &Stack, now: Instant, interface: &Interface) -> Link {
 }
 
 fn addresses(stack: &Stack, now: Instant, interface: &Interface) -> Vec<Address> {
-    let lease = stack.lease(interface.id());
     let told = interface.addresses().iter().map(|own| {
-        let given = lease.filter(|lease| lease.address.address == own.cidr.address);
-        let end = given.and_then(|lease| lease.times).map(|times| times.end);
+        let given = stack.address_lifetimes(interface.id(), own.cidr.address);
+        let [valid, preferred] =
+            given.unwrap_or_default().map(|end| end.map(|end| end.saturating_since(now).as_secs()));
         Address {
             address: own.cidr.address,
             prefix_len: own.cidr.prefix_len,
@@ -84,7 +85,8 @@ fn addresses(stack: &Stack, now: Instant, interface: &Interface) -> Vec<Address>
             temporary: own.stay != Stay::Lasting,
             tentative: false,
             dynamic: given.is_some(),
-            valid: end.map(|end| end.saturating_since(now).as_secs()),
+            valid,
+            preferred,
         }
     });
     let mut told: Vec<_> = told.collect();
@@ -112,6 +114,38 @@ pub(super) fn routes(host: &Host) -> Routes {
     let routes = set.collect();
     turn.finish();
     Routes { routes }
+}
+
+/// Which way a packet to `destination` takes.
+pub(super) fn route_to(host: &Host, destination: IpAddr, from: Option<IpAddr>) -> RouteTaken {
+    let turn = host.shard().turn();
+    let interfaces = turn.state.sockets.stack().interfaces();
+    let taken = match interfaces.route(destination, from, None) {
+        Ok(hop) => RouteTaken {
+            destination,
+            gateway: Some(hop.next_hop).filter(|next| *next != destination),
+            device: name_of(interfaces, hop.interface),
+            source: Some(hop.source),
+            kind: match hop.delivery {
+                _ if interfaces.is_local(destination) => "local",
+                Delivery::Unicast => "",
+                Delivery::Broadcast => "broadcast",
+                Delivery::Multicast => "multicast",
+            }
+            .to_owned(),
+            errno: None,
+        },
+        Err(error) => RouteTaken {
+            destination,
+            gateway: None,
+            device: String::new(),
+            source: None,
+            kind: String::new(),
+            errno: Some(error.errno().raw_os_error()),
+        },
+    };
+    turn.finish();
+    taken
 }
 
 /// Whether it is the route of an address of ours.

@@ -19,6 +19,13 @@ pub enum Request {
     Links,
     /// Its routes: [`Routes`].
     Routes,
+    /// The way of a packet: [`RouteTaken`].
+    RouteTo {
+        /// Whom it is for.
+        destination: IpAddr,
+        /// The source that its sender has bound.
+        from: Option<IpAddr>,
+    },
     /// Its neighbours: [`Neighbors`].
     Neighbors,
     /// Its sockets: [`SocketList`].
@@ -104,10 +111,12 @@ pub struct Address {
     pub temporary: bool,
     /// Whether somebody else may have it still.
     pub tentative: bool,
-    /// Whether a server has given it.
+    /// Whether a server or a router has given it.
     pub dynamic: bool,
-    /// For how long it has, in seconds; `None`: for ever, or nobody knows.
+    /// For how long, in seconds; `None`: for ever.
     pub valid: Option<u64>,
+    /// For how long it is to be used for new connections, in seconds; `None`: as long.
+    pub preferred: Option<u64>,
 }
 
 /// The routes of a host.
@@ -142,6 +151,23 @@ pub struct RouteEntry {
     pub metric: u32,
     /// The largest packet, in bytes.
     pub mtu: Option<u16>,
+}
+
+/// Which way a packet takes.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct RouteTaken {
+    /// Whom it is for.
+    pub destination: IpAddr,
+    /// The router.
+    pub gateway: Option<IpAddr>,
+    /// By which interface.
+    pub device: String,
+    /// Its source.
+    pub source: Option<IpAddr>,
+    /// `local`, `broadcast` or `multicast`, where it is for no single other.
+    pub kind: String,
+    /// Why there is no way, as a call would say it.
+    pub errno: Option<i32>,
 }
 
 /// The neighbours of a host.

@@ -142,6 +142,9 @@ fn answer(stream: &UnixStream, host: &WeakHost, captures: &LateCapture) -> io::R
     let bytes = match request {
         Request::Links => serde_json::to_vec(&gather::links(&host)),
         Request::Routes => serde_json::to_vec(&gather::routes(&host)),
+        Request::RouteTo { destination, from } => {
+            serde_json::to_vec(&gather::route_to(&host, destination, from))
+        }
         Request::Neighbors => serde_json::to_vec(&gather::neighbors(&host)),
         Request::Sockets(which) => serde_json::to_vec(&gather::sockets(&host, which)),
         Request::Counters | Request::Capture => serde_json::to_vec(&gather::counters(&host)),

@@ -249,6 +249,19 @@ impl Stack {
         self.queue_answer(id, frame);
     }
 
+    /// Until when an address is valid that a router or a DHCP server has given, and until when preferred; `None` in place of a
+    /// time for ever. `None` for one that was given by hand.
+    pub fn address_lifetimes(&self, interface: InterfaceId, address: IpAddr) -> Option<[Option<Instant>; 2]> {
+        match address {
+            IpAddr::V6(address) => self.autoconf.lifetimes(interface, address),
+            IpAddr::V4(_) => {
+                let lease = self.lease(interface).filter(|lease| lease.address.address == address)?;
+                let end = lease.times.map(|times| times.end);
+                Some([end, end])
+            }
+        }
+    }
+
     /// How an interface deals with its neighbours.
     pub(super) fn neighbor_policy(&self, id: InterfaceId) -> NeighborPolicy {
         let name = self.interfaces.interface(id).map_or("", Interface::name);

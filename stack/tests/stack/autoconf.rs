@@ -305,6 +305,29 @@ fn addresses_age() {
     assert_eq!(made(&wire), []);
 }
 
+#[test]
+fn it_is_known_how_long_an_address_is_good_for() {
+    let mut wire = alone(&with(&[]));
+    let both = ON_LINK | AUTONOMOUS;
+    wire.inject(
+        0,
+        advert(
+            1,
+            9000,
+            0,
+            &[prefix("2001:db8::", both, 3 * HOUR, HOUR), prefix("2001:db8:1::", both, u32::MAX, u32::MAX)],
+        ),
+    );
+    wire.run_for(Duration::from_secs(60));
+    let lifetimes = |address: &str| {
+        let until = wire[0].address_lifetimes(ETH, address.parse().unwrap());
+        until.map(|until| until.map(|end| end.map(|end| end.saturating_since(wire.now).as_secs())))
+    };
+    assert_eq!(lifetimes("2001:db8::ff:fe00:1"), Some([Some(3 * 3600 - 60), Some(3600 - 60)]));
+    assert_eq!(lifetimes("2001:db8:1::ff:fe00:1"), Some([None, None]), "for ever");
+    assert_eq!(lifetimes("10.0.0.1"), None, "by hand");
+}
+
 //= RFC 8981 §3.4, type=test
 //= RFC 6724 §5, type=test
 //= RFC 6724 §5 MUST-1, type=test

@@ -104,6 +104,13 @@ impl Formed {
 }
 
 impl Autoconf {
+    /// Until when an address that was made of a prefix is valid, and until when preferred; `None` in place of a time for ever.
+    pub fn lifetimes(&self, interface: InterfaceId, address: Ipv6Addr) -> Option<[Option<Instant>; 2]> {
+        let formed = self.link(interface)?.formed.iter().find(|formed| formed.address == address)?;
+        let Formation { kind, valid_until, preferred_until, .. } = formed.formation;
+        matches!(kind, Kind::Stable | Kind::Temporary).then_some([valid_until, preferred_until])
+    }
+
     /// Makes an address, and looks for it on the link before it is used.
     //= RFC 4862 §5.4
     //= RFC 4862 §5.1 MUST-1
