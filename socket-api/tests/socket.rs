@@ -441,3 +441,63 @@ fn a_long_record_in_parts_comes_whole() {
         assert_eq!(sender.join().unwrap().unwrap(), record.len());
     });
 }
+
+/// Which of the listeners of a group takes the connection of a client at `port`, which is reset after that.
+fn taker(left: &Host, group: &[Socket], port: u16) -> usize {
+    let client = stream(left);
+    client.set_reuse_address(true).unwrap();
+    client.set_linger(Some(Duration::ZERO)).unwrap();
+    client.bind(&at(&format!("{LEFT}:{port}"))).unwrap();
+    client.connect(&group[0].local_addr().unwrap()).unwrap();
+    loop {
+        for (index, listener) in group.iter().enumerate() {
+            match listener.accept() {
+                Ok((server, peer)) => {
+                    assert_eq!(peer, client.local_addr().unwrap());
+                    drop(client);
+                    // Nothing is left of it when the reset has come.
+                    while server.recv(&mut [0]).is_ok() {}
+                    return index;
+                }
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn listeners_of_one_port_share_connections_by_the_hash_of_their_ends() {
+    within(PATIENCE, || {
+        let (left, right) = pair();
+        let mut group: Vec<Socket> = Vec::new();
+        let mut address = at(&format!("{RIGHT}:0"));
+        for _ in 0..4 {
+            let listener = stream(&right);
+            listener.set_reuse_port(true).unwrap();
+            listener.bind(&address).unwrap();
+            listener.listen(64).unwrap();
+            listener.set_nonblocking(true).unwrap();
+            address = listener.local_addr().unwrap();
+            group.push(listener);
+        }
+        let other = stream(&right);
+        assert_eq!(
+            other.bind(&address).unwrap_err().kind(),
+            ErrorKind::AddrInUse,
+            "who has not asked has no share"
+        );
+        let takers: Vec<usize> = (0..64).map(|n| taker(&left, &group, 5000 + n)).collect();
+        for index in 0..group.len() {
+            let share = takers.iter().filter(|taker| **taker == index).count();
+            // Sixteen are to be expected. The hash's secret comes of the seed, so that it is the same each time.
+            assert!((4..=32).contains(&share), "listener {index} takes {share} of 64: {takers:?}");
+        }
+        // The same ends lead to the same listener, as long as the group is what it is.
+        let again: Vec<usize> = (0..64).map(|n| taker(&left, &group, 5000 + n)).collect();
+        assert_eq!(again, takers);
+        // The others share what came to one that is gone.
+        group.pop();
+        assert!((0..16).map(|n| taker(&left, &group, 6000 + n)).all(|index| index < group.len()));
+    });
+}

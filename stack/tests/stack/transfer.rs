@@ -206,6 +206,46 @@ fn many_connections_take_turns() {
     finish(&mut wire, &mut flows, Duration::from_secs(30));
 }
 
+/// However much a stream has to send, another one's turn comes after one frame of it, and no more than are asked for leave the
+/// stack: what waits for the link is bounded by whoever polls, and the rest by the connection's own window.
+#[test]
+fn a_stream_that_could_fill_the_link_leaves_turns_to_others() {
+    for caps in LINKS {
+        let mut wire = Wire::new(2, caps);
+        let (greedy, greedy_end) = wire.pair(1, "10.0.0.2");
+        // Its congestion window grows to hundreds of segments.
+        let mut flow = Flow::new((0, greedy), (1, greedy_end), 64 * MIB);
+        let end = wire.now + Duration::from_secs(10);
+        assert!(wire.run_until(end, |wire| flow.turn(wire) || flow.read > 2 * MIB));
+        while wire[0].tcp(greedy).unwrap().unacknowledged() > 0 {
+            wire.run_for(Duration::from_millis(1));
+            let now = wire.now;
+            while wire[1].tcp_read(now, greedy_end, 1 << 20).is_ok() {}
+        }
+        wire.run_for(Duration::from_millis(1));
+        let window = wire[0].tcp_info(greedy).unwrap().snd_cwnd;
+        assert!(window > 100, "the window is {window} segments");
+        let modest: Vec<TcpId> = (0..3).map(|_| wire.pair(1, "10.0.0.2").0).collect();
+        let now = wire.now;
+        let room = wire[0].tcp_free_space(greedy);
+        wire[0].tcp_write(now, greedy, Rope::from(vec![0; room])).unwrap();
+        for id in &modest {
+            wire[0].tcp_write(now, *id, Rope::from(&b"hello"[..])).unwrap();
+        }
+        let ports: Vec<u16> = core::iter::from_fn(|| wire[0].poll_transmit(now))
+            .take(7)
+            .map(|(_, transmit)| tcp_of(&transmit.to_frame()).expect("a segment").0.source_port)
+            .collect();
+        for id in &modest {
+            let port = wire[0].tcp_local(*id).unwrap().port();
+            let turn = ports.iter().position(|sender| *sender == port);
+            assert!(turn.is_some_and(|turn| turn < 4), "{port} in {ports:?}");
+        }
+        let greedy_port = wire[0].tcp_local(greedy).unwrap().port();
+        assert!(ports.iter().filter(|port| **port == greedy_port).count() > 1, "it has more: {ports:?}");
+    }
+}
+
 #[test]
 fn what_was_written_before_close_arrives() {
     for (_, address) in PAIRS {
