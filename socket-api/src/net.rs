@@ -24,6 +24,7 @@ use crate::host::Host;
 
 mod address;
 mod listener;
+mod multicast;
 mod passing;
 mod stream;
 mod udp;

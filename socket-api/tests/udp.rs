@@ -3,13 +3,15 @@
 mod common;
 
 use std::io::ErrorKind;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::thread;
 use std::time::Duration;
 
-use common::{PATIENCE, RIGHT, RIGHT6, ip, pair, within};
+use common::{PATIENCE, RIGHT, RIGHT6, builders, ip, pair, within};
 use tapsock::bsd::{self, AF_INET, MSG_TRUNC, SOCK_DGRAM};
 use tapsock::net::UdpSocket;
 use tapsock::{Driver, Errno, Host, SockAddr};
+use tapsock_driver::memory::MemoryConfig;
 
 #[test]
 fn datagrams_come_whole_and_with_their_sender() {
@@ -95,6 +97,85 @@ fn the_true_length_is_told_on_demand() {
             client.local_addr().ok().map(|a| a.port())
         );
         bsd::close(&right, socket).unwrap();
+    });
+}
+
+/// As with `std::net::UdpSocket`: a member hears what others send to the group, and its own.
+#[test]
+fn members_of_a_group_hear_it() {
+    within(PATIENCE, || {
+        // As on Linux, a group needs a route as any destination does.
+        let hosts = builders(MemoryConfig::default());
+        let left = hosts.0.route("239.0.0.0/8".parse().unwrap(), None).start().unwrap();
+        let right = hosts.1.start().unwrap();
+        let group: Ipv4Addr = "239.1.2.3".parse().unwrap();
+        let [near, far] = [(&left, "10.0.0.1"), (&right, RIGHT)].map(|(host, own)| {
+            let socket = UdpSocket::bind(host, "0.0.0.0:7000").unwrap();
+            socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+            let interface = own.parse().unwrap();
+            socket.join_multicast_v4(&group, &interface).unwrap();
+            let again = socket.join_multicast_v4(&group, &interface).unwrap_err();
+            assert_eq!(again.kind(), ErrorKind::AddrInUse);
+            (socket, interface)
+        });
+        let sender = UdpSocket::bind(&left, "10.0.0.1:0").unwrap();
+        let send = || sender.send_to(b"hello", (group, 7000)).unwrap();
+        let hears = |socket: &UdpSocket| match socket.recv(&mut [0; 16]) {
+            Ok(len) => len == 5,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                false
+            }
+        };
+        assert_eq!((sender.multicast_ttl_v4().unwrap(), sender.multicast_loop_v4().unwrap()), (1, true));
+        send();
+        assert_eq!([hears(&near.0), hears(&far.0)], [true; 2]);
+        sender.set_multicast_loop_v4(false).unwrap();
+        assert!(!sender.multicast_loop_v4().unwrap());
+        send();
+        assert_eq!([hears(&near.0), hears(&far.0)], [false, true]);
+        sender.set_multicast_loop_v4(true).unwrap();
+        sender.set_multicast_ttl_v4(0).unwrap();
+        assert_eq!(sender.multicast_ttl_v4().unwrap(), 0);
+        assert_eq!(sender.set_multicast_ttl_v4(256).unwrap_err().kind(), ErrorKind::InvalidInput);
+        send();
+        assert_eq!([hears(&near.0), hears(&far.0)], [true, false]);
+        sender.set_multicast_ttl_v4(1).unwrap();
+        far.0.leave_multicast_v4(&group, &far.1).unwrap();
+        let again = far.0.leave_multicast_v4(&group, &far.1).unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::AddrNotAvailable);
+        send();
+        assert_eq!([hears(&near.0), hears(&far.0)], [true, false]);
+    });
+}
+
+#[test]
+fn members_of_a_group_of_ipv6_hear_it() {
+    within(PATIENCE, || {
+        let (left, right) = pair();
+        let group: Ipv6Addr = "ff15::1:2:3".parse().unwrap();
+        let interfaces = bsd::if_nameindex(&right);
+        let wire = interfaces.iter().find(|interface| interface.name != "lo").unwrap().index;
+        let member = UdpSocket::bind(&right, "[::]:7000").unwrap();
+        member.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let sender = UdpSocket::bind(&left, "[fd00::1]:0").unwrap();
+        let hears = || {
+            sender.send_to(b"hello", (group, 7000)).unwrap();
+            member.recv(&mut [0; 16]).is_ok()
+        };
+        assert!(!hears());
+        member.join_multicast_v6(&group, wire).unwrap();
+        assert!(hears());
+        member.leave_multicast_v6(&group, wire).unwrap();
+        assert!(!hears());
+        assert!(sender.multicast_loop_v6().unwrap());
+        sender.set_multicast_loop_v6(false).unwrap();
+        assert!(!sender.multicast_loop_v6().unwrap());
+        let of_v4 = UdpSocket::bind(&left, "0.0.0.0:0").unwrap();
+        assert_eq!(
+            of_v4.set_multicast_loop_v6(true).unwrap_err().raw_os_error(),
+            Some(Errno::NOPROTOOPT.raw_os_error())
+        );
     });
 }
 
