@@ -236,6 +236,43 @@ fn more_and_cork_hold_back_what_fills_no_segment() {
     assert_eq!(recv(&mut net.b, now, server, 99, 0), "\"corked\"");
 }
 
+/// The payload's length of each segment with data that `a` has sent since this was asked last, and whether it is pushed.
+fn segments(net: &mut Net) -> Vec<(usize, bool)> {
+    net.settle();
+    let sent = core::mem::take(&mut net.sent).into_iter().map(|packet| {
+        let data = 20 + usize::from(packet[32] >> 4) * 4;
+        (packet.len() - data, packet[33] & 8 != 0)
+    });
+    sent.filter(|(len, _)| *len > 0).collect()
+}
+
+/// MSG_EOR: what follows begins a segment of its own. What is expected is what Linux 6.18 sends over `lo`.
+#[test]
+fn records_end_with_their_segments() {
+    for (flags, corked, with_more) in
+        [(0, vec![(9, true)], vec![7]), (MSG_EOR, vec![(3, true), (4, true), (2, true)], vec![3, 4])]
+    {
+        let mut net = Net::new();
+        let (_, client, server) = net.connected(AF_INET);
+        let now = net.now;
+        assert_eq!(segments(&mut net), []);
+        assert_eq!(set(&mut net.a, now, client, SOL_TCP, TCP_CORK, 1), "OK");
+        for (data, flags) in [(&b"abc"[..], flags), (b"defg", flags), (b"hi", 0)] {
+            send(&mut net.a, now, client, data, flags);
+        }
+        assert_eq!(set(&mut net.a, now, client, SOL_TCP, TCP_CORK, 0), "OK");
+        assert_eq!(segments(&mut net), corked);
+        assert_eq!(set(&mut net.a, now, client, SOL_TCP, TCP_NODELAY, 1), "OK");
+        send(&mut net.a, now, client, b"abc", flags | MSG_MORE);
+        send(&mut net.a, now, client, b"defg", 0);
+        // Linux does not push a record with MSG_MORE, which is no more than a hint.
+        let lens: Vec<usize> = segments(&mut net).iter().map(|(len, _)| *len).collect();
+        assert_eq!(lens, with_more);
+        // Who reads hears nothing of records.
+        assert_eq!(recv(&mut net.b, now, server, 99, 0), "\"abcdefghiabcdefg\"");
+    }
+}
+
 /// Where the send buffer is full, nothing that follows could ever fill the last segment.
 #[test]
 fn what_fills_the_send_buffer_is_not_held_back() {
