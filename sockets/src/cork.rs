@@ -8,6 +8,8 @@ use tapsock_stack::buf::{Chunk, Rope};
 #[derive(Debug)]
 pub(crate) struct Corked<D> {
     pub(crate) destination: D,
+    /// The first and the last of its sends with MSG_ZEROCOPY: they are done when it has gone.
+    pub(crate) zero_copies: Option<(u32, u32)>,
     parts: Rope,
     /// Small parts that came after those, copied together: each would keep a whole buffer to itself.
     joined: Vec<u8>,
@@ -16,12 +18,18 @@ pub(crate) struct Corked<D> {
 impl<D> Corked<D> {
     /// Nothing yet, for `destination`.
     pub(crate) fn new(destination: D) -> Self {
-        Corked { destination, parts: Rope::new(), joined: Vec::new() }
+        Corked { destination, zero_copies: None, parts: Rope::new(), joined: Vec::new() }
     }
 
     /// How many bytes there are so far.
     pub(crate) fn len(&self) -> usize {
         self.parts.len() + self.joined.len()
+    }
+
+    /// Notes that a part is the send of that number with MSG_ZEROCOPY. Nobody else's come in between.
+    pub(crate) fn note_zero_copy(&mut self, number: u32) {
+        let first = self.zero_copies.map_or(number, |(first, _)| first);
+        self.zero_copies = Some((first, number));
     }
 
     /// Takes another part.

@@ -212,7 +212,7 @@ pub(crate) fn check_direct(call: &Call<'_>, remote: SocketAddr, asked: bool) -> 
 }
 
 /// Whether it says that it is `sockaddr_in`, be it too short for one.
-fn is_v4(address: &SockAddr) -> bool {
+pub(crate) fn is_v4(address: &SockAddr) -> bool {
     i32::from(address.family()) == AF_INET
 }
 

@@ -118,9 +118,25 @@ impl RawSocket {
         let to = to.filter(|address| call.domain() == Domain::V6 || !is_shorter_than(address, 1));
         let headers = call.stack.raw(self.id).map_or(Headers::Stack, |socket| socket.headers);
         let held = self.corked.as_ref().map(|corked| corked.len());
+        let numbered = call.options().rare().stamped_sends;
+        // As Linux, which looks at each part as at a packet of its own.
+        let here = self.destination(call, flags, to, control, data.len())?;
         let destination = match &self.corked {
-            Some(corked) => corked.destination,
-            None => self.destination(call, flags, to, control, data.len())?,
+            Some(corked) => {
+                call.common.options.rare_mut().stamped_sends = numbered;
+                let way = call.stack.raw_check_way(self.id, here.to, here.options);
+                way.map_err(|error| error.errno())?;
+                corked.destination
+            }
+            None => here,
+        };
+        let destination = match call.domain() {
+            // Of IPv4 the last part says between whom it goes.
+            Domain::V4 if held.is_some() && flags & MSG_MORE == 0 => Destination {
+                to: here.to.or(call.stack.raw(self.id).and_then(|socket| socket.remote())),
+                options: RawSendOptions { source: here.options.source, ..destination.options },
+            },
+            _ => destination,
         };
         if flags & MSG_MORE != 0 && headers == Headers::Stack {
             let taken = data.len();
@@ -133,7 +149,9 @@ impl RawSocket {
                 }
                 return Err(error.errno().into());
             }
-            let corked = self.corked.get_or_insert_with(|| Box::new(Corked::new(destination)));
+            let to = to.or(call.stack.raw(self.id).and_then(|socket| socket.remote()));
+            let corked =
+                self.corked.get_or_insert_with(|| Box::new(Corked::new(Destination { to, options })));
             corked.append(data.split_to(taken));
             return Ok(taken);
         }

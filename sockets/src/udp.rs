@@ -8,7 +8,7 @@ use tapsock_stack::ports::LocalAddr;
 use tapsock_stack::stack::{SendError, SocketId, Stack, UdpSendOptions};
 use tapsock_stack::udp::{Datagram, Mailbox, Merged, PortChoice, RecvError, UdpId};
 
-use crate::address::{SockAddr, is_shorter_than};
+use crate::address::{SOCKADDR_IN6_OLD_LEN, SockAddr, is_shorter_than, unmapped};
 use crate::beside;
 use crate::bind;
 use crate::constants::{
@@ -129,7 +129,12 @@ impl UdpSocket {
         let held = self.corked.as_ref().map(|corked| corked.len());
         let destination = match &self.corked {
             // Where it goes and how was said with the first part.
-            Some(corked) => corked.destination,
+            Some(corked) => {
+                if let Some(to) = to.filter(|_| call.domain() == Domain::V6) {
+                    self.check_further(call, to, corked.destination)?;
+                }
+                corked.destination
+            }
             None => {
                 let mut destination = self.destination(call, flags, to, control)?;
                 destination.options.stamps = timestamping::numbered(call, destination.options.stamps);
@@ -142,7 +147,10 @@ impl UdpSocket {
             if let Err(error) = call.stack.udp_hold(call.now, self.id, (held, taken), to, options) {
                 return Err(self.give_up(call, error, destination, flags));
             }
-            let corked = self.corked.get_or_insert_with(|| Box::new(Corked::new(destination)));
+            // Whom it is for stays, whatever becomes of the connection.
+            let to = to.or(call.stack.udp_remote(self.id));
+            let corked =
+                self.corked.get_or_insert_with(|| Box::new(Corked::new(Destination { to, ..destination })));
             corked.append(data.split_to(taken));
             self.report_zero_copy(call, flags, taken);
             return Ok(taken);
@@ -160,14 +168,38 @@ impl UdpSocket {
         };
         if let Err(error) = sent {
             if held.is_some() && error != SendError::WouldBlock {
-                self.corked = None;
+                self.forget_corked(call);
                 return Err(error.errno().into());
             }
             return Err(self.give_up(call, error, destination, flags));
         }
-        self.corked = None;
+        self.forget_corked(call);
         self.report_zero_copy(call, flags, data.len());
         Ok(data.split_to(data.len()).len())
+    }
+
+    /// As Linux's IPv6, which looks at an address before it sees that it is too late for one.
+    fn check_further(&self, call: &Call<'_>, to: &SockAddr, first: Destination) -> Result<(), Errno> {
+        if is_shorter_than(to, size_of::<u16>()) {
+            return Err(Errno::INVAL);
+        }
+        let is_v4 = match to {
+            _ if destination::is_v6(to) && is_shorter_than(to, SOCKADDR_IN6_OLD_LEN) => {
+                return Err(Errno::INVAL);
+            }
+            SockAddr::V6(address) => unmapped(*address).is_some(),
+            SockAddr::Unspec(_) => false,
+            _ if destination::is_v4(to) => true,
+            _ => return Err(Errno::INVAL),
+        };
+        let is_of_v6 = |remote: SocketAddr| remote.is_ipv6();
+        let begun_by_v6 = first.to.or(call.stack.udp_remote(self.id)).is_some_and(is_of_v6);
+        let bound_v6 = matches!(self.bound(call.stack), Some(LocalAddr::V6(..)));
+        match is_v4 {
+            true if call.options().v6_only || bound_v6 => Err(Errno::NETUNREACH),
+            true if begun_by_v6 => Err(Errno::INVAL),
+            _ => Ok(()),
+        }
     }
 
     /// What a call says that could not send, or hold back, what it was given. As in Linux, what was held back is lost, unless
@@ -185,16 +217,31 @@ impl UdpSocket {
         if error == SendError::WouldBlock {
             return call.wait_out(flags);
         }
-        if let Some(corked) = self.corked.take() {
+        if let Some(corked) = &self.corked {
             call.stack.udp_give_up(self.id, corked.len());
+            self.forget_corked(call);
         }
         error.errno().into()
     }
 
-    /// Tells that a send is done, where it is to be told (MSG_ZEROCOPY): its bytes were copied.
-    pub(crate) fn report_zero_copy(&self, call: &mut Call<'_>, flags: i32, taken: usize) {
-        if let Some(number) = call.zero_copy(flags, taken) {
-            call.stack.udp_report_zero_copy(call.now, self.id, number);
+    /// What was held back has gone, or is lost: its sends with MSG_ZEROCOPY are done.
+    fn forget_corked(&mut self, call: &mut Call<'_>) {
+        if let Some((first, last)) = self.corked.take().and_then(|corked| corked.zero_copies) {
+            // As many as there are parts with bytes in a datagram, at the most.
+            let count = last.wrapping_sub(first);
+            (0..=count).for_each(|step| {
+                call.stack.udp_report_zero_copy(call.now, self.id, first.wrapping_add(step));
+            });
+        }
+    }
+
+    /// Tells that a send is done, where it is to be told (MSG_ZEROCOPY): its bytes were copied. What is held back is done when
+    /// it has gone.
+    pub(crate) fn report_zero_copy(&mut self, call: &mut Call<'_>, flags: i32, taken: usize) {
+        let Some(number) = call.zero_copy(flags, taken) else { return };
+        match &mut self.corked {
+            Some(corked) => corked.note_zero_copy(number),
+            None => call.stack.udp_report_zero_copy(call.now, self.id, number),
         }
     }
 
@@ -253,14 +300,15 @@ impl UdpSocket {
     /// Sends what was held back, where nothing is to be held back any longer. What goes wrong nobody is told.
     pub(crate) fn uncork(&mut self, call: &mut Call<'_>) {
         if !call.options().udp_cork
-            && let Some(corked) = self.corked.take()
+            && let Some(corked) = &self.corked
         {
             let Destination { to, options } = corked.destination;
-            let whole = (corked.len(), corked.with(Rope::new()));
-            let sent = call.stack.udp_send_held(call.now, self.id, whole, to, options);
+            let (held, whole) = (corked.len(), corked.with(Rope::new()));
+            let sent = call.stack.udp_send_held(call.now, self.id, (held, whole), to, options);
             if sent == Err(SendError::WouldBlock) {
-                call.stack.udp_give_up(self.id, corked.len());
+                call.stack.udp_give_up(self.id, held);
             }
+            self.forget_corked(call);
         }
     }
 

@@ -16,7 +16,7 @@ mod sys;
 mod text;
 
 pub use calls::{ControlMessage, Incoming, Outgoing, Room, SocketCalls};
-pub use common::{CommonOp, Waits};
+pub use common::{CommonOp, Switch, Waits};
 pub use differences::{DIFFERENCES, Difference, KERNEL_RELEASE, Scope, Sockets};
 pub use inet::{
     InetOp, InetPlan, Ip, Port, Shape, Sort, Stage, Target, UNLIKE_OPTIONS, UnlikeOption, World,
@@ -26,4 +26,4 @@ pub use kernel::KernelSockets;
 pub use name::{Name, Place, Shower};
 pub use ours::OurSockets;
 pub use pair::{Both, Program, Sock, run};
-pub use sequence::{Op, Plan, plan, run_plan};
+pub use sequence::{Op, Passed, Plan, plan, run_plan};

@@ -102,7 +102,11 @@ impl TcpSocket {
         let Some(id) = self.connection_id() else {
             return match self.error.take() {
                 Some(errno) => Err(errno.into()),
-                None if self.receive_shut && !self.is_listening() => Ok(Received::default()),
+                None if self.receive_shut && !self.is_listening() => {
+                    let asked = call.options().told.contains(Told::UNREAD);
+                    let control = asked.then_some(Control::Unread(0)).into_iter().collect();
+                    Ok(Received { control, ..Received::default() })
+                }
                 None => Err(Errno::NOTCONN.into()),
             };
         };
@@ -123,10 +127,14 @@ impl TcpSocket {
             }
             Err(ReadError::Socket(error)) => Err(error.errno().into()),
             // The connection is over, and its error was told.
-            Err(ReadError::NotConnected) => Ok(Received::default()),
-            Err(ReadError::WouldBlock) if self.receive_shut => Ok(Received::default()),
+            Err(ReadError::NotConnected) => Ok(self.nothing(call, id)),
+            Err(ReadError::WouldBlock) if self.receive_shut => Ok(self.nothing(call, id)),
             Err(ReadError::WouldBlock) => Err(call.wait_in(flags)),
         }
+    }
+
+    fn nothing(&self, call: &Call<'_>, id: TcpId) -> Received {
+        Received { control: self.unread_told(call, id), ..Received::default() }
     }
 
     /// TCP_INQ: what is left to be read; where only the end is, one, so that somebody reads it.

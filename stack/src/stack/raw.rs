@@ -227,6 +227,19 @@ impl Stack {
         Ok(())
     }
 
+    /// Whether a way leads to `to`, or else to the peer.
+    ///
+    /// # Errors
+    /// Those of [`raw_send`](Stack::raw_send) that concern it.
+    pub fn raw_check_way(
+        &mut self,
+        id: RawId,
+        to: Option<SocketAddr>,
+        options: RawSendOptions,
+    ) -> Result<(), SendError> {
+        self.raw_way(id, to, options).map(drop)
+    }
+
     /// What was held back, `held` bytes, is given up.
     pub fn raw_give_up(&mut self, id: RawId, held: usize) {
         self.let_go_datagram(SocketId::Raw(id), held);

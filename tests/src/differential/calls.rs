@@ -115,7 +115,7 @@ pub struct Incoming {
     pub len: usize,
     /// The sender's address, `msg_namelen` bytes of it.
     pub from: Vec<u8>,
-    /// `msg_flags`, but for MSG_CMSG_CLOEXEC.
+    /// `msg_flags`.
     pub flags: i32,
     /// What came beside the data, but for sockets.
     pub control: Vec<ControlMessage>,
@@ -149,6 +149,10 @@ pub trait SocketCalls {
     fn send_many(&mut self, socket: i32, messages: &[Outgoing<'_>], flags: i32) -> Result<Vec<usize>, Errno>;
     /// recvmsg(2)
     fn recv(&mut self, socket: i32, room: Room, flags: i32) -> Result<Incoming, Errno>;
+    /// write(2), or writev(2) of several parts
+    fn write(&mut self, socket: i32, parts: &[Vec<u8>]) -> Result<usize, Errno>;
+    /// read(2), or readv(2) into several parts of these sizes
+    fn read(&mut self, socket: i32, sizes: &[usize]) -> Result<Vec<u8>, Errno>;
     /// recvmmsg(2) without a time-out
     fn recv_many(&mut self, socket: i32, rooms: &[Room], flags: i32) -> Result<Vec<Incoming>, Errno>;
     /// sendfile(2): how much went, and the offset afterwards
@@ -159,6 +163,8 @@ pub trait SocketCalls {
         offset: i64,
         count: usize,
     ) -> Result<(usize, i64), Errno>;
+    /// Comes back when no socket is left that lies in a queue which nobody can read.
+    fn collect(&mut self) {}
     /// shutdown(2)
     fn shutdown(&mut self, socket: i32, how: i32) -> Result<(), Errno>;
     /// close(2)
@@ -173,6 +179,8 @@ pub trait SocketCalls {
     fn set_option(&mut self, socket: i32, level: i32, name: i32, value: &[u8]) -> Result<(), Errno>;
     /// ioctl(2) of a request that gives an `int`
     fn ioctl(&mut self, socket: i32, request: i32) -> Result<i32, Errno>;
+    /// ioctl(2) with FIONBIO
+    fn set_nonblocking(&mut self, socket: i32, on: bool) -> Result<(), Errno>;
     /// fcntl(2)
     fn fcntl(&mut self, socket: i32, command: i32, argument: i32) -> Result<i32, Errno>;
     /// poll(2) of these for everything, at once: the events of each

@@ -31,8 +31,8 @@ const NOBODYS: i32 = 77;
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "they are the arguments of the calls")]
 pub enum CommonOp {
-    /// SO_RCVTIMEO, SO_SNDTIMEO, and O_NONBLOCK taken away; or set again
-    Waits { at: usize, how: Waits },
+    /// SO_RCVTIMEO, SO_SNDTIMEO, and O_NONBLOCK taken away, by fcntl(2) or FIONBIO; or set again
+    Waits { at: usize, how: Waits, by: Switch },
     /// fcntl(2): the flags that all copies share
     Flags { at: usize },
     /// select(2); one in `strange` is of no socket
@@ -66,6 +66,21 @@ pub enum Waits {
     NoTime,
 }
 
+/// How O_NONBLOCK is set and taken away.
+///
+/// ```
+/// use tapsock_tests::differential::Switch;
+///
+/// assert_ne!(Switch::Fcntl, Switch::Ioctl);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Switch {
+    /// fcntl(2) with F_SETFL
+    Fcntl,
+    /// ioctl(2) with FIONBIO
+    Ioctl,
+}
+
 /// What sequences avoid, since the table of differences knows it.
 #[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Avoided {
@@ -84,7 +99,8 @@ pub(super) fn common_op(sockets: usize, avoided: Avoided) -> BoxedStrategy<Commo
     let offset = prop_oneof![6 => 0i64..20, 1 => 5_990i64..6_010, 1 => Just(-1i64)];
     let count = prop_oneof![4 => 0usize..20, 1 => 0usize..1_400];
     prop_oneof![
-        3 => (at.clone(), how).prop_map(|(at, how)| CommonOp::Waits { at, how }),
+        3 => (at.clone(), how, prop::sample::select(vec![Switch::Fcntl, Switch::Ioctl]))
+            .prop_map(|(at, how, by)| CommonOp::Waits { at, how, by }),
         1 => at.clone().prop_map(|at| CommonOp::Flags { at }),
         4 => ([set(), set(), set()], prop::bool::weighted(0.03))
             .prop_map(|(sets, strange)| CommonOp::Select { sets, strange }),
@@ -152,7 +168,7 @@ pub(super) trait InStep {
     fn apply_common(&mut self, op: &CommonOp, open: &[Sock]) {
         let sock = |at: &usize| if open.is_empty() { NOBODYS } else { open[at % open.len()] };
         match op {
-            CommonOp::Waits { at, how } => self.set_waits(sock(at), *how),
+            CommonOp::Waits { at, how, by } => self.set_waits_by(sock(at), *how, *by),
             CommonOp::Flags { at } => self.flags(sock(at)),
             CommonOp::Select { sets, strange } => {
                 let mut sets = sets.each_ref().map(|set| set.iter().map(sock).collect::<Vec<_>>());
@@ -182,6 +198,11 @@ pub(super) trait InStep {
 
     /// SO_RCVTIMEO and SO_SNDTIMEO, and O_NONBLOCK taken away, so that nothing waits for long; or O_NONBLOCK.
     fn set_waits(&mut self, socket: Sock, how: Waits) {
+        self.set_waits_by(socket, how, Switch::Fcntl);
+    }
+
+    /// The same, by either call.
+    fn set_waits_by(&mut self, socket: Sock, how: Waits, by: Switch) {
         let time = match how {
             Waits::Never => None,
             Waits::Moment => Some([0, TIME_OUT_MICROS]),
@@ -192,6 +213,13 @@ pub(super) trait InStep {
             self.both(format!("setsockopt({socket}, {name}, {time:?})"), &|calls| {
                 done(calls.set_option(socket, SOL_SOCKET, name, &value))
             });
+        }
+        if by == Switch::Ioctl {
+            let on = time.is_none();
+            self.both(format!("ioctl({socket}, FIONBIO, {on})"), &|calls| {
+                done(calls.set_nonblocking(socket, on))
+            });
+            return;
         }
         let flags = if time.is_some() { O_RDWR } else { O_RDWR | O_NONBLOCK };
         self.both(format!("fcntl({socket}, F_SETFL, {flags:#x})"), &|calls| {
@@ -212,7 +240,12 @@ pub(super) trait InStep {
             return;
         }
         self.flags(accepted);
-        self.both(format!("fcntl({accepted}, F_GETFD)"), &|calls| shown(calls.fcntl(accepted, F_GETFD, 0)));
+        self.is_closed_on_exec(accepted);
+    }
+
+    /// F_GETFD
+    fn is_closed_on_exec(&mut self, socket: Sock) {
+        self.both(format!("fcntl({socket}, F_GETFD)"), &|calls| shown(calls.fcntl(socket, F_GETFD, 0)));
     }
 
     /// select(2)

@@ -1,6 +1,7 @@
 //! The calls of the kernel.
 
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Once;
 
 use rustix::event::{PollFd, PollFlags, Timespec, epoll};
@@ -11,6 +12,20 @@ use tapsock_driver::Namespace;
 use super::sys::{self, Received, Sent};
 use super::{ControlMessage, Incoming, Outgoing, Room, SocketCalls};
 use crate::descriptors::Descriptors;
+
+/// Longer than the kernel takes to collect sockets.
+const PATIENCE: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
+
+/// The parts of some bytes.
+pub(super) fn parts_of<'a>(mut bytes: &'a mut [u8], sizes: &[usize]) -> Vec<IoSliceMut<'a>> {
+    let mut parts = Vec::with_capacity(sizes.len());
+    for size in sizes {
+        let (part, rest) = bytes.split_at_mut(*size);
+        parts.push(IoSliceMut::new(part));
+        bytes = rest;
+    }
+    parts
+}
 
 /// A descriptor that nobody has: programs have fewer.
 const NOBODYS: RawFd = 1_023;
@@ -127,9 +142,52 @@ impl SocketCalls for KernelSockets {
         Ok(self.incoming(received))
     }
 
+    fn write(&mut self, socket: i32, parts: &[Vec<u8>]) -> Result<usize, Errno> {
+        let fd = self.fd(socket)?;
+        match parts {
+            [one] => rustix::io::write(fd, one),
+            several => {
+                let parts: Vec<_> = several.iter().map(|part| IoSlice::new(part)).collect();
+                rustix::io::writev(fd, &parts)
+            }
+        }
+    }
+
+    fn read(&mut self, socket: i32, sizes: &[usize]) -> Result<Vec<u8>, Errno> {
+        let fd = self.fd(socket)?;
+        let mut bytes = vec![0; sizes.iter().sum()];
+        let len = match sizes {
+            [_] => rustix::io::read(fd, &mut bytes[..])?,
+            several => rustix::io::readv(fd, &mut parts_of(&mut bytes, several))?,
+        };
+        bytes.truncate(len);
+        Ok(bytes)
+    }
+
     fn recv_many(&mut self, socket: i32, rooms: &[Room], flags: i32) -> Result<Vec<Incoming>, Errno> {
         let received = sys::recv_many(self.fd(socket)?, rooms, flags)?;
         Ok(received.into_iter().map(|one| self.incoming(one)).collect())
+    }
+
+    /// The kernel looks for such sockets when one is closed, beside the calls, and for all at a time: when two that were
+    /// left behind one after the other are gone, the first search has ended that has seen the sequence's.
+    fn collect(&mut self) {
+        for _ in 0..2 {
+            let [lost, witness] = sys::pair(AF_UNIX, libc::SOCK_STREAM, 0).expect("a pair of sockets");
+            let message = ControlMessage {
+                level: SOL_SOCKET,
+                kind: SCM_RIGHTS,
+                data: lost.as_raw_fd().to_ne_bytes().to_vec(),
+            };
+            let sent = Sent { data: b"x", control: message.bytes(), to: None };
+            sys::send(witness.as_fd(), &sent, 0).expect("it goes into its own queue");
+            drop(lost);
+            // Some socket has to go for the kernel to begin.
+            drop(sys::socket(AF_UNIX, libc::SOCK_STREAM, 0));
+            let mut entries = [PollFd::new(&witness, PollFlags::HUP)];
+            rustix::event::poll(&mut entries, Some(&PATIENCE)).expect("poll(2) does not fail");
+            assert!(!entries[0].revents().is_empty(), "the kernel collects it");
+        }
     }
 
     fn send_file(
@@ -168,6 +226,10 @@ impl SocketCalls for KernelSockets {
 
     fn ioctl(&mut self, socket: i32, request: i32) -> Result<i32, Errno> {
         sys::ioctl(self.fd(socket)?, request)
+    }
+
+    fn set_nonblocking(&mut self, socket: i32, on: bool) -> Result<(), Errno> {
+        rustix::io::ioctl_fionbio(self.fd(socket)?, on)
     }
 
     fn fcntl(&mut self, socket: i32, command: i32, argument: i32) -> Result<i32, Errno> {

@@ -5,11 +5,12 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use tapsock::bsd::{
-    self, EpollEvent, FdSet, MSG_CMSG_CLOEXEC, PollFd, PollMask, ReceivedMessage, RecvMessage, SCM_RIGHTS,
-    SOL_SOCKET, SendMessage,
+    self, EpollEvent, FdSet, PollFd, PollMask, ReceivedMessage, RecvMessage, SCM_RIGHTS, SOL_SOCKET,
+    SendMessage,
 };
 use tapsock::{Driver, Errno, Host, SockAddr};
 
+use super::kernel::parts_of;
 use super::{ControlMessage, Incoming, Outgoing, Room, SocketCalls};
 
 /// The calls of this stack, on a host without a link, which only the calls drive.
@@ -99,7 +100,7 @@ fn incoming(mut data: Vec<u8>, message: ReceivedMessage) -> Incoming {
         data,
         len: message.len,
         from,
-        flags: message.flags & !MSG_CMSG_CLOEXEC,
+        flags: message.flags,
         control: control.collect(),
         rights: message.rights(),
     }
@@ -165,8 +166,28 @@ impl SocketCalls for OurSockets {
         let mut data = vec![0; room.data];
         let mut iov = [IoSliceMut::new(&mut data)];
         let mut message = RecvMessage { iov: &mut iov, control_room: room.control };
-        let message = bsd::recvmsg(&self.host, socket, &mut message, flags | MSG_CMSG_CLOEXEC)?;
+        let message = bsd::recvmsg(&self.host, socket, &mut message, flags)?;
         Ok(incoming(data, message))
+    }
+
+    fn write(&mut self, socket: i32, parts: &[Vec<u8>]) -> Result<usize, Errno> {
+        match parts {
+            [one] => bsd::write(&self.host, socket, one),
+            several => {
+                let parts: Vec<_> = several.iter().map(|part| IoSlice::new(part)).collect();
+                bsd::writev(&self.host, socket, &parts)
+            }
+        }
+    }
+
+    fn read(&mut self, socket: i32, sizes: &[usize]) -> Result<Vec<u8>, Errno> {
+        let mut bytes = vec![0; sizes.iter().sum()];
+        let len = match sizes {
+            [_] => bsd::read(&self.host, socket, &mut bytes)?,
+            several => bsd::readv(&self.host, socket, &mut parts_of(&mut bytes, several))?,
+        };
+        bytes.truncate(len);
+        Ok(bytes)
     }
 
     fn recv_many(&mut self, socket: i32, rooms: &[Room], flags: i32) -> Result<Vec<Incoming>, Errno> {
@@ -175,7 +196,7 @@ impl SocketCalls for OurSockets {
         let each = parts.iter_mut().zip(rooms);
         let mut messages: Vec<_> =
             each.map(|(iov, room)| RecvMessage { iov, control_room: room.control }).collect();
-        let taken = bsd::recvmmsg(&self.host, socket, &mut messages, flags | MSG_CMSG_CLOEXEC, None)?;
+        let taken = bsd::recvmmsg(&self.host, socket, &mut messages, flags, None)?;
         Ok(data.into_iter().zip(taken).map(|(data, message)| incoming(data, message)).collect())
     }
 
@@ -222,6 +243,10 @@ impl SocketCalls for OurSockets {
         let mut value = 0;
         bsd::ioctl(&self.host, socket, request, &mut value)?;
         Ok(value)
+    }
+
+    fn set_nonblocking(&mut self, socket: i32, on: bool) -> Result<(), Errno> {
+        bsd::ioctl(&self.host, socket, bsd::FIONBIO, &mut i32::from(on))
     }
 
     fn fcntl(&mut self, socket: i32, command: i32, argument: i32) -> Result<i32, Errno> {

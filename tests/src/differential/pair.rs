@@ -79,6 +79,8 @@ pub struct Both {
     log: Vec<String>,
     difference: Option<String>,
     instances: [Option<i32>; 2],
+    /// Whether sockets are passed that may come to lie in queues which nobody can read.
+    passes: bool,
 }
 
 struct Stack {
@@ -103,7 +105,13 @@ impl Both {
             log: Vec::new(),
             difference: None,
             instances: [None; 2],
+            passes: false,
         }
+    }
+
+    /// From now on both stacks collect what nobody can reach before the next call: the kernel does it when it sees fit.
+    pub fn collect_at_once(&mut self) {
+        self.passes = true;
     }
 
     /// All calls so far, each with its outcome and the readiness of every socket.
@@ -277,6 +285,22 @@ impl Both {
         })
     }
 
+    /// write(2), or writev(2) of several parts
+    pub fn write(&mut self, socket: Sock, parts: &[Vec<u8>]) {
+        let shown_parts: Vec<_> = parts.iter().map(|part| text(part)).collect();
+        self.step(format!("write({socket}, {shown_parts:?})"), |stack, _| {
+            shown(stack.calls.write(socket, parts))
+        });
+    }
+
+    /// read(2), or readv(2) into several parts of these sizes
+    pub fn read(&mut self, socket: Sock, sizes: &[usize]) {
+        self.step(format!("read({socket}, {sizes:?})"), |stack, _| match stack.calls.read(socket, sizes) {
+            Ok(data) => format!("{}: {}", data.len(), text(&data)).into(),
+            Err(errno) => errno.to_string().into(),
+        });
+    }
+
     /// recvmmsg(2); the sockets that came along.
     pub fn recv_many(&mut self, socket: Sock, sizes: &[usize], flags: i32) -> Vec<Sock> {
         let rooms: Vec<_> = sizes.iter().map(|data| Room { data: *data, control: CONTROL_ROOM }).collect();
@@ -395,6 +419,11 @@ impl Both {
             return Vec::new();
         }
         self.open.extend(&kernels.new);
+        // What can take the last share of a socket that others can reach.
+        let lets_go = ["close", "recv", "read", "connect"].iter().any(|name| call.starts_with(name));
+        if self.passes && lets_go {
+            self.stacks.iter_mut().for_each(|stack| stack.calls.collect());
+        }
         self.compare_readiness(&call, &kernels.text);
         kernels.new
     }

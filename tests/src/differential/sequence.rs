@@ -64,12 +64,16 @@ pub enum Op {
     Accept { at: usize, flags: i32 },
     /// connect(2); with no name to AF_UNSPEC
     Connect { at: usize, name: Option<usize> },
-    /// sendmsg(2), with control messages in bytes and copies of a socket that is good for nothing else
-    Send { at: usize, len: usize, flags: i32, to: Option<usize>, control: Vec<u8>, rights: usize },
+    /// sendmsg(2), with control messages in bytes, and with sockets
+    Send { at: usize, len: usize, flags: i32, to: Option<usize>, control: Vec<u8>, rights: Vec<Passed> },
     /// sendmmsg(2)
     SendMany { at: usize, lens: Vec<usize>, flags: i32, to: Option<usize> },
     /// recvmsg(2)
     Recv { at: usize, room: Room, flags: i32 },
+    /// write(2) and writev(2)
+    Write { at: usize, lens: Vec<usize> },
+    /// read(2) and readv(2)
+    Read { at: usize, sizes: Vec<usize> },
     /// recvmmsg(2)
     RecvMany { at: usize, sizes: Vec<usize>, flags: i32 },
     /// shutdown(2)
@@ -88,9 +92,25 @@ pub enum Op {
     Common(CommonOp),
 }
 
+/// What a message passes.
+///
+/// ```
+/// use tapsock_tests::differential::Passed;
+///
+/// assert_ne!(Passed::Parcel, Passed::Own(0));
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Passed {
+    /// A socket that is good for nothing else.
+    Parcel,
+    /// One of the sequence's, so that sockets may lie in each other's queues, and in their own.
+    Own(usize),
+}
+
 /// Sequences of sockets of type `kind`.
 pub fn plan(kind: i32) -> impl Strategy<Value = Plan> {
-    prop::collection::vec(op(kind), 1..CALLS_MAX).prop_map(move |ops| Plan { kind, ops })
+    let ops = |passes| prop::collection::vec(op(kind, passes), 1..CALLS_MAX);
+    prop_oneof![9 => ops(false), 1 => ops(true)].prop_map(move |ops| Plan { kind, ops })
 }
 
 /// Runs a sequence on both stacks.
@@ -99,9 +119,13 @@ pub fn plan(kind: i32) -> impl Strategy<Value = Plan> {
 /// The first difference, and the calls until then.
 pub fn run_plan(plan: &Plan) -> Result<(), String> {
     let mut both = Both::new();
-    // What is sent with messages. It takes no part otherwise: no cycle of sockets comes about.
+    // What is sent with messages. It takes no part otherwise.
     let parcel = both.socket(SOCK_STREAM);
     let mut next = 0u8;
+    let passes = |op: &Op| matches!(op, Op::Send { rights, .. } if rights.iter().any(|right| *right != Passed::Parcel));
+    if plan.ops.iter().any(passes) {
+        both.collect_at_once();
+    }
     for op in &plan.ops {
         apply(&mut both, plan.kind, op, parcel, &mut next);
         if let Some(difference) = both.difference() {
@@ -137,7 +161,12 @@ fn apply(both: &mut Both, kind: i32, op: &Op, parcel: Sock, next: &mut u8) {
             both.connect(sock(at), name.map_or(Name::Unspec, |name| NAMES[name % NAMES.len()]));
         }
         Op::Common(op) => both.apply_common(op, &open),
-        Op::Send { .. } | Op::SendMany { .. } | Op::Recv { .. } | Op::RecvMany { .. } => {
+        Op::Send { .. }
+        | Op::SendMany { .. }
+        | Op::Write { .. }
+        | Op::Read { .. }
+        | Op::Recv { .. }
+        | Op::RecvMany { .. } => {
             transfer(both, op, sock, parcel, next);
         }
         Op::Shutdown { at, how } => both.shutdown(sock(at), *how),
@@ -162,8 +191,12 @@ fn transfer(both: &mut Both, op: &Op, sock: impl Fn(&usize) -> Sock, parcel: Soc
     let named = |to: &Option<usize>| to.map(|to| NAMES[to % NAMES.len()]);
     let rights = match op {
         Op::Send { at, len, flags, to, control, rights } => {
-            let parcels = vec![parcel; *rights];
-            both.send_beside(sock(at), &data(*len), *flags, named(to), control, &parcels);
+            let passed = rights.iter().map(|right| match right {
+                Passed::Parcel => parcel,
+                Passed::Own(at) => sock(at),
+            });
+            let passed: Vec<_> = passed.collect();
+            both.send_beside(sock(at), &data(*len), *flags, named(to), control, &passed);
             Vec::new()
         }
         Op::SendMany { at, lens, flags, to } => {
@@ -171,18 +204,31 @@ fn transfer(both: &mut Both, op: &Op, sock: impl Fn(&usize) -> Sock, parcel: Soc
             both.send_many(sock(at), &messages, *flags, named(to));
             Vec::new()
         }
+        Op::Write { at, lens } => {
+            let parts: Vec<_> = lens.iter().map(|len| data(*len)).collect();
+            both.write(sock(at), &parts);
+            Vec::new()
+        }
+        Op::Read { at, sizes } => {
+            both.read(sock(at), sizes);
+            Vec::new()
+        }
         Op::Recv { at, room, flags } => both.recv_into(sock(at), *room, *flags),
         Op::RecvMany { at, sizes, flags } => both.recv_many(sock(at), sizes, *flags),
         _ => unreachable!("the others have been made"),
     };
-    rights.into_iter().for_each(|right| both.close(right));
+    for right in rights {
+        both.is_closed_on_exec(right);
+        both.close(right);
+    }
 }
 
-fn op(kind: i32) -> BoxedStrategy<Op> {
+/// Those in which sockets pass each other take long: the kernel is waited for, as it collects them.
+fn op(kind: i32, passes: bool) -> BoxedStrategy<Op> {
     let avoided = Avoided { edges_of_room: kind != SOCK_STREAM, end_of_file: false };
     prop_oneof![
         10 => beginnings(kind),
-        9 => transfers(),
+        9 => transfers(passes),
         3 => endings(),
         3 => options(),
         4 => common_op(SOCKETS_MAX, avoided).prop_map(Op::Common),
@@ -220,20 +266,37 @@ fn beginnings(kind: i32) -> impl Strategy<Value = Op> {
 }
 
 /// Calls that send and receive.
-fn transfers() -> impl Strategy<Value = Op> {
+fn transfers(passes: bool) -> impl Strategy<Value = Op> {
     let at = 0..SOCKETS_MAX;
     let name = 0..NAMES.len();
     let len = prop_oneof![8 => 0usize..9, 2 => 0usize..9000, 1 => 0usize..250_000];
     let max = prop_oneof![6 => 0usize..12, 1 => 0usize..250_000];
     let to = prop_oneof![4 => Just(None), 1 => name.prop_map(Some)];
-    let send_flags = flags(&[(MSG_DONTWAIT, 0.2), (MSG_EOR, 0.1), (MSG_OOB, 0.1), (MSG_MORE, 0.1)]);
-    let recv_flags =
-        flags(&[(MSG_DONTWAIT, 0.2), (MSG_PEEK, 0.3), (MSG_WAITALL, 0.1), (MSG_TRUNC, 0.2), (MSG_OOB, 0.1)]);
-    let rights = prop_oneof![17 => Just(0usize), 2 => Just(1), 1 => 2usize..5];
+    let send_flags = flags(&[
+        (MSG_DONTWAIT, 0.2),
+        (MSG_EOR, 0.1),
+        (MSG_OOB, 0.1),
+        (MSG_MORE, 0.1),
+        (MSG_CONFIRM, 0.1),
+        (MSG_ZEROCOPY, 0.1),
+    ]);
+    let recv_flags = flags(&[
+        (MSG_DONTWAIT, 0.2),
+        (MSG_PEEK, 0.3),
+        (MSG_WAITALL, 0.1),
+        (MSG_TRUNC, 0.2),
+        (MSG_OOB, 0.1),
+        (MSG_ERRQUEUE, 0.05),
+        (MSG_CMSG_CLOEXEC, 0.1),
+    ]);
+    let own = if passes { 3 } else { 0 };
+    let passed = prop_oneof![1 => Just(Passed::Parcel), own => (0..SOCKETS_MAX).prop_map(Passed::Own)];
+    let rights = prop_oneof![4 => Just(Vec::new()), 1 => prop::collection::vec(passed, 1..5)];
     let control = prop_oneof![9 => Just(Vec::new()), 1 => control()];
     // For all that may come, and for less.
     let room = prop_oneof![4 => Just(4096usize), 1 => 0usize..60];
     let lens = || prop::collection::vec(prop_oneof![8 => 0usize..9, 2 => 0usize..9000], 0..MANY);
+    let parts = || prop::collection::vec(prop_oneof![8 => 0usize..9, 2 => 0usize..9000], 1..MANY);
     let many_flags = flags(&[(MSG_DONTWAIT, 0.2), (MSG_EOR, 0.1)]);
     let many_recv_flags =
         flags(&[(MSG_DONTWAIT, 0.2), (MSG_WAITFORONE, 0.3), (MSG_PEEK, 0.1), (MSG_TRUNC, 0.2)]);
@@ -241,6 +304,8 @@ fn transfers() -> impl Strategy<Value = Op> {
         6 => (at.clone(), len, send_flags, to.clone(), control, rights).prop_map(
             |(at, len, flags, to, control, rights)| Op::Send { at, len, flags, to, control, rights }
         ),
+        1 => (at.clone(), parts()).prop_map(|(at, lens)| Op::Write { at, lens }),
+        2 => (at.clone(), parts()).prop_map(|(at, sizes)| Op::Read { at, sizes }),
         1 => (at.clone(), lens(), many_flags, to)
             .prop_map(|(at, lens, flags, to)| Op::SendMany { at, lens, flags, to }),
         6 => (at.clone(), max, room, recv_flags).prop_map(|(at, data, control, flags)| Op::Recv {

@@ -167,7 +167,7 @@ pub(super) fn recv_many(fd: BorrowedFd<'_>, rooms: &[Room], flags: i32) -> Resul
     let mut places: Vec<_> = rooms.iter().map(Place::new).collect();
     let mut headers: Vec<_> =
         places.iter_mut().map(|place| libc::mmsghdr { msg_hdr: place.header(), msg_len: 0 }).collect();
-    let (count, flags) = (headers.len() as _, flags | libc::MSG_CMSG_CLOEXEC);
+    let count = headers.len() as _;
     let headers_at = headers.as_mut_ptr();
     // SAFETY: name, data and control have the room that the headers say, and outlive the call.
     let call = unsafe { libc::recvmmsg(fd.as_raw_fd(), headers_at, count, flags as _, ptr::null_mut()) };
@@ -179,7 +179,6 @@ pub(super) fn recv_many(fd: BorrowedFd<'_>, rooms: &[Room], flags: i32) -> Resul
 pub(super) fn recv(fd: BorrowedFd<'_>, room: Room, flags: i32) -> Result<Received, Errno> {
     let mut place = Place::new(&room);
     let mut header = place.header();
-    let flags = flags | libc::MSG_CMSG_CLOEXEC;
     // SAFETY: name, data and control have the room that the header says, and outlive the call.
     let len = checked_len(unsafe { libc::recvmsg(fd.as_raw_fd(), &mut header, flags) })?;
     Ok(place.taken(&header, len))
@@ -227,7 +226,7 @@ impl Place {
             len,
             data: self.data,
             from: self.from,
-            flags: header.msg_flags & !libc::MSG_CMSG_CLOEXEC,
+            flags: header.msg_flags,
             control: control.collect(),
         }
     }

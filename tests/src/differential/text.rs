@@ -5,7 +5,8 @@ use std::fmt::{self, Write};
 use tapsock::Errno;
 use tapsock::bsd::control::{SCM_TIMESTAMP, SCM_TIMESTAMPING, SCM_TIMESTAMPNS};
 use tapsock::bsd::{
-    Credentials, MSG_CTRUNC, MSG_EOR, MSG_OOB, MSG_TRUNC, PollMask, SCM_CREDENTIALS, SOL_SOCKET,
+    Credentials, MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_EOR, MSG_OOB, MSG_TRUNC, PollMask, SCM_CREDENTIALS,
+    SOL_SOCKET,
 };
 
 use super::{ControlMessage, Incoming, Place, Shower, Sock};
@@ -63,10 +64,15 @@ pub(super) fn readiness(open: &[Sock], events: &[u16]) -> String {
 pub(super) fn received(taken: Incoming, shower: &mut Shower, place: &Place) -> Outcome {
     let Incoming { data, len, from, flags, control, rights } = taken;
     let mut shown = format!("{len}: {}", text(&data));
-    for (flag, name) in
-        [(MSG_TRUNC, " cut"), (MSG_CTRUNC, " lossy"), (MSG_OOB, " urgent"), (MSG_EOR, " ended")]
-    {
-        if flags & flag != 0 {
+    for (flag, name) in [
+        (MSG_TRUNC, " cut"),
+        (MSG_CTRUNC, " lossy"),
+        (MSG_OOB, " urgent"),
+        (MSG_EOR, " ended"),
+        (MSG_CMSG_CLOEXEC, " to be closed on exec"),
+    ] {
+        // What an urgent byte is like, the table of differences knows.
+        if flags & flag != 0 && !(flag == MSG_CMSG_CLOEXEC && flags & MSG_OOB != 0) {
             shown += name;
         }
     }

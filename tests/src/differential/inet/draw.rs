@@ -67,6 +67,9 @@ fn target(sort: Sort) -> impl Strategy<Value = Target> + Clone {
     })
 }
 
+/// The four letters of `reno`, as an `int`.
+const RENO: i32 = i32::from_ne_bytes(*b"reno");
+
 /// Calls that make sockets and connect them.
 fn beginnings(sort: Sort) -> impl Strategy<Value = InetOp> {
     let at = 0..SOCKETS_MAX;
@@ -105,22 +108,30 @@ fn transfers(sort: Sort) -> impl Strategy<Value = InetOp> {
     let often = if sort.is_stream() { 1 } else { 8 };
     let to = prop_oneof![6 => Just(None), often => target(sort).prop_map(Some)];
     let urgent = if sort.is_stream() { 0.15 } else { 0.0 };
-    let send_flags = flags(&[(MSG_DONTWAIT, 0.2), (MSG_EOR, 0.1), (MSG_OOB, urgent)]);
-    let many_flags = flags(&[(MSG_DONTWAIT, 0.2), (MSG_EOR, 0.1)]);
+    let zero_copy = if sort.is_stream() || sort.is_udp() { 0.1 } else { 0.0 };
+    let sent =
+        [(MSG_DONTWAIT, 0.2), (MSG_EOR, 0.1), (MSG_MORE, 0.1), (MSG_CONFIRM, 0.1), (MSG_ZEROCOPY, zero_copy)];
+    let send_flags = flags(&[&sent[..], &[(MSG_OOB, urgent)]].concat());
+    let many_flags = flags(&sent);
     let recv_flags = flags(&[
         (MSG_DONTWAIT, 0.2),
         (MSG_PEEK, 0.3),
         (MSG_WAITALL, 0.1),
         (MSG_TRUNC, 0.2),
         (MSG_OOB, urgent),
-        (MSG_ERRQUEUE, if sort.is_stream() { 0.0 } else { 0.1 }),
+        (MSG_ERRQUEUE, 0.1),
+        (MSG_CMSG_CLOEXEC, 0.1),
     ]);
     let many_recv_flags =
         flags(&[(MSG_DONTWAIT, 0.2), (MSG_WAITFORONE, 0.3), (MSG_PEEK, 0.1), (MSG_TRUNC, 0.2)]);
     let request = prop::sample::select(vec![FIONREAD, SIOCOUTQ, SIOCATMARK]);
     let lens = prop::collection::vec(len.clone(), 0..MANY);
     let control = prop_oneof![4 => Just(Vec::new()), 1 => control(sort)];
+    let sizes = prop::collection::vec(prop_oneof![8 => 0usize..40, 1 => 0usize..4000], 1..MANY);
     prop_oneof![
+        2 => (at.clone(), prop::collection::vec(len.clone(), 1..MANY))
+            .prop_map(|(at, lens)| InetOp::Write { at, lens }),
+        3 => (at.clone(), sizes).prop_map(|(at, sizes)| InetOp::Read { at, sizes }),
         10 => (at.clone(), len, send_flags, to.clone(), control)
             .prop_map(|(at, len, flags, to, control)| InetOp::Send { at, len, flags, to, control }),
         2 => (at.clone(), lens, many_flags, to)
@@ -229,6 +240,26 @@ fn options(sort: Sort) -> impl Strategy<Value = InetOp> {
             set.push((SOL_SOCKET, SO_RCVLOWAT, vec![1 + 3 * value]));
             set.push((SOL_TCP, TCP_NODELAY, vec![value]));
             set.push((SOL_SOCKET, SO_OOBINLINE, vec![value]));
+            set.push((SOL_TCP, TCP_CORK, vec![value]));
+            set.push((SOL_TCP, TCP_QUICKACK, vec![value]));
+            set.push((SOL_TCP, TCP_INQ, vec![value]));
+            set.push((SOL_TCP, TCP_SAVE_SYN, vec![value]));
+            set.push((SOL_SOCKET, SO_KEEPALIVE, vec![value]));
+            for name in [TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_SYNCNT, TCP_LINGER2] {
+                set.push((SOL_TCP, name, vec![7 + value]));
+            }
+            set.push((SOL_TCP, TCP_MAXSEG, vec![500 + 500 * value]));
+            set.push((SOL_TCP, TCP_USER_TIMEOUT, vec![60_000 * value]));
+            set.push((SOL_TCP, TCP_NOTSENT_LOWAT, vec![i32::MAX * value]));
+            set.push((SOL_TCP, TCP_CONGESTION, vec![RENO]));
+        }
+        if sort.is_stream() || sort.is_udp() {
+            set.push((SOL_SOCKET, SO_ZEROCOPY, vec![value]));
+        }
+        if sort.is_udp() {
+            set.push((SOL_UDP, UDP_CORK, vec![value]));
+            set.push((SOL_UDP, UDP_GRO, vec![value]));
+            set.push((SOL_UDP, UDP_SEGMENT, vec![5 * value]));
         }
         set.push((SOL_SOCKET, SO_PEEK_OFF, vec![4 * value - 1]));
     }

@@ -4,7 +4,9 @@
 use std::fmt::Write;
 
 use tapsock::bsd::control::{IP_ORIGDSTADDR, IPV6_ORIGDSTADDR};
-use tapsock::bsd::{MSG_CTRUNC, MSG_EOR, MSG_ERRQUEUE, MSG_OOB, MSG_TRUNC, SOL_IP, SOL_IPV6};
+use tapsock::bsd::{
+    MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_EOR, MSG_ERRQUEUE, MSG_OOB, MSG_TRUNC, SOL_IP, SOL_IPV6,
+};
 use tapsock::{Errno, SockAddr};
 
 use super::masks::Nature;
@@ -86,6 +88,7 @@ impl Ports {
             (MSG_OOB, " urgent"),
             (MSG_EOR, " ended"),
             (MSG_ERRQUEUE, " of errors"),
+            (MSG_CMSG_CLOEXEC, " to be closed on exec"),
         ] {
             if rest & flag != 0 {
                 shown += name;

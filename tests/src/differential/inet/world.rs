@@ -19,7 +19,7 @@ use super::{Port, Target};
 use crate::differential::common::InStep;
 use crate::differential::text::{Outcome, done, number as numbered, readiness, shown, text, value};
 use crate::differential::{
-    Difference, KernelSockets, OurSockets, Outgoing, Room, Scope, Sock, SocketCalls, Sockets,
+    Difference, Incoming, KernelSockets, OurSockets, Outgoing, Room, Scope, Sock, SocketCalls, Sockets,
 };
 
 /// How far a sequence's own identifiers are from those that the kernel gives out next, one after the other.
@@ -279,6 +279,23 @@ impl World {
         });
     }
 
+    /// write(2), or writev(2) of several parts
+    pub fn write(&mut self, socket: Sock, parts: &[Vec<u8>]) {
+        let shown: Vec<_> = parts.iter().map(|part| text(part)).collect();
+        self.call(format!("write({socket}, {shown:?})"), |stack, _| said(stack.calls.write(socket, parts)));
+    }
+
+    /// read(2), or readv(2) into several parts of these sizes
+    pub fn read(&mut self, socket: Sock, sizes: &[usize]) {
+        self.call(format!("read({socket}, {sizes:?})"), |stack, _| match stack.calls.read(socket, sizes) {
+            Ok(data) => {
+                let nature = stack.nature(socket);
+                stack.ports.received(Incoming { len: data.len(), data, ..Incoming::default() }, nature)
+            }
+            Err(errno) => errno.to_string(),
+        });
+    }
+
     /// recvmmsg(2)
     pub fn recv_many(&mut self, socket: Sock, rooms: &[Room], flags: i32) {
         let shown: Vec<_> = rooms.iter().map(|room| (room.data, room.control)).collect();
@@ -360,6 +377,13 @@ impl World {
             let asked = stack.calls.ioctl(socket, request);
             if request == SIOCOUTQ && asked.is_ok() && stack.is_stream_without_peer(socket) {
                 return "what is left over".to_owned();
+            }
+            // What is held back is charged with the buffers that the kernel has put it into.
+            if request == SIOCOUTQ
+                && asked.is_ok_and(|held| held > 0)
+                && stack.number(socket, SO_TYPE) != SOCK_STREAM
+            {
+                return "some".to_owned();
             }
             said(asked)
         };
