@@ -15,6 +15,7 @@ use tapsock_driver::Link;
 use tapsock_sockets::{ClosedNumbers, Fd, PollMask, Sockets};
 use tapsock_stack::iface::InterfaceId;
 use tapsock_stack::time::Instant;
+use tapsock_stack::wire::offload::Medium;
 
 use super::baton::{Baton, Guard, Holder, Rest, Role};
 use super::clock;
@@ -80,8 +81,11 @@ impl Shard {
         settings: &Settings,
     ) -> io::Result<Self> {
         let (mut interface, mut receive, mut send, mut fills) = (None, None, None, Fills::Link);
+        let mut medium = Medium::Ethernet;
         if let Some((id, link)) = link {
-            if !link.caps().fills_checksums {
+            let caps = link.caps();
+            medium = caps.medium;
+            if !caps.fills_checksums {
                 fills = Fills::Flusher;
             }
             let (receive_half, send_half) = link.split();
@@ -105,7 +109,7 @@ impl Shard {
             receive_fd: duplicate(receive.as_ref().and_then(|half| half.poll_fd()))?,
             send_fd: duplicate(send.as_ref().and_then(|half| half.poll_fd()))?,
             link_up: AtomicBool::new(interface.is_some()),
-            receiver: Mutex::new(Receiver::new(receive)),
+            receiver: Mutex::new(Receiver::new(receive, medium)),
             state: Mutex::new(state),
             outbox: Outbox::new(send, fills, OUTBOX_FRAMES),
             stats: Stats::default(),
