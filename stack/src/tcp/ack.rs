@@ -8,12 +8,13 @@ use crate::counters::{Counter, Counters};
 use crate::time::Instant;
 
 use super::congestion::RttSample;
-use super::connection::{Connection, Event, Fin, Holder};
+use super::connection::{Connection, Event, Holder};
 use super::input::Verdict;
 use super::recovery::delivery::{Delivered, Known, Span};
 use super::recovery::rack::RoundTrip;
 use super::recovery::{News, Phase, Recovery, Scene, Standing};
 use super::segment::Segment;
+use super::send::Fin;
 use super::send::window::WindowUpdate;
 use super::seq::SeqNumber;
 use super::seq_ranges::{MAX_SACK_BLOCKS, SeqRange};

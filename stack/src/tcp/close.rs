@@ -6,8 +6,9 @@ use crate::counters::{Counter, Counters};
 use crate::error::SocketError;
 use crate::time::Instant;
 
-use super::connection::{Connection, Event, Fin, Holder, NotConnected, Shutdown};
+use super::connection::{Connection, Event, Holder, NotConnected, Shutdown};
 use super::segment::{Control, Segment};
+use super::send::Fin;
 use super::state::State;
 use super::timers::Timer;
 

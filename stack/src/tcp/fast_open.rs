@@ -6,11 +6,12 @@ use crate::fast_open::Learned;
 use crate::time::Instant;
 use crate::wire::{FastOpenForm, FastOpenOption};
 
-use super::connection::{Connection, Fin, Holder, Opening};
+use super::connection::{Connection, Holder, Opening};
 use super::handshake::{Accepted, SynSent, Willing};
 use super::loss_timer::Since;
 use super::recovery::Phase;
 use super::segment::Segment;
+use super::send::Fin;
 use super::seq::SeqNumber;
 use super::seq_ranges::SeqRange;
 use super::shared_options::SharedOptions;

@@ -8,9 +8,10 @@ use crate::time::Instant;
 use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
 use super::config::Options;
-use super::connection::{Connection, Event, Fin, Holder, Negotiated, Opening, TimestampState};
+use super::connection::{Connection, Event, Holder, Negotiated, Opening, TimestampState};
 use super::recv::ack_policy::{LONGEST_DELAY, QUICK_ACKS};
 use super::segment::{Control, Segment, UnscaledWindow, WindowScale};
+use super::send::Fin;
 use super::seq::SeqNumber;
 use super::shared_options::SharedOptions;
 use super::state::State;

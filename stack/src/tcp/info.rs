@@ -4,12 +4,13 @@ use core::time::Duration;
 
 use crate::time::Instant;
 
-use super::connection::{Connection, Fin};
+use super::connection::Connection;
 use super::ecn::Marks;
 use super::fast_open::Failure;
 use super::recovery::Phase;
 use super::recovery::timeouts::Timeouts;
 use super::segment::{Segment, WindowScale};
+use super::send::Fin;
 use super::send::busy::Times;
 use super::state::State;
 

@@ -7,9 +7,10 @@ use crate::counters::{Counter, Counters};
 use crate::error::SocketError;
 use crate::time::Instant;
 
-use super::connection::{Connection, Judging, TimestampState};
+use super::connection::{Connection, TimestampState};
 use super::recv::ack_policy::{QUICK_ACKS, Situation};
 use super::segment::{Control, Segment};
+use super::send::Judging;
 use super::seq::SeqNumber;
 use super::state::State;
 use super::timers::Timer;

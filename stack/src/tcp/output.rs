@@ -7,13 +7,14 @@ use crate::time::Instant;
 use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
 use super::congestion::{Flight, Start};
-use super::connection::{Connection, Fin, Judging};
+use super::connection::Connection;
 use super::mtu_search::Trying;
 use super::recovery::scoreboard::Sending;
 use super::recovery::{Phase, Resend};
 use super::recv::ack_policy::Owed;
 use super::segment::{Control, Segment};
 use super::send::busy::Wait;
+use super::send::{Fin, Judging};
 use super::seq_ranges::SeqRange;
 use super::state::State;
 use super::timers::Timer;

@@ -3,10 +3,11 @@
 use crate::counters::{Counter, Counters};
 use crate::time::Instant;
 
-use super::connection::{Connection, Fin};
+use super::connection::Connection;
 use super::loss_timer::Since;
 use super::recovery::{Phase, Resend};
 use super::segment::Segment;
+use super::send::Fin;
 use super::seq_ranges::SeqRange;
 use super::timers::Timer;
 

@@ -7,10 +7,11 @@ use crate::error::SocketError;
 use crate::time::Instant;
 
 use super::congestion::UNLIMITED;
-use super::connection::{Connection, Fin, Holder, Judging};
+use super::connection::{Connection, Holder};
 use super::loss_timer::Since;
 use super::memory::Supply;
 use super::recv::ack_policy::Owed;
+use super::send::{Fin, Judging};
 use super::state::State;
 use super::timers::Timer;
 

@@ -5,8 +5,9 @@ use crate::error::SocketError;
 use crate::time::Instant;
 
 use super::congestion::INITIAL_WINDOW;
-use super::connection::{Connection, Fin};
+use super::connection::Connection;
 use super::memory::Supply;
+use super::send::Fin;
 use super::send::buffer::{FRAME_COST, Room, frame_size, useful_bytes, wanted_bytes};
 use super::state::State;
 use super::urgent::Urgency;
