@@ -89,7 +89,7 @@ pub fn main(options: &Options) -> Result<ExitCode, Failure> {
     let mut list: SocketList = options.running.ask(&Request::Sockets(which))?;
     let states = read_filter(&options.filter)?;
     let wants = |state: &str| match &states {
-        Some(states) => states.iter().any(|wanted| *wanted == state),
+        Some(states) => states.contains(&state),
         None => options.wants(state),
     };
     list.sockets.retain(|socket| wants(&socket.state) && (!family || socket.v6 == options.ipv6));
