@@ -18,6 +18,10 @@ use tapsock_stack::wire::{EthernetAddress, Ipv4Header, Ipv6Header};
 use crate::packets::{Path, packet_of};
 use crate::wire::station;
 
+mod options;
+mod redirects;
+mod telling;
+
 const LEFT: InterfaceId = InterfaceId(1);
 const RIGHT: InterfaceId = InterfaceId(2);
 
@@ -119,6 +123,22 @@ fn with_hops(frame: &Frame, hops: u8) -> Frame {
     Frame::from(bytes)
 }
 
+/// The frame with `options` in its IPv4 header.
+fn with_options(frame: &Frame, options: &[u8]) -> Frame {
+    let mut bytes = frame.bytes.to_vec();
+    let total = bytes.len() - 14 + options.len();
+    bytes.splice(34..34, options.iter().copied());
+    bytes[14] = 0x45 + (options.len() / 4) as u8;
+    bytes[16..18].copy_from_slice(&(total as u16).to_be_bytes());
+    let header = 14..34 + options.len();
+    bytes[24..26].fill(0);
+    let sum: u32 = bytes[header].chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
+    let folded = (sum & 0xffff) + (sum >> 16);
+    let folded = (folded & 0xffff) + (folded >> 16);
+    bytes[24..26].copy_from_slice(&(!folded as u16).to_be_bytes());
+    Frame::from(bytes)
+}
+
 fn hops_of(frame: &Frame) -> u8 {
     let packet = packet_of(frame);
     if packet[0] >> 4 == 6 { packet[7] } else { packet[8] }
@@ -188,114 +208,6 @@ fn a_host_passes_nothing_on() {
     assert_eq!(router.pass(RIGHT, back.udp((9, 1000), &[])).len(), 1);
 }
 
-//= RFC 1812 §5.2.7.3, type=test
-//= RFC 4443 §3.3, type=test
-//= RFC 1122 §3.1 MUST-3, type=test
-//= RFC 4443 §3.3 MUST-1, type=test
-#[test]
-fn who_runs_out_of_hops_is_told() {
-    let mut router = Router::plain(&[]);
-    for hops in [0, 1] {
-        let frame = with_hops(&from_left("10.0.1.2").udp((1000, 33_434), &[7; 10]), hops);
-        let code = tapsock_stack::wire::icmp::TimeExceededCode::IN_TRANSIT;
-        assert_eq!(told_v4(&router.pass(LEFT, frame)), Icmpv4Message::TimeExceeded { code });
-        let frame = with_hops(&from_left("fd00:0:0:1::2").udp((1000, 33_434), &[7; 10]), hops);
-        assert_eq!(told_v6(&router.pass(LEFT, frame)), Icmpv6Message::TimeExceeded { code });
-    }
-    assert_eq!((router.count(Counter::IpInHdrErrors), router.count(Counter::Ip6InHdrErrors)), (2, 2));
-    assert_eq!((router.count(Counter::IpForwDatagrams), router.count(Counter::IcmpOutTimeExcds)), (0, 2));
-}
-
-/// As Linux 6.18 answers, which was asked for each.
-//= RFC 1812 §5.2.7.1, type=test
-//= RFC 4443 §3.1, type=test
-#[test]
-fn who_can_not_be_reached_and_why() {
-    use icmpv6::UnreachableCode as Code6;
-    let mut router = Router::plain(&[("net.ipv4.icmp_ratelimit", "0"), ("net.ipv6.icmp.ratelimit", "0")]);
-    let kinds = [RouteKind::Blackhole, RouteKind::Unreachable, RouteKind::Prohibited];
-    for (number, kind) in (1..).zip(kinds) {
-        for network in [format!("10.{number}.0.0/16"), format!("fd0{number}::/64")] {
-            router.stack.add_route(Route::refusing(network.parse().unwrap(), kind)).unwrap();
-        }
-    }
-    for (to, code) in [
-        ("10.1.0.1", None),
-        ("10.2.0.1", Some(UnreachableCode::HOST)),
-        ("10.3.0.1", Some(UnreachableCode::FILTERED)),
-        ("10.9.0.1", Some(UnreachableCode::NETWORK)),
-    ] {
-        let sent = router.pass(LEFT, from_left(to).udp((1000, 9), &[7; 10]));
-        match code {
-            None => assert!(sent.is_empty(), "{to}"),
-            Some(code) => {
-                assert_eq!(told_v4(&sent), Icmpv4Message::DestinationUnreachable { code, mtu: 0 }, "{to}");
-            }
-        }
-    }
-    for (to, code) in [
-        ("fd01::1", None),
-        ("fd02::1", Some(Code6::NO_ROUTE)),
-        ("fd03::1", Some(Code6::PROHIBITED)),
-        ("fd09::1", Some(Code6::NO_ROUTE)),
-    ] {
-        let sent = router.pass(LEFT, from_left(to).udp((1000, 9), &[7; 10]));
-        match code {
-            None => assert!(sent.is_empty(), "{to}"),
-            Some(code) => assert_eq!(told_v6(&sent), Icmpv6Message::DestinationUnreachable { code }, "{to}"),
-        }
-    }
-    assert_eq!((router.count(Counter::IpExtInNoRoutes), router.count(Counter::Ip6InNoRoutes)), (1, 1));
-    assert_eq!((router.count(Counter::IpInDiscards), router.count(Counter::Ip6InDiscards)), (3, 3));
-    assert_eq!((router.count(Counter::IpForwDatagrams), router.count(Counter::Ip6OutForwDatagrams)), (0, 0));
-}
-
-//= RFC 1812 §5.2.7.1, type=test
-#[test]
-fn a_neighbour_that_does_not_answer_is_unreachable() {
-    let mut router = Router::plain(&[]);
-    for to in ["10.0.1.77", "fd00:0:0:1::77"] {
-        let asked = router.pass(LEFT, from_left(to).udp((1000, 9), &[7; 10]));
-        assert_eq!(asked.len(), 1, "the router asks for its neighbour");
-        let mut told = Vec::new();
-        while told.is_empty() {
-            router.now = router.stack.poll_timeout().expect("the neighbour is waited for");
-            router.stack.handle_timeout(router.now);
-            told = router.sent();
-            told.retain(|(id, _)| *id == LEFT);
-        }
-        if to.contains(':') {
-            let code = icmpv6::UnreachableCode::ADDRESS;
-            assert_eq!(told_v6(&told), Icmpv6Message::DestinationUnreachable { code });
-        } else {
-            let code = UnreachableCode::HOST;
-            assert_eq!(told_v4(&told), Icmpv4Message::DestinationUnreachable { code, mtu: 0 });
-        }
-    }
-}
-
-/// It is forwarded by the setting of where it comes in; where it was to leave says nothing.
-#[test]
-fn a_router_of_one_link_s_packets_tells_of_neighbours_too() {
-    let settings = [
-        ("net.ipv4.ip_forward", "0"),
-        ("net.ipv4.conf.left.forwarding", "1"),
-        ("net.ipv6.conf.all.forwarding", "0"),
-        ("net.ipv6.conf.left.forwarding", "1"),
-    ];
-    let mut router = Router::plain(&settings);
-    for to in ["10.0.1.77", "fd00:0:0:1::77"] {
-        assert_eq!(router.pass(LEFT, from_left(to).udp((1000, 9), &[7; 10])).len(), 1, "it asks");
-        let mut told = Vec::new();
-        while let Some(at) = router.stack.poll_timeout().filter(|at| *at < Instant::from_secs(20)) {
-            router.now = router.now.max(at);
-            router.stack.handle_timeout(at);
-            told.extend(router.sent().into_iter().filter(|(id, _)| *id == LEFT));
-        }
-        assert_eq!(told.len(), 1, "{to}");
-    }
-}
-
 /// A flow that is faster than the next link leaves the router's own sockets their half of it.
 #[test]
 fn the_router_s_own_packets_have_their_turn() {
@@ -337,24 +249,6 @@ fn packets_wait_for_a_neighbour_and_go_when_it_answers() {
     let sent = router.sent();
     assert_eq!(sent.len(), count);
     assert!(sent.iter().all(|(id, frame)| *id == RIGHT && frame.bytes[..6] == station(2).0));
-}
-
-//= RFC 1191 §4, type=test
-//= RFC 4443 §3.2, type=test
-//= RFC 4443 §3.2 MUST-1, type=test
-#[test]
-fn what_is_too_large_and_must_stay_whole_is_told() {
-    let mut router = Router::plain(&[]);
-    let mut frame = from_left("10.0.1.2").udp((1000, 9), &[7; 1400]).bytes.to_vec();
-    frame[14 + 6] = 0x40;
-    let frame = with_hops(&Frame::from(frame), 64);
-    let code = UnreachableCode::FRAGMENTATION_NEEDED;
-    let expected = Icmpv4Message::DestinationUnreachable { code, mtu: 1400 };
-    assert_eq!(told_v4(&router.pass(LEFT, frame)), expected);
-    let frame = from_left("fd00:0:0:1::2").udp((1000, 9), &[7; 1400]);
-    assert_eq!(told_v6(&router.pass(LEFT, frame)), Icmpv6Message::PacketTooBig { mtu: 1400 });
-    assert_eq!((router.count(Counter::IpFragFails), router.count(Counter::Ip6FragFails)), (1, 1));
-    assert_eq!((router.count(Counter::Ip6InTooBigErrors), router.count(Counter::Icmp6OutPktTooBigs)), (1, 1));
 }
 
 //= RFC 791 §3.2, type=test
@@ -485,74 +379,6 @@ fn sources_that_come_from_elsewhere_are_not_believed() {
     }
 }
 
-//= RFC 1812 §5.2.7.2, type=test
-#[test]
-fn a_host_is_told_of_a_nearer_router() {
-    let mut router = Router::plain(&[]);
-    let route = Route::via("10.7.0.0/16".parse().unwrap(), "10.0.0.9".parse().unwrap(), LEFT);
-    router.stack.add_route(route).unwrap();
-    router.learn(LEFT, "10.0.0.9", station(3));
-    let mut redirects = 0;
-    for round in 0..20 {
-        let sent = router.pass(LEFT, from_left("10.7.0.1").udp((1000, 9), &[7; 10]));
-        let passed = sent.iter().filter(|(_, frame)| frame.bytes[..6] == station(3).0).count();
-        assert_eq!(passed, 1, "it goes on all the same");
-        let told: Sent = sent.into_iter().filter(|(_, frame)| frame.bytes[..6] == station(0).0).collect();
-        if round == 0 {
-            let expected = Icmpv4Message::Other { kind: 5, code: 1, rest: [10, 0, 0, 9] };
-            assert_eq!(told_v4(&told), expected);
-        }
-        redirects += told.len();
-    }
-    assert_eq!(redirects, 6, "there is a limit");
-    assert_eq!(router.count(Counter::IcmpOutRedirects), 6);
-    // Not to whom the other router is none of its link, and not where the setting says no.
-    let sent = router.pass(LEFT, from_left("10.7.0.1").from("10.8.0.1").udp((1000, 9), &[]));
-    assert_eq!(sent.len(), 1);
-    let mut router = Router::plain(&[("net.ipv4.conf.all.send_redirects", "0")]);
-    router.stack.add_route(route).unwrap();
-    router.learn(LEFT, "10.0.0.9", station(3));
-    assert_eq!(router.pass(LEFT, from_left("10.7.0.1").udp((1000, 9), &[])).len(), 1);
-}
-
-//= RFC 4861 §8.2, type=test
-//= RFC 4861 §4.5 MUST-1, type=test
-//= RFC 4861 §4.5 MUST-4, type=test
-//= RFC 4861 §4.5 MUST-5, type=test
-//= RFC 4861 §8.2 MUST-1, type=test
-//= RFC 4861 §8.2 MUST-2, type=test
-//= RFC 4861 §8.2 MUST-3, type=test
-#[test]
-fn a_host_of_ipv6_is_told_of_a_nearer_router() {
-    let mut router = Router::plain(&[]);
-    let route = Route::via("fd07::/64".parse().unwrap(), "fe80::9".parse().unwrap(), LEFT);
-    router.stack.add_route(route).unwrap();
-    router.learn(LEFT, "fe80::9", station(3));
-    let sent = router.pass(LEFT, from_left("fd07::1").udp((1000, 9), &[7; 1400]));
-    let told = sent.iter().find(|(_, frame)| frame.bytes[..6] == station(0).0).unwrap();
-    let packet = packet_of(&told.1);
-    let redirect = Redirect::parse(&Ipv6Header::parse(packet).unwrap(), &packet[40..]).unwrap();
-    assert_eq!(
-        (redirect.target.to_string(), redirect.destination.to_string()),
-        ("fe80::9".into(), "fd07::1".into())
-    );
-    assert_eq!(redirect.target_link, Some(station(3)));
-    assert_eq!(sent.len(), 2);
-    assert_eq!(router.count(Counter::Icmp6OutRedirects), 1);
-    // A destination that is a neighbour itself is the target.
-    router.learn(LEFT, "fd00::9", station(4));
-    let sent = router.pass(LEFT, from_left("fd00::9").udp((1000, 9), &[7; 10]));
-    let told = sent.iter().find(|(_, frame)| frame.bytes[..6] == station(0).0).unwrap();
-    let packet = packet_of(&told.1);
-    let redirect = Redirect::parse(&Ipv6Header::parse(packet).unwrap(), &packet[40..]).unwrap();
-    assert_eq!((redirect.target, redirect.target.to_string()), (redirect.destination, "fd00::9".into()));
-    // There is a limit.
-    for _ in 0..20 {
-        router.pass(LEFT, from_left("fd00::9").udp((1000, 9), &[7; 10]));
-    }
-    assert_eq!(router.count(Counter::Icmp6OutRedirects), 6);
-}
-
 #[test]
 fn flows_are_shared_among_equal_ways() {
     let mut router = Router::plain(&[("net.ipv4.fib_multipath_hash_policy", "1")]);
@@ -598,45 +424,6 @@ fn extension_headers_are_for_the_receiver() {
     assert_eq!(told_v6(&sent), Icmpv6Message::ParameterProblem { code, pointer: 42 });
 }
 
-#[test]
-fn errors_and_later_fragments_are_not_complained_of() {
-    let mut router = Router::plain(&[]);
-    let inner = from_left("10.9.0.1").udp((1, 2), &[]);
-    let code = UnreachableCode::PORT;
-    let error = from_left("10.9.0.1")
-        .icmpv4(Icmpv4Message::DestinationUnreachable { code, mtu: 0 }, packet_of(&inner));
-    assert!(router.pass(LEFT, error).is_empty());
-    let mut bytes = from_left("10.9.0.1").udp((1000, 9), &[7; 64]).bytes.to_vec();
-    bytes[14 + 7] = 2;
-    assert!(router.pass(LEFT, with_hops(&Frame::from(bytes), 64)).is_empty());
-    assert_eq!(router.count(Counter::IpExtInNoRoutes), 2);
-}
-
-//= RFC 4861 §8.2 MUST-4, type=test
-#[test]
-fn redirects_change_no_router_s_routes() {
-    for (forwarding, followed) in [("1", false), ("0", true)] {
-        let settings = [("net.ipv4.ip_forward", forwarding), ("net.ipv6.conf.all.forwarding", forwarding)];
-        let mut router = Router::plain(&settings);
-        for (network, gateway) in [("10.7.0.0/16", "10.0.0.1"), ("fd07::/64", "fe80::1")] {
-            let route = Route::via(network.parse().unwrap(), gateway.parse().unwrap(), LEFT);
-            router.stack.add_route(route).unwrap();
-        }
-        let octets = |text: &str| text.parse::<core::net::Ipv6Addr>().unwrap().octets();
-        let message = Icmpv6Message::Other { kind: 137, code: 0, rest: [0; 4] };
-        let body = [octets("fe80::9"), octets("fd07::1")].concat();
-        let path = Path::v6(0, HERE).from("fe80::1").to("fd00::a");
-        router.pass(LEFT, path.icmpv6(message, &body, 255));
-        let message = Icmpv4Message::Other { kind: 5, code: 1, rest: [10, 0, 0, 9] };
-        let ours = Path::v4(HERE, 0).from("10.0.0.10").to("10.7.0.1").udp((9, 9), b"x");
-        router.pass(LEFT, Path::v4(0, HERE).icmpv4(message, packet_of(&ours)));
-        let interfaces = router.stack.interfaces();
-        let hop = |to: &str| interfaces.route(to.parse().unwrap(), None, None).unwrap().next_hop.to_string();
-        let expected = if followed { ["fe80::9", "10.0.0.9"] } else { ["fe80::1", "10.0.0.1"] };
-        assert_eq!([hop("fd07::1"), hop("10.7.0.1")], expected);
-    }
-}
-
 /// Who forwards says so in its advertisements, and who stops says that too.
 //= RFC 4861 §2.3 MUST-1, type=test
 //= RFC 4861 §6.2.5 MUST-1, type=test
@@ -669,80 +456,6 @@ fn a_router_says_that_it_is_one() {
     }
 }
 
-/// The frame with `options` in its IPv4 header.
-fn with_options(frame: &Frame, options: &[u8]) -> Frame {
-    let mut bytes = frame.bytes.to_vec();
-    let total = bytes.len() - 14 + options.len();
-    bytes.splice(34..34, options.iter().copied());
-    bytes[14] = 0x45 + (options.len() / 4) as u8;
-    bytes[16..18].copy_from_slice(&(total as u16).to_be_bytes());
-    let header = 14..34 + options.len();
-    bytes[24..26].fill(0);
-    let sum: u32 = bytes[header].chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
-    let folded = (sum & 0xffff) + (sum >> 16);
-    let folded = (folded & 0xffff) + (folded >> 16);
-    bytes[24..26].copy_from_slice(&(!folded as u16).to_be_bytes());
-    Frame::from(bytes)
-}
-
-//= RFC 1812 §5.3.13.5, type=test
-#[test]
-fn a_router_stands_in_the_record_of_a_route() {
-    let mut router = Router::plain(&[]);
-    let frame = with_options(&from_left("10.0.1.2").udp((1000, 9), &[]), &[7, 7, 4, 0, 0, 0, 0, 0]);
-    let sent = router.pass(LEFT, frame);
-    let [(RIGHT, passed)] = &sent[..] else { panic!("{sent:?}") };
-    assert_eq!(packet_of(passed)[20..28], [7, 7, 8, 10, 0, 1, 10, 0], "where it leaves");
-    assert!(Ipv4Header::parse(packet_of(passed)).is_ok());
-}
-
-//= RFC 1812 §5.2.4.1, type=test
-#[test]
-fn source_routes_are_followed_where_that_is_allowed() {
-    let route = |kind: u8| [kind, 11, 4, 10, 0, 1, 2, 10, 0, 1, 3, 0];
-    // Without a checksum, which is about the last stop.
-    let mut bytes = from_left("10.0.0.10").udp((1000, 9), &[7; 8]).bytes.to_vec();
-    bytes[40..42].fill(0);
-    let to_router = Frame::from(bytes);
-    // Refused by default, whoever it names.
-    let mut router = Router::plain(&[]);
-    assert!(router.pass(LEFT, with_options(&to_router, &route(131))).is_empty());
-    assert_eq!(router.count(Counter::IpInHdrErrors), 1);
-    let taken = ("net.ipv4.conf.all.accept_source_route", "1");
-    for kind in [131, 137] {
-        let mut router = Router::plain(&[taken]);
-        let sent = router.pass(LEFT, with_options(&to_router, &route(kind)));
-        let [(RIGHT, passed)] = &sent[..] else { panic!("{sent:?}") };
-        let packet = packet_of(passed);
-        assert_eq!((packet[8], &packet[16..20]), (63, &[10, 0, 1, 2][..]));
-        assert_eq!(packet[20..32], [kind, 11, 8, 10, 0, 1, 10, 10, 0, 1, 3, 0]);
-        assert_eq!(passed.bytes[..6], station(1).0);
-        assert!(Ipv4Header::parse(packet).is_ok());
-    }
-    // A strict one whose next stop stands behind a router.
-    let mut router = Router::plain(&[taken]);
-    let behind = Route::via("10.7.0.0/16".parse().unwrap(), "10.0.1.2".parse().unwrap(), RIGHT);
-    router.stack.add_route(behind).unwrap();
-    let sent = router.pass(LEFT, with_options(&to_router, &[137, 7, 4, 10, 7, 0, 1, 0]));
-    let code = UnreachableCode::SOURCE_ROUTE_FAILED;
-    let [(LEFT, told)] = &sent[..] else { panic!("{sent:?}") };
-    let told = Icmpv4Message::parse(&packet_of(told)[20..]).unwrap();
-    assert_eq!(told, Icmpv4Message::DestinationUnreachable { code, mtu: 0 });
-    let sent = router.pass(LEFT, with_options(&to_router, &[131, 7, 4, 10, 7, 0, 1, 0]));
-    assert!(matches!(&sent[..], [(RIGHT, _)]));
-    // At its end the packet is taken, here by nobody at that port.
-    let ended = [131, 7, 8, 10, 0, 0, 1, 0];
-    let sent = router.pass(LEFT, with_options(&to_router, &ended));
-    let [(LEFT, told)] = &sent[..] else { panic!("{sent:?}") };
-    assert_eq!(packet_of(told)[20..22], [3, 3]);
-    // A stop that is this router by another address is passed at once; who is no router sends nothing on.
-    let here = [131, 7, 4, 10, 0, 1, 10, 0];
-    assert_eq!(router.pass(LEFT, with_options(&to_router, &here)).len(), 1);
-    let mut host = Router::plain(&[taken, ("net.ipv4.ip_forward", "0")]);
-    assert!(host.pass(LEFT, with_options(&to_router, &route(131))).is_empty());
-    assert_eq!(host.count(Counter::IpInAddrErrors), 1);
-}
-
 //= RFC 4291 §2.8, type=test
 #[test]
 fn routers_hear_what_is_for_all_of_them() {
@@ -757,45 +470,6 @@ fn routers_hear_what_is_for_all_of_them() {
     assert_eq!(host.count(Counter::TapsockLinkInAddrErrors), 1);
 }
 
-/// A source route leads no packet to where it could not come from outside.
-#[test]
-fn a_source_route_ends_before_what_is_the_hosts_alone() {
-    let settings = [("net.ipv4.conf.all.accept_source_route", "1")];
-    let route = [131, 7, 4, 127, 0, 0, 1, 0];
-    let mut router = Router::plain(&settings);
-    let frame = from_left("10.0.0.10").udp((1000, 9), &[7; 8]);
-    assert!(router.pass(LEFT, with_options(&frame, &route)).is_empty());
-    assert_eq!((router.count(Counter::IpInAddrErrors), router.count(Counter::IpInDelivers)), (1, 0));
-    // Nor does one that came to all hosts go anywhere.
-    let frame = from_left("10.0.0.255").udp((1000, 9), &[7; 8]);
-    assert!(router.pass(LEFT, with_options(&frame, &[131, 7, 4, 10, 0, 1, 2, 0])).is_empty());
-    assert_eq!(router.count(Counter::IpInAddrErrors), 2);
-}
-
-//= RFC 1122 §3.2.1.3 MUST-4, type=test
-#[test]
-fn nobody_is_answered_who_stands_for_a_whole_link() {
-    let mut router = Router::plain(&[]);
-    let everybody = from_left("10.0.0.10").from("10.0.1.255");
-    let echo = Icmpv4Message::EchoRequest(tapsock_stack::wire::icmp::Echo { ident: 1, sequence: 1 });
-    assert!(router.pass(LEFT, everybody.icmpv4(echo, &[])).is_empty());
-    assert!(router.pass(LEFT, with_hops(&everybody.to("10.0.1.2").udp((1, 2), &[]), 1)).is_empty());
-    assert_eq!(router.count(Counter::TapsockIpInMartians), 2);
-}
-
-//= RFC 1812 §5.3.8, type=test
-#[test]
-fn errors_too_go_to_nobody_who_comes_from_elsewhere() {
-    for (mode, told) in [("0", 1), ("1", 0)] {
-        let mut router = Router::plain(&[("net.ipv4.conf.left.rp_filter", mode)]);
-        router.learn(RIGHT, "10.0.1.77", station(5));
-        let frame = from_left("10.0.0.10").from("10.0.1.77").udp((1000, 9), &[]);
-        let sent = router.pass(LEFT, with_options(&frame, &[7, 7, 3, 0, 0, 0, 0, 0]));
-        assert_eq!(sent.len(), told, "{mode}");
-        assert_eq!(router.count(Counter::TcpExtIPReversePathFilter), 1 - told as u64, "{mode}");
-    }
-}
-
 //= RFC 791 §3.2, type=test
 #[test]
 fn a_fragment_past_the_longest_packet_goes_nowhere() {
@@ -807,59 +481,5 @@ fn a_fragment_past_the_longest_packet_goes_nowhere() {
         let sent = router.pass(LEFT, with_hops(&Frame::from(bytes), 64));
         assert_eq!(!sent.is_empty(), passes, "{last:?}");
         assert_eq!(router.count(Counter::IpInHdrErrors), u64::from(!passes));
-    }
-}
-
-/// What a socket sends in another's name is its own business: it is told, not he.
-#[test]
-fn who_sends_in_another_s_name_is_told() {
-    use tapsock_stack::iface::{Addresses, Way};
-    use tapsock_stack::ports::{BindRequest, LocalAddr, Transport};
-    let mut router = Router::plain(&[]);
-    let behind = Route::via("198.51.100.0/24".parse().unwrap(), "10.0.0.1".parse().unwrap(), LEFT);
-    router.stack.add_route(behind).unwrap();
-    let id = router.stack.udp_open(Family::V4);
-    router.stack.udp_mut(id).unwrap().way = Way { addresses: Addresses::Any, ..Way::default() };
-    let name = LocalAddr::new("198.51.100.7".parse().unwrap(), 0);
-    let request = BindRequest { port: 7000, foreign: true, ..BindRequest::new(Transport::Udp, name) };
-    let bind = router.stack.bind(request).unwrap();
-    router.stack.udp_bind(id, bind);
-    router.stack.udp_connect(id, Some(crate::wire::at("10.0.1.77", 9))).unwrap();
-    let all = tapsock_stack::error_queue::ErrorDelivery::All;
-    router.stack.udp_mut(id).unwrap().error_delivery.v4 = all;
-    let now = router.now;
-    let options = UdpSendOptions::default();
-    router.stack.udp_send(now, id, Rope::from(vec![7]), None, options).unwrap();
-    router.sent();
-    let mut error = None;
-    while let Some(due) = router.stack.poll_timeout().filter(|_| error.is_none()) {
-        router.now = due;
-        router.stack.handle_timeout(due);
-        assert!(router.sent().iter().all(|(link, _)| *link == RIGHT), "the other hears nothing");
-        error = router.stack.udp_take_error(id);
-    }
-    assert_eq!(error, Some(tapsock_stack::error::SocketError::HostUnreachable));
-}
-
-/// What a program of this host writes itself to a group comes back here, and may come from a whole link, which is not
-/// answered either.
-//= RFC 1812 §4.3.2.7, type=test
-#[test]
-fn an_answer_goes_to_one_host() {
-    use tapsock_stack::stack::RawSendOptions;
-    let echo = Icmpv4Message::EchoRequest(tapsock_stack::wire::icmp::Echo { ident: 1, sequence: 1 });
-    for (from, answers) in [("10.0.1.77", 1), ("10.0.1.255", 0)] {
-        let mut router = Router::plain(&[("net.ipv4.icmp_echo_ignore_broadcasts", "0")]);
-        router.learn(RIGHT, "10.0.1.77", station(5));
-        let forged = from_left("224.0.0.1").from(from).icmpv4(echo, &[]);
-        let packet = Rope::from(packet_of(&forged).to_vec());
-        // The protocol of sockets that write their headers.
-        let id = router.stack.raw_open(Family::V4, 255).unwrap();
-        let options = RawSendOptions { interface: Some(RIGHT), ..RawSendOptions::default() };
-        let to = Some(crate::wire::at("224.0.0.1", 0));
-        router.stack.raw_send(router.now, id, packet, to, options).unwrap();
-        assert_eq!(router.sent().len(), 1 + answers, "{from}");
-        let counts = [Counter::IcmpInEchos, Counter::IcmpOutEchoReps].map(|counter| router.count(counter));
-        assert_eq!(counts, [1, answers as u64], "{from}");
     }
 }
