@@ -1,35 +1,34 @@
-//! ICMP through the stack: answers to echoes, errors that we send, and errors that concern a socket.
+//! ICMP through the stack: what comes, answers to echoes, and errors that we send.
 
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use crate::buf::{Checksum, Chunk, Rope};
+use crate::buf::{Checksum, Rope};
 use crate::counters::{Counter, Counters};
-use crate::demux::{FlowKey, Target};
+use crate::demux::FlowKey;
 use crate::discovery::{AutoLabel, Fragmentation, Limit};
-use crate::error_queue::{ErrorDelivery, Report, StampKind};
+use crate::error_queue::StampKind;
 use crate::iface::{Delivery, InterfaceId, NextHop, ndp};
 use crate::ip::icmp::{
-    Complaint, EchoKind, ErrorKind, INTERNETWORK_CONTROL, Teller, complaint_v4, complaint_v6, echo, error,
-    may_answer, quoted_bytes, timestamp_reply,
+    EchoKind, ErrorKind, INTERNETWORK_CONTROL, Teller, complaint_v4, complaint_v6, echo, error, may_answer,
+    quoted_bytes, timestamp_reply,
 };
 use crate::ip::input::{Packet, Stations};
 use crate::ip::output::Outgoing;
-use crate::tcp::{SeqNumber, State};
 use crate::time::Instant;
 use crate::udp::Datagram;
-use crate::wire::icmp::{Echo, ICMP_HEADER_LEN, Quoted};
+use crate::wire::icmp::{Echo, ICMP_HEADER_LEN};
 use crate::wire::icmpv4::Icmpv4Message;
 use crate::wire::icmpv6::Icmpv6Message;
-use crate::wire::ipv4::write_checksum;
-use crate::wire::ipv4_options::{AnswerOptions, Host, Ipv4Options, Step};
+use crate::wire::ipv4_options::AnswerOptions;
 use crate::wire::ndp::{NdpMessage, REDIRECT, ROUTER_ADVERT, ROUTER_SOLICIT};
 use crate::wire::offload::Transmit;
-use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header};
+use crate::wire::{IpProtocol, Ipv6Header};
 
+use super::Stack;
+use super::ip_options::time_of_no_day;
 use super::multicast::{Reach, reach_of};
 use super::stamps::Stamping;
-use super::{Changes, Stack};
 
 /// Type of a redirect of IPv4.
 const REDIRECT_V4: u8 = 5;
@@ -326,7 +325,7 @@ impl Stack {
     //= RFC 4443 §2.2 MUST-2
     //= RFC 4443 §4.2 MUST-2
     //= RFC 4443 §4.2 MUST-3
-    fn way_back(&self, packet: &Packet, to_us_alone: bool) -> Option<NextHop> {
+    pub(super) fn way_back(&self, packet: &Packet, to_us_alone: bool) -> Option<NextHop> {
         let source = to_us_alone.then_some(packet.destination);
         let scoped = matches!(packet.source, IpAddr::V6(v6) if v6.is_unicast_link_local());
         let hop = self.interfaces.route(packet.source, source, scoped.then_some(packet.interface)).ok();
@@ -389,83 +388,6 @@ impl Stack {
                 message,
             );
         }
-    }
-
-    /// The options of an answer of `source` to `packet`. A packet whose options make no sense is answered without.
-    //= RFC 1122 §3.2.2.6
-    //= RFC 1122 §3.2.2.6 SHLD-2
-    fn answer_options(&self, now: Instant, packet: &Packet, source: IpAddr) -> AnswerOptions {
-        let (options, IpAddr::V4(source)) = (packet.ipv4_options(), source) else {
-            return AnswerOptions::default();
-        };
-        if options.is_empty() {
-            return AnswerOptions::default();
-        }
-        let host = self.recording_host(now, source);
-        Ipv4Options::parse(options)
-            .map_or_else(|_| AnswerOptions::default(), |parsed| parsed.answer(options, &host))
-    }
-
-    /// The options that a socket wants of a packet from `source` to `destination`, as they go.
-    //= RFC 1122 §3.2.1.8 MUST-1
-    pub(super) fn socket_options(
-        &self,
-        now: Instant,
-        options: AnswerOptions,
-        (source, destination): (IpAddr, IpAddr),
-    ) -> AnswerOptions {
-        match (source, destination) {
-            (IpAddr::V4(source), IpAddr::V4(_)) if !options.is_empty() => {
-                options.recorded(&self.recording_host(now, source))
-            }
-            _ => AnswerOptions::default(),
-        }
-    }
-
-    /// What this host records of itself in options.
-    fn recording_host(&self, now: Instant, ours: Ipv4Addr) -> Host<impl Fn(Ipv4Addr) -> bool> {
-        Host {
-            ours,
-            is_ours: |address| self.interfaces.is_local(IpAddr::V4(address)),
-            time: time_of_no_day(now),
-        }
-    }
-
-    /// A packet of somebody else with options as it goes on: the router stands in the record of its route, by the address
-    /// that it has where the packet leaves.
-    //= RFC 1812 §5.3.13.5
-    pub(super) fn recorded_on(&self, now: Instant, packet: &Packet, ours: IpAddr) -> Packet {
-        match ours {
-            IpAddr::V4(ours) => self.recorded_by(now, packet.clone(), ours),
-            IpAddr::V6(_) => packet.clone(),
-        }
-    }
-
-    /// A packet with options as it is handed on: the receiver stands in the record of its route.
-    //= RFC 1122 §3.2.1.8
-    pub(super) fn recorded(&self, now: Instant, packet: Packet) -> Packet {
-        let ours = match packet.destination {
-            IpAddr::V4(destination) if self.interfaces.is_local(packet.destination) => Some(destination),
-            _ => self.way_back(&packet, false).and_then(|hop| match hop.source {
-                IpAddr::V4(source) => Some(source),
-                IpAddr::V6(_) => None,
-            }),
-        };
-        match ours {
-            Some(ours) => self.recorded_by(now, packet, ours),
-            None => packet,
-        }
-    }
-
-    fn recorded_by(&self, now: Instant, packet: Packet, ours: Ipv4Addr) -> Packet {
-        let Ok(options) = Ipv4Options::parse(packet.ipv4_options()) else { return packet };
-        let len = packet.whole.len() - packet.payload.len();
-        let mut bytes = packet.whole.to_vec();
-        let host = self.recording_host(now, ours);
-        options.record(&mut bytes[Ipv4Header::MIN_LEN..len], Step::Receive, &host);
-        write_checksum(&mut bytes[..len]);
-        let whole = Chunk::from(bytes);
-        Packet { payload: whole.slice(len..whole.len()), whole, ..packet }
     }
 
     pub(super) fn send_icmp(
@@ -532,137 +454,4 @@ impl Stack {
             self.queue_answer(interface, frame);
         }
     }
-
-    /// A packet of ours could not be delivered to the neighbour `target`.
-    pub(super) fn on_undeliverable(
-        &mut self,
-        now: Instant,
-        interface: InterfaceId,
-        target: IpAddr,
-        packet: &Transmit,
-    ) {
-        let headers = packet.headers.to_vec();
-        // A socket may have sent it in another's name.
-        let in_a_name = Quoted::parse(&headers).is_ok_and(|quoted| self.was_sent_for(interface, &quoted));
-        if !in_a_name && self.on_undeliverable_of_others(now, interface, packet) {
-            return;
-        }
-        let invalid = if target.is_ipv4() { Counter::IpOutDiscards } else { Counter::Ip6OutDiscards };
-        self.complain(now, interface, &headers, Complaint::no_neighbor(target), invalid);
-    }
-
-    /// Brings an error, which came in at `interface`, to the socket whose packet it quotes. One that quotes nothing
-    /// of ours is not believed.
-    //= RFC 5927 §4.1
-    //= RFC 1122 §3.2.2 MUST-3
-    //= RFC 1122 §3.4 MUST-5
-    //= RFC 1122 §3.4 MUST-6
-    fn complain(
-        &mut self,
-        now: Instant,
-        interface: InterfaceId,
-        quoted: &[u8],
-        complaint: Complaint,
-        invalid: Counter,
-    ) {
-        let Ok(quoted) = Quoted::parse(quoted) else {
-            self.counters.bump(invalid);
-            return;
-        };
-        if !self.interfaces.is_local(quoted.source) && !self.was_sent_for(interface, &quoted) {
-            self.counters.bump(invalid);
-            return;
-        }
-        self.complain_to_raw(now, interface, &quoted, complaint);
-        match quoted.protocol {
-            IpProtocol::TCP => self.complain_to_tcp(now, interface, &quoted, complaint),
-            IpProtocol::UDP => self.complain_to_udp(now, interface, &quoted, complaint),
-            IpProtocol::ICMP | IpProtocol::ICMPV6 => {
-                self.complain_to_ping(now, interface, &quoted, complaint);
-            }
-            _ => {}
-        }
-    }
-
-    //= RFC 9293 MUST-54
-    fn complain_to_tcp(
-        &mut self,
-        now: Instant,
-        interface: InterfaceId,
-        quoted: &Quoted,
-        complaint: Complaint,
-    ) {
-        let (local_port, remote_port) = quoted.ports();
-        let local = SocketAddr::new(quoted.source, local_port);
-        let remote = SocketAddr::new(quoted.destination, remote_port);
-        let key = FlowKey::new(local, remote).over(interface);
-        let sequence = SeqNumber::new(quoted.sequence());
-        match self.find(&key) {
-            Some(Target::Connection(index)) => self.complain_to_connection(now, index, quoted, complaint),
-            Some(Target::HalfOpen(place)) => self.complain_to_half_open(place, sequence, complaint),
-            Some(Target::TimeWait(_)) | None => {}
-        }
-    }
-
-    //= RFC 9293 §3.9.2.2
-    //= RFC 1122 §3.2.2.1 SHLD-2
-    //= RFC 1122 §3.2.2.1 MUST-2
-    fn complain_to_connection(&mut self, now: Instant, index: u32, quoted: &Quoted, complaint: Complaint) {
-        let unaccepted = self.is_early_unaccepted(index);
-        let Some(slot) = self.tcp.at(index) else { return };
-        //= RFC 5927 §4.1
-        let sequence = SeqNumber::new(quoted.sequence());
-        if !slot.connection.has_in_flight(sequence) {
-            self.counters.bump(Counter::TcpExtOutOfWindowIcmps);
-            return;
-        }
-        if complaint.no_way && slot.connection.state().is_synchronized() {
-            slot.connection.on_no_way(now, sequence);
-        }
-        match complaint.mtu {
-            Some(_) if !slot.connection.options().discovery.believes() => return,
-            Some(mtu) => {
-                // Also where that is no news: who learned it may have been another.
-                let (remote, hop) = (slot.key.remote().ip(), slot.hop());
-                self.learn_path_mtu_over(now, remote, &hop, mtu);
-                self.follow_path(now, index);
-                self.tcp.mark_ready(index);
-            }
-            // As Linux: an attempt to connect ends at the first complaint, soft or hard.
-            None => {
-                let opening = matches!(slot.connection.state(), State::SynSent | State::SynReceived);
-                let all = slot.connection.options().error_delivery == ErrorDelivery::All;
-                if slot.connection.is_early() && !unaccepted {
-                    // As Linux: one that is in use is open already.
-                    slot.connection.note_unreachable(complaint.error);
-                } else {
-                    slot.connection.on_unreachable(complaint.error, &mut self.counters);
-                }
-                if opening && all {
-                    let port = quoted.ports().1;
-                    self.report_to_tcp(index, Report::of_complaint(&complaint, quoted, 0, port, now));
-                } else if all {
-                    self.tell_tcp(index, Changes::ERROR);
-                }
-            }
-        }
-        self.settle(now, index);
-    }
-
-    /// As Linux: the record is dropped without a word. What was learned of the path counts once it is a connection.
-    fn complain_to_half_open(&mut self, place: u32, sequence: SeqNumber, complaint: Complaint) {
-        //= RFC 5927 §4.1
-        if !self.tcp.half_open.opens_with(place, sequence) {
-            self.counters.bump(Counter::TcpExtOutOfWindowIcmps);
-        } else if complaint.ends_half_open {
-            self.forget_half_open(place);
-            self.counters.bump(Counter::TcpExtListenDrops);
-        }
-    }
-}
-
-/// The time in milliseconds, with the upper bit, which says that it is not that of the day: that is not known here.
-//= RFC 791 §3.1
-fn time_of_no_day(now: Instant) -> u32 {
-    1 << 31 | now.as_millis() as u32 & (u32::MAX >> 1)
 }
