@@ -260,6 +260,7 @@ pub struct Builder {
     hardware: Option<EthernetAddress>,
     addresses: Vec<IpCidr>,
     dhcp: bool,
+    link_local: bool,
     routes: Vec<(IpCidr, Option<IpAddr>)>,
     name_servers: Vec<SocketAddr>,
     resolv_conf: String,
@@ -293,6 +294,13 @@ impl Builder {
     /// Ethernet link has its link-local IPv6 address besides.
     pub fn address(mut self, address: IpCidr) -> Self {
         self.addresses.push(address);
+        self
+    }
+
+    /// Has the link's interface choose itself an IPv4 address of 169.254/16, which holds on the link alone, and keep one
+    /// (RFC 3927). It is there when nobody else has it, after five to eight seconds.
+    pub fn link_local(mut self) -> Self {
+        self.link_local = true;
         self
     }
 
@@ -429,7 +437,9 @@ impl Builder {
         };
         let link_drops = link.as_ref().map(|link| link.drops()).unwrap_or_default();
         let interface = link.as_ref().map(|link| self.attach(&mut stack, link.as_ref(), seed)).transpose()?;
-        if interface.is_none() && (self.dhcp || !(self.addresses.is_empty() && self.routes.is_empty())) {
+        if interface.is_none()
+            && (self.dhcp || self.link_local || !(self.addresses.is_empty() && self.routes.is_empty()))
+        {
             return Err(invalid("an address or a route, but no link"));
         }
         let rest = match self.driver {
@@ -497,6 +507,10 @@ impl Builder {
         if self.dhcp {
             let started = stack.start_dhcp(clock::now(), id, None);
             started.map_err(|error| invalid(format!("DHCP on {}: {error}", link.name())))?;
+        }
+        if self.link_local {
+            let started = stack.start_link_local(id);
+            started.map_err(|error| invalid(format!("a link-local address of {}: {error}", link.name())))?;
         }
         Ok(id)
     }

@@ -1,13 +1,14 @@
 //! Addresses that the host makes itself, beside the kernel, which does the same.
 
 use std::fs;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tapsock::Counter;
 use tapsock::net::UdpSocket;
-use tapsock_tests::bench::{Bench, DEVICE, KERNEL_V6, OURS_V4, OURS_V6, Setup};
+use tapsock::{Counter, Host};
+use tapsock_driver::{KernelEnd, Namespace};
+use tapsock_tests::bench::{Bench, DEVICE, KERNEL_V6, OURS_V4, OURS_V6, Setup, skipped_for};
 use tapsock_tests::programs::{self, Beside};
 use tapsock_tests::sides::PATIENCE;
 
@@ -157,6 +158,35 @@ fn the_kernel_finds_our_address_taken() {
         let shown = bench.run("ip", &["-6", "address", "show", "dev", DEVICE, "dadfailed"]);
         shown.contains(&format!("{ours}/")).then_some(())
     });
+}
+
+/// A host chooses itself an address of the link, and the kernel reaches it there.
+//= RFC 3927 §2.1, type=test
+#[test]
+fn a_host_without_a_server_has_an_address_of_its_link() {
+    if programs::find("ip").and_then(|_| programs::find("ping")).is_none() {
+        return;
+    }
+    let namespace = match Namespace::create() {
+        Ok(namespace) => namespace,
+        Err(error) => return skipped_for(error).unwrap_or_default(),
+    };
+    let end = KernelEnd::new(DEVICE).address("169.254.0.1/16".parse().unwrap());
+    let tap = match namespace.open_tap(&end) {
+        Ok(tap) => tap,
+        Err(error) => return skipped_for(error).unwrap_or_default(),
+    };
+    let host = Host::builder().link(tap).link_local().start().unwrap();
+    let ours = until(|| {
+        let interfaces = host.interfaces();
+        let mut own = interfaces.iter().flat_map(|interface| interface.addresses());
+        own.find_map(|own| match own.cidr.address {
+            IpAddr::V4(own) if own.is_link_local() => Some(own),
+            _ => None,
+        })
+    });
+    let ping = namespace.command("ping").args(["-c", "1", "-W", "10", &ours.to_string()]).status().unwrap();
+    assert!(ping.success(), "{ours}");
 }
 
 /// The kernel answers our questions for an IPv4 address that it has, and finds ours where nobody has it.
