@@ -99,7 +99,7 @@ pub fn table(root: &Path) -> io::Result<String> {
          ## Refused\n\nOptions of Linux that no socket here has, as yet or for good.\n\n| option | why |\n|---|---|\n\
          {refused}\n## Where calls differ from {KERNEL_RELEASE}\n\n\
          [std.md](sockets/std.md) tells of the standard library's own tests. Those that a program or a sequence of calls on both stacks meets are known to the tests, which fail where one is \
-         gone.\n\n| call | Linux | here | why |\n|---|---|---|---|\n{differences}"
+         gone.\n\n| call | Linux | here | why | test |\n|---|---|---|---|---|\n{differences}"
     ))
 }
 
@@ -108,31 +108,63 @@ pub fn table(root: &Path) -> io::Result<String> {
 /// Errors: a line that is malformed or gives no reason.
 fn differences(root: &Path) -> io::Result<String> {
     let mut rows = String::new();
-    let mut row = |cells: [&str; 4]| {
+    let mut row = |cells: [&str; 5]| {
         let cells = cells.map(|cell| cell.replace('|', "\\|"));
         writeln!(rows, "| {} |", cells.join(" | ")).map_err(io::Error::other)
     };
     for line in fs::read_to_string(root.join("docs/sockets/differences.tsv"))?.lines() {
         let cells: Vec<&str> = line.split('\t').collect();
-        let cells: [&str; 4] = cells.try_into().unwrap_or([""; 4]);
+        let cells: [&str; 5] = cells.try_into().unwrap_or([""; 5]);
         if cells.contains(&"") {
             return Err(io::Error::other(format!(
-                "differences.tsv has no four cells, or an empty one, in: {line}"
+                "differences.tsv has no five cells, or an empty one, in: {line}"
             )));
         }
-        row(cells)?;
+        let [call, kernel, ours, reason, test] = cells;
+        row([call, kernel, ours, reason, &shown_test(test)])?;
     }
     for known in DIFFERENCES {
         let sockets = match known.of {
             Sockets::Local => "AF_UNIX",
             Sockets::Internet => "AF_INET, AF_INET6",
         };
-        row([&format!("{} ({sockets})", known.what), &code(known.kernel), &code(known.ours), known.reason])?;
+        row([
+            &format!("{} ({sockets})", known.what),
+            &code(known.kernel),
+            &code(known.ours),
+            known.reason,
+            KNOWN,
+        ])?;
     }
     for UnlikeOption { name, kernel, ours, reason } in UNLIKE_OPTIONS {
-        row([&format!("values of {name}"), kernel, ours, reason])?;
+        row([&format!("values of {name}"), kernel, ours, reason, VALUES])?;
     }
     Ok(rows)
+}
+
+/// The tests that meet what programs and sequences on both stacks know.
+const KNOWN: &str = "every_known_difference_shows";
+const VALUES: &str = "options_of_all_values_and_lengths";
+
+/// A test as the tables name it.
+fn shown_test(test: &str) -> String {
+    let (file, name) = test.split_once("::").unwrap_or(("", test));
+    let stem = Path::new(file).file_stem().unwrap_or_default().to_string_lossy();
+    format!("{stem}::{name}")
+}
+
+/// Differences whose test is not there.
+fn untested(root: &Path) -> io::Result<Vec<String>> {
+    let list = fs::read_to_string(root.join("docs/sockets/differences.tsv"))?;
+    let named = list.lines().map(|line| line.rsplit('\t').next().unwrap_or_default());
+    let is_there = |test: &str| {
+        let Some((file, name)) = test.split_once("::") else { return false };
+        fs::read_to_string(root.join(file)).is_ok_and(|source| body_of(&source, name).is_some())
+    };
+    Ok(named
+        .filter(|test| !is_there(test))
+        .map(|test| format!("differences.tsv: {test} is no test"))
+        .collect())
 }
 
 /// What a call has given, as the tests write it down.
@@ -174,6 +206,7 @@ pub fn complaints(root: &Path) -> io::Result<Vec<String>> {
             found.push(format!("{} is there after all", option.name));
         }
     }
+    found.extend(untested(root)?);
     Ok(found)
 }
 

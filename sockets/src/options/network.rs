@@ -22,7 +22,7 @@ impl SocketOptions {
     ) -> Result<Change, Errno> {
         // Options of any length are no number.
         if name == IP_OPTIONS && subject.has_ip_options() {
-            let options = AnswerOptions::new(value).ok_or(Errno::INVAL)?;
+            let options = AnswerOptions::new(&ended(value)).ok_or(Errno::INVAL)?;
             check_ip_options(&options, limits.privileged)?;
             self.rare_mut().ip_options = options;
             return Ok(Change::Kept);
@@ -224,6 +224,24 @@ pub(crate) fn check_ip_options(options: &AnswerOptions, privileged: bool) -> Res
     let parsed = Ipv4Options::parse(options.as_bytes()).map_err(|_| Errno::INVAL)?;
     let known = options.are_all(|kind| matches!(kind, RECORD_ROUTE | TIMESTAMP | ROUTER_ALERT));
     if parsed.source_route || !known && !privileged { Err(Errno::INVAL) } else { Ok(()) }
+}
+
+/// Options of IPv4 as Linux keeps them: with nothing but zeros from the end of the list on.
+fn ended(options: &[u8]) -> Vec<u8> {
+    const END: u8 = 0;
+    const NO_OPERATION: u8 = 1;
+    let (mut bytes, mut at) = (options.to_vec(), 0);
+    while let Some(kind) = bytes.get(at) {
+        match *kind {
+            END => {
+                bytes[at..].fill(END);
+                break;
+            }
+            NO_OPERATION => at += 1,
+            _ => at += bytes.get(at + 1).map_or(2, |len| usize::from(*len).max(2)),
+        }
+    }
+    bytes
 }
 
 /// The least that every path of IPv6 takes, in bytes (RFC 8200 §5).

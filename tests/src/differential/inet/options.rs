@@ -34,7 +34,7 @@ const fn unlike(
 }
 
 /// Options whose values differ, and why.
-pub const UNLIKE_OPTIONS: [UnlikeOption; 12] = [
+pub const UNLIKE_OPTIONS: [UnlikeOption; 11] = [
     unlike(
         "SO_PEEK_OFF",
         "of a local socket, shows the number below zero that was set",
@@ -83,12 +83,6 @@ pub const UNLIKE_OPTIONS: [UnlikeOption; 12] = [
         "a value of less than four bytes is 0",
         "EINVAL",
         "nobody can have meant it",
-    ),
-    unlike(
-        "TCP_INFO",
-        "its own figures, and more of them",
-        "ours",
-        "what is measured depends on the machine",
     ),
     unlike("TCP_CC_INFO", "what the machine's default tells", "nothing", "it is a setting of the machine"),
     unlike("TCP_CONGESTION", "the machine's default", "cubic", "it is a setting of the machine"),
