@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
+use tapsock_stack::growth::room;
 use tapsock_stack::random::{Random, TableHash};
-use tapsock_stack::slots::room;
 use tapsock_stack::stack::SocketId;
 
 use crate::table::Fd;

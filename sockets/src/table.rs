@@ -3,7 +3,7 @@
 use core::fmt;
 use std::collections::BTreeMap;
 
-use tapsock_stack::slots::room;
+use tapsock_stack::growth::room;
 
 /// The most socket ids that a table gives out unless told otherwise, as many as Linux lets a process ask for.
 pub const FD_LIMIT_DEFAULT: usize = 1024 * 1024;

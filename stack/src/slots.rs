@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 
 use slab::Slab;
 
+use crate::growth::room;
 use crate::random::TableHash;
 
 /// A slab that gives memory back when what it held is gone: all at once when it is empty, and the end of it beyond the
@@ -16,27 +17,6 @@ pub(crate) struct Slots<T> {
     /// Entries taken out since it last looked at its size.
     removed: usize,
 }
-
-/// By how many entries a full table of `len` grows: not to its double, half of which would lie idle. A large one grows by
-/// moving pages, not bytes.
-///
-/// ```
-/// use tapsock_stack::slots::room;
-///
-/// assert_eq!([room(0), room(1_000), room(10_000)], [16, 47, 172]);
-/// ```
-pub fn room(len: usize) -> usize {
-    let part = if len < LARGE { len / GROWTH } else { len / GROWTH_OF_LARGE };
-    part + LEAST_ROOM
-}
-
-/// The part of itself that a full table grows by, and the entries at least.
-const GROWTH: usize = 32;
-const GROWTH_OF_LARGE: usize = 64;
-const LEAST_ROOM: usize = 16;
-
-/// Entries of a large table.
-const LARGE: usize = 4096;
 
 /// Room for so many is kept.
 const KEPT: usize = 64;

@@ -1,6 +1,6 @@
 //! Deadlines of many owners, one each: a hierarchical timing wheel.
 
-use crate::slots::room;
+use crate::growth::room;
 use crate::time::Instant;
 
 /// One deadline for each user, by the user's slab index: a hundred thousand connections cost as much as one.

@@ -146,6 +146,19 @@ pub(super) struct Pending {
     pub(super) idle_check: bool,
     /// A program waits to write until the handshake is done.
     pub(super) writer: bool,
+    pub(super) filling: Filling,
+}
+
+/// Whether what fills no frame may wait for more.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub(super) enum Filling {
+    /// A record has ended, or a program has asked for something else since it wrote.
+    #[default]
+    No,
+    /// A program has written.
+    May,
+    /// It has, and what it wrote waits.
+    Waits,
 }
 
 /// Payload sizes of the path.
@@ -444,6 +457,7 @@ impl Connection {
     /// Takes other options while the connection runs.
     pub fn replace_options(&mut self, options: SharedOptions, now: Instant) {
         let before = core::mem::replace(&mut self.options, options);
+        self.pending.filling = Filling::No;
         let Options { congestion, receive_buffer, send_buffer, .. } = *self.options;
         if congestion != before.congestion {
             self.congestion.switch(congestion);

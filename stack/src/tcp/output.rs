@@ -7,7 +7,7 @@ use crate::time::Instant;
 use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
 use super::congestion::{Flight, Start};
-use super::connection::Connection;
+use super::connection::{Connection, Filling};
 use super::mtu_search::Trying;
 use super::recovery::scoreboard::Sending;
 use super::recovery::{Phase, Resend};
@@ -138,7 +138,9 @@ impl Connection {
             return None;
         }
         if !fin && unsent - len < size && self.waits_to_fill(len, size, max_payload) {
-            counters.bump(Counter::TcpExtTCPAutoCorking);
+            if core::mem::replace(&mut self.pending.filling, Filling::Waits) == Filling::May {
+                counters.bump(Counter::TcpExtTCPAutoCorking);
+            }
             return None;
         }
         self.send_new(now, (len, with_fin), (size, burst), options, counters)
@@ -280,13 +282,17 @@ impl Connection {
     /// once; but on a short path the acknowledgement of two full frames is always near, and lets go what waits.
     fn waits_to_fill(&self, len: u32, size: u32, burst: u32) -> bool {
         let sent = self.send.window.nxt.saturating_since(self.send.window.una);
-        let near = self.send.rtt.min_rtt().is_some_and(|rtt| rtt < LONGEST_PAUSE);
-        len < burst / size * size
+        let near = |rtt: Option<Duration>| rtt.is_some_and(|rtt| rtt < LONGEST_PAUSE);
+        let rare = self.options.rare();
+        self.pending.filling != Filling::No
+            && len < burst / size * size
             && burst >= LARGE_BURST * size
             && sent >= 2 * burst
-            && near
+            && near(self.send.rtt.min_rtt())
+            && near(self.send.rtt.srtt())
             && self.recovery.phase == Phase::Open
-            && self.options.rare().autocork
+            && rare.autocork
+            && rare.not_sent_limit().is_none()
             && !(self.options.no_delay
                 || self.pending.push_small
                 || self.pending.flush

@@ -1,11 +1,13 @@
 //! What a program does with an open connection: it writes and reads.
 
+use core::time::Duration;
+
 use crate::buf::Rope;
 use crate::error::SocketError;
 use crate::time::Instant;
 
 use super::congestion::INITIAL_WINDOW;
-use super::connection::Connection;
+use super::connection::{Connection, Filling};
 use super::memory::Supply;
 use super::send::Fin;
 use super::send::buffer::{FRAME_COST, Room, frame_size, useful_bytes, wanted_bytes};
@@ -55,6 +57,9 @@ pub enum ReadError {
     Socket(SocketError),
 }
 
+/// The queue of a link by itself makes no round trip longer than that.
+const LONGEST_QUEUE: Duration = Duration::from_millis(20);
+
 impl Connection {
     /// Takes as much of `data` as there is room for and says how much that is.
     ///
@@ -95,6 +100,7 @@ impl Connection {
         self.pending.idle_check |= count > 0;
         self.note_news();
         self.pending.hold = push == Push::Later;
+        self.pending.filling = if push == Push::EndOfRecord { Filling::No } else { Filling::May };
         self.pending.flush &= count == 0;
         if urgency == Urgency::LastByte && count > 0 {
             self.mark_written();
@@ -209,9 +215,11 @@ impl Connection {
         self.pass_mark();
         outcome?;
         if !data.is_empty() {
-            // More would stand in the queue of the link, before others' segments.
-            let most = useful_bytes(self.send.rtt.min_rtt());
             let rtt = self.recv.rtt.estimate();
+            // More would stand in the queue of the link, before others' segments. (The handshake may have been somebody's
+            // who is nearer than the peer.)
+            let far = rtt.is_some_and(|rtt| rtt > LONGEST_QUEUE);
+            let most = if far { u32::MAX } else { useful_bytes(self.send.rtt.min_rtt()) };
             self.recv.window.on_read(now, data.len(), self.recv.queue.len(), rtt, most);
             let mss = self.recv.acks.peer_mss();
             let reopened = self.recv.reopen();

@@ -3,7 +3,10 @@ use core::time::Duration;
 use super::fixture::*;
 use crate::buf::Rope;
 use crate::counters::Counter;
+use crate::tcp::connection::Shutdown;
 use crate::tcp::segment::{Control, WindowScale};
+use crate::tcp::transfer::Push;
+use crate::tcp::urgent::Urgency;
 use crate::tcp::{CongestionKind, Options};
 
 const DROP_EVERY_SEVENTH: Fate = |n| if n % 7 == 3 { Loss::Drop } else { Loss::Pass };
@@ -130,48 +133,105 @@ fn a_pause_does_not_count_for_the_growth_of_the_window() {
     assert!(after <= before.snd_cwnd + 20, "{} before and {after} after", before.snd_cwnd);
 }
 
+/// Bytes of a frame.
+const FRAME: u32 = 20 * MSS;
+
+/// A connection over a path of that round trip, whose congestion window is open and whose peer has all that was written.
+fn streaming(rtt: Duration, change: impl FnOnce(&mut Options)) -> Lone {
+    let mut options = plain();
+    change(&mut options);
+    let mut lone = Lone::established(options, 60_000, rtt);
+    lone.connection.send.window.scale = WindowScale::clamped(8);
+    for _ in 0..6 {
+        lone.write(lone.connection.free_space());
+        while lone.connection.unsent() > 0 {
+            frames(&mut lone);
+            lone.pass(rtt);
+            let all = lone.connection.send.window.nxt - seq(ISS + 1);
+            lone.ack(all as u32, 60_000);
+        }
+    }
+    lone
+}
+
+/// The lengths of all that is to be sent now.
+fn frames(lone: &mut Lone) -> Vec<u32> {
+    let next = || lone.connection.poll_transmit(lone.now, FRAME as usize, &mut lone.counters);
+    core::iter::from_fn(next).map(|segment| segment.payload.len() as u32).collect()
+}
+
+/// Acknowledges the first of the frames in flight.
+fn ack_a_frame(lone: &mut Lone) {
+    let una = (lone.connection.send.window.una - seq(ISS + 1)) as u32;
+    lone.ack(una + FRAME, 60_000);
+}
+
+const NEAR: Duration = Duration::from_micros(50);
+
+/// One that has two frames in flight, and 5,000 bytes more.
+fn filling() -> Lone {
+    let mut lone = streaming(NEAR, |_| {});
+    lone.write(2 * FRAME as usize + 5_000);
+    assert_eq!(frames(&mut lone), [FRAME, FRAME]);
+    lone
+}
+
 /// A frame costs a link the same whatever it holds.
 #[test]
 fn what_fills_no_frame_waits_for_more_on_a_short_path() {
-    const FRAME: usize = 20 * MSS as usize;
-    let sent = |rtt, change: fn(&mut Options), more: usize| {
-        let mut options = plain();
-        change(&mut options);
-        let mut lone = Lone::established(options, 60_000, rtt);
-        lone.connection.send.window.scale = WindowScale::clamped(8);
-        let mut all = 0;
-        let mut poll = |lone: &mut Lone| {
-            let next = || lone.connection.poll_transmit(lone.now, FRAME, &mut lone.counters);
-            let lens: Vec<_> = core::iter::from_fn(next).map(|segment| segment.len()).collect();
-            all += lens.iter().sum::<u32>();
-            (lens, all)
-        };
-        // The window opens.
-        for _ in 0..6 {
-            lone.write(lone.connection.free_space());
-            let (_, all) = poll(&mut lone);
-            lone.pass(rtt);
-            lone.ack(all, 60_000);
-        }
-        while lone.connection.unsent() > 0 {
-            let (_, all) = poll(&mut lone);
-            lone.pass(rtt);
-            lone.ack(all, 60_000);
-        }
-        let (_, start) = poll(&mut lone);
-        lone.write(2 * FRAME + 5_000);
-        let (lens, _) = poll(&mut lone);
-        lone.write(more);
-        let (after, _) = poll(&mut lone);
-        lone.ack(start + FRAME as u32, 60_000);
-        (lens, after, poll(&mut lone).0, lone.count(Counter::TcpExtTCPAutoCorking))
+    let mut lone = filling();
+    let before = lone.count(Counter::TcpExtTCPAutoCorking);
+    assert!(before > 0);
+    assert_eq!(frames(&mut lone), [], "it is told once that it waits");
+    assert_eq!(lone.count(Counter::TcpExtTCPAutoCorking), before);
+    lone.write(FRAME as usize - 5_000);
+    assert_eq!(frames(&mut lone), [FRAME], "more came");
+    lone.write(1_000);
+    assert_eq!(frames(&mut lone), []);
+    assert_eq!(lone.count(Counter::TcpExtTCPAutoCorking), before + 1);
+    ack_a_frame(&mut lone);
+    assert_eq!(frames(&mut lone), [], "two are on their way");
+    ack_a_frame(&mut lone);
+    assert_eq!(frames(&mut lone), [1_000]);
+}
+
+#[test]
+fn what_fills_no_frame_goes_at_once_where_the_path_is_long_or_a_program_says_so() {
+    let at_once = |rtt, change: fn(&mut Options)| {
+        let mut lone = streaming(rtt, change);
+        lone.write(2 * FRAME as usize + 5_000);
+        frames(&mut lone) == [FRAME, FRAME, 5_000]
     };
-    let (frame, short) = (FRAME as u32, Duration::from_micros(50));
-    let held = |more| sent(short, |_| {}, more);
-    assert_eq!(held(FRAME - 5_000), (vec![frame, frame], vec![frame], vec![], 1), "more came");
-    assert_eq!(held(1000), (vec![frame, frame], vec![], vec![6_000], 2), "an acknowledgement came");
-    let at_once = (vec![frame, frame, 5_000], vec![1000], vec![], 0);
-    assert_eq!(sent(ms(20), |_| {}, 1000), at_once, "it is far");
-    assert_eq!(sent(short, |options| options.no_delay = true, 1000), at_once);
-    assert_eq!(sent(short, |options| options.rare_mut().autocork = false, 1000), at_once);
+    assert!(!at_once(NEAR, |_| {}));
+    assert!(at_once(ms(20), |_| {}));
+    assert!(at_once(NEAR, |options| options.no_delay = true));
+    assert!(at_once(NEAR, |options| options.rare_mut().autocork = false));
+    assert!(at_once(NEAR, |options| options.rare_mut().not_sent_low_water = 200_000));
+}
+
+#[test]
+fn what_waits_to_fill_a_frame_waits_no_longer_than_of_use() {
+    let mut lone = filling();
+    lone.connection.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(frames(&mut lone), [5_000], "nothing will follow");
+
+    let mut lone = filling();
+    lone.connection.set_options(|options| options.no_delay = true, lone.now);
+    assert_eq!(frames(&mut lone), [5_000], "TCP_NODELAY");
+
+    let mut lone = filling();
+    lone.connection.set_options(|options| options.cork = true, lone.now);
+    lone.write(3_000);
+    assert_eq!(frames(&mut lone), []);
+    lone.connection.set_options(|options| options.cork = false, lone.now);
+    assert_eq!(frames(&mut lone), [8_000], "the cork is lifted");
+
+    let mut lone = filling();
+    let record = Rope::from(pattern(0, 1_000));
+    lone.connection.write_as(record, Urgency::Normal, Push::EndOfRecord).unwrap();
+    assert_eq!(frames(&mut lone), [6_000], "nothing joins a record that has ended");
+
+    let mut lone = filling();
+    lone.pass_to_deadline();
+    assert_eq!(frames(&mut lone), [MSS], "a peer that is silent is asked by what was not sent yet");
 }
