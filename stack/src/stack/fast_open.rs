@@ -19,8 +19,8 @@ use crate::tcp::{Connection, SharedOptions};
 use crate::time::Instant;
 use crate::wire::FastOpenOption;
 
-use super::tcp::ConnectError;
 use super::tcp_handshake::headers_of;
+use super::tcp_open::ConnectError;
 use super::tcp_table::{Listener, TcpId};
 use super::{Changes, Stack};
 

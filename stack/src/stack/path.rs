@@ -9,7 +9,7 @@ use crate::iface::{InterfaceId, NextHop, Way};
 use crate::time::Instant;
 
 use super::Stack;
-use super::tcp::scope_of;
+use super::tcp_open::scope_of;
 use super::tcp_table::{KnownPath, TcpId};
 
 impl Stack {

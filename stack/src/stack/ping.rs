@@ -20,7 +20,7 @@ use crate::wire::icmp::{Echo, ICMP_HEADER_LEN, Quoted};
 use super::icmp::Marks;
 use super::stamps::{SendStamps, Stamping};
 use super::survey::{Entry, Stage, Surveyed, plain};
-use super::tcp::scope_of;
+use super::tcp_open::scope_of;
 use super::udp::may_use;
 use super::{Changes, Family, SocketId, Stack, may_serve};
 

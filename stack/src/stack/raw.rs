@@ -25,7 +25,7 @@ use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header};
 use super::datagrams::Going;
 use super::multicast::{Reach, reach_of};
 use super::stamps::SendStamps;
-use super::tcp::scope_of;
+use super::tcp_open::scope_of;
 use super::udp::{may_use, named_host};
 use super::{Changes, Family, SendError, SocketId, Stack, may_serve};
 

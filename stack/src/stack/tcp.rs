@@ -1,113 +1,22 @@
 //! The calls of TCP: what POSIX's come to in the core.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use core::time::Duration;
+use core::net::SocketAddr;
 
 use crate::buf::Rope;
-use crate::config::Config;
 use crate::counters::Counter;
-use crate::demux::{Demux, FlowKey, Target};
 use crate::error::SocketError;
-use crate::iface::{Delivery, InterfaceId, NextHop, RouteError, Way};
-use crate::ports::{BindId, LocalAddr, PortLimits, Reuse};
-use crate::tcp::connection::{NotConnected, Opening, Push, ReadError, SegmentSizes, WriteError};
+use crate::iface::{InterfaceId, Way};
+use crate::ports::Reuse;
+use crate::tcp::connection::{NotConnected, Push, ReadError, WriteError};
 use crate::tcp::info::Info;
 use crate::tcp::rare::QuickAck;
-use crate::tcp::time_wait::Anew;
 use crate::tcp::urgent::{Keeping, Urgency, UrgentError};
-use crate::tcp::{Connection, Options, SeqNumber, SharedOptions, Shutdown, State};
+use crate::tcp::{Connection, Options, SharedOptions, Shutdown, State};
 use crate::time::Instant;
-use crate::wire::IpProtocol;
 
-use super::tcp_table::{Hold, ListenerId, TcpId, TcpTable};
-use super::{Changes, SocketId, Stack, may_serve};
-
-/// Why a connection was not even begun.
-#[derive(Copy, Clone, Debug, Eq, PartialEq)]
-pub enum ConnectError {
-    /// No route leads there, or the address names no single host (ENETUNREACH).
-    NoRoute,
-    /// The source is not ours, there is such a connection already, or no port is left (EADDRNOTAVAIL).
-    AddressNotAvailable,
-    /// The source can't reach that destination (EINVAL).
-    BadSource,
-    /// The link is down (ENETDOWN).
-    NetworkDown,
-    /// A route says that what goes there is dropped (EINVAL).
-    Blackhole,
-    /// A route says that there is no way (EHOSTUNREACH).
-    Unreachable,
-    /// A route says that this is forbidden (EACCES).
-    Prohibited,
-}
-
-impl From<RouteError> for ConnectError {
-    fn from(error: RouteError) -> Self {
-        match error {
-            RouteError::NoRoute => ConnectError::NoRoute,
-            RouteError::NoSource => ConnectError::AddressNotAvailable,
-            RouteError::BadSource => ConnectError::BadSource,
-            RouteError::Down => ConnectError::NetworkDown,
-            RouteError::Blackhole => ConnectError::Blackhole,
-            RouteError::Unreachable => ConnectError::Unreachable,
-            RouteError::Prohibited => ConnectError::Prohibited,
-        }
-    }
-}
-
-/// Who has a tuple that a new connection of ours would have.
-#[derive(Copy, Clone, Debug, Eq, PartialEq)]
-enum Occupancy {
-    Free,
-    /// A connection that rests gives it up, for one that begins so.
-    Rests {
-        record: u32,
-        anew: Anew,
-    },
-    Taken,
-}
-
-/// The least MTU of a path that SYNs tell of, in bytes (Linux's `ip_rt_min_advmss`, and a TCP header).
-const LEAST_ADVERTISED: usize = 256 + 40;
-
-/// How long a connection rests before the host chooses its port, as in Linux: old segments then have older timestamps.
-const LEAST_REST: Duration = Duration::from_secs(1);
-
-/// Who has the tuple `key`. A connection that rests gives it up where timestamps tell old segments from new ones.
-//= RFC 6191 §2
-fn occupancy(key: &FlowKey, demux: &Demux, tcp: &TcpTable) -> Occupancy {
-    let record = match tcp.find(demux, key) {
-        None => return Occupancy::Free,
-        Some(Target::TimeWait(record)) => record,
-        Some(_) => return Occupancy::Taken,
-    };
-    match tcp.resting(record).and_then(|resting| resting.record.reopen()) {
-        Some(anew) => Occupancy::Rests { record, anew },
-        None => Occupancy::Taken,
-    }
-}
-
-/// Whether a port may be chosen of which a connection that rests gives up the tuple `key`. As in Linux, who binds to a
-/// port has made that choice; a port of the host's own choice is taken after a while, and over `lo` only unless the
-/// setting says otherwise.
-fn may_be_chosen(now: Instant, key: &FlowKey, record: u32, tcp: &TcpTable, config: &Config) -> bool {
-    let allowed = match config.tcp_tw_reuse {
-        0 => false,
-        1 => true,
-        _ => key.remote().ip().is_loopback(),
-    };
-    let began_before = now + config.tcp_timewait_len - LEAST_REST;
-    allowed && tcp.rest_end(record).is_some_and(|end| end <= began_before)
-}
-
-/// Why a socket can't listen.
-#[derive(Copy, Clone, Debug, Eq, PartialEq)]
-pub enum ListenError {
-    /// Another listens there already (EADDRINUSE).
-    AddressInUse,
-    /// The binding is gone (EINVAL).
-    NotBound,
-}
+use super::tcp_open::with_scope;
+use super::tcp_table::{Hold, TcpId};
+use super::{Changes, SocketId, Stack};
 
 /// What becomes of a connection when its holder lets go.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -128,210 +37,6 @@ pub struct Unfinished {
 }
 
 impl Stack {
-    /// Opens a connection to `remote`, from the port of `bind` or from an ephemeral one.
-    ///
-    /// Errors: [`ConnectError`]. Whether the peer answers is told by events.
-    //= RFC 9293 §3.10.1
-    pub fn tcp_connect(
-        &mut self,
-        now: Instant,
-        bind: Option<BindId>,
-        remote: SocketAddr,
-        options: impl Into<SharedOptions>,
-    ) -> Result<TcpId, ConnectError> {
-        self.tcp_connect_by(now, bind, remote, options, Way::default(), PortLimits::default())
-    }
-
-    /// The same on a given way, from one of the ports that `ports` allows where none is bound.
-    pub fn tcp_connect_by(
-        &mut self,
-        now: Instant,
-        bind: Option<BindId>,
-        remote: SocketAddr,
-        options: impl Into<SharedOptions>,
-        way: Way,
-        ports: PortLimits,
-    ) -> Result<TcpId, ConnectError> {
-        self.tcp_open(now, bind, remote, options.into(), (way, ports), Connection::connect)
-    }
-
-    /// The same of a connection as `make` makes it.
-    pub(super) fn tcp_open(
-        &mut self,
-        now: Instant,
-        bind: Option<BindId>,
-        remote: SocketAddr,
-        options: SharedOptions,
-        (way, ports): (Way, PortLimits),
-        make: impl FnOnce(Instant, Opening, SharedOptions) -> Connection,
-    ) -> Result<TcpId, ConnectError> {
-        let bound = bind.and_then(|bind| Some((self.ports.binding(bind)?, self.ports.reuse(bind)?)));
-        let scope = scope_of(remote);
-        let remote = SocketAddr::new(named_host(remote.ip()), remote.port());
-        let source = bound.map(|((address, _), _)| address).filter(|address| !address.is_wildcard());
-        //= RFC 9293 MUST-43
-        //= RFC 9293 MUST-44
-        let narrowed = Way { device: way.device.or(scope), ..way };
-        let hop = self.way_to(remote.ip(), source.map(LocalAddr::ip), &narrowed)?;
-        //= RFC 9293 MUST-46
-        if hop.delivery != Delivery::Unicast {
-            return Err(ConnectError::NoRoute);
-        }
-        let (port, reuse) = match bound {
-            Some(((_, port), reuse)) => (port, reuse),
-            None => (self.port_for(now, &hop, remote, ports)?, Reuse::default()),
-        };
-        // Which of several equal ways it is may follow from the port.
-        let hop = match self.own_flow(IpProtocol::TCP, port, remote) {
-            Some(flow) => self.interfaces.route_flow(remote.ip(), Some(hop.source), &narrowed, Some(flow))?,
-            None => hop,
-        };
-        let key = FlowKey::new(SocketAddr::new(hop.source, port), remote).over(hop.interface);
-        let anew = match occupancy(&key, &self.demux, &self.tcp) {
-            Occupancy::Free => None,
-            Occupancy::Rests { record, anew } => {
-                self.counters.bump(Counter::TcpExtTWRecycled);
-                self.end_rest(record);
-                Some(anew)
-            }
-            Occupancy::Taken => return Err(ConnectError::AddressNotAvailable),
-        };
-        let opening = self.opening(now, &key, &hop);
-        let connection = match anew {
-            None => make(now, opening, options),
-            Some(Anew { iss, recent }) => {
-                let mut connection = make(now, Opening { iss, ..opening }, options);
-                connection.recall_stamp(now, recent);
-                connection
-            }
-        };
-        self.counters.bump(Counter::TcpActiveOpens);
-        Ok(self.enter(connection, key, hop, reuse, way))
-    }
-
-    fn port_for(
-        &mut self,
-        now: Instant,
-        hop: &NextHop,
-        remote: SocketAddr,
-        limits: PortLimits,
-    ) -> Result<u16, ConnectError> {
-        let Stack { ports, demux, tcp, config, .. } = self;
-        let is_free = |port| {
-            let key = FlowKey::new(SocketAddr::new(hop.source, port), remote).over(hop.interface);
-            match occupancy(&key, demux, tcp) {
-                Occupancy::Free => true,
-                Occupancy::Rests { record, .. } => may_be_chosen(now, &key, record, tcp, config),
-                Occupancy::Taken => false,
-            }
-        };
-        ports
-            .choose_for_connect(hop.source, remote, limits.within(config.ip_local_port_range), is_free)
-            .ok_or(ConnectError::AddressNotAvailable)
-    }
-
-    /// Puts a connection into the tables.
-    pub(super) fn enter(
-        &mut self,
-        connection: Connection,
-        key: FlowKey,
-        hop: NextHop,
-        reuse: Reuse,
-        way: Way,
-    ) -> TcpId {
-        let hold = Hold { reuse, device: way.device };
-        hold.take(&mut self.ports, &key);
-        let id = self.tcp.insert(connection, key, &hop, hold, way);
-        self.own(&key, Target::Connection(id.index));
-        id
-    }
-
-    /// What a connection of `key` over `hop` starts from.
-    //= RFC 9293 MUST-8
-    //= RFC 9293 MUST-9
-    //= RFC 9293 SHLD-1
-    //= RFC 6528 §3
-    //= RFC 6528 §3 MUST-1
-    pub(super) fn opening(&mut self, now: Instant, key: &FlowKey, hop: &NextHop) -> Opening {
-        let clock = (now.as_nanos() >> 6) as u32;
-        let iss = SeqNumber::new((key.secret(&self.secret) as u32).wrapping_add(clock));
-        let timestamp_offset = match self.config.tcp_timestamps {
-            2 => 0,
-            _ => key.secret_of_addresses(&self.secret) as u32,
-        };
-        Opening { iss, timestamp_offset, sizes: self.segment_sizes(now, key, hop) }
-    }
-
-    //= RFC 9293 MUST-67
-    pub(super) fn segment_sizes(&self, now: Instant, key: &FlowKey, hop: &NextHop) -> SegmentSizes {
-        let remote = key.remote().ip();
-        let (headers, default) = if remote.is_ipv4() { (40, 536) } else { (60, 1220) };
-        let payload = |mtu: usize| u16::try_from(mtu.saturating_sub(headers)).unwrap_or(u16::MAX);
-        let path = self.path_to(now, remote, hop);
-        // As Linux, a SYN announces no more than the path is known to take.
-        let advertised = payload(path.max(LEAST_ADVERTISED.min(hop.mtu))).min(hop.advmss.unwrap_or(u16::MAX));
-        SegmentSizes { advertised, path: payload(path), default }
-    }
-
-    /// Lets the socket of `bind` listen. One connection more than `backlog` may wait to be accepted.
-    //= RFC 9293 §3.10.1
-    //= RFC 9293 MUST-41
-    //= RFC 9293 MUST-42
-    pub fn tcp_listen(
-        &mut self,
-        bind: BindId,
-        backlog: usize,
-        options: impl Into<SharedOptions>,
-    ) -> Result<ListenerId, ListenError> {
-        let (address, port) = self.ports.binding(bind).ok_or(ListenError::NotBound)?;
-        self.ports.mark_listening(bind).map_err(|_| ListenError::AddressInUse)?;
-        let id = self.tcp.insert_listener(bind, port, options.into(), backlog);
-        self.demux.listen(port, address, id.index);
-        Ok(id)
-    }
-
-    /// Has connections of a listener end their sending direction as soon as they are made: as Linux, where `shutdown` came
-    /// before `listen`.
-    pub fn mute_listener(&mut self, id: ListenerId) {
-        if let Some(listener) = self.tcp.listener_mut(id) {
-            listener.mute = true;
-        }
-    }
-
-    /// Changes a listener's backlog. Those that wait already stay.
-    pub fn set_backlog(&mut self, id: ListenerId, backlog: usize) {
-        if let Some(listener) = self.tcp.listener_mut(id) {
-            listener.backlog = backlog;
-        }
-    }
-
-    /// How many connections of a listener may wait, less one.
-    pub fn backlog(&self, id: ListenerId) -> usize {
-        self.tcp.listener(id).map_or(0, |listener| listener.backlog)
-    }
-
-    /// Changes the options that connections of a listener begin with.
-    pub fn set_listener_options(&mut self, id: ListenerId, change: impl FnOnce(&mut Options)) {
-        if let Some(listener) = self.tcp.listener_mut(id) {
-            change(&mut listener.options);
-        }
-    }
-
-    /// Gives other options to the connections that a listener takes from now on.
-    pub fn replace_listener_options(&mut self, id: ListenerId, options: SharedOptions) {
-        if let Some(listener) = self.tcp.listener_mut(id) {
-            listener.options = options;
-        }
-    }
-
-    /// Sets the way of a listener's packets, and of its connections, and the interface that it listens at.
-    pub fn set_listener_way(&mut self, id: ListenerId, way: Way) {
-        if let Some(listener) = self.tcp.listener_mut(id) {
-            listener.way = way;
-            self.demux.hold_listener(listener.port, id.index, way.device);
-        }
-    }
-
     /// Sets the way of a connection's packets. Where none leads to the peer, nothing is sent until one does.
     pub fn set_tcp_way(&mut self, now: Instant, id: TcpId, way: Way) {
         if let Some(slot) = self.tcp.slot_mut(id).filter(|slot| slot.way != way) {
@@ -361,50 +66,6 @@ impl Stack {
         if let Some(hop) = hop {
             slot.set_hop(&hop);
             self.follow_path(now, index);
-        }
-    }
-
-    /// The options that connections of a listener begin with.
-    pub fn listener_options(&self, id: ListenerId) -> Option<&Options> {
-        self.tcp.listener(id).map(|listener| &*listener.options)
-    }
-
-    /// Takes the connection that has waited longest.
-    pub fn tcp_accept(&mut self, id: ListenerId) -> Option<TcpId> {
-        let accepted = self.tcp.listener_mut(id)?.accept.pop_front()?;
-        if let Some(slot) = self.tcp.slot_mut(accepted) {
-            slot.connection.on_accepted();
-        }
-        Some(accepted)
-    }
-
-    /// Why nobody new will come to a listener, once: its link is gone (SO_ERROR, and `accept` where none waits).
-    pub fn listener_take_error(&mut self, id: ListenerId) -> Option<SocketError> {
-        self.tcp.listener_mut(id)?.error.take()
-    }
-
-    /// Whether such an error waits to be told.
-    pub fn listener_has_error(&self, id: ListenerId) -> bool {
-        self.tcp.listener(id).is_some_and(|listener| listener.error.is_some())
-    }
-
-    /// How many connections wait to be accepted.
-    pub fn listener_ready(&self, id: ListenerId) -> usize {
-        self.tcp.listener(id).map_or(0, |listener| listener.accept.len())
-    }
-
-    /// Ends a listener. Connections that wait to be accepted are reset, half-open ones forgotten.
-    pub fn close_listener(&mut self, now: Instant, id: ListenerId) {
-        if self.tcp.listener(id).is_none() {
-            return;
-        }
-        let half_open: Vec<u32> = self.tcp.half_open.of(id.index).collect();
-        half_open.into_iter().for_each(|place| self.forget_half_open(place));
-        let Some(listener) = self.tcp.remove_listener(id) else { return };
-        self.ports.mark_not_listening(listener.bind);
-        self.demux.stop_listening(listener.port, id.index);
-        for waiting in listener.accept {
-            self.let_go(now, waiting, Linger::Abort);
         }
     }
 
@@ -527,7 +188,7 @@ impl Stack {
         self.let_go(now, id, linger);
     }
 
-    fn let_go(&mut self, now: Instant, id: TcpId, linger: Linger) {
+    pub(super) fn let_go(&mut self, now: Instant, id: TcpId, linger: Linger) {
         let Some(slot) = self.tcp.slot_mut(id) else { return };
         if slot.connection.is_orphan() {
             return;
@@ -621,58 +282,9 @@ impl Stack {
         }
     }
 
-    /// Tells the listeners that took connections over `interface`: those of its addresses, and of any.
-    pub(super) fn fail_listeners(&mut self, interface: InterfaceId) {
-        let mut told = Vec::new();
-        for (index, listener) in self.tcp.listeners() {
-            let address = self.ports.binding(listener.bind).map(|(address, _)| address);
-            if address.is_some_and(|address| may_serve(&self.interfaces, interface, address)) {
-                listener.error = Some(SocketError::NetworkDown);
-                told.push(index);
-            }
-        }
-        for index in told {
-            self.tell_listener(index, Changes::ERROR);
-        }
-    }
-
     pub(super) fn tell_tcp(&mut self, index: u32, changes: Changes) {
         if let Some(id) = self.tcp.announce(index, changes) {
             self.events.push_back(SocketId::Tcp(id));
         }
-    }
-
-    pub(super) fn tell_listener(&mut self, index: u32, changes: Changes) {
-        if let Some(id) = self.tcp.announce_listener(index, changes) {
-            self.events.push_back(SocketId::Listener(id));
-        }
-    }
-}
-
-/// The host that a destination names: ourselves, where it names none, as in Linux.
-pub(super) fn named_host(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(v4) if v4.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(v6) if v6.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip.to_canonical(),
-    }
-}
-
-/// The interface that a link-local address names by its scope.
-pub(super) fn scope_of(address: SocketAddr) -> Option<InterfaceId> {
-    match address {
-        SocketAddr::V6(v6) if v6.scope_id() != 0 => InterfaceId::from_index(v6.scope_id()),
-        _ => None,
-    }
-}
-
-/// The address with its scope, where it has one.
-fn with_scope(address: SocketAddr, hop: &NextHop) -> SocketAddr {
-    match address {
-        SocketAddr::V6(mut v6) if v6.ip().is_unicast_link_local() => {
-            v6.set_scope_id(hop.interface.index());
-            v6.into()
-        }
-        other => other,
     }
 }

@@ -21,7 +21,7 @@ use crate::wire::icmp::Quoted;
 use crate::wire::ipv4_options::AnswerOptions;
 
 use super::stamps::SendStamps;
-use super::tcp::scope_of;
+use super::tcp_open::scope_of;
 use super::{Changes, Family, SocketId, Stack, may_serve};
 
 /// How a datagram is to be sent.
@@ -412,7 +412,7 @@ impl Stack {
 pub(super) fn named_host(to: SocketAddr) -> SocketAddr {
     match to {
         SocketAddr::V6(v6) if v6.ip().to_ipv4_mapped().is_none() && !v6.ip().is_unspecified() => to,
-        _ => SocketAddr::new(super::tcp::named_host(to.ip()), to.port()),
+        _ => SocketAddr::new(super::tcp_open::named_host(to.ip()), to.port()),
     }
 }
 

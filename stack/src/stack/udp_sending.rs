@@ -15,7 +15,7 @@ use crate::wire::offload::{PartialChecksum, Segmentation, SegmentationKind, Tran
 use crate::wire::{IpProtocol, UdpHeader};
 
 use super::datagrams::Going;
-use super::tcp::scope_of;
+use super::tcp_open::scope_of;
 use super::udp::{SendError, UdpSendOptions, named_host};
 use super::{SocketId, Stack};
 
