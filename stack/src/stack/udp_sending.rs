@@ -79,11 +79,9 @@ impl Stack {
         options: UdpSendOptions,
     ) -> Result<(), SendError> {
         let course = self.udp_course(now, id, to, options)?;
-        let (len, wanted) = (held.unwrap_or(0) + more, options.segment_size.filter(|size| *size > 0));
+        let len = held.unwrap_or(0) + more;
+        self.check_length(now, id, &course, len, options)?;
         segment_size(len, None, course.to.ip(), course.limit.part)?;
-        if wanted.is_none() {
-            self.check_length(now, id, &course, len, options)?;
-        }
         if held.is_none() {
             self.check_sending(id)?;
         }
@@ -142,7 +140,8 @@ impl Stack {
         Ok(Course { to, port, hop, discovery, path, limit, ip_options })
     }
 
-    /// Whether `len` bytes of payload go whole, or may be cut.
+    /// Whether `len` bytes of payload go whole, or may be cut. What is to go in segments is bounded here by the length
+    /// field of IPv4's header alone, as on Linux, which makes one packet of it first.
     fn check_length(
         &mut self,
         now: Instant,
@@ -151,13 +150,22 @@ impl Stack {
         len: usize,
         options: UdpSendOptions,
     ) -> Result<(), SendError> {
+        const MOST: usize = u16::MAX as usize;
         let Course { to, discovery, limit, .. } = *course;
-        let cuts = discovery.cuts() && !options.unfragmented;
-        if course.packet_len(len) > limit.part && !cuts {
-            self.report_too_long(now, id, to, limit.part, options.unfragmented);
-            return Err(SendError::TooLong);
+        let segmented = options.segment_size.is_some_and(|size| size > 0);
+        let cuts = segmented || discovery.cuts() && !options.unfragmented;
+        let packet = course.packet_len(len);
+        let fits = cuts || packet <= limit.part;
+        if fits && (to.is_ipv6() || packet <= MOST) {
+            return Ok(());
         }
-        Ok(())
+        // As Linux: what no datagram at all can hold is refused before there is anybody to be told.
+        if len <= MOST {
+            let path = if segmented { MOST } else { limit.part };
+            let left = path.saturating_sub(course.ip_options.len());
+            self.report_too_long(now, id, to, left, options.unfragmented);
+        }
+        Err(SendError::TooLong)
     }
 
     fn send_along(
@@ -169,6 +177,7 @@ impl Stack {
         options: UdpSendOptions,
         room: Room,
     ) -> Result<(), SendError> {
+        self.check_length(now, id, &course, payload.len(), options)?;
         let most = course.limit.part - course.ip_options.len().min(course.limit.part);
         let cut = match segment_size(payload.len(), options.segment_size, course.to.ip(), most) {
             Err(error @ SegmentError::TooManySegments) => {
@@ -179,7 +188,6 @@ impl Stack {
             cut => cut?,
         };
         let part = cut.map_or(payload.len(), usize::from);
-        self.check_length(now, id, &course, part, options)?;
         if room == Room::Sought {
             self.check_sending(id)?;
         }

@@ -2,8 +2,10 @@
 
 use tapsock_stack::buf::{Frame, Rope};
 use tapsock_stack::counters::Counter;
+use tapsock_stack::error_queue::{Cause, ErrorDelivery};
 use tapsock_stack::stack::{Changes, SendError, SocketId, UdpSendOptions};
 use tapsock_stack::udp::{Merged, RecvError, UdpId};
+use tapsock_stack::wire::ipv4_options::AnswerOptions;
 use tapsock_stack::wire::{IpProtocol, UdpHeader};
 
 use crate::packets::{Path, bytes_of, transport_of};
@@ -128,6 +130,46 @@ fn udp_gro_gives_merged_datagrams_whole() {
         let options = UdpSendOptions { segment_size: Some(size), ..UdpSendOptions::default() };
         let outcome = wire[0].udp_send(now, client, Rope::from(vec![7; len]), to, options);
         assert_eq!(outcome, Err(error), "{len} {size}");
+    }
+}
+
+/// Linux 6.18's answers. Options of IPv4 count against its header's length field, of all segments of a call together.
+#[test]
+fn options_leave_less_room_for_payload() {
+    let options = AnswerOptions::new(&[1; 40]).unwrap();
+    for (len, size, outcome) in [
+        (65_467, None, Ok(())),
+        (65_468, None, Err((SendError::TooLong, Some(1460)))),
+        (65_507, None, Err((SendError::TooLong, Some(1460)))),
+        (65_508, None, Err((SendError::TooLong, Some(1460)))),
+        (65_536, None, Err((SendError::TooLong, None))),
+        (65_467, Some(1400), Ok(())),
+        (65_468, Some(1400), Err((SendError::TooLong, Some(65_495)))),
+        (65_467, Some(100), Err((SendError::TooManySegments, None))),
+        (65_468, Some(100), Err((SendError::TooLong, Some(65_495)))),
+    ] {
+        let mut wire = Wire::new(2, LINKS[0]);
+        let server = bound(&mut wire, 1, "10.0.0.2", 5000);
+        let (to, now) = (Some(at("10.0.0.2", 5000)), wire.now);
+        let options = UdpSendOptions { ip_options: options, segment_size: size, ..UdpSendOptions::default() };
+        let client = wire[0].udp_open(family_of("10.0.0.2"));
+        wire[0].udp_mut(client).unwrap().error_delivery.v4 = ErrorDelivery::All;
+        let told = |wire: &mut Wire, error| match wire[0].udp_take_report(client).map(|report| report.cause) {
+            Some(Cause::Local { info, .. }) => (error, Some(info)),
+            _ => (error, None),
+        };
+        let held = wire[0].udp_hold(now, client, (None, len), to, options);
+        let held = held.map_err(|error| told(&mut wire, error));
+        let late = matches!(outcome, Err((SendError::TooManySegments, _)));
+        assert_eq!(held, if late { Ok(()) } else { outcome }, "{len} {size:?}, held back");
+        if held.is_ok() {
+            wire[0].udp_give_up(client, len);
+        }
+        let sent = wire[0].udp_send(now, client, Rope::from(vec![7; len]), to, options);
+        assert_eq!(sent.map_err(|error| told(&mut wire, error)), outcome, "{len} {size:?}");
+        wire.settle();
+        let arrived = core::iter::from_fn(|| wire[1].udp_recv(server).ok()).map(|it| it.payload.len());
+        assert_eq!(arrived.sum::<usize>(), if outcome.is_ok() { len } else { 0 }, "{len} {size:?}");
     }
 }
 
