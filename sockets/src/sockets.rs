@@ -1,10 +1,8 @@
 //! All sockets of a host, and the calls on them.
 
-use core::time::Duration;
-
 use rustix::io::Errno;
 use tapsock_stack::buf::Rope;
-use tapsock_stack::stack::{Changes, Stack};
+use tapsock_stack::stack::Stack;
 use tapsock_stack::tcp::SharedOptions;
 use tapsock_stack::time::Instant;
 
@@ -13,14 +11,16 @@ use crate::constants::*;
 use crate::options::{Domain, Kind, SocketOptions, Subject};
 use crate::owners::Owners;
 use crate::ping::PingSocket;
-use crate::poll::{PollMask, readiness};
+use crate::poll::PollMask;
 use crate::raw::RawSocket;
-use crate::socket::{Blocking, Body, Call, Common, Permission, Received, Socket, Stage, Stop, Wait};
+use crate::socket::{Blocking, Body, Call, Common, Permission, Received, Socket, Stage, Stop};
 use crate::table::{FD_LIMIT_DEFAULT, Fd, Table};
 use crate::tcp::TcpSocket;
 use crate::udp::UdpSocket;
 
 mod closed;
+mod ending;
+mod events;
 mod ioctl;
 mod options;
 
@@ -323,117 +323,6 @@ impl Sockets {
         self.try_recv(now, fd, max, flags)
     }
 
-    /// Ends one direction or both: shutdown(2) with SHUT_RD, SHUT_WR or SHUT_RDWR.
-    ///
-    /// Errors: EBADF, EINVAL for any other `how`, ENOTCONN; a socket without a connection keeps it in mind all the
-    /// same, as on Linux.
-    pub fn shutdown(&mut self, now: Instant, fd: Fd, how: i32) -> Result<(), Errno> {
-        let outcome = self.call(now, fd, |call, body| {
-            if !(SHUT_RD..=SHUT_RDWR).contains(&how) {
-                return Err(Errno::INVAL);
-            }
-            match body {
-                Body::Tcp(tcp) => tcp.shutdown(call, how),
-                Body::Udp(udp) => udp.shutdown(call, how),
-                Body::Ping(ping) => ping.shutdown(call, how),
-                Body::Raw(raw) => raw.shutdown(call, how),
-            }
-        });
-        let acted = matches!(outcome, Ok(()) | Err(Errno::NOTCONN));
-        if acted {
-            self.tell_of_state(fd);
-        }
-        outcome
-    }
-
-    /// Has [`poll_event`](Sockets::poll_event) name a socket whose state a call has changed.
-    fn tell_of_state(&mut self, fd: Fd) {
-        self.tell(fd, PollMask::ALL);
-    }
-
-    /// Has [`poll_event`](Sockets::poll_event) name a socket, to which a call has done `what`.
-    fn tell(&mut self, fd: Fd, what: PollMask) {
-        match self.changed.iter_mut().find(|(changed, _)| *changed == fd) {
-            Some((_, before)) => *before |= what,
-            None => self.changed.push((fd, what)),
-        }
-    }
-
-    /// Closes a socket and waits where it is told to: close(2). With SO_LINGER of some seconds, a connection has that
-    /// long until the peer has acknowledged everything and the FIN; meanwhile the socket is gone for all other calls.
-    /// The caller goes on with [`try_end_linger`](Sockets::try_end_linger), and with [`close`](Sockets::close) at the
-    /// deadline: the connection then closes by itself. As on Linux, a socket that does not block waits too.
-    ///
-    /// Errors: EBADF.
-    pub fn try_close(&mut self, now: Instant, fd: Fd) -> Result<(), Stop> {
-        let wait = self.call(now, fd, |call, body| match body {
-            Body::Tcp(tcp) => Ok::<_, Errno>(tcp.linger(call)),
-            Body::Udp(_) | Body::Ping(_) | Body::Raw(_) => Ok(None),
-        })?;
-        match wait {
-            Some(wait) => Err(Stop::Wait(wait)),
-            None => Ok(self.close(now, fd)?),
-        }
-    }
-
-    /// Ends a close that waits, once the peer has everything; until then it waits on.
-    ///
-    /// Errors: EBADF where no close waits.
-    pub fn try_end_linger(&mut self, now: Instant, fd: Fd) -> Result<(), Stop> {
-        match self.table.get(fd) {
-            Some(Socket { common, body: Body::Tcp(tcp) }) if common.stage == Stage::Lingering => {
-                if tcp.is_unfinished(&self.stack) {
-                    return Err(Stop::Wait(Wait { socket: fd, mask: PollMask::WAIT_OUT, deadline: None }));
-                }
-            }
-            _ => return Err(Errno::BADF.into()),
-        }
-        Ok(self.close(now, fd)?)
-    }
-
-    /// Whether a close of the socket waits.
-    pub fn is_lingering(&self, fd: Fd) -> bool {
-        self.table.get(fd).is_some_and(|socket| socket.common.stage == Stage::Lingering)
-    }
-
-    /// Closes a socket without waiting. Its id is free at once, or kept ([`ClosedNumbers`]). A connection sends what was written and closes by
-    /// itself; with SO_LINGER of zero seconds it is reset.
-    ///
-    /// Errors: EBADF.
-    pub fn close(&mut self, now: Instant, fd: Fd) -> Result<(), Errno> {
-        let removed = match self.numbers {
-            ClosedNumbers::Free => self.table.remove(fd),
-            ClosedNumbers::Kept => self.table.take(fd),
-        };
-        let Socket { mut common, body } = removed.ok_or(Errno::BADF)?;
-        self.changed.retain(|(changed, _)| *changed != fd);
-        self.touched.retain(|touched| *touched != fd);
-        if let Some(id) = body.id() {
-            self.owners.remove(id, fd);
-        }
-        let Sockets { stack, known, permission, .. } = self;
-        let mut call = Call { stack, common: &mut common, known, permission: *permission, fd, now };
-        match body {
-            Body::Tcp(tcp) => tcp.close(&mut call),
-            Body::Udp(udp) => udp.close(&mut call),
-            Body::Ping(ping) => ping.close(&mut call),
-            Body::Raw(raw) => raw.close(&mut call),
-        }
-        Ok(())
-    }
-
-    /// Closes all sockets, whose connections then close by themselves.
-    pub fn close_all(&mut self, now: Instant) {
-        let numbers: Vec<Fd> = self.table.numbers().collect();
-        for fd in numbers {
-            if let Some(socket) = self.table.get_mut(fd) {
-                socket.common.options.linger.on = false;
-            }
-            // The number is from the table itself.
-            let _ = self.close(now, fd);
-        }
-    }
-
     /// The socket's own address: getsockname(2). Errors: EBADF.
     pub fn local_address(&self, fd: Fd) -> Result<SockAddr, Errno> {
         let Socket { common, body } = self.open(fd).ok_or(Errno::BADF)?;
@@ -467,92 +356,6 @@ impl Sockets {
     /// Whether calls on the socket wait. Errors: EBADF.
     pub fn blocking(&self, fd: Fd) -> Result<Blocking, Errno> {
         Ok(self.open(fd).ok_or(Errno::BADF)?.common.blocking)
-    }
-
-    /// What the socket is ready for, from its state as it is now: poll(2). NVAL where there is no such socket.
-    pub fn readiness(&self, fd: Fd) -> PollMask {
-        match self.table.get(fd) {
-            // The call that waits in `close` watches it too.
-            Some(Socket { common, body: Body::Tcp(tcp) }) if common.stage == Stage::Lingering => {
-                if tcp.is_unfinished(&self.stack) { PollMask::NONE } else { PollMask::HUP }
-            }
-            Some(socket) => readiness(socket.view(&self.stack)),
-            None => PollMask::NVAL,
-        }
-    }
-
-    /// How long a call that receives looks at the link before it sleeps (SO_BUSY_POLL).
-    pub fn busy_poll(&self, fd: Fd) -> Duration {
-        let micros = self.open(fd).map_or(0, |socket| socket.common.options.rare().busy_poll);
-        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
-    }
-
-    /// Whether a call that asks for `max` bytes and has to wait does so but once: as on Linux, one that asks a TCP socket
-    /// for none gives none then, whatever has ended the wait, be it the time-out.
-    pub fn waits_once(&self, fd: Fd, max: usize) -> bool {
-        max == 0 && self.open(fd).is_some_and(|socket| matches!(socket.body, Body::Tcp(_)))
-    }
-
-    /// Whether the next call on the socket fails for what happened earlier. Unlike [`PollMask::ERR`] it does not speak of
-    /// reports in the error queue.
-    pub fn has_pending_error(&self, fd: Fd) -> bool {
-        self.open(fd).is_some_and(|socket| match &socket.body {
-            Body::Tcp(tcp) => tcp.has_pending_error(&self.stack),
-            body => body.mail(&self.stack).is_some_and(|mail| mail.has_error()),
-        })
-    }
-
-    /// A socket whose readiness may have changed since it was named last, and what happened to it, as an edge counts:
-    /// an arrival is one whether or not something lay there before, and [`PollMask::ALL`] stands for a connection
-    /// that was made, ended or shut. `NONE` is no edge: room on a socket where nobody missed it. `None` when all have
-    /// been named.
-    pub fn poll_event(&mut self) -> Option<(Fd, PollMask)> {
-        if let Some(changed) = self.changed.pop() {
-            return Some(changed);
-        }
-        // Each turn takes one event of the stack's queue, which is bounded.
-        while let Some((id, changes)) = self.stack.poll_event() {
-            let owns = |fd: &Fd| self.table.get(*fd).is_some_and(|socket| socket.body.id() == Some(id));
-            if let Some(fd) = self.owners.candidate(id).filter(owns) {
-                return Some((fd, self.edges(fd, changes)));
-            }
-        }
-        None
-    }
-
-    /// Has calls on the socket noted from now on: somebody shows how ready it is, and a call may make it less so, which
-    /// is no event. Nothing happens where there is no such socket.
-    pub fn observe(&mut self, fd: Fd) {
-        if let Some(socket) = self.table.get_mut(fd) {
-            socket.common.observed = true;
-        }
-    }
-
-    /// An observed socket that a call was made on since it was named last. `None` when all have been named.
-    pub fn poll_touched(&mut self) -> Option<Fd> {
-        self.touched.pop()
-    }
-
-    /// What Linux wakes those who wait for `fd` with.
-    fn edges(&self, fd: Fd, changes: Changes) -> PollMask {
-        if changes.contains(Changes::STATE) {
-            return PollMask::ALL;
-        }
-        let mut mask = PollMask::NONE;
-        if changes.contains(Changes::ARRIVAL) {
-            mask |= ARRIVAL;
-        }
-        if changes.contains(Changes::ERROR) {
-            mask |= PollMask::ERR;
-        }
-        let missed = match self.table.get(fd) {
-            Some(Socket { body: Body::Tcp(tcp), .. }) => tcp.takes_room(&self.stack),
-            _ => true,
-        };
-        if changes.contains(Changes::ROOM) && missed {
-            mask |= PollMask::OUT | PollMask::WRNORM | PollMask::WRBAND;
-        }
-        mask
     }
 
     /// Runs `run` on the socket `fd`, and keeps `owners` in step with what the stack calls it afterwards.
@@ -594,9 +397,6 @@ impl Sockets {
         Ok(fd)
     }
 }
-
-/// The edge of something to read: Linux's `sk_data_ready`.
-const ARRIVAL: PollMask = PollMask::from_bits(0x1 | 0x2 | 0x40);
 
 /// The largest datagram that any protocol takes, in bytes.
 const DATAGRAM_MAX: usize = 65_535;

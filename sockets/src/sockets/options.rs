@@ -4,7 +4,8 @@ use rustix::io::Errno;
 use tapsock_stack::discovery::AutoLabel;
 use tapsock_stack::time::Instant;
 
-use super::{ARRIVAL, Sockets};
+use super::Sockets;
+use super::events::ARRIVAL;
 use crate::address::SOCKADDR_IN6_LEN;
 use crate::constants::*;
 use crate::datagram::Memory;
