@@ -37,18 +37,19 @@ impl Stack {
         if applies { ((key.secret(&self.secret) ^ change) >> 44) as u32 } else { 0 }
     }
 
-    /// Remembers what the path of a socket of that way takes. `interface` is the link of a link-local destination.
+    /// Remembers what the path of a socket of that way takes, and of that [`flow`](Self::own_flow), where it sends by one.
+    /// `interface` is the link of a link-local destination.
     pub(super) fn learn_path_mtu(
         &mut self,
         now: Instant,
         destination: IpAddr,
         interface: InterfaceId,
-        way: Way,
+        (way, flow): (Way, Option<u32>),
         mtu: usize,
     ) {
         let scoped = matches!(destination, IpAddr::V6(v6) if v6.is_unicast_link_local());
         let way = Way { device: way.device.or(scoped.then_some(interface)), ..way };
-        if let Ok(hop) = self.interfaces.route_by(destination, None, &way) {
+        if let Ok(hop) = self.interfaces.route_flow(destination, None, &way, flow) {
             self.learn_path_mtu_over(now, destination, &hop, mtu);
         }
     }
@@ -67,10 +68,16 @@ impl Stack {
         }
     }
 
-    /// The largest packet that the path to a datagram socket's peer is known to take, in bytes.
-    pub(super) fn path_to_peer(&self, now: Instant, remote: SocketAddr, way: Way) -> Option<usize> {
+    /// The largest packet that the path to a datagram socket's peer is known to take, in bytes: of its
+    /// [`flow`](Self::own_flow), where it sends by one.
+    pub(super) fn path_to_peer(
+        &self,
+        now: Instant,
+        remote: SocketAddr,
+        (way, flow): (Way, Option<u32>),
+    ) -> Option<usize> {
         let way = Way { device: way.device.or(scope_of(remote)), ..way };
-        let hop = self.interfaces.route_by(remote.ip(), None, &way).ok()?;
+        let hop = self.interfaces.route_flow(remote.ip(), None, &way, flow).ok()?;
         Some(self.path_to(now, remote.ip(), &hop))
     }
 

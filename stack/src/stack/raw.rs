@@ -129,7 +129,7 @@ impl Stack {
     /// The largest packet that the path to a socket's peer is known to take, in bytes (`IP_MTU`).
     pub fn raw_path_mtu(&self, now: Instant, id: RawId) -> Option<usize> {
         let socket = self.raw.get(id)?;
-        self.path_to_peer(now, socket.remote()?, socket.way)
+        self.path_to_peer(now, socket.remote()?, (socket.way, None))
     }
 
     /// Whether a sender should be woken. One that asks in vain is told when to ask again.
@@ -492,7 +492,7 @@ impl Stack {
             }
             //= RFC 8201 §4
             if let Some(mtu) = complaint.mtu.filter(|_| its_own && learns && mode.believes()) {
-                self.learn_path_mtu(now, quoted.destination, interface, way, mtu);
+                self.learn_path_mtu(now, quoted.destination, interface, (way, None), mtu);
             }
         }
     }

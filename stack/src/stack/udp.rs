@@ -16,9 +16,9 @@ use crate::ip::output::Priority;
 use crate::ports::{BindError, BindId, BindRequest, LocalAddr, Transport};
 use crate::time::Instant;
 use crate::udp::{Arrival, Datagram, PortChoice, RecvError, SegmentError, UdpId, UdpSocket};
-use crate::wire::UdpHeader;
 use crate::wire::icmp::Quoted;
 use crate::wire::ipv4_options::AnswerOptions;
+use crate::wire::{IpProtocol, UdpHeader};
 
 use super::stamps::SendStamps;
 use super::tcp_open::scope_of;
@@ -215,7 +215,9 @@ impl Stack {
     //= RFC 1122 §3.3.3 MUST-1
     pub fn udp_path_mtu(&self, now: Instant, id: UdpId) -> Option<usize> {
         let socket = self.udp.socket(id)?;
-        self.path_to_peer(now, socket.remote()?, socket.way)
+        let (remote, (_, port)) = (socket.remote()?, socket.local()?);
+        let flow = self.own_flow(IpProtocol::UDP, port, remote);
+        self.path_to_peer(now, remote, (socket.way, flow))
     }
 
     /// Where a socket sends to.
@@ -353,7 +355,8 @@ impl Stack {
         let (mode, way) = (socket.discovery.of(quoted.source), socket.way);
         //= RFC 8201 §4
         if let Some(mtu) = complaint.mtu.filter(|_| mode.believes()) {
-            self.learn_path_mtu(now, quoted.destination, interface, way, mtu);
+            let flow = self.own_flow(IpProtocol::UDP, local_port, arrival.from);
+            self.learn_path_mtu(now, quoted.destination, interface, (way, flow), mtu);
         }
         // As Linux: who lets packets be cut is not told of those that were too large. IPv4's is told even of what is
         // not believed.

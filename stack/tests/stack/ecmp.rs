@@ -3,14 +3,15 @@
 use core::net::IpAddr;
 use core::num::NonZeroU8;
 
-use tapsock_stack::buf::Rope;
+use tapsock_stack::buf::{Frame, Rope};
 use tapsock_stack::config::Config;
 use tapsock_stack::iface::Route;
-use tapsock_stack::stack::{Family, Stack, UdpSendOptions};
+use tapsock_stack::stack::{Family, SendError, Stack, UdpSendOptions};
 use tapsock_stack::tcp::Options;
 use tapsock_stack::time::Instant;
 use tapsock_stack::wire::EthernetAddress;
 
+use crate::path_mtu::{UNCUT, too_big};
 use crate::wire::{ETH, LINKS, at, station};
 
 /// The routers, by their stations.
@@ -18,6 +19,11 @@ const ROUTERS: [usize; 2] = [3, 4];
 
 /// A host with two equal ways to everywhere.
 fn host(policy: &str) -> Stack {
+    host_with(policy, [None; 2])
+}
+
+/// The same where each way takes packets of so many bytes.
+fn host_with(policy: &str, mtus: [Option<u16>; 2]) -> Stack {
     let mut config = Config::default();
     for family in ["ipv4", "ipv6"] {
         config.set(&format!("net.{family}.fib_multipath_hash_policy"), policy).unwrap();
@@ -29,10 +35,10 @@ fn host(policy: &str) -> Stack {
         [("10.0.0.1/24", "0.0.0.0/0", "10.0.0."), ("fd00::1/64", "::/0", "fd00::")]
     {
         stack.add_address(ETH, address.parse().unwrap()).unwrap();
-        for router in ROUTERS {
+        for (router, mtu) in ROUTERS.into_iter().zip(mtus) {
             let gateway: IpAddr = format!("{gateway}{router}").parse().unwrap();
             let route = Route::via(network.parse().unwrap(), gateway, ETH);
-            stack.add_route(Route { weight: NonZeroU8::new(1), ..route }).unwrap();
+            stack.add_route(Route { weight: NonZeroU8::new(1), mtu, ..route }).unwrap();
             stack.add_neighbor(now, ETH, gateway, station(router)).unwrap();
         }
     }
@@ -40,11 +46,21 @@ fn host(policy: &str) -> Stack {
     stack
 }
 
-/// The station that the one frame goes to.
-fn station_of(stack: &mut Stack) -> EthernetAddress {
+/// The one frame that is sent.
+fn frame_of(stack: &mut Stack) -> Frame {
     let (_, frame) = stack.poll_transmit(Instant::ZERO).expect("it is sent");
     assert!(stack.poll_transmit(Instant::ZERO).is_none(), "at once");
-    EthernetAddress(*frame.to_frame().bytes.first_chunk().unwrap())
+    frame.to_frame()
+}
+
+/// The station that a frame goes to.
+fn receiver(frame: &Frame) -> EthernetAddress {
+    EthernetAddress(*frame.bytes.first_chunk().unwrap())
+}
+
+/// The station that the one frame goes to.
+fn station_of(stack: &mut Stack) -> EthernetAddress {
+    receiver(&frame_of(stack))
 }
 
 /// How many of the flows go by either router.
@@ -78,6 +94,42 @@ fn datagrams_of_several_sockets_go_several_ways() {
             let shares = shares(ways);
             assert_eq!(shares.iter().all(|share| *share > 60), shared, "{far}, policy {policy}: {shares:?}");
         }
+    }
+}
+
+/// What a socket takes for the path's MTU is that of the way that its flow goes, and what a router there says is less is
+/// learned, though packets without a flow may go the narrower way.
+#[test]
+fn a_flow_learns_what_its_own_way_takes() {
+    const NARROW: usize = 1400;
+    for (policy, far) in [("0", FAR[0]), ("1", FAR[0]), ("1", FAR[1])] {
+        let (mut wide, header) = (0, if far.contains(':') { 48 } else { 28 });
+        for number in 1..100 {
+            let mut stack = host_with(policy, [Some(NARROW as u16), Some(1500)]);
+            let to = at(&format!("{}{number}", &far[..far.len() - 1]), 9);
+            let socket = stack.udp_open(if to.is_ipv6() { Family::V6 } else { Family::V4 });
+            stack.udp_mut(socket).unwrap().discovery = UNCUT;
+            stack.udp_connect(socket, Some(to)).unwrap();
+            let send = |stack: &mut Stack, packet: usize| {
+                let (data, options) = (Rope::from(vec![7; packet - header]), UdpSendOptions::default());
+                stack.udp_send(Instant::ZERO, socket, data, None, options)
+            };
+            send(&mut stack, NARROW).unwrap();
+            let is_wide = station_of(&mut stack) == station(ROUTERS[1]);
+            let mtu = stack.udp_path_mtu(Instant::ZERO, socket);
+            assert_eq!(mtu, Some(if is_wide { 1500 } else { NARROW }), "{to}, policy {policy}");
+            if is_wide {
+                wide += 1;
+                send(&mut stack, 1500).unwrap();
+                let complaint = too_big(&frame_of(&mut stack), NARROW as u16);
+                stack.receive(Instant::ZERO, ETH, complaint);
+                stack.udp_take_error(socket);
+                assert_eq!(stack.udp_path_mtu(Instant::ZERO, socket), Some(NARROW), "{to}, policy {policy}");
+                assert_eq!(send(&mut stack, NARROW + 1), Err(SendError::TooLong), "{to}, policy {policy}");
+                assert_eq!(send(&mut stack, NARROW), Ok(()), "{to}, policy {policy}");
+            }
+        }
+        assert!((20..80).contains(&wide), "{far}, policy {policy}: {wide} of 99 go the wide way");
     }
 }
 

@@ -16,7 +16,7 @@ use crate::udp::send;
 use crate::wire::{Fate, LINKS, PAIRS, Wire, at, family_of};
 
 /// A socket whose datagrams nobody may cut.
-const UNCUT: Discovery = Discovery { v4: PathMtuDiscovery::Do, v6: PathMtuDiscovery::Do };
+pub const UNCUT: Discovery = Discovery { v4: PathMtuDiscovery::Do, v6: PathMtuDiscovery::Do };
 
 /// "The next link takes `mtu` bytes", quoting `frame`, from host 2 to host 0.
 pub fn too_big(frame: &Frame, mtu: u16) -> Frame {
