@@ -2,7 +2,8 @@
 //! `<poll.h>` have them on the common architectures.
 
 macro_rules! constants {
-    ($($(#[$doc:meta])* $name:ident = $value:expr;)*) => {
+    // `message`: it names a control message, and is an option besides at most.
+    ($($(#[$doc:meta])* $name:ident = $value:expr $(, message)?;)*) => {
         $($(#[$doc])* pub const $name: i32 = $value;)*
     };
 }
@@ -319,7 +320,7 @@ constants! {
     IPV6_RECVPKTINFO = 49;
     /// The message that tells it; sent, it says where a datagram comes from, and as an option, by which interface all leave
     /// (write only).
-    IPV6_PKTINFO = 50;
+    IPV6_PKTINFO = 50, message;
     /// The application writes the header of what it sends.
     IPV6_HDRINCL = 36;
     /// Tell the hop limit with which a packet came.
@@ -331,7 +332,7 @@ constants! {
     /// Refuse datagrams that are larger than the path.
     IPV6_DONTFRAG = 62;
     /// The message that tells it; sent, it sets that of a datagram.
-    IPV6_HOPLIMIT = 52;
+    IPV6_HOPLIMIT = 52, message;
     /// Tell the traffic class with which a packet came.
     IPV6_RECVTCLASS = 66;
     /// IPv6's traffic class.

@@ -9,13 +9,14 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{fs, io};
 
-use tapsock::bsd::{
-    self, AF_INET, AF_INET6, AF_UNIX, IPPROTO_ICMP, IPPROTO_ICMPV6, OptionValue, SOCK_DGRAM, SOCK_RAW,
-    SOCK_SEQPACKET, SOCK_STREAM, SOL_ICMPV6, SOL_IP, SOL_IPV6, SOL_RAW, SOL_SOCKET, SOL_TCP, SOL_UDP,
-};
-use tapsock::{Errno, Host};
+use tapsock::Host;
+use tapsock::bsd::{SOL_ICMPV6, SOL_IP, SOL_IPV6, SOL_RAW, SOL_SOCKET, SOL_TCP, SOL_UDP};
 
 use crate::differential::{DIFFERENCES, KERNEL_RELEASE, Sockets, UNLIKE_OPTIONS, UnlikeOption};
+
+mod asked;
+
+use asked::ask;
 
 /// A name in the headers, and the level that its prefix stands for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,22 +29,9 @@ pub struct Named {
     pub number: i32,
     /// What it does, or why it is not there.
     pub about: String,
+    /// Whether it names a control message, as IPV6_HOPLIMIT does: that is there whether it is an option too or not.
+    pub message: bool,
 }
-
-/// A row of the table.
-#[derive(Clone, Debug, Default)]
-struct Row {
-    /// The kinds of sockets that have it.
-    sockets: Vec<&'static str>,
-    /// Those that show it, and those that take it.
-    get: Vec<&'static str>,
-    set: Vec<&'static str>,
-    /// Which sockets have it, by what they show at first.
-    defaults: BTreeMap<String, Vec<&'static str>>,
-}
-
-/// Options that show what time it is.
-const CLOCKS: [&str; 1] = ["TCP_TIMESTAMP"];
 
 /// The levels, by the prefix of the names.
 const LEVELS: [(&str, i32); 8] = [
@@ -82,7 +70,7 @@ pub fn table(root: &Path) -> io::Result<String> {
                 format!("{about} On {} it changes nothing: Linux does nothing either.", without.join(" "))
             }
         };
-        let defaults = defaults(&row);
+        let defaults = row.defaults();
         writeln!(rows, "| {name} | {about} | {sockets} | {get} | {set} | {defaults} | {test} |")
             .map_err(io::Error::other)?;
     }
@@ -180,9 +168,9 @@ pub fn complaints(root: &Path) -> io::Result<Vec<String>> {
     let refused = absent(root)?;
     for option in &options {
         if ask(&host, option)?.sockets.is_empty() {
-            // A value of an option's, or of a message's, has a number that is another's.
             let named = refused.iter().any(|other| other.name == option.name);
-            if option.about.starts_with("The message") && !named {
+            // What else is no option is a value of one's, and its number another's.
+            if option.message && !named {
                 found.push(format!("{} is neither an option nor among the absent", option.name));
             }
         } else if let Err(complaint) = effect(root, &option.name)? {
@@ -199,7 +187,7 @@ pub fn complaints(root: &Path) -> io::Result<Vec<String>> {
     for option in refused {
         let same = |other: &&Named| (other.level, other.number) == (option.level, option.number);
         // The message of that name is there all the same.
-        if options.iter().find(same).is_some_and(|other| !other.about.starts_with("The message")) {
+        if options.iter().find(same).is_some_and(|other| !other.message) {
             found.push(format!("{} is among the constants", option.name));
         }
         if !ask(&host, &option)?.sockets.is_empty() {
@@ -215,6 +203,8 @@ pub fn complaints(root: &Path) -> io::Result<Vec<String>> {
 /// ```
 /// let options = tapsock_tests::socket_options::constants("/// Idle.\nSO_KEEPALIVE = 9;\nAF_INET = 2;\n");
 /// assert_eq!((options.len(), options[0].number, &*options[0].about), (1, 9, "Idle."));
+/// let messages = tapsock_tests::socket_options::constants("IPV6_TCLASS = 67;\nIPV6_HOPLIMIT = 52, message;\n");
+/// assert_eq!([messages[0].message, messages[1].message], [false, true]);
 /// ```
 pub fn constants(source: &str) -> Vec<Named> {
     let (mut found, mut about) = (Vec::new(), String::new());
@@ -224,11 +214,15 @@ pub fn constants(source: &str) -> Vec<Named> {
             continue;
         }
         let about = core::mem::take(&mut about);
-        let Some((name, number)) = line.trim_end_matches(';').split_once(" = ") else { continue };
+        let Some((name, value)) = line.trim_end_matches(';').split_once(" = ") else { continue };
+        let (number, message) = match value.strip_suffix(", message") {
+            Some(number) => (number, true),
+            None => (value, false),
+        };
         let level = LEVELS.iter().find(|(prefix, _)| name.starts_with(prefix));
         // The values of one option bear such names too.
         if let (Some((_, level)), Ok(number), false) = (level, number.parse(), name.contains("PMTUDISC")) {
-            found.push(Named { name: name.to_string(), level: *level, number, about });
+            found.push(Named { name: name.to_string(), level: *level, number, about, message });
         }
     }
     found
@@ -241,7 +235,13 @@ fn absent(root: &Path) -> io::Result<Vec<Named>> {
         let mut parts = line.split('\t');
         let (name, number, about) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?);
         let (_, level) = LEVELS.iter().find(|(prefix, _)| name.starts_with(prefix))?;
-        Some(Named { name: name.to_string(), level: *level, number, about: about.to_string() })
+        Some(Named {
+            name: name.to_string(),
+            level: *level,
+            number,
+            about: about.to_string(),
+            message: false,
+        })
     });
     rows.collect::<Option<_>>().ok_or(io::Error::other("a line of absent.tsv is malformed"))
 }
@@ -256,82 +256,6 @@ pub fn idle(root: &Path) -> io::Result<BTreeSet<(String, String)>> {
         found.extend(kinds.split(' ').map(|kind| (name.to_owned(), kind.to_owned())));
     }
     Ok(found)
-}
-
-/// Asks a fresh socket of each kind.
-fn ask(host: &Host, option: &Named) -> io::Result<Row> {
-    const KINDS: [(&str, i32, i32, i32); 11] = [
-        ("tcp", AF_INET, SOCK_STREAM, 0),
-        ("tcp6", AF_INET6, SOCK_STREAM, 0),
-        ("udp", AF_INET, SOCK_DGRAM, 0),
-        ("udp6", AF_INET6, SOCK_DGRAM, 0),
-        ("ping", AF_INET, SOCK_DGRAM, IPPROTO_ICMP),
-        ("ping6", AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6),
-        ("raw", AF_INET, SOCK_RAW, IPPROTO_ICMP),
-        ("raw6", AF_INET6, SOCK_RAW, IPPROTO_ICMPV6),
-        ("unix", AF_UNIX, SOCK_STREAM, 0),
-        ("unixgram", AF_UNIX, SOCK_DGRAM, 0),
-        ("unixpacket", AF_UNIX, SOCK_SEQPACKET, 0),
-    ];
-    let mut row = Row::default();
-    for (kind, domain, socket_type, protocol) in KINDS {
-        let socket = bsd::socket(host, domain, socket_type, protocol)?;
-        let got = bsd::getsockopt(host, socket, option.level, option.number);
-        let told = got.as_ref().ok().filter(|value| !value.as_bytes().is_empty());
-        let value = told.map_or(1i32.to_ne_bytes().to_vec(), |value| value.as_bytes().to_vec());
-        let set = bsd::setsockopt(host, socket, option.level, option.number, &value);
-        bsd::close(host, socket)?;
-        let (get, set) = (is_there(&got), is_there(&set));
-        if get || set {
-            row.sockets.push(kind);
-        }
-        row.get.extend(get.then_some(kind));
-        row.set.extend(set.then_some(kind));
-        if let Ok(value) = got {
-            let shown = if CLOCKS.contains(&&*option.name) { "a clock".to_owned() } else { shown(&value) };
-            row.defaults.entry(shown).or_default().push(kind);
-        }
-    }
-    Ok(row)
-}
-
-impl Row {
-    /// `some` of the kinds of sockets that have the option: all, none, or which.
-    fn which(&self, some: &[&str]) -> String {
-        match some.len() {
-            0 => "no".to_string(),
-            len if len == self.sockets.len() => "yes".to_string(),
-            _ => some.join(" "),
-        }
-    }
-}
-
-fn is_there<T>(answer: &Result<T, Errno>) -> bool {
-    !matches!(answer, Err(Errno::NOPROTOOPT | Errno::OPNOTSUPP))
-}
-
-fn shown(value: &OptionValue) -> String {
-    let bytes = value.as_bytes();
-    match (value.as_int(), bytes) {
-        (Some(number), _) => number.to_string(),
-        (None, []) => "\"\"".to_string(),
-        (None, bytes) if bytes.iter().all(|byte| *byte == 0) => format!("{} zeros", bytes.len()),
-        (None, bytes) if bytes[..2].iter().all(u8::is_ascii_alphabetic) => {
-            format!("\"{}\"", String::from_utf8_lossy(bytes).trim_end_matches('\0'))
-        }
-        (None, bytes) => format!("{} bytes", bytes.len()),
-    }
-}
-
-fn defaults(row: &Row) -> String {
-    match row.defaults.len() {
-        0 => "none".to_string(),
-        1 => row.defaults.keys().next().cloned().unwrap_or_default(),
-        _ => {
-            let parts = row.defaults.iter().map(|(value, kinds)| format!("{value} ({})", kinds.join(" ")));
-            parts.collect::<Vec<_>>().join(", ")
-        }
-    }
 }
 
 /// The test of an option's effect, which `docs/sockets/effects.tsv` names: as the table shows it, or what is wrong with it.
