@@ -193,6 +193,7 @@ impl Stack {
         if slot.connection.is_orphan() {
             return;
         }
+        slot.counted = true;
         self.tcp.orphans += 1;
         let memory_full = self.tcp.memory.is_full(&self.config.tcp_memory());
         let too_many = self.tcp.orphans > self.config.tcp_max_orphans as usize;

@@ -1,5 +1,7 @@
 //! What becomes of a connection after something happened to it: news, deadlines, TIME-WAIT, its end.
 
+use core::mem;
+
 use crate::counters::Counter;
 use crate::demux::{FlowKey, Target};
 use crate::tcp::State;
@@ -49,7 +51,12 @@ impl Stack {
         self.take_fast_open_news(now, index);
         self.tcp.charge(now, index, &self.config.tcp_memory(), &mut self.counters);
         let Some(slot) = self.tcp.at(index) else { return };
-        match slot.connection.state() {
+        let state = slot.connection.state();
+        if state == State::Closed {
+            self.discount_orphan(index);
+        }
+        let Some(slot) = self.tcp.at(index) else { return };
+        match state {
             State::TimeWait if slot.owns_tuple && !slot.connection.owes_segment() => {
                 self.lay_to_rest(now, index)
             }
@@ -78,9 +85,16 @@ impl Stack {
     }
 
     fn forget_orphan(&mut self, now: Instant, index: u32) {
-        self.tcp.orphans -= 1;
+        self.discount_orphan(index);
         self.tcp.discharge(now, index, &self.config.tcp_memory(), &mut self.counters);
         self.tcp.remove(index);
+    }
+
+    /// A connection that nobody holds is over: others may have its place among those.
+    fn discount_orphan(&mut self, index: u32) {
+        if self.tcp.at(index).is_some_and(|slot| mem::take(&mut slot.counted)) {
+            self.tcp.orphans -= 1;
+        }
     }
 
     /// A connection enters TIME-WAIT: a record takes the tuple and the port. The connection stays for its holder.

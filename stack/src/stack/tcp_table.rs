@@ -70,6 +70,8 @@ pub(super) struct Slot {
     pub(super) early_of: Option<ListenerId>,
     /// No way led to the peer when it was looked for last.
     pub(super) cut_off: bool,
+    /// It is one of [`TcpTable::orphans`].
+    pub(super) counted: bool,
     generation: Generation,
     ready: Mark,
     /// What the owner is to be told.
@@ -228,7 +230,7 @@ pub(super) struct TcpTable {
     /// Connections that may have something to send, by the band of their priority.
     ready: [VecDeque<u32>; Priority::BANDS],
     generation: Generation,
-    /// Connections that nobody holds.
+    /// Connections that nobody holds and that are not over: one whose reset is still to be sent is no more counted.
     pub(super) orphans: usize,
     /// What all connections take.
     pub(super) memory: HostMemory,
@@ -291,6 +293,7 @@ impl TcpTable {
             extras: None,
             early_of: None,
             cut_off: false,
+            counted: false,
             generation,
             ready: Mark::Out,
             news: Changes::NONE,

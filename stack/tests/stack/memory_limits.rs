@@ -84,3 +84,25 @@ fn what_a_crowd_writes_is_bounded_and_goes_where_nobody_holds_it() {
     shuttle.stacks[1].tcp_close(now, last, Linger::Background);
     assert_eq!(count(&shuttle, Counter::TcpExtTCPAbortOnMemory), 1, "small enough");
 }
+
+#[test]
+fn of_orphans_that_are_due_together_only_those_too_many_are_reset() {
+    const ORPHANS: usize = 21;
+    let mut shuttle = Shuttle::new(LINKS[0], 4 * ORPHANS);
+    // No probe comes before the time-out.
+    shuttle.stacks[1].config_mut().set("net.ipv4.tcp_early_retrans", "0").unwrap();
+    let ends = shuttle.connect(at("10.0.0.2", 2000), ORPHANS);
+    let now = shuttle.now;
+    let stack = &mut shuttle.stacks[1];
+    for &(_, there) in &ends {
+        stack.tcp_close(now, there, Linger::Background);
+    }
+    // The peers are gone: nobody answers the FINs.
+    while stack.poll_transmit(now).is_some() {}
+    assert_eq!(stack.tcp_census().orphans, ORPHANS);
+    stack.config_mut().set("net.ipv4.tcp_max_orphans", &(ORPHANS - 1).to_string()).unwrap();
+    stack.handle_timeout(now + Duration::from_secs(1));
+    assert_eq!(stack.tcp_census().orphans, ORPHANS - 1);
+    assert_eq!(count(&shuttle, Counter::TcpExtTCPAbortOnMemory), 1);
+    assert_eq!(count(&shuttle, Counter::TcpExtTCPTimeouts), ORPHANS as u64 - 1, "the others try again");
+}
