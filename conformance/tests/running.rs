@@ -1,5 +1,7 @@
 //! How scripts are run: what the runner does with times, packets, calls, commands and code.
 
+use std::process::Command;
+
 use tapsock_conformance::ast::{IpVersion, Setting};
 use tapsock_conformance::parse_setting;
 use tapsock_conformance::run::{Options, Report, TraceKind, Verdict, run};
@@ -107,6 +109,23 @@ fn code_is_judged_where_it_stands() {
     let (line, reason) =
         failure("+0 %{\nassert tcpi_snd_mss == 999, 'mss=%d' % tcpi_snd_mss\n}%\n+0 write(4, ..., 1) = 77");
     assert_eq!((line, reason.as_str()), (2, "AssertionError: mss=1000"));
+}
+
+/// What is more than assertions, all blocks of it in order, with the variables of each.
+#[test]
+fn code_of_other_kinds_is_run_by_python() {
+    let python = Command::new("python3").arg("--version").output();
+    if !python.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: there is no python3");
+        return;
+    }
+    let block = "+0 %{ seen = [tcpi_snd_mss] }%\n+0 %{\nfor mss in seen:\n    seen = [mss // 4]\n}%\n";
+    passes(&format!("{block}+0 %{{ assert seen == [tcpi_snd_mss // 4] }}%"));
+    let (line, reason) = failure(&format!("{block}+0 %{{ assert seen == [], 'seen=%d' % seen[0] }}%"));
+    assert_eq!((line, reason.as_str()), (6, "AssertionError: seen=250"));
+    // Python complains, not the runner.
+    let (line, reason) = failure("+0 %{ raise ValueError('of its own') }%");
+    assert_eq!((line, reason.as_str()), (1, "ValueError: of its own"));
 }
 
 #[test]
