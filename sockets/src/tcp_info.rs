@@ -132,7 +132,8 @@ pub(crate) fn of_connection(info: &Info, times: &Times, ip_header: u32, now: Ins
     ] {
         put(&mut bytes, at, value);
     }
-    for (at, value) in [(TOTAL_RTO, info.timeouts.total), (TOTAL_RTO_RECOVERIES, info.timeouts.recoveries)] {
+    for (at, value) in [(TOTAL_RTO, info.timeouts.total()), (TOTAL_RTO_RECOVERIES, info.timeouts.recoveries)]
+    {
         bytes[at..at + 2].copy_from_slice(&value.to_ne_bytes());
     }
     for (at, value) in [

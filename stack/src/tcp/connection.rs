@@ -10,6 +10,7 @@ use super::config::Options;
 use super::congestion::Congestion;
 use super::ecn::Ecn;
 use super::fast_open::FastOpen;
+use super::handshake::announced_mss;
 use super::memory::Supply;
 use super::recovery::Recovery;
 use super::recv::Receiver;
@@ -164,7 +165,7 @@ pub(super) enum Filling {
 /// Payload sizes of the path.
 #[derive(Copy, Clone, Debug)]
 pub struct SegmentSizes {
-    /// What we say that we take: the interface's MTU less the headers.
+    /// What we say that we take: the interface's MTU less the headers. From our SYN on what it has told.
     pub advertised: u16,
     /// What the path takes, as far as we know.
     pub path: u16,
@@ -247,7 +248,8 @@ impl Connection {
     }
 
     pub(super) fn new(opening: Opening, options: SharedOptions) -> Self {
-        let Opening { iss, timestamp_offset, sizes } = opening;
+        let Opening { iss, timestamp_offset, mut sizes } = opening;
+        sizes.advertised = announced_mss(&options, sizes.advertised);
         let (buffer, buffer_max) = (options.receive_buffer, options.receive_buffer_max);
         let clamp = options.rare().window_clamp;
         let scale = ReceiveWindow::scale_for(buffer, buffer_max, clamp);

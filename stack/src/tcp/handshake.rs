@@ -9,6 +9,7 @@ use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
 use super::config::Options;
 use super::connection::{Connection, Event, Holder, Negotiated, Opening, TimestampState};
+use super::recovery::timeouts::Timeouts;
 use super::recv::ack_policy::{LONGEST_DELAY, QUICK_ACKS};
 use super::segment::{Control, Segment, UnscaledWindow, WindowScale};
 use super::send::Fin;
@@ -89,13 +90,13 @@ impl Willing {
 }
 
 /// The window of a SYN or SYN-ACK: never scaled, and whole segments where the field has room for them all, each without its
-/// timestamps where both sides use them. `advertised` is what the link takes. As Linux.
+/// timestamps where both sides use them. `mss` is what the SYN announces. As Linux.
 //= RFC 7323 §2.2
 //= RFC 7323 §2.2 MUST-3
-pub(super) fn syn_window(options: &Options, advertised: u16, timestamps: bool) -> UnscaledWindow {
+pub(super) fn syn_window(options: &Options, mss: u16, timestamps: bool) -> UnscaledWindow {
     let clamp = options.rare().window_clamp.unwrap_or(u32::MAX);
     let space = (options.receive_buffer / 2).min(clamp);
-    let mss = u32::from(announced_mss(options, advertised).max(1));
+    let mss = u32::from(mss.max(1));
     // Where one segment alone fits, as on `lo`, it would close the window: unlike in Linux that keeps the room of its options.
     let stamps = if timestamps && space >= 2 * mss { TIMESTAMPS_LEN } else { 0 };
     let mss = mss.saturating_sub(stamps).max(1);
@@ -123,7 +124,7 @@ pub(super) fn syn_options(
     }
 }
 
-/// The segment size that a SYN announces.
+/// The segment size that a SYN announces, where the link takes `advertised`. What is set later changes nothing, as in Linux.
 pub(super) fn announced_mss(options: &Options, advertised: u16) -> u16 {
     options.max_segment.map_or(advertised, |bound| bound.min(advertised))
 }
@@ -156,9 +157,7 @@ impl Connection {
         if let SynSent::Again { retries, since } = accepted.sent {
             let seldom = connection.recovery.seldom_mut();
             seldom.resent = retries.into();
-            let timeouts = &mut seldom.timeouts;
-            (0..retries).for_each(|count| timeouts.on_timeout(since, count == 0));
-            timeouts.on_recovered(now);
+            seldom.timeouts = Timeouts::after_syn_ack(now, retries, since);
         }
         connection
     }
@@ -166,7 +165,7 @@ impl Connection {
     /// The largest payload that the peer's segments have, as our SYN has told it, in bytes, without timestamps.
     pub(super) fn advmss(&self) -> u32 {
         let stamps = if self.negotiated.timestamps.is_some() { TIMESTAMPS_LEN } else { 0 };
-        u32::from(announced_mss(&self.options, self.sizes.advertised)).saturating_sub(stamps).max(1)
+        u32::from(self.sizes.advertised).saturating_sub(stamps).max(1)
     }
 
     /// Takes what the peer's SYN says.
@@ -390,9 +389,8 @@ impl Connection {
         let due = now + self.send.rtt.rto();
         let due = if answers { due } else { self.bounded(due, self.send.first_retry) };
         self.timers.set(Timer::Retransmit, due);
-        let mss = announced_mss(&self.options, self.sizes.advertised);
         // The scale was fixed when the connection was made: the peer may have seen it in an earlier SYN.
-        let mut options = syn_options(willing, mss, self.recv.window.scale, timestamp);
+        let mut options = syn_options(willing, self.sizes.advertised, self.recv.window.scale, timestamp);
         let (fast_open, payload) = self.load_syn(now);
         options.fast_open = fast_open;
         Some(Segment {

@@ -177,7 +177,7 @@ impl Connection {
 
     /// How often time-outs have changed the flow label.
     pub fn rehashes(&self) -> u32 {
-        self.recovery.seldom().timeouts.rehashes
+        self.recovery.seldom().map_or(0, |seldom| seldom.timeouts.rehashes)
     }
 
     /// Bytes of ours that the peer has acknowledged.
@@ -210,7 +210,7 @@ impl Connection {
         let rtt = &self.send.rtt;
         let scoreboard = &self.recovery.scoreboard;
         let delivery = self.recovery.rate.last();
-        let seldom = self.recovery.seldom();
+        let seldom = self.recovery.seldom().copied().unwrap_or_default();
         Info {
             state: self.state,
             sack: self.negotiated.sack,

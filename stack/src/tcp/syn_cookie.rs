@@ -141,7 +141,7 @@ pub fn syn_ack(
     Segment {
         ack: Some(syn.seq + 1),
         control: Some(Control::Syn),
-        window: syn_window(options, opening.sizes.advertised, willing.timestamps),
+        window: syn_window(options, advertised, willing.timestamps),
         ecn: EcnFlags { echo: ecn, ..EcnFlags::default() },
         options: syn_options(willing, advertised, scale, timestamp),
         ..Segment::new(opening.iss)
@@ -179,7 +179,8 @@ pub fn accept(
         offered.sack_permitted = sack;
         offered.window_scale = scales.then_some(scale as u8);
     }
-    let window = syn_window(options, opening.sizes.advertised, offered.timestamps.is_some());
+    let advertised = announced_mss(options, opening.sizes.advertised);
+    let window = syn_window(options, advertised, offered.timestamps.is_some());
     Some(Accepted {
         opening,
         irs,

@@ -161,7 +161,7 @@ impl Connection {
     /// Counts a time-out after `retries` in a row. What follows gets another flow label, for the path of this one may be
     /// broken.
     fn count_timeout(&mut self, now: Instant, retries: u8, counters: &mut Counters) {
-        self.recovery.seldom_mut().timeouts.on_timeout_with_rehash(now, retries == 0);
+        self.recovery.seldom_mut().timeouts.on_timeout(now, retries == 0);
         counters.bump(Counter::TcpExtTcpTimeoutRehash);
     }
 

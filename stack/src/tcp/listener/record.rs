@@ -76,6 +76,7 @@ impl Offered {
 impl Record {
     pub(super) fn new(now: Instant, syn: &Segment, opening: Opening, options: &Options) -> Self {
         let agreed = Willing::of(options).and(&syn.options);
+        let mss = announced_mss(options, opening.sizes.advertised);
         Record {
             opening,
             irs: syn.seq,
@@ -86,14 +87,14 @@ impl Record {
                 timestamps: agreed.timestamps,
                 recent: syn.options.timestamps.map_or(0, |stamp| stamp.value),
             },
-            mss: announced_mss(options, opening.sizes.advertised),
+            mss,
             scale: ReceiveWindow::scale_for(
                 options.receive_buffer,
                 options.receive_buffer_max,
                 options.rare().window_clamp,
             ),
             peer_window: syn.window,
-            window: syn_window(options, opening.sizes.advertised, agreed.timestamps),
+            window: syn_window(options, mss, agreed.timestamps),
             sent_at: now,
             last_answer: NEVER,
             retries: 0,

@@ -43,12 +43,12 @@ impl Recovery {
             let seldom = self.seldom_mut();
             seldom.duplicates = seldom.duplicates.wrapping_add(segments);
         }
-        if bogus || self.seldom().duplicates > self.seldom().resent {
+        if bogus || self.seldom().is_some_and(|seldom| seldom.duplicates > seldom.resent) {
             counters.bump(Counter::TcpExtTCPDSACKIgnoredDubious);
             return Duplicate::default();
         }
         counters[Counter::TcpExtTCPDSACKRecvSegs] += u64::from(segments);
-        if self.seldom().reordered > 0 && !probe {
+        if self.reordered() > 0 && !probe {
             self.rack.on_spurious();
         }
         if range.end().at_or_before(standing.una) {

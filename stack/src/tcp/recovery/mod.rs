@@ -276,7 +276,7 @@ impl Recovery {
 
     /// Bytes sent again since the connection began.
     pub(super) fn bytes_resent(&self) -> u64 {
-        self.seldom().bytes_resent
+        self.seldom().map_or(0, |seldom| seldom.bytes_resent)
     }
 
     /// `bytes` were sent again.
@@ -284,9 +284,14 @@ impl Recovery {
         self.seldom_mut().bytes_resent += bytes as u64;
     }
 
-    /// What few connections have to count.
-    pub(super) fn seldom(&self) -> Seldom {
-        self.episode.as_ref().map_or(Seldom::default(), |episode| episode.seldom)
+    /// What few connections have to count; `None` where nothing of the kind has happened.
+    pub(super) fn seldom(&self) -> Option<&Seldom> {
+        self.episode.as_ref().map(|episode| &episode.seldom)
+    }
+
+    /// How often the path was seen to reorder.
+    fn reordered(&self) -> u32 {
+        self.seldom().map_or(0, |seldom| seldom.reordered)
     }
 
     /// The same, to be counted.
@@ -303,11 +308,9 @@ impl Recovery {
 
     /// Forgets what was in flight, but not what is counted.
     pub(super) fn finish(&mut self, options: &LossOptions) {
-        let (delivered, seldom, counted) = (self.delivered, self.seldom(), self.episode.is_some());
+        let (delivered, seldom) = (self.delivered, self.seldom().copied());
         *self = Recovery { delivered, ..Recovery::new(options) };
-        if counted {
-            self.episode = Some(Box::new(Episode { seldom, ..Episode::default() }));
-        }
+        self.episode = seldom.map(|seldom| Box::new(Episode { seldom, ..Episode::default() }));
     }
 
     /// A probe was sent, up to `nxt`.
@@ -325,7 +328,7 @@ impl Recovery {
     fn reordering_window(&self, scene: &Scene<'_>) -> Duration {
         let no_threshold = scene.options.detection & LossOptions::NO_DUPLICATE_THRESHOLD != 0;
         let many = self.reported() >= self.reordering.degree() && !no_threshold;
-        if self.seldom().reordered == 0 && (self.phase >= Phase::Recovery || many) {
+        if self.reordered() == 0 && (self.phase >= Phase::Recovery || many) {
             return Duration::ZERO;
         }
         self.rack.reordering_window(scene.rtt)
@@ -333,7 +336,7 @@ impl Recovery {
 
     /// Segments held to be lost since the connection began.
     fn lost(&self) -> u32 {
-        self.episode.as_ref().map_or(0, |episode| episode.seldom.lost)
+        self.seldom().map_or(0, |seldom| seldom.lost)
     }
 
     fn note_losses(&mut self, scene: &mut Scene<'_>, losses: Losses) {

@@ -1,3 +1,5 @@
+use core::time::Duration;
+
 use super::fixture::*;
 use crate::buf::Rope;
 use crate::counters::Counter;
@@ -237,4 +239,19 @@ fn a_syn_ack_must_echo_a_timestamp_of_our_syn() {
         assert_eq!(lone.connection.state() == State::Established, taken, "{echo}");
         assert_eq!(lone.count(Counter::TcpExtPAWSActive), u64::from(!taken));
     }
+}
+
+/// What a SYN has announced stays what windows count in, whatever TCP_MAXSEG says later.
+#[test]
+fn the_announced_segment_size_stays() {
+    let bounded = |bound| move |options: &mut Options| options.max_segment = Some(bound);
+    let options = Options { max_segment: Some(600), ..plain() };
+    let mut lone = Lone::connecting(options.clone());
+    assert_eq!(lone.poll().unwrap().options.mss, Some(600));
+    lone.connection.set_options(bounded(100), lone.now);
+    lone.pass(Duration::from_secs(1));
+    assert_eq!(lone.poll().unwrap().options.mss, Some(600), "the SYN again");
+    let mut lone = Lone::established(options, 60_000, ms(10));
+    lone.connection.set_options(bounded(100), lone.now);
+    assert_eq!(lone.connection.info().advmss, 600);
 }
