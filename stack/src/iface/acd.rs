@@ -8,9 +8,10 @@ use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
+use super::deadlines::Deadlines;
 use super::{InterfaceId, IpCidr, MAX_ADDRESSES, MAX_INTERFACES};
 use crate::random::Random;
-use crate::time::{Instant, earliest};
+use crate::time::Instant;
 use crate::wire::EthernetAddress;
 use crate::wire::arp::{ArpOperation, ArpPacket};
 
@@ -132,8 +133,10 @@ struct Claim {
 pub struct Claims {
     claims: BTreeMap<Key, Claim>,
     actions: VecDeque<ClaimAction>,
-    /// No claim has anything to do before.
-    next: Option<Instant>,
+    deadlines: Deadlines<Key>,
+    /// How often a claim was looked at because the time had come.
+    #[cfg(test)]
+    looks: usize,
 }
 
 /// Where an address is claimed, and which.
@@ -157,8 +160,7 @@ impl Claims {
         let state = State::Probing { left: PROBE_NUM };
         let at = Some(Instant::ZERO);
         let claim = Claim { station, cidr, purpose, state, at, defended: None, conflicts: 0 };
-        self.claims.insert((interface, address), claim);
-        self.next = earliest(self.next, at);
+        self.insert((interface, address), claim);
         true
     }
 
@@ -195,22 +197,23 @@ impl Claims {
 
     /// An address is taken from an interface, or not looked for any more. Returns whether it was.
     pub fn forget(&mut self, interface: InterfaceId, address: Ipv4Addr) -> bool {
-        let was = self.claims.remove(&(interface, address)).is_some();
-        self.rest();
-        was
+        self.remove((interface, address)).is_some()
     }
 
     /// The link is gone: nothing is asked there any more. Addresses that were looked for by hand are given, for on no link
     /// is nobody else who has them.
     pub fn forget_interface(&mut self, interface: InterfaceId) {
         let all = (interface, Ipv4Addr::UNSPECIFIED)..=(interface, Ipv4Addr::BROADCAST);
-        for (_, claim) in self.claims.range(all).filter(|(_, claim)| claim.purpose == Purpose::ByHand) {
+        for (_, claim) in self.claims.range(all.clone()).filter(|(_, claim)| claim.purpose == Purpose::ByHand)
+        {
             if let State::Probing { .. } = claim.state {
                 self.actions.push_back(ClaimAction::Assign { interface, cidr: claim.cidr });
             }
         }
-        self.claims.retain(|key, _| key.0 != interface);
-        self.rest();
+        let gone: Vec<Key> = self.claims.range(all).map(|(key, _)| *key).collect();
+        for key in gone {
+            self.remove(key);
+        }
     }
 
     /// An ARP packet came in at an interface.
@@ -247,10 +250,9 @@ impl Claims {
     //= RFC 5227 §2.1.1 MUST-5
     //= RFC 5227 §2.1.1 MUST-6
     fn give_up(&mut self, now: Instant, key: Key) {
-        let Some(mut claim) = self.claims.remove(&key) else { return };
+        let Some(mut claim) = self.remove(key) else { return };
         let ((interface, address), purpose) = (key, claim.purpose);
         self.actions.push_back(ClaimAction::GiveUp { interface, address, purpose });
-        self.rest();
         if purpose != Purpose::LinkLocal {
             return;
         }
@@ -266,65 +268,78 @@ impl Claims {
         //= RFC 3927 §2.2.1
         let wait = if claim.conflicts >= MAX_CONFLICTS { RATE_LIMIT_INTERVAL } else { Duration::ZERO };
         let (state, at) = (State::Probing { left: PROBE_NUM }, Some(now + wait));
-        self.claims.insert((interface, address), Claim { cidr, state, at, defended: None, ..claim });
-        self.next = earliest(self.next, at);
+        self.insert((interface, address), Claim { cidr, state, at, defended: None, ..claim });
     }
 
-    /// Without claims nothing is to be done. With others left, the deadline of one that is gone is met in vain.
-    fn rest(&mut self) {
-        if self.claims.is_empty() {
-            self.next = None;
-        }
+    fn insert(&mut self, key: Key, claim: Claim) {
+        self.deadlines.change(key, None, claim.at);
+        self.claims.insert(key, claim);
+    }
+
+    fn remove(&mut self, key: Key) -> Option<Claim> {
+        let claim = self.claims.remove(&key)?;
+        self.deadlines.change(key, claim.at, None);
+        Some(claim)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.next
+        self.deadlines.earliest()
     }
 
     /// Does what is due.
     //= RFC 5227 §2.3 MUST-1
     pub fn handle_timeout(&mut self, now: Instant, random: &mut Random) {
-        if self.next.is_none_or(|at| at > now) {
-            return;
+        while let Some(key) = self.deadlines.due(now) {
+            #[cfg(test)]
+            (self.looks += 1);
+            let Some(claim) = self.claims.get_mut(&key) else { return };
+            let before = claim.at;
+            claim.advance(now, key, random, &mut self.actions);
+            self.deadlines.change(key, before, claim.at);
         }
-        for (&(interface, address), claim) in &mut self.claims {
-            if claim.at.is_none_or(|at| at > now) {
-                continue;
-            }
-            let cidr = claim.cidr;
-            match claim.state {
-                State::Probing { left: PROBE_NUM } if claim.at == Some(Instant::ZERO) => {
-                    claim.at = Some(now + within(PROBE_WAIT, random).max(Duration::from_nanos(1)));
-                }
-                State::Probing { left: 0 } => {
-                    self.actions.push_back(ClaimAction::Assign { interface, cidr });
-                    self.actions.push_back(ClaimAction::Announce { interface, address });
-                    claim.state = State::Announcing { left: ANNOUNCE_NUM - 1 };
-                    claim.at = Some(now + ANNOUNCE_INTERVAL);
-                }
-                State::Probing { left } => {
-                    self.actions.push_back(ClaimAction::Probe { interface, address });
-                    claim.state = State::Probing { left: left - 1 };
-                    let pause = PROBE_MIN + within(PROBE_MAX - PROBE_MIN, random);
-                    claim.at = Some(now + if left == 1 { ANNOUNCE_WAIT } else { pause });
-                }
-                State::Announcing { left } => {
-                    self.actions.push_back(ClaimAction::Announce { interface, address });
-                    (claim.state, claim.at) = match left {
-                        0 | 1 => (State::Held, None),
-                        left => (State::Announcing { left: left - 1 }, Some(now + ANNOUNCE_INTERVAL)),
-                    };
-                }
-                State::Held => claim.at = None,
-            }
-        }
-        self.next = self.claims.values().filter_map(|claim| claim.at).min();
     }
 
     /// What is to be done next.
     pub fn poll_action(&mut self) -> Option<ClaimAction> {
         self.actions.pop_front()
+    }
+}
+
+impl Claim {
+    /// Does what is due, and says when the next is: later than `now`.
+    fn advance(
+        &mut self,
+        now: Instant,
+        (interface, address): Key,
+        random: &mut Random,
+        actions: &mut VecDeque<ClaimAction>,
+    ) {
+        match self.state {
+            State::Probing { left: PROBE_NUM } if self.at == Some(Instant::ZERO) => {
+                self.at = Some(now + within(PROBE_WAIT, random).max(Duration::from_nanos(1)));
+            }
+            State::Probing { left: 0 } => {
+                actions.push_back(ClaimAction::Assign { interface, cidr: self.cidr });
+                actions.push_back(ClaimAction::Announce { interface, address });
+                self.state = State::Announcing { left: ANNOUNCE_NUM - 1 };
+                self.at = Some(now + ANNOUNCE_INTERVAL);
+            }
+            State::Probing { left } => {
+                actions.push_back(ClaimAction::Probe { interface, address });
+                self.state = State::Probing { left: left - 1 };
+                let pause = PROBE_MIN + within(PROBE_MAX - PROBE_MIN, random);
+                self.at = Some(now + if left == 1 { ANNOUNCE_WAIT } else { pause });
+            }
+            State::Announcing { left } => {
+                actions.push_back(ClaimAction::Announce { interface, address });
+                (self.state, self.at) = match left {
+                    0 | 1 => (State::Held, None),
+                    left => (State::Announcing { left: left - 1 }, Some(now + ANNOUNCE_INTERVAL)),
+                };
+            }
+            State::Held => self.at = None,
+        }
     }
 }
 

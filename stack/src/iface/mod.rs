@@ -5,6 +5,7 @@
 //! frame), [`NeighborCache::resolve`] (where the neighbour is not known yet).
 
 mod cidr;
+mod deadlines;
 #[cfg(test)]
 mod fixture;
 mod interface;

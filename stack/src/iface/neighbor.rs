@@ -6,8 +6,8 @@
 
 mod action;
 mod config;
-mod deadlines;
 mod eviction;
+mod key;
 mod nud;
 mod waiting;
 
@@ -16,13 +16,14 @@ use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
 
 use super::InterfaceId;
+use super::deadlines::Deadlines;
 use crate::counters::{Counter, Counters};
 use crate::ip::rate_limit::RateLimit;
 use crate::random::{Random, TableHash};
 use crate::time::Instant;
 use crate::wire::EthernetAddress;
 use crate::wire::offload::Transmit;
-use deadlines::{Deadlines, Key};
+use key::Key;
 use nud::{Expiry, Nud, Timing, Wait};
 use waiting::{Tagged, Waiting};
 
@@ -76,7 +77,7 @@ pub struct NeighborCache {
     times: Vec<(InterfaceId, Timing)>,
     redraw_at: Instant,
     entries: HashMap<Key, Entry, TableHash>,
-    deadlines: Deadlines,
+    deadlines: Deadlines<Key>,
     waiting_bytes: usize,
     actions: VecDeque<NeighborAction>,
     crowded: RateLimit,

@@ -149,7 +149,6 @@ fn another_address_is_chosen_and_slower_after_ten() {
     assert_ne!(again.claims.link_local(InterfaceId(2)), Some(seen[0]));
 }
 
-/// As many claims as there can be cost a deadline and a packet no more than one does.
 #[test]
 fn each_claim_keeps_its_time() {
     let mut bench = Bench::new();
@@ -162,7 +161,10 @@ fn each_claim_keeps_its_time() {
     let mut assigned = Vec::new();
     while let Some(at) = bench.claims.poll_timeout() {
         assert!(at == Instant::ZERO || at >= bench.now, "never in the past");
-        for action in bench.step() {
+        let done = bench.step();
+        let waiting = bench.claims.claims.values().filter(|claim| claim.at.is_some());
+        assert_eq!(bench.claims.deadlines.len(), waiting.count());
+        for action in done {
             if let ClaimAction::Assign { cidr, .. } = action {
                 assigned.push(cidr.address);
             }
@@ -171,6 +173,30 @@ fn each_claim_keeps_its_time() {
     assigned.sort();
     let left = addresses.iter().filter(|address| !matches!(address.octets()[3], 7 | 9));
     assert_eq!(assigned, left.map(|address| IpAddr::V4(*address)).collect::<Vec<_>>());
+}
+
+/// A deadline costs no more where there are as many claims as there can be.
+#[test]
+fn a_deadline_looks_at_no_other_claim() {
+    let steps = |bench: &mut Bench| {
+        let looks = bench.claims.looks;
+        while bench.claims.poll_timeout().is_some() {
+            bench.step();
+        }
+        bench.claims.looks - looks
+    };
+    let (cidr, address) = ten();
+    let mut bench = Bench::new();
+    bench.claims.begin((ETH, OURS), cidr, Purpose::ByHand);
+    let alone = steps(&mut bench);
+    assert_eq!(alone, 1 + 3 + 2, "a wait, three questions and two announcements");
+    assert!(bench.claims.forget(ETH, address));
+    bench.claims.begin((ETH, OURS), cidr, Purpose::ByHand);
+    for number in 1..MAX_CLAIMS as u32 {
+        let cidr = IpCidr::new(IpAddr::V4(Ipv4Addr::from_bits(0x0b00_0000 + number)), 8);
+        assert!(bench.claims.begin((ETH, OURS), cidr, Purpose::ByHand));
+    }
+    assert_eq!(steps(&mut bench), alone * MAX_CLAIMS, "each at times of its own");
 }
 
 #[test]

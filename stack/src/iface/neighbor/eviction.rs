@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::deadlines::Key;
+use super::key::Key;
 use super::{Entry, NudState};
 use crate::random::TableHash;
 use crate::time::Instant;
