@@ -206,6 +206,37 @@ fn where_both_part_is_said_with_what_each_sends() {
     assert_eq!(lines[5], "0 passed, 1 failed, 0 skipped");
 }
 
+/// Calls of which none is ever to end, though the script says of no end.
+const WAITING: [(&str, &str); 4] = [
+    ("accept", "+0 accept(3, ..., ...) = 4"),
+    ("connect", "+0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 4\n+0 connect(4, ..., ...) = 0"),
+    ("poll", "+0 poll([{fd=3, events=POLLIN, revents=0}], 1, -1) = 0"),
+    (
+        "recv",
+        "+0 socket(..., SOCK_DGRAM, IPPROTO_UDP) = 4\n+0 bind(4, ..., ...) = 0\n+0 recv(4, ..., 10, 0) = 10",
+    ),
+];
+
+#[test]
+fn a_call_that_waits_without_an_end_fails_and_says_how_long_it_had() {
+    let scratch = Scratch::new();
+    let targets: &[&str] = if has_kernel_link() { &["stack", "kernel"] } else { &["stack"] };
+    for (name, call) in WAITING {
+        let listener = HANDSHAKE.split_inclusive('\n').take(4).collect::<String>();
+        fs::write(scratch.path(&format!("{name}.pkt")), format!("{listener}{call}\n")).unwrap();
+    }
+    for on in targets {
+        let run = run(&["script", "--json", "-j", "4", "--on", on, &scratch.text("")]);
+        let lines: Vec<Value> =
+            stdout(&run).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), WAITING.len(), "{on}: {}", stderr(&run));
+        for (line, (name, _)) in lines.iter().zip(WAITING.iter()) {
+            let reason = line["reason"].as_str().unwrap_or_default();
+            assert!(reason.starts_with(&format!("{name} did not return in 2.004 s; ")), "{on}: {line}");
+        }
+    }
+}
+
 #[test]
 fn a_script_may_say_that_it_is_not_for_the_kernel() {
     let scratch = Scratch::new();

@@ -53,6 +53,7 @@ fn with_device(command: &str) -> String {
 #[cfg(test)]
 mod tests {
     use core::net::IpAddr;
+    use core::time::Duration;
 
     use super::*;
 
@@ -65,8 +66,9 @@ mod tests {
             IpAddr::V4(ip) => [&family.to_ne_bytes()[..], &[0, 0], &ip.octets(), &[0; 8]].concat(),
             IpAddr::V6(ip) => [&family.to_ne_bytes()[..], &[0; 6], &ip.octets(), &[0; 4]].concat(),
         };
-        let socket = target.call(Call::Socket { domain: family.into(), kind: 1, protocol: 0 });
-        target.call(Call::Bind { fd: socket.value as i32, address }).value == 0
+        let mut value = |call: Call| target.call(call, Duration::ZERO).unwrap().value;
+        let socket = value(Call::Socket { domain: family.into(), kind: 1, protocol: 0 });
+        value(Call::Bind { fd: socket as i32, address }) == 0
     }
 
     #[test]

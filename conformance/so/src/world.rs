@@ -37,7 +37,7 @@ const RESPITE: Duration = Duration::from_millis(200);
 /// How often is looked whether it has.
 const GLANCE: Duration = Duration::from_micros(20);
 
-/// The longest wait for a packet.
+/// The longest wait for a packet, and of a call that nothing goes on beside: one that would go on is interrupted.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// A host, and the lock around it.
@@ -136,7 +136,7 @@ impl World {
         let State { target, settings, .. } = &mut *state;
         settings.follow(target, matches!(call, Call::Socket { .. }));
         let outcome = if self.is_driven_here() {
-            target.call(call)
+            target.call(call, PATIENCE).unwrap_or(Outcome::failed(Errno::INTR))
         } else {
             let ticket = target.begin(call);
             loop {

@@ -43,6 +43,8 @@ const FOREVER: Duration = Duration::from_secs(120);
 pub struct KernelTarget {
     tun: OwnedFd,
     packets: OwnedFd,
+    /// What ends a call that waits too long.
+    alarm: sys::Alarm,
     /// When the script began, since 1970.
     began: Duration,
     sent: VecDeque<Sent>,
@@ -76,9 +78,11 @@ impl KernelTarget {
         let end = network.local.into_iter().fold(end, KernelEnd::address);
         end.set_up().map_err(|error| error.to_string())?;
         let packets = sys::packet_socket(DEVICE).map_err(step("packet socket"))?;
+        let alarm = sys::Alarm::new().map_err(step("timer"))?;
         Ok(KernelTarget {
             tun,
             packets,
+            alarm,
             began: since_1970(),
             sent: VecDeque::new(),
             spawned: None,
@@ -136,10 +140,14 @@ impl Target for KernelTarget {
         self.began
     }
 
-    fn call(&mut self, call: Call) -> Outcome {
+    fn call(&mut self, call: Call, patience: Duration) -> Option<Outcome> {
+        let begun = Instant::now();
+        self.alarm.set(patience);
         let outcome = calls::perform(&call);
+        self.alarm.clear();
         self.collect();
-        outcome
+        // What the alarm interrupted returns something, too.
+        (begun.elapsed() < patience).then_some(outcome)
     }
 
     fn spawn(&mut self, call: Call) {

@@ -23,7 +23,7 @@ mod outbound;
 
 use code::Blocks;
 
-/// How long after its time a packet is waited for.
+/// How long after its time a packet is waited for, and the end of a call that the script has return at once.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The first port of a peer.

@@ -318,17 +318,22 @@ impl Target for StackTarget {
         self.began.saturating_since(Instant::ZERO)
     }
 
-    fn call(&mut self, call: Call) -> Outcome {
+    fn call(&mut self, call: Call, patience: Duration) -> Option<Outcome> {
         let ticket = self.begin(call);
-        let until = self.now + FOREVER;
+        let until = self.now + patience;
         for _ in 0..MAX_STEPS {
             let waits = self.waiting.iter().any(|(waiting, _)| *waiting == ticket);
             if !waits || !self.step(until) {
                 break;
             }
         }
-        self.give_up(ticket);
-        self.take_end(ticket).expect("it was given up at the latest").1
+        let ended = self.take_end(ticket);
+        if ended.is_none() {
+            self.now = self.now.max(until);
+            self.give_up(ticket);
+            self.take_end(ticket);
+        }
+        ended.map(|(_, outcome)| outcome)
     }
 
     fn spawn(&mut self, call: Call) {

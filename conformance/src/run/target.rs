@@ -51,8 +51,9 @@ pub trait Target: System {
     /// What is to be added to a time of the script to have the time since 1970 that the target's time stamps give.
     fn wall_clock(&self) -> Duration;
 
-    /// Makes a call and waits for its end, however long that takes.
-    fn call(&mut self, call: Call) -> Outcome;
+    /// Makes a call and waits for its end, for as long as `patience`: `None` where it has not ended by then, and is given
+    /// up.
+    fn call(&mut self, call: Call, patience: Duration) -> Option<Outcome>;
 
     /// Makes a call that goes on beside what follows. One at a time.
     fn spawn(&mut self, call: Call);

@@ -49,6 +49,69 @@ pub(super) fn thread_id() -> i32 {
     unsafe { libc::gettid() }
 }
 
+/// Interrupts what the thread that made it waits for. Calls return EINTR then, or how far they came.
+pub(super) struct Alarm {
+    timer: libc::timer_t,
+}
+
+/// How long after an interruption the next comes: the first is lost where the thread was only about to wait.
+const AGAIN: Duration = Duration::from_millis(100);
+
+impl Alarm {
+    /// One of the calling thread, not set. It takes SIGALRM for itself.
+    pub(super) fn new() -> io::Result<Self> {
+        extern "C" fn interrupted(_: c_int) {}
+        // SAFETY: all zeros are values of these structures of integers and pointers.
+        let (mut action, mut event): (libc::sigaction, libc::sigevent) = unsafe { (zeroed(), zeroed()) };
+        // Without SA_RESTART, so that calls end.
+        action.sa_sigaction = interrupted as extern "C" fn(c_int) as usize;
+        // SAFETY: the handler does nothing, which it may at any time. Whoever started the process may have had the thread
+        // hear no signals; all pointers are to values of ours, or null, which asks for nothing.
+        unsafe {
+            checked(libc::sigaction(libc::SIGALRM, &raw const action, ptr::null_mut()))?;
+            let mut alone: libc::sigset_t = zeroed();
+            libc::sigemptyset(&raw mut alone);
+            libc::sigaddset(&raw mut alone, libc::SIGALRM);
+            libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const alone, ptr::null_mut());
+        }
+        event.sigev_notify = libc::SIGEV_THREAD_ID;
+        event.sigev_signo = libc::SIGALRM;
+        event.sigev_notify_thread_id = thread_id();
+        let mut timer = ptr::null_mut();
+        // SAFETY: both pointers are to values of ours.
+        checked(unsafe { libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer) })?;
+        Ok(Alarm { timer })
+    }
+
+    /// Interrupts when `patience` has passed, and from then on again and again, until it is cleared.
+    pub(super) fn set(&self, patience: Duration) {
+        // Zero would clear it.
+        self.arm(patience.max(Duration::from_nanos(1)), AGAIN);
+    }
+
+    /// Interrupts no more.
+    pub(super) fn clear(&self) {
+        self.arm(Duration::ZERO, Duration::ZERO);
+    }
+
+    fn arm(&self, first: Duration, then: Duration) {
+        let spec = |time: Duration| libc::timespec {
+            tv_sec: time.as_secs() as _,
+            tv_nsec: time.subsec_nanos().into(),
+        };
+        let times = libc::itimerspec { it_value: spec(first), it_interval: spec(then) };
+        // SAFETY: the timer lives as long as its owner, and the pointer is to the times. With these it can't fail.
+        unsafe { libc::timer_settime(self.timer, 0, &raw const times, ptr::null_mut()) };
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        // SAFETY: nobody else has the timer.
+        unsafe { libc::timer_delete(self.timer) };
+    }
+}
+
 /// Makes a TUN device of bare IP whose packets stand behind a virtio header.
 pub(super) fn open_tun(name: &str) -> io::Result<OwnedFd> {
     // SAFETY: the path ends with a zero byte.

@@ -6,7 +6,7 @@ use core::time::Duration;
 use tapsock_sockets::SockAddr;
 use tapsock_sockets::constants::*;
 
-use super::{Flow, Pending, Protocol, Session, Side, Stage, Traced, Window};
+use super::{Flow, PATIENCE, Pending, Protocol, Session, Side, Stage, Traced, Window};
 use crate::ast::{ExprKind, Position, Syscall};
 use crate::run::call::{Call, Outcome, Output};
 use crate::run::failure::Failure;
@@ -24,7 +24,10 @@ impl Session<'_> {
         let started = self.target.now();
         self.before(&call);
         let Some(end) = syscall.end else {
-            let outcome = self.target.call(call.clone());
+            let patience = self.rules.tolerance_after(Duration::ZERO) + PATIENCE;
+            let Some(outcome) = self.target.call(call.clone(), patience) else {
+                return Err(never_returned(syscall, patience));
+            };
             let ended = self.target.now();
             self.returned(syscall, &call, &outcome, ended)?;
             let window = Window { from: started, to: started, ..window };
@@ -180,6 +183,15 @@ impl Session<'_> {
         }
         Ok(())
     }
+}
+
+/// The failure of a call without an end that waits all the same.
+fn never_returned(syscall: &Syscall, patience: Duration) -> Failure {
+    let (name, patience) = (&syscall.name, patience.as_secs_f64());
+    let reason = format!(
+        "{name} did not return in {patience:.3} s; a call that is to wait says until when, as in +0...0.5 {name}(...)"
+    );
+    Failure::new(syscall.at, reason)
 }
 
 fn still_waits(at: Position, name: &str, now: Duration) -> Failure {

@@ -34,6 +34,8 @@ pub(super) enum Item {
 /// from the process's own.
 ///
 /// ```
+/// use core::time::Duration;
+///
 /// use tapsock_conformance::run::{Call, Descriptor, Numbers, StackTarget, Target};
 /// use tapsock_sockets::Errno;
 /// use tapsock_stack::config::Config;
@@ -51,7 +53,8 @@ pub(super) enum Item {
 ///
 /// let mut target = StackTarget::bare(1500, Config::default()).unwrap();
 /// target.set_numbers(Hundreds(100));
-/// assert_eq!(target.call(Call::EpollCreate).value, 100);
+/// let made = target.call(Call::EpollCreate, Duration::ZERO).unwrap();
+/// assert_eq!(made.value, 100);
 /// ```
 pub trait Numbers {
     /// A number that is not in use. Where the target knows it, it was given up behind the target's back: what it stood
