@@ -453,7 +453,7 @@ impl Builder {
         }
         let settings = Settings { rest, spin: self.spin.unwrap_or(SPIN) };
         let permission = if self.privileged { Permission::Privileged } else { Permission::Ordinary };
-        let locals = Locals::new(settings.spin, stack.config().somaxconn);
+        let locals = Locals::new(settings.spin, stack.config().somaxconn, permission);
         let sockets = Sockets::new(stack, permission);
         let shard = Arc::new(Shard::new(sockets, interface.zip(link), &settings)?);
         let (event_loop, background) = match self.driver {

@@ -70,6 +70,21 @@ fn what_has_no_packets_has_no_options_of_them() {
     }
 }
 
+/// SO_SNDBUFFORCE acts on them; on what is charged to its sender another size has no effect, and the program is told so.
+#[test]
+fn the_buffer_of_local_receivers_is_not_forced() {
+    let ordinary = Host::builder().start().unwrap();
+    let privileged = Host::builder().privileged().start().unwrap();
+    for kind in [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET] {
+        for (host, said) in [(&ordinary, Err(Errno::PERM)), (&privileged, Ok(()))] {
+            let socket = bsd::socket(host, AF_UNIX, kind, 0).unwrap();
+            let set = |option| bsd::setsockopt(host, socket, SOL_SOCKET, option, &1i32.to_ne_bytes());
+            assert_eq!(set(bsd::SO_RCVBUFFORCE), Err(Errno::NOPROTOOPT));
+            assert_eq!(set(bsd::SO_SNDBUFFORCE), said);
+        }
+    }
+}
+
 #[test]
 fn no_signal_tells_of_readiness() {
     let host = Host::builder().start().unwrap();

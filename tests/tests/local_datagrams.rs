@@ -355,6 +355,20 @@ fn options() {
                 }
             }
         }),
+        ("send buffers beyond the limit", |t| {
+            for kind in ALL {
+                let [near, far] = t.pair(kind);
+                for value in [0, 1, 2304, 100_000, -1, i32::MIN, i32::MAX, i32::MAX / 2, 100_000_000] {
+                    t.set_option(near, SOL_SOCKET, SO_SNDBUFFORCE, value);
+                    t.option(near, SOL_SOCKET, SO_SNDBUF);
+                }
+                // Records have a bound of their own; three of the longest are more than what SO_SNDBUF gives.
+                for len in [4_263_617, 4_263_616, 4_263_616, 4_263_616] {
+                    t.send(near, &vec![b'x'; len], 0);
+                }
+                t.recv(far, 6_000_000, 0);
+            }
+        }),
         ("numbers that are no truth values", |t| {
             let socket = t.socket(STREAM);
             for name in [SO_PASSCRED, SO_OOBINLINE] {

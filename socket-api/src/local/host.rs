@@ -6,6 +6,7 @@ use std::sync::Weak;
 use std::sync::atomic::AtomicU64;
 
 use rustix::io::Errno;
+use tapsock_sockets::Permission;
 use tapsock_sockets::errno::ToErrno;
 use tapsock_sockets::local::Names;
 
@@ -23,6 +24,8 @@ pub(crate) struct Locals {
     pub(super) spin: Duration,
     /// Listening sockets take no more than so many connections (`net.core.somaxconn`).
     pub(super) somaxconn: i32,
+    /// Whether buffers may be larger than others may ask for.
+    pub(super) permission: Permission,
     /// Times that a thread went to sleep on one of them.
     pub(crate) parks: Count,
     /// What is under way between them.
@@ -31,13 +34,14 @@ pub(crate) struct Locals {
 
 impl Locals {
     /// No sockets. A caller looks for an answer `spin` long before it sleeps, at most.
-    pub(crate) fn new(spin: Duration, somaxconn: u32) -> Arc<Self> {
+    pub(crate) fn new(spin: Duration, somaxconn: u32, permission: Permission) -> Arc<Self> {
         Arc::new(Locals {
             names: Mutex::default(),
             sockets: Mutex::default(),
             next: AtomicU64::new(1),
             spin,
             somaxconn: i32::try_from(somaxconn).unwrap_or(i32::MAX),
+            permission,
             parks: Count::default(),
             flights: Arc::default(),
         })

@@ -27,6 +27,7 @@ impl LocalSocket {
             LocalOption::ReceiveTimeout => self.receive_timeout().into(),
             LocalOption::SendTimeout => self.send_timeout().into(),
             LocalOption::SendBuffer => self.credit().limit().into(),
+            LocalOption::ForcedSendBuffer => return Err(Errno::NOPROTOOPT),
             LocalOption::ReceiveBuffer => lock(&self.own).receive_buffer.into(),
             LocalOption::PassCredentials => self.end_options().pass_credentials.into(),
             LocalOption::PeekOffset => {
@@ -48,7 +49,7 @@ impl LocalSocket {
 
     /// See setsockopt(2).
     ///
-    /// Errors: ENOPROTOOPT, EINVAL, EDOM.
+    /// Errors: ENOPROTOOPT, EINVAL, EDOM, EPERM.
     pub(crate) fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
         let _touch = self.touch();
         let option = LocalOption::named(level, name)?;
@@ -56,6 +57,9 @@ impl LocalSocket {
             LocalOption::ReceiveTimeout => self.set_receive_timeout(option.timeout(value)?),
             LocalOption::SendTimeout => self.set_send_timeout(option.timeout(value)?),
             LocalOption::SendBuffer => self.set_send_buffer(option.buffer(value)?),
+            LocalOption::ForcedSendBuffer => {
+                self.set_send_buffer(option.forced_buffer(value, self.host.permission)?);
+            }
             LocalOption::ReceiveBuffer => lock(&self.own).receive_buffer = option.buffer(value)?,
             LocalOption::Linger => lock(&self.own).linger = option.linger(value)?,
             LocalOption::Idle(bit) => {

@@ -3,8 +3,8 @@
 use super::*;
 use crate::engine::call::this_thread;
 use crate::engine::wait::{Reach, Sharing, Waiter, Wake, Watcher};
-use tapsock_sockets::UnixAddr;
 use tapsock_sockets::constants::{MSG_OOB, SHUT_RDWR};
+use tapsock_sockets::{Permission, UnixAddr};
 
 /// Does something once, when it is first told.
 struct Once<F>(Mutex<Option<F>>);
@@ -23,7 +23,7 @@ fn when_told(socket: &LocalSocket, act: impl FnOnce() + Send + 'static) {
 }
 
 fn locals() -> Arc<Locals> {
-    Locals::new(Duration::ZERO, 128)
+    Locals::new(Duration::ZERO, 128, Permission::Ordinary)
 }
 
 /// A listening socket, and its name.

@@ -124,6 +124,8 @@ const STREAM_PAGES_MAX: usize = 32_768;
 /// Bytes of a record that its head holds, unless the pages are full.
 const RECORD_HEAD_MAX: usize = 4 * PAGE - HEAD_ADMINISTRATION;
 const RECORD_PAGES_MAX: usize = 17 * PAGE;
+/// The longest record, whatever the send buffer: Linux's heads have 4 MiB at most.
+pub(super) const RECORD_MAX: usize = (4 << 20) - HEAD_ADMINISTRATION + RECORD_PAGES_MAX;
 /// By how much a piece of a stream is shorter than half of the buffer.
 const PIECE_MARGIN: u32 = 64;
 /// By how much a record is shorter than the buffer.

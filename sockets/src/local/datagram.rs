@@ -6,7 +6,7 @@
 //! what sockets are known by to each other.
 
 use super::ancillary::{Ancillary, Credentials};
-use super::credit::{SendCredit, record_charge};
+use super::credit::{RECORD_MAX, SendCredit, record_charge};
 use super::error::{RecvError, SendError};
 use super::pair::{EndOptions, Inbox, Shutdown};
 use super::payload::{Payload, Sink};
@@ -149,6 +149,9 @@ impl<I: Copy + Eq, R: Clone> DatagramSocket<I, R> {
         }
         if !self.credit.has_room() {
             return Err(SendError::WouldBlock);
+        }
+        if len > RECORD_MAX {
+            return Err(SendError::NoBuffer);
         }
         let charge = record_charge(len);
         self.credit.charge(charge);

@@ -44,6 +44,8 @@ errors! {
         NotConnected = NOTCONN,
         /// The record is longer than the send buffer: EMSGSIZE.
         TooLong = MSGSIZE,
+        /// The record is longer than any may be: ENOBUFS.
+        NoBuffer = NOBUFS,
         /// The receiver is connected to another socket: EPERM.
         Permission = PERM,
         /// The receiver is gone: ECONNREFUSED.

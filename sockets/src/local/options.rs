@@ -8,9 +8,12 @@ use super::credit::SEND_BUFFER_MIN;
 use super::pair::EndOptions;
 use crate::constants::*;
 use crate::options::{read_int, read_pair, read_timeout};
+use crate::socket::Permission;
 
 /// The largest SO_SNDBUF and SO_RCVBUF that are granted before doubling, in bytes (`net.core.wmem_max`).
 const BUFFER_MAX: u32 = 4_194_304;
+/// The largest SO_SNDBUFFORCE before doubling, in bytes.
+const FORCED_BUFFER_MAX: u32 = i32::MAX as u32 / 2;
 /// The least SO_RCVBUF.
 const RECEIVE_BUFFER_MIN: u32 = 2304;
 
@@ -44,6 +47,8 @@ pub enum LocalOption {
     SendTimeout,
     /// SO_SNDBUF.
     SendBuffer,
+    /// SO_SNDBUFFORCE: write only.
+    ForcedSendBuffer,
     /// SO_RCVBUF.
     ReceiveBuffer,
     /// SO_PASSCRED.
@@ -87,6 +92,7 @@ impl LocalOption {
             SO_RCVTIMEO => LocalOption::ReceiveTimeout,
             SO_SNDTIMEO => LocalOption::SendTimeout,
             SO_SNDBUF => LocalOption::SendBuffer,
+            SO_SNDBUFFORCE => LocalOption::ForcedSendBuffer,
             SO_RCVBUF => LocalOption::ReceiveBuffer,
             SO_PASSCRED => LocalOption::PassCredentials,
             SO_PEEK_OFF => LocalOption::PeekOffset,
@@ -116,6 +122,17 @@ impl LocalOption {
         // Linux takes a negative size for a very large one.
         let size = (read_int(value)? as u32).min(BUFFER_MAX);
         Ok((2 * size).max(least))
+    }
+
+    /// A send buffer's size beyond the bound, as SO_SNDBUF shows it afterwards. Errors: EINVAL, EPERM without privilege.
+    pub fn forced_buffer(self, value: &[u8], permission: Permission) -> Result<u32, Errno> {
+        let wanted = read_int(value)?;
+        if permission != Permission::Privileged {
+            return Err(Errno::PERM);
+        }
+        // Unlike SO_SNDBUF a negative size is the least one.
+        let size = (wanted.max(0) as u32).min(FORCED_BUFFER_MAX);
+        Ok((2 * size).max(SEND_BUFFER_MIN))
     }
 
     /// Whether to linger, and for how many seconds. Errors: EINVAL.

@@ -3,7 +3,7 @@
 //! As on Linux, `msg_flags` never has MSG_EOR: each record is whole, and the sender's flag is ignored.
 
 use super::ancillary::Ancillary;
-use super::credit::record_charge;
+use super::credit::{RECORD_MAX, record_charge};
 use super::error::{RecvError, SendError};
 use super::pair::{Pair, Side};
 use super::payload::{Payload, Sink};
@@ -30,6 +30,9 @@ impl<R: Clone> Pair<Records<R>> {
         }
         if !own.credit.has_room() {
             return Err(SendError::WouldBlock);
+        }
+        if len > RECORD_MAX {
+            return Err(SendError::NoBuffer);
         }
         // Of a peer that was shut down before it connected, only this tells.
         if peer.receive_shut {
