@@ -55,12 +55,13 @@ impl Shard {
         let left = turn.state.sockets.stack().unfinished();
         let now = turn.now;
         turn.state.sockets.stack_mut().abort_all(now);
-        // The server may have to be asked for by ARP.
+        // The server may have to be asked for by ARP, and the link may be full.
         let mut gives_back = turn.state.sockets.stack_mut().release_leases(now);
         while gives_back {
             turn.finish();
             turn = self.turn();
-            gives_back = turn.state.sockets.stack().waits_for_neighbors() && turn.now < deadline;
+            let waits = turn.state.sockets.stack().waits_for_servers() || self.outbox.is_blocked();
+            gives_back = waits && turn.now < deadline;
             if gives_back {
                 turn = seat.wait_once(turn, Some(deadline));
                 seat.waiter.reset();

@@ -312,8 +312,9 @@ impl NeighborCache {
     }
 
     /// Whether packets wait until a neighbour answers.
-    pub fn has_waiting(&self) -> bool {
-        self.waiting_bytes > 0
+    pub fn has_waiting(&self, interface: InterfaceId, address: IpAddr) -> bool {
+        let entry = self.entries.get(&Key { interface, address });
+        entry.is_some_and(|entry| entry.waiting.len() > 0)
     }
 
     /// Does what is due. Call it at [`poll_timeout`](Self::poll_timeout), or later.

@@ -37,6 +37,8 @@ pub(super) struct DhcpClients {
     clients: Vec<Client>,
     /// How often an address came or went by them.
     changes: u64,
+    /// Who leads to the servers that [were told](Stack::release_leases) what is free again: one for each client at most.
+    told: Vec<(InterfaceId, IpAddr)>,
 }
 
 impl DhcpClients {
@@ -99,18 +101,23 @@ impl Stack {
     /// servers may have to be asked for by ARP first. Returns whether anything was given.
     pub fn release_leases(&mut self, now: Instant) -> bool {
         let mut given = Vec::new();
+        self.dhcp.told.clear();
         for client in &mut self.dhcp.clients {
+            let server = client.machine.lease().map(|lease| (lease.server.into(), lease.address.address));
             if client.machine.give_back(now, &mut self.random) {
                 given.push(client.interface);
+                let hop = server.and_then(|(to, from)| self.interfaces.route(to, Some(from), None).ok());
+                self.dhcp.told.extend(hop.map(|hop| (hop.interface, hop.next_hop)));
             }
         }
         given.iter().for_each(|interface| self.run_dhcp(now, *interface));
         !given.is_empty()
     }
 
-    /// Whether packets wait until it is known which station they are for.
-    pub fn waits_for_neighbors(&self) -> bool {
-        self.neighbors.has_waiting()
+    /// Whether servers are yet to be told of what [was given back](Self::release_leases), because it is not known which
+    /// station leads to them. What waits for other neighbours does not count.
+    pub fn waits_for_servers(&self) -> bool {
+        self.dhcp.told.iter().any(|(interface, hop)| self.neighbors.has_waiting(*interface, *hop))
     }
 
     /// What an interface was given by DHCP.

@@ -4,18 +4,18 @@ use core::net::{IpAddr, Ipv4Addr};
 use core::num::NonZeroU32;
 use core::time::Duration;
 
-use tapsock_stack::buf::Frame;
+use tapsock_stack::buf::{Frame, Rope};
 use tapsock_stack::config::Config;
 use tapsock_stack::counters::Counter;
 use tapsock_stack::iface::{InterfaceError, InterfaceId, Route};
-use tapsock_stack::stack::Stack;
+use tapsock_stack::stack::{Family, Stack, UdpSendOptions};
 use tapsock_stack::time::Instant;
 use tapsock_stack::wire::arp::{ArpOperation, ArpPacket};
 use tapsock_stack::wire::offload::{LinkCaps, Medium, Transmit};
 use tapsock_stack::wire::{EtherType, EthernetAddress, EthernetHeader, Ipv4Header};
 
 use crate::packets::Path;
-use crate::wire::{ETH, LINKS, station};
+use crate::wire::{ETH, LINKS, at, station};
 
 /// Offsets of a frame that carries DHCP.
 const DHCP: usize = 14 + 20 + 8;
@@ -34,6 +34,8 @@ struct Server {
     told: Vec<Ipv4Addr>,
     /// Whether somebody else says that the address is his.
     taken: bool,
+    /// Whether nobody answers ARP.
+    silent: bool,
 }
 
 fn ip(text: &str) -> Ipv4Addr {
@@ -58,6 +60,7 @@ impl Server {
             probed: Vec::new(),
             told: Vec::new(),
             taken: false,
+            silent: false,
         }
     }
 
@@ -91,7 +94,7 @@ impl Server {
         } else if packet.sender_ip == packet.target_ip {
             self.told.push(packet.target_ip);
         }
-        if self.taken || packet.target_ip == ip("10.0.0.1") {
+        if self.taken || !self.silent && packet.target_ip == ip("10.0.0.1") {
             let answer = ArpPacket {
                 operation: ArpOperation::Reply,
                 sender_hardware: station(1),
@@ -438,4 +441,31 @@ fn a_router_that_asks_passes_on_what_is_for_others() {
     let passed = core::iter::from_fn(|| server.stack.poll_transmit(server.now));
     assert_eq!(passed.map(|(link, _)| link).collect::<Vec<_>>(), [inside]);
     assert_eq!(server.stack.counters()[Counter::TapsockDhcpInErrors], 0);
+}
+
+/// A host that ends waits for the station of its server, as long as ARP asks, and for no other neighbour.
+#[test]
+fn who_gives_an_address_back_waits_for_its_server_alone() {
+    for (elsewhere, silent) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut server = Server::new(&[MASK, ROUTER].concat());
+        server.run(Duration::from_secs(1));
+        server.silent = silent;
+        assert!(!server.stack.waits_for_servers());
+        if elsewhere {
+            let socket = server.stack.udp_open(Family::V4);
+            let (to, options) = (Some(at("10.0.0.77", 9)), UdpSendOptions::default());
+            server.stack.udp_send(server.now, socket, Rope::from(vec![1]), to, options).unwrap();
+            assert!(!server.stack.waits_for_servers(), "nothing was given back");
+        }
+        assert!(server.stack.release_leases(server.now));
+        assert!(server.stack.waits_for_servers(), "its station was never asked for");
+        server.heard.clear();
+        server.serve();
+        let told = [(7, ip("10.0.0.1"))];
+        assert_eq!(server.heard, if silent { &[][..] } else { &told });
+        assert_eq!(server.stack.waits_for_servers(), silent);
+        server.run(Duration::from_secs(10));
+        assert!(!server.stack.waits_for_servers(), "it is given up");
+        assert!(!server.stack.release_leases(server.now));
+    }
 }
