@@ -111,7 +111,7 @@ impl Connection {
     /// As Linux: where a frame of a long write ends, and more than half of the peer's largest window was written since the last
     /// push, its last segment is pushed, for the peer may hold back what it has.
     fn mark_pushes(&mut self, room: Room, written: u32) {
-        let (nxt, half) = (self.send.window.nxt, self.send.window.max_wnd / 2);
+        let (nxt, half) = (self.send.window.nxt, room.push_every);
         for border in room.borders(written) {
             let at = nxt + border;
             if at.after(self.send.pushed + half) {
@@ -137,6 +137,7 @@ impl Connection {
         let whole = |bytes: u32| bytes / self.send.mss.max(1) * self.send.mss;
         let by_congestion = self.congestion_room().saturating_mul(self.send.mss);
         let frame = self.frame_size();
+        let (half, share) = (window.max_wnd / 2, (self.congestion.window() / 2).max(1));
         let tail = self.send.filled.saturating_since(self.send.queue.end()).min(frame - 1);
         Room {
             capacity: self.send_capacity() as u32,
@@ -145,6 +146,9 @@ impl Connection {
             unsent,
             tail: if unsent > 0 { tail } else { 0 },
             sendable: whole(window.usable().min(by_congestion)),
+            burst: self.largest_burst(self.send.mss).min(share.saturating_mul(self.send.mss)),
+            till_push: (self.send.pushed + half).saturating_since(window.nxt),
+            push_every: half,
             unsent_max: self.options.rare().not_sent_limit(),
         }
     }

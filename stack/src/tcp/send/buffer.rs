@@ -76,13 +76,22 @@ pub fn wanted_bytes(mss: u32, segments: u32) -> u32 {
 /// A send buffer as a writer finds it. Lengths are in bytes.
 ///
 /// As in Linux, a write fills frames. Whether there is room is asked before each frame, not before each byte, and what the
-/// windows allow goes out while the write is under way: a frame that could be sent only in part is filled up again.
+/// windows allow goes out while the write is under way: a frame that could be sent only in part, or whose first burst is out,
+/// is filled up again.
 ///
 /// ```
 /// use tapsock_stack::tcp::send::buffer::Room;
 ///
-/// let room = Room { capacity: 50_000, charged: 0, frame: 16_000, unsent: 0, tail: 0, sendable: 10_000, unsent_max: None };
+/// let (frame, sendable, burst) = (16_000, 10_000, 16_000);
+/// let (till_push, push_every) = (500_000, 500_000);
+/// let room = Room {
+///     capacity: 50_000, charged: 0, frame, unsent: 0, tail: 0, sendable, burst, till_push, push_every, unsent_max: None
+/// };
 /// assert_eq!(room.free(), 10_000 + 3 * 16_000);
+/// let room = Room { capacity: 10_000, sendable: 40_000, ..room };
+/// assert_eq!(room.free(), 16_000);
+/// assert_eq!(Room { burst: 4000, ..room }.free(), 40_000 + 16_000, "a frame is sent and filled, sent and filled");
+/// let room = Room { capacity: 50_000, sendable: 10_000, ..room };
 /// assert_eq!(Room { unsent_max: Some(4000), ..room }.free(), 26_000);
 /// ```
 #[derive(Copy, Clone, Debug)]
@@ -99,6 +108,12 @@ pub struct Room {
     pub tail: u32,
     /// How much of what is unsent, or is written now, can go out at once.
     pub sendable: u32,
+    /// How much goes out at once as a frame is full, and no push is due.
+    pub burst: u32,
+    /// Where a frame ends beyond this, counted from the first byte that was not sent, all of it goes out.
+    pub till_push: u32,
+    /// The same, counted from where that was done last.
+    pub push_every: u32,
     /// No new frame is begun where as much waits to be sent.
     pub unsent_max: Option<u32>,
 }
@@ -106,6 +121,9 @@ pub struct Room {
 impl Room {
     /// How much can be written now.
     pub fn free(&self) -> u32 {
+        if self.burst() < self.frame() && self.sendable > 0 {
+            return self.free_in_bursts();
+        }
         let (frame, sendable, first) = (self.frame(), i64::from(self.sendable), self.first());
         let with_cost = frame + i64::from(FRAME_COST);
         let charged = i64::from(self.charged) + i64::from(self.tail);
@@ -129,27 +147,77 @@ impl Room {
         self.past_unsent(border + more.min(by_memory(charged)) * frame)
     }
 
+    /// Where a write ends that sends its first frame in bursts, and fills it up after each: nobody asks for room before the
+    /// windows are used up, or all was pushed.
+    fn free_in_bursts(&self) -> u32 {
+        let (frame, sendable, first, burst) =
+            (self.frame(), i64::from(self.sendable), self.first(), self.burst());
+        let mut charged = i64::from(self.charged) + i64::from(self.tail);
+        if self.tail == 0 && charged >= self.capacity.into() {
+            return 0;
+        }
+        let new = i64::from(self.tail == 0);
+        let border = if self.tail > 0 { first } else { frame };
+        let till_push = i64::from(self.till_push);
+        let refills = if border > till_push { 0 } else { (till_push - border) / burst + 1 };
+        let pushed = border + refills * burst;
+        let old = |parts: i64| (parts - 1 + new) * i64::from(FRAME_COST);
+        if pushed > sendable || refills >= frames(sendable, burst) {
+            let border = sendable + frame;
+            charged += border - first + old(frames(sendable, burst) + 1);
+            let by_memory = frames(i64::from(self.capacity) - charged, frame + i64::from(FRAME_COST));
+            let more = self.unsent_max.map_or(i64::MAX, |max| frames(i64::from(max) - frame, frame));
+            return self.past_unsent(border + more.min(by_memory) * frame);
+        }
+        charged += pushed - first + old(frames(pushed, burst));
+        let rest = Room {
+            charged: u32::try_from(charged).unwrap_or(u32::MAX),
+            unsent: 0,
+            tail: 0,
+            sendable: (sendable - pushed) as u32,
+            till_push: self.push_every,
+            ..*self
+        };
+        self.past_unsent(pushed).saturating_add(rest.free())
+    }
+
     /// What the last frame still takes once `written` bytes more were written.
     pub fn tail_after(&self, written: u32) -> u32 {
-        let (frame, end) = (self.frame(), i64::from(self.unsent) + i64::from(written));
-        let from = match self.split() {
-            Some(start) if end > start + frame => i64::from(self.sendable) + frame,
-            _ => self.first(),
-        };
-        (from + frames(end - from, frame) * frame - end) as u32
+        let end = i64::from(self.unsent) + i64::from(written);
+        self.all_borders().find(|at| *at >= end).map_or(0, |at| (at - end) as u32)
     }
 
     /// Where frames end in the `written` bytes that are written now, counted from the first byte that was not sent.
     pub fn borders(self, written: u32) -> impl Iterator<Item = u32> {
-        let (frame, end) = (self.frame(), i64::from(self.unsent) + i64::from(written));
-        let last = self.split();
-        let after = move |at: i64| match last {
-            Some(start) if start == at => i64::from(self.sendable) + frame,
-            _ => at + frame,
+        let end = i64::from(self.unsent) + i64::from(written);
+        let begun = usize::from(self.tail == 0);
+        self.all_borders().skip(begun).take_while(move |at| *at <= end).map(|at| at as u32)
+    }
+
+    /// Where frames end, the last one that there is first.
+    fn all_borders(self) -> impl Iterator<Item = i64> {
+        let (frame, burst, sendable) = (self.frame(), self.burst(), i64::from(self.sendable));
+        let end = self.first();
+        let start = if self.tail > 0 { end - frame } else { end };
+        let first = (start, end, i64::from(self.till_push));
+        let next = move |&(start, end, till_push): &(i64, i64, i64)| {
+            let pushes = end > till_push;
+            let sent = if pushes { end } else { end.min(start + burst) }.min(sendable);
+            let till_push = if pushes { end + i64::from(self.push_every) } else { till_push };
+            let start = if start < sent && sent < end { sent } else { end };
+            Some((start, start + frame, till_push))
         };
-        let first = if self.tail > 0 { self.first() } else { after(self.first()) };
-        let all = core::iter::successors(Some(first), move |at| Some(after(*at)));
-        all.take_while(move |at| *at <= end).map(|at| at as u32)
+        core::iter::successors(Some(first), next).map(|(_, end, _)| end)
+    }
+
+    /// Whether the frame that is written to is the one that is sent next.
+    fn is_first(&self) -> bool {
+        self.unsent == 0 || (self.tail > 0 && self.first() == self.frame())
+    }
+
+    /// How much of the frame is sent as it is full.
+    fn burst(&self) -> i64 {
+        if self.is_first() { i64::from(self.burst).clamp(1, self.frame()) } else { self.frame() }
     }
 
     fn frame(&self) -> i64 {
@@ -189,12 +257,23 @@ mod tests {
         let (frame, sendable) = (i64::from(room.frame), i64::from(room.sendable));
         let mut end = room.first();
         let mut charged = i64::from(room.charged) + i64::from(room.tail);
+        let is_head = room.unsent == 0 || (room.tail > 0 && end == frame);
+        let burst = if is_head { i64::from(room.burst).min(frame) } else { frame };
         let mut start = if room.tail > 0 { end - frame } else { end };
+        let mut push = i64::from(room.till_push);
         loop {
-            if start < sendable && sendable < end {
-                (start, charged) = (sendable, charged + sendable + frame - end + i64::from(FRAME_COST));
-                end = start + frame;
+            let cost = |bytes: i64| (bytes + burst - 1) / burst * i64::from(FRAME_COST);
+            let full = end;
+            let sent = if full > push { end } else { end.min(start + burst) }.min(sendable);
+            if full > push {
+                push = full + i64::from(room.push_every);
             }
+            if start < sent && sent < end {
+                (charged, end) = (charged + sent + frame - end + cost(sent - start), sent + frame);
+                start = sent;
+                continue;
+            }
+            charged += if start < sent { cost(sent - start) - i64::from(FRAME_COST) } else { 0 };
             let unsent = end - sendable.min(end);
             let held = room.unsent_max.is_some_and(|max| unsent >= max.into());
             if charged >= room.capacity.into() || held {
@@ -213,6 +292,9 @@ mod tests {
             unsent: 0,
             tail: 0,
             sendable: 1976,
+            burst: u32::MAX,
+            till_push: u32::MAX,
+            push_every: u32::MAX,
             unsent_max: None,
         };
         assert_eq!(empty.free(), 2964, "timestamping/partial.pkt");
@@ -231,10 +313,17 @@ mod tests {
         fn frames_need_not_be_counted_one_by_one(
             capacity in 0u32..400_000, charged in 0u32..400_000, frame in 500u32..66_000, unsent in 0u32..100_000,
             tail in 0u32..66_000, sendable in 0u32..200_000, unsent_max in proptest::option::of(1u32..200_000),
-            written in 0u32..1000,
+            burst in 1000u32..66_000, till_push in 0u32..200_000, push_more in 0u32..200_000, written in 0u32..1000,
         ) {
-            let tail = if unsent == 0 { 0 } else { tail % frame };
-            let room = Room { capacity, charged, frame, unsent, tail, sendable, unsent_max };
+            let tail = match unsent {
+                0 => 0,
+                1..50_000 if unsent < frame => frame - unsent,
+                _ => tail % frame,
+            };
+            let push_every = frame + push_more;
+            let room = Room {
+                capacity, charged, frame, unsent, tail, sendable, burst, till_push, push_every, unsent_max
+            };
             prop_assert_eq!(i64::from(room.free()), one_by_one(&room));
             let written = room.free() * written / 1000;
             prop_assert!(room.tail_after(written) < frame * 2);
