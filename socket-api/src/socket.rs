@@ -24,6 +24,7 @@ use crate::host::Host;
 use crate::local::{LocalSocket, Source};
 
 mod convert;
+mod groups;
 mod kinds;
 mod options;
 

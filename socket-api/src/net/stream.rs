@@ -220,6 +220,23 @@ impl TcpStream {
     pub fn nodelay(&self) -> io::Result<bool> {
         Ok(self.socket.option(SOL_TCP, TCP_NODELAY)? != 0)
     }
+
+    /// Whether what comes is acknowledged at once (`TCP_QUICKACK`), until the connection finds otherwise: as
+    /// `std::os::linux::net::TcpStreamExt`.
+    ///
+    /// # Errors
+    /// EBADF after the host was shut down.
+    pub fn set_quickack(&self, quickack: bool) -> io::Result<()> {
+        self.socket.set_option(SOL_TCP, TCP_QUICKACK, quickack.into())
+    }
+
+    /// Whether what comes is acknowledged at once.
+    ///
+    /// # Errors
+    /// EBADF after the host was shut down.
+    pub fn quickack(&self) -> io::Result<bool> {
+        Ok(self.socket.option(SOL_TCP, TCP_QUICKACK)? != 0)
+    }
 }
 
 impl Read for &TcpStream {

@@ -123,6 +123,14 @@ options! {
     timestamp_ns, set_timestamp_ns: bool = SOL_SOCKET, SO_TIMESTAMPNS;
     /// Whether it is told how many datagrams were dropped (`SO_RXQ_OVFL`).
     recv_overflow, set_recv_overflow: bool = SOL_SOCKET, SO_RXQ_OVFL;
+    /// The mark by which rules choose its routes (`SO_MARK`).
+    mark, set_mark: u32 = SOL_SOCKET, SO_MARK;
+    /// What its packets go before while the link is busy (`SO_PRIORITY`).
+    priority, set_priority: u32 = SOL_SOCKET, SO_PRIORITY;
+    /// How long a receive looks at the link before it sleeps, in microseconds (`SO_BUSY_POLL`).
+    busy_poll, set_busy_poll: u32 = SOL_SOCKET, SO_BUSY_POLL;
+    /// Whether sends with `MSG_ZEROCOPY` are told when they are done (`SO_ZEROCOPY`).
+    zero_copy, set_zero_copy: bool = SOL_SOCKET, SO_ZEROCOPY;
 
     /// Whether the application writes IPv4's headers (`IP_HDRINCL`).
     header_included_v4, set_header_included_v4: bool = SOL_IP, IP_HDRINCL;
@@ -132,6 +140,10 @@ options! {
     ttl_v4, set_ttl_v4: u32 = SOL_IP, IP_TTL;
     /// Whether it may bind to IPv4 addresses that are not ours, yet (`IP_FREEBIND`).
     freebind_v4, set_freebind_v4: bool = SOL_IP, IP_FREEBIND;
+    /// Whether it may stand for IPv4 addresses of others (`IP_TRANSPARENT`).
+    ip_transparent_v4, set_ip_transparent_v4: bool = SOL_IP, IP_TRANSPARENT;
+    /// The least time to live with which segments are taken (`IP_MINTTL`).
+    min_ttl_v4, set_min_ttl_v4: u32 = SOL_IP, IP_MINTTL;
     /// Whether it is told IPv4's type of service (`IP_RECVTOS`).
     recv_tos_v4, set_recv_tos_v4: bool = SOL_IP, IP_RECVTOS;
     /// Whether it is told IPv4's time to live (`IP_RECVTTL`).
@@ -169,6 +181,10 @@ options! {
     recv_err_v6, set_recv_err_v6: bool = SOL_IPV6, IPV6_RECVERR;
     /// Whether IPv6's packets may be cut: one of `IP_PMTUDISC_…` (`IPV6_MTU_DISCOVER`).
     mtu_discover_v6, set_mtu_discover_v6: i32 = SOL_IPV6, IPV6_MTU_DISCOVER;
+    /// Whether datagrams that are larger than the path are refused (`IPV6_DONTFRAG`).
+    dont_fragment_v6, set_dont_fragment_v6: bool = SOL_IPV6, IPV6_DONTFRAG;
+    /// Whether it is told which path was too narrow (`IPV6_RECVPATHMTU`).
+    recv_path_mtu_v6, set_recv_path_mtu_v6: bool = SOL_IPV6, IPV6_RECVPATHMTU;
     /// Where the checksum stands in packets of a raw socket, in bytes; -1 for nowhere (`IPV6_CHECKSUM`).
     checksum_v6, set_checksum_v6: i32 = SOL_IPV6, IPV6_CHECKSUM;
 
@@ -176,12 +192,37 @@ options! {
     tcp_nodelay, set_tcp_nodelay: bool = SOL_TCP, TCP_NODELAY;
     /// Whether what does not fill a segment is held back (`TCP_CORK`).
     tcp_cork, set_tcp_cork: bool = SOL_TCP, TCP_CORK;
+    /// Whether what comes is acknowledged at once (`TCP_QUICKACK`).
+    tcp_quickack, set_tcp_quickack: bool = SOL_TCP, TCP_QUICKACK;
+    /// How long a listener waits for data after the handshake, in seconds (`TCP_DEFER_ACCEPT`).
+    tcp_defer_accept, set_tcp_defer_accept: u32 = SOL_TCP, TCP_DEFER_ACCEPT;
+    /// How many bytes that were not sent yet let it be writable (`TCP_NOTSENT_LOWAT`).
+    tcp_notsent_lowat, set_tcp_notsent_lowat: u32 = SOL_TCP, TCP_NOTSENT_LOWAT;
+    /// How long a closed connection waits for the peer's end, in seconds; -1 for not at all (`TCP_LINGER2`).
+    tcp_linger2, set_tcp_linger2: i32 = SOL_TCP, TCP_LINGER2;
+    /// Upper bound of the window that is offered, in bytes; 0 for none (`TCP_WINDOW_CLAMP`).
+    tcp_window_clamp, set_tcp_window_clamp: u32 = SOL_TCP, TCP_WINDOW_CLAMP;
     /// Upper bound of the MSS, in bytes (`TCP_MAXSEG`).
     tcp_mss, set_tcp_mss: u32 = SOL_TCP, TCP_MAXSEG;
     /// Probes without an answer before a connection is given up (`TCP_KEEPCNT`).
     tcp_keepalive_retries, set_tcp_keepalive_retries: u32 = SOL_TCP, TCP_KEEPCNT;
     /// SYNs sent again before an attempt to connect is given up (`TCP_SYNCNT`).
     tcp_syn_count, set_tcp_syn_count: u32 = SOL_TCP, TCP_SYNCNT;
+
+    /// How many hops packets to groups of IPv4 may take (`IP_MULTICAST_TTL`).
+    multicast_ttl_v4, set_multicast_ttl_v4: u32 = SOL_IP, IP_MULTICAST_TTL;
+    /// Whether this host hears what it sends to groups of IPv4 (`IP_MULTICAST_LOOP`).
+    multicast_loop_v4, set_multicast_loop_v4: bool = SOL_IP, IP_MULTICAST_LOOP;
+    /// Whether it hears groups of IPv4 that other sockets joined (`IP_MULTICAST_ALL`).
+    multicast_all_v4, set_multicast_all_v4: bool = SOL_IP, IP_MULTICAST_ALL;
+    /// How many hops packets to groups of IPv6 may take (`IPV6_MULTICAST_HOPS`).
+    multicast_hops_v6, set_multicast_hops_v6: u32 = SOL_IPV6, IPV6_MULTICAST_HOPS;
+    /// Whether this host hears what it sends to groups of IPv6 (`IPV6_MULTICAST_LOOP`).
+    multicast_loop_v6, set_multicast_loop_v6: bool = SOL_IPV6, IPV6_MULTICAST_LOOP;
+    /// Whether it hears groups of IPv6 that other sockets joined (`IPV6_MULTICAST_ALL`).
+    multicast_all_v6, set_multicast_all_v6: bool = SOL_IPV6, IPV6_MULTICAST_ALL;
+    /// The index of the interface that packets to groups of IPv6 leave by; 0 for the route's (`IPV6_MULTICAST_IF`).
+    multicast_if_v6, set_multicast_if_v6: u32 = SOL_IPV6, IPV6_MULTICAST_IF;
 
     /// Payload bytes of each datagram that a large send is cut into; 0 for none (`UDP_SEGMENT`).
     udp_segment, set_udp_segment: u32 = SOL_UDP, UDP_SEGMENT;
