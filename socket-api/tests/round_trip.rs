@@ -329,10 +329,10 @@ fn connect_and_accept() {
 /// A send that waits for room sleeps once, for the acknowledgement that makes it.
 #[test]
 fn send_that_waits_for_room() {
+    const FIVE_SEGMENTS: usize = 5 * 1448;
     within(PATIENCE, || {
-        // A write takes half of the peer's window at least, which is so small here that it goes at once, and so large that
-        // it fills the buffer. (Where half of the window is less than the buffer holds, a write goes in several frames, and
-        // waits for several acknowledgements, as in Linux.)
+        // Five segments: as many as half of the peer's window has room for, and more than the buffer holds, so that each
+        // send waits until the peer has what the one before sent, and then goes at once.
         // What the last send leaves in the buffer nobody sends but the background, which waits for the callers first.
         let small = |builder: tapsock::Builder| {
             builder.setting("net.ipv4.tcp_rmem", "4096 32768 32768").grace(Duration::from_millis(200))
@@ -342,14 +342,13 @@ fn send_that_waits_for_room() {
         bsd::setsockopt(&left, client, SOL_SOCKET, SO_SNDBUF, &2_000i32.to_ne_bytes()).unwrap();
         let first = bsd::send(&left, client, &[1; 65_536], MSG_DONTWAIT).unwrap();
         assert_eq!(bsd::recv(&right, server, &mut vec![0; first], MSG_WAITALL), Ok(first));
-        // All that the buffer holds: there is room for nothing until the peer has it.
-        let full = bsd::send(&left, client, &[1; 65_536], MSG_DONTWAIT).unwrap();
-        let mut into = vec![0; full];
+        assert_eq!(bsd::send(&left, client, &[1; FIVE_SEGMENTS], 0), Ok(FIVE_SEGMENTS));
+        let mut into = vec![0; FIVE_SEGMENTS];
         let costs = cost(
             &left,
             &right,
-            move |host| assert_eq!(bsd::send(host, client, &vec![1; full], 0), Ok(full)),
-            move |host| assert_eq!(bsd::recv(host, server, &mut into, MSG_WAITALL), Ok(full)),
+            move |host| assert_eq!(bsd::send(host, client, &[1; FIVE_SEGMENTS], 0), Ok(FIVE_SEGMENTS)),
+            move |host| assert_eq!(bsd::recv(host, server, &mut into, MSG_WAITALL), Ok(FIVE_SEGMENTS)),
         );
         assert_cost(&costs[0], 1, 1, 1);
         // Behind a large frame it looks for another.
