@@ -4,6 +4,7 @@ mod common;
 
 use std::net::{TcpStream, UdpSocket};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use common::{Beside, Scratch, has_program, run, stderr, stdout};
 use serde_json::Value;
@@ -33,8 +34,17 @@ fn served() -> Served {
     ]);
     let address = server.word_after("http://").trim_end_matches('/').to_owned();
     let client = TcpStream::connect(&address).unwrap();
-    Served { scratch, _server: server, _client: client }
+    let served = Served { scratch, _server: server, _client: client };
+    // The relay opens the connection's other half when it has taken the client's.
+    let began = Instant::now();
+    while served.ask(&["ss", "-tanH"]).lines().filter(|line| line.contains("ESTAB")).count() < 2 {
+        assert!(began.elapsed() < PATIENCE, "the client is not relayed");
+    }
+    served
 }
+
+/// Longer than a relay takes on the slowest machine.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Served {
     fn ask(&self, args: &[&str]) -> String {
