@@ -134,6 +134,7 @@ impl<'a> Source<'a> {
     /// Reads `ahead` bytes further on, which is 0 where there are no positions.
     fn read(&self, ahead: usize, into: &mut [u8]) -> Result<usize, Errno> {
         match self.position {
+            _ if into.is_empty() => Ok(0),
             Some(position) => pread(self.file, into, position + ahead as u64),
             None => read(self.file, into),
         }

@@ -3,14 +3,14 @@
 use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::Weak;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::io::Errno;
 use tapsock_sockets::Permission;
 use tapsock_sockets::errno::ToErrno;
-use tapsock_sockets::local::Names;
+use tapsock_sockets::local::{Credentials, Names};
 
-use super::{Flights, LocalSocket};
+use super::{Flights, LocalSocket, process};
 use crate::engine::stats::Count;
 use crate::engine::sync::{Arc, Mutex, lock};
 
@@ -30,6 +30,8 @@ pub(crate) struct Locals {
     pub(crate) parks: Count,
     /// What is under way between them.
     pub(super) flights: Arc<Flights>,
+    /// Whether one of them has ever had SO_PASSCRED on: as long as none has, no message bears who sent it.
+    passes_credentials: AtomicBool,
 }
 
 impl Locals {
@@ -44,7 +46,18 @@ impl Locals {
             permission,
             parks: Count::default(),
             flights: Arc::default(),
+            passes_credentials: AtomicBool::new(false),
         })
+    }
+
+    /// SO_PASSCRED is about to be on.
+    pub(super) fn pass_credentials(&self) {
+        self.passes_credentials.store(true, Ordering::Release);
+    }
+
+    /// Who sends, for a message that may have to bear it: three system calls, made only where somebody may ask.
+    pub(super) fn sender(&self) -> Credentials {
+        if self.passes_credentials.load(Ordering::Acquire) { process() } else { Credentials::UNKNOWN }
     }
 
     /// Closes all sockets, whatever they are held by.

@@ -70,6 +70,9 @@ impl LocalSocket {
             _ => {
                 let mut options = self.end_options();
                 option.set(value, &mut options)?;
+                if options.pass_credentials {
+                    self.host.pass_credentials();
+                }
                 self.change_end_options(options);
             }
         }

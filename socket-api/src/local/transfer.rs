@@ -12,7 +12,7 @@ use tapsock_stack::buf::Rope;
 use super::cell::Cell;
 use super::flight::locals;
 use super::source::Source;
-use super::{Connection, Flying, Incoming, LocalSocket, Right, process, queue, seqpacket, stream};
+use super::{Connection, Flying, Incoming, LocalSocket, Right, queue, seqpacket, stream};
 use crate::engine::sync::{Arc, lock};
 
 /// What a receiver that asks for credentials is told at the end of a stream, as on Linux.
@@ -45,7 +45,7 @@ impl LocalSocket {
         let _touch = self.touch();
         let rights = self.host.flights.launch(rights)?;
         let passed = locals(&rights);
-        let mut ancillary = Ancillary { rights, explicit, ..Ancillary::new(process()) };
+        let mut ancillary = Ancillary { rights, explicit, ..Ancillary::new(self.host.sender()) };
         if let Some(cell) = &self.datagrams {
             return self.send_datagram(cell, data, flags, to, &mut ancillary);
         }
@@ -157,7 +157,7 @@ impl LocalSocket {
     pub(crate) fn send_rope(self: &Arc<Self>, mut data: Rope) -> Result<usize, Errno> {
         let _touch = self.touch();
         let patience = self.send_patience(0);
-        let mut ancillary = Ancillary::new(process());
+        let mut ancillary = Ancillary::new(self.host.sender());
         match self.connection.get() {
             Some(Connection::Stream(cell, side)) => {
                 stream::send_rope(cell, *side, &mut data, patience, &mut ancillary)

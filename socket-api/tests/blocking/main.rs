@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod lost_link;
 mod table;
 
 use std::io::{ErrorKind, Read, Write};
