@@ -543,6 +543,7 @@ fn counter_of(reason: DropReason) -> Counter {
         DropReason::InTruncated => Counter::TapsockLinkInTruncated,
         DropReason::InTooShort => Counter::TapsockLinkInTooShort,
         DropReason::InRefused => Counter::TapsockLinkInRefused,
+        DropReason::InMisdescribed => Counter::TapsockLinkInMisdescribed,
         DropReason::OutDown => Counter::TapsockLinkOutDown,
         DropReason::OutRefused => Counter::TapsockLinkOutRefused,
         DropReason::OutUnfinished => Counter::TapsockLinkOutUnfinished,

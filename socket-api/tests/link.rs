@@ -20,6 +20,9 @@ fn frames_that_the_link_drops_are_counted() {
         let link = UnixLink::from_fd(ours, Framing::Vnet, 1500).unwrap();
         let host = Host::builder().link(link).start().unwrap();
         let count = |counter| host.counters()[counter];
+        // The first has a header that asks for a checksum past the end.
+        let misdescribed = [&[1, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0][..], &[0; 60]].concat();
+        send(&theirs, &misdescribed, SendFlags::empty()).unwrap();
         for len in [0, 12, 100_000] {
             send(&theirs, &vec![0; len], SendFlags::empty()).unwrap();
         }
@@ -27,6 +30,7 @@ fn frames_that_the_link_drops_are_counted() {
             std::thread::sleep(Duration::from_millis(1));
         }
         assert_eq!((count(Counter::TapsockLinkInTruncated), count(Counter::TapsockLinkInTooShort)), (1, 2));
+        assert_eq!(count(Counter::TapsockLinkInMisdescribed), 1);
         assert_eq!(count(Counter::TapsockLinkInHdrErrors), 0, "the stack never saw them");
     });
 }

@@ -40,6 +40,8 @@ counters! {
     TapsockLinkInTooShort,
     /// Frames that the link's device had for us and could not hand over.
     TapsockLinkInRefused,
+    /// Frames that came behind a description of the link's (`virtio_net_hdr`) which can't be theirs.
+    TapsockLinkInMisdescribed,
     /// Frames sent while the link's interface was down.
     TapsockLinkOutDown,
     /// Frames that the link's device refused.

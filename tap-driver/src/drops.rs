@@ -18,6 +18,8 @@ pub enum DropReason {
     InTooShort,
     /// The device had a frame for us that it could not hand over: no virtio header describes it (EINVAL).
     InRefused,
+    /// Received behind a virtio header that can't be of that frame: a checksum outside of it, segments of another protocol.
+    InMisdescribed,
     /// Sent while the interface was down: EIO of a TAP device, ENETDOWN of a packet socket.
     OutDown,
     /// Sent, and refused by the device for another reason: EINVAL, EMSGSIZE, ENOBUFS, ENOMEM.
@@ -28,10 +30,11 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons.
-    pub const ALL: [DropReason; 6] = [
+    pub const ALL: [DropReason; 7] = [
         DropReason::InTruncated,
         DropReason::InTooShort,
         DropReason::InRefused,
+        DropReason::InMisdescribed,
         DropReason::OutDown,
         DropReason::OutRefused,
         DropReason::OutUnfinished,
@@ -66,7 +69,7 @@ impl LinkDrops {
 
     /// Frames that came in and were dropped.
     pub fn received(&self) -> u64 {
-        [DropReason::InTruncated, DropReason::InTooShort, DropReason::InRefused]
+        [DropReason::InTruncated, DropReason::InTooShort, DropReason::InRefused, DropReason::InMisdescribed]
             .into_iter()
             .map(|reason| self.of(reason))
             .sum()
@@ -93,6 +96,6 @@ mod tests {
             assert_eq!(drops.of(reason), 1);
             assert_eq!(drops.received() + drops.sent(), before as u64 + 1, "{reason:?}");
         }
-        assert_eq!((drops.received(), drops.sent()), (3, 3));
+        assert_eq!((drops.received(), drops.sent()), (4, 3));
     }
 }

@@ -167,7 +167,10 @@ impl RecvHalf for PacketRecv {
             let mut slices = [IoSliceMut::new(&mut header), IoSliceMut::new(slot.buffer())];
             match sys::receive(self.socket.as_fd(), &mut slices) {
                 Ok(Packet::Whole(len)) if len > SHORT_HEADER_LEN => {
-                    return Ok(queue::frame(&header, slot, len - SHORT_HEADER_LEN, Medium::Ethernet));
+                    match queue::frame(&header, slot, len - SHORT_HEADER_LEN, Medium::Ethernet) {
+                        Some(frame) => return Ok(frame),
+                        None => self.drops.count(DropReason::InMisdescribed),
+                    }
                 }
                 Ok(Packet::Whole(_)) => self.drops.count(DropReason::InTooShort),
                 Ok(Packet::Truncated) => self.drops.count(DropReason::InTruncated),

@@ -157,7 +157,7 @@ impl RecvHalf for StreamRecv {
                     let Some(next) = self.read_frame(len)? else { continue };
                     slot.buffer()[..len].copy_from_slice(&self.frame[..len]);
                     (self.prefix, self.filled) = (next, 0);
-                    return Ok(queue::frame(&[], slot, len, Medium::Ethernet));
+                    return Ok(queue::bare_frame(slot, len, Medium::Ethernet));
                 }
             }
         }

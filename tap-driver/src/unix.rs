@@ -17,7 +17,7 @@ use crate::tap::queue::{self, is_unfinished, settle};
 
 /// Bytes that wait in each direction, where the kernel lets us.
 const SEND_BUFFER: i32 = 4 << 20;
-/// Packets that hold no frame, skipped in one call.
+/// Packets that hold no frame, or one that their header can't be of, skipped in one call.
 const MAX_SKIPPED: usize = 16;
 
 /// What a packet of the socket holds.
@@ -152,7 +152,10 @@ impl RecvHalf for UnixRecv {
                     return Err(io::Error::from_raw_os_error(libc::ENODEV));
                 }
                 Packet::Whole(len) if len > self.header_len => {
-                    return Ok(queue::frame(header, slot, len - self.header_len, Medium::Ethernet));
+                    match queue::frame(header, slot, len - self.header_len, Medium::Ethernet) {
+                        Some(frame) => return Ok(frame),
+                        None => self.drops.count(DropReason::InMisdescribed),
+                    }
                 }
                 Packet::Whole(_) => self.drops.count(DropReason::InTooShort),
                 Packet::Truncated => self.drops.count(DropReason::InTruncated),

@@ -9,6 +9,7 @@ use tapsock_driver::unix::{Framing, UnixLink};
 use tapsock_driver::{Link, RecvHalf, RecvSlot, SendHalf};
 use tapsock_stack::buf::{Checksum, HeaderBlock, Rope};
 use tapsock_stack::wire::offload::{PartialChecksum, Segmentation, SegmentationKind, Transmit};
+use tapsock_stack::wire::{EtherType, EthernetHeader, IpProtocol, Ipv4Header, UdpHeader};
 
 mod common;
 
@@ -59,7 +60,13 @@ fn without_headers_a_frame_that_is_not_finished_is_dropped() {
 fn with_headers_a_merged_frame_crosses_whole() {
     let (left, right) = UnixLink::pair(Framing::Vnet, 1500).unwrap();
     let ((mut receive, _), (_keep, mut send)) = (split(left), split(right));
+    let mut headers = HeaderBlock::new();
+    UdpHeader::default().prepend_to(65_000, &mut headers);
+    Ipv4Header { protocol: IpProtocol::UDP, ..Ipv4Header::default() }.prepend_to(65_008, &mut headers);
+    let (source, destination) = Default::default();
+    EthernetHeader { destination, source, ether_type: EtherType::Ipv4 }.prepend_to(&mut headers);
     let merged = Transmit {
+        headers,
         checksum: Some(PartialChecksum { header_len: 8, offset: 6 }),
         segmentation: Some(Segmentation { kind: SegmentationKind::Udp, size: 1400 }),
         ..frame(65_000)
@@ -67,7 +74,7 @@ fn with_headers_a_merged_frame_crosses_whole() {
     send.transmit(&merged).unwrap();
     let received = receive.receive(&mut RecvSlot::new()).unwrap();
     assert_eq!((received.checksum, received.gso_size), (Checksum::Valid, Some(1400)));
-    assert!(received.bytes[14..] == pattern(65_000));
+    assert!(received.bytes[42..] == pattern(65_000));
 }
 
 #[test]
@@ -123,6 +130,24 @@ fn packets_without_a_frame_are_counted_and_are_not_the_end() {
         assert_eq!((receive.dropped(), drops.sent()), (3, 0));
         send_half.transmit(&frame(60)).unwrap();
     }
+}
+
+/// Any process may be at the other end.
+#[test]
+fn frames_behind_a_header_of_others_are_counted_and_are_not_the_end() {
+    let (link, peer) = with_a_bare_peer(Framing::Vnet);
+    let drops = link.drops();
+    let (mut receive, _keep) = split(link);
+    let put = |header: [u8; 12]| send(&peer, &[&header[..], &[0; 60]].concat(), SendFlags::empty()).unwrap();
+    // A checksum behind the end, segments of no length, headers longer than the frame.
+    put([1, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0]);
+    put([0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    put([0, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0]);
+    put([0; 12]);
+    let mut slot = RecvSlot::new();
+    assert_eq!(receive.receive(&mut slot).unwrap().bytes.len(), 60);
+    assert_eq!((drops.of(DropReason::InMisdescribed), receive.dropped()), (3, 3));
+    assert_eq!(receive.receive(&mut slot).unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 
 #[test]

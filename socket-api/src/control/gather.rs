@@ -35,9 +35,10 @@ pub(super) fn links(host: &Host) -> Links {
         for reason in DropReason::ALL {
             let count = host.link_drops().of(reason);
             match reason {
-                DropReason::InTruncated | DropReason::InTooShort | DropReason::InRefused => {
-                    link.rx_dropped += count
-                }
+                DropReason::InTruncated
+                | DropReason::InTooShort
+                | DropReason::InRefused
+                | DropReason::InMisdescribed => link.rx_dropped += count,
                 DropReason::OutDown | DropReason::OutRefused | DropReason::OutUnfinished => {
                     link.tx_dropped += count
                 }

@@ -43,7 +43,10 @@ impl RecvHalf for TapRecv {
             match (&*self.file).read_vectored(&mut slices) {
                 Ok(0) => return Err(io::Error::from_raw_os_error(libc::ENODEV)),
                 Ok(len) if len <= self.header_len => self.drops.count(DropReason::InTooShort),
-                Ok(len) => return Ok(frame(header, slot, len - self.header_len, self.medium)),
+                Ok(len) => match frame(header, slot, len - self.header_len, self.medium) {
+                    Some(frame) => return Ok(frame),
+                    None => self.drops.count(DropReason::InMisdescribed),
+                },
                 // A frame that no virtio header describes. The kernel has dropped it.
                 Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
                     self.drops.count(DropReason::InRefused);
@@ -86,10 +89,18 @@ impl SendHalf for TapSend {
 }
 
 /// The frame of `len` bytes that has been read into `slot` behind a virtio header (or none), with its checksum
-/// looked at unless the kernel vouches for it.
-pub(crate) fn frame(header: &[u8], slot: &mut RecvSlot, len: usize, medium: Medium) -> Frame {
-    let said = offload::decode(header);
-    let mut frame = Frame { bytes: slot.take(len), checksum: said.checksum, gso_size: said.gso_size };
+/// looked at unless the sender vouches for it. `None` where the header can't be of that frame.
+pub(crate) fn frame(header: &[u8], slot: &mut RecvSlot, len: usize, medium: Medium) -> Option<Frame> {
+    let bytes = slot.take(len);
+    let said = offload::decode(header, &bytes, medium)?;
+    let mut frame = Frame { bytes, checksum: said.checksum, gso_size: said.gso_size };
+    frame.checksum = verify(&frame, medium);
+    Some(frame)
+}
+
+/// The same, on a link without such headers.
+pub(crate) fn bare_frame(slot: &mut RecvSlot, len: usize, medium: Medium) -> Frame {
+    let mut frame = Frame::from(slot.take(len));
     frame.checksum = verify(&frame, medium);
     frame
 }
