@@ -18,14 +18,18 @@ use tapsock_stack::wire::{
 use crate::lab::{Contender, Family, Side, address};
 use crate::role::{Order, Outcome, Place, Role, Shape};
 use crate::sys;
+use crate::talk::fairness;
 
 const HARDWARE: EthernetAddress = EthernetAddress([2, 0, 0, 0, 11, 2]);
 const MSS: u16 = 1460;
 /// Bytes of a frame's payload: as many whole segments as a packet of 64 KiB holds.
 const PAYLOAD: u32 = 44 * MSS as u32;
 const SCALE: u8 = 7;
-/// What it offers, in bytes shifted right by [`SCALE`]: 4 MiB.
-const WINDOW: u16 = 1 << (22 - SCALE);
+/// What it offers in all, in bytes, and each connection at the most: what is under way stays within the caches where many send.
+const OFFERED: usize = 16 << 20;
+const OFFERED_MOST: usize = 4 << 20;
+/// A connection is told of what has come after so many bytes, or when there is no more.
+const TOLD: u32 = 4 * PAYLOAD;
 /// Frames that are written, or read, before it looks for acknowledgements, or sends one.
 const TURN: usize = 8;
 /// How long it looks before it sleeps.
@@ -33,10 +37,11 @@ const LOOK: Duration = Duration::from_micros(100);
 /// How long it waits at most for whatever is to happen next.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The roles that it plays: bulk over one connection of IPv4.
+/// The roles that it plays: bulk over connections of IPv4.
 pub(crate) fn plays(order: &Order) -> bool {
     let connects = matches!(order.place, Place::Connect(SocketAddr::V4(_)));
-    order.shape == Shape::default() && connects && matches!(order.role, Role::Source | Role::Sink)
+    let shape = Shape { streams: order.shape.streams, ..Shape::default() };
+    order.shape == shape && connects && matches!(order.role, Role::Source | Role::Sink)
 }
 
 /// Does as ordered over `tap`.
@@ -45,120 +50,180 @@ pub(crate) fn run(tap: Tap, order: &Order) -> io::Result<Outcome> {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     let cpu = sys::cpu_time();
-    let mut wire = Wire::new(tap, to)?;
+    let mut wire = Wire::new(tap, to, order.shape.streams)?;
     wire.connect()?;
     let started = Instant::now();
-    let bytes = if order.role == Role::Source { wire.source(order.time)? } else { wire.sink()? };
+    let shares = if order.role == Role::Source { wire.source(order.time)? } else { wire.sink()? };
     let seconds = started.elapsed().as_secs_f64();
-    Ok(Outcome { bytes, seconds, cpu: (sys::cpu_time() - cpu).as_secs_f64(), ..Outcome::default() })
+    let cpu = (sys::cpu_time() - cpu).as_secs_f64();
+    let fairness = fairness(&shares.iter().map(|share| *share as f64).collect::<Vec<_>>());
+    Ok(Outcome { bytes: shares.iter().sum(), seconds, cpu, fairness, ..Outcome::default() })
 }
 
-/// One connection, and the device under it.
-struct Wire {
-    receive: Box<dyn RecvHalf>,
-    send: Box<dyn SendHalf>,
-    slot: RecvSlot,
-    ours: SocketAddrV4,
-    theirs: SocketAddrV4,
-    /// The far end's station, as soon as it is known.
-    station: EthernetAddress,
-    /// The next number to send, the first unacknowledged, and the next expected.
+/// One connection.
+struct Flow {
+    ours: u16,
+    /// The next number to send, the first unacknowledged, the next expected, and up to where the far end was told of it.
     nxt: u32,
     una: u32,
     expected: u32,
+    told: u32,
     /// Bytes beyond `una` that the far end takes.
     window: u32,
     scale: u8,
     state: State,
-    received: u64,
+    /// Bytes sent or received.
+    moved: u64,
 }
 
 #[derive(Copy, Clone, Debug, Eq, PartialEq, PartialOrd)]
 enum State {
-    Unknown,
     Opening,
     Open,
     /// The far end has ended its direction.
     Ended,
 }
 
-impl Wire {
-    fn new(tap: Tap, theirs: SocketAddrV4) -> io::Result<Self> {
-        let IpAddr::V4(host) = address(Contender::Device, Side::Near, Family::V4) else {
-            return Err(io::ErrorKind::InvalidInput.into());
-        };
-        let (receive, send) = Box::new(tap).split();
-        Ok(Wire {
-            receive,
-            send,
-            slot: RecvSlot::new(),
-            ours: SocketAddrV4::new(host, 49_152 + theirs.port() % 10_000),
-            theirs,
-            station: EthernetAddress::BROADCAST,
+impl Flow {
+    fn new(ours: u16) -> Self {
+        Flow {
+            ours,
             nxt: 1,
             una: 1,
             expected: 0,
+            told: 0,
             window: 0,
             scale: 0,
-            state: State::Unknown,
-            received: 0,
-        })
-    }
-
-    /// Finds the far end, and opens the connection.
-    fn connect(&mut self) -> io::Result<()> {
-        self.ask(ArpOperation::Request, EthernetAddress::default(), *self.theirs.ip())?;
-        self.until(|wire| wire.state > State::Unknown)?;
-        let options = TcpOptions { mss: Some(MSS), window_scale: Some(SCALE), ..TcpOptions::default() };
-        self.segment(TcpFlags::SYN, options, None)?;
-        self.nxt += 1;
-        self.until(|wire| wire.state > State::Opening)?;
-        self.acknowledge()
-    }
-
-    /// Sends for `time`, as fast as the far end's window and the device allow.
-    fn source(&mut self, time: Duration) -> io::Result<u64> {
-        let started = Instant::now();
-        let payload = Chunk::from(vec![0x5a; PAYLOAD as usize]);
-        let mut sent = 0u64;
-        while started.elapsed() < time {
-            self.drain(usize::MAX)?;
-            self.until(|wire| wire.room() >= PAYLOAD)?;
-            for _ in 0..TURN {
-                if self.room() < PAYLOAD {
-                    break;
-                }
-                self.segment(TcpFlags::ACK, TcpOptions::default(), Some(&payload))?;
-                self.nxt = self.nxt.wrapping_add(PAYLOAD);
-                sent += u64::from(PAYLOAD);
-            }
+            state: State::Opening,
+            moved: 0,
         }
-        self.end()?;
-        Ok(sent)
-    }
-
-    /// Receives until the far end ends.
-    fn sink(&mut self) -> io::Result<u64> {
-        while self.state < State::Ended {
-            self.take_some(TURN)?;
-            self.acknowledge()?;
-        }
-        self.end()?;
-        Ok(self.received)
-    }
-
-    /// Ends this direction, and waits for the end of the other.
-    fn end(&mut self) -> io::Result<()> {
-        let mut flags = TcpFlags::FIN;
-        flags.insert(TcpFlags::ACK);
-        self.segment(flags, TcpOptions::default(), None)?;
-        self.nxt = self.nxt.wrapping_add(1);
-        self.until(|wire| wire.state == State::Ended && wire.una == wire.nxt)?;
-        self.acknowledge()
     }
 
     fn room(&self) -> u32 {
         self.window.saturating_sub(self.nxt.wrapping_sub(self.una))
+    }
+
+    fn untold(&self) -> u32 {
+        self.expected.wrapping_sub(self.told)
+    }
+
+    fn take(&mut self, tcp: &TcpHeader, len: u32) -> io::Result<()> {
+        if tcp.flags.contains(TcpFlags::RST) {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        self.una = tcp.acknowledgment;
+        self.window = u32::from(tcp.window) << self.scale;
+        if tcp.flags.contains(TcpFlags::SYN) {
+            self.expected = tcp.sequence.wrapping_add(1);
+            self.scale = tcp.options.window_scale.unwrap_or(0);
+            self.state = State::Open;
+        } else if tcp.sequence == self.expected {
+            self.expected = self.expected.wrapping_add(len);
+            self.moved += u64::from(len);
+            if tcp.flags.contains(TcpFlags::FIN) {
+                self.expected = self.expected.wrapping_add(1);
+                self.state = State::Ended;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The connections, and the device under them.
+struct Wire {
+    receive: Box<dyn RecvHalf>,
+    send: Box<dyn SendHalf>,
+    slot: RecvSlot,
+    host: Ipv4Addr,
+    theirs: SocketAddrV4,
+    /// The far end's station, as soon as it is known.
+    station: Option<EthernetAddress>,
+    /// By their ports, which follow one another.
+    flows: Vec<Flow>,
+    /// What each offers, shifted right by [`SCALE`].
+    window: u16,
+}
+
+impl Wire {
+    fn new(tap: Tap, theirs: SocketAddrV4, streams: usize) -> io::Result<Self> {
+        let IpAddr::V4(host) = address(Contender::Device, Side::Near, Family::V4) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let (receive, send) = Box::new(tap).split();
+        let port = 49_152 + theirs.port() % 10_000;
+        Ok(Wire {
+            receive,
+            send,
+            slot: RecvSlot::new(),
+            host,
+            theirs,
+            station: None,
+            flows: (port..).take(streams).map(Flow::new).collect(),
+            window: ((OFFERED / streams).min(OFFERED_MOST) >> SCALE) as u16,
+        })
+    }
+
+    /// Finds the far end, and opens the connections.
+    fn connect(&mut self) -> io::Result<()> {
+        self.ask(ArpOperation::Request, EthernetAddress::default(), *self.theirs.ip())?;
+        self.until(|wire| wire.station.is_some())?;
+        for flow in 0..self.flows.len() {
+            let options = TcpOptions { mss: Some(MSS), window_scale: Some(SCALE), ..TcpOptions::default() };
+            self.segment(flow, TcpFlags::SYN, options, None)?;
+            self.flows[flow].nxt += 1;
+            self.until(|wire| wire.flows[flow].state > State::Opening)?;
+            self.acknowledge(flow)?;
+        }
+        Ok(())
+    }
+
+    /// Sends for `time`, as fast as the far end's windows and the device allow, in turn.
+    fn source(&mut self, time: Duration) -> io::Result<Vec<u64>> {
+        let started = Instant::now();
+        let payload = Chunk::from(vec![0x5a; PAYLOAD as usize]);
+        while started.elapsed() < time {
+            self.drain(usize::MAX)?;
+            self.until(|wire| wire.flows.iter().any(|flow| flow.room() >= PAYLOAD))?;
+            for number in 0..self.flows.len() {
+                for _ in 0..TURN {
+                    if self.flows[number].room() < PAYLOAD {
+                        break;
+                    }
+                    self.segment(number, TcpFlags::ACK, TcpOptions::default(), Some(&payload))?;
+                    let flow = &mut self.flows[number];
+                    flow.nxt = flow.nxt.wrapping_add(PAYLOAD);
+                    flow.moved += u64::from(PAYLOAD);
+                }
+            }
+        }
+        self.end()
+    }
+
+    /// Receives until the far end ends.
+    fn sink(&mut self) -> io::Result<Vec<u64>> {
+        while self.flows.iter().any(|flow| flow.state < State::Ended) {
+            let told = if self.take_some(TURN)? < TURN { 1 } else { TOLD };
+            for flow in 0..self.flows.len() {
+                if self.flows[flow].untold() >= told {
+                    self.acknowledge(flow)?;
+                }
+            }
+        }
+        self.end()
+    }
+
+    /// Ends this direction, and waits for the end of the other. Returns what each has moved.
+    fn end(&mut self) -> io::Result<Vec<u64>> {
+        let mut flags = TcpFlags::FIN;
+        flags.insert(TcpFlags::ACK);
+        for number in 0..self.flows.len() {
+            self.segment(number, flags, TcpOptions::default(), None)?;
+            self.flows[number].nxt = self.flows[number].nxt.wrapping_add(1);
+        }
+        let is_over = |flow: &Flow| flow.state == State::Ended && flow.una == flow.nxt;
+        self.until(|wire| wire.flows.iter().all(is_over))?;
+        (0..self.flows.len()).try_for_each(|flow| self.acknowledge(flow))?;
+        Ok(self.flows.iter().map(|flow| flow.moved).collect())
     }
 
     /// Takes what comes until `done`.
@@ -170,19 +235,20 @@ impl Wire {
     }
 
     /// Takes up to `most` frames, and sleeps until there are some; looks for a while first, since who never sleeps is not
-    /// slowed by wake-ups.
-    fn take_some(&mut self, most: usize) -> io::Result<()> {
+    /// slowed by wake-ups. Returns how many there were.
+    fn take_some(&mut self, most: usize) -> io::Result<usize> {
         let started = Instant::now();
         while started.elapsed() < LOOK {
-            if self.drain(most)? > 0 {
-                return Ok(());
+            let taken = self.drain(most)?;
+            if taken > 0 {
+                return Ok(taken);
             }
         }
         let fd = self.receive.poll_fd().ok_or(io::ErrorKind::Unsupported)?;
         let time = Timespec { tv_sec: PATIENCE.as_secs() as i64, tv_nsec: 0 };
         match poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)], Some(&time))? {
             0 => Err(io::ErrorKind::TimedOut.into()),
-            _ => self.drain(most).map(drop),
+            _ => self.drain(most),
         }
     }
 
@@ -211,30 +277,10 @@ impl Wire {
             return Ok(());
         }
         let Ok(tcp) = TcpHeader::parse(&packet[ip.header_len.into()..]) else { return Ok(()) };
-        if tcp.destination_port == self.ours.port() {
+        let number = tcp.destination_port.wrapping_sub(self.flows[0].ours);
+        if let Some(flow) = self.flows.get_mut(usize::from(number)) {
             let len = usize::from(ip.total_len) - usize::from(ip.header_len) - usize::from(tcp.header_len);
-            self.take_segment(&tcp, len as u32)?;
-        }
-        Ok(())
-    }
-
-    fn take_segment(&mut self, tcp: &TcpHeader, len: u32) -> io::Result<()> {
-        if tcp.flags.contains(TcpFlags::RST) {
-            return Err(io::ErrorKind::ConnectionReset.into());
-        }
-        self.una = tcp.acknowledgment;
-        self.window = u32::from(tcp.window) << self.scale;
-        if tcp.flags.contains(TcpFlags::SYN) {
-            self.expected = tcp.sequence.wrapping_add(1);
-            self.scale = tcp.options.window_scale.unwrap_or(0);
-            self.state = State::Open;
-        } else if tcp.sequence == self.expected {
-            self.expected = self.expected.wrapping_add(len);
-            self.received += u64::from(len);
-            if tcp.flags.contains(TcpFlags::FIN) {
-                self.expected = self.expected.wrapping_add(1);
-                self.state = State::Ended;
-            }
+            flow.take(&tcp, len as u32)?;
         }
         Ok(())
     }
@@ -244,10 +290,7 @@ impl Wire {
         if packet.sender_ip != *self.theirs.ip() {
             return Ok(());
         }
-        self.station = packet.sender_hardware;
-        if self.state == State::Unknown {
-            self.state = State::Opening;
-        }
+        self.station = Some(packet.sender_hardware);
         match packet.operation {
             ArpOperation::Request => self.ask(ArpOperation::Reply, packet.sender_hardware, packet.sender_ip),
             ArpOperation::Reply => Ok(()),
@@ -263,7 +306,7 @@ impl Wire {
         let packet = ArpPacket {
             operation,
             sender_hardware: HARDWARE,
-            sender_ip: *self.ours.ip(),
+            sender_ip: self.host,
             target_hardware: hardware,
             target_ip: target,
         };
@@ -272,29 +315,36 @@ impl Wire {
         self.transmit(headers, EtherType::Arp, None, None)
     }
 
-    fn acknowledge(&mut self) -> io::Result<()> {
-        self.segment(TcpFlags::ACK, TcpOptions::default(), None)
+    fn acknowledge(&mut self, flow: usize) -> io::Result<()> {
+        self.flows[flow].told = self.flows[flow].expected;
+        self.segment(flow, TcpFlags::ACK, TcpOptions::default(), None)
     }
 
-    fn segment(&mut self, flags: TcpFlags, options: TcpOptions, payload: Option<&Chunk>) -> io::Result<()> {
+    fn segment(
+        &mut self,
+        flow: usize,
+        flags: TcpFlags,
+        options: TcpOptions,
+        payload: Option<&Chunk>,
+    ) -> io::Result<()> {
         let mut headers = HeaderBlock::new();
-        let opens = flags.contains(TcpFlags::SYN);
+        let (opens, flow) = (flags.contains(TcpFlags::SYN), &self.flows[flow]);
         let header = TcpHeader {
-            source_port: self.ours.port(),
+            source_port: flow.ours,
             destination_port: self.theirs.port(),
-            sequence: self.nxt,
-            acknowledgment: self.expected,
+            sequence: flow.nxt,
+            acknowledgment: flow.expected,
             flags,
-            window: if opens { u16::MAX } else { WINDOW },
+            window: if opens { u16::MAX } else { self.window },
             options,
             ..TcpHeader::default()
         };
         header.prepend_to(&mut headers);
         let len = headers.len() + payload.map_or(0, |payload| payload.len());
-        let addresses = (IpAddr::V4(*self.ours.ip()), IpAddr::V4(*self.theirs.ip()));
+        let addresses = (IpAddr::V4(self.host), IpAddr::V4(*self.theirs.ip()));
         let offset = TcpHeader::CHECKSUM_OFFSET;
         let checksum = PartialChecksum::begin(&mut headers, offset, addresses, IpProtocol::TCP, len);
-        let (source, destination) = (*self.ours.ip(), *self.theirs.ip());
+        let (source, destination) = (self.host, *self.theirs.ip());
         Ipv4Header {
             source,
             destination,
@@ -313,7 +363,8 @@ impl Wire {
         checksum: Option<PartialChecksum>,
         payload: Option<&Chunk>,
     ) -> io::Result<()> {
-        EthernetHeader { destination: self.station, source: HARDWARE, ether_type }.prepend_to(&mut headers);
+        let destination = self.station.unwrap_or(EthernetAddress::BROADCAST);
+        EthernetHeader { destination, source: HARDWARE, ether_type }.prepend_to(&mut headers);
         let size = |_: &Chunk| Segmentation { kind: SegmentationKind::Tcp4, size: MSS };
         self.send.transmit(&Transmit {
             headers,
