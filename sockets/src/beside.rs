@@ -167,10 +167,6 @@ pub(crate) fn send_options(
     if let Some(options) = &ip_options {
         check_ip_options(options, call.permission == Permission::Privileged)?;
     }
-    // Nothing that a ping socket sends waits for others.
-    if call.common.subject.kind == Kind::Ping && control.priority.is_some() {
-        return Err(Errno::INVAL);
-    }
     let options = call.options();
     let interface = place(call, &control)?;
     let (rare, to_group) = (options.rare(), remote.ip().is_multicast());

@@ -1,11 +1,11 @@
-//! Groups of a datagram socket: joined, left, and by which interface they are sent to (RFC 3678, ip(7), ipv6(7)).
+//! Groups of a socket of datagrams, UDP's, raw or ping: joined, left, and by which interface they are sent to (RFC 3678, ip(7), ipv6(7)).
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rustix::io::Errno;
 use tapsock_stack::iface::InterfaceId;
 use tapsock_stack::iface::multicast::MembershipError;
-use tapsock_stack::stack::{GroupChange, SocketId};
+use tapsock_stack::stack::GroupChange;
 
 use crate::constants::*;
 use crate::destination;
@@ -35,13 +35,14 @@ pub(crate) fn set_option(
         _ => {
             let wanted = wanted(level, name, value)?;
             Some(match subject.kind {
-                Kind::Datagram => wanted.and_then(|wanted| change(call, body, &wanted)),
                 // Of these two the kind is looked at before the length.
                 Kind::Stream if matches!((level, name), (SOL_IP, IP_ADD_MEMBERSHIP | IP_DROP_MEMBERSHIP)) => {
                     Err(Errno::PROTO)
                 }
                 Kind::Stream => wanted.and(Err(Errno::PROTO)),
-                Kind::Ping | Kind::Raw(_) => Err(Errno::NOPROTOOPT),
+                Kind::Datagram | Kind::Ping | Kind::Raw(_) => {
+                    wanted.and_then(|wanted| change(call, body, &wanted))
+                }
             })
         }
     }
@@ -74,8 +75,7 @@ enum Place {
 }
 
 fn change(call: &mut Call<'_>, body: &Body, wanted: &Wanted) -> Result<(), Errno> {
-    let Body::Udp(udp) = body else { return Err(Errno::NOPROTOOPT) };
-    let SocketId::Udp(id) = udp.id() else { return Err(Errno::NOPROTOOPT) };
+    let id = body.id().ok_or(Errno::NOPROTOOPT)?;
     if !wanted.group.is_multicast() {
         let leaves_v4 = wanted.change == GroupChange::Leave && wanted.group.is_ipv4();
         return Err(if leaves_v4 { Errno::ADDRNOTAVAIL } else { Errno::INVAL });
@@ -91,7 +91,7 @@ fn change(call: &mut Call<'_>, body: &Body, wanted: &Wanted) -> Result<(), Errno
         }
     };
     let interface = interface.ok_or(Errno::NODEV)?;
-    call.stack.udp_change_group(id, interface, wanted.group, wanted.change).map_err(|error| match error {
+    call.stack.change_group(id, interface, wanted.group, wanted.change).map_err(|error| match error {
         MembershipError::NoInterface => Errno::NODEV,
         MembershipError::Joined => Errno::ADDRINUSE,
         MembershipError::NotFound => Errno::ADDRNOTAVAIL,

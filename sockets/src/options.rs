@@ -78,11 +78,6 @@ impl Subject {
         self.kind != Kind::Stream
     }
 
-    /// Whether it can be in groups.
-    pub(crate) fn hears_groups(self) -> bool {
-        self.kind == Kind::Datagram
-    }
-
     /// The number of the protocol (SO_PROTOCOL).
     pub(crate) fn protocol(self) -> i32 {
         match (self.kind, self.domain) {
@@ -96,7 +91,7 @@ impl Subject {
 
     /// Whether the packets that it sends can have options in IPv4's header. On Linux a stream's can too.
     pub(crate) fn has_ip_options(self) -> bool {
-        matches!(self.kind, Kind::Datagram | Kind::Raw(_))
+        self.kind != Kind::Stream
     }
 
     /// Whether it has the options of IPv4. Linux gives them to IPv6's sockets too, but not to raw ones.
@@ -332,7 +327,8 @@ impl SocketOptions {
     ) -> Result<Change, Errno> {
         if let Some(what) = Told::named(subject, level, name) {
             self.told.set(what, read_flag(level, value)?);
-            return Ok(if subject.kind == Kind::Stream { Change::Transport } else { Change::Kept });
+            let is_seen = subject.kind == Kind::Stream && level == SOL_SOCKET;
+            return Ok(if is_seen { Change::Transport } else { Change::Kept });
         }
         match level {
             SOL_SOCKET => self.set_socket(subject, limits, name, value),
@@ -355,7 +351,7 @@ impl SocketOptions {
             SOL_TCP if subject.kind == Kind::Stream => self.get_tcp(name),
             SOL_UDP if subject.kind == Kind::Datagram => self.get_udp(name),
             SOL_IP if subject.has_v4_options() => self.get_ip(subject, name),
-            SOL_IPV6 if subject.domain == Domain::V6 => self.get_ipv6(subject, name),
+            SOL_IPV6 if subject.domain == Domain::V6 => self.get_ipv6(name),
             // Linux's two families disagree.
             _ => Err(if subject.domain == Domain::V4 { Errno::OPNOTSUPP } else { Errno::NOPROTOOPT }),
         }

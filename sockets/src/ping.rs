@@ -43,7 +43,7 @@ impl PingSocket {
     }
 
     pub(crate) fn view(&self, stack: &Stack) -> View {
-        datagram::view(self.mail(stack), true)
+        datagram::view(self.mail(stack), stack.ping_is_writable(self.id))
     }
 
     /// What it has in hand.
@@ -149,11 +149,16 @@ impl PingSocket {
             flow_label: options.flow_label,
             labels: options.labels,
             no_loop: options.no_loop,
+            priority: options.priority,
+            ip_options: options.ip_options,
             stamps: timestamping::numbered(call, options.stamps),
         };
         let sent = call.stack.ping_send_with(call.now, self.id, data, to, options);
         if sent.is_err() {
             call.common.options.rare_mut().stamped_sends = before;
+        }
+        if sent == Err(PingError::WouldBlock) {
+            return Err(call.wait_out(flags));
         }
         sent.map_err(|error| error.errno())?;
         Ok(data.split_to(data.len()).len())
@@ -237,6 +242,11 @@ impl PingSocket {
         Ok(destination::shown(common.subject.domain, remote))
     }
 
+    /// The largest packet that the path to the peer takes, in bytes.
+    pub(crate) fn path_mtu(&self, call: &Call<'_>) -> Option<usize> {
+        call.stack.ping_path_mtu(call.now, self.id)
+    }
+
     pub(crate) fn take_error(&mut self, call: &mut Call<'_>) -> Option<Errno> {
         call.stack.ping_mail_mut(self.id)?.take_error().map(|error| error.errno())
     }
@@ -251,6 +261,8 @@ impl PingSocket {
         if let Some(mail) = call.stack.ping_mail_mut(self.id) {
             mail.receive_buffer = options.tcp.receive_buffer as usize;
         }
+        call.stack.ping_set_send_buffer(self.id, options.tcp.send_buffer as usize);
+        call.stack.ping_set_takes_foreign(self.id, options.takes_foreign());
         call.stack.ping_set_error_delivery(self.id, errors);
         call.stack.ping_set_discovery(self.id, discovery);
         call.stack.ping_set_way(self.id, options.way());

@@ -19,7 +19,7 @@ use crate::cork::{Corked, LENGTH_MAX};
 use crate::datagram;
 use crate::destination;
 use crate::errno::ToErrno;
-use crate::options::Domain;
+use crate::options::{Domain, Told};
 use crate::poll::View;
 use crate::reports;
 use crate::socket::{Call, Common, Received, Stop};
@@ -252,6 +252,12 @@ impl RawSocket {
             let report = call.stack.raw_take_report(self.id).ok_or(Errno::AGAIN)?;
             return Ok(reports::received(call, report, max));
         }
+        if call.options().told.contains(Told::NARROW_PATH)
+            && let Some(socket) = call.stack.raw_mut(self.id)
+            && let Some((to, mtu)) = socket.mail.narrow_path.take()
+        {
+            return Ok(reports::of_narrow_path(to, mtu));
+        }
         let packet = if flags & MSG_PEEK != 0 {
             call.stack.raw_peek(self.id).cloned()
         } else {
@@ -305,11 +311,13 @@ impl RawSocket {
     /// Tells the stack of changed options.
     pub(crate) fn apply_options(&self, call: &mut Call<'_>) {
         let options = &call.common.options;
+        let (groups_v4, groups_v6) = options.own_groups_only(call.common.subject.domain);
         call.stack.raw_set_send_buffer(self.id, options.tcp.send_buffer as usize);
         if let Some(socket) = call.stack.raw_mut(self.id) {
             socket.mail.receive_buffer = options.tcp.receive_buffer as usize;
             socket.discovery = options.discovery;
             socket.way = options.way();
+            socket.own_groups_only = if socket.is_v4() { groups_v4 } else { groups_v6 };
             socket.error_delivery = match call.common.subject.domain {
                 Domain::V4 => options.errors.v4,
                 Domain::V6 => options.errors.v6,

@@ -319,7 +319,7 @@ impl UdpSocket {
         }
         if call.options().told.contains(Told::NARROW_PATH)
             && let Some(socket) = call.stack.udp_mut(self.id)
-            && let Some((to, mtu)) = socket.narrow_path.take()
+            && let Some((to, mtu)) = socket.mail.narrow_path.take()
         {
             return Ok(reports::of_narrow_path(to, mtu));
         }

@@ -30,29 +30,35 @@ fn pair(net: &mut Net, domain: i32) -> [Fd; 2] {
 #[test]
 fn what_would_not_act_is_no_option() {
     let mut net = net();
-    let [stream, udp, raw] = [(SOCK_STREAM, 0), (SOCK_DGRAM, 0), (SOCK_RAW, NOBODYS)]
+    let [udp, raw, ping] = [(SOCK_DGRAM, 0), (SOCK_RAW, NOBODYS), (SOCK_DGRAM, IPPROTO_ICMPV6)]
         .map(|(kind, protocol)| net.a.socket(AF_INET6, kind, protocol).unwrap());
-    let ping = net.a.socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP).unwrap();
-    for (fd, level, option) in [
-        (udp, SOL_SOCKET, SO_MAX_PACING_RATE),
-        (raw, SOL_SOCKET, SO_MAX_PACING_RATE),
-        (ping, SOL_SOCKET, SO_MAX_PACING_RATE),
-        (ping, SOL_IP, IP_FREEBIND),
-        (ping, SOL_IP, IP_TRANSPARENT),
-        (ping, SOL_SOCKET, SO_SNDBUF),
-        (ping, SOL_SOCKET, SO_PRIORITY),
-        (stream, SOL_IPV6, IPV6_DONTFRAG),
-        (stream, SOL_IPV6, IPV6_MTU),
-        (stream, SOL_IPV6, IPV6_FLOWINFO),
-    ] {
-        assert_eq!(set(&mut net.a, net.now, fd, level, option, 1), "ENOPROTOOPT", "{level} {option}");
+    for fd in [udp, raw, ping] {
+        assert_eq!(set(&mut net.a, net.now, fd, SOL_SOCKET, SO_MAX_PACING_RATE, 1), "ENOPROTOOPT");
     }
     let stamping = |net: &mut Net, flags| set(&mut net.a, net.now, udp, SOL_SOCKET, SO_TIMESTAMPING, flags);
     const STATS: i32 = 1 << 12;
     assert_eq!(stamping(&mut net, 2 | 16), "OK");
     assert_eq!(stamping(&mut net, 2 | 16 | STATS), "EINVAL");
     let mapped = addr("::ffff:10.0.0.2", 0);
-    assert_eq!(said(net.a.try_connect(net.now, raw, &mapped)), "ENETUNREACH");
+    assert_eq!(set(&mut net.a, net.now, ping, SOL_IPV6, IPV6_V6ONLY, 0), "OK");
+    for fd in [raw, ping] {
+        assert_eq!(said(net.a.try_connect(net.now, fd, &mapped)), "ENETUNREACH");
+    }
+}
+
+/// No address is that of a mobile host, at home or elsewhere.
+#[test]
+fn addresses_are_not_those_of_mobile_hosts() {
+    let mut net = net();
+    let names = [0, 0x4, 0x400].map(|wanted| {
+        let fd = datagram(&mut net.a, AF_INET6);
+        assert_eq!(set(&mut net.a, net.now, fd, SOL_IPV6, IPV6_ADDR_PREFERENCES, wanted), "OK");
+        let shown = int(&mut net.a, net.now, fd, SOL_IPV6, IPV6_ADDR_PREFERENCES);
+        net.a.try_connect(net.now, fd, &b(AF_INET6, 9)).unwrap();
+        (shown & 0x404, net.a.local_address(fd).unwrap().to_inet().unwrap().ip())
+    });
+    let own = "fd00::1".parse().unwrap();
+    assert_eq!(names, [(0x400, own), (0x4, own), (0x400, own)]);
 }
 
 #[test]

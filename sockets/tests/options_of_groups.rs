@@ -5,6 +5,7 @@ mod common;
 use common::*;
 use tapsock_sockets::constants::*;
 use tapsock_sockets::{Fd, Permission, SockAddr, Sockets};
+use tapsock_stack::iface::{InterfaceId, Route};
 use tapsock_stack::time::Instant;
 
 /// The index of the interface that joins the hosts.
@@ -295,4 +296,54 @@ fn by_which_interface() {
     assert_eq!(send_to(&mut net.a, net.now, fd, b"six", &group(AF_INET6, 9000)), "3");
     net.settle();
     assert_eq!(heard(&mut net, receivers[1]), "\"six\"");
+}
+
+/// A protocol that nobody has.
+const NOBODYS: i32 = 200;
+
+/// A raw socket hears the groups that the host is in, and of those that it is in itself the sources that it wants.
+#[test]
+fn raw_sockets_are_in_groups() {
+    for (domain, level, all) in
+        [(AF_INET, SOL_IP, IP_MULTICAST_ALL), (AF_INET6, SOL_IPV6, IPV6_MULTICAST_ALL)]
+    {
+        let mut net = Net::with(Permission::Privileged);
+        let group = in_family(domain, "239.1.1.1", "ff05::1:3", 0);
+        let route = if domain == AF_INET { "239.0.0.0/8" } else { "ff05::/16" };
+        let route = Route::direct(route.parse().unwrap(), InterfaceId(1));
+        net.b.stack_mut().add_route(route).unwrap();
+        let [member, other, deaf] = [(); 3].map(|()| net.a.socket(domain, SOCK_RAW, NOBODYS).unwrap());
+        let sender = net.b.socket(domain, SOCK_RAW, NOBODYS).unwrap();
+        let now = net.now;
+        assert_eq!(set(&mut net.a, now, deaf, level, all, 0), "OK");
+        assert_eq!(int(&mut net.a, now, deaf, level, all), 0);
+        let heard = |net: &mut Net| {
+            send_to(&mut net.b, now, sender, b"hello", &group);
+            net.settle();
+            [member, other, deaf].map(|fd| net.a.try_recv(now, fd, 99, MSG_DONTWAIT).is_ok())
+        };
+        assert_eq!(heard(&mut net), [false; 3], "the host is not in it");
+        let (join, leave, value) = match domain {
+            AF_INET => (IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP, [239, 1, 1, 1, 10, 0, 0, 1].to_vec()),
+            _ => {
+                let value = [&[0xff, 5][..], &[0; 11], &[1, 0, 3], &2u32.to_ne_bytes()].concat();
+                (IPV6_ADD_MEMBERSHIP, IPV6_DROP_MEMBERSHIP, value)
+            }
+        };
+        assert_eq!(errno(net.a.set_option(now, member, level, join, &value)), "OK");
+        assert_eq!(errno(net.a.set_option(now, member, level, join, &value)), "EADDRINUSE");
+        assert_eq!(heard(&mut net), [true, true, false]);
+        if domain == AF_INET {
+            let blocked = [&value[..], &[10, 0, 0, 2]].concat();
+            assert_eq!(errno(net.a.set_option(now, member, level, IP_BLOCK_SOURCE, &blocked)), "OK");
+            assert_eq!(heard(&mut net), [false, true, false]);
+        }
+        assert_eq!(errno(net.a.set_option(now, member, level, leave, &value)), "OK");
+        assert_eq!(errno(net.a.set_option(now, member, level, leave, &value)), "EADDRNOTAVAIL");
+        assert_eq!(heard(&mut net), [false; 3]);
+        // It ends with the socket.
+        net.a.set_option(now, member, level, join, &value).unwrap();
+        net.a.close(now, member).unwrap();
+        assert_eq!(heard(&mut net), [false; 3]);
+    }
 }

@@ -98,8 +98,6 @@ fn raw_and_ping_sockets_are_told_of_flows() {
         net.a.try_recv(net.now, ping, 100, MSG_DONTWAIT).unwrap().control,
     ];
     assert!(told.iter().all(|told| matches!(told[..], [Control::FlowInfo(1..0x10_0000)])), "{told:?}");
-    let stream = stream(&mut net.a, AF_INET6);
-    assert_eq!(set(&mut net.a, net.now, stream, SOL_IPV6, IPV6_FLOWINFO, 1), "ENOPROTOOPT");
 }
 
 /// The flow labels of what `a` has sent since this was asked last.
@@ -259,7 +257,33 @@ fn packets_leave_by_the_interface_that_was_named_for_all() {
             assert_eq!(put(&mut net, &packet_info(interface)), outcome);
         }
     }
-    let stream = stream(&mut net.a, AF_INET6);
-    let put = net.a.set_option(net.now, stream, SOL_IPV6, IPV6_PKTINFO, &packet_info(0));
-    assert_eq!(put, Err(Errno::NOPROTOOPT));
+    // As on Linux, a stream takes it and goes its way.
+    let mut net = Net::new();
+    let stream = nonblocking(&mut net.a, AF_INET6);
+    net.a.set_option(net.now, stream, SOL_IPV6, IPV6_PKTINFO, &packet_info(LO)).unwrap();
+    assert_eq!(said(net.a.try_connect(net.now, stream, &b(AF_INET6, 9000))), "EINPROGRESS");
+    net.settle();
+    assert_eq!(said(net.a.try_connect(net.now, stream, &b(AF_INET6, 9000))), "ECONNREFUSED");
+}
+
+/// As on Linux, of ICMPv6: packets of other protocols are cut, whatever IPV6_DONTFRAG says.
+#[test]
+fn raw_sockets_are_told_of_narrow_paths() {
+    for (protocol, sent, told) in [(IPPROTO_ICMPV6, "EMSGSIZE", true), (NOBODYS, "2000", false)] {
+        let mut net = net();
+        let fd = net.a.socket(AF_INET6, SOCK_RAW, protocol).unwrap();
+        for option in [IPV6_DONTFRAG, IPV6_RECVPATHMTU] {
+            assert_eq!(set(&mut net.a, net.now, fd, SOL_IPV6, option, 1), "OK");
+        }
+        let asked = |net: &mut Net| net.a.option(net.now, fd, SOL_IPV6, IPV6_PATHMTU);
+        assert_eq!(errno(asked(&mut net)), "ENOTCONN");
+        let packet = [&[128][..], &[0; 1999]].concat();
+        assert_eq!(send_to(&mut net.a, net.now, fd, &packet, &b(AF_INET6, 0)), sent);
+        let (destination, mtu) = ("[fd00::2]:0".parse().unwrap(), 1500);
+        let heard = net.a.try_recv(net.now, fd, 9, MSG_DONTWAIT).map(|told| told.control);
+        let path = vec![Control::PathMtu { destination, mtu }];
+        assert_eq!(heard.ok(), told.then_some(path));
+        net.a.try_connect(net.now, fd, &b(AF_INET6, 0)).unwrap();
+        assert_eq!(asked(&mut net).unwrap().as_bytes()[28..], mtu.to_ne_bytes());
+    }
 }

@@ -2,10 +2,12 @@
 
 mod common;
 
+use core::time::Duration;
+
 use common::*;
 use tapsock_sockets::constants::*;
 use tapsock_sockets::control::{Control, ControlMessages};
-use tapsock_sockets::{Fd, SockAddr, Sockets};
+use tapsock_sockets::{Fd, Permission, PollMask, SockAddr, Sockets, Stop};
 use tapsock_stack::buf::Rope;
 
 fn ping(host: &mut Sockets, domain: i32) -> Fd {
@@ -246,4 +248,87 @@ fn a_dissolved_connection_gives_its_names_back() {
         assert_eq!(net.a.local_address(fd), Ok(any(domain, 0)));
         assert_eq!(int(&mut net.a, now, fd, SOL_SOCKET, SO_ERROR), 0);
     }
+}
+
+/// Requests wait for the link as other packets do: they take of the send buffer, and who has to wait does so for a while.
+#[test]
+fn the_send_buffer_bounds_what_waits() {
+    for domain in DOMAINS {
+        let mut net = Net::with(Permission::Privileged);
+        let (now, fd) = (net.now, ping(&mut net.a, domain));
+        assert_eq!(set(&mut net.a, now, fd, SOL_SOCKET, SO_SNDBUF, 1), "OK");
+        assert_eq!(int(&mut net.a, now, fd, SOL_SOCKET, SO_SNDBUF), 4608);
+        let timeout = [7u64.to_ne_bytes(), [0; 8]].concat();
+        net.a.set_option(now, fd, SOL_SOCKET, SO_SNDTIMEO, &timeout).unwrap();
+        let to = b(domain, 0);
+        let sent = core::iter::from_fn(|| {
+            net.a.try_send(now, fd, &mut Rope::from(request(domain)), 0, Some(&to)).is_ok().then_some(())
+        });
+        assert_eq!(sent.count(), 6, "each with what it is charged besides");
+        assert_eq!(poll(&net.a, fd), "0");
+        let full = net.a.try_send(now, fd, &mut Rope::from(request(domain)), 0, Some(&to));
+        let Err(Stop::Wait(wait)) = full else { panic!("{full:?}") };
+        assert_eq!((wait.mask, wait.deadline), (PollMask::WAIT_OUT, Some(now + Duration::from_secs(7))));
+        assert_eq!(send_to(&mut net.a, now, fd, &request(domain), &to), "EAGAIN");
+        events(&mut net.a);
+        net.settle();
+        assert!(events(&mut net.a).contains(&fd), "there is room");
+        assert_eq!(send_to(&mut net.a, now, fd, &request(domain), &to), "12");
+        // What is more urgent goes first.
+        let urgent = ping(&mut net.a, domain);
+        assert_eq!(set(&mut net.a, now, urgent, SOL_SOCKET, SO_PRIORITY, 6), "OK");
+        net.sent.clear();
+        let long = [&request(domain)[..], b"urgent"].concat();
+        assert_eq!(send_to(&mut net.a, now, urgent, &long, &to), "18");
+        net.settle();
+        let header = if domain == AF_INET { 20 } else { 40 };
+        assert_eq!(net.sent.iter().map(Vec::len).collect::<Vec<_>>(), [header + 18, header + 12]);
+    }
+}
+
+#[test]
+fn foreign_addresses_may_be_bound() {
+    for (domain, level, free, stands) in [
+        (AF_INET, SOL_IP, IP_FREEBIND, IP_TRANSPARENT),
+        (AF_INET6, SOL_IPV6, IPV6_FREEBIND, IPV6_TRANSPARENT),
+    ] {
+        let mut net = Net::with(Permission::Privileged);
+        let now = net.now;
+        let foreign = in_family(domain, "10.9.9.9", "fd09::9", 77);
+        let plain = ping(&mut net.a, domain);
+        assert_eq!(errno(net.a.bind(now, plain, &foreign)), "EADDRNOTAVAIL");
+        // The one may only be bound.
+        for (option, sent) in [(free, "EADDRNOTAVAIL"), (stands, "12")] {
+            for fd in [ping(&mut net.a, domain), datagram(&mut net.a, domain)] {
+                assert_eq!(set(&mut net.a, now, fd, level, option, 1), "OK");
+                assert_eq!(errno(net.a.bind(now, fd, &foreign)), "OK");
+                assert_eq!(net.a.local_address(fd), Ok(foreign));
+                assert_eq!(send_to(&mut net.a, now, fd, &request(domain), &b(domain, 9)), sent);
+                net.a.close(now, fd).unwrap();
+            }
+        }
+    }
+}
+
+/// What the path to the peer takes, and options of IPv4's header.
+#[test]
+fn paths_and_options() {
+    let mut net = Net::new();
+    let now = net.now;
+    for (domain, level, mtu) in [(AF_INET, SOL_IP, IP_MTU), (AF_INET6, SOL_IPV6, IPV6_MTU)] {
+        let fd = ping(&mut net.a, domain);
+        assert_eq!(errno(net.a.option(now, fd, level, mtu)), "ENOTCONN");
+        net.a.try_connect(now, fd, &b(domain, 0)).unwrap();
+        assert_eq!(int(&mut net.a, now, fd, level, mtu), 1500);
+    }
+    let fd = ping(&mut net.a, AF_INET);
+    let record = [7, 11, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    net.a.set_option(now, fd, SOL_IP, IP_OPTIONS, &record).unwrap();
+    assert_eq!(set(&mut net.a, now, fd, SOL_IP, IP_RECVOPTS, 1), "OK");
+    send_to(&mut net.a, now, fd, &request(AF_INET), &b(AF_INET, 0));
+    net.settle();
+    assert_eq!(net.sent[0][..1], [0x48]);
+    let reply = net.a.try_recv(now, fd, 99, 0).unwrap();
+    let options = [&[7, 11, 12, 10, 0, 0, 1, 10, 0, 0, 2, 0][..]].concat();
+    assert_eq!(reply.control, [Control::IpOptions(options)]);
 }

@@ -491,10 +491,3 @@ fn errors_come_one_by_one_to_who_asks() {
         assert_eq!(said(net.a.try_recv(now, fd, 9, MSG_ERRQUEUE)), "EAGAIN");
     }
 }
-
-#[test]
-fn what_never_comes_cannot_be_asked_for() {
-    let mut net = net();
-    let fd = raw(&mut net.a, AF_INET6, NOBODYS);
-    assert_eq!(set(&mut net.a, net.now, fd, SOL_IPV6, IPV6_RECVPATHMTU, 1), "ENOPROTOOPT");
-}

@@ -9,10 +9,13 @@ mod kernel;
 mod ours;
 mod script;
 
-pub use compare::{Idle, Prepare, Program, alone, alone_privileged, over_a_link, without_effect};
+pub use compare::{Idle, Prepare, Program, Setting, alone, alone_privileged, over_a_link, without_effect};
 pub use kernel::KernelCalls;
 pub use ours::OurCalls;
 pub use script::{Host, Script, Sock};
+
+/// Room for control messages, in bytes.
+const TOLD_MAX: usize = 512;
 
 /// What a receiving call gives: the bytes, the length that it returned, and the sender.
 ///
@@ -62,6 +65,10 @@ pub trait Calls {
     fn option(&mut self, socket: i32, level: i32, name: i32) -> Result<i32, Errno>;
     /// setsockopt(2) of an option that is an `int`
     fn set_option(&mut self, socket: i32, level: i32, name: i32, value: i32) -> Result<(), Errno>;
+    /// setsockopt(2) of any value
+    fn set_value(&mut self, socket: i32, level: i32, name: i32, value: &[u8]) -> Result<(), Errno>;
+    /// recvmsg(2) with room for control messages: the data and those
+    fn recv_told(&mut self, socket: i32, max: usize, flags: i32) -> Result<(Vec<u8>, Vec<u8>), Errno>;
     /// setsockopt(2) of SO_RCVTIMEO, in milliseconds
     fn set_receive_timeout(&mut self, socket: i32, millis: u32) -> Result<(), Errno>;
     /// setsockopt(2) of SO_LINGER, on, in seconds

@@ -12,7 +12,7 @@ mod name;
 mod ours;
 mod pair;
 mod sequence;
-mod sys;
+pub(crate) mod sys;
 mod text;
 
 pub use calls::{ControlMessage, Incoming, Outgoing, Room, SocketCalls};

@@ -7,7 +7,6 @@ pub mod descriptors;
 pub mod differential;
 pub mod drawn;
 pub mod far;
-mod kernel_options;
 pub mod programs;
 pub mod requirements;
 pub mod router;

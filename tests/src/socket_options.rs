@@ -15,8 +15,10 @@ use tapsock::bsd::{SOL_ICMPV6, SOL_IP, SOL_IPV6, SOL_RAW, SOL_SOCKET, SOL_TCP, S
 use crate::differential::{DIFFERENCES, KERNEL_RELEASE, Sockets, UNLIKE_OPTIONS, UnlikeOption};
 
 mod asked;
+mod kinds;
 
 use asked::ask;
+pub use kinds::complaints_of_kinds;
 
 /// A name in the headers, and the level that its prefix stands for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -77,7 +79,7 @@ pub fn table(root: &Path) -> io::Result<String> {
     for option in absent(root)? {
         writeln!(refused, "| {} | {} |", option.name, option.about).map_err(io::Error::other)?;
     }
-    let differences = differences(root)?;
+    let (differences, kinds) = (differences(root)?, unlike_kinds(root)?);
     Ok(format!(
         "# Socket options\n\n\
          Made by asking the sockets: `cargo run -p tapsock-tests --bin sockets_table`. An option acts, or it is refused \
@@ -85,10 +87,23 @@ pub fn table(root: &Path) -> io::Result<String> {
          that, and a test runs the same program with it and without it on both. What depends on the kind of socket is given for each.\n\n\
          | option | what | sockets | get | set | default | test |\n|---|---|---|---|---|---|---|\n{rows}\n\
          ## Refused\n\nOptions of Linux that no socket here has, as yet or for good.\n\n| option | why |\n|---|---|\n\
-         {refused}\n## Where calls differ from {KERNEL_RELEASE}\n\n\
+         {refused}\n## Kinds of sockets that have an option on Linux alone\n\n\
+         Every option is read and set on a fresh socket of each kind, on both. But for the refused ones above and for these the \
+         answers are the same.\n\n\
+         | option | sockets | Linux | here | why |\n|---|---|---|---|---|\n{kinds}\n## Where calls differ from {KERNEL_RELEASE}\n\n\
          [std.md](sockets/std.md) tells of the standard library's own tests. Those that a program or a sequence of calls on both stacks meets are known to the tests, which fail where one is \
          gone.\n\n| call | Linux | here | why | test |\n|---|---|---|---|---|\n{differences}"
     ))
+}
+
+/// Which kinds of sockets answer unlike on Linux, and why: what `docs/sockets/kinds.tsv` says.
+fn unlike_kinds(root: &Path) -> io::Result<String> {
+    let mut rows = String::new();
+    for row in kinds::unlike(root)? {
+        let (kinds, kinds::Unlike { option, kernel, ours, why, .. }) = (row.kinds.join(" "), row);
+        writeln!(rows, "| {option} | {kinds} | {kernel} | {ours} | {why} |").map_err(io::Error::other)?;
+    }
+    Ok(rows)
 }
 
 /// What differs, and why: what `docs/sockets/differences.tsv` says, and what the tests know.

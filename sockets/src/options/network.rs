@@ -43,25 +43,21 @@ impl SocketOptions {
             IP_MTU_DISCOVER => self.discovery.v4 = discovery(number)?,
             IP_RECVERR => self.errors.v4 = errors(number),
             IP_FREEBIND | IP_TRANSPARENT | IP_MINTTL if value.is_empty() => return Err(Errno::INVAL),
-            IP_TRANSPARENT if subject.kind != Kind::Ping => {
-                self.rare_mut().transparent = transparent(number, limits)?;
-            }
-            IP_MINTTL if subject.kind == Kind::Stream => {
-                self.rare_mut().min_ttl = in_range(number, 0, 255)? as u8
-            }
+            IP_TRANSPARENT => self.rare_mut().transparent = transparent(number, limits)?,
+            IP_MINTTL => self.rare_mut().min_ttl = in_range(number, 0, 255)? as u8,
             IP_MULTICAST_TTL | IP_MULTICAST_LOOP | IP_MULTICAST_ALL if value.is_empty() => {
                 return Err(Errno::INVAL);
             }
             IP_MULTICAST_TTL if subject.sends_to_groups() => {
                 self.rare_mut().group_ttl = group_limit(in_range(number, -1, 255)?);
             }
-            IP_MULTICAST_LOOP if subject.sends_to_groups() => self.rare_mut().no_loop.0 = number == 0,
-            IP_MULTICAST_ALL if subject.hears_groups() => {
-                self.rare_mut().own_groups_v4 = Some(in_range(number, 0, 1)? == 0);
-            }
-            IP_LOCAL_PORT_RANGE if subject.has_ports() => self.rare_mut().ports = port_limits(value)?,
-            IP_FREEBIND if subject.kind != Kind::Ping => self.free_bind = number != 0,
-            IP_BIND_ADDRESS_NO_PORT if subject.kind != Kind::Ping => self.late_port = number != 0,
+            // As Linux: of the options of sending to groups these two are refused to a stream.
+            IP_MULTICAST_TTL | IP_MULTICAST_IF => return Err(Errno::INVAL),
+            IP_MULTICAST_LOOP => self.rare_mut().no_loop.0 = number == 0,
+            IP_MULTICAST_ALL => self.rare_mut().own_groups_v4 = Some(in_range(number, 0, 1)? == 0),
+            IP_LOCAL_PORT_RANGE => self.rare_mut().ports = port_limits(value)?,
+            IP_FREEBIND => self.free_bind = number != 0,
+            IP_BIND_ADDRESS_NO_PORT => self.late_port = number != 0,
             _ => return Err(Errno::NOPROTOOPT),
         }
         Ok(Change::Transport)
@@ -74,25 +70,23 @@ impl SocketOptions {
             IP_OPTIONS if subject.has_ip_options() => Ok(self.rare().ip_options.as_bytes().to_vec().into()),
             IP_MTU_DISCOVER => Ok(self.discovery.v4.number().into()),
             IP_RECVERR => Ok((self.errors.v4 == ErrorDelivery::All).into()),
-            IP_TRANSPARENT if subject.kind != Kind::Ping => Ok(self.rare().transparent.into()),
-            IP_MINTTL if subject.kind == Kind::Stream => Ok(i32::from(self.rare().min_ttl).into()),
-            IP_MULTICAST_TTL if subject.sends_to_groups() => {
-                Ok(i32::from(self.rare().group_ttl.unwrap_or(1)).into())
-            }
-            IP_MULTICAST_LOOP if subject.sends_to_groups() => Ok((!self.rare().no_loop.0).into()),
-            IP_MULTICAST_ALL if subject.hears_groups() => {
-                Ok((!self.own_groups_only(subject.domain).0).into())
-            }
-            IP_MULTICAST_IF if subject.sends_to_groups() => {
+            IP_TRANSPARENT => Ok(self.rare().transparent.into()),
+            IP_MINTTL => Ok(i32::from(self.rare().min_ttl).into()),
+            // Who writes headers is asked before.
+            IP_HDRINCL => Ok(false.into()),
+            IP_MULTICAST_TTL => Ok(i32::from(self.rare().group_ttl.unwrap_or(1)).into()),
+            IP_MULTICAST_LOOP => Ok((!self.rare().no_loop.0).into()),
+            IP_MULTICAST_ALL => Ok((!self.own_groups_only(subject.domain).0).into()),
+            IP_MULTICAST_IF => {
                 let source = self.rare().group_source.unwrap_or(core::net::Ipv4Addr::UNSPECIFIED);
                 Ok(source.octets().to_vec().into())
             }
-            IP_LOCAL_PORT_RANGE if subject.has_ports() => {
+            IP_LOCAL_PORT_RANGE => {
                 let both = u32::from(self.rare().ports.low) | u32::from(self.rare().ports.high) << 16;
                 Ok(both.to_ne_bytes().to_vec().into())
             }
-            IP_FREEBIND if subject.kind != Kind::Ping => Ok(self.free_bind.into()),
-            IP_BIND_ADDRESS_NO_PORT if subject.kind != Kind::Ping => Ok(self.late_port.into()),
+            IP_FREEBIND => Ok(self.free_bind.into()),
+            IP_BIND_ADDRESS_NO_PORT => Ok(self.late_port.into()),
             _ => Err(Errno::NOPROTOOPT),
         }
     }
@@ -114,19 +108,17 @@ impl SocketOptions {
             IPV6_MULTICAST_HOPS if subject.sends_to_groups() => {
                 self.rare_mut().group_hops = group_limit(in_range(number?, -1, 255)?);
             }
-            IPV6_MULTICAST_LOOP if subject.sends_to_groups() => {
-                self.rare_mut().no_loop.1 = in_range(number?, 0, 1)? == 0;
-            }
-            IPV6_MULTICAST_ALL if subject.hears_groups() => self.rare_mut().own_groups_v6 = number? == 0,
+            IPV6_MULTICAST_LOOP => self.rare_mut().no_loop.1 = in_range(number?, 0, 1)? == 0,
+            IPV6_MULTICAST_ALL => self.rare_mut().own_groups_v6 = number? == 0,
             IPV6_MTU_DISCOVER => self.discovery.v6 = discovery(number?)?,
             IPV6_RECVERR => self.errors.v6 = errors(number?),
-            IPV6_MTU if subject.sends_to_groups() => {
+            IPV6_MTU => {
                 self.rare_mut().largest_v6 = match number? {
                     0 => None,
                     largest => Some(in_range(largest, MIN_MTU_V6, i32::MAX)? as u32),
                 };
             }
-            IPV6_PKTINFO if subject.sends_to_groups() => {
+            IPV6_PKTINFO => {
                 let interface = packet_info(value)?;
                 // As Linux, also of none: what the socket is held to stays.
                 if self.device.is_some_and(|device| device.index() != interface) {
@@ -135,18 +127,14 @@ impl SocketOptions {
                 // Its address it takes, and does nothing with it.
                 self.rare_mut().interface_v6 = InterfaceId::from_index(interface);
             }
-            IPV6_DONTFRAG if subject.sends_to_groups() => self.rare_mut().unfragmented = number? != 0,
+            IPV6_DONTFRAG => self.rare_mut().unfragmented = number? != 0,
             IPV6_AUTOFLOWLABEL => {
                 self.rare_mut().labels = if number? != 0 { AutoLabel::On } else { AutoLabel::Off };
             }
             IPV6_ADDR_PREFERENCES => self.set_preferences(number?)?,
-            IPV6_TRANSPARENT if subject.kind != Kind::Ping => {
-                self.rare_mut().transparent = transparent(number?, limits)?;
-            }
-            IPV6_MINHOPCOUNT if subject.kind == Kind::Stream => {
-                self.rare_mut().min_hops = in_range(number?, 0, 255)? as u8;
-            }
-            IPV6_FREEBIND if subject.kind != Kind::Ping => self.free_bind = number? != 0,
+            IPV6_TRANSPARENT => self.rare_mut().transparent = transparent(number?, limits)?,
+            IPV6_MINHOPCOUNT => self.rare_mut().min_hops = in_range(number?, 0, 255)? as u8,
+            IPV6_FREEBIND => self.free_bind = number? != 0,
             IPV6_TCLASS => {
                 let wanted = in_range(number?, -1, 255)?.max(0);
                 self.traffic_class = traffic_class(subject, wanted as u8, self.traffic_class);
@@ -156,27 +144,25 @@ impl SocketOptions {
         Ok(Change::Transport)
     }
 
-    pub(super) fn get_ipv6(&self, subject: Subject, name: i32) -> Result<OptionValue, Errno> {
+    pub(super) fn get_ipv6(&self, name: i32) -> Result<OptionValue, Errno> {
         match name {
             IPV6_V6ONLY => Ok(self.v6_only.into()),
             IPV6_UNICAST_HOPS => Ok(i32::from(self.hop_limit_or_default(Domain::V6)).into()),
-            IPV6_MULTICAST_HOPS if subject.sends_to_groups() => {
-                Ok(i32::from(self.rare().group_hops.unwrap_or(1)).into())
-            }
-            IPV6_MULTICAST_LOOP if subject.sends_to_groups() => Ok((!self.rare().no_loop.1).into()),
-            IPV6_MULTICAST_ALL if subject.hears_groups() => Ok((!self.rare().own_groups_v6).into()),
-            IPV6_MULTICAST_IF if subject.sends_to_groups() => {
+            IPV6_MULTICAST_HOPS => Ok(i32::from(self.rare().group_hops.unwrap_or(1)).into()),
+            IPV6_MULTICAST_LOOP => Ok((!self.rare().no_loop.1).into()),
+            IPV6_MULTICAST_ALL => Ok((!self.rare().own_groups_v6).into()),
+            IPV6_MULTICAST_IF => {
                 let index = self.rare().group_interface_v6.map_or(0, InterfaceId::index);
                 Ok((index as i32).into())
             }
             IPV6_MTU_DISCOVER => Ok(self.discovery.v6.number().into()),
             IPV6_RECVERR => Ok((self.errors.v6 == ErrorDelivery::All).into()),
-            IPV6_DONTFRAG if subject.sends_to_groups() => Ok(self.rare().unfragmented.into()),
+            IPV6_DONTFRAG => Ok(self.rare().unfragmented.into()),
             IPV6_AUTOFLOWLABEL => Ok((self.rare().labels != AutoLabel::Off).into()),
             IPV6_ADDR_PREFERENCES => Ok(self.preferences().into()),
-            IPV6_TRANSPARENT if subject.kind != Kind::Ping => Ok(self.rare().transparent.into()),
-            IPV6_MINHOPCOUNT if subject.kind == Kind::Stream => Ok(i32::from(self.rare().min_hops).into()),
-            IPV6_FREEBIND if subject.kind != Kind::Ping => Ok(self.free_bind.into()),
+            IPV6_TRANSPARENT => Ok(self.rare().transparent.into()),
+            IPV6_MINHOPCOUNT => Ok(i32::from(self.rare().min_hops).into()),
+            IPV6_FREEBIND => Ok(self.free_bind.into()),
             IPV6_TCLASS => Ok(i32::from(self.traffic_class).into()),
             _ => Err(Errno::NOPROTOOPT),
         }

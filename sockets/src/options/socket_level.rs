@@ -30,7 +30,7 @@ impl SocketOptions {
                 return Err(Errno::OPNOTSUPP);
             }
             SO_ZEROCOPY => self.rare_mut().zero_copy = in_range(number, 0, 1)? != 0,
-            SO_PRIORITY if subject.kind != Kind::Ping => {
+            SO_PRIORITY => {
                 if !(0..=6).contains(&number) && !limits.privileged {
                     return Err(Errno::PERM);
                 }
@@ -49,12 +49,14 @@ impl SocketOptions {
                 self.set_low_water(number);
                 return Ok(Change::Transport);
             }
-            SO_OOBINLINE if subject.kind == Kind::Stream => {
+            SO_RCVLOWAT => self.low_water = if number < 0 { i32::MAX as u32 } else { (number as u32).max(1) },
+            SO_OOBINLINE => {
                 self.tcp.urgent_inline = number != 0;
                 return Ok(Change::Transport);
             }
             SO_PEEK_OFF if subject.has_ports() => self.peek_offset = number,
-            SO_PEEK_OFF => return Err(Errno::OPNOTSUPP),
+            // Credentials are for local sockets.
+            SO_PEEK_OFF | SO_PASSCRED => return Err(Errno::OPNOTSUPP),
             SO_MAX_PACING_RATE if subject.kind == Kind::Stream => {
                 self.tcp.rare_mut().max_pacing_rate = read_rate(value)?;
                 return Ok(Change::Transport);
@@ -65,7 +67,7 @@ impl SocketOptions {
             }
             SO_RCVTIMEO => self.rare_mut().receive_timeout = read_timeout(value)?,
             SO_SNDTIMEO => self.rare_mut().send_timeout = read_timeout(value)?,
-            SO_SNDBUF if subject.kind != Kind::Ping => {
+            SO_SNDBUF => {
                 self.tcp.send_buffer = doubled(number, limits.send_max, SEND_BUFFER_MIN);
                 self.tcp.send_buffer_max = None;
                 return Ok(Change::Transport);
@@ -75,7 +77,7 @@ impl SocketOptions {
                 self.tcp.receive_buffer_max = None;
                 return Ok(Change::Transport);
             }
-            SO_SNDBUFFORCE if subject.kind != Kind::Ping => {
+            SO_SNDBUFFORCE => {
                 let wanted = forced(number, limits)?;
                 self.tcp.send_buffer = doubled(wanted, LARGEST, SEND_BUFFER_MIN);
                 self.tcp.send_buffer_max = None;
@@ -103,17 +105,18 @@ impl SocketOptions {
             SO_BROADCAST => self.broadcast.into(),
             SO_DONTROUTE => self.direct.into(),
             SO_TIMESTAMPING => self.rare().timestamping.shown(),
-            SO_ZEROCOPY if subject.has_ports() => self.rare().zero_copy.into(),
+            SO_ZEROCOPY => self.rare().zero_copy.into(),
             SO_MARK => (self.rare().mark as i32).into(),
-            SO_PRIORITY if subject.kind != Kind::Ping => self.rare().priority.into(),
+            SO_PRIORITY => self.rare().priority.into(),
             SO_BUSY_POLL => self.rare().busy_poll.into(),
-            SO_RCVLOWAT if subject.kind == Kind::Stream => self.low_water.into(),
-            SO_OOBINLINE if subject.kind == Kind::Stream => self.tcp.urgent_inline.into(),
+            SO_RCVLOWAT => self.low_water.into(),
+            SO_OOBINLINE => self.tcp.urgent_inline.into(),
             SO_MAX_PACING_RATE if subject.kind == Kind::Stream => {
                 self.tcp.rare().max_pacing_rate.to_ne_bytes().to_vec().into()
             }
             SO_PEEK_OFF if subject.has_ports() => self.peek_offset.into(),
-            SO_PEEK_OFF => return Err(Errno::OPNOTSUPP),
+            SO_PEEK_OFF | SO_PASSCRED => return Err(Errno::OPNOTSUPP),
+            SO_PEERCRED => nobody().into(),
             SO_BINDTOIFINDEX => self.device.map_or(0, |device| device.index()).into(),
             SO_KEEPALIVE => self.tcp.keep_alive.enabled.into(),
             SO_SNDBUF => self.tcp.send_buffer.into(),
@@ -146,6 +149,12 @@ impl SocketOptions {
             self.tcp.receive_buffer = self.tcp.receive_buffer.max(self.low_water * 2);
         }
     }
+}
+
+/// The `struct ucred` of a peer of which nothing is known, as that of a socket that is no local one: no process, no user, and
+/// no group.
+fn nobody() -> Vec<u8> {
+    [0i32, -1, -1].map(i32::to_ne_bytes).concat()
 }
 
 /// Bytes a second, of 32 bits or 64; all ones mean any. Source: socket(7).

@@ -245,13 +245,17 @@ fn what_a_socket_is_can_be_asked() {
     }
 }
 
-/// What the stack can't be told is not taken, rather than taken without effect.
+/// What nothing here keeps to is not taken, rather than taken without effect.
 #[test]
 fn what_would_not_act_is_refused() {
-    for (subject, level, name) in [(PING, SOL_SOCKET, SO_SNDBUF), (PING, SOL_SOCKET, SO_SNDBUFFORCE)] {
-        assert_eq!(set(&mut fresh(), subject, (level, name), 9), Err(Errno::NOPROTOOPT), "{level}/{name}");
+    let ping6 = Subject { domain: Domain::V6, kind: Kind::Ping };
+    for subject in [UDP, PING, ping6] {
+        let pace = (SOL_SOCKET, SO_MAX_PACING_RATE);
+        assert_eq!(set(&mut fresh(), subject, pace, 9), Err(Errno::NOPROTOOPT));
+        assert_eq!(get(&fresh(), subject, pace), Err(Errno::NOPROTOOPT));
     }
-    assert!(get(&fresh(), PING, (SOL_SOCKET, SO_SNDBUF)).is_ok());
+    assert_eq!(set(&mut fresh(), STREAM, (SOL_IP, IP_MULTICAST_TTL), 9), Err(Errno::INVAL));
+    assert_eq!(set(&mut fresh(), STREAM6, (SOL_IPV6, IPV6_MULTICAST_HOPS), 9), Err(Errno::NOPROTOOPT));
 }
 
 #[test]

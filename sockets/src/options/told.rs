@@ -1,6 +1,6 @@
 //! What a receiver asks to be told beside the data.
 
-use super::{Domain, Kind, Subject};
+use super::{Domain, Subject};
 use crate::constants::*;
 
 /// A set of such things.
@@ -41,16 +41,14 @@ impl Told {
     /// IPV6_RECVORIGDSTADDR.
     pub(crate) const DESTINATION6: Told = Told(1 << 10);
 
-    /// What an option asks for. `None` where it is another option, or `subject` has nothing to tell: a stream tells time
-    /// only.
+    /// What an option asks for; `None` where it is another option. As on Linux, a stream takes them all, and tells time only.
     pub(crate) fn named(subject: Subject, level: i32, name: i32) -> Option<Told> {
         let v6 = subject.domain == Domain::V6;
         Some(match (level, name) {
             (SOL_SOCKET, SO_TIMESTAMP) => Told::STAMP,
             (SOL_SOCKET, SO_TIMESTAMPNS) => Told::STAMP_NANOS,
-            _ if subject.kind == Kind::Stream => return None,
-            (SOL_IP, _) if !subject.has_v4_options() => return None,
             (SOL_SOCKET, SO_RXQ_OVFL) => Told::OVERFLOW,
+            (SOL_IP, _) if !subject.has_v4_options() => return None,
             (SOL_IP, IP_PKTINFO) => Told::PACKET_INFO,
             (SOL_IP, IP_RECVTTL) => Told::TTL,
             (SOL_IP, IP_RECVTOS) => Told::TOS,
@@ -61,7 +59,7 @@ impl Told {
             (SOL_IPV6, IPV6_RECVHOPLIMIT) if v6 => Told::HOP_LIMIT,
             (SOL_IPV6, IPV6_RECVTCLASS) if v6 => Told::TRAFFIC_CLASS,
             (SOL_IPV6, IPV6_FLOWINFO) if v6 => Told::FLOW,
-            (SOL_IPV6, IPV6_RECVPATHMTU) if v6 && subject.kind == Kind::Datagram => Told::NARROW_PATH,
+            (SOL_IPV6, IPV6_RECVPATHMTU) if v6 => Told::NARROW_PATH,
             (SOL_IPV6, IPV6_RECVORIGDSTADDR) if v6 => Told::DESTINATION6,
             _ => return None,
         })

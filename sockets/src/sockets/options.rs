@@ -64,7 +64,8 @@ impl Sockets {
                 let mtu = match body {
                     Body::Tcp(tcp) => tcp.path_mtu(call),
                     Body::Udp(udp) => udp.path_mtu(call),
-                    Body::Ping(_) | Body::Raw(_) => return Err(Errno::NOPROTOOPT),
+                    Body::Ping(ping) => ping.path_mtu(call),
+                    Body::Raw(raw) => raw.path_mtu(call),
                 };
                 // As Linux, which leaves the address out.
                 let mtu = u32::try_from(mtu.ok_or(Errno::NOTCONN)?).unwrap_or(u32::MAX);
@@ -80,7 +81,7 @@ impl Sockets {
                         return Err(Errno::NOPROTOOPT);
                     }
                     Body::Raw(raw) => raw.path_mtu(call),
-                    Body::Ping(_) => return Err(Errno::NOPROTOOPT),
+                    Body::Ping(ping) => ping.path_mtu(call),
                 };
                 return Ok(u32::try_from(mtu.ok_or(Errno::NOTCONN)?).unwrap_or(u32::MAX).into());
             }

@@ -78,6 +78,8 @@ pub struct RawSocket {
     pub way: Way,
     /// `IP_RECVERR` or `IPV6_RECVERR`.
     pub error_delivery: ErrorDelivery,
+    /// Whether it hears groups only that it is in itself (`IP_MULTICAST_ALL` or `IPV6_MULTICAST_ALL` off).
+    pub own_groups_only: bool,
     /// What it has in hand.
     pub mail: Mailbox,
     protocol: u16,
@@ -104,6 +106,7 @@ impl RawSocket {
             discovery: Discovery::default(),
             way: Way::default(),
             error_delivery: ErrorDelivery::default(),
+            own_groups_only: false,
             mail: Mailbox::new(DEFAULT_BUFFER),
             protocol,
             wildcard,

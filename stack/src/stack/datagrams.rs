@@ -67,7 +67,8 @@ impl Stack {
         match sender {
             SocketId::Udp(id) => Some(self.udp.socket_mut(id)?.mail.sending()),
             SocketId::Raw(id) => Some(self.raw.get_mut(id)?.mail.sending()),
-            SocketId::Tcp(_) | SocketId::Listener(_) | SocketId::Ping(_) => None,
+            SocketId::Ping(id) => Some(self.ping_mail_mut(id)?.sending()),
+            SocketId::Tcp(_) | SocketId::Listener(_) => None,
         }
     }
 

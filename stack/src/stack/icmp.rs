@@ -7,7 +7,6 @@ use crate::buf::{Checksum, Rope};
 use crate::counters::{Counter, Counters};
 use crate::demux::FlowKey;
 use crate::discovery::{AutoLabel, Fragmentation, Limit};
-use crate::error_queue::StampKind;
 use crate::iface::{Delivery, InterfaceId, NextHop, ndp};
 use crate::ip::icmp::{
     EchoKind, ErrorKind, INTERNETWORK_CONTROL, Teller, complaint_v4, complaint_v6, echo, error, may_answer,
@@ -28,7 +27,6 @@ use crate::wire::{IpProtocol, Ipv6Header};
 use super::Stack;
 use super::ip_options::time_of_no_day;
 use super::multicast::{Reach, reach_of};
-use super::stamps::Stamping;
 
 /// Type of a redirect of IPv4.
 const REDIRECT_V4: u8 = 5;
@@ -44,10 +42,6 @@ pub(super) struct Marks {
     pub(super) hop_limit: Option<u8>,
     pub(super) traffic_class: u8,
     pub(super) fragmentation: Fragmentation,
-    /// The stamps that are wanted of it.
-    pub(super) stamping: Option<Stamping>,
-    /// How large the packet may be; `None` for what the path takes.
-    pub(super) limit: Option<Limit>,
     /// IPv6's flow label; `None` for one that the host makes, where `labels` let it.
     pub(super) flow_label: Option<u32>,
     pub(super) labels: AutoLabel,
@@ -65,8 +59,6 @@ impl Default for Marks {
             hop_limit: None,
             traffic_class: 0,
             fragmentation,
-            stamping: None,
-            limit: None,
             flow_label: None,
             labels: AutoLabel::Host,
             no_loop: false,
@@ -397,8 +389,27 @@ impl Stack {
         source: IpAddr,
         destination: IpAddr,
         marks: Marks,
-        mut packet: Transmit,
+        packet: Transmit,
     ) {
+        let Some(packet) = self.wrap_icmp(hop, source, destination, marks, packet) else { return };
+        let limit = Limit::new(self.path_to(now, destination, hop), None, destination);
+        if let Some(largest) = limit.cut(packet.len()) {
+            self.fragments(packet, largest).for_each(|part| self.send_answer(now, hop, part));
+        } else {
+            self.send_answer(now, hop, packet);
+        }
+    }
+
+    /// A message as the packet that is to go to the link; `None` where it is for ourselves alone. What is for a group that
+    /// we hear comes to us too.
+    pub(super) fn wrap_icmp(
+        &mut self,
+        hop: &NextHop,
+        source: IpAddr,
+        destination: IpAddr,
+        marks: Marks,
+        mut packet: Transmit,
+    ) -> Option<Transmit> {
         let protocol = if source.is_ipv4() { IpProtocol::ICMP } else { IpProtocol::ICMPV6 };
         let hop_limit = marks.hop_limit.unwrap_or_else(|| self.hop_limit_at(hop.interface, source));
         let traffic_class = marks.traffic_class;
@@ -418,40 +429,16 @@ impl Stack {
         let label = marks
             .flow_label
             .unwrap_or_else(|| self.flow_label(marks.labels, &FlowKey::new(ends[0], ends[1])));
-        if outgoing.prepend_with_label(label, &mut packet, &mut self.counters).is_none() {
-            return;
-        }
+        outgoing.prepend_with_label(label, &mut packet, &mut self.counters)?;
         marks.options.insert_into(&mut packet.headers);
         if hop.delivery == Delivery::Multicast {
             if !marks.no_loop {
                 self.loop_to_group(hop, destination, &packet);
             }
             if reach_of(&packet) == Reach::Host {
-                return;
+                return None;
             }
         }
-        let limit =
-            marks.limit.unwrap_or_else(|| Limit::new(self.path_to(now, destination, hop), None, destination));
-        let mut stamping = marks.stamping;
-        let mut send = |stack: &mut Self, packet| stack.send_icmp_packet(now, hop, packet, stamping.take());
-        if let Some(largest) = limit.cut(packet.len()) {
-            self.fragments(packet, largest).for_each(|part| send(self, part));
-        } else {
-            send(self, packet);
-        }
-    }
-
-    fn send_icmp_packet(
-        &mut self,
-        now: Instant,
-        hop: &NextHop,
-        packet: Transmit,
-        stamping: Option<Stamping>,
-    ) {
-        let Some(stamping) = stamping else { return self.send_answer(now, hop, packet) };
-        if let Some((interface, frame)) = self.dispatch_stamped(now, hop, packet, &[stamping]) {
-            self.stamp(now, StampKind::Sent, &[stamping], &frame);
-            self.queue_answer(interface, frame);
-        }
+        Some(packet)
     }
 }

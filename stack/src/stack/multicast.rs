@@ -218,11 +218,14 @@ impl Stack {
     }
 
     fn hears_what_others_joined(&self, id: SocketId, group: IpAddr) -> bool {
-        let SocketId::Udp(id) = id else { return true };
-        self.udp.socket(id).is_some_and(|socket| match group {
-            IpAddr::V4(_) => !socket.own_groups_only.0,
-            IpAddr::V6(_) => !socket.own_groups_only.1,
-        })
+        match id {
+            SocketId::Udp(id) => self.udp.socket(id).is_some_and(|socket| match group {
+                IpAddr::V4(_) => !socket.own_groups_only.0,
+                IpAddr::V6(_) => !socket.own_groups_only.1,
+            }),
+            SocketId::Raw(id) => self.raw.get(id).is_some_and(|socket| !socket.own_groups_only),
+            SocketId::Tcp(_) | SocketId::Listener(_) | SocketId::Ping(_) => true,
+        }
     }
 
     /// What we send to a group that we hear comes back to us.

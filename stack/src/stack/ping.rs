@@ -1,28 +1,28 @@
 //! Ping sockets: ICMP echoes for programs without privileges (`SOCK_DGRAM` with `IPPROTO_ICMP`).
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use core::num::NonZeroU32;
 use std::collections::BTreeMap;
 
-use crate::buf::Rope;
 use crate::counters::Counter;
-use crate::discovery::{AutoLabel, Limit, PathMtuDiscovery};
+use crate::discovery::PathMtuDiscovery;
 use crate::error::SocketError;
 use crate::error_queue::{Cause, ErrorDelivery, Queued, Report};
 use crate::iface::{InterfaceId, RouteError, Way};
-use crate::ip::icmp::{Complaint, EchoKind, Hardness, echo};
+use crate::ip::icmp::{Complaint, Hardness};
 use crate::ports::LocalAddr;
 use crate::slots::Slots;
 use crate::time::Instant;
 use crate::udp::{Datagram, Mailbox, RecvError};
-use crate::wire::icmp::{Echo, ICMP_HEADER_LEN, Quoted};
+use crate::wire::icmp::Quoted;
 
-use super::icmp::Marks;
-use super::stamps::{SendStamps, Stamping};
 use super::survey::{Entry, Stage, Surveyed, plain};
 use super::tcp_open::scope_of;
 use super::udp::may_use;
 use super::{Changes, Family, SocketId, Stack, may_serve};
+
+mod sending;
+
+pub use sending::PingSendOptions;
 
 /// Ping sockets at the most.
 const MAX_SOCKETS: usize = 65_536;
@@ -32,40 +32,6 @@ const MAX_SOCKETS: usize = 65_536;
 pub struct PingId {
     index: u32,
     generation: u32,
-}
-
-/// How an echo request is to be sent.
-///
-/// ```
-/// use tapsock_stack::stack::PingSendOptions;
-///
-/// assert_eq!(PingSendOptions::default().hop_limit, None);
-/// ```
-#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
-pub struct PingSendOptions {
-    /// TTL or hop limit; `None` for the host's.
-    pub hop_limit: Option<u8>,
-    /// TOS or traffic class.
-    pub traffic_class: u8,
-    /// The source address, one of ours; `None` for the socket's, or the route's (`IP_PKTINFO`, `IPV6_PKTINFO`).
-    pub source: Option<IpAddr>,
-    /// The only interface that it may leave by, unless it is for ourselves; `None` for the socket's.
-    pub interface: Option<InterfaceId>,
-    /// Whose routes come before those for all; `None` for the socket's (`SO_MARK`).
-    pub mark: Option<NonZeroU32>,
-    /// The largest packet of IPv6 that is sent where it may not be cut, and the parts of one that is, in bytes
-    /// (`IPV6_MTU`).
-    pub largest: Option<u32>,
-    /// What is larger than that, or than the path, is refused, whatever the socket's mode (`IPV6_DONTFRAG`).
-    pub unfragmented: bool,
-    /// IPv6's flow label (`IPV6_FLOWINFO`); `None` for one that the host makes, where `labels` let it.
-    pub flow_label: Option<u32>,
-    /// Whether the host makes flow labels (`IPV6_AUTOFLOWLABEL`).
-    pub labels: AutoLabel,
-    /// Where it is for a group, this host does not hear it (`IP_MULTICAST_LOOP`, `IPV6_MULTICAST_LOOP`).
-    pub no_loop: bool,
-    /// The stamps that are wanted of it.
-    pub stamps: SendStamps,
 }
 
 /// Why a ping socket refuses.
@@ -85,7 +51,7 @@ pub enum PingError {
     TooLong,
     /// Another has the identifier and does not share it, or none is left (EADDRINUSE).
     IdentInUse,
-    /// Nothing has come yet (EAGAIN).
+    /// Nothing has come yet, or there is no room to send now (EAGAIN).
     WouldBlock,
     /// An error that came back, told once.
     Socket(SocketError),
@@ -119,6 +85,8 @@ struct PingSocket {
     way: Way,
     /// `IP_RECVERR` or `IPV6_RECVERR`.
     error_delivery: ErrorDelivery,
+    /// Whether it may be bound to addresses that are not ours (`IP_FREEBIND`, `IP_TRANSPARENT`).
+    takes_foreign: bool,
 }
 
 /// What a socket has for good.
@@ -202,6 +170,8 @@ impl Stack {
         }
         self.ping.generation = self.ping.generation.wrapping_add(1);
         let generation = self.ping.generation;
+        let mut mail = Mailbox::new(self.config.rmem_default as usize);
+        mail.send_buffer = self.config.wmem_default as usize;
         let socket = PingSocket {
             family,
             generation,
@@ -212,9 +182,10 @@ impl Stack {
             keeps: Kept::default(),
             remote: None,
             discovery: PathMtuDiscovery::default(),
-            mail: Mailbox::new(self.config.rmem_default as usize),
+            mail,
             way: Way::default(),
             error_delivery: ErrorDelivery::default(),
+            takes_foreign: false,
         };
         Ok(PingId { index: self.ping.sockets.insert(socket) as u32, generation })
     }
@@ -222,6 +193,7 @@ impl Stack {
     /// Closes a ping socket.
     pub fn ping_close(&mut self, id: PingId) {
         if self.ping.get(id).is_some() {
+            self.send_waiters.get_mut().remove(&SocketId::Ping(id));
             self.leave_groups(SocketId::Ping(id));
             self.ping.set_ident(id.index, None);
             self.ping.sockets.try_remove(id.index as usize);
@@ -231,11 +203,12 @@ impl Stack {
     /// Binds a ping socket to an address of ours, or to all, and to an identifier; 0 asks for one that is free. As on
     /// Linux, several may have one identifier where all of them share it, whatever their addresses and families.
     pub fn ping_bind(&mut self, id: PingId, local: Option<IpAddr>, ident: u16) -> Result<(), PingError> {
-        let v4 = self.ping.get(id).ok_or(PingError::NoSocket)?.family == Family::V4;
+        let socket = self.ping.get(id).ok_or(PingError::NoSocket)?;
+        let (v4, takes_foreign) = (socket.family == Family::V4, socket.takes_foreign);
         if local.is_some_and(|local| local.is_ipv4() != v4) {
             return Err(PingError::WrongFamily);
         }
-        if local.is_some_and(|local| !self.interfaces.is_local(local)) {
+        if local.is_some_and(|local| !takes_foreign && !self.interfaces.is_local(local)) {
             return Err(PingError::Route(RouteError::NoSource));
         }
         let keeps = Kept { address: local.is_some(), ident: ident != 0 };
@@ -266,6 +239,13 @@ impl Stack {
         if let Some(socket) = self.ping.get_mut(id) {
             socket.shares = shares;
             socket.comes_last = reuses_port && socket.family == Family::V6;
+        }
+    }
+
+    /// Sets whether a ping socket may be bound to addresses that are not ours (`IP_FREEBIND`, `IP_TRANSPARENT`).
+    pub fn ping_set_takes_foreign(&mut self, id: PingId, takes_foreign: bool) {
+        if let Some(socket) = self.ping.get_mut(id) {
+            socket.takes_foreign = takes_foreign;
         }
     }
 
@@ -326,79 +306,6 @@ impl Stack {
     /// The same, to read from it and to change its bounds.
     pub fn ping_mail_mut(&mut self, id: PingId) -> Option<&mut Mailbox> {
         self.ping.get_mut(id).map(|socket| &mut socket.mail)
-    }
-
-    /// Sends the echo request `message`, from its type on. Identifier and checksum are written anew.
-    pub fn ping_send(
-        &mut self,
-        now: Instant,
-        id: PingId,
-        message: &Rope,
-        to: Option<SocketAddr>,
-    ) -> Result<(), PingError> {
-        self.ping_send_with(now, id, message, to, PingSendOptions::default())
-    }
-
-    /// The same, as `options` have it.
-    pub fn ping_send_with(
-        &mut self,
-        now: Instant,
-        id: PingId,
-        message: &Rope,
-        to: Option<SocketAddr>,
-        options: PingSendOptions,
-    ) -> Result<(), PingError> {
-        let PingSendOptions { hop_limit, traffic_class, source, interface, mark, no_loop, stamps, .. } =
-            options;
-        let socket = self.ping.get_mut(id).ok_or(PingError::NoSocket)?;
-        if let Some(error) = socket.mail.take_error() {
-            return Err(PingError::Socket(error));
-        }
-        let (family, local, discovery) = (socket.family, source.or(socket.local), socket.discovery);
-        let way =
-            Way { device: interface.or(socket.way.device), mark: mark.or(socket.way.mark), ..socket.way };
-        let stamping = (!stamps.is_empty()).then_some(Stamping { socket: SocketId::Ping(id), stamps });
-        let to = to.or(socket.remote).ok_or(PingError::NoDestination)?;
-        if to.is_ipv4() != (family == Family::V4) {
-            return Err(PingError::WrongFamily);
-        }
-        let mut head = [0; ICMP_HEADER_LEN];
-        if message.copy_to(&mut head) < ICMP_HEADER_LEN || head[0] != request_kind(family) || head[1] != 0 {
-            return Err(PingError::BadMessage);
-        }
-        self.ping_identify(id)?;
-        let ident = self.ping.get(id).and_then(|socket| socket.ident).unwrap_or_default();
-        let way = Way { device: way.device.or(scope_of(to)), ..way };
-        let hop = self.route_out(to.ip(), local, &way).map_err(PingError::Route)?;
-        let ip_header = if to.is_ipv4() { 20 } else { 40 };
-        let len = message.len() + ip_header;
-        let path = self.path_to(now, to.ip(), &hop);
-        let limit = Limit::new(discovery.largest_whole(path, hop.mtu), options.largest, to.ip());
-        // IPv6 does not count its header.
-        let most = usize::from(u16::MAX) + if to.is_ipv4() { 0 } else { ip_header };
-        if len > most || len > limit.part && (!discovery.cuts() || options.unfragmented) {
-            self.report_to_ping(id, Report::too_long(to, limit.part, now));
-            return Err(PingError::TooLong);
-        }
-        let fragmentation = discovery.of_datagram(self.path_mtu.fragmentation(now, to.ip()), len <= path);
-        let marks = Marks {
-            hop_limit,
-            traffic_class,
-            fragmentation,
-            stamping,
-            limit: Some(limit),
-            flow_label: options.flow_label,
-            labels: options.labels,
-            no_loop,
-            ..Marks::default()
-        };
-        let request = Echo { ident, sequence: u16::from_be_bytes([head[6], head[7]]) };
-        let body = message.slice(ICMP_HEADER_LEN..message.len());
-        let packet = echo(EchoKind::Request, request, hop.source, to.ip(), body, &mut self.counters);
-        if let Some(packet) = packet {
-            self.send_icmp(now, &hop, hop.source, to.ip(), marks, packet);
-        }
-        Ok(())
     }
 
     /// Takes the reply that has waited longest.
@@ -505,12 +412,5 @@ impl Stack {
             }
         }
         told.into_iter().for_each(|id| self.tell(SocketId::Ping(id), Changes::ERROR));
-    }
-}
-
-fn request_kind(family: Family) -> u8 {
-    match family {
-        Family::V4 => 8,
-        Family::V6 => 128,
     }
 }

@@ -1,6 +1,6 @@
 //! Raw sockets through the stack: the calls, packets in and out, and errors that come back.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, SocketAddr, SocketAddrV6};
 use core::num::NonZeroU32;
 
 use crate::buf::{HeaderBlock, Rope};
@@ -163,7 +163,7 @@ impl Stack {
             Headers::Stack => self.wrap_raw(now, id, &hop, data, to, options)?,
             Headers::Application => {
                 if data.len() > hop.mtu {
-                    self.report_raw_too_long(now, id, to, hop.mtu);
+                    self.report_raw_too_long(now, id, &hop, (to, hop.mtu), false);
                     return Err(SendError::TooLong);
                 }
                 let packet = self.as_written(&hop, data)?;
@@ -301,7 +301,7 @@ impl Stack {
         // IPv6 does not count its header.
         let most = usize::from(u16::MAX) + if to.is_ipv4() { 0 } else { header };
         if len > most || len > limit.part && (!discovery.cuts() || options.unfragmented) {
-            self.report_raw_too_long(now, id, to, limit.part);
+            self.report_raw_too_long(now, id, hop, (to, limit.part), options.unfragmented);
             return Err(SendError::TooLong);
         }
         Ok((path, limit, len))
@@ -367,8 +367,22 @@ impl Stack {
     }
 
     /// Tells a socket that asks for it why a packet to `to` was not sent.
-    fn report_raw_too_long(&mut self, now: Instant, id: RawId, to: IpAddr, mtu: usize) {
+    fn report_raw_too_long(
+        &mut self,
+        now: Instant,
+        id: RawId,
+        hop: &NextHop,
+        (to, mtu): (IpAddr, usize),
+        unfragmented: bool,
+    ) {
         let Some(socket) = self.raw.get_mut(id) else { return };
+        if let IpAddr::V6(to) = to
+            && unfragmented
+        {
+            let scope = if to.is_unicast_link_local() { hop.interface.index() } else { 0 };
+            let mtu = u32::try_from(mtu).unwrap_or(u32::MAX);
+            socket.mail.narrow_path = Some((SocketAddrV6::new(to, 0, 0, scope), mtu));
+        }
         if socket.error_delivery != ErrorDelivery::All {
             return;
         }

@@ -88,7 +88,7 @@ impl Stack {
         if let SocketAddr::V6(to) = to
             && unfragmented
         {
-            socket.narrow_path = Some((to, u32::try_from(mtu).unwrap_or(u32::MAX)));
+            socket.mail.narrow_path = Some((to, u32::try_from(mtu).unwrap_or(u32::MAX)));
         }
         if socket.error_delivery.of(to.ip()) == ErrorDelivery::All {
             // As Linux, whose IPv4 names the port of the peer that the socket is connected to.

@@ -1,6 +1,8 @@
 //! What a socket of datagrams has in hand, whatever its protocol: what waits to be read, what waits for the link, what went
 //! wrong, and which directions are shut.
 
+use core::net::SocketAddrV6;
+
 use super::queue::{ReceiveQueue, SendAccount};
 use super::{Datagram, RecvError};
 use crate::error::SocketError;
@@ -10,7 +12,7 @@ use crate::time::Instant;
 /// The send buffer of a socket that is told nothing else: Linux's `net.core.wmem_default`, in bytes.
 const SEND_BUFFER: usize = 212_992;
 
-/// The queues and the pending error of a UDP socket or a raw one.
+/// The queues and the pending error of a UDP socket, a raw one or a ping socket.
 ///
 /// ```
 /// use tapsock_stack::udp::{Mailbox, RecvError};
@@ -27,6 +29,9 @@ pub struct Mailbox {
     pub receive_buffer: usize,
     /// The bound of what waits for the link, in the same bytes (`SO_SNDBUF` as `getsockopt` shows it).
     pub send_buffer: usize,
+    /// The path that was too narrow for the last datagram that was not to be cut: its end, and what it takes, in bytes
+    /// (`IPV6_RECVPATHMTU`).
+    pub narrow_path: Option<(SocketAddrV6, u32)>,
     queue: ReceiveQueue,
     sending: SendAccount,
     error: Option<SocketError>,
@@ -41,6 +46,7 @@ impl Mailbox {
         Mailbox {
             receive_buffer,
             send_buffer: SEND_BUFFER,
+            narrow_path: None,
             queue: ReceiveQueue::default(),
             sending: SendAccount::default(),
             error: None,

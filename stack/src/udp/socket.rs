@@ -1,7 +1,7 @@
 //! What one UDP socket keeps: its ends, what it has received, and what went wrong.
 
 use core::fmt;
-use core::net::{IpAddr, SocketAddr, SocketAddrV6};
+use core::net::{IpAddr, SocketAddr};
 
 use super::mailbox::Mailbox;
 use crate::buf::Rope;
@@ -196,9 +196,6 @@ pub struct UdpSocket {
     pub discovery: Discovery,
     /// How its packets leave, and where it receives (`SO_BINDTODEVICE`, `SO_MARK`, `IP_TRANSPARENT`).
     pub way: Way,
-    /// The path that was too narrow for the last datagram that was not to be cut: its end, and what it takes, in bytes
-    /// (`IPV6_RECVPATHMTU`).
-    pub narrow_path: Option<(SocketAddrV6, u32)>,
     /// The ports that it may be given (`IP_LOCAL_PORT_RANGE`).
     pub ports: PortLimits,
     /// `IP_RECVERR` and `IPV6_RECVERR`.
@@ -222,7 +219,6 @@ impl UdpSocket {
             reuse_port: false,
             merged: Merged::default(),
             discovery: Discovery::default(),
-            narrow_path: None,
             way: Way::default(),
             ports: PortLimits::default(),
             error_delivery: ErrorDeliveries::default(),

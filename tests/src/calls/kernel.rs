@@ -10,9 +10,10 @@ use tapsock::Errno;
 use tapsock::bsd::*;
 use tapsock_driver::Namespace;
 
-use super::{Calls, Received};
+use super::{Calls, Received, TOLD_MAX};
 use crate::descriptors::Descriptors;
-use crate::kernel_options as options;
+use crate::differential::Room;
+use crate::differential::sys;
 
 /// The calls of the kernel.
 ///
@@ -112,11 +113,22 @@ impl Calls for KernelCalls {
     }
 
     fn option(&mut self, socket: i32, level: i32, name: i32) -> Result<i32, Errno> {
-        options::get(self.fd(socket)?, level, name)
+        let value = sys::option(self.fd(socket)?, level, name, size_of::<i32>())?;
+        Ok(i32::from_ne_bytes(value.try_into().map_err(|_| Errno::INVAL)?))
     }
 
     fn set_option(&mut self, socket: i32, level: i32, name: i32, value: i32) -> Result<(), Errno> {
-        options::set(self.fd(socket)?, level, name, value)
+        self.set_value(socket, level, name, &value.to_ne_bytes())
+    }
+
+    fn set_value(&mut self, socket: i32, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
+        sys::set_option(self.fd(socket)?, level, name, value)
+    }
+
+    fn recv_told(&mut self, socket: i32, max: usize, flags: i32) -> Result<(Vec<u8>, Vec<u8>), Errno> {
+        let room = Room { data: max, control: TOLD_MAX };
+        let received = sys::recv(self.fd(socket)?, room, flags)?;
+        Ok((received.data, received.control))
     }
 
     fn set_receive_timeout(&mut self, socket: i32, millis: u32) -> Result<(), Errno> {

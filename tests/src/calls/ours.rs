@@ -1,11 +1,12 @@
 //! The calls of this stack.
 
+use std::io::IoSliceMut;
 use std::net::SocketAddr;
 
-use tapsock::bsd::{self, FIONREAD, OptionValue, PollFd, PollMask, SO_LINGER, SO_RCVTIMEO, SOL_SOCKET};
+use tapsock::bsd::{self, FIONREAD, PollFd, PollMask, RecvMessage, SO_LINGER, SO_RCVTIMEO, SOL_SOCKET};
 use tapsock::{Errno, Host, SockAddr};
 
-use super::{Calls, Received};
+use super::{Calls, Received, TOLD_MAX};
 
 /// The calls on a host of this stack.
 ///
@@ -87,7 +88,20 @@ impl Calls for OurCalls {
     }
 
     fn set_option(&mut self, socket: i32, level: i32, name: i32, value: i32) -> Result<(), Errno> {
-        bsd::setsockopt(&self.host, socket, level, name, OptionValue::from(value).as_bytes())
+        self.set_value(socket, level, name, &value.to_ne_bytes())
+    }
+
+    fn set_value(&mut self, socket: i32, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
+        bsd::setsockopt(&self.host, socket, level, name, value)
+    }
+
+    fn recv_told(&mut self, socket: i32, max: usize, flags: i32) -> Result<(Vec<u8>, Vec<u8>), Errno> {
+        let mut data = vec![0; max];
+        let mut parts = [IoSliceMut::new(&mut data)];
+        let mut message = RecvMessage { iov: &mut parts, control_room: TOLD_MAX };
+        let received = bsd::recvmsg(&self.host, socket, &mut message, flags)?;
+        data.truncate(received.len);
+        Ok((data, received.control))
     }
 
     fn set_receive_timeout(&mut self, socket: i32, millis: u32) -> Result<(), Errno> {

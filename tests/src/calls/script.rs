@@ -286,6 +286,32 @@ impl Script {
         self.option(socket, level, name);
     }
 
+    /// setsockopt(2) of a value that is no number
+    pub fn set_value(&mut self, socket: Sock, level: i32, name: i32, value: &[u8]) {
+        let result = self.host(socket.host).set_value(socket.number, level, name, value);
+        self.note(
+            socket.host,
+            format_args!("setsockopt({}, {level}, {name}, {value:?}) = {}", socket.number, done(&result)),
+        );
+    }
+
+    /// recvmsg(2), with what is told beside the data
+    pub fn recv_told(&mut self, socket: Sock, max: usize, flags: i32) {
+        let result = self.host(socket.host).recv_told(socket.number, max, flags);
+        let got = match result {
+            Ok((data, told)) => format!("{} beside {told:?}", text(&data)),
+            Err(errno) => errno.to_string(),
+        };
+        self.note(socket.host, format_args!("recvmsg({}, {max}, {flags:#x}) = {got}", socket.number));
+    }
+
+    /// Whether getsockname(2) shows a port
+    pub fn has_port(&mut self, socket: Sock) {
+        let result = self.host(socket.host).local_address(socket.number);
+        let has = result.map(|address| address.port() != 0);
+        self.note(socket.host, format_args!("has a port({}) = {}", socket.number, shown(&has)));
+    }
+
     /// SO_RCVTIMEO
     pub fn set_receive_timeout(&mut self, socket: Sock, millis: u32) {
         let result = self.host(socket.host).set_receive_timeout(socket.number, millis);

@@ -154,12 +154,12 @@ fn header_of(message: &Sent<'_>, part: &mut libc::iovec) -> libc::msghdr {
 }
 
 /// What has come, as bytes.
-pub(super) struct Received {
-    pub(super) len: usize,
-    pub(super) data: Vec<u8>,
-    pub(super) from: Vec<u8>,
-    pub(super) flags: i32,
-    pub(super) control: Vec<u8>,
+pub(crate) struct Received {
+    pub(crate) len: usize,
+    pub(crate) data: Vec<u8>,
+    pub(crate) from: Vec<u8>,
+    pub(crate) flags: i32,
+    pub(crate) control: Vec<u8>,
 }
 
 /// Receives as many as there are places for, in one call.
@@ -176,7 +176,7 @@ pub(super) fn recv_many(fd: BorrowedFd<'_>, rooms: &[Room], flags: i32) -> Resul
     Ok(taken.map(|(place, header)| place.taken(&header.msg_hdr, header.msg_len as usize)).collect())
 }
 
-pub(super) fn recv(fd: BorrowedFd<'_>, room: Room, flags: i32) -> Result<Received, Errno> {
+pub(crate) fn recv(fd: BorrowedFd<'_>, room: Room, flags: i32) -> Result<Received, Errno> {
     let mut place = Place::new(&room);
     let mut header = place.header();
     // SAFETY: name, data and control have the room that the header says, and outlive the call.
@@ -244,7 +244,7 @@ pub(super) fn send_file(
     Ok((went, offset))
 }
 
-pub(super) fn option(fd: BorrowedFd<'_>, level: i32, name: i32, room: usize) -> Result<Vec<u8>, Errno> {
+pub(crate) fn option(fd: BorrowedFd<'_>, level: i32, name: i32, room: usize) -> Result<Vec<u8>, Errno> {
     let mut value = vec![0; room];
     let mut len = room as socklen_t;
     // SAFETY: the value has room for `len` bytes.
@@ -253,7 +253,7 @@ pub(super) fn option(fd: BorrowedFd<'_>, level: i32, name: i32, room: usize) -> 
     Ok(value)
 }
 
-pub(super) fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
+pub(crate) fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
     let len = value.len() as socklen_t;
     // SAFETY: the kernel reads `len` bytes of the value, no more.
     checked(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, value.as_ptr().cast(), len) }).map(drop)

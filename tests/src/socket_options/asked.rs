@@ -26,22 +26,24 @@ const CLOCKS: [&str; 1] = ["TCP_TIMESTAMP"];
 /// A protocol of raw sockets that nobody has.
 const NOBODYS: i32 = 200;
 
+/// The kinds of sockets: their names, domains, types, and the protocols that they are asked of.
+pub(super) const KINDS: [(&str, i32, i32, &[i32]); 11] = [
+    ("tcp", AF_INET, SOCK_STREAM, &[0]),
+    ("tcp6", AF_INET6, SOCK_STREAM, &[0]),
+    ("udp", AF_INET, SOCK_DGRAM, &[0]),
+    ("udp6", AF_INET6, SOCK_DGRAM, &[0]),
+    ("ping", AF_INET, SOCK_DGRAM, &[IPPROTO_ICMP]),
+    ("ping6", AF_INET6, SOCK_DGRAM, &[IPPROTO_ICMPV6]),
+    ("raw", AF_INET, SOCK_RAW, &[IPPROTO_ICMP]),
+    // The checksums of ICMPv6 are not the application's to place.
+    ("raw6", AF_INET6, SOCK_RAW, &[IPPROTO_ICMPV6, NOBODYS]),
+    ("unix", AF_UNIX, SOCK_STREAM, &[0]),
+    ("unixgram", AF_UNIX, SOCK_DGRAM, &[0]),
+    ("unixpacket", AF_UNIX, SOCK_SEQPACKET, &[0]),
+];
+
 /// Asks fresh sockets of each kind, of every protocol that is listed for it.
 pub(super) fn ask(host: &Host, option: &Named) -> io::Result<Row> {
-    const KINDS: [(&str, i32, i32, &[i32]); 11] = [
-        ("tcp", AF_INET, SOCK_STREAM, &[0]),
-        ("tcp6", AF_INET6, SOCK_STREAM, &[0]),
-        ("udp", AF_INET, SOCK_DGRAM, &[0]),
-        ("udp6", AF_INET6, SOCK_DGRAM, &[0]),
-        ("ping", AF_INET, SOCK_DGRAM, &[IPPROTO_ICMP]),
-        ("ping6", AF_INET6, SOCK_DGRAM, &[IPPROTO_ICMPV6]),
-        ("raw", AF_INET, SOCK_RAW, &[IPPROTO_ICMP]),
-        // The checksums of ICMPv6 are not the application's to place.
-        ("raw6", AF_INET6, SOCK_RAW, &[IPPROTO_ICMPV6, NOBODYS]),
-        ("unix", AF_UNIX, SOCK_STREAM, &[0]),
-        ("unixgram", AF_UNIX, SOCK_DGRAM, &[0]),
-        ("unixpacket", AF_UNIX, SOCK_SEQPACKET, &[0]),
-    ];
     let mut row = Row::default();
     for (kind, domain, socket_type, protocols) in KINDS {
         let (mut get, mut set, mut default) = (false, false, None);
@@ -76,7 +78,7 @@ pub(super) fn ask(host: &Host, option: &Named) -> io::Result<Row> {
 }
 
 /// What programs set an option to, where that is neither what it shows nor one: the C type's bytes.
-fn usual(name: &str) -> Option<Vec<u8>> {
+pub(super) fn usual(name: &str) -> Option<Vec<u8>> {
     const GROUP: [u8; 4] = [239, 1, 1, 1];
     const SOURCE: [u8; 4] = [127, 0, 0, 2];
     const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
@@ -135,7 +137,7 @@ impl Row {
 }
 
 /// What has to be set before an option can be: a group has to be joined before it is left.
-fn earlier(name: &str) -> &'static [(&'static str, i32)] {
+pub(super) fn earlier(name: &str) -> &'static [(&'static str, i32)] {
     const JOINED: (&str, i32) = ("IP_ADD_MEMBERSHIP", IP_ADD_MEMBERSHIP);
     match name {
         "IP_DROP_MEMBERSHIP" | "IP_BLOCK_SOURCE" => &[JOINED],
