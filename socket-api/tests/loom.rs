@@ -40,7 +40,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use engine::baton::{Baton, Rest};
-use engine::outbox::{Fills, Flushed, Outbox, Own};
+use engine::outbox::{Fills, Flushed, Outbox, Own, ROOM, Room};
 use engine::reflection::{Face, Reflection, Source};
 use engine::stats::Stats;
 use engine::sync::{Arc, Mutex, lock};
@@ -111,7 +111,7 @@ impl Line {
         Arc::new(Line {
             stack: Mutex::new(VecDeque::new()),
             next: Mutex::new(0),
-            outbox: Outbox::new(Some(Box::new(note)), Fills::Link, room),
+            outbox: Outbox::new(Some(Box::new(note)), Fills::Link, Room { frames: room, ..ROOM }),
             sent,
             stats: Stats::default(),
         })

@@ -15,6 +15,11 @@ use super::sync::{AtomicUsize, Mutex, Ordering, lock};
 /// Frames that wait at most. When it is full, segments stay in the stack.
 pub(crate) const OUTBOX_FRAMES: usize = 256;
 
+/// Bytes that wait at most, but for the last frame: as many as Linux lets a stream have below TCP
+/// (`net.ipv4.tcp_limit_output_bytes` as it was for long), and here all of them together. Beyond, segments stay in the stack,
+/// whose connections take turns: what one of them could fill the link with is not in front of what others have.
+pub(crate) const OUTBOX_BYTES: usize = 1 << 20;
+
 /// Frames of others that a flusher writes before it hands over to the driver.
 pub(crate) const FOREIGN_FRAMES: usize = 64;
 
@@ -55,16 +60,33 @@ pub(crate) struct Outbox {
     /// Frames in the queue; read without the lock to see that there is nothing to do.
     waiting: AtomicUsize,
     fills: Fills,
-    /// Frames that wait at most.
-    room: usize,
+    room: Room,
 }
+
+/// What waits at most.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Room {
+    pub(crate) frames: usize,
+    /// One frame more may wait than this has room for.
+    pub(crate) bytes: usize,
+}
+
+/// An outbox's room.
+pub(crate) const ROOM: Room = Room { frames: OUTBOX_FRAMES, bytes: OUTBOX_BYTES };
 
 struct State {
     queue: VecDeque<Transmit>,
+    bytes: usize,
     /// Sequence number of the first frame of the queue.
     head: u64,
     half: Half,
     starved: bool,
+}
+
+impl State {
+    fn is_full(&self, room: Room) -> bool {
+        self.queue.len() >= room.frames || self.bytes >= room.bytes
+    }
 }
 
 enum Half {
@@ -78,43 +100,48 @@ enum Half {
 }
 
 impl Outbox {
-    /// An outbox for `room` frames that writes to `half`; without one, frames are dropped.
-    pub(crate) fn new(half: Option<Box<dyn SendHalf>>, fills: Fills, room: usize) -> Self {
+    /// An outbox with `room` that writes to `half`; without one, frames are dropped.
+    pub(crate) fn new(half: Option<Box<dyn SendHalf>>, fills: Fills, room: Room) -> Self {
         let half = half.map_or(Half::Gone, Half::Idle);
-        let state = State { queue: VecDeque::with_capacity(room), head: 0, half, starved: false };
+        let queue = VecDeque::with_capacity(room.frames);
+        let state = State { queue, bytes: 0, head: 0, half, starved: false };
         Outbox { state: Mutex::new(state), waiting: AtomicUsize::new(0), fills, room }
     }
 
     /// Takes frames from `poll` until that has none, or there is no more room, and adds them to `own`. Called under
     /// the shard lock, which keeps the frames in the order in which the stack made them.
     pub(crate) fn fill(&self, own: &mut Own, mut poll: impl FnMut() -> Option<Transmit>) {
+        // Only fillers make it larger, and the shard lock lets in one at a time.
+        let mut has_room = self.waiting.load(Ordering::Relaxed) == 0;
         loop {
-            // Only fillers make it larger, and the shard lock lets in one at a time.
-            while self.waiting.load(Ordering::Relaxed) < self.room {
-                let Some(transmit) = poll() else { return };
-                self.push(transmit, own);
+            if !has_room {
+                let mut state = lock(&self.state);
+                if state.is_full(self.room) {
+                    // Whoever empties it sees this, because it looks under the same lock.
+                    state.starved = true;
+                    return;
+                }
             }
-            let mut state = lock(&self.state);
-            if state.queue.len() >= self.room {
-                // Whoever empties it sees this, because it looks under the same lock.
-                state.starved = true;
-                return;
-            }
+            let Some(transmit) = poll() else { return };
+            has_room = self.push(transmit, own);
         }
     }
 
-    fn push(&self, transmit: Transmit, own: &mut Own) {
+    /// Puts a frame in; whether there is room for another.
+    fn push(&self, transmit: Transmit, own: &mut Own) -> bool {
         let mut state = lock(&self.state);
         if matches!(state.half, Half::Gone) {
-            return;
+            return true;
         }
         let sequence = state.head + state.queue.len() as u64;
         if own.end != sequence {
             own.start = sequence;
         }
         own.end = sequence + 1;
+        state.bytes += transmit.len();
         state.queue.push_back(transmit);
         self.waiting.store(state.queue.len(), Ordering::Relaxed);
+        !state.is_full(self.room)
     }
 
     /// Writes what waits, unless another thread does. Called without any lock. `foreign` is how many frames that
@@ -145,6 +172,7 @@ impl Outbox {
                 return if std::mem::take(&mut state.starved) { Flushed::Starved } else { Flushed::Done };
             };
             state.head += 1;
+            state.bytes -= transmit.len();
             self.waiting.store(state.queue.len(), Ordering::Relaxed);
             drop(state);
             let written = self.write(half.as_mut(), &mut transmit, stats);
@@ -153,6 +181,7 @@ impl Outbox {
                 Written::Done => {}
                 Written::Full => {
                     state.head -= 1;
+                    state.bytes += transmit.len();
                     state.queue.push_front(transmit);
                     self.waiting.store(state.queue.len(), Ordering::Relaxed);
                     state.half = Half::Blocked(half);
@@ -199,7 +228,7 @@ impl Outbox {
         state.half = Half::Gone;
         state.head += state.queue.len() as u64;
         state.queue.clear();
-        state.starved = false;
+        (state.bytes, state.starved) = (0, false);
         self.waiting.store(0, Ordering::Relaxed);
     }
 

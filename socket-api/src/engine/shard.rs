@@ -21,7 +21,7 @@ use super::baton::{Baton, Guard, Holder, Rest, Role};
 use super::clock;
 use super::descriptors::{Kick, Timer};
 use super::epoll::Bridge;
-use super::outbox::{FOREIGN_FRAMES, Fills, Flushed, OUTBOX_FRAMES, Outbox, Own};
+use super::outbox::{FOREIGN_FRAMES, Fills, Flushed, Outbox, Own, ROOM};
 use super::receiver::{End, Receiver};
 use super::spin::Spin;
 use super::stats::Stats;
@@ -111,7 +111,7 @@ impl Shard {
             link_up: AtomicBool::new(interface.is_some()),
             receiver: Mutex::new(Receiver::new(receive, medium)),
             state: Mutex::new(state),
-            outbox: Outbox::new(send, fills, OUTBOX_FRAMES),
+            outbox: Outbox::new(send, fills, ROOM),
             stats: Stats::default(),
             caller_kick: Arc::new(Kick::new()?),
             background_kick: Kick::new()?,

@@ -6,7 +6,7 @@ use tapsock_driver::SendHalf;
 use tapsock_stack::buf::{HeaderBlock, Rope};
 use tapsock_stack::wire::offload::{PartialChecksum, Transmit};
 
-use crate::engine::outbox::{FOREIGN_FRAMES, Fills, Flushed, Outbox, Own};
+use crate::engine::outbox::{FOREIGN_FRAMES, Fills, Flushed, OUTBOX_BYTES, Outbox, Own, ROOM, Room};
 use crate::engine::stats::Stats;
 
 /// Notes the frames it is given, and whether their checksums were filled in; fails with `error` where there is one.
@@ -42,6 +42,11 @@ fn frame(number: u8) -> Transmit {
     Transmit { headers, payload: Rope::from(vec![number]), checksum, segmentation: None }
 }
 
+/// Room for so many frames.
+fn frames(frames: usize) -> Room {
+    Room { frames, ..ROOM }
+}
+
 fn fill(outbox: &Outbox, frames: core::ops::Range<u8>) -> Own {
     let mut own = Own::default();
     let mut frames = frames.map(frame);
@@ -57,7 +62,7 @@ fn flush(outbox: &Outbox, own: Own) -> Flushed {
 fn checksums_are_filled_in_where_the_link_does_not() {
     for (fills, filled_in) in [(Fills::Link, false), (Fills::Flusher, true)] {
         let note = Note::default();
-        let outbox = Outbox::new(Some(Box::new(note.clone())), fills, 8);
+        let outbox = Outbox::new(Some(Box::new(note.clone())), fills, frames(8));
         let own = fill(&outbox, 0..2);
         assert!(matches!(flush(&outbox, own), Flushed::Done));
         assert_eq!(*note.sent.lock().unwrap(), [(0, filled_in), (1, filled_in)]);
@@ -67,7 +72,7 @@ fn checksums_are_filled_in_where_the_link_does_not() {
 #[test]
 fn a_flusher_sends_all_of_its_own_and_some_of_others() {
     let note = Note::default();
-    let outbox = Outbox::new(Some(Box::new(note.clone())), Fills::Link, 256);
+    let outbox = Outbox::new(Some(Box::new(note.clone())), Fills::Link, frames(256));
     fill(&outbox, 0..60);
     let own = fill(&outbox, 60..100);
     fill(&outbox, 100..110);
@@ -81,7 +86,7 @@ fn a_flusher_sends_all_of_its_own_and_some_of_others() {
 #[test]
 fn a_full_outbox_leaves_segments_in_the_stack() {
     let note = Note::default();
-    let outbox = Outbox::new(Some(Box::new(note.clone())), Fills::Link, 4);
+    let outbox = Outbox::new(Some(Box::new(note.clone())), Fills::Link, frames(4));
     let mut own = Own::default();
     let mut stack = (0..6).map(frame);
     outbox.fill(&mut own, || stack.next());
@@ -92,10 +97,33 @@ fn a_full_outbox_leaves_segments_in_the_stack() {
     assert_eq!(note.sent.lock().unwrap().len(), 6);
 }
 
+/// What a stream could send at once waits in the stack beyond a bound, and there another stream's turn comes.
+#[test]
+fn no_more_bytes_wait_than_there_is_room_for() {
+    let note = Note::default();
+    let outbox = Outbox::new(Some(Box::new(note.clone())), Fills::Link, ROOM);
+    *note.error.lock().unwrap() = Some(io::ErrorKind::WouldBlock);
+    let large = |number| Transmit { payload: Rope::from(vec![number; 64_000]), ..frame(number) };
+    let mut greedy = (0..100).map(large);
+    let mut own = Own::default();
+    outbox.fill(&mut own, || greedy.next());
+    let taken = 100 - greedy.len();
+    assert!(taken * 64_008 >= OUTBOX_BYTES && (taken - 1) * 64_008 < OUTBOX_BYTES, "{taken} frames wait");
+    assert!(matches!(flush(&outbox, own), Flushed::Blocked));
+    fill(&outbox, 200..201);
+    assert_eq!(outbox.waiting(), taken, "the outbox is as full as before");
+
+    *note.error.lock().unwrap() = None;
+    outbox.unblock();
+    assert!(matches!(flush(&outbox, own), Flushed::Starved));
+    fill(&outbox, 200..201);
+    assert_eq!(outbox.waiting(), 1);
+}
+
 #[test]
 fn a_full_link_blocks_and_a_broken_one_is_gone() {
     let note = Note::default();
-    let outbox = Outbox::new(Some(Box::new(note.clone())), Fills::Link, 8);
+    let outbox = Outbox::new(Some(Box::new(note.clone())), Fills::Link, frames(8));
     *note.error.lock().unwrap() = Some(io::ErrorKind::WouldBlock);
     let own = fill(&outbox, 0..2);
     assert!(matches!(flush(&outbox, own), Flushed::Blocked));
