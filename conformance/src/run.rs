@@ -9,6 +9,7 @@ mod failure;
 mod flow;
 mod kernel;
 mod lower;
+mod program;
 mod returned;
 mod rules;
 mod runner;

@@ -18,9 +18,15 @@
 //! assert_eq!(system.effects, [Effect::SetSysctl { name, value }]);
 //! ```
 
+use core::time::Duration;
 use std::collections::HashMap;
 use std::fmt;
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use crate::ast::Position;
 
@@ -45,6 +51,24 @@ const DEPTH_MAX: usize = 16;
 
 /// How many commands one run may perform, so that a loop in a script ends.
 const COMMANDS_MAX: usize = 10_000;
+
+/// How many bytes a variable, an argument or what a command prints may have: what is doubled again and again has an end.
+const TEXT_MAX: usize = 1 << 20;
+
+/// The longest pause that a script may make, in seconds.
+const SLEEP_MAX: Duration = Duration::from_secs(600);
+
+/// A file that commands read, no more of it than they take, without waiting for somebody to write it.
+///
+/// # Errors
+/// Those of open(2) and read(2), and [`io::ErrorKind::FileTooLarge`].
+pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::NONBLOCK.bits() as i32;
+    let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let mut bytes = Vec::new();
+    file.take(TEXT_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > TEXT_MAX { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+}
 
 /// What a script's commands share: variables, and what `set_sysctls.py` has to restore.
 ///

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::syntax::{AndOr, Command, Connector, List, Pipeline, Redirection, Simple, Stream};
-use super::{COMMANDS_MAX, Effect, Outcome, Shell, ShellError, System, sysctl};
+use super::{COMMANDS_MAX, Effect, Outcome, Shell, ShellError, System, TEXT_MAX, sysctl};
 use crate::ast::Position;
 
 /// One text at work: the commands of a packet script, or a shell script that they call.
@@ -29,6 +29,10 @@ impl Run<'_> {
                 break;
             }
             output.push_str(&self.and_or(entry, input)?);
+            if output.len() > TEXT_MAX {
+                let start = Position { line: 1, column: 1 };
+                return Err(self.mistake(start, format!("commands print more than {TEXT_MAX} bytes")));
+            }
         }
         Ok(output)
     }
@@ -92,6 +96,9 @@ impl Run<'_> {
         let assignments = simple.words.iter().map_while(|word| word.assignment()).collect::<Vec<_>>();
         for (name, value) in &assignments {
             let value = self.text(value)?;
+            if value.len() > TEXT_MAX {
+                return Err(self.mistake(simple.at, format!("{name} has more than {TEXT_MAX} bytes")));
+            }
             self.shell.variables.insert(name.clone(), value);
         }
         let arguments = self.arguments(&simple.words[assignments.len()..])?;

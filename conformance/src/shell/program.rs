@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::evaluate::Run;
-use super::{DEPTH_MAX, Effect, Outcome, ShellError, syntax, sysctl};
+use super::{DEPTH_MAX, Effect, Outcome, SLEEP_MAX, ShellError, syntax, sysctl};
 use crate::ast::Position;
 
 impl Run<'_> {
@@ -119,6 +119,9 @@ impl Run<'_> {
             _ => None,
         };
         match seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
+            Some(time) if time > SLEEP_MAX => {
+                Err(self.mistake(at, format!("a pause of more than {} seconds", SLEEP_MAX.as_secs())))
+            }
             Some(time) => Ok(self.system.apply(Effect::Sleep(time))),
             None => Err(self.mistake(at, format!("expected a time after '{name}'"))),
         }

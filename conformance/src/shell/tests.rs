@@ -287,6 +287,18 @@ fn what_is_not_known_is_an_error_with_its_place() {
     assert!(error(&loops).contains("more than 10000 commands"));
 }
 
+#[test]
+fn nothing_grows_or_lasts_without_a_bound() {
+    let doubled = "V=ab; for i in 1 2 3 4 5 6; do for j in 1 2 3 4 5 6; do V=$V$V; done; done";
+    assert_eq!(error(doubled), "s.pkt:1:58: V has more than 1048576 bytes");
+    let printed = format!("V={}; for i in 1 2 3 4 5 6 7 8 9 a b c; do echo $V; done", "v".repeat(100_000));
+    assert!(error(&printed).contains("commands print more than 1048576 bytes"));
+    assert_eq!(error("sleep 601"), "s.pkt:1:2: a pause of more than 600 seconds");
+    let kind = |path| read_file(Path::new(path)).unwrap_err().kind();
+    assert_eq!(kind("/dev/zero"), io::ErrorKind::FileTooLarge);
+    assert_eq!(kind("/no/such/file"), io::ErrorKind::NotFound);
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_panics(commands in "[a-z$(){}\"'\\\\;&|<> \n#=\\[\\]!/0-9.-]{0,60}") {

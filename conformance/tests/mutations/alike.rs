@@ -20,6 +20,32 @@ pub fn all() -> HashSet<Alike> {
     known.collect()
 }
 
+/// Segments that come in and may be any: by their scripts, and the lines counted from the first event's.
+pub fn arrivals() -> HashSet<(String, u32)> {
+    let known = ARRIVALS.iter().flat_map(|(why, script, lines)| {
+        assert!(!why.is_empty());
+        lines.iter().map(|line| ((*script).to_owned(), *line))
+    });
+    known.collect()
+}
+
+const ARRIVALS: &[(&str, &str, &[u32])] = &[
+    (UNANSWERED, "backlog-overflow", &[15]),
+    (UNANSWERED, "challenge-limit", &[12, 13]),
+    (UNANSWERED, "syn-refused-with-wrong-number", &[3]),
+    (UNANSWERED, "time-wait-not-assassinated", &[14]),
+    (KEPT, "cubic-reduction", &[15]),
+    (KEPT, "frto", &[17]),
+    (KEPT, "path-mtu-smallest-v4", &[12]),
+    (KEPT, "path-mtu-v4", &[16]),
+    (KEPT, "path-mtu-v6", &[16]),
+    (KEPT, "round-trip-smoothed", &[19]),
+    (KEPT, "timeout-in-error", &[17]),
+];
+
+const UNANSWERED: &str = "it is one to be passed over, and so would most others be";
+const KEPT: &str = "what is asked behind it is not to be changed by it";
+
 /// Why nobody can tell, in which script, what is altered, and in which lines, counted from the first event's.
 type Known = (&'static str, &'static str, &'static str, &'static [u32]);
 
@@ -50,6 +76,8 @@ const KNOWN: &[Known] = &[
     (LIMITED, "icmp-rate-limit-v4", "a longer datagram", &[14, 15]),
     (LIMITED, "icmp-rate-limit-v6", "a longer datagram", &[14, 15]),
     (CLOSED, "udp-closed-port", "another port", &[2]),
+    (FIRST, "time-wait-port-bound-again", "TS val 2900 ecr 600 for TS val 1900 ecr 600", &[16]),
+    (FIRST, "time-wait-port-chosen-again", "TS val 2900 ecr 600 for TS val 1900 ecr 600", &[14]),
     (CUT, "udp-both-ways", "a longer datagram", &[9]),
 ];
 
@@ -59,4 +87,5 @@ const TOO_SMALL: &str = "both are less than any path is believed to take";
 const LARGER: &str = "both are more than the path is known to take";
 const CLOSED: &str = "nobody listens at the next port either";
 const LIMITED: &str = "no answer is sent that could quote it";
+const FIRST: &str = "it is the one stamp of its connection, from which the script would count all others";
 const CUT: &str = "the program reads less than either has";

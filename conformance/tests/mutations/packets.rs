@@ -5,13 +5,26 @@ use tapsock_conformance::ast::{
     TcpOptions, Udp,
 };
 
+/// Whether the values of time stamps are compared.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Stamps {
+    /// The script says how long a tick is.
+    Compared,
+    /// They are names, which later echoes use.
+    Named,
+}
+
+/// By how many ticks the value of a time stamp is altered: more than any tolerance of the scripts.
+const TICKS: u32 = 1000;
+
 /// A packet with each of its parts altered.
-pub fn altered_packets(packet: &Packet) -> Vec<(String, Packet)> {
+pub fn altered_packets(packet: &Packet, stamps: Stamps) -> Vec<(String, Packet)> {
     let bodies: Vec<(String, Body)> = match (&packet.body, packet.direction) {
-        (Body::Tcp(segment), Direction::Outbound) => {
-            altered_segments(segment).into_iter().map(|(what, segment)| (what, Body::Tcp(segment))).collect()
-        }
-        // What comes in may be told from another in what the stack does later, or not at all.
+        (Body::Tcp(segment), Direction::Outbound) => altered_segments(segment, stamps)
+            .into_iter()
+            .map(|(what, segment)| (what, Body::Tcp(segment)))
+            .collect(),
+        // What comes in may be told from another in what the stack does later, or not at all: see `altered_arrivals`.
         (Body::Tcp(_), Direction::Inbound) => Vec::new(),
         (Body::Udp(datagram), _) => altered_datagrams(datagram),
         (Body::Icmp(message), direction) => altered_messages(message, direction),
@@ -72,7 +85,30 @@ fn altered_messages(message: &Icmp, direction: Direction) -> Vec<(String, Body)>
     messages.into_iter().map(|(what, message)| (what.to_owned(), Body::Icmp(message))).collect()
 }
 
-fn altered_segments(segment: &Tcp) -> Vec<(String, Tcp)> {
+/// A segment that comes in, altered in one thing each. Not each is told from the segment: of a window that nobody needs,
+/// for instance, any size will do.
+pub fn altered_arrivals(segment: &Tcp) -> Vec<(String, Tcp)> {
+    let mut arrivals = Vec::new();
+    if let Some(ack) = segment.ack {
+        for (what, ack) in
+            [("less acknowledged", ack.wrapping_sub(1)), ("more acknowledged", ack.wrapping_add(1))]
+        {
+            arrivals.push((what.to_owned(), Tcp { ack: Some(ack), ..segment.clone() }));
+        }
+    }
+    let by = u32::from(segment.sequence.length).max(1);
+    let mut moved = segment.clone();
+    moved.sequence.start = moved.sequence.start.wrapping_add(by);
+    moved.sequence.end = moved.sequence.end.wrapping_add(by);
+    arrivals.push(("another sequence number".to_owned(), moved));
+    if segment.window.is_some_and(|window| window > 0) {
+        arrivals.push(("a closed window".to_owned(), Tcp { window: Some(0), ..segment.clone() }));
+    }
+    arrivals.extend(altered_segments(segment, Stamps::Compared));
+    arrivals
+}
+
+fn altered_segments(segment: &Tcp, stamps: Stamps) -> Vec<(String, Tcp)> {
     let mut segments = Vec::new();
     for (letter, flag) in TcpFlags::LETTERS {
         let mut other = segment.clone();
@@ -103,31 +139,44 @@ fn altered_segments(segment: &Tcp) -> Vec<(String, Tcp)> {
     let urgent = segment.urgent.unwrap_or(0) + 1;
     segments.push(("an urgent pointer".to_owned(), Tcp { urgent: Some(urgent), ..segment.clone() }));
     if let TcpOptions::Listed(options) = &segment.options {
+        let listed = |options| Tcp { options: TcpOptions::Listed(options), ..segment.clone() };
         for (index, option) in options.iter().enumerate() {
-            let mut other = options.clone();
-            other[index] = other_option(option);
-            let what = format!("{} for {option}", other[index]);
-            segments.push((what, Tcp { options: TcpOptions::Listed(other), ..segment.clone() }));
+            for altered in other_options(option, stamps) {
+                let what = format!("{altered} for {option}");
+                let mut other = options.clone();
+                other[index] = altered;
+                segments.push((what, listed(other)));
+            }
         }
         let more = [&options[..], &[const { TcpOption::Nop }; 4]].concat();
-        segments
-            .push(("more options".to_owned(), Tcp { options: TcpOptions::Listed(more), ..segment.clone() }));
+        segments.push(("more options".to_owned(), listed(more)));
     }
     segments
 }
 
-fn other_option(option: &TcpOption) -> TcpOption {
+/// The option with each number in it altered.
+fn other_options(option: &TcpOption, stamps: Stamps) -> Vec<TcpOption> {
     match option {
-        TcpOption::Mss(mss) => TcpOption::Mss(mss + 1),
-        TcpOption::WindowScale(shift) => TcpOption::WindowScale(shift + 1),
+        TcpOption::Mss(mss) => vec![TcpOption::Mss(mss + 1)],
+        TcpOption::WindowScale(shift) => vec![TcpOption::WindowScale(shift + 1)],
         TcpOption::Sack(blocks) => {
-            let last = blocks.len() - 1;
-            let mut blocks = blocks.clone();
-            blocks[last] = SackBlock { right: blocks[last].right + 1, ..blocks[last] };
-            TcpOption::Sack(blocks)
+            let altered = |index: usize, change: fn(SackBlock) -> SackBlock| {
+                let mut blocks = blocks.clone();
+                blocks[index] = change(blocks[index]);
+                TcpOption::Sack(blocks)
+            };
+            let left = |block: SackBlock| SackBlock { left: block.left.wrapping_add(1), ..block };
+            let right = |block: SackBlock| SackBlock { right: block.right.wrapping_add(1), ..block };
+            (0..blocks.len()).flat_map(|index| [altered(index, left), altered(index, right)]).collect()
         }
-        TcpOption::Timestamp { value, echo } => TcpOption::Timestamp { value: *value, echo: echo + 1 },
-        TcpOption::Nop => TcpOption::EndOfList,
-        _ => TcpOption::Nop,
+        TcpOption::Timestamp { value, echo } => {
+            let mut options = vec![TcpOption::Timestamp { value: *value, echo: echo + 1 }];
+            if stamps == Stamps::Compared {
+                options.push(TcpOption::Timestamp { value: value.wrapping_add(TICKS), echo: *echo });
+            }
+            options
+        }
+        TcpOption::Nop => vec![TcpOption::EndOfList],
+        _ => vec![TcpOption::Nop],
     }
 }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{DEVICE, KernelTarget, sys};
-use crate::shell::{Effect, Outcome, RouteAction, RouteAttribute, RouteChange, System};
+use crate::run::program;
+use crate::shell::{Effect, Outcome, RouteAction, RouteAttribute, RouteChange, System, read_file};
 
 impl System for KernelTarget {
     fn apply(&mut self, effect: Effect) -> Outcome {
@@ -41,7 +42,7 @@ impl System for KernelTarget {
             Effect::ReadCounters { absolute, zeros, remember } => {
                 self.read_counters(absolute, zeros, remember)
             }
-            Effect::ReadFile { path } => match fs::read(&path) {
+            Effect::ReadFile { path } => match read_file(&path) {
                 Ok(bytes) => Outcome::printed(String::from_utf8_lossy(&bytes)),
                 Err(_) => Outcome::failed(),
             },
@@ -80,7 +81,7 @@ impl System for KernelTarget {
     }
 
     fn script(&mut self, path: &Path) -> io::Result<String> {
-        fs::read_to_string(path)
+        read_file(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 
@@ -103,15 +104,14 @@ impl KernelTarget {
 
     /// Runs a program of the machine.
     fn program(&mut self, name: &str, words: &[String]) -> Outcome {
-        match Command::new(name).args(words).output() {
-            Ok(output) if output.status.success() => Outcome::done(),
-            Ok(output) => {
-                let said = String::from_utf8_lossy(&output.stderr);
-                self.notes.push(format!("{name} {}: {}", words.join(" "), said.trim()));
-                Outcome {
-                    status: output.status.code().and_then(|code| code.try_into().ok()).unwrap_or(1),
-                    ..Outcome::done()
-                }
+        let mut command = Command::new(name);
+        command.args(words);
+        match program::run(command, "", program::PATIENCE) {
+            Ok(ended) if ended.status.success() => Outcome::done(),
+            Ok(ended) => {
+                self.notes.push(format!("{name} {}: {}", words.join(" "), ended.said));
+                let status = ended.status.code().and_then(|code| code.try_into().ok());
+                Outcome { status: status.unwrap_or(1), ..Outcome::done() }
             }
             Err(error) => self.refused(name, &error),
         }

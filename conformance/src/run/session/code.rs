@@ -1,13 +1,13 @@
 //! The script's code: evaluated here as far as it is known, and by Python as a whole where it is not.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::io::ErrorKind;
+use std::process::Command;
 
 use super::Session;
 use crate::assertions::{Assertions, Block, Failure as Refusal, python_program};
 use crate::ast::{Code, Position};
 use crate::run::failure::Failure;
-use crate::run::tcp_info;
+use crate::run::{program, tcp_info};
 
 /// The code of a script so far.
 pub(super) struct Blocks {
@@ -73,16 +73,12 @@ impl Session<'_> {
 }
 
 /// Runs a program with python3: what it said where it failed.
-fn python(program: &str) -> Result<Option<String>, String> {
-    let mut start = Command::new("python3");
-    start.arg("-").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut python =
-        start.spawn().map_err(|error| format!("only Python knows this, and python3: {error}"))?;
-    if let Some(mut stdin) = python.stdin.take() {
-        // It fails where Python has ended, which says why.
-        let _ = stdin.write_all(program.as_bytes());
+fn python(text: &str) -> Result<Option<String>, String> {
+    let mut command = Command::new("python3");
+    command.arg("-");
+    match program::run(command, text, program::PATIENCE) {
+        Ok(ended) => Ok((!ended.status.success()).then_some(ended.said)),
+        Err(error) if error.kind() == ErrorKind::TimedOut => Err(format!("python3: {error}")),
+        Err(error) => Err(format!("only Python knows this, and python3: {error}")),
     }
-    let output = python.wait_with_output().map_err(|error| format!("python3: {error}"))?;
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Ok((!output.status.success()).then_some(said))
 }

@@ -12,7 +12,7 @@ use tapsock_stack::wire::offload::LinkCaps;
 
 use super::StackTarget;
 use crate::run::target::Target;
-use crate::shell::{Effect, Outcome, RouteAction, RouteAttribute, RouteChange, System};
+use crate::shell::{Effect, Outcome, RouteAction, RouteAttribute, RouteChange, System, read_file};
 
 /// The features of ethtool(8) that say whether the interface takes merged segments.
 const SEGMENTATION: [&str; 4] = ["tso", "gso", "tcp-segmentation-offload", "generic-segmentation-offload"];
@@ -83,7 +83,7 @@ impl System for StackTarget {
     }
 
     fn script(&mut self, path: &Path) -> io::Result<String> {
-        std::fs::read_to_string(path)
+        read_file(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 

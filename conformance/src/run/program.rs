@@ -1,0 +1,98 @@
+//! Programs of the machine that scripts need: each ends, or is ended.
+
+use core::time::Duration;
+use std::io::{self, ErrorKind, Read, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Instant;
+
+/// How long a program may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Bytes that are kept of its complaints.
+const SAID_MAX: u64 = 64 * 1024;
+
+/// How often it is asked whether it has ended, once its complaints have.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// How a program has ended, and its complaints.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) status: ExitStatus,
+    pub(super) said: String,
+}
+
+/// Runs a program with `input`, and drops what it prints.
+///
+/// # Errors
+/// Those of its start, and [`ErrorKind::TimedOut`] where it takes longer than `patience`; it is killed then.
+pub(super) fn run(mut command: Command, input: &str, patience: Duration) -> io::Result<Ended> {
+    let end = Instant::now() + patience;
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    // Either pipe may be full, or held by somebody whom the program has started: others wait for them.
+    if let Some(mut stdin) = child.stdin.take() {
+        let input = input.to_owned();
+        // It fails where the program has ended, which says why.
+        thread::spawn(move || stdin.write_all(input.as_bytes()));
+    }
+    let complaints = complaints(&mut child);
+    let said = complaints.recv_timeout(patience);
+    while said != Err(RecvTimeoutError::Timeout) && Instant::now() < end {
+        if let Some(status) = child.try_wait()? {
+            let said = String::from_utf8_lossy(&said.unwrap_or_default()).trim().to_owned();
+            return Ok(Ended { status, said });
+        }
+        thread::sleep(LOOK);
+    }
+    child.kill()?;
+    child.wait()?;
+    let why = format!("it took longer than {} s", patience.as_secs_f64());
+    Err(io::Error::new(ErrorKind::TimedOut, why))
+}
+
+/// What the program complains of, once it has nothing more to say.
+fn complaints(child: &mut Child) -> Receiver<Vec<u8>> {
+    let (tell, told) = channel();
+    if let Some(mut stderr) = child.stderr.take() {
+        thread::spawn(move || {
+            let mut said = Vec::new();
+            let _ = stderr.by_ref().take(SAID_MAX).read_to_end(&mut said);
+            // What is more is not kept, but has to go somewhere.
+            let _ = io::copy(&mut stderr, &mut io::sink());
+            // Nobody hears it only where it was too late.
+            let _ = tell.send(said);
+        });
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(text: &str, patience: Duration) -> io::Result<Ended> {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(text);
+        run(command, "input\n", patience)
+    }
+
+    #[test]
+    fn a_program_is_heard_to_its_end() {
+        let ended = shell("read word; echo \"$word\" >&2; exit 3", PATIENCE).unwrap();
+        assert_eq!((ended.status.code(), ended.said.as_str()), (Some(3), "input"));
+        let much = shell("head -c 300000 /dev/zero >&2", PATIENCE).unwrap();
+        assert_eq!((much.status.code(), much.said.len()), (Some(0), 65_536));
+    }
+
+    #[test]
+    fn one_that_does_not_end_is_ended() {
+        for text in ["exec sleep 100", "sleep 100", "exec 2>&-; exec sleep 100"] {
+            let begun = Instant::now();
+            let error = shell(text, Duration::from_millis(200)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::TimedOut, "{text}");
+            assert!(begun.elapsed() < Duration::from_secs(50), "{text}");
+        }
+    }
+}
