@@ -38,7 +38,7 @@ mod switch;
 mod talker;
 
 pub use host::Host;
-pub use impair::{Corrupt, Delay, Duplicate, GilbertElliott, Jitter, Loss, Mtu, Rate, Reorder};
+pub use impair::{Corrupt, Delay, Duplicate, GilbertElliott, Jitter, Loss, Mark, Mtu, Police, Rate, Reorder};
 pub use network::Network;
 pub use router::Router;
 pub use segmenter::Segmenter;

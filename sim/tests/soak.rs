@@ -1,5 +1,5 @@
-//! Every impairment at once, for a long time: no byte is wrong, nobody rests for longer than the time-outs allow, and no
-//! invariant that the observer knows is broken.
+//! Every impairment at once, for a long time: no byte is wrong, nobody rests for longer than the time-outs allow, no program
+//! waits for what is there already, and no invariant that the observer knows is broken.
 //!
 //! Here runs a share of 60 seconds of virtual time. The whole, 24 hours of it over 1,000 seeds, is
 //! `TAPSOCK_SOAK="1000 87" cargo test --release -p tapsock-sim --test soak`: seeds, and seconds of each. It takes some
@@ -7,19 +7,23 @@
 
 mod common;
 
+use core::net::{Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::Family;
 use common::watch::Watch;
-use tapsock_sim::app::{Client, Plan, Server};
+use tapsock_sim::app::{Client, Plan, Server, Socket};
+use tapsock_sim::impair::Impaired;
 use tapsock_sim::node::{Node, NodeId};
 use tapsock_sim::packet::Packet;
 use tapsock_sim::rng::Rng;
 use tapsock_sim::{
-    Corrupt, Delay, Duplicate, GilbertElliott, Host, Jitter, Loss, Network, Rate, Reorder, Segmenter,
-    Simulation, chain, seeds,
+    Corrupt, Delay, Duplicate, GilbertElliott, Host, Jitter, Loss, Mark, Mtu, Network, Rate, Reorder,
+    Segmenter, Simulation, chain, seeds,
 };
+use tapsock_sockets::constants::SIOCOUTQ;
+use tapsock_sockets::{Fd, PollMask};
 use tapsock_stack::time::Instant;
 
 /// Seeds, and seconds of virtual time of each, unless said otherwise.
@@ -51,11 +55,36 @@ fn host(name: &str, address: &str, rng: &mut Rng) -> Host {
     // A burst of losses, told by frames, lasts for ever where hardly anything is sent: give up late.
     set("net.ipv4.tcp_orphan_retries", &["15"]);
     set("tapsock.tcp_hystart", &["0", "1", "2"]);
+    // Without probing nothing gets through a path that swallows what is too large without a word.
+    set("net.ipv4.tcp_mtu_probing", &["1", "2"]);
     host.offloading()
 }
 
+/// A route over a link that takes less than its ends do, where the dice say so, and that changes for another: routers tell of
+/// that, or they don't.
+fn route(rng: &mut Rng, family: Family) -> Impaired<Mtu> {
+    let least = match family {
+        Family::V4 => 600,
+        Family::V6 => 1280,
+    };
+    let size = |rng: &mut Rng| match rng.percent(40.0) {
+        true => 1500,
+        false => (least + rng.below(1500 - least)) as usize,
+    };
+    let mut route = Mtu::new(size(rng));
+    let mut at = Instant::ZERO;
+    for _ in 0..rng.below(4) {
+        at += Duration::from_millis(1 + rng.below(15_000));
+        route = route.changing(at, size(rng));
+    }
+    match rng.percent(50.0) {
+        true => route.answering(Ipv4Addr::new(10, 0, 0, 254), Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0xfe)),
+        false => route,
+    }
+}
+
 /// Every impairment, each as strong as the dice say. Neighbour discovery is spared: it gives up after three tries.
-fn impairments(rng: &mut Rng) -> Vec<Box<dyn Node>> {
+fn impairments(rng: &mut Rng, family: Family) -> Vec<Box<dyn Node>> {
     let percent = |rng: &mut Rng, most: u64| (1 + rng.below(10 * most)) as f64 / 10.0;
     let millis = |rng: &mut Rng, most: u64| Duration::from_millis(1 + rng.below(most));
     let bursts = GilbertElliott {
@@ -70,10 +99,12 @@ fn impairments(rng: &mut Rng) -> Vec<Box<dyn Node>> {
     };
     chain![
         Segmenter::new(),
+        route(rng, family),
         Loss::percent(percent(rng, 3)).only(Packet::is_tcp),
         Loss::burst(bursts).only(Packet::is_tcp),
         Loss::during(outage).only(Packet::is_tcp),
         Corrupt::percent(percent(rng, 1)).only(Packet::is_tcp),
+        Mark::percent(percent(rng, 3)),
         Rate::mbit(1 + rng.below(20)).queue_frames(10 + rng.below(60) as usize),
         Delay::of(millis(rng, 60)),
         Jitter::of(millis(rng, 10)).reordering(),
@@ -93,6 +124,17 @@ fn plan(rng: &mut Rng) -> Plan {
     plan
 }
 
+/// Whether a socket of a host is readable, and whether it is writable for good: while something is to be acknowledged, that
+/// will tell of the room that there is.
+fn ready(host: &Host) -> impl Fn(Socket) -> (bool, bool) {
+    |socket| {
+        let (sockets, fd) = (host.sockets(), Fd(socket.0));
+        let mask = sockets.readiness(fd);
+        let idle = sockets.ioctl(fd, SIOCOUTQ) == Ok(0);
+        (mask.intersects(PollMask::IN), mask.intersects(PollMask::OUT) && idle)
+    }
+}
+
 /// One conversation of a few connections over a line of its own. Gives the time that it took.
 fn converse(seed: u64) -> Duration {
     let mut rng = Rng::new(seed);
@@ -103,7 +145,7 @@ fn converse(seed: u64) -> Duration {
     let (left, left_watch) = Watch::over(family.client_end().ip());
     let (right, right_watch) = Watch::over(family.service().ip());
     let mut nodes = chain![host("client", family.client(), &mut rng).app(client), left];
-    nodes.extend(impairments(&mut rng));
+    nodes.extend(impairments(&mut rng, family));
     nodes.extend(chain![right, host("server", family.server(), &mut rng).app(server)]);
     let last = NodeId(nodes.len() - 1);
     let mut network = Simulation::new(seed).limit(LIMIT).chain(nodes);
@@ -115,8 +157,15 @@ fn converse(seed: u64) -> Duration {
         let next = network.now() + LOOK;
         assert!(next < Instant::ZERO + LIMIT, "seed {seed}: the conversation does not end");
         network.run_until(|network| network.now() >= next || is_over(network));
-        left_watch.check(network.now());
-        right_watch.check(network.now());
+        // All that is due at this moment.
+        network.run_for(Duration::ZERO);
+        left_watch.check(network.now(), network.node::<Host>(0).sockets().stack());
+        right_watch.check(network.now(), network.node::<Host>(last).sockets().stack());
+        let now = network.now();
+        let (client, server) = (network.node::<Host>(0), network.node::<Host>(last));
+        let overlooked = client.app_at::<Client>(0).is_overlooked(now, ready(client))
+            || server.app_at::<Server>(0).is_overlooked(now, ready(server));
+        assert!(!overlooked, "seed {seed}: a program waits at {now:?} for what is there");
     }
     network.now().saturating_since(Instant::ZERO)
 }

@@ -396,6 +396,8 @@ counters! {
     TcpExtTCPDSACKIgnoredDubious,
     /// Segments known to be delivered.
     TcpExtTCPDelivered,
+    /// The same, by acknowledgements that tell of a mark of congestion.
+    TcpExtTCPDeliveredCE,
     /// Times that what does not fill a frame was held back for more.
     TcpExtTCPAutoCorking,
     /// Slow starts that HyStart ended by a train of acknowledgements.

@@ -166,6 +166,18 @@ impl Conversation {
         self.received
     }
 
+    /// Whether it would read or write what it can at `now`, and was not polled for it: `ready` says whether a socket is
+    /// readable, and whether it is writable.
+    pub(super) fn is_overlooked(&self, now: Instant, ready: impl Fn(Socket) -> (bool, bool)) -> bool {
+        if self.connection != Connection::Made {
+            return false;
+        }
+        let (readable, writable) = ready(self.socket);
+        let reads = self.incoming == Stream::Open && now >= self.next_read;
+        let may_write = self.plan.turn == Turn::AtOnce || self.incoming == Stream::Ended;
+        reads && readable || may_write && self.outgoing == Stream::Open && writable
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.connection == Connection::Closed
     }

@@ -65,6 +65,12 @@ impl Client {
         self.finished_at
     }
 
+    /// Whether a connection could be read from or written to at `now` as it wants to be, and nobody has said so: `ready` says
+    /// whether a socket is readable, and whether it is writable.
+    pub fn is_overlooked(&self, now: Instant, ready: impl Fn(Socket) -> (bool, bool)) -> bool {
+        self.talks.iter().any(|talk| talk.is_overlooked(now, &ready))
+    }
+
     fn advance(&mut self, now: Instant, sockets: &mut impl StreamSockets) -> Result<Option<Instant>, String> {
         while self.talks.len() < self.count {
             let socket = sockets
@@ -134,6 +140,12 @@ impl Server {
     /// How many bytes each connection has brought so far, in the order in which they came.
     pub fn received(&self) -> impl Iterator<Item = u64> {
         self.talks.iter().map(Conversation::received)
+    }
+
+    /// Whether a connection could be read from or written to at `now` as it wants to be, and nobody has said so: `ready` says
+    /// whether a socket is readable, and whether it is writable.
+    pub fn is_overlooked(&self, now: Instant, ready: impl Fn(Socket) -> (bool, bool)) -> bool {
+        self.talks.iter().any(|talk| talk.is_overlooked(now, &ready))
     }
 
     fn advance(&mut self, now: Instant, sockets: &mut impl StreamSockets) -> Result<Option<Instant>, String> {

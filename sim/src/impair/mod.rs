@@ -7,7 +7,9 @@ mod corrupt;
 mod delay;
 mod duplicate;
 mod loss;
+mod mark;
 mod mtu;
+mod police;
 mod rate;
 mod reorder;
 #[cfg(test)]
@@ -24,7 +26,9 @@ pub use corrupt::Corrupt;
 pub use delay::{Delay, Jitter};
 pub use duplicate::Duplicate;
 pub use loss::{GilbertElliott, Loss};
+pub use mark::Mark;
 pub use mtu::Mtu;
+pub use police::Police;
 pub use rate::Rate;
 pub use reorder::Reorder;
 

@@ -1,8 +1,9 @@
-//! A link that larger packets don't pass.
+//! A link that larger packets don't pass, and paths that lead over another such link from some time on.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use tapsock_stack::buf::{Frame, HeaderBlock};
+use tapsock_stack::time::Instant;
 use tapsock_stack::wire::IpProtocol;
 use tapsock_stack::wire::checksum::{Sum, pseudo_header};
 use tapsock_stack::wire::ethernet::{EtherType, EthernetHeader};
@@ -21,11 +22,14 @@ use crate::packet::{IpPacket, Packet, Transport};
 ///
 /// let black_hole = tapsock_sim::Mtu::new(1400);
 /// let router = tapsock_sim::Mtu::new(1400).answering(Ipv4Addr::new(10, 0, 9, 1), Ipv6Addr::LOCALHOST);
-/// # let _ = (black_hole, router);
+/// let rerouted = tapsock_sim::Mtu::new(1500).changing(tapsock_stack::time::Instant::from_secs(2), 1400);
+/// # let _ = (black_hole, router, rerouted);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Mtu {
     bytes: usize,
+    /// From when on how many bytes pass instead; of those whose time has come the last counts.
+    changes: Vec<(Instant, usize)>,
     answer: Option<(Ipv4Addr, Ipv6Addr)>,
 }
 
@@ -38,7 +42,12 @@ const QUOTE_V6: usize = 1280 - 40 - 8;
 impl Mtu {
     /// IP packets of up to `bytes` pass.
     pub fn new(bytes: usize) -> Impaired<Mtu> {
-        Impaired::new(Mtu { bytes, answer: None })
+        Impaired::new(Mtu { bytes, changes: Vec::new(), answer: None })
+    }
+
+    fn at(&self, now: Instant) -> usize {
+        let passed = self.changes.iter().rev().find(|(from, _)| *from <= now);
+        passed.map_or(self.bytes, |(_, bytes)| *bytes)
     }
 }
 
@@ -46,6 +55,11 @@ impl Impaired<Mtu> {
     /// Answers what it drops with "fragmentation needed" from `v4`, or "packet too big" from `v6`.
     pub fn answering(self, v4: Ipv4Addr, v6: Ipv6Addr) -> Self {
         self.map(|mtu| mtu.answer = Some((v4, v6)))
+    }
+
+    /// From `at` on packets of up to `bytes` pass: the route has changed. Changes are named in the order of their times.
+    pub fn changing(self, at: Instant, bytes: usize) -> Self {
+        self.map(|mtu| mtu.changes.push((at, bytes)))
     }
 }
 
@@ -56,10 +70,11 @@ impl Impairment for Mtu {
 
     fn on_frame(&mut self, arrival: &mut Arrival<'_>, frame: Frame) {
         let packet = Packet::parse(&frame.bytes, arrival.medium);
+        let bytes = self.at(arrival.now);
         match packet.ip() {
-            Some(ip) if largest_packet(ip, &frame) > self.bytes => {
+            Some(ip) if largest_packet(ip, &frame) > bytes => {
                 if let Some(routers) = self.answer {
-                    arrival.reply(too_big(&packet, ip, &frame, routers, self.bytes));
+                    arrival.reply(too_big(&packet, ip, &frame, routers, bytes));
                 }
                 arrival.drop(frame);
             }

@@ -139,9 +139,23 @@ fn rate_spaces_frames_and_its_queue_drops() {
 }
 
 #[test]
+fn a_policer_drops_what_comes_too_fast() {
+    // 1000 bytes at 1 Mbit/s take 8 ms; one comes each millisecond, and two may come at once.
+    let network = through(Police::mbit(1).burst(2_000), 24, 1_000);
+    let came = [0, 1, 8, 16].map(|n| (Instant::from_millis(n), n));
+    assert_eq!(received(&network), came);
+}
+
+#[test]
 fn mtu_counts_the_ip_packet() {
     assert_eq!(numbers(&through(Mtu::new(500), 2, 514)), [0, 1]);
     assert_eq!(numbers(&through(Mtu::new(500), 2, 515)), [0u64; 0]);
+}
+
+#[test]
+fn a_route_changes() {
+    let route = Mtu::new(500).changing(Instant::from_millis(2), 600).changing(Instant::from_millis(4), 100);
+    assert_eq!(numbers(&through(route, 6, 600)), [2, 3]);
 }
 
 #[test]

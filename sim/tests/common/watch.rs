@@ -1,15 +1,16 @@
-//! A stretch of wire right beside a host that holds a watch: what the host sent and nobody has acknowledged, it sends again
-//! before the time-outs of RFC 6298 allow it to rest.
+//! A stretch of wire right beside a host that holds a watch: what the host sent and nobody has acknowledged, it sends again,
+//! and while it has something that it did not send it asks for room, before the time-outs of RFC 6298 allow it to rest.
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use tapsock_sim::impair::{Arrival, Impaired, Impairment};
 use tapsock_sim::packet::{Packet, TcpPacket};
 use tapsock_stack::buf::{Checksum, Frame};
-use tapsock_stack::tcp::SeqNumber;
+use tapsock_stack::stack::{Entry, Stack, Stage, Surveyed};
+use tapsock_stack::tcp::{SeqNumber, State};
 use tapsock_stack::time::Instant;
 use tapsock_stack::wire::checksum::verify_transport;
 use tapsock_stack::wire::tcp::TcpFlags;
@@ -39,7 +40,9 @@ struct Sender {
     /// The number after the last that was sent, and what the peer has acknowledged.
     end: SeqNumber,
     acked: SeqNumber,
-    /// When something was sent or acknowledged last, and the longest rest since anything was acknowledged.
+    /// Since when the host has something that it did not send, though all that it sent is acknowledged.
+    unsent_since: Option<Instant>,
+    /// When something was sent, asked or acknowledged last, and the longest rest since anything was acknowledged.
     last: Instant,
     rest: Duration,
     stamped: bool,
@@ -55,9 +58,16 @@ impl Watch {
         (Impaired::new(watch.clone()), watch)
     }
 
-    /// Panics where something has waited for too long to be sent again by `now`.
-    pub fn check(&self, now: Instant) {
-        for (flow, sender) in self.flows.lock().unwrap().iter() {
+    /// Panics where something has waited for too long to be sent, or sent again, by `now` in the host, whose stack tells what
+    /// it has not sent.
+    pub fn check(&self, now: Instant, stack: &Stack) {
+        let mut flows = self.flows.lock().unwrap();
+        let entries = stack.survey(now, &[Surveyed::Tcp]);
+        let unsent: HashSet<Flow> =
+            entries.iter().filter(|entry| may_be_unsent(entry)).filter_map(ends).collect();
+        for (flow, sender) in flows.iter_mut() {
+            let is_unsent = unsent.contains(flow) && !sender.is_in_flight();
+            sender.unsent_since = is_unsent.then(|| sender.unsent_since.unwrap_or(now));
             sender.check(flow, now);
         }
     }
@@ -70,13 +80,15 @@ impl Watch {
             flows.remove(&flow);
             return;
         }
-        if len == 0 {
+        let asks = flows.get(&flow).is_some_and(|sender| start.before(sender.acked));
+        if len == 0 && !asks {
             return;
         }
         let stamped = tcp.header.options.timestamps.is_some();
         let sender = flows.entry(flow).or_insert(Sender {
             end: start,
             acked: start,
+            unsent_since: None,
             last: now,
             rest: Duration::ZERO,
             stamped,
@@ -86,10 +98,8 @@ impl Watch {
         if flags.contains(TcpFlags::SYN) && start != sender.acked && start.after(sender.end) {
             (sender.end, sender.acked) = (start, start);
         }
-        if sender.is_waiting() {
-            sender.check(&flow, now);
-            sender.rest = sender.rest.max(now.saturating_since(sender.last));
-        }
+        sender.check(&flow, now);
+        sender.rest = sender.rest.max(sender.rests_for(now));
         if (start + len).after(sender.end) {
             sender.end = start + len;
             sender.sent.push_back((sender.end, now));
@@ -121,22 +131,42 @@ impl Watch {
 }
 
 impl Sender {
-    fn is_waiting(&self) -> bool {
+    fn is_in_flight(&self) -> bool {
         self.acked.before(self.end)
     }
 
+    /// For how long something waits to be sent, or sent again.
+    fn rests_for(&self, now: Instant) -> Duration {
+        let since = if self.is_in_flight() { Some(self.last) } else { self.unsent_since };
+        since.map_or(Duration::ZERO, |since| now.saturating_since(since.max(self.last)))
+    }
+
     fn check(&self, flow: &Flow, now: Instant) {
-        let rest = now.saturating_since(self.last);
+        let rest = self.rests_for(now);
         let doubled = (2 * self.rest).max(FIRST + 3 * self.slowest) + SLACK;
         let most = if self.stamped { doubled.min(LONGEST + SLACK) } else { LONGEST + SLACK };
         assert!(
-            !self.is_waiting() || rest <= most,
-            "{flow:?} rests for {rest:?} at {now:?}, after {:?}: {:?} is sent and {:?} acknowledged",
+            rest <= most,
+            "{flow:?} rests for {rest:?} at {now:?}, after {:?}: {:?} is sent, {:?} acknowledged, more unsent since {:?}",
             self.rest,
             self.end,
-            self.acked
+            self.acked,
+            self.unsent_since
         );
     }
+}
+
+/// Whether a connection has something that it did not send, where all that it sent is acknowledged: bytes, or a FIN.
+fn may_be_unsent(entry: &Entry) -> bool {
+    match entry.stage {
+        Stage::Tcp(State::Established | State::CloseWait) => entry.send_queue > 0,
+        Stage::Tcp(State::FinWait1 | State::Closing | State::LastAck) => true,
+        _ => false,
+    }
+}
+
+fn ends(entry: &Entry) -> Option<Flow> {
+    Some((entry.local, entry.remote?))
 }
 
 impl Impairment for Watch {

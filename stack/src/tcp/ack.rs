@@ -80,7 +80,7 @@ impl Connection {
                 self.send.retries = 0;
                 self.recovery.end_timeouts(now);
             }
-            self.count_marked(&news, delivered);
+            self.count_marked(&news, delivered, counters);
             self.rearm_loss_timer(now, rearm);
         } else if !segment.options.sack.is_empty() || self.recovery.probe.is_out() {
             self.take_idle_ack(now, segment, ack, newer, counters);
@@ -90,11 +90,12 @@ impl Connection {
     }
 
     /// What was delivered since there were `before`, where the acknowledgement tells of a mark (`tcpi_delivered_ce`).
-    fn count_marked(&mut self, news: &News, before: u32) {
+    fn count_marked(&mut self, news: &News, before: u32, counters: &mut Counters) {
         let delivered = self.recovery.delivered.wrapping_sub(before);
         if news.echo && delivered > 0 {
             let seldom = self.recovery.seldom_mut();
             seldom.delivered_marked = seldom.delivered_marked.wrapping_add(delivered);
+            counters[Counter::TcpExtTCPDeliveredCE] += u64::from(delivered);
         }
     }
 
