@@ -56,6 +56,23 @@ fn one_orphan_too_many_is_reset() {
     assert_eq!(peer.count(Counter::TcpExtTCPAbortOnMemory), 1);
 }
 
+/// What is over, or is reset anyway, takes nobody's place.
+#[test]
+fn what_close_ends_at_once_is_no_orphan_too_many() {
+    for (comes, says, at_once) in [
+        ("R. 1:1(0) ack 1", vec![], Counter::TcpEstabResets),
+        ("P. 1:2(1) ack 1", vec!["R. 1:1(0) ack 2"], Counter::TcpExtTCPAbortOnClose),
+    ] {
+        let mut peer = Peer::new(&[("tcp_max_orphans", "0"), ("tcp_timestamps", "0")]);
+        let fd = opened(&mut peer);
+        peer.give(comes, none());
+        peer.heard();
+        peer.host.close(peer.now, fd).unwrap();
+        assert_eq!(peer.heard(), says, "{comes}");
+        assert_eq!((peer.count(Counter::TcpExtTCPAbortOnMemory), peer.count(at_once)), (0, 1), "{comes}");
+    }
+}
+
 /// Above a limit of 1 the second is reset at once, and the first where it tries again and the limit is lower by then.
 #[test]
 fn an_orphan_that_tries_again_is_judged_by_the_limit_anew() {

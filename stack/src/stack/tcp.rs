@@ -199,11 +199,14 @@ impl Stack {
         let too_many = self.tcp.orphans > self.config.tcp_max_orphans as usize;
         let Some(slot) = self.tcp.slot_mut(id) else { return };
         let too_large = memory_full && slot.connection.is_large_orphan();
-        if too_many || too_large {
+        // As Linux, which asks only for those that a close leaves with something to do.
+        let refused =
+            linger == Linger::Background && slot.connection.outlives_close() && (too_many || too_large);
+        if refused {
             self.counters.bump(Counter::TcpExtTCPAbortOnMemory);
         }
         match linger {
-            Linger::Background if !(too_many || too_large) => slot.connection.close(now, &mut self.counters),
+            Linger::Background if !refused => slot.connection.close(now, &mut self.counters),
             _ => slot.connection.abort(),
         }
         self.after_call(now, id);

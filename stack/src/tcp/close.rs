@@ -71,6 +71,14 @@ impl Connection {
         }
     }
 
+    /// Whether a [`close`](Connection::close) leaves the connection with something to send, or to wait for.
+    pub fn outlives_close(&self) -> bool {
+        match self.state {
+            State::Closed | State::TimeWait | State::SynSent => false,
+            _ => self.recv.queue.is_empty(),
+        }
+    }
+
     /// Ends the connection at once, and tells the peer by a reset.
     //= RFC 9293 §3.10.5
     pub fn abort(&mut self) {

@@ -143,7 +143,14 @@ impl Connection {
             }
             return None;
         }
+        let burst = burst.min(self.burst_share().saturating_mul(size));
         self.send_new(now, (len, with_fin), (size, burst), options, counters)
+    }
+
+    /// How many segments a burst has at the most, whatever the pace. As Linux: at least two bursts make a window, so that
+    /// acknowledgements keep coming.
+    pub(super) fn burst_share(&self) -> u32 {
+        (self.congestion.window() / 2).max(1)
     }
 
     /// How much of `unsent` belongs to the record that is next.
@@ -202,6 +209,7 @@ impl Connection {
         counters[Counter::TcpOutSegs] += u64::from(count);
         self.note_pace(now, len, count);
         self.note_less_unsent();
+        self.refill_last_frame();
         let mut segment = self.data_segment(now, range, size, options, counters);
         segment.ecn = self.ecn_flags(len > 0);
         Some(segment)
@@ -233,9 +241,7 @@ impl Connection {
         let window = self.send.window.usable();
         let congestion = self.congestion_room().saturating_mul(size);
         let limit = window.min(congestion);
-        // As Linux: at least two bursts make a window, so that acknowledgements keep coming.
-        let share = (self.congestion.window() / 2).max(1);
-        let burst = (max_payload / size).clamp(1, share) * size;
+        let burst = (max_payload / size).clamp(1, self.burst_share()) * size;
         // What another record follows can't grow.
         let followed = self.send.queue.end().after(self.send.window.nxt + unsent);
         let fin = self.send.fin == Fin::Queued && !followed;

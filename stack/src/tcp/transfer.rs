@@ -108,6 +108,15 @@ impl Connection {
         Ok(count)
     }
 
+    /// Something was sent: as on Linux, where it ends within the last frame of what was written, the rest of that is a frame
+    /// which can be filled up again.
+    pub(super) fn refill_last_frame(&mut self) {
+        let (nxt, frame) = (self.send.window.nxt, self.frame_size());
+        if self.send.queue.end().after(nxt) && (nxt + frame).after(self.send.filled) {
+            self.send.filled = nxt + frame;
+        }
+    }
+
     /// As Linux: where a frame of a long write ends, and more than half of the peer's largest window was written since the last
     /// push, its last segment is pushed, for the peer may hold back what it has.
     fn mark_pushes(&mut self, room: Room, written: u32) {
@@ -137,7 +146,7 @@ impl Connection {
         let whole = |bytes: u32| bytes / self.send.mss.max(1) * self.send.mss;
         let by_congestion = self.congestion_room().saturating_mul(self.send.mss);
         let frame = self.frame_size();
-        let (half, share) = (window.max_wnd / 2, (self.congestion.window() / 2).max(1));
+        let (half, share) = (window.max_wnd / 2, self.burst_share());
         let tail = self.send.filled.saturating_since(self.send.queue.end()).min(frame - 1);
         Room {
             capacity: self.send_capacity() as u32,
