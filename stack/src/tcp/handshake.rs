@@ -148,6 +148,8 @@ impl Connection {
         connection.recv.window.offered(accepted.edge);
         connection.ecn.agreed = accepted.ecn;
         connection.send.window.start(accepted.irs, accepted.window.0.into());
+        // As Linux: the segment that ends the handshake offers the first window that counts for the largest one.
+        connection.send.window.max_wnd = 0;
         connection.establish(now, iss + 1, accepted.sent);
         connection.recv.acks.on_shaken(now);
         // As Linux: the SYN counts.

@@ -50,9 +50,14 @@ const SMALL_WINDOW: u32 = 536;
 /// assert_eq!(frame_size(1000, 32_792), 16_000);
 /// assert_eq!(frame_size(1448, 1 << 20), 65_160);
 /// assert_eq!(frame_size(1000, 800), 1000);
+/// assert_eq!(frame_size(1000, 0), 65_000, "no window was offered yet");
 /// ```
 pub fn frame_size(mss: u32, largest_window: u32) -> u32 {
-    let half = if largest_window > SMALL_WINDOW { largest_window / 2 } else { largest_window };
+    let half = match largest_window {
+        0 => LARGEST_FRAME,
+        ..=SMALL_WINDOW => largest_window,
+        _ => largest_window / 2,
+    };
     let mss = mss.max(1);
     (half.min(LARGEST_FRAME) / mss).max(1) * mss
 }

@@ -122,11 +122,11 @@ impl SendWindow {
             return WindowUpdate::Unchanged;
         }
         self.wl1 = seq;
+        self.max_wnd = self.max_wnd.max(wnd);
         if wnd == self.wnd {
             return WindowUpdate::Unchanged;
         }
         self.wnd = wnd;
-        self.max_wnd = self.max_wnd.max(wnd);
         WindowUpdate::Changed
     }
 }
