@@ -269,6 +269,8 @@ impl Operation {
             if rest.is_empty() || count == 0 || !waits {
                 break;
             }
+            // What may go out does so before room for the rest is looked for.
+            target.take_sent();
         }
         if send.flags & MSG_ZEROCOPY != 0 && self.moved > 0 {
             // It fails where the socket is gone, and then there is nobody to tell.
