@@ -96,11 +96,6 @@ impl Connection {
         }
     }
 
-    /// Whether the next new data is to say that our window was reduced: in one segment alone.
-    pub(super) fn answers_mark(&self) -> bool {
-        self.ecn.agreed && self.ecn.answers
-    }
-
     /// Counts what came with a mark of a router's, or could have got one, whether that was agreed on or not.
     pub(super) fn count_marks(&mut self, segment: &Segment, segments: u32) {
         let codepoint = segment.ecn.codepoint;

@@ -28,6 +28,9 @@ const DEFERRED_SEGMENTS: u32 = 3;
 /// A program that writes without a pause may make larger bursts.
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
+/// An acknowledgement that is further away is not waited for, however much more it would let go at once.
+const NEAR: Duration = Duration::from_millis(1);
+
 impl Connection {
     /// The next segment to be sent, with up to `max_payload` bytes where the link cuts it, or `None` where there is
     /// nothing to be sent now. `gso_size` is set where it stands for several.
@@ -125,7 +128,7 @@ impl Connection {
         }
         let options = self.segment_options(now);
         let size = self.payload_size(&options);
-        let burst = if self.answers_mark() { size } else { self.largest_burst(size) };
+        let burst = self.largest_burst(size);
         let max_payload = burst.min(u32::try_from(max_payload).unwrap_or(u32::MAX));
         let Some(len) = self.sendable(now, self.next_record(unsent), size, max_payload) else {
             self.arm_persist(now);
@@ -314,8 +317,9 @@ impl Connection {
         }
         let Some(oldest) = self.recovery.scoreboard.oldest() else { return false };
         let paused = now.saturating_since(self.send.last_sent) > LONGEST_PAUSE;
-        let half = self.send.rtt.srtt().unwrap_or_default() / 2;
-        if paused || now.saturating_since(oldest) < half {
+        let srtt = self.send.rtt.srtt().unwrap_or_default();
+        let far = srtt.saturating_sub(now.saturating_since(oldest)) > NEAR.min(srtt / 2);
+        if paused || far {
             return false;
         }
         let window = self.congestion.window().saturating_mul(self.send.mss).min(self.send.window.wnd);

@@ -321,6 +321,7 @@ impl Congestion {
     /// New data was acknowledged, outside of recovery.
     //= RFC 9438 §5.8
     pub fn on_ack(&mut self, sample: &AckSample) {
+        self.usage.on_ack(sample.now);
         if self.usage.is_limited(&self.window) {
             self.algorithm.inner_mut().on_ack(&mut self.window, sample);
         }

@@ -79,7 +79,13 @@ impl Usage {
         }
     }
 
-    /// The program, or the peer's window, was the limit for a time-out: the window goes half the way to what was used.
+    /// New data was acknowledged. As Linux: whatever the window is used for, that puts off when it is lowered.
+    pub(super) fn on_ack(&mut self, now: Instant) {
+        self.since = millis_of(now);
+    }
+
+    /// The program, or the peer's window, was the limit for a time-out in which nothing was acknowledged: the window goes
+    /// half the way to what was used.
     fn lower(&mut self, window: &mut Window, now: Instant) {
         let used = self.used.max(INITIAL_WINDOW);
         if used < window.size {
