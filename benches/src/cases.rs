@@ -8,6 +8,7 @@ use tapsock::Host;
 use crate::catalogue::{Case, Kind, Meeting};
 use crate::crowd;
 use crate::duel::{Counters, Duel, Placement, Sample};
+use crate::instructions;
 use crate::lab::{Contender, Lab, Tuning};
 use crate::local::{self, Traffic};
 use crate::memory::{MERGED, SINGLE, Wire};
@@ -60,7 +61,7 @@ impl Runner {
                 Role::Catch | Role::Spray => self.datagrams(&case.name, meeting),
             },
             Kind::Local { traffic, placement } => self.local(&case.name, traffic, placement),
-            Kind::Core => Ok(self.core(&case.name)),
+            Kind::Core => self.core(&case.name),
             Kind::Idle { count } => Ok(crowd::idle(&case.name, count, self.effort.rounds)),
             Kind::Flood => Ok(crowd::floods(&case.name, self.effort.rounds)),
         }
@@ -168,7 +169,7 @@ impl Runner {
         Ok(vec![row])
     }
 
-    fn core(&self, name: &str) -> Vec<Row> {
+    fn core(&self, name: &str) -> io::Result<Vec<Row>> {
         let row = |what: &str| Row::new(format!("{name}/{what}"), "ns", Better::Less);
         let mut rows = ["receive_1500", "send_1500", "receive_64k", "send_64k", "round_trip"].map(row);
         for _ in 0..self.effort.rounds {
@@ -185,7 +186,17 @@ impl Runner {
                 row.ours.0.push(figure);
             }
         }
-        rows.into()
+        let mut rows = Vec::from(rows);
+        let counted = instructions::of_a_frame()?;
+        if counted.is_empty() {
+            eprintln!("instructions are not counted: there is no valgrind");
+        }
+        rows.extend(counted.into_iter().map(|(what, count)| {
+            let mut row = Row::new(format!("{name}/{what}/instructions"), "instr", Better::Less);
+            row.ours.0.push(count);
+            row
+        }));
+        Ok(rows)
     }
 }
 

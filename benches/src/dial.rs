@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use std::io::{Read, Write};
 
-use crate::role::{Closer, MESSAGE, Net, Order, Outcome, Stream};
+use crate::memory::MESSAGE;
+use crate::role::{Closer, Net, Order, Outcome, Stream};
 use crate::talk::read_message;
 use crate::trips::Trips;
 

@@ -9,6 +9,7 @@ mod crowd;
 mod datagrams;
 mod dial;
 mod duel;
+mod instructions;
 mod kernel;
 mod lab;
 mod local;
@@ -76,9 +77,10 @@ struct Args {
 
 fn main() -> ExitCode {
     let mut given = env::args().skip(1);
-    let outcome = match (given.next().as_deref(), given.next()) {
-        (Some(kernel::COMMAND), Some(order)) => kernel::main(&order),
-        (Some(veth::COMMAND), None) => veth::hold(),
+    let outcome = match (given.next().as_deref(), given.next(), given.next()) {
+        (Some(kernel::COMMAND), Some(order), None) => kernel::main(&order),
+        (Some(veth::COMMAND), None, None) => veth::hold(),
+        (Some(instructions::COMMAND), Some(wire), Some(bytes)) => instructions::run(&wire, &bytes),
         _ => measure(&Args::parse()),
     };
     match outcome {

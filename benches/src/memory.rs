@@ -14,8 +14,8 @@ use tapsock_stack::time::Instant;
 use tapsock_stack::wire::EthernetAddress;
 use tapsock_stack::wire::offload::{LinkCaps, Medium, Transmit};
 
-use crate::role::MESSAGE;
-
+/// Bytes of a message in a round trip and of a request and its answer, unless a case says otherwise.
+pub(crate) const MESSAGE: usize = 64;
 /// Frames that go one way before the other end is asked, as a driver reads them.
 const BATCH: usize = 16;
 /// Bytes that a program writes and reads at once.
@@ -197,14 +197,7 @@ impl Wire {
         while done < bytes {
             self.now += TURN;
             let clock = Clock::now();
-            self.run_timers(SENDER);
-            while self.ends[SENDER].send_space(near) >= CHUNK {
-                let mut rope = Rope::from(self.data.clone());
-                if self.ends[SENDER].try_send(self.now, near, &mut rope, 0, None).is_err() {
-                    break;
-                }
-            }
-            self.collect(SENDER);
+            self.send_of_bulk(near);
             cost.send += clock.elapsed();
             cost.frames += self.frames.len() as u64;
             idle = if self.frames.is_empty() { idle + 1 } else { 0 };
@@ -212,25 +205,53 @@ impl Wire {
 
             carried.extend(self.frames.drain(..).map(|transmit| carry(&mut self.pool, &transmit)));
             let clock = Clock::now();
-            self.run_timers(RECEIVER);
-            for frame in carried.drain(..) {
-                self.ends[RECEIVER].stack_mut().receive(self.now, self.interface, frame);
-            }
-            while let Ok(received) = self.ends[RECEIVER].try_recv(self.now, far, 4 * CHUNK, 0) {
-                done += received.data.len() as u64;
-            }
-            self.collect(RECEIVER);
+            done += self.receive_of_bulk(far, &mut carried);
             cost.receive += clock.elapsed();
 
             carried.extend(self.frames.drain(..).map(|transmit| carry(&mut self.pool, &transmit)));
             let clock = Clock::now();
-            for frame in carried.drain(..) {
-                self.ends[SENDER].stack_mut().receive(self.now, self.interface, frame);
-            }
+            self.answers_of_bulk(&mut carried);
             cost.send += clock.elapsed();
         }
         self.drain(far);
         cost
+    }
+
+    /// The sender writes what there is room for, and makes frames of it. Whoever counts instructions knows it by its name, as
+    /// the two that follow.
+    #[inline(never)]
+    fn send_of_bulk(&mut self, near: Fd) {
+        self.run_timers(SENDER);
+        while self.ends[SENDER].send_space(near) >= CHUNK {
+            let mut rope = Rope::from(self.data.clone());
+            if self.ends[SENDER].try_send(self.now, near, &mut rope, 0, None).is_err() {
+                break;
+            }
+        }
+        self.collect(SENDER);
+    }
+
+    /// The receiver takes `frames`, reads, and answers. Returns the bytes that it has read.
+    #[inline(never)]
+    fn receive_of_bulk(&mut self, far: Fd, frames: &mut Vec<Frame>) -> u64 {
+        self.run_timers(RECEIVER);
+        for frame in frames.drain(..) {
+            self.ends[RECEIVER].stack_mut().receive(self.now, self.interface, frame);
+        }
+        let mut done = 0;
+        while let Ok(received) = self.ends[RECEIVER].try_recv(self.now, far, 4 * CHUNK, 0) {
+            done += received.data.len() as u64;
+        }
+        self.collect(RECEIVER);
+        done
+    }
+
+    /// The sender takes what was answered.
+    #[inline(never)]
+    fn answers_of_bulk(&mut self, frames: &mut Vec<Frame>) {
+        for frame in frames.drain(..) {
+            self.ends[SENDER].stack_mut().receive(self.now, self.interface, frame);
+        }
     }
 
     /// Lets the receiver of a bulk read what is still under way.

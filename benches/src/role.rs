@@ -7,10 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::memory::MESSAGE;
 use crate::{datagrams, dial, sys, talk};
-
-/// Bytes of a message in a round trip and of a request and its answer, unless a case says otherwise.
-pub(crate) const MESSAGE: usize = 64;
 
 /// What an end does.
 #[derive(Copy, Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
