@@ -40,7 +40,8 @@ pub struct List {
 }
 
 /// The RFCs of which each MUST and MUST NOT is shown by a packet script, or has a line that says why none can.
-const SCRIPTED: [u32; 11] = [9293, 6298, 6675, 5682, 8985, 7413, 9438, 5961, 7323, 2018, 2883];
+const SCRIPTED: [u32; 15] =
+    [9293, 6298, 5681, 6675, 2018, 2883, 7323, 8985, 9438, 5961, 6528, 6056, 7413, 3168, 5682];
 
 /// What becomes of one requirement.
 enum Standing<'a> {

@@ -34,13 +34,11 @@ const ARRIVALS: &[(&str, &str, &[u32])] = &[
     (UNANSWERED, "challenge-limit", &[12, 13]),
     (UNANSWERED, "syn-refused-with-wrong-number", &[3]),
     (UNANSWERED, "time-wait-not-assassinated", &[14]),
-    (KEPT, "cubic-reduction", &[15]),
-    (KEPT, "frto", &[17]),
+    (UNANSWERED, "unsent-reported", &[14, 15, 16, 17]),
     (KEPT, "path-mtu-smallest-v4", &[12]),
     (KEPT, "path-mtu-v4", &[16]),
     (KEPT, "path-mtu-v6", &[16]),
     (KEPT, "round-trip-smoothed", &[19]),
-    (KEPT, "timeout-in-error", &[17]),
 ];
 
 const UNANSWERED: &str = "it is one to be passed over, and so would most others be";
@@ -70,7 +68,7 @@ const KNOWN: &[Known] = &[
     (IGNORED, "timestamp-answered-v4", "another type", &[4, 5]),
     (IGNORED, "timestamp-answered-v4", "another identifier", &[4, 5]),
     (IGNORED, "unreachable-is-soft-v4", "another type", &[12]),
-    (IGNORED, "unreachable-reverts-backoff", "another type", &[22, 23]),
+    (IGNORED, "unreachable-reverts-backoff", "another type", &[25, 26]),
     (CLOSED, "icmp-rate-limit-v4", "another port", &[2, 4, 6, 8, 10, 12, 14, 15, 16]),
     (CLOSED, "icmp-rate-limit-v6", "another port", &[2, 4, 6, 8, 10, 12, 14, 15, 16]),
     (LIMITED, "icmp-rate-limit-v4", "a longer datagram", &[14, 15]),

@@ -4,6 +4,8 @@ use core::ops::Range;
 
 use tapsock_conformance::ast::Code;
 
+use crate::conditions::conditions;
+
 /// The code with each comparison of an assertion turned round, and each number in it that has to be met.
 pub fn altered_code(code: &Code) -> Vec<(String, Code)> {
     let mut altered = Vec::new();
@@ -26,29 +28,6 @@ pub fn altered_code(code: &Code) -> Vec<(String, Code)> {
         }
     }
     altered
-}
-
-/// Where the conditions of assertions stand, without the messages behind them.
-fn conditions(text: &str) -> Vec<Range<usize>> {
-    let mut found = Vec::new();
-    for (keyword, _) in text.match_indices("assert ") {
-        let start = keyword + "assert ".len();
-        let mut depth = 0;
-        let end = text[start..].char_indices().find(|(_, letter)| match letter {
-            '(' | '[' => {
-                depth += 1;
-                false
-            }
-            ')' | ']' => {
-                depth -= 1;
-                false
-            }
-            ',' | ';' | '\n' => depth == 0,
-            _ => false,
-        });
-        found.push(start..end.map_or(text.len(), |(at, _)| start + at));
-    }
-    found
 }
 
 /// Comparisons, with what turns them round.

@@ -5,6 +5,8 @@ mod calls;
 mod code;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/conditions.rs"]
+mod conditions;
 mod packets;
 
 use core::time::Duration;

@@ -55,7 +55,7 @@ const SMALL_WINDOW: u32 = 536;
 pub fn frame_size(mss: u32, largest_window: u32) -> u32 {
     let half = match largest_window {
         0 => LARGEST_FRAME,
-        ..=SMALL_WINDOW => largest_window,
+        1..=SMALL_WINDOW => largest_window,
         _ => largest_window / 2,
     };
     let mss = mss.max(1);
