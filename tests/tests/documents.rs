@@ -39,3 +39,42 @@ fn the_table_of_socket_options_is_the_code_s() {
     let made = tapsock_tests::socket_options::table(root).expect("sources can be read");
     assert!(written == made, "docs/sockets.md is old: cargo run -p tapsock-tests --bin sockets_table");
 }
+
+/// `docs/LOCKS.md` has a row for each lock of the sockets' crate.
+#[test]
+fn each_lock_is_written_down() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests stand in the project");
+    let page = fs::read_to_string(root.join("docs/LOCKS.md")).expect("the page is there");
+    let (_, rows) = page.split_once("## All of them").expect("its last table");
+    let sources = root.join("socket-api/src");
+    let mut folders = vec![sources.clone()];
+    let mut unwritten = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("sources can be read") {
+            let path = entry.expect("sources can be read").path();
+            if path.is_dir() {
+                folders.extend((path.file_name().is_some_and(|name| name != "tests")).then_some(path));
+                continue;
+            }
+            let file = path.strip_prefix(&sources).expect("it lies below").display().to_string();
+            let source = fs::read_to_string(&path).expect("sources can be read");
+            for line in source.lines().map(str::trim).filter(|line| !line.starts_with("//")) {
+                let Some((name, _)) = line.split_once("Mutex<").filter(|(before, _)| !before.contains('('))
+                else {
+                    continue;
+                };
+                let Some(name) =
+                    name.split([':', '=']).next().and_then(|name| name.split_whitespace().last())
+                else {
+                    continue;
+                };
+                let stands =
+                    |row: &str| row.contains(&format!("`{name}`")) && row.contains(&format!("`{file}`"));
+                if !file.ends_with("tests.rs") && !rows.lines().any(stands) {
+                    unwritten.push(format!("{file}: {name}"));
+                }
+            }
+        }
+    }
+    assert!(unwritten.is_empty(), "not in docs/LOCKS.md: {unwritten:?}");
+}
