@@ -10,7 +10,8 @@ use tapsock::net::UdpSocket;
 use tapsock::{Counter, Host};
 use tapsock_driver::memory::{MemoryConfig, MemoryLink};
 use tapsock_driver::unix::{Framing, UnixLink};
-use tapsock_driver::{KernelEnd, Link, Namespace, OpenError};
+use tapsock_driver::{DropReason, KernelEnd, Link, LinkDrops, Namespace, OpenError, RecvHalf, SendHalf};
+use tapsock_stack::wire::offload::LinkCaps;
 
 #[test]
 fn frames_that_the_link_drops_are_counted() {
@@ -33,6 +34,52 @@ fn frames_that_the_link_drops_are_counted() {
         assert_eq!(count(Counter::TapsockLinkInMisdescribed), 1);
         assert_eq!(count(Counter::TapsockLinkInHdrErrors), 0, "the stack never saw them");
     });
+}
+
+/// A link of somebody else's that counts what it drops.
+struct Counting(MemoryLink, LinkDrops);
+
+impl Link for Counting {
+    fn caps(&self) -> LinkCaps {
+        self.0.caps()
+    }
+
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn drops(&self) -> LinkDrops {
+        self.1.clone()
+    }
+
+    fn split(self: Box<Self>) -> (Box<dyn RecvHalf>, Box<dyn SendHalf>) {
+        Box::new(self.0).split()
+    }
+}
+
+#[test]
+fn each_reason_of_a_link_has_a_counter_of_the_host() {
+    let (link, _other_end) = MemoryLink::pair(MemoryConfig::default()).unwrap();
+    let drops = LinkDrops::default();
+    let host = Host::builder().link(Counting(link, drops.clone())).start().unwrap();
+    let table = [
+        (DropReason::InTruncated, Counter::TapsockLinkInTruncated),
+        (DropReason::InTooShort, Counter::TapsockLinkInTooShort),
+        (DropReason::InRefused, Counter::TapsockLinkInRefused),
+        (DropReason::InMisdescribed, Counter::TapsockLinkInMisdescribed),
+        (DropReason::OutDown, Counter::TapsockLinkOutDown),
+        (DropReason::OutRefused, Counter::TapsockLinkOutRefused),
+        (DropReason::OutUnfinished, Counter::TapsockLinkOutUnfinished),
+    ];
+    assert_eq!(table.map(|(reason, _)| reason), DropReason::ALL);
+    for (times, (reason, counter)) in (1..).zip(table) {
+        (0..times).for_each(|_| drops.count(reason));
+        assert_eq!(host.counters()[counter], times, "{reason:?}");
+    }
+    let others = host.counters();
+    let named = table.map(|(_, counter)| others[counter]).iter().sum::<u64>();
+    let all = others.iter().filter(|(counter, _)| counter.name().starts_with("TapsockLink"));
+    assert_eq!(all.map(|(_, count)| count).sum::<u64>(), named, "each under one name");
 }
 
 #[test]

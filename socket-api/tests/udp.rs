@@ -5,13 +5,14 @@ mod common;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{PATIENCE, RIGHT, RIGHT6, builders, ip, pair, within};
 use tapsock::bsd::{self, AF_INET, MSG_TRUNC, SOCK_DGRAM};
 use tapsock::net::UdpSocket;
-use tapsock::{Driver, Errno, Host, SockAddr};
-use tapsock_driver::memory::MemoryConfig;
+use tapsock::{Counter, Driver, Errno, Host, SockAddr};
+use tapsock_driver::memory::{MemoryConfig, MemoryLink};
+use tapsock_driver::{Link, RecvSlot};
 
 #[test]
 fn datagrams_come_whole_and_with_their_sender() {
@@ -43,6 +44,53 @@ fn datagrams_come_whole_and_with_their_sender() {
             client.send_to(&[], there).unwrap();
             echo.join().unwrap();
         }
+    });
+}
+
+/// As Linux 6.18 does: what is not sent counts, and what waits for room and is sent then does not.
+#[test]
+fn datagrams_that_find_no_room_are_counted() {
+    within(PATIENCE, || {
+        // At the other end nobody takes anything for now.
+        let (ours, theirs) =
+            MemoryLink::pair(MemoryConfig { capacity: 1, ..MemoryConfig::default() }).unwrap();
+        let address = "10.0.0.1/24".parse().unwrap();
+        let host = Host::builder().link(ours).address(address).start().unwrap();
+        let errors = || host.counters()[Counter::UdpSndbufErrors];
+        let sender = UdpSocket::bind(&host, "10.0.0.1:0").unwrap();
+        sender.set_broadcast(true).unwrap();
+        let id = sender.socket_id().unwrap();
+        bsd::setsockopt(&host, id, bsd::SOL_SOCKET, bsd::SO_SNDBUF, &4608i32.to_ne_bytes()).unwrap();
+        let send = || sender.send_to(&[7; 1000], "10.0.0.255:9").map_err(|error| error.kind());
+        sender.set_nonblocking(true).unwrap();
+        let sent = (0..1000).take_while(|_| send().is_ok()).count();
+        assert!((1..1000).contains(&sent), "{sent} datagrams");
+        assert_eq!(errors(), 1);
+        assert_eq!(send(), Err(ErrorKind::WouldBlock));
+        assert_eq!(errors(), 2);
+        assert!(sender.send_to(&[7; 70_000], "10.0.0.255:9").is_err());
+        assert_eq!(errors(), 2, "it is too long at any time");
+        sender.set_nonblocking(false).unwrap();
+        sender.set_write_timeout(Some(Duration::from_millis(10))).unwrap();
+        assert_eq!(send(), Err(ErrorKind::WouldBlock));
+        assert_eq!(errors(), 3);
+        sender.set_write_timeout(None).unwrap();
+        let (mut taking, _keep) = Box::new(theirs).split();
+        let taken = thread::spawn(move || {
+            let mut slot = RecvSlot::new();
+            let deadline = Instant::now() + PATIENCE;
+            let mut count = 0;
+            while count <= sent && Instant::now() < deadline {
+                match taking.receive(&mut slot) {
+                    Ok(frame) => count += usize::from(frame.bytes.len() == 1042),
+                    Err(_) => thread::sleep(Duration::from_millis(1)),
+                }
+            }
+            count
+        });
+        assert_eq!(send(), Ok(1000));
+        assert_eq!(taken.join().unwrap(), sent + 1);
+        assert_eq!(errors(), 3);
     });
 }
 

@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 use tapsock_stack::buf::Rope;
-use tapsock_stack::stack::Stack;
+use tapsock_stack::stack::{SocketId, Stack};
 use tapsock_stack::tcp::SharedOptions;
 use tapsock_stack::time::Instant;
 
@@ -280,6 +280,16 @@ impl Sockets {
             }
             Ok(())
         })
+    }
+
+    /// A call that sends has ended with EAGAIN, at once or when its time was over. As Linux, that is counted where it found
+    /// no room for a datagram of UDP (`UdpSndbufErrors`); whoever tries a call several times does so once.
+    pub fn count_unsent(&mut self, fd: Fd) {
+        if let Some(Body::Udp(udp)) = self.open(fd).map(|socket| &socket.body)
+            && let SocketId::Udp(id) = udp.id()
+        {
+            self.stack.udp_count_unsent(id);
+        }
     }
 
     /// How many bytes a send would take now: a hint for how much to copy.

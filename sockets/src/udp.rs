@@ -306,6 +306,7 @@ impl UdpSocket {
             let (held, whole) = (corked.len(), corked.with(Rope::new()));
             let sent = call.stack.udp_send_held(call.now, self.id, (held, whole), to, options);
             if sent == Err(SendError::WouldBlock) {
+                call.stack.udp_count_unsent(self.id);
                 call.stack.udp_give_up(self.id, held);
             }
             self.forget_corked(call);

@@ -278,7 +278,7 @@ counters! {
     UdpInCsumErrors,
     /// UDP datagrams dropped because a receive queue was full.
     UdpRcvbufErrors,
-    /// UDP datagrams dropped because the outbox was full.
+    /// UDP datagrams that were not sent because the send buffer, or the way to the link, had no room for them.
     UdpSndbufErrors,
     /// UDP datagrams sent.
     UdpOutDatagrams,

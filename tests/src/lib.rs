@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod bulk;
 pub mod calls;
+pub mod counted;
 pub mod descriptors;
 pub mod differential;
 pub mod drawn;

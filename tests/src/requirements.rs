@@ -287,7 +287,7 @@ fn places(places: &[Place]) -> String {
 }
 
 /// All Rust sources and packet scripts of the project, in order.
-fn sources(root: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn sources(root: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut left = vec![root.to_path_buf()];
     while let Some(folder) = left.pop() {

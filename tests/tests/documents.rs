@@ -1,4 +1,4 @@
-//! Documents that are made from the code are up to date.
+//! Documents that are made from the code are up to date, and what the code counts is tested.
 
 use std::fs;
 use std::path::Path;
@@ -77,4 +77,10 @@ fn each_lock_is_written_down() {
         }
     }
     assert!(unwritten.is_empty(), "not in docs/LOCKS.md: {unwritten:?}");
+}
+
+#[test]
+fn each_counter_counts_and_a_test_names_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests stand in the project");
+    assert_eq!(tapsock_tests::counted::complaints(root).expect("sources can be read"), [""; 0]);
 }

@@ -82,7 +82,7 @@ impl Shard {
             });
             match sent {
                 Ok(()) if rope.is_empty() && sending.taken < len => {}
-                Err(error) if sending.taken == 0 => return Err(error),
+                Err(error) if sending.taken == 0 => return Err(self.unsent(socket, error)),
                 _ => break,
             }
         }
@@ -106,9 +106,17 @@ impl Shard {
         let sent = self
             .call_with(&mut patience, Errno::AGAIN, |sockets, now| sending.attempt(sockets, now, &mut data));
         match sent {
-            Err(error) if sending.taken == 0 => Err(error),
+            Err(error) if sending.taken == 0 => Err(self.unsent(socket, error)),
             _ => Ok(sending.taken),
         }
+    }
+
+    /// A send has failed as a whole, by `error`.
+    fn unsent(&self, socket: Fd, error: Errno) -> Errno {
+        if error == Errno::AGAIN {
+            self.turn().state.sockets.count_unsent(socket);
+        }
+        error
     }
 
     /// Receives what lies in one piece, by reference, and who sent it.

@@ -94,6 +94,15 @@ impl Stack {
         self.let_go_datagram(SocketId::Udp(id), held);
     }
 
+    /// A call that was to send found no room, and ends: that is counted, where there still is none. One that waits, and sends
+    /// later, is not.
+    pub fn udp_count_unsent(&mut self, id: UdpId) {
+        let has_room = self.udp.socket(id).is_none_or(|socket| socket.mail.has_send_room());
+        if !has_room || !self.has_datagram_room(SocketId::Udp(id)) {
+            self.counters.bump(Counter::UdpSndbufErrors);
+        }
+    }
+
     /// Sends a datagram of which `held` bytes were held back, and are so no longer.
     ///
     /// # Errors

@@ -291,6 +291,8 @@ impl Connection {
         match segment.ack {
             Some(ack) => {
                 self.establish(now, self.send.queue.base(), sent);
+                // As Linux: the SYN of who connects counts, that of who accepts does not.
+                counters.bump(Counter::TcpExtTCPDelivered);
                 self.recv.acks.on_shaken(now);
                 self.send.syn_counts = true;
                 self.on_fast_open_answer(now, &segment, ack, sent, counters);

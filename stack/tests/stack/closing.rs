@@ -387,6 +387,32 @@ fn abort_resets_and_unread_data_does_too() {
     assert!(wire[1].tcp(passive).is_none());
 }
 
+/// A table that is full takes no more: those that would rest there are over at once, and their ports free.
+#[test]
+fn time_wait_is_bounded() {
+    let mut config = Config::default();
+    config.set("net.ipv4.tcp_max_tw_buckets", "3").unwrap();
+    for (_, address) in PAIRS {
+        let mut wire = Wire::with_config(2, LINKS[0], &config);
+        let listener = wire.listen(1, address, 2000, 8);
+        for _ in 0..5 {
+            let active = wire.connect(0, at(address, 2000));
+            wire.settle();
+            let passive = wire[1].tcp_accept(listener).unwrap();
+            for (host, id) in [(0, active), (1, passive)] {
+                let now = wire.now;
+                wire[host].tcp_close(now, id, Linger::Background);
+                wire.settle();
+            }
+        }
+        assert_eq!(wire[0].tcp_census().time_wait, 3, "{address}");
+        assert_eq!(wire.counter(0, Counter::TcpExtTCPTimeWaitOverflow), 2);
+        assert_eq!(wire.counter(0, Counter::TcpExtTW), 0, "none has rested for its minute");
+        wire.run_for(Duration::from_secs(61));
+        assert_eq!((wire[0].tcp_census().time_wait, wire.counter(0, Counter::TcpExtTW)), (0, 3));
+    }
+}
+
 #[test]
 fn a_vanished_peer_is_given_up() {
     let mut wire = Wire::new(2, LINKS[0]);

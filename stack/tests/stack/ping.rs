@@ -62,6 +62,8 @@ fn every_size_comes_back() {
             assert_eq!(reply.from.ip(), address.parse::<core::net::IpAddr>().unwrap());
         }
         assert!(matches!(ping(&mut wire, id, at(address, 0), &vec![0; most + 1]), Err(PingError::TooLong)));
+        let v6 = address.contains(':');
+        assert_eq!(wire.counter(0, if v6 { Counter::Icmp6OutEchos } else { Counter::IcmpOutEchos }), 10);
     }
 }
 

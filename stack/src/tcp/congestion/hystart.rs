@@ -177,6 +177,7 @@ mod tests {
         let (ended, counters) = ended_by(3, 113, 20, 60);
         assert_eq!(ended, Some(8), "after eight round trips");
         assert_eq!(counters[Counter::TcpExtTCPHystartDelayDetect], 1);
+        assert_eq!(counters[Counter::TcpExtTCPHystartDelayCwnd], 20);
         assert_eq!(ended_by(3, 112, 20, 60).0, None);
     }
 }

@@ -308,8 +308,13 @@ impl AckPolicy {
             self.owed = Owed::Now;
             return None;
         }
+        let wait = delay.min(situation.gap_wait);
+        if wait.is_zero() {
+            self.owed = Owed::Now;
+            return None;
+        }
         self.compressed += 1;
-        Some(delay.min(situation.gap_wait))
+        Some(wait)
     }
 
     /// How long an acknowledgement may wait now.

@@ -93,6 +93,16 @@ fn an_orphan_does_not_wait_for_the_peers_fin_for_ever() {
     assert_eq!(lone.connection.state(), State::FinWait2);
     assert_eq!(lone.pass_to_deadline().as_secs(), 60);
     assert!(lone.connection.is_finished());
+    assert_eq!(lone.count(Counter::TcpExtTCPAbortOnLinger), 0);
+    // Not at all where TCP_LINGER2 says so.
+    let mut lone = Lone::established(Options { fin_timeout_secs: None, ..plain() }, 60_000, ms(10));
+    lone.connection.shutdown(Shutdown::Write).expect("open");
+    lone.sent();
+    lone.ack(1, 60_000);
+    assert_eq!(lone.connection.state(), State::FinWait2);
+    lone.connection.close(lone.now, &mut lone.counters);
+    assert_eq!(lone.connection.state(), State::Closed);
+    assert_eq!(lone.count(Counter::TcpExtTCPAbortOnLinger), 1);
 }
 
 #[test]
@@ -119,6 +129,19 @@ fn only_an_exact_reset_is_believed() {
     assert_eq!(lone.connection.state(), State::Closed);
     assert_eq!(lone.read(), Err(ReadError::Socket(SocketError::ConnectionReset)));
     assert!(lone.poll().is_none(), "a reset is not answered");
+    lone.data(0, b"late", None);
+    assert_eq!(lone.count(Counter::TapsockTcpInClosed), 1);
+    assert!(lone.poll().is_none(), "nor what comes after it, by the connection");
+}
+
+/// As Linux: nothing can follow the peer's FIN.
+#[test]
+fn what_comes_behind_a_fin_is_dropped() {
+    let mut lone = established();
+    lone.data(0, b"bye", Some(Control::Fin));
+    lone.data(4, b"and more", None);
+    assert_eq!(lone.count(Counter::TapsockTcpInAfterFin), 1);
+    assert_eq!((lone.connection.state(), lone.read()), (State::CloseWait, Ok(b"bye".to_vec())));
 }
 
 #[test]

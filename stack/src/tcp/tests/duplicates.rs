@@ -27,7 +27,8 @@ fn a_segment_that_came_before_is_reported_once() {
     let mut lone = receiving();
     lone.data(0, &pattern(0, 1000), None);
     assert_eq!(reported(&mut lone), [(0, 1000)]);
-    assert_eq!(lone.count(Counter::TcpExtTCPDSACKOldSent), 1);
+    let counters = [Counter::TcpExtTCPDSACKOldSent, Counter::TcpExtDelayedACKLost];
+    assert_eq!(counters.map(|counter| lone.count(counter)), [1, 1]);
     lone.data(1000, &pattern(1000, 1000), None);
     assert_eq!(reported(&mut lone), []);
 }

@@ -56,6 +56,19 @@ fn a_reset_of_our_syn_refuses() {
     assert_eq!(lone.count(Counter::TcpAttemptFails), 1);
 }
 
+/// An acknowledgement that fits, or data, is no SYN.
+//= RFC 9293 §3.10.7.3, type=test
+#[test]
+fn what_is_no_syn_opens_nothing() {
+    for control in [None, Some(Control::Fin)] {
+        let mut lone = Lone::connecting(plain());
+        lone.poll();
+        lone.give(Segment { ack: Some(seq(ISS + 1)), control, ..Segment::new(seq(IRS)) });
+        assert_eq!((lone.connection.state(), lone.count(Counter::TapsockTcpInNoSyn)), (State::SynSent, 1));
+        assert!(lone.poll().is_none());
+    }
+}
+
 //= RFC 9293 §3.10.7.3, type=test
 #[test]
 fn an_acknowledgement_of_something_else_is_refused_by_a_reset() {
@@ -82,6 +95,8 @@ fn syns_are_repeated_with_doubling_waits_and_then_given_up() {
             waits.push(lone.pass_to_deadline().as_secs());
         }
         assert_eq!(waits, expected);
+        assert_eq!(lone.count(Counter::TcpExtTCPSynRetrans), waits.len() as u64 - 1);
+        assert_eq!(lone.count(Counter::TcpExtTCPAbortOnTimeout), 1);
         assert_eq!(lone.connection.take_error(), Some(SocketError::TimedOut));
     }
 }

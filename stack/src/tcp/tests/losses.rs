@@ -312,3 +312,104 @@ fn a_report_is_one_of_duplicates_by_the_acknowledgement_of_its_own_segment() {
     lone.sack(4000, 60_000, &[(3000, 4000)]);
     assert_eq!(lone.count(Counter::TcpExtTCPDSACKRecv), 1);
 }
+
+/// What a time-out finds: how it is counted says what had been known before.
+#[test]
+fn what_a_time_out_interrupts_is_counted() {
+    const COUNTERS: [Counter; 5] = [
+        Counter::TcpExtTCPSackRecoveryFail,
+        Counter::TcpExtTCPRenoRecoveryFail,
+        Counter::TcpExtTCPLossFailures,
+        Counter::TcpExtTCPSackFailures,
+        Counter::TcpExtTCPRenoFailures,
+    ];
+    type Row = (&'static str, Options, fn(&mut Lone), Option<Counter>);
+    let table: [Row; 6] = [
+        ("nothing", reno(plain()), |_| {}, None),
+        (
+            "a recovery by SACK",
+            reno(sacking()),
+            |lone| lone.sack(0, 60_000, &[(1000, 5000)]),
+            Some(Counter::TcpExtTCPSackRecoveryFail),
+        ),
+        (
+            "a recovery by duplicates",
+            reno(plain()),
+            |lone| (0..3).for_each(|_| lone.ack(0, 60_000)),
+            Some(Counter::TcpExtTCPRenoRecoveryFail),
+        ),
+        (
+            "another time-out, after which something came",
+            reno(plain()),
+            |lone| {
+                lone.pass_to_deadline();
+                lone.sent();
+                lone.ack(1000, 60_000);
+            },
+            Some(Counter::TcpExtTCPLossFailures),
+        ),
+        (
+            "a report, after a time-out that was in error",
+            reno(sacking()),
+            |lone| {
+                while lone.count(Counter::TcpExtTCPTimeouts) == 0 {
+                    lone.pass_to_deadline();
+                    lone.sent();
+                }
+                lone.sack(0, 60_000, &[(1000, 2000)]);
+                assert_eq!(lone.count(Counter::TcpExtTCPSpuriousRTOs), 1);
+            },
+            Some(Counter::TcpExtTCPSackFailures),
+        ),
+        ("a duplicate", reno(plain()), |lone| lone.ack(0, 60_000), Some(Counter::TcpExtTCPRenoFailures)),
+    ];
+    for (what, options, before, expected) in table {
+        let mut lone = full(options);
+        before(&mut lone);
+        lone.sent();
+        let before = lone.count(Counter::TcpExtTCPTimeouts);
+        while lone.count(Counter::TcpExtTCPTimeouts) == before {
+            lone.pass_to_deadline();
+        }
+        let counted: Vec<_> = COUNTERS.into_iter().filter(|counter| lone.count(*counter) > 0).collect();
+        assert_eq!(counted, Vec::from_iter(expected), "{what}");
+    }
+}
+
+/// More duplicates than segments were sent behind the hole: the path has put them in another order.
+#[test]
+fn duplicates_of_more_than_was_sent_tell_of_reordering() {
+    let mut lone = in_flight(2, reno(plain()));
+    lone.ack(0, 60_000);
+    assert_eq!(lone.count(Counter::TcpExtTCPRenoReorder), 0);
+    lone.ack(0, 60_000);
+    assert_eq!(lone.count(Counter::TcpExtTCPRenoReorder), 1);
+}
+
+/// As Linux: such reports change nothing.
+#[test]
+fn reports_that_make_no_sense_are_counted() {
+    const DUPLICATES: [Counter; 4] = [
+        Counter::TcpExtTCPDSACKRecv,
+        Counter::TcpExtTCPDSACKOfoRecv,
+        Counter::TcpExtTCPDSACKIgnoredDubious,
+        Counter::TcpExtTCPDSACKRecvSegs,
+    ];
+    type Row = (&'static str, u32, &'static [(u32, u32)], u64, [u64; 4]);
+    let table: [Row; 6] = [
+        ("beyond what was sent", 0, &[(5000, 20_000)], 1, [0; 4]),
+        ("backwards", 0, &[(3000, 2000)], 1, [0; 4]),
+        ("of nothing", 0, &[(3000, 3000)], 1, [0; 4]),
+        ("of what would have been acknowledged", 2000, &[(2000, 3000)], 1, [0; 4]),
+        ("twice what was sent once", 5000, &[(1000, 2000)], 0, [1, 0, 1, 0]),
+        ("the same out of order", 0, &[(2000, 3000), (1000, 5000)], 0, [0, 1, 1, 0]),
+    ];
+    for (what, acked, blocks, senseless, duplicates) in table {
+        let mut lone = full(reno(sacking()));
+        lone.sack(acked, 60_000, blocks);
+        assert_eq!(lone.count(Counter::TcpExtTCPSACKDiscard), senseless, "{what}");
+        assert_eq!(DUPLICATES.map(|counter| lone.count(counter)), duplicates, "{what}");
+        let sacked = lone.connection.info().sacked;
+        assert_eq!(sacked, if blocks.len() > 1 { 4 } else { 0 }, "{what}");
+    }
+}

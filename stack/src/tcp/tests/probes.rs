@@ -168,6 +168,7 @@ fn a_recovery_is_undone_when_all_that_was_sent_again_came_twice() {
     assert_eq!(window(&lone).0, 10);
     assert_eq!(window(&lone).1, INFINITE);
     assert_eq!(lone.count(Counter::TcpExtTCPDSACKUndo), 1);
+    assert_eq!(lone.count(Counter::TcpExtTCPDSACKRecvSegs), 1);
 }
 
 //= RFC 8985 §6.2, type=test

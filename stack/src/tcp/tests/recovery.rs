@@ -76,6 +76,7 @@ fn sack_sends_each_hole_once_and_no_timeout_is_needed() {
     lone.pass(ms(20));
     lone.ack(10_000, 60_000);
     assert_eq!(lone.connection.info().snd_cwnd, 5);
+    assert_eq!(lone.count(Counter::TcpExtTCPDelivered), 1 + 10, "the SYN too");
     assert_eq!(lone.count(Counter::TcpExtTCPFastRetrans), 2);
     assert_eq!(lone.count(Counter::TcpExtTCPTimeouts), 0);
 }
@@ -131,6 +132,7 @@ fn a_timeout_sends_one_segment_and_doubles() {
     lone.pass(ms(20));
     lone.ack(1000, 60_000);
     assert_eq!(lone.sent(), [(1000, 1000), (2000, 1000)], "slow start");
+    assert_eq!(lone.count(Counter::TcpExtTCPSlowStartRetrans), 2);
 }
 
 //= RFC 9293 MUST-20, type=test
@@ -146,6 +148,7 @@ fn a_silent_peer_is_given_up_after_fifteen_retries() {
     }
     let took = lone.now.saturating_since(start).as_secs();
     assert!((924..1050).contains(&took), "{took} s");
+    assert_eq!(lone.count(Counter::TcpExtTCPAbortOnTimeout), 1);
     assert_eq!(lone.connection.take_error(), Some(SocketError::TimedOut));
     assert!(lone.poll().is_none());
 }

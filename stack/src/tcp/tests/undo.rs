@@ -1,6 +1,7 @@
 //! Losses that were none, reports that are taken back, streams that are thin; and what TCP_INFO tells of a sender.
 
 use super::fixture::*;
+use crate::buf::Rope;
 use crate::counters::Counter;
 use crate::tcp::recovery::Phase;
 use crate::tcp::segment::{Control, Segment, UnscaledWindow};
@@ -60,6 +61,22 @@ fn a_recovery_is_undone_when_the_first_transmission_is_echoed() {
     let info = lone.connection.info();
     assert!(info.snd_cwnd >= 10 && info.phase == Phase::Open, "{info:?}");
     assert_eq!(lone.count(Counter::TcpExtTCPFullUndo) + lone.count(Counter::TcpExtTCPPartialUndo), 1);
+}
+
+/// A part of what was held to be lost was late, as its echo tells: the path reorders.
+//= RFC 4015 §3.2, type=test
+#[test]
+fn a_recovery_is_undone_as_soon_as_a_part_of_it_was_late() {
+    let (mut lone, first) = stamped_flight();
+    lone.pass(ms(20));
+    echoing(&mut lone, 0, first, Some((1, 5)));
+    assert_eq!(lone.sent()[0], (0, SIZE));
+    lone.pass(ms(5));
+    echoing(&mut lone, 5, first, None);
+    let info = lone.connection.info();
+    assert!(info.snd_cwnd >= 10, "{info:?}");
+    let counters = [Counter::TcpExtTCPPartialUndo, Counter::TcpExtTCPTSReorder, Counter::TcpExtTCPFullUndo];
+    assert_eq!(counters.map(|counter| lone.count(counter)), [1, 1, 0]);
 }
 
 #[test]
@@ -220,10 +237,35 @@ fn what_lies_behind_several_gaps_is_reported_in_time() {
         let acks: Vec<Segment> = core::iter::from_fn(|| lone.poll()).collect();
         reports.extend(acks.into_iter().map(|ack| ack.options.sack));
     }
+    assert_eq!(lone.count(Counter::TcpExtTCPAckCompressed), 0, "nor is it where no round trip is known");
     let told = |number: u32| {
         let start = IRS + 1 + 1000 + 2000 * number;
         reports.iter().flatten().any(|(left, _)| *left == start)
     };
     let hidden: Vec<u32> = (0..15).filter(|number| !told(*number)).collect();
     assert_eq!(hidden, [], "{reports:?}");
+}
+
+/// As Linux counts them: acknowledgements of a gap for which another one stood.
+#[test]
+fn acknowledgements_of_a_gap_that_share_one_are_counted() {
+    let (mut lone, first) = stamped_flight();
+    let give = |lone: &mut Lone, number: u32| {
+        lone.give(Segment {
+            ack: Some(seq(ISS + 1)),
+            window: UnscaledWindow(60_000),
+            options: Lone::stamped(2, first),
+            payload: Rope::from(pattern(0, SIZE as usize)),
+            ..Segment::new(seq(IRS + 1 + number * SIZE))
+        });
+        core::iter::from_fn(|| lone.poll()).count()
+    };
+    // What the first echoes tells that a round trip is 20 ms: those behind the gap wait a twentieth of that.
+    lone.pass(ms(20));
+    (0..40).for_each(|number| _ = give(&mut lone, number));
+    let acks: Vec<usize> = (41..47).map(|number| give(&mut lone, number)).collect();
+    assert_eq!(acks, [1, 1, 1, 0, 0, 0], "the first few are not put together");
+    assert_eq!(lone.pass_to_deadline(), ms(1));
+    assert_eq!(lone.sent().len(), 1);
+    assert_eq!(lone.count(Counter::TcpExtTCPAckCompressed), 2);
 }

@@ -160,6 +160,27 @@ fn what_lies_outside_the_window_is_answered_and_dropped() {
     assert!(lone.read().is_err());
 }
 
+/// As Linux: two hosts that each hold what the other sends to be wrong would answer each other for ever.
+#[test]
+fn what_brings_nothing_and_is_wrong_is_answered_once_in_half_a_second() {
+    let beyond: fn() -> Segment = || data_at(200_000, 711);
+    let before: fn() -> Segment = || Segment { window: UnscaledWindow(60_001), ..data_at(10, 700) };
+    let table = [(beyond, Counter::TcpExtTCPACKSkippedSeq), (before, Counter::TcpExtTCPACKSkippedPAWS)];
+    for (segment, skipped) in table {
+        let mut lone = stamped_connection();
+        lone.give(data_at(0, 710));
+        lone.poll();
+        let answered = [0, 400, 200].map(|wait| {
+            lone.pass(ms(wait));
+            lone.give(Segment { payload: Rope::new(), ..segment() });
+            lone.poll().is_some()
+        });
+        assert_eq!((answered, lone.count(skipped)), ([true, false, true], 1), "{skipped:?}");
+        lone.give(segment());
+        assert!(lone.poll().is_some(), "what brings something is answered");
+    }
+}
+
 //= RFC 9293 SHLD-31, type=test
 //= RFC 9293 MAY-13, type=test
 //= RFC 2018 §4, type=test
@@ -179,6 +200,7 @@ fn out_of_order_data_is_reported_by_sack() {
     lone.data(0, b"0123456789", None);
     let ack = lone.poll().expect("at once");
     assert_eq!((ack.ack, ack.options.sack.as_slice()), (Some(seq(IRS + 21)), &[(IRS + 31, IRS + 41)][..]));
+    assert_eq!(lone.count(Counter::TcpExtTCPOFOQueue), 2);
     assert_eq!(lone.read().expect("data").len(), 20);
 }
 

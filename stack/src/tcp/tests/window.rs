@@ -71,6 +71,9 @@ fn a_reader_that_stops_closes_the_window_and_one_that_reads_opens_it() {
     let answer = lone.poll().expect("a probe is answered");
     assert_eq!((answer.ack, answer.window), (Some(seq(IRS + 1 + 4000)), UnscaledWindow(0)));
     assert_eq!(lone.read().expect("data").len(), 4000);
+    // What comes before the peer can know of it.
+    lone.data(4000, &[7; 1000], None);
+    assert_eq!((lone.count(Counter::TcpExtTCPZeroWindowDrop), lone.connection.readable()), (1, 0));
     let update = lone.poll().expect("news of the window");
     assert_eq!(update.window, UnscaledWindow(3000), "whole segments of what the buffer makes");
 }
