@@ -63,6 +63,7 @@ impl Runner {
             Kind::Local { traffic, placement } => self.local(&case.name, traffic, placement),
             Kind::Core => self.core(&case.name),
             Kind::Idle { count } => Ok(crowd::idle(&case.name, count, self.effort.rounds)),
+            Kind::Siege(meeting, rate) => self.siege(&case.name, meeting, rate),
             Kind::Flood => Ok(crowd::floods(&case.name, self.effort.rounds)),
         }
     }
@@ -120,6 +121,28 @@ impl Runner {
         Ok(vec![row])
     }
 
+    /// What strangers' SYNs leave of what a link carries.
+    fn siege(&mut self, name: &str, meeting: Meeting, rate: u32) -> io::Result<Vec<Row>> {
+        let row = |what: &str, unit| Row::new(format!("{name}/{what}"), unit, Better::More);
+        let (mut sent, mut received) = (row("strangers", "1/s"), row("received", "Gbit/s"));
+        let mut left = row("left", "part");
+        let besieged = Meeting { shape: Shape { siege: rate, ..meeting.shape }, ..meeting };
+        for _ in 0..self.effort.rounds {
+            let mut alone = Vec::new();
+            self.round(meeting, self.effort.time, |contender, sample| {
+                alone.push((contender, sample.near.bytes as f64 / sample.near.seconds));
+            })?;
+            self.round(besieged, self.effort.time, |contender, sample| {
+                let bytes = sample.near.bytes as f64 / sample.near.seconds;
+                values(&mut sent, contender).0.push(sample.far.count as f64);
+                values(&mut received, contender).0.push(bytes * 8.0 / 1e9);
+                let alone = alone.iter().find(|(other, _)| *other == contender);
+                values(&mut left, contender).0.extend(alone.map(|(_, alone)| bytes / alone));
+            })?;
+        }
+        Ok(vec![sent, received, left])
+    }
+
     /// All contenders in turn, round by round.
     fn rounds(
         &mut self,
@@ -127,24 +150,32 @@ impl Runner {
         time: Duration,
         mut take: impl FnMut(Contender, Sample),
     ) -> io::Result<()> {
-        for _ in 0..self.effort.rounds {
-            for contender in Contender::ALL {
-                let wanted = self.effort.only.is_none_or(|only| only == contender);
-                if !wanted || contender == Contender::Plain && meeting.shape != Shape::default() {
-                    continue;
-                }
-                // Each has ports of its own, so that nobody meets the others' TIME-WAIT.
-                let port = self.next_port;
-                self.next_port += meeting.shape.streams as u16;
-                let Meeting { near, far, family, shape, placement } = meeting;
-                let duel = Duel { near, far, family, shape, placement, time, port };
-                let lab = match &mut self.lab {
-                    Some(lab) => lab,
-                    none => none.insert(Lab::new(self.effort.tuning.clone())?),
-                };
-                if let Some(sample) = duel.run(lab, contender, self.effort.counters)? {
-                    take(contender, sample);
-                }
+        (0..self.effort.rounds).try_for_each(|_| self.round(meeting, time, &mut take))
+    }
+
+    /// All contenders in turn.
+    fn round(
+        &mut self,
+        meeting: Meeting,
+        time: Duration,
+        mut take: impl FnMut(Contender, Sample),
+    ) -> io::Result<()> {
+        for contender in Contender::ALL {
+            let wanted = self.effort.only.is_none_or(|only| only == contender);
+            if !wanted || contender == Contender::Plain && meeting.shape != Shape::default() {
+                continue;
+            }
+            // Each has ports of its own, so that nobody meets the others' TIME-WAIT.
+            let port = self.next_port;
+            self.next_port += meeting.shape.streams as u16;
+            let Meeting { near, far, family, shape, placement } = meeting;
+            let duel = Duel { near, far, family, shape, placement, time, port };
+            let lab = match &mut self.lab {
+                Some(lab) => lab,
+                none => none.insert(Lab::new(self.effort.tuning.clone())?),
+            };
+            if let Some(sample) = duel.run(lab, contender, self.effort.counters)? {
+                take(contender, sample);
             }
         }
         Ok(())

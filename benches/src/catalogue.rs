@@ -15,10 +15,17 @@ pub(crate) struct Case {
 
 pub(crate) enum Kind {
     Duel(Meeting),
-    Local { traffic: Traffic, placement: Placement },
+    Local {
+        traffic: Traffic,
+        placement: Placement,
+    },
     Core,
-    Idle { count: usize },
+    Idle {
+        count: usize,
+    },
     Flood,
+    /// A meeting without strangers' SYNs, and with so many a second.
+    Siege(Meeting, u32),
 }
 
 /// What two ends do over a link, and what is told of it.
@@ -37,6 +44,9 @@ const PLACEMENTS: [(&str, Placement); 3] =
 /// Idle connections beside an active one.
 const IDLE: [usize; 4] = [0, 1_000, 10_000, 100_000];
 
+/// SYNs a second over a link that carries data besides.
+const SIEGE: u32 = 100_000;
+
 /// All cases in the order of the table. Each varies one thing of the first of its kind.
 pub(crate) fn all() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -54,6 +64,14 @@ pub(crate) fn all() -> Vec<Case> {
         cases.push(Case { name: format!("idle/{count}"), kind: Kind::Idle { count }, extra: false });
     }
     cases.push(Case { name: "flood".into(), kind: Kind::Flood, extra: false });
+    let receiving = Meeting {
+        near: Role::Sink,
+        far: Role::Source,
+        family: Family::V4,
+        shape: Shape::default(),
+        placement: Placement::Across,
+    };
+    cases.push(Case { name: "siege".into(), kind: Kind::Siege(receiving, SIEGE), extra: false });
     cases.push(Case { name: "core".into(), kind: Kind::Core, extra: false });
     cases
 }

@@ -106,7 +106,7 @@ impl Duel {
             Placement::Same => (first, first),
             Placement::Unpinned => (None, None),
         };
-        let listener = if self.near.serves() { Side::Near } else { Side::Far };
+        let listener = if self.near.serves() || self.shape.siege > 0 { Side::Near } else { Side::Far };
         let address = socket_address(contender, listener, self.family, self.port);
         let order = |role, side, cpu| Order {
             role,

@@ -18,6 +18,7 @@ mod near;
 mod plain;
 mod report;
 mod role;
+mod siege;
 mod smol;
 mod sys;
 mod talk;

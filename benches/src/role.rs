@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::memory::MESSAGE;
-use crate::{datagrams, dial, sys, talk};
+use crate::{datagrams, dial, siege, sys, talk};
 
 /// What an end does.
 #[derive(Copy, Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -99,6 +99,8 @@ pub(crate) struct Shape {
     pub(crate) waiting: Waiting,
     pub(crate) closer: Closer,
     pub(crate) packaging: Packaging,
+    /// SYNs of strangers a second beside, sent by the end that connects to the one that listens.
+    pub(crate) siege: u32,
 }
 
 impl Default for Shape {
@@ -110,6 +112,7 @@ impl Default for Shape {
             waiting: Waiting::Sleeps,
             closer: Closer::Server,
             packaging: Packaging::Single,
+            siege: 0,
         }
     }
 }
@@ -133,7 +136,7 @@ pub(crate) struct Order {
 pub(crate) struct Outcome {
     /// Bytes moved.
     pub(crate) bytes: u64,
-    /// Round trips, connections or datagrams.
+    /// Round trips, connections, datagrams, or strangers' SYNs a second.
     pub(crate) count: u64,
     /// How long that took, in seconds.
     pub(crate) seconds: f64,
@@ -211,7 +214,14 @@ pub(crate) fn run<N: Net>(net: &N, order: &Order, ready: impl FnOnce()) -> io::R
         }
         (_, Place::Connect(to)) => {
             let connected = (0..order.shape.streams).map(|_| net.connect(to));
-            talk::converse(connected.collect::<io::Result<Vec<_>>>()?, order)?
+            let connected = connected.collect::<io::Result<Vec<_>>>()?;
+            match order.shape.siege {
+                0 => talk::converse(connected, order)?,
+                rate => {
+                    let (outcome, sent) = siege::during(to, rate, || talk::converse(connected, order))?;
+                    Outcome { count: sent as u64, ..outcome }
+                }
+            }
         }
     };
     outcome.cpu = (sys::cpu_time() - cpu).as_secs_f64();
