@@ -1,7 +1,6 @@
-//! A host: one stack with its link, its addresses and its sockets.
+//! A host: one stack with its links, its addresses and its sockets.
 
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,38 +9,25 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-#[cfg(feature = "control")]
-use tapsock_driver::pcapng::LateCapture;
-use tapsock_driver::{DropReason, Link, LinkDrops};
-use tapsock_sockets::{FD_LIMIT_DEFAULT, Permission, Sockets};
-use tapsock_stack::config::Config;
+use tapsock_driver::DropReason;
 use tapsock_stack::counters::{Counter, Counters};
+use tapsock_stack::iface::Interface;
 use tapsock_stack::iface::dhcp::Lease;
-use tapsock_stack::iface::{Interface, InterfaceId, IpCidr, Route};
-use tapsock_stack::stack::Stack;
-use tapsock_stack::wire::EthernetAddress;
 
-use crate::bsd;
 #[cfg(feature = "control")]
 use crate::control::Control;
 use crate::description::Descriptors;
-use crate::engine::baton::Rest;
 use crate::engine::event_loop::EventLoop;
-use crate::engine::shard::Settings;
 use crate::engine::shutdown::ShutdownReport;
 use crate::engine::stats::EngineStats;
 use crate::engine::sync::lock;
-use crate::engine::{Shard, clock, driver};
+use crate::engine::{Shard, clock};
 use crate::local::Locals;
-use crate::numbers::Numbers;
 use crate::resolve::dns::{ResolvConf, Resolver};
 
-/// How long the baton lies before the background thread takes it, unless set.
-const GRACE: Duration = Duration::from_micros(500);
-/// How long a caller looks at the link before it sleeps, unless set.
-const SPIN: Duration = Duration::from_micros(50);
-/// How long a host that is shut down waits for its peers, unless set.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+mod builder;
+
+pub use builder::Builder;
 
 /// Who drives the stack while no thread blocks in one of its calls.
 #[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
@@ -82,8 +68,6 @@ struct Inner {
     shard: Arc<Shard>,
     locals: Arc<Locals>,
     descriptors: Descriptors,
-    /// What the link loses; its halves are where frames go, and out of reach.
-    link_drops: LinkDrops,
     resolv_conf: ResolvConf,
     resolver: Mutex<Resolver>,
     event_loop: Option<EventLoop>,
@@ -124,29 +108,30 @@ impl Host {
         self.inner.shut_down()
     }
 
-    /// What the stack and its link have counted, under nstat's names.
+    /// What the stack and its links have counted, under nstat's names.
     pub fn counters(&self) -> Counters {
         let mut counters = self.shard().turn().state.sockets.stack().counters().clone();
         for reason in DropReason::ALL {
-            counters[counter_of(reason)] += self.inner.link_drops.of(reason);
+            counters[counter_of(reason)] +=
+                self.shard().link_drops().map(|drops| drops.of(reason)).sum::<u64>();
         }
         counters
     }
 
-    /// The interfaces: `lo`, and the link's.
+    /// The interfaces: `lo`, and those of links, in the order in which the builder was given them.
     pub fn interfaces(&self) -> Vec<Interface> {
         self.shard().turn().state.sockets.stack().interfaces().iter().cloned().collect()
     }
 
-    /// What the link's interface has been given by DHCP, where it asks ([`Builder::dhcp`]).
+    /// What a link's interface has been given by DHCP, where it asks ([`Builder::dhcp`]): of several the first that has.
     pub fn lease(&self) -> Option<Lease> {
         self.shard().lease()
     }
 
-    /// Waits until the link's interface has been given an address by DHCP, for `limit` at most.
+    /// Waits until a link's interface has been given an address by DHCP, for `limit` at most.
     ///
     /// # Errors
-    /// TimedOut (ETIMEDOUT) where no server has given one, NetworkDown (ENETDOWN) where the link is gone.
+    /// TimedOut (ETIMEDOUT) where no server has given one, NetworkDown (ENETDOWN) where all links are gone.
     pub fn wait_for_lease(&self, limit: Duration) -> io::Result<Lease> {
         Ok(self.shard().wait_for_lease(limit)?)
     }
@@ -158,11 +143,6 @@ impl Host {
 
     pub(crate) fn resolver(&self) -> &Mutex<Resolver> {
         &self.inner.resolver
-    }
-
-    #[cfg(feature = "control")]
-    pub(crate) fn link_drops(&self) -> &LinkDrops {
-        &self.inner.link_drops
     }
 
     /// System calls and wake-ups of the engine.
@@ -244,299 +224,6 @@ impl Drop for Inner {
     }
 }
 
-/// What a host is to be: made by [`Host::builder`], ended by [`start`](Builder::start).
-///
-/// ```
-/// use tapsock::{Driver, Host};
-///
-/// let host = Host::builder().driver(Driver::External).seed(7).privileged().start()?;
-/// host.turn()?;
-/// # Ok::<(), std::io::Error>(())
-/// ```
-#[must_use = "a host runs when it is started"]
-#[derive(Default)]
-pub struct Builder {
-    links: Vec<Box<dyn Link>>,
-    hardware: Option<EthernetAddress>,
-    addresses: Vec<IpCidr>,
-    dhcp: bool,
-    link_local: bool,
-    routes: Vec<(IpCidr, Option<IpAddr>)>,
-    name_servers: Vec<SocketAddr>,
-    resolv_conf: String,
-    #[cfg(feature = "control")]
-    control: Option<std::path::PathBuf>,
-    settings: Vec<(String, String)>,
-    privileged: bool,
-    driver: Driver,
-    seed: Option<u64>,
-    grace: Option<Duration>,
-    spin: Option<Duration>,
-    shutdown_timeout: Option<Duration>,
-    descriptor_limit: Option<usize>,
-    numbers: Option<Box<dyn Numbers>>,
-}
-
-impl Builder {
-    /// The link, of which there is one. Without it, the host talks to itself.
-    pub fn link(mut self, link: impl Link + 'static) -> Self {
-        self.links.push(Box::new(link));
-        self
-    }
-
-    /// The Ethernet address of the link's interface; unless set, a random one of those administered locally.
-    pub fn hardware_address(mut self, hardware: EthernetAddress) -> Self {
-        self.hardware = Some(hardware);
-        self
-    }
-
-    /// An address of the link's interface, with the length of its network's prefix; there may be several. An
-    /// Ethernet link has its link-local IPv6 address besides.
-    pub fn address(mut self, address: IpCidr) -> Self {
-        self.addresses.push(address);
-        self
-    }
-
-    /// Has the link's interface choose itself an IPv4 address of 169.254/16, which holds on the link alone, and keep one
-    /// (RFC 3927). It is there when nobody else has it, after five to eight seconds.
-    pub fn link_local(mut self) -> Self {
-        self.link_local = true;
-        self
-    }
-
-    /// Has the link's interface ask for an IPv4 address by DHCP, and keep it: [`Host::wait_for_lease`].
-    pub fn dhcp(mut self) -> Self {
-        self.dhcp = true;
-        self
-    }
-
-    /// A network that is reached through `gateway`, or, where that is `None`, over the link itself.
-    pub fn route(mut self, destination: IpCidr, gateway: impl Into<Option<IpAddr>>) -> Self {
-        self.routes.push((destination, gateway.into()));
-        self
-    }
-
-    /// Everything of `gateway`'s family that nothing else says how to reach is reached through it.
-    pub fn gateway(self, gateway: IpAddr) -> Self {
-        let any = match gateway {
-            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        };
-        self.route(IpCidr::new(any, 0), gateway)
-    }
-
-    /// A name server, asked for what the hosts file does not have; the first three are. Without any, those that
-    /// [`resolv_conf`](Self::resolv_conf) names are asked; without those, the ones that DHCP and routers tell of.
-    pub fn name_server(mut self, server: SocketAddr) -> Self {
-        self.name_servers.push(server);
-        self
-    }
-
-    /// How names are looked up, as the text of resolv.conf(5) says it.
-    pub fn resolv_conf(mut self, text: &str) -> Self {
-        self.resolv_conf = text.to_owned();
-        self
-    }
-
-    /// Answers questions of this user's other processes at this path, such as `tapsock ss --control PATH`: see
-    /// [`control`](crate::control), whose `default_path` is where they look. Feature `control`.
-    #[cfg(feature = "control")]
-    pub fn control(mut self, path: impl Into<std::path::PathBuf>) -> Self {
-        self.control = Some(path.into());
-        self
-    }
-
-    /// A setting by Linux's sysctl name: `("net.ipv4.tcp_sack", "0")`.
-    pub fn setting(mut self, name: &str, value: &str) -> Self {
-        self.settings.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Lets sockets do what Linux keeps for the privileged: bind to reserved ports, be raw, and have buffers beyond the
-    /// host's limits.
-    pub fn privileged(mut self) -> Self {
-        self.privileged = true;
-        self
-    }
-
-    /// Who drives while no thread blocks.
-    pub fn driver(mut self, driver: Driver) -> Self {
-        self.driver = driver;
-        self
-    }
-
-    /// What everything random follows from, so that a run can be repeated; unless set, the system's randomness.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// How long frames and timers may wait after a call that blocked has returned, before the background thread sees
-    /// to them (500 µs). A caller that is back sooner costs no wake-up. Beside one that comes back again and again it
-    /// grows to eight times as much.
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = Some(grace);
-        self
-    }
-
-    /// How long at most a call that blocks looks at the link before it sleeps, where that has proved worth while
-    /// (50 µs); zero: never.
-    pub fn spin(mut self, spin: Duration) -> Self {
-        self.spin = Some(spin);
-        self
-    }
-
-    /// How long [`Host::shutdown`] waits (2 s).
-    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
-        self.shutdown_timeout = Some(timeout);
-        self
-    }
-
-    /// How many socket ids there are at most (1,048,576); one more says EMFILE. They are below that number, as with
-    /// RLIMIT_NOFILE.
-    pub fn descriptor_limit(mut self, limit: usize) -> Self {
-        self.descriptor_limit = Some(limit);
-        self
-    }
-
-    /// Who gives out the numbers of socket ids; unless set, they are the lowest free ones from 0 on.
-    pub fn numbers(mut self, numbers: impl Numbers + 'static) -> Self {
-        self.numbers = Some(Box::new(numbers));
-        self
-    }
-
-    /// Starts the host.
-    ///
-    /// # Errors
-    /// InvalidInput (EINVAL) for a setting that does not exist or a value that it can't have, for an address or a
-    /// route that the stack refuses, for one without a link, and for a second link; otherwise what making the descriptors and the
-    /// thread says (EMFILE, ENFILE, ENOMEM, EAGAIN).
-    //= RFC 6528 §4 MUST-1
-    pub fn start(mut self) -> io::Result<Host> {
-        let seed = match self.seed {
-            Some(seed) => seed,
-            None => getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?,
-        };
-        let mut stack = Stack::new(self.config()?, seed, clock::now());
-        let link = self.links.pop();
-        if !self.links.is_empty() {
-            return Err(invalid("more than one link"));
-        }
-        #[cfg(feature = "control")]
-        let captures = LateCapture::default();
-        #[cfg(feature = "control")]
-        let (control, link) = match self.control.take() {
-            None => (None, link),
-            Some(path) => {
-                let listener = Control::bind(&path).map_err(|error| {
-                    io::Error::new(error.kind(), format!("control socket {}: {error}", path.display()))
-                })?;
-                let link = link.map(|link| Box::new(captures.watch(link)) as Box<dyn Link>);
-                (Some((path, listener)), link)
-            }
-        };
-        let link_drops = link.as_ref().map(|link| link.drops()).unwrap_or_default();
-        let interface = link.as_ref().map(|link| self.attach(&mut stack, link.as_ref(), seed)).transpose()?;
-        if interface.is_none()
-            && (self.dhcp || self.link_local || !(self.addresses.is_empty() && self.routes.is_empty()))
-        {
-            return Err(invalid("an address or a route, but no link"));
-        }
-        let rest = match self.driver {
-            Driver::Background => Rest::Grace(self.grace.unwrap_or(GRACE)),
-            Driver::External => Rest::EventLoop,
-        };
-        let interfaces: Vec<_> = stack.interfaces().iter().map(bsd::told).collect();
-        let mut resolv_conf = ResolvConf::parse(&self.resolv_conf, &interfaces);
-        if !self.name_servers.is_empty() {
-            resolv_conf.servers.clone_from(&self.name_servers);
-        }
-        let settings = Settings { rest, spin: self.spin.unwrap_or(SPIN) };
-        let permission = if self.privileged { Permission::Privileged } else { Permission::Ordinary };
-        let locals = Locals::new(settings.spin, stack.config().somaxconn, permission);
-        let sockets = Sockets::new(stack, permission);
-        let shard = Arc::new(Shard::new(sockets, interface.zip(link), &settings)?);
-        let (event_loop, background) = match self.driver {
-            Driver::Background => (None, Some(spawn(&shard)?)),
-            Driver::External => (Some(EventLoop::new(&shard)?), None),
-        };
-        let limit = self.descriptor_limit.unwrap_or(FD_LIMIT_DEFAULT);
-        let inner = Inner {
-            shard,
-            locals,
-            descriptors: Descriptors::new(limit, self.numbers.take()),
-            link_drops,
-            resolver: Mutex::new(Resolver::new(resolv_conf.clone(), mixed(!seed))),
-            resolv_conf,
-            event_loop,
-            #[cfg(feature = "control")]
-            control: std::sync::OnceLock::new(),
-            background: Mutex::new(background),
-            shutdown_timeout: self.shutdown_timeout.unwrap_or(SHUTDOWN_TIMEOUT),
-        };
-        let host = Host { inner: Arc::new(inner) };
-        #[cfg(feature = "control")]
-        if let Some((path, listener)) = control {
-            let weak = WeakHost(Arc::downgrade(&host.inner));
-            // Nobody else sets it.
-            let _ = host.inner.control.set(Control::start(path, listener, weak, captures)?);
-        }
-        Ok(host)
-    }
-
-    fn config(&self) -> io::Result<Config> {
-        let mut config = Config::default();
-        for (name, value) in &self.settings {
-            config.set(name, value).map_err(|error| invalid(format!("{name} = {value}: {error}")))?;
-        }
-        Ok(config)
-    }
-
-    fn attach(&self, stack: &mut Stack, link: &dyn Link, seed: u64) -> io::Result<InterfaceId> {
-        let hardware = self.hardware.unwrap_or_else(|| local_hardware(seed));
-        let id = stack
-            .add_interface(link.name(), hardware, link.caps())
-            .map_err(|error| invalid(format!("interface {}: {error}", link.name())))?;
-        for address in &self.addresses {
-            stack.add_address(id, *address).map_err(|error| invalid(format!("{address}: {error}")))?;
-        }
-        for (destination, gateway) in &self.routes {
-            let route = Route { gateway: *gateway, ..Route::direct(*destination, id) };
-            stack.add_route(route).map_err(|error| invalid(format!("{route}: {error}")))?;
-        }
-        if self.dhcp {
-            let started = stack.start_dhcp(clock::now(), id, None);
-            started.map_err(|error| invalid(format!("DHCP on {}: {error}", link.name())))?;
-        }
-        if self.link_local {
-            let started = stack.start_link_local(id);
-            started.map_err(|error| invalid(format!("a link-local address of {}: {error}", link.name())))?;
-        }
-        Ok(id)
-    }
-}
-
-impl fmt::Debug for Builder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
-            .field("links", &self.links.iter().map(|link| link.name().to_owned()).collect::<Vec<_>>())
-            .field("addresses", &self.addresses)
-            .field("dhcp", &self.dhcp)
-            .field("routes", &self.routes)
-            .field("settings", &self.settings)
-            .field("driver", &self.driver)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The thread that drives while nobody else does. It is born with all signals blocked, so that the program's handlers
-/// run in the program's threads.
-fn spawn(shard: &Arc<Shard>) -> io::Result<JoinHandle<()>> {
-    let shard = shard.clone();
-    let thread = thread::Builder::new().name("tapsock".to_owned());
-    tapsock_driver::with_signals_blocked(|| thread.spawn(move || driver::background(&shard)))
-}
-
 /// Under which name a link's drops are shown.
 fn counter_of(reason: DropReason) -> Counter {
     match reason {
@@ -547,20 +234,6 @@ fn counter_of(reason: DropReason) -> Counter {
         DropReason::OutDown => Counter::TapsockLinkOutDown,
         DropReason::OutRefused => Counter::TapsockLinkOutRefused,
         DropReason::OutUnfinished => Counter::TapsockLinkOutUnfinished,
+        DropReason::OutFull => Counter::TapsockLinkOutFull,
     }
-}
-
-/// A unicast address that is administered locally.
-fn local_hardware(seed: u64) -> EthernetAddress {
-    let [_, a, b, c, d, e, ..] = mixed(seed).to_be_bytes();
-    EthernetAddress([0x02, a, b, c, d, e])
-}
-
-/// The seed's own bits would make hosts with the seeds 1 and 2 near neighbours.
-fn mixed(seed: u64) -> u64 {
-    (seed ^ 0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9)
-}
-
-fn invalid(what: impl Into<String>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, what.into())
 }

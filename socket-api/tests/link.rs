@@ -8,7 +8,7 @@ use common::{PATIENCE, builders, within};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 use tapsock::net::UdpSocket;
 use tapsock::{Counter, Host};
-use tapsock_driver::memory::{MemoryConfig, MemoryLink};
+use tapsock_driver::memory::MemoryConfig;
 use tapsock_driver::unix::{Framing, UnixLink};
 use tapsock_driver::{DropReason, KernelEnd, Link, LinkDrops, Namespace, OpenError, RecvHalf, SendHalf};
 use tapsock_stack::wire::offload::LinkCaps;
@@ -116,14 +116,6 @@ fn who_waits_for_an_address_hears_that_the_link_is_gone() {
         assert_eq!(error.raw_os_error(), Some(100), "ENETDOWN, not {error}");
         end.join().unwrap();
     });
-}
-
-#[test]
-fn a_second_link_is_refused() {
-    let (one, _) = MemoryLink::pair(MemoryConfig::default()).unwrap();
-    let (other, _) = MemoryLink::pair(MemoryConfig::default()).unwrap();
-    let error = Host::builder().link(one).link(other).start().unwrap_err();
-    assert_eq!(error.to_string(), "more than one link");
 }
 
 /// A host on the link that `open` makes in a namespace, before, while and after the interface `name` is down.

@@ -48,6 +48,8 @@ counters! {
     TapsockLinkOutRefused,
     /// Frames that a link without offloads was to cut or to sum.
     TapsockLinkOutUnfinished,
+    /// Sent, and dropped before a link that takes nothing, because the host has others to see to.
+    TapsockLinkOutFull,
     /// Malformed or implausible ARP packets.
     TapsockArpInErrors,
     /// Messages of DHCP that are malformed.

@@ -26,11 +26,13 @@ pub enum DropReason {
     OutRefused,
     /// Sent with a checksum to be filled in or segments to be cut over a link that does neither.
     OutUnfinished,
+    /// Sent, while all places before a link that took nothing were taken, by a host that has other links to see to.
+    OutFull,
 }
 
 impl DropReason {
     /// All reasons.
-    pub const ALL: [DropReason; 7] = [
+    pub const ALL: [DropReason; 8] = [
         DropReason::InTruncated,
         DropReason::InTooShort,
         DropReason::InRefused,
@@ -38,6 +40,7 @@ impl DropReason {
         DropReason::OutDown,
         DropReason::OutRefused,
         DropReason::OutUnfinished,
+        DropReason::OutFull,
     ];
 }
 
@@ -77,7 +80,7 @@ impl LinkDrops {
 
     /// Frames that were to go out and were dropped.
     pub fn sent(&self) -> u64 {
-        [DropReason::OutDown, DropReason::OutRefused, DropReason::OutUnfinished]
+        [DropReason::OutDown, DropReason::OutRefused, DropReason::OutUnfinished, DropReason::OutFull]
             .into_iter()
             .map(|reason| self.of(reason))
             .sum()
@@ -96,6 +99,6 @@ mod tests {
             assert_eq!(drops.of(reason), 1);
             assert_eq!(drops.received() + drops.sent(), before as u64 + 1, "{reason:?}");
         }
-        assert_eq!((drops.received(), drops.sent()), (4, 3));
+        assert_eq!((drops.received(), drops.sent()), (4, 4));
     }
 }

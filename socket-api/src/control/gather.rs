@@ -2,7 +2,6 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use tapsock_driver::DropReason;
 use tapsock_sockets::UnixName;
 use tapsock_sockets::errno::ToErrno;
 use tapsock_sockets::local::SocketKind;
@@ -30,20 +29,12 @@ pub(super) fn links(host: &Host) -> Links {
     let links = stack.interfaces().iter().map(|interface| link(stack, now, interface)).collect();
     turn.finish();
     let mut links = Links { links };
-    // What the link itself loses, it counts itself; there is one.
-    if let Some(link) = links.links.iter_mut().find(|link| link.kind != "loopback") {
-        for reason in DropReason::ALL {
-            let count = host.link_drops().of(reason);
-            match reason {
-                DropReason::InTruncated
-                | DropReason::InTooShort
-                | DropReason::InRefused
-                | DropReason::InMisdescribed => link.rx_dropped += count,
-                DropReason::OutDown | DropReason::OutRefused | DropReason::OutUnfinished => {
-                    link.tx_dropped += count
-                }
-            }
-        }
+    // What a link itself loses, it counts itself.
+    for (link, drops) in
+        links.links.iter_mut().filter(|link| link.kind != "loopback").zip(host.shard().link_drops())
+    {
+        link.rx_dropped += drops.received();
+        link.tx_dropped += drops.sent();
     }
     links
 }

@@ -5,16 +5,21 @@ use std::thread;
 
 use arrayvec::ArrayVec;
 use rustix::event::{PollFd, PollFlags, poll};
+use tapsock_stack::iface::MAX_INTERFACES;
 use tapsock_stack::time::{Instant, earliest};
 
 use super::baton::{Holder, Role};
 use super::clock::{now, timespec};
 use super::epoll::Beside;
-use super::event_loop::is_hung_up;
+use super::event_loop::hung_up_port;
+use super::port::Port;
 use super::receiver::{BATCH, End};
 use super::shard::{Left, Shard, Turn};
 use super::spin::Found;
-use super::sync::{Arc, Ordering};
+use super::sync::Arc;
+
+/// Descriptors of links that a driver sleeps on: two of each.
+const MAX_POLLED: usize = 2 * MAX_INTERFACES;
 
 /// What a sleeping driver was woken by.
 #[derive(Copy, Clone, Debug, Default)]
@@ -88,8 +93,8 @@ impl Drive {
         if read.is_none() {
             // What ends the sleep is likely to come alone.
             self.limit = 1;
-            let until =
-                if left == Left::Frames && !shard.outbox.is_blocked() { Some(Instant::ZERO) } else { until };
+            let at_once = left == Left::Frames || left == Left::Blocked && !shard.is_blocked();
+            let until = if at_once { Some(Instant::ZERO) } else { until };
             let asleep = now();
             ready = shard.sleep(self.role, until, self.beside.as_deref());
             found = Found::Sleeping(now().saturating_since(asleep));
@@ -100,8 +105,11 @@ impl Drive {
                 read = shard.read(self.limit);
                 // Asked again: reading clears the error of a packet socket whose interface is down, and that one may
                 // come up again. Where that fails, the next sleep ends at once, and asks again.
-                if read.is_none() && ready.hung_up && is_hung_up(shard).unwrap_or(false) {
-                    shard.hung_up();
+                if read.is_none()
+                    && ready.hung_up
+                    && let Ok(Some(port)) = hung_up_port(shard)
+                {
+                    shard.hung_up(port);
                 }
             }
         }
@@ -193,18 +201,24 @@ impl Shard {
             Role::Caller => (&*self.caller_kick, None),
             Role::Background => (&self.background_kick, Some(&self.background_timer)),
         };
-        let blocked = self.outbox.is_blocked();
-        let receive_fd = self.receive_fd.as_ref().filter(|_| self.link_up.load(Ordering::Acquire));
-        let send_fd = self.send_fd.as_ref().filter(|_| blocked);
         let bridge = self.existing_bridge();
 
-        let mut fds = ArrayVec::<PollFd<'_>, 6>::new();
+        let mut fds = ArrayVec::<PollFd<'_>, { 4 + MAX_POLLED }>::new();
         fds.push(PollFd::new(kick, PollFlags::IN));
-        fds.extend(receive_fd.map(|fd| PollFd::new(fd, PollFlags::IN)));
-        fds.extend(send_fd.map(|fd| PollFd::new(fd, PollFlags::OUT)));
         fds.extend(timer.map(|fd| PollFd::new(fd, PollFlags::IN)));
         fds.extend(bridge.map(|bridge| PollFd::new(bridge, PollFlags::IN)));
         fds.extend(beside.map(|beside| PollFd::new(&*beside.real, PollFlags::IN)));
+        let mut polled = ArrayVec::<(&Port, PollFlags), MAX_POLLED>::new();
+        for port in &self.ports {
+            if let Some(fd) = port.receive_fd() {
+                fds.push(PollFd::new(fd, PollFlags::IN));
+                polled.push((port, PollFlags::IN));
+            }
+            if port.outbox.is_blocked() {
+                fds.extend(port.send_fd().map(|fd| PollFd::new(fd, PollFlags::OUT)));
+                polled.push((port, PollFlags::OUT));
+            }
+        }
         self.stats.ppolls.bump();
         sleep_on(&mut fds, until);
 
@@ -212,17 +226,20 @@ impl Shard {
         let mut next_if =
             |polled: bool| if polled { seen.next() } else { None }.unwrap_or(PollFlags::empty());
         let kicked = !next_if(true).is_empty();
-        let received = next_if(receive_fd.is_some());
-        let sent = next_if(send_fd.is_some());
         let timed = next_if(timer.is_some());
         let bridged = next_if(bridge.is_some());
         let beside = next_if(beside.is_some());
         if kicked {
             kick.drain();
         }
-        // A link without a descriptor for it is tried again.
-        if !sent.is_empty() || (blocked && send_fd.is_none()) {
-            self.outbox.unblock();
+        let mut received = PollFlags::empty();
+        for (port, what) in polled {
+            if what == PollFlags::IN {
+                received |= next_if(true);
+            } else if port.send_fd().is_none() || !next_if(true).is_empty() {
+                // A link without a descriptor for it is tried again.
+                port.outbox.unblock();
+            }
         }
         Ready {
             kicked,

@@ -10,14 +10,15 @@ use rustix::io::retry_on_intr;
 
 use super::baton::{Holder, Role};
 use super::clock::timespec;
+use super::port::Port;
 use super::receiver::{BATCH, End};
 use super::shard::{Left, Shard};
-use super::sync::{Mutex, Ordering, lock};
+use super::sync::{Mutex, lock};
 
 /// Batches that a turn takes in before it returns to its loop.
 const BATCHES_PER_TURN: usize = 16;
 
-/// The descriptor of a host without a thread of its own: an epoll of the link, the kick and the deadline.
+/// The descriptor of a host without a thread of its own: an epoll of the links, the kick and the deadline.
 pub(crate) struct EventLoop {
     epoll: OwnedFd,
     /// What is registered beside kick and deadline.
@@ -26,9 +27,14 @@ pub(crate) struct EventLoop {
 
 #[derive(Default)]
 struct Watched {
+    links: Vec<WatchedLink>,
+    bridge: bool,
+}
+
+#[derive(Default)]
+struct WatchedLink {
     receiving: bool,
     sending: bool,
-    bridge: bool,
 }
 
 impl EventLoop {
@@ -38,9 +44,12 @@ impl EventLoop {
         epoll::add(&epoll, kick, EventData::new_u64(0), EventFlags::IN)?;
         epoll::add(&epoll, timer, EventData::new_u64(1), EventFlags::IN)?;
         let mut watched = Watched::default();
-        if let Some(fd) = &shard.receive_fd {
-            epoll::add(&epoll, fd, EventData::new_u64(2), EventFlags::IN)?;
-            watched.receiving = true;
+        for port in &shard.ports {
+            let receiving = port.receive_fd();
+            if let Some(fd) = receiving {
+                epoll::add(&epoll, fd, EventData::new_u64(2), EventFlags::IN)?;
+            }
+            watched.links.push(WatchedLink { receiving: receiving.is_some(), sending: false });
         }
         Ok(EventLoop { epoll, watched: Mutex::new(watched) })
     }
@@ -51,12 +60,14 @@ impl EventLoop {
             shard.background_kick.drain();
         }
         shard.background_timer.drain();
-        shard.outbox.unblock();
+        shard.ports.iter().for_each(|port| port.outbox.unblock());
         shard.hear_real();
         for round in 0..BATCHES_PER_TURN {
             let Some((mut turn, end)) = shard.read(BATCH) else {
-                if round == 0 && is_hung_up(shard)? {
-                    shard.hung_up();
+                if round == 0
+                    && let Some(port) = hung_up_port(shard)?
+                {
+                    shard.hung_up(port);
                 }
                 break;
             };
@@ -73,31 +84,32 @@ impl EventLoop {
             turn.state.baton.sleep(Role::Background, next);
         }
         let left = shard.carry_out(turn.unlock(), Some(Role::Background));
-        let blocked = shard.outbox.is_blocked();
-        if left == Left::Frames && !blocked {
+        if left == Left::Frames || left == Left::Blocked && !shard.is_blocked() {
             shard.kick(Role::Background);
         }
         if let Some(next) = next {
             shard.background_timer.fire_by(next);
         }
-        self.watch(shard, blocked)
+        self.watch(shard)
     }
 
     /// Registers what is to be waited for: a link that is gone no more, one that is full for writing.
-    fn watch(&self, shard: &Shard, blocked: bool) -> io::Result<()> {
+    fn watch(&self, shard: &Shard) -> io::Result<()> {
         let mut watched = lock(&self.watched);
-        let up = shard.link_up.load(Ordering::Acquire);
-        if let Some(fd) = shard.receive_fd.as_ref().filter(|_| watched.receiving && !up) {
-            epoll::delete(&self.epoll, fd)?;
-            watched.receiving = false;
-        }
-        if let Some(fd) = shard.send_fd.as_ref().filter(|_| watched.sending != blocked) {
-            if blocked {
-                epoll::add(&self.epoll, fd, EventData::new_u64(3), EventFlags::OUT)?;
-            } else {
+        for (port, watched) in shard.ports.iter().zip(&mut watched.links) {
+            if let Some(fd) = port.any_receive_fd().filter(|_| watched.receiving && !port.is_up()) {
                 epoll::delete(&self.epoll, fd)?;
+                watched.receiving = false;
             }
-            watched.sending = blocked;
+            let blocked = port.outbox.is_blocked();
+            if let Some(fd) = port.send_fd().filter(|_| watched.sending != blocked) {
+                if blocked {
+                    epoll::add(&self.epoll, fd, EventData::new_u64(3), EventFlags::OUT)?;
+                } else {
+                    epoll::delete(&self.epoll, fd)?;
+                }
+                watched.sending = blocked;
+            }
         }
         if let Some(bridge) = shard.existing_bridge().filter(|_| !watched.bridge) {
             epoll::add(&self.epoll, bridge, EventData::new_u64(4), EventFlags::IN)?;
@@ -107,15 +119,18 @@ impl EventLoop {
     }
 }
 
-/// Whether the link reports an error, of which reading says nothing.
-pub(super) fn is_hung_up(shard: &Shard) -> io::Result<bool> {
-    let Some(fd) = shard.receive_fd.as_ref().filter(|_| shard.link_up.load(Ordering::Acquire)) else {
-        return Ok(false);
-    };
-    let mut fds = [PollFd::new(fd, PollFlags::empty())];
-    // A signal ends a poll without a time-out, too, and says nothing of the link.
-    retry_on_intr(|| poll(&mut fds, Some(&timespec(Duration::ZERO))))?;
-    Ok(fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL))
+/// The first port whose link reports an error, of which reading says nothing.
+pub(super) fn hung_up_port(shard: &Shard) -> io::Result<Option<&Port>> {
+    for port in &shard.ports {
+        let Some(fd) = port.receive_fd() else { continue };
+        let mut fds = [PollFd::new(fd, PollFlags::empty())];
+        // A signal ends a poll without a time-out, too, and says nothing of the link.
+        retry_on_intr(|| poll(&mut fds, Some(&timespec(Duration::ZERO))))?;
+        if fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
+            return Ok(Some(port));
+        }
+    }
+    Ok(None)
 }
 
 impl AsFd for EventLoop {

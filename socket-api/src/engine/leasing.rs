@@ -1,4 +1,4 @@
-//! Waiting for the address that the link's interface is given.
+//! Waiting for the address that an interface is given.
 
 use core::time::Duration;
 
@@ -7,16 +7,17 @@ use tapsock_stack::iface::dhcp::Lease;
 
 use super::call::Seat;
 use super::clock;
+use super::port::Port;
 use super::shard::{Shard, Turn};
 use super::sync::Arc;
 
 impl Shard {
-    /// What the link's interface was given by DHCP.
+    /// What the first of the links' interfaces that has been given an address was given by DHCP.
     pub(crate) fn lease(&self) -> Option<Lease> {
         leased(&self.turn())
     }
 
-    /// Drives until the interface is given an address, for `limit` at most.
+    /// Drives until one of them is given an address, for `limit` at most.
     ///
     /// Errors: ENETDOWN where there is no link, or no more; ETIMEDOUT.
     pub(crate) fn wait_for_lease(&self, limit: Duration) -> Result<Lease, Errno> {
@@ -28,7 +29,7 @@ impl Shard {
             if let Some(lease) = leased(&turn) {
                 break Ok(lease);
             }
-            if turn.state.link.is_none() {
+            if !self.ports.iter().any(Port::is_up) {
                 break Err(Errno::NETDOWN);
             }
             if turn.now >= deadline {
@@ -45,5 +46,7 @@ impl Shard {
 }
 
 fn leased(turn: &Turn<'_>) -> Option<Lease> {
-    turn.state.sockets.stack().lease(turn.state.link?).cloned()
+    let stack = turn.state.sockets.stack();
+    let up = turn.shard().ports.iter().filter(|port| port.is_up());
+    up.filter_map(|port| stack.lease(port.interface)).next().cloned()
 }

@@ -13,6 +13,7 @@ pub(crate) mod follow;
 mod leasing;
 pub(crate) mod outbox;
 pub(crate) mod poll;
+mod port;
 pub(crate) mod quick;
 pub(crate) mod receiver;
 pub(crate) mod reflection;

@@ -30,6 +30,17 @@ pub(crate) struct Own {
     end: u64,
 }
 
+/// Whether frames find room in an outbox.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Vacancy {
+    /// They do.
+    Here,
+    /// Whoever writes this moment makes some, and looks for what was kept back.
+    Soon,
+    /// The link takes nothing.
+    Blocked,
+}
+
 /// Who fills in the transport checksum.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Fills {
@@ -127,8 +138,29 @@ impl Outbox {
         }
     }
 
+    /// Whether one frame more finds room. Called under the shard lock, as [`fill`](Self::fill) is.
+    pub(crate) fn vacancy(&self) -> Vacancy {
+        if self.waiting.load(Ordering::Relaxed) == 0 {
+            return Vacancy::Here;
+        }
+        let mut state = lock(&self.state);
+        match state.half {
+            _ if !state.is_full(self.room) => Vacancy::Here,
+            Half::Blocked(_) => Vacancy::Blocked,
+            _ => {
+                state.starved = true;
+                Vacancy::Soon
+            }
+        }
+    }
+
+    /// Whether the stack kept frames back, and not any more.
+    pub(crate) fn take_starved(&self) -> bool {
+        std::mem::take(&mut lock(&self.state).starved)
+    }
+
     /// Puts a frame in; whether there is room for another.
-    fn push(&self, transmit: Transmit, own: &mut Own) -> bool {
+    pub(crate) fn push(&self, transmit: Transmit, own: &mut Own) -> bool {
         let mut state = lock(&self.state);
         if matches!(state.half, Half::Gone) {
             return true;

@@ -1,4 +1,4 @@
-//! A shard: the sockets under their lock, the outbox, and one link.
+//! A shard: the sockets under their lock, and the links with what waits for each.
 //!
 //! [`Turn`] is one hold of the lock. What it brings about (frames, kicks, wake-ups) is gathered in it and carried
 //! out when the lock is gone.
@@ -6,7 +6,6 @@
 use core::mem;
 use core::time::Duration;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
 use log::warn;
@@ -15,17 +14,17 @@ use tapsock_driver::Link;
 use tapsock_sockets::{ClosedNumbers, Fd, PollMask, Sockets};
 use tapsock_stack::iface::InterfaceId;
 use tapsock_stack::time::Instant;
-use tapsock_stack::wire::offload::Medium;
 
 use super::baton::{Baton, Guard, Holder, Rest, Role};
 use super::clock;
 use super::descriptors::{Kick, Timer};
 use super::epoll::Bridge;
-use super::outbox::{FOREIGN_FRAMES, Fills, Flushed, Outbox, Own, ROOM};
+use super::outbox::FOREIGN_FRAMES;
+use super::port::{Owns, Port};
 use super::receiver::{End, Receiver};
 use super::spin::Spin;
 use super::stats::Stats;
-use super::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, lock};
+use super::sync::{Arc, AtomicUsize, Mutex, MutexGuard, Ordering, lock};
 use super::wait::{Waiter, Waiters, Wake, WakeList};
 
 /// What a shard is made with.
@@ -36,17 +35,14 @@ pub(crate) struct Settings {
     pub(crate) spin: Duration,
 }
 
-/// Sockets, outbox and one link. Locks are taken in the order of the fields; the outbox brings its own, the last but
-/// for that of the numbers.
+/// Sockets, and links with their outboxes. First a link's receiver is locked, then the state, then an outbox, and last the
+/// numbers.
 pub(crate) struct Shard {
-    receiver: Mutex<Receiver>,
+    pub(super) ports: Vec<Port>,
+    /// The port that is read first the next time.
+    next: AtomicUsize,
     state: Mutex<State>,
-    pub(super) outbox: Outbox,
     pub(super) stats: Stats,
-    /// Duplicates of the halves' descriptors, so that nobody holds a half while it sleeps.
-    pub(super) receive_fd: Option<OwnedFd>,
-    pub(super) send_fd: Option<OwnedFd>,
-    pub(super) link_up: AtomicBool,
     pub(super) caller_kick: Arc<Kick>,
     pub(super) background_kick: Kick,
     /// The background thread's grace, or the event loop's deadline.
@@ -66,33 +62,21 @@ pub(crate) struct State {
     /// The caller that holds the baton.
     pub(super) driver: Option<Arc<Waiter>>,
     pub(super) spin: Spin,
-    pub(super) link: Option<InterfaceId>,
     pub(super) stopping: bool,
-    /// Those who wait for the link's interface to be given an address, and the news of that which they have heard.
+    /// Those who wait for an interface to be given an address, and the news of that which they have heard.
     pub(super) tenants: Vec<Arc<Waiter>>,
     pub(super) lease_changes: u64,
 }
 
 impl Shard {
-    /// A shard over `sockets`; `link` is the interface that the stack knows it by, and the link itself.
+    /// A shard over `sockets`; `links` are those of the stack's interfaces.
     pub(crate) fn new(
         mut sockets: Sockets,
-        link: Option<(InterfaceId, Box<dyn Link>)>,
+        links: Vec<(InterfaceId, Box<dyn Link>)>,
         settings: &Settings,
     ) -> io::Result<Self> {
-        let (mut interface, mut receive, mut send, mut fills) = (None, None, None, Fills::Link);
-        let mut medium = Medium::Ethernet;
-        if let Some((id, link)) = link {
-            let caps = link.caps();
-            medium = caps.medium;
-            if !caps.fills_checksums {
-                fills = Fills::Flusher;
-            }
-            let (receive_half, send_half) = link.split();
-            (interface, receive, send) = (Some(id), Some(receive_half), Some(send_half));
-        }
-        let duplicate =
-            |fd: Option<std::os::fd::BorrowedFd<'_>>| fd.map(|fd| fd.try_clone_to_owned()).transpose();
+        let ports: io::Result<Vec<Port>> =
+            links.into_iter().map(|(interface, link)| Port::new(interface, link)).collect();
         sockets.set_closed_numbers(ClosedNumbers::Kept);
         let state = State {
             sockets,
@@ -100,18 +84,14 @@ impl Shard {
             baton: Baton::new(settings.rest),
             driver: None,
             spin: Spin::new(settings.spin),
-            link: interface,
             stopping: false,
             tenants: Vec::new(),
             lease_changes: 0,
         };
         Ok(Shard {
-            receive_fd: duplicate(receive.as_ref().and_then(|half| half.poll_fd()))?,
-            send_fd: duplicate(send.as_ref().and_then(|half| half.poll_fd()))?,
-            link_up: AtomicBool::new(interface.is_some()),
-            receiver: Mutex::new(Receiver::new(receive, medium)),
+            ports: ports?,
+            next: AtomicUsize::new(0),
             state: Mutex::new(state),
-            outbox: Outbox::new(send, fills, ROOM),
             stats: Stats::default(),
             caller_kick: Arc::new(Kick::new()?),
             background_kick: Kick::new()?,
@@ -162,41 +142,61 @@ impl Shard {
         &self.stats
     }
 
-    /// Reads up to `limit` frames and hands them to the stack. `None`, and no lock taken but the receiver's, where
-    /// there were none.
+    /// Reads up to `limit` frames of a link, of several in turn, and hands them to the stack. `None`, and no lock taken but
+    /// receivers', where there were none.
     pub(super) fn read(&self, limit: usize) -> Option<(Turn<'_>, End)> {
-        self.take_in(lock(&self.receiver), limit)
+        self.of_ports(|place, port| self.take_in(place, lock(&port.receiver), limit))
     }
 
-    /// As [`read`](Self::read); does nothing where another thread reads this moment.
+    /// As [`read`](Self::read); passes by what another thread reads this moment.
     pub(super) fn try_read(&self, limit: usize) -> Option<(Turn<'_>, End)> {
-        self.take_in(self.receiver.try_lock().ok()?, limit)
+        self.of_ports(|place, port| self.take_in(place, port.receiver.try_lock().ok()?, limit))
     }
 
-    fn take_in(&self, mut receiver: MutexGuard<'_, Receiver>, limit: usize) -> Option<(Turn<'_>, End)> {
+    /// The first port of which `look` finds something; each is the first to be looked at in its turn.
+    fn of_ports<'a, T>(&'a self, look: impl Fn(usize, &'a Port) -> Option<T>) -> Option<T> {
+        match &self.ports[..] {
+            [port] => look(0, port),
+            ports => {
+                let first = self.next.fetch_add(1, Ordering::Relaxed);
+                (0..ports.len()).find_map(|turn| {
+                    let place = first.wrapping_add(turn) % ports.len();
+                    look(place, &ports[place])
+                })
+            }
+        }
+    }
+
+    fn take_in(
+        &self,
+        place: usize,
+        mut receiver: MutexGuard<'_, Receiver>,
+        limit: usize,
+    ) -> Option<(Turn<'_>, End)> {
         let end = receiver.read(limit, &self.stats);
         if !receiver.has_batch() && !matches!(end, End::Gone(_)) {
             return None;
         }
         // The receiver's lock is kept until the stack has the frames, so that they stay in order.
         let mut turn = self.turn();
-        if let Some(interface) = turn.state.link {
+        let port = &self.ports[place];
+        if port.is_up() {
             let now = turn.now;
             for frame in receiver.batch() {
-                turn.state.sockets.stack_mut().receive(now, interface, frame);
+                turn.state.sockets.stack_mut().receive(now, port.interface, frame);
             }
         }
         if let End::Gone(error) = &end {
-            turn.link_gone(error);
+            turn.link_gone(port, error);
         }
         Some((turn, end))
     }
 
-    /// The link's descriptor reports an error, and reading says nothing of it.
-    pub(super) fn hung_up(&self) {
-        lock(&self.receiver).close();
+    /// The descriptor of a port's link reports an error, and reading says nothing of it.
+    pub(super) fn hung_up(&self, port: &Port) {
+        lock(&port.receiver).close();
         let mut turn = self.turn();
-        turn.link_gone(&io::Error::from(io::ErrorKind::BrokenPipe));
+        turn.link_gone(port, &io::Error::from(io::ErrorKind::BrokenPipe));
         turn.finish();
     }
 
@@ -204,33 +204,34 @@ impl Shard {
     /// whether frames are left that it has to see to before it sleeps.
     pub(super) fn carry_out(&self, mut after: After, role: Option<Role>) -> Left {
         let mut foreign = FOREIGN_FRAMES;
+        let mut left = Left::Nothing;
         loop {
-            let flushed = self.outbox.flush(after.own, &mut foreign, &self.stats);
+            let emptied = self.empty(&after.owns, &mut foreign);
             after.wake(self, role);
-            match flushed {
-                Flushed::Done => return Left::Nothing,
-                Flushed::Starved => {
-                    let mut turn = self.turn();
-                    turn.collect();
-                    after = turn.unlock();
-                    // What the stack kept back counts as others' work.
-                    after.own = Own::default();
-                }
-                Flushed::Blocked | Flushed::HandOver => {
-                    let to_kick = lock(&self.state).baton.to_kick();
-                    if let Some(to_kick) = to_kick.filter(|to_kick| Some(*to_kick) != role) {
-                        self.kick(to_kick);
-                    }
-                    return Left::Frames;
-                }
-                Flushed::Gone(error) => {
-                    let mut turn = self.turn();
-                    turn.link_gone(&error);
-                    turn.collect();
-                    after = turn.unlock();
-                }
+            if emptied.left {
+                left = Left::Frames;
+            } else if emptied.blocked && left == Left::Nothing {
+                left = Left::Blocked;
+            }
+            if !emptied.starved && emptied.gone.is_empty() {
+                break;
+            }
+            let mut turn = self.turn();
+            emptied.gone.iter().for_each(|(place, error)| turn.link_gone(&self.ports[*place], error));
+            turn.collect();
+            after = turn.unlock();
+            if emptied.starved {
+                // What the stack kept back counts as others' work.
+                after.owns = Owns::default();
             }
         }
+        if left != Left::Nothing {
+            let to_kick = lock(&self.state).baton.to_kick();
+            if let Some(to_kick) = to_kick.filter(|to_kick| Some(*to_kick) != role) {
+                self.kick(to_kick);
+            }
+        }
+        left
     }
 
     /// Wakes the sleeping driver of `role`.
@@ -250,6 +251,8 @@ impl Shard {
 pub(super) enum Left {
     /// Nothing waits for it.
     Nothing,
+    /// Frames wait for a link to take them.
+    Blocked,
     /// Frames wait that nobody else will send.
     Frames,
 }
@@ -257,7 +260,7 @@ pub(super) enum Left {
 /// What is to be done when the lock is gone.
 #[derive(Default)]
 pub(super) struct After {
-    own: Own,
+    owns: Owns,
     wakes: WakeList,
     kick_caller: bool,
     /// Something has happened to a socket that no thread waits for: the event loop may.
@@ -314,7 +317,7 @@ impl<'a> Turn<'a> {
             sockets.stack_mut().handle_timeout(now);
         }
         // Loopback frames never come here: `lo` is the stack's own.
-        self.shard.outbox.fill(&mut self.after.own, || Some(sockets.stack_mut().poll_transmit(now)?.1));
+        self.shard.fill(&mut self.after.owns, || sockets.stack_mut().poll_transmit(now));
         while let Some((socket, what)) = sockets.poll_event() {
             let mut heard = waiters.any(socket);
             if heard {
@@ -439,12 +442,10 @@ impl<'a> Turn<'a> {
         self.state.driver.as_ref().is_some_and(|driver| Arc::ptr_eq(driver, waiter))
     }
 
-    fn link_gone(&mut self, error: &io::Error) {
-        self.shard.link_up.store(false, Ordering::Release);
-        self.shard.outbox.link_gone();
-        if let Some(interface) = self.state.link.take() {
+    fn link_gone(&mut self, port: &Port, error: &io::Error) {
+        if port.close() {
             warn!("the link is gone: {error}");
-            self.state.sockets.stack_mut().set_link_down(self.now, interface);
+            self.state.sockets.stack_mut().set_link_down(self.now, port.interface);
             let State { tenants, baton, driver, .. } = &*self.state;
             self.after.add_all(tenants, driver.as_ref(), baton);
         }

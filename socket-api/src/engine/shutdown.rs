@@ -45,7 +45,7 @@ impl Shard {
             // thread is writing this moment need no waiting.
             turn.finish();
             turn = self.turn();
-            let idle = turn.state.sockets.stack().unfinished().connections == 0 && !self.outbox.is_blocked();
+            let idle = turn.state.sockets.stack().unfinished().connections == 0 && !self.is_blocked();
             if idle || turn.now >= deadline {
                 break;
             }
@@ -60,7 +60,7 @@ impl Shard {
         while gives_back {
             turn.finish();
             turn = self.turn();
-            let waits = turn.state.sockets.stack().waits_for_servers() || self.outbox.is_blocked();
+            let waits = turn.state.sockets.stack().waits_for_servers() || self.is_blocked();
             gives_back = waits && turn.now < deadline;
             if gives_back {
                 turn = seat.wait_once(turn, Some(deadline));

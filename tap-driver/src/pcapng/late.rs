@@ -13,7 +13,7 @@ use super::{Capture, Direction, Tap};
 use crate::drops::LinkDrops;
 use crate::link::{Link, RecvHalf, RecvSlot, SendHalf};
 
-/// A place on a link where captures may be put. While there is none, a frame costs the look at a flag.
+/// Places on links where captures may be put. While there is none, a frame costs the look at a flag.
 ///
 /// ```
 /// use tapsock_driver::memory::{MemoryConfig, MemoryLink};
@@ -30,51 +30,63 @@ use crate::link::{Link, RecvHalf, RecvSlot, SendHalf};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct LateCapture {
-    place: Arc<Place>,
+    /// As many as there are links.
+    places: Arc<Mutex<Vec<Arc<Place>>>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Place {
     in_use: AtomicBool,
-    /// The link's name and medium.
-    link: Mutex<Option<(String, Medium)>>,
+    /// The link's.
+    name: String,
+    medium: Medium,
     /// Captures of what is received, and of what is sent.
     received: Mutex<Vec<(Tap, Stamper)>>,
     sent: Mutex<Vec<(Tap, Stamper)>>,
 }
 
 impl LateCapture {
-    /// `link`, with the place on it. There is one link.
+    /// `link`, with a place on it. Captures that have begun before see nothing of it.
     pub fn watch<L: Link>(&self, link: L) -> Watched<L> {
-        *lock(&self.place.link) = Some((link.name().to_owned(), link.caps().medium));
-        Watched { link, place: self.place.clone() }
+        let place = Arc::new(Place {
+            in_use: AtomicBool::new(false),
+            name: link.name().to_owned(),
+            medium: link.caps().medium,
+            received: Mutex::default(),
+            sent: Mutex::default(),
+        });
+        lock(&self.places).push(place.clone());
+        Watched { link, place }
     }
 
-    /// Whether it is on a link.
+    /// Whether there is a place on a link.
     pub fn has_link(&self) -> bool {
-        lock(&self.place.link).is_some()
+        !lock(&self.places).is_empty()
     }
 
-    /// Captures what passes from now on.
+    /// Captures what passes the links from now on.
     pub fn begin(&self, capture: &Capture) {
-        let Some((name, medium)) = lock(&self.place.link).clone() else { return };
-        let tap = capture.interface(name, medium);
-        let stampers = [tap.shared.order.stamper(), tap.shared.order.stamper()];
-        for (list, stamper) in [&self.place.received, &self.place.sent].into_iter().zip(stampers) {
-            lock(list).push((tap.clone(), stamper));
+        for place in lock(&self.places).iter() {
+            let tap = capture.interface(place.name.clone(), place.medium);
+            let stampers = [tap.shared.order.stamper(), tap.shared.order.stamper()];
+            for (list, stamper) in [&place.received, &place.sent].into_iter().zip(stampers) {
+                lock(list).push((tap.clone(), stamper));
+            }
+            place.in_use.store(true, Ordering::Release);
         }
-        self.place.in_use.store(true, Ordering::Release);
     }
 
     /// Captures no more of it.
     pub fn end(&self, capture: &Capture) {
-        let mut left = 0;
-        for list in [&self.place.received, &self.place.sent] {
-            let mut list = lock(list);
-            list.retain(|(tap, _)| !Arc::ptr_eq(&tap.shared, &capture.tap));
-            left += list.len();
+        for place in lock(&self.places).iter() {
+            let mut left = 0;
+            for list in [&place.received, &place.sent] {
+                let mut list = lock(list);
+                list.retain(|(tap, _)| !Arc::ptr_eq(&tap.shared, &capture.tap));
+                left += list.len();
+            }
+            place.in_use.store(left > 0, Ordering::Release);
         }
-        self.place.in_use.store(left > 0, Ordering::Release);
     }
 }
 
