@@ -3,6 +3,7 @@
 //! An input is a row of typed steps: parts of a few packets of both families come in any order, with holes, twice, over
 //! each other, past the longest packet, without an end; time passes; memory runs short.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -208,8 +209,8 @@ const PROTOCOL: IpProtocol = IpProtocol(253);
 struct Known {
     name: u32,
     until: Instant,
-    /// Which part brought each byte.
-    owner: Vec<Option<u32>>,
+    /// Which part brought each byte that has come. What has not costs nothing, for parts are short and may be far apart.
+    owner: BTreeMap<usize, u32>,
     parts: u32,
     end: Option<usize>,
     ecn: Vec<u8>,
@@ -219,11 +220,11 @@ struct Known {
 
 impl Known {
     fn come(&self) -> usize {
-        self.owner.iter().flatten().count()
+        self.owner.len()
     }
 
     fn reach(&self) -> usize {
-        self.owner.iter().rposition(Option::is_some).map_or(0, |at| at + 1)
+        self.owner.last_key_value().map_or(0, |(at, _)| at + 1)
     }
 }
 
@@ -307,9 +308,8 @@ impl Table {
             return Expected::Refused(Refusal::TooLong);
         }
         let place = self.known.iter().position(|known| known.name == part.name()).unwrap_or_else(|| {
-            let owner = vec![None; 65_536];
             let until = now + TIME;
-            let (name, ecn) = (part.name(), Vec::new());
+            let (name, owner, ecn) = (part.name(), BTreeMap::new(), Vec::new());
             self.known.push(Known { name, until, owner, parts: 0, end: None, ecn, first: None });
             self.known.len() - 1
         });
@@ -319,7 +319,7 @@ impl Table {
             Some(last) => end > last || !part.more && end != last,
             None => !part.more && end < known.reach(),
         };
-        let owners = &known.owner[range.clone()];
+        let owners: Vec<_> = range.clone().map(|at| known.owner.get(&at)).collect();
         let refusal = if ends_otherwise {
             Some(Refusal::Overlap)
         } else if owners[0].is_some() && owners.iter().all(|owner| *owner == owners[0]) {
@@ -333,7 +333,7 @@ impl Table {
         }
         let number = known.parts;
         known.parts += 1;
-        known.owner[range].fill(Some(number));
+        known.owner.extend(range.map(|at| (at, number)));
         known.ecn.push(part.ecn & 3);
         if !part.more {
             known.end = Some(end);
