@@ -163,7 +163,7 @@ pub(crate) fn send_options(
     let (sender, family) = reader(call, remote);
     let control = SendControl::parse(control, sender)?;
     check_allowed(call, &control)?;
-    let ip_options = control.ip_options.filter(|_| call.common.subject.has_ip_options());
+    let ip_options = control.ip_options.filter(|_| call.common.subject.has_v4_options());
     if let Some(options) = &ip_options {
         check_ip_options(options, call.permission == Permission::Privileged)?;
     }
@@ -173,7 +173,7 @@ pub(crate) fn send_options(
     let group_limit = if family == Domain::V4 { rare.group_ttl } else { rare.group_hops };
     let limit = if to_group { Some(group_limit.unwrap_or(1)) } else { options.hop_limit(family) };
     // As Linux: what the socket is bound and held to outweighs IP_MULTICAST_IF.
-    let is_held = scope_of(remote) != 0 || options.device.is_some();
+    let is_held = destination::scope_of(remote) != 0 || options.device.is_some();
     let by_group = groups::interface_to(call, remote.ip()).filter(|_| !is_held);
     let names_source = to_group && family == Domain::V4 && bound.is_none();
     let group_source = rare.group_source.filter(|_| names_source).map(IpAddr::V4);
@@ -237,14 +237,6 @@ pub(crate) fn sooner_than(call: &Call<'_>, errno: Errno, control: &[u8]) -> Errn
         Domain::V6 => place(call, &control).map(drop),
     });
     wrong.err().unwrap_or(errno)
-}
-
-/// The interface that an address names itself.
-fn scope_of(remote: SocketAddr) -> u32 {
-    match remote {
-        SocketAddr::V4(_) => 0,
-        SocketAddr::V6(remote) => remote.scope_id(),
-    }
 }
 
 /// What a message says, or the type of service that one says, or the option.

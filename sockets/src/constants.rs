@@ -235,6 +235,8 @@ constants! {
     IP_MINTTL = 21;
     /// A bind to no port takes none until one is needed.
     IP_BIND_ADDRESS_NO_PORT = 24;
+    /// Tell where in a report of an ICMP error its extensions begin (RFC 4884).
+    IP_RECVERR_RFC4884 = 26;
 
     /// The interface that packets to groups of IPv4 leave by, and their source.
     IP_MULTICAST_IF = 32;
@@ -268,6 +270,8 @@ constants! {
     MCAST_LEAVE_SOURCE_GROUP = 47;
     /// Hear the groups that other sockets joined.
     IP_MULTICAST_ALL = 49;
+    /// The interface that packets to one host leave by where nothing else names one.
+    IP_UNICAST_IF = 50;
 
     /// The ports that the socket is given where it asks for none: the first, and the last in the upper half.
     IP_LOCAL_PORT_RANGE = 51;
@@ -308,6 +312,10 @@ constants! {
     IPV6_DROP_MEMBERSHIP = 21;
     /// Hear the groups that other sockets joined.
     IPV6_MULTICAST_ALL = 29;
+    /// Tell where in a report of an ICMPv6 error its extensions begin (RFC 4884).
+    IPV6_RECVERR_RFC4884 = 31;
+    /// The interface that packets to one host of IPv6 leave by where nothing else names one.
+    IPV6_UNICAST_IF = 76;
     /// Whether IPv6's packets may be cut: one of `IP_PMTUDISC_…`.
     IPV6_MTU_DISCOVER = 23;
     /// As `IP_MTU`; set, the largest packet that is sent whole, or refused, where the path would take more, in bytes.

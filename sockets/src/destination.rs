@@ -168,14 +168,23 @@ pub(crate) fn interface(interfaces: &Interfaces, scope: u32) -> Option<Interface
     interfaces.interface(InterfaceId::from_index(scope)?).map(|found| found.id())
 }
 
-/// The interface that IPV6_PKTINFO has named for all that is sent, where neither the address nor SO_BINDTODEVICE does.
+/// The interface that IPV6_PKTINFO has named for all that is sent, or IP_UNICAST_IF or IPV6_UNICAST_IF for what goes to one
+/// host, where neither the address nor SO_BINDTODEVICE names one.
 pub(crate) fn sticky_interface(call: &Call<'_>, remote: SocketAddr) -> Option<InterfaceId> {
     let options = call.options();
+    let (rare, v4) = (options.rare(), remote.is_ipv4());
+    if scope_of(remote) != 0 || options.device.is_some() {
+        return None;
+    }
+    let of_all = rare.interface_v6.filter(|_| !v4);
+    of_all.or_else(|| rare.unicast_interface(v4).filter(|_| !remote.ip().is_multicast()))
+}
+
+/// The interface that an address names itself.
+pub(crate) fn scope_of(remote: SocketAddr) -> u32 {
     match remote {
-        SocketAddr::V6(remote) if remote.scope_id() == 0 && options.device.is_none() => {
-            options.rare().interface_v6
-        }
-        _ => None,
+        SocketAddr::V4(_) => 0,
+        SocketAddr::V6(remote) => remote.scope_id(),
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) fn set_option(
     match (level, name) {
         (SOL_IP, IP_MULTICAST_IF) if subject.sends_to_groups() => Some(set_interface_v4(call, value)),
         (SOL_IPV6, IPV6_MULTICAST_IF) if subject.sends_to_groups() => Some(set_interface_v6(call, value)),
+        (SOL_IP, IP_UNICAST_IF) => Some(set_unicast_interface(call, 0, value)),
+        (SOL_IPV6, IPV6_UNICAST_IF) => Some(set_unicast_interface(call, 1, value)),
         _ => {
             let wanted = wanted(level, name, value)?;
             Some(match subject.kind {
@@ -56,6 +58,23 @@ pub(crate) fn interface_to(call: &Call<'_>, remote: IpAddr) -> Option<InterfaceI
         IpAddr::V6(_) => rare.group_interface_v6,
     }
     .filter(|_| remote.is_multicast())
+}
+
+/// The interface of packets to one host, by its number in network byte order; 0: any.
+///
+/// Errors: EINVAL where the value has another length, or the socket is held to an interface; EADDRNOTAVAIL for an interface
+/// that is not there.
+fn set_unicast_interface(call: &mut Call<'_>, family: usize, value: &[u8]) -> Result<(), Errno> {
+    let index = value.try_into().map(u32::from_be_bytes).map_err(|_| Errno::INVAL)?;
+    let named = destination::interface(call.stack.interfaces(), index);
+    if index != 0 && named.is_none() {
+        return Err(Errno::ADDRNOTAVAIL);
+    }
+    if named.is_some() && call.options().device.is_some() {
+        return Err(Errno::INVAL);
+    }
+    call.common.options.rare_mut().unicast_interface[family] = named;
+    Ok(())
 }
 
 /// What is asked for.

@@ -89,11 +89,6 @@ impl Subject {
         }
     }
 
-    /// Whether the packets that it sends can have options in IPv4's header. On Linux a stream's can too.
-    pub(crate) fn has_ip_options(self) -> bool {
-        self.kind != Kind::Stream
-    }
-
     /// Whether it has the options of IPv4. Linux gives them to IPv6's sockets too, but not to raw ones.
     pub(crate) fn has_v4_options(self) -> bool {
         self.domain == Domain::V4 || !matches!(self.kind, Kind::Raw(_))
@@ -291,7 +286,7 @@ impl SocketOptions {
 
     /// What a connection of that family is told: the socket's own where that says it all.
     pub(crate) fn for_connection(&self, family: Domain) -> tcp::SharedOptions {
-        let wanted = tcp::Options {
+        let mut wanted = tcp::Options {
             hop_limit: self.hop_limit(family),
             traffic_class: self.traffic_class(family),
             discovery: match family {
@@ -311,6 +306,9 @@ impl SocketOptions {
             stamp_arrivals: self.stamps_arrivals(),
             ..tcp::Options::clone(&self.tcp)
         };
+        if family == Domain::V4 && !self.rare().ip_options.is_empty() {
+            wanted.rare_mut().ip_options = self.rare().ip_options;
+        }
         if wanted == *self.tcp { self.tcp.clone() } else { wanted.into() }
     }
 

@@ -7,6 +7,7 @@ use tapsock_stack::buf::Rope;
 use tapsock_stack::error_queue::{Cause, IcmpCause, Report};
 use tapsock_stack::time::Instant;
 use tapsock_stack::udp::Datagram;
+use tapsock_stack::wire::icmp::Extensions;
 
 use crate::address::mapped;
 use crate::beside;
@@ -24,14 +25,17 @@ use crate::socket::{Call, Received};
 /// the last control message a `sock_extended_err` with the address of who complains. Source: ip(7), ipv6(7).
 pub(crate) fn received(call: &Call<'_>, report: Report, max: usize) -> Received {
     let Report { cause, mut payload, destination, at } = report;
-    let cut = if payload.len() > max { MSG_TRUNC } else { 0 };
-    payload.truncate(max);
     let (error, offender) = match cause {
         Cause::Local { error, info } => {
             let errno = error.errno().raw_os_error() as u32;
             (ExtendedError { errno, origin: SO_EE_ORIGIN_LOCAL, info, ..ExtendedError::default() }, None)
         }
-        Cause::Icmp(icmp) => (of_icmp(&icmp), Some(SocketAddr::new(icmp.offender, 0))),
+        Cause::Icmp(icmp) => {
+            let told = call.options().rare().tells_extensions(icmp.offender.is_ipv4());
+            let at = icmp.extensions.filter(|_| told).map(|found| (found, payload.len()));
+            let error = ExtendedError { data: at.map_or(0, extensions_at), ..of_icmp(&icmp) };
+            (error, Some(SocketAddr::new(icmp.offender, 0)))
+        }
         Cause::ZeroCopy { first, last } => {
             let (origin, code) = (SO_EE_ORIGIN_ZEROCOPY, SO_EE_CODE_ZEROCOPY_COPIED);
             (ExtendedError { origin, code, info: first, data: last, ..ExtendedError::default() }, None)
@@ -41,6 +45,8 @@ pub(crate) fn received(call: &Call<'_>, report: Report, max: usize) -> Received 
             (ExtendedError { errno, origin, info: kind as u32, data: id, ..ExtendedError::default() }, None)
         }
     };
+    let cut = if payload.len() > max { MSG_TRUNC } else { 0 };
+    payload.truncate(max);
     let stamps = match cause {
         Cause::ZeroCopy { .. } => [None, None],
         _ => beside::stamps_of_report(call.options(), at),
@@ -82,6 +88,12 @@ pub(crate) fn of_narrow_path(mut to: SocketAddrV6, mtu: u32) -> Received {
         control,
         ..Received::default()
     }
+}
+
+/// A `struct sock_ee_data_rfc4884`: where in a report of `len` bytes the extensions begin, and whether they make no sense.
+fn extensions_at((extensions, len): (Extensions, usize)) -> u32 {
+    let at = u16::try_from(len.saturating_sub(extensions.len.into())).unwrap_or(u16::MAX).to_ne_bytes();
+    u32::from_ne_bytes([at[0], at[1], u8::from(!extensions.valid), 0])
 }
 
 fn of_icmp(icmp: &IcmpCause) -> ExtendedError {

@@ -112,8 +112,6 @@ fn what_may_not_be_sent() {
         assert_eq!(set_options(&mut net, sender, options), "EINVAL", "{options:?}");
     }
     assert_eq!(told(&mut net, (sender, receiver), 1, &[]), []);
-    let streams = stream(&mut net.a, AF_INET);
-    assert_eq!(set_options(&mut net, streams, &RECORD), "ENOPROTOOPT");
     // Who may do all may send what nobody knows.
     let mut net = Net::with(tapsock_sockets::Permission::Privileged);
     let (sender, receiver) = pair(&mut net, AF_INET);
@@ -172,6 +170,65 @@ fn sockets_of_ipv6_send_them_to_ipv4() {
     assert_eq!(received.control, [Control::IpOptions(RECORDED.to_vec())]);
 }
 
+/// A stream says the same in each of its segments, which are as much shorter; what the SYN announces stays.
+#[test]
+fn each_segment_of_a_stream_has_them() {
+    let mut net = Net::new();
+    let listener = net.b.socket(AF_INET, SOCK_STREAM, 0).unwrap();
+    net.b.bind(net.now, listener, &b(AF_INET, 8000)).unwrap();
+    net.b.set_option(net.now, listener, SOL_IP, IP_OPTIONS, &ALERT).unwrap();
+    net.b.listen(net.now, listener, 5).unwrap();
+    let client = stream(&mut net.a, AF_INET);
+    assert_eq!(set_options(&mut net, client, &ROUTE), "EINVAL");
+    assert_eq!(set_options(&mut net, client, &RECORD), "OK");
+    assert_eq!(options_of(&mut net, client), [&RECORD[..], &[0]].concat());
+    let _ = net.a.try_connect(net.now, client, &b(AF_INET, 8000));
+    net.settle();
+    let (server, _) = net.b.try_accept(net.now, listener, 0).unwrap();
+    let most = |net: &mut Net| int(&mut net.a, net.now, client, SOL_TCP, TCP_MAXSEG);
+    assert_eq!(most(&mut net), 1460 - 12 - 12);
+    let mut data = Rope::from(vec![7; 5000]);
+    net.a.try_send(net.now, client, &mut data, 0, None).unwrap();
+    net.settle();
+    assert_eq!(net.b.try_recv(net.now, server, 9000, 0).unwrap().data.len(), 5000);
+    for packet in &net.sent {
+        assert_eq!((packet[0], &packet[20..28]), (0x48, &[7, 11, 8, 10, 0, 0, 1, 0][..]));
+        assert!(packet.len() <= 1500);
+    }
+    // As on Linux, those of a listener are not those of its connections.
+    assert_eq!(net.b.option(net.now, server, SOL_IP, IP_OPTIONS).unwrap().as_bytes(), []);
+    assert_eq!(net.sent[0][32 + 20..][..4], [2, 4, 5, 0xb4], "1460 bytes");
+    net.sent.clear();
+    assert_eq!(set_options(&mut net, client, &[]), "OK");
+    assert_eq!(most(&mut net), 1460 - 12);
+    net.a.try_send(net.now, client, &mut Rope::from(vec![7; 1448]), 0, None).unwrap();
+    net.settle();
+    assert_eq!((net.sent[0][0], net.sent[0].len()), (0x45, 1500));
+}
+
+#[test]
+fn requests_of_ping_sockets_have_them() {
+    let mut net = Net::new();
+    let fd = net.a.socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP).unwrap();
+    assert_eq!(set_options(&mut net, fd, &RECORD), "OK");
+    assert_eq!(set(&mut net.a, net.now, fd, SOL_IP, IP_RECVERR, 1), "OK");
+    assert_eq!(set(&mut net.a, net.now, fd, SOL_IP, IP_MTU_DISCOVER, 2), "OK");
+    let ping = |net: &mut Net, len: usize| {
+        let mut message = vec![0; len];
+        message[0] = 8;
+        said(net.a.try_send(net.now, fd, &mut Rope::from(message), 0, Some(&b(AF_INET, 0))))
+    };
+    assert_eq!(ping(&mut net, 1468), "OK");
+    net.settle();
+    assert_eq!((net.sent[0].len(), &net.sent[0][20..31]), (1500, &[7, 11, 8, 10, 0, 0, 1, 0, 0, 0, 0][..]));
+    assert_eq!(net.a.try_recv(net.now, fd, 2000, MSG_DONTWAIT).unwrap().data.len(), 1468);
+    // What is told of one that is too long is the room for all but options.
+    assert_eq!(ping(&mut net, 1469), "EMSGSIZE");
+    let report = net.a.try_recv(net.now, fd, 9, MSG_ERRQUEUE).unwrap();
+    let Some(Control::ExtendedError4(error, _)) = report.control.last() else { panic!("{report:?}") };
+    assert_eq!(error.info, 1500 - 12);
+}
+
 #[test]
 fn raw_sockets_send_and_hear_them() {
     let mut net = Net::with(tapsock_sockets::Permission::Privileged);
@@ -181,4 +238,13 @@ fn raw_sockets_send_and_hear_them() {
     assert_eq!(set_options(&mut net, sender, &RECORD), "OK");
     let heard = told(&mut net, (sender, receiver), 30, &[]);
     assert_eq!(heard, [Control::IpOptions(RECORDED.to_vec())]);
+    for (option, value) in [(IP_RECVERR, 1), (IP_MTU_DISCOVER, 2)] {
+        assert_eq!(set(&mut net.a, net.now, sender, SOL_IP, option, value), "OK");
+    }
+    let to = b(AF_INET, 0);
+    let mut send = |len| said(net.a.try_send(net.now, sender, &mut Rope::from(vec![0; len]), 0, Some(&to)));
+    assert_eq!((send(1468), send(1469)), ("OK".into(), "EMSGSIZE".into()));
+    let report = net.a.try_recv(net.now, sender, 9, MSG_ERRQUEUE).unwrap();
+    let Some(Control::ExtendedError4(error, _)) = report.control.last() else { panic!("{report:?}") };
+    assert_eq!(error.info, 1500 - 12);
 }

@@ -11,7 +11,7 @@ use crate::error::SocketError;
 use crate::iface::InterfaceId;
 use crate::ip::icmp::{Complaint, Teller};
 use crate::time::Instant;
-use crate::wire::icmp::Quoted;
+use crate::wire::icmp::{Extensions, Quoted};
 
 /// Bytes that a report is charged beside its payload: what Linux 6.18 charges for a short buffer.
 pub const OVERHEAD: usize = 832;
@@ -110,6 +110,7 @@ pub enum StampKind {
 ///     interface: InterfaceId::LOOPBACK,
 ///     hop_limit: 64,
 ///     traffic_class: 0xc0,
+///     extensions: None,
 /// };
 /// assert!(closed_port.offender.is_ipv4());
 /// ```
@@ -133,6 +134,8 @@ pub struct IcmpCause {
     pub hop_limit: u8,
     /// TOS or traffic class with which it came.
     pub traffic_class: u8,
+    /// What it tells behind the packet that it quotes: at the end of the report's payload.
+    pub extensions: Option<Extensions>,
 }
 
 impl Cause {
@@ -173,6 +176,7 @@ impl Report {
             interface: teller.interface,
             hop_limit: teller.hop_limit,
             traffic_class: teller.traffic_class,
+            extensions: complaint.extensions,
         };
         Report { cause: Cause::Icmp(cause), payload: Rope::from(payload), destination: Some(destination), at }
     }
@@ -366,6 +370,7 @@ mod tests {
             interface: InterfaceId::LOOPBACK,
             hop_limit: 64,
             traffic_class: 0,
+            extensions: None,
         };
         Report { cause: Cause::Icmp(cause), payload: Rope::new(), destination: None, at: Instant::ZERO }
     }

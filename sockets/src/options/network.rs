@@ -21,11 +21,11 @@ impl SocketOptions {
         value: &[u8],
     ) -> Result<Change, Errno> {
         // Options of any length are no number.
-        if name == IP_OPTIONS && subject.has_ip_options() {
+        if name == IP_OPTIONS && subject.has_v4_options() {
             let options = AnswerOptions::new(&ended(value)).ok_or(Errno::INVAL)?;
             check_ip_options(&options, limits.privileged)?;
             self.rare_mut().ip_options = options;
-            return Ok(Change::Kept);
+            return Ok(if subject.kind == Kind::Stream { Change::Transport } else { Change::Kept });
         }
         let number = read_ip_int(value)?;
         match name {
@@ -51,6 +51,7 @@ impl SocketOptions {
             IP_MULTICAST_TTL if subject.sends_to_groups() => {
                 self.rare_mut().group_ttl = group_limit(in_range(number, -1, 255)?);
             }
+            IP_RECVERR_RFC4884 => self.rare_mut().extensions[0] = in_range(number, 0, 1)? == 1,
             // As Linux: of the options of sending to groups these two are refused to a stream.
             IP_MULTICAST_TTL | IP_MULTICAST_IF => return Err(Errno::INVAL),
             IP_MULTICAST_LOOP => self.rare_mut().no_loop.0 = number == 0,
@@ -67,7 +68,7 @@ impl SocketOptions {
         match name {
             IP_TOS => Ok(i32::from(self.tos).into()),
             IP_TTL => Ok(i32::from(self.hop_limit_or_default(Domain::V4)).into()),
-            IP_OPTIONS if subject.has_ip_options() => Ok(self.rare().ip_options.as_bytes().to_vec().into()),
+            IP_OPTIONS if subject.has_v4_options() => Ok(self.rare().ip_options.as_bytes().to_vec().into()),
             IP_MTU_DISCOVER => Ok(self.discovery.v4.number().into()),
             IP_RECVERR => Ok((self.errors.v4 == ErrorDelivery::All).into()),
             IP_TRANSPARENT => Ok(self.rare().transparent.into()),
@@ -85,6 +86,8 @@ impl SocketOptions {
                 let both = u32::from(self.rare().ports.low) | u32::from(self.rare().ports.high) << 16;
                 Ok(both.to_ne_bytes().to_vec().into())
             }
+            IP_UNICAST_IF => Ok(self.shown_unicast_interface(0)),
+            IP_RECVERR_RFC4884 => Ok(self.rare().extensions[0].into()),
             IP_FREEBIND => Ok(self.free_bind.into()),
             IP_BIND_ADDRESS_NO_PORT => Ok(self.late_port.into()),
             _ => Err(Errno::NOPROTOOPT),
@@ -127,6 +130,7 @@ impl SocketOptions {
                 // Its address it takes, and does nothing with it.
                 self.rare_mut().interface_v6 = InterfaceId::from_index(interface);
             }
+            IPV6_RECVERR_RFC4884 => self.rare_mut().extensions[1] = in_range(number?, 0, 1)? == 1,
             IPV6_DONTFRAG => self.rare_mut().unfragmented = number? != 0,
             IPV6_AUTOFLOWLABEL => {
                 self.rare_mut().labels = if number? != 0 { AutoLabel::On } else { AutoLabel::Off };
@@ -157,6 +161,8 @@ impl SocketOptions {
             }
             IPV6_MTU_DISCOVER => Ok(self.discovery.v6.number().into()),
             IPV6_RECVERR => Ok((self.errors.v6 == ErrorDelivery::All).into()),
+            IPV6_UNICAST_IF => Ok(self.shown_unicast_interface(1)),
+            IPV6_RECVERR_RFC4884 => Ok(self.rare().extensions[1].into()),
             IPV6_DONTFRAG => Ok(self.rare().unfragmented.into()),
             IPV6_AUTOFLOWLABEL => Ok((self.rare().labels != AutoLabel::Off).into()),
             IPV6_ADDR_PREFERENCES => Ok(self.preferences().into()),
@@ -166,6 +172,12 @@ impl SocketOptions {
             IPV6_TCLASS => Ok(i32::from(self.traffic_class).into()),
             _ => Err(Errno::NOPROTOOPT),
         }
+    }
+
+    /// As the number of the interface is set: in network byte order.
+    fn shown_unicast_interface(&self, family: usize) -> OptionValue {
+        let index = self.rare().unicast_interface[family].map_or(0, InterfaceId::index);
+        i32::from_ne_bytes(index.to_be_bytes()).into()
     }
 
     /// As Linux, of each pair one at most; what is not named stays. Whether addresses are made of keys, and homes of

@@ -58,10 +58,26 @@ pub(crate) struct Rare {
     /// IPV6_ADDR_PREFERENCES: which addresses, and whether those where the host is rather than those at its home.
     pub(crate) source: PreferredSource,
     pub(crate) care_of: bool,
+    /// IP_UNICAST_IF and IPV6_UNICAST_IF: the interface that packets to one host leave by where nothing else names one.
+    pub(crate) unicast_interface: [Option<InterfaceId>; 2],
+    /// IP_RECVERR_RFC4884 and IPV6_RECVERR_RFC4884.
+    pub(crate) extensions: [bool; 2],
     /// Sends with MSG_ZEROCOPY so far.
     pub(crate) zero_copies: u32,
     /// Numbered sends so far (SO_TIMESTAMPING with OPT_ID).
     pub(crate) stamped_sends: u32,
+}
+
+impl Rare {
+    /// Whether errors of ICMP, or else of ICMPv6, are told with where their extensions begin.
+    pub(crate) fn tells_extensions(&self, v4: bool) -> bool {
+        self.extensions[usize::from(!v4)]
+    }
+
+    /// The interface that packets to one host of that family leave by where nothing else names one.
+    pub(crate) fn unicast_interface(&self, v4: bool) -> Option<InterfaceId> {
+        self.unicast_interface[usize::from(!v4)]
+    }
 }
 
 impl SocketOptions {
@@ -82,10 +98,11 @@ impl SocketOptions {
         self.rare.get_or_insert_default()
     }
 
-    /// The options of an accepted socket, which begins to count anew.
+    /// The options of an accepted socket, which begins to count anew, and has no options of IPv4's header.
     pub(crate) fn inherited(mut self) -> Self {
         if let Some(rare) = &mut self.rare {
             (rare.zero_copies, rare.stamped_sends) = (0, 0);
+            rare.ip_options = AnswerOptions::NONE;
         }
         self
     }

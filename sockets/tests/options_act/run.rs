@@ -212,12 +212,14 @@ impl Run {
         self.note("state", (error, shown, busy));
     }
 
-    /// That packet could not be delivered, says the other host.
+    /// That packet could not be delivered, says the other host, and something besides (RFC 4884).
     pub fn complain_of(&mut self, packet: &[u8]) {
-        let quoted = &packet[..packet.len().min(60)];
+        let mut quoted = packet[..packet.len().min(60)].to_vec();
+        quoted.resize(128, 0);
+        let extensions = [0x20, 0, 0, 0, 0, 8, 1, 1, 1, 2, 3, 4];
         let message = match self.domain() {
-            AF_INET => with_checksum([&[3, 1, 0, 0, 0, 0, 0, 0], quoted].concat()),
-            _ => [&[1, 3, 0, 0, 0, 0, 0, 0], quoted].concat(),
+            AF_INET => with_checksum([&[3, 1, 0, 0, 0, 128 / 4, 0, 0], &quoted[..], &extensions].concat()),
+            _ => [&[1, 3, 0, 0, 128 / 8, 0, 0, 0], &quoted[..], &extensions].concat(),
         };
         let protocol = if self.domain() == AF_INET { IPPROTO_ICMP } else { IPPROTO_ICMPV6 };
         let raw = self.net.b.socket(self.domain(), SOCK_RAW, protocol).unwrap();

@@ -46,11 +46,16 @@ fn names(r: &mut Run) {
 
 /// Connections that come to nothing.
 fn ways(r: &mut Run) {
-    for to in [r.at("10.8.0.9", "fd08::9", 9), r.at("10.9.0.9", "fd09::9", 9), addr("::ffff:10.0.0.2", 9)] {
+    let mapped = addr("::ffff:10.0.0.2", 9);
+    for to in [r.at("10.8.0.9", "fd08::9", 9), r.at("10.9.0.9", "fd09::9", 9), mapped] {
         let fd = r.fresh();
         r.connect(fd, &to);
         r.name(fd);
-        r.complain_of_next();
+        if to == mapped {
+            r.complain_of_v4();
+        } else {
+            r.complain_of_next();
+        }
         r.state(fd);
         r.net.a.close(r.net.now, fd).unwrap();
         r.settle();

@@ -19,6 +19,8 @@ pub fn value_of(name: &str, domain: i32) -> Vec<u8> {
         // A record of the route.
         "IP_OPTIONS" => return vec![7, 11, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0],
         "IP_MULTICAST_IF" => return vec![127, 0, 0, 1],
+        // The number of `lo`, in network byte order.
+        "IP_UNICAST_IF" | "IPV6_UNICAST_IF" => return vec![0, 0, 0, 1],
         "IP_ADD_MEMBERSHIP" | "IP_DROP_MEMBERSHIP" => return [GROUP, OWN].concat(),
         "IPV6_ADD_MEMBERSHIP" | "IPV6_DROP_MEMBERSHIP" => {
             return [&[0xff, 0x05][..], &[0; 11], &[1, 0, 3], &WIRE.to_ne_bytes()].concat();
@@ -100,6 +102,8 @@ pub fn companions(name: &str, domain: i32) -> Vec<Setting> {
             vec![own(SOL_IP, IP_ADD_SOURCE_MEMBERSHIP, "IP_ADD_SOURCE_MEMBERSHIP")]
         }
         "IPV6_DROP_MEMBERSHIP" => vec![own(SOL_IPV6, IPV6_ADD_MEMBERSHIP, "IPV6_ADD_MEMBERSHIP")],
+        "IP_RECVERR_RFC4884" => vec![own(SOL_IP, IP_RECVERR, "IP_RECVERR")],
+        "IPV6_RECVERR_RFC4884" => vec![own(SOL_IPV6, IPV6_RECVERR, "IPV6_RECVERR")],
         "IPV6_RECVPATHMTU" => vec![own(SOL_IPV6, IPV6_DONTFRAG, "IPV6_DONTFRAG")],
         _ => Vec::new(),
     }

@@ -7,6 +7,7 @@ use core::num::NonZeroU32;
 use super::interface::{Interface, InterfaceId, LinkState, is_link_local};
 use super::interfaces::{HostModel, Interfaces, LOOPBACK_MTU};
 use super::{Route, RouteKind, source};
+use crate::tcp::TcpMetrics;
 use crate::wire::{EthernetAddress, Ipv6Header};
 
 impl Interfaces {
@@ -86,8 +87,8 @@ impl Interfaces {
             .ok_or(RouteError::NoSource)?;
         let link_mtu = outgoing.mtu_of(destination).min(most(destination));
         let mtu = route.and_then(|route| route.mtu).map_or(link_mtu, |mtu| usize::from(mtu).min(link_mtu));
-        let advmss = route.and_then(|route| route.advmss);
-        Ok(NextHop { interface: outgoing.id(), next_hop, source, mtu, delivery, advmss })
+        let tcp = route.map(Route::tcp_metrics).unwrap_or_default();
+        Ok(NextHop { interface: outgoing.id(), next_hop, source, mtu, delivery, tcp })
     }
 
     /// The interface that a source of ours holds a packet to, where it is link-local, or all are held to theirs.
@@ -139,7 +140,7 @@ impl Interfaces {
             source: source.unwrap_or(default_source),
             mtu: most(destination).min(LOOPBACK_MTU),
             delivery: Delivery::Unicast,
-            advmss: None,
+            tcp: TcpMetrics::default(),
         }
     }
 
@@ -252,8 +253,8 @@ pub struct NextHop {
     pub mtu: usize,
     /// Whom the destination means.
     pub delivery: Delivery,
-    /// The largest segment that TCP announces, in bytes, where the route says so.
-    pub advmss: Option<u16>,
+    /// What the route says of connections.
+    pub tcp: TcpMetrics,
 }
 
 impl NextHop {

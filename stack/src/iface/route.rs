@@ -6,6 +6,7 @@ use core::num::{NonZeroU8, NonZeroU32};
 
 use super::rules::{Rule, Rules, TableId};
 use super::{InterfaceId, IpCidr};
+use crate::tcp::TcpMetrics;
 
 /// Routes that a stack can have, in all tables together.
 pub const MAX_ROUTES: usize = 1024;
@@ -85,6 +86,10 @@ pub struct Route {
     pub weight: Option<NonZeroU8>,
     /// The largest segment that TCP announces over it, in bytes, where the link allows more.
     pub advmss: Option<u16>,
+    /// The segments that a connection over it sends at first (`initcwnd`), and after an idle time; `None`: ten.
+    pub initcwnd: Option<u16>,
+    /// The segments that it offers room for at first, where the buffer has more (`initrwnd`).
+    pub initrwnd: Option<u16>,
 }
 
 impl Route {
@@ -103,7 +108,15 @@ impl Route {
             onlink: false,
             weight: None,
             advmss: None,
+            initcwnd: None,
+            initrwnd: None,
         }
+    }
+
+    /// What it says of connections.
+    pub const fn tcp_metrics(&self) -> TcpMetrics {
+        let Route { advmss, initcwnd, initrwnd, .. } = *self;
+        TcpMetrics { advmss, initcwnd, initrwnd }
     }
 
     /// A route whose packets go nowhere, with metric 0.
@@ -146,6 +159,16 @@ impl fmt::Display for Route {
         }
         if let Some(weight) = self.weight {
             write!(f, " weight {weight}")?;
+        }
+        for (name, value) in [
+            ("mtu", self.mtu),
+            ("advmss", self.advmss),
+            ("initcwnd", self.initcwnd),
+            ("initrwnd", self.initrwnd),
+        ] {
+            if let Some(value) = value {
+                write!(f, " {name} {value}")?;
+            }
         }
         Ok(())
     }

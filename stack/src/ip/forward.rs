@@ -5,6 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::buf::{Checksum, Chunk, HEADER_BLOCK_LEN, HeaderBlock, Rope};
 use crate::wire::checksum::{Sum, pseudo_header};
 use crate::wire::ipv4::write_checksum;
+use crate::wire::ipv4_options::Ipv4Options;
 use crate::wire::offload::{Medium, PartialChecksum, Segmentation, SegmentationKind, Transmit};
 use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header, TcpHeader, UdpHeader};
 
@@ -95,6 +96,24 @@ struct Transport {
     checksum_at: usize,
 }
 
+/// Whether the link that brought a packet which is not merged has left its checksum undone.
+pub(crate) fn is_left_undone(packet: &Packet) -> bool {
+    packet.checksum == Checksum::Valid
+        && transport_of(packet).is_some_and(|transport| {
+            let field = transport.at + transport.checksum_at;
+            packet.whole.get(field..field + 2) == Some(&pseudo_of(packet).fold().to_be_bytes()[..])
+        })
+}
+
+/// The pseudo header of a packet, which names the host that it is for, though its header may name a stop on the way.
+fn pseudo_of(packet: &Packet) -> Sum {
+    let options = packet.ipv4_options();
+    let last = Ipv4Options::parse(options).ok().and_then(|parsed| parsed.last_stop(options));
+    let destination = last.map_or(packet.destination, IpAddr::V4);
+    let total = u32::try_from(packet.payload.len()).unwrap_or(u32::MAX);
+    pseudo_header(packet.source, destination, packet.protocol, total)
+}
+
 fn transport_of(packet: &Packet) -> Option<Transport> {
     let at = packet.whole.len() - packet.payload.len();
     let checksum_at = match packet.protocol {
@@ -123,8 +142,7 @@ fn with_transport(packet: &Packet, transport: &Transport) -> Option<Transmit> {
     if none && packet.gso_size.is_none() {
         return Some(with_ip_header(packet, packet.whole.clone()));
     }
-    let total = u32::try_from(packet.payload.len()).unwrap_or(u32::MAX);
-    let pseudo = pseudo_header(packet.source, packet.destination, packet.protocol, total);
+    let pseudo = pseudo_of(packet);
     // A checksum that is complete stays its sender's: it finds what goes wrong here too, and bytes behind a datagram are
     // none of its business.
     if packet.gso_size.is_none() && packet.whole[field.clone()] != pseudo.fold().to_be_bytes() {

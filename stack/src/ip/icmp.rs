@@ -6,7 +6,7 @@ use crate::buf::{HeaderBlock, Rope};
 use crate::counters::{Counter, Counters};
 use crate::error::SocketError;
 use crate::iface::InterfaceId;
-use crate::wire::icmp::Echo;
+use crate::wire::icmp::{Echo, Extensions};
 use crate::wire::icmpv4::{self, Icmpv4Message};
 use crate::wire::icmpv6::{self, Icmpv6Message, ParameterProblemCode};
 use crate::wire::offload::Transmit;
@@ -143,6 +143,8 @@ pub struct Complaint {
     pub info: u32,
     /// Whose message it was; `None` for our own.
     pub teller: Option<Teller>,
+    /// What it tells beside the packet that it quotes.
+    pub extensions: Option<Extensions>,
 }
 
 /// The packet that a complaint came in.
@@ -190,7 +192,8 @@ impl Complaint {
         // "Host unreachable", and ICMPv6's "address unreachable".
         let (kind, code) = if target.is_ipv4() { (3, 1) } else { (1, 3) };
         let (ends_half_open, no_way) = (target.is_ipv4(), false);
-        Complaint { error, hardness, mtu: None, ends_half_open, no_way, kind, code, info: 0, teller: None }
+        let (mtu, teller, extensions) = (None, None, None);
+        Complaint { error, hardness, mtu, ends_half_open, no_way, kind, code, info: 0, teller, extensions }
     }
 }
 
@@ -402,6 +405,7 @@ pub fn complaint_v4(message: &Icmpv4Message) -> Option<Complaint> {
         code: 0,
         info: 0,
         teller: None,
+        extensions: None,
     };
     Some(match *message {
         Icmpv4Message::DestinationUnreachable { code, mtu } => {
@@ -453,6 +457,7 @@ pub fn complaint_v6(message: &Icmpv6Message) -> Option<Complaint> {
         code: 0,
         info: 0,
         teller: None,
+        extensions: None,
     };
     Some(match *message {
         Icmpv6Message::DestinationUnreachable { code } => {

@@ -16,7 +16,7 @@ use crate::ip::input::{Packet, Stations};
 use crate::ip::output::Outgoing;
 use crate::time::Instant;
 use crate::udp::Datagram;
-use crate::wire::icmp::{Echo, ICMP_HEADER_LEN};
+use crate::wire::icmp::{Echo, Extensions, ICMP_HEADER_LEN};
 use crate::wire::icmpv4::Icmpv4Message;
 use crate::wire::icmpv6::Icmpv6Message;
 use crate::wire::ipv4_options::AnswerOptions;
@@ -111,6 +111,7 @@ impl Stack {
         }
         if let Some(mut complaint) = complaint_v4(&message) {
             complaint.teller = Some(Teller::of(packet));
+            complaint.extensions = Extensions::of_icmpv4(&packet.payload);
             self.complain(
                 now,
                 packet.interface,
@@ -159,6 +160,7 @@ impl Stack {
         }
         if let Some(mut complaint) = complaint_v6(&message) {
             complaint.teller = Some(Teller::of(packet));
+            complaint.extensions = Extensions::of_icmpv6(&packet.payload);
             self.complain(
                 now,
                 packet.interface,

@@ -37,19 +37,20 @@ impl Stack {
         if applies { ((key.secret(&self.secret) ^ change) >> 44) as u32 } else { 0 }
     }
 
-    /// Remembers what the path of a socket of that way takes, and of that [`flow`](Self::own_flow), where it sends by one.
-    /// `interface` is the link of a link-local destination.
+    /// Remembers what the path takes that a packet of a socket of that way took, and of that [`flow`](Self::own_flow), where it
+    /// sends by one. `interface` is the link of a link-local destination.
     pub(super) fn learn_path_mtu(
         &mut self,
         now: Instant,
-        destination: IpAddr,
+        (source, destination): (IpAddr, IpAddr),
         interface: InterfaceId,
         (way, flow): (Way, Option<u32>),
         mtu: usize,
     ) {
         let scoped = matches!(destination, IpAddr::V6(v6) if v6.is_unicast_link_local());
         let way = Way { device: way.device.or(scoped.then_some(interface)), ..way };
-        if let Ok(hop) = self.interfaces.route_flow(destination, None, &way, flow) {
+        // The rules may go by the source.
+        if let Ok(hop) = self.interfaces.route_flow(destination, Some(source), &way, flow) {
             self.learn_path_mtu_over(now, destination, &hop, mtu);
         }
     }
@@ -73,11 +74,11 @@ impl Stack {
     pub(super) fn path_to_peer(
         &self,
         now: Instant,
-        remote: SocketAddr,
+        (source, remote): (Option<IpAddr>, SocketAddr),
         (way, flow): (Way, Option<u32>),
     ) -> Option<usize> {
         let way = Way { device: way.device.or(scope_of(remote)), ..way };
-        let hop = self.interfaces.route_flow(remote.ip(), None, &way, flow).ok()?;
+        let hop = self.interfaces.route_flow(remote.ip(), source, &way, flow).ok()?;
         Some(self.path_to(now, remote.ip(), &hop))
     }
 
@@ -122,8 +123,9 @@ impl Stack {
         let generation = self.path_mtu.generation(now);
         let Some(slot) = self.tcp.at(index) else { return };
         let (key, hop, adapts) = (slot.key, slot.hop(), slot.connection.options().discovery.adapts());
+        let ip_options = slot.connection.options().rare().ip_options.len();
         let fragmentation = self.path_mtu.fragmentation(now, key.remote().ip());
-        let sizes = self.segment_sizes(now, &key, &hop);
+        let sizes = self.segment_sizes(now, &key, &hop, ip_options);
         let Some(slot) = self.tcp.at(index) else { return };
         slot.path = KnownPath { generation, ..slot.path };
         slot.fragmentation = fragmentation;

@@ -390,7 +390,7 @@ impl Stack {
             self.report_to_ping(id, Report::of_complaint(&complaint, quoted, 0, 0, now));
         }
         if let (Some(mtu), Some(way)) = (complaint.mtu, believer) {
-            self.learn_path_mtu(now, quoted.destination, interface, (way, None), mtu);
+            self.learn_path_mtu(now, (quoted.source, quoted.destination), interface, (way, None), mtu);
         }
     }
 

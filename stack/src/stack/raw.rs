@@ -129,7 +129,7 @@ impl Stack {
     /// The largest packet that the path to a socket's peer is known to take, in bytes (`IP_MTU`).
     pub fn raw_path_mtu(&self, now: Instant, id: RawId) -> Option<usize> {
         let socket = self.raw.get(id)?;
-        self.path_to_peer(now, socket.remote()?, (socket.way, None))
+        self.path_to_peer(now, (socket.source(), socket.remote()?), (socket.way, None))
     }
 
     /// Whether a sender should be woken. One that asks in vain is told when to ask again.
@@ -294,14 +294,20 @@ impl Stack {
         discovery: PathMtuDiscovery,
         options: RawSendOptions,
     ) -> Result<(usize, Limit, usize), SendError> {
-        let header =
-            if to.is_ipv4() { Ipv4Header::MIN_LEN + options.ip_options.len() } else { Ipv6Header::LEN };
+        let ip_options = if to.is_ipv4() { options.ip_options.len() } else { 0 };
+        let header = ip_options + if to.is_ipv4() { Ipv4Header::MIN_LEN } else { Ipv6Header::LEN };
         let (path, len) = (self.path_to(now, to, hop), header + payload);
         let limit = Limit::new(discovery.largest_whole(path, hop.mtu), options.largest, to);
         // IPv6 does not count its header.
         let most = usize::from(u16::MAX) + if to.is_ipv4() { 0 } else { header };
         if len > most || len > limit.part && (!discovery.cuts() || options.unfragmented) {
-            self.report_raw_too_long(now, id, hop, (to, limit.part), options.unfragmented);
+            self.report_raw_too_long(
+                now,
+                id,
+                hop,
+                (to, limit.part.saturating_sub(ip_options)),
+                options.unfragmented,
+            );
             return Err(SendError::TooLong);
         }
         Ok((path, limit, len))
@@ -506,7 +512,7 @@ impl Stack {
             }
             //= RFC 8201 §4
             if let Some(mtu) = complaint.mtu.filter(|_| its_own && learns && mode.believes()) {
-                self.learn_path_mtu(now, quoted.destination, interface, (way, None), mtu);
+                self.learn_path_mtu(now, (quoted.source, quoted.destination), interface, (way, None), mtu);
             }
         }
     }

@@ -6,6 +6,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use crate::buf::{Checksum, Chunk};
 use crate::counters::Counter;
 use crate::iface::{Addresses, InterfaceId, Way};
+use crate::ip::forward::is_left_undone;
 use crate::ip::icmp::{ErrorKind, NoWay};
 use crate::ip::input::{Packet, SourceRoutes};
 use crate::time::Instant;
@@ -80,8 +81,9 @@ fn passed(packet: Packet, options: &Ipv4Options, ours: Ipv4Addr, next: Ipv4Addr)
     bytes[DESTINATION_AT..Ipv4Header::MIN_LEN].copy_from_slice(&next.octets());
     write_checksum(&mut bytes[..len]);
     let whole = Chunk::from(bytes);
-    // The transport's checksum is about the last stop: it is not touched on the way.
-    let checksum = Checksum::Unverified;
+    // The transport's checksum is about the last stop: whoever has looked at it took the one before for that. What the link
+    // has left undone stays so.
+    let checksum = if is_left_undone(&packet) { Checksum::Valid } else { Checksum::Unverified };
     Packet { destination: next.into(), payload: whole.slice(len..whole.len()), whole, checksum, ..packet }
 }
 

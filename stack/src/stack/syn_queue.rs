@@ -59,12 +59,12 @@ impl Stack {
         syn: &Segment,
         hop: &NextHop,
     ) -> Option<Segment> {
-        let opening = self.opening(now, key, hop);
+        let opening = self.opening(now, key, hop, 0);
         let Stack { tcp, secret, .. } = self;
         let listener = tcp.listener_at(index)?;
         listener.cookies.note(now);
         let secret = |tick| key.secret_of_cookie(secret, tick);
-        Some(syn_cookie::syn_ack(now, syn, opening, &listener.options, &secret))
+        Some(syn_cookie::syn_ack(now, syn, opening, &listener.options.over(&hop.tcp), &secret))
     }
 
     /// Looks whether a segment for a listener brings back what a cookie told it.
@@ -83,11 +83,12 @@ impl Stack {
         }
         let way = listener.way;
         let Some(hop) = self.hop_back(key, way) else { return Returned::No };
-        let opening = self.opening(now, key, &hop);
+        let opening = self.opening(now, key, &hop, 0);
         let Stack { tcp, secret, counters, .. } = self;
         let Some(listener) = tcp.listener_at(index) else { return Returned::No };
         let secret = |tick| key.secret_of_cookie(secret, tick);
-        let Some(accepted) = syn_cookie::accept(now, segment, opening, &listener.options, &secret) else {
+        let options = listener.options.over(&hop.tcp);
+        let Some(accepted) = syn_cookie::accept(now, segment, opening, &options, &secret) else {
             counters.bump(Counter::TcpExtSyncookiesFailed);
             return Returned::No;
         };

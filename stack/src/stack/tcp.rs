@@ -233,10 +233,15 @@ impl Stack {
 
     /// Gives a connection other options.
     pub fn replace_tcp_options(&mut self, now: Instant, id: TcpId, options: SharedOptions) {
-        if let Some(slot) = self.tcp.slot_mut(id) {
-            slot.connection.replace_options(options, now);
-            self.after_call(now, id);
+        let Some(slot) = self.tcp.slot_mut(id) else { return };
+        let options = slot.connection.options().keep_route(options);
+        let before = slot.connection.options().rare().ip_options;
+        let resizes = options.rare().ip_options.len() != before.len();
+        slot.connection.replace_options(options, now);
+        if resizes {
+            self.follow_path(now, id.index);
         }
+        self.after_call(now, id);
     }
 
     /// What connections still have to do before the host may go.

@@ -103,7 +103,7 @@ impl Stack {
                 return;
             }
         }
-        let mut opening = self.opening(now, &key, &hop);
+        let mut opening = self.opening(now, &key, &hop, 0);
         if let Some(iss) = iss_after {
             opening.iss = iss;
         }
@@ -116,7 +116,7 @@ impl Stack {
         let Some(listener) = self.tcp.listener_at(index) else {
             return;
         };
-        let (saves, options) = (listener.options.rare().save_syn > 0, listener.options.clone());
+        let (saves, options) = (listener.options.rare().save_syn > 0, listener.options.over(&hop.tcp));
         listener.half_open += 1;
         let (place, mut answer) = self.tcp.half_open.on_syn(now, (key, index), syn, opening, &options);
         answer.options.fast_open = option;
@@ -192,7 +192,7 @@ impl Stack {
         let saved = place.and_then(|place| self.tcp.half_open.take_saved(place));
         place.inspect(|place| self.forget_half_open(*place));
         self.counters.bump(Counter::TcpPassiveOpens);
-        let connection = Connection::accept(now, accepted, options);
+        let connection = Connection::accept(now, accepted, options.over(&hop.tcp));
         let id = self.enter(connection, key, hop, reuse, way);
         self.keep_syn(id, saved);
         let mut mute = false;

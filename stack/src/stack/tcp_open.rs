@@ -164,7 +164,8 @@ impl Stack {
             }
             Occupancy::Taken => return Err(ConnectError::AddressNotAvailable),
         };
-        let opening = self.opening(now, &key, &hop);
+        let options = options.over(&hop.tcp);
+        let opening = self.opening(now, &key, &hop, options.rare().ip_options.len());
         let connection = match anew {
             None => make(now, opening, options),
             Some(Anew { iss, recent }) => {
@@ -220,24 +221,40 @@ impl Stack {
     //= RFC 9293 SHLD-1
     //= RFC 6528 §3
     //= RFC 6528 §3 MUST-1
-    pub(super) fn opening(&mut self, now: Instant, key: &FlowKey, hop: &NextHop) -> Opening {
+    pub(super) fn opening(
+        &mut self,
+        now: Instant,
+        key: &FlowKey,
+        hop: &NextHop,
+        ip_options: usize,
+    ) -> Opening {
         let clock = (now.as_nanos() >> 6) as u32;
         let iss = SeqNumber::new((key.secret(&self.secret) as u32).wrapping_add(clock));
         let timestamp_offset = match self.config.tcp_timestamps {
             2 => 0,
             _ => key.secret_of_addresses(&self.secret) as u32,
         };
-        Opening { iss, timestamp_offset, sizes: self.segment_sizes(now, key, hop) }
+        Opening { iss, timestamp_offset, sizes: self.segment_sizes(now, key, hop, ip_options) }
     }
 
+    /// The payload that the path of a connection takes beside so many bytes of options in IPv4's header.
     //= RFC 9293 MUST-67
-    pub(super) fn segment_sizes(&self, now: Instant, key: &FlowKey, hop: &NextHop) -> SegmentSizes {
+    pub(super) fn segment_sizes(
+        &self,
+        now: Instant,
+        key: &FlowKey,
+        hop: &NextHop,
+        ip_options: usize,
+    ) -> SegmentSizes {
         let remote = key.remote().ip();
         let (headers, default) = if remote.is_ipv4() { (40, 536) } else { (60, 1220) };
         let payload = |mtu: usize| u16::try_from(mtu.saturating_sub(headers)).unwrap_or(u16::MAX);
         let path = self.path_to(now, remote, hop);
         // As Linux, a SYN announces no more than the path is known to take.
-        let advertised = payload(path.max(LEAST_ADVERTISED.min(hop.mtu))).min(hop.advmss.unwrap_or(u16::MAX));
+        let advertised =
+            payload(path.max(LEAST_ADVERTISED.min(hop.mtu))).min(hop.tcp.advmss.unwrap_or(u16::MAX));
+        // As Linux, whose SYN announces the same whatever stands in headers.
+        let path = if remote.is_ipv4() { path.saturating_sub(ip_options) } else { path };
         SegmentSizes { advertised, path: payload(path), default }
     }
 }

@@ -41,6 +41,7 @@ impl Stack {
         };
         let (hop, key, cut_off) = (slot.hop(), slot.key, slot.cut_off);
         let options = slot.connection.options();
+        let ip_options = options.rare().ip_options;
         let mut marks = Marks::of(options);
         let rehashes = slot.connection.rehashes();
         marks.traffic_class = segment.ecn.codepoint.in_class(marks.traffic_class);
@@ -48,7 +49,11 @@ impl Stack {
         let stamps = if slot.extras.is_some() { slot.stamps_of(&segment) } else { Vec::new() };
         self.tcp.mark_ready(index);
         let label = self.changed_flow_label(marks.labels, &key, rehashes);
-        let packet = self.wrap(&key, hop.interface, segment, (marks, label), fragmentation)?;
+        let mut packet = self.wrap(&key, hop.interface, segment, (marks, label), fragmentation)?;
+        if !ip_options.is_empty() {
+            let options = self.socket_options(now, ip_options, (hop.source, key.remote().ip()));
+            options.insert_into(&mut packet.headers);
+        }
         if cut_off {
             // As on Linux: it is sent again when its time has come, and then there may be a way.
             self.note_no_way(&key);

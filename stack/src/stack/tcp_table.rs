@@ -16,7 +16,7 @@ use crate::tcp::listener::{Due, SynQueue};
 use crate::tcp::memory::{HostMemory, Limits, pages};
 use crate::tcp::syn_cookie::CookieWatch;
 use crate::tcp::time_wait::TimeWait;
-use crate::tcp::{Connection, Options, SharedOptions};
+use crate::tcp::{Connection, Options, SharedOptions, TcpMetrics};
 use crate::time::{Instant, earliest};
 use crate::timer_wheel::TimerWheel;
 
@@ -120,7 +120,7 @@ impl Leg {
         let Leg { next_hop, interface, delivery, mtu } = *self;
         let (source, mtu) = (key.local().ip(), mtu as usize);
         // What is announced was said when the connection was opened.
-        NextHop { interface, next_hop, source, mtu, delivery, advmss: None }
+        NextHop { interface, next_hop, source, mtu, delivery, tcp: TcpMetrics::default() }
     }
 }
 

@@ -215,9 +215,10 @@ impl Stack {
     //= RFC 1122 §3.3.3 MUST-1
     pub fn udp_path_mtu(&self, now: Instant, id: UdpId) -> Option<usize> {
         let socket = self.udp.socket(id)?;
-        let (remote, (_, port)) = (socket.remote()?, socket.local()?);
+        let (remote, (local, port)) = (socket.remote()?, socket.local()?);
         let flow = self.own_flow(IpProtocol::UDP, port, remote);
-        self.path_to_peer(now, remote, (socket.way, flow))
+        let source = Some(local.ip()).filter(|_| !local.is_wildcard());
+        self.path_to_peer(now, (source, remote), (socket.way, flow))
     }
 
     /// Where a socket sends to.
@@ -356,7 +357,7 @@ impl Stack {
         //= RFC 8201 §4
         if let Some(mtu) = complaint.mtu.filter(|_| mode.believes()) {
             let flow = self.own_flow(IpProtocol::UDP, local_port, arrival.from);
-            self.learn_path_mtu(now, quoted.destination, interface, (way, flow), mtu);
+            self.learn_path_mtu(now, (quoted.source, quoted.destination), interface, (way, flow), mtu);
         }
         // As Linux: who lets packets be cut is not told of those that were too large. IPv4's is told even of what is
         // not believed.

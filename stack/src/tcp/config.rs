@@ -6,7 +6,10 @@ use crate::discovery::{AutoLabel, PathMtuDiscovery};
 use crate::error_queue::ErrorDelivery;
 use crate::fast_open::FastOpenKeys;
 use crate::ip::output::Priority;
+use crate::wire::ipv4_options::AnswerOptions;
 
+use super::SharedOptions;
+use super::congestion::INITIAL_WINDOW;
 use super::mtu_search::MtuOptions;
 use super::send::pacing::UNPACED;
 
@@ -332,10 +335,17 @@ impl Options {
     pub(super) fn forget_listening(&mut self) {
         if let Some(rare) = &mut self.rare {
             (rare.defer_accept, rare.fast_open_queue, rare.fast_open_keys) = (0, 0, None);
+            rare.ip_options = AnswerOptions::NONE;
         }
         if self.rare() == &Rare::NONE {
             self.rare = None;
         }
+    }
+
+    /// `changed`, with what a route has said of the connection that has these.
+    pub(crate) fn keep_route(&self, changed: SharedOptions) -> SharedOptions {
+        let Rare { first_window, first_offer, .. } = *self.rare();
+        changed.over(&TcpMetrics { initcwnd: first_window, initrwnd: first_offer, advmss: None })
     }
 
     /// What few connections ask for.
@@ -347,6 +357,23 @@ impl Options {
     pub fn rare_mut(&mut self) -> &mut Rare {
         self.rare.get_or_insert_with(|| Box::new(Rare::NONE))
     }
+}
+
+/// What a route says of the connections that use it, in segments and bytes; `None` where it says nothing.
+///
+/// ```
+/// use tapsock_stack::tcp::TcpMetrics;
+///
+/// assert_eq!(TcpMetrics::default().initcwnd, None);
+/// ```
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub struct TcpMetrics {
+    /// The largest segment that is announced, in bytes.
+    pub advmss: Option<u16>,
+    /// Segments that are sent at first.
+    pub initcwnd: Option<u16>,
+    /// Segments that room is offered for at first.
+    pub initrwnd: Option<u16>,
 }
 
 /// Settings that few connections have.
@@ -400,6 +427,12 @@ pub struct Rare {
     pub pacing_percent: [u16; 2],
     /// How it is found out what the path takes.
     pub mtu: MtuOptions,
+    /// Segments that are sent at first (a route's `initcwnd`); `None`: ten.
+    pub first_window: Option<u16>,
+    /// Segments that room is offered for at first (a route's `initrwnd`); `None`: as the buffer has it.
+    pub first_offer: Option<u16>,
+    /// Options of IPv4's header (`IP_OPTIONS`).
+    pub ip_options: AnswerOptions,
 }
 
 impl Rare {
@@ -423,7 +456,15 @@ impl Rare {
         autocork: true,
         pacing_percent: [200, 120],
         mtu: MtuOptions::DEFAULT,
+        first_window: None,
+        first_offer: None,
+        ip_options: AnswerOptions::NONE,
     };
+
+    /// Segments that are sent at first, and after an idle time.
+    pub fn initial_window(&self) -> u32 {
+        self.first_window.filter(|window| *window > 0).map_or(INITIAL_WINDOW, u32::from)
+    }
 
     /// How many bytes may wait to be sent for the first time.
     pub fn not_sent_limit(&self) -> Option<u32> {

@@ -257,6 +257,7 @@ impl Connection {
         let send = Sender { pacer, ..Sender::new(iss, sizes.default, &options) };
         let mut congestion = Congestion::new(options.congestion);
         congestion.leave_slow_start_by(options.rare().slow_start_exit);
+        congestion.begin_with(options.rare().initial_window());
         let mut recv = Receiver::new(ReceiveWindow::new(buffer, buffer_max, scale));
         recv.window.set_clamp(clamp);
         recv.acks.set_interactive(options.late_acks);

@@ -100,6 +100,7 @@ pub(super) fn syn_window(options: &Options, mss: u16, timestamps: bool) -> Unsca
     // Where one segment alone fits, as on `lo`, it would close the window: unlike in Linux that keeps the room of its options.
     let stamps = if timestamps && space >= 2 * mss { TIMESTAMPS_LEN } else { 0 };
     let mss = mss.saturating_sub(stamps).max(1);
+    let space = options.rare().first_offer.map_or(space, |segments| space.min(u32::from(segments) * mss));
     let whole = if space > mss { space / mss * mss } else { space };
     UnscaledWindow(u16::try_from(whole).unwrap_or(u16::MAX))
 }

@@ -42,7 +42,7 @@ mod text;
 mod timeout;
 mod transfer;
 
-pub use config::{CongestionKind, EcnUse, KeepAlive, Options, Rare};
+pub use config::{CongestionKind, EcnUse, KeepAlive, Options, Rare, TcpMetrics};
 pub use connection::{Connection, Shutdown};
 pub use segment::Segment;
 pub use seq::SeqNumber;

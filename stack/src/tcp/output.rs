@@ -355,6 +355,7 @@ impl Connection {
             una: window.una,
             nxt: window.nxt,
             patience: lowers.then(|| self.send.rtt.rto()),
+            initial: self.options.rare().initial_window(),
         };
         self.congestion.note_use(&flight, full);
     }
@@ -389,7 +390,8 @@ impl Connection {
         let due =
             asked && self.options.slow_start_after_idle && self.recovery.scoreboard.is_empty() && idle > rto;
         if due && !core::mem::replace(&mut self.send.restarted, true) {
-            self.congestion.on_idle(now, idle, rto);
+            let initial = self.options.rare().initial_window();
+            self.congestion.on_idle(now, idle, rto, initial);
         }
     }
 

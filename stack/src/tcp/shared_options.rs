@@ -3,7 +3,7 @@
 use core::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use super::config::Options;
+use super::config::{Options, TcpMetrics};
 
 /// [`Options`] by reference: a hundred thousand connections that were told the same have one set of them, as have a
 /// connection and its socket. Who changes his takes a copy first.
@@ -47,11 +47,23 @@ impl SharedOptions {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// These over a route that says more of connections.
+    pub(crate) fn over(&self, route: &TcpMetrics) -> Self {
+        let mut options = self.clone();
+        let first = (route.initcwnd, route.initrwnd);
+        if first != (options.rare().first_window, options.rare().first_offer) {
+            let rare = options.rare_mut();
+            (rare.first_window, rare.first_offer) = first;
+        }
+        options
+    }
+
     /// The options of a connection that a listener with these has taken.
     pub(crate) fn of_accepted(&self) -> Self {
         let mut options = self.clone();
         let rare = options.rare();
-        if rare.defer_accept > 0 || rare.fast_open_queue > 0 || rare.fast_open_keys.is_some() {
+        let opens_early = rare.fast_open_queue > 0 || rare.fast_open_keys.is_some();
+        if rare.defer_accept > 0 || opens_early || !rare.ip_options.is_empty() {
             options.forget_listening();
         }
         options

@@ -6,7 +6,6 @@ use crate::buf::Rope;
 use crate::error::SocketError;
 use crate::time::Instant;
 
-use super::congestion::INITIAL_WINDOW;
 use super::connection::{Connection, Filling};
 use super::memory::Supply;
 use super::send::Fin;
@@ -186,7 +185,7 @@ impl Connection {
         let least = match self.send.buffer_max {
             None => 0,
             Some(max) if self.state.is_synchronized() => {
-                wanted_bytes(self.send.mss, INITIAL_WINDOW).min(max.get())
+                wanted_bytes(self.send.mss, self.options.rare().initial_window()).min(max.get())
             }
             Some(_) => 0,
         };
@@ -198,7 +197,10 @@ impl Connection {
         let Some(max) = self.send.buffer_max.filter(|_| self.supply == Supply::Ample) else { return };
         if self.send.starved || !self.is_writable() {
             let most = max.get().min(useful_bytes(self.send.rtt.min_rtt()));
-            let wanted = wanted_bytes(self.send.mss, self.congestion.window().max(INITIAL_WINDOW));
+            let wanted = wanted_bytes(
+                self.send.mss,
+                self.congestion.window().max(self.options.rare().initial_window()),
+            );
             self.send.buffer = self.send.buffer.max(wanted.min(most));
         }
     }

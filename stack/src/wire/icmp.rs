@@ -2,6 +2,7 @@
 
 use core::net::IpAddr;
 
+use super::checksum::Sum;
 use super::ipv6_ext::upper_layer;
 use super::{IpProtocol, Ipv4Header, Ipv6Header, Malformed};
 
@@ -168,6 +169,84 @@ impl<'a> Quoted<'a> {
         }
     }
 }
+
+/// What an error tells beside the packet that it quotes: the structure behind that (RFC 4884).
+///
+/// ```
+/// use tapsock_stack::wire::icmp::Extensions;
+///
+/// // An error whose length attribute says that it quotes 128 bytes, and a structure with nothing in it.
+/// let mut message = [0; 8 + 128 + 4];
+/// (message[0], message[5], message[136]) = (11, 128 / 4, 2 << 4);
+/// assert_eq!(Extensions::of_icmpv4(&message), Some(Extensions { len: 4, valid: true }));
+/// message[5] = 0;
+/// assert_eq!(Extensions::of_icmpv4(&message), None);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct Extensions {
+    /// Bytes from its beginning to the end of the message.
+    pub len: u16,
+    /// Whether its checksum and the lengths of its objects make sense.
+    pub valid: bool,
+}
+
+impl Extensions {
+    /// Those of an ICMP message: unreachable, time exceeded, or parameter problem.
+    //= RFC 4884 §4
+    pub fn of_icmpv4(message: &[u8]) -> Option<Self> {
+        const WITH_LENGTH: [u8; 3] = [3, 11, 12];
+        let (kind, words) = (*message.first()?, *message.get(5)?);
+        if WITH_LENGTH.contains(&kind) { Extensions::behind(message, usize::from(words) * 4) } else { None }
+    }
+
+    /// Those of an ICMPv6 message: unreachable, or time exceeded.
+    //= RFC 4884 §4
+    pub fn of_icmpv6(message: &[u8]) -> Option<Self> {
+        const WITH_LENGTH: [u8; 2] = [1, 3];
+        let (kind, words) = (*message.first()?, *message.get(4)?);
+        if WITH_LENGTH.contains(&kind) { Extensions::behind(message, usize::from(words) * 8) } else { None }
+    }
+
+    fn behind(message: &[u8], quoted: usize) -> Option<Self> {
+        let structure = message.get(ICMP_HEADER_LEN + quoted..)?;
+        if quoted < LEAST_QUOTED || structure.len() < STRUCTURE_HEADER_LEN {
+            return None;
+        }
+        let len = u16::try_from(structure.len()).ok()?;
+        Some(Extensions { len, valid: makes_sense(structure) })
+    }
+}
+
+/// Whether a structure of version 2 has a checksum that is right, or none, and objects that end with it. Of other versions
+/// nothing is known, and nothing said.
+//= RFC 4884 §7
+fn makes_sense(structure: &[u8]) -> bool {
+    if structure[0] >> 4 != 2 {
+        return true;
+    }
+    if structure[2..4] != [0, 0] {
+        let mut sum = Sum::default();
+        sum.add_bytes(structure);
+        if sum.finish() != 0 {
+            return false;
+        }
+    }
+    let mut rest = &structure[STRUCTURE_HEADER_LEN..];
+    while !rest.is_empty() {
+        let len = rest.first_chunk::<2>().map_or(0, |len| usize::from(u16::from_be_bytes(*len)));
+        if len < STRUCTURE_HEADER_LEN || len > rest.len() {
+            return false;
+        }
+        rest = &rest[len..];
+    }
+    true
+}
+
+/// The least that is quoted before a structure, in bytes.
+const LEAST_QUOTED: usize = 128;
+
+/// Length of a structure's header, and of an object's, in bytes.
+const STRUCTURE_HEADER_LEN: usize = 4;
 
 /// What RFC 792 has every error quote of the transport header.
 const MIN_TRANSPORT_LEN: usize = 8;

@@ -118,6 +118,18 @@ impl Ipv4Options {
         Some(Stop { address: Ipv4Addr::from(*entry), strict: option[0] == STRICT_SOURCE_ROUTE })
     }
 
+    /// The last stop of the source route in `options`, which the packet is for; `None` where that is the destination in its
+    /// header.
+    pub fn last_stop(&self, options: &[u8]) -> Option<Ipv4Addr> {
+        self.next_stop(options)?;
+        let option = options.get(place(options, Some(self.source_route_at))?)?;
+        option[ROUTE_AT..]
+            .chunks_exact(4)
+            .next_back()
+            .and_then(|stop| stop.first_chunk())
+            .map(|stop| Ipv4Addr::from(*stop))
+    }
+
     /// Writes `ours` in place of the next stop, which is reached by then.
     //= RFC 791 §3.1
     pub fn pass_stop(&self, options: &mut [u8], ours: Ipv4Addr) {
@@ -275,11 +287,14 @@ pub struct AnswerOptions {
 
 impl Default for AnswerOptions {
     fn default() -> Self {
-        AnswerOptions { bytes: [0; MAX_LEN], len: 0 }
+        AnswerOptions::NONE
     }
 }
 
 impl AnswerOptions {
+    /// None at all.
+    pub const NONE: AnswerOptions = AnswerOptions { bytes: [0; MAX_LEN], len: 0 };
+
     /// Options as they are. `None` for more than a header can hold.
     pub fn new(options: &[u8]) -> Option<Self> {
         let mut new = AnswerOptions::default();
@@ -380,6 +395,8 @@ const LOOSE_SOURCE_ROUTE: u8 = 131;
 const STRICT_SOURCE_ROUTE: u8 = 137;
 /// Each router is to look at the packet (RFC 2113).
 pub const ROUTER_ALERT: u8 = 148;
+/// Where the addresses of a route begin in its option.
+const ROUTE_AT: usize = 3;
 /// The bit of an option's type that says that fragments carry it.
 const COPIED: u8 = 0x80;
 /// The kinds of timestamp options.

@@ -3,6 +3,7 @@
 mod acd;
 mod allocations;
 mod autoconf;
+mod bounds;
 mod closing;
 mod counts;
 mod dhcp;

@@ -187,6 +187,34 @@ fn a_route_says_what_is_announced() {
     assert_eq!(wire[1].tcp(there).unwrap().mss(), 900 - 12);
 }
 
+/// How much is sent at first, and how much is offered, is said by the route of each end; what is set later leaves it.
+#[test]
+fn a_route_says_how_much_goes_at_first() {
+    let mut wire = Wire::new(2, LINKS[0]);
+    for (host, to) in [(0, "10.0.0.2/32"), (1, "10.0.0.1/32")] {
+        let route = Route::direct(to.parse().unwrap(), ETH);
+        let route = Route { initcwnd: Some(3), initrwnd: Some(4), ..route };
+        wire[host].add_route(route).unwrap();
+    }
+    wire.sniffing = true;
+    let ends = wire.pair(1, "10.0.0.2");
+    let windows: Vec<u16> =
+        wire.seen.iter().filter_map(|(_, frame)| Some(crate::packets::tcp_of(frame)?.0.window)).collect();
+    // The SYN does not know yet whether there are time stamps.
+    assert_eq!(windows[..2], [4 * 1460, 4 * 1448]);
+    for (host, id) in [(0, ends.0), (1, ends.1)] {
+        assert_eq!(wire[host].tcp_info(id).unwrap().snd_cwnd, 3);
+        let (now, mut options) = (wire.now, wire[host].config().tcp_options());
+        options.no_delay = true;
+        wire[host].replace_tcp_options(now, id, options.into());
+        assert_eq!(wire[host].tcp(id).unwrap().options().rare().initial_window(), 3);
+    }
+    // Ten, where it says nothing.
+    let mut wire = Wire::new(2, LINKS[0]);
+    let (here, _) = wire.pair(1, "10.0.0.2");
+    assert_eq!(wire[0].tcp_info(here).unwrap().snd_cwnd, 10);
+}
+
 #[test]
 fn both_ends_open_at_once() {
     let mut wire = Wire::new(2, LINKS[0]);

@@ -5,6 +5,7 @@ use core::time::Duration;
 use tapsock_stack::buf::{Frame, Rope};
 use tapsock_stack::counters::Counter;
 use tapsock_stack::discovery::{Discovery, PathMtuDiscovery};
+use tapsock_stack::iface::{Route, Rule, TableId};
 use tapsock_stack::stack::{SendError, UdpSendOptions};
 use tapsock_stack::wire::icmpv4::{Icmpv4Message, UnreachableCode};
 use tapsock_stack::wire::icmpv6::Icmpv6Message;
@@ -12,8 +13,8 @@ use tapsock_stack::wire::offload::{LinkCaps, Medium};
 
 use crate::packets::{Path, packet_of, tcp_of};
 use crate::transfer::{Flow, finish};
-use crate::udp::send;
-use crate::wire::{Fate, LINKS, PAIRS, Wire, at, family_of};
+use crate::udp::{bound, send};
+use crate::wire::{ETH, Fate, LINKS, PAIRS, Wire, at, family_of};
 
 /// A socket whose datagrams nobody may cut.
 pub const UNCUT: Discovery = Discovery { v4: PathMtuDiscovery::Do, v6: PathMtuDiscovery::Do };
@@ -308,4 +309,28 @@ fn the_paths_that_are_remembered_have_an_end() {
     assert_eq!((0..1100).filter(|n| knows(&mut wire, *n)).count(), 1024);
     wire.run_for(Duration::from_secs(601));
     assert!(!knows(&mut wire, 1099));
+}
+
+/// Where rules choose the way by the source, it is the way of the packet that a complaint is about.
+#[test]
+fn a_path_is_that_of_the_packet_s_source() {
+    let mut wire = Wire::new(3, LINKS[0]);
+    let (far, router) = ("10.9.0.0/16".parse().unwrap(), "10.0.0.3".parse().unwrap());
+    let narrow = Route { mtu: Some(1000), ..Route::via(far, router, ETH) };
+    let own = Route { table: TableId(7), ..Route::via(far, router, ETH) };
+    [narrow, own].into_iter().for_each(|route| wire[0].add_route(route).unwrap());
+    wire[0].add_rule(Rule::from_prefix(100, "10.0.0.1/32".parse().unwrap(), TableId(7))).unwrap();
+    let id = bound(&mut wire, 0, "10.0.0.1", 5000);
+    let (now, to) = (wire.now, at("10.9.0.1", 9));
+    wire[0].udp_connect(id, Some(to)).unwrap();
+    wire[0].udp_mut(id).unwrap().discovery = UNCUT;
+    assert_eq!(wire[0].udp_path_mtu(now, id), Some(1500));
+    wire.sniffing = true;
+    send(&mut wire, id, &[7; 1472], to).unwrap();
+    wire.settle();
+    let sent = wire.seen.iter().map(|(_, frame)| frame).find(|frame| packet_of(frame).len() == 1500).cloned();
+    wire.inject(0, too_big(&sent.unwrap(), 1200));
+    wire.settle();
+    let now = wire.now;
+    assert_eq!(wire[0].udp_path_mtu(now, id), Some(1200));
 }

@@ -145,7 +145,13 @@ impl StackTarget {
         for attribute in &change.attributes {
             match attribute {
                 RouteAttribute::Mtu { value, .. } => route.mtu = u16::try_from(*value).ok(),
-                RouteAttribute::Number { name, value, .. } if name == "metric" => route.metric = *value,
+                RouteAttribute::Number { name, value, .. } => match name.as_str() {
+                    "metric" => route.metric = *value,
+                    "advmss" => route.advmss = u16::try_from(*value).ok(),
+                    "initcwnd" => route.initcwnd = u16::try_from(*value).ok(),
+                    "initrwnd" => route.initrwnd = u16::try_from(*value).ok(),
+                    _ => self.note(format!("routes don't say so: {attribute:?}")),
+                },
                 other => self.note(format!("routes don't say so: {other:?}")),
             }
         }

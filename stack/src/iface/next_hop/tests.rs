@@ -44,7 +44,7 @@ fn routes_by_destination() {
             source: ip(source),
             mtu,
             delivery,
-            advmss: None,
+            tcp: TcpMetrics::default(),
         };
         assert_eq!(interfaces.route(ip(destination), None, wanted), Ok(expected), "{destination} {wanted:?}");
     }

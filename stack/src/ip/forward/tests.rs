@@ -5,7 +5,7 @@ use crate::buf::Frame;
 use crate::counters::Counters;
 use crate::discovery::Fragmentation;
 use crate::iface::InterfaceId;
-use crate::ip::input::{Origin, parse_v4, parse_v6};
+use crate::ip::input::{Origin, SourceRoutes, parse_v4, parse_v4_with, parse_v6};
 use crate::ip::output::Outgoing;
 use crate::wire::checksum::verify_transport;
 use crate::wire::ipv4_options::AnswerOptions;
@@ -124,6 +124,27 @@ fn headers_that_have_no_room_are_summed_here() {
     assert_passed(&packet, &onward.to_frame());
     // One that the link merged can't be cut then.
     assert!(super::onward(&Packet { gso_size: Some(100), ..packet }).is_none());
+}
+
+/// A sender that leaves a checksum to its link sums for the last stop of a source route, not for the next.
+#[test]
+fn a_checksum_that_is_left_to_the_link_is_about_the_last_stop() {
+    for udp in [false, true] {
+        let mut frame = sent(true, udp, 100, 0, &[131, 11, 4, 192, 0, 2, 9, 198, 51, 100, 2, 0]).to_frame();
+        let mut bytes = frame.bytes.to_vec();
+        bytes[16..20].copy_from_slice(&[203, 0, 113, 7]);
+        write_checksum(&mut bytes[..32]);
+        frame.bytes = bytes.into();
+        let (origin, whole) = (Origin::of(InterfaceId(1)), frame.bytes.clone());
+        let packet =
+            parse_v4_with(SourceRoutes::Taken, origin, &frame, whole, &mut Counters::default()).unwrap();
+        assert!(is_left_undone(&packet));
+        let mut parts = onward(&packet).unwrap().segments(Medium::Ip);
+        let passed = parts.next().unwrap().to_frame();
+        let last = "198.51.100.2".parse().unwrap();
+        let sum = verify_transport(packet.source, last, packet.protocol, &passed.bytes[32..]);
+        assert_eq!(sum, Checksum::Valid);
+    }
 }
 
 #[test]

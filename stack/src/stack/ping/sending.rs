@@ -63,7 +63,7 @@ impl Stack {
     /// The largest packet that the path to a socket's peer is known to take, in bytes (`IP_MTU`).
     pub fn ping_path_mtu(&self, now: Instant, id: PingId) -> Option<usize> {
         let socket = self.ping.get(id)?;
-        self.path_to_peer(now, socket.remote?, (socket.way, None))
+        self.path_to_peer(now, (socket.local, socket.remote?), (socket.way, None))
     }
 
     /// Whether a sender should be woken. One that asks in vain is told when to ask again.
@@ -155,7 +155,8 @@ impl Stack {
         // IPv6 does not count its header.
         let most = usize::from(u16::MAX) + if to.is_ipv4() { 0 } else { ip_header };
         if len > most || len > limit.part && (!discovery.cuts() || options.unfragmented) {
-            self.report_to_ping(id, Report::too_long(to, limit.part, now));
+            let options = if to.is_ipv4() { options.ip_options.len() } else { 0 };
+            self.report_to_ping(id, Report::too_long(to, limit.part.saturating_sub(options), now));
             return Err(PingError::TooLong);
         }
         let marks = Marks {

@@ -199,6 +199,11 @@ impl Congestion {
         Congestion { window, algorithm: Algorithm::new(kind), usage: Usage::new() }
     }
 
+    /// Begins with a window of so many segments, where a route says so.
+    pub fn begin_with(&mut self, segments: u32) {
+        self.window.size = segments.clamp(1, UNLIMITED);
+    }
+
     /// Leaves the first slow start by `exit`, where the algorithm is one that does before something is lost.
     pub fn leave_slow_start_by(&mut self, exit: SlowStartExit) {
         if let Algorithm::Cubic(_) = &self.algorithm {
@@ -359,15 +364,15 @@ impl Congestion {
     }
 
     /// Nothing was sent for `idle`: the window is halved for each time-out of `rto` but the first, though not below
-    /// the initial window.
+    /// the `initial` window.
     //= RFC 5681 §4.1
-    pub fn on_idle(&mut self, now: Instant, idle: Duration, rto: Duration) {
+    pub fn on_idle(&mut self, now: Instant, idle: Duration, rto: Duration, initial: u32) {
         if self.governs() {
             return;
         }
         self.window.ssthresh = self.window.kept_threshold();
         let timeouts = idle.as_nanos().saturating_sub(1) / rto.as_nanos().max(1);
-        let floor = self.window.size.min(INITIAL_WINDOW);
+        let floor = self.window.size.min(initial);
         let halvings = u32::try_from(timeouts).unwrap_or(u32::MAX);
         self.window.size = self.window.size.checked_shr(halvings).unwrap_or(0).max(floor);
         self.usage.restart(now);
@@ -429,9 +434,9 @@ mod tests {
         congestion.set_window(100);
         congestion.window.ssthresh = 60;
         let rto = Duration::from_millis(300);
-        congestion.on_idle(Instant::ZERO, Duration::from_millis(301), rto);
+        congestion.on_idle(Instant::ZERO, Duration::from_millis(301), rto, INITIAL_WINDOW);
         assert_eq!((congestion.window(), congestion.ssthresh()), (50, 75), "slow start goes on for longer");
-        congestion.on_idle(Instant::ZERO, Duration::from_secs(40), rto);
+        congestion.on_idle(Instant::ZERO, Duration::from_secs(40), rto, INITIAL_WINDOW);
         assert_eq!(congestion.window(), 10);
     }
 

@@ -6,7 +6,7 @@ use core::time::Duration;
 use crate::tcp::seq::SeqNumber;
 use crate::time::Instant;
 
-use super::{INITIAL_WINDOW, Window};
+use super::Window;
 
 /// How much is in flight, and what decides about the window where it is not filled.
 #[derive(Copy, Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Flight {
     pub nxt: SeqNumber,
     /// After how long a window that is not used is lowered; `None`: never.
     pub patience: Option<Duration>,
+    /// The window of the beginning, below which none is lowered, in segments.
+    pub initial: u32,
 }
 
 /// Whether the congestion window is what keeps the sender from sending more, as Linux tells it.
@@ -75,7 +77,7 @@ impl Usage {
         let unused = millis_of(flight.now).wrapping_sub(self.since);
         let unused = Duration::from_millis(unused.into());
         if flight.patience.is_some_and(|patience| unused >= patience) {
-            self.lower(window, flight.now);
+            self.lower(window, flight);
         }
     }
 
@@ -86,13 +88,13 @@ impl Usage {
 
     /// The program, or the peer's window, was the limit for a time-out in which nothing was acknowledged: the window goes
     /// half the way to what was used.
-    fn lower(&mut self, window: &mut Window, now: Instant) {
-        let used = self.used.max(INITIAL_WINDOW);
+    fn lower(&mut self, window: &mut Window, flight: &Flight) {
+        let used = self.used.max(flight.initial);
         if used < window.size {
             window.ssthresh = window.kept_threshold();
             window.size = window.size.midpoint(used);
         }
-        self.restart(now);
+        self.restart(flight.now);
     }
 
     /// What was used so far does not count.
@@ -118,7 +120,8 @@ mod tests {
     fn flight(millis: u64, outstanding: u32, una: u32, nxt: u32) -> Flight {
         let (una, nxt) = (SeqNumber::new(una), SeqNumber::new(nxt));
         let patience = Some(Duration::from_millis(300));
-        Flight { now: Instant::from_millis(millis), outstanding, una, nxt, patience }
+        let initial = super::super::INITIAL_WINDOW;
+        Flight { now: Instant::from_millis(millis), outstanding, una, nxt, patience, initial }
     }
 
     //= RFC 9438 §4.6 MUST-2, type=test
