@@ -30,7 +30,6 @@ pub fn arrivals() -> HashSet<(String, u32)> {
 }
 
 const ARRIVALS: &[(&str, &str, &[u32])] = &[
-    (UNANSWERED, "backlog-overflow", &[15]),
     (UNANSWERED, "challenge-limit", &[12, 13]),
     (UNANSWERED, "syn-refused-with-wrong-number", &[3]),
     (UNANSWERED, "time-wait-not-assassinated", &[14]),

@@ -59,9 +59,12 @@ impl Connection {
     //= RFC 8201 §5.4 MUST-5
     pub fn set_path_size(&mut self, now: Instant, payload: u16, counters: &mut Counters) {
         let before = self.send.mss;
-        self.sizes.path = payload;
-        self.bound_search(payload);
-        self.update_mss();
+        // As Linux: a search that has begun since is heeded where the path is news, or it has found something.
+        if self.sizes.path != payload {
+            self.sizes.path = payload;
+            self.bound_search(payload);
+            self.update_mss();
+        }
         if self.is_syn_loaded() {
             self.sizes.advertised = self.sizes.advertised.min(payload);
             self.unload_syn();
