@@ -15,6 +15,7 @@ use tapsock_stack::wire::{IpProtocol, Ipv4Header, TcpFlags, TcpHeader, TcpOption
 const BURST: Duration = Duration::from_millis(1);
 /// The last numbers of the strangers' addresses: the ends of the link have those below.
 const STRANGERS: std::ops::Range<u32> = 10..250;
+const STRANGERS_COUNT: u32 = STRANGERS.end - STRANGERS.start;
 
 /// Does `work` while `to` is sent `rate` SYNs a second from ever new places of its own network. Returns with it how many a
 /// second were sent.
@@ -56,11 +57,11 @@ fn send(to: SocketAddr, rate: u32, over: &AtomicBool) -> io::Result<f64> {
 /// The `serial`-th.
 fn syn(host: Ipv4Addr, port: u16, serial: u32) -> Vec<u8> {
     let mut source = host.octets();
-    source[3] = (STRANGERS.start + serial % (STRANGERS.end - STRANGERS.start)) as u8;
+    source[3] = (STRANGERS.start + serial % STRANGERS_COUNT) as u8;
     let source = Ipv4Addr::from(source);
     let mut headers = HeaderBlock::new();
     TcpHeader {
-        source_port: 1024 + (serial / 240 % 60_000) as u16,
+        source_port: 1024 + (serial / STRANGERS_COUNT % 60_000) as u16,
         destination_port: port,
         sequence: serial.wrapping_mul(2_654_435_761),
         flags: TcpFlags::SYN,

@@ -329,6 +329,27 @@ fn credentials_come_first_and_need_room() {
     }
 }
 
+/// Nobody could ask for them on an end that was not accepted yet.
+#[test]
+fn what_was_sent_before_the_other_end_was_accepted_bears_credentials() {
+    for kind in [SOCK_STREAM, SOCK_SEQPACKET] {
+        let host = host();
+        let [listener, client] = [(); 2].map(|()| socket(&host, AF_UNIX, kind, 0).unwrap());
+        bind(&host, listener, &name("server")).unwrap();
+        listen(&host, listener, 1).unwrap();
+        connect(&host, client, &name("server")).unwrap();
+        send(&host, client, b"early", 0).unwrap();
+        let (server, _) = accept(&host, listener).unwrap();
+        send(&host, client, b"late", 0).unwrap();
+        on(&host, server, SOL_SOCKET, SO_PASSCRED);
+        let unknown = Credentials { pid: 0, uid: 65_534, gid: 65_534 };
+        for (len, told) in [(5, own_credentials()), (4, unknown)] {
+            let message = receive(&host, server, 9, ROOM, 0).unwrap();
+            assert_eq!((message.len, message.messages()), (len, vec![Control::Credentials(told)]), "{kind}");
+        }
+    }
+}
+
 #[test]
 fn nobody_passes_for_another() {
     let host = host();

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use rustix::io::Errno;
 use tapsock_sockets::Permission;
 use tapsock_sockets::errno::ToErrno;
-use tapsock_sockets::local::{Credentials, Names};
+use tapsock_sockets::local::Names;
 
-use super::{Flights, LocalSocket, process};
+use super::{Flights, LocalSocket};
 use crate::engine::stats::Count;
 use crate::engine::sync::{Arc, Mutex, lock};
 
@@ -30,7 +30,8 @@ pub(crate) struct Locals {
     pub(crate) parks: Count,
     /// What is under way between them.
     pub(super) flights: Arc<Flights>,
-    /// Whether one of them has ever had SO_PASSCRED on: as long as none has, no message bears who sent it.
+    /// Whether one of them has ever had SO_PASSCRED on: as long as none has, no message bears who sent it, but those to an end
+    /// that is still to be accepted.
     passes_credentials: AtomicBool,
 }
 
@@ -55,9 +56,9 @@ impl Locals {
         self.passes_credentials.store(true, Ordering::Release);
     }
 
-    /// Who sends, for a message that may have to bear it: three system calls, made only where somebody may ask.
-    pub(super) fn sender(&self) -> Credentials {
-        if self.passes_credentials.load(Ordering::Acquire) { process() } else { Credentials::UNKNOWN }
+    /// Whether a message may have to bear who sent it.
+    pub(super) fn passes_credentials(&self) -> bool {
+        self.passes_credentials.load(Ordering::Acquire)
     }
 
     /// Closes all sockets, whatever they are held by.

@@ -65,6 +65,8 @@ pub(crate) struct LocalSocket {
     in_flight: AtomicUsize,
     /// Whether somebody shows how ready it is.
     observed: AtomicBool,
+    /// Whether the other end of its connection is known to be in somebody's hands.
+    accepted: AtomicBool,
 }
 
 /// A connection, and which end of it.
@@ -183,6 +185,7 @@ impl LocalSocket {
             closed: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             observed: AtomicBool::new(false),
+            accepted: AtomicBool::new(false),
         });
         lock(&host.sockets).insert(number, Arc::downgrade(&socket));
         socket

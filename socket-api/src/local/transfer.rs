@@ -12,8 +12,8 @@ use tapsock_stack::buf::Rope;
 use super::cell::Cell;
 use super::flight::locals;
 use super::source::Source;
-use super::{Connection, Flying, Incoming, LocalSocket, Right, queue, seqpacket, stream};
-use crate::engine::sync::{Arc, lock};
+use super::{Connection, Flying, Incoming, LocalSocket, Right, process, queue, seqpacket, stream};
+use crate::engine::sync::{Arc, Ordering, lock};
 
 /// What a receiver that asks for credentials is told at the end of a stream, as on Linux.
 const NOBODY: Credentials = Credentials { pid: 0, uid: 0, gid: 0 };
@@ -45,7 +45,7 @@ impl LocalSocket {
         let _touch = self.touch();
         let rights = self.host.flights.launch(rights)?;
         let passed = locals(&rights);
-        let mut ancillary = Ancillary { rights, explicit, ..Ancillary::new(self.host.sender()) };
+        let mut ancillary = Ancillary { rights, explicit, ..Ancillary::new(self.sender()) };
         if let Some(cell) = &self.datagrams {
             return self.send_datagram(cell, data, flags, to, &mut ancillary);
         }
@@ -157,7 +157,7 @@ impl LocalSocket {
     pub(crate) fn send_rope(self: &Arc<Self>, mut data: Rope) -> Result<usize, Errno> {
         let _touch = self.touch();
         let patience = self.send_patience(0);
-        let mut ancillary = Ancillary::new(self.host.sender());
+        let mut ancillary = Ancillary::new(self.sender());
         match self.connection.get() {
             Some(Connection::Stream(cell, side)) => {
                 stream::send_rope(cell, *side, &mut data, patience, &mut ancillary)
@@ -179,6 +179,30 @@ impl LocalSocket {
             Some(Connection::Records(..)) => Err(Errno::OPNOTSUPP),
             None => Err(self.unconnected(self.kind.receive_unconnected())),
         }
+    }
+
+    /// Who sends, for a message that may have to bear it: three system calls, made only where somebody may ask for it.
+    fn sender(&self) -> Credentials {
+        if self.host.passes_credentials() || self.is_peer_pending() {
+            process()
+        } else {
+            Credentials::UNKNOWN
+        }
+    }
+
+    /// Whether the other end of its connection is still to be accepted: what is sent there bears who sent it, as on Linux,
+    /// for nobody could ask yet.
+    fn is_peer_pending(&self) -> bool {
+        if self.accepted.load(Ordering::Relaxed) {
+            return false;
+        }
+        let is_pending = match self.connection.get() {
+            Some(Connection::Stream(cell, _)) => cell.lock().state.is_pending(),
+            Some(Connection::Records(cell, _)) => cell.lock().state.is_pending(),
+            None => return false,
+        };
+        self.accepted.store(!is_pending, Ordering::Relaxed);
+        is_pending
     }
 
     /// Why a call fails that needs a connection and found none: `errno`, or EBADF where the socket is closed meanwhile.

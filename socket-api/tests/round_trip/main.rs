@@ -165,13 +165,15 @@ fn nothing_goes_uncounted() {
         }
         return;
     }
-    let traced = Command::new("strace")
-        // Of two hosts on one wire, one waits now and then for the lock of the other's: no call of the engine's.
-        .args(["-f", "-e", "trace=!futex", "-o", "/dev/stdout"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "nothing_goes_uncounted"])
-        .env(TRACED, "")
-        .output();
+    let traced = within(3 * PATIENCE, || {
+        Command::new("strace")
+            // Of two hosts on one wire, one waits now and then for the lock of the other's: no call of the engine's.
+            .args(["-f", "-e", "trace=!futex", "-o", "/dev/stdout"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "nothing_goes_uncounted"])
+            .env(TRACED, "")
+            .output()
+    });
     let traced = match traced {
         Err(error) if error.kind() == ErrorKind::NotFound => return println!("skipped: there is no strace"),
         traced => traced.unwrap(),

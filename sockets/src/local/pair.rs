@@ -235,6 +235,11 @@ impl<Q: Inbox> Pair<Q> {
         Pair { first: Half::new(first, State::Open), second: Half::new(second, State::Pending) }
     }
 
+    /// Whether the second end is still to be accepted.
+    pub fn is_pending(&self) -> bool {
+        self.second.state == State::Pending
+    }
+
     /// The second end was accepted.
     pub fn accept(&mut self) {
         if self.second.state == State::Pending {
