@@ -8,7 +8,7 @@ use common::{PATIENCE, builders, within};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 use tapsock::net::UdpSocket;
 use tapsock::{Counter, Host};
-use tapsock_driver::memory::MemoryConfig;
+use tapsock_driver::memory::{MemoryConfig, MemoryLink};
 use tapsock_driver::unix::{Framing, UnixLink};
 use tapsock_driver::{DropReason, KernelEnd, Link, LinkDrops, Namespace, OpenError, RecvHalf, SendHalf};
 use tapsock_stack::wire::offload::LinkCaps;
@@ -70,6 +70,7 @@ fn each_reason_of_a_link_has_a_counter_of_the_host() {
         (DropReason::OutDown, Counter::TapsockLinkOutDown),
         (DropReason::OutRefused, Counter::TapsockLinkOutRefused),
         (DropReason::OutUnfinished, Counter::TapsockLinkOutUnfinished),
+        (DropReason::OutFull, Counter::TapsockLinkOutFull),
     ];
     assert_eq!(table.map(|(reason, _)| reason), DropReason::ALL);
     for (times, (reason, counter)) in (1..).zip(table) {
