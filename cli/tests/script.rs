@@ -3,8 +3,10 @@
 mod common;
 
 use std::fs;
+use std::process::{Command, Stdio};
 
 use common::{Scratch, has_kernel_link, run, stderr, stdout};
+use rustix::process::geteuid;
 use serde_json::Value;
 
 const HANDSHAKE: &str = "
@@ -167,6 +169,45 @@ fn both_are_compared_packet_by_packet() {
         "{}",
         stdout(&bad)
     );
+}
+
+/// An ordinary user.
+const SOMEBODY: &str = "1000";
+
+/// A TUN device for everybody, as ordinary distributions have it, in the place of this machine's; then somebody else.
+const OPENED: &str = "mount -t tmpfs tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200 || exit 77
+    exec setpriv --reuid \"$0\" --regid \"$0\" --clear-groups \"$@\"";
+
+#[test]
+fn an_ordinary_user_judges_the_kernel_as_well() {
+    if !geteuid().is_root() {
+        return println!("skipped: only root can become another user");
+    }
+    if !has_kernel_link() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let settings =
+        "`sysctl -q net.ipv4.tcp_timestamps=0; ip route change default dev tun0 initcwnd 3 || true`";
+    fs::write(scratch.path("good.pkt"), format!("{settings}\n{HANDSHAKE}")).unwrap();
+    let script = scratch.text("good.pkt");
+    let patient = ["script", &script, "--on", "kernel", "--ip", "ipv4,ipv6", "-o", "tolerance_usecs=2000000"];
+    let program = scratch.program();
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", OPENED, SOMEBODY]).arg(&program).args(patient);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    if output.status.code() == Some(77) {
+        return println!("skipped: no TUN device can be made here: {}", stderr(&output));
+    }
+    assert_eq!(stdout(&output), "2 passed, 0 failed, 0 skipped\n", "{}", stderr(&output));
+    // Where the device is root's alone the reason is told.
+    let closed = "mount -t tmpfs tmpfs /dev/net && mknod -m 600 /dev/net/tun c 10 200 || exit 77";
+    let opened = OPENED.split_once('\n').unwrap().1;
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", &format!("{closed}\n{opened}"), SOMEBODY]).arg(&program).args(patient);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).contains("/dev/net/tun: Permission denied"), "{}", stdout(&output));
 }
 
 /// The setting is the stack's alone there: in a network namespace Linux has none of that name.

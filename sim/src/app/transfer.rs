@@ -65,6 +65,11 @@ impl Client {
         self.finished_at
     }
 
+    /// How many bytes each connection has brought so far.
+    pub fn received(&self) -> impl Iterator<Item = u64> {
+        self.talks.iter().map(Conversation::received)
+    }
+
     /// Whether a connection could be read from or written to at `now` as it wants to be, and nobody has said so: `ready` says
     /// whether a socket is readable, and whether it is writable.
     pub fn is_overlooked(&self, now: Instant, ready: impl Fn(Socket) -> (bool, bool)) -> bool {
