@@ -118,6 +118,25 @@ fn a_file_reads_back_block_by_block() {
     assert_eq!(seen, [(4, 2u64.to_le_bytes().to_vec()), (5, 0u64.to_le_bytes().to_vec())]);
 }
 
+#[test]
+fn a_capture_that_begins_late_sees_all_links() {
+    let late = LateCapture::default();
+    let ends = [(); 2].map(|()| MemoryLink::pair(MemoryConfig::default()).unwrap());
+    let mut sends: Vec<_> =
+        ends.into_iter().map(|(link, end)| (Box::new(late.watch(link)).split().1, end)).collect();
+    let (shelf, frame) = (Shelf::default(), transmit(&[7; 60], &[]));
+    sends[1].0.transmit(&frame).unwrap();
+    let capture = Capture::new(shelf.clone()).unwrap();
+    late.begin(&capture);
+    sends.iter_mut().for_each(|(send, _)| send.transmit(&frame).unwrap());
+    late.end(&capture);
+    sends[0].0.transmit(&frame).unwrap();
+    assert_eq!(capture.finish().unwrap(), CaptureStats { written: 2, dropped: 0 });
+    let interfaces: Vec<u32> =
+        passed(&shelf.0.lock().unwrap()).iter().map(|(interface, _)| *interface).collect();
+    assert_eq!(interfaces, [0, 1]);
+}
+
 /// A link over which the answer comes, and is captured, before `transmit` returns.
 struct Prompt(Box<dyn SendHalf>);
 
