@@ -18,6 +18,8 @@ use super::Stack;
 
 impl Stack {
     /// Whether a packet that comes in there may have a source route. Few have options at all.
+    //= RFC 1122 §3.3.5 MUST-5
+    //= RFC 1122 §3.3.5 MUST-6
     pub(super) fn source_routes(&self, id: InterfaceId, whole: &[u8]) -> SourceRoutes {
         let has_options = whole.first().is_some_and(|first| first & 0xf > 5);
         if has_options && self.arrival_policy(id).source_routes {
@@ -30,6 +32,9 @@ impl Stack {
     /// Sends a packet on that has come to a stop of its source route. `None` where that was not its end.
     //= RFC 1812 §5.2.4.1
     //= RFC 1122 §3.2.1.8
+    //= RFC 1122 §3.2.1.8c MUST-2
+    //= RFC 1122 §3.3.5 MUST-1
+    //= RFC 1122 §3.3.5 MUST-2
     pub(super) fn follow_source_route(&mut self, now: Instant, mut packet: Packet) -> Option<Packet> {
         // Each turn passes a stop, of which an option has nine.
         loop {

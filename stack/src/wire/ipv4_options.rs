@@ -51,6 +51,7 @@ impl Ipv4Options {
     /// Reads `options`, what stands between the fixed header and the payload.
     //= RFC 1122 §3.2.1.8 MUST-3
     //= RFC 1122 §3.2.1.8b MUST-1
+    //= RFC 1122 §3.2.1.8c MUST-4
     pub fn parse(options: &[u8]) -> Result<Self, OptionError> {
         let mut found = Ipv4Options::default();
         let mut at = 0;

@@ -52,6 +52,7 @@ fn timestamps_are_given_as_they_are_asked_for() {
 
 /// The pointers are those of Linux 6.18.
 //= RFC 1122 §3.2.1.8, type=test
+//= RFC 1122 §3.2.1.8c MUST-4, type=test
 #[test]
 fn what_makes_no_sense_is_pointed_at() {
     let table: [(&[u8], Option<u8>); 17] = [
