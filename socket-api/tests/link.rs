@@ -2,13 +2,15 @@
 
 mod common;
 
+use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use common::{PATIENCE, builders, within};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
-use tapsock::net::UdpSocket;
+use tapsock::net::{TcpListener, TcpStream, UdpSocket};
 use tapsock::{Counter, Host};
-use tapsock_driver::memory::{MemoryConfig, MemoryLink};
+use tapsock_driver::memory::{MemoryConfig, MemoryLink, MemorySwitch};
 use tapsock_driver::unix::{Framing, UnixLink};
 use tapsock_driver::{DropReason, KernelEnd, Link, LinkDrops, Namespace, OpenError, RecvHalf, SendHalf};
 use tapsock_stack::wire::offload::LinkCaps;
@@ -116,6 +118,47 @@ fn who_waits_for_an_address_hears_that_the_link_is_gone() {
         let error = host.wait_for_lease(10 * PATIENCE).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(100), "ENETDOWN, not {error}");
         end.join().unwrap();
+    });
+}
+
+#[test]
+fn three_hosts_on_a_switch() {
+    within(PATIENCE, || {
+        let switch = MemorySwitch::new(MemoryConfig::default());
+        let address = |host: usize| format!("10.0.0.{}", host + 1);
+        let mut hosts: Vec<Host> = (0..3)
+            .map(|host| {
+                let own = format!("{}/24", address(host)).parse().unwrap();
+                Host::builder().link(switch.port().unwrap()).address(own).start().unwrap()
+            })
+            .collect();
+        let listeners: Vec<TcpListener> = (0..3)
+            .map(|host| TcpListener::bind(&hosts[host], format!("{}:2000", address(host))).unwrap())
+            .collect();
+        let talk = |hosts: &[Host], from: usize, to: usize| {
+            let mut client = TcpStream::connect(&hosts[from], format!("{}:2000", address(to))).unwrap();
+            let (mut server, peer) = listeners[to].accept().unwrap();
+            assert_eq!(peer.ip().to_string(), address(from));
+            client.write_all(&[from as u8; 100_000]).unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            let mut came = Vec::new();
+            server.read_to_end(&mut came).unwrap();
+            assert!(came == [from as u8; 100_000], "from {from} to {to}");
+        };
+        let received = |host: &Host| host.counters()[Counter::IpInReceives];
+        for (from, to, other) in [(0, 1, 2), (1, 2, 0), (2, 0, 1)] {
+            talk(&hosts, from, to);
+            let before = received(&hosts[other]);
+            talk(&hosts, from, to);
+            talk(&hosts, to, from);
+            // But for the ends of earlier connections nothing of this comes there.
+            assert!(received(&hosts[other]) - before < 10, "the switch has learnt who is where");
+        }
+        let last = hosts.pop().unwrap();
+        last.shutdown();
+        drop(last);
+        talk(&hosts, 0, 1);
+        assert_eq!(switch.dropped(), 0);
     });
 }
 

@@ -60,6 +60,8 @@ pub struct Setup {
     offload: Offload,
     gateway: Gateway,
     privileges: Privileges,
+    /// The best first.
+    kinds: &'static [LinkKind],
 }
 
 /// What our host's sockets may do.
@@ -110,7 +112,14 @@ impl Setup {
             offload: Offload::Link,
             gateway: Gateway::None,
             privileges: Privileges::Ordinary,
+            kinds: &[LinkKind::Tap, LinkKind::Veth],
         }
+    }
+
+    /// Has no link but a veth pair, with a packet socket at our end.
+    pub fn over_veth(mut self) -> Setup {
+        self.kinds = &[LinkKind::Veth];
+        self
     }
 
     /// Sets the MTU of both ends.
@@ -172,8 +181,8 @@ impl Setup {
             programs::find("ip")?;
         }
         let mut last = None;
-        for kind in [LinkKind::Tap, LinkKind::Veth] {
-            match self.try_open(kind) {
+        for kind in self.kinds {
+            match self.try_open(*kind) {
                 Ok((link, namespace)) => return Some(self.start(between(link), namespace)),
                 Err(error) => last = Some(error),
             }

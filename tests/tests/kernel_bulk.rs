@@ -1,5 +1,6 @@
 //! Bulk data between us and the kernel: as much as it may be, both ways, checked by hash.
 
+use tapsock::Counter;
 use tapsock_tests::bench::{Bench, Family, Setup};
 use tapsock_tests::bulk::{exchange, transfer};
 use tapsock_tests::sides::Side;
@@ -46,6 +47,20 @@ fn both_ways_at_once() {
         exchange(&bench, family, Side::Ours, 64 * MIB);
         exchange(&bench, family, Side::Kernel, 64 * MIB);
     }
+}
+
+/// Where TAP devices are closed to us this is what there is.
+#[test]
+fn over_veth() {
+    let Some(bench) = Setup::new().over_veth().open() else { return };
+    let amount = if times() > 1 { GIB } else { 64 * MIB };
+    for family in Family::ALL {
+        for sender in Side::ALL {
+            transfer(&bench, family, sender, sender, amount);
+        }
+        exchange(&bench, family, Side::Ours, amount / 4);
+    }
+    assert_eq!(bench.count(Counter::TapsockLinkInMisdescribed), 0, "the kernel describes what it sends");
 }
 
 #[test]

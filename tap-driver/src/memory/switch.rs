@@ -211,3 +211,61 @@ fn is_group(station: [u8; 6]) -> bool {
 fn lock(fabric: &Mutex<Fabric>) -> MutexGuard<'_, Fabric> {
     fabric.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use tapsock_stack::buf::{HeaderBlock, Rope};
+
+    use super::*;
+    use crate::link::RecvSlot;
+
+    type Halves = (Box<dyn RecvHalf>, Box<dyn SendHalf>);
+
+    /// A frame to and from stations of these numbers.
+    fn frame(to: u32, from: u32) -> Transmit {
+        let station = |number: u32| [&[2, 0][..], &number.to_be_bytes()].concat();
+        let bytes = [station(to), station(from), vec![0x88, 0xb5], vec![0; 46]].concat();
+        let (headers, payload) = (HeaderBlock::new(), Rope::from(bytes));
+        Transmit { headers, payload, checksum: None, segmentation: None }
+    }
+
+    #[test]
+    fn a_switch_has_so_many_ports_and_no_more() {
+        let switch = MemorySwitch::new(MemoryConfig::default());
+        let first = switch.port().unwrap();
+        // As many as are allowed, without as many descriptors.
+        let queue = Arc::new(FrameQueue::new(1).unwrap());
+        let others = 1..MAX_PORTS as u32;
+        lock(&switch.fabric).ports.extend(others.map(|number| (PortId(number), Sender(queue.clone()))));
+        assert_eq!(switch.port().unwrap_err().raw_os_error(), Some(libc::ENOSPC));
+        lock(&switch.fabric).next = MAX_PORTS as u32;
+        drop(first);
+        assert!(switch.port().is_ok(), "one is free again");
+    }
+
+    #[test]
+    fn a_switch_remembers_so_many_stations_and_floods_what_is_for_others() {
+        const KNOWN: u32 = MAX_STATIONS as u32;
+        let config = MemoryConfig { capacity: 1, ..MemoryConfig::default() };
+        let switch = MemorySwitch::new(config);
+        let mut ports: Vec<_> = (0..3).map(|_| Box::new(switch.port().unwrap()).split()).collect();
+        let mut slot = RecvSlot::new();
+        // All behind the first port; the last of them is one too many.
+        for number in 1..=KNOWN + 1 {
+            ports[0].1.transmit(&frame(0, number)).unwrap();
+        }
+        assert_eq!(lock(&switch.fabric).stations.len(), MAX_STATIONS);
+        let mut hears = |ports: &mut Vec<Halves>, to| {
+            ports.iter_mut().for_each(|port| while port.0.receive(&mut slot).is_ok() {});
+            ports[1].1.transmit(&frame(to, KNOWN + 2)).unwrap();
+            [0, 2].map(|port: usize| ports[port].0.receive(&mut slot).is_ok())
+        };
+        assert_eq!(hears(&mut ports, KNOWN), [true, false]);
+        assert_eq!(hears(&mut ports, KNOWN + 1), [true, true], "not remembered, and not lost");
+        // Who is known may move all the same, and what is forgotten makes room.
+        ports[2].1.transmit(&frame(0, KNOWN)).unwrap();
+        assert_eq!(hears(&mut ports, KNOWN), [false, true]);
+        ports.remove(0);
+        assert_eq!(lock(&switch.fabric).stations.len(), 1);
+    }
+}
