@@ -66,6 +66,12 @@ pub(crate) fn shown(local: LocalAddr, port: u16, domain: Domain) -> SockAddr {
     destination::shown(domain, address)
 }
 
+/// Whether a socket that was bound to `local` keeps the address that a connection chooses for it. As on Linux, one of IPv6
+/// that asked for any address of IPv4 has asked for an address.
+pub(crate) fn settles(domain: Domain, local: LocalAddr) -> bool {
+    !local.is_wildcard() || domain == Domain::V6 && local == LocalAddr::AnyV4
+}
+
 pub(crate) fn family_of(local: LocalAddr) -> Domain {
     match local {
         LocalAddr::AnyV4 | LocalAddr::V4(_) => Domain::V4,

@@ -169,7 +169,8 @@ impl TcpSocket {
             self.last_port = if takes_none { 0 } else { self.local_port(call.stack) };
             self.bound_anew = self.phase != Phase::Idle;
             self.set_binding(bound.ok());
-            self.keeps_address |= self.binding().is_some_and(|binding| !binding.local.is_wildcard());
+            self.keeps_address |=
+                self.binding().is_some_and(|binding| bind::settles(call.domain(), binding.local));
         }
         bound.map(drop)
     }

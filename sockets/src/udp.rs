@@ -62,7 +62,7 @@ impl UdpSocket {
             socket.bound = None;
         }
         let binding = bound?;
-        self.keeps_address |= !binding.local.is_wildcard();
+        self.keeps_address |= bind::settles(call.domain(), binding.local);
         if let Some(id) = binding.id {
             call.stack.udp_bind(self.id, id);
         } else if let Some(socket) = call.stack.udp_mut(self.id) {

@@ -342,3 +342,19 @@ fn lent_bytes_are_sent_from_where_they_lie() {
     let piece = net.b.try_recv_piece(now, server, 0).unwrap().data;
     assert_eq!((piece.chunk_count(), piece.len()), (1, 1448), "what came in one frame");
 }
+
+/// It is held back as other data are, and what comes then goes in a segment of its own.
+#[test]
+fn the_end_of_a_record_may_wait_for_more() {
+    let mut net = Net::new();
+    let (_, client, server) = net.connected(AF_INET);
+    net.sent.clear();
+    assert_eq!(send(&mut net.a, net.now, client, b"one", MSG_MORE | MSG_EOR), "3");
+    net.settle();
+    assert_eq!(recv(&mut net.b, net.now, server, 9, 0), "EAGAIN");
+    assert_eq!(send(&mut net.a, net.now, client, b"two", 0), "3");
+    net.settle();
+    assert_eq!(recv(&mut net.b, net.now, server, 9, 0), "\"onetwo\"");
+    let payloads = net.sent.iter().filter(|packet| packet.ends_with(b"one") || packet.ends_with(b"two"));
+    assert_eq!(payloads.count(), 2);
+}

@@ -208,6 +208,27 @@ fn found_in_sequences() {
     world.bind(server, Target::new(Ip::Any4, Port::Of(place)));
     assert_eq!(world.difference(), None, "{}", world.log().join("\n"));
 
+    // What is held back is so where it ends a record too; and who asks for nothing, and waits, is told what else there is.
+    let mut world = World::new(&stage);
+    let (listener, there) = listening(&mut world, AF_INET, Ip::Lo4);
+    let client = world.socket(AF_INET, SOCK_STREAM, 0);
+    world.set_option(client, SOL_SOCKET, SO_RCVTIMEO, &[0u64.to_ne_bytes(), 3000u64.to_ne_bytes()].concat());
+    world.set_option(client, SOL_TCP, TCP_INQ, &on);
+    world.connect(client, there);
+    let server = world.accept(listener, SOCK_NONBLOCK);
+    for control in [0, 512] {
+        world.recv_into(client, Room { data: 0, control }, 0);
+    }
+    for (part, flags) in [(&b"a"[..], MSG_MORE | MSG_EOR), (b"", MSG_MORE | MSG_EOR), (b"b", 0)] {
+        world.send(server, part, flags, None);
+        world.recv_into(client, Room { data: 9, control: 512 }, MSG_DONTWAIT);
+    }
+    world.send(server, b"urgent", MSG_OOB, None);
+    for (room, flags) in [(0, MSG_PEEK), (1, MSG_PEEK), (1, 0), (1, 0)] {
+        world.recv_into(client, Room { data: room, control: 512 }, flags | MSG_OOB);
+    }
+    assert_eq!(world.difference(), None, "{}", world.log().join("\n"));
+
     // Where a datagram was sent to is what it says itself, whatever has become of the socket's port.
     let mut world = World::new(&stage);
     let socket = world.socket(AF_INET, DGRAM, 0);

@@ -183,8 +183,8 @@ impl Shard {
         let max = range.len();
         let mut has_waited = false;
         let attempt = |sockets: &mut Sockets, now| {
-            if has_waited && sockets.waits_once(socket, max) {
-                return Ok(Received::default());
+            if has_waited && let Some(nothing) = sockets.nothing_after_a_wait(socket, max) {
+                return Ok(nothing);
             }
             // Once there are some bytes, an error is left to the next call.
             if range.start > 0 && sockets.has_pending_error(socket) {
@@ -197,9 +197,9 @@ impl Shard {
         let mut outcome = self.call_with(patience, Errno::AGAIN, attempt);
         if patience.has_ended(&outcome) {
             // As Linux: less than SO_RCVLOWAT or MSG_WAITALL ask for is better than nothing.
-            let last = |sockets: &mut Sockets, now| match sockets.waits_once(socket, max) {
-                true => Ok(Received::default()),
-                false => sockets.try_recv(now, socket, max, flags | MSG_DONTWAIT),
+            let last = |sockets: &mut Sockets, now| match sockets.nothing_after_a_wait(socket, max) {
+                Some(nothing) => Ok(nothing),
+                None => sockets.try_recv(now, socket, max, flags | MSG_DONTWAIT),
             };
             outcome = self.call(Errno::AGAIN, last);
         }

@@ -5,7 +5,7 @@ use core::time::Duration;
 use tapsock_stack::stack::Changes;
 
 use crate::poll::{PollMask, readiness};
-use crate::socket::{Body, Socket, Stage};
+use crate::socket::{Body, Received, Socket, Stage};
 use crate::table::Fd;
 
 use super::Sockets;
@@ -29,10 +29,15 @@ impl Sockets {
         Duration::from_micros(u64::try_from(micros).unwrap_or(0))
     }
 
-    /// Whether a call that asks for `max` bytes and has to wait does so but once: as on Linux, one that asks a TCP socket
-    /// for none gives none then, whatever has ended the wait, be it the time-out.
-    pub fn waits_once(&self, fd: Fd, max: usize) -> bool {
-        max == 0 && self.open(fd).is_some_and(|socket| matches!(socket.body, Body::Tcp(_)))
+    /// What a call gets that asks for nothing, once it has waited: as on Linux, a stream's waits for data once, and then ends
+    /// with what options tell beside them. `None` where it goes on as others do.
+    pub fn nothing_after_a_wait(&self, fd: Fd, max: usize) -> Option<Received> {
+        match self.open(fd) {
+            Some(Socket { common, body: Body::Tcp(tcp) }) if max == 0 => {
+                Some(tcp.nothing_read(&self.stack, &common.options))
+            }
+            _ => None,
+        }
     }
 
     /// Whether the next call on the socket fails for what happened earlier. Unlike [`PollMask::ERR`] it does not speak of

@@ -98,7 +98,8 @@ impl TcpSocket {
             }
         }
         let unbounds = (level, name) == (SOL_TCP, TCP_WINDOW_CLAMP) && read_int(value) == Ok(0);
-        if unbounds && self.phase != Phase::Idle { Err(Errno::INVAL) } else { Ok(()) }
+        let is_closed = is_over(self.state(stack)) && !self.is_listening();
+        if unbounds && !is_closed { Err(Errno::INVAL) } else { Ok(()) }
     }
 
     /// What an option of TCP does once, when it is set.

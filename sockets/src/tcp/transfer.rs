@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 use tapsock_stack::buf::Rope;
-use tapsock_stack::stack::{Counted, TcpId};
+use tapsock_stack::stack::{Counted, Stack, TcpId};
 use tapsock_stack::tcp::State;
 use tapsock_stack::tcp::connection::{Push, ReadError};
 use tapsock_stack::tcp::urgent::{Keeping, Urgency, UrgentError};
@@ -13,7 +13,7 @@ use crate::beside;
 use crate::constants::{MSG_EOR, MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC};
 use crate::control::Control;
 use crate::errno::ToErrno;
-use crate::options::Told;
+use crate::options::{SocketOptions, Told};
 use crate::socket::{Call, Received, Stop};
 
 impl TcpSocket {
@@ -72,6 +72,7 @@ impl TcpSocket {
         }
         let urgency = if flags & MSG_OOB != 0 { Urgency::LastByte } else { Urgency::Normal };
         let push = match data.is_empty() {
+            true if flags & (MSG_EOR | MSG_MORE) == MSG_EOR | MSG_MORE => Push::EndOfRecordLater,
             true if flags & MSG_EOR != 0 => Push::EndOfRecord,
             _ if flags & MSG_MORE != 0 => Push::Later,
             _ => Push::Now,
@@ -137,16 +138,14 @@ impl TcpSocket {
         Received { control: self.unread_told(call, id), ..Received::default() }
     }
 
-    /// TCP_INQ: what is left to be read; where only the end is, one, so that somebody reads it.
+    /// What is told beside no data.
+    pub(crate) fn nothing_read(&self, stack: &Stack, options: &SocketOptions) -> Received {
+        let control = self.connection_id().map(|id| unread(stack, options, id));
+        Received { control: control.unwrap_or_default(), ..Received::default() }
+    }
+
     fn unread_told(&self, call: &Call<'_>, id: TcpId) -> Vec<Control> {
-        if !call.options().told.contains(Told::UNREAD) {
-            return Vec::new();
-        }
-        let left = call.stack.tcp(id).map_or(0, |connection| match connection.readable() {
-            0 => i32::from(connection.is_peer_finished()),
-            left => i32::try_from(left).unwrap_or(i32::MAX),
-        });
-        vec![Control::Unread(left)]
+        unread(call.stack, call.options(), id)
     }
 
     /// The bytes, and whether they end before an urgent one.
@@ -170,8 +169,9 @@ impl TcpSocket {
         }
         let id = self.connection_id().ok_or(Errno::INVAL)?;
         let keeping = if flags & MSG_PEEK != 0 { Keeping::Left } else { Keeping::Taken };
-        let told = Received { ends_call: true, ..Received::default() };
-        match call.stack.tcp_read_urgent(id, keeping) {
+        let read = call.stack.tcp_read_urgent(id, keeping);
+        let told = Received { ends_call: true, control: self.unread_told(call, id), ..Received::default() };
+        match read {
             Ok(_) if max == 0 => Ok(Received { flags: MSG_OOB | MSG_TRUNC, ..told }),
             Ok(byte) => {
                 let data = if flags & MSG_TRUNC != 0 { Rope::new() } else { Rope::from(vec![byte]) };
@@ -184,4 +184,16 @@ impl TcpSocket {
             Err(UrgentError::NotConnected) => Err(Errno::NOTCONN),
         }
     }
+}
+
+/// TCP_INQ: what is left to be read. As on Linux the end is counted like a byte, also once nothing else is there, so that
+/// somebody reads it.
+fn unread(stack: &Stack, options: &SocketOptions, id: TcpId) -> Vec<Control> {
+    if !options.told.contains(Told::UNREAD) {
+        return Vec::new();
+    }
+    let left = stack
+        .tcp(id)
+        .map_or(0, |connection| connection.readable() + usize::from(connection.is_peer_finished()));
+    vec![Control::Unread(i32::try_from(left).unwrap_or(i32::MAX))]
 }

@@ -43,6 +43,18 @@ pub enum Push {
     Later,
     /// As now, and what is written next goes in a segment of its own (`MSG_EOR`).
     EndOfRecord,
+    /// Both: it is held back, and what is written next goes in a segment of its own.
+    EndOfRecordLater,
+}
+
+impl Push {
+    fn holds_back(self) -> bool {
+        matches!(self, Push::Later | Push::EndOfRecordLater)
+    }
+
+    fn ends_record(self) -> bool {
+        matches!(self, Push::EndOfRecord | Push::EndOfRecordLater)
+    }
 }
 
 /// Why there is nothing to read.
@@ -90,16 +102,16 @@ impl Connection {
         self.send.starved |= count == free;
         self.mark_pushes(room, count as u32);
         // As Linux: who gets no more room for now waits for nothing to follow.
-        if count > 0 && (push != Push::Later || !data.is_empty()) {
+        if count > 0 && (!push.holds_back() || !data.is_empty()) {
             self.send.pushed = self.send.queue.end();
         }
-        if count > 0 && push == Push::EndOfRecord && data.is_empty() {
+        if count > 0 && push.ends_record() && data.is_empty() {
             self.send.records.end_at(self.send.queue.end());
         }
         self.pending.idle_check |= count > 0;
         self.note_news();
-        self.pending.hold = push == Push::Later;
-        self.pending.filling = if push == Push::EndOfRecord { Filling::No } else { Filling::May };
+        self.pending.hold = push.holds_back();
+        self.pending.filling = if push.ends_record() { Filling::No } else { Filling::May };
         self.pending.flush &= count == 0;
         if urgency == Urgency::LastByte && count > 0 {
             self.mark_written();

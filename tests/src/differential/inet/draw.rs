@@ -252,6 +252,11 @@ fn options(sort: Sort) -> impl Strategy<Value = InetOp> {
             set.push((SOL_TCP, TCP_USER_TIMEOUT, vec![60_000 * value]));
             set.push((SOL_TCP, TCP_NOTSENT_LOWAT, vec![i32::MAX * value]));
             set.push((SOL_TCP, TCP_CONGESTION, vec![RENO]));
+            set.push((SOL_TCP, TCP_DEFER_ACCEPT, vec![3 * value]));
+            set.push((SOL_TCP, TCP_WINDOW_CLAMP, vec![20_000 * value]));
+            set.push((SOL_TCP, TCP_FASTOPEN, vec![5 * value]));
+            set.push((SOL_TCP, TCP_FASTOPEN_CONNECT, vec![value]));
+            set.push((SOL_TCP, TCP_FASTOPEN_NO_COOKIE, vec![value]));
         }
         if sort.is_stream() || sort.is_udp() {
             set.push((SOL_SOCKET, SO_ZEROCOPY, vec![value]));

@@ -423,8 +423,9 @@ impl Player {
                 let socket = self.sock(*at);
                 let bytes: Vec<u8> = value.iter().flat_map(|part| part.to_ne_bytes()).collect();
                 self.world.set_option_that_is_there(socket, *level, *name, &bytes);
-                if (*level, *name) == (SOL_TCP, TCP_MAXSEG) {
-                    // Of a connection it shows how it cuts segments, which windows bound, too.
+                if let (SOL_TCP, TCP_MAXSEG | TCP_WINDOW_CLAMP) = (*level, *name) {
+                    // Of a connection they show how it cuts segments, which windows bound, and how far its buffer lets
+                    // a window open.
                     return;
                 }
                 self.world.option_that_is_there(socket, *level, *name, bytes.len());
