@@ -227,7 +227,23 @@ fn found_in_sequences() {
     for (room, flags) in [(0, MSG_PEEK), (1, MSG_PEEK), (1, 0), (1, 0)] {
         world.recv_into(client, Room { data: room, control: 512 }, flags | MSG_OOB);
     }
+    world.send(server, b"end", 0, None);
+    world.close(server);
+    for room in [0, 3, 9] {
+        world.recv_into(client, Room { data: room, control: 512 }, 0);
+    }
     assert_eq!(world.difference(), None, "{}", world.log().join("\n"));
+
+    // Who asked for any address of IPv4 keeps the one that a connection chose.
+    for kind in [STREAM, DGRAM] {
+        let mut world = World::new(&stage);
+        let socket = world.socket(AF_INET6, kind, 0);
+        world.bind(socket, Target::new(Ip::Any4, Port::Zero));
+        world.connect(socket, Target::new(Ip::Lo4, Port::Slot(1)));
+        world.connect(socket, Target::UNSPEC);
+        world.local(socket);
+        assert_eq!(world.difference(), None, "{}", world.log().join("\n"));
+    }
 
     // Where a datagram was sent to is what it says itself, whatever has become of the socket's port.
     let mut world = World::new(&stage);
