@@ -334,3 +334,37 @@ fn a_path_is_that_of_the_packet_s_source() {
     let now = wire.now;
     assert_eq!(wire[0].udp_path_mtu(now, id), Some(1200));
 }
+
+/// What a program needs that looks for the size of a path by itself (RFC 8899): its probes go whole whatever routers say, up
+/// to what the link takes, and what no answer comes to did not get through.
+//= RFC 8899 §3, type=test
+#[test]
+fn a_program_finds_out_what_a_silent_path_takes() {
+    const PROBE: Discovery = Discovery { v4: PathMtuDiscovery::Probe, v6: PathMtuDiscovery::Probe };
+    for (here, there) in PAIRS {
+        let mut wire = Wire::new(3, LINKS[0]);
+        let [id, peer] = [(0, here), (1, there)].map(|(host, own)| bound(&mut wire, host, own, 5000));
+        wire[0].udp_mut(id).unwrap().discovery = PROBE;
+        wire.filter(|_, frame| if packet_len(frame) > 1333 { Fate::Lose } else { Fate::Pass });
+        wire.sniffing = true;
+        let headers = if here.contains(':') { 48 } else { 28 };
+        let (mut low, mut high) = (1280, 1501);
+        while high - low > 1 {
+            let size = (low + high) / 2;
+            wire.seen.clear();
+            send(&mut wire, id, &vec![7; size - headers], at(there, 5000)).unwrap();
+            wire.settle();
+            let probe = wire.seen.iter().map(|(_, frame)| frame).find(|frame| packet_len(frame) == size);
+            let lie = too_big(probe.expect("it goes whole"), 1280);
+            wire.inject(0, lie);
+            wire.settle();
+            match wire[1].udp_recv(peer) {
+                Ok(_) => low = size,
+                Err(_) => high = size,
+            }
+        }
+        assert_eq!(low, 1333, "{here}");
+        let more = send(&mut wire, id, &vec![7; 1501 - headers], at(there, 5000));
+        assert_eq!(more, Err(SendError::TooLong), "than the link takes");
+    }
+}
