@@ -122,6 +122,8 @@ fn value_of(option: &str, v6: bool) -> Vec<u8> {
         // No address, and the first interface.
         "IPV6_PKTINFO" => &[0, 0, 0, 0, 1],
         "SO_RCVLOWAT" => &[1000],
+        // The first interface, in network order.
+        "IP_UNICAST_IF" | "IPV6_UNICAST_IF" => return vec![0, 0, 0, 1],
         _ => &[1],
     };
     numbers.iter().flat_map(|number| number.to_ne_bytes()).collect()

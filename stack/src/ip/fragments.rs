@@ -143,8 +143,9 @@ impl Fragments {
             return Outcome::Refused(refusal);
         }
         let key = Key::of(packet, fragment);
+        // Also for a part of a packet that is known, which may be the one that goes.
+        *evicted += self.make_room(limits);
         if !self.packets.contains_key(&key) {
-            *evicted += self.make_room(limits);
             let turn = (now + limits.time, self.next_turn);
             self.next_turn += 1;
             self.order.insert(turn, key);

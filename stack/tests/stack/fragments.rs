@@ -177,6 +177,32 @@ fn memory_is_bounded() {
     }
 }
 
+/// What fills packets that have begun counts as what begins others.
+#[test]
+fn memory_is_bounded_for_packets_that_are_known() {
+    const MANY: u32 = 20;
+    for (address, _, fails, _) in FAMILIES {
+        let config = Config {
+            ipfrag_high_thresh: 100_000,
+            ipfrag_low_thresh: 50_000,
+            ip6frag_high_thresh: 100_000,
+            ip6frag_low_thresh: 50_000,
+            ..Config::default()
+        };
+        let mut wire = Wire::with_config(2, LINKS[0], &config);
+        let socket = bound(&mut wire, 1, address, PORT);
+        let packets: Vec<_> = (0..MANY).map(|name| parts(address, 20_000, 1300, name as _)).collect();
+        let last = packets[0].len() - 1;
+        for part in 0..last {
+            packets.iter().for_each(|parts| wire.inject(1, parts[part].clone()));
+        }
+        assert!(wire.counter(1, fails) >= u64::from(MANY) - 5, "{}", wire.counter(1, fails));
+        packets.iter().for_each(|parts| wire.inject(1, parts[last].clone()));
+        let whole = std::iter::from_fn(|| received(&mut wire, socket).ok()).count();
+        assert!(whole <= 5, "{whole} packets of 20,000 bytes were held within 100,000");
+    }
+}
+
 //= RFC 3168 §5.3, type=test
 //= RFC 3168 §5.3 MUST-1, type=test
 //= RFC 3168 §5.3 MUST-2, type=test
