@@ -46,6 +46,8 @@ struct Sender {
     last: Instant,
     rest: Duration,
     stamped: bool,
+    /// SYNs and SYN-ACKs since anything was acknowledged. The peer's asks for ours beside the time-out, which goes on as before.
+    syns: u32,
     /// What is in flight: the end of each part, and when it was sent first; the longest that one took to be acknowledged.
     sent: VecDeque<(SeqNumber, Instant)>,
     slowest: Duration,
@@ -92,6 +94,7 @@ impl Watch {
             last: now,
             rest: Duration::ZERO,
             stamped,
+            syns: 0,
             sent: VecDeque::new(),
             slowest: Duration::ZERO,
         });
@@ -105,6 +108,7 @@ impl Watch {
             sender.sent.push_back((sender.end, now));
         }
         (sender.last, sender.stamped) = (now, stamped);
+        sender.syns += u32::from(flags.contains(TcpFlags::SYN));
     }
 
     fn on_heard(&self, now: Instant, (from, to): Flow, tcp: &TcpPacket) {
@@ -125,7 +129,7 @@ impl Watch {
             sender.sent.pop_front();
         }
         if acknowledges && ack.after(sender.acked) {
-            (sender.acked, sender.last, sender.rest) = (ack, now, Duration::ZERO);
+            (sender.acked, sender.last, sender.rest, sender.syns) = (ack, now, Duration::ZERO, 0);
         }
     }
 }
@@ -143,7 +147,8 @@ impl Sender {
 
     fn check(&self, flow: &Flow, now: Instant) {
         let rest = self.rests_for(now);
-        let doubled = (2 * self.rest).max(FIRST + 3 * self.slowest) + SLACK;
+        let handshake = Duration::from_secs(1 << self.syns.min(7));
+        let doubled = (2 * self.rest).max(FIRST + 3 * self.slowest).max(handshake) + SLACK;
         let most = if self.stamped { doubled.min(LONGEST + SLACK) } else { LONGEST + SLACK };
         assert!(
             rest <= most,
