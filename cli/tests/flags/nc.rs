@@ -3,11 +3,11 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::code;
-use crate::common::{Beside, Scratch, run, stderr, stdout, tapsock};
+use crate::common::{Beside, Scratch, has_kernel_link, has_program, run, stderr, stdout, tapsock};
 
 /// What a server at a port of the machine's gets from nc, whose standard input is `input`.
 fn received(flags: &[&str], input: &[u8]) -> Vec<u8> {
@@ -118,4 +118,62 @@ fn packets_are_marked() {
     // An Ethernet frame's type, then IPv4: version and length, and the type of service; the TTL is 6 bytes further.
     let marked = |bytes: &[u8]| bytes[..4] == [8, 0, 0x45, 46 << 2] && bytes[10] == 9;
     assert!(std::fs::read(capture).unwrap().windows(11).any(marked));
+}
+
+/// OpenBSD's `-b`: over the stack, where a capture shows it, and over the machine's own sockets.
+#[test]
+fn datagrams_to_all_go_where_that_is_asked_for() {
+    let scratch = Scratch::new();
+    let capture = scratch.text("nc.pcapng");
+    let server = UdpSocket::bind("0.0.0.0:0").unwrap();
+    server.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let port = server.local_addr().unwrap().port().to_string();
+    let over_the_stack = ["--link", "auto", "--capture", &capture, "10.7.0.255", "9"];
+    let over_the_machine = ["127.255.255.255", &port];
+    let send = |flags: &[&str], to: &[&str]| {
+        let mut client = tapsock(&["nc", "-u", "-w", "0.3"]);
+        let client = client.args(flags).args(to).stdin(Stdio::piped()).stderr(Stdio::piped());
+        let mut client = client.spawn().unwrap();
+        // It may be gone already.
+        let _ = client.stdin.take().unwrap().write_all(b"to all");
+        client.wait_with_output().unwrap()
+    };
+    let kernel_link = has_kernel_link();
+    let ways =
+        if kernel_link { vec![&over_the_machine[..], &over_the_stack] } else { vec![&over_the_machine[..]] };
+    for to in ways {
+        let refused = send(&[], to);
+        assert_eq!(code(&refused), Some(1), "{to:?}");
+        assert!(stderr(&refused).contains("Permission denied"), "{}", stderr(&refused));
+        let sent = send(&["-b"], to);
+        assert!(!stderr(&sent).contains("Permission denied"), "{}", stderr(&sent));
+    }
+    let mut bytes = [0; 16];
+    let (len, _) = server.recv_from(&mut bytes).unwrap();
+    assert_eq!(&bytes[..len], b"to all");
+    if kernel_link {
+        let frames = std::fs::read(capture).unwrap();
+        assert!(frames.windows(6).any(|bytes| bytes == b"to all"), "a frame with it");
+    }
+}
+
+/// The built-in table, on a machine without /etc/services: in a mount namespace where /etc is empty.
+#[test]
+fn services_have_names_where_the_machine_has_no_table() {
+    if !has_program("unshare") {
+        return;
+    }
+    for (name, port) in [("finger", "79"), ("login", "513")] {
+        let nc = tapsock(&[]);
+        let script = "mount -t tmpfs none /etc && test ! -e /etc/services && echo hidden && \
+                      exec \"$0\" nc -vz 127.0.0.1 \"$1\"";
+        let mut inside = Command::new("unshare");
+        inside.args(["-rm", "sh", "-c", script]).arg(nc.get_program()).arg(name);
+        let output = inside.output().unwrap();
+        if !stdout(&output).contains("hidden") {
+            return println!("skipped: no mount namespace: {}", stderr(&output));
+        }
+        let told = stderr(&output);
+        assert!(told.contains(&format!("port {port} ")), "{name}: {told}");
+    }
 }
