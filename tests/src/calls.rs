@@ -6,6 +6,7 @@ use tapsock::Errno;
 
 mod compare;
 mod kernel;
+mod lockstep;
 mod ours;
 mod script;
 

@@ -6,6 +6,7 @@ use std::thread;
 use tapsock::{Builder, Host};
 use tapsock_driver::Namespace;
 
+use super::lockstep::Runner;
 use super::{Calls, KernelCalls, OurCalls, Script, Sock};
 use crate::bench::{Family, Setup, address, skipped_for};
 use crate::sides::{PATIENCE, Side};
@@ -38,10 +39,19 @@ fn alone_on(programs: &[(&str, Program)], host: fn() -> Builder) {
     for (name, program) in programs {
         for family in Family::ALL {
             let stack = host().start().unwrap();
-            let ours = Script::new(family, Box::new(OurCalls::new(&stack)));
-            let kernels = Script::new(family, Box::new(KernelCalls::new(&namespace)));
+            let [first, second] = Runner::pair();
+            let ours = Script::new(family, Box::new(OurCalls::new(&stack))).in_step(first);
+            let kernels = Script::new(family, Box::new(KernelCalls::new(&namespace))).in_step(second);
             let name = format!("{name} over {family:?}");
-            compare(&mut failures, &name, [log_of(&name, ours, *program), log_of(&name, kernels, *program)]);
+            // One lock for both: a second reader would wait behind who waits to write, and the first for the second.
+            let no_forks = FORKING.read().unwrap_or_else(PoisonError::into_inner);
+            let logs = thread::scope(|scope| {
+                let ours = scope.spawn(|| run(&name, ours, *program).log());
+                let kernels = run(&name, kernels, *program).log();
+                [ours.join().expect("it has said why"), kernels]
+            });
+            drop(no_forks);
+            compare(&mut failures, &name, logs);
         }
     }
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
@@ -149,13 +159,14 @@ fn log_of(name: &str, script: Script, program: Program) -> Vec<String> {
     run_to_its_end(name, script, program).log()
 }
 
-/// Runs a program to its end, or fails with what it has written down until then.
-fn run_to_its_end(
-    name: &str,
-    mut script: Script,
-    program: impl FnOnce(&mut Script) + Send + 'static,
-) -> Script {
+/// Runs a program to its end, while nobody forks.
+fn run_to_its_end(name: &str, script: Script, program: impl FnOnce(&mut Script) + Send + 'static) -> Script {
     let _no_forks = FORKING.read().unwrap_or_else(PoisonError::into_inner);
+    run(name, script, program)
+}
+
+/// Runs a program to its end, or fails with what it has written down until then.
+fn run(name: &str, mut script: Script, program: impl FnOnce(&mut Script) + Send + 'static) -> Script {
     let (done, finished) = mpsc::channel();
     let log = script.shared_log();
     thread::spawn(move || {

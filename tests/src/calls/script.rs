@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tapsock::Errno;
 use tapsock::bsd::{AF_INET, AF_INET6, PollMask, SO_ERROR, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET};
 
+use super::lockstep::Runner;
 use super::{Calls, Received};
 use crate::bench::Family;
 
@@ -16,6 +17,8 @@ use crate::bench::Family;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Ports from here on are chosen by the stacks, at random.
 const FIRST_RANDOM_PORT: u16 = 32_768;
+/// What is looked for.
+const ALL: PollMask = PollMask::from_bits(0x2007);
 /// Bytes of data that are written down at most.
 const SHOWN: usize = 24;
 
@@ -75,12 +78,25 @@ pub struct Script {
     names: Vec<(IpAddr, &'static str)>,
     ports: Vec<u16>,
     log: Arc<Mutex<Vec<String>>>,
+    /// The sockets that are open.
+    open: Vec<Sock>,
+    /// With whom what they are ready for is compared after each call.
+    runner: Option<Runner>,
 }
 
 impl Script {
     /// With one host, that speaks to itself.
     pub fn new(family: Family, near: Box<dyn Calls + Send>) -> Script {
-        Script { family, near, far: None, names: Vec::new(), ports: Vec::new(), log: Arc::default() }
+        Script {
+            family,
+            near,
+            far: None,
+            names: Vec::new(),
+            ports: Vec::new(),
+            log: Arc::default(),
+            open: Vec::new(),
+            runner: None,
+        }
     }
 
     /// With another host besides, and the addresses of both.
@@ -93,6 +109,17 @@ impl Script {
         self.far = Some(far);
         self.names = vec![(near_address, "NEAR"), (far_address, "FAR")];
         self
+    }
+
+    /// In step with another run of the same program.
+    pub(super) fn in_step(mut self, runner: Runner) -> Script {
+        self.runner = Some(runner);
+        self
+    }
+
+    /// From here on what the sockets are ready for differs, as `docs/sockets/differences.tsv` says.
+    pub fn ready_for_other_things(&mut self) {
+        self.runner = None;
     }
 
     /// What has been written down; it can be read while the program hangs.
@@ -156,6 +183,7 @@ impl Script {
     /// socket(2); a number that no socket has, where it fails.
     pub fn socket(&mut self, host: Host, domain: i32, kind: i32, protocol: i32) -> Sock {
         let result = self.host(host).socket(domain, kind, protocol);
+        self.open.extend(result.iter().map(|number| Sock { host, number: *number }));
         let domain = match domain {
             AF_INET => "AF_INET".to_owned(),
             AF_INET6 => "AF_INET6".to_owned(),
@@ -186,6 +214,7 @@ impl Script {
     /// accept4(2)
     pub fn accept(&mut self, socket: Sock, flags: i32) -> Sock {
         let result = self.host(socket.host).accept(socket.number, flags);
+        self.open.extend(result.iter().map(|(number, _)| Sock { host: socket.host, number: *number }));
         let text = match result {
             Ok((number, peer)) => format!("{number} from {}", self.name(peer)),
             Err(errno) => errno.to_string(),
@@ -241,6 +270,7 @@ impl Script {
     /// close(2)
     pub fn close(&mut self, socket: Sock) {
         let result = self.host(socket.host).close(socket.number);
+        self.open.retain(|open| *open != socket);
         self.note(socket.host, format_args!("close({}) = {}", socket.number, done(&result)));
     }
 
@@ -343,7 +373,7 @@ impl Script {
     /// # Panics
     /// Where that never comes.
     pub fn until(&mut self, socket: Sock, wanted: PollMask) {
-        let all = PollMask::IN | PollMask::PRI | PollMask::OUT | PollMask::RDHUP;
+        let all = ALL;
         let deadline = Instant::now() + PATIENCE;
         loop {
             let result = self.host(socket.host).poll(socket.number, all.bits(), 0);
@@ -406,6 +436,16 @@ impl Script {
     fn note(&mut self, host: Host, what: fmt::Arguments<'_>) {
         let host = if host == Host::Near { "near" } else { "far" };
         self.log.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{host}: {what}"));
+        let Some(mut runner) = self.runner.take() else { return };
+        let (open, all) = (self.open.clone(), ALL.bits());
+        let apart = runner.after_call(|| {
+            let ready = |sock: &Sock| self.host(sock.host).poll(sock.number, all, 0).unwrap_or(0);
+            open.iter().map(ready).zip(&open).map(|(events, sock)| (format!("{sock:?}"), events)).collect()
+        });
+        self.runner = Some(runner);
+        if let Some(apart) = apart {
+            self.log.lock().unwrap_or_else(PoisonError::into_inner).push(format!("ready: {apart:?}"));
+        }
     }
 
     /// The address by the names of what differs from run to run.
