@@ -212,6 +212,14 @@ impl SocketOptions {
         }
     }
 
+    /// The receive buffer grows by itself no more, and no larger one is to be expected.
+    fn fix_receive_buffer(&mut self) {
+        self.tcp.receive_buffer_max = None;
+        if self.tcp.rare().window_room > 0 {
+            self.tcp.rare_mut().window_room = 0;
+        }
+    }
+
     /// What a stream socket does not take to its next connection: Linux's `tcp_disconnect`.
     pub(crate) fn forget_connection(&mut self) {
         self.peek_offset = -1;

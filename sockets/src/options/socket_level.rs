@@ -74,7 +74,7 @@ impl SocketOptions {
             }
             SO_RCVBUF => {
                 self.tcp.receive_buffer = doubled(number, limits.receive_max, RECEIVE_BUFFER_MIN);
-                self.tcp.receive_buffer_max = None;
+                self.fix_receive_buffer();
                 return Ok(Change::Transport);
             }
             SO_SNDBUFFORCE => {
@@ -86,7 +86,7 @@ impl SocketOptions {
             SO_RCVBUFFORCE => {
                 let wanted = forced(number, limits)?;
                 self.tcp.receive_buffer = doubled(wanted, LARGEST, RECEIVE_BUFFER_MIN);
-                self.tcp.receive_buffer_max = None;
+                self.fix_receive_buffer();
                 return Ok(Change::Transport);
             }
             SO_KEEPALIVE => {

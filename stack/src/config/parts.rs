@@ -83,8 +83,16 @@ impl Config {
             autocork: self.tcp_autocorking,
             pacing_percent: [self.tcp_pacing_ss_ratio, self.tcp_pacing_ca_ratio],
             mtu: self.mtu_options(),
+            window_room: self.window_room(),
             ..Rare::NONE
         }
+    }
+
+    /// As Linux: a program may yet ask for as large a buffer as the host allows.
+    fn window_room(&self) -> u32 {
+        let by_itself = if self.tcp_moderate_rcvbuf { self.tcp_rmem.largest } else { self.tcp_rmem.initial };
+        let room = self.rmem_max.max(self.tcp_rmem.largest);
+        if room > by_itself { room } else { 0 }
     }
 
     /// The memory of all connections.

@@ -392,6 +392,9 @@ pub struct Rare {
     pub user_timeout: Option<Duration>,
     /// The largest window that is offered, in bytes (`TCP_WINDOW_CLAMP`).
     pub window_clamp: Option<u32>,
+    /// The buffer that the scale of windows has to fit, in bytes, where that may be larger than the one that grows by itself and
+    /// `SO_RCVBUF` has fixed none (`net.core.rmem_max`); 0: it may not.
+    pub window_room: u32,
     /// How many bytes may wait to be sent for the first time before writers wait (`TCP_NOTSENT_LOWAT`); 0: the host's.
     pub not_sent_low_water: u32,
     /// The host's (`net.ipv4.tcp_notsent_lowat`); `u32::MAX`: any number.
@@ -440,6 +443,7 @@ impl Rare {
     pub const NONE: Rare = Rare {
         user_timeout: None,
         window_clamp: None,
+        window_room: 0,
         not_sent_low_water: 0,
         host_not_sent_low_water: u32::MAX,
         max_pacing_rate: UNPACED,

@@ -10,7 +10,7 @@ use super::config::Options;
 use super::congestion::Congestion;
 use super::ecn::Ecn;
 use super::fast_open::FastOpen;
-use super::handshake::announced_mss;
+use super::handshake::{announced_mss, window_scale};
 use super::memory::Supply;
 use super::recovery::Recovery;
 use super::recv::Receiver;
@@ -252,7 +252,7 @@ impl Connection {
         sizes.advertised = announced_mss(&options, sizes.advertised);
         let (buffer, buffer_max) = (options.receive_buffer, options.receive_buffer_max);
         let clamp = options.rare().window_clamp;
-        let scale = ReceiveWindow::scale_for(buffer, buffer_max, clamp);
+        let scale = window_scale(&options);
         let pacer = Connection::pacer_for(&options);
         let send = Sender { pacer, ..Sender::new(iss, sizes.default, &options) };
         let mut congestion = Congestion::new(options.congestion);

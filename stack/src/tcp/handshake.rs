@@ -11,6 +11,7 @@ use super::config::Options;
 use super::connection::{Connection, Event, Holder, Negotiated, Opening, TimestampState};
 use super::recovery::timeouts::Timeouts;
 use super::recv::ack_policy::{LONGEST_DELAY, QUICK_ACKS};
+use super::recv::window::ReceiveWindow;
 use super::segment::{Control, Segment, UnscaledWindow, WindowScale};
 use super::send::Fin;
 use super::seq::SeqNumber;
@@ -87,6 +88,13 @@ impl Willing {
             window_scaling: self.window_scaling && offered.window_scale.is_some(),
         }
     }
+}
+
+/// The scale of our windows, which fits the largest receive buffer that there may be.
+pub(super) fn window_scale(options: &Options) -> WindowScale {
+    let rare = options.rare();
+    let largest = options.receive_buffer_max.max(Some(rare.window_room));
+    ReceiveWindow::scale_for(options.receive_buffer, largest, rare.window_clamp)
 }
 
 /// The window of a SYN or SYN-ACK: never scaled, and whole segments where the field has room for them all, each without its

@@ -9,8 +9,7 @@ use crate::wire::tcp_options::{TcpOptions, Timestamps};
 use super::config::{EcnUse, Options};
 use super::connection::Opening;
 use super::ecn;
-use super::handshake::{Accepted, SynSent, Willing, announced_mss, syn_options, syn_window};
-use super::recv::window::ReceiveWindow;
+use super::handshake::{Accepted, SynSent, Willing, announced_mss, syn_options, syn_window, window_scale};
 use super::segment::{Control, EcnFlags, Segment, WindowScale};
 use super::seq::SeqNumber;
 
@@ -132,11 +131,7 @@ pub fn syn_ack(
     let ecn = stamps.is_some() && ecn::agrees(options.ecn, syn);
     let value = stamp_with(&kept, ecn, now.as_millis() as u32).wrapping_add(opening.timestamp_offset);
     let timestamp = Timestamps { value, echo: stamps.map_or(0, |stamp| stamp.value) };
-    let scale = ReceiveWindow::scale_for(
-        options.receive_buffer,
-        options.receive_buffer_max,
-        options.rare().window_clamp,
-    );
+    let scale = window_scale(options);
     let advertised = announced_mss(options, opening.sizes.advertised);
     Segment {
         ack: Some(syn.seq + 1),
@@ -188,11 +183,7 @@ pub fn accept(
         offered,
         window: segment.window,
         edge: irs + 1 + u32::from(window.0),
-        scale: ReceiveWindow::scale_for(
-            options.receive_buffer,
-            options.receive_buffer_max,
-            options.rare().window_clamp,
-        ),
+        scale: window_scale(options),
         ecn,
         sent: SynSent::Forgotten,
     })

@@ -6,9 +6,10 @@ use crate::counters::{Counter, Counters};
 use crate::tcp::config::Options;
 use crate::tcp::connection::Opening;
 use crate::tcp::ecn;
-use crate::tcp::handshake::{Accepted, SynSent, Willing, announced_mss, syn_options, syn_window};
+use crate::tcp::handshake::{
+    Accepted, SynSent, Willing, announced_mss, syn_options, syn_window, window_scale,
+};
 use crate::tcp::input::age_of_stamp;
-use crate::tcp::recv::window::ReceiveWindow;
 use crate::tcp::segment::{Control, EcnFlags, Segment, UnscaledWindow, WindowScale};
 use crate::tcp::seq::SeqNumber;
 use crate::time::Instant;
@@ -88,11 +89,7 @@ impl Record {
                 recent: syn.options.timestamps.map_or(0, |stamp| stamp.value),
             },
             mss,
-            scale: ReceiveWindow::scale_for(
-                options.receive_buffer,
-                options.receive_buffer_max,
-                options.rare().window_clamp,
-            ),
+            scale: window_scale(options),
             peer_window: syn.window,
             window: syn_window(options, mss, agreed.timestamps),
             sent_at: now,
