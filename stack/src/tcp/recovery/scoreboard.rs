@@ -433,6 +433,11 @@ impl Scoreboard {
                 self.lose_at(index, &mut losses);
             }
         }
+        // As Linux, which sends the first part after a time-out in any case: also where it was sent again before it was held
+        // to be lost once more, as after a time-out that was taken back.
+        if self.flight.records.front().is_some_and(|front| front.marks.has(Marks::RESENDING)) {
+            self.lose_at(0, &mut Losses::default());
+        }
         losses
     }
 

@@ -370,3 +370,19 @@ fn looking_for_losses_costs_no_more_than_what_was_overtaken() {
     assert_eq!(look(&mut scoreboard, &mut judged, 5000), 1500);
     assert_eq!(judged, 1501);
 }
+
+/// A time-out that was in error is taken back, and with it that anything is lost; what was sent again for it is still on its way.
+/// The next time-out sends the first part all the same.
+#[test]
+fn a_time_out_sends_the_first_part_again_whatever_came_before() {
+    let mut scoreboard = Scoreboard::new();
+    let part = |start, end| range(SeqNumber::new(start), SeqNumber::new(end)).unwrap();
+    scoreboard.on_sent(part(0, 3000), sending(1000, 0));
+    scoreboard.lose_with_front(|_| true);
+    scoreboard.on_resent(part(0, 1000), sending(1000, 200));
+    scoreboard.lose_nothing();
+    assert_eq!((scoreboard.lost(), scoreboard.resending()), (0, 1));
+    scoreboard.lose_with_front(|_| false);
+    assert_eq!((scoreboard.lost(), scoreboard.resending()), (1, 0));
+    assert_eq!(scoreboard.next_lost(), Some(part(0, 1000)));
+}
