@@ -228,7 +228,10 @@ impl Scoreboard {
     //= RFC 6675 §4 MUST-4
     //= RFC 2018 §5 RULE-1
     pub fn next_lost(&mut self) -> Option<SeqRange> {
-        if self.flight.counts.lost <= self.flight.counts.resending {
+        // What was sent again and is held to be lost no more counts here, as in Linux: it goes slower then. Only what all else
+        // waits for goes in any case.
+        let front_is_due = self.flight.records.front().is_some_and(Record::is_due);
+        if self.flight.counts.lost <= self.flight.counts.resending && !front_is_due {
             return None;
         }
         let from =

@@ -386,3 +386,18 @@ fn a_time_out_sends_the_first_part_again_whatever_came_before() {
     assert_eq!((scoreboard.lost(), scoreboard.resending()), (1, 0));
     assert_eq!(scoreboard.next_lost(), Some(part(0, 1000)));
 }
+
+/// The same where another part was sent again, and came: it counts as sent again until it is acknowledged.
+#[test]
+fn a_time_out_sends_the_first_part_again_whatever_else_was_sent_again() {
+    let mut scoreboard = Scoreboard::new();
+    let part = |start, end| range(SeqNumber::new(start), SeqNumber::new(end)).unwrap();
+    scoreboard.on_sent(part(0, 3000), sending(1000, 0));
+    scoreboard.lose_with_front(|_| true);
+    scoreboard.on_resent(part(1000, 2000), sending(1000, 200));
+    scoreboard.lose_nothing();
+    report(&mut scoreboard, 1000, 2000);
+    scoreboard.lose_with_front(|_| false);
+    assert_eq!((scoreboard.lost(), scoreboard.resending()), (1, 1));
+    assert_eq!(scoreboard.next_lost(), Some(part(0, 1000)));
+}
