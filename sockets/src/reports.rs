@@ -45,6 +45,7 @@ pub(crate) fn received(call: &Call<'_>, report: Report, max: usize) -> Received 
             (ExtendedError { errno, origin, info: kind as u32, data: id, ..ExtendedError::default() }, None)
         }
     };
+    let port = quoted_port(&payload);
     let cut = if payload.len() > max { MSG_TRUNC } else { 0 };
     payload.truncate(max);
     let stamps = match cause {
@@ -52,7 +53,7 @@ pub(crate) fn received(call: &Call<'_>, report: Report, max: usize) -> Received 
         _ => beside::stamps_of_report(call.options(), at),
     };
     let mut control = match cause {
-        Cause::Icmp(icmp) => beside::of_datagram(call, &as_datagram(&icmp, at), Some(0)),
+        Cause::Icmp(icmp) => beside::of_datagram(call, &as_datagram(&icmp, at), port),
         _ => Vec::new(),
     };
     for message in &mut control {
@@ -101,6 +102,13 @@ fn of_icmp(icmp: &IcmpCause) -> ExtendedError {
     let errno = error.errno().raw_os_error() as u32;
     let origin = if offender.is_ipv4() { SO_EE_ORIGIN_ICMP } else { SO_EE_ORIGIN_ICMP6 };
     ExtendedError { errno, origin, kind, code, info, data: 0 }
+}
+
+/// The port that is told of where an ICMP message went (IP_RECVORIGDSTADDR): Linux reads it where that of a packet would
+/// stand in what it quotes. That is TCP's port there, and the program's own bytes of a datagram; none where it is shorter.
+fn quoted_port(payload: &Rope) -> Option<u16> {
+    let mut head = [0; 4];
+    (payload.copy_to(&mut head) == head.len()).then(|| u16::from_be_bytes([head[2], head[3]]))
 }
 
 /// The ICMP message, for who asks how packets came.

@@ -5,9 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tapsock::bsd::*;
 use tapsock::net::{TcpListener, TcpStream, UdpSocket};
 use tapsock_driver::Namespace;
 use tapsock_tests::bench::{Bench, DEVICE, Family, Setup};
+use tapsock_tests::calls::{Calls, KernelCalls, OurCalls};
+use tapsock_tests::differential::ControlMessage;
 use tapsock_tests::far;
 use tapsock_tests::programs;
 use tapsock_tests::sides::Side;
@@ -105,6 +108,93 @@ fn a_router_that_says_no() {
     for (address, errno) in cases {
         let said = through_the_router(&bench, &far, ip(address));
         assert_eq!(said, [Some(errno); 2], "{address}: ours, the kernel's");
+    }
+}
+
+/// What asks for a report of an error, and for what is told beside it.
+const TOLD: [(i32, i32); 10] = [
+    (SOL_IP, IP_RECVERR),
+    (SOL_IP, IP_PKTINFO),
+    (SOL_IP, IP_RECVTTL),
+    (SOL_IP, IP_RECVTOS),
+    (SOL_IP, IP_RECVORIGDSTADDR),
+    (SOL_IPV6, IPV6_RECVERR),
+    (SOL_IPV6, IPV6_RECVPKTINFO),
+    (SOL_IPV6, IPV6_RECVHOPLIMIT),
+    (SOL_IPV6, IPV6_RECVTCLASS),
+    (SOL_IPV6, IPV6_RECVORIGDSTADDR),
+];
+
+/// The report of what a router refuses to pass on to `to`, a connection or a datagram: level, type and bytes of each control message, in which
+/// `names` stand for addresses that the two stacks do not share, and nothing for the number of the interface.
+fn report_of_refusal(
+    calls: &mut dyn Calls,
+    (domain, kind): (i32, i32),
+    to: SocketAddr,
+    names: &[(IpAddr, u8)],
+) -> Vec<(i32, i32, Vec<u8>)> {
+    let socket = calls.socket(domain, kind, 0).unwrap();
+    for (level, name) in TOLD.iter().filter(|(level, _)| *level == SOL_IP || domain == AF_INET6) {
+        calls.set_option(socket, *level, *name, 1).unwrap();
+    }
+    if kind == SOCK_STREAM {
+        calls.connect(socket, Some(to)).unwrap_err();
+    } else {
+        calls.send(socket, b"hello", 0, Some(to)).unwrap();
+        let patience = SOON.as_millis() as i32;
+        assert_eq!(calls.poll(socket, 0, patience), Ok(PollMask::ERR.bits()));
+    }
+    let (_, control) = calls.recv_told(socket, 0, MSG_ERRQUEUE).unwrap();
+    calls.close(socket).unwrap();
+    let of_all = ControlMessage::all(&control).into_iter().map(|ControlMessage { level, kind, mut data }| {
+        match (level, kind) {
+            (SOL_IP, IP_PKTINFO) => data[..4].fill(0),
+            (SOL_IPV6, IPV6_PKTINFO) => data[16..].fill(0),
+            _ => {}
+        }
+        for (address, name) in names {
+            let octets = match address {
+                IpAddr::V4(v4) => v4.octets().to_vec(),
+                IpAddr::V6(v6) => v6.octets().to_vec(),
+            };
+            for at in 0..=data.len().saturating_sub(octets.len()) {
+                if data[at..].starts_with(&octets) {
+                    data[at..at + octets.len()].fill(*name);
+                }
+            }
+        }
+        (level, kind, data)
+    });
+    of_all.collect()
+}
+
+/// Beside the error, be it a connection's, stands what the program asked to be told of packets: the router's message is one.
+#[test]
+fn what_is_told_beside_an_error() {
+    let Some(bench) = Setup::new().through_the_kernel().open() else { return };
+    let far = far::behind(&bench);
+    for route in ["prohibit 10.10.0.0/24", "prohibit fd10::/64"] {
+        bench.run("sh", &["-c", &format!("ip route add {route}")]);
+    }
+    const OWN: u8 = 0xaa;
+    const ROUTER: u8 = 0xbb;
+    let names = |side: [&str; 4]| {
+        let [own, own_v6, router, router_v6] = side.map(ip);
+        [(own, OWN), (own_v6, OWN), (router, ROUTER), (router_v6, ROUTER)]
+    };
+    let address = |side, family| bench.address(side, family).to_string();
+    let near = Family::ALL.map(|family| [address(Side::Ours, family), address(Side::Kernel, family)]);
+    let ours = names([&near[0][0], &near[1][0], &near[0][1], &near[1][1]]);
+    let kernels = names(["10.8.0.2", "fd08::2", "10.8.0.1", "fd08::1"]);
+    let cases = [(AF_INET, "10.10.0.1:80"), (AF_INET6, "[fd10::1]:80"), (AF_INET6, "[::ffff:10.10.0.1]:80")];
+    for (domain, to) in cases {
+        for kind in [SOCK_STREAM, SOCK_DGRAM] {
+            let (sort, to) = ((domain, kind), to.parse().unwrap());
+            let here = report_of_refusal(&mut OurCalls::new(&bench.host), sort, to, &ours);
+            let there = report_of_refusal(&mut KernelCalls::new(&far), sort, to, &kernels);
+            assert_eq!(here, there, "{to} {kind}: ours, the kernel's");
+            assert!(here.len() >= 5, "all of them, and the error: {here:?}");
+        }
     }
 }
 

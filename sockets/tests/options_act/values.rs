@@ -87,6 +87,10 @@ fn request(addresses: &[[u8; 4]]) -> Vec<u8> {
 pub fn companions(name: &str, domain: i32) -> Vec<Setting> {
     let own = |level, number, name| Setting { level, number, value: value_of(name, domain) };
     let joined = || own(SOL_IP, IP_ADD_MEMBERSHIP, "IP_ADD_MEMBERSHIP");
+    let told_of_errors = || {
+        let v6 = (domain == AF_INET6).then(|| own(SOL_IPV6, IPV6_RECVERR, "IPV6_RECVERR"));
+        [own(SOL_IP, IP_RECVERR, "IP_RECVERR")].into_iter().chain(v6).collect()
+    };
     match name {
         "TCP_KEEPIDLE" | "TCP_KEEPINTVL" | "TCP_KEEPCNT" => {
             vec![own(SOL_SOCKET, SO_KEEPALIVE, "SO_KEEPALIVE")]
@@ -102,6 +106,15 @@ pub fn companions(name: &str, domain: i32) -> Vec<Setting> {
             vec![own(SOL_IP, IP_ADD_SOURCE_MEMBERSHIP, "IP_ADD_SOURCE_MEMBERSHIP")]
         }
         "IPV6_DROP_MEMBERSHIP" => vec![own(SOL_IPV6, IPV6_ADD_MEMBERSHIP, "IPV6_ADD_MEMBERSHIP")],
+        // On a stream they tell of what the error queue holds.
+        "IP_PKTINFO"
+        | "IP_RECVTTL"
+        | "IP_RECVTOS"
+        | "IP_RECVORIGDSTADDR"
+        | "IPV6_RECVPKTINFO"
+        | "IPV6_RECVHOPLIMIT"
+        | "IPV6_RECVTCLASS"
+        | "IPV6_RECVORIGDSTADDR" => told_of_errors(),
         "IP_RECVERR_RFC4884" => vec![own(SOL_IP, IP_RECVERR, "IP_RECVERR")],
         "IPV6_RECVERR_RFC4884" => vec![own(SOL_IPV6, IPV6_RECVERR, "IPV6_RECVERR")],
         "IPV6_RECVPATHMTU" => vec![own(SOL_IPV6, IPV6_DONTFRAG, "IPV6_DONTFRAG")],
