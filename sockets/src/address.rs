@@ -40,6 +40,9 @@ pub enum SockAddr {
     V4(SocketAddrV4),
     /// `sockaddr_in6`.
     V6(SocketAddrV6),
+    /// `sockaddr_in6` as it was before RFC 2553 put the scope behind it: 24 bytes, or some more. It means the same as one
+    /// without a scope, but to `bind` and `sendto` of a ping socket, which want it whole, as on Linux.
+    OldV6(SocketAddrV6),
     /// `sockaddr_un`.
     Unix(UnixAddr),
     /// `AF_UNSPEC`: `connect` to it dissolves the connection. Linux reads what follows as a `sockaddr_in`'s port and
@@ -77,6 +80,7 @@ impl SockAddr {
         let short = SockAddr::Other { family, len, as_v4: parse_in(bytes) };
         match i32::from(family) {
             AF_INET => Ok(parse_in(bytes).map_or(short, SockAddr::V4)),
+            AF_INET6 if bytes.len() < SOCKADDR_IN6_LEN => Ok(parse_in6(bytes).map_or(short, SockAddr::OldV6)),
             AF_INET6 => Ok(parse_in6(bytes).map_or(short, SockAddr::V6)),
             AF_UNIX => Ok(SockAddr::Unix(UnixAddr::from_path_field(&bytes[2..])?)),
             AF_UNSPEC => Ok(SockAddr::Unspec(parse_in(bytes))),
@@ -96,11 +100,13 @@ impl SockAddr {
                 out.push(&address.ip().octets());
                 out.push(&[0; 8]);
             }
-            SockAddr::V6(address) => {
+            SockAddr::V6(address) | SockAddr::OldV6(address) => {
                 out.push(&address.port().to_be_bytes());
                 out.push(&address.flowinfo().to_be_bytes());
                 out.push(&address.ip().octets());
-                out.push(&address.scope_id().to_ne_bytes());
+                if matches!(self, SockAddr::V6(_)) {
+                    out.push(&address.scope_id().to_ne_bytes());
+                }
             }
             SockAddr::Unix(address) => out.push(address.path_field().0),
             SockAddr::Unspec(None) => {}
@@ -129,7 +135,7 @@ impl SockAddr {
     pub fn family(&self) -> u16 {
         let family = match self {
             SockAddr::V4(_) => AF_INET,
-            SockAddr::V6(_) => AF_INET6,
+            SockAddr::V6(_) | SockAddr::OldV6(_) => AF_INET6,
             SockAddr::Unix(_) => AF_UNIX,
             SockAddr::Unspec(_) => AF_UNSPEC,
             SockAddr::Other { family, .. } => return *family,
@@ -149,8 +155,16 @@ impl SockAddr {
     pub fn to_inet(&self) -> Option<SocketAddr> {
         match self {
             SockAddr::V4(address) => Some(SocketAddr::V4(*address)),
-            SockAddr::V6(address) => Some(SocketAddr::V6(*address)),
+            SockAddr::V6(address) | SockAddr::OldV6(address) => Some(SocketAddr::V6(*address)),
             _ => None,
+        }
+    }
+
+    /// As all read it to whom an old one is as good as a new one; `place` is for one that is made anew.
+    pub(crate) fn renewed<'a>(&'a self, place: &'a mut Option<SockAddr>) -> &'a SockAddr {
+        match self {
+            SockAddr::OldV6(address) => place.insert(SockAddr::V6(*address)),
+            address => address,
         }
     }
 }
@@ -180,7 +194,7 @@ impl fmt::Display for SockAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SockAddr::V4(address) => address.fmt(f),
-            SockAddr::V6(address) => address.fmt(f),
+            SockAddr::V6(address) | SockAddr::OldV6(address) => address.fmt(f),
             SockAddr::Unix(address) => match address.name() {
                 UnixName::Unnamed => f.write_str("(unnamed)"),
                 UnixName::Path(path) => path.escape_ascii().fmt(f),
@@ -347,6 +361,7 @@ pub(crate) fn is_shorter_than(address: &SockAddr, len: usize) -> bool {
     match address {
         SockAddr::V4(_) | SockAddr::Unspec(Some(_)) => SOCKADDR_IN_LEN < len,
         SockAddr::V6(_) => SOCKADDR_IN6_LEN < len,
+        SockAddr::OldV6(_) => SOCKADDR_IN6_OLD_LEN < len,
         SockAddr::Unix(address) => address.encoded_len() < len,
         // A family is there at least.
         SockAddr::Unspec(None) => size_of::<u16>() < len,

@@ -7,7 +7,8 @@ use tapsock_stack::ports::{BindId, BindRequest, LocalAddr, Transport};
 use tapsock_stack::stack::Stack;
 
 use crate::address::{
-    SOCKADDR_IN_LEN, SOCKADDR_IN6_OLD_LEN, SockAddr, is_link_local, is_shorter_than, unmapped,
+    SOCKADDR_IN_LEN, SOCKADDR_IN6_LEN, SOCKADDR_IN6_OLD_LEN, SockAddr, is_link_local, is_shorter_than,
+    unmapped,
 };
 use crate::destination;
 use crate::errno::ToErrno;
@@ -183,7 +184,10 @@ fn local_v4(call: &Call<'_>, address: &SockAddr, taken: bool) -> Result<(LocalAd
 }
 
 fn local_v6(call: &Call<'_>, address: &SockAddr, taken: bool) -> Result<(LocalAddr, u16), Errno> {
-    if is_shorter_than(address, SOCKADDR_IN6_OLD_LEN) {
+    // Ping sockets have no use for an address without a scope, as on Linux.
+    let is_ping = call.common.subject.kind == Kind::Ping;
+    let least = if is_ping { SOCKADDR_IN6_LEN } else { SOCKADDR_IN6_OLD_LEN };
+    if is_shorter_than(address, least) {
         return Err(Errno::INVAL);
     }
     let SockAddr::V6(address) = address else {

@@ -181,15 +181,10 @@ impl PingSocket {
 
     fn destination(&self, call: &Call<'_>, address: &SockAddr) -> Result<SocketAddr, Errno> {
         match (call.domain(), destination::datagram(call, None, address)) {
-            (Domain::V6, _)
-                if !destination::is_v6(address) && !is_shorter_than(address, SOCKADDR_IN6_LEN) =>
-            {
-                Err(Errno::AFNOSUPPORT)
-            }
-            // Unlike `connect`, this takes a foreign family, and a mapped address, for nonsense.
-            (Domain::V6, Ok(SocketAddr::V4(_)) | Err(Errno::AFNOSUPPORT | Errno::NETUNREACH)) => {
-                Err(Errno::INVAL)
-            }
+            (Domain::V6, _) if is_shorter_than(address, SOCKADDR_IN6_LEN) => Err(Errno::INVAL),
+            (Domain::V6, _) if !destination::is_v6(address) => Err(Errno::AFNOSUPPORT),
+            // Unlike `connect`, this takes a mapped address for nonsense.
+            (Domain::V6, Ok(SocketAddr::V4(_)) | Err(Errno::NETUNREACH)) => Err(Errno::INVAL),
             (_, result) => result,
         }
     }

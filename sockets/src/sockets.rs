@@ -142,10 +142,12 @@ impl Sockets {
     ///
     /// Errors: EBADF, EINVAL, EAFNOSUPPORT, EADDRNOTAVAIL, ENODEV, EACCES, EADDRINUSE, as Linux ranks them.
     pub fn bind(&mut self, now: Instant, fd: Fd, address: &SockAddr) -> Result<(), Errno> {
+        let (given, mut place) = (address, None);
+        let address = given.renewed(&mut place);
         self.call(now, fd, |call, body| match body {
             Body::Tcp(tcp) => tcp.bind(call, address),
             Body::Udp(udp) => udp.bind(call, address),
-            Body::Ping(ping) => ping.bind(call, address),
+            Body::Ping(ping) => ping.bind(call, given),
             Body::Raw(raw) => raw.bind(call, address),
         })
     }
@@ -211,6 +213,8 @@ impl Sockets {
         address: &SockAddr,
         connect: impl FnOnce(&mut TcpSocket, &mut Call<'_>, &SockAddr) -> Result<(), Stop>,
     ) -> Result<(), Stop> {
+        let mut place = None;
+        let address = address.renewed(&mut place);
         let held = |host: &Sockets| host.table.get(fd).and_then(|socket| socket.body.id());
         let before = held(self);
         let outcome = self.call(now, fd, |call, body| match body {
@@ -258,11 +262,13 @@ impl Sockets {
         flags: i32,
         to: Option<&SockAddr>,
     ) -> Result<usize, Stop> {
+        let (given, mut place) = (to, None);
+        let to = given.map(|to| to.renewed(&mut place));
         self.call(now, fd, |call, body| match body {
             // A stream socket does not look at the address, connected or not, but for MSG_FASTOPEN.
             Body::Tcp(tcp) => tcp.send(call, data, flags, control, to),
             Body::Udp(udp) => udp.send(call, data, flags, to, control),
-            Body::Ping(ping) => ping.send(call, data, flags, to, control),
+            Body::Ping(ping) => ping.send(call, data, flags, given, control),
             Body::Raw(raw) => raw.send(call, data, flags, to, control),
         })
     }

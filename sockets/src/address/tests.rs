@@ -32,7 +32,8 @@ fn sockaddr_in6_with_and_without_scope() {
     assert_eq!(address, SockAddr::V6(SocketAddrV6::new(ip, 53, 0x0001_0203, 7)));
     assert_eq!(&address.as_bytes()[..], &bytes[..]);
     let old = SockAddr::from_bytes(&bytes[..24]).unwrap();
-    assert_eq!(old, SockAddr::V6(SocketAddrV6::new(ip, 53, 0x0001_0203, 0)));
+    assert_eq!(old, SockAddr::OldV6(SocketAddrV6::new(ip, 53, 0x0001_0203, 0)));
+    assert_eq!(&old.as_bytes()[..], &bytes[..24]);
 }
 
 #[test]

@@ -48,12 +48,7 @@ fn target(sort: Sort) -> impl Strategy<Value = Target> + Clone {
         4 => (0u8..4).prop_map(Port::Slot),
         6 => (0..SOCKETS_MAX).prop_map(Port::Of),
     ];
-    // An address of IPv6 without a scope is the same value as one with none; Linux's ping sockets want it all the same.
-    let cuts = if sort.is_ping() {
-        vec![0, 1, 2, 4, 8, 15, 16, 23]
-    } else {
-        vec![0, 1, 2, 4, 8, 15, 16, 23, 24, 27]
-    };
+    let cuts = vec![0, 1, 2, 4, 8, 15, 16, 23, 24, 27];
     let shape = prop_oneof![
         30 => Just(Shape::Whole),
         1 => prop::sample::select(cuts).prop_map(Shape::Cut),
