@@ -7,6 +7,7 @@ mod peer;
 use core::time::Duration;
 
 use peer::Peer;
+use tapsock_sockets::constants::{SHUT_WR, SOL_TCP, TCP_LINGER2};
 use tapsock_stack::counters::Counter;
 use tapsock_stack::wire::TcpOptions;
 
@@ -71,6 +72,49 @@ fn what_close_ends_at_once_is_no_orphan_too_many() {
         assert_eq!(peer.heard(), says, "{comes}");
         assert_eq!((peer.count(Counter::TcpExtTCPAbortOnMemory), peer.count(at_once)), (0, 1), "{comes}");
     }
+}
+
+/// One that waits for nothing but the peer's FIN is a record of TIME-WAIT, or over where it is not to wait; only who waits
+/// for more than 60 s is an orphan.
+#[test]
+fn who_waits_for_the_peers_fin_alone_is_no_orphan_too_many() {
+    for (linger, says, on_linger, on_memory) in [
+        (0, vec![], 0, 0),
+        (60, vec![], 0, 0),
+        (61, vec!["R. 2:2(0) ack 1"], 0, 1),
+        (-1, vec!["R. 2:2(0) ack 1"], 1, 0),
+    ] {
+        let mut peer = Peer::new(&[("tcp_max_orphans", "0"), ("tcp_timestamps", "0")]);
+        let fd = opened(&mut peer);
+        let value = i32::to_ne_bytes(linger);
+        peer.host.set_option(peer.now, fd, SOL_TCP, TCP_LINGER2, &value).unwrap();
+        peer.host.shutdown(peer.now, fd, SHUT_WR).unwrap();
+        assert_eq!(peer.heard(), ["F. 1:1(0) ack 1"]);
+        peer.give(". 1:1(0) ack 2", none());
+        peer.host.close(peer.now, fd).unwrap();
+        assert_eq!(peer.heard(), says, "TCP_LINGER2 {linger}");
+        let counts =
+            [Counter::TcpExtTCPAbortOnLinger, Counter::TcpExtTCPAbortOnMemory].map(|name| peer.count(name));
+        assert_eq!(counts, [on_linger, on_memory], "TCP_LINGER2 {linger}");
+    }
+}
+
+/// Nor does one that comes to wait for the peer's FIN after its close take a place any longer.
+#[test]
+fn an_orphan_whose_end_has_come_makes_room_for_another() {
+    let mut peer = Peer::new(&[("tcp_max_orphans", "1"), ("tcp_timestamps", "0")]);
+    for acknowledged in [true, false] {
+        let fd = opened(&mut peer);
+        peer.host.close(peer.now, fd).unwrap();
+        assert_eq!(peer.heard(), ["F. 1:1(0) ack 1"]);
+        if acknowledged {
+            peer.give(". 1:1(0) ack 2", none());
+            assert_eq!(peer.host.stack().tcp_census().orphans, 0);
+        }
+        peer.next();
+    }
+    assert_eq!(peer.host.stack().tcp_census().orphans, 1);
+    assert_eq!(peer.count(Counter::TcpExtTCPAbortOnMemory), 0);
 }
 
 /// Above a limit of 1 the second is reset at once, and the first where it tries again and the limit is lower by then.

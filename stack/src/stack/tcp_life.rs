@@ -52,7 +52,7 @@ impl Stack {
         self.tcp.charge(now, index, &self.config.tcp_memory(), &mut self.counters);
         let Some(slot) = self.tcp.at(index) else { return };
         let state = slot.connection.state();
-        if state == State::Closed {
+        if !slot.connection.outlives_close() {
             self.discount_orphan(index);
         }
         let Some(slot) = self.tcp.at(index) else { return };
@@ -90,7 +90,7 @@ impl Stack {
         self.tcp.remove(index);
     }
 
-    /// A connection that nobody holds is over: others may have its place among those.
+    /// A connection that nobody holds is over, or as good as that: others may have its place among those.
     fn discount_orphan(&mut self, index: u32) {
         if self.tcp.at(index).is_some_and(|slot| mem::take(&mut slot.counted)) {
             self.tcp.orphans -= 1;

@@ -12,6 +12,10 @@ use super::send::Fin;
 use super::state::State;
 use super::timers::Timer;
 
+/// How long a connection that nobody holds waits for the peer's FIN, in seconds, and is no orphan yet but a record of
+/// TIME-WAIT, as on Linux.
+const RECORD_SECS: u16 = 60;
+
 impl Connection {
     /// Closes a direction. Writing ends with a FIN behind what was written; reading ends at what has come. In
     /// SYN-RECEIVED the FIN waits, as on Linux, until our SYN is acknowledged, though not behind a
@@ -71,11 +75,15 @@ impl Connection {
         }
     }
 
-    /// Whether a [`close`](Connection::close) leaves the connection with something to send, or to wait for.
+    /// Whether a [`close`](Connection::close) leaves an orphan: a connection with something to send, or to wait for. As on
+    /// Linux, one that waits for nothing but the peer's FIN is an orphan only where it waits for more than 60 s: else it is
+    /// over, or a record of TIME-WAIT.
     pub fn outlives_close(&self) -> bool {
         match self.state {
             State::Closed | State::TimeWait | State::SynSent => false,
-            _ => self.recv.queue.is_empty(),
+            _ if !self.recv.queue.is_empty() => false,
+            State::FinWait2 => self.options.fin_timeout_secs.is_some_and(|secs| secs > RECORD_SECS),
+            _ => true,
         }
     }
 
