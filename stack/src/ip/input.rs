@@ -11,7 +11,8 @@ use crate::wire::checksum::verify_transport;
 use crate::wire::icmpv6::ParameterProblemCode;
 use crate::wire::ipv4_options::{Ipv4Options, OptionError};
 use crate::wire::ipv6_ext::{
-    ExtError, ExtLimits, FragmentHeader, Limit, OptionAction, Upper, hop_by_hop_within, upper_layer_within,
+    ExtError, ExtLimits, FragmentHeader, Limit, OptionAction, Upper, hop_by_hop_within, router_alert,
+    upper_layer_within,
 };
 use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header, Malformed};
 
@@ -136,6 +137,12 @@ impl Packet {
     pub fn flow_label(&self) -> u32 {
         let first = self.whole.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
         if first >> 28 == 6 { first & Ipv6Header::FLOW_LABEL } else { 0 }
+    }
+
+    /// What its router alert option says, where it is IPv6 and has one.
+    pub fn router_alert_v6(&self) -> Option<u16> {
+        let header = self.ipv6_header()?;
+        router_alert(self.whole.get(Ipv6Header::LEN..)?, header.next_header)
     }
 
     /// The IPv6 header, where it is one.

@@ -60,6 +60,10 @@ pub(super) struct Groups {
     looped: VecDeque<(InterfaceId, Frame)>,
 }
 
+/// The value of the router alert option of MLD's packets.
+//= RFC 2711 §2.1
+const ALERT_OF_MLD: u16 = 0;
+
 impl Groups {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.reporter.poll_timeout()
@@ -402,9 +406,12 @@ impl Stack {
         if !matches!(kind, MLD_QUERY | MLD_REPORT | MLD_DONE) {
             return;
         }
+        // As Linux: of reports and of Done it is not asked.
+        //= RFC 9777 §6.2
+        let alerts = kind != MLD_QUERY || packet.router_alert_v6() == Some(ALERT_OF_MLD);
         match GroupMessage::parse_mld(ip, &packet.payload) {
-            Ok(message) => self.on_group_message(now, packet, message),
-            Err(_) => {
+            Ok(message) if alerts => self.on_group_message(now, packet, message),
+            _ => {
                 self.counters.bump(Counter::Icmp6InErrors);
                 self.counters.bump(Counter::TapsockGroupInErrors);
             }

@@ -265,6 +265,23 @@ pub fn hop_by_hop_within(bytes: &[u8], first: IpProtocol, limits: &ExtLimits) ->
     OptionWalk { header, offset: 0, hop_by_hop: true, limits: &limits.hop_by_hop }.check()
 }
 
+/// The value of the router alert option, where `bytes` begins with hop-by-hop options, and has one there.
+//= RFC 2711 §2.1
+pub fn router_alert(bytes: &[u8], first: IpProtocol) -> Option<u16> {
+    if first != IpProtocol::HOP_BY_HOP {
+        return None;
+    }
+    let mut rest = extension(bytes, 0).ok()?.get(2..)?;
+    loop {
+        rest = match *rest {
+            [OPTION_PAD_1, ref rest @ ..] => rest,
+            [OPTION_ROUTER_ALERT, 2, high, low, ..] => return Some(u16::from_be_bytes([high, low])),
+            [_, len, ref rest @ ..] => rest.get(len.into()..)?,
+            _ => return None,
+        }
+    }
+}
+
 /// The extension header at `offset`: at least 8 bytes, of the length that its second byte says.
 fn extension(bytes: &[u8], offset: usize) -> Result<&[u8], Malformed> {
     let rest = bytes.get(offset..).ok_or(Malformed::Truncated)?;

@@ -85,17 +85,27 @@ pub fn mend_v4(bytes: &mut [u8]) {
 /// What is done to a frame that was right, or to a part of it.
 type Harm = fn(&mut Vec<u8>);
 
-/// Does `harm` to what stands behind a frame's IP header, whose length and checksum are made right again.
+/// Where what an IP packet carries begins in its frame: behind the header, and behind hop-by-hop options.
+fn upper_at(bytes: &[u8]) -> usize {
+    match (bytes[14] >> 4, bytes[20]) {
+        (4, _) => 34,
+        (_, 0) => 54 + 8 * (1 + usize::from(bytes[55])),
+        _ => 54,
+    }
+}
+
+/// Does `harm` to what stands behind a frame's IP header and hop-by-hop options, whose length and checksum are made right again.
 fn behind_ip(bytes: &mut Vec<u8>, harm: Harm) {
     let v4 = bytes[14] >> 4 == 4;
-    let mut payload = bytes.split_off(if v4 { 34 } else { 54 });
+    let mut payload = bytes.split_off(upper_at(bytes));
     harm(&mut payload);
     bytes.extend(&payload);
     if v4 {
         bytes[16..18].copy_from_slice(&(20 + payload.len() as u16).to_be_bytes());
         mend_v4(bytes);
     } else {
-        bytes[18..20].copy_from_slice(&(payload.len() as u16).to_be_bytes());
+        let len = bytes.len() - 54;
+        bytes[18..20].copy_from_slice(&(len as u16).to_be_bytes());
     }
 }
 

@@ -101,6 +101,17 @@ impl Path {
         self.wrap(IpProtocol::ICMPV6, packet, hop_limit)
     }
 
+    /// A message of MLD, behind the router alert that goes with it.
+    pub fn mld(&self, message: Icmpv6Message, body: &[u8]) -> Frame {
+        let mut bytes = bytes_of(&self.icmpv6(message, body, 1));
+        let behind = EthernetHeader::LEN + Ipv6Header::LEN;
+        let options = [IpProtocol::ICMPV6.0, 0, 5, 2, 0, 0, 1, 0];
+        bytes.splice(behind..behind, options);
+        bytes[19] += options.len() as u8;
+        bytes[20] = IpProtocol::HOP_BY_HOP.0;
+        Frame::from(bytes)
+    }
+
     /// Any bytes as the payload of an IP packet.
     pub fn raw(&self, protocol: IpProtocol, payload: &[u8]) -> Frame {
         let headers = HeaderBlock::new();

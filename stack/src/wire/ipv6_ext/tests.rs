@@ -242,3 +242,17 @@ fn options_of_hop_by_hop_alone() {
     assert_eq!(first(hop_by_hop, &[5, 3, 0, 0, 0, 0]), malformed);
     assert_eq!(first(destination, &[5, 3, 0, 0, 0, 0]), Ok(IpProtocol::TCP));
 }
+
+//= RFC 2711 §2.1, type=test
+#[test]
+fn a_router_alert_is_found_among_hop_by_hop_options() {
+    let alert = |first, body: &[u8]| router_alert(&header(IpProtocol::ICMPV6, body), first);
+    let hop_by_hop = IpProtocol::HOP_BY_HOP;
+    assert_eq!(alert(hop_by_hop, &ROUTER_ALERT), Some(0));
+    assert_eq!(alert(hop_by_hop, &[0, 1, 1, 0, 5, 2, 1, 2, 1, 4, 0, 0, 0, 0]), Some(0x102));
+    assert_eq!(alert(IpProtocol::DESTINATION_OPTIONS, &ROUTER_ALERT), None);
+    for without in [&[1, 4, 0, 0, 0, 0][..], &[5, 3, 0, 0, 0, 0], &[1, 1, 0, 0x3e, 200, 5]] {
+        assert_eq!(alert(hop_by_hop, without), None, "{without:?}");
+    }
+    assert_eq!(router_alert(&[58, 0, 5, 2], hop_by_hop), None, "cut");
+}

@@ -62,12 +62,13 @@ impl Message {
 
 /// Makes the checksum right again of the message of IGMP, ICMP or ICMPv6 in a frame.
 fn sum_again(bytes: &mut [u8]) {
-    let (at, mut sum) = if bytes[14] >> 4 == 4 {
-        (34, Sum::new())
+    let at = upper_at(bytes);
+    let mut sum = if bytes[14] >> 4 == 4 {
+        Sum::new()
     } else {
         let ip = Ipv6Header::parse(&bytes[14..]).unwrap();
-        let len = u32::from(ip.payload_len);
-        (54, pseudo_header(ip.source.into(), ip.destination.into(), IpProtocol::ICMPV6, len))
+        let len = u32::from(ip.payload_len) - (at as u32 - 54);
+        pseudo_header(ip.source.into(), ip.destination.into(), IpProtocol::ICMPV6, len)
     };
     let message = &mut bytes[at..];
     if message.len() >= 4 {
@@ -223,7 +224,7 @@ fn igmp() {
 fn mld() {
     let question: fn(&Target) -> Frame = |_| {
         let message = Icmpv6Message::Other { kind: 130, code: 0, rest: [0, 100, 0, 0] };
-        from_router().icmpv6(message, &[&[0; 16][..], &[2, 125, 0, 0]].concat(), 1)
+        from_router().mld(message, &[&[0; 16][..], &[2, 125, 0, 0]].concat())
     };
     let counters = &[Counter::TapsockGroupInErrors, Counter::Icmp6InErrors];
     let message = Message { address: "fd00::2", prepare: join, frame: question, works: reports, counters };
@@ -238,6 +239,12 @@ fn mld() {
         &[
             ("from beyond a router", |b| b[21] = 64),
             ("from an address of more than the link", |b| b[22..38].copy_from_slice(&octets("fd00::1"))),
+            ("no option", |b| {
+                b.drain(54..62);
+                (b[19], b[20]) = (b[19] - 8, 58);
+            }),
+            ("no router alert", |b| b[56..62].copy_from_slice(&[1, 4, 0, 0, 0, 0])),
+            ("a router alert of others", |b| b[59] = 1),
         ],
     );
 }

@@ -45,7 +45,7 @@ pub(super) fn query_v6(code: u16, rest: &[u8]) -> Frame {
     let message = Icmpv6Message::Other { kind: 130, code: 0, rest: [high, low, 0, 0] };
     let mut path = Path::v6(1, 0).from("fe80::99").to("ff02::1");
     path.to_station = EthernetAddress::multicast_for(ip("ff02::1"));
-    path.icmpv6(message, rest, 1)
+    path.mld(message, rest)
 }
 
 /// A host in a group, of which all has been told.
@@ -227,7 +227,7 @@ fn which_questions_of_mld_are_heard() {
         if to.starts_with("ff") {
             path.to_station = EthernetAddress::multicast_for(ip(to));
         }
-        path.icmpv6(message, rest, 1)
+        path.mld(message, rest)
     };
     for to in ["ff02::1", group, "fd00::1"] {
         assert_eq!(reported(group, &asked(130, to, "fe80::99", &rest)), 1, "{to}");
