@@ -52,10 +52,11 @@ const DEPTH_MAX: usize = 16;
 /// How many commands one run may perform, so that a loop in a script ends.
 const COMMANDS_MAX: usize = 10_000;
 
-/// How many bytes a variable, an argument or what a command prints may have: what is doubled again and again has an end.
+/// How many bytes a variable, the arguments of one command or what a command prints may have: what is doubled again and
+/// again has an end.
 const TEXT_MAX: usize = 1 << 20;
 
-/// The longest pause that a script may make, in seconds.
+/// The longest pause that a script may make.
 const SLEEP_MAX: Duration = Duration::from_secs(600);
 
 /// A file that commands read, no more of it than they take, without waiting for somebody to write it.

@@ -96,9 +96,6 @@ impl Run<'_> {
         let assignments = simple.words.iter().map_while(|word| word.assignment()).collect::<Vec<_>>();
         for (name, value) in &assignments {
             let value = self.text(value)?;
-            if value.len() > TEXT_MAX {
-                return Err(self.mistake(simple.at, format!("{name} has more than {TEXT_MAX} bytes")));
-            }
             self.shell.variables.insert(name.clone(), value);
         }
         let arguments = self.arguments(&simple.words[assignments.len()..])?;

@@ -2,32 +2,37 @@
 
 use super::evaluate::Run;
 use super::syntax::{Piece, Word};
-use super::{ShellError, arithmetic};
+use super::{ShellError, TEXT_MAX, arithmetic};
 use crate::ast::Position;
 
 impl Run<'_> {
     /// The arguments that words make; an unquoted expansion may make none or many.
     pub(super) fn arguments(&mut self, words: &[Word]) -> Result<Vec<String>, ShellError> {
-        let mut arguments = Vec::new();
+        let (mut arguments, mut room) = (Vec::new(), TEXT_MAX);
         for word in words {
-            self.fields(word, &mut arguments)?;
+            self.fields(word, &mut arguments, &mut room)?;
         }
         Ok(arguments)
     }
 
     /// The one text that a word makes, as in an assignment: without cuts.
     pub(super) fn text(&mut self, word: &Word) -> Result<String, ShellError> {
-        let mut text = String::new();
+        let (mut text, mut room) = (String::new(), TEXT_MAX);
         for piece in &word.pieces {
-            text.push_str(&self.piece(piece)?);
+            text.push_str(&self.piece_within(piece, &mut room)?);
         }
         Ok(text)
     }
 
-    fn fields(&mut self, word: &Word, arguments: &mut Vec<String>) -> Result<(), ShellError> {
+    fn fields(
+        &mut self,
+        word: &Word,
+        arguments: &mut Vec<String>,
+        room: &mut usize,
+    ) -> Result<(), ShellError> {
         let mut field: Option<String> = None;
         for piece in &word.pieces {
-            let text = self.piece(piece)?;
+            let text = self.piece_within(piece, room)?;
             if !is_cut(piece) {
                 field.get_or_insert_default().push_str(&text);
                 continue;
@@ -47,6 +52,20 @@ impl Run<'_> {
         }
         arguments.extend(field);
         Ok(())
+    }
+
+    /// What a piece of a word expands to, which takes of the `room` that is left, in bytes.
+    fn piece_within(&mut self, piece: &Piece, room: &mut usize) -> Result<String, ShellError> {
+        let text = self.piece(piece)?;
+        let Some(left) = room.checked_sub(text.len()) else {
+            let at = match piece {
+                Piece::Variable { at, .. } | Piece::Arithmetic { at, .. } => *at,
+                Piece::Text { .. } | Piece::Output { .. } => Position { line: 1, column: 1 },
+            };
+            return Err(self.mistake(at, format!("words make more than {TEXT_MAX} bytes")));
+        };
+        *room = left;
+        Ok(text)
     }
 
     fn piece(&mut self, piece: &Piece) -> Result<String, ShellError> {

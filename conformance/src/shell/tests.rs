@@ -290,7 +290,19 @@ fn what_is_not_known_is_an_error_with_its_place() {
 #[test]
 fn nothing_grows_or_lasts_without_a_bound() {
     let doubled = "V=ab; for i in 1 2 3 4 5 6; do for j in 1 2 3 4 5 6; do V=$V$V; done; done";
-    assert_eq!(error(doubled), "s.pkt:1:58: V has more than 1048576 bytes");
+    assert_eq!(error(doubled), "s.pkt:1:62: words make more than 1048576 bytes");
+    let long = format!("V={}; ", "v".repeat(600_000));
+    for (words, place) in [
+        ("true $V$V", 600_013),
+        ("true \"$V\" $V", 600_016),
+        ("for i in $V$V; do true; done", 600_017),
+        ("true < $V$V", 600_015),
+    ] {
+        assert_eq!(
+            error(&(long.clone() + words)),
+            format!("s.pkt:1:{place}: words make more than 1048576 bytes")
+        );
+    }
     let printed = format!("V={}; for i in 1 2 3 4 5 6 7 8 9 a b c; do echo $V; done", "v".repeat(100_000));
     assert!(error(&printed).contains("commands print more than 1048576 bytes"));
     assert_eq!(error("sleep 601"), "s.pkt:1:2: a pause of more than 600 seconds");
