@@ -2,10 +2,13 @@
 
 use core::time::Duration;
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 /// How long a program may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,10 +29,11 @@ pub(super) struct Ended {
 /// Runs a program with `input`, and drops what it prints.
 ///
 /// # Errors
-/// Those of its start, and [`ErrorKind::TimedOut`] where it takes longer than `patience`; it is killed then.
+/// Those of its start, and [`ErrorKind::TimedOut`] where it takes longer than `patience`; it is killed then, with all that
+/// it has started and that has not left its process group.
 pub(super) fn run(mut command: Command, input: &str, patience: Duration) -> io::Result<Ended> {
     let end = Instant::now() + patience;
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
     let mut child = command.spawn()?;
     // Either pipe may be full, or held by somebody whom the program has started: others wait for them.
     if let Some(mut stdin) = child.stdin.take() {
@@ -46,8 +50,10 @@ pub(super) fn run(mut command: Command, input: &str, patience: Duration) -> io::
         }
         thread::sleep(LOOK);
     }
-    child.kill()?;
+    // Not waited for yet, so that its id is still its own, even where it has ended.
+    let killed = kill_process_group(Pid::from_child(&child), Signal::KILL);
     child.wait()?;
+    killed?;
     let why = format!("it took longer than {} s", patience.as_secs_f64());
     Err(io::Error::new(ErrorKind::TimedOut, why))
 }
@@ -84,6 +90,24 @@ mod tests {
         assert_eq!((ended.status.code(), ended.said.as_str()), (Some(3), "input"));
         let much = shell("head -c 300000 /dev/zero >&2", PATIENCE).unwrap();
         assert_eq!((much.status.code(), much.said.len()), (Some(0), 65_536));
+    }
+
+    /// The program's shell forks: what it has started holds the pipe, until it is gone as well.
+    #[test]
+    fn what_it_has_started_ends_with_it() {
+        let mark = format!("{}.25", 100_000 + std::process::id());
+        let runs = || {
+            let all = std::fs::read_dir("/proc").unwrap().flatten();
+            let mut lines = all.filter_map(|one| std::fs::read(one.path().join("cmdline")).ok());
+            lines.any(|line| line.starts_with(format!("sleep\0{mark}\0").as_bytes()))
+        };
+        let error = shell(&format!("sleep {mark}; true"), Duration::from_secs(2)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        let end = Instant::now() + Duration::from_secs(50);
+        while runs() {
+            assert!(Instant::now() < end, "it still runs");
+            thread::sleep(LOOK);
+        }
     }
 
     #[test]
