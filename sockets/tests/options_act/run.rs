@@ -259,14 +259,15 @@ impl Run {
     /// Sends until that would wait.
     pub fn fill(&mut self, fd: Fd, data: &[u8], to: Option<&SockAddr>) {
         let mut count = 0;
-        loop {
+        // The last of them may only say that it would wait.
+        for _ in 0..=1000 {
             match self.net.a.try_send(self.net.now, fd, &mut Rope::from(data), 0, to) {
-                Ok(taken) if count < 1000 => count += taken.min(1),
-                Ok(_) => return self.note("fill", "no end"),
+                Ok(taken) => count += taken.min(1),
                 Err(Stop::Wait(wait)) => return self.note("fill", (count, wait)),
                 Err(stop) => return self.note("fill", (count, stop)),
             }
         }
+        self.note("fill", "no end");
     }
 }
 
