@@ -2,7 +2,7 @@
 //! trip of 20 ms, no loss, and a buffer of one bandwidth-delay product. The table under review is `goodput.txt`
 //! beside this file. Virtual time has no noise, so a figure that moves has a cause; but where a few losses decide, a small
 //! cause may have a large effect, as when one comes just after the send buffer has run empty. So each figure is the median of
-//! five runs, whose round trips differ by a hundredth.
+//! five runs, each with a round trip longer by a hundredth and a seed of its own.
 //!
 //! 94.9 Mbit/s of payload are what 100 Mbit/s of frames can carry, and 32 MiB then take 2.8 s, slow start included. Where
 //! it is less, this is why:
