@@ -74,6 +74,23 @@ pub(super) enum Heard {
     No,
 }
 
+/// A packet that was not sent for its length.
+#[derive(Copy, Clone, Debug)]
+struct TooLong {
+    to: IpAddr,
+    /// How long it may be, in bytes.
+    most: usize,
+    asked: Asked,
+}
+
+/// What its sender asked for.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Asked {
+    /// That it be not cut (`IPV6_DONTFRAG`): the socket notes what the path takes.
+    Uncut,
+    Nothing,
+}
+
 impl Stack {
     /// Opens a raw socket for the packets of a protocol. `None` where there are too many.
     pub fn raw_open(&mut self, family: Family, protocol: u16) -> Option<RawId> {
@@ -163,7 +180,8 @@ impl Stack {
             Headers::Stack => self.wrap_raw(now, id, &hop, data, to, options)?,
             Headers::Application => {
                 if data.len() > hop.mtu {
-                    self.report_raw_too_long(now, id, &hop, (to, hop.mtu), false);
+                    let too_long = TooLong { to, most: hop.mtu, asked: Asked::Nothing };
+                    self.report_raw_too_long(now, id, &hop, too_long);
                     return Err(SendError::TooLong);
                 }
                 let packet = self.as_written(&hop, data)?;
@@ -301,13 +319,9 @@ impl Stack {
         // IPv6 does not count its header.
         let most = usize::from(u16::MAX) + if to.is_ipv4() { 0 } else { header };
         if len > most || len > limit.part && (!discovery.cuts() || options.unfragmented) {
-            self.report_raw_too_long(
-                now,
-                id,
-                hop,
-                (to, limit.part.saturating_sub(ip_options)),
-                options.unfragmented,
-            );
+            let most = limit.part.saturating_sub(ip_options);
+            let asked = if options.unfragmented { Asked::Uncut } else { Asked::Nothing };
+            self.report_raw_too_long(now, id, hop, TooLong { to, most, asked });
             return Err(SendError::TooLong);
         }
         Ok((path, limit, len))
@@ -372,29 +386,28 @@ impl Stack {
         Ok(packet)
     }
 
-    /// Tells a socket that asks for it why a packet to `to` was not sent.
+    /// Tells a socket that asks for it why a packet was not sent.
     fn report_raw_too_long(
         &mut self,
         now: Instant,
         id: RawId,
         hop: &NextHop,
-        (to, mtu): (IpAddr, usize),
-        unfragmented: bool,
+        TooLong { to, most, asked }: TooLong,
     ) {
         let Some(socket) = self.raw.get_mut(id) else { return };
         if let IpAddr::V6(to) = to
-            && unfragmented
+            && asked == Asked::Uncut
         {
             let scope = if to.is_unicast_link_local() { hop.interface.index() } else { 0 };
-            let mtu = u32::try_from(mtu).unwrap_or(u32::MAX);
-            socket.mail.narrow_path = Some((SocketAddrV6::new(to, 0, 0, scope), mtu));
+            let most = u32::try_from(most).unwrap_or(u32::MAX);
+            socket.mail.narrow_path = Some((SocketAddrV6::new(to, 0, 0, scope), most));
         }
         if socket.error_delivery != ErrorDelivery::All {
             return;
         }
         // As Linux, whose IPv4 names the port that the socket is connected to.
         let port = socket.remote().filter(|_| to.is_ipv4()).map_or(0, |peer| peer.port());
-        self.report_to_raw(id, Report::too_long(SocketAddr::new(to, port), mtu, now));
+        self.report_to_raw(id, Report::too_long(SocketAddr::new(to, port), most, now));
     }
 
     /// Adds a report to a raw socket's.
