@@ -3,6 +3,7 @@
 mod common;
 
 use core::net::{Ipv6Addr, SocketAddrV6};
+use core::time::Duration;
 
 use common::*;
 use rustix::io::Errno;
@@ -256,6 +257,42 @@ fn the_privileged_have_larger_buffers() {
 const MANY: usize = 6_000;
 /// Those that wait for the link: five times what a new socket's buffer takes.
 const AT_ONCE: usize = 500;
+
+/// As Linux 6.18, which was asked: six datagrams of a byte, and room again when the neighbour has not answered.
+#[test]
+fn what_waits_for_a_neighbor_takes_of_its_senders_buffer() {
+    let nobody = |domain| in_family(domain, "10.0.0.99", "fd00::99", 9);
+    for (domain, to, comes) in
+        DOMAINS.into_iter().flat_map(|domain| [(domain, nobody(domain), 0), (domain, b(domain, 9), 6)])
+    {
+        let mut net = Net::on(Medium::Ethernet);
+        let receiver = datagram(&mut net.b, domain);
+        net.b.bind(net.now, receiver, &b(domain, 9)).unwrap();
+        let sender = datagram(&mut net.a, domain);
+        assert_eq!(set(&mut net.a, net.now, sender, SOL_SOCKET, SO_SNDBUF, 2304), "OK");
+        for _ in 0..6 {
+            assert_eq!(send_to(&mut net.a, net.now, sender, b"x", &to), "1");
+        }
+        assert_eq!(send_to(&mut net.a, net.now, sender, b"x", &to), "EAGAIN", "{to:?}");
+        assert_eq!(poll(&net.a, sender), "");
+        net.sleep(Duration::from_secs(10));
+        assert_eq!(poll(&net.a, sender), "OUT", "{to:?}");
+        let taken = core::iter::from_fn(|| net.b.try_recv(net.now, receiver, 1, MSG_DONTWAIT).ok()).count();
+        assert_eq!(taken, comes, "{to:?}");
+    }
+}
+
+/// Those that give way to others that wait for the same neighbour take nothing any longer.
+#[test]
+fn what_gives_way_to_others_that_wait_takes_nothing_of_its_senders_buffer() {
+    let mut net = Net::on(Medium::Ethernet);
+    let sender = datagram(&mut net.a, AF_INET);
+    assert_eq!(set(&mut net.a, net.now, sender, SOL_SOCKET, SO_SNDBUFFORCE, 500_000), "OK");
+    for _ in 0..3000 {
+        assert_eq!(send_to(&mut net.a, net.now, sender, b"x", &addr("10.0.0.99", 9)), "1");
+    }
+    assert_eq!(poll(&net.a, sender), "OUT");
+}
 
 #[test]
 fn interfaces_share_ports() {

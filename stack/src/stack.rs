@@ -9,12 +9,13 @@ use crate::buf::Frame;
 use crate::config::Config;
 use crate::counters::{Counter, Counters};
 use crate::demux::Demux;
+use crate::error_queue::StampKind;
 use crate::fast_open::FastOpenCache;
 use crate::iface::acd::Claims;
 use crate::iface::slaac::Autoconf;
 use crate::iface::{
     HostModel, Interface, InterfaceError, InterfaceId, Interfaces, IpCidr, LinkState, NeighborAction,
-    NeighborCache, NextHop, PacketTag, Resolution, solicitation,
+    NeighborCache, NextHop, Resolution, solicitation,
 };
 use crate::ip::identification::Identifications;
 use crate::ip::output::Priority;
@@ -30,8 +31,11 @@ use crate::udp::{UdpId, UdpTable};
 use crate::wire::offload::{LinkCaps, Medium, Transmit};
 use crate::wire::{EtherType, EthernetAddress, EthernetHeader};
 
+use awaited::{AwaitedNeighbors, Awaiting};
+
 mod acd;
 mod addressing;
+mod awaited;
 mod census;
 mod changes;
 mod claims;
@@ -173,7 +177,7 @@ pub struct Stack {
     send_waiters: RefCell<HashSet<SocketId, TableHash>>,
     looped: VecDeque<Frame>,
     /// Packets to be stamped that wait for a neighbour.
-    await_neighbor: stamps::AwaitedNeighbors,
+    awaited: AwaitedNeighbors,
     /// Sockets whose readiness may have changed, each once.
     events: VecDeque<SocketId>,
     /// What happened to the datagram sockets among them; connections and listeners bear that themselves.
@@ -216,7 +220,7 @@ impl Stack {
             datagrams: datagrams::Datagrams::default(),
             send_waiters: RefCell::new(HashSet::with_hasher(random.table_hash())),
             looped: VecDeque::new(),
-            await_neighbor: stamps::AwaitedNeighbors::default(),
+            awaited: AwaitedNeighbors::default(),
             events: VecDeque::new(),
             told: HashMap::with_hasher(random.table_hash()),
             counters: Counters::default(),
@@ -296,7 +300,10 @@ impl Stack {
         self.dhcp.on_link_down(interface);
         self.forget_claims(now, interface);
         self.neighbors.flush(interface, &mut self.counters);
-        while self.neighbors.poll_action().is_some() {}
+        while let Some(action) = self.neighbors.poll_action() {
+            self.end_wait(action.tag());
+        }
+        self.end_lost_waits();
         self.fail_connections(now, interface);
         self.fail_listeners(interface);
         self.fail_datagram_sockets(interface);
@@ -443,16 +450,16 @@ impl Stack {
     /// Sends an IP packet to its next hop: to ourselves, to a neighbour whose address is known, or into the queue of
     /// one whose address is asked for.
     fn dispatch(&mut self, now: Instant, hop: &NextHop, packet: Transmit) -> Option<(InterfaceId, Transmit)> {
-        self.dispatch_tagged(now, hop, packet, None)
+        self.dispatch_awaited(now, hop, packet, Awaiting::default())
     }
 
-    /// The same of a packet that may be known again when it has waited for its neighbour.
-    fn dispatch_tagged(
+    /// The same of a packet of which somebody wants to know when it has waited for its neighbour.
+    fn dispatch_awaited(
         &mut self,
         now: Instant,
         hop: &NextHop,
         packet: Transmit,
-        tag: Option<PacketTag>,
+        awaiting: Awaiting<'_>,
     ) -> Option<(InterfaceId, Transmit)> {
         let interface = self.interfaces.interface(hop.interface)?;
         if interface.is_loopback() {
@@ -473,12 +480,13 @@ impl Stack {
         if let Some(station) = hop.group_address() {
             return Some((hop.interface, prepend_ethernet(interface, station, packet)));
         }
+        let (tag, len) = (self.awaited.tag_for(&awaiting), packet.payload.len());
         let (NextHop { next_hop, .. }, counters) = (*hop, &mut self.counters);
         match self.neighbors.resolve_tagged(now, hop.interface, next_hop, packet, tag, counters) {
             Resolution::Known(station, packet) => {
                 return Some((hop.interface, prepend_ethernet(interface, station, packet)));
             }
-            Resolution::Queued => {}
+            Resolution::Queued => self.begin_wait(tag, awaiting, len),
             Resolution::Unreachable(packet) => {
                 self.on_undeliverable(now, hop.interface, hop.next_hop, &packet)
             }
@@ -530,6 +538,7 @@ impl Stack {
 
     /// Does what the neighbour cache asks for.
     fn run_neighbor_actions(&mut self, now: Instant) {
+        self.end_lost_waits();
         while let Some(action) = self.neighbors.poll_action() {
             match action {
                 NeighborAction::Solicit { interface, target, to, source_hint } => {
@@ -542,9 +551,11 @@ impl Stack {
                     }
                 }
                 NeighborAction::Transmit { interface, address, packet, tag } => {
+                    let stampings = self.end_wait(tag);
                     if let Some(found) = self.interfaces.interface(interface) {
                         let frame = prepend_ethernet(found, address, packet);
-                        self.stamp_awaited(now, tag, &frame);
+                        self.stamp(now, StampKind::Scheduled, &stampings, &frame);
+                        self.stamp(now, StampKind::Sent, &stampings, &frame);
                         self.queue_answer(interface, frame);
                     }
                 }
@@ -552,7 +563,7 @@ impl Stack {
                     self.autoconf.on_unreachable(interface, target, &mut self.interfaces);
                 }
                 NeighborAction::Unreachable { interface, target, packet, tag } => {
-                    self.await_neighbor.take(tag);
+                    self.end_wait(tag);
                     self.on_undeliverable(now, interface, target, &packet);
                 }
             }

@@ -80,6 +80,8 @@ pub struct NeighborCache {
     deadlines: Deadlines<Key>,
     waiting_bytes: usize,
     actions: VecDeque<NeighborAction>,
+    /// Packets that were dropped since they waited: no more than may wait.
+    lost: Vec<PacketTag>,
     crowded: RateLimit,
 }
 
@@ -96,6 +98,7 @@ impl NeighborCache {
             deadlines: Deadlines::default(),
             waiting_bytes: 0,
             actions: VecDeque::new(),
+            lost: Vec::new(),
             crowded: RateLimit::new(CROWDED_RATE, CROWDED_BURST),
         }
     }
@@ -354,6 +357,11 @@ impl NeighborCache {
         self.actions.pop_front()
     }
 
+    /// The next packet that has waited and was dropped, of which no action tells.
+    pub fn poll_lost(&mut self) -> Option<PacketTag> {
+        self.lost.pop()
+    }
+
     /// Sets a neighbour's link address by hand: it is never asked for, doubted or evicted. Returns whether there was
     /// room (ENOBUFS).
     #[must_use = "the cache may be full of entries set by hand"]
@@ -452,7 +460,8 @@ impl NeighborCache {
         if let Some(entry) = self.entries.get_mut(&key) {
             let others = self.waiting_bytes - entry.waiting.bytes();
             let room = queue_bytes.min(MAX_WAITING_BYTES - others);
-            counters[Counter::TapsockNeighborDrops] += entry.waiting.push(packet, queue_len, room);
+            counters[Counter::TapsockNeighborDrops] +=
+                entry.waiting.push(packet, (queue_len, room), &mut self.lost);
             self.waiting_bytes = others + entry.waiting.bytes();
         }
     }
@@ -494,6 +503,8 @@ impl NeighborCache {
             counters.bump(Counter::TapsockNeighborDrops);
             if self.actions.len() < MAX_ACTIONS {
                 self.actions.push_back(NeighborAction::Unreachable { interface, target, packet, tag });
+            } else {
+                self.lost.extend(tag);
             }
         }
     }
@@ -502,6 +513,7 @@ impl NeighborCache {
         if self.actions.len() < MAX_ACTIONS {
             self.actions.push_back(action);
         } else {
+            self.lost.extend(action.tag());
             counters.bump(Counter::TapsockNeighborDrops);
         }
     }
@@ -517,6 +529,7 @@ impl NeighborCache {
         if let Some(entry) = self.entries.remove(&key) {
             self.deadlines.change(key, entry.nud.deadline(), None);
             self.waiting_bytes -= entry.waiting.bytes();
+            self.lost.extend(entry.waiting.tags());
             counters[Counter::TapsockNeighborDrops] += entry.waiting.len() as u64;
         }
     }

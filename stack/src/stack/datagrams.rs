@@ -11,6 +11,7 @@ use crate::time::Instant;
 use crate::udp::SendAccount;
 use crate::wire::offload::{Medium, Transmit};
 
+use super::awaited::Awaiting;
 use super::stamps::{SendStamps, Stamping};
 use super::{Changes, SocketId, Stack};
 
@@ -63,7 +64,7 @@ impl Stack {
     }
 
     /// The account of a sender, and its bound.
-    fn send_account(&mut self, sender: SocketId) -> Option<(&mut SendAccount, usize)> {
+    pub(super) fn send_account(&mut self, sender: SocketId) -> Option<(&mut SendAccount, usize)> {
         match sender {
             SocketId::Udp(id) => Some(self.udp.socket_mut(id)?.mail.sending()),
             SocketId::Raw(id) => Some(self.raw.get_mut(id)?.mail.sending()),
@@ -127,9 +128,10 @@ impl Stack {
     ) {
         let Going { priority, stamps, .. } = going;
         let frame = if stamps.is_empty() {
-            self.dispatch(now, hop, packet)
+            self.dispatch_awaited(now, hop, packet, Awaiting { sender: Some(sender), stampings: &[] })
         } else {
-            self.dispatch_stamped(now, hop, packet, &[Stamping { socket: sender, stamps }])
+            let stampings = [Stamping { socket: sender, stamps }];
+            self.dispatch_stamped(now, hop, packet, &stampings, Some(sender))
         };
         let (Some((interface, packet)), Some((account, _))) = (frame, self.send_account(sender)) else {
             return;
@@ -140,7 +142,7 @@ impl Stack {
     }
 
     /// What a datagram took of its sender's buffer is free.
-    fn uncharge(&mut self, sender: SocketId, charge: usize) {
+    pub(super) fn uncharge(&mut self, sender: SocketId, charge: usize) {
         if self.send_account(sender).is_some_and(|(account, bound)| account.end(charge, bound)) {
             self.tell(sender, Changes::ROOM);
         }

@@ -6,11 +6,12 @@ use std::collections::VecDeque;
 
 use crate::buf::Rope;
 use crate::error_queue::{ErrorQueue, Report, StampKind};
-use crate::iface::{InterfaceId, NextHop, PacketTag};
+use crate::iface::{InterfaceId, NextHop};
 use crate::tcp::{Segment, SeqNumber};
 use crate::time::Instant;
 use crate::wire::offload::Transmit;
 
+use super::awaited::Awaiting;
 use super::tcp_table::{Slot, TcpId};
 use super::{SocketId, Stack};
 
@@ -19,9 +20,6 @@ const MAX_SENDS: usize = 256;
 
 /// Arrivals of one connection that are told apart; later ones count as one until something is read.
 const MAX_ARRIVALS: usize = 1024;
-
-/// Packets to be stamped that wait until a neighbour is known. The oldest gives way.
-const MAX_WAITING: usize = 64;
 
 /// Which stamps of a send are wanted: `SOF_TIMESTAMPING_TX_*`.
 ///
@@ -134,39 +132,6 @@ pub(super) struct Stamping {
     pub(super) stamps: SendStamps,
 }
 
-/// Packets to be stamped once their neighbours are known, in the order of their tags.
-#[derive(Debug, Default)]
-pub(super) struct AwaitedNeighbors {
-    waiting: VecDeque<(PacketTag, Vec<Stamping>)>,
-    last: u64,
-}
-
-impl AwaitedNeighbors {
-    /// A tag that no packet has.
-    fn next_tag(&mut self) -> PacketTag {
-        self.last += 1;
-        PacketTag(self.last)
-    }
-
-    fn add(&mut self, tag: PacketTag, stampings: &[Stamping]) {
-        if self.waiting.len() >= MAX_WAITING {
-            self.waiting.pop_front();
-        }
-        self.waiting.push_back((tag, stampings.to_vec()));
-    }
-
-    /// Takes the stamps of a packet that waits no longer.
-    pub(super) fn take(&mut self, tag: Option<PacketTag>) -> Option<Vec<Stamping>> {
-        let tag = tag?;
-        let found = self.waiting.iter().position(|(waiting, _)| *waiting == tag)?;
-        let (_, stampings) = self.waiting.remove(found)?;
-        if self.waiting.is_empty() {
-            self.waiting = VecDeque::new();
-        }
-        Some(stampings)
-    }
-}
-
 impl Slot {
     /// Notes that what follows `before` has become readable.
     pub(super) fn note_arrival(&mut self, before: SeqNumber, at: Instant) {
@@ -264,13 +229,14 @@ impl Stack {
     }
 
     /// As [`dispatch`](Stack::dispatch), of a packet that is to be stamped. What goes to ourselves has been sent with
-    /// that; what waits for a neighbour is stamped when it goes.
+    /// that; what waits for a neighbour is stamped when it goes, and takes of the buffer of the `sender` until then.
     pub(super) fn dispatch_stamped(
         &mut self,
         now: Instant,
         hop: &NextHop,
         packet: Transmit,
         stampings: &[Stamping],
+        sender: Option<SocketId>,
     ) -> Option<(InterfaceId, Transmit)> {
         if hop.interface == InterfaceId::LOOPBACK {
             let copy = packet.clone();
@@ -279,22 +245,11 @@ impl Stack {
             self.stamp(now, StampKind::Sent, stampings, &copy);
             return sent;
         }
-        // What is dropped at once leaves its entry, which gives way in time: no packet bears that tag any more.
-        let tag = self.await_neighbor.next_tag();
-        let sent = self.dispatch_tagged(now, hop, packet, Some(tag));
-        match &sent {
-            Some((_, frame)) => self.stamp(now, StampKind::Scheduled, stampings, frame),
-            None => self.await_neighbor.add(tag, stampings),
+        let sent = self.dispatch_awaited(now, hop, packet, Awaiting { stampings, sender });
+        if let Some((_, frame)) = &sent {
+            self.stamp(now, StampKind::Scheduled, stampings, frame);
         }
         sent
-    }
-
-    /// A packet that may have waited to be stamped goes to the link.
-    pub(super) fn stamp_awaited(&mut self, now: Instant, tag: Option<PacketTag>, frame: &Transmit) {
-        if let Some(stampings) = self.await_neighbor.take(tag) {
-            self.stamp(now, StampKind::Scheduled, &stampings, frame);
-            self.stamp(now, StampKind::Sent, &stampings, frame);
-        }
     }
 
     /// Reports one kind of stamp, to those who want it.

@@ -64,7 +64,7 @@ impl Stack {
         }
         let socket = SocketId::Tcp(self.tcp.id_of(index)?);
         let stampings: Vec<_> = stamps.into_iter().map(|stamps| Stamping { socket, stamps }).collect();
-        let (interface, frame) = self.dispatch_stamped(now, &hop, packet, &stampings)?;
+        let (interface, frame) = self.dispatch_stamped(now, &hop, packet, &stampings, None)?;
         self.stamp(now, StampKind::Sent, &stampings, &frame);
         Some((interface, frame))
     }

@@ -1,11 +1,12 @@
 //! Queues and tables that tests of their own parts do not fill: how much they hold, and what becomes of the rest.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::IpAddr;
 
 use tapsock_stack::buf::Rope;
 use tapsock_stack::config::Config;
 use tapsock_stack::counters::Counter;
 use tapsock_stack::stack::{Family, GroupChange, PingError, SendStamps, UdpSendOptions};
+use tapsock_stack::udp::OVERHEAD;
 use tapsock_stack::wire::EthernetAddress;
 use tapsock_stack::wire::icmp::Echo;
 use tapsock_stack::wire::icmpv4::Icmpv4Message;
@@ -92,21 +93,25 @@ fn sockets_for_messages_are_bounded() {
     assert!(stack.raw_open(Family::V4, 253).is_some());
 }
 
-/// As many sends as wait for neighbours are stamped once they go; of more the oldest are forgotten.
+/// What waits for neighbours is stamped once it goes: as many sends as the sender's buffer lets wait.
 #[test]
 fn stamps_that_wait_for_neighbours_are_bounded() {
     let mut wire = Wire::new(1, LINKS[0]);
     let id = bound(&mut wire, 0, "0.0.0.0", 5000);
     let stamps = SendStamps { sent: true, ..SendStamps::default() };
-    for host in 2..2 + 100u8 {
-        let to: SocketAddr = at(&format!("10.0.0.{host}"), 9);
-        let options = UdpSendOptions { stamps, ..UdpSendOptions::default() };
-        let now = wire.now;
-        wire[0].udp_send(now, id, Rope::from(vec![host]), Some(to), options).unwrap();
+    let options = UdpSendOptions { stamps, ..UdpSendOptions::default() };
+    let mut hosts = (2..202u8).cycle();
+    let sent = loop {
+        let host = hosts.next().unwrap();
+        let (now, to) = (wire.now, at(&format!("10.0.0.{host}"), 9));
+        if wire[0].udp_send(now, id, Rope::from(vec![host]), Some(to), options).is_err() {
+            break wire[0].udp(id).unwrap().mail.sending_bytes() / (1 + OVERHEAD);
+        }
         frames(&mut wire);
-    }
+    };
+    assert_eq!(sent, 256);
     let mut stamped = 0;
-    for host in 2..2 + 100u8 {
+    for host in 2..202u8 {
         let (now, neighbor) = (wire.now, ip(&format!("10.0.0.{host}")));
         wire[0].add_neighbor(now, ETH, neighbor, EthernetAddress([2, 0, 0, 0, 1, host])).unwrap();
         frames(&mut wire);
@@ -114,7 +119,8 @@ fn stamps_that_wait_for_neighbours_are_bounded() {
             stamped += 1;
         }
     }
-    assert_eq!(stamped, 64);
+    assert_eq!(stamped, sent);
+    assert_eq!(wire[0].udp(id).unwrap().mail.sending_bytes(), 0);
 }
 
 #[test]

@@ -98,6 +98,16 @@ pub enum NeighborAction {
     },
 }
 
+impl NeighborAction {
+    /// What the sender of the packet that it is about knows that by.
+    pub fn tag(&self) -> Option<PacketTag> {
+        match self {
+            NeighborAction::Transmit { tag, .. } | NeighborAction::Unreachable { tag, .. } => *tag,
+            NeighborAction::Solicit { .. } | NeighborAction::Failed { .. } => None,
+        }
+    }
+}
+
 /// One line of `ip neigh`.
 ///
 /// ```

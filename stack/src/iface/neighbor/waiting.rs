@@ -29,20 +29,30 @@ impl Waiting {
     }
 
     /// Adds a packet after it has dropped as many of the oldest as keep the queue within its bounds. Returns how many
-    /// were dropped. A packet beyond `max_bytes` still has the queue to itself: one must always be able to wait.
+    /// were dropped, and adds what their senders know them by to `lost`. A packet beyond `max_bytes` still has the queue to itself: one must always be able to wait.
     //= RFC 4861 §7.2.2
-    pub(super) fn push(&mut self, packet: Tagged, max_packets: usize, max_bytes: usize) -> u64 {
+    pub(super) fn push(
+        &mut self,
+        packet: Tagged,
+        (max_packets, max_bytes): (usize, usize),
+        lost: &mut Vec<PacketTag>,
+    ) -> u64 {
         let charge = charge(&packet.0);
         let mut dropped = 0;
         while !self.packets.is_empty()
             && (self.packets.len() >= max_packets || self.bytes.saturating_add(charge) > max_bytes)
         {
-            self.pop();
+            lost.extend(self.pop().and_then(|(_, tag)| tag));
             dropped += 1;
         }
         self.bytes += charge;
         self.packets.push_back(packet);
         dropped
+    }
+
+    /// What the senders of those that wait know them by.
+    pub(super) fn tags(&self) -> impl Iterator<Item = PacketTag> {
+        self.packets.iter().filter_map(|(_, tag)| *tag)
     }
 
     pub(super) fn pop(&mut self) -> Option<Tagged> {
