@@ -121,13 +121,6 @@ fn two_threads_in_one_connect() {
     }
 }
 
-/// Each kind and call of the table with each of these ends, and how it ends by that.
-fn cases<const N: usize>(ends: [End; N]) -> impl Iterator<Item = (Kind, Call, End, &'static str)> {
-    TABLE.iter().flat_map(move |(kinds, call, outcomes)| {
-        kinds.iter().flat_map(move |kind| ends.map(|end| (*kind, *call, end, outcomes[end.column()])))
-    })
-}
-
 #[test]
 fn each_call_that_waits_is_ended_by_all_that_end_it() {
     // Some wait for a second, and all of them for other threads: at the same time.

@@ -1,0 +1,495 @@
+//! The calls that wait, on the kernel's sockets: the table that this stack is held to says what Linux does, and this holds
+//! Linux to it. What ends them is a shutdown, a time-out, and what they wait for; `close` ends none there.
+
+use std::ffi::c_int;
+use std::fs::{self, File};
+use std::mem::zeroed;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use libc::{sockaddr, socklen_t};
+use tapsock::bsd::PollMask;
+use tapsock_driver::Namespace;
+use tapsock_tests::bench::skipped_for;
+use tapsock_tests::sides::PATIENCE;
+
+#[allow(dead_code, reason = "closes and signals are for the other stack alone")]
+#[path = "../../socket-api/tests/blocking/table/rows.rs"]
+mod rows;
+
+use rows::{Call, Call::*, End, Kind, Kind::*, cases};
+
+/// Of the calls that end by their time-out.
+const TIME_OUT: Duration = Duration::from_millis(30);
+/// Protocols that nobody has.
+const NOBODYS: c_int = 200;
+const NOBODYS_COUNT: u8 = 50;
+/// An echo request.
+const REQUEST: &[u8] = b"\x08\0\0\0\0\x01\0\x01hello";
+/// The network of the neighbours that never answer.
+const NOWHERE: [u8; 3] = [10, 0, 0];
+
+/// A call that would wait, and what it waits for.
+struct Scene {
+    namespace: Namespace,
+    kind: Kind,
+    call: Call,
+    /// What the call is made on.
+    socket: RawFd,
+    /// Where what it waits for comes from.
+    other: RawFd,
+    /// What is shut down.
+    watched: RawFd,
+    /// Of the listener, or of the neighbour that does not answer.
+    address: Vec<u8>,
+    /// All of them, which are closed at the end.
+    held: Vec<OwnedFd>,
+}
+
+/// What a call of libc gave, or its errno.
+fn checked(result: isize) -> Result<usize, c_int> {
+    usize::try_from(result).map_err(|_| std::io::Error::last_os_error().raw_os_error().unwrap())
+}
+
+fn said<T: ToString>(ended: Result<T, c_int>) -> String {
+    match ended {
+        Ok(value) => value.to_string(),
+        Err(libc::EAGAIN) => "EAGAIN".to_owned(),
+        Err(libc::ECONNRESET) => "ECONNRESET".to_owned(),
+        Err(libc::EINPROGRESS) => "EINPROGRESS".to_owned(),
+        Err(libc::EINVAL) => "EINVAL".to_owned(),
+        Err(libc::EPIPE) => "EPIPE".to_owned(),
+        Err(errno) => std::io::Error::from_raw_os_error(errno).to_string(),
+    }
+}
+
+/// A `struct sockaddr_in`.
+fn v4(address: [u8; 4], port: u16) -> Vec<u8> {
+    let family = (libc::AF_INET as u16).to_ne_bytes();
+    [&family[..], &port.to_be_bytes(), &address, &[0; 8]].concat()
+}
+
+/// What a socket is bound to: any port, and a name that the kernel chooses.
+fn any(kind: Kind) -> Vec<u8> {
+    match kind {
+        Tcp | Udp | Ping | Raw => v4([127, 0, 0, 1], 0),
+        UdpOut | RawOut => {
+            // Each its own: the neighbour's queue is full for one at a time.
+            static NEXT: AtomicU8 = AtomicU8::new(2);
+            let [a, b, c] = NOWHERE;
+            v4([a, b, c, NEXT.fetch_add(1, Ordering::Relaxed)], 9)
+        }
+        _ => (libc::AF_UNIX as u16).to_ne_bytes().to_vec(),
+    }
+}
+
+fn named(
+    socket: RawFd,
+    address: &[u8],
+    call: unsafe extern "C" fn(c_int, *const sockaddr, socklen_t) -> c_int,
+) -> Result<usize, c_int> {
+    // SAFETY: bind and connect read as many bytes of the address as they are told of.
+    checked(unsafe { call(socket, address.as_ptr().cast(), address.len() as socklen_t) } as isize)
+}
+
+fn connect(socket: RawFd, address: &[u8]) -> Result<usize, c_int> {
+    named(socket, address, libc::connect)
+}
+
+fn name_of(socket: RawFd) -> Vec<u8> {
+    let (mut address, mut len) = (vec![0u8; 128], 128);
+    // SAFETY: there is room for `len` bytes.
+    checked(unsafe { libc::getsockname(socket, address.as_mut_ptr().cast(), &mut len) } as isize).unwrap();
+    address.truncate(len as usize);
+    address
+}
+
+fn accept(socket: RawFd) -> Result<OwnedFd, c_int> {
+    // SAFETY: no memory is passed.
+    let accepted = unsafe { libc::accept(socket, ptr::null_mut(), ptr::null_mut()) };
+    // SAFETY: the descriptor is new, and nobody else's.
+    checked(accepted as isize).map(|new| unsafe { OwnedFd::from_raw_fd(new as RawFd) })
+}
+
+fn send(socket: RawFd, data: &[u8], flags: c_int) -> Result<usize, c_int> {
+    let flags = flags | libc::MSG_NOSIGNAL;
+    // SAFETY: the kernel reads the data.
+    checked(unsafe { libc::send(socket, data.as_ptr().cast(), data.len(), flags) })
+}
+
+fn recv(socket: RawFd, room: &mut [u8], flags: c_int) -> Result<usize, c_int> {
+    // SAFETY: the kernel writes what there is room for.
+    checked(unsafe { libc::recv(socket, room.as_mut_ptr().cast(), room.len(), flags) })
+}
+
+fn set<T>(socket: RawFd, name: c_int, value: T) {
+    let len = size_of::<T>() as socklen_t;
+    // SAFETY: the kernel reads the value.
+    let done = unsafe { libc::setsockopt(socket, libc::SOL_SOCKET, name, ptr::from_ref(&value).cast(), len) };
+    checked(done as isize).unwrap();
+}
+
+/// Sets both time-outs; of none, they wait for ever.
+fn time_out(socket: RawFd, time: Duration) {
+    for option in [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO] {
+        let (tv_sec, tv_usec) = (time.as_secs() as _, time.subsec_micros().into());
+        set(socket, option, libc::timeval { tv_sec, tv_usec });
+    }
+}
+
+/// Two parts of some bytes.
+fn parts(bytes: &mut [u8], at: usize) -> [libc::iovec; 2] {
+    let (first, rest) = bytes.split_at_mut(at);
+    [first, rest].map(|part| libc::iovec { iov_base: part.as_mut_ptr().cast(), iov_len: part.len() })
+}
+
+fn message(parts: &mut [libc::iovec]) -> libc::mmsghdr {
+    // SAFETY: one of zeros is one without anything.
+    let mut message: libc::mmsghdr = unsafe { zeroed() };
+    (message.msg_hdr.msg_iov, message.msg_hdr.msg_iovlen) = (parts.as_mut_ptr(), parts.len() as _);
+    message
+}
+
+impl Scene {
+    fn new(namespace: &Namespace, kind: Kind, call: Call, end: End) -> Scene {
+        let mut scene = Scene {
+            namespace: namespace.clone(),
+            kind,
+            call,
+            socket: -1,
+            other: -1,
+            watched: -1,
+            address: any(kind),
+            held: Vec::new(),
+        };
+        match call {
+            Accept => scene.socket = scene.listen(),
+            Connect => {
+                scene.other = scene.listen();
+                // One waits for the listener, and no more may.
+                let first = scene.fresh();
+                connect(first, &scene.address).unwrap();
+                scene.socket = scene.fresh();
+            }
+            _ => [scene.socket, scene.other] = scene.connected(),
+        }
+        if call.sends() {
+            scene.fill();
+        }
+        scene.watched = scene.socket;
+        if call == Epoll {
+            // SAFETY: no memory is passed, and the descriptor is new.
+            let epoll = unsafe { OwnedFd::from_raw_fd(libc::epoll_create1(libc::EPOLL_CLOEXEC)) };
+            scene.socket = scene.hold(epoll);
+            let events = (libc::EPOLLIN | libc::EPOLLRDHUP) as u32;
+            let mut event = libc::epoll_event { events, u64: 0 };
+            // SAFETY: the kernel reads the event.
+            let added =
+                unsafe { libc::epoll_ctl(scene.socket, libc::EPOLL_CTL_ADD, scene.watched, &mut event) };
+            checked(added as isize).unwrap();
+        }
+        if end == End::TimeOut && !matches!(call, Poll | PollBeside | Select | Epoll) {
+            time_out(scene.socket, TIME_OUT);
+        }
+        scene
+    }
+
+    fn hold(&mut self, socket: OwnedFd) -> RawFd {
+        self.held.push(socket);
+        self.held.last().unwrap().as_raw_fd()
+    }
+
+    fn fresh(&mut self) -> RawFd {
+        let socket = socket_of(&self.namespace, self.kind);
+        self.hold(socket)
+    }
+
+    fn bound(&mut self) -> RawFd {
+        let socket = self.fresh();
+        named(socket, &any(self.kind), libc::bind).unwrap();
+        socket
+    }
+
+    fn listen(&mut self) -> RawFd {
+        let listener = self.bound();
+        // SAFETY: no memory is passed.
+        checked(unsafe { libc::listen(listener, 0) } as isize).unwrap();
+        self.address = name_of(listener);
+        listener
+    }
+
+    fn connected(&mut self) -> [RawFd; 2] {
+        match self.kind {
+            Tcp => {
+                let listener = self.listen();
+                let client = self.fresh();
+                connect(client, &self.address).unwrap();
+                [client, self.hold(accept(listener).unwrap())]
+            }
+            Udp => {
+                let pair = [self.bound(), self.bound()];
+                connect(pair[0], &name_of(pair[1])).unwrap();
+                connect(pair[1], &name_of(pair[0])).unwrap();
+                pair
+            }
+            Named => {
+                let [sender, receiver] = [self.fresh(), self.bound()];
+                connect(sender, &name_of(receiver)).unwrap();
+                [sender, receiver]
+            }
+            Ping | Raw | UdpOut | RawOut => {
+                let alone = self.fresh();
+                connect(alone, &self.address).unwrap();
+                // What it sends brings an answer, or comes back.
+                [alone, alone]
+            }
+            Stream | Datagram | Records => {
+                let mut pair = [-1; 2];
+                let flags = type_of(self.kind) | libc::SOCK_CLOEXEC;
+                // SAFETY: the kernel writes two numbers.
+                checked(unsafe { libc::socketpair(libc::AF_UNIX, flags, 0, pair.as_mut_ptr()) } as isize)
+                    .unwrap();
+                // SAFETY: the descriptors are new, and nobody else's.
+                pair.map(|new| self.hold(unsafe { OwnedFd::from_raw_fd(new) }))
+            }
+        }
+    }
+
+    fn fill(&self) {
+        if matches!(self.kind, UdpOut | RawOut) {
+            // Full before the queue of the neighbour is, which drops what is too much.
+            set(self.socket, libc::SO_SNDBUF, 5000);
+        }
+        while send(self.socket, &[0; 1000], libc::MSG_DONTWAIT).is_ok() {}
+        if self.kind == Tcp {
+            // What is acknowledged late makes room again.
+            time_out(self.socket, Duration::from_millis(300));
+            let mut full = 0;
+            while full < 3 {
+                full = if send(self.socket, &[0; 1000], 0).is_ok() { 0 } else { full + 1 };
+            }
+            time_out(self.socket, Duration::ZERO);
+        }
+    }
+
+    /// Makes the call, and says how it ended.
+    fn make(&self, end: End) -> String {
+        let socket = self.socket;
+        let mut data = [1; 1000];
+        let mut bytes = [0; 64];
+        let ended = match self.call {
+            Accept => return said(accept(socket).map(|_| "taken")),
+            Connect => connect(socket, &self.address),
+            Recv => recv(socket, &mut bytes, 0),
+            Send => send(socket, &data, 0),
+            Sendfile => {
+                let file = File::open("/proc/self/exe").unwrap();
+                // SAFETY: the kernel reads and writes the offset.
+                checked(unsafe { libc::sendfile(socket, file.as_raw_fd(), &mut 0, 1000) })
+            }
+            Recvmsg | Recvmmsg | Readv => vectored(self.call, socket, &mut parts(&mut bytes, 2)),
+            Sendmsg | Sendmmsg | Writev => vectored(self.call, socket, &mut parts(&mut data, 400)),
+            Poll | PollBeside | Select | Epoll => return self.watch(end),
+        };
+        said(ended)
+    }
+
+    fn watch(&self, end: End) -> String {
+        let socket = self.socket;
+        let timeout = if end == End::TimeOut { TIME_OUT.as_millis() as c_int } else { -1 };
+        if self.call == Epoll {
+            // SAFETY: events of zeros are some; the kernel writes up to four.
+            return said(checked(unsafe {
+                let mut events: [libc::epoll_event; 4] = zeroed();
+                libc::epoll_wait(socket, events.as_mut_ptr(), 4, timeout) as isize
+            }));
+        }
+        if self.call == Select {
+            let mut time = libc::timeval { tv_sec: 0, tv_usec: TIME_OUT.subsec_micros().into() };
+            let time = if end == End::TimeOut { &raw mut time } else { ptr::null_mut() };
+            assert!((socket as usize) < libc::FD_SETSIZE);
+            // SAFETY: a set of zeros is an empty one, in which the number has a place.
+            return said(checked(unsafe {
+                let mut set: libc::fd_set = zeroed();
+                libc::FD_SET(socket, &mut set);
+                libc::select(socket + 1, &mut set, ptr::null_mut(), ptr::null_mut(), time) as isize
+            }));
+        }
+        let (real, _far) = UnixStream::pair().unwrap();
+        let watched = |fd, events| libc::pollfd { fd, events, revents: 0 };
+        let mut fds =
+            [watched(socket, libc::POLLIN | libc::POLLRDHUP), watched(real.as_raw_fd(), libc::POLLIN)];
+        let count = if self.call == PollBeside { 2 } else { 1 };
+        // SAFETY: the kernel reads and writes so many of them.
+        match checked(unsafe { libc::poll(fds.as_mut_ptr(), count, timeout) } as isize) {
+            Ok(0) => "0".to_owned(),
+            ended => said(ended.map(|_| format!("{:?}", PollMask::from_bits(fds[0].revents as u16)))),
+        }
+    }
+
+    fn end_by(&self, end: End) {
+        match end {
+            // It may say ENOTCONN, and wakes all the same. SAFETY: no memory is passed.
+            End::Shutdown => drop(checked(unsafe { libc::shutdown(self.watched, libc::SHUT_RDWR) } as isize)),
+            End::Data => self.serve(),
+            _ => {}
+        }
+    }
+
+    /// Does what the call waits for. It may have ended already.
+    fn serve(&self) {
+        match (self.call, self.kind) {
+            (Accept, kind) => drop(connect(socket_of(&self.namespace, kind).as_raw_fd(), &self.address)),
+            (Connect, _) => drop(accept(self.other)),
+            (call, UdpOut | RawOut) if call.sends() => {
+                // The neighbour is found, and takes all.
+                let at = format!("10.0.0.{}", self.address[7]);
+                let neighbour = ["neigh", "replace", &at, "lladdr", "02:00:00:00:00:02", "dev", "nowhere"];
+                assert!(self.namespace.command("ip").args(neighbour).status().unwrap().success());
+            }
+            (call, _) if call.sends() => {
+                while recv(self.other, &mut [0; 65_536], libc::MSG_DONTWAIT).is_ok() {}
+            }
+            (_, Ping) => drop(send(self.other, REQUEST, libc::MSG_DONTWAIT)),
+            _ => drop(send(self.other, b"hello", libc::MSG_DONTWAIT)),
+        }
+    }
+}
+
+/// The calls that take parts.
+fn vectored(call: Call, socket: RawFd, parts: &mut [libc::iovec; 2]) -> Result<usize, c_int> {
+    let mut message = message(parts);
+    let header = &raw mut message.msg_hdr;
+    // SAFETY: the parts outlive the call, and have the room that they say.
+    checked(unsafe {
+        match call {
+            Recvmsg => libc::recvmsg(socket, header, 0),
+            Recvmmsg => libc::recvmmsg(socket, &mut message, 1, 0, ptr::null_mut()) as isize,
+            Readv => libc::readv(socket, parts.as_ptr(), 2),
+            Sendmsg => libc::sendmsg(socket, header, libc::MSG_NOSIGNAL),
+            Sendmmsg => libc::sendmmsg(socket, &mut message, 1, libc::MSG_NOSIGNAL as _) as isize,
+            _ => libc::writev(socket, parts.as_ptr(), 2),
+        }
+    })
+}
+
+fn type_of(kind: Kind) -> c_int {
+    match kind {
+        Tcp | Stream => libc::SOCK_STREAM,
+        Udp | UdpOut | Ping | Datagram | Named => libc::SOCK_DGRAM,
+        Raw | RawOut => libc::SOCK_RAW,
+        Records => libc::SOCK_SEQPACKET,
+    }
+}
+
+/// A socket, of the namespace where it matters.
+fn socket_of(namespace: &Namespace, kind: Kind) -> OwnedFd {
+    let protocol = match kind {
+        Ping => libc::IPPROTO_ICMP,
+        // Each its own: a raw socket hears all that is of its protocol.
+        Raw | RawOut => {
+            static NEXT: AtomicU8 = AtomicU8::new(0);
+            NOBODYS + c_int::from(NEXT.fetch_add(1, Ordering::Relaxed) % NOBODYS_COUNT)
+        }
+        Stream | Datagram | Named | Records => {
+            // SAFETY: no memory is passed.
+            let made = unsafe { libc::socket(libc::AF_UNIX, type_of(kind) | libc::SOCK_CLOEXEC, 0) };
+            checked(made as isize).unwrap();
+            // SAFETY: the descriptor is new, and nobody else's.
+            return unsafe { OwnedFd::from_raw_fd(made) };
+        }
+        _ => 0,
+    };
+    namespace.socket(libc::AF_INET, type_of(kind), protocol).unwrap()
+}
+
+/// Waits until the thread sleeps in a call of the kernel's that is no lock.
+fn await_sleep(thread: c_int, until: Instant) {
+    let task = format!("/proc/self/task/{thread}");
+    while Instant::now() < until {
+        // It is gone where the call has ended.
+        let Ok(call) = fs::read_to_string(format!("{task}/syscall")) else { return };
+        let number = call.split(' ').next().and_then(|number| number.parse::<i64>().ok());
+        if number.is_some_and(|number| number >= 0 && number != libc::SYS_futex) {
+            return;
+        }
+        thread::yield_now();
+    }
+}
+
+/// How the call ends, made by one thread and ended by another once the first has fallen asleep.
+fn run(namespace: &Namespace, kind: Kind, call: Call, end: End, expected: &str) -> String {
+    let scene = Arc::new(Scene::new(namespace, kind, call, end));
+    let (begun, thread) = mpsc::channel();
+    let (done, ended) = mpsc::channel();
+    let calling = scene.clone();
+    thread::spawn(move || {
+        // SAFETY: no memory is passed.
+        begun.send(unsafe { libc::gettid() }).unwrap();
+        drop(done.send(calling.make(end)));
+    });
+    let until = Instant::now() + PATIENCE;
+    await_sleep(thread.recv().unwrap(), until);
+    if let (Ok(text), false) = (ended.try_recv(), end == End::TimeOut) {
+        return format!("{text} without waiting");
+    }
+    scene.end_by(end);
+    if end == End::Shutdown && matches!((call, expected), (Connect, "0") | (Send, "1000")) {
+        scene.serve();
+    }
+    let serves = end == End::Data && call.sends();
+    while Instant::now() < until {
+        // A stream's buffer is emptied again and again.
+        if serves {
+            scene.serve();
+        }
+        let pause = if serves { Duration::from_millis(1) } else { PATIENCE };
+        if let Ok(text) = ended.recv_timeout(pause) {
+            return text;
+        }
+    }
+    "never".to_owned()
+}
+
+/// A namespace with ping sockets, and a link without anybody.
+fn namespace() -> Option<Namespace> {
+    let namespace = Namespace::create().map_or_else(skipped_for, Some)?;
+    // SAFETY: no memory is passed.
+    let group = unsafe { libc::getegid() };
+    namespace.set_sysctl("net.ipv4.ping_group_range", &format!("{group} {group}")).unwrap();
+    let link = "ip link add nowhere type veth peer name nobody && ip link set nobody up && \
+                ip link set nowhere up && ip address add 10.0.0.1/24 dev nowhere";
+    assert!(namespace.command("sh").args(["-c", link]).status().unwrap().success(), "{link}");
+    Some(namespace)
+}
+
+#[test]
+fn the_table_of_calls_that_wait_is_linuxs() {
+    let Some(namespace) = namespace() else { return };
+    let all = cases([End::Shutdown, End::TimeOut, End::Data]);
+    // Of raw sockets, Linux lets none wait for room: the send fails with ENOBUFS.
+    let all: Vec<_> = all.filter(|(kind, ..)| *kind != RawOut).collect();
+    let mut wrong = Vec::new();
+    // At the same time, as some wait for a second: so many that their descriptors have places in a set of select(2).
+    for some in all.chunks(60) {
+        thread::scope(|scope| {
+            let running = some.iter().map(|(kind, call, end, expected)| {
+                let run = scope.spawn(|| run(&namespace, *kind, *call, *end, expected));
+                (format!("{kind:?} {call:?} by {end:?}"), expected, run)
+            });
+            for (case, expected, run) in running.collect::<Vec<_>>() {
+                let ended = run.join().unwrap();
+                if ended != *expected {
+                    wrong.push(format!("{case}: {ended}, not {expected}"));
+                }
+            }
+        });
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
