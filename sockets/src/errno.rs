@@ -124,6 +124,7 @@ impl ToErrno for SendError {
             SendError::Route(error) => error.errno(),
             SendError::NoPort | SendError::WouldBlock => Errno::AGAIN,
             SendError::TooLong => Errno::MSGSIZE,
+            SendError::NoBuffers => Errno::NOBUFS,
             SendError::TooManySegments | SendError::Malformed => Errno::INVAL,
             SendError::ShutDown => Errno::PIPE,
             SendError::Socket(error) => error.errno(),
@@ -134,7 +135,7 @@ impl ToErrno for SendError {
 impl ToErrno for PingError {
     fn errno(&self) -> Errno {
         match self {
-            PingError::NoSocket => Errno::NOBUFS,
+            PingError::NoSocket | PingError::NoBuffers => Errno::NOBUFS,
             PingError::BadMessage | PingError::WrongFamily => Errno::INVAL,
             PingError::NoDestination => Errno::DESTADDRREQ,
             PingError::Route(error) => error.errno(),

@@ -169,13 +169,7 @@ impl RawSocket {
             timestamping::not_sent(call, destination.options.stamps);
         }
         if sent == Err(SendError::WouldBlock) {
-            // One that waits is told of an end; one that may not wait does not even look.
-            let is_shut = call.stack.raw(self.id).is_some_and(|socket| socket.mail.is_write_shut());
-            return Err(if is_shut && call.waits_to_send(flags) {
-                Errno::PIPE.into()
-            } else {
-                call.wait_out(flags)
-            });
+            return Err(call.wait_out(flags));
         }
         self.corked = None;
         sent.map_err(|error| error.errno())?;

@@ -278,6 +278,9 @@ fn the_send_buffer_bounds_what_waits() {
         let timeout = [7u64.to_ne_bytes(), [0; 8]].concat();
         net.a.set_option(now, fd, SOL_SOCKET, SO_SNDTIMEO, &timeout).unwrap();
         let to = b(domain, 0);
+        // Its parts would take more than twice as much, and do not wait.
+        let large = [&request(domain)[..], &[0; 20_000]].concat();
+        assert_eq!(send_to(&mut net.a, now, fd, &large, &to), "ENOBUFS");
         let sent = core::iter::from_fn(|| {
             net.a.try_send(now, fd, &mut Rope::from(request(domain)), 0, Some(&to)).is_ok().then_some(())
         });

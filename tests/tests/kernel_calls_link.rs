@@ -169,6 +169,45 @@ fn datagrams() {
             t.until(socket, PollMask::ERR);
             t.error(socket);
         }),
+        ("without buffers for what waits", |t| {
+            // Nobody answers there, so that all waits.
+            let nobody = SocketAddr::new(family_of(t, "10.7.0.99", "fd07::99"), 0);
+            let mut packet = vec![0; 1400];
+            packet[0] = if t.family == Family::V4 { 0x45 } else { 0x60 };
+            let at = if t.family == Family::V4 { 16 } else { 24 };
+            match nobody.ip() {
+                IpAddr::V4(ip) => packet[at..at + 4].copy_from_slice(&ip.octets()),
+                IpAddr::V6(ip) => packet[at..at + 16].copy_from_slice(&ip.octets()),
+            }
+            let small = |t: &mut Script, kind, protocol| {
+                let socket = t.socket(NEAR, t.domain(), kind, protocol);
+                t.set_option(socket, SOL_SOCKET, SO_SNDBUF, 5_000);
+                socket
+            };
+            // Cut in four, of which none waits for room: two are less than twice as much.
+            let raw = small(t, SOCK_RAW, 200);
+            t.send_to(raw, &[7; 20_000], nobody);
+            for _ in 0..3 {
+                t.send_to(raw, &[7; 5_000], nobody);
+            }
+            t.ready(raw);
+            t.error(raw);
+            // It writes headers itself, and would wait.
+            let writer = small(t, SOCK_RAW | SOCK_NONBLOCK, 200);
+            let (level, name) =
+                if t.family == Family::V4 { (SOL_IP, IP_HDRINCL) } else { (SOL_IPV6, IPV6_HDRINCL) };
+            t.set_option(writer, level, name, 1);
+            for _ in 0..6 {
+                t.send_to(writer, &packet, nobody);
+            }
+            // The first part waits for room, and the others do not.
+            let datagrams = small(t, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+            let nobody = SocketAddr::new(nobody.ip(), 9);
+            t.send_to(datagrams, &[7; 20_000], nobody);
+            for _ in 0..3 {
+                t.send_to(datagrams, &[7; 5_000], nobody);
+            }
+        }),
         ("several datagrams", |t| {
             let there = t.socket(FAR, t.domain(), SOCK_DGRAM, 0);
             t.bind(there, t.at(FAR, 0));

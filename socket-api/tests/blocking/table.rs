@@ -5,20 +5,22 @@
 
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use tapsock::bsd::{
-    AF_INET, AF_UNIX, EPOLL_CTL_ADD, EPOLLIN, EPOLLRDHUP, EpollEvent, FdSet, IPPROTO_ICMP, MSG_DONTWAIT,
-    PollFd, PollMask, RealPollFd, RecvMessage, SHUT_RDWR, SO_RCVTIMEO, SO_SNDTIMEO, SOCK_DGRAM, SOCK_RAW,
-    SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, SendMessage,
+    AF_INET, AF_INET6, AF_UNIX, EPOLL_CTL_ADD, EPOLLIN, EPOLLRDHUP, EpollEvent, FdSet, IP_HDRINCL,
+    IPPROTO_ICMP, IPPROTO_ICMPV6, IPV6_HDRINCL, MSG_DONTWAIT, PollFd, PollMask, RealPollFd, RecvMessage,
+    SHUT_RDWR, SO_RCVTIMEO, SO_SNDTIMEO, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM, SOL_IP, SOL_IPV6,
+    SOL_SOCKET, SendMessage,
 };
 use tapsock::bsd::{
-    accept, bind, close, connect, epoll_create1, epoll_ctl, epoll_wait, getsockname, listen, poll,
-    poll_beside, readv, recv, recvmmsg, recvmsg, select, send, sendfile, sendmmsg, sendmsg, setsockopt,
-    shutdown, socket, socketpair, writev,
+    accept, bind, close, connect, epoll_create1, epoll_ctl, epoll_pwait2, epoll_wait, getsockname, listen,
+    poll, poll_beside, ppoll, pselect, readv, recv, recvmmsg, recvmsg, select, send, sendfile, sendmmsg,
+    sendmsg, setsockopt, shutdown, socket, socketpair, writev,
 };
 use tapsock::{Driver, Errno, Host, SockAddr};
 use tapsock_driver::link::{Link, RecvSlot};
@@ -52,31 +54,43 @@ struct Scene {
 type FarEnd = Mutex<(Box<dyn RecvHalf>, Box<dyn SendHalf>)>;
 
 /// Of the calls that end by their time-out.
-const TIME_OUT: Duration = Duration::from_millis(30);
+const TIME_OUT: Duration = Duration::from_millis(10);
 /// A protocol that nobody has.
 const NOBODYS: i32 = 200;
-/// An echo request.
-const REQUEST: &[u8] = b"\x08\0\0\0\0\x01\0\x01hello";
+/// An echo request, of each family.
+const REQUESTS: [&[u8]; 2] = [b"\x08\0\0\0\0\x01\0\x01hello", b"\x80\0\0\0\0\x01\0\x01hello"];
 
 fn any(kind: Kind) -> SockAddr {
-    match kind {
-        Tcp | Udp | Ping | Raw => SockAddr::V4("127.0.0.1:0".parse().unwrap()),
-        UdpOut | RawOut => SockAddr::V4("10.0.0.2:9".parse().unwrap()),
-        _ => SockAddr::Unix(UnixAddr::UNNAMED),
-    }
+    let address = match kind {
+        Tcp | Udp | Ping | Raw => "127.0.0.1:0",
+        Tcp6 | Udp6 | Ping6 | Raw6 => "[::1]:0",
+        UdpOut | RawOut => "10.0.0.2:9",
+        UdpOut6 => "[fd00::2]:9",
+        RawOut6 => "[fd00::2]:0",
+        _ => return SockAddr::Unix(UnixAddr::UNNAMED),
+    };
+    SockAddr::from(address.parse::<SocketAddr>().unwrap())
 }
 
 fn fresh(host: &Host, kind: Kind) -> i32 {
-    let (domain, kind, protocol) = match kind {
-        Tcp => (AF_INET, SOCK_STREAM, 0),
-        Udp | UdpOut => (AF_INET, SOCK_DGRAM, 0),
-        Ping => (AF_INET, SOCK_DGRAM, IPPROTO_ICMP),
-        Raw | RawOut => (AF_INET, SOCK_RAW, NOBODYS),
+    let inet = if kind.is_v6() { AF_INET6 } else { AF_INET };
+    let icmp = if kind.is_v6() { IPPROTO_ICMPV6 } else { IPPROTO_ICMP };
+    let plain = kind.plain();
+    let (domain, kind, protocol) = match plain {
+        Tcp => (inet, SOCK_STREAM, 0),
+        Udp | UdpOut => (inet, SOCK_DGRAM, 0),
+        Ping => (inet, SOCK_DGRAM, icmp),
+        Raw | RawOut => (inet, SOCK_RAW, NOBODYS),
         Stream => (AF_UNIX, SOCK_STREAM, 0),
         Datagram | Named => (AF_UNIX, SOCK_DGRAM, 0),
-        Records => (AF_UNIX, SOCK_SEQPACKET, 0),
+        _ => (AF_UNIX, SOCK_SEQPACKET, 0),
     };
-    socket(host, domain, kind, protocol).unwrap()
+    let socket = socket(host, domain, kind, protocol).unwrap();
+    if plain == RawOut {
+        let (level, name) = if inet == AF_INET6 { (SOL_IPV6, IPV6_HDRINCL) } else { (SOL_IP, IP_HDRINCL) };
+        setsockopt(host, socket, level, name, &1i32.to_ne_bytes()).unwrap();
+    }
+    socket
 }
 
 fn listener(host: &Host, kind: Kind) -> (i32, SockAddr) {
@@ -87,7 +101,7 @@ fn listener(host: &Host, kind: Kind) -> (i32, SockAddr) {
 }
 
 fn connected(host: &Host, kind: Kind) -> [i32; 2] {
-    match kind {
+    match kind.plain() {
         Tcp => {
             let (listener, address) = listener(host, kind);
             let client = fresh(host, kind);
@@ -115,7 +129,7 @@ fn connected(host: &Host, kind: Kind) -> [i32; 2] {
         }
         Stream => socketpair(host, AF_UNIX, SOCK_STREAM, 0).unwrap(),
         Datagram => socketpair(host, AF_UNIX, SOCK_DGRAM, 0).unwrap(),
-        Records => socketpair(host, AF_UNIX, SOCK_SEQPACKET, 0).unwrap(),
+        _ => socketpair(host, AF_UNIX, SOCK_SEQPACKET, 0).unwrap(),
     }
 }
 
@@ -131,12 +145,13 @@ fn time_out(host: &Host, socket: i32, time: Duration) {
 fn host_for(kind: Kind) -> (Host, Option<FarEnd>) {
     // Without a thread of its own, only those that wait sleep.
     let builder = Host::builder().driver(Driver::External).privileged().shutdown_timeout(Duration::ZERO);
-    if !matches!(kind, UdpOut | RawOut) {
+    if !matches!(kind.plain(), UdpOut | RawOut) {
         return (builder.start().unwrap(), None);
     }
     let config = MemoryConfig { medium: Medium::Ip, capacity: 2, ..MemoryConfig::default() };
     let (near, far) = MemoryLink::pair(config).unwrap();
-    let host = builder.link(near).address("10.0.0.1/24".parse().unwrap()).start().unwrap();
+    let builder = builder.link(near).address("10.0.0.1/24".parse().unwrap());
+    let host = builder.address("fd00::1/64".parse().unwrap()).start().unwrap();
     (host, Some(Mutex::new(Box::new(far).split())))
 }
 
@@ -164,31 +179,41 @@ impl Scene {
             _ => [scene.socket, scene.other] = connected(&host, kind),
         }
         if call.sends() {
-            while send(&host, scene.socket, &[0; 1000], MSG_DONTWAIT).is_ok() {}
-            if kind == Tcp {
-                // What is acknowledged late makes room again.
-                time_out(&host, scene.socket, Duration::from_millis(300));
-                while send(&host, scene.socket, &[0; 1000], 0).is_ok() {}
-                time_out(&host, scene.socket, Duration::ZERO);
-            }
+            scene.fill();
         }
         scene.watched = scene.socket;
-        if call == Epoll {
+        if call.is_of_an_instance() {
             scene.socket = epoll_create1(&host, 0).unwrap();
             let event = EpollEvent { events: EPOLLIN | EPOLLRDHUP, data: 0 };
             epoll_ctl(&host, scene.socket, EPOLL_CTL_ADD, scene.watched, Some(event)).unwrap();
         }
-        if end.has_a_time_out() && !matches!(call, Poll | PollBeside | Select | Epoll) {
+        if end.has_a_time_out() && !call.watches() {
             time_out(&host, scene.socket, TIME_OUT);
         }
         scene
     }
 
+    /// Sends until no more can go.
+    fn fill(&self) {
+        let (host, socket) = (&self.host, self.socket);
+        let packet = self.kind.packet(&[]);
+        while send(host, socket, &packet, MSG_DONTWAIT).is_ok() {}
+        if self.kind.plain() == Tcp {
+            // What is acknowledged late makes room again.
+            time_out(host, socket, Duration::from_millis(300));
+            while send(host, socket, &packet, 0).is_ok() {}
+            time_out(host, socket, Duration::ZERO);
+        }
+    }
+
     /// Makes the call, and says how it ended.
     fn make(&self, end: End) -> String {
+        if self.call.watches() {
+            return self.watch(end);
+        }
         let (host, socket) = (&self.host, self.socket);
-        let timeout = if end.has_a_time_out() { TIME_OUT.as_millis() as i32 } else { -1 };
-        let mut bytes = [0; 64];
+        let (packet, mut bytes) = (self.kind.packet(&[]), [0; 64]);
+        let (first, rest) = packet.split_at(400);
         let ended = match self.call {
             Accept => return said(accept(host, socket).map(|_| "taken")),
             Connect => return said(connect(host, socket, &self.address).map(|()| 0)),
@@ -207,9 +232,9 @@ impl Scene {
                 let (first, rest) = bytes.split_at_mut(2);
                 readv(host, socket, &mut [IoSliceMut::new(first), IoSliceMut::new(rest)])
             }
-            Send => send(host, socket, &[1; 1000], 0),
+            Send => send(host, socket, &packet, 0),
             Sendmmsg => {
-                let iov = [IoSlice::new(&[1; 1000])];
+                let iov = [IoSlice::new(&packet)];
                 let messages = [SendMessage { iov: &iov, ..SendMessage::default() }];
                 sendmmsg(host, socket, &messages, 0).map(|sent| sent.len())
             }
@@ -217,37 +242,42 @@ impl Scene {
                 let file = File::open("/proc/self/exe").unwrap();
                 sendfile(host, socket, file.as_fd(), Some(&mut 0), 1000)
             }
-            Writev => writev(host, socket, &[IoSlice::new(&[1; 400]), IoSlice::new(&[1; 600])]),
+            Writev => writev(host, socket, &[first, rest].map(IoSlice::new)),
             Sendmsg => {
-                let (first, rest) = ([1; 400], [1; 600]);
-                let iov = [&first[..], &rest].map(IoSlice::new);
+                let iov = [first, rest].map(IoSlice::new);
                 sendmsg(host, socket, &SendMessage { iov: &iov, ..SendMessage::default() }, 0)
             }
-            Poll => {
-                let mut fds = [PollFd::new(socket, PollMask::IN | PollMask::RDHUP)];
-                return match poll(host, &mut fds, timeout) {
-                    Ok(0) => "0".to_owned(),
-                    ended => said(ended.map(|_| format!("{:?}", fds[0].revents))),
-                };
-            }
-            PollBeside => {
-                let (real, _far) = UnixStream::pair().unwrap();
-                let mut fds = [PollFd::new(socket, PollMask::IN | PollMask::RDHUP)];
-                let mut others = [RealPollFd::new(real.as_fd(), PollMask::IN.bits())];
-                let timeout = end.has_a_time_out().then_some(TIME_OUT);
-                return match poll_beside(host, &mut fds, &mut others, timeout) {
-                    Ok(0) => "0".to_owned(),
-                    ended => said(ended.map(|_| format!("{:?}", fds[0].revents))),
-                };
-            }
-            Select => {
-                let mut set: FdSet = [socket].into_iter().collect();
-                let timeout = end.has_a_time_out().then_some(TIME_OUT);
-                select(host, socket + 1, Some(&mut set), None, None, timeout)
-            }
-            Epoll => epoll_wait(host, socket, &mut [EpollEvent::default(); 4], timeout),
+            _ => unreachable!("it watches"),
         };
         said(ended)
+    }
+
+    /// The calls that watch.
+    fn watch(&self, end: End) -> String {
+        let (host, socket) = (&self.host, self.socket);
+        let timeout = end.has_a_time_out().then_some(TIME_OUT);
+        let millis = timeout.map_or(-1, |timeout| timeout.as_millis() as i32);
+        let mut fds = [PollFd::new(socket, PollMask::IN | PollMask::RDHUP)];
+        let mut set: FdSet = [socket].into_iter().filter(|_| !self.call.is_of_an_instance()).collect();
+        let (real, _far) = UnixStream::pair().unwrap();
+        let polled = match self.call {
+            Epoll => return said(epoll_wait(host, socket, &mut [EpollEvent::default(); 4], millis)),
+            EpollPwait2 => {
+                return said(epoll_pwait2(host, socket, &mut [EpollEvent::default(); 4], timeout));
+            }
+            Select => return said(select(host, socket + 1, Some(&mut set), None, None, timeout)),
+            Pselect => return said(pselect(host, socket + 1, Some(&mut set), None, None, timeout)),
+            Poll => poll(host, &mut fds, millis),
+            Ppoll => ppoll(host, &mut fds, timeout),
+            _ => {
+                let mut others = [RealPollFd::new(real.as_fd(), PollMask::IN.bits())];
+                poll_beside(host, &mut fds, &mut others, timeout)
+            }
+        };
+        match polled {
+            Ok(0) => "0".to_owned(),
+            ended => said(ended.map(|_| format!("{:?}", fds[0].revents))),
+        }
     }
 
     /// Times that a thread has gone to sleep.
@@ -276,7 +306,9 @@ impl Scene {
                 Some(link) => while link.lock().unwrap().0.receive(&mut RecvSlot::new()).is_ok() {},
                 None => while recv(host, self.other, &mut [0; 65_536], MSG_DONTWAIT).is_ok() {},
             },
-            _ if self.kind == Ping => drop(send(host, self.other, REQUEST, MSG_DONTWAIT)),
+            _ if self.kind.plain() == Ping => {
+                let _ = send(host, self.other, REQUESTS[usize::from(self.kind.is_v6())], MSG_DONTWAIT);
+            }
             _ => drop(send(host, self.other, b"hello", MSG_DONTWAIT)),
         }
     }

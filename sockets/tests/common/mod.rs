@@ -195,6 +195,7 @@ pub fn name(errno: Errno) -> &'static str {
         Errno::MSGSIZE => "EMSGSIZE",
         Errno::NETDOWN => "ENETDOWN",
         Errno::NETUNREACH => "ENETUNREACH",
+        Errno::NOBUFS => "ENOBUFS",
         Errno::NODEV => "ENODEV",
         Errno::NOPROTOOPT => "ENOPROTOOPT",
         Errno::NOTCONN => "ENOTCONN",

@@ -53,6 +53,13 @@ pub(super) struct Going {
     pub(super) cut: Option<usize>,
 }
 
+/// Whether a datagram has room in its socket's send buffer already.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(super) enum Room {
+    Sought,
+    Had,
+}
+
 impl Stack {
     /// Whether the links can take more. A sender that asks in vain is told when to ask again.
     pub(super) fn has_datagram_room(&self, sender: SocketId) -> bool {
@@ -61,6 +68,14 @@ impl Stack {
             self.send_waiters.borrow_mut().insert(sender);
         }
         room
+    }
+
+    /// Whether a packet of `len` bytes finds buffers, which is cut into parts of `cut` bytes where it does not go whole. Nobody
+    /// waits for them.
+    pub(super) fn has_buffers(&mut self, sender: SocketId, len: usize, cut: Option<usize>) -> bool {
+        let room = self.datagrams.len() < MAX_WAITING;
+        let account = self.send_account(sender);
+        room && account.is_some_and(|(account, bound)| account.has_buffers((len, cut.unwrap_or(len)), bound))
     }
 
     /// The account of a sender, and its bound.

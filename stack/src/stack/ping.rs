@@ -53,6 +53,8 @@ pub enum PingError {
     IdentInUse,
     /// Nothing has come yet, or there is no room to send now (EAGAIN).
     WouldBlock,
+    /// There are no buffers for all its parts: it is not waited for them (ENOBUFS).
+    NoBuffers,
     /// An error that came back, told once.
     Socket(SocketError),
 }

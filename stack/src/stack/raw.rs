@@ -22,7 +22,7 @@ use crate::wire::ipv4_options::AnswerOptions;
 use crate::wire::offload::Transmit;
 use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header};
 
-use super::datagrams::Going;
+use super::datagrams::{Going, Room};
 use super::multicast::{Reach, reach_of};
 use super::stamps::SendStamps;
 use super::tcp_open::scope_of;
@@ -164,7 +164,12 @@ impl Stack {
         }
     }
 
-    /// Sends a packet: what follows its IP header, or all of it where the application writes that.
+    /// Sends a packet: what follows its IP header, or all of it where the application writes that. As on Linux, only the
+    /// latter waits for room.
+    ///
+    /// # Errors
+    /// [`SendError`]: among them [`WouldBlock`](SendError::WouldBlock) where the send buffer is full, of a packet whose header
+    /// the application has written, and [`NoBuffers`](SendError::NoBuffers), of others, where twice its size is taken.
     pub fn raw_send(
         &mut self,
         now: Instant,
@@ -173,32 +178,15 @@ impl Stack {
         to: Option<SocketAddr>,
         options: RawSendOptions,
     ) -> Result<(), SendError> {
-        let socket = self.raw.get(id).ok_or(SendError::NoSocket)?;
-        let (headers, room) = (socket.headers, socket.mail.has_send_room());
+        let headers = self.raw.get(id).ok_or(SendError::NoSocket)?.headers;
         let (to, hop) = self.raw_way(id, to, options)?;
         let (packet, cut) = match headers {
-            Headers::Stack => self.wrap_raw(now, id, &hop, data, to, options)?,
+            Headers::Stack => self.wrap_raw(now, id, &hop, (data, Room::Sought), to, options)?,
             Headers::Application => {
-                if data.len() > hop.mtu {
-                    let too_long = TooLong { to, most: hop.mtu, asked: Asked::Nothing };
-                    self.report_raw_too_long(now, id, &hop, too_long);
-                    return Err(SendError::TooLong);
-                }
-                let packet = self.as_written(&hop, data)?;
-                let socket = self.raw.get_mut(id).ok_or(SendError::NoSocket)?;
-                // Linux looks at these here only, where it takes memory as other sockets do.
-                if let Some(error) = socket.mail.take_error() {
-                    return Err(SendError::Socket(error));
-                }
-                if socket.mail.is_write_shut() {
-                    return Err(SendError::ShutDown);
-                }
-                (packet, None)
+                self.check_as_written(now, id, &hop, (to, data.len()))?;
+                (self.as_written(&hop, data)?, None)
             }
         };
-        if !room || !self.has_datagram_room(SocketId::Raw(id)) {
-            return Err(SendError::WouldBlock);
-        }
         self.send_raw(now, id, (to, &hop), (packet, cut), options);
         Ok(())
     }
@@ -226,7 +214,7 @@ impl Stack {
     }
 
     /// A part of `more` bytes of a packet comes that is held back (MSG_MORE), of which there are `held` already: it takes of
-    /// the send buffer. As Linux, the first does not look for room there.
+    /// the send buffer. As Linux, the first looks for room there.
     ///
     /// # Errors
     /// Those of [`raw_send`](Stack::raw_send), of what is there so far; what is held back is to be given up.
@@ -240,7 +228,11 @@ impl Stack {
     ) -> Result<(), SendError> {
         let (to, hop) = self.raw_way(id, to, options)?;
         let discovery = self.raw.get(id).ok_or(SendError::NoSocket)?.discovery.of(to);
-        self.check_raw_length(now, id, &hop, (to, held.unwrap_or(0) + more), discovery, options)?;
+        let len = held.unwrap_or(0) + more;
+        let (_, limit, whole) = self.check_raw_length(now, id, &hop, (to, len), discovery, options)?;
+        if held.is_none() {
+            self.check_raw_buffers(id, to, len, limit.cut(whole))?;
+        }
         self.hold_datagram(SocketId::Raw(id), held, more);
         Ok(())
     }
@@ -266,7 +258,7 @@ impl Stack {
     /// Sends a packet of which `held` bytes were held back, and are so no longer.
     ///
     /// # Errors
-    /// Those of [`raw_send`](Stack::raw_send); [`SendError::WouldBlock`] where it is held back still.
+    /// Those of [`raw_send`](Stack::raw_send).
     pub fn raw_send_held(
         &mut self,
         now: Instant,
@@ -275,12 +267,9 @@ impl Stack {
         to: Option<SocketAddr>,
         options: RawSendOptions,
     ) -> Result<(), SendError> {
-        if !self.has_datagram_room(SocketId::Raw(id)) {
-            return Err(SendError::WouldBlock);
-        }
         self.let_go_datagram(SocketId::Raw(id), held);
         let (to, hop) = self.raw_way(id, to, options)?;
-        let (packet, cut) = self.wrap_raw(now, id, &hop, data, to, options)?;
+        let (packet, cut) = self.wrap_raw(now, id, &hop, (data, Room::Had), to, options)?;
         self.send_raw(now, id, (to, &hop), (packet, cut), options);
         Ok(())
     }
@@ -333,7 +322,7 @@ impl Stack {
         now: Instant,
         id: RawId,
         hop: &NextHop,
-        payload: Rope,
+        (payload, room): (Rope, Room),
         to: IpAddr,
         options: RawSendOptions,
     ) -> Result<(Transmit, Option<usize>), SendError> {
@@ -342,6 +331,9 @@ impl Stack {
         let protocol = IpProtocol(socket.protocol() as u8);
         let (path, limit, len) =
             self.check_raw_length(now, id, hop, (to, payload.len()), discovery, options)?;
+        if room == Room::Sought {
+            self.check_raw_buffers(id, to, payload.len(), limit.cut(len))?;
+        }
         let payload = match checksum_at {
             Some(offset) => checksummed(&payload, offset as usize, (hop.source, to), protocol)
                 .ok_or(SendError::Malformed)?,
@@ -367,6 +359,52 @@ impl Stack {
         let ip_options = self.socket_options(now, options.ip_options, (hop.source, to));
         ip_options.insert_into(&mut packet.headers);
         Ok((packet, limit.cut(len)))
+    }
+
+    /// Whether there are buffers for `len` bytes of payload, in parts of `cut` bytes where they do not go whole.
+    fn check_raw_buffers(
+        &mut self,
+        id: RawId,
+        to: IpAddr,
+        len: usize,
+        cut: Option<usize>,
+    ) -> Result<(), SendError> {
+        if self.has_buffers(SocketId::Raw(id), len, cut) {
+            return Ok(());
+        }
+        self.counters.bump(if to.is_ipv4() { Counter::IpOutDiscards } else { Counter::Ip6OutDiscards });
+        Err(SendError::NoBuffers)
+    }
+
+    /// Whether a packet of `len` bytes may be sent whose header the application has written. Linux looks at errors and at what
+    /// was shut here only, where it takes memory as other sockets do.
+    fn check_as_written(
+        &mut self,
+        now: Instant,
+        id: RawId,
+        hop: &NextHop,
+        (to, len): (IpAddr, usize),
+    ) -> Result<(), SendError> {
+        if len > hop.mtu {
+            let too_long = TooLong { to, most: hop.mtu, asked: Asked::Nothing };
+            self.report_raw_too_long(now, id, hop, too_long);
+            return Err(SendError::TooLong);
+        }
+        if len < if to.is_ipv4() { Ipv4Header::MIN_LEN } else { Ipv6Header::LEN } {
+            return Err(SendError::Malformed);
+        }
+        let mail = &mut self.raw.get_mut(id).ok_or(SendError::NoSocket)?.mail;
+        if let Some(error) = mail.take_error() {
+            return Err(SendError::Socket(error));
+        }
+        if mail.is_write_shut() {
+            return Err(SendError::ShutDown);
+        }
+        if mail.has_send_room() && self.has_datagram_room(SocketId::Raw(id)) {
+            Ok(())
+        } else {
+            Err(SendError::WouldBlock)
+        }
     }
 
     /// The packet that `data` is.

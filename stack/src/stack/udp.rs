@@ -77,6 +77,8 @@ pub enum SendError {
     Malformed,
     /// The link can't take more now (EAGAIN).
     WouldBlock,
+    /// There are no buffers for it, or for all its parts: it is not waited for them (ENOBUFS).
+    NoBuffers,
     /// Writing was shut down (EPIPE).
     ShutDown,
     /// An error that came back for an earlier one, told once.

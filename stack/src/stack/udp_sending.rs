@@ -14,7 +14,7 @@ use crate::wire::ipv4_options::AnswerOptions;
 use crate::wire::offload::{PartialChecksum, Segmentation, SegmentationKind, Transmit};
 use crate::wire::{IpProtocol, UdpHeader};
 
-use super::datagrams::Going;
+use super::datagrams::{Going, Room};
 use super::tcp_open::scope_of;
 use super::udp::{SendError, UdpSendOptions, named_host};
 use super::{SocketId, Stack};
@@ -38,13 +38,6 @@ impl Course {
     fn packet_len(&self, payload: usize) -> usize {
         payload + UdpHeader::LEN + if self.to.is_ipv4() { 20 + self.ip_options.len() } else { 40 }
     }
-}
-
-/// Whether a datagram has room in its socket's send buffer already.
-#[derive(Copy, Clone, Eq, PartialEq)]
-enum Room {
-    Sought,
-    Had,
 }
 
 impl Stack {
@@ -197,10 +190,11 @@ impl Stack {
             cut => cut?,
         };
         let part = cut.map_or(payload.len(), usize::from);
+        let len = course.packet_len(part);
         if room == Room::Sought {
             self.check_sending(id)?;
+            self.check_udp_buffers(id, payload.len(), course.limit.cut(len), course.to.is_ipv4())?;
         }
-        let len = course.packet_len(part);
         let Course { to, port, hop, discovery, path, limit, ip_options } = course;
         let source = SocketAddr::new(hop.source, port);
         let fragmentation = discovery.of_datagram(self.path_mtu.fragmentation(now, to.ip()), len <= path);
@@ -237,6 +231,23 @@ impl Stack {
             return Err(SendError::WouldBlock);
         }
         Ok(())
+    }
+
+    /// Whether there are buffers for the parts of a datagram that does not go whole. The first waits for room, and the others
+    /// as little as in Linux.
+    fn check_udp_buffers(
+        &mut self,
+        id: UdpId,
+        len: usize,
+        cut: Option<usize>,
+        is_v4: bool,
+    ) -> Result<(), SendError> {
+        if cut.is_none() || self.has_buffers(SocketId::Udp(id), len, cut) {
+            return Ok(());
+        }
+        self.counters.bump(Counter::UdpSndbufErrors);
+        self.counters.bump(if is_v4 { Counter::IpOutDiscards } else { Counter::Ip6OutDiscards });
+        Err(SendError::NoBuffers)
     }
 
     fn wrap_datagram(

@@ -110,6 +110,13 @@ impl SendAccount {
         self.waiting < bound
     }
 
+    /// Whether a packet of `len` bytes that goes in parts of `part` finds buffers. As on Linux, each part takes one while what
+    /// waits takes no more than twice the bound, and none waits for them.
+    pub(crate) fn has_buffers(&self, (len, part): (usize, usize), bound: usize) -> bool {
+        let before_the_last = len.saturating_sub(1) / part.max(1) * (part + OVERHEAD);
+        self.waiting + before_the_last <= bound.saturating_mul(2)
+    }
+
     /// Whether a sender should be woken: half of the buffer is free, as on Linux.
     pub(crate) fn is_writable(&self, bound: usize) -> bool {
         self.waiting.saturating_mul(2) <= bound

@@ -215,8 +215,17 @@ fn a_lost_link_is_told_once() {
     }
 }
 
+/// Who writes headers waits for room in the send buffer; others find no buffers where twice as much is taken.
 #[test]
-fn a_sender_waits_while_its_buffer_is_full() {
+fn a_sender_whose_buffer_is_full_waits_or_is_told() {
+    for (headers, full, times) in
+        [(Headers::Application, SendError::WouldBlock, 1), (Headers::Stack, SendError::NoBuffers, 2)]
+    {
+        a_buffer_is_full(headers, full, times);
+    }
+}
+
+fn a_buffer_is_full(headers: Headers, full: SendError, times: usize) {
     let mut wire = Wire::new(2, LINKS[0]);
     let id = open(&mut wire, 0, "10.0.0.1", NOBODYS);
     let stranger = wire[0].raw_open(Family::V4, 3).unwrap();
@@ -225,13 +234,20 @@ fn a_sender_waits_while_its_buffer_is_full() {
     wire.settle();
     let _ = wire.events(0);
     let to: SocketAddr = at("10.0.0.2", 0);
+    wire[0].raw_mut(id).unwrap().headers = headers;
+    let packet = match headers {
+        Headers::Application => [&[0x45][..], &[0; 1019]].concat(),
+        Headers::Stack => vec![0; 1000],
+    };
     let sent = (0..10_000).take_while(|_| {
         let now = wire.now;
-        let sent = wire[0].raw_send(now, id, Rope::from(vec![0; 1000]), Some(to), RawSendOptions::default());
-        assert!(sent.is_ok() || sent == Err(SendError::WouldBlock));
+        let sent = wire[0].raw_send(now, id, Rope::from(packet.clone()), Some(to), RawSendOptions::default());
+        assert!(sent.is_ok() || sent == Err(full));
         sent.is_ok()
     });
-    assert_eq!(sent.count(), 212_992usize.div_ceil(1832));
+    assert_eq!(sent.count(), (times * 212_992).div_ceil(1832));
+    let discards = wire.counter(0, Counter::IpOutDiscards);
+    assert_eq!(discards, u64::from(headers == Headers::Stack), "what was not sent");
     assert!(!wire[0].raw_is_writable(id) && wire[0].raw_is_writable(stranger));
     wire.settle();
     assert!(wire[0].raw_is_writable(id));

@@ -121,7 +121,7 @@ pub fn over_a_link(programs: &[(&str, Program)]) {
     let mut failures = Vec::new();
     for (name, program) in programs {
         for family in Family::ALL {
-            let opened = forking(|| [Setup::new().open(), Setup::new().open()]);
+            let opened = forking(|| [(); 2].map(|()| Setup::new().privileged().open()));
             let [Some(first), Some(second)] = opened else { return };
             let benches = [first, second];
             let logs = [0, 1].map(|index| {

@@ -1,7 +1,7 @@
 //! The table: how each call that waits ends, by what ends it. It is read by tests of both stacks.
 //!
 //! Outcomes are those of Linux 6.18, but for `close`, which leaves the call waiting there, and for signals, which end none
-//! here, and for sends of raw sockets, which find no buffers there (ENOBUFS) rather than wait for room. Where a shutdown ends nothing, the call gets what it waits for afterwards.
+//! here. Where a shutdown ends nothing, the call gets what it waits for afterwards.
 
 use Call::*;
 use Kind::*;
@@ -17,9 +17,45 @@ pub enum Kind {
     Named,
     Ping,
     Raw,
-    /// UDP and raw sockets whose peer is behind a link that is full.
+    /// UDP and raw sockets whose peer is behind a link that is full. Of the latter those that write headers themselves: others
+    /// do not wait for room.
     UdpOut,
     RawOut,
+    /// Those of IPv6.
+    Tcp6,
+    Udp6,
+    Ping6,
+    Raw6,
+    UdpOut6,
+    RawOut6,
+}
+
+impl Kind {
+    pub fn is_v6(self) -> bool {
+        matches!(self, Tcp6 | Udp6 | Ping6 | Raw6 | UdpOut6 | RawOut6)
+    }
+
+    /// The same of IPv4, where it is one of IPv6.
+    pub fn plain(self) -> Kind {
+        match self {
+            Tcp6 => Tcp,
+            Udp6 => Udp,
+            Ping6 => Ping,
+            Raw6 => Raw,
+            UdpOut6 => UdpOut,
+            RawOut6 => RawOut,
+            other => other,
+        }
+    }
+
+    /// A packet of a thousand bytes, which is one to who writes headers himself too: to `to` it goes then.
+    pub fn packet(self, to: &[u8]) -> [u8; 1000] {
+        let mut packet = [0; 1000];
+        let (first, at) = if self.is_v6() { (0x60, 24) } else { (0x45, 16) };
+        packet[0] = first;
+        packet[at..at + to.len()].copy_from_slice(to);
+        packet
+    }
 }
 
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -40,6 +76,10 @@ pub enum Call {
     PollBeside,
     Select,
     Epoll,
+    /// The same with finer time-outs.
+    Ppoll,
+    Pselect,
+    EpollPwait2,
 }
 
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -74,35 +114,58 @@ impl Call {
     pub fn sends(self) -> bool {
         matches!(self, Send | Sendmsg | Sendmmsg | Sendfile | Writev)
     }
+
+    /// Whether it takes a time-out itself.
+    pub fn watches(self) -> bool {
+        matches!(self, Poll | PollBeside | Ppoll | Select | Pselect) || self.is_of_an_instance()
+    }
+
+    /// Whether it is made on an instance of epoll.
+    pub fn is_of_an_instance(self) -> bool {
+        matches!(self, Epoll | EpollPwait2)
+    }
 }
 
 /// Kind, call, and how it ends by a close, a shutdown of both directions, a time-out, and what it waits for.
 const TABLE: &[(&[Kind], Call, [&str; 4])] = &[
-    (&[Tcp, Stream, Records], Accept, ["EBADF", "EINVAL", "EAGAIN", "taken"]),
-    (&[Tcp], Connect, ["EBADF", "ECONNRESET", "EINPROGRESS", "0"]),
+    (&[Tcp, Tcp6, Stream, Records], Accept, ["EBADF", "EINVAL", "EAGAIN", "taken"]),
+    (&[Tcp, Tcp6], Connect, ["EBADF", "ECONNRESET", "EINPROGRESS", "0"]),
     // It waits for the listener, which knows nothing of this shutdown.
     (&[Stream, Records], Connect, ["EBADF", "0", "EAGAIN", "0"]),
-    (&[Tcp, Udp, Stream, Datagram, Records], Recv, ["EBADF", "0", "EAGAIN", "5"]),
-    (&[Tcp, Udp, Stream, Datagram, Records], Recvmsg, ["EBADF", "0", "EAGAIN", "5"]),
-    (&[Tcp, Udp, Stream, Datagram, Records], Readv, ["EBADF", "0", "EAGAIN", "5"]),
+    (TALKING, Recv, ["EBADF", "0", "EAGAIN", "5"]),
+    (TALKING, Recvmsg, ["EBADF", "0", "EAGAIN", "5"]),
+    (TALKING, Readv, ["EBADF", "0", "EAGAIN", "5"]),
     // The number of messages, which an end of the stream is one of.
-    (&[Tcp, Udp, Stream, Datagram, Records, Ping, Raw], Recvmmsg, ["EBADF", "1", "EAGAIN", "1"]),
-    // An echo reply, and a packet with its header.
-    (&[Ping], Recv, ["EBADF", "0", "EAGAIN", "13"]),
+    (TALKING, Recvmmsg, ["EBADF", "1", "EAGAIN", "1"]),
+    (HEARING, Recvmmsg, ["EBADF", "1", "EAGAIN", "1"]),
+    // An echo reply, and a packet, over IPv4 with its header.
+    (&[Ping, Ping6], Recv, ["EBADF", "0", "EAGAIN", "13"]),
     (&[Raw], Recv, ["EBADF", "0", "EAGAIN", "25"]),
-    (&[Tcp, Stream, Datagram, Records, UdpOut, RawOut], Send, ["EBADF", "EPIPE", "EAGAIN", "1000"]),
-    (&[Tcp, Stream, Datagram, Records, UdpOut, RawOut], Sendmsg, ["EBADF", "EPIPE", "EAGAIN", "1000"]),
-    (&[Tcp, Stream, Datagram, Records, UdpOut, RawOut], Writev, ["EBADF", "EPIPE", "EAGAIN", "1000"]),
-    (&[Tcp, Stream, Datagram, Records, UdpOut, RawOut], Sendfile, ["EBADF", "EPIPE", "EAGAIN", "1000"]),
-    (&[Tcp, Stream, Datagram, Records, UdpOut, RawOut], Sendmmsg, ["EBADF", "EPIPE", "EAGAIN", "1"]),
+    (&[Raw6], Recv, ["EBADF", "0", "EAGAIN", "5"]),
+    (FULL, Send, ["EBADF", "EPIPE", "EAGAIN", "1000"]),
+    (FULL, Sendmsg, ["EBADF", "EPIPE", "EAGAIN", "1000"]),
+    (FULL, Writev, ["EBADF", "EPIPE", "EAGAIN", "1000"]),
+    (FULL, Sendfile, ["EBADF", "EPIPE", "EAGAIN", "1000"]),
+    (FULL, Sendmmsg, ["EBADF", "EPIPE", "EAGAIN", "1"]),
     // It waits for the receiver, which knows nothing of this shutdown.
     (&[Named], Send, ["EBADF", "1000", "EAGAIN", "1000"]),
-    (&[Tcp, Udp, Stream, Datagram, Records, Ping, Raw], Poll, ["NVAL", "IN|HUP|RDHUP", "0", "IN"]),
-    (&[Tcp, Udp, Stream, Datagram, Records], PollBeside, ["NVAL", "IN|HUP|RDHUP", "0", "IN"]),
-    (&[Tcp, Udp, Stream, Datagram, Records, Ping, Raw], Select, ["EBADF", "1", "0", "1"]),
+    (TALKING, Poll, ["NVAL", "IN|HUP|RDHUP", "0", "IN"]),
+    (HEARING, Poll, ["NVAL", "IN|HUP|RDHUP", "0", "IN"]),
+    (TALKING, PollBeside, ["NVAL", "IN|HUP|RDHUP", "0", "IN"]),
+    (TALKING, Ppoll, ["NVAL", "IN|HUP|RDHUP", "0", "IN"]),
+    (TALKING, Select, ["EBADF", "1", "0", "1"]),
+    (HEARING, Select, ["EBADF", "1", "0", "1"]),
+    (TALKING, Pselect, ["EBADF", "1", "0", "1"]),
     // What is closed is the instance.
-    (&[Tcp, Udp, Stream, Datagram, Records, Ping, Raw], Epoll, ["EBADF", "1", "0", "1"]),
+    (TALKING, Epoll, ["EBADF", "1", "0", "1"]),
+    (HEARING, Epoll, ["EBADF", "1", "0", "1"]),
+    (TALKING, EpollPwait2, ["EBADF", "1", "0", "1"]),
 ];
+
+/// Those of two ends, those that hear what they have sent, and those that can be full.
+const TALKING: &[Kind] = &[Tcp, Tcp6, Udp, Udp6, Stream, Datagram, Records];
+const HEARING: &[Kind] = &[Ping, Ping6, Raw, Raw6];
+const FULL: &[Kind] = &[Tcp, Tcp6, Stream, Datagram, Records, UdpOut, UdpOut6, RawOut, RawOut6];
 
 /// Each kind and call of the table with each of these ends, and how it ends by that.
 pub fn cases<const N: usize>(ends: [End; N]) -> impl Iterator<Item = (Kind, Call, End, &'static str)> {

@@ -4,6 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::num::NonZeroU32;
 
 use crate::buf::Rope;
+use crate::counters::Counter;
 use crate::discovery::{AutoLabel, Limit};
 use crate::error_queue::Report;
 use crate::iface::{InterfaceId, NextHop, Way};
@@ -91,7 +92,8 @@ impl Stack {
         self.ping_send_with(now, id, message, to, PingSendOptions::default())
     }
 
-    /// The same, as `options` have it. [`PingError::WouldBlock`] where what waits for the link has no room for it.
+    /// The same, as `options` have it. [`PingError::WouldBlock`] where what waits for the link has no room for it, and
+    /// [`PingError::NoBuffers`] where there are none for all the parts of a long one.
     pub fn ping_send_with(
         &mut self,
         now: Instant,
@@ -124,6 +126,13 @@ impl Stack {
         let (ident, room) = (socket.ident.unwrap_or_default(), socket.mail.has_send_room());
         if !self.has_datagram_room(SocketId::Ping(id)) || !room {
             return Err(PingError::WouldBlock);
+        }
+        if cut.is_some() && !self.has_buffers(SocketId::Ping(id), message.len(), cut) {
+            self.counters.bump(match family {
+                Family::V4 => Counter::IpOutDiscards,
+                Family::V6 => Counter::Ip6OutDiscards,
+            });
+            return Err(PingError::NoBuffers);
         }
         let request = Echo { ident, sequence: u16::from_be_bytes([head[6], head[7]]) };
         let body = message.slice(ICMP_HEADER_LEN..message.len());
