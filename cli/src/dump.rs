@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use tapsock::resolve::Names;
+use tapsock_driver::pcapng::read::{Frame, Source};
 use tapsock_driver::pcapng::{PacketWriter, WholePacket};
 
 use crate::failure::{During, Failure};
@@ -14,13 +15,11 @@ use crate::running::Running;
 use filter::Filter;
 use line::Style;
 use packet::Packet;
-use source::{Frame, Source};
 
 mod filter;
 mod icmp;
 mod line;
 mod packet;
-mod source;
 
 /// The options of `tapsock dump`.
 #[derive(Args, Debug)]

@@ -112,8 +112,8 @@ pub fn main(options: &Options) -> Result<ExitCode, Failure> {
         table.rows.extend(of_kind.map(|socket| Row::of(socket, options, names.as_ref())));
     }
     table.print();
-    if list.more {
-        eprintln!("tapsock: there are more sockets than are told of");
+    if list.left_out > 0 {
+        eprintln!("tapsock: there are {} sockets more than are told of", list.left_out);
     }
     Ok(ExitCode::SUCCESS)
 }

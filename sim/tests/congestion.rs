@@ -163,7 +163,7 @@ fn windows(network: &mut Network, time: Duration) -> Vec<(Duration, u32)> {
     while network.now() < end {
         network.run_for(Duration::from_millis(20));
         let (now, stack) = (network.now(), network.node::<Host>(0).sockets().stack());
-        let entries = stack.survey(now, &[Surveyed::Tcp]);
+        let entries = stack.survey(now, &[Surveyed::Tcp]).entries;
         let info = entries.iter().find_map(|entry| stack.tcp_info(entry.connection?)).expect("it is open");
         windows.push((now.saturating_since(begin), info.snd_cwnd));
     }

@@ -46,10 +46,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// ```
 ///
 /// # Errors
-/// Those of connect(2); InvalidData where what comes is no answer; Other with the host's words where it refuses.
+/// Those of connect(2); InvalidData where what comes is no answer; FileTooLarge where it is longer than [`ANSWER_MAX`];
+/// Other with the host's words where it refuses.
 pub fn ask<T: DeserializeOwned>(path: &Path, request: &Request) -> io::Result<T> {
-    let mut bytes = Vec::new();
-    begin(path, request)?.take(ANSWER_MAX).read_to_end(&mut bytes)?;
+    let bytes = read(begin(path, request)?, ANSWER_MAX)?;
     if let Ok(Refusal { error }) = serde_json::from_slice(&bytes) {
         return Err(io::Error::other(error));
     }
@@ -66,9 +66,7 @@ pub fn capture(path: &Path) -> io::Result<impl Read + use<>> {
     let mut stream = BufReader::with_capacity(256 * 1024, stream);
     // A pcapng file begins with 0x0a, an object with a brace.
     if stream.fill_buf()?.first() == Some(&b'{') {
-        let mut text = Vec::new();
-        stream.by_ref().take(REQUEST_MAX).read_to_end(&mut text)?;
-        let Refusal { error } = serde_json::from_slice(&text)?;
+        let Refusal { error } = serde_json::from_slice(&read(stream, REQUEST_MAX)?)?;
         return Err(io::Error::other(error));
     }
     Ok(stream)
@@ -80,8 +78,22 @@ fn begin(path: &Path, request: &Request) -> io::Result<UnixStream> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
-    stream.write_all(&line)?;
-    Ok(stream)
+    match stream.write_all(&line) {
+        // Who refuses has closed already, and said why.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(stream),
+    }
+}
+
+/// All that comes, of which there may be so many bytes.
+fn read(from: impl Read, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    match from.take(most + 1).read_to_end(&mut bytes) {
+        // Who refuses has not read the question: that is told behind its words.
+        Err(error) if error.kind() != io::ErrorKind::ConnectionReset || bytes.is_empty() => Err(error),
+        _ if bytes.len() as u64 > most => Err(io::ErrorKind::FileTooLarge.into()),
+        _ => Ok(bytes),
+    }
 }
 
 /// The answer to what can't be answered.

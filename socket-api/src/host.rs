@@ -115,6 +115,10 @@ impl Host {
             counters[counter_of(reason)] +=
                 self.shard().link_drops().map(|drops| drops.of(reason)).sum::<u64>();
         }
+        #[cfg(feature = "control")]
+        if let Some(control) = self.inner.control.get() {
+            counters[Counter::TapsockControlRefused] += control.refused();
+        }
         counters
     }
 

@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tapsock::net::{TcpListener, TcpStream, UdpSocket};
 use tapsock::{Builder, Counter, Driver, Host};
 use tapsock_driver::memory::{MemoryConfig, MemoryLink};
+use tapsock_stack::iface::MAX_INTERFACES;
 
 fn wire() -> (MemoryLink, MemoryLink) {
     MemoryLink::pair(MemoryConfig::default()).unwrap()
@@ -107,6 +108,32 @@ fn a_link_that_takes_nothing_holds_up_no_other() {
             }
         }
         carry(&host(2, good), &router, "10.0.2.1", 1 << 20);
+    });
+}
+
+/// As many as there may be interfaces beside `lo`, all of which but one take nothing: the host polls both halves of each.
+#[test]
+fn a_host_has_so_many_links_and_no_more() {
+    within(PATIENCE, || {
+        let most = u8::try_from(MAX_INTERFACES).unwrap() - 1;
+        let config = MemoryConfig { capacity: 8, ..MemoryConfig::default() };
+        let wires = |count: u8| (0..count).map(|_| MemoryLink::pair(config).unwrap()).unzip();
+        let (links, mut ends): (Vec<_>, Vec<_>) = wires(most);
+        let router = router(links).shutdown_timeout(Duration::from_millis(50)).start().unwrap();
+        let socket = UdpSocket::bind(&router, "0.0.0.0:0").unwrap();
+        socket.set_broadcast(true).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        for net in 1..most {
+            for _ in 0..64 {
+                // Where a link takes nothing, it has been tried.
+                let _ = socket.send_to(b"to nobody", format!("10.0.{net}.255:9").as_str());
+            }
+        }
+        carry(&host(most, ends.pop().unwrap()), &router, &format!("10.0.{most}.1"), 1 << 20);
+
+        let (links, _ends): (Vec<_>, Vec<_>) = wires(most + 1);
+        let error = self::router(links).start().unwrap_err();
+        assert!(error.to_string().contains("limit on interfaces"), "{error}");
     });
 }
 

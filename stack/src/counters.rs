@@ -50,6 +50,8 @@ counters! {
     TapsockLinkOutUnfinished,
     /// Sent, and dropped before a link that takes nothing, because the host has others to see to.
     TapsockLinkOutFull,
+    /// Questions of other processes that were refused, for there were too many at a time.
+    TapsockControlRefused,
     /// Malformed or implausible ARP packets.
     TapsockArpInErrors,
     /// Messages of DHCP that are malformed.

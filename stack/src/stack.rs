@@ -77,7 +77,7 @@ pub use multicast::GroupChange;
 pub use ping::{PingError, PingId, PingSendOptions};
 pub use raw::RawSendOptions;
 pub use stamps::{CountFrom, Counted, SendStamps};
-pub use survey::{Entry, SURVEY_MAX, Stage, Surveyed, Watch};
+pub use survey::{Entry, SURVEY_MAX, Stage, Survey, Surveyed, Watch};
 pub use tcp::{Linger, Unfinished};
 pub use tcp_open::ConnectError;
 pub use tcp_table::{ListenerId, TcpId};

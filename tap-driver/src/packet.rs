@@ -297,4 +297,21 @@ mod tests {
         assert_eq!(peer_name("elf-bytes-äx"), "elf-bytes-ä-ts");
         assert!(peer_name("zwölf-bytes-ä").len() <= MAX_NAME);
     }
+
+    /// A local socket stands in for a packet socket: what comes is no frame.
+    #[test]
+    fn one_call_skips_so_many_frames_and_no_more() {
+        let (ours, theirs) = sys::seqpacket_pair().unwrap();
+        let drops = LinkDrops::default();
+        let mut receive = PacketRecv { socket: Arc::new(ours), interface: None, drops: drops.clone() };
+        for _ in 0..=MAX_SKIPPED {
+            sys::send(theirs.as_fd(), &[io::IoSlice::new(&[0; SHORT_HEADER_LEN])]).unwrap();
+        }
+        sys::send(theirs.as_fd(), &[io::IoSlice::new(&[0; SHORT_HEADER_LEN + 60])]).unwrap();
+        let mut slot = RecvSlot::new();
+        assert_eq!(receive.receive(&mut slot).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(drops.of(DropReason::InTooShort), MAX_SKIPPED as u64);
+        assert_eq!(receive.receive(&mut slot).unwrap().bytes.len(), 60);
+        assert_eq!(drops.of(DropReason::InTooShort), MAX_SKIPPED as u64 + 1);
+    }
 }

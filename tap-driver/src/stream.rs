@@ -344,4 +344,16 @@ mod tests {
         assert_eq!(errno(StreamLink::connect(Path::new("/nowhere/passt"), 1500)), libc::ENOENT);
         assert_eq!(errno(StreamLink::connect(Path::new(&"x".repeat(200)), 1500)), libc::EINVAL);
     }
+
+    #[test]
+    fn one_call_skips_so_many_empty_frames_and_no_more() {
+        let (mut receive, _send, mut there) = halves();
+        there.write_all(&[0; PREFIX_LEN * (MAX_SKIPPED + 1)]).unwrap();
+        there.write_all(&[0, 0, 0, 1, 7]).unwrap();
+        let mut slot = RecvSlot::new();
+        assert_eq!(errno(receive.receive(&mut slot)), libc::EAGAIN);
+        assert_eq!(receive.dropped(), MAX_SKIPPED as u64);
+        assert_eq!(receive.receive(&mut slot).unwrap().bytes[..], [7]);
+        assert_eq!(receive.dropped(), MAX_SKIPPED as u64 + 1);
+    }
 }

@@ -132,6 +132,21 @@ fn packets_without_a_frame_are_counted_and_are_not_the_end() {
     }
 }
 
+#[test]
+fn one_call_skips_so_many_packets_and_no_more() {
+    let (link, peer) = with_a_bare_peer(Framing::Vnet);
+    let drops = link.drops();
+    let (mut receive, _keep) = split(link);
+    for len in [12; 17].into_iter().chain([72]) {
+        send(&peer, &vec![0; len], SendFlags::empty()).unwrap();
+    }
+    let mut slot = RecvSlot::new();
+    assert_eq!(receive.receive(&mut slot).unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(drops.of(DropReason::InTooShort), 16);
+    assert_eq!(receive.receive(&mut slot).unwrap().bytes.len(), 60);
+    assert_eq!(drops.of(DropReason::InTooShort), 17);
+}
+
 /// Any process may be at the other end.
 #[test]
 fn frames_behind_a_header_of_others_are_counted_and_are_not_the_end() {

@@ -1,6 +1,7 @@
 //! What the tests across crates share.
 
 pub mod bench;
+pub mod bounded;
 pub mod bulk;
 pub mod calls;
 pub mod counted;

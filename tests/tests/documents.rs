@@ -80,6 +80,12 @@ fn each_lock_is_written_down() {
 }
 
 #[test]
+fn each_bound_is_filled_by_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests stand in the project");
+    assert_eq!(tapsock_tests::bounded::complaints(root).expect("sources can be read"), [""; 0]);
+}
+
+#[test]
 fn each_counter_counts_and_a_test_names_it() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests stand in the project");
     assert_eq!(tapsock_tests::counted::complaints(root).expect("sources can be read"), [""; 0]);

@@ -177,4 +177,11 @@ mod tests {
         }
         assert!(Filter::parse(&"( ".repeat(1000)).unwrap_err().contains("words"));
     }
+
+    #[test]
+    fn a_filter_has_so_many_words_and_no_more() {
+        let nested = |depth: usize| "not ".repeat(depth) + "tcp";
+        assert!(Filter::parse(&nested(WORDS_MAX - 1)).is_ok());
+        assert!(Filter::parse(&nested(WORDS_MAX)).unwrap_err().contains("more than 64 words"));
+    }
 }

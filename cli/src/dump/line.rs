@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use etherparse::{LaxNetSlice, TcpOptionElement, TcpSlice, TransportSlice};
 use tapsock::resolve::Names;
+use tapsock_driver::pcapng::read::Frame;
 
 use super::icmp::{icmpv4, icmpv6};
 use super::packet::Packet;
-use super::source::Frame;
 
 /// How packets are shown.
 pub struct Style {

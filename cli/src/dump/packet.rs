@@ -3,9 +3,8 @@
 use std::net::IpAddr;
 
 use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, LinkSlice, TransportSlice};
+use tapsock_driver::pcapng::read::Frame;
 use tapsock_stack::wire::offload::Medium;
-
-use super::source::Frame;
 
 /// A frame taken apart.
 pub struct Packet<'a> {

@@ -64,7 +64,7 @@ impl Watch {
     /// it has not sent.
     pub fn check(&self, now: Instant, stack: &Stack) {
         let mut flows = self.flows.lock().unwrap();
-        let entries = stack.survey(now, &[Surveyed::Tcp]);
+        let entries = stack.survey(now, &[Surveyed::Tcp]).entries;
         let unsent: HashSet<Flow> =
             entries.iter().filter(|entry| may_be_unsent(entry)).filter_map(ends).collect();
         for (flow, sender) in flows.iter_mut() {

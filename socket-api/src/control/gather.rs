@@ -6,7 +6,7 @@ use tapsock_sockets::UnixName;
 use tapsock_sockets::errno::ToErrno;
 use tapsock_sockets::local::SocketKind;
 use tapsock_stack::iface::{Delivery, Interface, InterfaceId, Interfaces, Preference, Route, Stay, TableId};
-use tapsock_stack::stack::{Entry, Family, SURVEY_MAX, Stack, Stage, Surveyed, Watch};
+use tapsock_stack::stack::{Entry, Family, Stack, Stage, Surveyed, Watch};
 use tapsock_stack::tcp::info::Info;
 use tapsock_stack::tcp::{Connection, State};
 use tapsock_stack::time::Instant;
@@ -186,12 +186,15 @@ pub(super) fn sockets(host: &Host, which: Which) -> SocketList {
     }
     let turn = host.shard().turn();
     let (stack, now) = (turn.state.sockets.stack(), turn.now);
-    let entries = stack.survey(now, &wanted);
-    let more = entries.len() >= SURVEY_MAX;
-    let sockets = entries.iter().map(|entry| socket(stack, now, entry, which.info)).collect();
+    let found = stack.survey(now, &wanted);
+    let sockets = found.entries.iter().map(|entry| socket(stack, now, entry, which.info)).collect();
     turn.finish();
     let locals = if which.local { host.locals().all() } else { Vec::new() };
-    SocketList { sockets, local: locals.iter().map(|socket| local(socket)).collect(), more }
+    SocketList {
+        sockets,
+        local: locals.iter().map(|socket| local(socket)).collect(),
+        left_out: found.left_out,
+    }
 }
 
 fn socket(stack: &Stack, now: Instant, entry: &Entry, info: bool) -> SocketEntry {

@@ -206,8 +206,8 @@ pub struct SocketList {
     pub sockets: Vec<SocketEntry>,
     /// Local ones.
     pub local: Vec<LocalEntry>,
-    /// Whether there were more than are told of.
-    pub more: bool,
+    /// How many of the network there are beside those.
+    pub left_out: usize,
 }
 
 /// A socket of the network, or what is left of a connection.

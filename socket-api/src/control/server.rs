@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -24,8 +25,8 @@ use super::{PATIENCE, REQUEST_MAX, Refusal, gather};
 use crate::engine::sync::lock;
 use crate::host::{Host, WeakHost};
 
-/// The most connections that are answered at a time; others are closed.
-const CONNECTIONS_MAX: usize = 16;
+/// The most connections that are answered at a time; others are told so, closed and counted (`TapsockControlRefused`).
+pub(super) const CONNECTIONS_MAX: usize = 16;
 /// How many wait to be taken.
 const BACKLOG: i32 = 16;
 
@@ -33,12 +34,17 @@ const BACKLOG: i32 = 16;
 pub(crate) struct Control {
     path: PathBuf,
     listener: Arc<UnixListener>,
-    connections: Connections,
+    connections: Arc<Connections>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Those that are being answered.
-type Connections = Arc<Mutex<Vec<Arc<UnixStream>>>>;
+#[derive(Default)]
+struct Connections {
+    /// Those that are being answered.
+    open: Mutex<Vec<Arc<UnixStream>>>,
+    /// How many were not, for there were too many.
+    refused: AtomicU64,
+}
 
 impl Control {
     /// A socket at `path` that only this user may connect to. One that a host left behind which is gone is taken away.
@@ -70,12 +76,17 @@ impl Control {
         captures: LateCapture,
     ) -> io::Result<Control> {
         let listener = Arc::new(listener);
-        let connections = Connections::default();
+        let connections = Arc::<Connections>::default();
         let (accepting, taken) = (listener.clone(), connections.clone());
         let accept = move || accept(&accepting, &taken, &host, &captures);
         let thread = thread::Builder::new().name("tapsock-control".to_owned());
         let thread = with_signals_blocked(|| thread.spawn(accept))?;
         Ok(Control { path, listener, connections, thread: Some(thread) })
+    }
+
+    /// How many who asked were told to come again.
+    pub(crate) fn refused(&self) -> u64 {
+        self.connections.refused.load(Ordering::Relaxed)
     }
 }
 
@@ -84,7 +95,7 @@ impl Drop for Control {
         // Nobody finds it any more, and those that it waits for find that it has ended.
         let _ = fs::remove_file(&self.path);
         let _ = rustix::net::shutdown(&*self.listener, Shutdown::Both);
-        for stream in lock(&self.connections).drain(..) {
+        for stream in lock(&self.connections.open).drain(..) {
             let _ = stream.shutdown(std::net::Shutdown::Both);
         }
         if let Some(thread) = self.thread.take().filter(|it| it.thread().id() != thread::current().id()) {
@@ -94,7 +105,7 @@ impl Drop for Control {
     }
 }
 
-fn accept(listener: &UnixListener, connections: &Connections, host: &WeakHost, captures: &LateCapture) {
+fn accept(listener: &UnixListener, connections: &Arc<Connections>, host: &WeakHost, captures: &LateCapture) {
     loop {
         let stream = match listener.accept() {
             Ok((stream, _)) => Arc::new(stream),
@@ -106,8 +117,13 @@ fn accept(listener: &UnixListener, connections: &Connections, host: &WeakHost, c
                 continue;
             }
         };
-        let mut open = lock(connections);
+        let mut open = lock(&connections.open);
         if open.len() >= CONNECTIONS_MAX {
+            drop(open);
+            connections.refused.fetch_add(1, Ordering::Relaxed);
+            // It is short, and what was sent before is nothing: there is room for it.
+            let error = format!("{CONNECTIONS_MAX} others are being answered: ask again when one has ended");
+            let _ = write(&stream, &Refusal { error });
             continue;
         }
         open.push(stream.clone());
@@ -117,7 +133,7 @@ fn accept(listener: &UnixListener, connections: &Connections, host: &WeakHost, c
         let work = move || {
             // Whoever asks may be gone by now.
             let _ = answer(&its, &host, &captures);
-            lock(&connections).retain(|other| !Arc::ptr_eq(other, &its));
+            lock(&connections.open).retain(|other| !Arc::ptr_eq(other, &its));
         };
         let thread = thread::Builder::new().name("tapsock-asked".to_owned());
         if let Err(error) = with_signals_blocked(|| thread.spawn(work)) {

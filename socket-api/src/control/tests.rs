@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use tapsock_driver::memory::{MemoryConfig, MemoryLink};
 
+use super::server::CONNECTIONS_MAX;
 use super::*;
+use crate::Counter;
 use crate::Host;
 use crate::net::{TcpListener, TcpStream, UdpSocket};
 use crate::unix::UnixListener;
@@ -160,4 +162,53 @@ fn many_may_ask_and_a_silent_one_keeps_nobody_waiting() {
     }
     drop(silent);
     drop(host);
+}
+
+/// As many as may ask at a time, and one more, who is told and counted.
+#[test]
+fn one_more_than_may_ask_is_told_so() {
+    let path = path("crowd");
+    let host = Host::builder().control(&path).start().unwrap();
+    let silent: Vec<_> = (0..CONNECTIONS_MAX).map(|_| UnixStream::connect(&path).unwrap()).collect();
+    for _ in 0..2 {
+        let error = ask::<Links>(&path, &Request::Links).unwrap_err();
+        assert!(error.to_string().contains("16 others are being answered"), "{error}");
+        let error = capture(&path).map(drop).unwrap_err();
+        assert!(error.to_string().contains("16 others are being answered"), "{error}");
+    }
+    assert_eq!(host.counters()[Counter::TapsockControlRefused], 4);
+    // Those that leave make room, at some moment after.
+    drop(silent);
+    while ask::<Links>(&path, &Request::Links).is_err() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_question_has_an_end() {
+    let path = path("long");
+    let _host = Host::builder().control(&path).start().unwrap();
+    let question = |len: usize| {
+        let mut stream = UnixStream::connect(&path).unwrap();
+        let text = format!("{{\"ask\":{}\"links\"}}\n", " ".repeat(len - 16));
+        assert_eq!(text.len(), len);
+        stream.write_all(text.as_bytes()).unwrap();
+        // What is not read of the question shows behind the answer.
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes);
+        String::from_utf8(bytes).unwrap()
+    };
+    let longest = REQUEST_MAX as usize;
+    assert!(question(longest).starts_with("{\"links\""));
+    assert!(question(longest + 2).starts_with("{\"error\""));
+}
+
+#[test]
+fn an_answer_has_an_end() {
+    assert_eq!(read(&[b'x'; 100][..], 100).unwrap().len(), 100);
+    let error = read(io::repeat(b'x'), 100).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    // The one that `ask` takes is longer than all that a host has to tell at most.
+    let most = tapsock_stack::stack::SURVEY_MAX as u64;
+    assert!(ANSWER_MAX / most >= 2048, "bytes for each of {most} sockets");
 }

@@ -182,7 +182,28 @@ fn protocols_by_name_and_number() {
     let six = protocols.by_number(6).unwrap();
     assert_eq!((six.name(), six.aliases().collect::<Vec<_>>()), ("tcp", vec!["TCP", "Transmission"]));
     assert_eq!(protocols.by_number(7), None);
-    assert_eq!(Protocols::parse(&"x 1\n".repeat(PROTOCOLS_MAX + 1)).by_name("y"), None);
+}
+
+/// What stands behind the last line that there is room for is passed over.
+#[test]
+fn the_tables_are_bounded() {
+    let protocols = |others| Protocols::parse(&("x 1\n".repeat(others) + "y 2\n"));
+    assert!(protocols(PROTOCOLS_MAX - 1).by_name("y").is_some());
+    assert_eq!(protocols(PROTOCOLS_MAX).by_name("y"), None);
+    let hosts = |others| HostsFile::parse(&("::1 x\n".repeat(others) + "::2 y\n"));
+    assert!(hosts(HOSTS_MAX - 1).by_name("y", Family::Any).is_some());
+    assert_eq!(hosts(HOSTS_MAX).by_name("y", Family::Any), None);
+}
+
+#[test]
+fn of_a_file_so_many_bytes_are_read_and_no_more() {
+    let path = std::env::temp_dir().join(format!("tapsock-names-{}", std::process::id()));
+    let file = std::fs::File::create(&path).unwrap();
+    // A hole: it takes no room.
+    file.set_len(FILE_MAX + 100).unwrap();
+    let text = read(path.to_str().unwrap()).unwrap();
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(text.len() as u64, FILE_MAX);
 }
 
 /// What a program on any Linux finds.

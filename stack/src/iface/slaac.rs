@@ -13,7 +13,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use super::interfaces::IPV6_MIN_MTU;
-use super::{InterfaceId, Interfaces, IpCidr, Route};
+use super::{InterfaceError, InterfaceId, Interfaces, IpCidr, Route};
 use crate::random::Random;
 use crate::time::{Instant, earliest};
 use crate::wire::EthernetAddress;
@@ -179,7 +179,7 @@ impl Autoconf {
     }
 
     /// Looks whether anybody else has an address before it is given to an interface. Returns false where it may be given
-    /// at once.
+    /// at once, and an error where more are looked for than there may be ([`MAX_FORMED`]).
     //= RFC 4862 §5.4
     //= RFC 4862 §5.4 MUST-1
     //= RFC 4862 §5.4 MUST-3
@@ -190,14 +190,20 @@ impl Autoconf {
         config: &AutoconfConfig,
         interfaces: &mut Interfaces,
         random: &mut Random,
-    ) -> bool {
-        let IpAddr::V6(address) = cidr.address else { return false };
-        if !config.detects_duplicates() || self.link(interface).is_none() || address.is_loopback() {
-            return false;
+    ) -> Result<bool, InterfaceError> {
+        let IpAddr::V6(address) = cidr.address else { return Ok(false) };
+        let Some(link) = self.link(interface).filter(|_| config.detects_duplicates()) else {
+            return Ok(false);
+        };
+        if address.is_loopback() {
+            return Ok(false);
+        }
+        if link.is_full() && !link.formed.iter().any(|formed| formed.address == address) {
+            return Err(InterfaceError::Full);
         }
         self.form(interface, &Formation::by_hand(address, cidr.prefix_len), interfaces, random);
         self.refresh();
-        true
+        Ok(true)
     }
 
     /// Forgets an address: it was taken from the interface.
@@ -256,6 +262,7 @@ impl Autoconf {
         if !advert.lifetime.is_zero() {
             link.asking = None;
         }
+        link.refused += advert.left_out as u64;
         link.learn_routes(now, router, advert, interfaces);
         link.learn_resolvers(now, advert);
         if config.accept_ra_pinfo {
@@ -426,6 +433,11 @@ impl Autoconf {
 }
 
 impl Link {
+    /// Whether no address more is looked for or kept.
+    fn is_full(&self) -> bool {
+        self.formed.len() >= MAX_FORMED
+    }
+
     /// Whether it has as many addresses of its own making as it may have.
     fn has_all_addresses(&self) -> bool {
         let made = self.formed.iter().filter(|formed| formed.is_made()).count();

@@ -29,7 +29,7 @@ impl Stack {
         if address.address.is_ipv6() && found.has_neighbors() {
             let config = self.autoconf_config(interface);
             let (interfaces, random) = (&mut self.interfaces, &mut self.random);
-            if self.autoconf.begin(interface, address, &config, interfaces, random) {
+            if self.autoconf.begin(interface, address, &config, interfaces, random)? {
                 self.follow_solicited_groups();
                 return Ok(());
             }
@@ -124,7 +124,6 @@ impl Stack {
         let router = (ip.source, &advert);
         let (interfaces, random) = (&mut self.interfaces, &mut self.random);
         self.autoconf.on_router_advert(now, id, router, &config, interfaces, random);
-        self.counters[Counter::TapsockAutoconfRefused] += self.autoconf.take_refused();
         self.run_autoconf_actions();
     }
 
@@ -210,6 +209,7 @@ impl Stack {
         }
         self.follow_solicited_groups();
         self.counters[Counter::TapsockAutoconfDrops] += self.autoconf.take_lost();
+        self.counters[Counter::TapsockAutoconfRefused] += self.autoconf.take_refused();
     }
 
     /// Sends a question to routers or neighbours.

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 
 use crate::buf::Rope;
+use crate::counters::Counter;
 use crate::error_queue::{ErrorQueue, Report, StampKind};
 use crate::iface::{InterfaceId, NextHop};
 use crate::tcp::{Segment, SeqNumber};
@@ -15,7 +16,7 @@ use super::awaited::Awaiting;
 use super::tcp_table::{Slot, TcpId};
 use super::{SocketId, Stack};
 
-/// Sends of one connection whose stamps are not all taken. Of more than that no stamps are told.
+/// Sends of one connection whose stamps are not all taken. Of more than that no stamps are told, which is counted.
 const MAX_SENDS: usize = 256;
 
 /// Arrivals of one connection that are told apart; later ones count as one until something is read.
@@ -219,6 +220,8 @@ impl Stack {
             let stamps = SendStamps { id, ..stamps };
             let payload = Rope::new();
             extras.sends.push_back(StampedSend { last, stamps, progress: Progress::Written, payload });
+        } else {
+            self.counters.bump(Counter::TapsockErrorQueueDrops);
         }
     }
 
@@ -300,28 +303,71 @@ mod tests {
     use crate::ports::{BindRequest, LocalAddr, Transport};
     use crate::tcp::Options;
 
-    #[test]
-    fn a_burst_of_stamps_leaves_no_room_behind() {
-        let now = Instant::ZERO;
+    /// A connection over `lo`: its two ends.
+    fn connected(now: Instant) -> (Stack, TcpId, TcpId) {
         let mut stack = Stack::new(Config::default(), 1, now);
         let here = LocalAddr::new("127.0.0.1".parse().expect("an address"), 0);
         let request = BindRequest { port: 2000, ..BindRequest::new(Transport::Tcp, here) };
         let bind = stack.bind(request).expect("it is free");
-        let listener = stack.tcp_listen(bind, 1, Options::default()).expect("nobody else does");
-        let options = Options { no_delay: true, ..Options::default() };
+        let options = Options { no_delay: true, stamp_arrivals: true, ..Options::default() };
+        let listener = stack.tcp_listen(bind, 1, options.clone()).expect("nobody else does");
         let to = "127.0.0.1:2000".parse().expect("an address");
         let client = stack.tcp_connect(now, None, to, options).expect("lo leads there");
         while stack.poll_transmit(now).is_some() {}
         let server = stack.tcp_accept(listener).expect("it is connected");
+        (stack, client, server)
+    }
+
+    fn write_stamped(stack: &mut Stack, now: Instant, client: TcpId) {
+        stack.tcp_write(now, client, Rope::from(vec![1])).expect("there is room");
+        let stamps = SendStamps { sent: true, acknowledged: true, ..SendStamps::default() };
+        stack.tcp_stamp_write(client, stamps, Counted::No);
+    }
+
+    #[test]
+    fn a_burst_of_stamps_leaves_no_room_behind() {
+        let now = Instant::ZERO;
+        let (mut stack, client, server) = connected(now);
         for _ in 0..20 {
-            stack.tcp_write(now, client, Rope::from(vec![1])).expect("there is room");
-            let stamps = SendStamps { sent: true, acknowledged: true, ..SendStamps::default() };
-            stack.tcp_stamp_write(client, stamps, Counted::No);
+            write_stamped(&mut stack, now, client);
         }
         while stack.poll_transmit(now).is_some() {}
         stack.tcp_read(now, server, 100).expect("it came");
         while stack.poll_transmit(now).is_some() {}
         let extras = stack.tcp.slot_mut(client).and_then(|slot| slot.extras.as_ref()).expect("it was used");
         assert!(extras.sends.is_empty() && extras.sends.capacity() <= KEPT);
+    }
+
+    #[test]
+    fn sends_that_wait_for_their_stamps_are_bounded_and_the_rest_is_counted() {
+        let now = Instant::ZERO;
+        let (mut stack, client, _server) = connected(now);
+        for _ in 0..MAX_SENDS + 5 {
+            write_stamped(&mut stack, now, client);
+        }
+        let extras = stack.tcp.slot_mut(client).and_then(|slot| slot.extras.as_ref()).expect("it was used");
+        assert_eq!(extras.sends.len(), MAX_SENDS);
+        assert_eq!(stack.counters[Counter::TapsockErrorQueueDrops], 5);
+    }
+
+    #[test]
+    fn arrivals_that_nobody_reads_are_bounded_and_later_ones_count_as_the_last() {
+        let (mut now, kept) = (Instant::ZERO, MAX_ARRIVALS);
+        let (mut stack, client, server) = connected(now);
+        let mut times = Vec::new();
+        for _ in 0..kept + 5 {
+            // As long as an acknowledgement may be delayed.
+            now += core::time::Duration::from_millis(50);
+            stack.handle_timeout(now);
+            stack.tcp_write(now, client, Rope::from(vec![1])).expect("there is room");
+            while stack.poll_transmit(now).is_some() {}
+            times.push(now);
+        }
+        let slot = stack.tcp.slot_mut(server).expect("it is there");
+        assert_eq!(slot.connection.readable(), kept + 5, "all came");
+        assert_eq!(slot.extras.as_ref().expect("it was used").arrivals.len(), kept);
+        for (ahead, arrival) in [(1, 0), (kept - 1, kept - 2), (kept, kept - 1), (kept + 5, kept - 1)] {
+            assert_eq!(stack.tcp_arrival(server, ahead), Some(times[arrival]), "{ahead} bytes on");
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::tcp::State;
 use crate::tcp::timers::Timer;
 use crate::time::Instant;
 
-/// The most entries of one survey.
+/// The most entries of one survey. Further ones are counted ([`Survey::left_out`]).
 pub const SURVEY_MAX: usize = 65_536;
 
 /// Which sockets.
@@ -101,8 +101,35 @@ pub struct Entry {
     pub connection: Option<TcpId>,
 }
 
+/// What there is at one moment.
+///
+/// ```
+/// use tapsock_stack::stack::Survey;
+///
+/// assert_eq!(Survey::default().left_out, 0);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// Sockets and connections, [`SURVEY_MAX`] at most.
+    pub entries: Vec<Entry>,
+    /// How many more there are.
+    pub left_out: usize,
+}
+
+impl Extend<Entry> for Survey {
+    fn extend<T: IntoIterator<Item = Entry>>(&mut self, entries: T) {
+        for entry in entries {
+            if self.entries.len() < SURVEY_MAX {
+                self.entries.push(entry);
+            } else {
+                self.left_out += 1;
+            }
+        }
+    }
+}
+
 impl Stack {
-    /// All sockets of the kinds that `wanted` says, [`SURVEY_MAX`] at most. Raw sockets are asked for with protocol 0.
+    /// All sockets of the kinds that `wanted` says. Raw sockets are asked for with protocol 0.
     ///
     /// ```
     /// use tapsock_stack::config::Config;
@@ -110,18 +137,18 @@ impl Stack {
     /// use tapsock_stack::time::Instant;
     ///
     /// let stack = Stack::new(Config::default(), 1, Instant::ZERO);
-    /// assert!(stack.survey(Instant::ZERO, &[Surveyed::Tcp, Surveyed::Raw(0)]).is_empty());
+    /// assert!(stack.survey(Instant::ZERO, &[Surveyed::Tcp, Surveyed::Raw(0)]).entries.is_empty());
     /// ```
-    pub fn survey(&self, now: Instant, wanted: &[Surveyed]) -> Vec<Entry> {
-        let mut entries = Vec::new();
+    pub fn survey(&self, now: Instant, wanted: &[Surveyed]) -> Survey {
+        let mut found = Survey::default();
         if wanted.contains(&Surveyed::Tcp) {
-            entries.extend(self.survey_listeners());
-            entries.extend(self.survey_connections(now));
-            entries.extend(self.tcp.half_open.keys().map(|key| Entry {
+            found.extend(self.survey_listeners());
+            found.extend(self.survey_connections(now));
+            found.extend(self.tcp.half_open.keys().map(|key| Entry {
                 stage: Stage::HalfOpen,
                 ..plain(Surveyed::Tcp, key.local(), Some(key.remote()))
             }));
-            entries.extend(self.tcp.all_resting().map(|(resting, until)| Entry {
+            found.extend(self.tcp.all_resting().map(|(resting, until)| Entry {
                 stage: Stage::TimeWait,
                 device: resting.way.device,
                 watch: until.map(|until| (Watch::TimeWait, until.saturating_since(now), 0)),
@@ -129,16 +156,15 @@ impl Stack {
             }));
         }
         if wanted.contains(&Surveyed::Udp) {
-            entries.extend(self.survey_udp());
+            found.extend(self.survey_udp());
         }
         if wanted.contains(&Surveyed::Ping) {
-            entries.extend(self.ping.survey());
+            found.extend(self.ping.survey());
         }
         if wanted.iter().any(|kind| matches!(kind, Surveyed::Raw(_))) {
-            entries.extend(self.survey_raw());
+            found.extend(self.survey_raw());
         }
-        entries.truncate(SURVEY_MAX);
-        entries
+        found
     }
 
     fn survey_listeners(&self) -> impl Iterator<Item = Entry> + '_ {

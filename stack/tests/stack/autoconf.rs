@@ -6,6 +6,7 @@ use core::time::Duration;
 use tapsock_stack::buf::Frame;
 use tapsock_stack::config::Config;
 use tapsock_stack::counters::Counter;
+use tapsock_stack::iface::slaac::MAX_FORMED;
 use tapsock_stack::iface::{InterfaceError, InterfaceId, Preference, Route};
 use tapsock_stack::wire::icmp::Echo;
 use tapsock_stack::wire::icmpv4::Icmpv4Message;

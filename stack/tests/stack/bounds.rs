@@ -5,7 +5,9 @@ use core::net::IpAddr;
 use tapsock_stack::buf::Rope;
 use tapsock_stack::config::Config;
 use tapsock_stack::counters::Counter;
-use tapsock_stack::stack::{Family, GroupChange, PingError, SendStamps, UdpSendOptions};
+use tapsock_stack::stack::{
+    Family, GroupChange, PingError, SURVEY_MAX, SendStamps, Surveyed, UdpSendOptions,
+};
 use tapsock_stack::udp::OVERHEAD;
 use tapsock_stack::wire::EthernetAddress;
 use tapsock_stack::wire::icmp::Echo;
@@ -81,6 +83,8 @@ fn what_comes_back_from_a_group_and_finds_no_room_is_counted() {
 #[test]
 fn sockets_for_messages_are_bounded() {
     let mut wire = Wire::new(1, LINKS[0]);
+    let now = wire.now;
+    bound(&mut wire, 0, "0.0.0.0", 5000);
     let stack = &mut wire[0];
     let pings: Vec<_> = (0..SOCKETS).map(|_| stack.ping_open(Family::V4).unwrap()).collect();
     assert!(matches!(stack.ping_open(Family::V6), Err(PingError::NoSocket)));
@@ -89,6 +93,9 @@ fn sockets_for_messages_are_bounded() {
     let raws: Vec<_> =
         (0..SOCKETS).map(|at| stack.raw_open(Family::V4, (at % 200) as u16).unwrap()).collect();
     assert!(stack.raw_open(Family::V4, 253).is_none());
+    // Who looks at them is told of so many, and how many more there are.
+    let found = stack.survey(now, &[Surveyed::Raw(0), Surveyed::Udp]);
+    assert_eq!((found.entries.len(), found.left_out), (SURVEY_MAX, SOCKETS + 1 - SURVEY_MAX));
     stack.raw_close(raws[7]);
     assert!(stack.raw_open(Family::V4, 253).is_some());
 }

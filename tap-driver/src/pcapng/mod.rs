@@ -21,6 +21,8 @@ use writer::Writer;
 mod blocks;
 mod late;
 mod order;
+#[cfg(feature = "pcapng-read")]
+pub mod read;
 mod whole;
 mod writer;
 

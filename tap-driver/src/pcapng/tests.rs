@@ -304,6 +304,30 @@ fn a_stuck_disk_costs_captured_frames_and_no_others() {
     assert_eq!(stats, CaptureStats { written: total as u64 - dropped, dropped });
 }
 
+/// Frames of a few bytes reach the bound on their number first.
+#[test]
+fn so_many_frames_wait_for_a_stuck_disk_and_no_more() {
+    let (release, gate) = crossbeam_channel::bounded::<()>(0);
+    let capture = Capture::new(Stuck(gate, 0)).unwrap();
+    let (left, right) = MemoryLink::pair(MemoryConfig::default()).unwrap();
+    let (_, mut send) = Box::new(capture.tee(left)).split();
+    let (mut receive, _) = Box::new(right).split();
+    let mut slot = RecvSlot::new();
+    // The disk is stuck once its buffer is full, which may take as many again.
+    let buffered = FILE_BUFFER / 60;
+    for _ in 0..buffered + 2 * QUEUE_FRAMES {
+        send.transmit(&transmit(&[1; 14], &[&[2; 46]])).unwrap();
+        receive.receive(&mut slot).unwrap();
+        assert!(capture.tap.queued.load(Ordering::Relaxed) <= QUEUE_FRAMES);
+    }
+    let total = (buffered + 2 * QUEUE_FRAMES) as u64;
+    let dropped = capture.stats().dropped;
+    assert!(dropped > 0 && dropped < total - QUEUE_FRAMES as u64, "{dropped} of {total}");
+    drop(release);
+    let stats = capture.finish().unwrap();
+    assert_eq!(stats, CaptureStats { written: total - dropped, dropped });
+}
+
 #[test]
 fn an_error_of_the_file_is_reported_at_the_end_and_the_link_goes_on() {
     struct Full(bool);

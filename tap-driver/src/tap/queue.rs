@@ -134,6 +134,7 @@ pub(crate) fn settle(sent: io::Result<usize>, drops: &LinkDrops) -> io::Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys;
 
     #[test]
     fn a_lost_frame_is_counted_and_a_link_that_is_gone_is_told_of() {
@@ -154,5 +155,23 @@ mod tests {
             assert_eq!(settled(errno), Ok(()));
         }
         assert_eq!((drops.of(DropReason::OutDown), drops.of(DropReason::OutRefused)), (2, 4));
+    }
+
+    /// A local socket stands in for a device: what comes is no frame.
+    #[test]
+    fn one_call_skips_so_many_frames_and_no_more() {
+        let (ours, theirs) = sys::seqpacket_pair().unwrap();
+        let drops = LinkDrops::default();
+        let (file, medium) = (Arc::new(File::from(ours)), Medium::Ethernet);
+        let mut receive = TapRecv { file, medium, header_len: HEADER_LEN, drops: drops.clone() };
+        for _ in 0..=MAX_SKIPPED {
+            sys::send(theirs.as_fd(), &[io::IoSlice::new(&[0; HEADER_LEN])]).unwrap();
+        }
+        sys::send(theirs.as_fd(), &[io::IoSlice::new(&[0; HEADER_LEN + 60])]).unwrap();
+        let mut slot = RecvSlot::new();
+        assert_eq!(receive.receive(&mut slot).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(drops.of(DropReason::InTooShort), MAX_SKIPPED as u64);
+        assert_eq!(receive.receive(&mut slot).unwrap().bytes.len(), 60);
+        assert_eq!(drops.of(DropReason::InTooShort), MAX_SKIPPED as u64 + 1);
     }
 }

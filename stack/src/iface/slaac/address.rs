@@ -11,7 +11,8 @@ use crate::random::Random;
 use crate::time::{Instant, earliest};
 use crate::wire::ndp::{Nonce, PrefixInfo, probe, solicited_node};
 
-/// Addresses of one interface that were made, or are looked for, whatever `max_addresses` says.
+/// Addresses of one interface that were made, or were looked for before they were given to it, whatever `max_addresses`
+/// says. Further ones are refused, and counted where it was a router that told of them.
 pub const MAX_FORMED: usize = 48;
 
 /// A shorter lifetime than this is believed of nobody.
@@ -132,7 +133,11 @@ impl Autoconf {
             None if link.config.addr_gen_mode >= 2 => *self.secret.get_or_insert_with(drawn),
             None => 0,
         };
-        if link.given_up || link.formed.len() >= MAX_FORMED {
+        if link.given_up {
+            return;
+        }
+        if link.is_full() {
+            link.refused += 1;
             return;
         }
         let address = link.address_of(formation, secret, random);

@@ -138,9 +138,11 @@ pub struct RouterAdvert {
     pub routes: Vec<RouteInfo>,
     /// Resolvers of names, with the time that they may be asked (RFC 8106).
     pub resolvers: Vec<(Ipv6Addr, Lifetime)>,
+    /// Prefixes, routes and resolvers that there was no room for.
+    pub left_out: usize,
 }
 
-/// What one advertisement can bring of each kind of option; the rest is left alone.
+/// What one advertisement can bring of each kind of option; the rest is counted, and left alone.
 const MAX_OPTIONS_EACH: usize = 32;
 
 impl RouterAdvert {
@@ -195,7 +197,10 @@ impl RouterAdvert {
     fn take(&mut self, option: &[u8]) {
         match option {
             [SOURCE_LINK, _, station @ ..] => self.source_link = station_of(station),
-            [PREFIX, 4, len, flags, rest @ ..] if *len <= 128 && self.prefixes.len() < MAX_OPTIONS_EACH => {
+            [PREFIX, 4, len, ..] if *len <= 128 && self.prefixes.len() >= MAX_OPTIONS_EACH => {
+                self.left_out += 1
+            }
+            [PREFIX, 4, len, flags, rest @ ..] if *len <= 128 => {
                 let (Some(valid), Some(preferred)) = (number_at(rest, 0), number_at(rest, 4)) else { return };
                 self.prefixes.push(PrefixInfo {
                     prefix: masked(address_at(rest, 12), *len),
@@ -207,7 +212,8 @@ impl RouterAdvert {
                 });
             }
             [MTU, 1, _, _, rest @ ..] => self.mtu = number_at(rest, 0),
-            [ROUTE, size, len, flags, rest @ ..] if *len <= 128 && self.routes.len() < MAX_OPTIONS_EACH => {
+            [ROUTE, _, len, ..] if *len <= 128 && self.routes.len() >= MAX_OPTIONS_EACH => self.left_out += 1,
+            [ROUTE, size, len, flags, rest @ ..] if *len <= 128 => {
                 //= RFC 4191 §2.3
                 let enough = match len {
                     0 => 1,
@@ -232,6 +238,7 @@ impl RouterAdvert {
                 let seconds = lifetime(number_at(rest, 0).unwrap_or(0));
                 let addresses = rest.get(4..).unwrap_or_default().chunks_exact(16);
                 let room = MAX_OPTIONS_EACH - self.resolvers.len();
+                self.left_out += addresses.len().saturating_sub(room);
                 self.resolvers.extend(addresses.take(room).map(|bytes| (address_at(bytes, 0), seconds)));
             }
             _ => {}

@@ -292,3 +292,24 @@ fn another_address_is_tried_as_often_as_is_set_and_no_more() {
         assert_eq!(claimed, tried, "{most}");
     }
 }
+
+/// Whoever gives an interface more addresses to look for than there may be is told, and routers' are counted.
+#[test]
+fn addresses_that_are_looked_for_are_bounded() {
+    let mut wire = alone(&asking());
+    let mut add = |host: usize| wire[0].add_address(ETH, format!("2001:db8::{host:x}/64").parse().unwrap());
+    let given = (1..).take_while(|host| add(*host).is_ok()).count();
+    // Two are of the wire's own.
+    assert_eq!(given, MAX_FORMED - 2);
+    assert_eq!(add(1000), Err(InterfaceError::Full));
+    wire.run_for(Duration::from_secs(5));
+    assert_eq!(made(&wire).len(), given, "each of those that were taken is there");
+    wire.inject(0, advert(1, 1800, 0, &[prefix("2001:db8:1::", ON_LINK | AUTONOMOUS, HOUR, HOUR)]));
+    wire.run_for(Duration::from_secs(5));
+    assert_eq!((made(&wire).len(), wire.counter(0, Counter::TapsockAutoconfRefused)), (given, 1));
+    // One that goes makes room.
+    wire[0].remove_address(ETH, "2001:db8::1".parse().unwrap()).unwrap();
+    wire[0].add_address(ETH, "2001:db8::1000/64".parse().unwrap()).unwrap();
+    wire.run_for(Duration::from_secs(5));
+    assert_eq!(made(&wire).len(), given);
+}

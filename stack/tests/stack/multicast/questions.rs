@@ -312,3 +312,23 @@ fn another_host_s_report_is_heard_wherever_it_is_sent() {
         assert_eq!(of_group, 0, "{group} {to}: one report does for all");
     }
 }
+
+/// The sources that are asked for before an answer is due are told together, up to a number: beyond that all that is heard.
+#[test]
+fn who_asks_for_ever_more_sources_is_told_of_all() {
+    let group = GROUPS[0];
+    for (each, kind, count) in [(32, RecordKind::IsInclude, 64), (33, RecordKind::IsExclude, 0)] {
+        let (mut wire, _) = member(group);
+        let sources = |question: u8| (0..each).map(move |host| [10, 0, question, host]);
+        for question in 1..3 {
+            let head = [0x11, 100, 0, 0, 239, 1, 1, 1, 2, 125, 0, each];
+            let asked: Vec<u8> = sources(question).flatten().collect();
+            wire.inject(0, query(group, [&head[..], &asked].concat()));
+        }
+        wire.run_for(Duration::from_secs(10));
+        let asked: Vec<String> =
+            (1..3).flat_map(sources).map(|source| Ipv4Addr::from(source).to_string()).collect();
+        let told: Vec<&str> = asked.iter().take(count).map(String::as_str).collect();
+        assert_eq!(reports(&wire), [report(group, kind, &told)], "{each} in each question");
+    }
+}

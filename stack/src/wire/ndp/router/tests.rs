@@ -104,6 +104,22 @@ fn all_options_of_an_advertisement() {
     assert_eq!(advert.resolvers, [(address("fd00::53"), Some(Duration::from_secs(90)))]);
 }
 
+#[test]
+fn an_advertisement_brings_so_many_options_of_each_kind_and_no_more() {
+    let option = |size: usize, begin: &[u8]| {
+        let mut option = begin.to_vec();
+        option.resize(8 * size, 7);
+        option
+    };
+    let (prefix, route) = (option(4, &[3, 4, 64, 0xc0]), option(1, &[24, 1, 0, 0]));
+    let resolvers = option(1 + 2 * 20, &[25, 1 + 2 * 20]);
+    let many = MAX_OPTIONS_EACH + 5;
+    let bytes = [HEAD.to_vec(), prefix.repeat(many), route.repeat(many), resolvers.repeat(2)].concat();
+    let advert = RouterAdvert::parse(&from("fe80::1"), &bytes).unwrap();
+    let counts = [advert.prefixes.len(), advert.routes.len(), advert.resolvers.len()];
+    assert_eq!((counts, advert.left_out), ([MAX_OPTIONS_EACH; 3], 5 + 5 + 8));
+}
+
 //= RFC 4861 §8.1, type=test
 //= RFC 4861 §8.1 MUST-1, type=test
 #[test]

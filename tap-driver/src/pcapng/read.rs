@@ -1,19 +1,20 @@
-//! Frames read from a capture: pcapng, or the older pcap.
+//! Frames read from a capture: pcapng, or the older pcap. Feature `pcapng-read`.
 
 use std::io::{self, Read};
 
 use pcap_parser::pcapng::{EnhancedPacketBlock, InterfaceDescriptionBlock, OptionCode};
 use pcap_parser::traits::{PcapNGPacketBlock, PcapReaderIterator};
 use pcap_parser::{Block, Linktype, PcapBlockOwned, PcapError, create_reader};
-use tapsock_driver::pcapng::Direction;
 use tapsock_stack::wire::offload::Medium;
+
+use super::Direction;
 
 /// The largest block of a capture, in bytes: some times a frame of 64 KiB.
 const BLOCK_MAX: usize = 1 << 20;
 /// The most interfaces of a capture.
 const INTERFACES_MAX: usize = 1024;
 
-/// A frame of a capture.
+/// A frame of a capture. See [`Source`] for an example.
 #[derive(Clone, Debug)]
 pub struct Frame {
     /// Nanoseconds since 1970.
@@ -29,6 +30,18 @@ pub struct Frame {
 }
 
 /// A capture that is being read.
+///
+/// ```
+/// use tapsock_driver::pcapng::read::Source;
+///
+/// // A pcap file with its header and no frame.
+/// let mut header = vec![0; 24];
+/// header[..4].copy_from_slice(&0xa1b2_c3d4_u32.to_le_bytes());
+/// (header[4], header[6], header[20]) = (2, 4, 1);
+/// let mut source = Source::new(Box::new(std::io::Cursor::new(header)))?;
+/// assert!(source.next_frame()?.is_none());
+/// # std::io::Result::Ok(())
+/// ```
 pub struct Source {
     reader: Box<dyn PcapReaderIterator + Send>,
     interfaces: Vec<Interface>,
@@ -80,6 +93,7 @@ impl Source {
                     }
                 }
                 Err(PcapError::UnexpectedEof) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(PcapError::BufferTooSmall) => return Err(too_long()),
                 Err(_) => return Err(bad("a block is broken")),
             }
         }
@@ -89,7 +103,7 @@ impl Source {
     fn refill(&mut self) -> io::Result<bool> {
         let before = self.reader.data().len();
         if before >= BLOCK_MAX {
-            return Err(bad("a block is longer than any frame"));
+            return Err(too_long());
         }
         self.reader.refill().map_err(|_| io::Error::other("it can't be read"))?;
         match self.reader.data().len() > before {
@@ -177,6 +191,74 @@ impl Interface {
     }
 }
 
+fn too_long() -> io::Error {
+    bad("a block is longer than any frame")
+}
+
 fn bad(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A block of pcapng, whose length stands before and behind it.
+    fn block(kind: u32, body: &[u8]) -> Vec<u8> {
+        let len = (body.len() as u32 + 12).to_le_bytes();
+        [&kind.to_le_bytes()[..], &len, body, &len].concat()
+    }
+
+    /// A capture with so many interfaces, of Ethernet.
+    fn capture(interfaces: usize) -> Vec<u8> {
+        let section = [&0x1a2b_3c4d_u32.to_le_bytes()[..], &[1, 0, 0, 0], &[0xff; 8]].concat();
+        let interface = block(1, &[1, 0, 0, 0, 0, 0, 0, 0]);
+        [block(0x0a0d_0d0a, &section), interface.repeat(interfaces)].concat()
+    }
+
+    /// A frame of the first interface, which needs no padding.
+    fn packet(len: usize) -> Vec<u8> {
+        let len = (len as u32).to_le_bytes();
+        let head = [&[0; 12][..], &len, &len].concat();
+        block(6, &[head, vec![7; u32::from_le_bytes(len) as usize]].concat())
+    }
+
+    /// The lengths of the frames, and how it ends.
+    fn read(bytes: Vec<u8>) -> (Vec<usize>, io::Result<()>) {
+        let mut source = Source::new(Box::new(io::Cursor::new(bytes))).unwrap();
+        let mut lengths = Vec::new();
+        loop {
+            match source.next_frame() {
+                Ok(Some(frame)) => lengths.push(frame.bytes.len()),
+                Ok(None) => return (lengths, Ok(())),
+                Err(error) => return (lengths, Err(error)),
+            }
+        }
+    }
+
+    #[test]
+    fn a_capture_has_so_many_interfaces_and_no_more() {
+        let (lengths, end) = read([capture(INTERFACES_MAX), packet(60)].concat());
+        assert!(lengths == [60] && end.is_ok(), "{end:?}");
+        let (_, end) = read(capture(INTERFACES_MAX + 1));
+        assert!(end.unwrap_err().to_string().contains("too many interfaces"));
+        // A section has its own.
+        let two = [capture(INTERFACES_MAX), capture(INTERFACES_MAX), packet(60)].concat();
+        assert!(read(two).1.is_ok());
+    }
+
+    #[test]
+    fn a_block_is_so_long_and_no_longer() {
+        // The header of a block and of a packet, and the length behind.
+        let most = BLOCK_MAX - 32;
+        let (lengths, end) = read([capture(1), packet(most - 1024), packet(60)].concat());
+        assert!(lengths == [most - 1024, 60] && end.is_ok(), "{end:?}");
+        let (lengths, end) = read([capture(1), packet(60), packet(most + 4), packet(60)].concat());
+        assert_eq!(lengths, [60]);
+        let error = end.unwrap_err().to_string();
+        assert!(error.contains("longer than any frame"), "{error}");
+        // One that says so, and ends.
+        let lie = [&6u32.to_le_bytes()[..], &u32::MAX.to_le_bytes(), &[0; 100]].concat();
+        assert!(read([capture(1), lie].concat()).1.is_err());
+    }
 }
