@@ -1,6 +1,10 @@
-//! What stands in packets of the internet layer: each parser by itself, with what can be said of its results.
+//! What stands in packets of the internet layer, in files and in other processes' words: each parser by itself, with what
+//! can be said of its results; and what a host that configures itself makes of a row of messages.
 //!
 //! The first byte of an input says which; the rest is for the parser.
+
+mod leases;
+mod outside;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -16,7 +20,20 @@ use tapsock_stack::wire::ndp::{
 use tapsock_stack::wire::{EthernetAddress, IpProtocol, Ipv6Header};
 
 /// The parsers.
-const PARSERS: [fn(&[u8]); 7] = [arp, neighbors, extension_headers, ipv4_options, igmp, mld, dhcp];
+const PARSERS: [fn(&[u8]); 12] = [
+    arp,
+    neighbors,
+    extension_headers,
+    ipv4_options,
+    igmp,
+    mld,
+    dhcp,
+    leases::run,
+    outside::texts,
+    outside::question,
+    outside::capture,
+    outside::stream,
+];
 
 /// Gives the bytes to the parser that the first of them names.
 pub fn run(data: &[u8]) {
@@ -238,6 +255,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
         &[6, 4, 10, 0, 0, 1, 26, 2, 5, 220, 121, 8, 24, 10, 1, 1, 10, 0, 0, 1, 52, 1, 3, 15, 1, b'x', 255],
     ];
     seed(6, &[&reply[..], &options.concat()].concat());
+    leases::seeds().iter().for_each(|steps| seed(7, steps));
+    outside::seeds().iter().for_each(|(which, bytes)| seed(8 + which, bytes));
     seeds
 }
 
@@ -247,11 +266,16 @@ mod tests {
     fn seeds_are_read_and_so_is_what_is_made_of_them() {
         for seed in super::seeds() {
             super::run(&seed);
-            for len in 0..seed.len() {
+            // What makes a host, or a socket, costs too much to be run for each byte.
+            let (cut, flips): (usize, &[u8]) = match seed[0] {
+                7 | 11 => (11, &[0xff]),
+                _ => (1, &[1, 0x80, 0xff]),
+            };
+            for len in (0..seed.len()).step_by(cut) {
                 super::run(&seed[..len]);
             }
-            for at in 0..seed.len() {
-                for flip in [1, 0x80, 0xff] {
+            for at in (0..seed.len()).step_by(cut) {
+                for flip in flips {
                     let mut bytes = seed.clone();
                     bytes[at] ^= flip;
                     super::run(&bytes);
