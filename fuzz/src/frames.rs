@@ -9,24 +9,30 @@ mod seeds;
 use host::Host;
 pub use seeds::seeds;
 
+use crate::memory;
+
 /// Bytes that the stack may hold at most besides what grows with the input.
 const BASE_MEMORY: u64 = 8 << 20;
 
 /// Bytes that the stack may hold for each byte that it was sent.
 const MEMORY_PER_BYTE: u64 = 64;
 
+/// Bytes that it may hold hours after the last frame, however many there were.
+const MEMORY_AT_REST: u64 = 256 << 10;
+
 /// Runs the frames in `data`.
 ///
-/// Panics where the stack does, where it holds more memory than it should, where what it sends is not right, or where
+/// Panics where the stack does, where it holds more memory than it should or some is left behind, where what it sends is not right, or where
 /// its deadlines stand still.
 pub fn run(data: &[u8]) {
-    let used = allocation_counter::measure(|| {
+    let held = memory::of(|| {
         let mut host = Host::new();
         Records { rest: data }.for_each(|record| host.take(&record));
-        host.finish();
+        host.finish()
     });
     let most = BASE_MEMORY + MEMORY_PER_BYTE * data.len() as u64;
-    assert!(used.bytes_max <= most, "{} bytes of memory for {} bytes of input", used.bytes_max, data.len());
+    assert!(held.worst <= most, "{} bytes of memory for {} bytes of input", held.worst, data.len());
+    assert!(held.at_rest <= MEMORY_AT_REST, "{} bytes of memory at rest", held.at_rest);
 }
 
 /// One frame, and what goes with it.
@@ -71,5 +77,13 @@ impl<'a> Iterator for Records<'a> {
         let (bytes, rest) = rest.split_at(len);
         self.rest = rest;
         Some(Record { flags, gso_size, bytes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn seeds_run() {
+        super::seeds().iter().for_each(|seed| super::run(seed));
     }
 }

@@ -17,6 +17,7 @@ mod craft;
 mod emitted;
 pub mod frames;
 pub mod launch;
+mod memory;
 pub mod names;
 pub mod operations;
 pub mod parts;

@@ -4,6 +4,8 @@ use arbitrary::{Arbitrary, Unstructured};
 use tapsock::resolve::dns::{AddressType, CACHE_MAX, Lookup, ResolvConf, Resolver, SERVERS_MAX, Transmit};
 use tapsock_stack::time::Instant;
 
+use crate::memory;
+
 /// Lookups of one run at most.
 const MAX_LOOKUPS: usize = 8;
 /// Steps of one lookup at most: with a search list of six, three servers, five attempts, and a hundred questions each
@@ -12,6 +14,10 @@ const MAX_STEPS: usize = 100_000;
 
 /// Runs the lookups that `data` says.
 pub fn run(data: &[u8]) {
+    memory::of(|| steps(data));
+}
+
+fn steps(data: &[u8]) {
     let mut input = Unstructured::new(data);
     let Ok(plan) = input.arbitrary::<Plan>() else { return };
     let mut conf = ResolvConf::parse(plan.conf, &[]);

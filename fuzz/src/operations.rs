@@ -18,8 +18,13 @@ use arbitrary::{Arbitrary, Unstructured};
 use scenario::Scenario;
 use world::World;
 
+use crate::memory;
+
 /// Bytes that two stacks and the frames between them may hold at most.
 const MAX_MEMORY: u64 = 256 << 20;
+
+/// Bytes that the two stacks may hold hours after all was closed.
+const MEMORY_AT_REST: u64 = 512 << 10;
 
 /// Operations of one run at most.
 const MAX_OPERATIONS: usize = 1_000;
@@ -31,18 +36,27 @@ pub fn run(data: &[u8]) {
     if show {
         eprintln!("{:?}", scenario.setup);
     }
-    let used = allocation_counter::measure(|| {
+    let held = memory::of(|| {
         let mut world = World::new(&scenario.setup, show);
         for operation in scenario.operations.iter().take(MAX_OPERATIONS) {
             world.perform(operation);
         }
-        world.finish();
+        world.finish()
     });
-    assert!(used.bytes_max <= MAX_MEMORY, "{} bytes of memory", used.bytes_max);
+    assert!(held.worst <= MAX_MEMORY, "{} bytes of memory", held.worst);
+    assert!(held.at_rest <= MEMORY_AT_REST, "{} bytes of memory at rest", held.at_rest);
 }
 
 /// Bytes without a meaning: each is one.
 pub fn seeds() -> Vec<Vec<u8>> {
     let word = |n: u32| n.wrapping_mul(2_654_435_761).rotate_left(n % 31).to_le_bytes();
     (0..64u32).map(|seed| (0..seed * 16).flat_map(|n| word(seed * 5000 + n)).collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn seeds_run() {
+        super::seeds().iter().for_each(|seed| super::run(seed));
+    }
 }

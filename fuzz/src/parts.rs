@@ -11,6 +11,8 @@ use tapsock_stack::tcp::recv::reassembly::{Last, Reassembly};
 use tapsock_stack::tcp::seq_ranges::SeqRange;
 use tapsock_stack::time::Instant;
 
+use crate::memory;
+
 /// Bytes in flight at most: the model walks over all of them at each step.
 const MAX_FLIGHT: usize = 2_000;
 
@@ -19,6 +21,10 @@ const MAX_STEPS: usize = 2_000;
 
 /// Runs the steps that `data` says.
 pub fn run(data: &[u8]) {
+    memory::of(|| steps(data));
+}
+
+fn steps(data: &[u8]) {
     let mut input = Unstructured::new(data);
     let Ok(base) = input.arbitrary::<u32>() else { return };
     let mut flight = Flight::new(SeqNumber::new(base));

@@ -19,6 +19,7 @@ use tapsock_stack::wire::ipv6_ext::ExtLimits;
 use tapsock_stack::wire::{IpProtocol, Ipv4Header, Ipv6Header};
 
 use crate::craft::{Family, address};
+use crate::memory;
 
 /// Steps of one run at most.
 const MAX_STEPS: usize = 400;
@@ -34,7 +35,7 @@ const ONE_PART: usize = 1_000;
 
 /// Runs the steps that `data` says.
 pub fn run(data: &[u8]) {
-    outcomes(data);
+    memory::of(|| drop(outcomes(data)));
 }
 
 /// How often parts waited, made a packet whole, and were refused for each reason; and packets that were given up because of

@@ -19,6 +19,8 @@ use tapsock_stack::wire::ndp::{
 };
 use tapsock_stack::wire::{EthernetAddress, IpProtocol, Ipv6Header};
 
+use crate::memory;
+
 /// The parsers.
 const PARSERS: [fn(&[u8]); 12] = [
     arp,
@@ -37,6 +39,10 @@ const PARSERS: [fn(&[u8]); 12] = [
 
 /// Gives the bytes to the parser that the first of them names.
 pub fn run(data: &[u8]) {
+    memory::of(|| parse(data));
+}
+
+fn parse(data: &[u8]) {
     let Some((which, bytes)) = data.split_first() else { return };
     PARSERS[usize::from(*which) % PARSERS.len()](bytes);
 }

@@ -334,8 +334,8 @@ impl Host {
         self.flush();
     }
 
-    /// All is closed; hours later nothing is left to be done.
-    pub(super) fn finish(mut self) {
+    /// All is closed; hours later nothing is left to be done. What the stack still holds is returned with it.
+    pub(super) fn finish(mut self) -> Stack {
         self.application();
         self.stack.close_listener(self.now, self.listener);
         for id in core::mem::take(&mut self.connections) {
@@ -346,6 +346,7 @@ impl Host {
         let left = self.stack.unfinished();
         assert_eq!(left.connections, 0, "{left:?} after {FINISH:?}");
         assert_eq!(self.stack.poll_timeout(), None, "somebody still waits");
+        self.stack
     }
 }
 

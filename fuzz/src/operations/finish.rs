@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use tapsock_stack::stack::Linger;
+use tapsock_stack::stack::{Linger, Stack};
 use tapsock_stack::tcp::State;
 use tapsock_stack::tcp::connection::Shutdown;
 
@@ -13,8 +13,9 @@ use super::world::World;
 const MAX_IDLE: u32 = 200;
 
 impl World {
-    /// The wire is good again: what was written arrives. Then all is closed, and nothing is left.
-    pub(super) fn finish(mut self) {
+    /// The wire is good again: what was written arrives. Then all is closed, and nothing is left to be done. What the
+    /// stacks still hold is returned with them.
+    pub(super) fn finish(mut self) -> [Stack; 2] {
         (self.lose_every, self.delay_every) = (0, 0);
         let mut idle = 0;
         while idle < MAX_IDLE {
@@ -40,6 +41,7 @@ impl World {
             assert_eq!(left.connections, 0, "{left:?} hours after all was closed");
             assert_eq!(host.stack.poll_timeout(), None, "somebody still waits");
         }
+        self.hosts.map(|host| host.stack)
     }
 
     /// Every program reads what there is, and writes no more.
