@@ -88,6 +88,27 @@ fn a_small_mtu_leaves_ipv6_out_and_says_why() {
     }
 }
 
+/// AUTO takes the better one: here each is forced.
+#[test]
+fn each_link_to_the_kernel_passes_all_checks() {
+    if !has_kernel_link() {
+        return;
+    }
+    for link in ["tap", "veth"] {
+        let scratch = Scratch::new();
+        let capture = scratch.text("demo.pcapng");
+        let output = run(&["demo", "--quick", "--json", "--link", link, "--capture", &capture]);
+        if !output.status.success() && output.stdout.is_empty() && !geteuid().is_root() {
+            println!("skipped: no {link}: {}", stderr(&output));
+            continue;
+        }
+        let object = object(&output);
+        assert!(output.status.success(), "{object:#}");
+        assert_eq!((&object["link"], &object["ok"]), (&link.into(), &true.into()), "{object:#}");
+        assert_eq!(with_status(&object, "ok").len(), CHECKS, "{object:#}");
+    }
+}
+
 #[test]
 fn without_a_kernel_a_second_host_takes_its_place() {
     for link in ["memory", "unix"] {
