@@ -9,6 +9,7 @@
 //! # Safety
 //! What a pointer must point to is what it must point to for the namesake in libc; NULL is told from that, and is EFAULT.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 #![allow(
     clippy::missing_safety_doc,
     reason = "it is said once, above: the functions' docs are those of the C header"

@@ -86,6 +86,7 @@ impl<L: Accept> Accepting<L> {
                 crate::complain(&failure.hint("Connections wait until that has passed."));
             }
         }
+        #[expect(clippy::disallowed_methods, reason = "nothing tells when there is what it lacked")]
         thread::sleep(self.pause);
         self.pause = (self.pause * 2).min(LAST_PAUSE);
     }

@@ -1,6 +1,7 @@
 //! The `tapsock` program.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod accepting;
 mod attach;

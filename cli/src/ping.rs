@@ -233,6 +233,7 @@ fn rounds(options: &Options, socket: &mut TapsockEcho, tally: &Mutex<Tally>) -> 
         let until = end.map_or(until, |end| until.min(end));
         if taken == Taken::Error && lock(tally).outstanding() == 0 {
             // What is still to be had is that error, again and again.
+            #[expect(clippy::disallowed_methods, reason = "what it waits for is the time of the next ping")]
             thread::sleep(until.saturating_duration_since(now));
             taken = Taken::Nothing;
             continue;

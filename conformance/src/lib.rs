@@ -20,6 +20,7 @@
 
 // Unsafe code is in `run::kernel::sys` alone.
 #![deny(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod assertions;
 pub mod ast;

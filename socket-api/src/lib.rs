@@ -4,6 +4,7 @@
 //! behaviour of `std`, and [`bsd`], the C calls with integer socket ids. [`socket`] makes any of them step by step.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 #[cfg(feature = "axum")]
 pub mod axum;

@@ -4,6 +4,7 @@
 //! [`Sockets`] is the face. Its calls are `try_…` where they might wait; whoever drives the stack does the waiting.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod constants;
 pub mod control;

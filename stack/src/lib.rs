@@ -5,6 +5,7 @@
 //! from one seeded generator, and the links stand outside.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod buf;
 pub mod config;

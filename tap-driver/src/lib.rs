@@ -14,6 +14,7 @@
 //! this process may use; [`pcapng::Capture`] writes down what passes over any of them.
 
 #![deny(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod auto;
 pub mod drops;

@@ -12,19 +12,24 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::error::{During, OpenError};
 use crate::link::Link;
 use crate::stream::StreamLink;
 use crate::unix::{Framing, UnixLink};
 
-/// How long a program may take until it listens, and how often that is looked at.
+/// How long a program may take until it listens.
 const READY_WITHIN: Duration = Duration::from_secs(5);
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
-/// How long the end of an ended program's words is waited for.
+/// What slirp4netns says then, on standard error.
+const LISTENS: &[u8] = b"Waiting for connection";
+/// How long the end of an ended program's words is waited for, or that of a program that speaks no more.
 const WORDS_WITHIN: Duration = Duration::from_secs(1);
 /// Bytes of a program's last words that are kept.
 const MAX_LAST_WORDS: usize = 4096;
@@ -101,11 +106,12 @@ pub struct Running {
 }
 
 impl Running {
-    fn new(mut child: Child, folder: Option<Folder>) -> Self {
+    /// `heard` is told when the program says [`LISTENS`], and dropped when it speaks no more.
+    fn new(mut child: Child, folder: Option<Folder>, heard: Sender<()>) -> Self {
         let (sender, words) = mpsc::channel();
         if let Some(stderr) = child.stderr.take() {
             // Where nobody asks any more there is nobody to tell.
-            thread::spawn(move || drop(sender.send(end_of(stderr))));
+            thread::spawn(move || drop(sender.send(end_of(stderr, heard))));
         }
         Running { child, words: Some(words), _folder: folder }
     }
@@ -117,6 +123,19 @@ impl Running {
         let words = self.words.take().and_then(|words| words.recv_timeout(WORDS_WITHIN).ok());
         let words = String::from_utf8_lossy(&words.unwrap_or_default()).trim().to_owned();
         Some(if words.is_empty() { status.to_string() } else { words })
+    }
+
+    /// Waits until the program has ended, for `limit` at most.
+    fn await_end(&self, limit: Duration) -> io::Result<()> {
+        let end = Instant::now() + limit;
+        let process = pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty())?;
+        loop {
+            let left = Timespec::try_from(end.saturating_duration_since(Instant::now())).ok();
+            match poll(&mut [PollFd::new(&process, PollFlags::IN)], left.as_ref()) {
+                Err(Errno::INTR) => {}
+                done => return done.map(drop).map_err(Into::into),
+            }
+        }
     }
 }
 
@@ -159,7 +178,7 @@ fn start_passt(mut command: Command, mtu: usize) -> Result<(Box<dyn Link>, Runni
     command.args(["--foreground", "--quiet", "--fd", "0", "--mtu"]).arg(mtu.to_string());
     command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null());
     let child = UserNet::Passt.spawn(&mut command)?;
-    let running = Running::new(child, None);
+    let running = Running::new(child, None, mpsc::channel().0);
     let link = StreamLink::from_fd(ours.into(), mtu).during("socketpair")?;
     Ok((Box::new(link), running))
 }
@@ -171,29 +190,31 @@ fn start_slirp4netns(mut command: Command, mtu: usize) -> Result<(Box<dyn Link>,
     command.args(["--target-type=bess", "--exit-fd=0", "--mtu"]).arg(mtu.to_string()).arg(&path);
     command.stdin(Stdio::piped()).stdout(Stdio::null());
     let child = UserNet::Slirp4netns.spawn(&mut command)?;
-    let mut running = Running::new(child, Some(folder));
-    let until = Instant::now() + READY_WITHIN;
-    loop {
-        // It does not say when it listens.
-        let error = match UnixLink::connect(&path, Framing::Frame, mtu) {
-            Ok(link) => return Ok((Box::new(link), running)),
-            Err(error) => OpenError::new("connect to slirp4netns", error),
-        };
-        if let Some(words) = running.last_words() {
-            return Err(error.because(Some(words)));
-        }
-        if Instant::now() >= until {
-            return Err(error);
-        }
-        thread::sleep(LOOK_AGAIN);
+    let (heard, listens) = mpsc::channel();
+    let mut running = Running::new(child, Some(folder), heard);
+    if listens.recv_timeout(READY_WITHIN) == Err(RecvTimeoutError::Disconnected) {
+        // It closes its standard error a little before it has ended.
+        running.await_end(WORDS_WITHIN).during("wait for slirp4netns")?;
+    }
+    // One that says it in other words listens by now.
+    match UnixLink::connect(&path, Framing::Frame, mtu) {
+        Ok(link) => Ok((Box::new(link), running)),
+        Err(error) => Err(OpenError::new("connect to slirp4netns", error).because(running.last_words())),
     }
 }
 
-/// The last bytes of a stream.
-fn end_of(mut stream: impl Read) -> Vec<u8> {
+/// The last bytes of a stream. `heard` is told when it says [`LISTENS`].
+fn end_of(mut stream: impl Read, heard: Sender<()>) -> Vec<u8> {
     let (mut kept, mut some) = (Vec::new(), [0; 1024]);
+    let mut heard = Some(heard);
     while let Ok(count @ 1..) = stream.read(&mut some) {
         kept.extend_from_slice(&some[..count]);
+        if kept.windows(LISTENS.len()).any(|words| words == LISTENS)
+            && let Some(heard) = heard.take()
+        {
+            // Nobody listens who was not told to.
+            let _ = heard.send(());
+        }
         kept.drain(..kept.len().saturating_sub(MAX_LAST_WORDS));
     }
     kept
@@ -233,14 +254,10 @@ mod tests {
     fn a_program_that_leaves_another_behind_is_not_waited_for() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo gone >&2; sleep 5 & exit 3"]).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut running = Running::new(command.spawn().unwrap(), None);
+        let mut running = Running::new(command.spawn().unwrap(), None, mpsc::channel().0);
         let started = Instant::now();
-        let words = loop {
-            match running.last_words() {
-                Some(words) => break words,
-                None => thread::sleep(LOOK_AGAIN),
-            }
-        };
+        running.await_end(Duration::from_secs(4)).unwrap();
+        let words = running.last_words().unwrap();
         assert!(started.elapsed() < Duration::from_secs(4));
         assert!(words.contains('3'), "the status, where the words do not end: {words}");
     }
@@ -250,12 +267,8 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "seq 100000 >&2; echo no network here >&2; exit 3"]);
         let (_link, mut running) = UserNet::Passt.start_by(command, 1500).unwrap();
-        let words = loop {
-            if let Some(words) = running.last_words() {
-                break words;
-            }
-            std::thread::yield_now();
-        };
+        running.await_end(Duration::from_secs(50)).unwrap();
+        let words = running.last_words().unwrap();
         assert!(words.ends_with("\n100000\nno network here") && words.len() <= MAX_LAST_WORDS, "{words}");
         let mut command = Command::new("sh");
         command.args(["-c", "exit 3"]);

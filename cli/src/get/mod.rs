@@ -119,6 +119,7 @@ fn fetch(options: &Options, prepared: &Prepared, text: &str, facts: &mut Facts) 
                 .map_or_else(|| format!("status {}", ending.http), |failure| failure.reason().to_owned());
             eprintln!("tapsock: {what}; next try in {} s", wait.as_secs_f64());
         }
+        #[expect(clippy::disallowed_methods, reason = "--retry-delay asks for it")]
         thread::sleep(wait);
         target.restart();
     }

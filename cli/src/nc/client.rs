@@ -60,6 +60,7 @@ pub fn scan(options: &Options) -> Result<ExitCode, Failure> {
     let mut any = false;
     for (index, port) in order(options, first, last).into_iter().enumerate() {
         if let Some(interval) = options.interval().filter(|_| index > 0) {
+            #[expect(clippy::disallowed_methods, reason = "-i asks for it")]
             thread::sleep(interval);
         }
         let outcome = found.try_each(|to| {

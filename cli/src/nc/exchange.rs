@@ -218,6 +218,7 @@ pub fn exchange_datagrams(socket: UdpSocket, manner: Manner) -> io::Result<()> {
                 *active.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
             }
             if let Some(quit) = manner.quit {
+                #[expect(clippy::disallowed_methods, reason = "-q asks for it")]
                 thread::sleep(quit);
                 let _ = tell.send(Ok(()));
             }

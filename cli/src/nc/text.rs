@@ -45,6 +45,7 @@ impl Lines {
         let Some(interval) = self.interval else { return take(bytes) };
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             take(line)?;
+            #[expect(clippy::disallowed_methods, reason = "-i asks for it")]
             thread::sleep(interval);
         }
         Ok(())

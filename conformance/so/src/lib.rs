@@ -8,6 +8,7 @@
 //! What a pointer must point to is what it must point to for the namesake of a function in libc; NULL is told from that,
 //! and is EFAULT. The first argument of each is what was given as `userdata`, and the world is not free yet.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 #![allow(clippy::missing_safety_doc, reason = "it is said once, above")]
 
 mod call;

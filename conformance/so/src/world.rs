@@ -229,6 +229,10 @@ impl World {
             }
             // Without the lock: who sleeps must not sleep for that.
             drop(state);
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "nothing tells when a thread of the program has fallen asleep"
+            )]
             thread::sleep(GLANCE);
             let asleep: Vec<Thread> = others.into_iter().filter(|thread| thread.is_asleep()).collect();
             state = self.lock();

@@ -8,16 +8,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Instant;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 /// How long a program may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bytes that are kept of its complaints.
 const SAID_MAX: u64 = 64 * 1024;
-
-/// How often it is asked whether it has ended, once its complaints have.
-const LOOK: Duration = Duration::from_millis(2);
 
 /// How a program has ended, and its complaints.
 #[derive(Debug)]
@@ -43,12 +42,12 @@ pub(super) fn run(mut command: Command, input: &str, patience: Duration) -> io::
     }
     let complaints = complaints(&mut child);
     let said = complaints.recv_timeout(patience);
-    while said != Err(RecvTimeoutError::Timeout) && Instant::now() < end {
+    if said != Err(RecvTimeoutError::Timeout) {
+        await_end(&child, end)?;
         if let Some(status) = child.try_wait()? {
             let said = String::from_utf8_lossy(&said.unwrap_or_default()).trim().to_owned();
             return Ok(Ended { status, said });
         }
-        thread::sleep(LOOK);
     }
     // Not waited for yet, so that its id is still its own, even where it has ended.
     let killed = kill_process_group(Pid::from_child(&child), Signal::KILL);
@@ -56,6 +55,18 @@ pub(super) fn run(mut command: Command, input: &str, patience: Duration) -> io::
     killed?;
     let why = format!("it took longer than {} s", patience.as_secs_f64());
     Err(io::Error::new(ErrorKind::TimedOut, why))
+}
+
+/// Waits until the program has ended, or until `end`.
+fn await_end(child: &Child, end: Instant) -> io::Result<()> {
+    let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+    loop {
+        let left = Timespec::try_from(end.saturating_duration_since(Instant::now())).ok();
+        match poll(&mut [PollFd::new(&process, PollFlags::IN)], left.as_ref()) {
+            Err(Errno::INTR) => {}
+            done => return Ok(done.map(drop)?),
+        }
+    }
 }
 
 /// What the program complains of, once it has nothing more to say.
@@ -106,7 +117,7 @@ mod tests {
         let end = Instant::now() + Duration::from_secs(50);
         while runs() {
             assert!(Instant::now() < end, "it still runs");
-            thread::sleep(LOOK);
+            thread::sleep(Duration::from_millis(2));
         }
     }
 

@@ -12,6 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use log::warn;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType};
@@ -29,6 +30,8 @@ use crate::host::{Host, WeakHost};
 pub(super) const CONNECTIONS_MAX: usize = 16;
 /// How many wait to be taken.
 const BACKLOG: i32 = 16;
+/// How long an accept that failed, for want of a descriptor say, is not tried again.
+const RESPITE: Duration = Duration::from_millis(100);
 
 /// The socket, while the host runs.
 pub(crate) struct Control {
@@ -113,7 +116,7 @@ fn accept(listener: &UnixListener, connections: &Arc<Connections>, host: &WeakHo
             Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => return,
             Err(error) => {
                 warn!("control socket: {error}");
-                thread::sleep(Duration::from_millis(100));
+                await_end(listener, RESPITE);
                 continue;
             }
         };
@@ -140,6 +143,13 @@ fn accept(listener: &UnixListener, connections: &Arc<Connections>, host: &WeakHo
             warn!("control socket: {error}");
         }
     }
+}
+
+/// Waits until the listener is shut down, for `limit` at most: nothing tells when what an accept lacked is there again.
+fn await_end(listener: &UnixListener, limit: Duration) {
+    let limit = Timespec::try_from(limit).ok();
+    // A signal ends it early, which costs one attempt more.
+    let _ = poll(&mut [PollFd::new(listener, PollFlags::empty())], limit.as_ref());
 }
 
 fn answer(stream: &UnixStream, host: &WeakHost, captures: &LateCapture) -> io::Result<()> {

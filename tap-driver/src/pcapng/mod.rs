@@ -110,13 +110,13 @@ impl Capture {
     pub fn new(out: impl Write + Send + 'static) -> io::Result<Capture> {
         let (records, to_write) = bounded(QUEUE_FRAMES);
         let tap = Arc::new(Shared {
+            order: Order::new(records.clone()),
             records,
             queued: AtomicUsize::new(0),
             queued_bytes: AtomicUsize::new(0),
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             interfaces: Mutex::new(0),
-            order: Order::new(),
         });
         let mut out = BufWriter::with_capacity(FILE_BUFFER, out);
         out.write_all(&blocks::section_header(concat!("tapsock ", env!("CARGO_PKG_VERSION"))))?;
@@ -276,8 +276,14 @@ struct Shared {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly all of them are packets")]
 enum Record {
-    Interface { name: String, medium: Medium, dropped: Arc<AtomicU64> },
+    Interface {
+        name: String,
+        medium: Medium,
+        dropped: Arc<AtomicU64>,
+    },
     Packet(Packet),
+    /// Somebody whom it waits for makes no record any more.
+    Settled,
     Stop,
 }
 

@@ -2,11 +2,16 @@
 //!
 //! A frame's time is taken before the link has it, since its answer may be captured before `transmit` returns; its
 //! record is made afterwards, when the link has not refused it. So records come to the writer out of order, and it
-//! holds them back until nothing older can come: each half of a link tells from when on it makes a record.
+//! holds them back until nothing older can come: each half of a link tells from when on it makes a record, and wakes a
+//! writer that waits for it to be made or given up.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::Sender;
+
+use super::Record;
 
 /// A half that makes no record.
 const IDLE: u64 = u64::MAX;
@@ -20,6 +25,10 @@ pub(super) struct Order {
     /// Nanoseconds since 1970 at `began`.
     base: u64,
     halves: Mutex<Vec<Arc<AtomicU64>>>,
+    /// The writer holds records, and waits.
+    is_awaited: AtomicBool,
+    /// What it waits at.
+    writer: Sender<Record>,
 }
 
 /// One half of a captured link: it makes one record at a time.
@@ -34,12 +43,19 @@ pub(super) struct Stamp<'a> {
     /// Nanoseconds since 1970.
     pub(super) time: u64,
     making: &'a AtomicU64,
+    order: &'a Order,
 }
 
 impl Order {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(writer: Sender<Record>) -> Self {
         let base = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
-        Order { began: Instant::now(), base, halves: Mutex::default() }
+        Order {
+            began: Instant::now(),
+            base,
+            halves: Mutex::default(),
+            is_awaited: AtomicBool::new(false),
+            writer,
+        }
     }
 
     /// Nanoseconds since 1970. Never goes back: where somebody sets the machine's clock meanwhile, the capture goes on
@@ -65,22 +81,33 @@ impl Order {
         let halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
         halves.iter().map(|half| half.load(Ordering::SeqCst)).fold(now, u64::min)
     }
+
+    /// The writer is going to wait for the next that is made or given up. It has to look at [`settled`](Order::settled)
+    /// once more before it does: what came to its end before this call wakes nobody.
+    pub(super) fn await_next(&self) {
+        self.is_awaited.store(true, Ordering::SeqCst);
+    }
 }
 
 impl Stamper {
     /// Takes the time for a record.
-    pub(super) fn stamp(&self, order: &Order) -> Stamp<'_> {
+    pub(super) fn stamp<'a>(&'a self, order: &'a Order) -> Stamp<'a> {
         // Between the look at the clock and the store, the writer must not think that this half is idle.
         self.making.store(ANY_TIME, Ordering::SeqCst);
         let time = order.now();
         self.making.store(time, Ordering::SeqCst);
-        Stamp { time, making: &self.making }
+        Stamp { time, making: &self.making, order }
     }
 }
 
 impl Drop for Stamp<'_> {
     fn drop(&mut self) {
         self.making.store(IDLE, Ordering::SeqCst);
+        if self.order.is_awaited.load(Ordering::SeqCst) && self.order.is_awaited.swap(false, Ordering::SeqCst)
+        {
+            // Refused where there is something in the channel, which wakes it as well, or where the writer is gone.
+            let _ = self.order.writer.try_send(Record::Settled);
+        }
     }
 }
 
@@ -90,7 +117,7 @@ mod tests {
 
     #[test]
     fn nothing_is_settled_behind_a_record_that_is_being_made() {
-        let order = Order::new();
+        let order = Order::new(crossbeam_channel::bounded(1).0);
         let (left, right) = (order.stamper(), order.stamper());
         let first = left.stamp(&order);
         let second = right.stamp(&order);
@@ -107,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_half_that_is_gone_is_waited_for_no_more() {
-        let order = Order::new();
+        let order = Order::new(crossbeam_channel::bounded(1).0);
         drop(order.stamper());
         let _other = order.stamper();
         assert_eq!(order.halves.lock().unwrap().len(), 1);

@@ -3,15 +3,11 @@
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::Receiver;
 
 use super::blocks::{self, PacketBlock};
 use super::{Packet, Record, Shared};
-
-/// After how long the writer asks again for a record that is being made, which takes a system call at most.
-const ASK_AGAIN: Duration = Duration::from_millis(1);
 
 /// What the file's last blocks say of an interface.
 struct Interface {
@@ -43,30 +39,38 @@ impl<W: Write> Writer<W> {
     /// Writes until it is told to stop; flushes whenever nothing waits.
     pub(super) fn run(&mut self, records: &Receiver<Record>) -> io::Result<()> {
         loop {
-            // In this order: the records of what has settled are in the channel by then.
-            let settled = self.shared.order.settled();
-            for record in records.try_iter() {
-                if self.take(record)? == Then::Stop {
+            if self.take_settled(records)? == Then::Stop {
+                return self.close();
+            }
+            if self.held.is_empty() {
+                self.out.flush()?;
+            } else {
+                self.shared.order.await_next();
+                if self.take_settled(records)? == Then::Stop {
                     return self.close();
                 }
-            }
-            self.write_until(settled)?;
-            let next = if self.held.is_empty() {
-                self.out.flush()?;
-                records.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                records.recv_timeout(ASK_AGAIN)
-            };
-            match next {
-                Ok(record) => {
-                    if self.take(record)? == Then::Stop {
-                        return self.close();
-                    }
+                if self.held.is_empty() {
+                    continue;
                 }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.close(),
+            }
+            let Ok(record) = records.recv() else { return self.close() };
+            if self.take(record)? == Then::Stop {
+                return self.close();
             }
         }
+    }
+
+    /// Takes what has come, and writes what of it nothing older can come before.
+    fn take_settled(&mut self, records: &Receiver<Record>) -> io::Result<Then> {
+        // In this order: the records of what has settled are in the channel by then.
+        let settled = self.shared.order.settled();
+        for record in records.try_iter() {
+            if self.take(record)? == Then::Stop {
+                return Ok(Then::Stop);
+            }
+        }
+        self.write_until(settled)?;
+        Ok(Then::Continue)
     }
 
     fn take(&mut self, record: Record) -> io::Result<Then> {
@@ -76,6 +80,7 @@ impl<W: Write> Writer<W> {
                 self.out.write_all(&blocks::interface_description(&name, medium))?;
             }
             Record::Packet(packet) => self.held.push(packet),
+            Record::Settled => {}
             Record::Stop => return Ok(Then::Stop),
         }
         Ok(Then::Continue)

@@ -57,6 +57,7 @@ impl System for KernelTarget {
             }
             Effect::RemoveFile { path } => outcome(fs::remove_file(path)),
             Effect::Sleep(duration) => {
+                #[expect(clippy::disallowed_methods, reason = "the script asks for it")]
                 std::thread::sleep(duration);
                 Outcome::done()
             }
