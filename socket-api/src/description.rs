@@ -1,24 +1,25 @@
 //! What a socket id stands for: POSIX's open file description, which several ids, and messages under way, may hold.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{OnceLock, Weak};
+use std::sync::Weak;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::io::Errno;
 use tapsock_sockets::{Fd, Table};
 
 use crate::engine::Shard;
-use crate::engine::epoll::{Epoll, Watch};
+use crate::engine::epoll::Epoll;
 use crate::engine::sync::{Arc, Mutex, lock};
 use crate::leaving::{self, Errand};
 use crate::local::LocalSocket;
-use crate::mirror::Mirror;
 use crate::numbers::Numbers;
 
 mod calls;
 mod lent;
+mod shares;
 
 pub(crate) use calls::{unix, waits};
 pub(crate) use lent::Lent;
+pub(crate) use shares::Shares;
 
 /// The integer ids of a host: the lowest free numbers, or those that somebody else gives out.
 pub(crate) struct Descriptors {
@@ -270,14 +271,7 @@ pub(crate) struct Description {
     shares: Shares,
 }
 
-/// Who holds an object, and who watches it.
-pub(crate) struct Shares {
-    holders: AtomicUsize,
-    /// The watches of epoll instances; `None` once it is closed. Its lock is a leaf.
-    watches: Mutex<Option<Vec<Arc<Watch>>>>,
-    /// A real descriptor that is as ready as the object, once somebody has asked for one.
-    mirror: OnceLock<Mirror>,
-}
+const _: () = assert!(size_of::<Description>() <= 56, "an idle connection's share of its budget");
 
 /// What kind of socket it is.
 pub(crate) enum Kind {
@@ -290,7 +284,7 @@ pub(crate) enum Kind {
 impl Description {
     /// How many shares there are: of ids, of calls that pass it on, and of messages.
     pub(crate) fn holders(&self) -> usize {
-        self.shares.holders.load(Ordering::Acquire)
+        self.shares.holders()
     }
 }
 
@@ -347,16 +341,16 @@ impl Held {
 
 impl Clone for Held {
     fn clone(&self) -> Self {
-        self.0.shares().holders.fetch_add(1, Ordering::Relaxed);
+        self.0.shares().hold();
         Held(self.0.clone())
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        match self.0.shares().holders.fetch_sub(1, Ordering::AcqRel) {
-            1 => leaving::run(Errand::Close(self.0.clone())),
-            holders => self.0.on_fewer_holders(holders - 1),
+        match self.0.shares().let_go() {
+            0 => leaving::run(Errand::Close(self.0.clone())),
+            holders => self.0.on_fewer_holders(holders),
         }
     }
 }
@@ -401,9 +395,8 @@ impl Object {
 
     /// Closes what nobody holds any more.
     pub(crate) fn close(&self) {
-        let watches = lock(&self.shares().watches).take();
-        watches.into_iter().flatten().for_each(|watch| watch.detach());
-        if let Some(mirror) = self.shares().mirror.get() {
+        self.shares().take_watches().into_iter().for_each(|watch| watch.detach());
+        if let Some(mirror) = self.shares().mirror().get() {
             mirror.close();
         }
         match self {
@@ -414,40 +407,6 @@ impl Object {
             },
             Object::Epoll(epoll) => epoll.close(),
         }
-    }
-}
-
-impl Shares {
-    /// Those of a new object, with one holder.
-    pub(crate) fn new() -> Self {
-        Shares {
-            holders: AtomicUsize::new(1),
-            watches: Mutex::new(Some(Vec::new())),
-            mirror: OnceLock::new(),
-        }
-    }
-
-    /// Notes that `watch` is to be detached when the object is closed. Errors: EBADF where it is closed.
-    pub(crate) fn enter(&self, watch: &Arc<Watch>) -> Result<(), Errno> {
-        lock(&self.watches).as_mut().ok_or(Errno::BADF)?.push(watch.clone());
-        Ok(())
-    }
-
-    /// Forgets `watch`.
-    pub(crate) fn leave(&self, watch: &Watch) {
-        if let Some(watches) = &mut *lock(&self.watches) {
-            watches.retain(|other| !core::ptr::eq(&**other, watch));
-        }
-    }
-
-    /// The object's mirror, once there is one.
-    pub(crate) fn mirror(&self) -> &OnceLock<Mirror> {
-        &self.mirror
-    }
-
-    /// Who watches it.
-    pub(crate) fn watches(&self) -> Vec<Arc<Watch>> {
-        lock(&self.watches).clone().unwrap_or_default()
     }
 }
 
@@ -466,6 +425,7 @@ impl core::fmt::Debug for Held {
 #[cfg(test)]
 mod tests {
     use tapsock_sockets::constants::{AF_INET, SOCK_DGRAM};
+    use tapsock_sockets::epoll::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EpollEvent};
 
     use super::*;
     use crate::host::Host;
@@ -489,6 +449,19 @@ mod tests {
         drop(in_call);
         drop(turn);
         assert_eq!(fd(&socket()), before);
+    }
+
+    #[test]
+    fn what_nobody_holds_is_watched_no_more() {
+        let host = Host::builder().start().unwrap();
+        let socket = Held::new(Kind::Inet(host.shared_shard().clone(), number(&host)));
+        let (object, epoll) = (socket.object().clone(), Epoll::new(host.shared_shard()));
+        let watch = |operation| epoll.control(operation, 0, object.clone(), Some(EpollEvent::default()));
+        assert_eq!([watch(EPOLL_CTL_ADD), watch(EPOLL_CTL_DEL), watch(EPOLL_CTL_ADD)], [Ok(()); 3]);
+        drop(socket);
+        assert!(object.shares().watches().is_empty());
+        assert_eq!(watch(EPOLL_CTL_DEL), Err(Errno::NOENT));
+        assert_eq!(watch(EPOLL_CTL_ADD), Err(Errno::BADF));
     }
 
     fn number(host: &Host) -> Fd {

@@ -81,11 +81,11 @@ impl Object {
         if let Some(mirror) = place.get() {
             return Ok(mirror);
         }
-        if let Err(late) = place.set(Mirror::new(self)?) {
+        if let Err(late) = place.set(Box::new(Mirror::new(self)?)) {
             // Another thread was faster.
             late.close();
         }
-        place.get().ok_or(Errno::BADF)
+        place.get().map(|mirror| &**mirror).ok_or(Errno::BADF)
     }
 }
 

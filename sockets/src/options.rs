@@ -135,7 +135,6 @@ pub(crate) struct SocketOptions {
     pub(crate) reuse_address: bool,
     pub(crate) reuse_port: bool,
     pub(crate) broadcast: bool,
-    pub(crate) linger: Linger,
     pub(crate) v6_only: bool,
     /// `None`: the host's.
     pub(crate) ttl: Option<u8>,
@@ -151,8 +150,6 @@ pub(crate) struct SocketOptions {
     pub(crate) udp_segment: u16,
     pub(crate) udp_gro: bool,
     pub(crate) udp_cork: bool,
-    /// Where MSG_PEEK begins, in bytes; below zero: always at the front (SO_PEEK_OFF).
-    pub(crate) peek_offset: i32,
     /// How much has to be there before a stream is readable, in bytes (SO_RCVLOWAT).
     pub(crate) low_water: u32,
     /// Only hosts on our links are sent to (SO_DONTROUTE).
@@ -180,7 +177,6 @@ impl SocketOptions {
             reuse_address: false,
             reuse_port: false,
             broadcast: false,
-            linger: Linger::default(),
             v6_only: false,
             ttl: None,
             tos: 0,
@@ -192,7 +188,6 @@ impl SocketOptions {
             udp_segment: 0,
             udp_gro: false,
             udp_cork: false,
-            peek_offset: -1,
             low_water: 1,
             direct: false,
             device: None,
@@ -222,23 +217,31 @@ impl SocketOptions {
 
     /// What a stream socket does not take to its next connection: Linux's `tcp_disconnect`.
     pub(crate) fn forget_connection(&mut self) {
-        self.peek_offset = -1;
+        if let Some(rare) = &mut self.rare {
+            rare.peek_offset = None;
+        }
         (self.tcp.max_segment, self.tcp.late_acks) = (None, false);
         if self.tcp.rare().window_clamp.is_some() {
             self.tcp.rare_mut().window_clamp = None;
         }
     }
 
+    /// Where MSG_PEEK begins, in bytes; below zero: always at the front (SO_PEEK_OFF).
+    pub(crate) fn peek_offset(&self) -> i32 {
+        self.rare().peek_offset.unwrap_or(-1)
+    }
+
     /// How many bytes MSG_PEEK passes over.
     pub(crate) fn peek_start(&self) -> usize {
-        usize::try_from(self.peek_offset).unwrap_or(0)
+        usize::try_from(self.peek_offset()).unwrap_or(0)
     }
 
     /// Moves where MSG_PEEK begins, as it has shown `by` bytes or, below zero, as so many were read.
     pub(crate) fn move_peek_offset(&mut self, by: i64) {
-        if self.peek_offset >= 0 {
-            let moved = (i64::from(self.peek_offset) + by).clamp(0, i32::MAX.into());
-            self.peek_offset = moved as i32;
+        let offset = self.peek_offset();
+        if offset >= 0 {
+            let moved = (i64::from(offset) + by).clamp(0, i32::MAX.into());
+            self.rare_mut().peek_offset = Some(moved as i32);
         }
     }
 

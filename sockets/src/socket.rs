@@ -136,9 +136,14 @@ pub(crate) struct Socket {
     pub(crate) body: Body,
 }
 
-const _: () = assert!(size_of::<Socket>() <= 144, "an idle connection's share of its budget");
+const _: () = assert!(size_of::<Socket>() <= 96, "an idle connection's share of its budget");
 
 impl Socket {
+    /// Whether it is still somebody's.
+    pub(crate) fn is_open(&self) -> bool {
+        !matches!(&self.body, Body::Tcp(tcp) if tcp.is_lingering())
+    }
+
     /// What readiness depends on.
     pub(crate) fn view(&self, stack: &Stack) -> View {
         match &self.body {
@@ -155,20 +160,9 @@ impl Socket {
 pub(crate) struct Common {
     pub(crate) subject: Subject,
     pub(crate) blocking: Blocking,
-    pub(crate) stage: Stage,
     /// Whether calls on it are noted: see `Sockets::observe`.
     pub(crate) observed: bool,
-    /// SO_COOKIE.
-    pub(crate) cookie: u64,
     pub(crate) options: SocketOptions,
-}
-
-/// Whether a socket is still somebody's.
-#[derive(Copy, Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Stage {
-    Open,
-    /// It was closed, and the call waits until the peer has everything (SO_LINGER). To all others it is gone.
-    Lingering,
 }
 
 /// What does.

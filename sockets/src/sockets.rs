@@ -13,7 +13,7 @@ use crate::owners::Owners;
 use crate::ping::PingSocket;
 use crate::poll::PollMask;
 use crate::raw::RawSocket;
-use crate::socket::{Blocking, Body, Call, Common, Permission, Received, Socket, Stage, Stop};
+use crate::socket::{Blocking, Body, Call, Common, Permission, Received, Socket, Stop};
 use crate::table::{FD_LIMIT_DEFAULT, Fd, Table};
 use crate::tcp::TcpSocket;
 use crate::udp::UdpSocket;
@@ -63,8 +63,8 @@ pub struct Sockets {
     changed: Vec<(Fd, PollMask)>,
     /// Observed sockets that a call was made on, to be named by [`poll_touched`](Sockets::poll_touched); each once.
     touched: Vec<Fd>,
-    /// Sockets made so far: the number of the last one.
-    made: u64,
+    /// Sockets that have been asked for their numbers so far (SO_COOKIE).
+    numbered: u64,
     numbers: ClosedNumbers,
 }
 
@@ -80,7 +80,7 @@ impl Sockets {
             known: SharedOptions::default(),
             changed: Vec::new(),
             touched: Vec::new(),
-            made: 0,
+            numbered: 0,
             numbers: ClosedNumbers::Free,
         }
     }
@@ -132,10 +132,7 @@ impl Sockets {
             Kind::Ping => Body::Ping(PingSocket::new(&mut self.stack, subject.domain)?),
             Kind::Raw(protocol) => Body::Raw(RawSocket::new(&mut self.stack, subject.domain, protocol)?),
         };
-        self.insert(Socket {
-            common: Common { subject, blocking, stage: Stage::Open, observed: false, cookie: 0, options },
-            body,
-        })
+        self.insert(Socket { common: Common { subject, blocking, observed: false, options }, body })
     }
 
     /// Gives a socket an address: bind(2).
@@ -383,7 +380,7 @@ impl Sockets {
     ) -> Result<T, E> {
         let Sockets { stack, permission, table, owners, known, touched, .. } = self;
         let Socket { common, body } =
-            table.get_mut(fd).filter(|socket| socket.common.stage == Stage::Open).ok_or(Errno::BADF)?;
+            table.get_mut(fd).filter(|socket| socket.is_open()).ok_or(Errno::BADF)?;
         let before = body.id();
         let result = run(&mut Call { stack, common, known, permission: *permission, fd, now }, body);
         let after = body.id();
@@ -399,13 +396,10 @@ impl Sockets {
 
     /// A socket that is somebody's.
     fn open(&self, fd: Fd) -> Option<&Socket> {
-        self.table.get(fd).filter(|socket| socket.common.stage == Stage::Open)
+        self.table.get(fd).filter(|socket| socket.is_open())
     }
 
-    fn insert(&mut self, mut socket: Socket) -> Result<Fd, Errno> {
-        self.made += 1;
-        // Even: local sockets, which are not in this table, have the odd ones.
-        socket.common.cookie = 2 * self.made;
+    fn insert(&mut self, socket: Socket) -> Result<Fd, Errno> {
         let id = socket.body.id();
         // The callers have looked for room.
         let fd = self.table.insert(socket).map_err(|_| Errno::MFILE)?;

@@ -17,7 +17,7 @@ use crate::destination;
 use crate::errno::ToErrno;
 use crate::options::{Domain, SocketOptions};
 use crate::poll::{PollMask, Stage, Stream, View};
-use crate::socket::{self, Call, Common, Stop, Wait};
+use crate::socket::{Call, Common, Stop, Wait};
 
 mod fast_open;
 mod options;
@@ -29,8 +29,8 @@ mod transfer;
 #[derive(Debug)]
 pub(crate) struct TcpSocket {
     phase: Phase,
-    /// Boxed: what a listener takes has none.
-    bound: Option<Box<Binding>>,
+    /// What few have.
+    aside: Option<Box<Aside>>,
     /// Whether `bind` has ever given an address that is no wildcard: what a connection had then stays with the socket
     /// (Linux's SOCK_BINDADDR_LOCK).
     keeps_address: bool,
@@ -44,13 +44,22 @@ pub(crate) struct TcpSocket {
     send_shut: bool,
     /// An error that no connection holds any longer.
     error: Option<Errno>,
-    /// Reports of errors that no connection holds any longer.
-    reports: Option<Box<ErrorQueue>>,
     /// Whether somebody has found no room to send since there was some last: Linux's `SOCK_NOSPACE`. Only then is room
     /// an edge. Looking sets it.
     starved: Cell<bool>,
+    /// It was closed, and the call waits until the peer has everything (SO_LINGER). To all others it is gone.
+    lingering: bool,
+}
+
+/// What most sockets have nothing of: neither those that a listener takes, nor those that connect without `bind`.
+#[derive(Debug, Default)]
+struct Aside {
+    /// The socket's own address.
+    bound: Option<Binding>,
+    /// Reports of errors that no connection holds any longer.
+    reports: ErrorQueue,
     /// What a call that waits for the handshake has sent with the SYN.
-    early: Option<Box<fast_open::Early>>,
+    early: Option<fast_open::Early>,
 }
 
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -71,16 +80,15 @@ impl TcpSocket {
     pub(crate) fn new() -> Self {
         TcpSocket {
             phase: Phase::Idle,
-            bound: None,
+            aside: None,
             keeps_address: false,
             bound_anew: false,
             last_port: 0,
             receive_shut: false,
             send_shut: false,
             error: None,
-            reports: None,
             starved: Cell::new(false),
-            early: None,
+            lingering: false,
         }
     }
 
@@ -92,11 +100,25 @@ impl TcpSocket {
     }
 
     fn binding(&self) -> Option<Binding> {
-        self.bound.as_deref().copied()
+        self.aside.as_ref()?.bound
     }
 
     fn set_binding(&mut self, binding: Option<Binding>) {
-        self.bound = binding.map(Box::new);
+        if binding.is_some() || self.aside.is_some() {
+            self.aside.get_or_insert_default().bound = binding;
+        }
+        self.tidy();
+    }
+
+    /// Whether there are reports that no connection holds.
+    fn has_own_reports(&self) -> bool {
+        self.aside.as_ref().is_some_and(|aside| !aside.reports.is_empty())
+    }
+
+    /// Keeps no room for what is not there.
+    fn tidy(&mut self) {
+        self.aside
+            .take_if(|aside| aside.bound.is_none() && aside.reports.is_empty() && aside.early.is_none());
     }
 
     pub(crate) fn id(&self) -> Option<SocketId> {
@@ -121,7 +143,7 @@ impl TcpSocket {
             writable: false,
             receive_shut: self.receive_shut,
             send_shut: self.send_shut,
-            error: self.error.is_some() || self.reports.is_some(),
+            error: self.error.is_some() || self.has_own_reports(),
         };
         if let Some(connection) = self.connection_id().and_then(|id| stack.tcp(id)) {
             stream.stage = match connection.state() {
@@ -359,7 +381,7 @@ impl TcpSocket {
 
     /// Begins to close and says what there is to wait for, where SO_LINGER asks for that.
     pub(crate) fn linger(&mut self, call: &mut Call<'_>) -> Option<Wait> {
-        let crate::options::Linger { on, secs } = call.options().linger;
+        let crate::options::Linger { on, secs } = call.options().rare().linger;
         let id = self.connection_id().filter(|_| on && secs > 0)?;
         // What nobody will read makes the close a reset, which waits for nothing.
         if call.stack.tcp(id).is_none_or(|connection| connection.readable() > 0) {
@@ -370,9 +392,14 @@ impl TcpSocket {
         if !self.is_unfinished(call.stack) {
             return None;
         }
-        call.common.stage = socket::Stage::Lingering;
+        self.lingering = true;
         let deadline = call.now + Duration::from_secs(secs.into());
         Some(Wait { socket: call.fd, mask: PollMask::WAIT_OUT, deadline: Some(deadline) })
+    }
+
+    /// Whether a call waits for the end of the connection of what was closed.
+    pub(crate) fn is_lingering(&self) -> bool {
+        self.lingering
     }
 
     /// Whether the peer has not acknowledged our FIN, or what comes before it.
@@ -389,7 +416,7 @@ impl TcpSocket {
             Phase::Idle => {}
             Phase::Listening(id) => call.stack.close_listener(call.now, id),
             Phase::Connecting(id) | Phase::Connected(id) | Phase::Failed(id) => {
-                let linger = call.options().linger;
+                let linger = call.options().rare().linger;
                 let how = if linger.on && linger.secs == 0 { Linger::Abort } else { Linger::Background };
                 call.stack.tcp_close(call.now, id, how);
             }

@@ -324,7 +324,7 @@ impl UdpSocket {
         {
             return Ok(reports::of_narrow_path(to, mtu));
         }
-        let offset = call.options().peek_offset >= 0;
+        let offset = call.options().peek_offset() >= 0;
         let datagram = match (flags & MSG_PEEK != 0, offset) {
             (true, true) => return self.peek_at(call, max, flags),
             (true, false) => call.stack.udp_peek(self.id).cloned(),

@@ -183,6 +183,7 @@ fn an_idle_connection_is_small_with_its_socket() {
             hear(&mut net);
         });
         let each = memory.bytes_current / (2 * COUNT as i64);
+        println!("{each} bytes an end");
         assert!(each <= IDLE_BUDGET, "{each} bytes for each end");
     }
 }

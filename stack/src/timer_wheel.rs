@@ -46,21 +46,23 @@ pub struct TimerWheel {
     len: usize,
 }
 
+/// Where it stands follows from its deadline and from `elapsed`, unless it is among the due.
 #[derive(Copy, Clone, Debug)]
 struct Entry {
     deadline: Instant,
     previous: u32,
+    /// One that is next to itself stands in no list.
     next: u32,
-    place: Place,
 }
+
+const _: () = assert!(size_of::<Entry>() <= 16, "an idle connection's share of its budget");
 
 /// Which list an entry stands in.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 enum Place {
-    Nowhere,
     Due,
     /// By position in `slots`.
-    Slot(u16),
+    Slot(usize),
 }
 
 #[derive(Copy, Clone, Debug)]
@@ -106,8 +108,7 @@ impl TimerWheel {
 
     /// The deadline that `index` will fire at, which may be earlier than the one it asked for last.
     pub fn deadline(&self, index: u32) -> Option<Instant> {
-        let entry = self.entries.get(index as usize)?;
-        (entry.place != Place::Nowhere).then_some(entry.deadline)
+        self.entries.get(index as usize).filter(|entry| entry.next != index).map(|entry| entry.deadline)
     }
 
     /// Lets `index` fire at `at` or, where it has a deadline that is earlier, at that.
@@ -115,9 +116,9 @@ impl TimerWheel {
     /// `index` is less than `u32::MAX`; the table grows to the greatest index used.
     pub fn schedule(&mut self, index: u32, at: Instant) {
         debug_assert!(index != NIL);
-        let entry = self.entry(index);
-        if entry.place != Place::Nowhere {
-            if entry.deadline <= at {
+        self.make_room(index);
+        if let Some(deadline) = self.deadline(index) {
+            if deadline <= at {
                 return;
             }
             self.unlink(index);
@@ -131,9 +132,7 @@ impl TimerWheel {
         if self.entries.len() / 4 <= capacity {
             return;
         }
-        while self.entries.len() > capacity
-            && self.entries.last().is_some_and(|entry| entry.place == Place::Nowhere)
-        {
+        while self.entries.len() > capacity && self.deadline(self.entries.len() as u32 - 1).is_none() {
             self.entries.pop();
         }
         self.entries.shrink_to_fit();
@@ -219,13 +218,16 @@ impl TimerWheel {
 
     /// Where a deadline belongs.
     fn place(&self, deadline: Instant) -> Place {
-        if deadline <= self.now {
-            return Place::Due;
-        }
+        if deadline <= self.now { Place::Due } else { Place::Slot(self.position(deadline)) }
+    }
+
+    /// The position of the slot for a deadline that is not among the due. It stays the same until `elapsed` has reached
+    /// that slot.
+    fn position(&self, deadline: Instant) -> usize {
         let differing = tick(deadline) ^ self.elapsed;
         let level = differing.checked_ilog2().unwrap_or(0) / SLOT_BITS;
         let slot = (tick(deadline) >> (SLOT_BITS * level)) as usize % SLOTS;
-        Place::Slot((level as usize * SLOTS + slot) as u16)
+        level as usize * SLOTS + slot
     }
 
     /// Links an entry that stands in no list by its deadline.
@@ -233,7 +235,6 @@ impl TimerWheel {
         let deadline = self.entries[index as usize].deadline;
         let place = self.place(deadline);
         if let Place::Slot(position) = place {
-            let position = usize::from(position);
             let slot = &mut self.slots[position];
             slot.earliest = if slot.head == NIL { deadline } else { slot.earliest.min(deadline) };
             self.occupied[position / SLOTS] |= 1 << (position % SLOTS);
@@ -241,7 +242,7 @@ impl TimerWheel {
         #[cfg(test)]
         crate::work::note(|work| work.timers += 1);
         let head = core::mem::replace(self.head(place), index);
-        self.entries[index as usize] = Entry { deadline, previous: NIL, next: head, place };
+        self.entries[index as usize] = Entry { deadline, previous: NIL, next: head };
         if let Some(second) = self.entries.get_mut(head as usize) {
             second.previous = index;
         }
@@ -250,44 +251,43 @@ impl TimerWheel {
 
     /// Takes an entry out of its list.
     fn unlink(&mut self, index: u32) {
-        let Entry { previous, next, place, .. } = self.entries[index as usize];
+        let Entry { deadline, previous, next } = self.entries[index as usize];
         if let Some(next) = self.entries.get_mut(next as usize) {
             next.previous = previous;
         }
         match self.entries.get_mut(previous as usize) {
             Some(previous) => previous.next = next,
-            None => *self.head(place) = next,
-        }
-        if let Place::Slot(position) = place {
-            let position = usize::from(position);
-            if self.slots[position].head == NIL {
-                self.occupied[position / SLOTS] &= !(1 << (position % SLOTS));
+            None if self.due == index => self.due = next,
+            None => {
+                let position = self.position(deadline);
+                self.slots[position].head = next;
+                if next == NIL {
+                    self.occupied[position / SLOTS] &= !(1 << (position % SLOTS));
+                }
             }
         }
         #[cfg(test)]
         crate::work::note(|work| work.timers += 1);
-        self.entries[index as usize].place = Place::Nowhere;
+        self.entries[index as usize].next = index;
         self.len -= 1;
     }
 
     fn head(&mut self, place: Place) -> &mut u32 {
         match place {
-            Place::Slot(position) => &mut self.slots[usize::from(position)].head,
-            Place::Due | Place::Nowhere => &mut self.due,
+            Place::Slot(position) => &mut self.slots[position].head,
+            Place::Due => &mut self.due,
         }
     }
 
-    /// The entry of `index`, made where the table is too short.
-    fn entry(&mut self, index: u32) -> Entry {
-        let index = index as usize;
-        if index >= self.entries.len() {
-            let nowhere = Entry { deadline: Instant::ZERO, previous: NIL, next: NIL, place: Place::Nowhere };
-            if index >= self.entries.capacity() {
-                self.entries.reserve_exact(index + 1 - self.entries.len() + room(index));
-            }
-            self.entries.resize(index + 1, nowhere);
+    /// Makes the table long enough for `index`.
+    fn make_room(&mut self, index: u32) {
+        let wanted = index as usize + 1;
+        if wanted > self.entries.capacity() {
+            self.entries.reserve_exact(wanted - self.entries.len() + room(index as usize));
         }
-        self.entries[index]
+        for next in self.entries.len()..wanted {
+            self.entries.push(Entry { deadline: Instant::ZERO, previous: NIL, next: next as u32 });
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Options that few sockets set. They stand apart, so that a socket without them stays small.
 
 use core::net::Ipv4Addr;
+use core::num::NonZeroU64;
 use core::time::Duration;
 
 use tapsock_stack::discovery::AutoLabel;
@@ -8,12 +9,18 @@ use tapsock_stack::iface::{InterfaceId, PreferredSource};
 use tapsock_stack::ports::PortLimits;
 use tapsock_stack::wire::ipv4_options::AnswerOptions;
 
-use super::{Domain, SocketOptions};
+use super::{Domain, Linger, SocketOptions};
 use crate::timestamping::Timestamping;
 
 /// Their values, and what is counted on their behalf.
-#[derive(Copy, Clone, Debug, Default)]
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Rare {
+    /// SO_COOKIE, once somebody has asked for it.
+    pub(crate) cookie: Option<NonZeroU64>,
+    /// SO_LINGER.
+    pub(crate) linger: Linger,
+    /// SO_PEEK_OFF; `None` is -1.
+    pub(super) peek_offset: Option<i32>,
     /// How long a call waits; `None`: for ever. Zero: not at all (SO_RCVTIMEO, SO_SNDTIMEO).
     pub(crate) receive_timeout: Option<Duration>,
     pub(crate) send_timeout: Option<Duration>,
@@ -98,12 +105,21 @@ impl SocketOptions {
         self.rare.get_or_insert_default()
     }
 
-    /// The options of an accepted socket, which begins to count anew, and has no options of IPv4's header.
+    /// Closing waits for nothing, and breaks nothing off.
+    pub(crate) fn do_not_linger(&mut self) {
+        if let Some(rare) = &mut self.rare {
+            rare.linger.on = false;
+        }
+    }
+
+    /// The options of an accepted socket, which begins to count anew, has a number of its own, and no options of IPv4's
+    /// header.
     pub(crate) fn inherited(mut self) -> Self {
         if let Some(rare) = &mut self.rare {
-            (rare.zero_copies, rare.stamped_sends) = (0, 0);
+            (rare.cookie, rare.zero_copies, rare.stamped_sends) = (None, 0, 0);
             rare.ip_options = AnswerOptions::NONE;
         }
+        self.rare.take_if(|rare| **rare == Rare::default());
         self
     }
 }

@@ -54,7 +54,7 @@ impl SocketOptions {
                 self.tcp.urgent_inline = number != 0;
                 return Ok(Change::Transport);
             }
-            SO_PEEK_OFF if subject.has_ports() => self.peek_offset = number,
+            SO_PEEK_OFF if subject.has_ports() => self.rare_mut().peek_offset = Some(number),
             // Credentials are for local sockets.
             SO_PEEK_OFF | SO_PASSCRED => return Err(Errno::OPNOTSUPP),
             SO_MAX_PACING_RATE if subject.kind == Kind::Stream => {
@@ -63,7 +63,8 @@ impl SocketOptions {
             }
             SO_LINGER => {
                 let (on, secs) = read_pair::<4>(value).ok_or(Errno::INVAL)?;
-                self.linger = Linger { on: i32::from_ne_bytes(on) != 0, secs: u32::from_ne_bytes(secs) };
+                self.rare_mut().linger =
+                    Linger { on: i32::from_ne_bytes(on) != 0, secs: u32::from_ne_bytes(secs) };
             }
             SO_RCVTIMEO => self.rare_mut().receive_timeout = read_timeout(value)?,
             SO_SNDTIMEO => self.rare_mut().send_timeout = read_timeout(value)?,
@@ -114,7 +115,7 @@ impl SocketOptions {
             SO_MAX_PACING_RATE if subject.kind == Kind::Stream => {
                 self.tcp.rare().max_pacing_rate.to_ne_bytes().to_vec().into()
             }
-            SO_PEEK_OFF if subject.has_ports() => self.peek_offset.into(),
+            SO_PEEK_OFF if subject.has_ports() => self.peek_offset().into(),
             SO_PEEK_OFF | SO_PASSCRED => return Err(Errno::OPNOTSUPP),
             SO_PEERCRED => nobody().into(),
             SO_BINDTOIFINDEX => self.device.map_or(0, |device| device.index()).into(),
@@ -124,7 +125,7 @@ impl SocketOptions {
             SO_RCVTIMEO => self.rare().receive_timeout.into(),
             SO_SNDTIMEO => self.rare().send_timeout.into(),
             SO_LINGER => {
-                let Linger { on, secs } = self.linger;
+                let Linger { on, secs } = self.rare().linger;
                 [i32::from(on).to_ne_bytes(), secs.to_ne_bytes()].concat().into()
             }
             SO_TYPE => match subject.kind {

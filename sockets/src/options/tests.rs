@@ -189,7 +189,7 @@ fn linger_keeps_both_halves() {
     options.set(STREAM, LIMITS, SOL_SOCKET, SO_LINGER, &pair(7, 3)).unwrap();
     assert_eq!(options.get(STREAM, SOL_SOCKET, SO_LINGER).unwrap().as_bytes(), pair(1, 3));
     options.set(STREAM, LIMITS, SOL_SOCKET, SO_LINGER, &pair(0, 9)).unwrap();
-    assert_eq!(options.linger, Linger { on: false, secs: 9 });
+    assert_eq!(options.rare().linger, Linger { on: false, secs: 9 });
 }
 
 #[test]

@@ -5,7 +5,7 @@ use tapsock_stack::time::Instant;
 
 use crate::constants::*;
 use crate::poll::PollMask;
-use crate::socket::{Body, Call, Socket, Stage, Stop, Wait};
+use crate::socket::{Body, Call, Socket, Stop, Wait};
 use crate::table::Fd;
 
 use super::{ClosedNumbers, Sockets};
@@ -56,7 +56,7 @@ impl Sockets {
     /// Errors: EBADF where no close waits.
     pub fn try_end_linger(&mut self, now: Instant, fd: Fd) -> Result<(), Stop> {
         match self.table.get(fd) {
-            Some(Socket { common, body: Body::Tcp(tcp) }) if common.stage == Stage::Lingering => {
+            Some(Socket { body: Body::Tcp(tcp), .. }) if tcp.is_lingering() => {
                 if tcp.is_unfinished(&self.stack) {
                     return Err(Stop::Wait(Wait { socket: fd, mask: PollMask::WAIT_OUT, deadline: None }));
                 }
@@ -68,7 +68,7 @@ impl Sockets {
 
     /// Whether a close of the socket waits.
     pub fn is_lingering(&self, fd: Fd) -> bool {
-        self.table.get(fd).is_some_and(|socket| socket.common.stage == Stage::Lingering)
+        self.table.get(fd).is_some_and(|socket| !socket.is_open())
     }
 
     /// Closes a socket without waiting. Its id is free at once, or kept ([`ClosedNumbers`]). A connection sends what was written and closes by
@@ -102,7 +102,7 @@ impl Sockets {
         let numbers: Vec<Fd> = self.table.numbers().collect();
         for fd in numbers {
             if let Some(socket) = self.table.get_mut(fd) {
-                socket.common.options.linger.on = false;
+                socket.common.options.do_not_linger();
             }
             // The number is from the table itself.
             let _ = self.close(now, fd);

@@ -5,7 +5,7 @@ use core::time::Duration;
 use tapsock_stack::stack::Changes;
 
 use crate::poll::{PollMask, readiness};
-use crate::socket::{Body, Received, Socket, Stage};
+use crate::socket::{Body, Received, Socket};
 use crate::table::Fd;
 
 use super::Sockets;
@@ -15,7 +15,7 @@ impl Sockets {
     pub fn readiness(&self, fd: Fd) -> PollMask {
         match self.table.get(fd) {
             // The call that waits in `close` watches it too.
-            Some(Socket { common, body: Body::Tcp(tcp) }) if common.stage == Stage::Lingering => {
+            Some(Socket { body: Body::Tcp(tcp), .. }) if tcp.is_lingering() => {
                 if tcp.is_unfinished(&self.stack) { PollMask::NONE } else { PollMask::HUP }
             }
             Some(socket) => readiness(socket.view(&self.stack)),

@@ -1,5 +1,7 @@
 //! getsockopt and setsockopt.
 
+use core::num::NonZeroU64;
+
 use rustix::io::Errno;
 use tapsock_stack::discovery::AutoLabel;
 use tapsock_stack::time::Instant;
@@ -21,6 +23,9 @@ impl Sockets {
     ///
     /// Errors: EBADF, ENOPROTOOPT for an option that is not there, EOPNOTSUPP for a level that is another protocol's.
     pub fn option(&mut self, now: Instant, fd: Fd, level: i32, name: i32) -> Result<OptionValue, Errno> {
+        if (level, name) == (SOL_SOCKET, SO_COOKIE) {
+            return Ok(self.cookie(fd)?.to_ne_bytes().to_vec().into());
+        }
         self.call(now, fd, |call, body| {
             if (level, name) == (SOL_SOCKET, SO_ERROR) {
                 let error = match body {
@@ -36,7 +41,6 @@ impl Sockets {
             }
             let subject = call.common.subject;
             match (level, name, &mut *body) {
-                (SOL_SOCKET, SO_COOKIE, _) => return Ok(call.common.cookie.to_ne_bytes().to_vec().into()),
                 (SOL_SOCKET, SO_BINDTODEVICE, _) => return Ok(device::shown_name(call)),
                 (SOL_SOCKET, SO_MEMINFO, Body::Tcp(tcp)) => {
                     let receive = tcp.receive_memory(call);
@@ -194,6 +198,20 @@ impl Sockets {
             self.tell(fd, ARRIVAL);
         }
         outcome
+    }
+
+    /// The number that no other socket of the host ever has. As on Linux, it is given when it is asked for first.
+    fn cookie(&mut self, fd: Fd) -> Result<u64, Errno> {
+        let known = self.open(fd).ok_or(Errno::BADF)?.common.options.rare().cookie;
+        if let Some(cookie) = known {
+            return Ok(cookie.get());
+        }
+        // Even: local sockets, which are not in this table, have the odd ones.
+        let cookie = 2 * (self.numbered + 1);
+        let socket = self.table.get_mut(fd).ok_or(Errno::BADF)?;
+        socket.common.options.rare_mut().cookie = NonZeroU64::new(cookie);
+        self.numbered += 1;
+        Ok(cookie)
     }
 
     fn has_enough(&self, fd: Fd) -> bool {

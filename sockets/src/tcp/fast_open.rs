@@ -69,7 +69,7 @@ impl TcpSocket {
                     }
                     State::SynSent | State::SynReceived => Ok(None),
                     _ => {
-                        self.early = None;
+                        self.forget_early();
                         self.finish_connecting(call, id, Errno::ALREADY)?;
                         Ok(None)
                     }
@@ -97,18 +97,33 @@ impl TcpSocket {
         if taken < total {
             call.stack.tcp_await_open(id);
         }
-        self.early = Some(Box::new(Early { total: total as u32, taken: taken as u32 }));
+        let early = Early { total: total as u32, taken: taken as u32 };
+        self.aside.get_or_insert_default().early = Some(early);
         Err(call.wait_out(flags))
     }
 
+    /// What a call that waits for the handshake has sent with the SYN.
+    pub(super) fn early(&self) -> Option<Early> {
+        self.aside.as_ref()?.early
+    }
+
+    fn forget_early(&mut self) {
+        if let Some(aside) = &mut self.aside {
+            aside.early = None;
+        }
+        self.tidy();
+    }
+
     fn is_waiting_with(&self, data: &Rope) -> bool {
-        self.early.as_ref().is_some_and(|early| early.total as usize == data.len())
+        self.early().is_some_and(|early| early.total as usize == data.len())
     }
 
     /// Takes off `data` what has gone with the SYN of the same call.
     pub(super) fn take_early(&mut self, data: &mut Rope) -> usize {
         let same = self.is_waiting_with(data);
-        let taken = self.early.take().filter(|_| same).map_or(0, |early| early.taken as usize);
+        let Some(early) = self.early() else { return 0 };
+        self.forget_early();
+        let taken = if same { early.taken as usize } else { 0 };
         data.advance(taken);
         taken
     }

@@ -1,7 +1,7 @@
 //! The error queue of a stream socket, which outlives its connections.
 
 use rustix::io::Errno;
-use tapsock_stack::error_queue::Report;
+use tapsock_stack::error_queue::{ErrorQueue, Report};
 use tapsock_stack::stack::{CountFrom, Stack, TcpId};
 use tapsock_stack::tcp::State;
 
@@ -13,7 +13,7 @@ use crate::socket::Call;
 impl TcpSocket {
     /// Takes the oldest report: what earlier connections left comes first.
     pub(super) fn take_report(&mut self, call: &mut Call<'_>) -> Option<Report> {
-        let Some(reports) = &mut self.reports else {
+        let Some(reports) = self.own_reports() else {
             return call.stack.tcp_take_report(self.connection_id()?);
         };
         let mut next = None;
@@ -21,14 +21,19 @@ impl TcpSocket {
         if next.is_some() || report.cause.pending_error().is_some() {
             self.error = next.map(|error| error.errno());
         }
-        self.reports.take_if(|reports| reports.is_empty());
+        self.tidy();
         Some(report)
+    }
+
+    /// Those that earlier connections left, where there are some.
+    fn own_reports(&mut self) -> Option<&mut ErrorQueue> {
+        self.aside.as_mut().map(|aside| &mut aside.reports).filter(|reports| !reports.is_empty())
     }
 
     /// The connection goes, and its reports stay.
     pub(super) fn keep_reports(&mut self, call: &mut Call<'_>, id: TcpId) {
         let Some(later) = call.stack.tcp_take_reports(id) else { return };
-        self.reports.get_or_insert_default().append(later);
+        self.aside.get_or_insert_default().reports.append(later);
     }
 
     /// Tells that a send is done, where it is to be told (MSG_ZEROCOPY): its bytes were copied.
@@ -56,10 +61,10 @@ impl TcpSocket {
 
     /// Forgets the reports of errors.
     pub(crate) fn drop_reports(&mut self, call: &mut Call<'_>) {
-        if let Some(reports) = &mut self.reports {
+        if let Some(reports) = self.own_reports() {
             reports.drop_errors();
         }
-        self.reports.take_if(|reports| reports.is_empty());
+        self.tidy();
         if let Some(id) = self.connection_id() {
             call.stack.tcp_drop_reports(id);
         }

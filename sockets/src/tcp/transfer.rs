@@ -38,7 +38,7 @@ impl TcpSocket {
             return Err(Errno::PIPE.into());
         };
         if matches!(connection.state(), State::SynSent | State::SynReceived) && !connection.is_early() {
-            if call.waits_to_send(flags) && !data.is_empty() && self.early.is_none() {
+            if call.waits_to_send(flags) && !data.is_empty() && self.early().is_none() {
                 call.stack.tcp_await_open(id);
             }
             return Err(call.wait_out(flags));

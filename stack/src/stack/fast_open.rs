@@ -213,9 +213,7 @@ impl Stack {
         let id = self.enter(connection, key, hop, reuse, way);
         self.keep_syn(id, saved);
         let listener_id = self.tcp.listener_id(index);
-        if let Some(slot) = self.tcp.slot_mut(id) {
-            slot.early_of = listener_id;
-        }
+        self.tcp.early_of.extend(listener_id.map(|listener| (id.index, listener)));
         if let Some(listener) = self.tcp.listener_at(index) {
             listener.early.open += 1;
             listener.accept.push_back(id);
@@ -240,7 +238,7 @@ impl Stack {
                 self.fast_open.pause(now);
             }
             News::Settled { reset } => {
-                let early_of = slot.early_of.take();
+                let early_of = self.tcp.early_of.remove(&index);
                 let Some(id) = self.tcp.id_of(index) else { return };
                 if let Some(listener) = early_of.and_then(|listener| self.tcp.listener_mut(listener)) {
                     let counts_on = reset && was_accepted(listener, id);
@@ -253,8 +251,8 @@ impl Stack {
     /// Whether a connection that a peer has opened early still waits to be accepted.
     pub(super) fn is_early_unaccepted(&self, index: u32) -> bool {
         let Some(id) = self.tcp.id_of(index) else { return false };
-        let listener = self.tcp.slot(id).and_then(|slot| slot.early_of);
-        listener.and_then(|id| self.tcp.listener(id)).is_some_and(|listener| !was_accepted(listener, id))
+        let listener = self.tcp.early_of.get(&index);
+        listener.and_then(|id| self.tcp.listener(*id)).is_some_and(|listener| !was_accepted(listener, id))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 use core::num::NonZeroU32;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::counters::Counters;
 use crate::demux::{Demux, FlowKey, Target};
@@ -66,8 +66,6 @@ pub(super) struct Slot {
     pub(super) fragmentation: Fragmentation,
     /// What the holder is told beside the data; `None` where there has been nothing.
     pub(super) extras: Option<Box<Extras>>,
-    /// The listener that counts it among those whose handshakes are not done.
-    pub(super) early_of: Option<ListenerId>,
     /// No way led to the peer when it was looked for last.
     pub(super) cut_off: bool,
     /// It is one of [`TcpTable::orphans`].
@@ -79,6 +77,8 @@ pub(super) struct Slot {
     /// Pages of memory that it is charged, as was reckoned last.
     charge: u16,
 }
+
+const _: () = assert!(size_of::<Slot>() <= 752, "an idle connection's share of its budget");
 
 impl Slot {
     /// Where its packets go next.
@@ -230,6 +230,9 @@ pub(super) struct TcpTable {
     /// Connections that may have something to send, by the band of their priority.
     ready: [VecDeque<u32>; Priority::BANDS],
     generation: Generation,
+    /// The listeners that count a connection among those whose handshakes are not done, by its place. Bounded by their
+    /// `fast_open_queue`.
+    pub(super) early_of: BTreeMap<u32, ListenerId>,
     /// Connections that nobody holds and that are not over: one whose reset is still to be sent is no more counted.
     pub(super) orphans: usize,
     /// What all connections take.
@@ -247,6 +250,7 @@ impl TcpTable {
             rest_wheel: TimerWheel::new(now),
             ready: Default::default(),
             generation: Generation::MIN,
+            early_of: BTreeMap::new(),
             orphans: 0,
             memory: HostMemory::default(),
         }
@@ -291,7 +295,6 @@ impl TcpTable {
             path: KnownPath { generation: 0, routes: 0 },
             fragmentation: Fragmentation::Forbidden,
             extras: None,
-            early_of: None,
             cut_off: false,
             counted: false,
             generation,
@@ -334,6 +337,7 @@ impl TcpTable {
 
     pub(super) fn remove(&mut self, index: u32) {
         self.wheel.cancel(index);
+        self.early_of.remove(&index);
         self.slots.try_remove(index as usize);
         self.wheel.slim(self.slots.capacity());
     }

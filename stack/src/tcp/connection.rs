@@ -60,8 +60,6 @@ pub struct Connection {
     pub(super) congestion: Congestion,
     pub(super) timers: Timers,
     pub(super) pending: Pending,
-    /// Before this time a segment that is not acceptable gets no answer: there was one just now.
-    pub(super) next_challenge: Instant,
     pub(super) events: Events,
     pub(super) error: Option<SocketError>,
     /// What memory there is for it.
@@ -77,7 +75,7 @@ pub struct Connection {
     pub(super) options: SharedOptions,
 }
 
-const _: () = assert!(size_of::<Connection>() <= 664, "the budget of an idle connection");
+const _: () = assert!(size_of::<Connection>() <= 648, "the budget of an idle connection");
 
 /// What a connection that nobody holds may keep to be sent where the host has no memory, in bytes (Linux's
 /// `SOCK_MIN_SNDBUF`).
@@ -112,7 +110,7 @@ pub(super) struct TimestampState {
     pub(super) recent_secs: NonZeroU32,
 }
 
-/// What is counted for who looks (`TCP_INFO`).
+/// What is counted for who looks (`TCP_INFO`), and what is seldom noted.
 #[derive(Copy, Clone, Debug, Default)]
 pub(super) struct Tally {
     pub(super) bytes_acked: u64,
@@ -121,6 +119,9 @@ pub(super) struct Tally {
     pub(super) segs_in: u32,
     pub(super) data_segs_in: u32,
     pub(super) segs_out: u32,
+    /// When a segment was answered last that is not acceptable: a number of milliseconds and one. It comes round after 49
+    /// days, and may then hold back one answer more, as Linux's does.
+    pub(super) challenged: Option<NonZeroU32>,
 }
 
 /// Segments that are owed besides data and plain acknowledgements.
@@ -274,7 +275,6 @@ impl Connection {
             congestion,
             timers: Timers::new(),
             pending: Pending::default(),
-            next_challenge: Instant::ZERO,
             events: Events::default(),
             error: None,
             supply: Supply::default(),
@@ -483,6 +483,9 @@ impl Connection {
     }
 
     pub(super) fn arm_keep_alive(&mut self, now: Instant) {
+        if self.timers.is_set(Timer::FinWait2) {
+            return;
+        }
         let keep_alive = self.options.keep_alive;
         if keep_alive.enabled && self.state.is_synchronized() && self.state != State::TimeWait {
             let idle = Duration::from_secs(keep_alive.idle_secs.into());

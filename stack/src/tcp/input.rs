@@ -327,10 +327,11 @@ impl Connection {
 
     /// Whether the last answer to what can't be right is long enough ago; where not, `skipped` counts.
     fn may_answer(&mut self, now: Instant, skipped: Counter, counters: &mut Counters) -> bool {
-        let may = now >= self.next_challenge;
+        let at = (now.as_millis() as u32).wrapping_add(1);
+        let passed = self.tally.challenged.map(|last| at.wrapping_sub(last.get()));
+        let may = passed.is_none_or(|passed| passed >= self.options.invalid_ratelimit_ms.into());
         if may {
-            let interval = Duration::from_millis(self.options.invalid_ratelimit_ms.into());
-            self.next_challenge = now + interval;
+            self.tally.challenged = NonZeroU32::new(at);
         } else {
             counters.bump(skipped);
         }

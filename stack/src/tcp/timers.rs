@@ -24,37 +24,33 @@ pub enum Timer {
     Pacing,
 }
 
-/// The timers that watch the peer share a deadline, for one of them is armed at a time.
-const COUNT: usize = 5;
+/// Timers of which one is armed at a time share a deadline: those that watch the peer, and those that end a silence.
+const COUNT: usize = 4;
 const NEVER: Instant = Instant::from_nanos(u64::MAX);
 
 /// The deadline of each [`Timer`].
 #[derive(Clone, Debug)]
 pub(super) struct Timers {
     deadlines: [Instant; COUNT],
-    /// Which of those the first deadline is of.
-    watch: Timer,
+    /// Which timer each is of, where it is set.
+    owners: [Timer; COUNT],
 }
 
 impl Timer {
-    const fn is_watch(self) -> bool {
-        matches!(self, Timer::Retransmit | Timer::Probe | Timer::Reorder | Timer::Persist)
-    }
-
     const fn slot(self) -> usize {
         match self {
             Timer::Retransmit | Timer::Probe | Timer::Reorder | Timer::Persist => 0,
             Timer::DelayedAck => 1,
-            Timer::KeepAlive => 2,
-            Timer::FinWait2 => 3,
-            Timer::Pacing => 4,
+            // As on Linux: what waits for its end is not kept alive.
+            Timer::KeepAlive | Timer::FinWait2 => 2,
+            Timer::Pacing => 3,
         }
     }
 }
 
 impl Timers {
     pub(super) fn new() -> Self {
-        Timers { deadlines: [NEVER; COUNT], watch: Timer::Retransmit }
+        Timers { deadlines: [NEVER; COUNT], owners: [Timer::Retransmit; COUNT] }
     }
 
     /// When it fires, where it is set; else never.
@@ -63,10 +59,7 @@ impl Timers {
     }
 
     pub(super) fn set(&mut self, timer: Timer, at: Instant) {
-        self.deadlines[timer.slot()] = at;
-        if timer.is_watch() {
-            self.watch = timer;
-        }
+        (self.deadlines[timer.slot()], self.owners[timer.slot()]) = (at, timer);
     }
 
     pub(super) fn stop(&mut self, timer: Timer) {
@@ -80,7 +73,7 @@ impl Timers {
     }
 
     pub(super) fn is_set(&self, timer: Timer) -> bool {
-        self.deadlines[timer.slot()] != NEVER && (!timer.is_watch() || self.watch == timer)
+        self.deadlines[timer.slot()] != NEVER && self.owners[timer.slot()] == timer
     }
 
     /// Stops `timer` and says true where its time has come.
@@ -130,6 +123,18 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn the_end_of_an_orphan_takes_the_place_of_its_keepalive() {
+        let mut timers = Timers::new();
+        timers.set(Timer::KeepAlive, Instant::from_secs(1));
+        timers.set(Timer::FinWait2, Instant::from_secs(2));
+        assert!(
+            !timers.is_set(Timer::KeepAlive) && !timers.take_expired(Timer::KeepAlive, Instant::from_secs(3))
+        );
+        timers.stop(Timer::KeepAlive);
+        assert_eq!(timers.next(), Some(Instant::from_secs(2)));
     }
 
     #[test]

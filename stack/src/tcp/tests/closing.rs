@@ -4,7 +4,7 @@ use crate::error::SocketError;
 use crate::tcp::connection::{NotConnected, ReadError, WriteError};
 use crate::tcp::segment::{Control, Segment};
 use crate::tcp::time_wait::{TimeWait, Verdict};
-use crate::tcp::{Options, Shutdown, State};
+use crate::tcp::{KeepAlive, Options, Shutdown, State};
 
 use crate::buf::Rope;
 use crate::time::Instant;
@@ -103,6 +103,23 @@ fn an_orphan_does_not_wait_for_the_peers_fin_for_ever() {
     lone.connection.close(lone.now, &mut lone.counters);
     assert_eq!(lone.connection.state(), State::Closed);
     assert_eq!(lone.count(Counter::TcpExtTCPAbortOnLinger), 1);
+}
+
+/// As Linux, whose orphans wait for their end with the timer that keeps others alive.
+#[test]
+fn an_orphan_that_waits_for_the_peers_fin_is_not_kept_alive() {
+    let keep_alive = KeepAlive { enabled: true, idle_secs: 10, ..KeepAlive::default() };
+    let mut lone = Lone::established(Options { keep_alive, ..plain() }, 60_000, ms(10));
+    lone.connection.close(lone.now, &mut lone.counters);
+    lone.sent();
+    lone.ack(1, 60_000);
+    assert_eq!(lone.connection.state(), State::FinWait2);
+    lone.pass(ms(5000));
+    // That the peer is heard of puts nothing off.
+    lone.ack(1, 60_000);
+    assert_eq!(lone.pass_to_deadline().as_secs(), 55);
+    assert!(lone.connection.is_finished());
+    assert_eq!(lone.count(Counter::TcpExtTCPKeepAlive), 0);
 }
 
 #[test]
