@@ -43,6 +43,11 @@ impl ToErrno for SocketError {
     }
 }
 
+/// The error of a socket that has this errno, if one has.
+pub(crate) fn socket_error(errno: Errno) -> Option<SocketError> {
+    SocketError::ALL.into_iter().find(|error| error.errno() == errno)
+}
+
 impl ToErrno for RouteError {
     fn errno(&self) -> Errno {
         match self {

@@ -230,8 +230,8 @@ impl TcpSocket {
                 let id = call.stack.tcp_listen(port, backlog, options).map_err(|error| error.errno())?;
                 call.stack.set_listener_way(id, call.options().way());
                 self.phase = Phase::Listening(id);
-                if self.send_shut {
-                    call.stack.mute_listener(id);
+                if let Some(how) = direction(self.receive_shut, self.send_shut) {
+                    call.stack.shut_connections(id, how);
                 }
             }
             Phase::Connecting(_) | Phase::Connected(_) | Phase::Failed(_) => return Err(Errno::INVAL),
@@ -362,13 +362,10 @@ impl TcpSocket {
             }
             (Some(id), state) if !is_over(state) => {
                 self.receive_shut |= receive;
-                let how = match (receive, send) {
-                    (true, true) => Shutdown::Both,
-                    (true, false) => Shutdown::Read,
-                    (false, _) => Shutdown::Write,
-                };
-                // It fails where the connection ended meanwhile, and then there is nothing to say.
-                let _ = call.stack.tcp_shutdown(call.now, id, how);
+                if let Some(how) = direction(receive, send) {
+                    // It fails where the connection ended meanwhile, and then there is nothing to say.
+                    let _ = call.stack.tcp_shutdown(call.now, id, how);
+                }
                 Ok(())
             }
             _ => {
@@ -465,6 +462,11 @@ impl TcpSocket {
         self.error.take().or_else(|| self.connection_id().and_then(from_connection))
     }
 
+    /// The next call tells it.
+    pub(crate) fn put_error_back(&mut self, errno: Errno) {
+        self.error = Some(errno);
+    }
+
     /// The error that ended the connection. What a path complains of while a connection goes on is for SO_ERROR alone.
     fn take_hard_error(&mut self, call: &mut Call<'_>) -> Option<Errno> {
         let from_connection = |id| call.stack.tcp_take_error(id).map(|error| error.errno());
@@ -545,6 +547,16 @@ enum Start {
     Now,
     /// When there is data that may go with it.
     WithData,
+}
+
+/// What of both directions is to be shut.
+fn direction(receive: bool, send: bool) -> Option<Shutdown> {
+    match (receive, send) {
+        (true, true) => Some(Shutdown::Both),
+        (true, false) => Some(Shutdown::Read),
+        (false, true) => Some(Shutdown::Write),
+        (false, false) => None,
+    }
 }
 
 /// Whether a connection in that state is none any longer to its socket. Linux's TIME-WAIT is not the socket's state.

@@ -168,8 +168,9 @@ settings! {
         Millis(1..=i32::MAX as u64), Duration::from_secs(1);
     /// Solicitations to a neighbour itself before it counts as unreachable.
     "net.ipv4.neigh.default.ucast_solicit" neigh_ucast_solicit: u32 = Number(0..=255), 3;
-    /// Packets that wait for one neighbour's address.
-    "net.ipv4.neigh.default.unres_qlen" neigh_unres_qlen: u32 = Number(0..=1024), 101;
+    /// What waits for one neighbour's address, in bytes with what each packet is charged besides.
+    "net.ipv4.neigh.default.unres_qlen_bytes" neigh_unres_qlen_bytes: u32 =
+        Number(0..=i32::MAX as u32), 212_992;
     /// The least MTU of a path that a router's complaint can bring about, in bytes.
     "net.ipv4.route.min_pmtu" route_min_pmtu: u16 = Number(68..=65_535), 552;
     /// How long a complaint about a path's MTU is believed.

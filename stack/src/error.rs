@@ -41,6 +41,27 @@ pub enum SocketError {
     NetworkDown,
 }
 
+impl SocketError {
+    /// All of them.
+    pub const ALL: [SocketError; 15] = [
+        SocketError::ConnectionRefused,
+        SocketError::ConnectionReset,
+        SocketError::ConnectionAborted,
+        SocketError::BrokenPipe,
+        SocketError::TimedOut,
+        SocketError::HostUnreachable,
+        SocketError::NetworkUnreachable,
+        SocketError::ProtocolUnreachable,
+        SocketError::MessageTooLong,
+        SocketError::SourceRouteFailed,
+        SocketError::HostDown,
+        SocketError::HostIsolated,
+        SocketError::Protocol,
+        SocketError::PermissionDenied,
+        SocketError::NetworkDown,
+    ];
+}
+
 impl core::fmt::Display for SocketError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {

@@ -76,6 +76,8 @@ pub trait Calls {
     fn set_linger(&mut self, socket: i32, seconds: u16) -> Result<(), Errno>;
     /// ioctl(2) with FIONREAD
     fn unread(&mut self, socket: i32) -> Result<u64, Errno>;
+    /// ioctl(2) with SIOCOUTQ
+    fn unsent(&mut self, socket: i32) -> Result<u64, Errno>;
     /// poll(2) of one socket: what is there, in Linux's bits
     fn poll(&mut self, socket: i32, events: u16, timeout_millis: i32) -> Result<u16, Errno>;
 }

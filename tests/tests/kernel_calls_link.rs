@@ -208,6 +208,19 @@ fn datagrams() {
                 t.send_to(datagrams, &[7; 5_000], nobody);
             }
         }),
+        ("what waits for a neighbour", |t| {
+            // Of IPv4 both charge as much.
+            if t.family == Family::V6 {
+                return;
+            }
+            // The oldest give way.
+            let (here, nobody) = (t.udp(), SocketAddr::new(ip("10.7.0.98"), 9));
+            for _ in 0..100 {
+                t.send_to(here, &[7; 1472], nobody);
+            }
+            t.unsent(here);
+            t.ready(here);
+        }),
         ("several datagrams", |t| {
             let there = t.socket(FAR, t.domain(), SOCK_DGRAM, 0);
             t.bind(there, t.at(FAR, 0));

@@ -11,6 +11,11 @@ use tapsock_driver::Namespace;
 use tapsock_tests::bench::skipped_for;
 use tapsock_tests::differential::{Incoming, KernelSockets, OurSockets, Outgoing, Room, SocketCalls};
 
+#[path = "kernel_differences/stacks.rs"]
+mod stacks;
+#[path = "kernel_differences/waiting.rs"]
+mod waiting;
+
 /// A protocol that nobody has.
 const NOBODYS: i32 = 200;
 /// How long what must come may take.
@@ -30,7 +35,7 @@ type Calls<'a> = &'a mut dyn SocketCalls;
 /// A row: its call, a program of it, and what that comes to on Linux and here.
 type Shown = (&'static str, fn(Calls<'_>) -> String, &'static str, &'static str);
 
-const SHOWN: [Shown; 16] = [
+const SHOWN: [Shown; 20] = [
     (
         "setsockopt SO_TIMESTAMPING with OPT_STATS",
         |c| {
@@ -260,6 +265,65 @@ const SHOWN: [Shown; 16] = [
         "ENETUNREACH, ok",
         "EADDRNOTAVAIL, EADDRNOTAVAIL",
     ),
+    (
+        "connections of one four-tuple over several devices",
+        |c| {
+            let listener = made(c, AF_INET, STREAM, 0);
+            done(c.bind(listener, &at("127.0.0.1:0")));
+            done(c.listen(listener, 1));
+            let (to, mut from) = (c.local_address(listener).unwrap(), at("127.0.0.1:0"));
+            let outcomes = [&b"lo"[..], b""].map(|device| {
+                let socket = made(c, AF_INET, STREAM, 0);
+                set(c, socket, (SOL_SOCKET, SO_REUSEADDR), 1);
+                done(c.set_option(socket, SOL_SOCKET, SO_BINDTODEVICE, device));
+                done(c.bind(socket, &from));
+                from = c.local_address(socket).unwrap();
+                done(c.connect(socket, &to))
+            });
+            outcomes.join(", ")
+        },
+        "EINPROGRESS, EINPROGRESS",
+        "EINPROGRESS, EADDRNOTAVAIL",
+    ),
+    (
+        "setsockopt SO_RCVBUFFORCE on a unix socket",
+        |c| {
+            let socket = made(c, AF_UNIX, DGRAM, 0);
+            done(c.set_option(socket, SOL_SOCKET, SO_RCVBUFFORCE, &9000i32.to_ne_bytes()))
+        },
+        "ok",
+        "ENOPROTOOPT",
+    ),
+    (
+        "setsockopt SO_MAX_PACING_RATE on other sockets than TCP's",
+        |c| {
+            let sockets = [(AF_INET, DGRAM, 0), (AF_INET6, RAW, NOBODYS), (AF_INET6, DGRAM, IPPROTO_ICMPV6)];
+            let sockets = sockets.map(|(domain, kind, protocol)| made(c, domain, kind, protocol));
+            let value = 9000i32.to_ne_bytes();
+            let outcomes =
+                sockets.map(|socket| done(c.set_option(socket, SOL_SOCKET, SO_MAX_PACING_RATE, &value)));
+            outcomes.join(", ")
+        },
+        "ok, ok, ok",
+        "ENOPROTOOPT, ENOPROTOOPT, ENOPROTOOPT",
+    ),
+    (
+        "the record of a route in a SYN",
+        |c| {
+            let [listener, client] = [(); 2].map(|()| made(c, AF_INET, STREAM, 0));
+            done(c.bind(listener, &at("127.0.0.1:0")));
+            done(c.listen(listener, 1));
+            let record = [7, 11, 4, 0, 0, 0, 0, 0, 0, 0, 0];
+            done(c.set_option(client, SOL_IP, IP_OPTIONS, &record));
+            let to = c.local_address(listener).unwrap();
+            done(c.connect(client, &to));
+            until(c, listener, POLLIN);
+            let (server, _) = c.accept(listener, 0).unwrap();
+            format!("{} bytes", c.option(server, SOL_IP, IP_OPTIONS, 40).unwrap().len())
+        },
+        "12 bytes",
+        "0 bytes",
+    ),
 ];
 
 const POLLIN: u16 = 1;
@@ -351,6 +415,13 @@ fn done<T>(outcome: Result<T, tapsock::Errno>) -> String {
     .to_owned()
 }
 
+/// What the rows are about.
+fn rows() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let rows = std::fs::read_to_string(root.join("docs/sockets/differences.tsv")).unwrap();
+    rows.lines().filter_map(|row| row.split('\t').next()).map(str::to_owned).collect()
+}
+
 #[test]
 fn each_shows_on_both_stacks() {
     let namespace = match Namespace::create() {
@@ -359,10 +430,9 @@ fn each_shows_on_both_stacks() {
     };
     let group = rustix::process::getegid().as_raw();
     namespace.set_sysctl("net.ipv4.ping_group_range", &format!("{group} {group}")).unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let rows = std::fs::read_to_string(root.join("docs/sockets/differences.tsv")).unwrap();
+    let rows = rows();
     for (call, program, linux, here) in SHOWN {
-        assert!(rows.lines().any(|row| row.split('\t').next() == Some(call)), "{call} has no row");
+        assert!(rows.iter().any(|row| row == call), "{call} has no row");
         assert_eq!(program(&mut KernelSockets::new(&namespace)), linux, "{call}, on Linux");
         assert_eq!(program(&mut OurSockets::new()), here, "{call}, here");
     }

@@ -242,7 +242,7 @@ pub fn recvmsg(
 /// recvmmsg(2).
 ///
 /// # Errors
-/// Those of [`recvmsg`] for the first; one that comes later ends the call, and most often the next call tells it.
+/// Those of [`recvmsg`] for the first; one that comes later ends the call, and the next call tells it.
 pub fn recvmmsg(
     host: &Host,
     socket: i32,
@@ -268,7 +268,10 @@ pub fn recvmmsg(
         match receive(host, &description, message, flags, Sender::Asked) {
             Ok(one) => received.push(one),
             Err(errno) if received.is_empty() => return Err(errno),
-            Err(_) => break,
+            Err(errno) => {
+                put_error_back(&description, errno);
+                break;
+            }
         }
         if wait_for_one {
             flags |= MSG_DONTWAIT;
@@ -397,6 +400,19 @@ fn has_error(description: &Description) -> bool {
             shard.call(Errno::AGAIN, |sockets, _| Ok(sockets.has_pending_error(*fd))).unwrap_or(false)
         }
         Kind::Local(local) => local.readiness().intersects(PollMask::ERR),
+    }
+}
+
+/// The next call tells it.
+fn put_error_back(description: &Description, errno: Errno) {
+    match &description.kind {
+        // One that is closed has none.
+        Kind::Inet(shard, fd) => drop(shard.call(Errno::AGAIN, |sockets, _| {
+            sockets.put_error_back(*fd, errno);
+            Ok(())
+        })),
+        Kind::Local(local) if errno == Errno::CONNRESET => local.put_error_back(),
+        Kind::Local(_) => {}
     }
 }
 

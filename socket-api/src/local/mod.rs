@@ -291,6 +291,17 @@ impl LocalSocket {
         reset.then_some(Errno::CONNRESET)
     }
 
+    /// Gives one back that was taken and not told: the next call tells it.
+    pub(crate) fn put_error_back(&self) {
+        let _touch = self.touch();
+        match (self.connection.get(), &self.datagrams) {
+            (Some(Connection::Stream(cell, side)), _) => cell.with(|pair, _| pair.put_reset_back(*side)),
+            (Some(Connection::Records(cell, side)), _) => cell.with(|pair, _| pair.put_reset_back(*side)),
+            (None, Some(cell)) => cell.with(|socket, _| socket.put_reset_back()),
+            (None, None) => {}
+        }
+    }
+
     /// Who is on the other side (SO_PEERCRED).
     pub(crate) fn peer_credentials(&self) -> Credentials {
         match self.connection.get() {

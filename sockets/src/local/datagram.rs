@@ -313,6 +313,11 @@ impl<I: Copy + Eq, R: Clone> DatagramSocket<I, R> {
         core::mem::take(&mut self.reset)
     }
 
+    /// Gives one back that was taken and not told: the next call tells it.
+    pub fn put_reset_back(&mut self) {
+        self.reset = true;
+    }
+
     /// FIONREAD: bytes of the first datagram.
     pub fn unread(&self) -> usize {
         self.queue.first_len()

@@ -337,6 +337,11 @@ impl<Q: Inbox> Pair<Q> {
         core::mem::take(&mut self.half_mut(side).reset)
     }
 
+    /// Gives one back that was taken and not told: the next call tells it.
+    pub fn put_reset_back(&mut self, side: Side) {
+        self.half_mut(side).reset = true;
+    }
+
     /// The options of `side`.
     pub fn options(&self, side: Side) -> &EndOptions {
         &self.half(side).options

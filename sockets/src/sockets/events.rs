@@ -2,8 +2,10 @@
 
 use core::time::Duration;
 
-use tapsock_stack::stack::Changes;
+use rustix::io::Errno;
+use tapsock_stack::stack::{Changes, SocketId};
 
+use crate::errno::socket_error;
 use crate::poll::{PollMask, readiness};
 use crate::socket::{Body, Received, Socket};
 use crate::table::Fd;
@@ -47,6 +49,25 @@ impl Sockets {
             Body::Tcp(tcp) => tcp.has_pending_error(&self.stack),
             body => body.mail(&self.stack).is_some_and(|mail| mail.has_error()),
         })
+    }
+
+    /// Gives back an error that a call has taken and does not tell: the next one tells it (recvmmsg(2)). Nothing happens where
+    /// it was none of the socket's.
+    pub fn put_error_back(&mut self, fd: Fd, errno: Errno) {
+        let Some(socket) = self.table.get_mut(fd) else { return };
+        let id = match &mut socket.body {
+            Body::Tcp(tcp) => return tcp.put_error_back(errno),
+            body => body.id(),
+        };
+        let mail = match id {
+            Some(SocketId::Udp(id)) => self.stack.udp_mut(id).map(|socket| &mut socket.mail),
+            Some(SocketId::Raw(id)) => self.stack.raw_mut(id).map(|socket| &mut socket.mail),
+            Some(SocketId::Ping(id)) => self.stack.ping_mail_mut(id),
+            _ => None,
+        };
+        if let Some((mail, error)) = mail.zip(socket_error(errno)) {
+            mail.fail(error);
+        }
     }
 
     /// A socket whose readiness may have changed since it was named last, and what happened to it, as an edge counts:

@@ -251,10 +251,20 @@ fn waiting(r: &mut Run, socket: Fd) {
     r.bind(empty, &a(r.domain(), 5007));
     r.recv_once(empty, 10, 0);
     let there = b(r.domain(), port(r, 9000));
-    let small = r.fresh_after(&[(SOL_SOCKET, SO_SNDBUF, 4608)]);
     let data = message(r, 900);
-    r.fill(small, &data, Some(&there));
-    r.settle();
+    for (written, first) in
+        [(None, data[0]), (Some((SOL_IP, IP_HDRINCL)), 0x45), (Some((SOL_IPV6, IPV6_HDRINCL)), 0x60)]
+    {
+        // Who writes headers waits for room, and other raw sockets do not.
+        let of_the_family = |(level, _)| (level == SOL_IPV6) == (r.domain() == AF_INET6);
+        if written.is_some_and(|option| r.kind.kind != SOCK_RAW || !of_the_family(option)) {
+            continue;
+        }
+        let before: Vec<_> = written.iter().map(|(level, name)| (*level, *name, 1)).collect();
+        let small = r.fresh_after(&[&[(SOL_SOCKET, SO_SNDBUF, 4608)], &before[..]].concat());
+        r.fill(small, &[&[first], &data[1..]].concat(), Some(&there));
+        r.settle();
+    }
     let peer = r.fresh();
     r.connect(peer, &there);
     r.name(peer);

@@ -126,9 +126,8 @@ impl Config {
             delay_first_probe: self.neigh_delay_first_probe_time,
             max_multicast_solicit: count(self.neigh_mcast_solicit),
             max_unicast_solicit: count(self.neigh_ucast_solicit),
-            queue_len: self.neigh_unres_qlen as usize,
+            queue_bytes: self.neigh_unres_qlen_bytes as usize,
             max_entries: self.neigh_gc_thresh3 as usize,
-            ..NeighborConfig::default()
         }
     }
 

@@ -49,7 +49,7 @@ fn defaults_are_those_of_linux() {
         ("net.ipv4.ip_local_port_range", "32768\t60999"),
         ("net.ipv4.neigh.default.base_reachable_time_ms", "30000"),
         ("net.ipv4.neigh.default.delay_first_probe_time", "5"),
-        ("net.ipv4.neigh.default.unres_qlen", "101"),
+        ("net.ipv4.neigh.default.unres_qlen_bytes", "212992"),
         ("net.ipv4.tcp_ecn", "2"),
         ("net.ipv4.tcp_ecn_fallback", "1"),
         ("net.ipv4.tcp_fastopen", "1"),

@@ -456,12 +456,11 @@ impl NeighborCache {
     //= RFC 4861 §7.2.2 MUST-2
     //= RFC 4861 §7.2.2 MUST-3
     fn enqueue(&mut self, key: Key, packet: Tagged, counters: &mut Counters) {
-        let NeighborConfig { queue_len, queue_bytes, .. } = self.timing.config;
+        let NeighborConfig { queue_bytes, .. } = self.timing.config;
         if let Some(entry) = self.entries.get_mut(&key) {
             let others = self.waiting_bytes - entry.waiting.bytes();
             let room = queue_bytes.min(MAX_WAITING_BYTES - others);
-            counters[Counter::TapsockNeighborDrops] +=
-                entry.waiting.push(packet, (queue_len, room), &mut self.lost);
+            counters[Counter::TapsockNeighborDrops] += entry.waiting.push(packet, room, &mut self.lost);
             self.waiting_bytes = others + entry.waiting.bytes();
         }
     }

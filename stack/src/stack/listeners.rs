@@ -3,7 +3,7 @@
 use crate::error::SocketError;
 use crate::iface::{InterfaceId, Way};
 use crate::ports::BindId;
-use crate::tcp::{Options, SharedOptions};
+use crate::tcp::{Options, SharedOptions, Shutdown};
 use crate::time::Instant;
 
 use super::tcp::Linger;
@@ -37,11 +37,10 @@ impl Stack {
         Ok(id)
     }
 
-    /// Has connections of a listener end their sending direction as soon as they are made: as Linux, where `shutdown` came
-    /// before `listen`.
-    pub fn mute_listener(&mut self, id: ListenerId) {
+    /// Has connections of a listener shut down as soon as they are made: as Linux, where `shutdown` came before `listen`.
+    pub fn shut_connections(&mut self, id: ListenerId, how: Shutdown) {
         if let Some(listener) = self.tcp.listener_mut(id) {
-            listener.mute = true;
+            listener.shut = Some(how);
         }
     }
 

@@ -7,7 +7,7 @@ use crate::ip::input::Packet;
 use crate::tcp::handshake::Accepted;
 use crate::tcp::listener::{Due, Step};
 use crate::tcp::segment::{Control, Segment};
-use crate::tcp::{Connection, SeqNumber, Shutdown};
+use crate::tcp::{Connection, SeqNumber};
 use crate::time::Instant;
 
 use super::fast_open::Entrance;
@@ -195,16 +195,16 @@ impl Stack {
         let connection = Connection::accept(now, accepted, options.over(&hop.tcp));
         let id = self.enter(connection, key, hop, reuse, way);
         self.keep_syn(id, saved);
-        let mut mute = false;
+        let mut shut = None;
         if let Some(listener) = self.tcp.listener_at(index) {
             listener.accept.push_back(id);
-            mute = listener.mute;
+            shut = listener.shut;
         }
         self.tell_listener(index, Changes::ARRIVAL);
         self.on_connection_segment(now, id.index, &key, segment, packet);
-        if mute {
+        if let Some(how) = shut {
             // It fails where the segment was a reset, and then there is nothing to end.
-            let _ = self.tcp_shutdown(now, id, Shutdown::Write);
+            let _ = self.tcp_shutdown(now, id, how);
         }
     }
 

@@ -16,7 +16,7 @@ use crate::tcp::listener::{Due, SynQueue};
 use crate::tcp::memory::{HostMemory, Limits, pages};
 use crate::tcp::syn_cookie::CookieWatch;
 use crate::tcp::time_wait::TimeWait;
-use crate::tcp::{Connection, Options, SharedOptions, TcpMetrics};
+use crate::tcp::{Connection, Options, SharedOptions, Shutdown, TcpMetrics};
 use crate::time::{Instant, earliest};
 use crate::timer_wheel::TimerWheel;
 
@@ -181,8 +181,8 @@ pub(super) struct Listener {
     pub(super) accept: VecDeque<TcpId>,
     /// Connections that wait for the end of their handshakes while they are used already.
     pub(super) early: EarlyCount,
-    /// Whether its connections end their sending direction as soon as they are made.
-    pub(super) mute: bool,
+    /// What of its connections is shut as soon as they are made.
+    pub(super) shut: Option<Shutdown>,
     /// Why nobody new will come; told once.
     pub(super) error: Option<SocketError>,
     generation: Generation,
@@ -429,7 +429,7 @@ impl TcpTable {
             cookies: CookieWatch::default(),
             accept,
             early: EarlyCount::default(),
-            mute: false,
+            shut: None,
             error: None,
             generation,
             news: Changes::NONE,

@@ -144,6 +144,10 @@ impl Calls for KernelCalls {
         rustix::io::ioctl_fionread(self.fd(socket)?)
     }
 
+    fn unsent(&mut self, socket: i32) -> Result<u64, Errno> {
+        sys::ioctl(self.fd(socket)?, SIOCOUTQ).map(|bytes| bytes as u64)
+    }
+
     fn poll(&mut self, socket: i32, events: u16, timeout_millis: i32) -> Result<u16, Errno> {
         let mut entry = [PollFd::from_borrowed_fd(self.fd(socket)?, PollFlags::from_bits_retain(events))];
         let millis = i64::from(timeout_millis);

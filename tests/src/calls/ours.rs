@@ -3,7 +3,9 @@
 use std::io::IoSliceMut;
 use std::net::SocketAddr;
 
-use tapsock::bsd::{self, FIONREAD, PollFd, PollMask, RecvMessage, SO_LINGER, SO_RCVTIMEO, SOL_SOCKET};
+use tapsock::bsd::{
+    self, FIONREAD, PollFd, PollMask, RecvMessage, SIOCOUTQ, SO_LINGER, SO_RCVTIMEO, SOL_SOCKET,
+};
 use tapsock::{Errno, Host, SockAddr};
 
 use super::{Calls, Received, TOLD_MAX};
@@ -118,6 +120,12 @@ impl Calls for OurCalls {
     fn unread(&mut self, socket: i32) -> Result<u64, Errno> {
         let mut count = 0;
         bsd::ioctl(&self.host, socket, FIONREAD, &mut count)?;
+        Ok(count as u64)
+    }
+
+    fn unsent(&mut self, socket: i32) -> Result<u64, Errno> {
+        let mut count = 0;
+        bsd::ioctl(&self.host, socket, SIOCOUTQ, &mut count)?;
         Ok(count as u64)
     }
 

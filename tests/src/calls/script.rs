@@ -363,6 +363,12 @@ impl Script {
         self.note(socket.host, format_args!("FIONREAD({}) = {}", socket.number, shown(&result)));
     }
 
+    /// SIOCOUTQ
+    pub fn unsent(&mut self, socket: Sock) {
+        let result = self.host(socket.host).unsent(socket.number);
+        self.note(socket.host, format_args!("SIOCOUTQ({}) = {}", socket.number, shown(&result)));
+    }
+
     /// poll(2) for everything, at once
     pub fn ready(&mut self, socket: Sock) {
         self.until(socket, PollMask::NONE);

@@ -259,7 +259,7 @@ pub(crate) fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: &[u8]
     checked(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, value.as_ptr().cast(), len) }).map(drop)
 }
 
-pub(super) fn ioctl(fd: BorrowedFd<'_>, request: i32) -> Result<i32, Errno> {
+pub(crate) fn ioctl(fd: BorrowedFd<'_>, request: i32) -> Result<i32, Errno> {
     let mut value: c_int = 0;
     // SAFETY: the requests that are made here write one `int`.
     checked(unsafe { libc::ioctl(fd.as_raw_fd(), request as _, &mut value) })?;

@@ -25,9 +25,8 @@ pub struct NeighborConfig {
     pub max_multicast_solicit: u8,
     /// Probes to a known link address before it is given up.
     pub max_unicast_solicit: u8,
-    /// Packets that may wait for one neighbour (Linux: `unres_qlen`).
-    pub queue_len: usize,
-    /// Bytes that packets waiting for one neighbour may hold (Linux: `unres_qlen_bytes`).
+    /// What packets waiting for one neighbour may be charged, in bytes, each with what Linux charges beside its payload (Linux:
+    /// `unres_qlen_bytes`).
     pub queue_bytes: usize,
     /// Neighbours in the cache (Linux: `gc_thresh3`).
     pub max_entries: usize,
@@ -41,7 +40,6 @@ impl Default for NeighborConfig {
             delay_first_probe: Duration::from_secs(5),
             max_multicast_solicit: 3,
             max_unicast_solicit: 3,
-            queue_len: 101,
             queue_bytes: 212_992,
             max_entries: 1024,
         }

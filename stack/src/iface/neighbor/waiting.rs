@@ -10,7 +10,7 @@ use crate::wire::offload::Transmit;
 /// A packet, and what its sender knows it by.
 pub(super) type Tagged = (Transmit, Option<PacketTag>);
 
-/// A first-in first-out queue, bounded in packets and in bytes. Where it is full the oldest go, as RFC 4861 §7.2.2
+/// A first-in first-out queue, bounded in bytes. Where it is full the oldest go, as RFC 4861 §7.2.2
 /// recommends and Linux does.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
@@ -31,17 +31,10 @@ impl Waiting {
     /// Adds a packet after it has dropped as many of the oldest as keep the queue within its bounds. Returns how many
     /// were dropped, and adds what their senders know them by to `lost`. A packet beyond `max_bytes` still has the queue to itself: one must always be able to wait.
     //= RFC 4861 §7.2.2
-    pub(super) fn push(
-        &mut self,
-        packet: Tagged,
-        (max_packets, max_bytes): (usize, usize),
-        lost: &mut Vec<PacketTag>,
-    ) -> u64 {
+    pub(super) fn push(&mut self, packet: Tagged, max_bytes: usize, lost: &mut Vec<PacketTag>) -> u64 {
         let charge = charge(&packet.0);
         let mut dropped = 0;
-        while !self.packets.is_empty()
-            && (self.packets.len() >= max_packets || self.bytes.saturating_add(charge) > max_bytes)
-        {
+        while !self.packets.is_empty() && self.bytes.saturating_add(charge) > max_bytes {
             lost.extend(self.pop().and_then(|(_, tag)| tag));
             dropped += 1;
         }
@@ -70,7 +63,11 @@ impl Waiting {
     }
 }
 
-/// Bytes that a waiting packet holds: its own, and the space of its descriptor.
+/// What a waiting packet is charged, in bytes. So 92 full packets of Ethernet may wait, as on Linux.
 pub(super) fn charge(packet: &Transmit) -> usize {
-    size_of::<Tagged>() + packet.payload.len()
+    const { assert!(size_of::<Tagged>() <= OVERHEAD, "it is not more than it is charged") };
+    OVERHEAD + packet.payload.len()
 }
+
+/// What Linux charges for a short packet, in bytes: as for datagrams that wait to be read.
+const OVERHEAD: usize = 832;

@@ -46,7 +46,7 @@ proptest! {
     /// neighbour keep their distance, as long as it is not evicted.
     #[test]
     fn no_packet_is_lost_or_doubled(ops in proptest::collection::vec(op(), 0..200), max_entries in 3usize..9) {
-        let config = NeighborConfig { max_entries, queue_len: 4, queue_bytes: 9000, ..NeighborConfig::default() };
+        let config = NeighborConfig { max_entries, queue_bytes: 9000, ..NeighborConfig::default() };
         let mut bench = Bench::new(config);
         let mut now = Instant::ZERO;
         let (mut sent, mut out, mut refused) = (0u64, 0u64, 0u64);
