@@ -53,8 +53,8 @@ impl Runner {
     pub(crate) fn run(&mut self, case: &Case) -> io::Result<Vec<Row>> {
         match case.kind {
             Kind::Duel(meeting) => match meeting.near {
-                Role::Source | Role::Sink => self.bulk(&case.name, meeting),
-                Role::PingPong | Role::Echo | Role::Answer | Role::Press => {
+                Role::Source | Role::Sink | Role::Scatter | Role::Gather => self.bulk(&case.name, meeting),
+                Role::PingPong | Role::Volley | Role::Echo | Role::Answer | Role::Press => {
                     self.round_trip(&case.name, meeting)
                 }
                 Role::Serve | Role::Request => self.connect_close(&case.name, meeting),
@@ -73,7 +73,8 @@ impl Runner {
         let mut fairness = Row::new(format!("{name}/fairness"), "Jain", Better::More);
         self.rounds(meeting, self.effort.time, |contender, sample| {
             // What counts is what has arrived.
-            let sink = if meeting.near == Role::Sink { sample.near } else { sample.far };
+            let receives = matches!(meeting.near, Role::Sink | Role::Gather);
+            let sink = if receives { sample.near } else { sample.far };
             values(&mut row, contender).0.push(sink.bytes as f64 * 8.0 / sink.seconds / 1e9);
             values(&mut fairness, contender).0.push(sink.fairness);
             let per_gb = |cpu: f64| cpu * 1e9 / sink.bytes as f64;
@@ -93,13 +94,16 @@ impl Runner {
     fn round_trip(&mut self, name: &str, meeting: Meeting) -> io::Result<Vec<Row>> {
         let quantiles = ["p50", "p99", "p99.9"];
         let mut rows = quantiles.map(|what| Row::new(format!("{name}/{what}"), "µs", Better::Less));
+        let mut rate = Row::new(format!("{name}/rate"), "1/s", Better::More);
         self.rounds(meeting, self.effort.time / 2, |contender, sample| {
             let asks = if meeting.near == Role::Answer { sample.far } else { sample.near };
             for (row, value) in rows.iter_mut().zip([asks.p50, asks.p99, asks.p999]) {
                 values(row, contender).0.push(value);
             }
+            values(&mut rate, contender).0.push(asks.count as f64 / asks.seconds);
         })?;
-        Ok(rows.into())
+        let several = matches!(meeting.near, Role::PingPong | Role::Volley) && meeting.shape.streams > 1;
+        Ok(rows.into_iter().chain(several.then_some(rate)).collect())
     }
 
     fn connect_close(&mut self, name: &str, meeting: Meeting) -> io::Result<Vec<Row>> {

@@ -3,7 +3,7 @@
 use crate::duel::Placement;
 use crate::lab::Family;
 use crate::local::Traffic;
-use crate::role::{Closer, Packaging, Role, Shape, Waiting};
+use crate::role::{Closer, Ownership, Packaging, Role, Shape, Waiting};
 
 /// Cases that are measured together.
 pub(crate) struct Case {
@@ -77,9 +77,10 @@ pub(crate) fn all() -> Vec<Case> {
 }
 
 fn bulk(cases: &mut Vec<Case>) {
-    for (name, near, far) in
-        [("bulk_receive", Role::Sink, Role::Source), ("bulk_send", Role::Source, Role::Sink)]
-    {
+    for (name, near, far, alone) in [
+        ("bulk_receive", Role::Sink, Role::Source, Role::Gather),
+        ("bulk_send", Role::Source, Role::Sink, Role::Scatter),
+    ] {
         let mut add = |name: String, family, placement, shape, extra| {
             let kind = Kind::Duel(Meeting { near, far, family, shape, placement });
             cases.push(Case { name, kind, extra });
@@ -108,6 +109,12 @@ fn bulk(cases: &mut Vec<Case>) {
                 );
             }
         }
+        let shape = Shape { ownership: Ownership::Owned, ..Shape::default() };
+        add(format!("{name}/owned/across"), Family::V4, Placement::Across, shape, false);
+        let (family, shape) = (Family::V4, Shape { streams: 64, ..Shape::default() });
+        let meeting = Meeting { near: alone, far, family, shape, placement: Placement::Across };
+        let name = format!("{name}/64_streams/one_thread");
+        cases.push(Case { name, kind: Kind::Duel(meeting), extra: false });
     }
 }
 
@@ -122,7 +129,12 @@ fn round_trips(cases: &mut Vec<Case>) {
     }
     let spinning = Shape { waiting: Waiting::Spins, ..Shape::default() };
     add("spinning".into(), Placement::Across, spinning, false);
-    for (how, waiting) in [("epoll", Waiting::Polls), ("tokio", Waiting::Tasks)] {
+    for (how, waiting) in [
+        ("epoll", Waiting::Polls),
+        ("tokio", Waiting::Tasks),
+        ("own_loop", Waiting::Turns),
+        ("own_tokio", Waiting::TurnsOfTasks),
+    ] {
         let shape = Shape { waiting, ..Shape::default() };
         for (place, placement) in PLACEMENTS {
             add(format!("{how}/{place}"), placement, shape, placement == Placement::Unpinned);
@@ -158,6 +170,9 @@ fn round_trips(cases: &mut Vec<Case>) {
     for (place, placement) in PLACEMENTS {
         add(format!("64_connections/{place}"), placement, many, placement != Placement::Across);
     }
+    let (near, far, family, placement) = (Role::Volley, Role::Echo, Family::V4, Placement::Across);
+    let kind = Kind::Duel(Meeting { near, far, family, shape: many, placement });
+    cases.push(Case { name: "round_trip/64_connections/one_thread".into(), kind, extra: false });
 }
 
 fn connections(cases: &mut Vec<Case>) {

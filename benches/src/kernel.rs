@@ -2,18 +2,19 @@
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::Duration;
 
-use rustix::buffer::spare_capacity;
+use bytes::Bytes;
 use rustix::event::epoll;
 use rustix::net::sockopt::{set_socket_reuseaddr, set_tcp_congestion};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, listen, socket_with};
 use tapsock_driver::Namespace;
 
-use crate::role::{self, Datagrams, Net, Order, Outcome, Place, Stream, Watch};
+use crate::role::{self, Datagrams, EVENTS, Interest, Net, Order, Outcome, Place, Stream, Watch};
 use crate::sys;
 
 /// The hidden command that runs an end of a measurement.
@@ -103,16 +104,34 @@ impl Stream for TcpStream {
     type Watch = OwnedFd;
     type Task = tokio::net::TcpStream;
 
-    fn watch(&self) -> io::Result<OwnedFd> {
-        self.set_nonblocking(true)?;
+    fn watch(streams: &[Self], interest: Interest) -> io::Result<OwnedFd> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, self, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
+        let wanted = match interest {
+            Interest::Arrivals => epoll::EventFlags::IN,
+            Interest::Room => epoll::EventFlags::OUT,
+        };
+        for (place, stream) in streams.iter().enumerate() {
+            stream.set_nonblocking(true)?;
+            epoll::add(&epoll, stream, epoll::EventData::new_u64(place as u64), wanted)?;
+        }
         Ok(epoll)
+    }
+
+    fn beside(&self) -> io::Result<impl Future<Output = io::Error> + 'static> {
+        Ok(std::future::pending())
     }
 
     fn into_task(self) -> io::Result<tokio::net::TcpStream> {
         self.set_nonblocking(true)?;
         tokio::net::TcpStream::from_std(self)
+    }
+
+    fn send_owned(&mut self, data: &Bytes) -> io::Result<usize> {
+        self.write(data)
+    }
+
+    fn receive_owned(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read(buffer)
     }
 
     fn no_delay(&self) -> io::Result<()> {
@@ -129,9 +148,11 @@ impl Stream for TcpStream {
 }
 
 impl Watch for OwnedFd {
-    fn wait(&mut self) -> io::Result<()> {
-        let mut events = Vec::with_capacity(1);
-        epoll::wait(&*self, spare_capacity(&mut events), None)?;
+    fn wait(&mut self, ready: &mut Vec<usize>) -> io::Result<()> {
+        let mut events = [MaybeUninit::uninit(); EVENTS];
+        let (events, _) = epoll::wait(&*self, &mut events, None)?;
+        ready.clear();
+        ready.extend(events.iter().map(|event| event.data.u64() as usize));
         Ok(())
     }
 }

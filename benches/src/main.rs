@@ -22,6 +22,7 @@ mod siege;
 mod smol;
 mod sys;
 mod talk;
+mod together;
 mod trips;
 mod veth;
 

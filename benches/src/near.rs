@@ -2,17 +2,22 @@
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use tapsock::bsd::{self, EPOLL_CTL_ADD, EPOLLIN, EpollEvent};
+use bytes::Bytes;
+use rustix::event::{PollFd, PollFlags, poll};
+use tapsock::bsd::{self, EPOLL_CTL_ADD, EPOLLIN, EPOLLOUT, EpollEvent};
 use tapsock::net::{TcpListener, TcpStream};
 use tapsock::socket::{Domain, Socket, Type};
-use tapsock::{Host, SockAddr};
+use tapsock::{Driver, Host, SockAddr};
 use tapsock_sockets::constants::{SOL_UDP, UDP_GRO, UDP_SEGMENT};
+use tokio::io::Interest as Readiness;
+use tokio::io::unix::AsyncFd;
 
 use crate::lab::{Contender, Lab, Side, cidrs};
 use crate::plain::Plain;
-use crate::role::{Datagrams, Net, Place, Stream, Waiting, Watch};
+use crate::role::{Datagrams, EVENTS, Interest, Net, Place, Stream, Waiting, Watch};
 
 /// How long a host that spins looks at the link: longer than any answer takes.
 const SPIN: Duration = Duration::from_millis(50);
@@ -26,6 +31,9 @@ pub(crate) fn host(lab: &Lab, contender: Contender, waiting: Waiting) -> io::Res
         _ => builder.link(tap),
     };
     let mut builder = builder.address(v4).address(v6);
+    if let Waiting::Turns | Waiting::TurnsOfTasks = waiting {
+        builder = builder.driver(Driver::External);
+    }
     let spin = if waiting == Waiting::Spins { Some(SPIN) } else { lab.tuning.spin };
     if let Some(spin) = spin {
         builder = builder.spin(spin);
@@ -88,17 +96,54 @@ impl Stream for TcpStream {
     type Watch = Epoll;
     type Task = tapsock::tokio::TcpStream;
 
-    fn watch(&self) -> io::Result<Epoll> {
-        self.set_nonblocking(true)?;
-        let host = self.host().clone();
+    fn watch(streams: &[Self], interest: Interest) -> io::Result<Epoll> {
+        let host = streams.first().ok_or(io::ErrorKind::InvalidInput)?.host().clone();
         let id = bsd::epoll_create1(&host, 0)?;
-        let wanted = EpollEvent { events: EPOLLIN, data: 0 };
-        bsd::epoll_ctl(&host, id, EPOLL_CTL_ADD, self.socket_id()?, Some(wanted))?;
+        let events = match interest {
+            Interest::Arrivals => EPOLLIN,
+            Interest::Room => EPOLLOUT,
+        };
+        for (place, stream) in streams.iter().enumerate() {
+            stream.set_nonblocking(true)?;
+            let wanted = EpollEvent { events, data: place as u64 };
+            bsd::epoll_ctl(&host, id, EPOLL_CTL_ADD, stream.socket_id()?, Some(wanted))?;
+        }
         Ok(Epoll { host, id })
+    }
+
+    fn beside(&self) -> io::Result<impl Future<Output = io::Error> + 'static> {
+        let host = self.host().clone();
+        let stack = match host.as_fd() {
+            Ok(fd) => Some(watched(fd.try_clone_to_owned()?)?),
+            // It has a thread of its own.
+            Err(_) => None,
+        };
+        Ok(async move {
+            let Some(stack) = stack else { return std::future::pending().await };
+            loop {
+                let turn = async {
+                    let mut ready = stack.readable().await?;
+                    host.turn()?;
+                    ready.clear_ready();
+                    io::Result::Ok(())
+                };
+                if let Err(error) = turn.await {
+                    return error;
+                }
+            }
+        })
     }
 
     fn into_task(self) -> io::Result<tapsock::tokio::TcpStream> {
         tapsock::tokio::TcpStream::from_std(self)
+    }
+
+    fn send_owned(&mut self, data: &Bytes) -> io::Result<usize> {
+        self.send_bytes(data.clone())
+    }
+
+    fn receive_owned(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Ok(self.recv_bytes()?.len())
     }
 
     fn no_delay(&self) -> io::Result<()> {
@@ -115,6 +160,12 @@ impl Stream for TcpStream {
     }
 }
 
+/// A descriptor in the runtime. It owns it, so that it stays what it is.
+#[expect(deprecated, reason = "what takes its place is unsafe, for descriptors that are not owned")]
+fn watched(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(fd, Readiness::READABLE)
+}
+
 /// An epoll instance of tapsock's.
 pub(crate) struct Epoll {
     host: Host,
@@ -122,9 +173,22 @@ pub(crate) struct Epoll {
 }
 
 impl Watch for Epoll {
-    fn wait(&mut self) -> io::Result<()> {
-        let mut events = [EpollEvent::default()];
-        bsd::epoll_wait(&self.host, self.id, &mut events, -1)?;
+    fn wait(&mut self, ready: &mut Vec<usize>) -> io::Result<()> {
+        let mut events = [EpollEvent::default(); EVENTS];
+        let mut count = 0;
+        match self.host.as_fd() {
+            Ok(stack) => {
+                while count == 0 {
+                    poll(&mut [PollFd::from_borrowed_fd(stack, PollFlags::IN)], None)?;
+                    self.host.turn()?;
+                    count = bsd::epoll_wait(&self.host, self.id, &mut events, 0)?;
+                }
+            }
+            // It has a thread of its own.
+            Err(_) => count = bsd::epoll_wait(&self.host, self.id, &mut events, -1)?,
+        }
+        ready.clear();
+        ready.extend(events[..count].iter().map(|event| event.data as usize));
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -21,6 +22,11 @@ pub(crate) enum Role {
     Echo,
     /// Sends messages and waits for each to come back.
     PingPong,
+    /// As [`Role::Source`], [`Role::Sink`] and [`Role::PingPong`], on all connections in one thread, which epoll tells
+    /// of them.
+    Scatter,
+    Gather,
+    Volley,
     /// Answers messages on the last connection, as [`Role::Echo`], while it reads all others to the end.
     Answer,
     /// Sends messages on the last connection, as [`Role::PingPong`], while it writes to all others.
@@ -76,6 +82,26 @@ pub(crate) enum Waiting {
     Polls,
     /// As a task of tokio's: who sends messages; the other end sleeps.
     Tasks,
+    /// As [`Waiting::Polls`], with the stack in a loop of the program's own (`Driver::External`), for the kernel the same.
+    Turns,
+    /// As [`Waiting::Tasks`], with the stack in a task of its own, for the kernel the same.
+    TurnsOfTasks,
+}
+
+/// Whose the bytes are that bulk is moved in.
+#[derive(Copy, Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) enum Ownership {
+    /// They are copied from and into buffers of the program.
+    Copied,
+    /// They are handed over, where the stack can: `send_bytes`, `recv_bytes`. The kernel copies.
+    Owned,
+}
+
+/// What epoll is asked to tell of.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Interest {
+    Arrivals,
+    Room,
 }
 
 /// What datagrams are sent and received in.
@@ -99,6 +125,7 @@ pub(crate) struct Shape {
     pub(crate) waiting: Waiting,
     pub(crate) closer: Closer,
     pub(crate) packaging: Packaging,
+    pub(crate) ownership: Ownership,
     /// SYNs of strangers a second beside, sent by the end that connects to the one that listens.
     pub(crate) siege: u32,
 }
@@ -112,6 +139,7 @@ impl Default for Shape {
             waiting: Waiting::Sleeps,
             closer: Closer::Server,
             packaging: Packaging::Single,
+            ownership: Ownership::Copied,
             siege: 0,
         }
     }
@@ -163,13 +191,19 @@ pub(crate) trait Net: Sync {
 }
 
 /// A connection.
-pub(crate) trait Stream: Read + Write + Send {
+pub(crate) trait Stream: Read + Write + Send + Sized {
     type Watch: Watch;
     type Task: AsyncRead + AsyncWrite + Unpin;
-    /// Has an epoll instance watch it. Reads fail from now on where they would wait.
-    fn watch(&self) -> io::Result<Self::Watch>;
+    /// Has an epoll instance watch them. Calls fail from now on where they would wait.
+    fn watch(streams: &[Self], interest: Interest) -> io::Result<Self::Watch>;
+    /// What has to go on beside its task, and ends by an error only.
+    fn beside(&self) -> io::Result<impl Future<Output = io::Error> + 'static>;
     /// Makes it a task's, in a runtime.
     fn into_task(self) -> io::Result<Self::Task>;
+    /// Writes without a copy, where the stack can.
+    fn send_owned(&mut self, data: &Bytes) -> io::Result<usize>;
+    /// Reads without a copy, where the stack can, and else into `buffer`.
+    fn receive_owned(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
     fn no_delay(&self) -> io::Result<()>;
     /// Reads fail from now on where they would wait, unless the stack itself looks again and again.
     fn spin(&self) -> io::Result<()>;
@@ -177,10 +211,13 @@ pub(crate) trait Stream: Read + Write + Send {
     fn end(&self) -> io::Result<()>;
 }
 
-/// An epoll instance that watches one connection.
+/// Connections that one call of epoll_wait tells of, at most.
+pub(crate) const EVENTS: usize = 64;
+
+/// An epoll instance that watches connections.
 pub(crate) trait Watch {
-    /// Sleeps until something has come.
-    fn wait(&mut self) -> io::Result<()>;
+    /// Sleeps until there is something to do, and puts the places of those that have it into `ready`.
+    fn wait(&mut self, ready: &mut Vec<usize>) -> io::Result<()>;
 }
 
 /// A socket for datagrams.

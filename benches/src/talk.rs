@@ -1,23 +1,32 @@
 //! What ends do with connections that are open: bulk, and messages there and back.
 
+use std::future::poll_fn;
 use std::io::{self, Read};
+use std::pin::pin;
+use std::slice;
+use std::task::Poll;
 use std::thread;
 use std::time::Instant;
 
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::role::{Order, Outcome, Role, Stream, Waiting, Watch};
+use crate::role::{Interest, Order, Outcome, Ownership, Role, Stream, Waiting, Watch};
+use crate::together;
 use crate::trips::Trips;
 
 /// What one connection came to.
-struct Share {
-    bytes: u64,
-    seconds: f64,
-    trips: Option<Trips>,
+pub(crate) struct Share {
+    pub(crate) bytes: u64,
+    pub(crate) seconds: f64,
+    pub(crate) trips: Option<Trips>,
 }
 
 /// Does as ordered on all of `streams` at a time: the only one here, several on a thread each.
 pub(crate) fn converse<S: Stream>(mut streams: Vec<S>, order: &Order) -> io::Result<Outcome> {
+    if let Role::Scatter | Role::Gather | Role::Volley = order.role {
+        return Ok(sum(together::talk(streams, order)?));
+    }
     let (one, others) = parts(order.role);
     let shares = match (streams.pop(), streams.is_empty()) {
         (Some(only), true) => vec![talk(only, one, order)?],
@@ -69,7 +78,7 @@ pub(crate) fn fairness(shares: &[f64]) -> f64 {
     if squares == 0.0 { 1.0 } else { sum * sum / (shares.len() as f64 * squares) }
 }
 
-fn talk(stream: impl Stream, role: Role, order: &Order) -> io::Result<Share> {
+fn talk<S: Stream>(stream: S, role: Role, order: &Order) -> io::Result<Share> {
     if let Role::Echo | Role::PingPong = role {
         stream.no_delay()?;
         if order.shape.waiting == Waiting::Spins {
@@ -81,22 +90,34 @@ fn talk(stream: impl Stream, role: Role, order: &Order) -> io::Result<Share> {
         (Role::Sink, _) => sink(stream, order),
         (Role::Echo, _) => echo(stream, order),
         (_, Waiting::Sleeps | Waiting::Spins) => ping_pong(stream, order, || Ok(())),
-        (_, Waiting::Polls) => {
-            let mut watch = stream.watch()?;
-            ping_pong(stream, order, || watch.wait())
+        (_, Waiting::Polls | Waiting::Turns) => {
+            let (mut watch, mut ready) =
+                (S::watch(slice::from_ref(&stream), Interest::Arrivals)?, Vec::new());
+            ping_pong(stream, order, || watch.wait(&mut ready))
         }
-        (_, Waiting::Tasks) => {
+        (_, Waiting::Tasks | Waiting::TurnsOfTasks) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-            runtime.block_on(async { ping_pong_as_task(stream.into_task()?, order).await })
+            runtime.block_on(async {
+                let beside = stream.beside()?;
+                first_of(ping_pong_as_task(stream.into_task()?, order), beside).await
+            })
         }
     }
 }
 
 fn source(mut stream: impl Stream, order: &Order) -> io::Result<Share> {
-    let chunk = vec![0x5a; order.shape.chunk];
+    let chunk = Bytes::from(vec![0x5a; order.shape.chunk]);
     let (started, mut bytes) = (Instant::now(), 0);
     while started.elapsed() < order.time {
-        stream.write_all(&chunk)?;
+        match order.shape.ownership {
+            Ownership::Copied => stream.write_all(&chunk)?,
+            Ownership::Owned => {
+                let mut rest = chunk.clone();
+                while !rest.is_empty() {
+                    rest.advance(stream.send_owned(&rest)?);
+                }
+            }
+        }
         bytes += chunk.len() as u64;
     }
     stream.end()?;
@@ -109,10 +130,14 @@ fn sink(mut stream: impl Stream, order: &Order) -> io::Result<Share> {
     let mut buffer = vec![0; order.shape.chunk];
     let (started, mut bytes) = (Instant::now(), 0);
     loop {
-        match stream.read(&mut buffer)? {
-            0 => break,
-            count => bytes += count as u64,
+        let count = match order.shape.ownership {
+            Ownership::Copied => stream.read(&mut buffer)?,
+            Ownership::Owned => stream.receive_owned(&mut buffer)?,
+        };
+        if count == 0 {
+            break;
         }
+        bytes += count as u64;
     }
     Ok(Share { bytes, seconds: started.elapsed().as_secs_f64(), trips: None })
 }
@@ -161,6 +186,19 @@ async fn ping_pong_as_task(
     Ok(Share { bytes: 0, seconds: trips.elapsed().as_secs_f64(), trips: Some(trips) })
 }
 
+/// What `main` comes to, or the error that what goes on beside it ends by.
+async fn first_of<T>(
+    main: impl Future<Output = io::Result<T>>,
+    beside: impl Future<Output = io::Error>,
+) -> io::Result<T> {
+    let (mut main, mut beside) = (pin!(main), pin!(beside));
+    poll_fn(|context| match beside.as_mut().poll(context) {
+        Poll::Ready(error) => Poll::Ready(Err(error)),
+        Poll::Pending => main.as_mut().poll(context),
+    })
+    .await
+}
+
 /// Reads a message; less than one at the end of the stream. Where the stream does not wait it looks again.
 pub(crate) fn read_message(stream: &mut impl Read, message: &mut [u8]) -> io::Result<usize> {
     read_message_by(stream, message, || Ok(()))
@@ -183,7 +221,7 @@ fn read_message_by(
     Ok(filled)
 }
 
-fn write_message(stream: &mut impl Stream, message: &[u8]) -> io::Result<()> {
+pub(crate) fn write_message(stream: &mut impl Stream, message: &[u8]) -> io::Result<()> {
     let mut written = 0;
     while written < message.len() {
         match stream.write(&message[written..]) {
