@@ -12,6 +12,7 @@
 //! Everything is virtual and seeded: one input, one run.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod craft;
 mod emitted;

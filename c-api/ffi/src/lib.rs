@@ -2,5 +2,7 @@
 //!
 //! It exports no symbol. `tapsock-c` and `tapsock-packetdrill` stand on it.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 pub mod memory;
 pub mod placeholder;
