@@ -269,7 +269,10 @@ pub fn recvmmsg(
             Ok(one) => received.push(one),
             Err(errno) if received.is_empty() => return Err(errno),
             Err(errno) => {
-                put_error_back(&description, errno);
+                // That there is no more is no error of the socket's.
+                if errno != Errno::AGAIN {
+                    put_error_back(&description, errno);
+                }
                 break;
             }
         }
