@@ -86,7 +86,12 @@ impl Display for IpFields {
         let tos = self.tos.map(|tos| format!("tos {tos:#x}"));
         let label = self.flow_label.map(|label| format!("flowlabel {label:#x}"));
         let ttl = self.ttl.map(|ttl| format!("ttl {ttl}"));
-        let fields: Vec<String> = [ecn, tos, label, ttl].into_iter().flatten().collect();
+        let source = self.source.map(|address| format!("src \"{address}\""));
+        let destination = self.destination.map(|address| format!("dst \"{address}\""));
+        let word = self.option_word.map(|word| format!("ipopt {word:#x}"));
+        let sum = self.wrong_sum.then(|| "badsum".to_owned());
+        let fields = [ecn, tos, label, ttl, source, destination, word, sum];
+        let fields: Vec<String> = fields.into_iter().flatten().collect();
         write!(f, "[{}]", fields.join(", "))
     }
 }
@@ -171,6 +176,7 @@ impl Display for TcpOption {
             TcpOption::FastOpenExperimental(cookie) => write!(f, "FOEXP {}", hexadecimal(cookie)),
             TcpOption::Md5(digest) => write!(f, "md5 {}", hexadecimal(digest)),
             TcpOption::AccEcn(fields) => write!(f, "ECN {}", list(fields, " ")),
+            TcpOption::Bytes(bytes) => write!(f, "hex {}", hexadecimal(bytes)),
         }
     }
 }

@@ -232,6 +232,7 @@ fn an_early_connection_may_be_over_before_it_is_accepted() {
     peer.give("S 0:10(10)", with_cookie(&COOKIE));
     peer.heard();
     peer.give("F. 11:11(0) ack 1", none());
+    peer.pass(Duration::from_millis(5));
     assert_eq!(peer.heard(), [". 1:1(0) ack 12"]);
     let fd = peer.accept(listener);
     assert_eq!((read(&mut peer, fd), read(&mut peer, fd)), (Ok(10), Ok(0)));
@@ -433,7 +434,7 @@ fn both_may_open_with_data_at_once() {
     assert_eq!(send(&mut peer, fd, 1000, MSG_FASTOPEN, Some(&to)), Ok(1000));
     peer.heard();
     peer.give("S 0:500(500)", with_cookie(&[1; 4]));
-    assert_eq!(peer.heard(), ["S. 0:0(0) ack 1 <mss 1460,sackOK>"], "data that crosses is left out");
+    assert_eq!(peer.heard(), ["S. 0:0(0) ack 1 <mss 1460,sackOK,wscale 0>"], "data that crosses is left out");
     peer.give("S. 0:0(0) ack 1001", with_cookie(&[2; 4]));
     let heard = peer.heard();
     assert!(heard.len() == 1 && heard[0].starts_with(". 1001:1001(0) ack 1"), "{heard:?}");

@@ -132,7 +132,7 @@ fn an_orphan_waits_as_long_as_it_is_told() {
     assert_eq!(set(&mut net.a, net.now, client, SOL_TCP, TCP_LINGER2, -7), "OK");
     assert_eq!(int(&mut net.a, net.now, client, SOL_TCP, TCP_LINGER2), -1);
     net.a.close(net.now, client).unwrap();
-    net.settle();
+    net.sleep(Duration::from_millis(5));
     assert_eq!(poll(&net.b, server), "IN|OUT|ERR|HUP|RDHUP", "it was reset");
 }
 

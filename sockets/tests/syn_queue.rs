@@ -90,7 +90,7 @@ fn a_cookie_opens_a_connection_with_what_the_timestamp_holds() {
         peer.pass(Duration::from_secs(50));
         assert_eq!(peer.heard(), [""; 0], "nobody keeps it, and nobody sends it again");
         let stamps = options.timestamps.map_or(none(), |_| stamped(57, stamp));
-        peer.give("P. 1:11(10) ack 1 win 100", stamps);
+        peer.give("P. 1:11(10) ack 1 win 5000", stamps);
         let fd = accepts(&mut peer, listener).expect("a connection");
         let info = peer.host.option(peer.now, fd, SOL_TCP, TCP_INFO).unwrap().as_bytes().to_vec();
         assert_eq!((info[0], info[5] & 7), (1, agreed));

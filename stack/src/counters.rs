@@ -336,6 +336,8 @@ counters! {
     TcpExtPAWSActive,
     /// Acknowledgements dropped because of an old timestamp and an old sequence number.
     TcpExtPAWSOldAck,
+    /// Segments of half-open connections that echo a time stamp which none of our SYN-ACKs had.
+    TcpExtTSEcrRejected,
     /// Acknowledgements of gaps that others stood for.
     TcpExtTCPAckCompressed,
     /// Acknowledgements that seem to have been lost, for what they acknowledged came again.

@@ -2,6 +2,8 @@
 //!
 //! Sequence numbers are those of the script: each side's first is 0, and the runner adds what the handshake chose.
 
+use std::net::IpAddr;
+
 use super::{Name, Position};
 
 /// A packet that goes to the stack or is expected of it.
@@ -48,6 +50,14 @@ pub struct IpFields {
     pub flow_label: Option<u32>,
     /// The time to live, or the hop limit.
     pub ttl: Option<u8>,
+    /// `src 224.0.0.1`: another sender than the peer. This and what follows are only of packets that the stack gets.
+    pub source: Option<IpAddr>,
+    /// `dst 192.168.255.255`: another receiver than the stack's own address. The answer is expected as ever.
+    pub destination: Option<IpAddr>,
+    /// `ipopt 0x1e040000`: a word of options behind IPv4's header.
+    pub option_word: Option<u32>,
+    /// `badsum`: the checksum of what the IP header carries is wrong.
+    pub wrong_sum: bool,
 }
 
 impl IpFields {
@@ -245,6 +255,8 @@ pub enum TcpOption {
     Md5([u8; 16]),
     /// `ECN e0b 1 ceb 0 e1b 1` (accurate ECN, RFC 9768 §3.2.3): one to three counters, in one of two orders.
     AccEcn(Vec<AccEcnField>),
+    /// `hex 0500`: bytes as they are, of an option that is wrong or that nobody knows.
+    Bytes(Vec<u8>),
 }
 
 impl TcpOption {
@@ -261,6 +273,7 @@ impl TcpOption {
             TcpOption::FastOpenExperimental(cookie) => 4 + cookie.len(),
             TcpOption::Md5(_) => 18,
             TcpOption::AccEcn(fields) => 2 + 3 * fields.len(),
+            TcpOption::Bytes(bytes) => bytes.len(),
         }
     }
 }

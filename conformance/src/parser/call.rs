@@ -106,15 +106,23 @@ impl Parser<'_> {
     /// `("192.0.2.1")`, behind `inet_addr`, and of IPv6 behind `inet6_addr`.
     pub(super) fn address(&mut self, function: &Name) -> Parsed<IpAddr> {
         self.expect('(')?;
+        let at = self.peek()?.at;
+        let address = self.quoted_address()?;
+        self.expect(')')?;
+        match (address, function.text.as_str()) {
+            (IpAddr::V4(_), "inet6_addr") => wrong(at, "expected an address of IPv6"),
+            (address, _) => Ok(address),
+        }
+    }
+
+    /// `"192.0.2.1"`.
+    pub(super) fn quoted_address(&mut self) -> Parsed<IpAddr> {
         let token = self.next()?;
         let Kind::Text(text) = &token.kind else { return expected(&token, "an address in quotes") };
-        self.expect(')')?;
-        let address: Option<IpAddr> = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
-        match (address, function.text.as_str()) {
-            (Some(address), "inet_addr") => Ok(address),
-            (Some(address @ IpAddr::V6(_)), _) => Ok(address),
-            (Some(IpAddr::V4(_)), _) => wrong(token.at, "expected an address of IPv6"),
-            (None, _) => wrong(token.at, format!("'{}' is no IP address", String::from_utf8_lossy(text))),
+        let address = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+        match address {
+            Some(address) => Ok(address),
+            None => wrong(token.at, format!("'{}' is no IP address", String::from_utf8_lossy(text))),
         }
     }
 }

@@ -10,6 +10,8 @@ const U16_MAX: u64 = u16::MAX as u64;
 const U32_MAX: u64 = u32::MAX as u64;
 /// IPv6's flow label has twenty bits.
 const FLOW_LABEL_MAX: u64 = (1 << 20) - 1;
+/// What a script says of the IP header of a packet that the stack gets, and of no other.
+const ARRIVING: [&str; 4] = ["src", "dst", "ipopt", "badsum"];
 
 impl Parser<'_> {
     pub(super) fn packet(&mut self) -> Parsed<Packet> {
@@ -64,8 +66,11 @@ impl Parser<'_> {
     }
 
     fn ip_field(&mut self, fields: &mut IpFields, direction: Direction) -> Parsed<()> {
-        const WHAT: &str = "noecn, ect0, ect1, ect01, ce, tos, flowlabel or ttl";
+        const WHAT: &str = "noecn, ect0, ect1, ect01, ce, tos, flowlabel, ttl, src, dst, ipopt or badsum";
         let name = self.name(WHAT)?;
+        if direction == Direction::Outbound && ARRIVING.contains(&name.text.as_str()) {
+            return wrong(name.at, format!("{} is of packets that the stack gets", name.text));
+        }
         let ecn = match name.text.as_str() {
             "noecn" => IpEcn::NoEcn,
             "ect0" => IpEcn::Ect0,
@@ -83,6 +88,16 @@ impl Parser<'_> {
             "flowlabel" => {
                 let label = self.any_integer("a flow label", FLOW_LABEL_MAX)?;
                 return set(name.at, &mut fields.flow_label, label);
+            }
+            "src" => return set(name.at, &mut fields.source, self.quoted_address()?),
+            "dst" => return set(name.at, &mut fields.destination, self.quoted_address()?),
+            "ipopt" => {
+                let word = self.any_integer("four bytes of options", U32_MAX)?;
+                return set(name.at, &mut fields.option_word, word);
+            }
+            "badsum" => {
+                fields.wrong_sum = true;
+                return Ok(());
             }
             other => return wrong(name.at, format!("expected {WHAT}, found '{other}'")),
         };

@@ -44,7 +44,7 @@ impl Parser<'_> {
     }
 
     fn tcp_option(&mut self) -> Parsed<TcpOption> {
-        const WHAT: &str = "a TCP option (nop, eol, mss, wscale, sackOK, sack, TS, FO, FOEXP, md5, ECN)";
+        const WHAT: &str = "a TCP option (nop, eol, mss, wscale, sackOK, sack, TS, FO, FOEXP, md5, ECN, hex)";
         let name = self.name(WHAT)?;
         Ok(match name.text.as_str() {
             "nop" => TcpOption::Nop,
@@ -58,6 +58,7 @@ impl Parser<'_> {
             "FOEXP" => TcpOption::FastOpenExperimental(self.cookie()?),
             "md5" => self.md5()?,
             "ECN" => TcpOption::AccEcn(self.acc_ecn()?),
+            "hex" => TcpOption::Bytes(self.bytes()?),
             other => return wrong(name.at, format!("expected {WHAT}, found '{other}'")),
         })
     }
@@ -89,6 +90,13 @@ impl Parser<'_> {
         match self.hexadecimal()? {
             Some((at, digits)) => bytes(at, &digits),
             None => Ok(Vec::new()),
+        }
+    }
+
+    fn bytes(&mut self) -> Parsed<Vec<u8>> {
+        match self.hexadecimal()? {
+            Some((at, digits)) => bytes(at, &digits),
+            None => expected(&self.peek()?, "hexadecimal digits"),
         }
     }
 

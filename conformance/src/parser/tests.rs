@@ -195,6 +195,12 @@ mod packets {
         assert_eq!(ip("> [ttl 3] . 1:1(0)").ttl, Some(3));
         let both = IpFields { ecn: Some(IpEcn::Ce), flow_label: Some(0xfffff), ..IpFields::default() };
         assert_eq!(ip("> [ce, flowlabel 0xfffff] . 1:1(0)"), both);
+        let odd = ip("< [src \"224.0.0.1\", dst \"ff02::1\", ipopt 0x1e040000, badsum] . 1:1(0) win 1");
+        assert_eq!(odd.source, Some("224.0.0.1".parse().unwrap()));
+        assert_eq!(odd.destination, Some("ff02::1".parse().unwrap()));
+        assert_eq!((odd.option_word, odd.wrong_sum), (Some(0x1e04_0000), true));
+        assert_eq!(error("0 > [badsum] . 1:1(0)"), "1:6: badsum is of packets that the stack gets");
+        assert_eq!(error("0 < [src \"1.2.3\"] . 1:1(0) win 1"), "1:10: '1.2.3' is no IP address");
         assert_eq!(error("0 > [ce) . 1:1(0)"), "1:8: expected ']', found ')'");
         assert_eq!(error("0 > [ce,ce] . 1:1(0)"), "1:9: this stands there already");
         assert_eq!(error("0 > [tos 1,ce] . 1:1(0)"), "1:12: the type of service holds the ECN bits already");
@@ -299,6 +305,8 @@ mod tcp_options {
             options("nop,nop,md5 000102030405060708090a0b0c0d0e0f")[2],
             Md5(std::array::from_fn(|i| i as u8))
         );
+        assert_eq!(options("hex 05000102")[0], Bytes(vec![5, 0, 1, 2]));
+        assert_eq!(options_error("hex 050,nop"), "1:19: '050' has an odd number of digits");
         assert_eq!(tcp("> . 1:1(0) <...>").options, TcpOptions::Any);
     }
 
@@ -334,7 +342,7 @@ mod tcp_options {
 
     #[test]
     fn are_refused_where_wrong() {
-        let names = "a TCP option (nop, eol, mss, wscale, sackOK, sack, TS, FO, FOEXP, md5, ECN)";
+        let names = "a TCP option (nop, eol, mss, wscale, sackOK, sack, TS, FO, FOEXP, md5, ECN, hex)";
         assert_eq!(options_error(""), format!("1:15: expected {names}, found '>'"));
         assert_eq!(options_error("MSS 5"), format!("1:15: expected {names}, found 'MSS'"));
         assert_eq!(options_error("mss 65536"), "1:19: an MSS is out of range: it is at most 65535");

@@ -54,6 +54,19 @@ fn any_ip_fields() -> impl Strategy<Value = IpFields> {
         tos,
         flow_label,
         ttl,
+        ..IpFields::default()
+    })
+}
+
+/// With what is said only of packets that the stack gets.
+fn any_arriving_fields() -> impl Strategy<Value = IpFields> {
+    let fields = (of(any::<IpAddr>()), of(any::<IpAddr>()), of(any::<u32>()), any::<bool>());
+    (any_ip_fields(), fields).prop_map(|(ip, (source, destination, option_word, wrong_sum))| IpFields {
+        source,
+        destination,
+        option_word,
+        wrong_sum,
+        ..ip
     })
 }
 
@@ -70,6 +83,7 @@ fn any_option() -> impl Strategy<Value = TcpOption> {
         vec(any::<u8>(), 0..=16).prop_map(TcpOption::FastOpen),
         vec(any::<u8>(), 0..=16).prop_map(TcpOption::FastOpenExperimental),
         any::<[u8; 16]>().prop_map(TcpOption::Md5),
+        vec(any::<u8>(), 1..=16).prop_map(TcpOption::Bytes),
         (any::<bool>(), 1..=3usize, counter(), counter(), counter()).prop_map(|(order, count, a, b, c)| {
             let (e0, e1) = (AccEcnField::Ect0(a), AccEcnField::Ect1(b));
             let (first, last) = if order { (e0, e1) } else { (e1, e0) };
@@ -125,9 +139,11 @@ fn any_icmp() -> impl Strategy<Value = Body> {
 fn any_packet() -> impl Strategy<Value = Action> {
     let udp = (any_ports(), any::<u16>()).prop_map(|(ports, length)| Body::Udp(Udp { ports, length }));
     let body = prop_oneof![4 => any_tcp(), 1 => udp, 1 => any_icmp()];
-    let direction = prop_oneof![Just(Direction::Inbound), Just(Direction::Outbound)];
-    (direction, any_ip_fields(), body)
-        .prop_map(|(direction, ip, body)| Action::Packet(Packet { at: AT, direction, ip, body }))
+    let header = prop_oneof![
+        any_arriving_fields().prop_map(|ip| (Direction::Inbound, ip)),
+        any_ip_fields().prop_map(|ip| (Direction::Outbound, ip)),
+    ];
+    (header, body).prop_map(|((direction, ip), body)| Action::Packet(Packet { at: AT, direction, ip, body }))
 }
 
 fn expr(kind: ExprKind) -> Expr {

@@ -11,8 +11,8 @@ mod encode;
 mod print;
 
 pub use decode::{Malformed, decode};
-pub(super) use encode::complete_checksums;
 pub use encode::encode;
+pub(super) use encode::{complete_checksums, insert_ip_options, spoil_checksum};
 pub(super) use print::write_options;
 
 /// An IP packet.

@@ -16,7 +16,7 @@ use alike::Alike;
 use calls::altered_calls;
 use code::altered_code;
 use common::{VERSIONS, scripts};
-use packets::{Stamps, altered_arrivals, altered_packets};
+use packets::{Stamps, altered_arrivals, altered_packets, sound};
 use tapsock_conformance::ast::{
     Action, Body, Direction, Event, OptionLine, Packet, Script, Setting, Syscall, Time,
 };
@@ -232,8 +232,9 @@ fn each_segment_that_comes_in_tells() {
             else {
                 continue;
             };
-            let mut arrivals = altered_arrivals(segment).into_iter().map(|(_, segment)| {
-                let packet = Packet { body: Body::Tcp(segment), ..packet.clone() };
+            let altered = altered_arrivals(segment).into_iter();
+            let altered = altered.map(|(_, segment)| Packet { body: Body::Tcp(segment), ..packet.clone() });
+            let mut arrivals = sound(packet).into_iter().chain(altered).map(|packet| {
                 with_event(&script, index, Event { action: Action::Packet(packet), ..event.clone() })
             });
             let tells = arrivals.any(|script| fails(&script));

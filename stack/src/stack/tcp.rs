@@ -206,8 +206,9 @@ impl Stack {
             self.counters.bump(Counter::TcpExtTCPAbortOnMemory);
         }
         match linger {
-            Linger::Background if !refused => slot.connection.close(now, &mut self.counters),
-            _ => slot.connection.abort(),
+            Linger::Background if refused => slot.connection.close_and_abort(now, &mut self.counters),
+            Linger::Background => slot.connection.close(now, &mut self.counters),
+            Linger::Abort => slot.connection.abort(),
         }
         self.after_call(now, id);
     }

@@ -56,11 +56,19 @@ impl Connection {
         let window = &mut self.send.window;
         let wnd = window.size_of(segment);
         let newer = window.is_newer(segment.seq, ack, wnd);
+        let largest = window.max_wnd;
         let update = window.update(segment.seq, ack, wnd);
+        let grows = window.max_wnd > largest;
         self.pending.idle_check |= update == WindowUpdate::Changed;
         if update == WindowUpdate::Changed && window.wnd > 0 {
             self.send.persist_backoff = 0;
             self.timers.stop(Timer::Persist);
+        }
+        match (grows, largest) {
+            // As Linux: the window that ends the handshake is heeded before the search for the path's size begins.
+            (true, 0) => self.send.mss = self.send.mss.min(self.most_of_window()),
+            (true, _) => self.update_mss(),
+            _ => {}
         }
         // As Linux: what was held back for more waits no longer than until the peer is heard of.
         self.pending.hold &= !segment.is_empty() && ack == self.send.window.una;
@@ -86,7 +94,8 @@ impl Connection {
             self.take_idle_ack(now, segment, ack, newer, counters);
         }
         self.after_ack(now, advanced.then_some(segment), counters);
-        if self.state == State::Closed { Verdict::Drop } else { Verdict::Continue }
+        // As Linux: where our FIN was all that was waited for, nothing more of the segment is looked at.
+        if matches!(self.state, State::Closed | State::TimeWait) { Verdict::Drop } else { Verdict::Continue }
     }
 
     /// What was delivered since there were `before`, where the acknowledgement tells of a mark (`tcpi_delivered_ce`).

@@ -75,12 +75,29 @@ impl Connection {
         }
     }
 
+    /// The application lets go, and the host can't keep the connection until it has finished. As Linux, what can be sent at
+    /// once is, the FIN too, before a reset ends it.
+    pub fn close_and_abort(&mut self, now: Instant, counters: &mut Counters) {
+        self.close(now, counters);
+        self.pending.farewell = self.outlives_close();
+    }
+
+    /// The reset after a last segment.
+    pub(super) fn poll_farewell(&mut self, now: Instant, counters: &mut Counters) -> Option<Segment> {
+        if !core::mem::take(&mut self.pending.farewell) {
+            return None;
+        }
+        self.reset();
+        self.poll_reset(now, counters)
+    }
+
     /// Whether a [`close`](Connection::close) leaves an orphan: a connection with something to send, or to wait for. As on
     /// Linux, one that waits for nothing but the peer's FIN is an orphan only where it waits for more than 60 s: else it is
     /// over, or a record of TIME-WAIT.
     pub fn outlives_close(&self) -> bool {
         match self.state {
             State::Closed | State::TimeWait | State::SynSent => false,
+            _ if self.pending.farewell => false,
             _ if !self.recv.queue.is_empty() => false,
             State::FinWait2 => self.options.fin_timeout_secs.is_some_and(|secs| secs > RECORD_SECS),
             _ => true,

@@ -130,6 +130,8 @@ pub(super) struct Pending {
     /// SYN, or SYN-ACK in SYN-RECEIVED.
     pub(super) syn: bool,
     pub(super) reset: bool,
+    /// What can go at once goes, and then a reset: there is no room for it among those that nobody holds.
+    pub(super) farewell: bool,
     /// The reset acknowledges nothing, as one that answers a segment without a connection.
     pub(super) bare_reset: bool,
     /// An empty segment before `una`: it makes the peer answer.

@@ -97,11 +97,16 @@ pub(super) fn window_scale(options: &Options) -> WindowScale {
     ReceiveWindow::scale_for(options.receive_buffer, largest, rare.window_clamp)
 }
 
-/// The window of a SYN or SYN-ACK: never scaled, and whole segments where the field has room for them all, each without its
-/// timestamps where both sides use them. `mss` is what the SYN announces. As Linux.
+/// The window of a SYN or SYN-ACK: never scaled, and as much of the first window as the field has room for.
 //= RFC 7323 §2.2
 //= RFC 7323 §2.2 MUST-3
 pub(super) fn syn_window(options: &Options, mss: u16, timestamps: bool) -> UnscaledWindow {
+    UnscaledWindow(u16::try_from(first_window(options, mss, timestamps)).unwrap_or(u16::MAX))
+}
+
+/// The window that a connection begins with, in bytes: whole segments, each without its timestamps where both sides use
+/// them. `mss` is what the SYN announces. As Linux.
+fn first_window(options: &Options, mss: u16, timestamps: bool) -> u32 {
     let clamp = options.rare().window_clamp.unwrap_or(u32::MAX);
     let space = (options.receive_buffer / 2).min(clamp);
     let mss = u32::from(mss.max(1));
@@ -109,8 +114,7 @@ pub(super) fn syn_window(options: &Options, mss: u16, timestamps: bool) -> Unsca
     let stamps = if timestamps && space >= 2 * mss { TIMESTAMPS_LEN } else { 0 };
     let mss = mss.saturating_sub(stamps).max(1);
     let space = options.rare().first_offer.map_or(space, |segments| space.min(u32::from(segments) * mss));
-    let whole = if space > mss { space / mss * mss } else { space };
-    UnscaledWindow(u16::try_from(whole).unwrap_or(u16::MAX))
+    if space > mss { space / mss * mss } else { space }
 }
 
 /// The options of a SYN or SYN-ACK.
@@ -154,7 +158,7 @@ impl Connection {
         if let (Some(recent), Some(timestamps)) = (accepted.recent, &mut connection.negotiated.timestamps) {
             *timestamps = TimestampState::new(recent, now);
         }
-        connection.recv.window.offered(accepted.edge);
+        connection.recv.window.offered(connection.first_edge(&accepted));
         connection.ecn.agreed = accepted.ecn;
         connection.send.window.start(accepted.irs, accepted.window.0.into());
         // As Linux: the segment that ends the handshake offers the first window that counts for the largest one.
@@ -171,6 +175,16 @@ impl Connection {
             seldom.timeouts = Timeouts::after_syn_ack(now, retries, since);
         }
         connection
+    }
+
+    /// The right edge that the connection begins with: that of the SYN-ACK, or what its field had no room for.
+    fn first_edge(&self, accepted: &Accepted) -> SeqNumber {
+        let nxt = accepted.irs + 1;
+        if accepted.edge.saturating_since(nxt) < u16::MAX.into() {
+            return accepted.edge;
+        }
+        let mss = announced_mss(&self.options, self.sizes.advertised);
+        nxt + first_window(&self.options, mss, self.negotiated.timestamps.is_some()).max(u16::MAX.into())
     }
 
     /// The largest payload that the peer's segments have, as our SYN has told it, in bytes, without timestamps.
@@ -255,7 +269,8 @@ impl Connection {
         self.events.add(Event::Writable);
     }
 
-    /// A segment in SYN-SENT. Gives it back where it holds data to be taken in ESTABLISHED.
+    /// A segment in SYN-SENT. Gives it back where it holds data to be taken in ESTABLISHED. As Linux: that is what answers a
+    /// fast open; other data and FIN behind a SYN have to come again.
     //= RFC 9293 §3.10.7.3
     //= RFC 5961 §3.2 MUST-5
     pub(super) fn on_segment_syn_sent(
@@ -284,8 +299,7 @@ impl Connection {
             return None;
         }
         // Fourth, the SYN.
-        let last_word = segment.fin_behind_syn && segment.ack.is_none();
-        if segment.control != Some(Control::Syn) || last_word || self.is_held() {
+        if segment.control != Some(Control::Syn) || self.is_held() {
             counters.bump(Counter::TapsockTcpInNoSyn);
             return None;
         }
@@ -293,10 +307,10 @@ impl Connection {
         self.agree_on_ecn(&segment);
         self.negotiate(now, segment.seq, &segment.options, Willing::of(&self.options));
         self.begin_search(now);
-        self.update_mss();
-        let window = syn_window(&self.options, self.sizes.advertised, false);
-        self.recv.window.offered(self.recv.window.nxt + u32::from(window.0));
+        let window = first_window(&self.options, self.sizes.advertised, false);
+        self.recv.window.offered(self.recv.window.nxt + window);
         self.send.window.start(segment.seq, segment.window.0.into());
+        self.update_mss();
         match segment.ack {
             Some(ack) => {
                 self.establish(now, self.send.queue.base(), sent);
@@ -306,11 +320,12 @@ impl Connection {
                 self.send.syn_counts = true;
                 self.on_fast_open_answer(now, &segment, ack, sent, counters);
                 self.acknowledge_syn(now);
+                let takes_data = self.is_fast_open_client();
                 segment.trim_front(segment.seq + 1);
                 if segment.fin_behind_syn {
                     segment.control = Some(Control::Fin);
                 }
-                (!segment.is_empty()).then_some(segment)
+                (takes_data && !segment.is_empty()).then_some(segment)
             }
             //= RFC 9293 MUST-10
             None => {
@@ -382,14 +397,16 @@ impl Connection {
         let stamps = self.negotiated.timestamps;
         let echo = stamps.map_or(0, |stamp| stamp.recent);
         let timestamp = Timestamps { value: self.timestamp(now), echo };
-        let willing = if answers {
-            let Negotiated { sack, window_scaling, timestamps, .. } = self.negotiated;
-            Willing { sack, timestamps: timestamps.is_some(), window_scaling }
-        } else {
-            Willing::of(&self.options)
+        // As Linux: where SYNs cross, the SYN-ACK offers what the SYN did, whatever the peer's has said.
+        let willing = match &self.fast_open {
+            Some(_) if answers && self.is_early() => {
+                let Negotiated { sack, window_scaling, timestamps, .. } = self.negotiated;
+                Willing { sack, timestamps: timestamps.is_some(), window_scaling }
+            }
+            _ => Willing::of(&self.options),
         };
-        let window = syn_window(&self.options, self.sizes.advertised, stamps.is_some());
-        self.recv.window.offered(self.recv.window.nxt + u32::from(window.0));
+        let window = first_window(&self.options, self.sizes.advertised, stamps.is_some());
+        self.recv.window.offered(self.recv.window.nxt + window);
         let window = UnscaledWindow(u16::try_from(self.recv.window.remaining()).unwrap_or(u16::MAX));
         if self.send.retries > 0 {
             self.recovery.seldom_mut().resent += 1;

@@ -135,7 +135,7 @@ impl Connection {
         let Some(delay) = self.recv.acks.decide(situation) else { return };
         let due = self.timers.at(Timer::DelayedAck);
         // As Linux: what is due within a quarter of the wait need not wait for that.
-        if delay.is_zero() || !reports_gap && due <= now + delay / 4 {
+        if !reports_gap && due <= now + delay / 4 {
             self.recv.acks.owe_now();
         } else if now + delay < due {
             self.timers.set(Timer::DelayedAck, now + delay);

@@ -149,7 +149,7 @@ impl<K: Copy> SynQueue<K> {
         opening: Opening,
         options: &Options,
     ) -> (u32, Segment) {
-        let record = Record::new(now, syn, opening, options);
+        let mut record = Record::new(now, syn, opening, options);
         let answer = record.syn_ack(now);
         let entry = Entry { key, listener, record, until: now, previous: NIL, next: NIL };
         let place = self.entries.insert(entry) as u32;

@@ -43,7 +43,8 @@ impl Connection {
         let segment = if self.pending.reset {
             self.poll_reset(now, counters)
         } else {
-            self.poll_by_state(now, max_payload, counters)
+            let segment = self.poll_by_state(now, max_payload, counters);
+            segment.or_else(|| self.poll_farewell(now, counters))
         };
         if let Some(segment) = &segment {
             self.note_sent(segment);
@@ -252,7 +253,8 @@ impl Connection {
             let tail = unsent % size;
             let go = tail == 0 || fin || followed || self.may_send_small();
             let len = if go { unsent } else { unsent - tail };
-            return (len > 0 || (fin && unsent == 0)).then_some(len);
+            // A FIN alone wants room for a segment as others do.
+            return (len > 0 || (fin && unsent == 0 && congestion > 0)).then_some(len);
         }
         let full = limit.min(burst) / size * size;
         if full > 0 {
@@ -260,10 +262,10 @@ impl Connection {
             self.send.held = waits && congestion < window;
             return (!waits).then_some(full);
         }
-        // Less than a segment fits the window: only half of the largest window ever seen is worth a segment.
-        let forced = self.pending.push_small || window >= self.send.window.max_wnd.div_ceil(2);
+        // Less than a segment fits the window, which is less than half of the largest one ever seen: not worth a segment.
         let idle = self.recovery.scoreboard.is_empty();
-        (window > 0 && window <= congestion && forced && idle).then_some(window.min(unsent).min(burst))
+        (window > 0 && window <= congestion && self.pending.push_small && idle)
+            .then_some(window.min(unsent).min(burst))
     }
 
     /// Nagle's rule in Minshall's form: a small segment waits while another small one is unacknowledged.

@@ -7,11 +7,16 @@ use crate::time::Instant;
 
 use super::connection::Connection;
 use super::loss_timer::Since;
+use super::send::buffer::most_of_window;
 use super::seq::SeqNumber;
 use super::state::State;
 
 /// The least room for options and payload, whatever an interface's MTU says.
 const LEAST_MSS: u16 = 20;
+
+/// What a segment has room for, options and payload, however small the peer's windows are (Linux's `TCP_MIN_MSS` less its
+/// headers).
+const LEAST_PAYLOAD: u32 = 48;
 
 impl Connection {
     /// The host or the path refuses what we sent (RFC 9293 §3.9.2.2). A hard error ends an attempt to connect; an
@@ -92,10 +97,16 @@ impl Connection {
     //= RFC 8200 §8.3 MUST-1
     //= RFC 8200 §8.3 MUST-2
     pub(super) fn update_mss(&mut self) {
-        let mss = self.payload_of(self.sizes.path.min(self.searched_size()));
+        let fits = self.payload_of(self.sizes.path.min(self.searched_size()));
+        let mss = fits.min(self.most_of_window());
         if mss != self.send.mss {
             self.send.mss = mss;
         }
+    }
+
+    /// As Linux: two segments fit the largest window, so that acknowledgements keep coming.
+    pub(super) fn most_of_window(&self) -> u32 {
+        most_of_window(self.send.window.max_wnd).max(LEAST_PAYLOAD - u32::from(self.options_len()))
     }
 
     /// Payload of a full segment where the path takes `size` bytes of payload and options.

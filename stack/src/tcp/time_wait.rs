@@ -188,11 +188,11 @@ impl TimeWait {
             counters.bump(Counter::TcpExtTCPACKSkippedTimeWait);
             return Verdict::Drop;
         }
+        self.last_answer = now;
         Verdict::Answer { segment: self.acknowledgement(now), restart: false }
     }
 
-    fn acknowledgement(&mut self, now: Instant) -> Segment {
-        self.last_answer = now;
+    fn acknowledgement(&self, now: Instant) -> Segment {
         let value = (now.as_millis() as u32).wrapping_add(self.timestamp_offset);
         let timestamps = self.recent().map(|echo| Timestamps { value, echo });
         Segment {

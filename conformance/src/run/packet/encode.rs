@@ -62,6 +62,36 @@ pub fn encode(packet: &Packet) -> Vec<u8> {
     bytes
 }
 
+/// Makes the checksum of what the IP header carries a wrong one, in a packet that is as [`encode`] wrote it.
+pub(in crate::run) fn spoil_checksum(bytes: &mut [u8]) {
+    let (protocol, header) = match bytes[0] >> 4 {
+        4 => (bytes[9], 20),
+        _ => (bytes[6], 40),
+    };
+    let at = match protocol {
+        6 => 16,
+        17 => 6,
+        _ => 2,
+    };
+    // A datagram's never becomes 0, which says that it has none.
+    bytes[header + at] ^= 0x55;
+    bytes[header + at + 1] |= 1;
+}
+
+/// Puts a word of options behind the header of a packet of IPv4.
+pub(in crate::run) fn insert_ip_options(bytes: &mut Vec<u8>, word: u32) {
+    if bytes.first() != Some(&0x45) {
+        return;
+    }
+    bytes.splice(20..20, word.to_be_bytes());
+    bytes[0] += 1;
+    let len = bytes.len() as u16;
+    bytes[2..4].copy_from_slice(&len.to_be_bytes());
+    bytes[10..12].fill(0);
+    let sum = checksum(0, &bytes[..24]);
+    bytes[10..12].copy_from_slice(&sum.to_be_bytes());
+}
+
 /// Writes the checksum of a TCP segment or UDP datagram that was left to the device, into a packet that is sound in all
 /// else.
 pub(in crate::run) fn complete_checksums(bytes: &mut [u8]) {
@@ -135,6 +165,7 @@ fn option(option: &TcpOption) -> Vec<u8> {
         TcpOption::FastOpenExperimental(cookie) => {
             with_len(EXPERIMENTAL, &[&FAST_OPEN_MAGIC, &cookie[..]].concat())
         }
+        TcpOption::Bytes(bytes) => bytes.clone(),
         TcpOption::AccEcn(fields) => {
             let kind =
                 if matches!(fields.first(), Some(AccEcnField::Ect1(_))) { ACC_ECN_1 } else { ACC_ECN_0 };

@@ -39,14 +39,20 @@ impl Session<'_> {
             Some(IpEcn::Ce) => 3,
         };
         let packet = Packet {
-            source: remote.ip(),
-            destination: local.ip(),
+            source: script.ip.source.unwrap_or(remote.ip()),
+            destination: script.ip.destination.unwrap_or(local.ip()),
             traffic_class: script.ip.tos.unwrap_or(0) | ecn,
             flow_label: script.ip.flow_label.unwrap_or(0),
             hop_limit: script.ip.ttl.unwrap_or(HOP_LIMIT),
             transport,
         };
-        let bytes = packet::encode(&packet);
+        let mut bytes = packet::encode(&packet);
+        if script.ip.wrong_sum {
+            packet::spoil_checksum(&mut bytes);
+        }
+        if let Some(word) = script.ip.option_word {
+            packet::insert_ip_options(&mut bytes, word);
+        }
         let entry = TraceEntry {
             at: self.target.now(),
             line: self.line,

@@ -32,6 +32,8 @@ pub(super) struct Record {
     /// The window of our SYN-ACK.
     window: UnscaledWindow,
     sent_at: Instant,
+    /// The time stamp of the last SYN-ACK.
+    stamp: u32,
     /// When it was answered last; [`NEVER`] before the first time.
     last_answer: Instant,
     pub(super) retries: u8,
@@ -93,6 +95,7 @@ impl Record {
             peer_window: syn.window,
             window: syn_window(options, mss, agreed.timestamps),
             sent_at: now,
+            stamp: stamp_at(now, &opening),
             last_answer: NEVER,
             retries: 0,
             repeated: false,
@@ -123,17 +126,23 @@ impl Record {
             (Some(recent), Some(stamp)) => age_of_stamp(recent, stamp.value) > 0,
             _ => false,
         };
+        let invented = stamp.is_some_and(|stamp| segment.ack.is_some() && !self.has_sent(stamp.echo));
         let in_window = segment.seq.at_or_after(nxt)
             && segment.seq.at_or_before(nxt + u32::from(self.window.0))
-            && !older;
+            && !older
+            && !invented;
         match segment.control {
             //= RFC 9293 §3.10.7.4
             //= RFC 9293 MUST-11
-            Some(Control::Rst) if segment.seq == nxt => {
+            Some(Control::Rst) if segment.seq == nxt && !invented => {
                 return Step::Reset;
             }
             Some(Control::Rst) if !in_window => {
-                counters.bump(Counter::TcpExtTCPOutOfWindow);
+                counters.bump(if invented {
+                    Counter::TcpExtTSEcrRejected
+                } else {
+                    Counter::TcpExtTCPOutOfWindow
+                });
                 return Step::Drop;
             }
             //= RFC 5961 §3.2
@@ -142,7 +151,11 @@ impl Record {
                 return self.limited(now, answer, interval, counters);
             }
             _ if !in_window => {
-                counters.bump(Counter::TcpExtTCPOutOfWindow);
+                counters.bump(if invented {
+                    Counter::TcpExtTSEcrRejected
+                } else {
+                    Counter::TcpExtTCPOutOfWindow
+                });
                 let answer = self.challenge(now);
                 return self.limited(now, answer, interval, counters);
             }
@@ -171,12 +184,21 @@ impl Record {
         }
     }
 
+    /// Whether `echo` is a time stamp of one of our SYN-ACKs, as far as their time goes, or says nothing. As Linux: who echoes
+    /// another has not seen any.
+    //= RFC 7323 §3.2 MUST-3
+    fn has_sent(&self, echo: u32) -> bool {
+        let first = stamp_at(self.sent_at, &self.opening);
+        echo == 0 || !self.offered.timestamps || echo.wrapping_sub(first) <= self.stamp.wrapping_sub(first)
+    }
+
     fn timestamps(&self, now: Instant) -> Option<Timestamps> {
-        let value = (now.as_millis() as u32).wrapping_add(self.opening.timestamp_offset);
+        let value = stamp_at(now, &self.opening);
         self.offered.recent().map(|echo| Timestamps { value, echo })
     }
 
-    pub(super) fn syn_ack(&self, now: Instant) -> Segment {
+    pub(super) fn syn_ack(&mut self, now: Instant) -> Segment {
+        self.stamp = stamp_at(now, &self.opening);
         let timestamp = self.timestamps(now).unwrap_or(Timestamps { value: 0, echo: 0 });
         let willing = Willing {
             sack: self.offered.sack_permitted,
@@ -199,7 +221,7 @@ impl Record {
         let scale = if self.offered.window_scale.is_some() { self.scale } else { WindowScale::default() };
         Segment {
             ack: Some(self.irs + 1),
-            window: scale.cover(self.window.0.into()),
+            window: scale.unscale(self.window.0.into()),
             options: TcpOptions { timestamps: self.timestamps(now), ..TcpOptions::default() },
             ..Segment::new(self.opening.iss + 1)
         }
@@ -239,6 +261,11 @@ impl Record {
             },
         }
     }
+}
+
+/// The time stamp of what is sent at `now`.
+fn stamp_at(now: Instant, opening: &Opening) -> u32 {
+    (now.as_millis() as u32).wrapping_add(opening.timestamp_offset)
 }
 
 const _: () = assert!(size_of::<Record>() <= 72, "a half-open connection's share of its budget");

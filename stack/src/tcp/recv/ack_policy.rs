@@ -9,6 +9,10 @@ use crate::time::Instant;
 //= RFC 9293 MUST-40
 pub const DELAY: Duration = Duration::from_millis(40);
 
+/// How long one of a FIN that no data came before waits. Linux's waits for the next tick of its clock, within 4 ms where that
+/// has 250 a second: a program that closes at once sends it with a FIN of its own.
+const FIRST_DELAY: Duration = Duration::from_millis(2);
+
 /// The longest that one waits, as in Linux.
 pub const LONGEST_DELAY: Duration = Duration::from_millis(200);
 
@@ -24,6 +28,9 @@ pub const QUICK_ACKS_ON_MARK: u8 = 2;
 
 /// Acknowledgements of one gap that are sent at once before others are put together.
 const GAP_REPORTS: u8 = 3;
+
+/// The least that they wait to be put together, as in Linux by default (`net.ipv4.tcp_comp_sack_slack_ns`).
+const GAP_SLACK: Duration = Duration::from_micros(100);
 
 /// The least that the largest segment of a peer is held to be before any came, and what it is held to be where the path
 /// takes that, in bytes (Linux's `TCP_MIN_MSS` and `TCP_MSS_DEFAULT`).
@@ -308,13 +315,8 @@ impl AckPolicy {
             self.owed = Owed::Now;
             return None;
         }
-        let wait = delay.min(situation.gap_wait);
-        if wait.is_zero() {
-            self.owed = Owed::Now;
-            return None;
-        }
         self.compressed += 1;
-        Some(wait)
+        Some(delay.min(situation.gap_wait).max(GAP_SLACK))
     }
 
     /// How long an acknowledgement may wait now.
@@ -329,7 +331,7 @@ impl AckPolicy {
             let most = if patient { LONGEST_DELAY } else { LONGEST_ONE_WAY_DELAY };
             wait = wait.min(rtt.map_or(most, |rtt| most.min(rtt.max(DELAY))));
         }
-        wait.min(LONGEST_DELAY)
+        wait.clamp(FIRST_DELAY, LONGEST_DELAY)
     }
 
     /// What waits to be reported together goes now.

@@ -122,9 +122,11 @@ impl ReceiveWindow {
         self.edge
     }
 
-    /// Takes the edge that a segment offered which this window did not write (a SYN-ACK from a listener's record).
+    /// Takes the edge that a connection begins with. The field of a SYN may have no room for all of it: as in Linux it holds
+    /// from the next segment on.
     pub fn offered(&mut self, edge: SeqNumber) {
-        self.edge = self.edge.latest(edge);
+        let most = self.nxt + self.scale.scale(UnscaledWindow(u16::MAX));
+        self.edge = self.edge.latest(if edge.after(most) { most } else { edge });
         if self.opened == u32::MAX {
             self.opened = self.remaining();
             self.told = self.opened;

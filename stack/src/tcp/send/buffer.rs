@@ -41,6 +41,23 @@ const LARGEST_FRAME: u32 = 65_215;
 /// Windows that are not larger than the smallest segment that all hosts take are not halved.
 const SMALL_WINDOW: u32 = 536;
 
+/// How much of the largest window that the peer has offered one segment or frame fills at the most, in bytes: half of it, or
+/// all of a small one.
+///
+/// ```
+/// use tapsock_stack::tcp::send::buffer::most_of_window;
+///
+/// assert_eq!([0, 400, 1001].map(most_of_window), [u32::MAX, 400, 500]);
+/// ```
+pub fn most_of_window(largest: u32) -> u32 {
+    match largest {
+        // None was offered yet.
+        0 => u32::MAX,
+        1..=SMALL_WINDOW => largest,
+        _ => largest / 2,
+    }
+}
+
 /// How much what is written is gathered to, in bytes: whole segments, and no more than half of the largest window that
 /// the peer has offered.
 ///
@@ -53,13 +70,8 @@ const SMALL_WINDOW: u32 = 536;
 /// assert_eq!(frame_size(1000, 0), 65_000, "no window was offered yet");
 /// ```
 pub fn frame_size(mss: u32, largest_window: u32) -> u32 {
-    let half = match largest_window {
-        0 => LARGEST_FRAME,
-        1..=SMALL_WINDOW => largest_window,
-        _ => largest_window / 2,
-    };
     let mss = mss.max(1);
-    (half.min(LARGEST_FRAME) / mss).max(1) * mss
+    (most_of_window(largest_window).min(LARGEST_FRAME) / mss).max(1) * mss
 }
 
 /// The buffer that a congestion window of `segments` asks for, in bytes: two windows, each segment in memory of its own.

@@ -237,7 +237,6 @@ fn what_lies_behind_several_gaps_is_reported_in_time() {
         let acks: Vec<Segment> = core::iter::from_fn(|| lone.poll()).collect();
         reports.extend(acks.into_iter().map(|ack| ack.options.sack));
     }
-    assert_eq!(lone.count(Counter::TcpExtTCPAckCompressed), 0, "nor is it where no round trip is known");
     let told = |number: u32| {
         let start = IRS + 1 + 1000 + 2000 * number;
         reports.iter().flatten().any(|(left, _)| *left == start)
