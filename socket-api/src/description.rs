@@ -271,7 +271,7 @@ pub(crate) struct Description {
     shares: Shares,
 }
 
-const _: () = assert!(size_of::<Description>() <= 56, "an idle connection's share of its budget");
+const _: () = assert!(size_of::<Description>() <= 40, "an idle connection's share of its budget");
 
 /// What kind of socket it is.
 pub(crate) enum Kind {
@@ -396,7 +396,7 @@ impl Object {
     /// Closes what nobody holds any more.
     pub(crate) fn close(&self) {
         self.shares().take_watches().into_iter().for_each(|watch| watch.detach());
-        if let Some(mirror) = self.shares().mirror().get() {
+        if let Some(mirror) = self.shares().mirror() {
             mirror.close();
         }
         match self {

@@ -77,15 +77,15 @@ impl Object {
     ///
     /// Errors: EMFILE, ENFILE, ENOBUFS, ENOMEM.
     pub(crate) fn mirror(&self) -> Result<&Mirror, Errno> {
-        let place = self.shares().mirror();
+        let place = self.shares().place_of_mirror();
         if let Some(mirror) = place.get() {
             return Ok(mirror);
         }
-        if let Err(late) = place.set(Box::new(Mirror::new(self)?)) {
+        if let Err(late) = place.set(Mirror::new(self)?) {
             // Another thread was faster.
             late.close();
         }
-        place.get().map(|mirror| &**mirror).ok_or(Errno::BADF)
+        place.get().ok_or(Errno::BADF)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Who holds an object, and who watches it.
 
+use core::mem;
 use std::sync::OnceLock;
 
 use rustix::io::Errno;
@@ -8,23 +9,27 @@ use crate::engine::epoll::Watch;
 use crate::engine::sync::{Arc, AtomicUsize, Mutex, Ordering, lock};
 use crate::mirror::Mirror;
 
-/// They are kept beside the object. What few objects have is boxed on first use.
+/// They are kept beside the object.
 pub(crate) struct Shares {
     /// Once there are none it is closed, for good.
     holders: AtomicUsize,
-    /// The watches of epoll instances. Its lock is a leaf.
-    watches: Mutex<Option<Box<Watches>>>,
-    /// A real descriptor that is as ready as the object, once somebody has asked for one.
-    mirror: OnceLock<Box<Mirror>>,
+    /// Made on first use: nobody watches most objects.
+    audience: OnceLock<Box<Audience>>,
 }
 
-/// Those of one object.
-struct Watches(Vec<Arc<Watch>>);
+/// Who watches an object.
+#[derive(Default)]
+struct Audience {
+    /// Epoll instances, by their watches. Its lock is a leaf.
+    watches: Mutex<Vec<Arc<Watch>>>,
+    /// A real descriptor that is as ready as the object, once somebody has asked for one.
+    mirror: OnceLock<Mirror>,
+}
 
 impl Shares {
     /// Those of a new object, with one holder.
     pub(crate) fn new() -> Self {
-        Shares { holders: AtomicUsize::new(1), watches: Mutex::new(None), mirror: OnceLock::new() }
+        Shares { holders: AtomicUsize::new(1), audience: OnceLock::new() }
     }
 
     /// How many holders there are.
@@ -44,37 +49,48 @@ impl Shares {
 
     /// Notes that `watch` is to be detached when the object is closed. Errors: EBADF where it is closed.
     pub(crate) fn enter(&self, watch: &Arc<Watch>) -> Result<(), Errno> {
-        let mut watches = lock(&self.watches);
-        // All are taken after the last holder has let go, so none comes too late for that.
-        if self.holders() == 0 {
+        let mut watches = lock(&self.audience().watches);
+        // Nothing is added, but a write: who lets go last after it finds the audience, and takes the watches once this
+        // lock is free; and who has let go before is seen here.
+        if self.holders.fetch_add(0, Ordering::AcqRel) == 0 {
             return Err(Errno::BADF);
         }
         // Most that have any have one.
-        watches.get_or_insert_with(|| Box::new(Watches(Vec::with_capacity(1)))).0.push(watch.clone());
+        if watches.is_empty() {
+            watches.reserve_exact(1);
+        }
+        watches.push(watch.clone());
         Ok(())
     }
 
     /// Forgets `watch`.
     pub(crate) fn leave(&self, watch: &Watch) {
-        let mut watches = lock(&self.watches);
-        if let Some(watches) = &mut *watches {
-            watches.0.retain(|other| !core::ptr::eq(&**other, watch));
+        if let Some(audience) = self.audience.get() {
+            lock(&audience.watches).retain(|other| !core::ptr::eq(&**other, watch));
         }
-        watches.take_if(|watches| watches.0.is_empty());
     }
 
     /// Takes all, once nobody holds the object.
     pub(super) fn take_watches(&self) -> Vec<Arc<Watch>> {
-        lock(&self.watches).take().map_or(Vec::new(), |watches| watches.0)
+        self.audience.get().map_or(Vec::new(), |audience| mem::take(&mut lock(&audience.watches)))
     }
 
     /// Who watches it.
     pub(crate) fn watches(&self) -> Vec<Arc<Watch>> {
-        lock(&self.watches).as_ref().map_or(Vec::new(), |watches| watches.0.clone())
+        self.audience.get().map_or(Vec::new(), |audience| lock(&audience.watches).clone())
     }
 
     /// The object's mirror, once there is one.
-    pub(crate) fn mirror(&self) -> &OnceLock<Box<Mirror>> {
-        &self.mirror
+    pub(crate) fn mirror(&self) -> Option<&Mirror> {
+        self.audience.get()?.mirror.get()
+    }
+
+    /// Where it is to stand.
+    pub(crate) fn place_of_mirror(&self) -> &OnceLock<Mirror> {
+        &self.audience().mirror
+    }
+
+    fn audience(&self) -> &Audience {
+        self.audience.get_or_init(Box::default)
     }
 }

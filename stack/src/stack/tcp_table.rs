@@ -78,7 +78,7 @@ pub(super) struct Slot {
     charge: u16,
 }
 
-const _: () = assert!(size_of::<Slot>() <= 752, "an idle connection's share of its budget");
+const _: () = assert!(size_of::<Slot>() <= 744, "an idle connection's share of its budget");
 
 impl Slot {
     /// Where its packets go next.

@@ -9,7 +9,6 @@ use crate::time::Instant;
 use super::config::Options;
 use super::congestion::Congestion;
 use super::ecn::Ecn;
-use super::fast_open::FastOpen;
 use super::handshake::{announced_mss, window_scale};
 use super::memory::Supply;
 use super::recovery::Recovery;
@@ -17,12 +16,12 @@ use super::recv::Receiver;
 use super::recv::ack_policy::Owed;
 use super::recv::window::ReceiveWindow;
 use super::segment::{Control, Segment};
+use super::seldom::Seldom;
 use super::send::{Fin, Sender};
 use super::seq::SeqNumber;
 use super::shared_options::SharedOptions;
 use super::state::State;
 use super::timers::{Timer, Timers};
-use super::urgent::Urgent;
 
 pub use super::transfer::{Push, ReadError, WriteError};
 
@@ -68,14 +67,11 @@ pub struct Connection {
     pub(super) mute: bool,
     /// What ICMP said of the path last; it becomes the error where the connection times out.
     pub(super) soft_error: Option<SocketError>,
-    /// Boxed on first use: hardly any connection has urgent data.
-    pub(super) urgent: Option<Box<Urgent>>,
-    /// Boxed on first use, likewise.
-    pub(super) fast_open: Option<Box<FastOpen>>,
+    pub(super) seldom: Seldom,
     pub(super) options: SharedOptions,
 }
 
-const _: () = assert!(size_of::<Connection>() <= 648, "the budget of an idle connection");
+const _: () = assert!(size_of::<Connection>() <= 640, "the budget of an idle connection");
 
 /// What a connection that nobody holds may keep to be sent where the host has no memory, in bytes (Linux's
 /// `SOCK_MIN_SNDBUF`).
@@ -282,8 +278,7 @@ impl Connection {
             supply: Supply::default(),
             mute: false,
             soft_error: None,
-            urgent: None,
-            fast_open: None,
+            seldom: Seldom::default(),
             options,
         }
     }

@@ -64,7 +64,7 @@ pub enum News {
     },
 }
 
-/// Boxed on first use: few connections have any of this.
+/// Few connections have any of this.
 #[derive(Debug)]
 pub(super) struct FastOpen {
     pub(super) stage: Stage,
@@ -98,8 +98,8 @@ pub(super) enum Stage {
 }
 
 impl FastOpen {
-    fn new(stage: Stage) -> Box<Self> {
-        Box::new(FastOpen {
+    fn new(stage: Stage) -> Self {
+        FastOpen {
             stage,
             option: None,
             said: None,
@@ -109,7 +109,7 @@ impl FastOpen {
             plain: false,
             got_through: false,
             news: None,
-        })
+        }
     }
 }
 
@@ -118,7 +118,7 @@ impl Connection {
     pub fn hold(opening: Opening, options: impl Into<SharedOptions>) -> Self {
         let mut connection = Connection::new(opening, options.into());
         connection.state = State::SynSent;
-        connection.fast_open = Some(FastOpen::new(Stage::Held));
+        connection.seldom.set_fast_open(FastOpen::new(Stage::Held));
         connection
     }
 
@@ -133,7 +133,7 @@ impl Connection {
     }
 
     fn stage(&self) -> Option<Stage> {
-        self.fast_open.as_ref().map(|fast_open| fast_open.stage)
+        self.seldom.fast_open().map(|fast_open| fast_open.stage)
     }
 
     /// Sends the SYN of a held connection, with as much of `data` as the greeting allows. Says how much that is.
@@ -155,7 +155,7 @@ impl Connection {
         self.send.window.nxt += 1;
         self.pending.syn = true;
         (self.send.last_sent, self.send.first_retry) = (now, now);
-        if let Some(fast_open) = &mut self.fast_open {
+        if let Some(fast_open) = self.seldom.fast_open_mut() {
             (fast_open.stage, fast_open.option) = (Stage::Opened, greeting.option);
             if !greeting.carries_data {
                 fast_open.failure = Failure::NoCookie;
@@ -175,7 +175,7 @@ impl Connection {
     /// What the SYN that is about to be sent says and carries: the first one alone does.
     //= RFC 7413 §4.2.1
     pub(super) fn load_syn(&mut self, now: Instant) -> (Option<FastOpenOption>, Rope) {
-        let Some(fast_open) = self.fast_open.as_mut() else {
+        let Some(fast_open) = self.seldom.fast_open_mut() else {
             return (None, Rope::new());
         };
         if fast_open.stage != Stage::Opened {
@@ -213,7 +213,7 @@ impl Connection {
 
     /// The path does not take a SYN with data: it is sent again without, at once.
     pub(super) fn unload_syn(&mut self) {
-        if let Some(fast_open) = self.fast_open.as_mut().filter(|open| !open.plain) {
+        if let Some(fast_open) = self.seldom.fast_open_mut().filter(|open| !open.plain) {
             fast_open.plain = true;
             self.pending.syn = true;
         }
@@ -221,7 +221,7 @@ impl Connection {
 
     /// Whether what is known of the SYN's round trip is blurred by another one that was sent at once.
     pub(super) fn was_syn_doubled(&self) -> bool {
-        self.fast_open.as_ref().is_some_and(|open| open.plain && open.carried)
+        self.seldom.fast_open().is_some_and(|open| open.plain && open.carried)
     }
 
     /// Takes what the SYN-ACK says of the SYN's data: what it leaves out is sent again at once, and nothing is held
@@ -235,7 +235,7 @@ impl Connection {
         sent: SynSent,
         counters: &mut Counters,
     ) {
-        let Some(fast_open) = self.fast_open.as_mut() else { return };
+        let Some(fast_open) = self.seldom.fast_open_mut() else { return };
         let all = ack.at_or_after(self.send.queue.end());
         let again = !matches!(sent, SynSent::Once(_));
         if fast_open.said.is_some() || fast_open.carried {
@@ -294,7 +294,7 @@ impl Connection {
         connection.ecn.agreed = accepted.ecn;
         let mut fast_open = FastOpen::new(Stage::Early);
         (fast_open.taken, fast_open.option) = (!data.is_empty(), option);
-        connection.fast_open = Some(fast_open);
+        connection.seldom.set_fast_open(fast_open);
         connection.deliver(data);
         connection.recv.acks.on_ack_sent(connection.recv.window.nxt);
         connection.pending.syn = true;
@@ -303,7 +303,7 @@ impl Connection {
 
     /// The peer has acknowledged our SYN, or the connection is over: it counts no longer among those of its listener.
     pub(super) fn settle_early(&mut self, reset: bool) {
-        if let Some(fast_open) = self.fast_open.as_mut().filter(|open| open.stage == Stage::Early) {
+        if let Some(fast_open) = self.seldom.fast_open_mut().filter(|open| open.stage == Stage::Early) {
             fast_open.stage = Stage::Accepted;
             fast_open.news = Some(News::Settled { reset });
         }
@@ -324,7 +324,7 @@ impl Connection {
     //= RFC 7413 §4.1.3.1
     pub(super) fn look_for_black_hole(&mut self, hopeless: bool) {
         let timeouts = self.send.retries;
-        if let Some(fast_open) = &mut self.fast_open
+        if let Some(fast_open) = self.seldom.fast_open_mut()
             && fast_open.stage == Stage::Opened
             && (fast_open.said.is_some() || fast_open.carried)
             && (timeouts == BLACK_HOLE_TIMEOUTS || timeouts < BLACK_HOLE_TIMEOUTS && hopeless)
@@ -353,7 +353,7 @@ impl Connection {
 
     fn doubt_way_without_data(&mut self) {
         let silent = self.tally.data_segs_in == 0;
-        if let Some(fast_open) = &mut self.fast_open
+        if let Some(fast_open) = self.seldom.fast_open_mut()
             && fast_open.stage == Stage::Opened
             && fast_open.said.is_some()
             && silent
@@ -369,7 +369,7 @@ impl Connection {
 
     /// Data has come in order.
     pub(super) fn note_got_through(&mut self) {
-        if let Some(fast_open) = &mut self.fast_open
+        if let Some(fast_open) = self.seldom.fast_open_mut()
             && !fast_open.got_through
             && fast_open.stage == Stage::Opened
             && fast_open.said.is_some()
@@ -381,12 +381,12 @@ impl Connection {
 
     /// What the owner is to know of a fast open.
     pub fn poll_fast_open(&mut self) -> Option<News> {
-        self.fast_open.as_mut()?.news.take()
+        self.seldom.fast_open_mut()?.news.take()
     }
 
     /// Whether a SYN's data was taken, by the peer or by us (Linux's `TCPI_OPT_SYN_DATA`).
     pub(super) fn was_syn_data_taken(&self) -> bool {
-        self.fast_open.as_ref().is_some_and(|open| open.taken)
+        self.seldom.fast_open().is_some_and(|open| open.taken)
     }
 
     /// Whether a peer has opened it by a SYN with a cookie (Linux's `TCPI_OPT_TFO_CHILD`).
@@ -395,7 +395,7 @@ impl Connection {
     }
 
     pub(super) fn fast_open_failure(&self) -> Failure {
-        self.fast_open.as_ref().map_or(Failure::None, |open| open.failure)
+        self.seldom.fast_open().map_or(Failure::None, |open| open.failure)
     }
 
     /// Whether writing is possible before the handshake is done, and our FIN may go.

@@ -38,6 +38,7 @@ mod output;
 mod path;
 mod resend;
 mod rest;
+mod seldom;
 mod text;
 mod timeout;
 mod transfer;

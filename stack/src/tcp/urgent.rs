@@ -91,18 +91,18 @@ impl Connection {
     //= RFC 9293 MUST-30
     pub(super) fn mark_written(&mut self) {
         let end = self.send.queue.end();
-        self.urgent.get_or_insert_default().up = Some(end);
+        self.seldom.new_urgent().up = Some(end);
     }
 
     /// Whether urgent data is not acknowledged: then no segment waits for others, and none is cut by the link, for the
     /// parts would bear the same pointer.
     pub(super) fn is_sending_urgent(&self) -> bool {
-        self.urgent.as_ref().is_some_and(|urgent| urgent.up.is_some())
+        self.seldom.urgent().is_some_and(|urgent| urgent.up.is_some())
     }
 
     /// Forgets what is acknowledged.
     pub(super) fn acknowledge_urgent(&mut self, una: SeqNumber) {
-        if let Some(urgent) = &mut self.urgent {
+        if let Some(urgent) = self.seldom.urgent_mut() {
             urgent.up = urgent.up.filter(|up| up.after(una));
             self.drop_idle_urgent();
         }
@@ -114,7 +114,7 @@ impl Connection {
     //= RFC 9293 MUST-62
     //= RFC 6093 §2
     pub(super) fn urgent_pointer(&self, seq: SeqNumber) -> Option<u16> {
-        let up = self.urgent.as_ref()?.up?;
+        let up = self.seldom.urgent()?.up?;
         if !seq.before(up) {
             return None;
         }
@@ -128,13 +128,13 @@ impl Connection {
     /// The peer's window is closed: it is told of urgent data all the same.
     pub(super) fn probe_urgent(&mut self) {
         let una = self.send.window.una;
-        if let Some(urgent) = &mut self.urgent {
+        if let Some(urgent) = self.seldom.urgent_mut() {
             urgent.probe = urgent.up.is_some_and(|up| up.saturating_since(una) < u32::from(u16::MAX));
         }
     }
 
     pub(super) fn take_urgent_probe(&mut self) -> bool {
-        self.urgent.as_mut().is_some_and(|urgent| core::mem::take(&mut urgent.probe))
+        self.seldom.urgent_mut().is_some_and(|urgent| core::mem::take(&mut urgent.probe))
     }
 
     /// The sixth check: the URG bit, and whether the segment holds the byte that was named.
@@ -147,7 +147,7 @@ impl Connection {
         if let Some(pointer) = segment.urgent {
             self.check_pointer(segment.seq, pointer);
         }
-        let Some(mark) = self.urgent.as_mut().and_then(|urgent| urgent.mark.as_mut()) else { return };
+        let Some(mark) = self.seldom.urgent_mut().and_then(|urgent| urgent.mark.as_mut()) else { return };
         let offset = (mark.seq - segment.seq) as usize;
         if mark.byte != MarkedByte::Awaited || mark.seq.before(segment.seq) || offset >= segment.payload.len()
         {
@@ -177,11 +177,11 @@ impl Connection {
             }
         }
         let mark = Mark { seq: named, byte: MarkedByte::Awaited };
-        self.urgent.get_or_insert_default().mark = Some(mark);
+        self.seldom.new_urgent().mark = Some(mark);
     }
 
     fn mark(&self) -> Option<Mark> {
-        self.urgent.as_ref()?.mark
+        self.seldom.urgent()?.mark
     }
 
     /// The number of the next byte to be read.
@@ -238,7 +238,7 @@ impl Connection {
     /// Forgets the mark, once a read has passed it.
     pub(super) fn pass_mark(&mut self) {
         let copied = self.copied();
-        if let Some(urgent) = &mut self.urgent {
+        if let Some(urgent) = self.seldom.urgent_mut() {
             urgent.mark = urgent.mark.filter(|mark| mark.seq.at_or_after(copied));
             self.drop_idle_urgent();
         }
@@ -251,7 +251,7 @@ impl Connection {
         let inline = self.options.urgent_inline;
         let (closed, finished) = (self.state == State::Closed, self.recv.is_finished());
         let ended = closed || finished || self.recv.shut_down;
-        let mark = self.urgent.as_mut().and_then(|urgent| urgent.mark.as_mut());
+        let mark = self.seldom.urgent_mut().and_then(|urgent| urgent.mark.as_mut());
         let Some(mark) = mark.filter(|mark| !inline && mark.byte != MarkedByte::Taken) else {
             return Err(UrgentError::Unknown);
         };
@@ -272,8 +272,8 @@ impl Connection {
 
     /// An idle connection keeps nothing of what is over.
     fn drop_idle_urgent(&mut self) {
-        if self.urgent.as_ref().is_some_and(|urgent| urgent.up.is_none() && urgent.mark.is_none()) {
-            self.urgent = None;
+        if self.seldom.urgent().is_some_and(|urgent| urgent.up.is_none() && urgent.mark.is_none()) {
+            self.seldom.end_urgent();
         }
     }
 }

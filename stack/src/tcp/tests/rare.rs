@@ -214,6 +214,6 @@ fn an_orphan_may_be_told_not_to_wait() {
 #[test]
 fn an_idle_connection_pays_for_none_of_it() {
     let lone = Lone::established(plain(), 60_000, ms(10));
-    let Connection { options, send, urgent, .. } = &lone.connection;
-    assert!(options.rare.is_none() && send.pacer.is_none() && urgent.is_none());
+    let Connection { options, send, seldom, .. } = &lone.connection;
+    assert!(options.rare.is_none() && send.pacer.is_none() && seldom.is_empty());
 }
