@@ -170,7 +170,15 @@ pub unsafe extern "C" fn tapsock_getsockopt(
         if i32::try_from(*len).is_err() {
             return Err(Errno::INVAL);
         }
-        let told = bsd::getsockopt(&at.host, sockid, level, option)?;
+        let told = match (level, option) {
+            // The memory for the value names the group that it is about.
+            (bsd::SOL_IP, bsd::IP_MSFILTER) | (bsd::SOL_IP | bsd::SOL_IPV6, bsd::MCAST_MSFILTER) => {
+                // SAFETY: the caller's promise.
+                let asked = unsafe { bytes(value, *len as usize) }?;
+                bsd::getsockopt_about(&at.host, sockid, level, option, asked)?
+            }
+            _ => bsd::getsockopt(&at.host, sockid, level, option)?,
+        };
         // SAFETY: the caller's promise.
         let out = unsafe { bytes_mut(value, *len as usize) }?;
         *len = told.copy_out(out) as socklen_t;

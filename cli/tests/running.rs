@@ -7,7 +7,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::{Beside, Scratch, has_program, run, stderr, stdout};
-use serde_json::Value;
+use serde_json::{Value, json};
+use tapsock::Host;
+use tapsock_driver::memory::{MemoryConfig, MemoryLink};
+use tapsock_stack::wire::EthernetAddress;
 
 /// A server with a control socket of its own.
 struct Served {
@@ -102,6 +105,17 @@ fn ss_shows_sockets_in_the_form_of_the_machines() {
         (&"LISTEN".into(), 1)
     );
 
+    // All at once: a connection has its details in the line behind it.
+    let all = served.ask(&["ss", "-tuani"]);
+    let lines: Vec<&str> = all.lines().collect();
+    let is_detail = |line: &&str| line.starts_with('\t') && line.contains("cubic") && line.contains("rto:");
+    assert_eq!(words(lines[0]), words(text.lines().next().unwrap()), "{all}");
+    assert_eq!(lines.iter().filter(|line| words(line)[0] == "tcp").count(), 3, "{all}");
+    assert_eq!(lines.iter().filter(|line| line.starts_with('\t')).count(), 2, "{all}");
+    for pair in lines.windows(2).filter(|pair| pair[0].contains("ESTAB")) {
+        assert!(is_detail(&pair[1]), "{all}");
+    }
+
     // The machine's own, of a socket like it.
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let Some(theirs) = kernels("ss", &["-uan"]) else { return };
@@ -152,6 +166,83 @@ fn ip_shows_what_the_machines_shows_by_the_same_names() {
         let (ours, theirs) = (fields(&served.json(ours)[0]), fields(&theirs[0]));
         let unknown: Vec<_> = ours.iter().filter(|name| !theirs.contains(name)).collect();
         assert!(unknown.is_empty(), "{unknown:?} are not among {theirs:?}");
+    }
+}
+
+/// A host of this process, with a neighbour that answers, one that does not, and routes.
+#[test]
+fn neighbours_and_routes_are_shown_as_the_machines_are() {
+    let scratch = Scratch::new();
+    let (link, end) = MemoryLink::pair(MemoryConfig::default()).unwrap();
+    let station = "02:00:00:00:00:07";
+    let hardware = EthernetAddress([2, 0, 0, 0, 0, 7]);
+    let other = Host::builder().link(end).hardware_address(hardware);
+    let _other = other.address("10.7.0.1/24".parse().unwrap()).start().unwrap();
+    let host = Host::builder().link(link).interface_name("eth0").control(scratch.path("control"));
+    let host = host.address("10.7.0.2/24".parse().unwrap()).address("fd07::2/64".parse().unwrap());
+    let host = host.gateway("10.7.0.1".parse().unwrap());
+    let host = host.route("10.9.0.0/16".parse().unwrap(), Some("10.7.0.3".parse().unwrap())).start().unwrap();
+    let socket = tapsock::net::UdpSocket::bind(&host, "0.0.0.0:0").unwrap();
+    for to in ["10.7.0.1:9", "10.7.0.99:9"] {
+        socket.send_to(b"x", to).unwrap();
+    }
+    let control = scratch.text("control");
+    let ask = |args: &[&str]| {
+        let output = run(&[args, &["--control", &control]].concat());
+        assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+        stdout(&output)
+    };
+    let json = |args: &[&str]| -> Value { serde_json::from_str(&ask(args)).unwrap() };
+    let began = Instant::now();
+    let text = loop {
+        let text = ask(&["ip", "neigh"]);
+        if text.contains("lladdr") {
+            break text;
+        }
+        assert!(began.elapsed() < PATIENCE, "{text}");
+    };
+    let line = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap();
+    assert_eq!(line("10.7.0.1 "), format!("10.7.0.1 dev eth0 lladdr {station} REACHABLE "));
+    // By now it may be given up.
+    assert!(["INCOMPLETE", "FAILED"].contains(words(line("10.7.0.99 ")).last().unwrap()), "{text}");
+    let neighbors = json(&["ip", "-j", "neigh"]);
+    let neighbor = |address: &str| {
+        let found = neighbors.as_array().unwrap().iter().find(|neighbor| neighbor["dst"] == address);
+        found.unwrap().clone()
+    };
+    let expected = json!({ "dst": "10.7.0.1", "dev": "eth0", "lladdr": station, "state": ["REACHABLE"] });
+    assert_eq!(neighbor("10.7.0.1"), expected);
+    assert_eq!(fields(&neighbor("10.7.0.99")), ["dev", "dst", "state"]);
+
+    let routes = json(&["ip", "-j", "route"]);
+    for expected in [
+        json!({ "dst": "default", "gateway": "10.7.0.1", "dev": "eth0", "protocol": "static", "flags": [] }),
+        json!({ "dst": "10.7.0.0/24", "dev": "eth0", "protocol": "kernel", "scope": "link",
+            "prefsrc": "10.7.0.2", "flags": [] }),
+        json!({ "dst": "10.9.0.0/16", "gateway": "10.7.0.3", "dev": "eth0", "protocol": "static", "flags": [] }),
+    ] {
+        assert!(routes.as_array().unwrap().contains(&expected), "{expected} is not in {routes}");
+    }
+    let sixth = json!({ "dst": "fd07::/64", "dev": "eth0", "protocol": "kernel", "metric": 256, "flags": [],
+        "pref": "medium" });
+    let routes = json(&["ip", "-6", "-j", "route"]);
+    assert!(routes.as_array().unwrap().contains(&sixth), "{routes}");
+
+    // Each name of ours is one of iproute2's, which prints the same of the same.
+    let script = "ip link add eth0 type veth peer name peer && ip link set eth0 up && ip link set peer up \
+                  && ip addr add 10.7.0.2/24 dev eth0 && ip route add default via 10.7.0.1 proto static \
+                  && ip neigh add 10.7.0.1 lladdr 02:00:00:00:00:07 nud reachable dev eth0 \
+                  && ip -j neigh show 10.7.0.1 && ip -j route show default && ip -j route show 10.7.0.0/24";
+    let Some(theirs) = kernels("unshare", &["--net", "sh", "-c", script]) else { return };
+    let theirs: Vec<Value> = theirs.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    if let [theirs_neighbor, theirs_default, theirs_connected] = &theirs[..] {
+        assert_eq!(neighbor("10.7.0.1"), theirs_neighbor[0]);
+        let routes = json(&["ip", "-j", "route"]);
+        for theirs in [&theirs_default[0], &theirs_connected[0]] {
+            assert!(routes.as_array().unwrap().contains(theirs), "{theirs} is not in {routes}");
+        }
+    } else {
+        println!("skipped: no network of its own for ip: {theirs:?}");
     }
 }
 

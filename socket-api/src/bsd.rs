@@ -265,6 +265,36 @@ pub fn getsockopt(host: &Host, socket: i32, level: i32, name: i32) -> Result<Opt
     open(host, socket)?.kind.option(level, name)
 }
 
+/// The value of an option that is asked about something, which `asked`, the memory for the value, names: the group of
+/// IP_MSFILTER and MCAST_MSFILTER. Others are as [`getsockopt`] has them.
+///
+/// ```
+/// use tapsock::bsd::*;
+///
+/// let host = tapsock::Host::builder().start()?;
+/// let id = socket(&host, AF_INET, SOCK_DGRAM, 0)?;
+/// // The group and the interface; that all but the sources are heard; room for two sources.
+/// let asked = [[239, 1, 1, 1], [127, 0, 0, 1], [0; 4], 2u32.to_ne_bytes()].concat();
+/// setsockopt(&host, id, SOL_IP, IP_ADD_MEMBERSHIP, &asked[..8])?;
+/// let blocked = [&asked[..12], &1u32.to_ne_bytes(), &[192, 0, 2, 1]].concat();
+/// setsockopt(&host, id, SOL_IP, IP_MSFILTER, &blocked)?;
+/// assert_eq!(getsockopt_about(&host, id, SOL_IP, IP_MSFILTER, &asked)?.as_bytes(), blocked);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// Besides those of [`getsockopt`] EINVAL where `asked` is too short or names no group, ENODEV, EADDRNOTAVAIL where the
+/// socket is not in the group.
+pub fn getsockopt_about(
+    host: &Host,
+    socket: i32,
+    level: i32,
+    name: i32,
+    asked: &[u8],
+) -> Result<OptionValue, Errno> {
+    open(host, socket)?.kind.option_about(level, name, asked)
+}
+
 /// Sets an option to the bytes of its C type. See setsockopt(2).
 ///
 /// # Errors

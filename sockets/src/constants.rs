@@ -256,6 +256,8 @@ constants! {
     IP_ADD_SOURCE_MEMBERSHIP = 39;
     /// Hear that source no more.
     IP_DROP_SOURCE_MEMBERSHIP = 40;
+    /// Which sources of a group of IPv4 are heard, all at once; asked about the group that the value names.
+    IP_MSFILTER = 41;
     /// Join a group of the level's family.
     MCAST_JOIN_GROUP = 42;
     /// Hear a source of a group no more.
@@ -268,6 +270,8 @@ constants! {
     MCAST_JOIN_SOURCE_GROUP = 46;
     /// Hear that source no more.
     MCAST_LEAVE_SOURCE_GROUP = 47;
+    /// Which sources of a group are heard, all at once; asked about the group that the value names.
+    MCAST_MSFILTER = 48;
     /// Hear the groups that other sockets joined.
     IP_MULTICAST_ALL = 49;
     /// The interface that packets to one host leave by where nothing else names one.

@@ -1,15 +1,17 @@
 //! Groups of a socket of datagrams, UDP's, raw or ping: joined, left, and by which interface they are sent to (RFC 3678, ip(7), ipv6(7)).
 
+mod filters;
+
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rustix::io::Errno;
 use tapsock_stack::iface::InterfaceId;
 use tapsock_stack::iface::multicast::MembershipError;
-use tapsock_stack::stack::GroupChange;
+use tapsock_stack::stack::{GroupChange, SocketId};
 
 use crate::constants::*;
 use crate::destination;
-use crate::options::{Domain, Kind, read_int};
+use crate::options::{Domain, Kind, OptionValue, read_int};
 use crate::socket::{Body, Call};
 
 /// Sets an option about groups; `None` where it is none.
@@ -34,6 +36,7 @@ pub(crate) fn set_option(
         (SOL_IPV6, IPV6_MULTICAST_IF) if subject.sends_to_groups() => Some(set_interface_v6(call, value)),
         (SOL_IP, IP_UNICAST_IF) => Some(set_unicast_interface(call, 0, value)),
         (SOL_IPV6, IPV6_UNICAST_IF) => Some(set_unicast_interface(call, 1, value)),
+        _ if filters::is_filter(level, name) => Some(filters::set(call, body, level, name, value)),
         _ => {
             let wanted = wanted(level, name, value)?;
             Some(match subject.kind {
@@ -48,6 +51,23 @@ pub(crate) fn set_option(
             })
         }
     }
+}
+
+/// The value of an option about a group that `asked` names; `None` where it is none.
+///
+/// Errors: EINVAL where `asked` is too short or names no group; ENODEV; EADDRNOTAVAIL where the socket is not in it.
+pub(crate) fn option(
+    call: &Call<'_>,
+    body: &Body,
+    (level, name): (i32, i32),
+    asked: &[u8],
+) -> Option<Result<OptionValue, Errno>> {
+    let subject = call.common.subject;
+    let has_level = match level {
+        SOL_IP => subject.has_v4_options(),
+        _ => subject.domain == Domain::V6,
+    };
+    (has_level && filters::is_filter(level, name)).then(|| filters::get(call, body, level, name, asked))
 }
 
 /// The interface of packets to groups, where the socket has one (IP_MULTICAST_IF, IPV6_MULTICAST_IF).
@@ -99,17 +119,7 @@ fn change(call: &mut Call<'_>, body: &Body, wanted: &Wanted) -> Result<(), Errno
         let leaves_v4 = wanted.change == GroupChange::Leave && wanted.group.is_ipv4();
         return Err(if leaves_v4 { Errno::ADDRNOTAVAIL } else { Errno::INVAL });
     }
-    let interfaces = call.stack.interfaces();
-    let interface = match wanted.place {
-        Place::Index(0) | Place::Address(Ipv4Addr::UNSPECIFIED) => {
-            call.stack.group_interface(id, wanted.group, wanted.change)
-        }
-        Place::Index(index) => destination::interface(interfaces, index),
-        Place::Address(address) => {
-            interfaces.iter().find(|found| found.owns(address.into())).map(|found| found.id())
-        }
-    };
-    let interface = interface.ok_or(Errno::NODEV)?;
+    let interface = interface_of(call, id, wanted.group, wanted.place, wanted.change).ok_or(Errno::NODEV)?;
     call.stack.change_group(id, interface, wanted.group, wanted.change).map_err(|error| match error {
         MembershipError::NoInterface => Errno::NODEV,
         MembershipError::Joined => Errno::ADDRINUSE,
@@ -117,6 +127,26 @@ fn change(call: &mut Call<'_>, body: &Body, wanted: &Wanted) -> Result<(), Errno
         MembershipError::OtherMode => Errno::INVAL,
         MembershipError::Full => Errno::NOBUFS,
     })
+}
+
+/// The interface that is meant.
+fn interface_of(
+    call: &Call<'_>,
+    id: SocketId,
+    group: IpAddr,
+    place: Place,
+    change: GroupChange,
+) -> Option<InterfaceId> {
+    let interfaces = call.stack.interfaces();
+    match place {
+        Place::Index(0) | Place::Address(Ipv4Addr::UNSPECIFIED) => {
+            call.stack.group_interface(id, group, change)
+        }
+        Place::Index(index) => destination::interface(interfaces, index),
+        Place::Address(address) => {
+            interfaces.iter().find(|found| found.owns(address.into())).map(|found| found.id())
+        }
+    }
 }
 
 /// Reads the value of an option that joins or leaves; `None` where it is none.
@@ -196,10 +226,7 @@ fn socket_address(level: i32, storage: &[u8]) -> Option<IpAddr> {
     let family = i32::from(u16::from_ne_bytes(*storage.first_chunk()?));
     match (level, family) {
         (SOL_IP, AF_INET) => v4_at(storage, 4).map(IpAddr::V4),
-        (SOL_IPV6, AF_INET6) => {
-            let octets: [u8; 16] = *storage.get(8..)?.first_chunk()?;
-            Some(Ipv6Addr::from(octets).into())
-        }
+        (SOL_IPV6, AF_INET6) => v6_at(storage, 8).map(IpAddr::V6),
         _ => None,
     }
 }
@@ -207,6 +234,11 @@ fn socket_address(level: i32, storage: &[u8]) -> Option<IpAddr> {
 fn v4_at(value: &[u8], at: usize) -> Option<Ipv4Addr> {
     let octets: [u8; 4] = *value.get(at..)?.first_chunk()?;
     Some(Ipv4Addr::from(octets))
+}
+
+fn v6_at(value: &[u8], at: usize) -> Option<Ipv6Addr> {
+    let octets: [u8; 16] = *value.get(at..)?.first_chunk()?;
+    Some(Ipv6Addr::from(octets))
 }
 
 fn int_at(value: &[u8], at: usize) -> Option<u32> {

@@ -347,3 +347,87 @@ fn raw_sockets_are_in_groups() {
         assert_eq!(heard(&mut net), [false; 3]);
     }
 }
+
+/// `struct ip_msfilter`, or `struct group_filter`, of the group: with sources, and how many there are said to be.
+fn filter(name: i32, domain: i32, mode: u32, sources: &[&SockAddr], count: usize) -> Vec<u8> {
+    let counts = [mode, count as u32].map(u32::to_ne_bytes).concat();
+    let listed = |source: &&SockAddr| match name {
+        IP_MSFILTER => octets(source),
+        _ => group_request(domain, Some(source))[8 + 128..].to_vec(),
+    };
+    let head = match name {
+        IP_MSFILTER => [octets(&group(AF_INET, 0)), octets(&b(AF_INET, 0))].concat(),
+        _ => group_request(domain, None),
+    };
+    [head, counts, sources.iter().flat_map(listed).collect()].concat()
+}
+
+/// As Linux 6.18 answers, which was asked, but that it keeps the order of the sources, and those that are named twice.
+//= RFC 3678 §4.1.3, type=test
+//= RFC 3678 §4.2.3, type=test
+#[test]
+fn all_sources_of_a_group_are_named_at_once() {
+    const EXCLUDE: u32 = 0;
+    const INCLUDE: u32 = 1;
+    for (domain, name) in [(AF_INET, IP_MSFILTER), (AF_INET, MCAST_MSFILTER), (AF_INET6, MCAST_MSFILTER)] {
+        let mut net = Net::new();
+        let (sender, receiver) = pair(&mut net, domain);
+        let (ours, level) = (a(domain, 0), level(domain));
+        let [other, third] =
+            [("10.0.0.7", "fd00::7"), ("10.0.0.9", "fd00::9")].map(|(v4, v6)| in_family(domain, v4, v6, 0));
+        let value = |mode, sources: &[&SockAddr]| filter(name, domain, mode, sources, sources.len());
+        let set = |net: &mut Net, value: &[u8]| put(&mut net.b, receiver, level, name, value);
+        let told = |net: &mut Net, asked: &[u8]| {
+            let answer = net.b.option_about(Instant::ZERO, receiver, level, name, asked);
+            answer.map(|value| value.as_bytes().to_vec()).map_err(self::name)
+        };
+        let hears = |net: &mut Net| {
+            sent(net, sender, domain);
+            heard(net, receiver) == "\"hello\""
+        };
+        assert_eq!(set(&mut net, &value(EXCLUDE, &[])), "EINVAL", "it is not in the group");
+        assert_eq!(set(&mut net, &value(INCLUDE, &[&ours])), "EINVAL");
+        assert_eq!(set(&mut net, &value(INCLUDE, &[])), "EADDRNOTAVAIL", "nor can it leave");
+        assert_eq!(told(&mut net, &value(EXCLUDE, &[])), Err("EADDRNOTAVAIL"));
+        assert_eq!(put(&mut net.b, receiver, level, MCAST_JOIN_GROUP, &group_request(domain, None)), "OK");
+
+        assert_eq!(told(&mut net, &value(INCLUDE, &[])), Ok(value(EXCLUDE, &[])), "all are heard");
+        assert_eq!(set(&mut net, &value(EXCLUDE, &[&other, &ours])), "OK");
+        assert!(!hears(&mut net));
+        let all = [&ours, &other];
+        for (room, shown) in [(0, 0), (1, 1), (2, 2), (5, 2)] {
+            let asked = filter(name, domain, INCLUDE, &[], room);
+            assert_eq!(told(&mut net, &asked), Ok(filter(name, domain, EXCLUDE, &all[..shown], 2)), "{room}");
+        }
+        assert_eq!(set(&mut net, &value(EXCLUDE, &[&other])), "OK");
+        assert!(hears(&mut net));
+        assert_eq!(set(&mut net, &value(INCLUDE, &[&other, &third])), "OK");
+        assert!(!hears(&mut net));
+        assert_eq!(set(&mut net, &value(INCLUDE, &[&ours, &third])), "OK");
+        assert!(hears(&mut net));
+        let asked = filter(name, domain, EXCLUDE, &[], 9);
+        assert_eq!(told(&mut net, &asked), Ok(value(INCLUDE, &[&ours, &third])));
+
+        // What makes no sense changes nothing.
+        let whole = value(EXCLUDE, &[&ours]);
+        for (value, answer) in [
+            (whole[..whole.len() - 1].to_vec(), "EINVAL"),
+            (whole[..10].to_vec(), "EINVAL"),
+            (value(2, &[]), "EINVAL"),
+            (filter(name, domain, EXCLUDE, &[&ours], 2), "EINVAL"),
+            (filter(name, domain, EXCLUDE, &[], 65), "ENOBUFS"),
+        ] {
+            assert_eq!(set(&mut net, &value), answer, "{value:?}");
+        }
+        assert_eq!(told(&mut net, &asked[..10]), Err("EINVAL"));
+        let mut nobodys = asked.clone();
+        let at = if name == IP_MSFILTER { 0 } else { 8 + octets(&ours).len().min(8) };
+        nobodys[at] = 10;
+        assert_eq!(told(&mut net, &nobodys), Err("EINVAL"), "no group");
+        assert_eq!(told(&mut net, &asked), Ok(value(INCLUDE, &[&ours, &third])));
+        // To hear nobody is to leave.
+        assert_eq!(set(&mut net, &value(INCLUDE, &[])), "OK");
+        assert!(!hears(&mut net));
+        assert_eq!(told(&mut net, &asked), Err("EADDRNOTAVAIL"));
+    }
+}

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Shutdown};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tapsock_driver::{KernelEnd, Link, Namespace};
 use tapsock_stack::counters::{Counter, Counters};
 use tapsock_stack::wire::offload::LinkCaps;
@@ -166,8 +167,21 @@ fn iperf3_passes() {
                 let arguments = [&["-c", address, "-n", "32M", "-J"], extra].concat();
                 let (text, done) = networks.run("iperf3", &arguments);
                 if done && !text.contains("\"error\"") {
-                    let received = text.lines().filter(|line| line.contains("\"bytes\"")).count();
-                    assert!(received > 0, "{text}");
+                    let report: Value = serde_json::from_str(&text).unwrap();
+                    let end = &report["end"];
+                    if extra.contains(&"-u") {
+                        // How many come is up to the machine, but most are not lost.
+                        let sum = &end["sum"];
+                        assert!(sum["bytes"].as_u64().unwrap() >= 32 << 20, "{sum}");
+                        let lost = sum["lost_percent"].as_f64().unwrap();
+                        assert!((0.0..90.0).contains(&lost), "{sum}");
+                    } else {
+                        let [sent, received] = ["sum_sent", "sum_received"].map(|sum| &end[sum]["bytes"]);
+                        let [sent, received] = [sent, received].map(|bytes| bytes.as_u64().unwrap());
+                        // The sender counts what it has written, and its end cuts off what is under way.
+                        assert!(sent >= 32 << 20, "{sent} sent");
+                        assert!((sent / 2..=sent).contains(&received), "{received} of {sent} received");
+                    }
                     break;
                 }
                 // It may not listen yet.

@@ -84,6 +84,13 @@ impl Kind {
         }
     }
 
+    pub(crate) fn option_about(&self, level: i32, name: i32, asked: &[u8]) -> Result<OptionValue, Errno> {
+        match self {
+            Kind::Inet(shard, fd) => shard.option_about(*fd, level, name, asked),
+            Kind::Local(local) => local.option(level, name),
+        }
+    }
+
     pub(crate) fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
         match self {
             Kind::Inet(shard, fd) => shard.set_option(*fd, level, name, value),

@@ -93,6 +93,17 @@ impl Shard {
         self.at_once(|sockets, now| sockets.option(now, socket, level, name))
     }
 
+    /// See getsockopt(2), of an option that is asked about something.
+    pub(crate) fn option_about(
+        &self,
+        socket: Fd,
+        level: i32,
+        name: i32,
+        asked: &[u8],
+    ) -> Result<OptionValue, Errno> {
+        self.at_once(|sockets, now| sockets.option_about(now, socket, level, name, asked))
+    }
+
     /// See setsockopt(2).
     pub(crate) fn set_option(&self, socket: Fd, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
         self.at_once(|sockets, now| sockets.set_option(now, socket, level, name, value))

@@ -23,10 +23,29 @@ impl Sockets {
     ///
     /// Errors: EBADF, ENOPROTOOPT for an option that is not there, EOPNOTSUPP for a level that is another protocol's.
     pub fn option(&mut self, now: Instant, fd: Fd, level: i32, name: i32) -> Result<OptionValue, Errno> {
+        self.option_about(now, fd, level, name, &[])
+    }
+
+    /// The value of an option that is asked about something, which the caller's memory names: the group of IP_MSFILTER and
+    /// MCAST_MSFILTER. Others are as [`option`](Self::option) has them.
+    ///
+    /// Errors: besides those EINVAL where `asked` is too short or names no group, ENODEV, EADDRNOTAVAIL where the socket is not
+    /// in the group.
+    pub fn option_about(
+        &mut self,
+        now: Instant,
+        fd: Fd,
+        level: i32,
+        name: i32,
+        asked: &[u8],
+    ) -> Result<OptionValue, Errno> {
         if (level, name) == (SOL_SOCKET, SO_COOKIE) {
             return Ok(self.cookie(fd)?.to_ne_bytes().to_vec().into());
         }
         self.call(now, fd, |call, body| {
+            if let Some(answer) = groups::option(call, body, (level, name), asked) {
+                return answer;
+            }
             if (level, name) == (SOL_SOCKET, SO_ERROR) {
                 let error = match body {
                     Body::Tcp(tcp) => tcp.take_error(call),

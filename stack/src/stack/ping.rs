@@ -14,6 +14,7 @@ use crate::slots::Slots;
 use crate::time::Instant;
 use crate::udp::{Datagram, Mailbox, RecvError};
 use crate::wire::icmp::Quoted;
+use crate::wire::{icmpv4, icmpv6};
 
 use super::survey::{Entry, Stage, Surveyed, plain};
 use super::tcp_open::scope_of;
@@ -380,6 +381,11 @@ impl Stack {
         quoted: &Quoted,
         complaint: Complaint,
     ) {
+        // As Linux: what quotes something else than a request is nobody's.
+        let request = if quoted.source.is_ipv4() { icmpv4::ECHO_REQUEST } else { icmpv6::ECHO_REQUEST };
+        if quoted.transport.first() != Some(&request) {
+            return;
+        }
         // As Linux, which takes what is too large for IPv6's path for a passing matter here.
         let hard =
             complaint.hardness == Hardness::Hard && (complaint.mtu.is_none() || quoted.source.is_ipv4());

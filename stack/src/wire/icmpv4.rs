@@ -173,7 +173,8 @@ const DESTINATION_UNREACHABLE: u8 = 3;
 const SOURCE_QUENCH: u8 = 4;
 /// Type of a redirect.
 pub const REDIRECT: u8 = 5;
-const ECHO_REQUEST: u8 = 8;
+/// Type of an echo request.
+pub(crate) const ECHO_REQUEST: u8 = 8;
 const TIME_EXCEEDED: u8 = 11;
 const PARAMETER_PROBLEM: u8 = 12;
 const ADDRESS_MASK_REPLY: u8 = 18;

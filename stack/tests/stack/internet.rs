@@ -298,3 +298,57 @@ fn messages_of_icmp_that_nobody_knows_are_dropped() {
     let icmp = wire.seen.iter().find_map(|(_, frame)| transport_of(frame, IpProtocol::ICMP));
     assert_eq!(icmp, None);
 }
+
+/// What there is too much of, and where, by RFC 8883's codes: each limit at its edge, and one more.
+//= RFC 8883 §3.1, type=test
+//= RFC 8883 §3.3, type=test
+//= RFC 8883 §3.4, type=test
+#[test]
+fn who_sends_more_than_is_looked_at_is_told_of_what() {
+    let options = |next: u8, options: &[u8]| {
+        let len = 2 + options.len();
+        assert_eq!(len % 8, 0);
+        [&[next, (len / 8 - 1) as u8], options].concat()
+    };
+    // An option that everybody passes over, and padding: as many octets in all as are to be.
+    let unknown = |count: usize| {
+        let mut bytes = [0x1e, 0].repeat(count);
+        bytes.extend([&[1, 4][..], &[0; 4]].concat());
+        bytes.truncate((2 + bytes.len()) / 8 * 8 - 2);
+        bytes
+    };
+    let udp = [0x17, 0x70, 0, 9, 0, 8, 0, 0];
+    let chain = |count: usize| {
+        [options(60, &[1, 4, 0, 0, 0, 0]).repeat(count - 1), options(17, &[1, 4, 0, 0, 0, 0])].concat()
+    };
+    let narrow = |name: &str| {
+        let mut wire = deaf();
+        if !name.is_empty() {
+            wire[1].config_mut().set(name, "8").unwrap();
+        }
+        wire
+    };
+    let dst = "net.ipv6.max_dst_opts_length";
+    for (setting, first, headers, told) in [
+        (dst, 60, options(17, &[1, 4, 0, 0, 0, 0]), None),
+        (dst, 60, options(17, &[&[0x1e, 12][..], &[7; 12]].concat()), Some((6, 40))),
+        ("net.ipv6.max_hbh_length", 0, options(17, &[&[0x1e, 12][..], &[7; 12]].concat()), Some((6, 40))),
+        ("", 60, chain(64), None),
+        ("", 60, chain(65), Some((8, 40 + 65 * 8))),
+        ("", 60, options(17, &unknown(8)), None),
+        ("", 60, options(17, &unknown(11)), Some((9, 40 + 2 + 16))),
+        ("", 0, options(17, &unknown(11)), Some((9, 40 + 2 + 16))),
+    ] {
+        let mut wire = narrow(setting);
+        let packet = [&headers[..], &udp].concat();
+        wire.inject(1, Path::v6(0, 1).raw(IpProtocol(first), &packet));
+        let problems: Vec<(u8, u32)> = answers(&wire)
+            .into_iter()
+            .filter(|answer| answer[40] == 4)
+            .map(|answer| (answer[41], u32::from_be_bytes(answer[44..48].try_into().unwrap())))
+            .collect();
+        assert_eq!(problems, Vec::from_iter(told), "{} bytes of {first}", headers.len());
+        let counted = [Counter::Icmp6OutParmProblems, Counter::Ip6InHdrErrors].map(|it| wire.counter(1, it));
+        assert_eq!(counted, [u64::from(told.is_some()); 2]);
+    }
+}

@@ -7,6 +7,8 @@ use tapsock_stack::counters::Counter;
 use tapsock_stack::discovery::{Discovery, PathMtuDiscovery};
 use tapsock_stack::iface::{Route, Rule, TableId};
 use tapsock_stack::stack::{SendError, UdpSendOptions};
+use tapsock_stack::wire::IpProtocol;
+use tapsock_stack::wire::icmp::Echo;
 use tapsock_stack::wire::icmpv4::{Icmpv4Message, UnreachableCode};
 use tapsock_stack::wire::icmpv6::Icmpv6Message;
 use tapsock_stack::wire::offload::{LinkCaps, Medium};
@@ -147,6 +149,53 @@ fn what_no_path_can_say_is_not_believed() {
         };
         assert_eq!(try_len(taken), Ok(()), "{address} {claimed}");
         assert_eq!(try_len(taken + 1), Err(SendError::TooLong), "{address} {claimed}");
+    }
+}
+
+/// Whoever quotes a datagram of no socket that is there teaches nothing; nor does one who quotes an answer.
+//= RFC 8201 §4, type=test
+//= RFC 5927 §7.2, type=test
+#[test]
+fn what_nobody_here_has_sent_is_not_believed() {
+    for (_, address) in PAIRS {
+        let mut wire = Wire::new(3, LINKS[0]);
+        let v4 = !address.contains(':');
+        let udp = bound(&mut wire, 0, if v4 { "0.0.0.0" } else { "::" }, 5001);
+        wire[0].udp_mut(udp).unwrap().discovery = UNCUT;
+        let connected = bound(&mut wire, 0, if v4 { "0.0.0.0" } else { "::" }, 5002);
+        let other = if v4 { "10.0.0.77" } else { "fd00::77" };
+        wire[0].udp_connect(connected, Some(at(other, 9))).unwrap();
+        let ping = wire[0].ping_open(family_of(address)).unwrap();
+        wire[0].ping_bind(ping, None, 77).unwrap();
+        let path = Path::of_family(address, 0, 1);
+        let echo = |ident: u16, answers: bool| {
+            let echo = Echo { ident, sequence: 1 };
+            match (v4, answers) {
+                (true, false) => path.icmpv4(Icmpv4Message::EchoRequest(echo), &[0; 1000]),
+                (true, true) => path.icmpv4(Icmpv4Message::EchoReply(echo), &[0; 1000]),
+                (false, false) => path.icmpv6(Icmpv6Message::EchoRequest(echo), &[0; 1000], 64),
+                (false, true) => path.icmpv6(Icmpv6Message::EchoReply(echo), &[0; 1000], 64),
+            }
+        };
+        let fits = |wire: &mut Wire| send(wire, udp, &[0; 1400], at(address, 5000)).is_ok();
+        for nobodys in [
+            path.udp((5999, 5000), &[0; 1000]),
+            path.udp((5002, 9), &[0; 1000]),
+            path.raw(IpProtocol(200), &[0; 1000]),
+            echo(78, false),
+            echo(77, true),
+        ] {
+            wire.inject(0, too_big(&nobodys, 1300));
+            assert!(fits(&mut wire), "{address}");
+        }
+        let mut teaches = |quoted: &Frame| {
+            wire.inject(0, too_big(quoted, 1300));
+            let taught = !fits(&mut wire);
+            wire.run_for(Duration::from_secs(601));
+            taught
+        };
+        assert!(teaches(&path.udp((5001, 9), &[0; 1000])), "{address}");
+        assert!(teaches(&echo(77, false)), "{address}");
     }
 }
 

@@ -104,6 +104,11 @@ pub(super) fn usual(name: &str) -> Option<Vec<u8>> {
         | "IP_DROP_SOURCE_MEMBERSHIP"
         | "IP_BLOCK_SOURCE"
         | "IP_UNBLOCK_SOURCE" => [GROUP, LOOPBACK, SOURCE].concat(),
+        // All but this one source.
+        "IP_MSFILTER" => [GROUP, LOOPBACK, [0; 4], INDEX, SOURCE].concat(),
+        "MCAST_MSFILTER" => {
+            [&INDEX[..], &[0; 4], &storage(GROUP), &[0; 4], &INDEX, &storage(SOURCE)].concat()
+        }
         "MCAST_JOIN_GROUP" | "MCAST_LEAVE_GROUP" => [&INDEX[..], &[0; 4], &storage(GROUP)].concat(),
         name if name.starts_with("MCAST_") => {
             [&INDEX[..], &[0; 4], &storage(GROUP), &storage(SOURCE)].concat()
@@ -140,11 +145,13 @@ impl Row {
 pub(super) fn earlier(name: &str) -> &'static [(&'static str, i32)] {
     const JOINED: (&str, i32) = ("IP_ADD_MEMBERSHIP", IP_ADD_MEMBERSHIP);
     match name {
-        "IP_DROP_MEMBERSHIP" | "IP_BLOCK_SOURCE" => &[JOINED],
+        "IP_DROP_MEMBERSHIP" | "IP_BLOCK_SOURCE" | "IP_MSFILTER" => &[JOINED],
         "IP_UNBLOCK_SOURCE" => &[JOINED, ("IP_BLOCK_SOURCE", IP_BLOCK_SOURCE)],
         "IP_DROP_SOURCE_MEMBERSHIP" => &[("IP_ADD_SOURCE_MEMBERSHIP", IP_ADD_SOURCE_MEMBERSHIP)],
         "IPV6_DROP_MEMBERSHIP" => &[("IPV6_ADD_MEMBERSHIP", IPV6_ADD_MEMBERSHIP)],
-        "MCAST_LEAVE_GROUP" | "MCAST_BLOCK_SOURCE" => &[("MCAST_JOIN_GROUP", MCAST_JOIN_GROUP)],
+        "MCAST_LEAVE_GROUP" | "MCAST_BLOCK_SOURCE" | "MCAST_MSFILTER" => {
+            &[("MCAST_JOIN_GROUP", MCAST_JOIN_GROUP)]
+        }
         "MCAST_UNBLOCK_SOURCE" => {
             &[("MCAST_JOIN_GROUP", MCAST_JOIN_GROUP), ("MCAST_BLOCK_SOURCE", MCAST_BLOCK_SOURCE)]
         }
