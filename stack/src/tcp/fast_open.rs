@@ -203,7 +203,7 @@ impl Connection {
 
     /// Whether our SYN asked for a fast open, or was one.
     pub(super) fn is_fast_open_client(&self) -> bool {
-        self.fast_open.as_ref().is_some_and(|fast_open| fast_open.said.is_some() || fast_open.carried)
+        self.seldom.fast_open().is_some_and(|fast_open| fast_open.said.is_some() || fast_open.carried)
     }
 
     /// Whether a SYN with data is under way.

@@ -398,7 +398,7 @@ impl Connection {
         let echo = stamps.map_or(0, |stamp| stamp.recent);
         let timestamp = Timestamps { value: self.timestamp(now), echo };
         // As Linux: where SYNs cross, the SYN-ACK offers what the SYN did, whatever the peer's has said.
-        let willing = match &self.fast_open {
+        let willing = match self.seldom.fast_open() {
             Some(_) if answers && self.is_early() => {
                 let Negotiated { sack, window_scaling, timestamps, .. } = self.negotiated;
                 Willing { sack, timestamps: timestamps.is_some(), window_scaling }
