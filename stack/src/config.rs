@@ -115,6 +115,14 @@ settings! {
     "net.ipv4.conf.all.drop_gratuitous_arp" drop_gratuitous_arp: bool = Flag, false;
     /// Drop packets to one host that come in frames to several.
     "net.ipv4.conf.all.drop_unicast_in_l2_multicast" drop_unicast_in_l2_multicast: bool = Flag, false;
+    /// The version of IGMP that is spoken, whatever routers speak; 0: theirs.
+    "net.ipv4.conf.all.force_igmp_version" force_igmp_version: u8 = Number(0..=3), 0;
+    /// The longest time between two reports of a change in IGMPv1 and IGMPv2, in milliseconds.
+    "net.ipv4.conf.all.igmpv2_unsolicited_report_interval" igmpv2_unsolicited_report_interval: Duration =
+        Millis(0..=i32::MAX as u64), Duration::from_secs(10);
+    /// The same in IGMPv3.
+    "net.ipv4.conf.all.igmpv3_unsolicited_report_interval" igmpv3_unsolicited_report_interval: Duration =
+        Millis(0..=i32::MAX as u64), Duration::from_secs(1);
     /// Pass on what is for others: the host is a router. `net.ipv4.ip_forward` is the same setting. While it is on,
     /// redirects are not heeded.
     //= RFC 1812 §2.2.8.1
@@ -139,6 +147,8 @@ settings! {
     "net.ipv4.icmp_ratelimit" icmp_ratelimit: Duration = Millis(0..=i32::MAX as u64), Duration::from_secs(1);
     /// The ICMP types that the limits hold for, one bit each.
     "net.ipv4.icmp_ratemask" icmp_ratemask: u32 = Number(0..=u32::MAX), 6168;
+    /// How often IGMP tells each change, unless the link's querier says otherwise.
+    "net.ipv4.igmp_qrv" igmp_qrv: u8 = Number(1..=u8::MAX), 2;
     /// IPv4's TTL.
     //= RFC 1122 §3.2.1.7 MUST-1
     //= RFC 1122 §3.2.1.7 MUST-4
@@ -366,6 +376,16 @@ settings! {
     "net.ipv6.conf.all.accept_untracked_na" accept_untracked_na: u8 = Number(0..=2), 0;
     /// Drop packets to one host that come in frames to several.
     "net.ipv6.conf.all.drop_unicast_in_l2_multicast" ipv6_drop_unicast_in_l2_multicast: bool = Flag, false;
+    /// The version of MLD that is spoken, whatever routers speak; 0: theirs.
+    "net.ipv6.conf.all.force_mld_version" force_mld_version: u8 = Number(0..=2), 0;
+    /// The longest time between two reports of a change in MLDv1, in milliseconds.
+    "net.ipv6.conf.all.mldv1_unsolicited_report_interval" mldv1_unsolicited_report_interval: Duration =
+        Millis(0..=i32::MAX as u64), Duration::from_secs(10);
+    /// The same in MLDv2.
+    "net.ipv6.conf.all.mldv2_unsolicited_report_interval" mldv2_unsolicited_report_interval: Duration =
+        Millis(0..=i32::MAX as u64), Duration::from_secs(1);
+    /// How often MLD tells each change, unless the link's querier says otherwise.
+    "net.ipv6.mld_qrv" mld_qrv: u8 = Number(1..=u8::MAX), 2;
     /// Ignore neighbour advertisements that nobody asked for.
     "net.ipv6.conf.all.drop_unsolicited_na" drop_unsolicited_na: bool = Flag, false;
     /// Announce an address of IPv6 when an interface gets it.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{Config, Setting, SettingError, setting};
 use crate::iface::NeighborPolicy;
+use crate::iface::multicast::GroupPolicy;
 
 impl Config {
     /// The settings as they hold for the interface of that name.
@@ -84,6 +85,27 @@ impl Config {
             drop_unsolicited_na: flag("net.ipv6.conf.all.drop_unsolicited_na", self.drop_unsolicited_na),
             router: flag("net.ipv6.conf.all.forwarding", self.ipv6_forwarding),
         }
+    }
+
+    /// How the interface of that name tells routers of groups of a family.
+    pub fn group_policy_at(&self, name: &str, v4: bool) -> GroupPolicy {
+        let own = self.for_interface(name);
+        let forced = match v4 {
+            true => own.force_igmp_version,
+            // By IGMP's numbers: MLDv1 is IGMPv2.
+            false if own.force_mld_version > 0 => own.force_mld_version + 1,
+            false => 0,
+        };
+        let (robustness, unsolicited) = match v4 {
+            true => (
+                own.igmp_qrv,
+                [own.igmpv2_unsolicited_report_interval, own.igmpv3_unsolicited_report_interval],
+            ),
+            false => {
+                (own.mld_qrv, [own.mldv1_unsolicited_report_interval, own.mldv2_unsolicited_report_interval])
+            }
+        };
+        GroupPolicy { robustness, unsolicited, forced: Some(forced).filter(|forced| *forced > 0) }
     }
 
     /// Whether the interface of that name follows redirects of the family of `address`: routers do not.

@@ -9,4 +9,4 @@ mod reporter;
 pub use membership::{Filter, FilterMode, MAX_MEMBERSHIPS, MAX_SOURCES, MembershipError, Memberships};
 pub use merged::{MAX_MERGED, Merged};
 pub use packing::pack;
-pub use reporter::{GroupReport, MAX_GROUPS, QueryHeard, Reporter};
+pub use reporter::{GroupPolicy, GroupReport, MAX_GROUPS, QueryHeard, Reporter};

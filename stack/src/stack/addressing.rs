@@ -197,6 +197,9 @@ impl Stack {
                 AutoconfAction::Send { interface, to, packet } => self.send_autoconf(interface, to, *packet),
                 AutoconfAction::Assigned { interface, address } => {
                     self.announce(interface, IpAddr::V6(address));
+                    if address.is_unicast_link_local() && self.looks_for_addresses(interface) {
+                        self.tell_groups_again(interface);
+                    }
                 }
                 AutoconfAction::Duplicate { interface, address } => {
                     self.counters.bump(Counter::TapsockAddressConflicts);

@@ -8,7 +8,7 @@ use crate::counters::Counter;
 use crate::iface::multicast::{
     Filter, GroupReport, MembershipError, Memberships, Merged, QueryHeard, Reporter, pack,
 };
-use crate::iface::{InterfaceId, LinkState, NextHop};
+use crate::iface::{Interface, InterfaceId, LinkState, NextHop};
 use crate::ip::input::{Origin, Packet, Sender, Stations};
 use crate::time::Instant;
 use crate::udp::UdpId;
@@ -264,6 +264,7 @@ impl Stack {
         }
         let heard = self.merge_group(interface, group, before, after);
         if self.is_reported(interface, group) {
+            self.set_group_policy(interface, group.is_ipv4());
             self.groups.reporter.set(interface, group, heard);
         }
     }
@@ -308,11 +309,25 @@ impl Stack {
             };
             let heard = self.merge_group(interface, group, before, after);
             if self.looks_for_addresses(interface) {
+                self.set_group_policy(interface, false);
                 self.groups.reporter.set(interface, group, heard);
             } else {
                 self.groups.reporter.note(interface, group, heard);
             }
         }
+    }
+
+    /// An interface has its first link-local address, after it had told of groups without one.
+    pub(super) fn tell_groups_again(&mut self, interface: InterfaceId) {
+        self.set_group_policy(interface, false);
+        self.groups.reporter.tell_again(interface);
+    }
+
+    /// Has the interface tell of groups as its settings are now.
+    fn set_group_policy(&mut self, interface: InterfaceId, v4: bool) {
+        let name = self.interfaces.interface(interface).map_or("", Interface::name);
+        let policy = self.config.group_policy_at(name, v4);
+        self.groups.reporter.set_policy(interface, v4, policy);
     }
 
     /// Whether routers are told of a group on an interface.
@@ -427,6 +442,7 @@ impl Stack {
         match message {
             GroupMessage::Query { version, group, sources, max_response, habits } => {
                 let v4 = packet.source.is_ipv4();
+                self.set_group_policy(interface, v4);
                 let query = QueryHeard { group, sources, max_response, version, v4, habits };
                 self.groups.reporter.on_query(now, interface, &query, &mut self.random);
             }

@@ -43,6 +43,16 @@ impl Pending {
         !changed.is_empty()
     }
 
+    /// All that `filter` lets pass, told as if it were new, so often.
+    pub(super) fn all_of(filter: &Filter, times: u8) -> Pending {
+        match filter.mode {
+            FilterMode::Exclude => Pending { whole: times, sources: Vec::new() },
+            FilterMode::Include => {
+                Pending { whole: 0, sources: filter.sources.iter().map(|source| (*source, times)).collect() }
+            }
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.whole == 0 && self.sources.is_empty()
     }

@@ -15,9 +15,6 @@ use crate::wire::group::{Record, RecordKind};
 /// Groups that are reported, of all interfaces.
 pub const MAX_GROUPS: usize = 1024;
 
-/// Each change is told this often, for a report may be lost, unless the link's querier says otherwise.
-//= RFC 9776 §8.1
-const ROBUSTNESS: u8 = 2;
 /// How often a querier asks that does not say how often.
 //= RFC 9776 §8.2
 const QUERY_INTERVAL: Duration = Duration::from_secs(125);
@@ -25,16 +22,35 @@ const QUERY_INTERVAL: Duration = Duration::from_secs(125);
 /// Sources that a router's questions of one group name, until they are answered.
 const MAX_ASKED: usize = 64;
 
-/// The longest time between two reports of a change.
-//= RFC 9776 §8.11
-const UNSOLICITED_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The same of older versions.
-const OLD_UNSOLICITED_INTERVAL: Duration = Duration::from_secs(10);
-
 /// A version of the protocol, by IGMP's number: MLDv1 is IGMPv2, and MLDv2 is IGMPv3.
 type Version = u8;
 const NEWEST: Version = 3;
+
+/// How an interface tells routers of groups of one family.
+///
+/// ```
+/// use tapsock_stack::iface::multicast::GroupPolicy;
+///
+/// assert_eq!(GroupPolicy::default().robustness, 2);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct GroupPolicy {
+    /// How often each change is told, for a report may be lost, unless the link's querier says otherwise.
+    pub robustness: u8,
+    /// The longest time between two reports of a change, in older versions and in the newest.
+    pub unsolicited: [Duration; 2],
+    /// The version that is spoken whatever routers speak, by IGMP's number; `None`: theirs.
+    pub forced: Option<u8>,
+}
+
+impl Default for GroupPolicy {
+    //= RFC 9776 §8.1
+    //= RFC 9776 §8.11
+    fn default() -> Self {
+        let unsolicited = [Duration::from_secs(10), Duration::from_secs(1)];
+        GroupPolicy { robustness: 2, unsolicited, forced: None }
+    }
+}
 
 /// A question of a router.
 #[derive(Clone, Debug)]
@@ -103,11 +119,25 @@ struct Group {
     telling: Telling,
     /// When a question is answered, and of which sources.
     answer: Option<(Instant, Vec<IpAddr>)>,
+    /// Who said last, in an older version, that somebody hears it.
+    last: Reported,
+}
+
+/// Who reported a group last.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Reported {
+    ByUs,
+    ByOthers,
 }
 
 impl Group {
-    const UNHEARD: Group =
-        Group { filter: Filter::NONE, pending: Pending::NOTHING, telling: Telling::Never, answer: None };
+    const UNHEARD: Group = Group {
+        filter: Filter::NONE,
+        pending: Pending::NOTHING,
+        telling: Telling::Never,
+        answer: None,
+        last: Reported::ByUs,
+    };
 
     fn deadline(&self) -> Option<Instant> {
         earliest(self.telling.deadline(), self.answer.as_ref().map(|(at, _)| *at))
@@ -127,9 +157,16 @@ struct Querier {
     until: [Option<Instant>; 2],
     /// When the question for all groups is answered.
     answer: Option<Instant>,
-    /// How often things are said, and how often it asks.
-    robustness: u8,
+    /// How often things are said, where it tells that, and how often it asks.
+    robustness: Option<u8>,
     interval: Duration,
+    policy: GroupPolicy,
+}
+
+impl Querier {
+    fn robustness(&self) -> u8 {
+        self.robustness.unwrap_or(self.policy.robustness)
+    }
 }
 
 /// What routers are told, for all interfaces.
@@ -152,14 +189,25 @@ impl Reporter {
         self.groups.len() < MAX_GROUPS || self.groups.contains_key(&(interface, group))
     }
 
+    /// How an interface tells of groups of a family from now on.
+    pub fn set_policy(&mut self, interface: InterfaceId, v4: bool, policy: GroupPolicy) {
+        if policy != self.policy_of(interface, v4) {
+            self.querier(interface, v4).policy = policy;
+        }
+    }
+
+    fn policy_of(&self, interface: InterfaceId, v4: bool) -> GroupPolicy {
+        querier_of(&self.queriers, interface, v4).map_or(GroupPolicy::default(), |known| known.policy)
+    }
+
     /// What is heard of a group has changed. One that there is no [room](Self::has_room) for is not told of.
     //= RFC 9776 §5.1
     pub fn set(&mut self, interface: InterfaceId, group: IpAddr, filter: Filter) {
         if !self.has_room(interface, group) {
             return;
         }
-        let robustness =
-            self.querier_of(interface, group.is_ipv4()).map_or(ROBUSTNESS, |known| known.robustness);
+        let querier = querier_of(&self.queriers, interface, group.is_ipv4());
+        let robustness = querier.map_or(GroupPolicy::default().robustness, Querier::robustness);
         let known = self.groups.entry((interface, group)).or_insert(Group::UNHEARD);
         if known.pending.note(&known.filter, &filter, robustness) {
             known.telling = Telling::AtOnce;
@@ -169,6 +217,21 @@ impl Reporter {
         if known.is_over() {
             self.groups.remove(&(interface, group));
         }
+    }
+
+    /// All that is heard on an interface of groups of IPv6 that routers are told of is told as if it were new: until now
+    /// the interface had no address to tell it with.
+    //= RFC 3590 §4
+    pub fn tell_again(&mut self, interface: InterfaceId) {
+        let robustness = querier_of(&self.queriers, interface, false)
+            .map_or(GroupPolicy::default().robustness, Querier::robustness);
+        for (_, known) in self.of_family(interface, false) {
+            if known.filter != Filter::NONE {
+                known.pending = Pending::all_of(&known.filter, robustness);
+                known.telling = Telling::AtOnce;
+            }
+        }
+        self.refresh();
     }
 
     /// What is heard of a group has changed, and nobody is told until a router asks.
@@ -200,7 +263,7 @@ impl Reporter {
         let at = now + delay.max(Duration::from_nanos(1));
         if let Some(habits) = query.habits {
             let querier = self.querier(interface, query.v4);
-            (querier.robustness, querier.interval) = habits;
+            (querier.robustness, querier.interval) = (Some(habits.0), habits.1);
         }
         if query.version < NEWEST {
             self.on_older_querier(now, interface, query);
@@ -242,7 +305,7 @@ impl Reporter {
         let querier = self.querier(interface, query.v4);
         //= RFC 9776 §8.12 MUST-1
         //= RFC 9777 §9.12 MUST-1
-        let present = querier.interval * querier.robustness.into() + query.max_response;
+        let present = querier.interval * querier.robustness().into() + query.max_response;
         querier.until[usize::from(query.version.max(1) - 1)] = Some(now + present);
         if self.version(now, interface, query.v4) == before {
             return;
@@ -269,6 +332,7 @@ impl Reporter {
         }
         if let Some(known) = self.groups.get_mut(&(interface, group)) {
             known.answer = None;
+            known.last = Reported::ByOthers;
         }
         self.refresh();
     }
@@ -286,20 +350,30 @@ impl Reporter {
         }
         self.answer_general(now, &mut reports);
         let Reporter { groups, queriers, .. } = self;
+        let mut changes = Vec::new();
         for ((interface, group), known) in groups.iter_mut() {
             let version = version(queriers, now, *interface, group.is_ipv4());
             if known.telling.is_due(now) {
-                let report = tell_change(*group, known, now, version, random);
-                reports.extend(report.map(|report| (*interface, report)));
+                let policy = querier_of(queriers, *interface, group.is_ipv4()).map(|querier| querier.policy);
+                let said_by = (version, policy.unwrap_or_default());
+                match tell_change(*group, known, now, said_by, random) {
+                    Some(GroupReport::Records(records)) => {
+                        add_records(&mut changes, (*interface, group.is_ipv4()), records);
+                    }
+                    report => reports.extend(report.map(|report| (*interface, report))),
+                }
             }
             let Some((_, sources)) = known.answer.take_if(|(at, _)| *at <= now) else { continue };
             if version < NEWEST {
+                known.last = Reported::ByUs;
                 reports.push((*interface, GroupReport::Member { group: *group, version }));
             } else if let Some(record) = current(*group, known, &sources) {
                 reports.push((*interface, GroupReport::Records(vec![record])));
             }
         }
         groups.retain(|_, known| !known.is_over());
+        let changes = changes.into_iter();
+        reports.extend(changes.map(|((interface, _), records)| (interface, GroupReport::Records(records))));
         for querier in &mut self.queriers {
             for until in &mut querier.until {
                 *until = until.filter(|until| *until > now);
@@ -331,23 +405,19 @@ impl Reporter {
         version(&self.queriers, now, interface, v4)
     }
 
-    fn querier_of(&self, interface: InterfaceId, v4: bool) -> Option<&Querier> {
-        querier_of(&self.queriers, interface, v4)
-    }
-
     fn querier(&mut self, interface: InterfaceId, v4: bool) -> &mut Querier {
         let place =
             self.queriers.iter().position(|querier| (querier.interface, querier.v4) == (interface, v4));
         // Two of each interface, of which there are few.
         let place = place.unwrap_or_else(|| {
-            let (robustness, interval) = (ROBUSTNESS, QUERY_INTERVAL);
             self.queriers.push(Querier {
                 interface,
                 v4,
                 until: [None; 2],
                 answer: None,
-                robustness,
-                interval,
+                robustness: None,
+                interval: QUERY_INTERVAL,
+                policy: GroupPolicy::default(),
             });
             self.queriers.len() - 1
         });
@@ -369,6 +439,9 @@ impl Reporter {
 //= RFC 9777 §8.2.1 MUST-2
 fn version(queriers: &[Querier], now: Instant, interface: InterfaceId, v4: bool) -> Version {
     let Some(querier) = querier_of(queriers, interface, v4) else { return NEWEST };
+    if let Some(forced) = querier.policy.forced {
+        return forced;
+    }
     let oldest = querier.until.iter().position(|until| until.is_some_and(|until| until > now));
     oldest.map_or(NEWEST, |place| place as Version + 1)
 }
@@ -377,32 +450,48 @@ fn querier_of(queriers: &[Querier], interface: InterfaceId, v4: bool) -> Option<
     queriers.iter().find(|querier| (querier.interface, querier.v4) == (interface, v4))
 }
 
+/// What changes at once on an interface is told together, each family's.
+fn add_records(
+    changes: &mut Vec<((InterfaceId, bool), Vec<Record>)>,
+    place: (InterfaceId, bool),
+    records: Vec<Record>,
+) {
+    match changes.iter_mut().find(|(known, _)| *known == place) {
+        Some((_, others)) => others.extend(records),
+        None => changes.push((place, records)),
+    }
+}
+
 /// Tells of a change, and plans the next time.
 fn tell_change(
     group: IpAddr,
     known: &mut Group,
     now: Instant,
-    version: Version,
+    (version, policy): (Version, GroupPolicy),
     random: &mut Random,
 ) -> Option<GroupReport> {
+    let [older, newest] = policy.unsolicited;
     let joined = known.filter != Filter::NONE;
     let (report, interval) = match version {
-        NEWEST => {
-            (Some(GroupReport::Records(known.pending.records(group, &known.filter))), UNSOLICITED_INTERVAL)
-        }
-        _ if joined => (Some(GroupReport::Member { group, version }), OLD_UNSOLICITED_INTERVAL),
+        NEWEST => (Some(GroupReport::Records(known.pending.records(group, &known.filter))), newest),
+        _ if joined => (Some(GroupReport::Member { group, version }), older),
         //= RFC 9776 §7.2.1
-        1 => (None, OLD_UNSOLICITED_INTERVAL),
-        _ => (Some(GroupReport::Leave { group }), OLD_UNSOLICITED_INTERVAL),
+        1 => (None, older),
+        // As on Linux: who reported it last says when nobody hears it.
+        _ if known.last == Reported::ByOthers => (None, older),
+        _ => (Some(GroupReport::Leave { group }), older),
     };
     known.pending.on_told();
+    if joined {
+        known.last = Reported::ByUs;
+    }
     // Older versions say farewell once.
     if version < NEWEST && !joined {
         known.pending = Pending::NOTHING;
     }
     known.telling = match known.pending.is_empty() {
         true => Telling::Never,
-        false => Telling::At(now + Duration::from_nanos(random.range(1..=interval.as_nanos() as u64))),
+        false => Telling::At(now + Duration::from_nanos(random.range(1..=interval.as_nanos().max(1) as u64))),
     };
     report
 }

@@ -145,7 +145,14 @@ fn older_routers_are_answered_in_their_version() {
         wire.inject(0, [&to.0[..], &station(1).0, &[8, 0], &other.to_frame().bytes].concat());
         wire.run_for(Duration::from_secs(10));
         assert_eq!(reports(&wire).len(), 0);
-        // Version 2 says farewell, version 1 does not.
+        // Nor does he who is silent then say farewell.
+        change(&mut wire, 0, id, group, GroupChange::Leave);
+        wire.run_for(Duration::from_secs(20));
+        assert_eq!(reports(&wire).len(), 0);
+        // Who has reported last does in version 2, in version 1 not.
+        change(&mut wire, 0, id, group, GroupChange::Join);
+        wire.run_for(Duration::from_secs(20));
+        wire.seen.clear();
         change(&mut wire, 0, id, group, GroupChange::Leave);
         wire.run_for(Duration::from_secs(20));
         let kinds: Vec<u8> = reports(&wire).iter().map(|packet| packet[24]).collect();

@@ -245,7 +245,12 @@ fn routers_hear_of_the_groups_of_addresses() {
     wire.sniffing = true;
     wire.run_for(Duration::from_secs(5));
     let told = reported_groups(&wire).concat();
-    assert!(told.iter().all(|group| *group == groups[0]) && told.len() == 2, "{told:?}");
+    // Twice without an address, and twice with it.
+    //= RFC 3590 §4, type=test
+    assert!(told.iter().all(|group| *group == groups[0]) && told.len() == 4, "{told:?}");
+    let of_reports = reports(&wire).into_iter().filter(|packet| packet[0] >> 4 == 6);
+    let sources: Vec<bool> = of_reports.map(|packet| packet[8..24] == [0; 16]).collect();
+    assert_eq!(sources, [true, true, false, false]);
     // Before the address is looked for, that the question may come to who else has it.
     let first = wire.seen.iter().position(|(_, frame)| packet_of(frame)[40] == 135).unwrap();
     let report = wire.seen.iter().position(|(_, frame)| packet_of(frame)[7] == 1).unwrap();
