@@ -487,9 +487,6 @@ impl Stack {
                 return Some((hop.interface, prepend_ethernet(interface, station, packet)));
             }
             Resolution::Queued => self.begin_wait(tag, awaiting, len),
-            Resolution::Unreachable(packet) => {
-                self.on_undeliverable(now, hop.interface, hop.next_hop, &packet)
-            }
             Resolution::Dropped(_) => {}
         }
         self.run_neighbor_actions(now);

@@ -112,7 +112,10 @@ fn may_answer(policy: &NeighborPolicy, arrival: &Interface, packet: &ArpPacket) 
     match policy.arp_ignore {
         0 => true,
         1 => own.next().is_some(),
-        2 => own.any(|own| own.cidr.contains(IpAddr::V4(packet.sender_ip))),
+        // Who looks whether the address is free has none of its own, and is to know.
+        //= RFC 5227 §2.1.1
+        2 => own
+            .any(|own| packet.sender_ip.is_unspecified() || own.cidr.contains(IpAddr::V4(packet.sender_ip))),
         _ => false,
     }
 }

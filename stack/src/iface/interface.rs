@@ -235,6 +235,14 @@ impl Interface {
         self.addresses.iter().any(|own| own.cidr.address == address)
     }
 
+    /// Its first IPv6 address that means nothing on other links.
+    pub(crate) fn link_local(&self) -> Option<Ipv6Addr> {
+        self.addresses.iter().find_map(|own| match own.cidr.address {
+            IpAddr::V6(address) if address.is_unicast_link_local() => Some(address),
+            _ => None,
+        })
+    }
+
     /// Whether `address` can be reached without a router: it is in the network of one of the addresses here, or is
     /// link-local by its form.
     //= RFC 1122 §3.3.1.1 MUST-1

@@ -67,8 +67,8 @@ pub fn on_solicit(
         target: solicit.target,
         router: policy.router,
         solicited: true,
-        override_: true,
-        // As Linux: who asks us alone knows our station.
+        // As Linux: who asks us alone knows our station, and an answer that does not tell it overrides nothing.
+        override_: destination.is_multicast(),
         target_link: destination.is_multicast().then_some(arrival.hardware()),
     };
     if source.is_unspecified() {
@@ -94,7 +94,7 @@ pub fn on_solicit(
             prepend_ethernet(arrival, station, &mut answer);
             Some(answer)
         }
-        Resolution::Queued | Resolution::Unreachable(_) | Resolution::Dropped(_) => None,
+        Resolution::Queued | Resolution::Dropped(_) => None,
     }
 }
 
@@ -120,7 +120,10 @@ pub fn on_advert(
         overrides: advert.override_,
         router: Some(advert.router),
     };
+    // It is for routers, which have packets for hosts that have sent none.
+    //= RFC 9131 §6.1.1
     let wanted = match policy.accept_untracked_na {
+        _ if !policy.router => false,
         0 => false,
         1 => true,
         _ => interfaces.interface(interface).is_some_and(|arrival| arrival.is_on_link(target)),

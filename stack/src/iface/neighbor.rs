@@ -176,10 +176,6 @@ impl NeighborCache {
         }) else {
             return Resolution::Dropped(packet);
         };
-        if wait == Wait::Refuse {
-            counters.bump(Counter::TapsockNeighborDrops);
-            return Resolution::Unreachable(packet);
-        }
         self.enqueue(key, (packet, tag), counters);
         if wait == Wait::Solicit {
             self.solicit(key, None);

@@ -13,7 +13,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use super::interfaces::IPV6_MIN_MTU;
-use super::{InterfaceError, InterfaceId, Interfaces, IpCidr, Route};
+use super::{Interface, InterfaceError, InterfaceId, Interfaces, IpCidr, Route};
 use crate::random::Random;
 use crate::time::{Instant, earliest};
 use crate::wire::EthernetAddress;
@@ -79,6 +79,8 @@ struct Asking {
 /// When a first question goes out, or the next.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 enum Turn {
+    /// When the link-local address is ours, which asks.
+    WithAddress,
     /// At once its delay is drawn: what begins has no clock.
     Undrawn,
     At(Instant),
@@ -86,11 +88,16 @@ enum Turn {
 
 impl Turn {
     /// When there is something to be done.
-    fn deadline(self) -> Instant {
+    fn deadline(self) -> Option<Instant> {
         match self {
-            Turn::Undrawn => Instant::ZERO,
-            Turn::At(at) => at,
+            Turn::WithAddress => None,
+            Turn::Undrawn => Some(Instant::ZERO),
+            Turn::At(at) => Some(at),
         }
+    }
+
+    fn is_due(self, now: Instant) -> bool {
+        self.deadline().is_some_and(|at| at <= now)
     }
 
     /// A time from now on that is not later than `most`.
@@ -174,6 +181,12 @@ impl Autoconf {
         if carries && config.addr_gen_mode != AutoconfConfig::NO_LINK_LOCAL {
             let formation = Formation::link_local();
             self.form(interface, &formation, interfaces, random);
+        }
+        if let Some(link) = self.link_mut(interface)
+            && link.formed.iter().any(Formed::is_tentative)
+            && let Some(asking) = &mut link.asking
+        {
+            asking.at = Turn::WithAddress;
         }
         self.refresh();
     }
@@ -371,14 +384,16 @@ impl Autoconf {
     fn ask_routers(&mut self, now: Instant, index: usize, interfaces: &Interfaces, random: &mut Random) {
         let link = &mut self.links[index];
         let Some(asking) = &mut link.asking else { return };
-        if asking.at.deadline() > now {
+        if !asking.at.is_due(now) {
             return;
         }
         if asking.at == Turn::Undrawn {
             asking.at = Turn::drawn(now, link.config.router_solicitation_delay, random);
+            return;
+        }
+        if asking.interval.is_zero() {
             let first = link.config.router_solicitation_interval.max(MIN_INTERVAL);
             asking.interval = first.mul_f64(1.0 + jitter(random));
-            return;
         }
         if asking.left != AutoconfConfig::UNTIL_ANSWERED {
             asking.left -= 1;
@@ -390,11 +405,7 @@ impl Autoconf {
         if over {
             link.asking = None;
         }
-        let addresses = interfaces.interface(interface).map_or(&[][..], |found| found.addresses());
-        let source = addresses.iter().find_map(|own| match own.cidr.address {
-            IpAddr::V6(address) if address.is_unicast_link_local() => Some(address),
-            _ => None,
-        });
+        let source = interfaces.interface(interface).and_then(Interface::link_local);
         let packet = Box::new(router_solicit(source.unwrap_or(Ipv6Addr::UNSPECIFIED), station));
         self.push(AutoconfAction::Send { interface, to: ALL_ROUTERS, packet });
     }
@@ -423,7 +434,7 @@ impl Autoconf {
     /// Finds the next deadline. The table is small, and changes seldom.
     fn refresh(&mut self) {
         let of_link = |link: &Link| {
-            let asking = link.asking.as_ref().map(|asking| asking.at.deadline());
+            let asking = link.asking.as_ref().and_then(|asking| asking.at.deadline());
             let formed = link.formed.iter().filter_map(Formed::deadline).min();
             let resolvers = link.resolvers.iter().filter_map(|(_, until)| *until).min();
             earliest(earliest(asking, resolvers), earliest(formed, link.routes.earliest()))

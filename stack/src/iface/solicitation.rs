@@ -37,6 +37,7 @@ pub fn solicitation(
     let outgoing = interfaces.interface(interface)?;
     let source = source_hint
         .filter(|hint| may_ask_with(*hint, target, outgoing, interfaces, policy))
+        .or_else(|| outgoing.link_local().filter(|_| target.is_ipv6()).map(IpAddr::V6))
         .or_else(|| interfaces.source_for(target, target, outgoing))?;
     match (source, target) {
         (IpAddr::V4(source), IpAddr::V4(target)) => Some(arp::request(outgoing, source, target, to)),
@@ -48,7 +49,7 @@ pub fn solicitation(
     }
 }
 
-/// IPv6 asks with an address of the interface; for ARP Linux takes any of ours, unless `arp_announce` says otherwise.
+/// IPv6 asks with an address of the interface, and where no packet has one with the link-local one, as Linux does; for ARP Linux takes any of ours, unless `arp_announce` says otherwise.
 fn may_ask_with(
     hint: IpAddr,
     target: IpAddr,

@@ -59,7 +59,8 @@ fn candidates_v6<'a>(
     let others = interfaces.iter().filter(move |other| !link_only && lends_addresses(other));
     let others = others.filter(|other| other.id() != outgoing.id());
     core::iter::once(outgoing).chain(others).flat_map(move |interface| {
-        interface.addresses().iter().filter_map(move |own| match own.cidr.address {
+        // As on Linux, of equals the one that was given last.
+        interface.addresses().iter().rev().filter_map(move |own| match own.cidr.address {
             // A link-local address means nothing on another link.
             IpAddr::V6(address) if interface.id() == outgoing.id() || scope(address) > Scope::LINK_LOCAL => {
                 Some(Candidate {

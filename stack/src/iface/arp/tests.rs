@@ -216,6 +216,9 @@ fn which_requests_are_answered_is_a_setting() {
             let answer = bench.receive(&arp(Request, PEER, sender, target));
             assert_eq!(answer.is_some(), answered, "arp_ignore {arp_ignore}, {sender} asks for {target}");
         }
+        // Who looks whether an address of this network is free has to know.
+        let probed = bench.receive(&arp(Request, PEER, "0.0.0.0", "10.0.0.1"));
+        assert_eq!(probed.is_some(), arp_ignore != 8, "arp_ignore {arp_ignore}");
     }
 }
 

@@ -252,18 +252,23 @@ fn solicitations_ask_with_an_address_of_the_interface() {
     let group = EthernetAddress([0x33, 0x33, 0xff, 0, 0, 7]);
     let to_group = |source: &str| (group, source.to_string(), "ff02::1:ff00:7".to_string());
     assert_eq!(ask("fe80::7", None, None), to_group("fe80::1"));
-    assert_eq!(ask("fd00::7", None, None), to_group("fd00::1"));
-    assert_eq!(ask("fd00::7", None, Some("fe80::1")), to_group("fe80::1"));
+    // As Linux, where no packet waits whose address it could be.
+    assert_eq!(ask("fd00::7", None, None), to_group("fe80::1"));
+    assert_eq!(ask("fd00::7", None, Some("fd00::1")), to_group("fd00::1"));
     // Ours, but of another interface.
-    assert_eq!(ask("fd00::7", None, Some("fd01::1")), to_group("fd00::1"));
-    assert_eq!(ask("fd00::7", Some(PEER), None), (PEER, "fd00::1".to_string(), "fd00::7".to_string()));
+    assert_eq!(ask("fd00::7", None, Some("fd01::1")), to_group("fe80::1"));
+    assert_eq!(ask("fd00::7", Some(PEER), None), (PEER, "fe80::1".to_string(), "fd00::7".to_string()));
 }
 
 //= RFC 9131 §6.1.1, type=test
 #[test]
 fn unsolicited_advertisements_make_entries_by_setting() {
-    for (accept, made) in [(0, [false; 2]), (1, [true; 2]), (2, [true, false])] {
+    // Of a router, and of a host whatever the setting.
+    for (router, accept, made) in
+        [(true, 0, [false; 2]), (true, 1, [true; 2]), (true, 2, [true, false]), (false, 1, [false; 2])]
+    {
         let mut bench = bench();
+        bench.policy.router = router;
         bench.policy.accept_untracked_na = accept;
         for (target, made) in ["fd00::7", "fd05::7"].into_iter().zip(made) {
             bench.advert(target, Some(PEER), false);

@@ -29,8 +29,6 @@ pub enum Resolution {
     Known(EthernetAddress, Transmit),
     /// It waits for the neighbour to answer. A [`NeighborAction`] will say what became of it.
     Queued,
-    /// The neighbour did not answer a moment ago, and is not asked again for now (EHOSTUNREACH).
-    Unreachable(Transmit),
     /// There is no room to wait (ENOBUFS).
     Dropped(Transmit),
 }

@@ -9,7 +9,7 @@
 //!   │  └─────────────────▶ STALE ──────packet sent──────▶ DELAY ──▶ PROBE
 //!   │ 3 × 1 s                                                       │ 3 × 1 s
 //!   ▼                                                               ▼
-//!  FAILED ──packet sent, once the hold-off is over──▶ INCOMPLETE   FAILED (no hold-off)
+//!  FAILED ──packet sent──▶ INCOMPLETE                             FAILED
 //! ```
 
 use core::fmt;
@@ -19,10 +19,7 @@ use super::NeighborConfig;
 use crate::time::Instant;
 use crate::wire::EthernetAddress;
 
-/// The longest time that a failed neighbour is not asked again, in retransmission times.
-const MAX_HOLD_OFF: u32 = 8;
-
-/// How long the failures of a neighbour are remembered after the hold-off.
+/// How long a neighbour is remembered that failed.
 const FAILURE_MEMORY: Duration = Duration::from_secs(60);
 
 /// What is known of a neighbour's reachability. Shown in the words of `ip neigh`.
@@ -102,8 +99,6 @@ pub(super) enum Wait {
     Solicit,
     /// It waits with the others.
     Queue,
-    /// The neighbour failed a moment ago.
-    Refuse,
 }
 
 /// What follows from a deadline.
@@ -128,10 +123,8 @@ pub(super) struct Nud {
     router: bool,
     /// Solicitations sent in INCOMPLETE or PROBE.
     solicits: u8,
-    /// Resolutions that failed one after the other.
-    failures: u8,
     /// INCOMPLETE, PROBE: the next solicitation. DELAY: its end. REACHABLE: its end, which takes effect when a packet
-    /// is sent. FAILED: the end of the hold-off.
+    /// is sent. FAILED: when it did.
     until: Instant,
 }
 
@@ -143,7 +136,6 @@ impl Nud {
             link_address: EthernetAddress::default(),
             router: false,
             solicits: 0,
-            failures: 0,
             until: now,
         }
     }
@@ -213,7 +205,6 @@ impl Nud {
     //= RFC 4861 §7.2.2
     pub(super) fn on_wait(&mut self, now: Instant, timing: &Timing) -> Wait {
         match self.state {
-            NudState::Failed if now < self.until => Wait::Refuse,
             NudState::Failed => {
                 self.enter(NudState::Incomplete, now + timing.config.retrans_timer);
                 self.solicits = 1;
@@ -275,7 +266,6 @@ impl Nud {
     pub(super) fn on_link_address(&mut self, now: Instant, link_address: EthernetAddress) {
         if self.state != NudState::Permanent && self.link_address() != Some(link_address) {
             self.link_address = link_address;
-            self.failures = 0;
             self.enter(NudState::Stale, now);
         }
     }
@@ -313,12 +303,6 @@ impl Nud {
                 self.until = now + config.retrans_timer;
                 Expiry::Solicit(None)
             }
-            NudState::Incomplete => {
-                let hold_off = config.retrans_timer * (1 << self.failures).min(MAX_HOLD_OFF);
-                self.failures = (self.failures + 1).min(MAX_HOLD_OFF as u8);
-                self.enter(NudState::Failed, now + hold_off);
-                Expiry::Fail
-            }
             NudState::Delay => {
                 self.enter(NudState::Probe, now + config.retrans_timer);
                 self.solicits = 1;
@@ -329,8 +313,9 @@ impl Nud {
                 self.until = now + config.retrans_timer;
                 Expiry::Solicit(Some(self.link_address))
             }
-            // It may have moved to another station: the next packet asks all of them, without a hold-off.
-            NudState::Probe => {
+            // As on Linux the next packet asks all stations again. No more is asked than while it goes on, for that
+            // takes as long as the last question waits for its answer.
+            NudState::Incomplete | NudState::Probe => {
                 self.enter(NudState::Failed, now);
                 Expiry::Fail
             }
@@ -347,7 +332,6 @@ impl Nud {
         solicited: bool,
     ) {
         self.link_address = link_address;
-        self.failures = 0;
         if solicited {
             self.enter(NudState::Reachable, now + timing.reachable);
         } else {

@@ -92,7 +92,7 @@ impl Formed {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let probing = self.probing.as_ref().map(|probing| probing.at.deadline());
+        let probing = self.probing.as_ref().and_then(|probing| probing.at.deadline());
         let Formation { valid_until, preferred_until, .. } = self.formation;
         earliest(earliest(probing, self.successor_at), earliest(valid_until, preferred_until))
     }
@@ -175,6 +175,13 @@ impl Autoconf {
             Kind::Stable | Kind::Temporary => PrefixRoute::No,
         };
         let deprecated = formed.deprecated;
+        // The delay before the address was looked for is that of the question as well, as on Linux.
+        //= RFC 4861 §6.3.7
+        if kind == Kind::LinkLocal
+            && let Some(asking) = link.asking.as_mut().filter(|asking| asking.at == Turn::WithAddress)
+        {
+            asking.at = Turn::At(Instant::ZERO);
+        }
         let stay = match kind {
             Kind::Temporary if link.config.use_tempaddr > 1 => Stay::TemporaryFirst,
             Kind::Temporary => Stay::Temporary,
@@ -424,7 +431,7 @@ impl Autoconf {
         let config = link.config;
         let (mut questions, mut free) = (Vec::new(), Vec::new());
         for formed in &mut link.formed {
-            let Some(probing) = formed.probing.as_mut().filter(|probing| probing.at.deadline() <= now) else {
+            let Some(probing) = formed.probing.as_mut().filter(|probing| probing.at.is_due(now)) else {
                 continue;
             };
             if probing.at == Turn::Undrawn {

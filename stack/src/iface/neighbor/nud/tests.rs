@@ -179,7 +179,7 @@ fn sending() {
     assert_eq!(sent(Probe, 100), (Some(KNOWN), Probe, Some(secs(101))));
     assert_eq!(sent(Permanent, 100), (Some(KNOWN), Permanent, None));
     assert_eq!(sent(Incomplete, 100), (None, Incomplete, Some(secs(101))));
-    assert_eq!(sent(Failed, 100), (None, Failed, Some(secs(161))));
+    assert_eq!(sent(Failed, 100), (None, Failed, Some(secs(160))));
 }
 
 //= RFC 4861 §7.2.2, type=test
@@ -197,28 +197,18 @@ fn resolution_gives_up_after_three_solicitations() {
     assert_eq!(nud.state(secs(13)), Failed);
 }
 
+/// As on Linux: who begins to be there is found by the next packet.
 #[test]
-fn failures_hold_off_longer_each_time() {
+fn a_failed_neighbour_is_asked_again_by_the_next_packet() {
     let mut nud = Nud::unresolved(secs(0));
-    let mut now = secs(0);
-    for hold_off in [1, 2, 4, 8, 8, 8, 8, 8, 8, 8, 8] {
-        assert_eq!(nud.on_wait(now, &timing()), Wait::Solicit);
-        for _ in 0..3 {
-            now += Duration::from_secs(1);
-            nud.on_timeout(now, &timing());
-        }
-        assert_eq!(nud.on_wait(now, &timing()), Wait::Refuse);
-        now += Duration::from_secs(hold_off);
-        assert_eq!(nud.on_wait(now - Duration::from_millis(1), &timing()), Wait::Refuse);
+    for second in [0, 3, 6, 9, 12] {
+        assert_eq!(nud.on_wait(secs(second), &timing()), Wait::Solicit);
+        let said = [1, 2, 3].map(|more| nud.on_timeout(secs(second + more), &timing()));
+        assert_eq!(said, [Expiry::Solicit(None), Expiry::Solicit(None), Expiry::Fail]);
     }
-    // An answer ends it.
-    let advert = Advert { link_address: Some(KNOWN), solicited: true, overrides: true, router: None };
-    nud.on_advert(now, &timing(), &advert);
-    assert_eq!(nud.failures, 0);
     // Without traffic the failure is forgotten.
-    let mut nud = at_100(Failed);
-    assert_eq!(nud.on_timeout(secs(160), &timing()), Expiry::None);
-    assert_eq!(nud.on_timeout(secs(161), &timing()), Expiry::Forget);
+    assert_eq!(nud.on_timeout(secs(74), &timing()), Expiry::None);
+    assert_eq!(nud.on_timeout(secs(75), &timing()), Expiry::Forget);
 }
 
 //= RFC 4861 §7.3.3, type=test

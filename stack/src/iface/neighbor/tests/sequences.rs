@@ -57,7 +57,7 @@ proptest! {
                     match bench.send(now, host, payload) {
                         Resolution::Known(..) => out += 1,
                         Resolution::Queued => {}
-                        Resolution::Unreachable(_) | Resolution::Dropped(_) => refused += 1,
+                        Resolution::Dropped(_) => refused += 1,
                     }
                 }
                 Op::Lookup(host) => drop(bench.cache.lookup(now, IFACE, ip(host))),
