@@ -9,6 +9,7 @@ pub mod descriptors;
 pub mod differential;
 pub mod drawn;
 pub mod far;
+pub mod packets;
 pub mod programs;
 pub mod requirements;
 pub mod router;

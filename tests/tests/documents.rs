@@ -40,6 +40,14 @@ fn the_table_of_socket_options_is_the_code_s() {
     assert!(written == made, "docs/sockets.md is old: cargo run -p tapsock-tests --bin sockets_table");
 }
 
+#[test]
+fn the_table_of_packets_is_that_of_the_rows() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests stand in the project");
+    let written = fs::read_to_string(root.join("docs/conformance.md")).expect("the page is there");
+    let made = tapsock_tests::packets::page(root).expect("rows of five cells");
+    assert!(written == made, "docs/conformance.md is old: cargo run -p tapsock-tests --bin packets_table");
+}
+
 /// `docs/LOCKS.md` has a row for each lock of the sockets' crate.
 #[test]
 fn each_lock_is_written_down() {
