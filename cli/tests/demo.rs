@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{
-    Scratch, has_kernel_link, has_program, namespace, object, run, stderr, stdout, tapsock, with_status,
+    OPENED, SOMEBODY, Scratch, has_kernel_link, has_program, namespace, object, run, stderr, stdout, tapsock,
+    with_status,
 };
 use rustix::process::geteuid;
 
@@ -16,8 +17,6 @@ use rustix::process::geteuid;
 const PROMISE: Duration = Duration::from_secs(20);
 /// Checks of one run.
 const CHECKS: usize = 22;
-/// An ordinary user.
-const SOMEBODY: u32 = 1000;
 
 #[test]
 fn all_checks_with_the_kernel_are_ok() {
@@ -136,7 +135,8 @@ fn an_ordinary_user_needs_no_more() {
     }
     let scratch = Scratch::new();
     let mut command = Command::new(scratch.program());
-    command.args(["demo", "--quick", "--json"]).uid(SOMEBODY).gid(SOMEBODY);
+    let somebody = SOMEBODY.parse().unwrap();
+    command.args(["demo", "--quick", "--json"]).uid(somebody).gid(somebody);
     let output = command.current_dir(scratch.path("")).stdin(Stdio::null()).output().unwrap();
     let object = object(&output);
     assert!(output.status.success(), "{object:#}");
@@ -155,6 +155,28 @@ fn an_ordinary_user_needs_no_more() {
         }
     }
     assert!(scratch.path("tapsock-demo.pcapng").exists(), "the capture is in the current directory");
+}
+
+/// Where the device is everybody's, as ordinary distributions have it, an ordinary user's link is the TAP.
+#[test]
+fn an_ordinary_user_has_the_tap() {
+    if !geteuid().is_root() {
+        return println!("skipped: only root can become another user");
+    }
+    let scratch = Scratch::new();
+    let mut command = Command::new("unshare");
+    command
+        .args(["-m", "sh", "-c", OPENED, SOMEBODY])
+        .arg(scratch.program())
+        .args(["demo", "--quick", "--json"]);
+    let output = command.current_dir(scratch.path("")).stdin(Stdio::null()).output().unwrap();
+    if output.status.code() == Some(77) {
+        return println!("skipped: no TUN device can be made here: {}", stderr(&output));
+    }
+    let object = object(&output);
+    assert!(output.status.success(), "{object:#}");
+    assert_eq!(object["link"], "tap", "{object:#}");
+    assert_eq!(with_status(&object, "ok").len(), CHECKS, "{object:#}");
 }
 
 #[test]

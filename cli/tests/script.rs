@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::process::{Command, Stdio};
 
-use common::{Scratch, has_kernel_link, run, stderr, stdout};
+use common::{OPENED, SOMEBODY, Scratch, has_kernel_link, run, stderr, stdout};
 use rustix::process::geteuid;
 use serde_json::Value;
 
@@ -170,13 +170,6 @@ fn both_are_compared_packet_by_packet() {
         stdout(&bad)
     );
 }
-
-/// An ordinary user.
-const SOMEBODY: &str = "1000";
-
-/// A TUN device for everybody, as ordinary distributions have it, in the place of this machine's; then somebody else.
-const OPENED: &str = "mount -t tmpfs tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200 || exit 77
-    exec setpriv --reuid \"$0\" --regid \"$0\" --clear-groups \"$@\"";
 
 #[test]
 fn an_ordinary_user_judges_the_kernel_as_well() {
