@@ -12,9 +12,9 @@ mod parts;
 
 use codec::{
     Bits, Codec, Congestion, Congestions, CookieKeys, Flag, Micros, Millis, Nanos, Number, Ports, Seconds,
-    Secret, Sizes,
+    Secret, Sizes, Types,
 };
-pub use codec::{BufferSizes, PortRange};
+pub use codec::{BufferSizes, IcmpTypes, PortRange};
 use interfaces::of_interface;
 pub use interfaces::{ArrivalPolicy, InterfaceSettings};
 
@@ -412,6 +412,12 @@ settings! {
     "net.ipv6.max_hbh_opts_number" max_hbh_opts_number: u32 = Number(0..=i32::MAX as u32), 8;
     /// Bytes of the hop-by-hop options.
     "net.ipv6.max_hbh_length" max_hbh_length: u32 = Number(0..=i32::MAX as u32), i32::MAX as u32;
+    /// Leave echo requests of IPv6 unanswered.
+    "net.ipv6.icmp.echo_ignore_all" ipv6_icmp_echo_ignore_all: bool = Flag, false;
+    /// Leave echo requests of IPv6 to groups unanswered.
+    "net.ipv6.icmp.echo_ignore_multicast" ipv6_icmp_echo_ignore_multicast: bool = Flag, false;
+    /// The ICMPv6 types that the limits hold for, in ranges.
+    "net.ipv6.icmp.ratemask" ipv6_icmp_ratemask: IcmpTypes = Types, IcmpTypes::ERRORS_BUT_TOO_BIG;
     /// The least time between two ICMPv6 errors to one host.
     "net.ipv6.icmp.ratelimit" ipv6_icmp_ratelimit: Duration =
         Millis(0..=i32::MAX as u64), Duration::from_millis(100);

@@ -65,6 +65,70 @@ impl Codec<u32> for Bits {
     }
 }
 
+/// Types of ICMP: numbers of a byte, as the setting `net.ipv6.icmp.ratemask` names them.
+///
+/// ```
+/// use tapsock_stack::config::{Config, IcmpTypes};
+///
+/// let config = Config::default();
+/// assert!(config.ipv6_icmp_ratemask.contains(1) && !config.ipv6_icmp_ratemask.contains(2));
+/// assert_ne!(config.ipv6_icmp_ratemask, IcmpTypes::ALL);
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct IcmpTypes {
+    /// A bit each.
+    words: [u64; 4],
+}
+
+impl IcmpTypes {
+    /// Each.
+    pub const ALL: IcmpTypes = IcmpTypes { words: [u64::MAX; 4] };
+    /// Errors of ICMPv6 but for those that say what a path takes, which path MTU discovery can't do without.
+    pub(super) const ERRORS_BUT_TOO_BIG: IcmpTypes = IcmpTypes { words: [!(1 << 2), u64::MAX, 0, 0] };
+
+    /// Whether a type is among them.
+    pub const fn contains(self, kind: u8) -> bool {
+        self.words[kind as usize / 64] >> (kind % 64) & 1 == 1
+    }
+
+    fn insert(&mut self, kind: u8) {
+        self.words[usize::from(kind) / 64] |= 1 << (kind % 64);
+    }
+}
+
+/// Types in ranges: `0-1,3-127`. (Linux takes no text for no type.)
+pub(super) struct Types;
+
+impl Codec<IcmpTypes> for Types {
+    fn parse(&self, text: &str) -> Option<IcmpTypes> {
+        let mut types = IcmpTypes { words: [0; 4] };
+        for part in text.strip_suffix(',').unwrap_or(text).split(',') {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let (first, last): (u8, u8) = (first.parse().ok()?, last.parse().ok()?);
+            if first > last {
+                return None;
+            }
+            (first..=last).for_each(|kind| types.insert(kind));
+        }
+        Some(types)
+    }
+
+    fn show(&self, value: &IcmpTypes) -> String {
+        let mut ranges: Vec<(u8, u8)> = Vec::new();
+        for kind in (0..=u8::MAX).filter(|kind| value.contains(*kind)) {
+            match ranges.last_mut() {
+                Some((_, last)) if kind - 1 == *last => *last = kind,
+                _ => ranges.push((kind, kind)),
+            }
+        }
+        let shown = |(first, last): (u8, u8)| match first == last {
+            true => first.to_string(),
+            false => format!("{first}-{last}"),
+        };
+        ranges.into_iter().map(shown).collect::<Vec<_>>().join(",")
+    }
+}
+
 /// The keys of fast open's cookies.
 pub(super) struct CookieKeys;
 

@@ -175,3 +175,18 @@ fn settings_that_are_read_for_each_packet_are_those_of_the_interface() {
         }
     }
 }
+
+/// As Linux 6.18 reads and shows them.
+#[test]
+fn types_of_icmp_are_named_in_ranges() {
+    let mut config = Config::default();
+    let name = "net.ipv6.icmp.ratemask";
+    assert_eq!(config.show(name).as_deref(), Some("0-1,3-127"));
+    for (set, shown) in [("1", "1"), ("3,1,2", "1-3"), ("0-255", "0-255"), ("255,0", "0,255"), ("1,", "1")] {
+        config.set(name, set).unwrap();
+        assert_eq!(config.show(name).as_deref(), Some(shown));
+    }
+    for wrong in ["", ",", "256", "3-1", "a", "1,,", "-", "1-2-3"] {
+        assert_eq!(config.set(name, wrong), Err(SettingError::BadValue), "{wrong}");
+    }
+}

@@ -109,6 +109,19 @@ impl ErrorKind {
         }
     }
 
+    /// The same over IPv6.
+    pub const fn icmpv6_type(self) -> u8 {
+        match self {
+            ErrorKind::PortUnreachable | ErrorKind::NoWay(_) => 1,
+            ErrorKind::TooBig { .. } => 2,
+            ErrorKind::ReassemblyTimeExceeded | ErrorKind::TimeExceeded => 3,
+            ErrorKind::ProtocolUnreachable
+            | ErrorKind::ParameterProblem { .. }
+            | ErrorKind::OptionProblem { .. } => 4,
+            ErrorKind::Redirect { .. } => 137,
+        }
+    }
+
     /// Whether it is about a packet for somebody else, which did not come to its end here.
     pub const fn is_of_router(self) -> bool {
         matches!(

@@ -145,7 +145,12 @@ impl Stack {
         match message {
             Icmpv6Message::EchoRequest(request) => {
                 self.counters.bump(Counter::Icmp6InEchos);
-                self.answer_echo(now, request, packet);
+                let config = &self.config;
+                let ignored = config.ipv6_icmp_echo_ignore_all
+                    || config.ipv6_icmp_echo_ignore_multicast && packet.destination.is_multicast();
+                if !ignored {
+                    self.answer_echo(now, request, packet);
+                }
             }
             Icmpv6Message::EchoReply(reply) => {
                 self.counters.bump(Counter::Icmp6InEchoReplies);
@@ -273,7 +278,7 @@ impl Stack {
         }
     }
 
-    /// Whether an error of `kind` may be sent to `to` now. As Linux: which types of IPv4 are limited is a setting, and
+    /// Whether an error of `kind` may be sent to `to` now. As Linux: which types are limited is a setting, and
     /// for a host's own errors over `lo` only the limit for all holds.
     //= RFC 4443 §2.4
     //= RFC 1812 §4.3.2.8
@@ -297,6 +302,7 @@ impl Stack {
         match to {
             IpAddr::V4(_) if self.config.icmp_ratemask >> kind.icmpv4_type() & 1 == 0 => None,
             IpAddr::V4(_) => Some((self.config.icmp_ratelimit, Counter::IcmpOutRateLimitHost)),
+            IpAddr::V6(_) if !self.config.ipv6_icmp_ratemask.contains(kind.icmpv6_type()) => None,
             IpAddr::V6(_) => Some((self.config.ipv6_icmp_ratelimit, Counter::Icmp6OutRateLimitHost)),
         }
     }

@@ -8,13 +8,14 @@ use tapsock_stack::counters::Counter;
 use tapsock_stack::error::SocketError;
 use tapsock_stack::stack::TcpId;
 use tapsock_stack::tcp::State;
-use tapsock_stack::wire::IpProtocol;
-use tapsock_stack::wire::icmp::TimeExceededCode;
+use tapsock_stack::wire::icmp::{Echo, TimeExceededCode};
 use tapsock_stack::wire::icmpv4::{self, Icmpv4Message};
 use tapsock_stack::wire::icmpv6::{self, Icmpv6Message};
+use tapsock_stack::wire::offload::{LinkCaps, Medium};
+use tapsock_stack::wire::{EthernetAddress, IpProtocol};
 
 use crate::packets::{Path, packet_of, tcp_of, transport_of};
-use crate::wire::{Fate, LINKS, PAIRS, Wire, at};
+use crate::wire::{Fate, LINKS, PAIRS, Wire, at, station};
 
 /// "Nobody listens at the port", quoting `frame`, from host 1 to host 0.
 fn port_unreachable(frame: &Frame, tamper: impl Fn(&mut Vec<u8>)) -> Frame {
@@ -214,6 +215,69 @@ fn errors_to_one_host_are_rate_limited() {
     let mut wire = Wire::with_config(3, LINKS[0], &config);
     let (sent, skipped) = (Counter::IcmpOutDestUnreachs, Counter::IcmpOutRateLimitHost);
     assert_eq!(count(&mut wire, Path::v4(0, 2), sent, skipped), (20, 0), "no type is limited");
+}
+
+/// The limit for all is one for both versions, as on Linux 6.18, which counts both in one counter; and what a path takes is
+/// said to whoever has to know, unless the setting says otherwise.
+#[test]
+fn ipv6_shares_the_limit_for_all_and_limits_the_types_that_are_set() {
+    let with = |mask: &str| {
+        let mut config = Config::default();
+        config.set("net.ipv4.icmp_ratelimit", "0").unwrap();
+        config.set("net.ipv6.icmp.ratelimit", "0").unwrap();
+        config.set("net.ipv6.icmp.ratemask", mask).unwrap();
+        Wire::with_config(2, LINKS[0], &config)
+    };
+    let flood = |wire: &mut Wire| {
+        for port in 0..100 {
+            wire.inject(1, Path::v4(0, 1).udp((5000, 6000 + port), b"x"));
+            wire.inject(1, Path::v6(0, 1).udp((5000, 6000 + port), b"x"));
+        }
+        wire.settle();
+        [Counter::IcmpOutDestUnreachs, Counter::Icmp6OutDestUnreachs, Counter::IcmpOutRateLimitGlobal]
+            .map(|counter| wire.counter(1, counter))
+    };
+    assert_eq!(flood(&mut with("0-1,3-127")), [25, 25, 150]);
+    assert_eq!(flood(&mut with("0,3-127")), [50, 100, 50], "unreachable ones are not limited");
+    assert_eq!(flood(&mut with("128-255")), [50, 100, 50]);
+
+    // A router's, by default and where all are limited.
+    for (mask, told) in [("0-1,3-127", 40), ("0-127", 6)] {
+        let mut config = Config::default();
+        config.set("net.ipv6.conf.all.forwarding", "1").unwrap();
+        config.set("net.ipv6.icmp.ratemask", mask).unwrap();
+        let mut wire = Wire::with_config(2, LINKS[0], &config);
+        let narrow = LinkCaps::plain(Medium::Ethernet, 1280);
+        let other = wire[1].add_interface("eth1", station(7), narrow).unwrap();
+        wire[1].add_address(other, "fd07::1/64".parse().unwrap()).unwrap();
+        for _ in 0..40 {
+            wire.inject(1, Path::v6(0, 1).to("fd07::9").udp((5000, 6000), &[0; 1400]));
+        }
+        wire.settle();
+        assert_eq!(wire.counter(1, Counter::Icmp6OutPktTooBigs), told, "{mask}");
+    }
+}
+
+#[test]
+fn echo_requests_of_ipv6_are_ignored_where_that_is_set() {
+    let all = EthernetAddress::multicast_for("ff02::1".parse().unwrap());
+    for (setting, answers) in [
+        ("net.ipv6.icmp.ratelimit", 2),
+        ("net.ipv6.icmp.echo_ignore_all", 0),
+        ("net.ipv6.icmp.echo_ignore_multicast", 1),
+    ] {
+        let mut config = Config::default();
+        config.set(setting, "1").unwrap();
+        let mut wire = Wire::with_config(2, LINKS[0], &config);
+        let echo = Icmpv6Message::EchoRequest(Echo { ident: 1, sequence: 1 });
+        wire.inject(1, Path::v6(0, 1).icmpv6(echo, b"x", 64));
+        let mut path = Path::v6(0, 1).to("ff02::1");
+        path.to_station = all;
+        wire.inject(1, path.icmpv6(echo, b"x", 64));
+        wire.settle();
+        assert_eq!(wire.counter(1, Counter::Icmp6OutEchoReplies), answers, "{setting}");
+        assert_eq!(wire.counter(1, Counter::Icmp6InEchos), 2);
+    }
 }
 
 //= RFC 1122 §3.2.2 MUST-2, type=test
