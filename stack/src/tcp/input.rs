@@ -74,6 +74,7 @@ impl Connection {
         if self.send.judging == Judging::Never {
             self.send.judging = Judging::IfFull;
         }
+        self.recovery.scoreboard.part_here();
     }
 
     fn count_in(&mut self, now: Instant, segment: &Segment) {

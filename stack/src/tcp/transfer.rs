@@ -183,6 +183,7 @@ impl Connection {
         let unsent = self.unsent();
         let len = self.send.queue.len() as u32;
         let sent = (self.recovery.scoreboard.parts() as u32).max((len - unsent.min(len)).div_ceil(frame));
+        let len = len + self.recovery.scoreboard.kept();
         len.saturating_add((sent + unsent.div_ceil(frame)).saturating_mul(FRAME_COST))
     }
 

@@ -69,6 +69,10 @@ struct Flight {
     due_from: SeqNumber,
     /// The number after the highest that SACK reported, while it reports anything.
     highest_sacked: SeqNumber,
+    /// Acknowledged bytes of a segment whose end is not.
+    kept: u32,
+    /// What is sent next is a part of its own.
+    apart: bool,
 }
 
 impl Blank for Flight {
@@ -77,6 +81,8 @@ impl Blank for Flight {
         counts: Counts { total: 0, sacked: 0, lost: 0, resending: 0 },
         due_from: SeqNumber::new(0),
         highest_sacked: SeqNumber::new(0),
+        kept: 0,
+        apart: false,
     };
 
     fn is_blank(&self) -> bool {
@@ -154,8 +160,11 @@ impl Scoreboard {
     pub fn on_sent(&mut self, range: SeqRange, sending: Sending) {
         let Sending { now, size, burst, progress } = sending;
         let segments = range.len().div_ceil(u32::from(size.max(1)));
-        let most = if self.flight.records.len() < ROOMY { burst } else { u32::MAX };
+        let is_roomy = self.flight.records.len() < ROOMY;
+        let most = if is_roomy { burst } else { u32::MAX };
+        let apart = is_roomy && core::mem::take(&mut self.flight.apart);
         if let Some(last) = self.flight.records.back_mut()
+            && !apart
             && last.len().saturating_add(range.len()) <= most
             && last.sent_at == now
             && last.end == range.start()
@@ -186,6 +195,18 @@ impl Scoreboard {
             size,
             marks: Marks::default(),
         });
+    }
+
+    /// Bytes that are acknowledged, of a segment that is not: as in Linux, they are kept until all of it is.
+    pub fn kept(&self) -> u32 {
+        self.flight.kept
+    }
+
+    /// Something came, or was written: what is sent from now on is no part of what went before, though no time has passed.
+    pub fn part_here(&mut self) {
+        if !self.is_empty() {
+            self.flight.apart = true;
+        }
     }
 
     /// The FIN rides on what was sent last, or is a segment of its own where that is full. As Linux, it counts for
@@ -328,6 +349,7 @@ impl Scoreboard {
             let front = &mut flight.records[0];
             let mut part = *front;
             part.end = part.end.earliest(una);
+            let was_one = front.segments == 1;
             front.start = part.end;
             let left = match front.len() {
                 0 => 0,
@@ -336,6 +358,7 @@ impl Scoreboard {
             };
             part.segments = front.segments - left;
             front.segments = left;
+            flight.kept = if was_one && left > 0 { flight.kept + part.len() } else { 0 };
             flight.counts.drop(part.segments, part.marks);
             if left == 0 {
                 flight.records.remove(0);
