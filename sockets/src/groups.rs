@@ -119,7 +119,13 @@ fn change(call: &mut Call<'_>, body: &Body, wanted: &Wanted) -> Result<(), Errno
         let leaves_v4 = wanted.change == GroupChange::Leave && wanted.group.is_ipv4();
         return Err(if leaves_v4 { Errno::ADDRNOTAVAIL } else { Errno::INVAL });
     }
-    let interface = interface_of(call, id, wanted.group, wanted.place, wanted.change).ok_or(Errno::NODEV)?;
+    let left_to_us = matches!(wanted.place, Place::Index(0) | Place::Address(Ipv4Addr::UNSPECIFIED));
+    let interface = interface_of(call, id, wanted.group, wanted.place, wanted.change);
+    let interface = interface.ok_or(match wanted.change {
+        // It is in none there.
+        GroupChange::Leave if wanted.group.is_ipv6() || !left_to_us => Errno::ADDRNOTAVAIL,
+        _ => Errno::NODEV,
+    })?;
     call.stack.change_group(id, interface, wanted.group, wanted.change).map_err(|error| match error {
         MembershipError::NoInterface => Errno::NODEV,
         MembershipError::Joined => Errno::ADDRINUSE,
@@ -140,7 +146,10 @@ fn interface_of(
     let interfaces = call.stack.interfaces();
     match place {
         Place::Index(0) | Place::Address(Ipv4Addr::UNSPECIFIED) => {
-            call.stack.group_interface(id, group, change)
+            let found = |change| call.stack.group_interface(id, group, change);
+            // Linux's IPv4 asks for a way there before it looks for what is left.
+            let asked = group.is_ipv4() && change == GroupChange::Leave;
+            if asked { found(GroupChange::Join).and_then(|_| found(change)) } else { found(change) }
         }
         Place::Index(index) => destination::interface(interfaces, index),
         Place::Address(address) => {

@@ -227,6 +227,20 @@ fn sending_and_receiving() {
             t.until(there, PollMask::IN);
             t.recv(there, 1, MSG_TRUNC);
         }),
+        ("to a group by the interface of the source", |t| {
+            if t.family == Family::V6 {
+                return;
+            }
+            let group = "239.1.1.1:9".parse().unwrap();
+            let (here, anywhere) = (t.udp(), t.udp());
+            t.bind(here, t.loopback(0));
+            t.connect(here, group);
+            t.send(here, b"x", 0);
+            t.ready(here);
+            // No way leads there.
+            t.connect(anywhere, group);
+            t.send_to(anywhere, b"x", group);
+        }),
         ("held back in vain", |t| {
             let nowhere = match t.family {
                 Family::V4 => "192.0.2.1:9".parse().unwrap(),

@@ -66,7 +66,7 @@ impl Interfaces {
         if destination.is_unspecified() {
             return Err(RouteError::NoRoute);
         }
-        let interface = interface.or_else(|| self.link_of(source?));
+        let interface = interface.or_else(|| self.link_of(source?, destination));
         let wanted = Wanted { interface, source, mark: way.mark, flow };
         let (outgoing, route) = self.way_out(destination, &wanted)?;
         if source.is_some_and(|source| source.is_loopback()) && !outgoing.is_loopback() {
@@ -91,11 +91,19 @@ impl Interfaces {
         Ok(NextHop { interface: outgoing.id(), next_hop, source, mtu, delivery, tcp })
     }
 
-    /// The interface that a source of ours holds a packet to, where it is link-local, or all are held to theirs.
-    fn link_of(&self, source: IpAddr) -> Option<InterfaceId> {
+    /// The interface that a source of ours holds a packet to, where it is link-local, or all are held to theirs; as on Linux,
+    /// also where it is one of IPv4 for a group or for everybody on the link.
+    fn link_of(&self, source: IpAddr, destination: IpAddr) -> Option<InterfaceId> {
         let strong = self.model() == HostModel::Strong && !source.is_loopback();
-        let scoped = strong || source.is_ipv6() && is_link_local(source);
-        self.iter().find(|interface| scoped && interface.owns(source)).map(Interface::id)
+        let for_many = match destination {
+            IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
+            IpAddr::V6(_) => false,
+        };
+        let held = for_many || strong || source.is_ipv6() && is_link_local(source);
+        let has = |interface: &&Interface| {
+            interface.owns(source) || for_many && source.is_loopback() && interface.is_loopback()
+        };
+        self.iter().filter(|_| held).find(has).map(Interface::id)
     }
 
     /// The source for a packet of ours to `destination`, which is on the link of `interface` or is reached by
