@@ -214,6 +214,8 @@ const PARTED: &str = "`sysctl -q net.ipv4.tcp_timestamps=0; sysctl -q net.ipv4.t
     +0  accept(3, ..., ...) = 4
     +0  close(4) = 0
     +0  > F. 1:1(0) ack 1
+    +.1 < F. 1:1(0) ack 2 win 65535
+    +0  > . 2:2(0) ack 2
 ";
 
 #[test]
@@ -229,13 +231,13 @@ fn where_both_part_is_said_with_what_each_sends() {
     let text = stdout(&run);
     let lines: Vec<&str> = text.lines().collect();
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    let head = format!("{path}:9:1: [ipv4] the stack parts from Linux {}, which sends 0.", release.trim());
+    let head = format!("{path}:11:1: [ipv4] the stack parts from Linux {}, which sends 0.", release.trim());
     assert!(lines[0].starts_with(&head), "{text}");
-    assert!(lines[0].ends_with(" > F. 1:1(0) ack 1 win 64240"), "{text}");
+    assert!(lines[0].ends_with(" > . 2:2(0) ack 2 win 64239"), "{text}");
     assert!(lines[1].starts_with("  expected: 0."), "{text}");
-    assert!(lines[1].ends_with(" > F. 1:1(0) ack 1 win 64240"), "{text}");
-    assert_eq!(lines[2], "  actual:   0.200000 > R. 1:1(0) ack 1 win 64240");
-    assert_eq!(lines[3], "     9 |     +0  close(4) = 0");
+    assert!(lines[1].ends_with(" > . 2:2(0) ack 2 win 64239"), "{text}");
+    assert_eq!(lines[2], "  actual:   0.200000 > R. 2:2(0) ack 1 win 64240");
+    assert_eq!(lines[3], "    11 |     +.1 < F. 1:1(0) ack 2 win 65535");
     assert!(lines[4].starts_with("  packets: "), "{text}");
     assert_eq!(lines[5], "0 passed, 1 failed, 0 skipped");
 }

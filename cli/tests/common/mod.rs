@@ -93,8 +93,11 @@ impl Scratch {
     /// A copy of the program where every user may run it.
     pub fn program(&self) -> PathBuf {
         let copy = self.path("tapsock");
-        fs::copy(env!("CARGO_BIN_EXE_tapsock"), &copy).unwrap();
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+        // By another process: one that another test starts meanwhile would hold the copy open for writing, and nobody runs
+        // such a file.
+        let copied =
+            Command::new("install").args(["-m", "755", env!("CARGO_BIN_EXE_tapsock")]).arg(&copy).status();
+        assert!(copied.unwrap().success());
         copy
     }
 }

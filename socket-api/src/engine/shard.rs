@@ -444,7 +444,10 @@ impl<'a> Turn<'a> {
 
     fn link_gone(&mut self, port: &Port, error: &io::Error) {
         if port.close() {
-            warn!("the link is gone: {error}");
+            // Of two hosts that share a wire one is the first to go.
+            if !self.state.stopping {
+                warn!("the link is gone: {error}");
+            }
             self.state.sockets.stack_mut().set_link_down(self.now, port.interface);
             let State { tenants, baton, driver, .. } = &*self.state;
             self.after.add_all(tenants, driver.as_ref(), baton);

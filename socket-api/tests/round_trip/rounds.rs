@@ -364,7 +364,8 @@ pub fn send_for_room(hosts: [&Host; 2], _: u64) -> Round {
     )
 }
 
-/// It sleeps once, for the acknowledgement of its FIN.
+/// It sleeps once, for the acknowledgement of its FIN, which comes with the FIN of the other end: one of a FIN alone waits
+/// a little for that.
 pub fn lingering_close(hosts: [&Host; 2], rounds: u64) -> Round {
     let pairs = tcp_pairs(hosts, AF_INET, rounds);
     let linger = [1i32, 60].map(i32::to_ne_bytes).concat();
@@ -375,7 +376,11 @@ pub fn lingering_close(hosts: [&Host; 2], rounds: u64) -> Round {
         pairs.into_iter().map(|[client, server]| (client, server)).unzip();
     Round::new(
         move |host| bsd::close(host, clients.pop().unwrap()).unwrap(),
-        move |host| assert_eq!(bsd::recv(host, servers.pop().unwrap(), &mut [0], 0), Ok(0)),
+        move |host| {
+            let server = servers.pop().unwrap();
+            assert_eq!(bsd::recv(host, server, &mut [0], 0), Ok(0));
+            bsd::close(host, server).unwrap();
+        },
     )
 }
 

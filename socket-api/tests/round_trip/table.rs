@@ -108,8 +108,8 @@ pub const TABLE: &[Row] = &[
         ..Row::of("`send` that waits for room, five segments", ONE, rounds::send_for_room)
     }
     .answered("… and its `recv` with MSG_WAITALL", cost(1, 2, 1)),
-    Row::of("`close` that lingers", ONE, rounds::lingering_close)
-        .answered("… and the `recv` that sees the end", ONE),
+    Row::of("`close` that lingers", cost(1, 1, 2), rounds::lingering_close)
+        .answered("… and `recv` of the end + `close`", cost(2, 3, 1)),
     Row::local("local `send` + `recv`, a stream", rounds::local_stream),
     Row::local("the same, datagrams", rounds::local_datagrams),
     Row::local("the same, records", rounds::local_records),
