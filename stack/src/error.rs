@@ -62,6 +62,9 @@ impl SocketError {
     ];
 }
 
+/// A new one has to stand among all, too.
+const _: () = assert!(SocketError::NetworkDown as usize + 1 == SocketError::ALL.len());
+
 impl core::fmt::Display for SocketError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {

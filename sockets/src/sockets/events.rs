@@ -51,8 +51,8 @@ impl Sockets {
         })
     }
 
-    /// Gives back an error that a call has taken and does not tell: the next one tells it (recvmmsg(2)). Nothing happens where
-    /// it was none of the socket's.
+    /// Gives back an error that a call has taken and does not tell: the next one tells it (recvmmsg(2)). A stream keeps each,
+    /// others those that a socket may have ([`SocketError`](tapsock_stack::error::SocketError)).
     pub fn put_error_back(&mut self, fd: Fd, errno: Errno) {
         let Some(socket) = self.table.get_mut(fd) else { return };
         let id = match &mut socket.body {

@@ -49,7 +49,7 @@ pub fn solicitation(
     }
 }
 
-/// IPv6 asks with an address of the interface, and where no packet has one with the link-local one, as Linux does; for ARP Linux takes any of ours, unless `arp_announce` says otherwise.
+/// IPv6 asks with an address of the interface; for ARP Linux takes any of ours, unless `arp_announce` says otherwise.
 fn may_ask_with(
     hint: IpAddr,
     target: IpAddr,

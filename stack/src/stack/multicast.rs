@@ -319,6 +319,14 @@ impl Stack {
 
     /// An interface has its first link-local address, after it had told of groups without one.
     pub(super) fn tell_groups_again(&mut self, interface: InterfaceId) {
+        let found = self.interfaces.interface(interface);
+        let is_link_local = |ip: IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+        let link_local = found.map_or(0, |found| {
+            found.addresses().iter().filter(|own| is_link_local(own.cidr.address)).count()
+        });
+        if link_local != 1 {
+            return;
+        }
         self.set_group_policy(interface, false);
         self.groups.reporter.tell_again(interface);
     }

@@ -398,12 +398,12 @@ impl Connection {
         let echo = stamps.map_or(0, |stamp| stamp.recent);
         let timestamp = Timestamps { value: self.timestamp(now), echo };
         // As Linux: where SYNs cross, the SYN-ACK offers what the SYN did, whatever the peer's has said.
-        let willing = match self.seldom.fast_open() {
-            Some(_) if answers && self.is_early() => {
-                let Negotiated { sack, window_scaling, timestamps, .. } = self.negotiated;
-                Willing { sack, timestamps: timestamps.is_some(), window_scaling }
-            }
-            _ => Willing::of(&self.options),
+        // One that was opened by a fast open answers with what was agreed.
+        let willing = if answers && self.is_early() {
+            let Negotiated { sack, window_scaling, timestamps, .. } = self.negotiated;
+            Willing { sack, timestamps: timestamps.is_some(), window_scaling }
+        } else {
+            Willing::of(&self.options)
         };
         let window = first_window(&self.options, self.sizes.advertised, stamps.is_some());
         self.recv.window.offered(self.recv.window.nxt + window);

@@ -87,6 +87,11 @@ impl Order {
     pub(super) fn await_next(&self) {
         self.is_awaited.store(true, Ordering::SeqCst);
     }
+
+    /// Whether nobody has come to an end since: whoever does from now on wakes the writer.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.is_awaited.load(Ordering::SeqCst)
+    }
 }
 
 impl Stamper {
@@ -130,6 +135,23 @@ mod tests {
         drop(second);
         let third = left.stamp(&order).time;
         assert!(third >= at && order.settled() >= third);
+    }
+
+    #[test]
+    fn a_writer_that_waits_is_woken_by_the_next_end_once() {
+        let (writer, records) = crossbeam_channel::bounded(4);
+        let order = Order::new(writer);
+        let half = order.stamper();
+        drop(half.stamp(&order));
+        assert!(records.is_empty(), "nobody waits");
+        let stamp = half.stamp(&order);
+        order.await_next();
+        assert!(order.is_awaited() && order.settled() == stamp.time);
+        drop(stamp);
+        assert!(!order.is_awaited(), "it is to look again");
+        assert!(matches!(records.try_recv(), Ok(Record::Settled)));
+        drop(half.stamp(&order));
+        assert!(records.is_empty());
     }
 
     #[test]

@@ -231,6 +231,33 @@ fn a_quiet_moment_completes_the_file() {
     }
 }
 
+/// One of two frames that pass at a time waits for the other's record, and nothing comes after them.
+#[test]
+fn so_does_one_after_frames_of_two_threads() {
+    const ROUNDS: u64 = 1_000;
+    let capture = Capture::new(io::sink()).unwrap();
+    let (left, right) =
+        MemoryLink::pair(MemoryConfig { capacity: 4_096, ..MemoryConfig::default() }).unwrap();
+    let mut ends = [left, right].map(|end| Box::new(capture.tee(end)).split());
+    let turn = std::sync::Barrier::new(2);
+    std::thread::scope(|scope| {
+        for (_, send) in &mut ends {
+            let (turn, capture) = (&turn, &capture);
+            scope.spawn(move || {
+                for round in 1..=ROUNDS {
+                    turn.wait();
+                    send.transmit(&transmit(&[1; 60], &[])).unwrap();
+                    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+                    while capture.stats().written < 2 * round {
+                        assert!(std::time::Instant::now() < deadline, "round {round}: {:?}", capture.stats());
+                        std::thread::yield_now();
+                    }
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn a_merged_frame_is_written_whole() {
     let shelf = Shelf::default();

@@ -49,7 +49,8 @@ impl<W: Write> Writer<W> {
                 if self.take_settled(records)? == Then::Stop {
                     return self.close();
                 }
-                if self.held.is_empty() {
+                // Who came to its end in between has taken the mark, and what it sent may have been taken out with the rest.
+                if self.held.is_empty() || !self.shared.order.is_awaited() {
                     continue;
                 }
             }

@@ -136,13 +136,13 @@ impl Autoconf {
         if link.given_up {
             return;
         }
-        if link.is_full() {
-            link.refused += 1;
-            return;
-        }
         let address = link.address_of(formation, secret, random);
         let owned = interfaces.interface(interface).is_some_and(|found| found.owns(IpAddr::V6(address)));
         if owned || link.formed.iter().any(|formed| formed.address == address) {
+            return;
+        }
+        if link.is_full() {
+            link.refused += 1;
             return;
         }
         let successor_at = match (formation.kind, formation.preferred_until) {
@@ -177,7 +177,7 @@ impl Autoconf {
         let deprecated = formed.deprecated;
         // The delay before the address was looked for is that of the question as well, as on Linux.
         //= RFC 4861 §6.3.7
-        if kind == Kind::LinkLocal
+        if address.is_unicast_link_local()
             && let Some(asking) = link.asking.as_mut().filter(|asking| asking.at == Turn::WithAddress)
         {
             asking.at = Turn::At(Instant::ZERO);

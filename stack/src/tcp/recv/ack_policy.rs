@@ -9,9 +9,9 @@ use crate::time::Instant;
 //= RFC 9293 MUST-40
 pub const DELAY: Duration = Duration::from_millis(40);
 
-/// How long one of a FIN that no data came before waits. Linux's waits for the next tick of its clock, within 4 ms where that
-/// has 250 a second: a program that closes at once sends it with a FIN of its own.
-const FIRST_DELAY: Duration = Duration::from_millis(2);
+/// The least that one waits, which is how long that of a FIN waits that no data came before. Linux's waits for the next tick
+/// of its clock, within 4 ms where that has 250 a second: a program that closes at once sends it with a FIN of its own.
+const LEAST_DELAY: Duration = Duration::from_millis(2);
 
 /// The longest that one waits, as in Linux.
 pub const LONGEST_DELAY: Duration = Duration::from_millis(200);
@@ -331,7 +331,7 @@ impl AckPolicy {
             let most = if patient { LONGEST_DELAY } else { LONGEST_ONE_WAY_DELAY };
             wait = wait.min(rtt.map_or(most, |rtt| most.min(rtt.max(DELAY))));
         }
-        wait.clamp(FIRST_DELAY, LONGEST_DELAY)
+        wait.clamp(LEAST_DELAY, LONGEST_DELAY)
     }
 
     /// What waits to be reported together goes now.
