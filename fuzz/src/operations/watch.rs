@@ -19,6 +19,8 @@ pub(super) struct Half {
     /// What the sender acknowledged last, and the right edge that it offered.
     pub(super) ack: Option<SeqNumber>,
     pub(super) edge: Option<SeqNumber>,
+    /// The edge is that of a SYN, whose window is no multiple of the scale.
+    unscaled: bool,
     pub(super) timestamp: Option<u32>,
     /// The other side has begun anew.
     stale: bool,
@@ -117,14 +119,18 @@ impl Watch {
             return;
         }
         let edge = ack + scale.scale(UnscaledWindow(sent.header.window));
+        // As Linux's, an answer of a half-open connection rounds the window of its SYN-ACK down (RFC 7323 §2.4).
+        let rounding = if half.unscaled { scale.scale(UnscaledWindow(1)) - 1 } else { 0 };
         if let Some(before) = half.edge {
             assert!(
-                edge.at_or_after(before),
+                (edge + rounding).at_or_after(before),
                 "the right edge goes from {before} to {edge}: {:?}",
                 sent.header
             );
         }
-        half.edge = Some(edge);
+        let latest = half.edge.map_or(edge, |before| before.latest(edge));
+        half.unscaled = sent.has(TcpFlags::SYN) || half.unscaled && latest != edge;
+        half.edge = Some(latest);
     }
 
     /// A SYN that is not a retransmission begins anew. Where others forge SYNs and resets, each may: numbers follow
@@ -141,7 +147,16 @@ impl Watch {
             }
             let offered_scale = sent.header.options.window_scale;
             let (iss, end) = (sent.seq(), sent.end());
-            let half = Half { iss, offered_scale, end, ack: None, edge: None, timestamp: None, stale: false };
+            let half = Half {
+                iss,
+                offered_scale,
+                end,
+                ack: None,
+                edge: None,
+                unscaled: false,
+                timestamp: None,
+                stale: false,
+            };
             self.halves.insert(sent.direction, half);
         }
     }

@@ -221,6 +221,7 @@ impl Record {
         let scale = if self.offered.window_scale.is_some() { self.scale } else { WindowScale::default() };
         Segment {
             ack: Some(self.irs + 1),
+            // Rounded down, as Linux's: the edge that was offered stays, and the next that is offered covers it.
             window: scale.unscale(self.window.0.into()),
             options: TcpOptions { timestamps: self.timestamps(now), ..TcpOptions::default() },
             ..Segment::new(self.opening.iss + 1)
