@@ -95,7 +95,9 @@ impl Watch {
         }
         let forged = self.is_forged(&sent.direction);
         self.begin(sent);
-        let peer = self.halves.get(&reversed(sent.direction)).filter(|peer| !peer.stale).cloned();
+        let peer = self.halves.get(&reversed(sent.direction));
+        let is_left_behind = peer.is_some_and(|peer| peer.stale);
+        let peer = peer.filter(|peer| !peer.stale).cloned();
         let Some(half) = self.halves.get_mut(&sent.direction).filter(|half| !half.stale) else { return };
         if let Some(peer) = peer.as_ref().filter(|_| !forged) {
             check_against(sent, peer);
@@ -109,6 +111,8 @@ impl Watch {
         let seen = match (half.offered_scale, peer.and_then(|peer| peer.offered_scale)) {
             (Some(own), Some(_)) if !forged => Some(WindowScale::clamped(own)),
             _ if forged => scale,
+            // It answers a SYN that came late, of which it is not known here what it offered.
+            (Some(_), None) if is_left_behind => None,
             _ => Some(WindowScale::clamped(0)),
         };
         let scale = if sent.has(TcpFlags::SYN) { Some(WindowScale::clamped(0)) } else { seen };
