@@ -126,3 +126,89 @@ impl<W: Write> Writer<W> {
         self.out.flush()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::AtomicUsize;
+    use std::time::{Duration, Instant};
+
+    use crossbeam_channel::bounded;
+    use tapsock_stack::buf::{HeaderBlock, Rope};
+    use tapsock_stack::wire::offload::Medium;
+
+    use super::super::order::{Order, Stamp};
+    use super::super::{Direction, QUEUE_FRAMES};
+    use super::*;
+
+    /// A file at whose writes things happen elsewhere.
+    struct Hooked {
+        shared: &'static Shared,
+        stamp: Option<Stamp<'static>>,
+    }
+
+    impl Write for Hooked {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let records = &self.shared.records;
+            match (bytes, &self.stamp) {
+                // A frame is written for the first time: what comes now is taken when the writer looks once more.
+                ([6, 0, 0, 0, ..], Some(_)) if records.is_empty() => {
+                    records.send(interface()).unwrap();
+                }
+                // It is, and now who was waited for comes to its end.
+                ([1, 0, 0, 0, ..], Some(stamp)) => {
+                    records.send(packet(stamp.time)).unwrap();
+                    self.stamp = None;
+                }
+                _ => {}
+            }
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn interface() -> Record {
+        Record::Interface { name: "a".to_owned(), medium: Medium::Ethernet, dropped: Arc::default() }
+    }
+
+    fn packet(time: u64) -> Record {
+        let (headers, rest) = (HeaderBlock::new(), Rope::from(vec![1; 60]));
+        Record::Packet(Packet { interface: 0, time, direction: Direction::Sent, headers, rest })
+    }
+
+    #[test]
+    fn who_ends_while_the_writer_looks_once_more_is_not_waited_for() {
+        let (records, to_write) = bounded(QUEUE_FRAMES);
+        let shared = Arc::new(Shared {
+            order: Order::new(records.clone()),
+            records,
+            queued: AtomicUsize::new(10),
+            queued_bytes: AtomicUsize::new(10_000),
+            written: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            interfaces: Mutex::new(0),
+        });
+        // The thread is not ended: it waits for more.
+        let kept: &'static Arc<Shared> = Box::leak(Box::new(shared));
+        let half = Box::leak(Box::new(kept.order.stamper()));
+        let ripe = kept.order.now();
+        let stamp = half.stamp(&kept.order);
+        kept.records.send(packet(ripe)).unwrap();
+        kept.records.send(packet(kept.order.now())).unwrap();
+        let out = BufWriter::with_capacity(1, Hooked { shared: kept, stamp: Some(stamp) });
+        let mut writer = Writer::new(out, kept.clone());
+        std::thread::spawn(move || writer.run(&to_write));
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while kept.written.load(Ordering::Relaxed) < 3 {
+            assert!(
+                Instant::now() < deadline,
+                "{} of 3 frames are written",
+                kept.written.load(Ordering::Relaxed)
+            );
+            std::thread::yield_now();
+        }
+    }
+}
