@@ -145,17 +145,24 @@ fn dig_shows_what_a_server_says() {
 
 /// Behind the kernel of the namespace, which forwards, a second one at 10.9.0.2.
 fn second_network(namespace: &Namespace) -> Option<Ended> {
-    let script = "unshare -n sh -c 'read x; ip addr add 10.9.0.2/24 dev v1 && ip link set v1 up && ip link set lo up \
-                  && ip route add default via 10.9.0.1 && echo ready && exec sleep 600' & p=$!
-                  ip link add v0 type veth peer name v1 && ip addr add 10.9.0.1/24 dev v0 && ip link set v0 up || exit 1
-                  sleep 0.3; ip link set v1 netns $p && echo 1 > /proc/sys/net/ipv4/ip_forward || exit 1; wait";
+    // The inner one ends with the input of the outer one, which goes with the test.
+    let script = "exec 3<&0
+        unshare -n sh -c 'echo apart
+            for _ in $(seq 400); do ip addr add 10.9.0.2/24 dev v1 2>/dev/null && break; sleep 0.05; done
+            ip link set v1 up && ip link set lo up && ip route add default via 10.9.0.1 && echo ready && exec cat <&3 >/dev/null' &
+        ip link add v0 type veth peer name v1 && ip addr add 10.9.0.1/24 dev v0 && ip link set v0 up || exit 1
+        read apart; ip link set v1 netns $! && echo 1 > /proc/sys/net/ipv4/ip_forward || exit 1; wait";
     let mut command = namespace.command("sh");
-    command.args(["-c", &format!("exec 3<&0; {}", script.replace("read x", "read x <&3"))]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    thread::sleep(std::time::Duration::from_millis(1500));
-    let _ = child.stdin.take().unwrap().write_all(b"go\n");
-    let mut ready = [0; 5];
-    let is_ready = child.stdout.take().unwrap().read_exact(&mut ready).is_ok();
+    let mut child =
+        command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut says = child.stdout.take().unwrap();
+    let mut hears = |word: &[u8]| {
+        let mut heard = vec![0; word.len()];
+        says.read_exact(&mut heard).is_ok() && heard == word
+    };
+    // It stays open: what is taken would be closed at the end of the line.
+    let told = hears(b"apart\n") && child.stdin.as_mut().unwrap().write_all(b"apart\n").is_ok();
+    let is_ready = told && hears(b"ready\n");
     let child = Ended(child);
     if !is_ready {
         println!("skipped: no second network can be made");
