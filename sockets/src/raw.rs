@@ -69,8 +69,9 @@ impl RawSocket {
             Domain::V4 => local_v4(call, address, connected)?,
             Domain::V6 => local_v6(call, address, connected)?,
         };
+        let source = call.stack.interfaces().source_of(local);
         if let Some(socket) = call.stack.raw_mut(self.id) {
-            socket.bind(local);
+            socket.bind(local, source);
         }
         Ok(())
     }

@@ -59,7 +59,7 @@ impl UdpSocket {
             && let Some(socket) = call.stack.udp_mut(self.id)
         {
             // As Linux: one that finds its port taken leaves the wildcard address.
-            socket.bound = None;
+            (socket.bound, socket.source) = (None, None);
         }
         let binding = bound?;
         self.keeps_address |= bind::settles(call.domain(), binding.local);
@@ -68,10 +68,11 @@ impl UdpSocket {
         } else if let Some(socket) = call.stack.udp_mut(self.id) {
             socket.bound = Some(binding.local);
         }
-        if !binding.keeps_port()
-            && let Some(socket) = call.stack.udp_mut(self.id)
-        {
-            socket.port_choice = PortChoice::Stack;
+        if let Some(socket) = call.stack.udp_mut(self.id) {
+            socket.source = None;
+            if !binding.keeps_port() {
+                socket.port_choice = PortChoice::Stack;
+            }
         }
         Ok(())
     }

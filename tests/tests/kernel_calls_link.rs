@@ -114,6 +114,45 @@ fn connections_that_are_cut() {
                 t.send_to(datagrams, &vec![7; 1500 - headers], t.at(FAR, 9));
             }
         }),
+        ("from a group's address", |t| {
+            let addresses = match t.family {
+                Family::V4 => &["239.1.1.1", "255.255.255.255", "10.7.0.255"][..],
+                Family::V6 => &["ff05::77"],
+            };
+            for address in addresses {
+                let (listener, at) = t.listener(FAR, t.at(FAR, 0));
+                let there = t.socket(FAR, t.domain(), SOCK_DGRAM, 0);
+                t.bind(there, at);
+                let here = t.udp();
+                t.bind(here, SocketAddr::new(address.parse().unwrap(), 0));
+                t.send_to(here, b"one", at);
+                t.recv(there, 9, 0);
+                t.connect(here, at);
+                t.local(here);
+                t.send(here, b"two", 0);
+                t.recv(there, 9, 0);
+                // What it sent from it keeps.
+                t.connect(here, None);
+                t.connect(here, t.loopback(9));
+                t.local(here);
+                t.close(here);
+                if t.family == Family::V4 {
+                    let here = t.tcp();
+                    t.bind(here, SocketAddr::new(address.parse().unwrap(), 0));
+                    t.connect(here, at);
+                    t.local(here);
+                    let server = t.accept(listener, 0);
+                    t.send(here, b"three", 0);
+                    t.recv(server, 9, 0);
+                    t.close(here);
+                    t.recv(server, 9, 0);
+                    t.close(server);
+                }
+                t.close(listener);
+                t.close(there);
+                t.remark("the next address");
+            }
+        }),
         ("a close that waits", |t| {
             for far in [false, true] {
                 let (listener, at) = t.listener(FAR, t.at(FAR, 0));

@@ -1,8 +1,10 @@
 //! The same programs of socket calls on the kernel and on this stack: datagrams.
 
+use std::net::SocketAddr;
+
 use tapsock::bsd::*;
 use tapsock_tests::bench::Family;
-use tapsock_tests::calls::alone;
+use tapsock_tests::calls::{Host, alone};
 
 /// A port that a program asks for by number.
 const PORT: u16 = 23_457;
@@ -240,6 +242,40 @@ fn sending_and_receiving() {
             // No way leads there.
             t.connect(anywhere, group);
             t.send_to(anywhere, b"x", group);
+        }),
+        ("from a group's address", |t| {
+            let addresses = match t.family {
+                Family::V4 => &["239.1.1.1", "255.255.255.255", "127.255.255.255"][..],
+                Family::V6 => &["ff05::77", "::ffff:239.1.1.1"],
+            };
+            for address in addresses {
+                for kind in [SOCK_DGRAM, SOCK_STREAM] {
+                    let (listener, at) = t.listener(Host::Near, t.loopback(0));
+                    let there = t.udp();
+                    t.bind(there, at);
+                    let here = t.socket(Host::Near, t.domain(), kind | SOCK_NONBLOCK, 0);
+                    t.bind(here, SocketAddr::new(address.parse().unwrap(), 0));
+                    t.connect(here, at);
+                    t.local(here);
+                    t.peer(here);
+                    if kind == SOCK_DGRAM {
+                        // What comes to the address that it is sent from is not for this socket.
+                        t.send(here, b"to who hears it", 0);
+                        t.recv(there, 20, MSG_DONTWAIT);
+                        t.connect(here, t.loopback(PORT));
+                        t.send(here, b"to nobody", 0);
+                        t.recv(here, 20, 0);
+                        t.connect(here, None);
+                        t.local(here);
+                        t.send_to(here, b"x", at);
+                        t.recv(there, 20, MSG_DONTWAIT);
+                    }
+                    for socket in [here, there, listener] {
+                        t.close(socket);
+                    }
+                    t.remark("the next address");
+                }
+            }
         }),
         ("held back in vain", |t| {
             let nowhere = match t.family {

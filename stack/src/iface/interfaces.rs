@@ -6,6 +6,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::IpCidr;
 use super::interface::{Interface, InterfaceId, LinkState, MAX_ADDRESSES, Preference, Stay, is_link_local};
 use super::route::{Route, RouteKind, RoutingTable, TableError};
+use crate::ports::LocalAddr;
 use crate::wire::EthernetAddress;
 use crate::wire::offload::{LinkCaps, Medium};
 
@@ -418,6 +419,16 @@ impl Interfaces {
             IpAddr::V4(address) => self.interface(interface).is_some_and(|found| found.is_broadcast(address)),
             IpAddr::V6(_) => false,
         }
+    }
+
+    /// Where the packets of a socket come from that is bound to `local`: `None` where that names no host, but any, a group,
+    /// or all those of a link. As in Linux, such a socket hears only what is sent there, and the way says what it sends from.
+    pub fn source_of(&self, local: LocalAddr) -> Option<IpAddr> {
+        let ip = local.ip();
+        let names_many = ip.is_multicast()
+            || ip == IpAddr::V4(Ipv4Addr::BROADCAST)
+            || self.iter().any(|interface| self.is_broadcast(interface.id(), ip));
+        (!local.is_wildcard() && !names_many).then_some(ip)
     }
 
     /// Whether a packet to `destination` that came in at `interface` is for this host: an address of ours, a

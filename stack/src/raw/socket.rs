@@ -89,6 +89,8 @@ pub struct RawSocket {
     bound: LocalAddr,
     /// What it receives at: `bound`, or what `connect` chose.
     local: LocalAddr,
+    /// What it sends from, where that is settled: not where `bind` has named a group, or all hosts of a link.
+    source: Option<IpAddr>,
     remote: Option<SocketAddr>,
     /// Cleared when a connection is dissolved: as on Linux, the socket then hears nothing any more.
     listens: bool,
@@ -112,6 +114,7 @@ impl RawSocket {
             wildcard,
             bound: wildcard,
             local: wildcard,
+            source: None,
             remote: None,
             listens: true,
         }
@@ -144,17 +147,18 @@ impl RawSocket {
 
     /// The address that it sends from, where that is settled.
     pub fn source(&self) -> Option<IpAddr> {
-        Some(self.local.ip()).filter(|ip| !ip.is_unspecified() && !ip.is_multicast())
+        self.source
     }
 
-    /// Gives it an address; a wildcard takes it back.
-    pub fn bind(&mut self, local: LocalAddr) {
-        (self.bound, self.local) = (local, local);
+    /// Gives it an address, and one to send from where that is settled; a wildcard takes it back.
+    pub fn bind(&mut self, local: LocalAddr, source: Option<IpAddr>) {
+        (self.bound, self.local, self.source) = (local, local, source);
     }
 
-    /// Sets the only peer. `local` is the address that its packets are sent to, where `bind` has named none.
+    /// Sets the only peer. `local` is the address that its packets are sent to, where `bind` has named none, and come from.
     pub fn connect(&mut self, local: LocalAddr, remote: SocketAddr) {
         self.remote = Some(remote);
+        self.source.get_or_insert(local.ip());
         if self.bound.is_wildcard() {
             self.local = local;
         }
@@ -163,7 +167,7 @@ impl RawSocket {
     /// Takes connection and address back (`__udp_disconnect`, without a port that was asked for).
     pub fn dissolve(&mut self) {
         (self.bound, self.local, self.remote) = (self.wildcard, self.wildcard, None);
-        self.listens = false;
+        (self.source, self.listens) = (None, false);
     }
 
     /// Whether a packet of its protocol is for it, but for what filters say.
@@ -266,7 +270,7 @@ mod tests {
         let p = |source, destination| packet(IpProtocol(200), source, destination, b"x");
         assert!(socket.is_for_it(&p("10.0.0.2", "10.0.0.1")));
         assert!(!socket.is_for_it(&p("fd00::2", "fd00::1")));
-        socket.bind(LocalAddr::V4([10, 0, 0, 1].into()));
+        socket.bind(LocalAddr::V4([10, 0, 0, 1].into()), Some([10, 0, 0, 1].into()));
         assert!(socket.is_for_it(&p("10.0.0.2", "10.0.0.1")));
         assert!(!socket.is_for_it(&p("10.0.0.2", "10.0.0.9")));
         socket.connect(LocalAddr::AnyV4, "10.0.0.2:0".parse().unwrap());

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::counters::Counter;
 use crate::demux::{Demux, FlowKey, Target};
 use crate::iface::{Delivery, InterfaceId, NextHop, RouteError, Way};
-use crate::ports::{BindId, LocalAddr, PortLimits, Reuse};
+use crate::ports::{BindId, PortLimits, Reuse};
 use crate::tcp::connection::{Opening, SegmentSizes};
 use crate::tcp::time_wait::Anew;
 use crate::tcp::{Connection, SeqNumber, SharedOptions};
@@ -136,11 +136,11 @@ impl Stack {
         let bound = bind.and_then(|bind| Some((self.ports.binding(bind)?, self.ports.reuse(bind)?)));
         let scope = scope_of(remote);
         let remote = SocketAddr::new(named_host(remote.ip()), remote.port());
-        let source = bound.map(|((address, _), _)| address).filter(|address| !address.is_wildcard());
+        let source = bound.and_then(|((address, _), _)| self.interfaces.source_of(address));
         //= RFC 9293 MUST-43
         //= RFC 9293 MUST-44
         let narrowed = Way { device: way.device.or(scope), ..way };
-        let hop = self.way_to(remote.ip(), source.map(LocalAddr::ip), &narrowed)?;
+        let hop = self.way_to(remote.ip(), source, &narrowed)?;
         //= RFC 9293 MUST-46
         if hop.delivery != Delivery::Unicast {
             return Err(ConnectError::NoRoute);

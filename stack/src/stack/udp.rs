@@ -163,20 +163,30 @@ impl Stack {
             return Ok(());
         };
         let way = socket.way;
-        let bound = socket.bind.and_then(|bind| self.ports.binding(bind));
         // As Linux: the address that an earlier `connect` chose stays, until that is taken back.
-        let source = bound.map(|(address, _)| address).filter(|address| !address.is_wildcard());
+        let bound = socket.bind.and_then(|bind| self.ports.binding(bind)).map(|(address, _)| address);
+        let bound = bound.filter(|address| !address.is_wildcard());
+        let group = bound.filter(|address| self.interfaces.source_of(*address).is_none());
+        let source = self.udp_source(socket);
         let destination = named_host(remote);
         let way = Way { device: way.device.or(scope_of(remote)), ..way };
-        let hop = self.way_to(destination.ip(), source.map(LocalAddr::ip), &way).map_err(SendError::Route)?;
+        let hop = self.way_to(destination.ip(), source, &way).map_err(SendError::Route)?;
         self.udp_autobind(id).map_err(|_| SendError::NoPort)?;
         let scope = scope_of(remote).map_or(0, InterfaceId::index);
         let local = LocalAddr::new(hop.source, scope);
-        self.udp.connect(id, local, destination);
-        if let (Some(bind), None) = (self.udp.socket(id).and_then(|socket| socket.bind), source) {
-            self.ports.set_address(bind, local);
+        self.udp.connect(id, group.unwrap_or(local), destination);
+        let Some(socket) = self.udp.socket_mut(id) else { return Ok(()) };
+        match (socket.bind, bound) {
+            (Some(bind), None) => self.ports.set_address(bind, local),
+            _ if group.is_some() => socket.source = Some(hop.source),
+            _ => {}
         }
         Ok(())
+    }
+
+    /// The address that a socket sends from, where that is settled.
+    pub(super) fn udp_source(&self, socket: &UdpSocket) -> Option<IpAddr> {
+        socket.source.or_else(|| self.interfaces.source_of(socket.local()?.0))
     }
 
     /// Takes back what `udp_connect` set, and the port that a socket has not asked for (`__udp_disconnect`).
@@ -217,10 +227,9 @@ impl Stack {
     //= RFC 1122 §3.3.3 MUST-1
     pub fn udp_path_mtu(&self, now: Instant, id: UdpId) -> Option<usize> {
         let socket = self.udp.socket(id)?;
-        let (remote, (local, port)) = (socket.remote()?, socket.local()?);
+        let (remote, (_, port)) = (socket.remote()?, socket.local()?);
         let flow = self.own_flow(IpProtocol::UDP, port, remote);
-        let source = Some(local.ip()).filter(|_| !local.is_wildcard());
-        self.path_to_peer(now, (source, remote), (socket.way, flow))
+        self.path_to_peer(now, (self.udp_source(socket), remote), (socket.way, flow))
     }
 
     /// Where a socket sends to.

@@ -188,6 +188,9 @@ pub struct UdpSocket {
     pub port_choice: PortChoice,
     /// The address that the user bound it to; it stays when the port goes.
     pub bound: Option<LocalAddr>,
+    /// Where it is bound to an address that is no host's, what it sends from: `connect` has chosen it, and it stays until the
+    /// socket is bound anew.
+    pub source: Option<IpAddr>,
     /// `SO_REUSEPORT`: datagrams are spread over the sockets of one address that have it.
     pub reuse_port: bool,
     /// `UDP_GRO`.
@@ -216,6 +219,7 @@ impl UdpSocket {
             bind: None,
             port_choice: PortChoice::default(),
             bound: None,
+            source: None,
             reuse_port: false,
             merged: Merged::default(),
             discovery: Discovery::default(),

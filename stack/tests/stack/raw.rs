@@ -154,7 +154,7 @@ fn what_is_larger_than_the_path_is_cut_or_refused() {
 fn bound_and_connected_sockets_hear_less() {
     let mut wire = Wire::new(3, LINKS[0]);
     let [bound, connected] = [0, 1].map(|_| open(&mut wire, 0, "10.0.0.1", NOBODYS));
-    wire[0].raw_mut(bound).unwrap().bind(LocalAddr::V4([127, 0, 0, 1].into()));
+    wire[0].raw_mut(bound).unwrap().bind(LocalAddr::V4([127, 0, 0, 1].into()), Some([127, 0, 0, 1].into()));
     wire[0].raw_connect(connected, Some(at("10.0.0.2", 0))).unwrap();
     assert_eq!(wire[0].raw(connected).unwrap().local(), LocalAddr::V4([10, 0, 0, 1].into()));
     for (from, expected) in [(1, Ok(())), (2, Err(RecvError::WouldBlock))] {
@@ -204,7 +204,7 @@ fn a_lost_link_is_told_once() {
     let mut wire = Wire::new(2, LINKS[0]);
     let [any, connected, own] = [0, 1, 2].map(|_| open(&mut wire, 0, "10.0.0.1", NOBODYS));
     wire[0].raw_connect(connected, Some(at("10.0.0.2", 0))).unwrap();
-    wire[0].raw_mut(own).unwrap().bind(LocalAddr::V4([127, 0, 0, 1].into()));
+    wire[0].raw_mut(own).unwrap().bind(LocalAddr::V4([127, 0, 0, 1].into()), Some([127, 0, 0, 1].into()));
     let now = wire.now;
     wire[0].set_link_down(now, ETH);
     for (id, error) in
