@@ -1,15 +1,25 @@
 //! Options that a kind of socket takes and that change nothing there, neither on Linux nor here: `docs/sockets/idle.tsv`.
-//! A program of what the option could change gives the same with it and without it, on both stacks.
+//! A program of what the option could change gives the same with it and without it, on both stacks. Those of local sockets
+//! that are not in the list give something else, on both likewise; of the internet's, a test of `sockets` sees to that.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tapsock::bsd::*;
 use tapsock_tests::bench::Family;
 use tapsock_tests::calls::{Host, Prepare, Script, Setting, Sock, without_effect};
-use tapsock_tests::differential::{Both, Name};
 use tapsock_tests::socket_options::{constants, idle};
+
+#[path = "idle_options/local.rs"]
+mod local;
+
+/// Who makes a namespace forks, and the child holds a copy of what the kernel's sockets of other tests are for a moment: one
+/// runs at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A protocol that nobody has.
 const NOBODYS: i32 = 200;
@@ -143,6 +153,7 @@ fn settings_of(kind: &str) -> Vec<Setting> {
 
 #[test]
 fn what_internet_sockets_take_without_effect_changes_nothing() {
+    let _alone = alone();
     let both = |kind: &str| [settings_of(kind), settings_of(&format!("{kind}6"))];
     without_effect(&[
         ("udp", |t, prepare| datagrams(t, &UDP, prepare), both("udp")),
@@ -150,101 +161,4 @@ fn what_internet_sockets_take_without_effect_changes_nothing() {
         ("raw", |t, prepare| datagrams(t, &RAW, prepare), both("raw")),
         ("tcp", streams, both("tcp")),
     ]);
-}
-
-/// What the programs below are about, as the table has it; those above read it there.
-#[test]
-fn the_table_has_what_was_tried() {
-    let mut tried = BTreeSet::new();
-    for (option, _, kinds) in LOCAL {
-        tried.extend(kinds.iter().map(|kind| (option.to_owned(), local(*kind).to_owned())));
-    }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let of_local = idle(root).unwrap().into_iter().filter(|(_, kind)| kind.starts_with("unix"));
-    assert_eq!(of_local.collect::<BTreeSet<_>>(), tried);
-}
-
-const STREAM: i32 = SOCK_STREAM | SOCK_NONBLOCK;
-const DGRAM: i32 = SOCK_DGRAM | SOCK_NONBLOCK;
-const SEQPACKET: i32 = SOCK_SEQPACKET | SOCK_NONBLOCK;
-const ALL: &[i32] = &[STREAM, DGRAM, SEQPACKET];
-
-/// Options, what they are set to, and on which sockets.
-const LOCAL: [(&str, (i32, i32), &[i32]); 8] = [
-    ("SO_REUSEADDR", (SO_REUSEADDR, 1), ALL),
-    ("SO_KEEPALIVE", (SO_KEEPALIVE, 1), ALL),
-    ("SO_BROADCAST", (SO_BROADCAST, 1), ALL),
-    ("SO_DONTROUTE", (SO_DONTROUTE, 1), ALL),
-    ("SO_RCVBUF", (SO_RCVBUF, 1), ALL),
-    ("SO_RCVLOWAT", (SO_RCVLOWAT, 1000), &[DGRAM, SEQPACKET]),
-    ("SO_OOBINLINE", (SO_OOBINLINE, 1), &[DGRAM, SEQPACKET]),
-    ("SO_LINGER", (SO_LINGER, LINGER_SECS), ALL),
-];
-
-fn local(kind: i32) -> &'static str {
-    match kind {
-        STREAM => "unix",
-        DGRAM => "unixgram",
-        _ => "unixpacket",
-    }
-}
-
-/// Names that are shared, queues that fill up, messages that are shorter than asked for, urgent bytes, and closes.
-fn locals(t: &mut Both, kind: i32, option: Option<(i32, i32)>) {
-    let prepare = |t: &mut Both, socket| match option {
-        Some((SO_LINGER, seconds)) => t.set_linger(socket, seconds as u16),
-        Some((name, value)) => t.set_option(socket, SOL_SOCKET, name, value),
-        None => {}
-    };
-    let [near, far] = t.pair(kind);
-    let [first, second] = [t.socket(kind), t.socket(kind)];
-    for socket in [near, far, first, second] {
-        prepare(t, socket);
-    }
-    for name in [Name::Abstract("a"), Name::Path("a")] {
-        t.bind(first, name);
-        t.bind(second, name);
-    }
-    t.send(near, b"five!", 0);
-    t.send(near, b"urgent", MSG_OOB);
-    t.recv(far, 9, MSG_OOB);
-    t.recv(far, 9, MSG_PEEK);
-    t.recv(far, 3, 0);
-    t.recv(far, 9, 0);
-    t.send(near, b"direct", MSG_DONTROUTE);
-    for _ in 0..300 {
-        t.send(near, &[7; 2000], 0);
-    }
-    t.recv(far, 2000, 0);
-    t.recv(far, 2000, 0);
-    t.close(near);
-    t.send(far, b"x", 0);
-    t.close(far);
-    t.close(first);
-    let again = t.socket(kind);
-    prepare(t, again);
-    t.bind(again, Name::Path("a"));
-}
-
-#[test]
-fn what_local_sockets_take_without_effect_changes_nothing() {
-    let log = |kind, option| {
-        let mut both = Both::new();
-        locals(&mut both, kind, option);
-        assert_eq!(both.difference(), None, "{kind} {option:?}");
-        let told = both.log().iter().filter(|line| !line.contains("etsockopt("));
-        told.cloned().collect::<Vec<_>>()
-    };
-    for kind in ALL {
-        let without = log(*kind, None);
-        assert!(
-            without.iter().any(|line| line.contains("temporarily unavailable")),
-            "it gets full: {without:#?}"
-        );
-        for (name, option, kinds) in LOCAL {
-            if kinds.contains(kind) {
-                assert_eq!(log(*kind, Some(option)), without, "{name} of {}", local(*kind));
-            }
-        }
-    }
 }

@@ -5,7 +5,7 @@ use std::fmt::{self, Debug, Write};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use tapsock::bsd::{AF_UNIX, F_SETFL, O_NONBLOCK, O_RDWR, SO_LINGER, SO_PEERCRED, SOL_SOCKET};
+use tapsock::bsd::{AF_UNIX, F_SETFL, O_NONBLOCK, O_RDWR, SO_PEERCRED, SOL_SOCKET};
 
 use super::common::InStep;
 use super::text::{
@@ -342,10 +342,15 @@ impl Both {
         });
     }
 
-    /// getsockopt(2)
+    /// getsockopt(2) of an `int`
     pub fn option(&mut self, socket: Sock, level: i32, name: i32) {
+        self.option_in(socket, level, name, size_of::<i32>());
+    }
+
+    /// getsockopt(2) into so many bytes
+    pub fn option_in(&mut self, socket: Sock, level: i32, name: i32, room: usize) {
         let call = format!("getsockopt({socket}, {level}, {name})");
-        self.step(call, |stack, _| match stack.calls.option(socket, level, name, size_of::<i32>()) {
+        self.step(call, |stack, _| match stack.calls.option(socket, level, name, room) {
             Ok(bytes) => value(&bytes).into(),
             Err(errno) => errno.to_string().into(),
         });
@@ -361,11 +366,10 @@ impl Both {
         self.option(socket, level, name);
     }
 
-    /// setsockopt(2) of SO_LINGER, on, in seconds
-    pub fn set_linger(&mut self, socket: Sock, seconds: u16) {
-        let call = format!("setsockopt({socket}, SO_LINGER, {seconds} s)");
-        let value = [1, i32::from(seconds)].map(i32::to_ne_bytes).concat();
-        self.step(call, |stack, _| done(stack.calls.set_option(socket, SOL_SOCKET, SO_LINGER, &value)));
+    /// setsockopt(2) to any bytes
+    pub fn set_option_to(&mut self, socket: Sock, level: i32, name: i32, value: &[u8]) {
+        let call = format!("setsockopt({socket}, {level}, {name}, {value:?})");
+        self.step(call, |stack, _| done(stack.calls.set_option(socket, level, name, value)));
     }
 
     /// SO_PEERCRED

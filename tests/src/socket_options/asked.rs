@@ -93,6 +93,8 @@ pub(super) fn usual(name: &str) -> Option<Vec<u8>> {
     Some(match name {
         "SO_BINDTODEVICE" => b"lo".to_vec(),
         "IPV6_MTU" => 1280i32.to_ne_bytes().to_vec(),
+        // To leave it off is no use of it.
+        "SO_REUSEPORT" => 1i32.to_ne_bytes().to_vec(),
         // No address and no interface.
         "IPV6_PKTINFO" => vec![0; 20],
         "TCP_FASTOPEN_KEY" => vec![1; 16],
