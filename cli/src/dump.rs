@@ -9,23 +9,19 @@ use clap::Args;
 use tapsock::resolve::Names;
 use tapsock_driver::pcapng::read::{Frame, Source};
 use tapsock_driver::pcapng::{PacketWriter, WholePacket};
+use tapsock_driver::print::{Filter, Packet, ServiceName, Style};
 
 use crate::failure::{During, Failure};
 use crate::running::Running;
-use filter::Filter;
-use line::Style;
-use packet::Packet;
-
-mod filter;
-mod icmp;
-mod line;
-mod packet;
 
 /// The options of `tapsock dump`.
 #[derive(Args, Debug)]
 #[command(
     after_help = "FILTER: host ADDRESS, port NUMBER, tcp, udp, icmp, icmp6, arp, ip, ip6; src or dst before host and port; \
-                        and, or, not, ( ). Times are UTC, sequence numbers as they stand in the packets."
+                        and, or, not, ( ). Times are UTC, sequence numbers as they stand in the packets.\n\n\
+                        -j: an object a line with time_ns, ifname, direction, length and text; of Ethernet lladdr, lldst, ethertype; of \
+                        IP and ARP family (inet, inet6, arp), src, dst; of IP tos, ttl or hoplimit, id, offset, flags or flowlabel, \
+                        ipproto; sport, dport; tcp_flags, seq, ack, win; icmp_type, icmp_code; payload (its bytes); with -x bytes."
 )]
 #[allow(clippy::struct_excessive_bools)] // they are tcpdump's
 pub struct Options {
@@ -44,6 +40,9 @@ pub struct Options {
     /// The bytes, too, but for the link's header
     #[arg(short = 'x')]
     hex: bool,
+    /// JSON, an object a line
+    #[arg(short, long, conflicts_with = "write")]
+    json: bool,
     /// Stop after so many packets
     #[arg(short, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -103,17 +102,17 @@ fn run(options: &Options) -> Result<(), Failure> {
 /// Where packets go.
 enum Sink {
     Lines(Style, io::Stdout),
+    Objects(Style, io::Stdout),
     File(String, Box<PacketWriter<Box<dyn Write>>>),
 }
 
 impl Sink {
     fn open(options: &Options) -> Result<Sink, Failure> {
         let Some(path) = &options.write else {
-            let names = (!options.numeric).then(Names::system);
-            return Ok(Sink::Lines(
-                Style { names, verbose: options.verbose, hex: options.hex },
-                io::stdout(),
-            ));
+            let services = (!options.numeric).then(services);
+            let style = Style { services, verbose: options.verbose, hex: options.hex };
+            let sink = if options.json { Sink::Objects } else { Sink::Lines };
+            return Ok(sink(style, io::stdout()));
         };
         let what = format!("write {}", path.display());
         let out: Box<dyn Write> = match path == Path::new("-") {
@@ -132,6 +131,7 @@ impl Sink {
     fn take(&mut self, frame: &Frame, packet: &Packet<'_>) -> Result<bool, Failure> {
         let written = match self {
             Sink::Lines(style, out) => out.write_all(style.line(frame, packet).as_bytes()),
+            Sink::Objects(style, out) => out.write_all((style.json(frame, packet) + "\n").as_bytes()),
             Sink::File(_, writer) => {
                 let whole =
                     WholePacket { nanos: frame.nanos, direction: frame.direction, bytes: &frame.bytes };
@@ -148,15 +148,23 @@ impl Sink {
 
     fn finish(self) -> Result<(), Failure> {
         match self {
-            Sink::Lines(..) => Ok(()),
+            Sink::Lines(..) | Sink::Objects(..) => Ok(()),
             Sink::File(what, writer) => writer.finish().during(what),
         }
     }
 
     fn what(&self) -> &str {
         match self {
-            Sink::Lines(..) => "standard output",
+            Sink::Lines(..) | Sink::Objects(..) => "standard output",
             Sink::File(what, _) => what,
         }
     }
+}
+
+/// The machine's names.
+fn services() -> ServiceName {
+    let names = Names::system();
+    Box::new(move |port, protocol| {
+        names.services.by_port(port, Some(protocol)).map(|service| service.name().to_owned())
+    })
 }

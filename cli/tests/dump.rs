@@ -80,6 +80,40 @@ fn what_is_written_is_what_was_wanted() {
 }
 
 #[test]
+fn each_packet_is_an_object_too() {
+    let scratch = Scratch::new();
+    for (to, from, family) in [("10.7.0.1", "10.7.0.2", "inet"), ("fd07::1", "fd07::2", "inet6")] {
+        let file = captured(&scratch, to);
+        let text = dump(&["-jnx", "-r", &file]);
+        let objects: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let lines = timeless(&dump(&["-n", "-r", &file]));
+        let texts: Vec<_> = objects.iter().map(|object| object["text"].as_str().unwrap()).collect();
+        assert_eq!(texts, lines);
+        let echoes = |kind: u8| objects.iter().filter(move |object| object["icmp_type"] == kind);
+        let request = echoes(if family == "inet" { 8 } else { 128 }).next().unwrap();
+        assert_eq!(
+            (&request["family"], &request["src"], &request["dst"]),
+            (&family.into(), &from.into(), &to.into())
+        );
+        assert_eq!((&request["payload"], &request["icmp_code"]), (&56.into(), &0.into()), "{request}");
+        let (hops, header) = if family == "inet" { ("ttl", 20) } else { ("hoplimit", 40) };
+        assert_eq!(
+            (&request[hops], &request["length"]),
+            (&64.into(), &(14 + header + 64).into()),
+            "{request}"
+        );
+        assert_eq!(request["bytes"].as_str().map(str::len), Some(2 * (header + 64)), "{request}");
+        assert!(
+            request["lladdr"].is_string() && request["ifname"].is_string() && request["time_ns"].is_u64(),
+            "{request}"
+        );
+    }
+    let output = run(&["dump", "-j", "-w", "-"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}
+
+#[test]
 fn what_passes_a_running_host_is_shown() {
     let scratch = Scratch::new();
     let control = scratch.text("control");

@@ -6,6 +6,8 @@
 mod host;
 mod seeds;
 
+use std::collections::BTreeSet;
+
 use host::Host;
 pub use seeds::seeds;
 
@@ -33,6 +35,13 @@ pub fn run(data: &[u8]) {
     let most = BASE_MEMORY + MEMORY_PER_BYTE * data.len() as u64;
     assert!(held.worst <= most, "{} bytes of memory for {} bytes of input", held.worst, data.len());
     assert!(held.at_rest <= MEMORY_AT_REST, "{} bytes of memory at rest", held.at_rest);
+}
+
+/// The frames of the seeds, each once.
+pub(crate) fn samples() -> Vec<Vec<u8>> {
+    let seeds = seeds();
+    let frames = seeds.iter().flat_map(|seed| Records { rest: seed }).map(|record| record.bytes.to_vec());
+    frames.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// One frame, and what goes with it.

@@ -29,8 +29,9 @@ pub mod pcapng;
 #[cfg(feature = "tun-tap")]
 mod plain;
 pub mod pool;
+#[cfg(feature = "print")]
+pub mod print;
 mod rtnl;
-
 pub mod stream;
 mod sys;
 pub mod tap;

@@ -7,9 +7,12 @@ use std::os::unix::net::UnixStream;
 use tapsock::control::Request;
 use tapsock::resolve::dns::{ResolvConf, SEARCH_MAX, SERVERS_MAX};
 use tapsock::resolve::{Family, HostsFile, Protocols, Services};
-use tapsock_driver::pcapng::read::Source;
+use tapsock_driver::pcapng::Direction;
+use tapsock_driver::pcapng::read::{Frame, Source};
+use tapsock_driver::print::{End, Filter, Layer, Packet, Style, text_max};
 use tapsock_driver::stream::StreamLink;
 use tapsock_driver::{Link, RecvSlot};
+use tapsock_stack::wire::offload::Medium;
 
 /// Each of the texts of names.
 pub(super) fn texts(bytes: &[u8]) {
@@ -90,6 +93,45 @@ pub(super) fn stream(bytes: &[u8]) {
     assert!(frames == expected, "{} frames where there are {}", frames.len(), expected.len());
 }
 
+/// A frame as `tapsock dump` prints it, in every form; the first byte says over which medium it came. What is printed has
+/// an end, and only signs that a terminal takes for what they are.
+pub(super) fn printed(bytes: &[u8]) {
+    let Some((medium, bytes)) = bytes.split_first() else { return };
+    let medium = if medium % 2 == 0 { Medium::Ethernet } else { Medium::Ip };
+    let (interface, direction) = ("eth0".to_owned(), Direction::Received);
+    let frame = Frame { nanos: u64::MAX, interface, medium, direction, bytes: bytes.to_vec() };
+    let packet = Packet::parse(&frame);
+    let printable = |text: &str| text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t'));
+    for (verbose, hex) in [(false, false), (true, false), (true, true)] {
+        let style = Style { services: None, verbose, hex };
+        let (line, object) = (style.line(&frame, &packet), style.json(&frame, &packet));
+        assert!(
+            line.len() <= text_max(bytes.len()) && object.len() <= text_max(bytes.len()),
+            "{line}{object}"
+        );
+        assert!(printable(&line) && line.ends_with('\n') && printable(&object), "{line:?} {object:?}");
+        let object: serde_json::Value = serde_json::from_str(&object).expect("it is JSON");
+        assert!(object["text"].as_str().is_some_and(|text| line.contains(text)), "{line} {object}");
+    }
+    // Whatever it is, a filter takes it or takes it not.
+    for layer in [Layer::Ip, Layer::Ip6, Layer::Arp, Layer::Tcp, Layer::Udp, Layer::Icmp, Layer::Icmp6] {
+        let not = Filter::Not(Box::new(Filter::Is(layer)));
+        assert!(not.takes(&packet) != packet.is(layer), "{layer:?}");
+    }
+    if let Some((source, destination)) = packet.addresses() {
+        assert!(Filter::Host(End::Source, source).takes(&packet));
+        assert!(Filter::Host(End::Either, destination).takes(&packet));
+    }
+}
+
+/// The words of a filter.
+pub(super) fn filter(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Err(why) = Filter::parse(&text) {
+        assert!(!why.is_empty());
+    }
+}
+
 /// The index of the parser in [`super::PARSERS`] behind the first of these, and its input.
 pub(super) fn seeds() -> Vec<(u8, Vec<u8>)> {
     let text = "nameserver 192.0.2.1\nsearch a.example b\noptions ndots:3 timeout:9 rotate use-vc\ndomain c\n\
@@ -128,5 +170,11 @@ pub(super) fn seeds() -> Vec<(u8, Vec<u8>)> {
         seeds.push((3, [&[step], &frames[..]].concat()));
     }
     seeds.push((3, [&[9][..], &frame(14), &[0xff; 8]].concat()));
+    // Frames of all kinds, and what is in those by itself.
+    for frame in crate::frames::samples().into_iter().filter(|frame| frame.len() <= 200) {
+        seeds.push((4, [&[0][..], &frame].concat()));
+        seeds.push((4, [&[1][..], frame.get(14..).unwrap_or_default()].concat()));
+    }
+    seeds.push((5, b"src host 10.0.0.1 and not (tcp port 80 or ip6) || dst fd00::1".to_vec()));
     seeds
 }

@@ -8,22 +8,39 @@ use super::packet::{Layer, Packet};
 const WORDS_MAX: usize = 64;
 
 /// Which packets are shown.
+///
+/// ```
+/// use tapsock_driver::print::{End, Filter};
+///
+/// assert_eq!(Filter::parse("src port 80"), Ok(Filter::Port(End::Source, 80)));
+/// assert!(Filter::parse("port").is_err());
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Filter {
+    /// All of them.
     All,
+    /// Those of a protocol.
     Is(Layer),
+    /// Those with an address at that end.
     Host(End, IpAddr),
+    /// Those with a port of TCP or UDP at that end.
     Port(End, u16),
+    /// Those that it does not take.
     Not(Box<Filter>),
+    /// Those that both take.
     And(Box<Filter>, Box<Filter>),
+    /// Those that either takes.
     Or(Box<Filter>, Box<Filter>),
 }
 
-/// Which end a word means.
+/// Which end a word means. See [`Filter`] for an example.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub enum End {
+    /// `src`.
     Source,
+    /// `dst`.
     Destination,
+    /// Without either.
     Either,
 }
 

@@ -1,23 +1,56 @@
 //! A packet as tcpdump's line for it.
 
-use std::fmt::Write;
+use std::fmt::{self, Debug, Formatter, Write};
 use std::net::{IpAddr, Ipv4Addr};
 
 use etherparse::{LaxNetSlice, TcpOptionElement, TcpSlice, TransportSlice};
-use tapsock::resolve::Names;
-use tapsock_driver::pcapng::read::Frame;
 
 use super::icmp::{icmpv4, icmpv6};
 use super::packet::Packet;
+use crate::pcapng::read::Frame;
+
+/// The name of the service at a port of `tcp` or `udp`, where it has one.
+pub type ServiceName = Box<dyn Fn(u16, &str) -> Option<String> + Send + Sync>;
+
+/// Bytes of what is said of a packet at most, without its own bytes: most is said of a TCP segment with all options.
+const TEXT_MAX: usize = 1024;
+
+/// The most that is printed of a frame of so many bytes, in bytes: by [`Style::line`] in words and in hexadecimal
+/// digits, or by [`Style::json`]. Names of services and of interfaces count extra.
+pub fn text_max(frame: usize) -> usize {
+    // Sixteen bytes take 50 letters, and an offset of more than four digits some more.
+    TEXT_MAX + frame.div_ceil(16) * 64
+}
 
 /// How packets are shown.
+///
+/// ```
+/// use tapsock_driver::pcapng::{Direction, read::Frame};
+/// use tapsock_driver::print::{Packet, Style};
+/// use tapsock_stack::wire::offload::Medium;
+///
+/// let bytes = [&[0x45, 0, 0, 28, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 7, 0, 2, 10, 7, 0, 1][..], &[0, 7, 0, 9, 0, 8, 0, 0]];
+/// let (interface, bytes) = ("tap0".to_owned(), bytes.concat());
+/// let frame = Frame { nanos: 0, interface, medium: Medium::Ip, direction: Direction::Sent, bytes };
+/// let line = Style::default().line(&frame, &Packet::parse(&frame));
+/// assert_eq!(line, "00:00:00.000000 IP 10.7.0.2.7 > 10.7.0.1.9: UDP, length 0\n");
+/// ```
+#[derive(Default)]
 pub struct Style {
     /// Names of services, where they are wanted.
-    pub names: Option<Names>,
+    pub services: Option<ServiceName>,
     /// With what the IP header says.
     pub verbose: bool,
-    /// With the bytes.
+    /// With the bytes from the IP or ARP header on.
     pub hex: bool,
+}
+
+impl Debug for Style {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Style { services, verbose, hex } = self;
+        let mut told = f.debug_struct("Style");
+        told.field("services", &services.is_some()).field("verbose", verbose).field("hex", hex).finish()
+    }
 }
 
 impl Style {
@@ -30,7 +63,8 @@ impl Style {
         text
     }
 
-    fn packet(&self, packet: &Packet<'_>) -> String {
+    /// The line without its time and its end.
+    pub(super) fn packet(&self, packet: &Packet<'_>) -> String {
         let net = packet.parts.as_ref().and_then(|parts| parts.net.as_ref());
         let (name, header, carried) = match net {
             Some(LaxNetSlice::Arp(_)) => return arp(packet),
@@ -111,12 +145,13 @@ impl Style {
     }
 
     fn ends(&self, protocol: &str, source: (IpAddr, u16), destination: (IpAddr, u16)) -> String {
-        let end = |(address, port): (IpAddr, u16)| {
-            let named = self.names.as_ref().and_then(|names| names.services.by_port(port, Some(protocol)));
-            match named {
-                Some(service) => format!("{address}.{}", service.name()),
-                None => format!("{address}.{port}"),
-            }
+        let end = |(address, port): (IpAddr, u16)| match self
+            .services
+            .as_ref()
+            .and_then(|services| services(port, protocol))
+        {
+            Some(service) => format!("{address}.{service}"),
+            None => format!("{address}.{port}"),
         };
         format!("{} > {}", end(source), end(destination))
     }
@@ -130,17 +165,7 @@ fn clock(nanos: u64) -> String {
 
 /// What is behind the ends of a TCP segment.
 fn segment(tcp: &TcpSlice<'_>) -> String {
-    let marks = [
-        (tcp.syn(), 'S'),
-        (tcp.fin(), 'F'),
-        (tcp.rst(), 'R'),
-        (tcp.psh(), 'P'),
-        (tcp.cwr(), 'W'),
-        (tcp.ece(), 'E'),
-        (tcp.urg(), 'U'),
-        (tcp.ack(), '.'),
-    ];
-    let flags: String = marks.into_iter().filter(|(on, _)| *on).map(|(_, mark)| mark).collect();
+    let flags = flags(tcp);
     let flags = if flags.is_empty() { "none".to_owned() } else { flags };
     let (seq, len) = (tcp.sequence_number(), tcp.payload().len());
     let mut text = format!("Flags [{flags}]");
@@ -164,6 +189,21 @@ fn segment(tcp: &TcpSlice<'_>) -> String {
     }
     let _ = write!(text, ", length {len}");
     text
+}
+
+/// The flags of a TCP segment, a letter each.
+pub(super) fn flags(tcp: &TcpSlice<'_>) -> String {
+    let marks = [
+        (tcp.syn(), 'S'),
+        (tcp.fin(), 'F'),
+        (tcp.rst(), 'R'),
+        (tcp.psh(), 'P'),
+        (tcp.cwr(), 'W'),
+        (tcp.ece(), 'E'),
+        (tcp.urg(), 'U'),
+        (tcp.ack(), '.'),
+    ];
+    marks.into_iter().filter(|(on, _)| *on).map(|(_, mark)| mark).collect()
 }
 
 fn option(option: &TcpOptionElement) -> String {

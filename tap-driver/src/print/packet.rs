@@ -3,15 +3,17 @@
 use std::net::IpAddr;
 
 use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, LinkSlice, TransportSlice};
-use tapsock_driver::pcapng::read::Frame;
 use tapsock_stack::wire::offload::Medium;
 
-/// A frame taken apart.
+use crate::pcapng::read::Frame;
+
+/// A frame taken apart. See [`Style`](super::Style) for an example.
+#[derive(Clone, Debug)]
 pub struct Packet<'a> {
     /// Its headers; `None` where not even the first can be read.
-    pub parts: Option<LaxSlicedPacket<'a>>,
+    pub(super) parts: Option<LaxSlicedPacket<'a>>,
     /// From the IP or ARP header on.
-    pub inside: &'a [u8],
+    pub(super) inside: &'a [u8],
 }
 
 impl<'a> Packet<'a> {
@@ -27,7 +29,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Source and destination.
+    /// Source and destination; of ARP, sender and target.
     pub fn addresses(&self) -> Option<(IpAddr, IpAddr)> {
         match self.parts.as_ref()?.net.as_ref()? {
             LaxNetSlice::Ipv4(ip) => {
@@ -46,7 +48,7 @@ impl<'a> Packet<'a> {
     }
 
     /// ARP for IPv4 over Ethernet.
-    pub fn arp(&self) -> Option<etherparse::ArpEthIpv4Packet> {
+    pub(super) fn arp(&self) -> Option<etherparse::ArpEthIpv4Packet> {
         match self.parts.as_ref()?.net.as_ref()? {
             LaxNetSlice::Arp(arp) => etherparse::ArpEthIpv4Packet::try_from(arp.to_packet()).ok(),
             _ => None,
@@ -54,7 +56,7 @@ impl<'a> Packet<'a> {
     }
 
     /// What the IP packet carries.
-    pub fn transport(&self) -> Option<&TransportSlice<'a>> {
+    pub(super) fn transport(&self) -> Option<&TransportSlice<'a>> {
         self.parts.as_ref()?.transport.as_ref()
     }
 
@@ -67,7 +69,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Whether its network layer is that.
+    /// Whether it is of that protocol.
     pub fn is(&self, layer: Layer) -> bool {
         let Some(parts) = &self.parts else { return false };
         matches!(
@@ -83,7 +85,7 @@ impl<'a> Packet<'a> {
     }
 
     /// The type in the Ethernet header.
-    pub fn ether_type(&self) -> Option<EtherType> {
+    pub(super) fn ether_type(&self) -> Option<EtherType> {
         match self.parts.as_ref()?.link.as_ref()? {
             LinkSlice::Ethernet2(header) => Some(header.ether_type()),
             _ => None,
@@ -92,13 +94,26 @@ impl<'a> Packet<'a> {
 }
 
 /// A protocol that a filter may name.
+///
+/// ```
+/// use tapsock_driver::print::{Filter, Layer};
+///
+/// assert_eq!(Filter::parse("icmp6"), Ok(Filter::Is(Layer::Icmp6)));
+/// ```
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub enum Layer {
+    /// IPv4.
     Ip,
+    /// IPv6.
     Ip6,
+    /// ARP.
     Arp,
+    /// TCP, over either.
     Tcp,
+    /// UDP, over either.
     Udp,
+    /// ICMP of IPv4.
     Icmp,
+    /// ICMP of IPv6.
     Icmp6,
 }
