@@ -1,6 +1,5 @@
 //! `tapsock dig`: asks a name server over the stack, and shows what it says as dig(1) does.
 
-use std::fmt::Display;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -9,22 +8,26 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use domain::base::iana::{Opcode, Rtype};
-use domain::base::message::RecordSection;
-use domain::base::{Message, MessageBuilder, Name, ParsedName, ToName};
-use domain::rdata::AllRecordData;
+use domain::base::iana::Rtype;
+use domain::base::{Message, MessageBuilder, Name};
 use tapsock::resolve::dns::{ResolvConf, UDP_SIZE};
 
 use crate::attach::{Attach, Tell};
 use crate::failure::{During, Failure};
 use crate::reach::{Origin, Reach};
 use crate::resolve::{Family, Names, look_up};
+use text::{footer, short, whole};
+
+mod json;
+mod text;
 
 /// The options of `tapsock dig`.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Without @SERVER the first name server of the stack is asked, or else the first of this machine's \
-                        /etc/resolv.conf."
+                        /etc/resolv.conf.\n\n\
+                        -j: one object with server, port, transport (UDP or TCP), query_time (milliseconds), size (bytes of the \
+                        answer), and responseMessage, which is as RFC 8427 has it."
 )]
 pub struct Options {
     /// @SERVER; the name; the type of records (A); +short: the data only; +tcp: by TCP
@@ -39,6 +42,9 @@ pub struct Options {
     /// How long an answer is waited for, in seconds
     #[arg(short = 'w', long, value_name = "SECONDS", default_value_t = 5)]
     timeout: u64,
+    /// JSON
+    #[arg(short, long)]
+    json: bool,
     #[command(flatten)]
     attach: Attach,
 }
@@ -78,9 +84,10 @@ pub fn main(options: &Options) -> Result<ExitCode, Failure> {
     let heard = exchange(&reach, server, &ask, id, Duration::from_secs(options.timeout.max(1)))?;
     let message = Message::from_octets(heard.bytes.as_slice())
         .map_err(|_| Failure::new(format!("dig: what {server} says is no answer")).with_status(NO_REPLY))?;
-    match ask.short {
-        true => print!("{}", short(message)),
-        false => print!("{}{}", whole(message), footer(server, &heard)),
+    match (options.json, ask.short) {
+        (true, _) => println!("{}", json::reply(message, server, &heard)),
+        (_, true) => print!("{}", short(message)),
+        _ => print!("{}{}", whole(message), footer(server, &heard)),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -226,96 +233,6 @@ fn answers(bytes: &[u8], question: &[u8]) -> bool {
     })
 }
 
-/// The data of the answer's records, a line each.
-fn short(message: Message<&[u8]>) -> String {
-    message.answer().map_or(String::new(), |section| lines(section, |record| record.data.clone()))
-}
-
-/// A record, taken apart.
-struct Record {
-    owner: String,
-    rest: String,
-    data: String,
-}
-
-fn lines(section: RecordSection<'_, &[u8]>, show: impl Fn(&Record) -> String) -> String {
-    let mut text = String::new();
-    for record in section {
-        let record =
-            record.ok().and_then(|record| record.into_any_record::<AllRecordData<_, ParsedName<_>>>().ok());
-        // The option is shown elsewhere.
-        if record.as_ref().is_some_and(|record| record.rtype() == Rtype::OPT) {
-            continue;
-        }
-        let Some(record) = record else {
-            text += ";; a record can't be read\n";
-            continue;
-        };
-        let rest = format!("{}\t{}\t{}", record.ttl().as_secs(), record.class(), record.rtype());
-        let owner = format!("{}", record.owner().fmt_with_dot());
-        text += &show(&Record { owner, rest, data: record.data().to_string() });
-        text.push('\n');
-    }
-    text
-}
-
-/// All of it, as dig lays it out.
-fn whole(message: Message<&[u8]>) -> String {
-    let (header, counts) = (message.header(), message.header_counts());
-    let status = message.opt_rcode();
-    let opcode =
-        if header.opcode() == Opcode::QUERY { "QUERY".to_owned() } else { header.opcode().to_string() };
-    let flags = [
-        (header.qr(), "qr"),
-        (header.aa(), "aa"),
-        (header.tc(), "tc"),
-        (header.rd(), "rd"),
-        (header.ra(), "ra"),
-        (header.ad(), "ad"),
-        (header.cd(), "cd"),
-    ];
-    let flags: String = flags.iter().filter(|(on, _)| *on).map(|(_, flag)| format!(" {flag}")).collect();
-    let mut text = format!(
-        ";; Got answer:\n;; ->>HEADER<<- opcode: {opcode}, status: {status}, id: {}\n;; flags:{flags}; QUERY: {}, ANSWER: {}, \
-         AUTHORITY: {}, ADDITIONAL: {}\n",
-        header.id(),
-        counts.qdcount(),
-        counts.ancount(),
-        counts.nscount(),
-        counts.arcount()
-    );
-    if let Some(opt) = message.opt() {
-        let flags = if opt.dnssec_ok() { " do" } else { "" };
-        let (version, size) = (opt.version(), opt.udp_payload_size());
-        text += &format!("\n;; OPT PSEUDOSECTION:\n; EDNS: version: {version}, flags:{flags}; udp: {size}\n");
-    }
-    text += if counts.qdcount() > 0 { "\n;; QUESTION SECTION:\n" } else { "" };
-    for question in message.question().flatten() {
-        text +=
-            &format!(";{}\t\t{}\t{}\n", question.qname().fmt_with_dot(), question.qclass(), question.qtype());
-    }
-    let sections = [
-        ("ANSWER", message.answer()),
-        ("AUTHORITY", message.authority()),
-        ("ADDITIONAL", message.additional()),
-    ];
-    for (name, section) in sections {
-        let full = |record: &Record| format!("{}\t{}\t{}", record.owner, record.rest, record.data);
-        let lines =
-            section.map_or_else(|_| ";; it can't be read\n".to_owned(), |section| lines(section, full));
-        if !lines.is_empty() {
-            text += &format!("\n;; {name} SECTION:\n{lines}");
-        }
-    }
-    text
-}
-
-fn footer(server: SocketAddr, heard: &Heard) -> impl Display {
-    let (ip, port) = (server.ip(), server.port());
-    let (took, by, len) = (heard.took.as_millis(), heard.by, heard.bytes.len());
-    format!("\n;; Query time: {took} msec\n;; SERVER: {ip}#{port}({ip}) ({by})\n;; MSG SIZE  rcvd: {len}\n\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -323,7 +240,7 @@ mod tests {
     fn understood(line: &str, address: Option<&str>) -> Result<Ask, String> {
         let words = line.split_whitespace().map(str::to_owned).collect();
         let address = address.map(|text| text.parse().unwrap());
-        Options { words, address, port: 53, timeout: 5, attach: Attach::default() }.read()
+        Options { words, address, port: 53, timeout: 5, json: false, attach: Attach::default() }.read()
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use serde_json::{Value, json};
 
 use crate::attach::{Attach, Tell, Wish};
 use crate::failure::{During, Failure};
@@ -16,6 +17,11 @@ mod probe;
 
 /// The options of `tapsock traceroute`.
 #[derive(Args, Debug)]
+#[command(
+    after_help = "-j: one object with host, dst, method (udp, icmp, tcp), max_hops, size (bytes of a packet), and hops: of \
+                  each its ttl and its probes, in their order: from, rtt (milliseconds), arrived (it is the host itself), and mark (!N, !H, \
+                  !P, !F, !X) where the way ends there; null where nothing came back."
+)]
 pub struct Options {
     /// Whom: an address, or a name
     host: String,
@@ -45,6 +51,9 @@ pub struct Options {
     /// How long an answer is waited for, in seconds
     #[arg(short = 'w', long = "wait", value_name = "SECONDS", default_value_t = 5.0)]
     wait: f64,
+    /// JSON, at the end
+    #[arg(short, long)]
+    json: bool,
     #[command(flatten)]
     attach: Attach,
 }
@@ -70,7 +79,8 @@ pub fn main(options: &Options) -> Result<ExitCode, Failure> {
         (_, true) => Method::Connection(options.port.unwrap_or(TCP_PORT)),
         _ => Method::Datagrams(options.port.unwrap_or(UDP_PORT)),
     };
-    println!("traceroute to {} ({to}), {} hops max, {PACKET_LEN} byte packets", options.host, options.max);
+    let mut told = Told { options, to, method, hops: Vec::new() };
+    told.begin();
     let mut number = 0;
     for ttl in options.first..=options.max {
         let mut probes = Vec::new();
@@ -81,43 +91,93 @@ pub fn main(options: &Options) -> Result<ExitCode, Failure> {
             number += 1;
         }
         let until = Instant::now() + wait;
-        let mut line = Line::begin(ttl);
+        let mut hop = told.hop(ttl);
         for probe in &mut probes {
-            line.add(probe.heard(until).during(format_args!("probe {to}"))?);
+            hop.add(probe.heard(until).during(format_args!("probe {to}"))?);
         }
-        line.end();
-        if line.arrived {
+        if hop.end() {
             break;
         }
     }
+    told.end();
     Ok(ExitCode::SUCCESS)
 }
 
-/// A hop's line. It shows as it comes.
-struct Line {
+/// All that is told: as it comes, or as an object at the end.
+struct Told<'a> {
+    options: &'a Options,
+    to: IpAddr,
+    method: Method,
+    hops: Vec<Value>,
+}
+
+impl Told<'_> {
+    fn begin(&self) {
+        let Options { host, max, json, .. } = self.options;
+        if !json {
+            println!("traceroute to {host} ({}), {max} hops max, {PACKET_LEN} byte packets", self.to);
+        }
+    }
+
+    fn hop(&mut self, ttl: u8) -> Hop<'_> {
+        let hops = self.options.json.then_some(&mut self.hops);
+        if hops.is_none() {
+            show(&format!("{ttl:2} "));
+        }
+        Hop { hops, ttl, probes: Vec::new(), last: None, arrived: false }
+    }
+
+    fn end(self) {
+        if !self.options.json {
+            return;
+        }
+        let method = match self.method {
+            Method::Datagrams(_) => "udp",
+            Method::Echo => "icmp",
+            Method::Connection(_) => "tcp",
+        };
+        let Options { host, max, .. } = self.options;
+        let (to, hops) = (self.to, self.hops);
+        println!(
+            "{}",
+            json!({ "host": host, "dst": to, "method": method, "max_hops": max, "size": PACKET_LEN, "hops": hops })
+        );
+    }
+}
+
+/// A hop: a line, which shows as it comes, or an object.
+struct Hop<'a> {
+    /// Where objects go.
+    hops: Option<&'a mut Vec<Value>>,
+    ttl: u8,
+    probes: Vec<Value>,
     last: Option<IpAddr>,
+    /// There is no way further, or it is the end of it.
     arrived: bool,
 }
 
-impl Line {
-    fn begin(ttl: u8) -> Line {
-        show(&format!("{ttl:2} "));
-        Line { last: None, arrived: false }
-    }
-
+impl Hop<'_> {
     fn add(&mut self, heard: Option<Heard>) {
-        let Some(Heard { from, took, arrived, mark }) = heard else { return show(" *") };
+        self.arrived |= heard.as_ref().is_some_and(|heard| heard.arrived || !heard.mark.is_empty());
+        if self.hops.is_some() {
+            self.probes.push(heard.as_ref().map_or(Value::Null, Heard::object));
+            return;
+        }
+        let Some(Heard { from, took, mark, .. }) = heard else { return show(" *") };
         // Who has been named is not named again.
         if self.last.replace(from) != Some(from) {
             show(&format!(" {from} ({from})"));
         }
         show(&format!("  {:.3} ms{mark}", took.as_secs_f64() * 1000.0));
-        // There is no way further, or it is the end of it.
-        self.arrived |= arrived || !mark.is_empty();
     }
 
-    fn end(&self) {
-        println!();
+    /// Whether it is the last.
+    fn end(self) -> bool {
+        match self.hops {
+            Some(hops) => hops.push(json!({ "ttl": self.ttl, "probes": self.probes })),
+            None => println!(),
+        }
+        self.arrived
     }
 }
 

@@ -134,6 +134,31 @@ fn dig_shows_what_a_server_says() {
     ] {
         assert!(text.contains(mark), "{mark}: {text}");
     }
+    // The same as an object, by RFC 8427's names.
+    let (_, text, _) = dig(&namespace, &["-j", "@10.7.0.1", "www.example"]);
+    let said: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (&said["server"], &said["port"], &said["transport"]),
+        (&"10.7.0.1".into(), &53.into(), &"UDP".into())
+    );
+    let message = &said["responseMessage"];
+    assert_eq!(
+        (&message["QNAME"], &message["QTYPEname"], &message["RCODE"]),
+        (&"www.example.".into(), &"A".into(), &0.into())
+    );
+    let answers = message["answerRRs"].as_array().unwrap();
+    assert_eq!(message["ANCOUNT"], answers.len());
+    assert_eq!(
+        (&answers[0]["TYPEname"], &answers[0]["rdataCNAME"]),
+        (&"CNAME".into(), &"web.example.".into()),
+        "{text}"
+    );
+    assert_eq!(
+        (&answers[1]["NAME"], &answers[1]["rdataA"]),
+        (&"web.example.".into(), &"10.7.0.1".into()),
+        "{text}"
+    );
+    assert!(said["query_time"].as_f64().is_some_and(|took| took > 0.0) && message["QR"] == true, "{text}");
     assert!(dig(&namespace, &["@10.7.0.1", "none.example"]).1.contains("status: NXDOMAIN"));
     assert_eq!(dig(&namespace, &["@10.7.0.1", "-x", "10.7.0.1", "+short"]).1, "web.example.\n");
     let (code, _, why) = dig(&namespace, &["@10.7.0.1", "-p", "5399", "-w", "1", "web.example"]);
@@ -151,7 +176,9 @@ fn second_network(namespace: &Namespace) -> Option<Ended> {
             for _ in $(seq 400); do ip addr add 10.9.0.2/24 dev v1 2>/dev/null && break; sleep 0.05; done
             ip link set v1 up && ip link set lo up && ip route add default via 10.9.0.1 && echo ready && exec cat <&3 >/dev/null' &
         ip link add v0 type veth peer name v1 && ip addr add 10.9.0.1/24 dev v0 && ip link set v0 up || exit 1
-        read apart; ip link set v1 netns $! && echo 1 > /proc/sys/net/ipv4/ip_forward || exit 1; wait";
+        read apart; ip link set v1 netns $! && echo 1 > /proc/sys/net/ipv4/ip_forward || exit 1
+        # Each probe is answered, however many come in a second.
+        echo 0 > /proc/sys/net/ipv4/icmp_ratelimit; wait";
     let mut command = namespace.command("sh");
     let mut child =
         command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -190,7 +217,26 @@ fn traceroute_lists_the_routers_on_the_way() {
             assert_eq!((line[2], line[4], line[6]), (format!("({address})").as_str(), "ms", "ms"), "{text}");
         }
     }
+    let output = tapsock(&namespace, &[&attach[..], &["-j", "-q2", "10.9.0.2"]].concat()).output().unwrap();
+    let said: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(
+        (&said["dst"], &said["method"], &said["max_hops"]),
+        (&"10.9.0.2".into(), &"udp".into(), &30.into())
+    );
+    let hops = said["hops"].as_array().unwrap();
+    assert_eq!(hops.len(), 2, "{said}");
+    for (hop, ttl, from) in [(&hops[0], 1, "10.7.0.1"), (&hops[1], 2, "10.9.0.2")] {
+        let probes = hop["probes"].as_array().unwrap();
+        assert_eq!((&hop["ttl"], probes.len()), (&ttl.into(), 2), "{said}");
+        for probe in probes {
+            assert_eq!((&probe["from"], &probe["arrived"]), (&from.into(), &(ttl == 2).into()), "{said}");
+            assert!(probe["rtt"].as_f64().is_some_and(|rtt| rtt > 0.0) && probe["mark"].is_null(), "{said}");
+        }
+    }
     // Where nobody is, a router says so.
     let nowhere = tapsock(&namespace, &[&attach[..], &["-q", "1", "10.66.0.1"]].concat()).output().unwrap();
     assert!(stdout(&nowhere).contains(" ms !N"), "{}", stdout(&nowhere));
+    let nowhere = tapsock(&namespace, &[&attach[..], &["-j", "-q1", "10.66.0.1"]].concat()).output().unwrap();
+    let said: serde_json::Value = serde_json::from_str(&stdout(&nowhere)).unwrap();
+    assert_eq!(said["hops"][0]["probes"][0]["mark"], "!N", "{said}");
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
+use serde_json::{Value, json};
 use tapsock::bsd::control::{Control, ExtendedError, SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6, cmsg_space};
 use tapsock::bsd::{self, PollMask, RecvMessage};
 use tapsock::{Host, SockAddr};
@@ -46,6 +47,19 @@ pub struct Heard {
     pub arrived: bool,
     /// Why the packet goes no further, in traceroute's marks: ` !H`; nothing where its time is over.
     pub mark: &'static str,
+}
+
+impl Heard {
+    /// It as JSON: `from`, `rtt` in milliseconds, `arrived`, and `mark` where there is one.
+    pub fn object(&self) -> Value {
+        // To the nanosecond, as it was measured.
+        let rtt = self.took.as_nanos() as f64 / 1e6;
+        let mut object = json!({ "from": self.from, "rtt": rtt, "arrived": self.arrived });
+        if !self.mark.is_empty() {
+            object["mark"] = self.mark.trim_start().into();
+        }
+        object
+    }
 }
 
 impl Probe {
@@ -192,6 +206,15 @@ fn meaning(error: &ExtendedError, is_host: bool) -> (bool, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_heard_is_an_object() {
+        let from = IpAddr::from([10, 7, 0, 1]);
+        let mut heard = Heard { from, took: Duration::from_micros(1500), arrived: true, mark: "" };
+        assert_eq!(heard.object().to_string(), r#"{"arrived":true,"from":"10.7.0.1","rtt":1.5}"#);
+        (heard.arrived, heard.mark) = (false, " !H");
+        assert_eq!(heard.object()["mark"], "!H");
+    }
 
     #[test]
     fn errors_have_traceroutes_marks() {
