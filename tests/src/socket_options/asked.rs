@@ -51,9 +51,7 @@ pub(super) fn ask(host: &Host, option: &Named) -> io::Result<Row> {
             let socket = bsd::socket(host, domain, socket_type, *protocol)?;
             let got = bsd::getsockopt(host, socket, option.level, option.number);
             let told = got.as_ref().ok().filter(|value| !value.as_bytes().is_empty());
-            let value = usual(&option.name)
-                .or_else(|| told.map(|value| value.as_bytes().to_vec()))
-                .unwrap_or(1i32.to_ne_bytes().to_vec());
+            let value = value_to_set(&option.name, told.map(OptionValue::as_bytes));
             for (name, number) in earlier(&option.name) {
                 let value = usual(name).unwrap_or_default();
                 // Sockets of other kinds have neither.
@@ -77,7 +75,14 @@ pub(super) fn ask(host: &Host, option: &Named) -> io::Result<Row> {
     Ok(row)
 }
 
-/// What programs set an option to, where that is neither what it shows nor one: the C type's bytes.
+/// What an option is set to: another value than the one that it shows, since one that is off for good may be set to that.
+pub(super) fn value_to_set(name: &str, told: Option<&[u8]>) -> Vec<u8> {
+    let another = |told: &[u8]| told.iter().enumerate().map(|(at, byte)| byte ^ u8::from(at == 0)).collect();
+    usual(name).or_else(|| told.map(another)).unwrap_or_else(|| 1i32.to_ne_bytes().to_vec())
+}
+
+/// What programs set an option to, where that is neither a little more or less than what it shows nor one: the C type's
+/// bytes.
 pub(super) fn usual(name: &str) -> Option<Vec<u8>> {
     const GROUP: [u8; 4] = [239, 1, 1, 1];
     const SOURCE: [u8; 4] = [127, 0, 0, 2];
@@ -92,11 +97,15 @@ pub(super) fn usual(name: &str) -> Option<Vec<u8>> {
     }
     Some(match name {
         "SO_BINDTODEVICE" => b"lo".to_vec(),
+        "TCP_CONGESTION" => b"reno".to_vec(),
+        "SO_PEEK_OFF" | "IPV6_ADDR_PREFERENCES" => 2i32.to_ne_bytes().to_vec(),
+        // Software's stamps of what comes.
+        "SO_TIMESTAMPING" => 0x18i32.to_ne_bytes().to_vec(),
         "IPV6_MTU" => 1280i32.to_ne_bytes().to_vec(),
-        // To leave it off is no use of it.
-        "SO_REUSEPORT" => 1i32.to_ne_bytes().to_vec(),
-        // No address and no interface.
-        "IPV6_PKTINFO" => vec![0; 20],
+        "IP_MULTICAST_IF" => LOOPBACK.to_vec(),
+        "IP_UNICAST_IF" | "IPV6_UNICAST_IF" => 1u32.to_be_bytes().to_vec(),
+        // No address, and the first interface.
+        "IPV6_PKTINFO" => [&[0; 16][..], &INDEX].concat(),
         "TCP_FASTOPEN_KEY" => vec![1; 16],
         "IP_ADD_MEMBERSHIP" | "IP_DROP_MEMBERSHIP" => [GROUP, LOOPBACK].concat(),
         "IPV6_ADD_MEMBERSHIP" | "IPV6_DROP_MEMBERSHIP" => {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tapsock::Errno;
 
-use super::asked::{KINDS, earlier, usual};
+use super::asked::{KINDS, earlier, usual, value_to_set};
 use super::{Named, absent, constants};
 use crate::differential::SocketCalls;
 
@@ -99,7 +99,8 @@ fn answer(
         let _ = calls.set_option(socket, option.level, *number, &usual(name).unwrap_or_default());
     }
     let told = got.as_ref().ok().filter(|value| !value.is_empty());
-    let value = usual(&option.name).or_else(|| told.cloned()).unwrap_or_else(|| 1i32.to_ne_bytes().to_vec());
+    let value = value_to_set(&option.name, told.map(Vec::as_slice));
+    assert_ne!(told, Some(&value), "{} is set to what it shows", option.name);
     let set = calls.set_option(socket, option.level, option.number, &value);
     let _ = calls.close(socket);
     (said(got, "shown"), said(set, "taken"))
