@@ -181,7 +181,7 @@ pub unsafe extern "C" fn tapsock_getsockopt(
         };
         // SAFETY: the caller's promise.
         let out = unsafe { bytes_mut(value, *len as usize) }?;
-        *len = told.copy_out(out) as socklen_t;
+        *len = told.copy_out(out)? as socklen_t;
         Ok(0)
     })
 }

@@ -37,7 +37,7 @@ pub(crate) fn wanted(call: &Call<'_>, name: i32, value: &[u8]) -> Result<Option<
 pub(crate) fn shown_name(call: &Call<'_>) -> OptionValue {
     let device = call.options().device.and_then(|device| call.stack.interfaces().interface(device));
     let name = device.map(|interface| [interface.name().as_bytes(), &[0]].concat());
-    name.unwrap_or_default().into()
+    name.map_or(Vec::new().into(), |name| OptionValue::from(name).needing(NAME_LEN))
 }
 
 /// Linux's IFNAMSIZ, with the zero byte.

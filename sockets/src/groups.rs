@@ -44,7 +44,12 @@ pub(crate) fn set_option(
                 Kind::Stream if matches!((level, name), (SOL_IP, IP_ADD_MEMBERSHIP | IP_DROP_MEMBERSHIP)) => {
                     Err(Errno::PROTO)
                 }
-                Kind::Stream => wanted.and(Err(Errno::PROTO)),
+                // Of the others the address is too, but for the two of IPv6.
+                Kind::Stream => wanted.and_then(|wanted| {
+                    let first =
+                        matches!((level, name), (SOL_IPV6, IPV6_ADD_MEMBERSHIP | IPV6_DROP_MEMBERSHIP));
+                    Err(if first || wanted.group.is_multicast() { Errno::PROTO } else { Errno::INVAL })
+                }),
                 Kind::Datagram | Kind::Ping | Kind::Raw(_) => {
                     wanted.and_then(|wanted| change(call, body, &wanted))
                 }

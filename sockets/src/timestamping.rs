@@ -72,11 +72,12 @@ impl Timestamping {
 
 /// Sets the flags.
 ///
-/// Errors: EINVAL for unknown ones, for figures of TCP, for OPT_ID_TCP without OPT_ID, and for OPT_ID on a stream that
-/// is not connected; EOPNOTSUPP for the clock of a device.
+/// Errors: EINVAL for unknown ones, for OPT_ID_TCP without OPT_ID, for OPT_ID on a stream that is not connected, and for
+/// figures of TCP; EOPNOTSUPP for the clock of a device.
 pub(crate) fn set(call: &mut Call<'_>, body: &mut Body, value: &[u8]) -> Result<(), Errno> {
     let flags = read_int(value)? as u32;
-    if flags & !KNOWN != 0 || flags & OPT_STATS != 0 || flags & (OPT_ID | OPT_ID_TCP) == OPT_ID_TCP {
+    let alone = flags & (OPT_ID | OPT_ID_TCP) == OPT_ID_TCP || flags & (OPT_STATS | OPT_TSONLY) == OPT_STATS;
+    if flags & !KNOWN != 0 || alone {
         return Err(Errno::INVAL);
     }
     let news = flags & OPT_ID != 0 && !call.options().rare().timestamping.counts();
@@ -89,6 +90,9 @@ pub(crate) fn set(call: &mut Call<'_>, body: &mut Body, value: &[u8]) -> Result<
     }
     if flags & BIND_PHC != 0 {
         return Err(Errno::OPNOTSUPP);
+    }
+    if flags & OPT_STATS != 0 {
+        return Err(Errno::INVAL);
     }
     call.common.options.rare_mut().timestamping = Timestamping(flags);
     match body {

@@ -139,8 +139,8 @@ fn differences(root: &Path) -> io::Result<String> {
             KNOWN,
         ])?;
     }
-    for UnlikeOption { name, kernel, ours, reason } in UNLIKE_OPTIONS {
-        row([&format!("values of {name}"), kernel, ours, reason, VALUES])?;
+    for UnlikeOption { name, of, kernel, ours, reason, .. } in UNLIKE_OPTIONS {
+        row([&format!("{name}: {of}"), &code(kernel), &code(ours), reason, VALUES])?;
     }
     Ok(rows)
 }

@@ -30,13 +30,14 @@ impl LocalSocket {
             LocalOption::ForcedSendBuffer => return Err(Errno::NOPROTOOPT),
             LocalOption::ReceiveBuffer => lock(&self.own).receive_buffer.into(),
             LocalOption::PassCredentials => self.end_options().pass_credentials.into(),
-            LocalOption::PeekOffset => {
-                self.end_options().peek_offset.map_or(-1, |at| i32::try_from(at).unwrap_or(i32::MAX)).into()
-            }
+            LocalOption::PeekOffset => self.end_options().peek_offset.into(),
             LocalOption::LowWater => i32::try_from(self.end_options().low_water).unwrap_or(i32::MAX).into(),
             LocalOption::UrgentInline => self.end_options().urgent_inline.into(),
             // Odd: the sockets of the stack have the even ones.
-            LocalOption::Cookie => (2 * self.number + 1).to_ne_bytes().to_vec().into(),
+            LocalOption::Cookie => {
+                let cookie = (2 * self.number + 1).to_ne_bytes();
+                OptionValue::from(cookie.to_vec()).needing(cookie.len())
+            }
             LocalOption::MemoryInfo => self.memory_info(),
             LocalOption::ReusePort | LocalOption::ZeroCopy => 0.into(),
             LocalOption::Linger => {

@@ -151,7 +151,7 @@ impl LocalOption {
         let number = read_int(value)?;
         match self {
             LocalOption::PassCredentials => options.pass_credentials = number != 0,
-            LocalOption::PeekOffset => options.peek_offset = usize::try_from(number).ok(),
+            LocalOption::PeekOffset => options.peek_offset = number,
             LocalOption::LowWater => options.low_water = low_water(number),
             LocalOption::UrgentInline => options.urgent_inline = number != 0,
             LocalOption::ReusePort if number == 0 => {}

@@ -84,8 +84,8 @@ impl Shutdown {
 pub struct EndOptions {
     /// SO_PASSCRED.
     pub pass_credentials: bool,
-    /// SO_PEEK_OFF, in bytes; `None` where it is negative.
-    pub peek_offset: Option<usize>,
+    /// SO_PEEK_OFF, in bytes; below zero: always from the front.
+    pub peek_offset: i32,
     /// SO_RCVLOWAT, in bytes; of streams only.
     pub low_water: usize,
     /// SO_OOBINLINE; of streams only.
@@ -93,18 +93,29 @@ pub struct EndOptions {
 }
 
 impl EndOptions {
+    /// How many bytes MSG_PEEK passes over; `None` where it always begins at the front.
+    pub(crate) fn peek_start(&self) -> Option<usize> {
+        usize::try_from(self.peek_offset).ok()
+    }
+
     pub(crate) fn peeked(&mut self, count: usize) {
-        self.peek_offset = self.peek_offset.map(|offset| offset.saturating_add(count));
+        self.move_peek_start(|start| start.saturating_add(count));
     }
 
     pub(crate) fn taken(&mut self, count: usize) {
-        self.peek_offset = self.peek_offset.map(|offset| offset.saturating_sub(count));
+        self.move_peek_start(|start| start.saturating_sub(count));
+    }
+
+    fn move_peek_start(&mut self, moved: impl FnOnce(usize) -> usize) {
+        if let Some(start) = self.peek_start() {
+            self.peek_offset = i32::try_from(moved(start)).unwrap_or(i32::MAX);
+        }
     }
 }
 
 impl Default for EndOptions {
     fn default() -> Self {
-        EndOptions { pass_credentials: false, peek_offset: None, low_water: 1, urgent_inline: false }
+        EndOptions { pass_credentials: false, peek_offset: -1, low_water: 1, urgent_inline: false }
     }
 }
 

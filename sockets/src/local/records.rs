@@ -152,9 +152,9 @@ impl<R: Clone, S: Clone> Records<R, S> {
         sink: &mut impl Sink,
     ) -> Option<ReceivedRecord<R, S>> {
         let mut start = 0;
-        let mut skip = options.peek_offset.unwrap_or(0);
+        let mut skip = options.peek_start().unwrap_or(0);
         let record = self.records.iter_mut().find(|record| {
-            let passed = options.peek_offset.is_some() && skip >= record.len && (skip > 0 || record.peeked);
+            let passed = options.peek_start().is_some() && skip >= record.len && (skip > 0 || record.peeked);
             if passed {
                 skip -= record.len;
                 start += record.len;

@@ -131,9 +131,11 @@ impl SocketOptions {
                 self.rare_mut().interface_v6 = InterfaceId::from_index(interface);
             }
             IPV6_RECVERR_RFC4884 => self.rare_mut().extensions[1] = in_range(number?, 0, 1)? == 1,
-            IPV6_DONTFRAG => self.rare_mut().unfragmented = number? != 0,
+            // To Linux too little is nothing, of these two.
+            IPV6_DONTFRAG => self.rare_mut().unfragmented = number.unwrap_or(0) != 0,
             IPV6_AUTOFLOWLABEL => {
-                self.rare_mut().labels = if number? != 0 { AutoLabel::On } else { AutoLabel::Off };
+                self.rare_mut().labels =
+                    if number.unwrap_or(0) != 0 { AutoLabel::On } else { AutoLabel::Off };
             }
             IPV6_ADDR_PREFERENCES => self.set_preferences(number?)?,
             IPV6_TRANSPARENT => self.rare_mut().transparent = transparent(number?, limits)?,

@@ -113,7 +113,9 @@ impl SocketOptions {
             SO_RCVLOWAT => self.low_water.into(),
             SO_OOBINLINE => self.tcp.urgent_inline.into(),
             SO_MAX_PACING_RATE if subject.kind == Kind::Stream => {
-                self.tcp.rare().max_pacing_rate.to_ne_bytes().to_vec().into()
+                let rate = self.tcp.rare().max_pacing_rate;
+                let in_short = u32::try_from(rate).unwrap_or(u32::MAX) as i32;
+                OptionValue::from(rate.to_ne_bytes().to_vec()).or_int(in_short)
             }
             SO_PEEK_OFF if subject.has_ports() => self.peek_offset().into(),
             SO_PEEK_OFF | SO_PASSCRED => return Err(Errno::OPNOTSUPP),

@@ -13,14 +13,51 @@ use tapsock_stack::tcp::CongestionKind;
 /// let on = OptionValue::from(1);
 /// assert_eq!(on.as_int(), Some(1));
 /// let mut out = [0; 2];
-/// assert_eq!(on.copy_out(&mut out), 2);
+/// assert_eq!(on.copy_out(&mut out), Ok(2));
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct OptionValue {
     bytes: Vec<u8>,
+    shorter: Shorter,
+}
+
+/// What is shown where there is less room than the value takes.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Shorter {
+    /// Its first bytes.
+    Cut,
+    /// Nothing in less than so many bytes.
+    Needs(usize),
+    /// An `int`, or its first bytes.
+    Int(i32),
+    /// A byte, if it is one. Source: ip(7).
+    Byte,
 }
 
 impl OptionValue {
+    /// The same, which is not shown at all in less room than so many bytes.
+    ///
+    /// ```
+    /// use tapsock_sockets::{Errno, OptionValue};
+    ///
+    /// let cookie = OptionValue::from(vec![7; 8]).needing(8);
+    /// assert_eq!(cookie.copy_out(&mut [0; 7]), Err(Errno::INVAL));
+    /// ```
+    #[must_use = "the value itself stays as it is"]
+    pub fn needing(self, room: usize) -> Self {
+        OptionValue { shorter: Shorter::Needs(room), ..self }
+    }
+
+    /// The same, of which this is shown in less room than it takes.
+    pub(super) fn or_int(self, number: i32) -> Self {
+        OptionValue { shorter: Shorter::Int(number), ..self }
+    }
+
+    /// The same, which is a byte in the room of one, if it is one.
+    pub(crate) fn or_byte(self) -> Self {
+        OptionValue { shorter: Shorter::Byte, ..self }
+    }
+
     /// All bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
@@ -42,16 +79,34 @@ impl OptionValue {
 
     /// Copies into `out`, cut off where it is shorter, and returns how many bytes that are: unlike an address, an
     /// option is said to have the length that was copied.
-    pub fn copy_out(&self, out: &mut [u8]) -> usize {
-        let count = self.bytes.len().min(out.len());
-        out[..count].copy_from_slice(&self.bytes[..count]);
-        count
+    ///
+    /// Errors: EINVAL for one that is not cut, as SO_COOKIE.
+    pub fn copy_out(&self, out: &mut [u8]) -> Result<usize, Errno> {
+        let int;
+        let shown = match (self.shorter, &self.bytes[..]) {
+            (Shorter::Needs(room), _) if out.len() < room => return Err(Errno::INVAL),
+            (Shorter::Int(number), bytes) if out.len() < bytes.len() => {
+                int = number.to_ne_bytes();
+                &int
+            }
+            (Shorter::Byte, bytes) if out.len() < bytes.len() => match self.as_int().map(u8::try_from) {
+                Some(Ok(byte)) => {
+                    int = [byte, 0, 0, 0];
+                    &int[..1]
+                }
+                _ => bytes,
+            },
+            (_, bytes) => bytes,
+        };
+        let count = shown.len().min(out.len());
+        out[..count].copy_from_slice(&shown[..count]);
+        Ok(count)
     }
 }
 
 impl From<i32> for OptionValue {
     fn from(value: i32) -> Self {
-        OptionValue { bytes: value.to_ne_bytes().to_vec() }
+        value.to_ne_bytes().to_vec().into()
     }
 }
 
@@ -72,13 +127,13 @@ impl From<Option<Duration>> for OptionValue {
     fn from(value: Option<Duration>) -> Self {
         let value = value.unwrap_or_default();
         let secs = i64::try_from(value.as_secs()).unwrap_or(i64::MAX);
-        OptionValue { bytes: [secs.to_ne_bytes(), i64::from(value.subsec_micros()).to_ne_bytes()].concat() }
+        [secs.to_ne_bytes(), i64::from(value.subsec_micros()).to_ne_bytes()].concat().into()
     }
 }
 
 impl From<Vec<u8>> for OptionValue {
     fn from(bytes: Vec<u8>) -> Self {
-        OptionValue { bytes }
+        OptionValue { bytes, shorter: Shorter::Cut }
     }
 }
 

@@ -40,9 +40,10 @@ impl Sockets {
         asked: &[u8],
     ) -> Result<OptionValue, Errno> {
         if (level, name) == (SOL_SOCKET, SO_COOKIE) {
-            return Ok(self.cookie(fd)?.to_ne_bytes().to_vec().into());
+            let cookie = self.cookie(fd)?.to_ne_bytes();
+            return Ok(OptionValue::from(cookie.to_vec()).needing(cookie.len()));
         }
-        self.call(now, fd, |call, body| {
+        let value = self.call(now, fd, |call, body| {
             if let Some(answer) = groups::option(call, body, (level, name), asked) {
                 return answer;
             }
@@ -92,7 +93,9 @@ impl Sockets {
                 };
                 // As Linux, which leaves the address out.
                 let mtu = u32::try_from(mtu.ok_or(Errno::NOTCONN)?).unwrap_or(u32::MAX);
-                return Ok([vec![0; SOCKADDR_IN6_LEN], mtu.to_ne_bytes().to_vec()].concat().into());
+                let info = [vec![0; SOCKADDR_IN6_LEN], mtu.to_ne_bytes().to_vec()].concat();
+                let room = info.len();
+                return Ok(OptionValue::from(info).needing(room));
             }
             if (level, name) == (SOL_IP, IP_MTU)
                 || (level, name) == (SOL_IPV6, IPV6_MTU) && subject.domain == Domain::V6
@@ -126,7 +129,10 @@ impl Sockets {
                 return Ok(keys.map_or(Vec::new(), |keys| keys.to_bytes()).into());
             }
             call.options().get(subject, level, name)
-        })
+        })?;
+        // ip(7): an `int` that is a byte is one where there is no room for more.
+        let is_number = level == SOL_IP && ![IP_MULTICAST_IF, IP_OPTIONS].contains(&name);
+        Ok(if is_number { value.or_byte() } else { value })
     }
 
     /// Sets an option: setsockopt(2). `value` is in the machine's byte order.

@@ -204,7 +204,7 @@ impl Datagrams for Ours {
                 Ok(0)
             }
             Op::PeekOffset { at, offset } => {
-                self.socket(at).options.peek_offset = offset;
+                self.socket(at).options.peek_offset = offset.map_or(-1, |at| at as i32);
                 Ok(0)
             }
             Op::SendBuffer { at, bytes } => {

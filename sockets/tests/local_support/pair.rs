@@ -235,7 +235,9 @@ fn on_any<Q: Inbox>(pair: &mut Pair<Q>, op: &Op) -> Outcome {
     match *op {
         Op::Shutdown { side, how } => pair.shutdown(end(side), Shutdown::from_how(how).unwrap()),
         Op::PassCredentials { side, on } => pair.options_mut(end(side)).pass_credentials = on,
-        Op::PeekOffset { side, offset } => pair.options_mut(end(side)).peek_offset = offset,
+        Op::PeekOffset { side, offset } => {
+            pair.options_mut(end(side)).peek_offset = offset.map_or(-1, |at| at as i32)
+        }
         Op::SendBuffer { side, bytes } => pair.set_send_buffer(end(side), bytes * 2),
         Op::UrgentInline { side, on } => pair.options_mut(end(side)).urgent_inline = on,
         Op::TakeError { side } => {

@@ -230,7 +230,7 @@ impl SocketCalls for OurSockets {
 
     fn option(&mut self, socket: i32, level: i32, name: i32, room: usize) -> Result<Vec<u8>, Errno> {
         let mut value = vec![0; room];
-        let len = bsd::getsockopt(&self.host, socket, level, name)?.copy_out(&mut value);
+        let len = bsd::getsockopt(&self.host, socket, level, name)?.copy_out(&mut value)?;
         value.truncate(len);
         Ok(value)
     }

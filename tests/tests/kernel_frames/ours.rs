@@ -146,7 +146,7 @@ impl End for Ours {
     fn error(&mut self, socket: i32) -> i32 {
         let mut value = [0; 4];
         let error = self.sockets.option(self.now, Fd(socket), SOL_SOCKET, SO_ERROR).expect("it is open");
-        error.copy_out(&mut value);
+        error.copy_out(&mut value).expect("an `int` is cut");
         i32::from_ne_bytes(value)
     }
 }

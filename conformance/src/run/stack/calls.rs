@@ -88,7 +88,7 @@ impl StackTarget {
         let fd = self.descriptors.socket(fd)?;
         let value = self.sockets.option(self.now, fd, level, name)?;
         let mut bytes = vec![0; room.ok_or(Errno::FAULT)?];
-        let count = value.copy_out(&mut bytes);
+        let count = value.copy_out(&mut bytes)?;
         bytes.truncate(count);
         Ok(Outcome::with(0, Output::Option(bytes)))
     }

@@ -41,7 +41,7 @@ fn records_keep_their_bounds_even_empty_ones() {
 #[test]
 fn a_peek_with_an_offset_walks_over_the_records() {
     let mut pair = pair();
-    pair.options_mut(B).peek_offset = Some(0);
+    pair.options_mut(B).peek_offset = 0;
     for record in [&b""[..], b"abc", b"", b"de"] {
         send(&mut pair, A, record).unwrap();
     }
@@ -52,7 +52,7 @@ fn a_peek_with_an_offset_walks_over_the_records() {
     assert_eq!(recv(&mut pair, B, 2, Peek::Yes), Err(RecvError::WouldBlock));
     recv(&mut pair, B, 9, Peek::No).unwrap();
     recv(&mut pair, B, 9, Peek::No).unwrap();
-    assert_eq!(pair.options(B).peek_offset, Some(2));
+    assert_eq!(pair.options(B).peek_offset, 2);
 }
 
 #[test]

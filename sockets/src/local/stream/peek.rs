@@ -13,7 +13,7 @@ impl<R: Clone> Stream<R> {
         options: &mut EndOptions,
         sink: &mut impl Sink,
     ) -> Reach {
-        let mut skip = options.peek_offset.unwrap_or(0);
+        let mut skip = options.peek_start().unwrap_or(0);
         // Where the next piece begins in the queue of bytes.
         let mut start = 0;
         // Whether the next piece may be a bound: not those that SO_PEEK_OFF passes, and what it leads to.

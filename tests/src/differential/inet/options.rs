@@ -1,98 +1,77 @@
 //! Every option of the table, with values at the edges of its type and of all lengths.
 
+use tapsock::Errno;
 use tapsock::bsd::*;
 
 use super::{Stage, World};
+use crate::differential::Sock;
 use crate::socket_options::Named;
 
-/// An option whose values differ.
+/// An option whose values differ, and where.
 ///
 /// ```
 /// use tapsock_tests::differential::UNLIKE_OPTIONS;
 ///
 /// assert!(UNLIKE_OPTIONS.iter().all(|unlike| unlike.name.contains('_') && !unlike.reason.is_empty()));
 /// ```
-#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+#[derive(Copy, Clone, Debug)]
 pub struct UnlikeOption {
     /// The option.
     pub name: &'static str,
+    /// Where they differ.
+    pub of: &'static str,
     /// What the kernel says.
     pub kernel: &'static str,
     /// What is said here.
     pub ours: &'static str,
     /// Why that is right.
     pub reason: &'static str,
+    /// Whether a call is one of these.
+    is: fn(&Call<'_>) -> bool,
 }
 
-const fn unlike(
-    name: &'static str,
-    kernel: &'static str,
-    ours: &'static str,
-    reason: &'static str,
-) -> UnlikeOption {
-    UnlikeOption { name, kernel, ours, reason }
+/// A call on a fresh socket.
+enum Call<'a> {
+    /// setsockopt(2) to these bytes
+    Set(&'a [u8]),
+    /// getsockopt(2) into so many bytes
+    Get(usize),
 }
 
-/// Options whose values differ, and why.
-pub const UNLIKE_OPTIONS: [UnlikeOption; 11] = [
-    unlike(
-        "SO_PEEK_OFF",
-        "of a local socket, shows the number below zero that was set",
-        "shows -1",
-        "they all mean the same",
-    ),
-    unlike(
-        "SO_RCVLOWAT",
-        "at most half of tcp_rmem's maximum",
-        "the same, which is less here",
-        "buffers are smaller",
-    ),
-    unlike(
-        "SO_TIMESTAMPING",
-        "EOPNOTSUPP for all flags at once",
-        "EINVAL",
-        "the first that is not there is what is wrong",
-    ),
-    unlike(
-        "SO_MAX_PACING_RATE",
-        "a rate of eight bytes, read into four, is cut at the largest that they hold",
-        "its low four bytes",
-        "a value is cut to the room that there is, as others are",
-    ),
-    unlike(
-        "SO_COOKIE",
-        "EINVAL for less room than it takes",
-        "cut to the room that there is",
-        "as others are",
-    ),
-    unlike(
-        "SO_BINDTOIFINDEX",
-        "a number that no interface has is taken",
-        "ENODEV",
-        "nothing could ever be sent",
-    ),
-    unlike(
-        "IPV6_PATHMTU",
-        "EINVAL for too little room, before ENOTCONN",
-        "ENOTCONN first",
-        "without a peer there is nothing to make room for",
-    ),
-    unlike("IPV6_DONTFRAG", "a value of less than four bytes is 0", "EINVAL", "nobody can have meant it"),
-    unlike(
-        "IPV6_AUTOFLOWLABEL",
-        "a value of less than four bytes is 0",
-        "EINVAL",
-        "nobody can have meant it",
-    ),
-    unlike("TCP_CC_INFO", "what the machine's default tells", "nothing", "it is a setting of the machine"),
-    unlike("TCP_CONGESTION", "the machine's default", "cubic", "it is a setting of the machine"),
+/// Options whose values differ, and why. All that is not of these is the same, and these are as it says.
+pub const UNLIKE_OPTIONS: [UnlikeOption; 2] = [
+    UnlikeOption {
+        name: "SO_BINDTOIFINDEX",
+        of: "a number that no interface has",
+        kernel: "ok",
+        ours: "No such device (os error 19)",
+        reason: "nothing could ever be sent",
+        is: |call| match call {
+            Call::Set(value) => value.first_chunk().is_some_and(|number| i32::from_ne_bytes(*number) > LO),
+            Call::Get(_) => false,
+        },
+    },
+    UnlikeOption {
+        name: "IPV6_PATHMTU",
+        of: "too little room, without a peer",
+        kernel: "Invalid argument (os error 22)",
+        ours: "Transport endpoint is not connected (os error 107)",
+        reason: "without a peer there is nothing to make room for",
+        is: |call| matches!(call, Call::Get(room) if *room < MTUINFO_LEN),
+    },
 ];
 
+/// The number of the only interface.
+const LO: i32 = 1;
+/// `sizeof(struct ip6_mtuinfo)`
+const MTUINFO_LEN: usize = 32;
 /// The numbers that an `int` is set to.
 const VALUES: [i32; 9] = [-1, 0, 1, 2, 255, 256, 65_535, i32::MIN, i32::MAX];
 /// Lengths of other values, and the rooms that are read into.
-const LENGTHS: [usize; 4] = [0, 1, 2, 8];
-const ROOMS: [usize; 5] = [4, 0, 1, 2, 8];
+const LENGTHS: [usize; 6] = [0, 1, 2, 8, 16, 200];
+const ROOMS: [usize; 8] = [4, 0, 1, 2, 3, 8, 16, 200];
+/// Values that are names: of an interface, and of an algorithm.
+const NAMES: [&[u8]; 3] = [b"lo\0", b"lo", b"reno"];
 /// A number that no protocol has.
 const NOBODYS: i32 = 200;
 /// The kinds of sockets, with their protocols.
@@ -110,20 +89,35 @@ const KINDS: [(i32, i32, i32); 11] = [
     (AF_UNIX, SOCK_SEQPACKET, 0),
 ];
 
-/// What both stacks say to all values of an option, on a fresh socket of each kind that has it here.
-pub fn differences_of_option(stage: &Stage, option: &Named) -> Vec<String> {
-    let mut found = Vec::new();
+/// What both stacks say to all values of an option, on a fresh socket of each kind that has it here: where they differ, but
+/// for what is known, and how often that is met.
+pub fn differences_of_option(stage: &Stage, option: &Named) -> (Vec<String>, usize) {
+    let (mut found, mut met) = (Vec::new(), 0);
     let numbers = VALUES.iter().map(|number| number.to_ne_bytes().to_vec());
-    let values: Vec<Vec<u8>> = numbers.chain(LENGTHS.iter().map(|len| vec![1; *len])).collect();
+    let lengths = LENGTHS.iter().map(|len| vec![1; *len]);
+    let values: Vec<Vec<u8>> = numbers.chain(lengths).chain(NAMES.map(<[u8]>::to_vec)).collect();
+    let unlike = UNLIKE_OPTIONS.iter().find(|unlike| unlike.name == option.name);
     let mut world = World::new(stage);
     for (domain, kind, protocol) in KINDS {
         for value in &values {
             let socket = world.socket(domain, kind | SOCK_NONBLOCK, protocol);
-            world.set_option_that_is_there(socket, option.level, option.number, value);
-            for room in ROOMS {
-                // To IP, a small number in a small room is a byte.
-                if option.level != SOL_IP || room == 0 || room >= 4 {
-                    world.option_that_is_there(socket, option.level, option.number, room);
+            let calls = core::iter::once(Call::Set(value)).chain(ROOMS.map(Call::Get));
+            for call in calls {
+                let Some(unlike) = unlike.filter(|unlike| (unlike.is)(&call)) else {
+                    call.compare(&mut world, socket, option);
+                    continue;
+                };
+                match call.answers(&mut world, socket, option) {
+                    // Kinds of sockets that do not have it are not asked.
+                    [kernel, ours] if kernel == ours || ours == Errno::NOPROTOOPT.to_string() => {}
+                    [kernel, ours] if kernel == unlike.kernel && ours == unlike.ours => met += 1,
+                    [kernel, ours] => {
+                        found.push(format!("{} of {domain}, {kind}: {kernel}, {ours}", option.name))
+                    }
+                }
+                // It is set on one of them.
+                if let Call::Set(_) = call {
+                    break;
                 }
             }
             world.close(socket);
@@ -133,5 +127,22 @@ pub fn differences_of_option(stage: &Stage, option: &Named) -> Vec<String> {
             }
         }
     }
-    found
+    (found, met)
+}
+
+impl Call<'_> {
+    fn compare(&self, world: &mut World, socket: Sock, option: &Named) {
+        match self {
+            Call::Set(value) => world.set_option_that_is_there(socket, option.level, option.number, value),
+            Call::Get(room) => world.option_that_is_there(socket, option.level, option.number, *room),
+        }
+    }
+
+    fn answers(&self, world: &mut World, socket: Sock, option: &Named) -> [String; 2] {
+        let named = (option.level, option.number);
+        match self {
+            Call::Set(value) => world.answers(socket, named, Some(value), 0),
+            Call::Get(room) => world.answers(socket, named, None, *room),
+        }
+    }
 }

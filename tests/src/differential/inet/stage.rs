@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tapsock_driver::{Namespace, OpenError};
+use tapsock_stack::config::Config;
 
 /// Ports that a sequence has for itself.
 pub(super) const SLOTS: u16 = 4;
@@ -41,6 +42,11 @@ fn fresh_namespace() -> Result<Namespace, OpenError> {
     let group = rustix::process::getegid().as_raw();
     // Where that is refused, they are refused to sequences of them.
     let _ = namespace.set_sysctl("net.ipv4.ping_group_range", &format!("{group} {group}"));
+    // Settings of the machine, which may be others than this stack's.
+    let settings = Config::default();
+    for name in ["net.ipv4.tcp_rmem", "net.ipv4.tcp_congestion_control"] {
+        let _ = namespace.set_sysctl(name, &settings.show(name).expect("a setting"));
+    }
     Ok(namespace)
 }
 

@@ -22,6 +22,8 @@ use crate::differential::{
     Difference, Incoming, KernelSockets, OurSockets, Outgoing, Room, Scope, Sock, SocketCalls, Sockets,
 };
 
+mod options;
+
 /// How far a sequence's own identifiers are from those that the kernel gives out next, one after the other.
 const FAR: u16 = 20_000;
 /// Longer than the kernel delays an acknowledgement.
@@ -337,36 +339,6 @@ impl World {
             let name = stack.calls.peer_address(socket);
             stack.ports.named(name)
         });
-    }
-
-    /// getsockopt(2)
-    pub fn option(&mut self, socket: Sock, level: i32, name: i32, room: usize) {
-        self.call(format!("getsockopt({socket}, {level}, {name}, {room})"), |stack, _| {
-            match stack.calls.option(socket, level, name, room) {
-                Ok(bytes) => value(&bytes),
-                Err(errno) => errno.to_string(),
-            }
-        });
-    }
-
-    /// setsockopt(2)
-    pub fn set_option(&mut self, socket: Sock, level: i32, name: i32, bytes: &[u8]) {
-        let call = format!("setsockopt({socket}, {level}, {name}, {})", value(bytes));
-        self.call(call, |stack, _| did(stack.calls.set_option(socket, level, name, bytes)));
-    }
-
-    /// setsockopt(2), where this stack does not refuse the option with ENOPROTOOPT.
-    pub fn set_option_that_is_there(&mut self, socket: Sock, level: i32, name: i32, bytes: &[u8]) {
-        if self.stacks[1].calls.set_option(socket, level, name, bytes) != Err(Errno::NOPROTOOPT) {
-            self.set_option(socket, level, name, bytes);
-        }
-    }
-
-    /// getsockopt(2), where this stack does not refuse the option with ENOPROTOOPT.
-    pub fn option_that_is_there(&mut self, socket: Sock, level: i32, name: i32, room: usize) {
-        if self.stacks[1].calls.option(socket, level, name, room) != Err(Errno::NOPROTOOPT) {
-            self.option(socket, level, name, room);
-        }
     }
 
     /// ioctl(2) of a request that gives an `int`. What SIOCOUTQ says of a stream without a connection is not compared:
