@@ -3,7 +3,7 @@
 //! A citation is a comment of its own line, `//= RFC 9293 MUST-36` or `//= RFC 5961 §3.2 MUST-1`, above the code that
 //! does it, and with `, type=test` above the test, or in the packet script, that proves it. `docs/rfc/NNNN.tsv` names
 //! what RFC NNNN requires; `docs/rfc/not-applicable.tsv` says why some of it does not apply, and `docs/rfc/no-script.tsv`
-//! why no packet script shows some of what a test proves.
+//! why no packet script shows some of what a test proves: a requirement, a section (`§4.5 *`) or all of an RFC (`*`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -42,6 +42,9 @@ pub struct List {
 /// The RFCs of which each MUST and MUST NOT is shown by a packet script, or has a line that says why none can.
 const SCRIPTED: [u32; 15] =
     [9293, 6298, 5681, 6675, 2018, 2883, 7323, 8985, 9438, 5961, 6528, 6056, 7413, 3168, 5682];
+
+/// The RFCs of the internet layer, of which a test against the kernel shows as much as a script: scripts have no links.
+const INTERNET: [u32; 12] = [1122, 4443, 8200, 8201, 4861, 4862, 5227, 6724, 7217, 2131, 9776, 9777];
 
 /// What becomes of one requirement.
 enum Standing<'a> {
@@ -156,24 +159,43 @@ impl Sources {
     /// What no packet script shows, though one should, and reasons in vain.
     fn without_scripts(&self) -> Vec<String> {
         let mut complaints = Vec::new();
-        let mut reasons: BTreeSet<&String> = self.unscripted.keys().collect();
-        for number in SCRIPTED {
+        let mut idle: BTreeSet<&str> = self.unscripted.keys().map(String::as_str).collect();
+        for number in SCRIPTED.into_iter().chain(INTERNET) {
             let rows = self.lists.get(&number).map_or(&[][..], |list| &list.rows);
             for (id, _) in rows.iter().filter(|(id, _)| id.contains("MUST-")) {
                 let what = format!("RFC {number} {id}");
-                let tests = self.cited.get(&what).map_or(&[][..], |cited| &cited.tests);
-                let shown = tests.iter().any(|place| place.file.ends_with(".pkt"));
-                match (shown, reasons.remove(&what)) {
-                    (true, true) => complaints.push(format!("no-script.tsv: a script shows {what}")),
-                    (false, false) if !self.reasons.contains_key(&what) => {
-                        complaints.push(format!("no packet script shows {what}"));
+                if self.is_shown(number, &what) {
+                    if idle.remove(what.as_str()) {
+                        complaints.push(format!("no-script.tsv: {what} is shown"));
                     }
-                    _ => {}
+                } else if !self.reasons.contains_key(&what) {
+                    match self.why_unscripted(number, id) {
+                        Some((reason, _)) => _ = idle.remove(reason),
+                        None => complaints.push(format!("no packet script shows {what}")),
+                    }
                 }
             }
         }
-        complaints.extend(reasons.into_iter().map(|what| format!("no-script.tsv: no list has {what}")));
+        complaints.extend(idle.into_iter().map(|what| format!("no-script.tsv: nothing needs {what}")));
         complaints
+    }
+
+    /// Whether a script shows this requirement, or what does as well.
+    fn is_shown(&self, number: u32, what: &str) -> bool {
+        let tests = self.cited.get(what).map_or(&[][..], |cited| &cited.tests);
+        let is_against_the_kernel = |file: &str| file.starts_with("tests/tests/kernel_");
+        tests.iter().any(|Place { file, .. }| {
+            file.ends_with(".pkt") || (INTERNET.contains(&number) && is_against_the_kernel(file))
+        })
+    }
+
+    /// Which line of `no-script.tsv` speaks of this requirement, and why: its own, that of its section, or that of its RFC.
+    fn why_unscripted(&self, number: u32, id: &str) -> Option<(&str, &str)> {
+        let section = id.split(' ').next().unwrap_or_default();
+        let names =
+            [format!("RFC {number} {id}"), format!("RFC {number} {section} *"), format!("RFC {number} *")];
+        let found = names.iter().find_map(|name| self.unscripted.get_key_value(name));
+        found.map(|(name, why)| (name.as_str(), why.as_str()))
     }
 
     fn standing(&self, what: &str) -> Standing<'_> {
@@ -203,10 +225,12 @@ impl Sources {
                     Standing::Proved => {
                         counts[1] += 1;
                         let tests = places(&cited.tests);
-                        let why = self
-                            .unscripted
-                            .get(&what)
-                            .map_or(String::new(), |why| format!("; no script: {why}"));
+                        let why = match self.why_unscripted(*number, id) {
+                            Some((_, why)) if !self.is_shown(*number, &what) => {
+                                format!("; no script: {why}")
+                            }
+                            _ => String::new(),
+                        };
                         writeln!(proved, "| {id} | {asked} | {code} | {tests}{why} |")?;
                     }
                     Standing::Apart(reason) => {

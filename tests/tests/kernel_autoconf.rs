@@ -84,6 +84,8 @@ fn asking() -> Setup {
 
 //= RFC 4862 §5.5.3, type=test
 //= RFC 4861 §6.3.4, type=test
+//= RFC 4861 §6.3.4 MUST-4, type=test
+//= RFC 4862 §5.5 MUST-1, type=test
 #[test]
 fn radvd_gives_us_an_address_and_a_route() {
     let Some(bench) = asking().open() else { return };
@@ -105,6 +107,7 @@ fn radvd_gives_us_an_address_and_a_route() {
 /// The kernel is no default router but for one network, and all of it has an end.
 //= RFC 4191 §2.3, type=test
 //= RFC 4862 §5.5.4, type=test
+//= RFC 4862 §5.5.4 MUST-4, type=test
 #[test]
 fn a_route_and_a_prefix_last_as_long_as_radvd_says() {
     let setup = asking().setting("net.ipv6.conf.all.accept_ra_rt_info_max_plen", "64");
@@ -126,6 +129,7 @@ fn a_route_and_a_prefix_last_as_long_as_radvd_says() {
 
 //= RFC 7217 §5, type=test
 //= RFC 8981 §3.4, type=test
+//= RFC 7217 §5 MUST-1, type=test
 #[test]
 fn addresses_that_tell_nothing_of_the_station() {
     let setup = asking()
@@ -192,6 +196,8 @@ fn a_host_without_a_server_has_an_address_of_its_link() {
 /// The kernel answers our questions for an IPv4 address that it has, and finds ours where nobody has it.
 //= RFC 5227 §2.1, type=test
 //= RFC 5227 §2.1.1, type=test
+//= RFC 5227 §2.1 MUST-1, type=test
+//= RFC 5227 §2.1.1 MUST-4, type=test
 #[test]
 fn an_ipv4_address_of_the_kernels_is_not_taken() {
     if programs::find("ip").is_none() {

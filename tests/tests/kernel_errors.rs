@@ -34,6 +34,7 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
+//= RFC 1122 §3.2.2.1 MUST-1, type=test
 #[test]
 fn a_closed_port_refuses() {
     let Some(bench) = Setup::new().open() else { return };
@@ -46,6 +47,7 @@ fn a_closed_port_refuses() {
     }
 }
 
+//= RFC 4861 §7.2.2 MUST-5, type=test
 #[test]
 fn a_neighbour_that_is_not_there() {
     let Some(bench) = Setup::new().open() else { return };
@@ -87,6 +89,8 @@ fn through_the_router(bench: &Bench, far: &Namespace, address: IpAddr) -> [Optio
     [ours.0, kernels.0]
 }
 
+//= RFC 1122 §3.2.2 MUST-3, type=test
+//= RFC 4443 §3.1 MUST-3, type=test
 #[test]
 fn a_router_that_says_no() {
     let Some(bench) = Setup::new().through_the_kernel().open() else { return };
@@ -169,6 +173,7 @@ fn report_of_refusal(
 }
 
 /// Beside the error, be it a connection's, stands what the program asked to be told of packets: the router's message is one.
+//= RFC 1122 §3.4 MUST-5, type=test
 #[test]
 fn what_is_told_beside_an_error() {
     let Some(bench) = Setup::new().through_the_kernel().open() else { return };

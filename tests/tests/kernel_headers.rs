@@ -161,8 +161,14 @@ fn chain(headers: &[(u8, &[u8])]) -> (u8, Vec<u8>) {
 
 //= RFC 8200 §4.2, type=test
 //= RFC 8200 §4.4, type=test
+//= RFC 8200 §4 MUST-1, type=test
+//= RFC 8200 §4 MUST-2, type=test
+//= RFC 8200 §4 MUST-3, type=test
 //= RFC 8200 §4.1 MUST-1, type=test
+//= RFC 8200 §4.2 MUST-1, type=test
+//= RFC 8200 §4.2 MUST-2, type=test
 //= RFC 8200 §4.2 MUST-3, type=test
+//= RFC 8200 §4.2 MUST-6, type=test
 //= RFC 8200 §4.4 MUST-1, type=test
 //= RFC 8200 §4.4 MUST-2, type=test
 #[test]
@@ -188,6 +194,10 @@ fn extension_headers_are_answered_as_by_the_kernel() {
         add("an unknown option, hop by hop", &[(HOP_BY_HOP, &[kind, 4, 0, 0, 0, 0])]);
         add("an unknown option", &[(HOP_BY_HOP, PAD), (DESTINATION, &[0, kind, 3, 0, 0, 0])]);
     }
+    add("an option to tell of behind one to drop by", &[(DESTINATION, &[0x5e, 0, 0x9e, 0, 0, 0])]);
+    add("an option to drop by behind one to tell of", &[(DESTINATION, &[0x9e, 0, 0x5e, 0, 0, 0])]);
+    let dropped: &[u8] = &[0x5e, 4, 0, 0, 0, 0];
+    add("a header to tell of behind one to drop by", &[(DESTINATION, dropped), (HOP_BY_HOP, PAD)]);
     add("a router alert", &[(HOP_BY_HOP, &[5, 2, 0, 0, 1, 0])]);
     add("a router alert of three bytes", &[(HOP_BY_HOP, &[5, 3, 0, 0, 0, 0])]);
     add("a jumbo payload that is small", &[(HOP_BY_HOP, &[0xc2, 4, 0, 0, 0, 32])]);
@@ -285,6 +295,7 @@ fn blank_times(options: &mut [u8]) {
 //= RFC 1122 §3.2.1.8, type=test
 //= RFC 1122 §3.2.2.6, type=test
 //= RFC 1122 §3.2.1.8 MUST-3, type=test
+//= RFC 1122 §3.2.1.8c MUST-4, type=test
 //= RFC 1122 §3.2.2.6 SHLD-2, type=test
 #[test]
 fn ipv4_options_are_answered_as_by_the_kernel() {
@@ -316,6 +327,7 @@ fn ipv4_options_are_answered_as_by_the_kernel() {
         ("a source route", vec![131, 7, 4, 192, 0, 2, 9]),
         ("a source route at its end", vec![131, 7, 8, 192, 0, 2, 9]),
         ("a strict source route at its end", vec![137, 7, 8, 192, 0, 2, 9]),
+        ("two source routes of both kinds", vec![131, 3, 4, 137, 3, 4]),
         ("an unknown option", vec![0x9e, 4, 1, 2]),
         ("an unknown option of one byte", vec![0x1e, 1, 1, 2]),
         ("an unknown option of none", vec![0x1e, 0, 1, 2]),
@@ -354,6 +366,10 @@ fn fragments() -> Vec<(&'static str, Vec<Piece>)> {
         ("a piece that lies in another", vec![(0, true, 0..32), (8, true, 8..16), (32, false, 32..48)]),
         ("an overlap", vec![(0, true, 0..24), (16, true, 16..32), (32, false, 32..48)]),
         ("an overlap with what follows", vec![(16, true, 16..32), (32, false, 32..48), (0, true, 0..24)]),
+        (
+            "no piece of before an overlap",
+            vec![(0, true, 0..16), (8, true, 8..24), (16, true, 16..32), (32, false, 32..48)],
+        ),
         ("a piece around another", vec![(16, true, 16..24), (0, true, 0..32), (32, false, 32..48)]),
         ("an end before the end", vec![(0, true, 0..16), (32, false, 32..48), (16, false, 16..32)]),
         ("something behind the end", vec![(16, false, 16..32), (0, true, 0..16), (32, false, 32..48)]),
@@ -434,6 +450,7 @@ fn fragment(packet: &[u8], name: u16, (offset, more, range): &Piece) -> Vec<u8> 
 //= RFC 8200 §4.5 MUST-8, type=test
 //= RFC 8200 §4.5 MUST-9, type=test
 //= RFC 8200 §4.5 MUST-10, type=test
+//= RFC 8200 §4.5 MUST-11, type=test
 #[test]
 fn fragments_are_answered_as_by_the_kernel() {
     let settings = ["net.ipv4.icmp_ratelimit", "net.ipv4.icmp_ratemask", "net.ipv6.icmp.ratelimit"];

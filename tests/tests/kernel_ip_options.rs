@@ -48,6 +48,7 @@ fn the_kernel_hears_our_options() {
 }
 
 //= RFC 1122 §3.2.1.8 MUST-2, type=test
+//= RFC 1122 §3.4 MUST-3, type=test
 #[test]
 fn we_hear_the_kernel_s_options() {
     let Some(bench) = Setup::new().open() else { return };

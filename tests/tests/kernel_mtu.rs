@@ -97,6 +97,11 @@ fn narrowed(bench: &Bench, family: Family, mtu: u16) {
     assert_eq!(more, 0, "messages for the second connection");
 }
 
+//= RFC 1191 §4, type=test
+//= RFC 8201 §4 MUST-3, type=test
+//= RFC 8201 §4 MUST-5, type=test
+//= RFC 8201 §5.2 MUST-1, type=test
+//= RFC 8201 §5.4 MUST-1, type=test
 #[test]
 fn a_path_that_narrows_on_the_way() {
     for family in Family::ALL {

@@ -99,6 +99,7 @@ fn receive(bench: &Bench, socket: i32, flags: i32) -> Option<(Vec<u8>, IpAddr)> 
 
 //= RFC 1112 §7.2, type=test
 //= RFC 9776 §5.1, type=test
+//= RFC 1122 §3.3.7 SHLD-1, type=test
 #[test]
 fn one_sends_and_all_members_hear() {
     let Some(bench) = Setup::new().open() else { return };

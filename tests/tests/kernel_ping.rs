@@ -99,6 +99,17 @@ fn both_ways(setup: &Setup) {
     assert_eq!(bench.count(Counter::Icmp6InEchoReplies), asked);
 }
 
+//= RFC 1122 §3.1 MUST-1, type=test
+//= RFC 1122 §3.2.2.6 MUST-2, type=test
+//= RFC 1122 §3.2.2.6 MUST-3, type=test
+//= RFC 1122 §3.2.2.6 MUST-4, type=test
+//= RFC 1122 §3.3.2 MUST-1, type=test
+//= RFC 1122 §3.3.2 MUST-2, type=test
+//= RFC 4443 §2 MUST-1, type=test
+//= RFC 4443 §4.2 MUST-2, type=test
+//= RFC 4443 §4.2 MUST-4, type=test
+//= RFC 4443 §4.2 MUST-5, type=test
+//= RFC 8200 §5 MUST-4, type=test
 #[test]
 fn echoes_both_ways() {
     both_ways(&Setup::new());

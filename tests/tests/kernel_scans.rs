@@ -159,6 +159,8 @@ fn hosts_that_nmap_finds() {
     }
 }
 
+//= RFC 1122 §3.2.2 MUST-1, type=test
+//= RFC 1122 §3.2.2.6 MUST-1, type=test
 #[test]
 fn answers_that_hping3_gets() {
     let Some(targets) = Targets::open(Family::V4, "hping3") else { return };

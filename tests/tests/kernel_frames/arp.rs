@@ -35,6 +35,7 @@ fn socket(host: &mut Host, to: &str) -> i32 {
 
 fn nobody_answers(host: &mut Host) {
     let socket = socket(host, "10.0.0.9:9");
+    //= RFC 1122 §3.3.1.4 MUST-1, type=test
     host.section("a datagram to a neighbour that does not answer", Order::Paced);
     host.send(socket, b"x");
     host.wait(900);
@@ -58,12 +59,15 @@ fn requests(host: &mut Host) {
     };
     let somebody = (peer(2), "10.0.0.2");
     let nobody = [0; 6];
+    //= RFC 826, type=test
+    //= RFC 5227 §2.5 MUST-1, type=test
     host.section("a request for an address of ours", Order::Sequence);
     ask(host, ALL, somebody, nobody, "10.0.0.1");
     host.section("a request for our other address, to us alone", Order::Sequence);
     ask(host, host_station(0), somebody, host_station(0), "10.0.0.11");
     host.section("a request for another's address", Order::Sequence);
     ask(host, ALL, somebody, nobody, "10.0.0.77");
+    //= RFC 5227 §2.5 MUST-2, type=test
     host.section("a probe for an address of ours", Order::Sequence);
     ask(host, ALL, (peer(2), "0.0.0.0"), nobody, "10.0.0.1");
     host.section("a probe for another's address", Order::Sequence);
@@ -146,14 +150,18 @@ fn reachability(host: &mut Host) {
     host.send(socket, b"x");
     host.inject(0, &answer);
     host.wait(20);
+    //= RFC 1122 §3.3.1.4 MUST-2, type=test
+    //= RFC 1122 §3.3.1.4 MUST-3, type=test
     host.section("silence while it is reachable", Order::Sequence);
     host.wait(600);
+    //= RFC 1122 §3.3.1.4 MUST-4, type=test
     host.section("it is doubted and answers", Order::Sequence);
     host.inject(0, &arp(ALL, REQUEST, (peer(8), "10.0.0.9"), ([0; 6], "10.0.0.1")));
     host.send(socket, b"x");
     host.wait(1100);
     host.inject(0, &arp(host_station(0), REPLY, (peer(8), "10.0.0.9"), (host_station(0), "10.0.0.1")));
     host.wait(500);
+    //= RFC 1122 §3.3.1.4 SHLD-1, type=test
     host.section("it is doubted and does not answer", Order::Paced);
     host.inject(0, &arp(ALL, REQUEST, (peer(9), "10.0.0.9"), ([0; 6], "10.0.0.1")));
     host.send(socket, b"x");
@@ -212,6 +220,7 @@ fn answers_by_setting(host: &mut Host) {
 }
 
 fn link_local(host: &mut Host) {
+    //= RFC 3927 §2.5, type=test
     host.section("a request for a link-local address of ours", Order::Sequence);
     host.inject(0, &arp(ALL, REQUEST, (peer(2), "169.254.0.2"), ([0; 6], "169.254.0.1")));
     host.wait(60);
@@ -225,6 +234,7 @@ fn identifications(host: &mut Host) {
     host.inject(0, &arp(ALL, REQUEST, (peer(2), "10.0.0.2"), ([0; 6], "10.0.0.1")));
     host.wait(20);
     let socket = socket(host, "10.0.0.2:9");
+    //= RFC 6864 §4.1, type=test
     host.section("a datagram of a connected socket, with its identification", Order::Sequence);
     host.send(socket, b"x");
     host.wait(20);

@@ -136,12 +136,18 @@ fn newest(host: &mut Host, family: &Family) {
     let [one, two, three] = family.sources;
     host.wait(700);
     let [first, second, other] = [(); 3].map(|()| family.socket(host));
+    //= RFC 9776 §5.1, type=test
+    //= RFC 9777 §5 MUST-1, type=test
+    //= RFC 9777 §5.2.14 MUST-1, type=test
+    //= RFC 9777 §6.1, type=test
     section!(host, family, "a group is joined");
     family.change(host, first, JOIN, any, None);
     host.wait(TWICE);
     section!(host, family, "another socket joins it");
     family.change(host, second, JOIN, any, None);
     host.wait(TWICE);
+    //= RFC 9776 §3.2 MUST-1, type=test
+    //= RFC 9777 §4.2 MUST-1, type=test
     section!(host, family, "a source is joined");
     family.change(host, first, JOIN_SOURCE, some, Some(one));
     host.wait(TWICE);
@@ -151,6 +157,7 @@ fn newest(host: &mut Host, family: &Family) {
     section!(host, family, "a source is left");
     family.change(host, first, LEAVE_SOURCE, some, Some(one));
     host.wait(TWICE);
+    //= RFC 9776 §3.2, type=test
     section!(host, family, "another socket joins all but two");
     family.change(host, other, JOIN, some, None);
     family.change(host, other, BLOCK, some, Some(two));
@@ -159,6 +166,8 @@ fn newest(host: &mut Host, family: &Family) {
     section!(host, family, "of which it wants one again");
     family.change(host, other, UNBLOCK, some, Some(three));
     host.wait(TWICE);
+    //= RFC 9776 §5.2, type=test
+    //= RFC 9777 §6.2, type=test
     section!(host, family, "a question of all groups");
     family.query(host, None, &[], [2, 20]);
     host.wait(TWICE);
@@ -231,6 +240,9 @@ fn older(host: &mut Host, family: &Family) {
     section!(host, family, "an older router asks");
     question(host, None);
     host.wait(TWICE);
+    //= RFC 9776 §4 MUST-1, type=test
+    //= RFC 9776 §7.2.1 MUST-1, type=test
+    //= RFC 9777 §8.2.1 MUST-1, type=test
     section!(host, family, "a group is joined in the older version");
     family.change(host, socket, JOIN, some, None);
     host.wait(TWICE);
@@ -240,6 +252,7 @@ fn older(host: &mut Host, family: &Family) {
     section!(host, family, "an older router asks of one group");
     question(host, Some(some));
     host.wait(TWICE);
+    //= RFC 9776 §7.2.2, type=test
     section!(host, family, "an older router asks, and somebody else answers first");
     question(host, Some(some));
     match v4 {
@@ -276,6 +289,8 @@ fn oldest(host: &mut Host) {
     family.send_v4(host, "224.0.0.1", &igmp(0x11, 0, &[0; 4]));
     // Ten seconds it may take: another question shows the version.
     host.wait(50);
+    //= RFC 9776 §4 MUST-1, type=test
+    //= RFC 9776 §7.2.1 MUST-1, type=test
     host.section("a group is joined in the oldest version", Order::Any);
     family.change(host, socket, JOIN, some, None);
     host.wait(TWICE);
@@ -310,6 +325,8 @@ fn near_groups(host: &mut Host) {
 fn own_groups(host: &mut Host) {
     host.wait(1000);
     // The kernel says again by the way what it has said of others.
+    //= RFC 4861 §7.2.1 MUST-1, type=test
+    //= RFC 4861 §7.2.1 MUST-2, type=test
     host.aside();
     host.add_address(0, "fd00::77/64");
     host.wait(500);

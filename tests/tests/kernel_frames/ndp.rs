@@ -53,6 +53,10 @@ fn tell(host: &mut Host, (number, from): (u8, &str), to: &str, flags: u8, target
 
 fn nobody_answers(host: &mut Host) {
     let socket = socket(host, "[fd00::9]:9");
+    //= RFC 4861 §4.3 MUST-5, type=test
+    //= RFC 4861 §7.2.2 MUST-1, type=test
+    //= RFC 4861 §7.2.2 MUST-4, type=test
+    //= RFC 4861 §7.2.2 MUST-5, type=test
     host.section("a datagram to a neighbour of IPv6 that does not answer", Order::Paced);
     host.send(socket, b"x");
     host.wait(900);
@@ -61,6 +65,8 @@ fn nobody_answers(host: &mut Host) {
     host.send(socket, b"x");
     host.wait(900);
     host.note_error(socket);
+    //= RFC 4861 §7.2.2 MUST-2, type=test
+    //= RFC 4861 §7.2.2 MUST-3, type=test
     host.section("two of IPv6 while it is asked for, and it answers", Order::Sequence);
     host.send(socket, b"xx");
     host.send(socket, b"xxx");
@@ -72,25 +78,34 @@ fn nobody_answers(host: &mut Host) {
 fn solicitations(host: &mut Host) {
     let own = link_option(SOURCE, peer(2));
     let somebody = (2, "fd00::2");
+    //= RFC 4861 §4.4 MUST-5, type=test
+    //= RFC 4861 §7.2.4 MUST-1, type=test
+    //= RFC 4861 §7.2.4 MUST-3, type=test
+    //= RFC 4861 §7.2.4 MUST-5, type=test
     host.section("a solicitation for an address of ours", Order::Sequence);
     ask(host, somebody, GROUP, "fd00::1", &own);
     host.section("a solicitation for our other address, to us alone", Order::Sequence);
     ask(host, somebody, "fd00::11", "fd00::11", &own);
     host.section("a solicitation to us alone, without an address, from who is known", Order::Sequence);
     ask(host, somebody, "fd00::1", "fd00::1", &[]);
+    //= RFC 4861 §4.4 MUST-6, type=test
     host.section("a solicitation to all, without an address", Order::Sequence);
     ask(host, somebody, GROUP, "fd00::1", &[]);
     host.section("a solicitation to us alone, without an address, from a stranger", Order::Sequence);
     ask(host, (3, "fd00::3"), "fd00::1", "fd00::1", &[]);
     host.wait(600);
+    //= RFC 4861 §7.2.3 MUST-1, type=test
     host.section("a solicitation for another's address", Order::Sequence);
     ask(host, somebody, "ff02::1:ff00:77", "fd00::77", &own);
     host.section("a solicitation for our link-local address", Order::Sequence);
     ask(host, (2, "fe80::2"), GROUP, OWN, &own);
     host.section("a solicitation across scopes", Order::Sequence);
     ask(host, (2, "fe80::2"), GROUP, "fd00::1", &own);
+    //= RFC 4861 §4.4 MUST-1, type=test
+    //= RFC 4861 §7.2.4 MUST-4, type=test
     host.section("a probe for an address of ours, of IPv6", Order::Sequence);
     ask(host, (2, "::"), GROUP, "fd00::1", &[]);
+    //= RFC 4861 §7.1.1 MUST-1, type=test
     host.section("a probe with a source address option", Order::Sequence);
     ask(host, (2, "::"), GROUP, "fd00::1", &own);
     host.section("a probe to us alone", Order::Sequence);
@@ -99,6 +114,7 @@ fn solicitations(host: &mut Host) {
     let far = V6 { hop_limit: 254, ..V6::near("fd00::2", GROUP) };
     host.inject(0, &far.icmp(0, peer(2), &solicitation("fd00::1", &own)));
     host.wait(60);
+    //= RFC 4861 §4.6 MUST-1, type=test
     host.section("a solicitation with an option of no length", Order::Sequence);
     ask(host, somebody, GROUP, "fd00::1", &[1, 0, 0, 0, 0, 0, 0, 0]);
     host.section("a solicitation for a group", Order::Sequence);
@@ -112,6 +128,7 @@ fn solicitations(host: &mut Host) {
     ask(host, somebody, "ff02::1:ff00:0", "fd00::", &own);
     // Not all answer at once.
     host.wait(900);
+    //= RFC 4861 §7.2.4 MUST-2, type=test
     host.section("a solicitation to a router", Order::Sequence);
     ask(host, somebody, GROUP, "fd00::1", &own);
     host.section("a probe for a router's address", Order::Sequence);
@@ -122,6 +139,7 @@ fn solicitations(host: &mut Host) {
 /// A neighbour that has asked, and is silent from then on.
 fn silence(host: &mut Host) {
     let socket = socket(host, "[fd00::2]:9");
+    //= RFC 4861 §7.3.3 MUST-1, type=test
     host.section("a datagram to who has solicited", Order::Paced);
     ask(host, (2, "fd00::2"), GROUP, "fd00::1", &link_option(SOURCE, peer(2)));
     host.wait(400);
@@ -137,18 +155,23 @@ fn advertisements(host: &mut Host) {
     let at = |number: u8| link_option(TARGET, peer(number));
     ask(host, (2, "fd00::2"), GROUP, "fd00::1", &link_option(SOURCE, peer(2)));
     let socket = socket(host, "[fd00::2]:9");
+    //= RFC 4861 §7.2.5 MUST-2, type=test
+    //= RFC 4861 §7.2.5 MUST-3, type=test
     host.section("an advertisement to all that overrides", Order::Sequence);
     tell(host, (3, "fd00::2"), ALL_NODES, OVERRIDE, "fd00::2", &at(3));
     host.send(socket, b"x");
     host.wait(20);
+    //= RFC 4861 §7.2.5 MUST-1, type=test
     host.section("one that does not override", Order::Sequence);
     tell(host, (4, "fd00::2"), ALL_NODES, 0, "fd00::2", &at(4));
     host.send(socket, b"x");
     host.wait(20);
+    //= RFC 4861 §7.2.5 MUST-4, type=test
     host.section("a solicited one that overrides", Order::Sequence);
     tell(host, (5, "fd00::2"), "fd00::1", SOLICITED | OVERRIDE, "fd00::2", &at(5));
     host.send(socket, b"x");
     host.wait(20);
+    //= RFC 4861 §7.2.5, type=test
     host.section("who was reachable does not override itself, and is asked", Order::Paced);
     tell(host, (6, "fd00::2"), "fd00::1", SOLICITED, "fd00::2", &at(6));
     host.send(socket, b"x");
@@ -211,21 +234,30 @@ const CAREFUL: Setup = Setup {
 
 fn beginning(host: &mut Host) {
     host.wait(1000);
+    //= RFC 4861 §7.2.6 MUST-2, type=test
+    //= RFC 4861 §7.2.6 MUST-4, type=test
+    //= RFC 4862 §5.1 MUST-1, type=test
+    //= RFC 4862 §5.4 MUST-1, type=test
+    //= RFC 4862 §5.4 MUST-3, type=test
     host.section("questions to routers, and an address that is given", Order::Any);
     host.add_address(0, "fd00::1/64");
     host.wait(3300);
+    //= RFC 4862 §5.4.3, type=test
     host.section("an address that somebody else looks for too", Order::Any);
     host.add_address(0, "fd00::2/64");
     host.wait(50);
     ask(host, (2, "::"), "ff02::1:ff00:2", "fd00::2", &[]);
     host.wait(900);
+    //= RFC 4862 §5.4.4, type=test
     host.section("an address that somebody has", Order::Any);
     host.add_address(0, "fd00::3/64");
     host.wait(50);
     tell(host, (3, "fd00::3"), ALL_NODES, OVERRIDE, "fd00::3", &link_option(TARGET, peer(3)));
     host.wait(900);
+    //= RFC 4862 §5.4.5 MUST-1, type=test
     host.section("a solicitation for an address that could not be had", Order::Any);
     ask(host, (4, "fd00::4"), "ff02::1:ff00:3", "fd00::3", &link_option(SOURCE, peer(4)));
+    //= RFC 4862 §5.4.3 MUST-1, type=test
     host.section("an address that a neighbour asks for while it is looked for", Order::Any);
     host.add_address(0, "fd00::5/64");
     host.wait(50);
@@ -236,6 +268,8 @@ fn beginning(host: &mut Host) {
 /// A router tells a prefix.
 fn a_router(host: &mut Host) {
     host.wait(700);
+    //= RFC 4861 §6.3.7 MUST-1, type=test
+    //= RFC 4862 §5.5 MUST-1, type=test
     host.section("a prefix of a router", Order::Any);
     let advert = router(1800, &[prefix("2001:db8::"), link_option(SOURCE, peer(1))].concat());
     host.inject(0, &V6::near("fe80::1", ALL_NODES).icmp(0, peer(1), &advert));
@@ -243,6 +277,8 @@ fn a_router(host: &mut Host) {
     host.section("the same again", Order::Any);
     host.inject(0, &V6::near("fe80::1", ALL_NODES).icmp(0, peer(1), &advert));
     host.wait(400);
+    //= RFC 4861 §6.3.4 MUST-4, type=test
+    //= RFC 4861 §6.3.4 MUST-6, type=test
     host.section("what is for elsewhere goes to the router", Order::Sequence);
     let socket = host.socket(AF_INET6, SOCK_DGRAM, 0);
     host.bind(socket, "[::]:5000");
@@ -252,6 +288,10 @@ fn a_router(host: &mut Host) {
     let target = "2001:db8::ff:fe00:1";
     ask(host, (2, "2001:db8::2"), GROUP, target, &link_option(SOURCE, peer(2)));
     let own = link_option(TARGET, peer(1));
+    //= RFC 4861 §7.2.5 MUST-6, type=test
+    //= RFC 4861 §7.2.5 MUST-7, type=test
+    //= RFC 4861 §7.3.3 MUST-2, type=test
+    //= RFC 4861 §7.3.3 MUST-3, type=test
     for (name, flags) in [
         ("the router says that it is one", ROUTER | OVERRIDE),
         ("the router says that it is none any more", OVERRIDE),

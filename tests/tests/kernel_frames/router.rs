@@ -68,39 +68,55 @@ fn on_v4(host: &mut Host) {
     acquaint(host);
     let far = V4::new("10.0.0.2", "10.0.1.2", 17);
     let whole = V4 { dont_fragment: true, ..far };
+    //= RFC 1122 §3.1 MUST-3, type=test
     pass_v4(host, "a packet is passed on", &V4 { tos: 0xb9, ..far }, 100);
     pass_v4(host, "a packet with DF is passed on", &whole, 1472);
+    //= RFC 1812 §5.3.1, type=test
     pass_v4(host, "a packet whose TTL ends", &V4 { ttl: 1, tos: 0xb9, ..far }, 100);
     pass_v4(host, "a large packet whose TTL ends", &V4 { ttl: 1, ..far }, 1400);
     pass_v4(host, "a packet whose TTL has ended", &V4 { ttl: 0, ..far }, 100);
+    //= RFC 1812 §5.2.7.1, type=test
     pass_v4(host, "a packet to a network that nobody knows", &V4 { to: "192.0.2.1", tos: 0x14, ..far }, 100);
     pass_v4(host, "a packet that is prohibited", &V4 { to: "10.3.0.1", ..far }, 100);
     pass_v4(host, "a packet to what is unreachable", &V4 { to: "10.4.0.1", ..far }, 100);
     pass_v4(host, "a packet into a black hole", &V4 { to: "10.5.0.1", ..far }, 100);
+    //= RFC 1191 §4, type=test
     pass_v4(host, "a packet that is too large, with DF", &V4 { to: "10.9.0.1", tos: 4, ..whole }, 1400);
+    //= RFC 791 §3.2, type=test
     pass_v4(host, "a packet that is cut", &V4 { to: "10.9.0.1", tos: 4, ..far }, 1400);
+    //= RFC 1122 §3.2.1.3 MUST-4, type=test
+    //= RFC 1812 §5.3.7, type=test
     pass_v4(host, "a packet from nowhere", &V4 { from: "0.0.0.0", ..far }, 10);
     pass_v4(host, "a packet from a loopback address", &V4 { from: "127.0.0.1", ..far }, 10);
     pass_v4(host, "a packet from a group", &V4 { from: "224.0.0.1", ..far }, 10);
     pass_v4(host, "a packet from our address", &V4 { from: "10.0.0.1", ..far }, 10);
     pass_v4(host, "a packet from the broadcast address", &V4 { from: "255.255.255.255", ..far }, 10);
+    //= RFC 2644 §3, type=test
     pass_v4(host, "a packet to the other network's broadcast address", &V4 { to: "10.0.1.255", ..far }, 10);
     pass_v4(host, "a packet to a link-local address", &V4 { to: "169.254.1.1", ..far }, 10);
     pass_v4(host, "a packet to a group", &V4 { to: "239.1.1.1", ttl: 9, ..far }, 10);
     pass_v4(host, "a packet to a reserved address", &V4 { to: "240.0.0.1", ..far }, 10);
     pass_v4(host, "a packet with a record of its way", &V4 { options: &[7, 7, 4, 0, 0, 0, 0, 0], ..far }, 10);
+    //= RFC 1122 §3.3.5 MUST-6, type=test
     pass_v4(
         host,
         "a packet with a source route",
         &V4 { to: "10.0.0.1", options: &[131, 7, 4, 10, 0, 1, 2, 0], ..far },
         10,
     );
+    //= RFC 1122 §3.2.1.8 MUST-3, type=test
     pass_v4(host, "a packet with an unknown option", &V4 { options: &[0x9e, 4, 1, 2], ..far }, 10);
+    //= RFC 1122 §3.2.2.5 SHLD-1, type=test
     pass_v4(host, "a packet with a broken option", &V4 { options: &[7, 9, 4, 0], ttl: 9, ..far }, 10);
+    //= RFC 1122 §3.2.2 MUST-2, type=test
+    //= RFC 1122 §3.2.2.1 SHLD-1, type=test
+    //= RFC 1122 §3.3.8 MUST-1, type=test
     pass_v4(host, "a packet for a closed port of ours", &V4 { to: "10.0.0.1", tos: 0xb9, ..far }, 1000);
     pass_v4(host, "a packet for a closed port of our other link", &V4 { to: "10.0.1.1", ..far }, 10);
     pass_v4(host, "a packet of no protocol of ours", &V4 { to: "10.0.0.1", protocol: 200, ..far }, 100);
+    //= RFC 1122 §3.2.1.7 MUST-2, type=test
     pass_v4(host, "a packet whose TTL ends here", &V4 { to: "10.0.0.1", ttl: 1, ..far }, 10);
+    //= RFC 1122 §3.2.2 MUST-4, type=test
     host.section("an error whose TTL ends", Order::Sequence);
     let error = icmp(3, 1, &[&[0; 4][..], &far.packet(&udp(1, 2, b"x"))].concat());
     host.inject(0, &V4 { ttl: 1, ..V4::new("10.0.0.2", "10.0.1.2", 1) }.frame(0, peer(2), &error));
@@ -117,17 +133,24 @@ fn on_v6(host: &mut Host) {
     acquaint(host);
     let far = V6::new("fd00::2", "fd00:1::2", 17);
     pass_v6(host, "a packet of IPv6 is passed on", &V6 { class: 0xb9, label: 0x12345, ..far }, 100);
+    //= RFC 4443 §2.2 MUST-2, type=test
+    //= RFC 4443 §3.3 MUST-1, type=test
     pass_v6(host, "a packet whose hop limit ends", &V6 { hop_limit: 1, class: 0xb9, label: 7, ..far }, 100);
+    //= RFC 4443 §2.4 MUST-4, type=test
     pass_v6(host, "a large packet whose hop limit ends", &V6 { hop_limit: 1, ..far }, 1400);
     pass_v6(host, "a packet whose hop limit has ended", &V6 { hop_limit: 0, ..far }, 100);
+    //= RFC 4443 §3.1, type=test
     pass_v6(host, "a packet to a network of IPv6 that nobody knows", &V6 { to: "2001:db8::1", ..far }, 100);
     pass_v6(host, "a packet of IPv6 that is prohibited", &V6 { to: "fd03::1", ..far }, 100);
     pass_v6(host, "a packet to what is unreachable, of IPv6", &V6 { to: "fd04::1", ..far }, 100);
     pass_v6(host, "a packet into a black hole of IPv6", &V6 { to: "fd05::1", ..far }, 100);
+    //= RFC 4443 §3.2 MUST-1, type=test
     pass_v6(host, "a packet of IPv6 that is too large", &V6 { to: "fd09::1", class: 4, ..far }, 1400);
     pass_v6(host, "a packet from nowhere, of IPv6", &V6 { from: "::", ..far }, 10);
+    //= RFC 4291 §2.5.3, type=test
     pass_v6(host, "a packet from a loopback address, of IPv6", &V6 { from: "::1", ..far }, 10);
     pass_v6(host, "a packet from a group of IPv6", &V6 { from: "ff02::1", ..far }, 10);
+    //= RFC 4291 §2.5.6, type=test
     pass_v6(host, "a packet from a link-local address", &V6 { from: "fe80::2", ..far }, 10);
     pass_v6(host, "a packet to a link-local address of another host", &V6 { to: "fe80::9", ..far }, 10);
     host.wait(350);
@@ -138,13 +161,17 @@ fn on_v6(host: &mut Host) {
         &V6 { to: "fd00::1", class: 0xb9, label: 9, ..far },
         1000,
     );
+    //= RFC 4443 §2.2 MUST-1, type=test
     pass_v6(
         host,
         "a packet for a closed port of our other link, of IPv6",
         &V6 { to: "fd00:1::1", ..far },
         10,
     );
+    //= RFC 4443 §3.4 MUST-1, type=test
+    //= RFC 4443 §3.4, type=test
     pass_v6(host, "a packet of no protocol of ours, of IPv6", &V6 { to: "fd00::1", next: 200, ..far }, 100);
+    //= RFC 4443 §2.4 MUST-5, type=test
     host.section("an error of IPv6 whose hop limit ends", Order::Sequence);
     let icmp = |host: &mut Host, v6: &V6<'_>, message: &[u8]| {
         host.inject(0, &v6.icmp(0, peer(2), message));
@@ -155,8 +182,12 @@ fn on_v6(host: &mut Host) {
     icmp(host, &near, &[&[1, 0, 0, 0, 0, 0, 0, 0][..], &quoted].concat());
     host.section("an echo request of IPv6 whose hop limit ends", Order::Sequence);
     icmp(host, &near, &[128, 0, 0, 0, 0, 1, 0, 1, 1, 2]);
+    //= RFC 4443 §4.1 MUST-1, type=test
+    //= RFC 4443 §4.2 MUST-1, type=test
+    //= RFC 4443 §4.2 MUST-3, type=test
     host.section("an echo request of IPv6 to a group", Order::Sequence);
     icmp(host, &V6 { to: "ff02::1", ..near }, &[128, 0, 0, 0, 0, 1, 0, 1, 1, 2]);
+    //= RFC 4443 §4.2 MUST-2, type=test
     host.section("an echo request of IPv6 with a class", Order::Sequence);
     icmp(host, &V6 { to: "fd00::1", class: 0xb9, label: 5, ..near }, &[128, 0, 0, 0, 0, 1, 0, 1, 1, 2]);
     pass_v6(
@@ -179,6 +210,7 @@ fn pass_v6(host: &mut Host, name: &'static str, v6: &V6<'_>, len: usize) {
 fn redirects(host: &mut Host) {
     acquaint(host);
     let far = V4::new("10.0.0.2", "10.8.0.1", 17);
+    //= RFC 1812 §5.2.7.2, type=test
     pass_v4(host, "a packet that goes back by the link that it came by", &V4 { tos: 8, ..far }, 600);
     // Linux waits longer before each redirect.
     host.wait(200);
@@ -197,6 +229,7 @@ fn redirects(host: &mut Host) {
     let far = V6::new("fd00::2", "fd08::1", 17);
     pass_v6(host, "a packet of IPv6 that goes back by the link that it came by", &far, 600);
     pass_v6(host, "another one of IPv6 at once", &far, 10);
+    //= RFC 4861 §8.2 MUST-2, type=test
     pass_v6(host, "a packet of IPv6 for a neighbour of its sender", &V6 { to: "fd00::4", ..far }, 10);
     pass_v6(
         host,
@@ -242,12 +275,15 @@ fn redirected(host: &mut Host) {
     host.section("before a redirect", Order::Sequence);
     host.send_to(socket, b"x", "192.0.2.1:9");
     host.wait(20);
+    //= RFC 1122 §3.2.2.2 SHLD-2, type=test
     host.section("a redirect of who is no router of ours", Order::Sequence);
     redirect(host, 4, [10, 0, 0, 3]);
     host.section("a redirect to ourselves", Order::Sequence);
     redirect(host, 2, [10, 0, 0, 1]);
+    //= RFC 1122 §3.2.2.2 MUST-1, type=test
     host.section("a redirect of our router", Order::Sequence);
     redirect(host, 2, [10, 0, 0, 3]);
+    //= RFC 1122 §3.3.1.2 MUST-1, type=test
     host.section("another destination after it", Order::Sequence);
     host.send_to(socket, b"x", "192.0.2.2:9");
     host.wait(20);
@@ -282,6 +318,7 @@ fn redirected_v6(host: &mut Host) {
     host.section("before a redirect of IPv6", Order::Sequence);
     host.send_to(socket, b"x", "[2001:db8::1]:9");
     host.wait(20);
+    //= RFC 4861 §8.1 MUST-1, type=test
     host.section("a redirect of IPv6 of who is no router of ours", Order::Sequence);
     redirect(host, "fe80::4", "fe80::3", &[]);
     host.section("a redirect of IPv6 to a global address", Order::Sequence);
@@ -306,6 +343,8 @@ fn on_link(host: &mut Host) {
     host.wait(30);
     let socket = host.socket(AF_INET6, SOCK_DGRAM, 0);
     host.bind(socket, "[::]:5001");
+    //= RFC 4861 §8.1 MUST-4, type=test
+    //= RFC 4861 §8.3 MUST-3, type=test
     host.section("a redirect that says that a destination is on the link", Order::Sequence);
     let to = ip6("2001:db8::1");
     let message = [&[137, 0, 0, 0, 0, 0, 0, 0][..], &to, &to, &link_option(TARGET, peer(7))].concat();
@@ -324,6 +363,7 @@ fn cut(host: &mut Host) {
     host.bind(socket, "0.0.0.0:5000");
     let socket6 = host.socket(AF_INET6, SOCK_DGRAM, 0);
     host.bind(socket6, "[::]:5001");
+    //= RFC 791 §3.2, type=test
     for (name, len) in [
         ("a datagram that fits", 1472),
         ("a datagram that is a byte too long", 1473),
@@ -333,6 +373,9 @@ fn cut(host: &mut Host) {
         host.send_to(socket, &vec![7; len], "10.0.0.2:9");
         host.wait(20);
     }
+    //= RFC 8200 §4.5 MUST-2, type=test
+    //= RFC 8200 §4.5 MUST-3, type=test
+    //= RFC 8200 §4.5 MUST-5, type=test
     for (name, len) in [
         ("a datagram of IPv6 that fits", 1452),
         ("a datagram of IPv6 that is a byte too long", 1453),
@@ -345,9 +388,13 @@ fn cut(host: &mut Host) {
     host.section("a datagram that is longer than any", Order::Sequence);
     host.send_to(socket, &vec![7; 65_508], "10.0.0.2:9");
     host.wait(20);
+    //= RFC 1122 §3.2.1.4 MUST-1, type=test
+    //= RFC 1122 §3.2.2.6 MUST-1, type=test
     host.section("a large echo reply", Order::Sequence);
     let echo = icmp(8, 0, &[&[0, 1, 0, 1][..], &[3; 2000]].concat());
     fragments_v4(host, &V4 { tos: 4, ..V4::new("10.0.0.2", "10.0.0.1", 1) }, &echo);
+    //= RFC 8200 §5 MUST-4, type=test
+    //= RFC 4443 §4.1 MUST-1, type=test
     host.section("a large echo reply of IPv6", Order::Sequence);
     let v6 = V6 { class: 4, ..V6::new("fd00::2", "fd00::1", 58) };
     let whole = v6.icmp_behind(&[], &[&[128, 0, 0, 0, 0, 1, 0, 1][..], &[3; 2000]].concat());
