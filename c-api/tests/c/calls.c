@@ -158,6 +158,21 @@ static void options(void) {
     len = sizeof room;
     T(getsockopt(s, IPPROTO_TCP, TCP_NODELAY, room, &len));
     printf("of %u\n", len);
+    /* Of IPv4's, a small number is a byte where there is no room for more. */
+    for (unsigned short_of = 1; short_of < 5; short_of++) {
+        struct in_addr group = {htonl(0x7f000001)};
+        int ttl = 77, range = 40000 | 40001 << 16;
+        setsockopt(s, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl);
+        setsockopt(s, IPPROTO_IP, 51 /* IP_LOCAL_PORT_RANGE */, &range, sizeof range);
+        setsockopt(s, IPPROTO_IP, IP_MULTICAST_IF, &group, sizeof group);
+        int names[] = {IP_TTL, IP_TOS, 51, IP_MULTICAST_IF, IP_OPTIONS, IP_PKTINFO};
+        for (unsigned at = 0; at < sizeof names / sizeof *names; at++) {
+            len = short_of;
+            value = -1;
+            T(getsockopt(s, IPPROTO_IP, names[at], &value, &len));
+            printf("%d: %#x of %u\n", names[at], value, len);
+        }
+    }
     len = 0;
     T(getsockopt(s, SOL_SOCKET, SO_TYPE, nothing, &len));
     len = -1;
