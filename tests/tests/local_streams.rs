@@ -178,10 +178,10 @@ fn urgent_bytes() {
             t.send(near, b"", MSG_OOB);
             t.send(near, b"abc", MSG_OOB);
             t.recv(far, 9, MSG_PEEK);
-            t.recv(far, 9, MSG_OOB | MSG_PEEK);
+            t.recv(far, 9, MSG_OOB | MSG_PEEK | MSG_CMSG_CLOEXEC);
             t.recv(far, 9, 0);
-            t.recv(far, 9, MSG_OOB);
-            t.recv(far, 9, MSG_OOB);
+            t.recv(far, 9, MSG_OOB | MSG_CMSG_CLOEXEC);
+            t.recv(far, 9, MSG_OOB | MSG_CMSG_CLOEXEC);
             t.recv(far, 9, 0);
         }),
         ("several, and bytes around them", |t| {

@@ -1,5 +1,7 @@
 //! Where this stack's sockets differ from the kernel's, and why.
 
+use super::text::CLOSED_ON_EXEC;
+
 /// The kernel that all others were compared with.
 pub const KERNEL_RELEASE: &str = "Linux 6.18";
 
@@ -205,8 +207,10 @@ pub const DIFFERENCES: &[Difference] = &[
 ];
 
 impl Difference {
-    /// The one that these outcomes show, wherever they come up.
+    /// The one that these outcomes show, wherever they come up, and whatever both say of `exec`.
     pub(super) fn anywhere(of: Sockets, kernel: &str, ours: &str) -> Option<&'static Difference> {
+        let without = kernel.strip_suffix(CLOSED_ON_EXEC).zip(ours.strip_suffix(CLOSED_ON_EXEC));
+        let (kernel, ours) = without.unwrap_or((kernel, ours));
         let known = DIFFERENCES.iter().filter(|known| known.of == of && known.scope == Scope::Everywhere);
         known.into_iter().find(|known| known.is(kernel, ours))
     }

@@ -60,6 +60,9 @@ pub(super) fn readiness(open: &[Sock], events: &[u16]) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
+/// How it is told that what a message passed is to be closed on exec.
+pub(super) const CLOSED_ON_EXEC: &str = " to be closed on exec";
+
 /// What came with a message to a local socket.
 pub(super) fn received(taken: Incoming, shower: &mut Shower, place: &Place) -> Outcome {
     let Incoming { data, len, from, flags, control, rights } = taken;
@@ -69,10 +72,9 @@ pub(super) fn received(taken: Incoming, shower: &mut Shower, place: &Place) -> O
         (MSG_CTRUNC, " lossy"),
         (MSG_OOB, " urgent"),
         (MSG_EOR, " ended"),
-        (MSG_CMSG_CLOEXEC, " to be closed on exec"),
+        (MSG_CMSG_CLOEXEC, CLOSED_ON_EXEC),
     ] {
-        // What an urgent byte is like, the table of differences knows.
-        if flags & flag != 0 && !(flag == MSG_CMSG_CLOEXEC && flags & MSG_OOB != 0) {
+        if flags & flag != 0 {
             shown += name;
         }
     }
