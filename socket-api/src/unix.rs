@@ -1,7 +1,9 @@
 //! Sockets of PF_LOCAL with the names and the behaviour of `std::os::unix::net`, in the memory of a [`Host`].
 //!
 //! Path names live in the host, not in the file system: only sockets of the same host find each other by them. A name
-//! stays when its socket is closed, until [`Host::unlink`]. Errors are [`io::Error`]s of the errno that Linux gives.
+//! stays when its socket is closed, until [`Host::unlink`]. It does not depend on the working directory of the process: `x`, `./x`,
+//! `/x` and `/d/../x` are one name. Every directory that a path mentions is deemed to exist, there are no symbolic links, and no
+//! permissions are asked for. Errors are [`io::Error`]s of the errno that Linux gives.
 
 use core::fmt;
 use core::time::Duration;

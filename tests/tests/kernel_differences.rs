@@ -11,6 +11,8 @@ use tapsock_driver::Namespace;
 use tapsock_tests::bench::skipped_for;
 use tapsock_tests::differential::{Incoming, KernelSockets, OurSockets, Outgoing, Room, SocketCalls};
 
+#[path = "kernel_differences/as_files.rs"]
+mod as_files;
 #[path = "kernel_differences/stacks.rs"]
 mod stacks;
 #[path = "kernel_differences/waiting.rs"]
@@ -35,7 +37,7 @@ type Calls<'a> = &'a mut dyn SocketCalls;
 /// A row: its call, a program of it, and what that comes to on Linux and here.
 type Shown = (&'static str, fn(Calls<'_>) -> String, &'static str, &'static str);
 
-const SHOWN: [Shown; 20] = [
+const SHOWN: [Shown; 19] = [
     (
         "setsockopt SO_TIMESTAMPING with OPT_STATS",
         |c| {
@@ -134,17 +136,6 @@ const SHOWN: [Shown; 20] = [
         },
         "1.29",
         "ENOPROTOOPT",
-    ),
-    (
-        "fcntl F_SETFL with O_ASYNC",
-        |c| {
-            let socket = made(c, AF_UNIX, DGRAM, 0);
-            // Of a signal nothing comes: it has no owner.
-            let set = done(c.fcntl(socket, F_SETFL, O_ASYNC));
-            format!("{set}, {}", c.fcntl(socket, F_GETFL, 0).is_ok_and(|flags| flags & O_ASYNC != 0))
-        },
-        "ok, true",
-        "EINVAL, false",
     ),
     (
         "IP_OPTIONS with a source route",
@@ -404,6 +395,9 @@ fn done<T>(outcome: Result<T, tapsock::Errno>) -> String {
     match outcome.map_err(|errno| errno.raw_os_error()) {
         Ok(_) => "ok",
         Err(libc::EINVAL) => "EINVAL",
+        Err(libc::ENOENT) => "ENOENT",
+        Err(libc::EACCES) => "EACCES",
+        Err(libc::ENOTTY) => "ENOTTY",
         Err(libc::ENOPROTOOPT) => "ENOPROTOOPT",
         Err(libc::EPROTONOSUPPORT) => "EPROTONOSUPPORT",
         Err(libc::ESOCKTNOSUPPORT) => "ESOCKTNOSUPPORT",
@@ -431,7 +425,7 @@ fn each_shows_on_both_stacks() {
     let group = rustix::process::getegid().as_raw();
     namespace.set_sysctl("net.ipv4.ping_group_range", &format!("{group} {group}")).unwrap();
     let rows = rows();
-    for (call, program, linux, here) in SHOWN {
+    for (call, program, linux, here) in SHOWN.into_iter().chain(as_files::SHOWN) {
         assert!(rows.iter().any(|row| row == call), "{call} has no row");
         assert_eq!(program(&mut KernelSockets::new(&namespace)), linux, "{call}, on Linux");
         assert_eq!(program(&mut OurSockets::new()), here, "{call}, here");

@@ -115,6 +115,22 @@ fn binding() {
             t.bind(second, Name::Path("."));
             t.connect(second, Name::Path("."));
         }),
+        ("one path, from the working directory on", |t| {
+            let (first, second) = (t.socket(DGRAM), t.socket(DGRAM));
+            t.bind(first, Name::Relative("a"));
+            t.local(first);
+            t.bind(second, Name::Relative("a"));
+            t.bind(second, A);
+            t.bind(second, Name::Relative("./b"));
+            for name in [A, Name::Relative("a"), Name::Relative(".//a"), Name::Relative("a/"), B] {
+                t.connect(second, name);
+                t.peer(second);
+                t.send(second, b"x", 0);
+                t.recv(first, 9, 0);
+            }
+            t.unlink("a");
+            t.connect(second, Name::Relative("a"));
+        }),
         ("the longest path", |t| {
             let (first, second) = (t.socket(STREAM), t.socket(STREAM));
             t.bind(first, Name::Long("l", 107));

@@ -53,6 +53,7 @@
 #define readv tapsock_readv
 #define sendfile tapsock_sendfile
 #define close tapsock_close
+#define unlink tapsock_unlink
 #define dup tapsock_dup
 #define dup2 tapsock_dup2
 #define dup3 tapsock_dup3

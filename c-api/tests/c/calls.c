@@ -143,6 +143,34 @@ static void local_names(void) {
     T(close(accepted));
 }
 
+/* Paths, from the working directory on, which the test has made for that. */
+static void local_paths(void) {
+    int s, other;
+    char data[4];
+    struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "tapsock-both"}, told;
+    struct sockaddr_un again = {.sun_family = AF_UNIX, .sun_path = ".//tapsock-both"};
+    socklen_t len = sizeof name, got = sizeof told;
+    F(s, socket(AF_UNIX, SOCK_DGRAM, 0));
+    F(other, socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0));
+    T(bind(s, ANY(&name), len));
+    T(getsockname(s, ANY(&told), &got));
+    printf("length %u, %s\n", got, told.sun_path);
+    T(bind(other, ANY(&again), len));
+    T(connect(other, ANY(&again), len));
+    got = sizeof told;
+    T(getpeername(other, ANY(&told), &got));
+    printf("length %u, %s\n", got, told.sun_path);
+    T(send(other, "x", 1, 0));
+    T(recv(s, data, sizeof data, 0));
+    T(close(s));
+    T(send(other, "x", 1, 0));
+    T(connect(other, ANY(&name), len));
+    T(unlink("tapsock-both"));
+    T(unlink("./tapsock-both"));
+    T(connect(other, ANY(&name), len));
+    T(close(other));
+}
+
 static void options(void) {
     int s, value = 7;
     char room[64];
@@ -717,6 +745,7 @@ int main(void) {
     making();
     naming();
     local_names();
+    local_paths();
     options();
     data();
     messages();

@@ -12,7 +12,7 @@ pub const EPOLL_NESTING_MAX: usize = 5;
 /// watches, `above` those that watch it.
 ///
 /// Errors: EINVAL where they are the same; ELOOP where `inner` leads back to `outer`, or where a chain of more than
-/// [`EPOLL_NESTING_MAX`] would come of it. Linux's further limit on the number of paths is not kept: whoever follows
+/// [`EPOLL_NESTING_MAX`] would come of it. Linux bounds the number of paths too, which is not needed here: whoever follows
 /// wake-ups upwards is to visit each instance once.
 ///
 /// Cost: each instance that either leads to is asked for once.

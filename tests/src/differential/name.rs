@@ -18,6 +18,8 @@ use tapsock::bsd::{AF_INET, AF_UNIX, AF_UNSPEC};
 pub enum Name {
     /// A path below the program's directory.
     Path(&'static str),
+    /// The same, from the working directory on.
+    Relative(&'static str),
     /// A path below the program's directory that is filled up with its last letter to so many bytes in all.
     Long(&'static str, usize),
     /// An abstract name; the program's own prefix comes before it.
@@ -34,6 +36,7 @@ impl std::fmt::Display for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Name::Path(path) => f.write_str(path),
+            Name::Relative(path) => write!(f, "…/{path}"),
             Name::Long(path, len) => write!(f, "{path}… of {len}"),
             Name::Abstract(name) => write!(f, "@{name}"),
             Name::Unnamed => f.write_str("unnamed"),
@@ -76,6 +79,15 @@ impl Place {
         format!("{}/{path}", self.directory.display())
     }
 
+    /// The same as it is written from the working directory on: up to the root, and down from there.
+    ///
+    /// # Panics
+    /// Where there is no working directory.
+    pub fn relative(&self, path: &str) -> String {
+        let parts = env::current_dir().expect("a working directory").components().count() - 1;
+        "../".repeat(parts) + self.path(path).trim_start_matches('/')
+    }
+
     /// A path in the directory, of `len` bytes.
     pub fn long(&self, path: &str, len: usize) -> String {
         let mut path = self.path(path);
@@ -89,6 +101,7 @@ impl Place {
     pub fn bytes(&self, name: &Name) -> Vec<u8> {
         let (family, behind) = match name {
             Name::Path(path) => (AF_UNIX, [self.path(path).as_bytes(), &[0]].concat()),
+            Name::Relative(path) => (AF_UNIX, [self.relative(path).as_bytes(), &[0]].concat()),
             // The zero byte behind a path has no room any more where it fills the field.
             Name::Long(path, len) => (AF_UNIX, self.long(path, *len).into_bytes()),
             Name::Abstract(name) => (AF_UNIX, [&[0], self.abstract_name(name).as_bytes()].concat()),
@@ -122,6 +135,7 @@ impl Drop for Place {
 /// let mut shower = Shower::default();
 /// let path = [place.path("a").as_bytes(), &[0]].concat();
 /// assert_eq!(shower.show(&place, &path), "\"a\\0\"");
+/// assert_eq!(shower.show(&place, place.relative("a").as_bytes()), "relative \"a\"");
 /// assert_eq!(shower.show(&place, b"\x0012345"), "autobound 0");
 /// assert_eq!(shower.show(&place, b"\x00abcde"), "autobound 1");
 /// assert_eq!(shower.show(&place, b""), "unnamed");
@@ -153,10 +167,15 @@ impl Shower {
                 }
                 format!("@{:?}", String::from_utf8_lossy(name))
             }
-            path => match path.strip_prefix(directory.as_bytes()) {
-                Some(rest) => format!("{:?}", String::from_utf8_lossy(rest)),
-                None => format!("elsewhere {:?}", String::from_utf8_lossy(path)),
-            },
+            path => {
+                if let Some(rest) = path.strip_prefix(directory.as_bytes()) {
+                    return format!("{:?}", String::from_utf8_lossy(rest));
+                }
+                match path.strip_prefix(place.relative("").as_bytes()) {
+                    Some(rest) => format!("relative {:?}", String::from_utf8_lossy(rest)),
+                    None => format!("elsewhere {:?}", String::from_utf8_lossy(path)),
+                }
+            }
         }
     }
 }

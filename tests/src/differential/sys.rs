@@ -260,10 +260,11 @@ pub(crate) fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: &[u8]
 }
 
 pub(crate) fn ioctl(fd: BorrowedFd<'_>, request: i32) -> Result<i32, Errno> {
-    let mut value: c_int = 0;
-    // SAFETY: the requests that are made here write one `int`.
-    checked(unsafe { libc::ioctl(fd.as_raw_fd(), request as _, &mut value) })?;
-    Ok(value)
+    // Room for what other requests write than those that give an `int`.
+    let mut value: [c_int; 16] = [0; 16];
+    // SAFETY: the requests that are made here write no more than a `struct ifreq`.
+    checked(unsafe { libc::ioctl(fd.as_raw_fd(), request as _, value.as_mut_ptr()) })?;
+    Ok(value[0])
 }
 
 pub(super) fn fcntl(fd: BorrowedFd<'_>, command: i32, argument: i32) -> Result<i32, Errno> {
