@@ -175,13 +175,14 @@ pub(crate) fn send_options(
     // As Linux: what the socket is bound and held to outweighs IP_MULTICAST_IF.
     let is_held = destination::scope_of(remote) != 0 || options.device.is_some();
     let by_group = groups::interface_to(call, remote.ip()).filter(|_| !is_held);
-    let names_source = to_group && family == Domain::V4 && bound.is_none();
+    let is_open = control.source.or(bound).is_none_or(|source| source.is_unspecified());
+    let names_source = to_group && family == Domain::V4 && is_open;
     let group_source = rare.group_source.filter(|_| names_source).map(IpAddr::V4);
     Ok(UdpSendOptions {
         segment_size: control.segment_size.or(Some(options.udp_segment)).filter(|size| *size > 0),
         hop_limit: control.hop_limit.or(limit),
         traffic_class: control.traffic_class.unwrap_or(options.traffic_class(family)),
-        source: control.source.or(group_source),
+        source: group_source.or(control.source),
         interface: interface.or(destination::sticky_interface(call, remote)).or(by_group),
         largest: options.rare().largest_v6,
         no_loop: if family == Domain::V4 { rare.no_loop.0 } else { rare.no_loop.1 },
@@ -199,7 +200,7 @@ pub(crate) fn send_options(
 ///
 /// Errors: ENETUNREACH, over IPv6 EINVAL, for a source that is not ours; ENODEV.
 fn place(call: &Call<'_>, control: &SendControl) -> Result<Option<InterfaceId>, Errno> {
-    if let Some(source) = control.source
+    if let Some(source) = control.source.filter(|source| !source.is_unspecified())
         && !call.options().rare().transparent
         && !call.stack.interfaces().is_local(source)
     {

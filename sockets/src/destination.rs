@@ -126,7 +126,7 @@ pub(crate) fn from_source(address: &SockAddr, to: SocketAddr, source: Option<IpA
         (SockAddr::V4(address) | SockAddr::Unspec(Some(address)), Some(source @ IpAddr::V4(_)))
             if address.ip().is_unspecified() =>
         {
-            SocketAddr::new(source, to.port())
+            to_ourselves(SocketAddr::new(source, to.port()), None)
         }
         _ => to,
     }

@@ -151,10 +151,7 @@ fn interface_of(
     let interfaces = call.stack.interfaces();
     match place {
         Place::Index(0) | Place::Address(Ipv4Addr::UNSPECIFIED) => {
-            let found = |change| call.stack.group_interface(id, group, change);
-            // Linux's IPv4 asks for a way there before it looks for what is left.
-            let asked = group.is_ipv4() && change == GroupChange::Leave;
-            if asked { found(GroupChange::Join).and_then(|_| found(change)) } else { found(change) }
+            call.stack.group_interface(id, group, change)
         }
         Place::Index(index) => destination::interface(interfaces, index),
         Place::Address(address) => {

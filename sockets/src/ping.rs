@@ -130,7 +130,7 @@ impl PingSocket {
         if given.is_some_and(is_unspecified) {
             return Err(Errno::NETUNREACH.into());
         }
-        let source = options.source.or(bound);
+        let source = options.source.or(bound).filter(|source| !source.is_unspecified());
         let to = given.zip(to).map(|(address, to)| destination::from_source(address, to, source)).or(to);
         if self.mail(call.stack).is_some_and(Mailbox::is_write_shut) {
             let way = call.options().way();

@@ -109,7 +109,8 @@ impl RawSocket {
         to: Option<&SockAddr>,
         control: &[u8],
     ) -> Result<usize, Stop> {
-        if data.len() > LENGTH_MAX {
+        // As Linux, whose IPv6 looks first where it goes.
+        if data.len() > LENGTH_MAX && call.domain() == Domain::V4 {
             return Err(Errno::MSGSIZE.into());
         }
         if flags & MSG_OOB != 0 {
@@ -118,11 +119,13 @@ impl RawSocket {
         // As Linux, whose IPv4 takes an address without bytes for none.
         let to = to.filter(|address| call.domain() == Domain::V6 || !is_shorter_than(address, 1));
         let headers = call.stack.raw(self.id).map_or(Headers::Stack, |socket| socket.headers);
-        let held = self.corked.as_ref().map(|corked| corked.len());
+        // Whoever writes headers sends whole packets; what was held back before stays so.
+        let corked = self.corked.as_ref().filter(|_| headers == Headers::Stack);
+        let held = corked.map(|corked| corked.len());
         let numbered = call.options().rare().stamped_sends;
         // As Linux, which looks at each part as at a packet of its own.
         let here = self.destination(call, flags, to, control, data.len())?;
-        let destination = match &self.corked {
+        let destination = match corked {
             Some(corked) => {
                 call.common.options.rare_mut().stamped_sends = numbered;
                 let way = call.stack.raw_check_way(self.id, here.to, here.options);
@@ -156,7 +159,7 @@ impl RawSocket {
             corked.append(data.split_to(taken));
             return Ok(taken);
         }
-        let whole = self.corked.as_ref().map_or_else(|| data.clone(), |corked| corked.with(data.clone()));
+        let whole = corked.map_or_else(|| data.clone(), |corked| corked.with(data.clone()));
         let remote = destination.to.or(call.stack.raw(self.id).and_then(|socket| socket.remote()));
         if let Some(remote) = remote.filter(|_| flags & MSG_CONFIRM != 0) {
             call.stack.confirm_path(call.now, remote, call.options().device);
@@ -166,13 +169,15 @@ impl RawSocket {
             Some(held) => call.stack.raw_send_held(call.now, self.id, (held, whole), to, options),
             None => call.stack.raw_send(call.now, self.id, whole, to, options),
         };
-        if sent.is_err() && self.corked.is_none() {
+        if sent.is_err() && held.is_none() {
             timestamping::not_sent(call, destination.options.stamps);
         }
         if sent == Err(SendError::WouldBlock) {
             return Err(call.wait_out(flags));
         }
-        self.corked = None;
+        if headers == Headers::Stack {
+            self.corked = None;
+        }
         sent.map_err(|error| error.errno())?;
         Ok(data.split_to(data.len()).len())
     }

@@ -217,8 +217,8 @@ impl Call<'_> {
     }
 
     /// The number of a send that is told of when it is done, where that is asked for.
-    pub(crate) fn zero_copy(&mut self, flags: i32, taken: usize) -> Option<u32> {
-        if flags & MSG_ZEROCOPY == 0 || !self.options().rare().zero_copy || taken == 0 {
+    pub(crate) fn zero_copy(&mut self, flags: i32) -> Option<u32> {
+        if flags & MSG_ZEROCOPY == 0 || !self.options().rare().zero_copy {
             return None;
         }
         let count = &mut self.common.options.rare_mut().zero_copies;

@@ -270,16 +270,19 @@ impl Sockets {
         })
     }
 
-    /// A send with MSG_ZEROCOPY that took several calls without that flag is done: tells of it by the error queue where
-    /// SO_ZEROCOPY asks for that.
+    /// Whether a send may take several calls, as on a stream. One of a datagram takes one.
+    pub fn splits_sends(&self, fd: Fd) -> bool {
+        self.open(fd).is_some_and(|socket| matches!(socket.body, Body::Tcp(_)))
+    }
+
+    /// A send with MSG_ZEROCOPY on a stream that took several calls without that flag is done: tells of it by the error queue
+    /// where SO_ZEROCOPY asks for that.
     ///
     /// Errors: EBADF.
     pub fn end_zero_copy(&mut self, now: Instant, fd: Fd) -> Result<(), Errno> {
         self.call(now, fd, |call, body| {
-            match body {
-                Body::Tcp(tcp) => tcp.report_zero_copy(call, MSG_ZEROCOPY, 1),
-                Body::Udp(udp) => udp.report_zero_copy(call, MSG_ZEROCOPY, 1),
-                Body::Ping(_) | Body::Raw(_) => {}
+            if let Body::Tcp(tcp) = body {
+                tcp.report_zero_copy(call, MSG_ZEROCOPY);
             }
             Ok(())
         })

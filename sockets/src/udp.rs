@@ -120,7 +120,9 @@ impl UdpSocket {
         control: &[u8],
     ) -> Result<usize, Stop> {
         self.autobind(call)?;
-        if data.len() > LENGTH_MAX {
+        // As Linux, whose IPv6 looks first where it goes.
+        let is_too_long = data.len() > LENGTH_MAX;
+        if is_too_long && call.domain() == Domain::V4 {
             return Err(Errno::MSGSIZE.into());
         }
         let urgent = flags & MSG_OOB != 0;
@@ -129,6 +131,9 @@ impl UdpSocket {
         }
         let held = self.corked.as_ref().map(|corked| corked.len());
         let destination = match &self.corked {
+            Some(corked) if is_too_long && corked.destination.to.is_some_and(|to| to.is_ipv4()) => {
+                return Err(Errno::MSGSIZE.into());
+            }
             // Where it goes and how was said with the first part.
             Some(corked) => {
                 if let Some(to) = to.filter(|_| call.domain() == Domain::V6) {
@@ -137,7 +142,7 @@ impl UdpSocket {
                 corked.destination
             }
             None => {
-                let mut destination = self.destination(call, flags, to, control)?;
+                let mut destination = self.destination(call, (flags, data.len()), to, control)?;
                 destination.options.stamps = timestamping::numbered(call, destination.options.stamps);
                 destination
             }
@@ -153,7 +158,9 @@ impl UdpSocket {
             let corked =
                 self.corked.get_or_insert_with(|| Box::new(Corked::new(Destination { to, ..destination })));
             corked.append(data.split_to(taken));
-            self.report_zero_copy(call, flags, taken);
+            if held.is_none() || taken > 0 {
+                self.report_zero_copy(call, flags);
+            }
             return Ok(taken);
         }
         let whole = self.corked.as_ref().map_or_else(|| data.clone(), |corked| corked.with(data.clone()));
@@ -175,7 +182,9 @@ impl UdpSocket {
             return Err(self.give_up(call, error, destination, flags));
         }
         self.forget_corked(call);
-        self.report_zero_copy(call, flags, data.len());
+        if held.is_none() || !data.is_empty() {
+            self.report_zero_copy(call, flags);
+        }
         Ok(data.split_to(data.len()).len())
     }
 
@@ -228,7 +237,7 @@ impl UdpSocket {
     /// What was held back has gone, or is lost: its sends with MSG_ZEROCOPY are done.
     fn forget_corked(&mut self, call: &mut Call<'_>) {
         if let Some((first, last)) = self.corked.take().and_then(|corked| corked.zero_copies) {
-            // As many as there are parts with bytes in a datagram, at the most.
+            // As many as there are parts with bytes in a datagram at the most, and one.
             let count = last.wrapping_sub(first);
             (0..=count).for_each(|step| {
                 call.stack.udp_report_zero_copy(call.now, self.id, first.wrapping_add(step));
@@ -237,9 +246,9 @@ impl UdpSocket {
     }
 
     /// Tells that a send is done, where it is to be told (MSG_ZEROCOPY): its bytes were copied. What is held back is done when
-    /// it has gone.
-    pub(crate) fn report_zero_copy(&mut self, call: &mut Call<'_>, flags: i32, taken: usize) {
-        let Some(number) = call.zero_copy(flags, taken) else { return };
+    /// it has gone. As on Linux, a datagram without bytes is such a send, and a further part without bytes is none.
+    pub(crate) fn report_zero_copy(&mut self, call: &mut Call<'_>, flags: i32) {
+        let Some(number) = call.zero_copy(flags) else { return };
         match &mut self.corked {
             Some(corked) => corked.note_zero_copy(number),
             None => call.stack.udp_report_zero_copy(call.now, self.id, number),
@@ -251,11 +260,11 @@ impl UdpSocket {
         call.stack.udp_autobind(self.id).map_err(|_| Errno::AGAIN)
     }
 
-    /// Where a datagram goes, and how.
+    /// Where a datagram of so many bytes goes, and how.
     fn destination(
         &self,
         call: &Call<'_>,
-        flags: i32,
+        (flags, len): (i32, usize),
         given: Option<&SockAddr>,
         control: &[u8],
     ) -> Result<Destination, Errno> {
@@ -275,6 +284,9 @@ impl UdpSocket {
             None => None,
         };
         let remote = to.or(call.stack.udp_remote(self.id)).ok_or(Errno::DESTADDRREQ)?;
+        if len > LENGTH_MAX && remote.is_ipv4() {
+            return Err(Errno::MSGSIZE);
+        }
         // As Linux's IPv6, where it hands over to IPv4. Others send to port 0 where they are connected to it.
         if call.domain() == Domain::V6 && remote.is_ipv4() && remote.port() == 0 {
             return Err(Errno::INVAL);

@@ -16,6 +16,9 @@ use tapsock_tests::differential::{
 use tapsock_tests::drawn::cases_and_seed;
 use tapsock_tests::socket_options::constants;
 
+#[path = "differential_inet/sending.rs"]
+mod sending;
+
 const STREAM: i32 = SOCK_STREAM | SOCK_NONBLOCK;
 const DGRAM: i32 = SOCK_DGRAM | SOCK_NONBLOCK;
 
@@ -373,6 +376,18 @@ fn known_of_messages(world: &mut World) {
     world.close(sender);
 }
 
+fn known_of_stamps(world: &mut World) {
+    let (listener, at) = listening(world, AF_INET, Ip::Lo4);
+    let client = world.socket(AF_INET, STREAM, 0);
+    world.connect(client, at);
+    let server = world.accept(listener, SOCK_NONBLOCK);
+    world.send(client, b"p", 0, None);
+    world.set_option(server, SOL_SOCKET, SO_TIMESTAMP, &1i32.to_ne_bytes());
+    world.known("SO_TIMESTAMP of data of a stream that came before it was asked for");
+    world.recv_into(server, Room { data: 1, control: 64 }, 0);
+    [client, server, listener].into_iter().for_each(|socket| world.close(socket));
+}
+
 fn known_of_ways(world: &mut World) {
     let [here, there] = [Ip::Any4, Ip::Lo6].map(|ip| Target::new(ip, Port::Slot(1)));
     let [receiver, sender] = [(); 2].map(|()| world.socket(AF_INET, DGRAM, 0));
@@ -422,6 +437,10 @@ fn every_known_difference_shows() {
     known_of_ways(&mut world);
     assert_eq!(world.difference(), None, "{}", world.log().join("\n"));
     let mut met = world.met().clone();
+    let mut world = World::new(&stage);
+    known_of_stamps(&mut world);
+    assert_eq!(world.difference(), None, "{}", world.log().join("\n"));
+    met.extend(world.met());
     let mut world = World::new(&stage);
     let sender = world.socket(AF_INET, DGRAM, 0);
     world.watch(sender, EPOLL_CTL_ADD, EPOLLOUT | EPOLLET);

@@ -132,7 +132,8 @@ pub(super) fn send_on(
 /// Sends several messages, 1024 at the most, and returns the bytes of each that went. See sendmmsg(2).
 ///
 /// # Errors
-/// Those of [`sendmsg`] for the first; one that comes later ends the call, and is not told.
+/// Those of [`sendmsg`] for the first; one that comes later ends the call, and nobody is told: as on Linux, one that the
+/// socket had pending is gone then. So does a message that goes only in part.
 pub fn sendmmsg(
     host: &Host,
     socket: i32,
@@ -143,7 +144,12 @@ pub fn sendmmsg(
     let mut sent = Vec::new();
     for message in messages.iter().take(IOV_MAX) {
         match send_on(host, &socket, message, flags) {
-            Ok(len) => sent.push(len),
+            Ok(len) => {
+                sent.push(len);
+                if len < message.iov.iter().map(|part| part.len()).sum() {
+                    break;
+                }
+            }
             Err(errno) if sent.is_empty() => return Err(errno),
             Err(_) => break,
         }

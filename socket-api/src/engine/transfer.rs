@@ -70,8 +70,9 @@ impl Shard {
     ) -> Result<usize, Errno> {
         let len = data.iter().fold(0usize, |sum, part| sum.saturating_add(part.len()));
         // Told of once, however many turns it takes.
-        let zero_copy = flags & MSG_ZEROCOPY != 0;
-        let mut sending = Sending { socket, control, flags: flags & !MSG_ZEROCOPY, to, taken: 0 };
+        let zero_copy = flags & MSG_ZEROCOPY != 0 && self.turn().state.sockets.splits_sends(socket);
+        let flags = if zero_copy { flags & !MSG_ZEROCOPY } else { flags };
+        let mut sending = Sending { socket, control, flags, to, taken: 0 };
         let mut patience = Patience::default();
         loop {
             let rest = len - sending.taken;

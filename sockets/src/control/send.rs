@@ -59,7 +59,8 @@ pub enum ControlFor {
 pub struct SendControl {
     /// Index of the interface to send by.
     pub interface: Option<u32>,
-    /// The source address. Whether it may be used is for the sender to say (Linux: EINVAL).
+    /// The source address. Whether it may be used is for the sender to say (Linux: EINVAL). As on Linux, the unspecified one
+    /// of IPv4 takes the place of the socket's own: the way says which it is.
     pub source: Option<IpAddr>,
     /// Time to live or hop limit.
     pub hop_limit: Option<u8>,
@@ -140,7 +141,7 @@ impl SendControl {
                 let info = whole::<12>(payload)?;
                 let source = Ipv4Addr::from(field::<4>(&info, 4)?);
                 self.set_interface(u32::from_ne_bytes(field(&info, 0)?));
-                self.source = Some(IpAddr::V4(source)).filter(|source| !source.is_unspecified());
+                self.source = Some(IpAddr::V4(source));
             }
             IP_TTL => self.hop_limit = Some(u8::try_from(int(payload)?).ok().filter(|ttl| *ttl > 0)?),
             IP_TOS => {
@@ -161,7 +162,7 @@ impl SendControl {
         let (source, interface) = packet_info6(payload)?;
         let source = source.to_ipv4_mapped()?;
         self.set_interface(interface);
-        self.source = Some(IpAddr::V4(source)).filter(|source| !source.is_unspecified());
+        self.source = Some(IpAddr::V4(source));
         Some(())
     }
 

@@ -87,6 +87,10 @@ pub(super) fn set(
         return Err(not_there);
     }
     let interface = head.interface(call, body).ok_or(Errno::NODEV)?;
+    // As Linux: an index names one interface here, and 0 none; only to leave it leaves the choice.
+    if matches!(head.place, Place::Index(0)) && head.group.is_ipv6() && filter != Filter::NONE {
+        return Err(not_there);
+    }
     let id = body.id().ok_or(Errno::NOPROTOOPT)?;
     call.stack.set_group_filter(id, interface, head.group, filter).map_err(|error| match error {
         MembershipError::Full => Errno::NOBUFS,
@@ -167,6 +171,6 @@ impl Head {
     }
 
     fn interface(&self, call: &Call<'_>, body: &Body) -> Option<InterfaceId> {
-        interface_of(call, body.id()?, self.group, self.place, GroupChange::Leave)
+        interface_of(call, body.id()?, self.group, self.place, GroupChange::Block(self.group))
     }
 }

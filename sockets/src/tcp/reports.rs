@@ -37,9 +37,9 @@ impl TcpSocket {
     }
 
     /// Tells that a send is done, where it is to be told (MSG_ZEROCOPY): its bytes were copied.
-    pub(crate) fn report_zero_copy(&self, call: &mut Call<'_>, flags: i32, taken: usize) {
+    pub(crate) fn report_zero_copy(&self, call: &mut Call<'_>, flags: i32) {
         if let Some(id) = self.connection_id()
-            && let Some(number) = call.zero_copy(flags, taken)
+            && let Some(number) = call.zero_copy(flags)
         {
             call.stack.tcp_report_zero_copy(call.now, id, number);
         }

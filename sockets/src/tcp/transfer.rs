@@ -79,7 +79,9 @@ impl TcpSocket {
         };
         let written = call.stack.tcp_write_as(call.now, id, part, urgency, push);
         let taken = written.map_err(|error| error.errno())?;
-        self.report_zero_copy(call, flags, taken);
+        if taken > 0 {
+            self.report_zero_copy(call, flags);
+        }
         // The last byte of the whole call is the one that counts.
         if data.is_empty() || !call.waits_to_send(flags) {
             let counted =

@@ -209,3 +209,9 @@ impl Stack {
         }
     }
 }
+
+/// The source that a send names, or else the socket's own: `None` where the way says which it is, as it does where the
+/// unspecified address is named.
+pub(super) fn source_of_send(named: Option<IpAddr>, own: Option<IpAddr>) -> Option<IpAddr> {
+    named.or(own).filter(|source| !source.is_unspecified())
+}

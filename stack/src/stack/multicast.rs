@@ -172,7 +172,9 @@ impl Stack {
         room && self.interfaces.join(interface, group)
     }
 
-    /// The interface where a group is to be joined that names none, or where a socket is in it already.
+    /// The interface that a socket means which names none: where it is in the group, or where the way there leads. As Linux,
+    /// whose IPv4 asks for a way whatever the socket is in, and looks only to leave where that is; its IPv6 asks for one where
+    /// a source is named.
     pub fn group_interface(
         &self,
         id: impl Into<SocketId>,
@@ -181,13 +183,15 @@ impl Stack {
     ) -> Option<InterfaceId> {
         let id = id.into();
         let known = self.groups.of.get(&id).and_then(|groups| groups.interface_of(group));
-        if change != GroupChange::Join && known.is_some() {
-            return known;
-        }
         let by_route = self.interfaces.route(group, None, None).ok().map(|hop| hop.interface);
         let any =
             || self.interfaces.iter().find(|found| !found.is_loopback() && found.link() == LinkState::Up);
-        by_route.or_else(|| any().map(|found| found.id()))
+        let by_way = by_route.or_else(|| any().map(|found| found.id()));
+        match (group, change) {
+            (IpAddr::V6(_), GroupChange::Join | GroupChange::Leave) => known.or(by_way),
+            (IpAddr::V4(_), GroupChange::Leave) | (IpAddr::V6(_), _) => by_way.and(known.or(by_way)),
+            (IpAddr::V4(_), _) => by_way,
+        }
     }
 
     /// Takes a closed socket out of its groups.

@@ -22,7 +22,7 @@ use crate::wire::ipv4_options::AnswerOptions;
 use crate::wire::offload::Transmit;
 use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header};
 
-use super::datagrams::{Going, Room};
+use super::datagrams::{Going, Room, source_of_send};
 use super::multicast::{Reach, reach_of};
 use super::stamps::SendStamps;
 use super::tcp_open::scope_of;
@@ -42,7 +42,8 @@ pub struct RawSendOptions {
     pub hop_limit: Option<u8>,
     /// TOS or traffic class.
     pub traffic_class: u8,
-    /// The source address, one of ours; `None` for the socket's, or the route's (`IP_PKTINFO`, `IPV6_PKTINFO`).
+    /// The source address, one of ours; `None` for the socket's, or the route's; the unspecified address for the route's,
+    /// whatever the socket's is (`IP_PKTINFO`, `IPV6_PKTINFO`).
     pub source: Option<IpAddr>,
     /// The only interface that it may leave by, unless it is for ourselves.
     pub interface: Option<InterfaceId>,
@@ -283,7 +284,7 @@ impl Stack {
     ) -> Result<(IpAddr, NextHop), SendError> {
         let socket = self.raw.get(id).ok_or(SendError::NoSocket)?;
         let to = named_host(to.or(socket.remote()).ok_or(SendError::NoDestination)?);
-        let source = options.source.or(socket.source());
+        let source = source_of_send(options.source, socket.source());
         let device = options.interface.or(socket.way.device).or(scope_of(to));
         let way = Way { device, mark: options.mark, ..socket.way };
         let hop = self.route_out(to.ip(), source, &way).map_err(SendError::Route)?;

@@ -33,7 +33,8 @@ pub struct UdpSendOptions {
     pub hop_limit: Option<u8>,
     /// TOS or traffic class.
     pub traffic_class: u8,
-    /// The source address, one of ours; `None` for the socket's, or the route's (`IP_PKTINFO`, `IPV6_PKTINFO`).
+    /// The source address, one of ours; `None` for the socket's, or the route's; the unspecified address for the route's,
+    /// whatever the socket's is (`IP_PKTINFO`, `IPV6_PKTINFO`).
     pub source: Option<IpAddr>,
     /// The only interface that it may leave by, unless it is for ourselves.
     pub interface: Option<InterfaceId>,

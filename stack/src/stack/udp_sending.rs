@@ -12,9 +12,9 @@ use crate::time::Instant;
 use crate::udp::{SegmentError, UdpId, segment_size};
 use crate::wire::ipv4_options::AnswerOptions;
 use crate::wire::offload::{PartialChecksum, Segmentation, SegmentationKind, Transmit};
-use crate::wire::{IpProtocol, UdpHeader};
+use crate::wire::{IpProtocol, Ipv6Header, UdpHeader};
 
-use super::datagrams::{Going, Room};
+use super::datagrams::{Going, Room, source_of_send};
 use super::tcp_open::scope_of;
 use super::udp::{SendError, UdpSendOptions, named_host};
 use super::{SocketId, Stack};
@@ -131,7 +131,7 @@ impl Stack {
         self.udp_autobind(id).map_err(|_| SendError::NoPort)?;
         let socket = self.udp.socket(id).ok_or(SendError::NoSocket)?;
         let (_, port) = socket.local().ok_or(SendError::NoSocket)?;
-        let source = options.source.or_else(|| self.udp_source(socket));
+        let source = source_of_send(options.source, self.udp_source(socket));
         let device = options.interface.or(way.device).or(scope_of(to));
         let way = Way { device, mark: options.mark, ..way };
         let flow = self.own_flow(IpProtocol::UDP, port, to);
@@ -158,11 +158,13 @@ impl Stack {
         let cuts = segmented || discovery.cuts() && !options.unfragmented;
         let packet = course.packet_len(len);
         let fits = cuts || packet <= limit.part;
-        if fits && (to.is_ipv6() || packet <= MOST) {
+        // IPv6 does not count its header.
+        let most = MOST + if to.is_ipv4() { 0 } else { Ipv6Header::LEN };
+        if fits && packet <= most {
             return Ok(());
         }
-        // As Linux: what no datagram at all can hold is refused before there is anybody to be told.
-        if len <= MOST {
+        // As Linux: what no datagram of IPv4 can hold is refused before there is anybody to be told.
+        if len <= MOST || to.is_ipv6() {
             let path = if segmented { MOST } else { limit.part };
             let left = path.saturating_sub(course.ip_options.len());
             self.report_too_long(now, id, to, left, options.unfragmented);

@@ -6,6 +6,7 @@
 
 mod address;
 mod draw;
+mod groups;
 mod masks;
 mod options;
 mod payload;

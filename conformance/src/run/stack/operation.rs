@@ -254,7 +254,8 @@ impl Operation {
         }
         let waits = send.flags & MSG_DONTWAIT == 0 && target.sockets.blocking(fd) == Ok(Blocking::Waits);
         let mut rest = Rope::from(data[self.moved.min(data.len())..].to_vec());
-        let flags = send.flags & !MSG_ZEROCOPY;
+        let zero_copy = send.flags & MSG_ZEROCOPY != 0 && target.sockets.splits_sends(fd);
+        let flags = if zero_copy { send.flags & !MSG_ZEROCOPY } else { send.flags };
         loop {
             if self.moved > 0 && target.sockets.has_pending_error(fd) {
                 break;
@@ -272,7 +273,7 @@ impl Operation {
             // What may go out does so before room for the rest is looked for.
             target.take_sent();
         }
-        if send.flags & MSG_ZEROCOPY != 0 && self.moved > 0 {
+        if zero_copy && self.moved > 0 {
             // It fails where the socket is gone, and then there is nobody to tell.
             let _ = target.sockets.end_zero_copy(target.now, fd);
         }

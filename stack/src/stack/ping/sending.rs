@@ -16,7 +16,7 @@ use crate::wire::ipv4_options::AnswerOptions;
 use crate::wire::{Ipv4Header, Ipv6Header};
 
 use super::{PingError, PingId};
-use crate::stack::datagrams::Going;
+use crate::stack::datagrams::{Going, source_of_send};
 use crate::stack::icmp::Marks;
 use crate::stack::stamps::SendStamps;
 use crate::stack::tcp_open::scope_of;
@@ -35,7 +35,8 @@ pub struct PingSendOptions {
     pub hop_limit: Option<u8>,
     /// TOS or traffic class.
     pub traffic_class: u8,
-    /// The source address, one of ours; `None` for the socket's, or the route's (`IP_PKTINFO`, `IPV6_PKTINFO`).
+    /// The source address, one of ours; `None` for the socket's, or the route's; the unspecified address for the route's,
+    /// whatever the socket's is (`IP_PKTINFO`, `IPV6_PKTINFO`).
     pub source: Option<IpAddr>,
     /// The only interface that it may leave by, unless it is for ourselves; `None` for the socket's.
     pub interface: Option<InterfaceId>,
@@ -107,7 +108,7 @@ impl Stack {
         if let Some(error) = socket.mail.take_error() {
             return Err(PingError::Socket(error));
         }
-        let (family, local) = (socket.family, source.or(socket.local));
+        let (family, local) = (socket.family, source_of_send(source, socket.local));
         let way =
             Way { device: interface.or(socket.way.device), mark: mark.or(socket.way.mark), ..socket.way };
         let to = to.or(socket.remote).ok_or(PingError::NoDestination)?;

@@ -46,6 +46,9 @@ pub enum Ip {
     MappedAny,
     MappedLo,
     MappedForeign,
+    /// Groups of the host.
+    Group4,
+    Group6,
 }
 
 impl Ip {
@@ -70,6 +73,8 @@ impl Ip {
             Ip::MappedAny => "::ffff:0.0.0.0",
             Ip::MappedLo => "::ffff:127.0.0.1",
             Ip::MappedForeign => "::ffff:192.0.2.1",
+            Ip::Group4 => "239.1.1.1",
+            Ip::Group6 => "ff05::77",
         };
         text.parse().expect("an address")
     }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tapsock::bsd::*;
 
 use super::sequence::SOCKETS_MAX;
-use super::{InetOp, Ip, Port, Shape, Sort, Target};
+use super::{InetOp, Ip, Port, Shape, Sort, Target, groups};
 use crate::differential::common::{Avoided, common_op};
 use crate::differential::{ControlMessage, Room};
 
@@ -231,6 +231,9 @@ fn options(sort: Sort) -> impl Strategy<Value = InetOp> {
         set.push((SOL_SOCKET, SO_REUSEPORT, vec![value]));
         set.push((SOL_IP, IP_BIND_ADDRESS_NO_PORT, vec![value]));
         if sort.is_stream() {
+            set.push((SOL_SOCKET, SO_TIMESTAMP, vec![value]));
+            set.push((SOL_IP, IP_RECVERR, vec![value]));
+            set.push((SOL_IPV6, IPV6_RECVERR, vec![value]));
             set.push((SOL_SOCKET, SO_LINGER, vec![value, 0]));
             set.push((SOL_SOCKET, SO_RCVLOWAT, vec![1 + 3 * value]));
             set.push((SOL_TCP, TCP_NODELAY, vec![value]));
@@ -262,6 +265,11 @@ fn options(sort: Sort) -> impl Strategy<Value = InetOp> {
             set.push((SOL_UDP, UDP_SEGMENT, vec![5 * value]));
         }
         set.push((SOL_SOCKET, SO_PEEK_OFF, vec![4 * value - 1]));
+        // More than all that a sequence sends, and of streams the least that there is: what little holds of datagrams, and
+        // of reports, depends on what each is charged.
+        let least = if sort.is_stream() { 0 } else { 60_000 };
+        set.push((SOL_SOCKET, SO_SNDBUF, vec![least.max(100_000 * value)]));
+        set.push((SOL_SOCKET, SO_RCVBUF, vec![least.max(100_000 * value)]));
     }
     let told = [
         (SOL_SOCKET, SO_TIMESTAMP),
@@ -288,11 +296,9 @@ fn options(sort: Sort) -> impl Strategy<Value = InetOp> {
         (SOL_SOCKET, SO_PROTOCOL),
         (SOL_SOCKET, SO_PEEK_OFF),
     ];
-    let set = if told.is_empty() {
-        prop::sample::select(set).boxed()
-    } else {
-        prop_oneof![prop::sample::select(set), prop::sample::select(told)].boxed()
-    };
+    let lists = [set, told, groups::of_groups(sort), groups::of_raw(sort)];
+    let lists = lists.into_iter().filter(|list| !list.is_empty());
+    let set = prop::strategy::Union::new(lists.map(prop::sample::select));
     prop_oneof![
         3 => (at.clone(), set)
             .prop_map(|(at, (level, name, value))| InetOp::SetOption { at, level, name, value }),

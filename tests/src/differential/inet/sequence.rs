@@ -6,6 +6,7 @@ use std::fmt::Write;
 use proptest::prelude::*;
 use tapsock::bsd::*;
 
+use super::groups::{is_of_groups, with_header};
 use super::payload::message;
 use super::{Ip, Port, Sort, Stage, Target, World, draw};
 use crate::differential::common::InStep;
@@ -166,6 +167,8 @@ struct Player {
     to_v6: BTreeSet<usize>,
     /// Those that have sent something.
     talked: BTreeSet<usize>,
+    /// Those that write headers themselves.
+    writers: BTreeSet<usize>,
     /// Those that were shut. A stream that then connects to itself is shut at once on Linux.
     shut: BTreeSet<usize>,
 }
@@ -183,6 +186,7 @@ impl Player {
             to_v4: BTreeSet::new(),
             to_v6: BTreeSet::new(),
             talked: BTreeSet::new(),
+            writers: BTreeSet::new(),
             shut: BTreeSet::new(),
         }
     }
@@ -297,10 +301,12 @@ impl Player {
 
     /// What a socket sends next.
     fn data(&mut self, socket: Sock, len: usize) -> Vec<u8> {
-        let Object { domain, protocol, .. } = self.object(socket);
+        let Object { domain, protocol, number } = self.object(socket);
         let data = message(domain, protocol, self.next, len);
         self.next = self.next.wrapping_add(37);
-        data
+        // A few of their packets have none.
+        let has_header = self.writers.contains(&number) && len > 0;
+        if has_header { with_header(domain, protocol, &data) } else { data }
     }
 
     /// Whether a send there meets what the table of differences knows.
@@ -419,10 +425,26 @@ impl Player {
             // Linux notes the way of a datagram when it comes, and only where it is asked to.
             InetOp::SetOption { at, name: IP_PKTINFO | IPV6_RECVPKTINFO, .. }
                 if !self.sort.is_stream() && self.world.is_readable(self.sock(*at)) => {}
+            // And the time of data of a stream, where anybody has asked for that of anything.
+            InetOp::SetOption { at, level: SOL_SOCKET, name: SO_TIMESTAMP, .. }
+                if self.sort.is_stream() && self.world.is_readable(self.sock(*at)) => {}
             InetOp::SetOption { at, level, name, value } => {
                 let socket = self.sock(*at);
                 let bytes: Vec<u8> = value.iter().flat_map(|part| part.to_ne_bytes()).collect();
+                if is_of_groups(*level, *name) {
+                    // Twice it says something else.
+                    return self.world.set_option(socket, *level, *name, &bytes);
+                }
                 self.world.set_option_that_is_there(socket, *level, *name, &bytes);
+                if let (SOL_IP, IP_HDRINCL) | (SOL_IPV6, IPV6_HDRINCL) = (*level, *name) {
+                    let number = self.object(socket).number;
+                    let writes = value[0] != 0 && self.sort.kind == SOCK_RAW;
+                    if writes {
+                        self.writers.insert(number)
+                    } else {
+                        self.writers.remove(&number)
+                    };
+                }
                 if let (SOL_TCP, TCP_MAXSEG | TCP_WINDOW_CLAMP) = (*level, *name) {
                     // Of a connection they show how it cuts segments, which windows bound, and how far its buffer lets
                     // a window open.

@@ -4,8 +4,11 @@ use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tapsock::bsd::{AF_INET, SO_TIMESTAMP, SOCK_DGRAM, SOL_SOCKET};
 use tapsock_driver::{Namespace, OpenError};
 use tapsock_stack::config::Config;
+
+use crate::differential::{KernelSockets, SocketCalls};
 
 /// Ports that a sequence has for itself.
 pub(super) const SLOTS: u16 = 4;
@@ -34,6 +37,9 @@ pub struct Stage {
     pub(super) patience: Duration,
     /// Sequences that failed at first, and not when they were tried again.
     retried: Arc<AtomicU32>,
+    /// A socket of the kernel's that asks for stamps. As long as one of all sockets of the machine does, the kernel stamps all
+    /// that comes; otherwise it begins some time after the first has asked.
+    _stamping: Arc<KernelSockets>,
 }
 
 /// A namespace in which each group may have ping sockets.
@@ -56,9 +62,15 @@ impl Stage {
     /// # Errors
     /// What the machine refuses it with.
     pub fn new() -> Result<Stage, OpenError> {
-        let namespace = Arc::new(Mutex::new((fresh_namespace()?, 0)));
+        let namespace = fresh_namespace()?;
+        let mut stamping = KernelSockets::new(&namespace);
+        if let Ok(socket) = stamping.socket(AF_INET, SOCK_DGRAM, 0) {
+            // Without it data of streams are not stamped, and sequences that ask for that fail.
+            let _ = stamping.set_option(socket, SOL_SOCKET, SO_TIMESTAMP, &1i32.to_ne_bytes());
+        }
+        let namespace = Arc::new(Mutex::new((namespace, 0)));
         let (next_port, retried) = (Arc::new(AtomicU16::new(FIRST_PORT)), Arc::default());
-        Ok(Stage { namespace, next_port, patience: PATIENCE, retried })
+        Ok(Stage { namespace, next_port, patience: PATIENCE, retried, _stamping: Arc::new(stamping) })
     }
 
     /// Another namespace, in which nobody has left anything. Where there is none to be had, it is the same as before.
