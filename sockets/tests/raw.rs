@@ -419,6 +419,40 @@ fn errors_do_not_stop_who_sends() {
     }
 }
 
+/// What else is data, the network takes for a header.
+#[test]
+fn headers_are_written_by_who_asks_to() {
+    for domain in DOMAINS {
+        let mut net = net();
+        let now = net.now;
+        let (ours, theirs) = (raw(&mut net.a, domain, NOBODYS), raw(&mut net.b, domain, NOBODYS));
+        let mut packet = vec![0x60, 0, 0, 0, 0, 3, NOBODYS as u8, 77];
+        if domain == AF_INET {
+            packet = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 77, NOBODYS as u8, 0, 0];
+        }
+        for address in [a(domain, 0), b(domain, 0)] {
+            let address = address.as_bytes();
+            packet.extend(if domain == AF_INET { &address[4..8] } else { &address[8..24] });
+        }
+        let header = packet.len();
+        packet.extend(b"abc");
+        let (level, name) = if domain == AF_INET { (SOL_IP, IP_HDRINCL) } else { (SOL_IPV6, IPV6_HDRINCL) };
+        for (writes, hop_limit) in [(0, 64), (1, 77)] {
+            assert_eq!(set(&mut net.a, now, ours, level, name, writes), "OK");
+            assert_eq!(send_to(&mut net.a, now, ours, &packet, &b(domain, 0)), packet.len().to_string());
+            net.settle();
+            let received = net.b.try_recv(now, theirs, 200, 0).unwrap().data.to_vec();
+            let data = if writes == 0 { &packet[..] } else { b"abc" };
+            // Of IPv4 the header comes too.
+            let before = if domain == AF_INET { header } else { 0 };
+            assert_eq!(&received[before..], data);
+            let sent = net.sent.last().unwrap();
+            let at = if domain == AF_INET { 8 } else { 7 };
+            assert_eq!((sent.len(), sent[at]), (header + data.len(), hop_limit));
+        }
+    }
+}
+
 #[test]
 fn shutdown_keeps_from_sending_who_writes_headers() {
     for domain in DOMAINS {

@@ -12,7 +12,7 @@ use tapsock_sockets::Fd;
 use tapsock_sockets::constants::*;
 use tapsock_sockets::control::Control;
 use tapsock_stack::buf::Rope;
-use tapsock_stack::wire::TcpOptions;
+use tapsock_stack::wire::{TcpOptions, Timestamps};
 
 fn none() -> TcpOptions {
     TcpOptions::default()
@@ -76,6 +76,31 @@ fn what_came_and_went_is_counted() {
     assert_eq!((long(120), long(128)), (300, 500), "a SYN-ACK is no byte");
     assert_eq!((int(152), int(224)), (2, 1), "with data, and behind a gap");
     assert_eq!(int(20), 536, "the peer's largest segment, as far as anybody knows");
+}
+
+/// Towards each peer the clock has an offset of its own.
+#[test]
+fn the_clock_is_that_of_the_segments() {
+    let mut peer = Peer::new(&[]);
+    let stamps = |value, echo| TcpOptions { timestamps: Some(Timestamps { value, echo }), ..none() };
+    let listener = peer.listener(5);
+    let clock = |peer: &mut Peer, fd| {
+        let value = peer.host.option(peer.now, fd, SOL_TCP, TCP_TIMESTAMP).unwrap();
+        u32::from_ne_bytes(value.as_bytes().try_into().unwrap())
+    };
+    peer.give("S 0:0(0)", TcpOptions { mss: Some(1000), ..stamps(500, 0) });
+    peer.heard();
+    peer.give(". 1:1(0) ack 1", stamps(500, peer.stamp));
+    let fd = peer.accept(listener);
+    for (seq, millis) in (1..).zip([0, 1, 250, 100_000]) {
+        peer.pass(Duration::from_millis(millis));
+        peer.give(&format!("P. {seq}:{}(1) ack 1", seq + 1), stamps(600, peer.stamp));
+        assert!(!peer.heard().is_empty(), "it is acknowledged");
+        assert_eq!(clock(&mut peer, fd), peer.stamp, "after {millis} ms");
+    }
+    let now = peer.now.as_millis() as u32;
+    assert_eq!(clock(&mut peer, listener), now, "it has no peer");
+    assert_ne!(clock(&mut peer, fd), now);
 }
 
 /// Read from the kernel: both headers, once, from the connection alone.
