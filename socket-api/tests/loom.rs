@@ -1,5 +1,5 @@
-//! The engine's hand-overs under every interleaving: the outbox, the waiter, the baton, the mirror, and
-//! the wakers of tasks.
+//! The engine's hand-overs under every interleaving: the outbox, the waiter, the baton, the mirror, the
+//! wakers of tasks, and what ends the wait of a call.
 //!
 //! The files under test are compiled in here with loom's primitives in the place of the standard library's.
 
@@ -8,11 +8,34 @@
 mod engine {
     pub(crate) mod sync {
         pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-        pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
-        pub(crate) use loom::thread::{Thread, current};
+        pub(crate) use loom::sync::{Arc, Condvar, Mutex, MutexGuard};
 
+        /// A thread that can be unparked wherever it is: loom's own takes one that waits for a lock for one that parks.
+        #[derive(Clone)]
+        pub(crate) struct Thread(Arc<(Mutex<bool>, Condvar)>);
+
+        loom::thread_local! {
+            static THIS: Thread = Thread(Arc::new((Mutex::new(false), Condvar::new())));
+        }
+
+        pub(crate) fn current() -> Thread {
+            THIS.with(Thread::clone)
+        }
+
+        impl Thread {
+            pub(crate) fn unpark(&self) {
+                *lock(&self.0.0) = true;
+                self.0.1.notify_one();
+            }
+        }
+
+        /// Time ends it as [`Thread::unpark`] does.
         pub(crate) fn park(_limit: Option<core::time::Duration>) {
-            loom::thread::park();
+            let Thread(this) = current();
+            let mut unparked = lock(&this.0);
+            while !core::mem::take(&mut *unparked) {
+                unparked = this.1.wait(unparked).unwrap();
+            }
         }
 
         pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -20,8 +43,28 @@ mod engine {
         }
     }
 
+    /// It is the time that a model has set.
+    pub(crate) mod clock {
+        use loom::sync::atomic::{AtomicU64, Ordering};
+        use tapsock_stack::time::Instant;
+
+        loom::lazy_static! {
+            static ref NOW: AtomicU64 = AtomicU64::new(0);
+        }
+
+        pub(crate) fn now() -> Instant {
+            Instant::from_micros(NOW.load(Ordering::Acquire))
+        }
+
+        pub(crate) fn set(now: Instant) {
+            NOW.store(now.as_micros(), Ordering::Release);
+        }
+    }
+
     #[path = "../src/engine/baton.rs"]
     pub(crate) mod baton;
+    #[path = "../src/engine/blocking.rs"]
+    pub(crate) mod blocking;
     #[path = "../src/engine/outbox.rs"]
     pub(crate) mod outbox;
     #[path = "../src/engine/reflection.rs"]
@@ -33,6 +76,9 @@ mod engine {
     #[path = "../src/engine/wakers.rs"]
     pub(crate) mod wakers;
 }
+
+#[path = "loom/ends.rs"]
+mod ends;
 
 use std::collections::VecDeque;
 use std::io;

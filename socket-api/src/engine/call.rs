@@ -10,13 +10,14 @@ use tapsock_sockets::{Fd, PollMask, Sockets, Stop, Wait};
 use tapsock_stack::time::Instant;
 
 use super::baton::Role;
-use super::clock::{now, timespec};
+use super::blocking::{Hold, Limit, Nap, Sleeper, block, park};
+use super::clock::timespec;
 use super::descriptors::Kick;
 use super::driver::Drive;
 use super::epoll::Beside;
 use super::shard::{Shard, Turn};
 use super::sync::Arc;
-use super::wait::{Claim, Waiter, Wake};
+use super::wait::{Waiter, Waiters};
 
 thread_local! {
     static WAITER: OnceCell<Arc<Waiter>> = const { OnceCell::new() };
@@ -95,25 +96,51 @@ impl Seat {
         if turn.take_baton(&self.waiter) { self.drive.step(turn, until) } else { self.park(turn, until) }
     }
 
-    fn park<'a>(&mut self, mut turn: Turn<'a>, until: Option<Instant>) -> Turn<'a> {
-        let shard = turn.shard();
-        turn.state.waiters.add_candidate(&self.waiter);
-        shard.carry_out(turn.unlock(), None);
+    fn park<'a>(&mut self, turn: Turn<'a>, until: Option<Instant>) -> Turn<'a> {
+        park(turn, &self.waiter, until, |left| match &self.drive.beside {
+            None => {
+                self.waiter.park(left);
+                Nap::Over
+            }
+            Some(beside) if sleep_beside(beside, left) => Nap::Enough,
+            Some(_) => Nap::Over,
+        })
+    }
+}
+
+impl<'a> Sleeper<Turn<'a>> for Seat {
+    fn waiter(&self) -> &Arc<Waiter> {
+        &self.waiter
+    }
+
+    fn sleep(&mut self, turn: Turn<'a>, until: Option<Instant>) -> Turn<'a> {
+        self.wait(turn, until)
+    }
+}
+
+impl Hold for Turn<'_> {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn waiters(&mut self) -> &mut Waiters {
+        &mut self.state.waiters
+    }
+
+    fn pass_on(&mut self, socket: Fd) {
+        Turn::pass_on(self, socket);
+    }
+
+    fn pass_over(&mut self, socket: Fd, waiter: &Arc<Waiter>) {
+        Turn::pass_over(self, socket, waiter);
+    }
+
+    fn while_asleep(self, sleep: impl FnOnce()) -> Self {
+        let shard = self.shard();
+        shard.carry_out(self.unlock(), None);
         shard.stats().parks.bump();
-        while self.waiter.woken().is_none() {
-            let left = until.map(|until| until.saturating_since(now()));
-            if left.is_some_and(|left| left.is_zero()) {
-                break;
-            }
-            match &self.drive.beside {
-                None => self.waiter.park(left),
-                Some(beside) if sleep_beside(beside, left) => break,
-                Some(_) => {}
-            }
-        }
-        let mut turn = shard.turn();
-        turn.state.waiters.remove_candidate(&self.waiter);
-        turn
+        sleep();
+        shard.turn()
     }
 }
 
@@ -205,44 +232,21 @@ impl Shard {
 
     fn block<T>(
         &self,
-        mut turn: Turn<'_>,
+        turn: Turn<'_>,
         first: Wait,
         deadline: Option<Instant>,
         timed_out: Errno,
         mut attempt: impl FnMut(&mut Sockets, Instant) -> Result<T, Stop>,
     ) -> Result<T, Errno> {
         let mut seat = Seat::take(&turn);
-        let mut wait = first;
-        if wait.mask.contains(PollMask::IN) {
-            seat.drive.busy = turn.state.sockets.busy_poll(wait.socket);
+        if first.mask.contains(PollMask::IN) {
+            seat.drive.busy = turn.state.sockets.busy_poll(first.socket);
         }
-        turn.state.waiters.add(wait.socket, &seat.waiter, wait.mask, Claim::Taker);
-        let outcome = loop {
-            if deadline.is_some_and(|deadline| deadline <= turn.now) {
-                break Err(timed_out);
-            }
-            turn = seat.wait(turn, deadline);
-            let woken = seat.waiter.woken();
-            if woken == Some(Wake::Closed) {
-                break Err(Errno::BADF);
-            }
-            seat.waiter.reset();
+        let limit = Limit { deadline, timed_out };
+        let (mut turn, outcome) = block(turn, &mut seat, first, limit, |turn| {
             let now = turn.now;
-            match attempt(&mut turn.state.sockets, now) {
-                Ok(value) => break Ok(value),
-                Err(Stop::Error(error)) => break Err(error),
-                Err(Stop::Wait(next)) if (next.socket, next.mask) != (wait.socket, wait.mask) => {
-                    turn.state.waiters.remove(wait.socket, &seat.waiter);
-                    turn.pass_on(wait.socket);
-                    turn.state.waiters.add(next.socket, &seat.waiter, next.mask, Claim::Taker);
-                    wait = next;
-                }
-                Err(Stop::Wait(_)) if woken == Some(Wake::Ready) => turn.pass_over(wait.socket, &seat.waiter),
-                Err(Stop::Wait(_)) => {}
-            }
-        };
-        turn.state.waiters.remove(wait.socket, &seat.waiter);
-        turn.pass_on(wait.socket);
+            attempt(&mut turn.state.sockets, now)
+        });
         turn.leave(&seat.waiter);
         turn.finish();
         outcome

@@ -3,6 +3,7 @@
 //! `docs/LOCKS.md` says which lock comes before which, who drives when, and why no wake-up is lost.
 
 pub(crate) mod baton;
+pub(crate) mod blocking;
 pub(crate) mod call;
 pub(crate) mod clock;
 pub(crate) mod descriptors;

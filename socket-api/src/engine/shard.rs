@@ -16,6 +16,7 @@ use tapsock_stack::iface::InterfaceId;
 use tapsock_stack::time::Instant;
 
 use super::baton::{Baton, Guard, Holder, Rest, Role};
+use super::blocking::{Rouse, rouse};
 use super::clock;
 use super::descriptors::{Kick, Timer};
 use super::epoll::Bridge;
@@ -459,9 +460,10 @@ impl After {
     /// Wakes the thread of `waiter`: the driver by its kick where it sleeps on the link, anybody else where it
     /// parks.
     fn add(&mut self, waiter: &Arc<Waiter>, driver: Option<&Arc<Waiter>>, baton: &Baton) {
-        match driver {
-            Some(driver) if Arc::ptr_eq(driver, waiter) => self.kick_caller |= baton.caller_sleeps(),
-            _ => self.wakes.push(waiter.clone()),
+        match rouse(waiter, driver, baton) {
+            Rouse::Unpark => self.wakes.push(waiter.clone()),
+            Rouse::Kick => self.kick_caller = true,
+            Rouse::Awake => {}
         }
     }
 
