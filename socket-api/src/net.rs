@@ -6,6 +6,7 @@
 //! A socket is a handle of its host: the host lives as long as one of them. Dropping a socket closes it; what was
 //! written still goes out.
 
+use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -129,6 +130,17 @@ impl Socket {
 
     fn peer_addr(&self) -> io::Result<SocketAddr> {
         inet(self.shard().peer_address(self.fd())?)
+    }
+
+    /// As the standard library shows a socket of that name, with its number on the host for that of a descriptor.
+    fn show(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct(name);
+        for (what, address) in [("addr", self.local_addr()), ("peer", self.peer_addr())] {
+            if let Ok(address) = address {
+                shown.field(what, &address);
+            }
+        }
+        shown.field("socket", &self.fd().0).finish()
     }
 
     fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
@@ -326,4 +338,15 @@ macro_rules! timeout_methods {
     };
 }
 
-use {common_methods, timeout_methods};
+/// Shows a socket with its addresses.
+macro_rules! shown {
+    ($name:ident) => {
+        impl core::fmt::Debug for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                self.socket.show(stringify!($name), f)
+            }
+        }
+    };
+}
+
+use {common_methods, shown, timeout_methods};

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use common::{LEFT, PATIENCE, RIGHT, RIGHT6, builders, ip, pair, plain_pair, within};
 use sha2::{Digest, Sha256};
 use tapsock::Host;
-use tapsock::net::{TcpListener, TcpStream};
+use tapsock::net::{TcpListener, TcpStream, UdpSocket};
 use tapsock_driver::memory::{MemoryConfig, Offload};
 
 fn connection(left: &Host, right: &Host, address: &str) -> (TcpStream, TcpStream) {
@@ -19,6 +19,23 @@ fn connection(left: &Host, right: &Host, address: &str) -> (TcpStream, TcpStream
     let (server, peer) = listener.accept().unwrap();
     assert_eq!(peer, client.local_addr().unwrap());
     (client, server)
+}
+
+#[test]
+fn sockets_show_their_addresses_as_in_the_standard_library() {
+    let (left, right) = pair();
+    let listener = TcpListener::bind(&right, (ip(RIGHT), 0)).unwrap();
+    let at = listener.local_addr().unwrap();
+    let shown = format!("{listener:?}");
+    assert!(shown.starts_with(&format!("TcpListener {{ addr: {at}, socket: ")), "{shown}");
+    let client = TcpStream::connect(&left, at).unwrap();
+    let shown = format!("{client:?}");
+    let name = client.local_addr().unwrap();
+    assert!(shown.starts_with(&format!("TcpStream {{ addr: {name}, peer: {at}, socket: ")), "{shown}");
+    let datagrams = UdpSocket::bind(&left, (ip(LEFT), 0)).unwrap();
+    let shown = format!("{datagrams:?}");
+    let name = datagrams.local_addr().unwrap();
+    assert!(shown.starts_with(&format!("UdpSocket {{ addr: {name}, socket: ")), "{shown}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::io;
 
 use tapsock_sockets::constants::*;
 
-use super::{Socket, TcpStream, ToSocketAddrs, common_methods, each_address, inet};
+use super::{Socket, TcpStream, ToSocketAddrs, common_methods, each_address, inet, shown};
 use crate::host::Host;
 
 /// Connections that wait to be accepted, as in the standard library; `net.core.somaxconn` bounds it too.
@@ -25,10 +25,11 @@ const BACKLOG: i32 = 4096;
 /// assert_eq!(server.peer_addr()?, client.local_addr()?);
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct TcpListener {
     pub(super) socket: Socket,
 }
+
+shown!(TcpListener);
 
 impl TcpListener {
     /// Listens at the first address that can be bound.

@@ -13,7 +13,7 @@ use tapsock_sockets::SockAddr;
 
 use tapsock_sockets::constants::*;
 
-use super::{Socket, ToSocketAddrs, common_methods, each_address, timeout_methods};
+use super::{Socket, ToSocketAddrs, common_methods, each_address, shown, timeout_methods};
 use crate::host::Host;
 
 /// A TCP connection, as `std::net::TcpStream`.
@@ -38,10 +38,11 @@ use crate::host::Host;
 /// assert_eq!(text, "bye");
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct TcpStream {
     pub(super) socket: Socket,
 }
+
+shown!(TcpStream);
 
 impl TcpStream {
     /// Connects to the first address that answers; blocks until it does.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use rustix::io::Errno;
 use tapsock_sockets::constants::*;
 
-use super::{Socket, ToSocketAddrs, common_methods, each_address, timeout_methods};
+use super::{Socket, ToSocketAddrs, common_methods, each_address, shown, timeout_methods};
 use crate::host::Host;
 
 /// A UDP socket, as `std::net::UdpSocket`.
@@ -24,10 +24,11 @@ use crate::host::Host;
 /// assert_eq!(b.recv_from(&mut bytes)?, (5, a.local_addr()?));
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct UdpSocket {
     pub(super) socket: Socket,
 }
+
+shown!(UdpSocket);
 
 impl UdpSocket {
     /// A socket at the first address that can be bound.
