@@ -81,6 +81,8 @@ fn neighbors(bytes: &[u8]) {
     if let Ok(advert) = RouterAdvert::parse(&ip, bytes) {
         let counts = [advert.prefixes.len(), advert.routes.len(), advert.resolvers.len()];
         assert!(counts.iter().all(|count| *count <= 32 && count * 8 <= bytes.len()), "{counts:?}");
+        let names: usize = advert.domains.iter().map(|(name, _)| name.len()).sum();
+        assert!(advert.domains.len() <= 32 && names <= bytes.len(), "{:?}", advert.domains);
         assert!(advert.prefixes.iter().all(|info| info.len <= 128 && masked(info.prefix, info.len)));
         assert!(advert.routes.iter().all(|info| info.len <= 128 && masked(info.prefix, info.len)));
     }
@@ -153,7 +155,7 @@ fn check_group(message: GroupMessage, len: usize, size: usize) {
         GroupMessage::Query { version, group, sources, max_response, habits } => {
             assert!((1..=3).contains(&version) && group.is_none_or(|group| group.is_multicast()));
             assert!(sources.len() * size <= len && (version == 3) == habits.is_some());
-            assert!(habits.is_none_or(|(robustness, interval)| robustness > 0 && !interval.is_zero()));
+            assert!(habits.is_none_or(|(robustness, interval)| robustness != Some(0) && !interval.is_zero()));
             assert!(max_response.as_secs() < 9_000, "{max_response:?}");
         }
         GroupMessage::Member { group } => assert!(group.is_multicast()),
@@ -223,8 +225,9 @@ pub fn seeds() -> Vec<Vec<u8>> {
         [&[3, 4, 64, 0xc0, 0, 0, 14, 16, 0, 0, 7, 8, 0, 0, 0, 0, 0x20, 1, 0xd, 0xb8][..], &[0; 12]].concat();
     let route = [24, 2, 48, 8, 0, 0, 0, 60, 0x20, 1, 0xd, 0xb8, 0, 5, 0, 0];
     let resolver = [&[25, 3, 0, 0, 0, 0, 0, 90][..], &ROUTER.octets()].concat();
+    let domains = [&[31, 3, 0, 0, 0, 0, 0, 90][..], b"\x03lab\x07example\x00", &[0; 3]].concat();
     let head = [134, 0, 0, 0, 64, 8, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0, 5, 1, 0, 0, 0, 0, 5, 220];
-    seed(1, &[&head[..], &[1, 1, 2, 0, 0, 0, 0, 9], &prefix, &route, &resolver].concat());
+    seed(1, &[&head[..], &[1, 1, 2, 0, 0, 0, 0, 9], &prefix, &route, &resolver, &domains].concat());
     for chain in [
         &[
             0, 60, 0, 1, 4, 0, 0, 0, 0, 43, 0, 1, 4, 0, 0, 0, 0, 44, 0, 0, 0, 0, 0, 0, 0, 17, 0, 0, 9, 0, 0,

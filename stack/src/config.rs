@@ -115,7 +115,7 @@ settings! {
     "net.ipv4.conf.all.drop_gratuitous_arp" drop_gratuitous_arp: bool = Flag, false;
     /// Drop packets to one host that come in frames to several.
     "net.ipv4.conf.all.drop_unicast_in_l2_multicast" drop_unicast_in_l2_multicast: bool = Flag, false;
-    /// The version of IGMP that is spoken, whatever routers speak; 0: theirs.
+    /// The newest version of IGMP that is spoken; routers of older ones are answered in theirs. 0 is as 3.
     "net.ipv4.conf.all.force_igmp_version" force_igmp_version: u8 = Number(0..=3), 0;
     /// The longest time between two reports of a change in IGMPv1 and IGMPv2, in milliseconds.
     "net.ipv4.conf.all.igmpv2_unsolicited_report_interval" igmpv2_unsolicited_report_interval: Duration =
@@ -148,6 +148,7 @@ settings! {
     /// The ICMP types that the limits hold for, one bit each.
     "net.ipv4.icmp_ratemask" icmp_ratemask: u32 = Number(0..=u32::MAX), 6168;
     /// How often IGMP tells each change, unless the link's querier says otherwise.
+    //= RFC 9776 §8.1 MUST-1
     "net.ipv4.igmp_qrv" igmp_qrv: u8 = Number(1..=u8::MAX), 2;
     /// IPv4's TTL.
     //= RFC 1122 §3.2.1.7 MUST-1
@@ -163,21 +164,23 @@ settings! {
     "net.ipv4.ip_local_port_range" ip_local_port_range: PortRange = Ports, PortRange::DEFAULT;
     /// The first port that an unprivileged host may bind.
     "net.ipv4.ip_unprivileged_port_start" ip_unprivileged_port_start: u16 = Number(0..=65_535), 1025;
-    /// How long a neighbour counts as reachable, on average.
+    /// How long a neighbour of IPv4 counts as reachable, on average.
     "net.ipv4.neigh.default.base_reachable_time_ms" neigh_base_reachable_time: Duration =
         Millis(1..=i32::MAX as u64), Duration::from_secs(30);
     /// How long a stale neighbour's first probe waits for a hint from above.
     "net.ipv4.neigh.default.delay_first_probe_time" neigh_delay_first_probe_time: Duration =
         Seconds(0..=2_147_483), Duration::from_secs(5);
-    /// Neighbours that are remembered.
+    /// Neighbours of IPv4 that are remembered.
     "net.ipv4.neigh.default.gc_thresh3" neigh_gc_thresh3: u32 = Number(1..=65_536), 1024;
+    /// Solicitations to all whether a neighbour is there that does not answer those to itself, before it counts as unreachable.
+    "net.ipv4.neigh.default.mcast_resolicit" neigh_mcast_resolicit: u8 = Number(0..=255), 0;
     /// Solicitations to all before a neighbour counts as unreachable.
-    "net.ipv4.neigh.default.mcast_solicit" neigh_mcast_solicit: u32 = Number(1..=255), 3;
+    "net.ipv4.neigh.default.mcast_solicit" neigh_mcast_solicit: u8 = Number(1..=255), 3;
     /// The time between two solicitations.
     "net.ipv4.neigh.default.retrans_time_ms" neigh_retrans_time: Duration =
         Millis(1..=i32::MAX as u64), Duration::from_secs(1);
     /// Solicitations to a neighbour itself before it counts as unreachable.
-    "net.ipv4.neigh.default.ucast_solicit" neigh_ucast_solicit: u32 = Number(0..=255), 3;
+    "net.ipv4.neigh.default.ucast_solicit" neigh_ucast_solicit: u8 = Number(0..=255), 3;
     /// What waits for one neighbour's address, in bytes with what each packet is charged besides.
     "net.ipv4.neigh.default.unres_qlen_bytes" neigh_unres_qlen_bytes: u32 =
         Number(0..=i32::MAX as u32), 212_992;
@@ -385,6 +388,7 @@ settings! {
     "net.ipv6.conf.all.mldv2_unsolicited_report_interval" mldv2_unsolicited_report_interval: Duration =
         Millis(0..=i32::MAX as u64), Duration::from_secs(1);
     /// How often MLD tells each change, unless the link's querier says otherwise.
+    //= RFC 9777 §9.1 MUST-1
     "net.ipv6.mld_qrv" mld_qrv: u8 = Number(1..=u8::MAX), 2;
     /// Ignore neighbour advertisements that nobody asked for.
     "net.ipv6.conf.all.drop_unsolicited_na" drop_unsolicited_na: bool = Flag, false;
@@ -395,6 +399,26 @@ settings! {
     "net.ipv6.conf.all.forwarding" ipv6_forwarding: bool = Flag, false;
     /// By what flows of others are shared among several ways: 0 addresses and flow label, 1 addresses and ports.
     "net.ipv6.fib_multipath_hash_policy" ipv6_fib_multipath_hash_policy: u8 = Number(0..=1), 0;
+    /// How long a neighbour of IPv6 counts as reachable, on average.
+    "net.ipv6.neigh.default.base_reachable_time_ms" ipv6_neigh_base_reachable_time: Duration =
+        Millis(1..=i32::MAX as u64), Duration::from_secs(30);
+    /// How long a stale neighbour's first probe waits for a hint from above.
+    "net.ipv6.neigh.default.delay_first_probe_time" ipv6_neigh_delay_first_probe_time: Duration =
+        Seconds(0..=2_147_483), Duration::from_secs(5);
+    /// Neighbours of IPv6 that are remembered.
+    "net.ipv6.neigh.default.gc_thresh3" ipv6_neigh_gc_thresh3: u32 = Number(1..=65_536), 1024;
+    /// Solicitations to all whether a neighbour is there that does not answer those to itself, before it counts as unreachable.
+    "net.ipv6.neigh.default.mcast_resolicit" ipv6_neigh_mcast_resolicit: u8 = Number(0..=255), 0;
+    /// Solicitations to all before a neighbour counts as unreachable.
+    "net.ipv6.neigh.default.mcast_solicit" ipv6_neigh_mcast_solicit: u8 = Number(1..=255), 3;
+    /// The time between two solicitations.
+    "net.ipv6.neigh.default.retrans_time_ms" ipv6_neigh_retrans_time: Duration =
+        Millis(1..=i32::MAX as u64), Duration::from_secs(1);
+    /// Solicitations to a neighbour itself before it counts as unreachable.
+    "net.ipv6.neigh.default.ucast_solicit" ipv6_neigh_ucast_solicit: u8 = Number(0..=255), 3;
+    /// What waits for one neighbour's address, in bytes with what each packet is charged besides.
+    "net.ipv6.neigh.default.unres_qlen_bytes" ipv6_neigh_unres_qlen_bytes: u32 =
+        Number(0..=i32::MAX as u32), 212_992;
     /// IPv6's hop limit.
     "net.ipv6.conf.all.hop_limit" ipv6_hop_limit: u8 = Number(1..=255), 64;
     /// Memory for IPv6 fragments, in bytes: where more is taken, the oldest packets are given up …

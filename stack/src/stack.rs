@@ -199,7 +199,7 @@ impl Stack {
             autoconf: Autoconf::default(),
             claims: Claims::default(),
             groups: multicast::Groups::default(),
-            neighbors: NeighborCache::new(config.neighbor_config(), &mut random),
+            neighbors: NeighborCache::of_families(config.neighbor_configs(), &mut random),
             path_mtu: PathMtuCache::new(config.path_mtu_config(), &mut random),
             dhcp: dhcp::DhcpClients::default(),
             reassembly: fragments::Reassembly::new(&mut random),

@@ -141,10 +141,10 @@ fn bound_of(line: &str) -> Option<String> {
         line.split_once("const ").filter(|(before, _)| before.trim().is_empty() || before.contains("pub"))?;
     let (name, rest) = constant.split_once(':')?;
     let kind = rest.split('=').next().unwrap_or_default().trim();
-    let counts = ["usize", "u64", "u32", "u8"].contains(&kind) || kind.starts_with("[usize");
+    let counts = ["usize", "u64", "u32", "u16", "u8", "i32"].contains(&kind) || kind.starts_with("[usize");
     let words: Vec<&str> = name.split('_').collect();
     let (first, last) = (*words.first()?, *words.last()?);
-    let bounds = first == "MAX" || first == "QUEUE" || ["MAX", "LIMIT", "LIMITS"].contains(&last);
+    let bounds = ["MAX", "QUEUE", "OUTBOX"].contains(&first) || ["MAX", "LIMIT", "LIMITS"].contains(&last);
     (counts && bounds).then(|| name.to_owned())
 }
 
@@ -159,6 +159,9 @@ mod tests {
             "const MAX_A: usize = 1;",
             "    pub(super) const A_MAX: u64 = 1;",
             "const LIMITS: [usize; 4] = X;",
+            "const MAX_A: u16 = 1;",
+            "const A_LIMIT: i32 = 1;",
+            "const OUTBOX_A: usize = 1;",
         ] {
             assert!(found(line).is_some(), "{line}");
         }

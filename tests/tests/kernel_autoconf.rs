@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tapsock::bsd;
 use tapsock::net::UdpSocket;
+use tapsock::resolve::EaiError;
 use tapsock::{Counter, Host};
 use tapsock_driver::{KernelEnd, Namespace};
 use tapsock_tests::bench::{Bench, DEVICE, KERNEL_V6, OURS_V4, OURS_V6, Setup, skipped_for};
@@ -102,6 +104,36 @@ fn radvd_gives_us_an_address_and_a_route() {
     let (len, from) = port.recv_from(&mut buffer).unwrap();
     assert_eq!((&buffer[..len], from.ip()), (&b"hello"[..], ours.into()));
     assert!(bench.count(Counter::Icmp6InRouterAdvertisements) > 0);
+}
+
+/// radvd tells of a resolver and of a domain: a short name is looked for there.
+//= RFC 8106 §6.2, type=test
+#[test]
+fn names_are_looked_for_where_radvd_says() {
+    let Some(bench) = asking().open() else { return };
+    let told = format!("prefix 2001:db8:77::/64 {{ }}; RDNSS {ROUTER} {{ }}; DNSSL lab.example {{ }};");
+    let Some(_router) = programs::find("ip").and_then(|_| radvd(&bench, "names", &told)) else { return };
+    until(|| source(&bench, FAR).filter(|ours| ours.segments()[..4] == ROUTER.segments()[..4]));
+    let server = bench.namespace.udp_bind(SocketAddr::new(ROUTER.into(), 53)).unwrap();
+    server.set_read_timeout(Some(PATIENCE)).unwrap();
+    let host = bench.host.clone();
+    let asks =
+        thread::spawn(move || bsd::getaddrinfo(&host, Some("printer"), None, None).map(|found| found.len()));
+    let mut question = [0; 512];
+    let (len, from) = server.recv_from(&mut question).unwrap();
+    let whole = b"\x07printer\x03lab\x07example\x00";
+    assert!(question[..len].windows(whole.len()).any(|name| name == whole), "{:?}", &question[..len]);
+    // There is none, there and elsewhere.
+    server.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let mut heard = Ok((len, from));
+    while !asks.is_finished() {
+        if let Ok((len, from)) = heard {
+            (question[2], question[3]) = (0x81, 0x83);
+            server.send_to(&question[..len], from).unwrap();
+        }
+        heard = server.recv_from(&mut question);
+    }
+    assert_eq!(asks.join().unwrap(), Err(EaiError::NoName));
 }
 
 /// The kernel is no default router but for one network, and all of it has an end.

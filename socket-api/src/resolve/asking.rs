@@ -7,7 +7,9 @@ use std::io::{self, Read, Write};
 use tapsock_stack::iface::InterfaceId;
 use tapsock_stack::time::Instant;
 
-use super::dns::{AddressType, Found, ResolvConf, Resolver, SERVERS_MAX, Transmit, Transport, UDP_SIZE};
+use super::dns::{
+    AddressType, Found, ResolvConf, Resolver, SEARCH_MAX, SERVERS_MAX, Transmit, Transport, UDP_SIZE,
+};
 use super::error::EaiError;
 use crate::engine::clock::now;
 use crate::engine::sync::{MutexGuard, lock};
@@ -17,7 +19,8 @@ use crate::net::{TcpStream, UdpSocket};
 /// Where servers listen.
 const PORT: u16 = 53;
 
-/// Whom the host asks now: those that it was given; where it was given none, those that DHCP and then routers told of.
+/// Whom the host asks now: those that it was given; where it was given none, those that DHCP and then routers told of. The same
+/// of the domains that are searched.
 pub(crate) fn conf(host: &Host) -> ResolvConf {
     let mut conf = host.resolv_conf().clone();
     if !conf.servers.is_empty() {
@@ -26,13 +29,19 @@ pub(crate) fn conf(host: &Host) -> ResolvConf {
     let lease = host.lease();
     if let Some(lease) = &lease {
         conf.servers.extend(lease.name_servers.iter().map(|server| SocketAddr::from((*server, PORT))));
-        if conf.search.is_empty() {
-            conf.search.extend(lease.domain.clone());
-        }
     }
     let turn = host.shard().turn();
-    let told = turn.state.sockets.stack().resolvers(turn.now);
+    let stack = turn.state.sockets.stack();
+    let told = stack.resolvers(turn.now);
     conf.servers.extend(told.map(|(interface, server)| router_told(interface, server)));
+    if conf.search.is_empty() {
+        conf.search.extend(lease.and_then(|lease| lease.domain));
+        for domain in stack.domains(turn.now) {
+            if conf.search.len() < SEARCH_MAX && conf.search.iter().all(|known| known != domain) {
+                conf.search.push(domain.to_owned());
+            }
+        }
+    }
     turn.finish();
     conf.servers.truncate(SERVERS_MAX);
     conf

@@ -90,11 +90,12 @@ impl Config {
     /// How the interface of that name tells routers of groups of a family.
     pub fn group_policy_at(&self, name: &str, v4: bool) -> GroupPolicy {
         let own = self.for_interface(name);
-        let forced = match v4 {
-            true => own.force_igmp_version,
-            // By IGMP's numbers: MLDv1 is IGMPv2.
-            false if own.force_mld_version > 0 => own.force_mld_version + 1,
-            false => 0,
+        // By IGMP's numbers: MLDv1 is IGMPv2. As on Linux, where IGMP is set to 3 older routers are heard all the same, for
+        // only of MLD it is said that they need not be (RFC 9777 §11).
+        let [oldest, newest] = match (v4, own.force_igmp_version, own.force_mld_version) {
+            (true, version @ 1..=2, _) => [1, version],
+            (false, _, version @ 1..=2) => [version + 1; 2],
+            _ => [1, 3],
         };
         let (robustness, unsolicited) = match v4 {
             true => (
@@ -105,7 +106,7 @@ impl Config {
                 (own.mld_qrv, [own.mldv1_unsolicited_report_interval, own.mldv2_unsolicited_report_interval])
             }
         };
-        GroupPolicy { robustness, unsolicited, forced: Some(forced).filter(|forced| *forced > 0) }
+        GroupPolicy { robustness, unsolicited, newest, oldest }
     }
 
     /// Whether the interface of that name follows redirects of the family of `address`: routers do not.

@@ -117,18 +117,29 @@ impl Config {
         }
     }
 
-    /// The settings of the neighbour cache. IPv4's hold for both families.
-    pub fn neighbor_config(&self) -> NeighborConfig {
-        let count = |value: u32| u8::try_from(value).unwrap_or(u8::MAX);
-        NeighborConfig {
+    /// The settings of the neighbour cache, for IPv4 and for IPv6.
+    pub fn neighbor_configs(&self) -> [NeighborConfig; 2] {
+        let v4 = NeighborConfig {
             base_reachable: self.neigh_base_reachable_time,
             retrans_timer: self.neigh_retrans_time,
             delay_first_probe: self.neigh_delay_first_probe_time,
-            max_multicast_solicit: count(self.neigh_mcast_solicit),
-            max_unicast_solicit: count(self.neigh_ucast_solicit),
+            max_multicast_solicit: self.neigh_mcast_solicit,
+            max_unicast_solicit: self.neigh_ucast_solicit,
+            max_multicast_reprobe: self.neigh_mcast_resolicit,
             queue_bytes: self.neigh_unres_qlen_bytes as usize,
             max_entries: self.neigh_gc_thresh3 as usize,
-        }
+        };
+        let v6 = NeighborConfig {
+            base_reachable: self.ipv6_neigh_base_reachable_time,
+            retrans_timer: self.ipv6_neigh_retrans_time,
+            delay_first_probe: self.ipv6_neigh_delay_first_probe_time,
+            max_multicast_solicit: self.ipv6_neigh_mcast_solicit,
+            max_unicast_solicit: self.ipv6_neigh_ucast_solicit,
+            max_multicast_reprobe: self.ipv6_neigh_mcast_resolicit,
+            queue_bytes: self.ipv6_neigh_unres_qlen_bytes as usize,
+            max_entries: self.ipv6_neigh_gc_thresh3 as usize,
+        };
+        [v4, v6]
     }
 
     /// How an interface with these settings deals with its neighbours.
@@ -173,7 +184,7 @@ impl Config {
             max_desync: self.max_desync_factor,
             regen_max_retry: self.regen_max_retry,
             max_addresses: self.ipv6_max_addresses.into(),
-            retrans: self.neigh_retrans_time,
+            retrans: self.ipv6_neigh_retrans_time,
         }
     }
 

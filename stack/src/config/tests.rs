@@ -97,9 +97,30 @@ fn units_are_the_sysctls() {
 #[test]
 fn the_neighbour_cache_begins_with_its_defaults() {
     let defaults = format!("{:?}", NeighborConfig::default());
-    assert_eq!(format!("{:?}", Config::default().neighbor_config()), defaults);
-    let config = Config { neigh_gc_thresh3: 7, ..Config::default() };
-    assert_eq!(config.neighbor_config().max_entries, 7);
+    for config in Config::default().neighbor_configs() {
+        assert_eq!(format!("{config:?}"), defaults);
+    }
+    let config = Config { neigh_gc_thresh3: 7, ipv6_neigh_gc_thresh3: 9, ..Config::default() };
+    assert_eq!(config.neighbor_configs().map(|config| config.max_entries), [7, 9]);
+}
+
+/// Each setting for neighbours has two names, of which each holds for its family alone.
+#[test]
+fn neighbours_of_each_family_have_their_own_settings() {
+    let shared = |config: NeighborConfig| format!("{config:?}");
+    let names: Vec<_> =
+        Config::names().filter_map(|name| name.strip_prefix("net.ipv4.neigh.default.")).collect();
+    assert_eq!(names.len(), 8);
+    for name in names {
+        for (family, other) in [("ipv4", 1), ("ipv6", 0)] {
+            let mut config = Config::default();
+            let before = config.neighbor_configs().map(shared);
+            config.set(&format!("net.{family}.neigh.default.{name}"), "17").unwrap();
+            let after = config.neighbor_configs().map(shared);
+            assert_eq!(after[other], before[other], "{family} {name}");
+            assert_ne!(after[1 - other], before[1 - other], "{family} {name}");
+        }
+    }
 }
 
 #[test]

@@ -72,11 +72,13 @@ struct Entry {
 /// ```
 #[derive(Debug)]
 pub struct NeighborCache {
-    timing: Timing,
+    timing: [Timing; 2],
     /// What routers told of the links of single interfaces.
     times: Vec<(InterfaceId, Timing)>,
     redraw_at: Instant,
     entries: HashMap<Key, Entry, TableHash>,
+    /// How many of them are of each family.
+    counts: [usize; 2],
     deadlines: Deadlines<Key>,
     waiting_bytes: usize,
     actions: VecDeque<NeighborAction>,
@@ -86,15 +88,28 @@ pub struct NeighborCache {
 }
 
 impl NeighborCache {
-    /// An empty cache. The hash key and the first reachable time are drawn from `random`.
+    /// An empty cache, with the same settings for both families. The hash key and the first reachable time are drawn from
+    /// `random`.
     pub fn new(config: NeighborConfig, random: &mut Random) -> Self {
-        let config = config.with_progress();
-        let timing = Timing { config, reachable: config.draw_reachable(random) };
+        NeighborCache::of_families([config; 2], random)
+    }
+
+    /// An empty cache, with settings for IPv4 and for IPv6.
+    pub fn of_families(configs: [NeighborConfig; 2], random: &mut Random) -> Self {
+        let configs = configs.map(NeighborConfig::with_progress);
+        let drawn = |config: NeighborConfig, random: &mut Random| Timing {
+            config,
+            reachable: config.draw_reachable(random),
+        };
+        let v4 = drawn(configs[0], random);
+        // What is the same for both is drawn once.
+        let v6 = if configs[0] == configs[1] { v4 } else { drawn(configs[1], random) };
         NeighborCache {
-            timing,
+            timing: [v4, v6],
             times: Vec::new(),
             redraw_at: Instant::ZERO + REDRAW,
             entries: HashMap::with_hasher(random.table_hash()),
+            counts: [0; 2],
             deadlines: Deadlines::default(),
             waiting_bytes: 0,
             actions: VecDeque::new(),
@@ -126,9 +141,10 @@ impl NeighborCache {
 
     /// Whether an answer to somebody of whom nothing was wanted is worth an entry. Always where there is one, or room for it.
     pub fn may_ask_for(&mut self, now: Instant, interface: InterfaceId, address: IpAddr) -> bool {
-        let max = self.timing.config.max_entries;
+        let family = family(address);
+        let max = self.timing[family].config.max_entries;
         // What an eviction leaves free is not for all who come.
-        self.entries.len() + max / eviction::SHARE < max
+        self.counts[family] + max / eviction::SHARE < max
             || is_group(address)
             || self.entries.contains_key(&Key { interface, address })
             || self.crowded.allows(now)
@@ -266,7 +282,7 @@ impl NeighborCache {
         random: &mut Random,
     ) {
         let known = self.times.iter().position(|(of, _)| *of == interface);
-        let mut timing = known.map_or(self.timing, |at| self.times[at].1);
+        let mut timing = known.map_or(self.timing[V6], |at| self.times[at].1);
         let before = timing.config;
         timing.config.base_reachable = base_reachable.unwrap_or(before.base_reachable);
         timing.config.retrans_timer = retrans.unwrap_or(before.retrans_timer);
@@ -275,7 +291,7 @@ impl NeighborCache {
             timing.reachable = timing.config.draw_reachable(random);
         }
         match known {
-            _ if timing.config == self.timing.config && known.is_none() => {}
+            _ if timing.config == self.timing[V6].config && known.is_none() => {}
             Some(at) => self.times[at].1 = timing,
             // One for each interface, of which there are few.
             None => self.times.push((interface, timing)),
@@ -285,7 +301,7 @@ impl NeighborCache {
     /// The times that hold for a neighbour.
     fn timing_of(&self, key: Key) -> Timing {
         let told = self.times.iter().find(|(of, _)| *of == key.interface && key.address.is_ipv6());
-        told.map_or(self.timing, |(_, timing)| *timing)
+        told.map_or(self.timing[family(key.address)], |(_, timing)| *timing)
     }
 
     /// An upper layer made progress through this neighbour: TCP calls it when an acknowledgement covers new data.
@@ -319,8 +335,8 @@ impl NeighborCache {
     /// Does what is due. Call it at [`poll_timeout`](Self::poll_timeout), or later.
     pub fn handle_timeout(&mut self, now: Instant, random: &mut Random, counters: &mut Counters) {
         if now >= self.redraw_at {
-            self.timing.reachable = self.timing.config.draw_reachable(random);
-            for (_, timing) in &mut self.times {
+            let of_links = self.times.iter_mut().map(|(_, timing)| timing);
+            for timing in self.timing.iter_mut().chain(of_links) {
                 timing.reachable = timing.config.draw_reachable(random);
             }
             self.redraw_at = now + REDRAW;
@@ -424,18 +440,20 @@ impl NeighborCache {
         if self.entries.contains_key(&key) {
             return true;
         }
-        if self.entries.len() >= self.timing.config.max_entries && !self.evict(counters) {
+        let family = family(key.address);
+        if self.counts[family] >= self.timing[family].config.max_entries && !self.evict(family, counters) {
             return false;
         }
+        self.counts[family] += 1;
         let nud = nud();
         self.deadlines.change(key, None, nud.deadline());
         self.entries.insert(key, Entry { nud, used: None, waiting: Waiting::default() });
         true
     }
 
-    /// Makes room. Returns false where all entries were set by hand.
-    fn evict(&mut self, counters: &mut Counters) -> bool {
-        let victims = eviction::least_useful(&self.entries, self.timing.config.max_entries);
+    /// Makes room. Returns false where all entries of the family were set by hand.
+    fn evict(&mut self, family: usize, counters: &mut Counters) -> bool {
+        let victims = eviction::least_useful(&self.entries, family, self.timing[family].config.max_entries);
         for key in &victims {
             self.forget(*key, counters);
             counters.bump(Counter::TapsockNeighborEvictions);
@@ -452,7 +470,7 @@ impl NeighborCache {
     //= RFC 4861 §7.2.2 MUST-2
     //= RFC 4861 §7.2.2 MUST-3
     fn enqueue(&mut self, key: Key, packet: Tagged, counters: &mut Counters) {
-        let NeighborConfig { queue_bytes, .. } = self.timing.config;
+        let NeighborConfig { queue_bytes, .. } = self.timing[family(key.address)].config;
         if let Some(entry) = self.entries.get_mut(&key) {
             let others = self.waiting_bytes - entry.waiting.bytes();
             let room = queue_bytes.min(MAX_WAITING_BYTES - others);
@@ -522,6 +540,7 @@ impl NeighborCache {
 
     fn forget(&mut self, key: Key, counters: &mut Counters) {
         if let Some(entry) = self.entries.remove(&key) {
+            self.counts[family(key.address)] -= 1;
             self.deadlines.change(key, entry.nud.deadline(), None);
             self.waiting_bytes -= entry.waiting.bytes();
             self.lost.extend(entry.waiting.tags());
@@ -529,6 +548,14 @@ impl NeighborCache {
         }
     }
 }
+
+/// The place of a family's settings and counts.
+fn family(address: IpAddr) -> usize {
+    if address.is_ipv4() { V4 } else { V6 }
+}
+
+const V4: usize = 0;
+const V6: usize = 1;
 
 fn is_group(address: IpAddr) -> bool {
     match address {

@@ -7,6 +7,7 @@ mod address;
 mod config;
 mod identifier;
 mod learned;
+mod told;
 
 use core::net::{IpAddr, Ipv6Addr};
 use core::time::Duration;
@@ -21,6 +22,7 @@ use crate::wire::ndp::{Lifetime, Nonce, PrefixInfo, RoutePreference, RouterAdver
 
 use address::{Formation, Formed};
 use learned::{LearnedRoutes, Source, through};
+use told::Told;
 
 pub use address::MAX_FORMED;
 pub use config::AutoconfConfig;
@@ -118,14 +120,12 @@ struct Link {
     given_up: bool,
     formed: Vec<Formed>,
     routes: LearnedRoutes,
-    /// Resolvers of names, and until when they may be asked.
-    resolvers: Vec<(Ipv6Addr, Option<Instant>)>,
-    /// Resolvers and addresses that there was no room for.
+    /// Resolvers of names, and domains in which short names are looked for.
+    resolvers: Told<Ipv6Addr>,
+    domains: Told<String>,
+    /// Resolvers, domains and addresses that there was no room for.
     refused: u64,
 }
-
-/// Resolvers that are remembered of one link.
-const MAX_RESOLVERS: usize = 8;
 
 /// The table of all interfaces.
 ///
@@ -163,8 +163,7 @@ impl Autoconf {
             at: Turn::Undrawn,
             interval: Duration::ZERO,
         });
-        let routes = LearnedRoutes::default();
-        let (config, formed, resolvers) = (*config, Vec::new(), Vec::new());
+        let (config, formed) = (*config, Vec::new());
         self.links.retain(|link| link.interface != interface);
         self.links.push(Link {
             interface,
@@ -173,8 +172,9 @@ impl Autoconf {
             asking,
             given_up: false,
             formed,
-            routes,
-            resolvers,
+            routes: LearnedRoutes::default(),
+            resolvers: Told::default(),
+            domains: Told::default(),
             refused: 0,
         });
         let carries = interfaces.interface(interface).is_some_and(|found| found.caps().mtu >= IPV6_MIN_MTU);
@@ -246,11 +246,14 @@ impl Autoconf {
 
     /// The resolvers of names that routers told of, which may be asked at `now` (RFC 8106).
     pub fn resolvers(&self, now: Instant) -> impl Iterator<Item = (InterfaceId, Ipv6Addr)> + '_ {
-        self.links.iter().flat_map(move |link| {
-            let usable =
-                link.resolvers.iter().filter(move |(_, until)| until.is_none_or(|until| until > now));
-            usable.map(|(address, _)| (link.interface, *address))
-        })
+        self.links
+            .iter()
+            .flat_map(move |link| link.resolvers.at(now).map(|address| (link.interface, *address)))
+    }
+
+    /// The domains in which names are looked for that are not whole, as routers told of them (RFC 8106).
+    pub fn domains(&self, now: Instant) -> impl Iterator<Item = &str> + '_ {
+        self.links.iter().flat_map(move |link| link.domains.at(now).map(String::as_str))
     }
 
     /// Takes a valid advertisement of `router`.
@@ -277,7 +280,8 @@ impl Autoconf {
         }
         link.refused += advert.left_out as u64;
         link.learn_routes(now, router, advert, interfaces);
-        link.learn_resolvers(now, advert);
+        link.refused +=
+            link.resolvers.learn(now, &advert.resolvers) + link.domains.learn(now, &advert.domains);
         if config.accept_ra_pinfo {
             for prefix in &advert.prefixes {
                 if let Some(link) = self.link_mut(interface) {
@@ -368,7 +372,8 @@ impl Autoconf {
         for index in 0..self.links.len() {
             let interface = self.links[index].interface;
             self.links[index].routes.expire(interfaces, now);
-            self.links[index].resolvers.retain(|(_, until)| until.is_none_or(|until| until > now));
+            self.links[index].resolvers.expire(now);
+            self.links[index].domains.expire(now);
             self.ask_routers(now, index, interfaces, random);
             self.handle_address_timeouts(now, interface, interfaces, random);
         }
@@ -436,8 +441,8 @@ impl Autoconf {
         let of_link = |link: &Link| {
             let asking = link.asking.as_ref().and_then(|asking| asking.at.deadline());
             let formed = link.formed.iter().filter_map(Formed::deadline).min();
-            let resolvers = link.resolvers.iter().filter_map(|(_, until)| *until).min();
-            earliest(earliest(asking, resolvers), earliest(formed, link.routes.earliest()))
+            let names = earliest(link.resolvers.earliest(), link.domains.earliest());
+            earliest(earliest(asking, names), earliest(formed, link.routes.earliest()))
         };
         self.next = self.links.iter().filter_map(of_link).min();
     }
@@ -508,19 +513,6 @@ impl Link {
         match info.valid.is_some_and(|valid| valid.is_zero()) {
             true => self.routes.unset(interfaces, &route),
             false => self.routes.set(interfaces, route, Source::Prefix, until(now, info.valid)),
-        }
-    }
-
-    //= RFC 8106 §6.2
-    fn learn_resolvers(&mut self, now: Instant, advert: &RouterAdvert) {
-        for (address, lifetime) in &advert.resolvers {
-            self.resolvers.retain(|(known, _)| known != address);
-            let wanted = lifetime.is_none_or(|lifetime| !lifetime.is_zero());
-            if wanted && self.resolvers.len() < MAX_RESOLVERS {
-                self.resolvers.push((*address, until(now, *lifetime)));
-            } else if wanted {
-                self.refused += 1;
-            }
         }
     }
 }

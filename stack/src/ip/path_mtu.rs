@@ -9,6 +9,9 @@ use crate::iface::InterfaceId;
 use crate::random::{Random, TableHash};
 use crate::time::Instant;
 
+/// Destinations that are remembered. Who complains has to quote what we sent, so there are as many as we talk to.
+pub const MAX_DESTINATIONS: usize = 1024;
+
 /// Settings, under the names of `net.ipv4.route` and Linux's defaults.
 ///
 /// ```
@@ -28,7 +31,7 @@ pub struct PathMtuConfig {
 
 impl Default for PathMtuConfig {
     fn default() -> Self {
-        PathMtuConfig { min_pmtu: 552, mtu_expires: Duration::from_secs(600), max_entries: 1024 }
+        PathMtuConfig { min_pmtu: 552, mtu_expires: Duration::from_secs(600), max_entries: MAX_DESTINATIONS }
     }
 }
 
@@ -343,6 +346,19 @@ mod tests {
         cache.learn(secs(603), ip("203.0.113.9"), 1400, IFACE);
         assert_eq!(cache.len(), 2);
         assert_eq!(empty.learn(secs(0), destinations[0], 1400, IFACE), Learned::Ignored);
+    }
+
+    #[test]
+    fn so_many_destinations_are_remembered_and_no_more() {
+        let mut cache = PathMtuCache::new(PathMtuConfig::default(), &mut Random::new(1));
+        let far = |host: usize| IpAddr::from((0xcb00_0000 + host as u32).to_be_bytes());
+        for host in 0..=MAX_DESTINATIONS {
+            assert_eq!(cache.take_evicted(), 0);
+            assert_eq!(cache.learn(secs(host as u64 / 10), far(host), 1400, IFACE), Learned::Lowered);
+        }
+        assert_eq!((cache.len(), cache.take_evicted()), (MAX_DESTINATIONS, 1));
+        let known = |host| cache.lookup(secs(110), far(host)).is_some();
+        assert!(!known(0) && known(1) && known(MAX_DESTINATIONS), "what would be forgotten first is");
     }
 
     #[test]

@@ -68,6 +68,11 @@ impl Stack {
         self.autoconf.resolvers(now)
     }
 
+    /// Domains in which short names are looked for, as routers told of them (RFC 8106).
+    pub fn domains(&self, now: Instant) -> impl Iterator<Item = &str> + '_ {
+        self.autoconf.domains(now)
+    }
+
     /// An interface with neighbours is there.
     pub(super) fn enable_autoconf(&mut self, interface: InterfaceId) {
         let config = self.autoconf_config(interface);

@@ -35,6 +35,9 @@ impl Stack {
     //= RFC 1122 §3.2.1.8c MUST-2
     //= RFC 1122 §3.3.5 MUST-1
     //= RFC 1122 §3.3.5 MUST-2
+    //= RFC 1122 §3.3.5 MUST-3
+    //= RFC 1122 §3.3.5 MUST-4
+    //= RFC 1122 §3.3.5 MUST-7
     pub(super) fn follow_source_route(&mut self, now: Instant, mut packet: Packet) -> Option<Packet> {
         // Each turn passes a stop, of which an option has nine.
         loop {

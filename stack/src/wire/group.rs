@@ -67,7 +67,7 @@ pub enum GroupMessage {
         /// How long the answer may take.
         max_response: Duration,
         /// The querier's robustness and interval, which only the newest version tells.
-        habits: Option<(u8, Duration)>,
+        habits: Option<(Option<u8>, Duration)>,
     },
     /// A host says that it hears the group, in a version older than the newest.
     Member {
@@ -160,7 +160,7 @@ fn query(
     group: IpAddr,
     sources: Vec<IpAddr>,
     max_response: Duration,
-    habits: Option<(u8, Duration)>,
+    habits: Option<(Option<u8>, Duration)>,
 ) -> Result<GroupMessage, Malformed> {
     let group = match group {
         group if group.is_unspecified() => None,
@@ -170,11 +170,13 @@ fn query(
     Ok(GroupMessage::Query { version, group, sources, max_response, habits })
 }
 
-/// Robustness and interval of a querier: the defaults where it does not tell them.
+/// Robustness and interval of a querier. Where it tells no robustness, the host's own holds; of the interval, the default.
 //= RFC 9776 §4.1.6
 //= RFC 9776 §4.1.7
-fn habits(flags: u8, interval: u8) -> (u8, Duration) {
-    let robustness = if flags & 7 == 0 { 2 } else { flags & 7 };
+//= RFC 9776 §8.1 MUST-1
+//= RFC 9777 §9.1 MUST-1
+fn habits(flags: u8, interval: u8) -> (Option<u8>, Duration) {
+    let robustness = Some(flags & 7).filter(|robustness| *robustness > 0);
     let interval = if interval == 0 { 125 } else { floating(interval, 4) };
     (robustness, Duration::from_secs(interval))
 }

@@ -194,7 +194,9 @@ fn what_else_routers_tell() {
     let route = vec![24, 2, 48, 0, 0, 0, 0, 60, 0x20, 1, 0xd, 0xb8, 0, 5, 0, 0];
     let resolver =
         [&[25, 3, 0, 0, 0, 0, 0, 90][..], &[0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x53]].concat();
-    let all = [mtu(1400), route.clone(), resolver, prefix("2001:db8::", ON_LINK | AUTONOMOUS, HOUR, HOUR)];
+    let domain = [&[31, 3, 0, 0, 0, 0, 0, 90][..], b"\x03lab\x07example\x00", &[0; 3]].concat();
+    let all =
+        [mtu(1400), route.clone(), resolver, domain, prefix("2001:db8::", ON_LINK | AUTONOMOUS, HOUR, HOUR)];
     let mut wire = alone(&with(&["net.ipv6.conf.all.accept_ra_rt_info_max_plen 64"]));
     wire.inject(0, advert(1, 1800, 0, &all));
     wire.inject(0, advert(2, 0, 0, core::slice::from_ref(&route)));
@@ -206,8 +208,9 @@ fn what_else_routers_tell() {
     assert_eq!(specific(&wire), 2);
     let resolvers = |wire: &Wire| wire[0].resolvers(wire.now).map(|(_, r)| r.to_string()).collect::<Vec<_>>();
     assert_eq!(resolvers(&wire), ["fd00::53"]);
+    assert!(wire[0].domains(wire.now).eq(["lab.example"]));
     wire.run_for(Duration::from_secs(100));
-    assert_eq!((specific(&wire), resolvers(&wire).len()), (0, 0));
+    assert_eq!((specific(&wire), resolvers(&wire).len(), wire[0].domains(wire.now).count()), (0, 0, 0));
     for mtu_told in [1279, 1501] {
         wire.inject(0, advert(1, 1800, 0, &[mtu(mtu_told)]));
         assert_eq!(hop(&wire, "2001:db8::9").mtu, 1400, "{mtu_told} can't be");
@@ -401,11 +404,19 @@ fn routers_are_asked_ever_more_seldom() {
 }
 
 #[test]
-fn resolvers_are_bounded() {
+fn resolvers_and_domains_are_bounded() {
     let mut wire = alone(&asking());
     let addresses: Vec<u8> = (0..20u128).flat_map(|n| (0x2001_0db8_u128 << 96 | n).to_be_bytes()).collect();
     let option = [&[25, 41, 0, 0, 0, 0, 14, 16][..], &addresses].concat();
     wire.inject(0, advert(1, 1800, 0, &[option]));
     assert_eq!(wire[0].resolvers(wire.now).count(), 8);
     assert_eq!(wire.counter(0, Counter::TapsockAutoconfRefused), 12);
+    let names: Vec<u8> = (b'a'..=b't').flat_map(|letter| [1, letter, 0]).collect();
+    let option = |seconds: u8| [&[31, 9, 0, 0, 0, 0, 0, seconds][..], &names, &[0; 4]].concat();
+    wire.inject(0, advert(1, 1800, 0, &[option(60)]));
+    assert!(wire[0].domains(wire.now).eq(["a", "b", "c", "d", "e", "f", "g", "h"]));
+    assert_eq!(wire.counter(0, Counter::TapsockAutoconfRefused), 24);
+    // What holds no longer is taken back.
+    wire.inject(0, advert(1, 1800, 0, &[option(0)]));
+    assert_eq!(wire[0].domains(wire.now).count(), 0);
 }

@@ -4,6 +4,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 
 use tapsock_stack::buf::{Frame, Rope};
+use tapsock_stack::config::{Config, SettingError};
 use tapsock_stack::counters::Counter;
 use tapsock_stack::iface::Way;
 use tapsock_stack::iface::multicast::{
@@ -126,7 +127,11 @@ fn sources_are_filtered_for_each_socket() {
 
 /// A host whose reports are seen.
 fn reporting() -> Wire {
-    let mut wire = Wire::new(1, LINKS[0]);
+    reporting_by(&Config::default())
+}
+
+fn reporting_by(config: &Config) -> Wire {
+    let mut wire = Wire::with_config(1, LINKS[0], config);
     wire.sniffing = true;
     wire.filter(|_, _| Fate::Lose);
     wire

@@ -174,6 +174,59 @@ fn reachability(host: &mut Host) {
     host.wait(50);
 }
 
+/// A neighbour that is known, and does not answer any more.
+fn counted(host: &mut Host) {
+    host.inject(0, &arp(ALL, REQUEST, (peer(2), "10.0.0.2"), ([0; 6], "10.0.0.1")));
+    host.wait(20);
+    let known = socket(host, "10.0.0.2:9");
+    host.section("a neighbour that is asked as often as is set, and then by all", Order::Paced);
+    host.send(known, b"x");
+    host.wait(2000);
+    host.note_error(known);
+    host.close(known);
+    let stranger = socket(host, "10.0.0.9:9");
+    host.section("a stranger who is asked for as often as is set", Order::Paced);
+    host.send(stranger, b"x");
+    host.wait(900);
+    host.note_error(stranger);
+}
+
+/// One that is not asked at all.
+fn unasked(host: &mut Host) {
+    host.inject(0, &arp(ALL, REQUEST, (peer(2), "10.0.0.2"), ([0; 6], "10.0.0.1")));
+    host.wait(20);
+    let known = socket(host, "10.0.0.2:9");
+    host.section("a neighbour that is never asked itself", Order::Paced);
+    host.send(known, b"x");
+    host.wait(1500);
+    host.note_error(known);
+    host.section("a datagram to it then", Order::Paced);
+    host.send(known, b"x");
+    host.wait(100);
+}
+
+const COUNTED: Setup = Setup {
+    settings: &[
+        ("net.ipv4.neigh.default.retrans_time_ms", "200"),
+        ("net.ipv4.neigh.default.base_reachable_time_ms", "600000"),
+        ("net.ipv4.neigh.default.delay_first_probe_time", "1"),
+        ("net.ipv4.neigh.default.ucast_solicit", "1"),
+        ("net.ipv4.neigh.default.mcast_solicit", "2"),
+        ("net.ipv4.neigh.default.mcast_resolicit", "2"),
+    ],
+    ..SETUP
+};
+
+const UNASKED: Setup = Setup {
+    settings: &[
+        ("net.ipv4.neigh.default.retrans_time_ms", "200"),
+        ("net.ipv4.neigh.default.base_reachable_time_ms", "600000"),
+        ("net.ipv4.neigh.default.delay_first_probe_time", "1"),
+        ("net.ipv4.neigh.default.ucast_solicit", "0"),
+    ],
+    ..SETUP
+};
+
 fn answers_by_setting(host: &mut Host) {
     let ask = |host: &mut Host, sender: (Station, &str), target_ip| {
         host.inject(0, &arp(ALL, REQUEST, sender, ([0; 6], target_ip)));
@@ -260,6 +313,8 @@ pub const CASES: &[Case] = &[
     Case { name: "requests", setup: SETUP, script: requests },
     Case { name: "announcements", setup: SETUP, script: announcements },
     Case { name: "reachability", setup: SETUP, script: reachability },
+    Case { name: "counts", setup: COUNTED, script: counted },
+    Case { name: "no probes", setup: UNASKED, script: unasked },
     Case { name: "settings", setup: TWO, script: answers_by_setting },
     Case {
         name: "link-local addresses of IPv4",

@@ -35,6 +35,53 @@ const SETUP: Setup = Setup {
     sorts: &[Sort::Group],
 };
 
+/// The same, and each is told so often.
+const THRICE: Setup = Setup {
+    settings: &[
+        ("net.ipv4.igmp_qrv", "3"),
+        ("net.ipv4.conf.tap0.igmpv2_unsolicited_report_interval", "100"),
+        ("net.ipv4.conf.tap0.igmpv3_unsolicited_report_interval", "100"),
+        ("net.ipv6.conf.tap0.mldv2_unsolicited_report_interval", "100"),
+        ("net.ipv6.conf.tap0.accept_dad", "0"),
+        ("net.ipv6.conf.tap0.router_solicitations", "0"),
+    ],
+    ..SETUP
+};
+
+/// The same, in one version whatever routers speak.
+const FORCED_TO_2: Setup = Setup {
+    settings: &[
+        ("net.ipv4.conf.tap0.force_igmp_version", "2"),
+        ("net.ipv4.conf.tap0.igmpv2_unsolicited_report_interval", "100"),
+        ("net.ipv6.conf.tap0.force_mld_version", "1"),
+        ("net.ipv6.conf.tap0.mldv1_unsolicited_report_interval", "100"),
+        ("net.ipv6.conf.tap0.accept_dad", "0"),
+        ("net.ipv6.conf.tap0.router_solicitations", "0"),
+    ],
+    ..SETUP
+};
+const FORCED_TO_1: Setup = Setup {
+    settings: &[
+        ("net.ipv4.conf.tap0.force_igmp_version", "1"),
+        ("net.ipv4.conf.tap0.igmpv2_unsolicited_report_interval", "100"),
+        ("net.ipv6.conf.tap0.mldv2_unsolicited_report_interval", "100"),
+        ("net.ipv6.conf.tap0.accept_dad", "0"),
+        ("net.ipv6.conf.tap0.router_solicitations", "0"),
+    ],
+    ..SETUP
+};
+const FORCED_TO_3: Setup = Setup {
+    settings: &[
+        ("net.ipv4.conf.tap0.force_igmp_version", "3"),
+        ("net.ipv4.conf.tap0.igmpv3_unsolicited_report_interval", "100"),
+        ("net.ipv6.conf.tap0.force_mld_version", "2"),
+        ("net.ipv6.conf.tap0.mldv2_unsolicited_report_interval", "100"),
+        ("net.ipv6.conf.tap0.accept_dad", "0"),
+        ("net.ipv6.conf.tap0.router_solicitations", "0"),
+    ],
+    ..SETUP
+};
+
 /// Long enough for all that is said twice.
 const TWICE: u64 = 200;
 
@@ -299,6 +346,75 @@ fn oldest(host: &mut Host) {
     host.wait(TWICE);
 }
 
+/// How often each change is told.
+fn robust(host: &mut Host) {
+    let (family, [any, some, third]) = (&V4, V4.groups);
+    host.wait(700);
+    let socket = family.socket(host);
+    host.section("IGMP: a group is joined, and told of thrice", Order::Any);
+    family.change(host, socket, JOIN, any, None);
+    host.wait(2 * TWICE);
+    host.section("IGMP: it is left, and told of thrice", Order::Any);
+    family.change(host, socket, LEAVE, any, None);
+    host.wait(2 * TWICE);
+    host.section("IGMP: the querier has things said once", Order::Any);
+    family.query(host, None, &[], [1, 20]);
+    host.wait(TWICE);
+    family.change(host, socket, JOIN, some, None);
+    host.wait(2 * TWICE);
+    host.section("IGMP: the querier says no more how often", Order::Any);
+    family.query(host, None, &[], [0, 20]);
+    host.wait(TWICE);
+    family.change(host, socket, JOIN, third, None);
+    host.wait(2 * TWICE);
+}
+
+/// What is spoken where the version is set.
+fn forced(host: &mut Host, family: &Family) {
+    let [any, some, _] = family.groups;
+    let one = family.sources[0];
+    host.wait(700);
+    let socket = family.socket(host);
+    section!(host, family, "a group is joined in the version that is set");
+    family.change(host, socket, JOIN, any, None);
+    host.wait(TWICE);
+    section!(host, family, "sources are joined in the version that is set");
+    family.change(host, socket, JOIN_SOURCE, some, Some(one));
+    host.wait(TWICE);
+    section!(host, family, "a question of all groups, in whatever version is set");
+    family.query(host, None, &[], [2, 20]);
+    host.wait(TWICE);
+    section!(host, family, "a question of a group, in whatever version is set");
+    family.query(host, Some(any), &[], [2, 20]);
+    host.wait(TWICE);
+    section!(host, family, "a question of the version before, in whatever version is set");
+    match family.domain == AF_INET {
+        true => family.send_v4(host, "224.0.0.1", &igmp(0x11, 2, &[0; 4])),
+        false => family.send_v6(host, "ff02::1", &[&[130, 0, 0, 0, 0, 200, 0, 0][..], &[0; 16]].concat()),
+    }
+    host.wait(2 * TWICE);
+    section!(host, family, "a group is left in the version that is set");
+    family.change(host, socket, LEAVE, any, None);
+    host.wait(TWICE);
+    if family.domain == AF_INET {
+        // Ten seconds an answer may take: what comes then shows the version.
+        host.section("IGMP: the oldest router asks, whatever version is set", Order::Any);
+        family.send_v4(host, "224.0.0.1", &igmp(0x11, 0, &[0; 4]));
+        host.wait(50);
+        host.section("IGMP: sources are joined then", Order::Any);
+        family.change(host, socket, JOIN_SOURCE, some, Some(family.sources[1]));
+        host.wait(TWICE);
+    }
+}
+
+fn forced_v4(host: &mut Host) {
+    forced(host, &V4);
+}
+
+fn forced_v6(host: &mut Host) {
+    forced(host, &V6);
+}
+
 /// Those of the link alone.
 fn near_groups(host: &mut Host) {
     host.wait(500);
@@ -360,6 +476,12 @@ pub const CASES: &[Case] = &[
     Case { name: "IGMPv2", setup: SETUP, script: older_v4 },
     Case { name: "MLDv1", setup: SETUP, script: older_v6 },
     Case { name: "IGMPv1", setup: SETUP, script: oldest },
+    Case { name: "IGMP, thrice", setup: THRICE, script: robust },
+    Case { name: "IGMP, forced to 1", setup: FORCED_TO_1, script: forced_v4 },
+    Case { name: "IGMP, forced to 2", setup: FORCED_TO_2, script: forced_v4 },
+    Case { name: "IGMP, forced to 3", setup: FORCED_TO_3, script: forced_v4 },
+    Case { name: "MLD, forced to 1", setup: FORCED_TO_2, script: forced_v6 },
+    Case { name: "MLD, forced to 2", setup: FORCED_TO_3, script: forced_v6 },
     Case { name: "near groups", setup: SETUP, script: near_groups },
     Case { name: "own groups", setup: CAREFUL, script: own_groups },
 ];

@@ -303,11 +303,96 @@ fn a_router(host: &mut Host) {
     }
 }
 
+/// How often is asked, of IPv6.
+const COUNTED: Setup = Setup {
+    settings: &[
+        ("net.ipv4.neigh.default.retrans_time_ms", "200"),
+        ("net.ipv4.neigh.default.base_reachable_time_ms", "600000"),
+        ("net.ipv4.neigh.default.delay_first_probe_time", "1"),
+        ("net.ipv4.neigh.default.ucast_solicit", "1"),
+        ("net.ipv4.neigh.default.mcast_solicit", "2"),
+        ("net.ipv4.neigh.default.mcast_resolicit", "2"),
+        ("net.ipv6.conf.tap0.accept_dad", "0"),
+        ("net.ipv6.conf.tap0.router_solicitations", "0"),
+    ],
+    ..SETUP
+};
+
+fn counted(host: &mut Host) {
+    ask(host, (2, "fd00::2"), GROUP, "fd00::1", &link_option(SOURCE, peer(2)));
+    let known = socket(host, "[fd00::2]:9");
+    host.section("a neighbour of IPv6 that is asked as often as is set, and then by all", Order::Paced);
+    host.send(known, b"x");
+    host.wait(2000);
+    host.note_error(known);
+    host.close(known);
+    let stranger = socket(host, "[fd00::9]:9");
+    host.section("a stranger of IPv6 who is asked for as often as is set", Order::Paced);
+    host.send(stranger, b"x");
+    host.wait(900);
+    host.note_error(stranger);
+}
+
+/// Addresses that are looked for without a nonce, and routers of which none goes first.
+const PLAIN: Setup = Setup {
+    settings: &[
+        ("net.ipv4.neigh.default.retrans_time_ms", "200"),
+        ("net.ipv6.conf.tap0.accept_dad", "1"),
+        // The kernel takes either for a yes.
+        ("net.ipv6.conf.all.enhanced_dad", "0"),
+        ("net.ipv6.conf.tap0.enhanced_dad", "0"),
+        ("net.ipv6.conf.tap0.router_solicitations", "0"),
+        ("net.ipv6.conf.tap0.accept_ra_rtr_pref", "0"),
+        ("net.ipv6.conf.tap0.autoconf", "0"),
+    ],
+    addresses: &[],
+    beginning: Some("IPv6 begins on a link, without nonces"),
+    sorts: &[Sort::Neighbor, Sort::Data],
+    ..SETUP
+};
+
+fn plain(host: &mut Host) {
+    host.wait(1300);
+    host.section("an address that is looked for without a nonce", Order::Any);
+    host.add_address(0, "fd00::1/64");
+    host.wait(1300);
+    router_of_two(host, "what is for elsewhere goes to the first router where none goes first");
+}
+
+/// Of two routers the second goes before the first.
+fn preferred(host: &mut Host) {
+    host.wait(1000);
+    host.add_address(0, "fd00::1/64");
+    host.wait(1000);
+    router_of_two(host, "what is for elsewhere goes to the router that goes first");
+}
+
+fn router_of_two(host: &mut Host, name: &'static str) {
+    for (number, from, preference) in [(1, "fe80::1", 0x18), (2, "fe80::2", 0x08)] {
+        let mut advert = router(1800, &link_option(SOURCE, peer(number)));
+        advert[5] |= preference;
+        host.inject(0, &V6::near(from, ALL_NODES).icmp(0, peer(number), &advert));
+        host.wait(50);
+    }
+    host.section(name, Order::Sequence);
+    let socket = host.socket(AF_INET6, SOCK_DGRAM, 0);
+    host.bind(socket, "[::]:5000");
+    host.send_to(socket, b"x", "[2001:db8:9::9]:9");
+    host.wait(50);
+}
+
 pub const CASES: &[Case] = &[
     Case { name: "nobody answers, of IPv6", setup: SETUP, script: nobody_answers },
     Case { name: "solicitations", setup: SETUP, script: solicitations },
     Case { name: "silence", setup: DOUBTFUL, script: silence },
     Case { name: "advertisements", setup: DOUBTFUL, script: advertisements },
+    Case { name: "counts of IPv6", setup: COUNTED, script: counted },
+    Case { name: "plain", setup: PLAIN, script: plain },
+    Case {
+        name: "routers of which one goes first",
+        setup: Setup { beginning: None, sorts: &[Sort::Data], ..CAREFUL },
+        script: preferred,
+    },
     Case { name: "beginning", setup: CAREFUL, script: beginning },
     Case {
         name: "a router",

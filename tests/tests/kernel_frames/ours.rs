@@ -28,8 +28,15 @@ pub struct Ours {
 impl Ours {
     pub fn new(setup: &Setup) -> Ours {
         let mut config = Config::default();
-        for (name, value) in setup.settings {
+        let mut set = |name: &str, value: &str| {
             config.set(name, value).unwrap_or_else(|error| panic!("{name}={value}: {error}"));
+        };
+        for (name, value) in setup.settings {
+            set(name, value);
+            // Those for neighbours hold for both families here.
+            if name.contains(".neigh.") {
+                set(&name.replace("ipv4", "ipv6"), value);
+            }
         }
         let stack = Stack::new(config, 7, BEGINNING);
         Ours { sockets: Sockets::new(stack, Permission::Privileged), now: BEGINNING, ports: Vec::new() }

@@ -6,7 +6,9 @@ use tapsock_driver::SendHalf;
 use tapsock_stack::buf::{HeaderBlock, Rope};
 use tapsock_stack::wire::offload::{PartialChecksum, Transmit};
 
-use crate::engine::outbox::{FOREIGN_FRAMES, Fills, Flushed, OUTBOX_BYTES, Outbox, Own, ROOM, Room};
+use crate::engine::outbox::{
+    FOREIGN_FRAMES, Fills, Flushed, OUTBOX_BYTES, OUTBOX_FRAMES, Outbox, Own, ROOM, Room,
+};
 use crate::engine::stats::Stats;
 
 /// Notes the frames it is given, and whether their checksums were filled in; fails with `error` where there is one.
@@ -95,6 +97,14 @@ fn a_full_outbox_leaves_segments_in_the_stack() {
     outbox.fill(&mut own, || stack.next());
     assert!(matches!(flush(&outbox, own), Flushed::Done));
     assert_eq!(note.sent.lock().unwrap().len(), 6);
+}
+
+#[test]
+fn no_more_frames_wait_than_there_is_room_for() {
+    let outbox = Outbox::new(Some(Box::new(Note::default())), Fills::Link, ROOM);
+    let mut stack = (0..512u32).map(|number| frame(number as u8));
+    outbox.fill(&mut Own::default(), || stack.next());
+    assert_eq!((outbox.waiting(), stack.len()), (OUTBOX_FRAMES, 512 - OUTBOX_FRAMES));
 }
 
 /// What a stream could send at once waits in the stack beyond a bound, and there another stream's turn comes.

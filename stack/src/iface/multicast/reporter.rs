@@ -19,6 +19,10 @@ pub const MAX_GROUPS: usize = 1024;
 //= RFC 9776 §8.2
 const QUERY_INTERVAL: Duration = Duration::from_secs(125);
 
+/// How long an answer to a router of the oldest version may take.
+//= RFC 9776 §8.3
+const OLDEST_RESPONSE: Duration = Duration::from_secs(10);
+
 /// Sources that a router's questions of one group name, until they are answered.
 const MAX_ASKED: usize = 64;
 
@@ -39,8 +43,10 @@ pub struct GroupPolicy {
     pub robustness: u8,
     /// The longest time between two reports of a change, in older versions and in the newest.
     pub unsolicited: [Duration; 2],
-    /// The version that is spoken whatever routers speak, by IGMP's number; `None`: theirs.
-    pub forced: Option<u8>,
+    /// The newest version that is spoken, by IGMP's number.
+    pub newest: u8,
+    /// The oldest: routers that speak one before it are not heard.
+    pub oldest: u8,
 }
 
 impl Default for GroupPolicy {
@@ -48,7 +54,7 @@ impl Default for GroupPolicy {
     //= RFC 9776 §8.11
     fn default() -> Self {
         let unsolicited = [Duration::from_secs(10), Duration::from_secs(1)];
-        GroupPolicy { robustness: 2, unsolicited, forced: None }
+        GroupPolicy { robustness: 2, unsolicited, newest: NEWEST, oldest: 1 }
     }
 }
 
@@ -66,7 +72,7 @@ pub struct QueryHeard {
     /// Whether it is of IPv4.
     pub v4: bool,
     /// How often things are said on this link, and how often it is asked there, where the question tells.
-    pub habits: Option<(u8, Duration)>,
+    pub habits: Option<(Option<u8>, Duration)>,
 }
 
 /// What is to be sent on a link.
@@ -117,6 +123,8 @@ struct Group {
     /// What of it routers do not know for sure, and when they are told.
     pending: Pending,
     telling: Telling,
+    /// How often it is still to be told that it is heard, or is not: all that older versions can say.
+    membership: u8,
     /// When a question is answered, and of which sources.
     answer: Option<(Instant, Vec<IpAddr>)>,
     /// Who said last, in an older version, that somebody hears it.
@@ -135,6 +143,7 @@ impl Group {
         filter: Filter::NONE,
         pending: Pending::NOTHING,
         telling: Telling::Never,
+        membership: 0,
         answer: None,
         last: Reported::ByUs,
     };
@@ -212,6 +221,9 @@ impl Reporter {
         if known.pending.note(&known.filter, &filter, robustness) {
             known.telling = Telling::AtOnce;
         }
+        if (known.filter == Filter::NONE) != (filter == Filter::NONE) {
+            known.membership = robustness;
+        }
         known.filter = filter;
         self.next = earliest(self.next, known.deadline());
         if known.is_over() {
@@ -228,7 +240,7 @@ impl Reporter {
         for (_, known) in self.of_family(interface, false) {
             if known.filter != Filter::NONE {
                 known.pending = Pending::all_of(&known.filter, robustness);
-                known.telling = Telling::AtOnce;
+                (known.telling, known.membership) = (Telling::AtOnce, robustness);
             }
         }
         self.refresh();
@@ -259,17 +271,27 @@ impl Reporter {
         query: &QueryHeard,
         random: &mut Random,
     ) {
-        let delay = Duration::from_nanos(random.range(0..=query.max_response.as_nanos() as u64));
-        let at = now + delay.max(Duration::from_nanos(1));
+        if query.version < self.policy_of(interface, query.v4).oldest {
+            return;
+        }
+        //= RFC 9776 §8 MUST-1
+        //= RFC 9777 §9 MUST-1
         if let Some(habits) = query.habits {
             let querier = self.querier(interface, query.v4);
-            (querier.robustness, querier.interval) = (Some(habits.0), habits.1);
+            (querier.robustness, querier.interval) = habits;
         }
         if query.version < NEWEST {
             self.on_older_querier(now, interface, query);
         }
         let version = self.version(now, interface, query.v4);
-        match query.group {
+        // In the oldest version all questions are of all groups, and name no time: so Linux takes those of the newest then.
+        let (group, max_response) = match (version, query.version) {
+            (1, NEWEST) => (None, OLDEST_RESPONSE),
+            _ => (query.group, query.max_response),
+        };
+        let delay = Duration::from_nanos(random.range(0..=max_response.as_nanos() as u64));
+        let at = now + delay.max(Duration::from_nanos(1));
+        match group {
             None if version == NEWEST => {
                 let querier = self.querier(interface, query.v4);
                 querier.answer = earliest(querier.answer, Some(at));
@@ -280,7 +302,7 @@ impl Reporter {
             None => {
                 for (_, known) in self.of_family(interface, query.v4) {
                     if known.filter != Filter::NONE {
-                        let delay = random.range(0..=query.max_response.as_nanos() as u64);
+                        let delay = random.range(0..=max_response.as_nanos() as u64);
                         let at = now + Duration::from_nanos(delay.max(1));
                         plan(known, at, &[]);
                     }
@@ -439,11 +461,8 @@ impl Reporter {
 //= RFC 9777 §8.2.1 MUST-2
 fn version(queriers: &[Querier], now: Instant, interface: InterfaceId, v4: bool) -> Version {
     let Some(querier) = querier_of(queriers, interface, v4) else { return NEWEST };
-    if let Some(forced) = querier.policy.forced {
-        return forced;
-    }
     let oldest = querier.until.iter().position(|until| until.is_some_and(|until| until > now));
-    oldest.map_or(NEWEST, |place| place as Version + 1)
+    oldest.map_or(NEWEST, |place| place as Version + 1).min(querier.policy.newest)
 }
 
 fn querier_of(queriers: &[Querier], interface: InterfaceId, v4: bool) -> Option<&Querier> {
@@ -474,6 +493,8 @@ fn tell_change(
     let joined = known.filter != Filter::NONE;
     let (report, interval) = match version {
         NEWEST => (Some(GroupReport::Records(known.pending.records(group, &known.filter))), newest),
+        // Of which sources is heard what was heard before, they can not say.
+        _ if joined && known.membership == 0 => (None, older),
         _ if joined => (Some(GroupReport::Member { group, version }), older),
         //= RFC 9776 §7.2.1
         1 => (None, older),
@@ -482,11 +503,12 @@ fn tell_change(
         _ => (Some(GroupReport::Leave { group }), older),
     };
     known.pending.on_told();
-    if joined {
+    if joined && report.is_some() {
         known.last = Reported::ByUs;
     }
+    known.membership = known.membership.saturating_sub(1);
     // Older versions say farewell once.
-    if version < NEWEST && !joined {
+    if version < NEWEST && (!joined || known.membership == 0) {
         known.pending = Pending::NOTHING;
     }
     known.telling = match known.pending.is_empty() {

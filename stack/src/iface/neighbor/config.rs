@@ -25,10 +25,12 @@ pub struct NeighborConfig {
     pub max_multicast_solicit: u8,
     /// Probes to a known link address before it is given up.
     pub max_unicast_solicit: u8,
+    /// Questions to all stations whether a neighbour is there that does not answer probes, before it is given up.
+    pub max_multicast_reprobe: u8,
     /// What packets waiting for one neighbour may be charged, in bytes, each with what Linux charges beside its payload (Linux:
     /// `unres_qlen_bytes`).
     pub queue_bytes: usize,
-    /// Neighbours in the cache (Linux: `gc_thresh3`).
+    /// Neighbours of a family in the cache (Linux: `gc_thresh3`).
     pub max_entries: usize,
 }
 
@@ -40,6 +42,7 @@ impl Default for NeighborConfig {
             delay_first_probe: Duration::from_secs(5),
             max_multicast_solicit: 3,
             max_unicast_solicit: 3,
+            max_multicast_reprobe: 0,
             queue_bytes: 212_992,
             max_entries: 1024,
         }

@@ -10,12 +10,16 @@ use crate::time::Instant;
 /// The part of a full cache that is forgotten at once.
 pub(super) const SHARE: usize = 64;
 
-/// The least useful part of a full cache, and one at least: a flood of new neighbours pays for the search only
+/// The least useful part of a cache that is full of a family, and one at least: a flood of new neighbours pays for the search only
 /// now and then. Entries set by hand are never among them.
-pub(super) fn least_useful(entries: &HashMap<Key, Entry, TableHash>, max_entries: usize) -> Vec<Key> {
+pub(super) fn least_useful(
+    entries: &HashMap<Key, Entry, TableHash>,
+    family: usize,
+    max_entries: usize,
+) -> Vec<Key> {
     let mut candidates: Vec<(Worth, Key)> = entries
         .iter()
-        .filter(|(_, entry)| !entry.nud.is_permanent())
+        .filter(|(key, entry)| super::family(key.address) == family && !entry.nud.is_permanent())
         .map(|(key, entry)| (Worth::of(entry), *key))
         .collect();
     let count = (max_entries / SHARE).max(1).min(candidates.len());

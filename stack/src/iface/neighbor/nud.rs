@@ -303,25 +303,33 @@ impl Nud {
                 self.until = now + config.retrans_timer;
                 Expiry::Solicit(None)
             }
-            NudState::Delay => {
+            // It is probed, then perhaps asked for among all stations.
+            NudState::Delay | NudState::Probe if self.probe(config).is_some() => {
+                let solicits = self.solicits + 1;
+                let to = self.probe(config).unwrap_or_default();
                 self.enter(NudState::Probe, now + config.retrans_timer);
-                self.solicits = 1;
-                Expiry::Solicit(Some(self.link_address))
-            }
-            NudState::Probe if self.solicits < config.max_unicast_solicit => {
-                self.solicits += 1;
-                self.until = now + config.retrans_timer;
-                Expiry::Solicit(Some(self.link_address))
+                self.solicits = solicits;
+                Expiry::Solicit(to)
             }
             // As on Linux the next packet asks all stations again. No more is asked than while it goes on, for that
             // takes as long as the last question waits for its answer.
-            NudState::Incomplete | NudState::Probe => {
+            NudState::Incomplete | NudState::Delay | NudState::Probe => {
                 self.enter(NudState::Failed, now);
                 Expiry::Fail
             }
             NudState::Failed => Expiry::Forget,
             NudState::Reachable | NudState::Stale | NudState::Permanent => Expiry::None,
         }
+    }
+
+    /// Whom the next question goes to whether the neighbour is still there, where there is one more.
+    //= RFC 7048 §3
+    fn probe(&self, config: &NeighborConfig) -> Option<Option<EthernetAddress>> {
+        let (asked, probes) = (self.solicits, config.max_unicast_solicit);
+        if asked < probes {
+            return Some(Some(self.link_address));
+        }
+        (asked < probes.saturating_add(config.max_multicast_reprobe)).then_some(None)
     }
 
     fn on_first_advert(

@@ -62,7 +62,10 @@ impl Bench {
     /// What must hold after each call.
     fn check(&self) {
         let cache = &self.cache;
-        assert!(cache.entries.len() <= cache.timing.config.max_entries);
+        for (family, timing) in cache.timing.iter().enumerate() {
+            let count = cache.entries.keys().filter(|key| super::family(key.address) == family).count();
+            assert!(count == cache.counts[family] && count <= timing.config.max_entries);
+        }
         assert!(cache.waiting_bytes <= MAX_WAITING_BYTES && cache.actions.len() <= MAX_ACTIONS);
         assert_eq!(
             cache.waiting_bytes,
@@ -72,7 +75,7 @@ impl Bench {
         assert_eq!(cache.poll_timeout(), deadlines.iter().min().copied());
         assert_eq!(cache.deadlines.len(), deadlines.len());
         for entry in cache.entries.values() {
-            assert!(entry.waiting.len() <= 1 || entry.waiting.bytes() <= cache.timing.config.queue_bytes);
+            assert!(entry.waiting.len() <= 1 || entry.waiting.bytes() <= cache.timing[V4].config.queue_bytes);
             assert!(entry.waiting.len() == 0 || entry.nud.state(Instant::ZERO) == NudState::Incomplete);
         }
     }
@@ -262,14 +265,14 @@ fn the_reachable_time_is_drawn_around_the_base() {
     let mut seen = Vec::new();
     for draw in 0..200 {
         bench.timeout(secs(draw * REDRAW.as_secs()));
-        seen.push(bench.cache.timing.reachable);
+        seen.push(bench.cache.timing[V4].reachable);
     }
     seen.sort();
     assert!(seen[0] >= low && seen[0] < Duration::from_secs(17), "{:?}", seen[0]);
     assert!(seen[199] <= high && seen[199] > Duration::from_secs(43), "{:?}", seen[199]);
     // It stays for a while.
     bench.timeout(secs(200 * REDRAW.as_secs()));
-    let reachable = bench.cache.timing.reachable;
+    let reachable = bench.cache.timing[V4].reachable;
     bench.timeout(secs(201 * REDRAW.as_secs() - 1));
-    assert_eq!(bench.cache.timing.reachable, reachable);
+    assert_eq!(bench.cache.timing[V4].reachable, reachable);
 }

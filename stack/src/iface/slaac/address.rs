@@ -275,6 +275,7 @@ impl Autoconf {
         link.asking = None;
         link.routes.clear(interfaces);
         link.resolvers.clear();
+        link.domains.clear();
         let mut gone = Vec::new();
         for mut formed in core::mem::take(&mut link.formed) {
             formed.stop_probing(interface, interfaces);

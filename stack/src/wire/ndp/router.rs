@@ -138,7 +138,9 @@ pub struct RouterAdvert {
     pub routes: Vec<RouteInfo>,
     /// Resolvers of names, with the time that they may be asked (RFC 8106).
     pub resolvers: Vec<(Ipv6Addr, Lifetime)>,
-    /// Prefixes, routes and resolvers that there was no room for.
+    /// Domains in which short names are looked for, without a dot at the end, with the time that they hold (RFC 8106).
+    pub domains: Vec<(String, Lifetime)>,
+    /// Prefixes, routes, resolvers and domains that there was no room for.
     pub left_out: usize,
 }
 
@@ -241,10 +243,47 @@ impl RouterAdvert {
                 self.left_out += addresses.len().saturating_sub(room);
                 self.resolvers.extend(addresses.take(room).map(|bytes| (address_at(bytes, 0), seconds)));
             }
+            [DOMAINS, size, _, _, rest @ ..] if *size >= 2 => {
+                let seconds = lifetime(number_at(rest, 0).unwrap_or(0));
+                for name in names(rest.get(4..).unwrap_or_default()) {
+                    match self.domains.len() < MAX_OPTIONS_EACH {
+                        true => self.domains.push((name, seconds)),
+                        false => self.left_out += 1,
+                    }
+                }
+            }
             _ => {}
         }
     }
 }
+
+/// Names of domains, each of labels with their lengths, up to the zeros that fill the option, or to what is no name of a
+/// host: from there on nothing of it is believed.
+//= RFC 8106 §5.2
+fn names(mut bytes: &[u8]) -> Vec<String> {
+    let (mut names, mut name) = (Vec::new(), String::new());
+    while let Some((len, rest)) = bytes.split_first() {
+        let Some((label, rest)) = rest.split_at_checked(usize::from(*len)) else { break };
+        let is_of_hosts = label.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte));
+        if label.len() > LABEL_LEN || name.len() + label.len() >= NAME_LEN || !is_of_hosts {
+            break;
+        }
+        bytes = rest;
+        if label.is_empty() {
+            names.extend(Some(core::mem::take(&mut name)).filter(|name| !name.is_empty()));
+            continue;
+        }
+        if !name.is_empty() {
+            name.push('.');
+        }
+        name.extend(label.iter().map(|byte| char::from(*byte)));
+    }
+    names
+}
+
+/// Bytes of a label, and of a name with dots, at the most (RFC 1035 §2.3.4).
+const LABEL_LEN: usize = 63;
+const NAME_LEN: usize = 253;
 
 /// A router says that another is nearer to a destination, or that it is on the link.
 ///
@@ -447,6 +486,7 @@ const MTU: u8 = 5;
 const NONCE: u8 = 14;
 const ROUTE: u8 = 24;
 const RESOLVERS: u8 = 25;
+const DOMAINS: u8 = 31;
 
 #[cfg(test)]
 mod tests;

@@ -79,3 +79,40 @@ fn a_source_route_ends_before_what_is_the_hosts_alone() {
     assert!(router.pass(LEFT, with_options(&frame, &[131, 7, 4, 10, 0, 1, 2, 0])).is_empty());
     assert_eq!(router.count(Counter::IpInAddrErrors), 2);
 }
+
+/// What goes on by a source route goes on as all else does: it is marked, too large, or forbidden, and its sender is told.
+//= RFC 1122 §3.3.5 MUST-3, type=test
+//= RFC 1122 §3.3.5 MUST-4, type=test
+//= RFC 1122 §3.3.5 MUST-7, type=test
+#[test]
+fn a_source_route_is_under_the_rules_of_routers() {
+    let taken = [("net.ipv4.conf.all.accept_source_route", "1"), ("net.ipv4.icmp_ratelimit", "0")];
+    let mut router = Router::plain(&taken);
+    let code_of = |sent: &Sent| {
+        let [(LEFT, told)] = &sent[..] else { panic!("{sent:?}") };
+        Icmpv4Message::parse(&packet_of(told)[20..]).unwrap()
+    };
+    let unreachable = |code, mtu| Icmpv4Message::DestinationUnreachable { code, mtu };
+    let route = [131, 7, 4, 10, 0, 1, 2, 0];
+    // Not to be cut, it does not fit the other link.
+    let mut large = from_left("10.0.0.10").udp((1000, 9), &[7; 1420]).bytes.to_vec();
+    large[20] |= 0x40;
+    let sent = router.pass(LEFT, with_options(&Frame::from(large.clone()), &route));
+    assert_eq!(code_of(&sent), unreachable(UnreachableCode::FRAGMENTATION_NEEDED, 1400));
+    large[20] = 0;
+    assert_eq!(router.pass(LEFT, with_options(&Frame::from(large), &route)).len(), 2, "in two parts");
+    // The router stands in the record of the route and says when it was, beside its place in the source route.
+    let small = from_left("10.0.0.10").udp((1000, 9), &[7; 8]);
+    let marked = [&route[..7], &[7, 7, 4, 0, 0, 0, 0], &[68, 8, 5, 0, 0, 0, 0, 0], &[0; 2]].concat();
+    let sent = router.pass(LEFT, with_options(&small, &marked));
+    let [(RIGHT, passed)] = &sent[..] else { panic!("{sent:?}") };
+    let options = &packet_of(passed)[20..44];
+    assert_eq!(options[..7], [131, 7, 8, 10, 0, 1, 10]);
+    assert_eq!(options[7..14], [7, 7, 8, 10, 0, 1, 10]);
+    assert_eq!((&options[14..18], options[18] & 0x80), (&[68, 8, 9, 0][..], 0x80), "not the time of day");
+    // Where a route forbids it no source route leads.
+    let forbidden = Route::refusing("10.6.0.0/16".parse().unwrap(), RouteKind::Prohibited);
+    router.stack.add_route(forbidden).unwrap();
+    let sent = router.pass(LEFT, with_options(&small, &[131, 7, 4, 10, 6, 0, 1, 0]));
+    assert_eq!(code_of(&sent), unreachable(UnreachableCode::SOURCE_ROUTE_FAILED, 0));
+}

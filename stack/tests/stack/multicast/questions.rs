@@ -48,6 +48,14 @@ pub(super) fn query_v6(code: u16, rest: &[u8]) -> Frame {
     path.mld(message, rest)
 }
 
+/// A question of all groups, of the newest version, to the family of `group`; with what the router says of its habits.
+pub(super) fn query_v3(group: &str, habits: [u8; 2]) -> Frame {
+    match ip(group) {
+        IpAddr::V4(_) => query("224.0.0.1", [&[0x11, 20, 0, 0, 0, 0, 0, 0], &habits[..], &[0, 0]].concat()),
+        IpAddr::V6(_) => query_v6(2000, &[&[0; 16], &habits[..], &[0, 0]].concat()),
+    }
+}
+
 /// A host in a group, of which all has been told.
 fn member(group: &str) -> (Wire, UdpId) {
     let mut wire = reporting();

@@ -1,6 +1,6 @@
 //! What routers are told of groups, unasked.
 
-use super::questions::query_v6;
+use super::questions::{query_v3, query_v6};
 use super::*;
 
 //= RFC 9776 §5.1, type=test
@@ -46,6 +46,36 @@ fn routers_are_told_of_each_change_twice() {
         wire[0].udp_close(second);
         wire.run_for(Duration::from_secs(5));
         assert_eq!(reports(&wire)[0], report(group, RecordKind::ToInclude, &[]), "who closes leaves");
+    }
+}
+
+/// How often a change is told: as the settings say, or as the link's querier does, so that all hosts of the link do the same.
+//= RFC 9776 §8 MUST-1, type=test
+//= RFC 9776 §8.1 MUST-1, type=test
+//= RFC 9777 §9 MUST-1, type=test
+//= RFC 9777 §9.1 MUST-1, type=test
+#[test]
+fn how_often_a_change_is_told_is_a_setting_unless_the_querier_says_it() {
+    let mut config = Config::default();
+    for setting in ["net.ipv4.igmp_qrv", "net.ipv6.mld_qrv"] {
+        assert_eq!(config.set(setting, "0"), Err(SettingError::BadValue), "{setting}");
+        config.set(setting, "4").unwrap();
+    }
+    for group in GROUPS {
+        // What a querier says of its robustness, and how often it is told then.
+        for (robustness, times) in [(None, 4), (Some(3), 3), (Some(1), 1), (Some(0), 4)] {
+            let mut wire = reporting_by(&config);
+            if let Some(robustness) = robustness {
+                wire.inject(0, query_v3(group, [robustness, 20]));
+            }
+            let id = listener(&mut wire, 0, group);
+            wire.run_for(Duration::from_secs(15));
+            wire.seen.clear();
+            change(&mut wire, 0, id, group, GroupChange::Join);
+            wire.run_for(Duration::from_secs(15));
+            let told = vec![report(group, RecordKind::ToExclude, &[]); times];
+            assert_eq!(reports(&wire), told, "{group} {robustness:?}");
+        }
     }
 }
 

@@ -228,6 +228,37 @@ fn an_unconfirmed_neighbour_is_probed_and_given_up() {
     assert_eq!(nud.on_wait(secs(108), &timing()), Wait::Solicit);
 }
 
+/// So many questions to itself, so many to all, and no more.
+//= RFC 7048 §3, type=test
+#[test]
+fn who_does_not_answer_probes_may_be_asked_for_among_all() {
+    for (to_itself, to_all) in [(1, 2), (0, 0), (0, 1), (3, 0), (255, 1)] {
+        let counts = NeighborConfig {
+            max_unicast_solicit: to_itself,
+            max_multicast_reprobe: to_all,
+            ..NeighborConfig::default()
+        };
+        let timing = Timing { config: counts, reachable: REACHABLE };
+        let mut nud = at_100(Delay);
+        let mut asked = Vec::new();
+        for second in 105.. {
+            match nud.on_timeout(secs(second), &timing) {
+                Expiry::Solicit(to) => asked.push(to),
+                end => {
+                    assert_eq!(end, Expiry::Fail);
+                    break;
+                }
+            }
+            // Meanwhile packets go where they went.
+            assert_eq!(nud.on_send(secs(second), &timing), Some(KNOWN));
+        }
+        let all = usize::from(to_itself) + usize::from(to_all);
+        let expected = [vec![Some(KNOWN); to_itself.into()], vec![None; to_all.into()]].concat();
+        assert_eq!(asked, &expected[..all.min(255)], "{to_itself} and {to_all}");
+        assert_eq!(nud.on_wait(secs(900), &timing), Wait::Solicit);
+    }
+}
+
 #[test]
 fn an_answer_to_a_probe_stops_it() {
     let mut nud = at_100(Probe);

@@ -69,6 +69,20 @@ fn the_least_useful_entry_is_evicted() {
 }
 
 #[test]
+fn neighbours_of_one_family_drive_out_none_of_the_other() {
+    let config = NeighborConfig { max_entries: 2, ..NeighborConfig::default() };
+    let mut bench = Bench::new(config);
+    for host in 1..=9u16 {
+        let v6 = IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, host]);
+        bench.cache.on_solicit_from(secs(0), IFACE, v6, STATION, &mut bench.counters);
+        bench.hear_from(secs(1), host as u8);
+    }
+    let left = |v4| bench.cache.entries(secs(1)).filter(|entry| entry.address.is_ipv4() == v4).count();
+    assert_eq!((left(true), left(false)), (2, 2));
+    assert_eq!(bench.counters[Counter::TapsockNeighborEvictions], 14);
+}
+
+#[test]
 fn entries_set_by_hand_are_pinned() {
     let mut bench = Bench::new(NeighborConfig { max_entries: 2, ..NeighborConfig::default() });
     for host in [1, 2] {

@@ -118,6 +118,31 @@ fn an_advertisement_brings_so_many_options_of_each_kind_and_no_more() {
     let advert = RouterAdvert::parse(&from("fe80::1"), &bytes).unwrap();
     let counts = [advert.prefixes.len(), advert.routes.len(), advert.resolvers.len()];
     assert_eq!((counts, advert.left_out), ([MAX_OPTIONS_EACH; 3], 5 + 5 + 8));
+    let domains = [&[31, 32, 0, 0, 0, 0, 0, 60][..], &[1, b'a', 0].repeat(80), &[0; 8]].concat();
+    let advert = RouterAdvert::parse(&from("fe80::1"), &[HEAD.to_vec(), domains].concat()).unwrap();
+    assert_eq!((advert.domains.len(), advert.left_out), (MAX_OPTIONS_EACH, 80 - MAX_OPTIONS_EACH));
+}
+
+//= RFC 8106 §5.2, type=test
+#[test]
+fn domains_of_a_search_list() {
+    let list = |names: &[u8]| {
+        let mut option = [&[31, 0, 0, 0, 0, 0, 0, 60][..], names].concat();
+        option.resize(option.len().next_multiple_of(8), 0);
+        option[1] = (option.len() / 8) as u8;
+        let advert = RouterAdvert::parse(&from("fe80::1"), &[HEAD.to_vec(), option].concat()).unwrap();
+        assert!(advert.domains.iter().all(|(_, lifetime)| *lifetime == Some(Duration::from_secs(60))));
+        advert.domains.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    assert_eq!(list(b"\x03lab\x07example\x00"), ["lab.example"]);
+    assert_eq!(list(b"\x03lab\x07example\x00\x03a_b\x00\x00\x00"), ["lab.example", "a_b"]);
+    assert_eq!(list(b"\x00\x00\x00"), [""; 0]);
+    // A name that is cut short, compressed, too long, or none of a host ends it.
+    assert_eq!(list(b"\x01a\x00\x3flab"), ["a"]);
+    assert_eq!(list(b"\x01a\x00\x03lab\xc0\x08\x00"), ["a"]);
+    assert_eq!(list(b"\x01a\x00\x03l.b\x00\x01b\x00"), ["a"]);
+    assert_eq!(list(&[&[63][..], &[b'x'; 63], &[0]].concat()), ["x".repeat(63)]);
+    assert_eq!(list(&[&[63][..], &[b'x'; 63]].concat().repeat(4)), [""; 0]);
 }
 
 //= RFC 4861 §8.1, type=test
