@@ -101,6 +101,8 @@ constants! {
     SO_PEERCRED = 17;
     /// How much has to be there before a receiving call returns, in bytes.
     SO_RCVLOWAT = 18;
+    /// How much room has to be there before a sending call returns: always one byte, as on Linux (read only).
+    SO_SNDLOWAT = 19;
     /// How long a receiving call waits.
     SO_RCVTIMEO = 20;
     /// How long a sending call waits.

@@ -46,10 +46,11 @@ fn names_and_numbers() {
         }),
         ("what a socket is", |t| {
             for socket in [t.tcp(), t.udp()] {
-                for name in [SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN, SO_ERROR] {
+                for name in [SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN, SO_ERROR, SO_SNDLOWAT] {
                     // The domains' numbers differ, as they should.
                     t.option(socket, SOL_SOCKET, name);
                 }
+                t.set_option(socket, SOL_SOCKET, SO_SNDLOWAT, 1);
             }
         }),
     ]);

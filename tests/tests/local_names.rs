@@ -29,9 +29,10 @@ fn types_and_numbers() {
         ("what a socket is", |t| {
             for kind in [STREAM, DGRAM, SEQPACKET, SOCK_RAW] {
                 let socket = t.socket(kind);
-                for name in [SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN, SO_ERROR] {
+                for name in [SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN, SO_ERROR, SO_SNDLOWAT] {
                     t.option(socket, SOL_SOCKET, name);
                 }
+                t.set_option(socket, SOL_SOCKET, SO_SNDLOWAT, 1);
                 t.peer_credentials(socket);
                 t.local(socket);
                 t.peer(socket);

@@ -40,6 +40,7 @@ impl LocalSocket {
             }
             LocalOption::MemoryInfo => self.memory_info(),
             LocalOption::ReusePort | LocalOption::ZeroCopy => 0.into(),
+            LocalOption::SendLowWater => 1.into(),
             LocalOption::Linger => {
                 let (on, secs) = lock(&self.own).linger;
                 [i32::from(on).to_ne_bytes(), secs.to_ne_bytes()].concat().into()

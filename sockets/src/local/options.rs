@@ -72,6 +72,8 @@ pub enum LocalOption {
     ReusePort,
     /// SO_ZEROCOPY, which is off, and may not even be set to that.
     ZeroCopy,
+    /// SO_SNDLOWAT, which is one, and may not be set.
+    SendLowWater,
 }
 
 impl LocalOption {
@@ -107,6 +109,7 @@ impl LocalOption {
             SO_LINGER => LocalOption::Linger,
             SO_REUSEPORT => LocalOption::ReusePort,
             SO_ZEROCOPY => LocalOption::ZeroCopy,
+            SO_SNDLOWAT => LocalOption::SendLowWater,
             _ => return Err(Errno::NOPROTOOPT),
         })
     }

@@ -111,6 +111,7 @@ impl SocketOptions {
             SO_PRIORITY => self.rare().priority.into(),
             SO_BUSY_POLL => self.rare().busy_poll.into(),
             SO_RCVLOWAT => self.low_water.into(),
+            SO_SNDLOWAT => 1.into(),
             SO_OOBINLINE => self.tcp.urgent_inline.into(),
             SO_MAX_PACING_RATE if subject.kind == Kind::Stream => {
                 let rate = self.tcp.rare().max_pacing_rate;

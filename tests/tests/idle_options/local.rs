@@ -194,6 +194,7 @@ fn changes(t: &mut Both, kind: i32) -> BTreeSet<(i32, String)> {
         for name in [SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN, SO_ERROR, SO_REUSEPORT, SO_ZEROCOPY] {
             t.option(socket, SOL_SOCKET, name);
         }
+        t.option(socket, SOL_SOCKET, SO_SNDLOWAT);
         t.peer_credentials(socket);
         t.option_in(socket, SOL_SOCKET, SO_MEMINFO, 36);
     };
@@ -240,6 +241,7 @@ fn what_local_sockets_only_show_follows_what_calls_make_of_them() {
         let of_type = (kind & !SOCK_NONBLOCK).to_string();
         assert_eq!([shown(SO_TYPE), shown(SO_DOMAIN), shown(SO_PROTOCOL)], [[&*of_type], ["1"], ["0"]]);
         assert_eq!([shown(SO_REUSEPORT), shown(SO_ZEROCOPY)], [["0"], ["0"]], "they are off for good");
+        assert_eq!(shown(SO_SNDLOWAT), ["1"]);
         let listens: &[&str] = if name == "unixgram" { &["0"] } else { &["0", "1"] };
         assert_eq!(shown(SO_ACCEPTCONN), listens, "{name}");
         let errors = [0, Errno::CONNRESET.raw_os_error()].map(|number| number.to_string());
@@ -259,6 +261,7 @@ fn what_local_sockets_only_show_follows_what_calls_make_of_them() {
             "SO_PEERCRED",
             "SO_PROTOCOL",
             "SO_REUSEPORT",
+            "SO_SNDLOWAT",
             "SO_TYPE",
             "SO_ZEROCOPY",
         ];
