@@ -403,6 +403,8 @@ constants! {
     SIOCINQ = FIONREAD;
     /// ioctl: bytes on their way.
     SIOCOUTQ = 0x5411;
+    /// ioctl: bytes of a stream that were not sent yet.
+    SIOCOUTQNSD = 0x894b;
     /// ioctl: whether the next byte follows urgent data.
     SIOCATMARK = 0x8905;
     /// ioctl: whether calls do not block.

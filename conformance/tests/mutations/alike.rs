@@ -31,6 +31,7 @@ pub fn arrivals() -> HashSet<(String, u32)> {
 
 const ARRIVALS: &[(&str, &str, &[u32])] = &[
     (UNANSWERED, "challenge-limit", &[12, 13]),
+    (UNANSWERED, "reset-out-of-window", &[10]),
     (UNANSWERED, "syn-refused-with-wrong-number", &[3]),
     (UNANSWERED, "time-wait-not-assassinated", &[14]),
     (UNANSWERED, "unsent-reported", &[14, 15, 16, 17]),

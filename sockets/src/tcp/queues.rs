@@ -59,8 +59,16 @@ impl TcpSocket {
     /// Bytes that the peer has not acknowledged, sent or not (SIOCOUTQ).
     pub(crate) fn unacknowledged(&self, stack: &Stack) -> usize {
         let info = self.connection_id().and_then(|id| stack.tcp_info(id));
+        info.filter(|info| !matches!(info.state, State::Closed | State::SynSent)).map_or(0, |info| {
+            info.unacked_bytes as usize + info.notsent as usize + usize::from(info.fin_waits)
+        })
+    }
+
+    /// Bytes that were not sent yet (SIOCOUTQNSD).
+    pub(crate) fn unsent(&self, stack: &Stack) -> usize {
+        let info = self.connection_id().and_then(|id| stack.tcp_info(id));
         info.filter(|info| !matches!(info.state, State::Closed | State::SynSent))
-            .map_or(0, |info| info.unacked_bytes as usize + info.notsent as usize)
+            .map_or(0, |info| info.notsent as usize)
     }
 
     /// What is charged of the receive buffer, and its size in bytes: unless it was fixed, a connection's grows. Source:

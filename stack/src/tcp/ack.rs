@@ -52,6 +52,7 @@ impl Connection {
         if segment.is_empty() {
             counters.bump(Counter::TcpExtTCPPureAcks);
         }
+        self.send.probes = 0;
         self.remember_timestamp(now, segment);
         let window = &mut self.send.window;
         let wnd = window.size_of(segment);

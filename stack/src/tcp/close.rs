@@ -133,8 +133,8 @@ impl Connection {
         if self.state == State::Closed {
             return;
         }
-        self.fail(error);
         self.pending.reset = told;
+        self.fail(error);
     }
 
     /// Nobody reads what came: the connection ends, and the segment is answered as one that belongs to none.
@@ -159,6 +159,7 @@ impl Connection {
             return Some(Segment { control: Some(Control::Rst), ..Segment::new(self.send.window.nxt) });
         }
         let options = self.segment_options(now);
+        self.recv.reassembly.clear();
         // As Linux: it offers the window that an acknowledgement would.
         let window = self.recv.window.offer(self.recv.held(), self.recv.acks.peer_mss());
         Some(Segment {

@@ -508,7 +508,10 @@ impl Connection {
         self.timers.stop_all();
         self.pending.syn = false;
         self.send.queue.clear();
-        self.recv.reassembly.clear();
+        // As Linux: a reset that is to be sent reports it.
+        if !self.pending.reset {
+            self.recv.reassembly.clear();
+        }
         self.recovery.finish(&self.options.rare().loss);
         for event in [Event::Closed, Event::Readable, Event::Writable] {
             self.events.add(event);

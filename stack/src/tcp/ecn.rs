@@ -126,25 +126,17 @@ impl Connection {
         }
     }
 
-    /// Takes the marks of a segment with data.
+    /// Takes the marks of a segment with data. As Linux: that there are any is noted whether they were agreed on or not.
     //= RFC 3168 §6.1.3
     //= RFC 3168 §6.1.1 MUST-4
     pub(super) fn take_marks(&mut self, segment: &Segment) {
-        if !self.ecn.agreed {
-            return;
-        }
-        self.take_reduced(segment);
-        // As Linux: a FIN that is due is no data.
-        if segment.payload.is_empty() && segment.seq == self.recv.window.nxt {
-            return;
-        }
         let window = self.recv.window.remaining();
         match segment.ecn.codepoint {
             Codepoint::Marked => {
-                if !self.ecn.echoes {
+                if self.ecn.agreed && !self.ecn.echoes {
                     self.recv.acks.quicken(window, QUICK_ACKS_ON_MARK);
                 }
-                (self.ecn.echoes, self.ecn.seen) = (true, true);
+                (self.ecn.echoes, self.ecn.seen) = (self.ecn.agreed, true);
             }
             Codepoint::Capable | Codepoint::CapableToo => self.ecn.seen = true,
             // It is likely to have been sent again, for what was lost.

@@ -63,6 +63,9 @@ pub enum SynSent {
 /// When our SYN follows the reset of an older connection, which the peer still believed in.
 const SYN_AFTER_RESET: Duration = Duration::from_millis(8);
 
+/// No link but those in memory takes larger segments, in bytes.
+const LARGEST_OF_A_WIRE: u32 = 9000;
+
 /// Bytes of the timestamp option, padded.
 pub(super) const TIMESTAMPS_LEN: u32 = 12;
 
@@ -94,7 +97,14 @@ impl Willing {
 pub(super) fn window_scale(options: &Options) -> WindowScale {
     let rare = options.rare();
     let largest = options.receive_buffer_max.max(Some(rare.window_room));
-    ReceiveWindow::scale_for(options.receive_buffer, largest, rare.window_clamp)
+    // As Linux: of a buffer that was asked for, only so much is ever offered as its bytes are worth in a window.
+    let fixed = options.receive_buffer_max.is_none() && rare.window_room == 0;
+    let clamp = if fixed {
+        Some(rare.window_clamp.unwrap_or(u32::MAX).min(options.receive_buffer / 2))
+    } else {
+        rare.window_clamp
+    };
+    ReceiveWindow::scale_for(options.receive_buffer, largest, clamp)
 }
 
 /// The window of a SYN or SYN-ACK: never scaled, and as much of the first window as the field has room for.
@@ -111,7 +121,8 @@ fn first_window(options: &Options, mss: u16, timestamps: bool) -> u32 {
     let space = (options.receive_buffer / 2).min(clamp);
     let mss = u32::from(mss.max(1));
     // Where one segment alone fits, as on `lo`, it would close the window: unlike in Linux that keeps the room of its options.
-    let stamps = if timestamps && space >= 2 * mss { TIMESTAMPS_LEN } else { 0 };
+    let lone = space < 2 * mss && mss > LARGEST_OF_A_WIRE;
+    let stamps = if timestamps && !lone { TIMESTAMPS_LEN } else { 0 };
     let mss = mss.saturating_sub(stamps).max(1);
     let space = options.rare().first_offer.map_or(space, |segments| space.min(u32::from(segments) * mss));
     if space > mss { space / mss * mss } else { space }

@@ -99,6 +99,8 @@ pub struct Info {
     pub unacked: u32,
     /// The same in sequence numbers: bytes, and the FIN.
     pub unacked_bytes: u32,
+    /// Whether the end of what is sent waits to be sent.
+    pub fin_waits: bool,
     /// The largest payload of a segment that we say we take, in bytes.
     pub advmss: u32,
     /// Bytes written and not sent.
@@ -241,12 +243,13 @@ impl Connection {
             duplicates: seldom.duplicates,
             reordering: self.recovery.reordering.degree(),
             reorder_seen: seldom.reordered,
-            backoff: rtt.backoff(),
+            backoff: rtt.backoff().max(self.send.persist_backoff),
             retransmits: self.send.retries,
             probes: self.send.probes,
             phase: self.recovery.phase,
             unacked: scoreboard.outstanding(),
             unacked_bytes: self.send.window.in_flight(),
+            fin_waits: self.send.fin == Fin::Queued,
             advmss: self.advmss(),
             notsent: self.send.queue.end().saturating_since(self.send.window.nxt),
             pacing_rate: self.pacing_rate(),

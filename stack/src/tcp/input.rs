@@ -52,8 +52,8 @@ impl Connection {
                 if self.check(now, &segment, counters) == Verdict::Drop {
                     return;
                 }
-                self.send.probes = 0;
                 self.arm_keep_alive(now);
+                self.recv.foreseen = self.is_foreseen(&segment);
                 let echoes = self.tells_by_echo(&segment);
                 if self.process_ack(now, &segment, counters) == Verdict::Drop {
                     return;
@@ -67,6 +67,19 @@ impl Connection {
             }
         }
         self.decide_on_ack(now);
+    }
+
+    /// Whether a segment is what follows the one before it, with nothing new but its data, and leaves no gap (Linux's header
+    /// prediction).
+    fn is_foreseen(&self, segment: &Segment) -> bool {
+        segment.seq == self.recv.window.nxt
+            && segment.control.is_none()
+            && segment.urgent.is_none()
+            && !segment.ecn.echo
+            && !segment.ecn.reduced
+            && segment.options.sack.is_empty()
+            && self.recv.reassembly.is_empty()
+            && self.send.window.size_of(segment) == self.send.window.wnd
     }
 
     /// Something came, or was written: what is sent next tells of the use of the window.
@@ -152,6 +165,12 @@ impl Connection {
     //= RFC 7323 §5.2 MUST-2
     fn check(&mut self, now: Instant, segment: &Segment, counters: &mut Counters) -> Verdict {
         let reset = segment.control == Some(Control::Rst);
+        // As Linux: what acknowledges nothing is not looked at, but for a reset and a SYN.
+        //= RFC 9293 §3.10.7.4
+        if segment.ack.is_none() && !matches!(segment.control, Some(Control::Rst | Control::Syn)) {
+            counters.bump(Counter::TapsockTcpInNoAck);
+            return Verdict::Drop;
+        }
         if !reset && self.check_timestamp(now, segment, counters) == Verdict::Drop {
             return Verdict::Drop;
         }

@@ -8,6 +8,7 @@ use crate::wire::tcp_options::{TcpOptions, Timestamps};
 
 use super::congestion::{Flight, Start};
 use super::connection::{Connection, Filling};
+use super::loss_timer::Since;
 use super::mtu_search::Trying;
 use super::recovery::scoreboard::Sending;
 use super::recovery::{Phase, Resend};
@@ -84,8 +85,24 @@ impl Connection {
 
     /// Payload of a full segment that carries what `options` holds beside timestamps.
     pub(super) fn payload_size(&self, options: &TcpOptions) -> u32 {
-        let sack = if options.sack.is_empty() { 0 } else { 4 + 8 * options.sack.len() as u32 };
+        self.payload_beside(options.sack.len())
+    }
+
+    /// Payload of a full segment, were it sent now.
+    pub(super) fn current_payload(&self) -> u32 {
+        self.payload_beside(if self.negotiated.sack { self.reports().count() } else { 0 })
+    }
+
+    fn payload_beside(&self, blocks: usize) -> u32 {
+        let sack = if blocks == 0 { 0 } else { 4 + 8 * blocks as u32 };
         self.send.mss.saturating_sub(sack).max(1)
+    }
+
+    /// What an acknowledgement reports beside what comes in order.
+    //= RFC 2883 §4
+    fn reports(&self) -> impl Iterator<Item = SeqRange> {
+        let most = if self.negotiated.timestamps.is_some() { 3 } else { 4 };
+        self.recv.duplicate.range().into_iter().chain(self.recv.reassembly.recent()).take(most)
     }
 
     /// F-RTO tries new data first. Where there is none, what was lost goes as after any time-out.
@@ -205,11 +222,17 @@ impl Connection {
         if !len.is_multiple_of(size) {
             self.send.small_end = nxt + len;
         }
-        self.pending.push_small = false;
+        let probes = core::mem::take(&mut self.pending.push_small);
         self.pending.flush &= range.end().before(self.send.queue.end());
         let count = len.div_ceil(size).max(1);
         self.recovery.on_new_sent(count);
-        self.watch_new(now, alone);
+        if probes {
+            // As Linux: the probe of a window is pushed, and a time-out watches it.
+            self.recovery.scoreboard.note_pushed(range.end());
+            self.arm_timeout(now, Since::Now);
+        } else {
+            self.watch_new(now, alone);
+        }
         counters[Counter::TcpOutSegs] += u64::from(count);
         self.note_pace(now, len, count);
         self.note_less_unsent();
@@ -251,6 +274,15 @@ impl Connection {
         let fin = self.send.fin == Fin::Queued && !followed;
         if unsent <= limit && unsent <= burst {
             let tail = unsent % size;
+            // As Linux: several segments may grow to a larger burst, the last word to none.
+            if unsent > size
+                && !fin
+                && !followed
+                && self.waits_for_burst(now, limit, max_payload / size * size)
+            {
+                self.send.held = congestion < window;
+                return None;
+            }
             let go = tail == 0 || fin || followed || self.may_send_small();
             let len = if go { unsent } else { unsent - tail };
             // A FIN alone wants room for a segment as others do.
@@ -258,6 +290,11 @@ impl Connection {
         }
         let full = limit.min(burst) / size * size;
         if full > 0 {
+            // As Linux: the window is filled to its end where a small segment may go.
+            let filled = window < burst.min(congestion)
+                && self.frame_end(self.send.window.nxt).after(self.send.window.right_edge())
+                && self.may_send_small();
+            let full = if filled { window } else { full };
             let waits = self.waits_for_burst(now, limit, max_payload / size * size);
             self.send.held = waits && congestion < window;
             return (!waits).then_some(full);
@@ -515,11 +552,7 @@ impl Connection {
             options.timestamps = Some(Timestamps { value: self.timestamp(now), echo: state.recent });
         }
         if self.negotiated.sack {
-            let most = if options.timestamps.is_some() { 3 } else { 4 };
-            //= RFC 2883 §4
-            let blocks =
-                self.recv.duplicate.range().into_iter().chain(self.recv.reassembly.recent()).take(most);
-            options.sack.extend(blocks.map(|block| (block.start().value(), block.end().value())));
+            options.sack.extend(self.reports().map(|block| (block.start().value(), block.end().value())));
         }
         options
     }

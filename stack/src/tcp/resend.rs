@@ -81,6 +81,16 @@ impl Connection {
         }
     }
 
+    /// What of a segment that is sent again fits the peer's window; all of the first one where nothing does, for that asks for
+    /// the window as well.
+    fn within_window(&self, range: SeqRange) -> Option<SeqRange> {
+        let edge = self.send.window.right_edge();
+        if edge.after(range.start()) {
+            return SeqRange::new(range.start(), range.end().earliest(edge));
+        }
+        (range.start() == self.send.window.una).then_some(range)
+    }
+
     /// `lost`, and the small segments behind it as far as one of `most` bytes has room for them and the peer's window: what
     /// was written in small pieces need not go again in as many segments.
     fn join_lost(&mut self, lost: SeqRange, most: u32) -> SeqRange {
@@ -120,6 +130,7 @@ impl Connection {
         // The tail may be longer than what fits beside our own reports: its end is what matters.
         let fin = u32::from(range.end().after(self.send.queue.end()));
         let range = SeqRange::new(range.end() - (range.len().min(size + fin)), range.end())?;
+        let range = self.within_window(range)?;
         self.forget_trial();
         let sending = self.recovery.sending(now, size as u16);
         self.recovery.scoreboard.on_probed(range, sending);

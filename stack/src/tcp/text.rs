@@ -15,6 +15,9 @@ use super::seq::SeqNumber;
 use super::seq_ranges::SeqRange;
 use super::state::State;
 
+/// Bytes of a segment that is due that let the window grow, at least.
+const LEAST_GROWING: usize = 128;
+
 /// Blocks behind a gap beside the one that grows, whose reports may wait to be put together.
 const REPORTED_TOGETHER: usize = 2;
 
@@ -29,13 +32,17 @@ impl Connection {
             return;
         }
         let nxt = self.recv.window.nxt;
+        if !core::mem::take(&mut self.recv.foreseen) {
+            // As Linux: what was to be reported, and waits, is forgotten for what comes next, unless that is as expected.
+            self.recv.duplicate.on_reported();
+        }
         let old = self.note_old(&segment, counters);
         if self.is_past_use(&segment, counters) {
             self.recv.acks.quicken(self.recv.window.remaining(), QUICK_ACKS);
             self.recv.acks.owe_now();
             return;
         }
-        self.take_marks(&segment);
+        self.take_reduced(&segment);
         let len = segment.payload.len();
         segment.trim_front(nxt);
         let nobody_reads = self.holder == Holder::Nobody || self.recv.shut_down;
@@ -61,7 +68,7 @@ impl Connection {
             self.note_twice(held.start(), held.end(), counters);
         }
         if segment.seq == nxt {
-            self.take_in_order(now, segment);
+            self.take_in_order(now, segment, len);
         } else {
             self.take_out_of_order(segment, counters);
         }
@@ -167,18 +174,23 @@ impl Connection {
         segment.trim_back(fin);
     }
 
-    fn take_in_order(&mut self, now: Instant, segment: Segment) {
+    /// Takes what is due of a segment that brought `whole` bytes.
+    fn take_in_order(&mut self, now: Instant, segment: Segment, whole: usize) {
         let len = segment.payload.len();
         if len > 0 {
             let arrival = self.arrival(&segment);
             self.learn_share(&arrival, len);
             self.recv.acks.on_data(now, arrival);
+            self.take_marks(&segment);
         }
         self.deliver(segment.payload);
         if len > 0 {
             self.recv.rtt.on_data(now, self.recv.window.nxt, self.recv.window.told());
         }
-        self.grow_window(len);
+        // As Linux: little data lets nothing grow.
+        if len > 0 && whole >= LEAST_GROWING {
+            self.grow_window(whole);
+        }
         let had_gap = !self.recv.reassembly.is_empty();
         while let Some(more) = self.recv.reassembly.take(self.recv.window.nxt) {
             self.deliver(more);
@@ -235,6 +247,7 @@ impl Connection {
     //= RFC 9293 MAY-13
     fn take_out_of_order(&mut self, segment: Segment, counters: &mut Counters) {
         counters.bump(Counter::TcpExtTCPOFOQueue);
+        self.take_marks(&segment);
         let seldom = self.recovery.seldom_mut();
         seldom.out_of_order = seldom.out_of_order.wrapping_add(1);
         let len = segment.payload.len();
@@ -260,7 +273,10 @@ impl Connection {
         if others >= REPORTED_TOGETHER {
             self.recv.acks.stop_compressing();
         }
-        self.grow_window(len);
+        // As Linux: without SACK only acknowledgements that are all alike tell the peer of the gap.
+        if self.negotiated.sack {
+            self.grow_window(len);
+        }
     }
 
     /// Takes the FIN, once all before it has come.

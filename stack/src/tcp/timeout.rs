@@ -258,14 +258,16 @@ impl Connection {
             self.send.first_retry = now;
         }
         let window = self.send.window.usable();
-        if window > 0 {
+        if window > 0 && self.recovery.scoreboard.is_empty() {
+            // As Linux: what asks is the data that fits, pushed, and from then on that is waited for.
             self.pending.push_small = true;
-            // As Linux, whose probe is pushed.
-            self.send.pushed = self.send.queue.end();
-        } else {
-            self.pending.probe = true;
-            self.probe_urgent();
+            let nxt = self.send.window.nxt;
+            self.send.pushed = self.send.pushed.latest(self.frame_end(nxt).earliest(self.send.queue.end()));
+            (self.send.probes, self.send.persist_backoff) = (0, 0);
+            return;
         }
+        self.pending.probe = true;
+        self.probe_urgent();
         self.send.probes = self.send.probes.saturating_add(1);
         // As Linux: no more often than it would be sent again.
         if self.send.persist_backoff < self.options.retries.min(MAX_PERSIST_BACKOFF) {

@@ -6,6 +6,7 @@ use crate::buf::Rope;
 use crate::error::SocketError;
 use crate::time::Instant;
 
+use super::SeqNumber;
 use super::connection::{Connection, Filling};
 use super::memory::Supply;
 use super::send::Fin;
@@ -154,8 +155,8 @@ impl Connection {
 
     fn room(&self) -> Room {
         let (window, unsent) = (&self.send.window, self.unsent());
-        let whole = |bytes: u32| bytes / self.send.mss.max(1) * self.send.mss;
-        let by_congestion = self.congestion_room().saturating_mul(self.send.mss);
+        let size = self.current_payload();
+        let by_congestion = self.congestion_room().saturating_mul(size);
         let frame = self.frame_size();
         let (half, share) = (window.max_wnd / 2, self.burst_share());
         let tail = self.send.filled.saturating_since(self.send.queue.end()).min(frame - 1);
@@ -165,16 +166,22 @@ impl Connection {
             frame,
             unsent,
             tail: if unsent > 0 { tail } else { 0 },
-            sendable: whole(window.usable().min(by_congestion)),
-            burst: self.largest_burst(self.send.mss).min(share.saturating_mul(self.send.mss)),
+            sendable: window.usable().min(by_congestion) / size * size,
+            burst: self.largest_burst(size).min(share.saturating_mul(size)),
             till_push: (self.send.pushed + half).saturating_since(window.nxt),
             push_every: half,
             unsent_max: self.options.rare().not_sent_limit(),
         }
     }
 
+    /// Where the frame ends that the byte at `seq`, which is not sent yet, was written to.
+    pub(super) fn frame_end(&self, seq: SeqNumber) -> SeqNumber {
+        let behind = self.send.filled.saturating_since(seq).saturating_sub(1);
+        seq + (behind % self.frame_size() + 1)
+    }
+
     fn frame_size(&self) -> u32 {
-        frame_size(self.send.mss, self.send.window.max_wnd)
+        frame_size(self.current_payload(), self.send.window.max_wnd)
     }
 
     /// What the buffer holds, and what it costs to keep that in frames.

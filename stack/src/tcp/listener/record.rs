@@ -121,16 +121,23 @@ impl Record {
             let answer = self.syn_ack(now);
             return self.limited(now, answer, interval, counters);
         }
+        //= RFC 9293 §3.10.7.4
+        // As Linux, which asks for that before all else, but not of a reset.
+        let resets = segment.control == Some(Control::Rst);
+        if !resets && segment.ack.is_some_and(|ack| ack != self.opening.iss + 1) {
+            return Step::Refuse;
+        }
         let stamp = segment.options.timestamps;
         let older = match (self.offered.recent(), stamp) {
             (Some(recent), Some(stamp)) => age_of_stamp(recent, stamp.value) > 0,
             _ => false,
         };
         let invented = stamp.is_some_and(|stamp| segment.ack.is_some() && !self.has_sent(stamp.echo));
-        let in_window = segment.seq.at_or_after(nxt)
-            && segment.seq.at_or_before(nxt + u32::from(self.window.0))
-            && !older
-            && !invented;
+        let (edge, end) = (nxt + u32::from(self.window.0), segment.end());
+        // As Linux: what overlaps the window, or lies bare on either edge.
+        let overlaps = end.after(nxt) && segment.seq.before(edge);
+        let bare = segment.seq == edge && end == edge;
+        let in_window = (segment.seq == nxt || overlaps || bare) && !older && !invented;
         match segment.control {
             //= RFC 9293 §3.10.7.4
             //= RFC 9293 MUST-11
@@ -166,7 +173,6 @@ impl Record {
                 counters.bump(Counter::TapsockTcpInNoAck);
                 Step::Drop
             }
-            Some(ack) if ack != self.opening.iss + 1 => Step::Refuse,
             Some(_) if self.retries < options.rare().defer_accept && segment.end() == nxt => {
                 counters.bump(Counter::TcpExtTCPDeferAcceptDrop);
                 self.acknowledged = true;

@@ -273,10 +273,10 @@ impl AckPolicy {
         self.pushed = if self.pushed == Pushed::No { Pushed::Once } else { Pushed::Again };
     }
 
-    /// As many acknowledgements at once as fill half of the window, and no more than `most`.
+    /// As many acknowledgements at once as fill half of the window, and no more than `most`. As Linux: two where not one does.
     fn hurry(&mut self, window: u32, most: u8) {
         let half = window / (2 * self.peer_mss.max(1));
-        let count = half.max(2).min(most.into()) as u8;
+        let count = if half == 0 { 2 } else { half }.min(most.into()) as u8;
         self.quick = self.quick.max(count);
     }
 

@@ -55,6 +55,8 @@ pub(super) struct Receiver {
     pub(super) shut_down: bool,
     /// The segment that ends the handshake of a listener is yet to be given.
     pub(super) opening: bool,
+    /// Whether the segment that is being taken is what was to come next, and nothing else.
+    pub(super) foreseen: bool,
 }
 
 impl Receiver {
@@ -70,6 +72,7 @@ impl Receiver {
             has_fin: false,
             shut_down: false,
             opening: false,
+            foreseen: false,
         }
     }
 

@@ -17,9 +17,6 @@ const FIRST_SEGMENTS: u32 = 10;
 /// The least that the largest window may become for want of buffer, in bytes.
 const LEAST_LIMIT: u32 = 1152;
 
-/// Bytes of data that a segment needs to let the window grow, as in Linux.
-const LEAST_GROWING: u32 = 128;
-
 /// The receive sequence space.
 ///
 /// ```text
@@ -136,7 +133,7 @@ impl ReceiveWindow {
     /// The connection is open, with segments of `mss` bytes: room is left in the window for one, and reading is measured
     /// from now on.
     pub fn begin(&mut self, now: Instant, mss: u32) {
-        let full = self.window_of(self.buffer);
+        let full = self.window_of(self.buffer).min(self.scale.scale(UnscaledWindow(u16::MAX)));
         self.limit = full.saturating_sub(mss).max(2 * mss).min(full);
         self.opened = self.opened.min(self.limit);
         let first = FIRST_SEGMENTS * mss;
@@ -183,7 +180,7 @@ impl ReceiveWindow {
     /// only as long as it is small. Says whether it did.
     pub fn grow(&mut self, len: usize, largest: u32, peer_mss: u32, held: usize) -> bool {
         let room = self.free(held).min(self.full_space()).saturating_sub(self.opened);
-        if room == 0 || (len as u32) < LEAST_GROWING {
+        if room == 0 {
             return false;
         }
         // What a segment of that length costs, as far as it takes of the window.
@@ -241,8 +238,7 @@ impl ReceiveWindow {
 
     /// The largest window that this buffer makes.
     pub fn full_space(&self) -> u32 {
-        let limit = self.window_of(self.buffer).min(self.limit).min(self.clamp);
-        limit.min(self.scale.scale(UnscaledWindow(u16::MAX)))
+        self.window_of(self.buffer).min(self.limit).min(self.clamp)
     }
 
     /// Offers no more than `clamp` bytes from now on, beside what was offered already.

@@ -20,7 +20,12 @@ impl Scoreboard {
             self.flight.counts.drop(next.segments, next.marks);
             let record = &mut self.flight.records[first];
             (record.end, record.size) = (next.end, record.size.max(next.size));
+            let pushed = record.marks.has(Marks::PUSHED);
             record.marks.extend(next.marks);
+            // As Linux: the push of each goes on.
+            if pushed {
+                record.marks.set(Marks::PUSHED);
+            }
         }
         self.flight.records.get(first).map(|record| record.end)
     }
