@@ -194,6 +194,56 @@ impl Body {
             Body::Raw(raw) => Some(raw.id()),
         }
     }
+
+    /// Whether it has a port; the protocol of a raw socket is as good as one.
+    pub(crate) fn is_bound(&self, stack: &Stack) -> bool {
+        match self {
+            Body::Tcp(tcp) => tcp.has_port(stack),
+            Body::Udp(udp) => udp.is_bound(stack),
+            Body::Ping(ping) => ping.is_bound(stack),
+            Body::Raw(_) => true,
+        }
+    }
+
+    /// The largest packet that the path to its peer takes, in bytes.
+    pub(crate) fn path_mtu(&self, call: &Call<'_>) -> Option<usize> {
+        match self {
+            Body::Tcp(tcp) => tcp.path_mtu(call),
+            Body::Udp(udp) => udp.path_mtu(call),
+            Body::Ping(ping) => ping.path_mtu(call),
+            Body::Raw(raw) => raw.path_mtu(call),
+        }
+    }
+
+    /// The pending error, which is taken by this.
+    pub(crate) fn take_error(&mut self, call: &mut Call<'_>) -> Option<Errno> {
+        match self {
+            Body::Tcp(tcp) => tcp.take_error(call),
+            Body::Udp(udp) => udp.take_error(call),
+            Body::Ping(ping) => ping.take_error(call),
+            Body::Raw(raw) => raw.take_error(call),
+        }
+    }
+
+    /// Tells the stack of changed options.
+    pub(crate) fn apply_options(&mut self, call: &mut Call<'_>) {
+        match self {
+            Body::Tcp(tcp) => tcp.apply_options(call),
+            Body::Udp(udp) => udp.apply_options(call),
+            Body::Ping(ping) => ping.apply_options(call),
+            Body::Raw(raw) => raw.apply_options(call),
+        }
+    }
+
+    /// Forgets what the error queue holds.
+    pub(crate) fn drop_reports(&mut self, call: &mut Call<'_>) {
+        match self {
+            Body::Tcp(tcp) => tcp.drop_reports(call),
+            Body::Udp(udp) => udp.drop_reports(call),
+            Body::Ping(ping) => ping.drop_reports(call),
+            Body::Raw(raw) => raw.drop_reports(call),
+        }
+    }
 }
 
 /// What a call on one socket is given.

@@ -23,6 +23,7 @@ mod ending;
 mod events;
 mod ioctl;
 mod options;
+mod shown;
 
 pub use closed::ClosedNumbers;
 

@@ -15,51 +15,27 @@ impl SocketOptions {
         value: &[u8],
     ) -> Result<Change, Errno> {
         let number = read_int(value)?;
+        self.check_socket(limits, name, number)?;
         match name {
-            SO_REUSEADDR => {
-                self.reuse_address = number != 0;
-                return Ok(Change::Transport);
-            }
-            SO_REUSEPORT => {
-                self.reuse_port = number != 0;
-                return Ok(Change::Transport);
-            }
+            SO_REUSEADDR => self.reuse_address = number != 0,
+            SO_REUSEPORT => self.reuse_port = number != 0,
             SO_BROADCAST => self.broadcast = number != 0,
             SO_DONTROUTE => self.direct = number != 0,
             SO_ZEROCOPY if !subject.has_ports() => {
                 return Err(Errno::OPNOTSUPP);
             }
             SO_ZEROCOPY => self.rare_mut().zero_copy = in_range(number, 0, 1)? != 0,
-            SO_PRIORITY => {
-                if !(0..=6).contains(&number) && !limits.privileged {
-                    return Err(Errno::PERM);
-                }
-                self.rare_mut().priority = number;
-                return Ok(Change::Transport);
-            }
-            SO_BUSY_POLL if number < 0 => return Err(Errno::INVAL),
-            SO_BUSY_POLL if number > self.rare().busy_poll && !limits.privileged => return Err(Errno::PERM),
+            SO_PRIORITY => self.rare_mut().priority = number,
             SO_BUSY_POLL => self.rare_mut().busy_poll = number,
-            SO_MARK if !limits.privileged => return Err(Errno::PERM),
-            SO_MARK => {
-                self.rare_mut().mark = number as u32;
-                return Ok(Change::Transport);
-            }
-            SO_RCVLOWAT if subject.kind == Kind::Stream => {
-                self.set_low_water(number);
-                return Ok(Change::Transport);
-            }
+            SO_MARK => self.rare_mut().mark = number as u32,
+            SO_RCVLOWAT if subject.kind == Kind::Stream => self.set_low_water(number),
             SO_RCVLOWAT => self.low_water = if number < 0 { i32::MAX as u32 } else { (number as u32).max(1) },
-            SO_OOBINLINE => {
-                self.tcp.urgent_inline = number != 0;
-                return Ok(Change::Transport);
-            }
+            SO_OOBINLINE => self.tcp.urgent_inline = number != 0,
             SO_PEEK_OFF if subject.has_ports() => self.rare_mut().peek_offset = Some(number),
             // Credentials are for local sockets.
             SO_PEEK_OFF | SO_PASSCRED => return Err(Errno::OPNOTSUPP),
             SO_MAX_PACING_RATE if subject.kind == Kind::Stream => {
-                self.tcp.rare_mut().max_pacing_rate = read_rate(value)?;
-                return Ok(Change::Transport);
+                self.tcp.rare_mut().max_pacing_rate = read_rate(value)?
             }
             SO_LINGER => {
                 let (on, secs) = read_pair::<4>(value).ok_or(Errno::INVAL)?;
@@ -68,35 +44,37 @@ impl SocketOptions {
             }
             SO_RCVTIMEO => self.rare_mut().receive_timeout = read_timeout(value)?,
             SO_SNDTIMEO => self.rare_mut().send_timeout = read_timeout(value)?,
-            SO_SNDBUF => {
-                self.tcp.send_buffer = doubled(number, limits.send_max, SEND_BUFFER_MIN);
+            SO_SNDBUF | SO_SNDBUFFORCE => {
+                let (wanted, max) = wanted_size(limits.send_max, name, number);
+                self.tcp.send_buffer = doubled(wanted, max, SEND_BUFFER_MIN);
                 self.tcp.send_buffer_max = None;
-                return Ok(Change::Transport);
             }
-            SO_RCVBUF => {
-                self.tcp.receive_buffer = doubled(number, limits.receive_max, RECEIVE_BUFFER_MIN);
+            SO_RCVBUF | SO_RCVBUFFORCE => {
+                let (wanted, max) = wanted_size(limits.receive_max, name, number);
+                self.tcp.receive_buffer = doubled(wanted, max, RECEIVE_BUFFER_MIN);
                 self.fix_receive_buffer();
-                return Ok(Change::Transport);
             }
-            SO_SNDBUFFORCE => {
-                let wanted = forced(number, limits)?;
-                self.tcp.send_buffer = doubled(wanted, LARGEST, SEND_BUFFER_MIN);
-                self.tcp.send_buffer_max = None;
-                return Ok(Change::Transport);
-            }
-            SO_RCVBUFFORCE => {
-                let wanted = forced(number, limits)?;
-                self.tcp.receive_buffer = doubled(wanted, LARGEST, RECEIVE_BUFFER_MIN);
-                self.fix_receive_buffer();
-                return Ok(Change::Transport);
-            }
-            SO_KEEPALIVE => {
-                self.tcp.keep_alive.enabled = number != 0;
-                return Ok(Change::Transport);
-            }
+            SO_KEEPALIVE => self.tcp.keep_alive.enabled = number != 0,
             _ => return Err(Errno::NOPROTOOPT),
         }
-        Ok(Change::Kept)
+        Ok(concerns(subject, name))
+    }
+
+    /// Whether the owner may ask for so much. Source: socket(7).
+    ///
+    /// Errors: EPERM for what wants privilege; EINVAL.
+    fn check_socket(&self, limits: Limits, name: i32, number: i32) -> Result<(), Errno> {
+        let (wants_privilege, is_valid) = match name {
+            SO_PRIORITY => (!(0..=6).contains(&number), true),
+            SO_BUSY_POLL => (number > self.rare().busy_poll, number >= 0),
+            SO_MARK | SO_SNDBUFFORCE | SO_RCVBUFFORCE => (true, true),
+            _ => (false, true),
+        };
+        match (is_valid, wants_privilege && !limits.privileged) {
+            (false, _) => Err(Errno::INVAL),
+            (true, true) => Err(Errno::PERM),
+            (true, false) => Ok(()),
+        }
     }
 
     pub(super) fn get_socket(&self, subject: Subject, name: i32) -> Result<OptionValue, Errno> {
@@ -172,9 +150,23 @@ fn read_rate(value: &[u8]) -> Result<u64, Errno> {
     }
 }
 
-/// A size beyond the host's limit. Errors: EPERM. Source: socket(7).
-fn forced(number: i32, limits: Limits) -> Result<i32, Errno> {
-    if limits.privileged { Ok(number.max(0)) } else { Err(Errno::PERM) }
+/// Who has to learn of a new value.
+fn concerns(subject: Subject, name: i32) -> Change {
+    match name {
+        SO_REUSEADDR | SO_REUSEPORT | SO_PRIORITY | SO_MARK | SO_OOBINLINE | SO_MAX_PACING_RATE
+        | SO_SNDBUF | SO_SNDBUFFORCE | SO_RCVBUF | SO_RCVBUFFORCE | SO_KEEPALIVE => Change::Transport,
+        SO_RCVLOWAT if subject.kind == Kind::Stream => Change::Transport,
+        _ => Change::Kept,
+    }
+}
+
+/// The size that is asked for, and the largest there is: the host's limit, which is nothing to who forces it. Unlike the
+/// others those take a negative size for the least.
+fn wanted_size(limit: u32, name: i32, number: i32) -> (i32, u32) {
+    match name {
+        SO_SNDBUFFORCE | SO_RCVBUFFORCE => (number.max(0), LARGEST),
+        _ => (number, limit),
+    }
 }
 
 /// socket(7): the kernel doubles the value, to have room for its bookkeeping. A negative one asks for the largest.
