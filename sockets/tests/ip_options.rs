@@ -171,6 +171,8 @@ fn sockets_of_ipv6_send_them_to_ipv4() {
 }
 
 /// A stream says the same in each of its segments, which are as much shorter; what the SYN announces stays.
+//= RFC 9293 MAY-10, type=test
+//= RFC 9293 MAY-11, type=test
 #[test]
 fn each_segment_of_a_stream_has_them() {
     let mut net = Net::new();
@@ -204,6 +206,13 @@ fn each_segment_of_a_stream_has_them() {
     net.a.try_send(net.now, client, &mut Rope::from(vec![7; 1448]), 0, None).unwrap();
     net.settle();
     assert_eq!((net.sent[0][0], net.sent[0].len()), (0x45, 1500));
+    // The time as well.
+    net.sent.clear();
+    assert_eq!(set_options(&mut net, client, &[68, 8, 5, 0, 0, 0, 0, 0]), "OK");
+    net.a.try_send(net.now, client, &mut Rope::from(vec![7; 10]), 0, None).unwrap();
+    net.settle();
+    assert_eq!((net.sent[0][0], &net.sent[0][20..24]), (0x47, &[68, 8, 9, 0][..]));
+    assert_ne!(net.sent[0][24..28], [0; 4]);
 }
 
 #[test]

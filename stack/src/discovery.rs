@@ -105,6 +105,7 @@ impl PathMtuDiscovery {
     }
 
     /// The largest packet that goes whole, in bytes, where the path is known to take `path` and the link takes `link`.
+    //= RFC 8899 §3
     pub fn largest_whole(self, path: usize, link: usize) -> usize {
         match self {
             PathMtuDiscovery::Dont | PathMtuDiscovery::Want | PathMtuDiscovery::Do => path,

@@ -176,6 +176,8 @@ pub struct Stack {
     /// does not try to send. At most as many as there are sockets.
     send_waiters: RefCell<HashSet<SocketId, TableHash>>,
     looped: VecDeque<Frame>,
+    /// The time of the day at the zero of the clock, in milliseconds, where somebody has said so.
+    midnight: Option<u32>,
     /// Packets to be stamped that wait for a neighbour.
     awaited: AwaitedNeighbors,
     /// Sockets whose readiness may have changed, each once.
@@ -220,6 +222,7 @@ impl Stack {
             datagrams: datagrams::Datagrams::default(),
             send_waiters: RefCell::new(HashSet::with_hasher(random.table_hash())),
             looped: VecDeque::new(),
+            midnight: None,
             awaited: AwaitedNeighbors::default(),
             events: VecDeque::new(),
             told: HashMap::with_hasher(random.table_hash()),

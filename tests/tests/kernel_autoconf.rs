@@ -87,6 +87,7 @@ fn asking() -> Setup {
 //= RFC 4862 §5.5.3, type=test
 //= RFC 4861 §6.3.4, type=test
 //= RFC 4861 §6.3.4 MUST-4, type=test
+//= RFC 4861 §9 MUST-2, type=test
 //= RFC 4862 §5.5 MUST-1, type=test
 #[test]
 fn radvd_gives_us_an_address_and_a_route() {
@@ -95,6 +96,12 @@ fn radvd_gives_us_an_address_and_a_route() {
     let ours = until(|| source(&bench, FAR).filter(|ours| ours.segments()[..4] == ROUTER.segments()[..4]));
     bench.run("ping", &["-6", "-c", "1", "-W", "5", &ours.to_string()]);
     assert_eq!(ours.segments()[5] & 0xff, 0xff, "it is made of the station's address: {ours}");
+    // The MTU that it tells is IPv6's alone.
+    let mtus = || {
+        let link = bench.host.interfaces().into_iter().nth(1).unwrap();
+        ["0.0.0.0", "::"].map(|family| link.mtu_of(family.parse().unwrap()))
+    };
+    assert_eq!(mtus(), [1500, 1400]);
     // And from us to what is behind the router.
     let port = bench.namespace.udp_bind(SocketAddr::new(FAR.into(), 0)).unwrap();
     let socket = UdpSocket::bind(&bench.host, "[::]:0").unwrap();

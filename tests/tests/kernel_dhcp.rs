@@ -29,6 +29,7 @@ fn network() -> Option<(Namespace, Tap)> {
 //= RFC 2131 §3.1 MUST-2, type=test
 //= RFC 2131 §4.3.2 MUST-1, type=test
 //= RFC 2131 §4.4.1 MUST-1, type=test
+//= RFC 2131 §4.4, type=test
 #[test]
 fn dnsmasq_gives_an_address_and_what_goes_with_it() {
     let Some(program) = find("dnsmasq") else { return };

@@ -4,10 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tapsock::SockAddr;
 use tapsock::bsd::{
-    self, AF_INET, AF_INET6, IP_ADD_MEMBERSHIP, IP_MULTICAST_IF, IPV6_ADD_MEMBERSHIP, IPV6_MULTICAST_IF,
-    MSG_DONTWAIT, SO_RCVTIMEO, SO_REUSEADDR, SOCK_DGRAM, SOL_IP, SOL_IPV6, SOL_SOCKET,
+    self, AF_INET, AF_INET6, IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP, IP_MULTICAST_IF, IPV6_ADD_MEMBERSHIP,
+    IPV6_DROP_MEMBERSHIP, IPV6_MULTICAST_IF, MSG_DONTWAIT, SO_RCVTIMEO, SO_REUSEADDR, SOCK_DGRAM, SOL_IP,
+    SOL_IPV6, SOL_SOCKET,
 };
+use tapsock_driver::Namespace;
 use tapsock_tests::bench::{Bench, DEVICE, Family, KERNEL_V4, Setup};
+use tapsock_tests::far;
 use tapsock_tests::sides::{PATIENCE, Side};
 
 const GROUP_V4: Ipv4Addr = Ipv4Addr::new(239, 7, 7, 7);
@@ -49,45 +52,45 @@ fn member(bench: &Bench, family: Family) -> i32 {
         Family::V6 => IpAddr::from(Ipv6Addr::UNSPECIFIED),
     };
     bsd::bind(&bench.host, socket, &SockAddr::from(SocketAddr::new(any, PORT))).unwrap();
-    let (level, name, value) = match family {
-        Family::V4 => {
-            let value = [&GROUP_V4.octets()[..], &[0; 4], &OURS.to_ne_bytes()].concat();
-            (SOL_IP, IP_ADD_MEMBERSHIP, value)
-        }
-        Family::V6 => {
-            let value = [&GROUP_V6.octets()[..], &OURS.to_ne_bytes()].concat();
-            (SOL_IPV6, IPV6_ADD_MEMBERSHIP, value)
-        }
-    };
-    bsd::setsockopt(&bench.host, socket, level, name, &value).unwrap();
+    change(bench, socket, family, IP_ADD_MEMBERSHIP, IPV6_ADD_MEMBERSHIP);
     socket
 }
 
-/// A socket of the kernel's in the group, which sends by the link.
-fn kernels(bench: &Bench, family: Family) -> std::net::UdpSocket {
-    let socket = bench.namespace.udp_bind(SocketAddr::new(
-        match family {
-            Family::V4 => IpAddr::from(Ipv4Addr::UNSPECIFIED),
-            Family::V6 => IpAddr::from(Ipv6Addr::UNSPECIFIED),
-        },
-        PORT,
-    ));
-    let socket = socket.unwrap();
+/// Joins or leaves the group.
+fn change(bench: &Bench, socket: i32, family: Family, v4: i32, v6: i32) {
+    let (level, name, value) = match family {
+        Family::V4 => (SOL_IP, v4, [&GROUP_V4.octets()[..], &[0; 4], &OURS.to_ne_bytes()].concat()),
+        Family::V6 => (SOL_IPV6, v6, [&GROUP_V6.octets()[..], &OURS.to_ne_bytes()].concat()),
+    };
+    bsd::setsockopt(&bench.host, socket, level, name, &value).unwrap();
+}
+
+/// A socket of the kernel's in the group, which sends by that device of that address.
+fn kernels(namespace: &Namespace, (device, own): (&str, Ipv4Addr), family: Family) -> std::net::UdpSocket {
+    let any = match family {
+        Family::V4 => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        Family::V6 => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+    };
+    let socket = namespace.udp_bind(SocketAddr::new(any, PORT)).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     match family {
         Family::V4 => {
-            socket.join_multicast_v4(&GROUP_V4, &KERNEL_V4).unwrap();
-            let by = rustix::net::sockopt::set_ip_multicast_if(&socket, &KERNEL_V4);
-            by.unwrap();
+            socket.join_multicast_v4(&GROUP_V4, &own).unwrap();
+            rustix::net::sockopt::set_ip_multicast_if(&socket, &own).unwrap();
         }
         Family::V6 => {
-            let text = bench.run("cat", &[&format!("/proc/net/dev_snmp6/{DEVICE}")]);
-            let index = text.split_whitespace().nth(1).unwrap().parse().unwrap();
+            let index = index_of(namespace, device);
             socket.join_multicast_v6(&GROUP_V6, index).unwrap();
             rustix::net::sockopt::set_ipv6_multicast_if(&socket, index).unwrap();
         }
     }
     socket
+}
+
+fn index_of(namespace: &Namespace, device: &str) -> u32 {
+    let path = format!("/proc/net/dev_snmp6/{device}");
+    let text = namespace.command("cat").arg(path).output().unwrap().stdout;
+    String::from_utf8(text).unwrap().split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 fn receive(bench: &Bench, socket: i32, flags: i32) -> Option<(Vec<u8>, IpAddr)> {
@@ -105,7 +108,7 @@ fn one_sends_and_all_members_hear() {
     let Some(bench) = Setup::new().open() else { return };
     for family in Family::ALL {
         let members = [member(&bench, family), member(&bench, family), member(&bench, family)];
-        let kernel = kernels(&bench, family);
+        let kernel = kernels(&bench.namespace, (DEVICE, KERNEL_V4), family);
         let to = SocketAddr::new(group(family), PORT);
 
         kernel.send_to(b"from the kernel", to).unwrap();
@@ -129,5 +132,56 @@ fn one_sends_and_all_members_hear() {
             assert_eq!(receive(&bench, socket, MSG_DONTWAIT), None, "once");
             bsd::close(&bench.host, socket).unwrap();
         }
+    }
+}
+
+/// Our host and two networks of the kernel's at one bridge: what one sends comes to each member once, and to who has left no
+/// more.
+//= RFC 1112 §7.2, type=test
+//= RFC 9776 §3.2, type=test
+#[test]
+fn hosts_at_a_bridge_hear_what_the_group_is_sent_until_they_leave() {
+    let Some(bench) = Setup::new().open() else { return };
+    let Some(hosts) = far::at_bridge(&bench, 2) else { return };
+    let own = [0, 1].map(|number| match far::addresses_at_bridge(number)[0] {
+        IpAddr::V4(own) => own,
+        IpAddr::V6(_) => unreachable!("IPv4 comes first"),
+    });
+    for (index, family) in Family::ALL.into_iter().enumerate() {
+        let sender = kernels(&bench.namespace, (far::BRIDGE, KERNEL_V4), family);
+        let member = member(&bench, family);
+        let theirs = [0, 1].map(|at| kernels(&hosts[at], ("near0", own[at]), family));
+        let to = SocketAddr::new(group(family), PORT);
+        let mut buffer = [0; 64];
+        let mut heard = |socket: &std::net::UdpSocket| {
+            let (len, from) = socket.recv_from(&mut buffer).unwrap();
+            (buffer[..len].to_vec(), from.ip())
+        };
+        let (kernel, ours) = (bench.address(Side::Kernel, family), bench.address(Side::Ours, family));
+
+        sender.send_to(b"to three", to).unwrap();
+        let expected = (b"to three".to_vec(), kernel);
+        assert_eq!(receive(&bench, member, 0).as_ref(), Some(&expected));
+        theirs.iter().for_each(|socket| assert_eq!(heard(socket), expected));
+        assert_eq!(heard(&sender), expected);
+        bsd::sendto(&bench.host, member, b"from us", 0, Some(&SockAddr::from(to))).unwrap();
+        let expected = (b"from us".to_vec(), ours);
+        theirs.iter().chain([&sender]).for_each(|socket| assert_eq!(heard(socket), expected));
+        assert_eq!(receive(&bench, member, 0), Some(expected));
+
+        // Who has left hears the next one that is for it alone.
+        change(&bench, member, family, IP_DROP_MEMBERSHIP, IPV6_DROP_MEMBERSHIP);
+        match family {
+            Family::V4 => theirs[0].leave_multicast_v4(&GROUP_V4, &own[0]).unwrap(),
+            Family::V6 => theirs[0].leave_multicast_v6(&GROUP_V6, 0).unwrap(),
+        }
+        sender.send_to(b"to the rest", to).unwrap();
+        for address in [ours, far::addresses_at_bridge(0)[index]] {
+            sender.send_to(b"alone", SocketAddr::new(address, PORT)).unwrap();
+        }
+        assert_eq!(heard(&theirs[1]), (b"to the rest".to_vec(), kernel));
+        assert_eq!(heard(&theirs[0]), (b"alone".to_vec(), kernel));
+        assert_eq!(receive(&bench, member, 0), Some((b"alone".to_vec(), kernel)));
+        bsd::close(&bench.host, member).unwrap();
     }
 }

@@ -116,6 +116,7 @@ fn a_connection_is_made_by_name() {
     assert_eq!(datagrams.peer_addr().unwrap(), "10.7.0.44:9".parse().unwrap());
 }
 
+//= RFC 7766 §5, type=test
 #[test]
 fn what_does_not_fit_into_a_datagram_comes_by_tcp() {
     let many: Vec<String> = (1..=200).map(|n| format!("--host-record=many.example,10.8.0.{n}")).collect();

@@ -159,28 +159,32 @@ fn iperf3_passes() {
     }
     let Some(networks) = Networks::open([Offload::Link; 2], 1500, &[]) else { return };
     for address in RIGHT {
-        for extra in [&[][..], &["-R"], &["-u", "-b", "500M", "-l", "1400"]] {
+        for extra in
+            [&["-n", "32M"][..], &["-n", "32M", "-R"], &["-n", "4M", "-u", "-b", "50M", "-l", "1400"]]
+        {
             let mut command = networks.right.command("iperf3");
             let _server = Beside::start(command.args(["-s", "-1", "-B", address])).unwrap();
             let deadline = Instant::now() + PATIENCE;
             loop {
-                let arguments = [&["-c", address, "-n", "32M", "-J"], extra].concat();
+                let arguments = [&["-c", address, "-J"], extra].concat();
                 let (text, done) = networks.run("iperf3", &arguments);
                 if done && !text.contains("\"error\"") {
                     let report: Value = serde_json::from_str(&text).unwrap();
                     let end = &report["end"];
                     if extra.contains(&"-u") {
-                        // How many come is up to the machine, but most are not lost.
+                        // Slowly enough for a busy machine.
                         let sum = &end["sum"];
-                        assert!(sum["bytes"].as_u64().unwrap() >= 32 << 20, "{sum}");
+                        assert!(sum["bytes"].as_u64().unwrap() >= 4 << 20, "{sum}");
                         let lost = sum["lost_percent"].as_f64().unwrap();
-                        assert!((0.0..90.0).contains(&lost), "{sum}");
+                        assert!((0.0..10.0).contains(&lost), "{sum}");
                     } else {
                         let [sent, received] = ["sum_sent", "sum_received"].map(|sum| &end[sum]["bytes"]);
                         let [sent, received] = [sent, received].map(|bytes| bytes.as_u64().unwrap());
-                        // The sender counts what it has written, and its end cuts off what is under way.
+                        // The sender counts what it has written, and its end cuts off what is under way: no more than the
+                        // kernel's two buffers hold, 4 MiB and 6 MiB.
                         assert!(sent >= 32 << 20, "{sent} sent");
-                        assert!((sent / 2..=sent).contains(&received), "{received} of {sent} received");
+                        let cut_off = sent.checked_sub(received).expect("no more than was sent");
+                        assert!(cut_off <= 10 << 20, "{received} of {sent} received");
                     }
                     break;
                 }

@@ -96,6 +96,9 @@ impl Targets {
         assert!(text.contains("2 packets transmitted"), "{arguments:?}: {text}");
         let (answers, _) = text.split_once("\n---").unwrap();
         let known = |line: &str| {
+            if let Some(times) = line.strip_prefix("ICMP timestamp: ") {
+                return format!("ICMP timestamp {}", if tell_the_day(times) { "of the day" } else { times });
+            }
             let words = line.split_whitespace().filter(|word| !word.starts_with("rtt="));
             // Identifications and time stamps are counted from anywhere.
             let words = words.map(|word| match word.strip_prefix("id=") {
@@ -105,10 +108,21 @@ impl Targets {
             });
             words.collect::<Vec<_>>().join(" ").replace(target, "TARGET")
         };
-        // Our clock is not that of the day.
-        let told = |line: &&str| !line.starts_with("HPING") && !line.starts_with("ICMP timestamp");
+        let told = |line: &&str| !line.starts_with("HPING") && !line.starts_with("ICMP timestamp RTT");
         answers.lines().filter(told).map(known).collect()
     }
+}
+
+/// Whether what hping3 says of timestamps has the answerer's within a minute of the asker's.
+fn tell_the_day(times: &str) -> bool {
+    const DAY: u64 = 24 * 60 * 60 * 1000;
+    let times: Vec<u64> = times
+        .split_whitespace()
+        .filter_map(|time| time.split_once('=').and_then(|(_, time)| time.parse().ok()))
+        .collect();
+    let [asked, received, sent] = times[..] else { return false };
+    let near = |time: u64| time < DAY && (time + DAY + 30_000 - asked) % DAY < 60_000;
+    near(received) && near(sent)
 }
 
 /// Scans for ports of all kinds that nmap knows.
@@ -161,6 +175,7 @@ fn hosts_that_nmap_finds() {
 
 //= RFC 1122 §3.2.2 MUST-1, type=test
 //= RFC 1122 §3.2.2.6 MUST-1, type=test
+//= RFC 1122 §3.2.2.8 MUST-4, type=test
 #[test]
 fn answers_that_hping3_gets() {
     let Some(targets) = Targets::open(Family::V4, "hping3") else { return };

@@ -139,6 +139,7 @@ impl StackTarget {
 
     fn with_caps(caps: LinkCaps, config: Config) -> Result<Self, String> {
         let mut stack = Stack::new(config, SEED, START);
+        stack.set_time_of_day(Instant::ZERO, Duration::ZERO);
         let hardware = EthernetAddress([2, 0, 0, 0, 0, 1]);
         let interface = stack.add_interface("tun0", hardware, caps).map_err(|error| format!("{error:?}"))?;
         Ok(StackTarget {

@@ -2,7 +2,6 @@
 
 use core::time::Duration;
 use std::io::{IoSlice, IoSliceMut};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::io::Errno;
 use rustix::process::{Pid, getegid, geteuid, getgid, getpid, getuid, test_kill_process};
@@ -10,11 +9,10 @@ use tapsock_sockets::constants::*;
 use tapsock_sockets::control::{self, Control, ControlMessages, LocalControl};
 use tapsock_sockets::local::Credentials;
 use tapsock_sockets::{PollMask, SockAddr, UnixAddr};
-use tapsock_stack::time::Instant;
 
 use super::{open, unix};
 use crate::description::{Description, Kind};
-use crate::engine::clock::now;
+use crate::engine::clock::{epoch, now};
 use crate::engine::sync::Arc;
 use crate::host::Host;
 use crate::local::{Flying, Source};
@@ -395,12 +393,6 @@ fn checked(wanted: control::Credentials) -> Result<Credentials, Errno> {
         return Err(Errno::INVAL);
     }
     Ok(Credentials { pid, uid, gid })
-}
-
-/// How long after 1970 the clock of the stack began to run.
-fn epoch() -> Duration {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    since_1970.saturating_sub(now().saturating_since(Instant::ZERO))
 }
 
 fn has_error(description: &Description) -> bool {

@@ -1,6 +1,7 @@
 //! The clock that the core is told: `CLOCK_MONOTONIC`, the same for all hosts of a process.
 
 use core::time::Duration;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use tapsock_stack::time::Instant;
@@ -9,6 +10,12 @@ use tapsock_stack::time::Instant;
 pub(crate) fn now() -> Instant {
     let time = clock_gettime(ClockId::Monotonic);
     Instant::from_secs(time.tv_sec.unsigned_abs()) + Duration::from_nanos(time.tv_nsec.unsigned_abs())
+}
+
+/// How long after 1970 the clock began to run, as the system's time of the day has it now.
+pub(crate) fn epoch() -> Duration {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since_1970.saturating_sub(now().saturating_since(Instant::ZERO))
 }
 
 /// `duration` as ppoll and timerfd want it; what does not fit is cut to the longest that does.

@@ -14,6 +14,7 @@ use tapsock_sockets::{FD_LIMIT_DEFAULT, Permission, Sockets};
 use tapsock_stack::config::Config;
 use tapsock_stack::iface::{InterfaceId, IpCidr, Route};
 use tapsock_stack::stack::Stack;
+use tapsock_stack::time::Instant;
 use tapsock_stack::wire::EthernetAddress;
 use tapsock_stack::wire::offload::LinkCaps;
 
@@ -242,6 +243,7 @@ impl Builder {
             None => getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?,
         };
         let mut stack = Stack::new(self.config()?, seed, clock::now());
+        stack.set_time_of_day(Instant::ZERO, clock::epoch());
         #[cfg(feature = "control")]
         let captures = LateCapture::default();
         #[cfg(feature = "control")]

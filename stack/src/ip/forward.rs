@@ -32,6 +32,12 @@ pub enum Passage {
 }
 
 /// Whether a packet with these addresses may leave the link that it came over.
+///
+/// Of the addresses that RFC 6890 says are not forwardable those stay that no host elsewhere can have (some of which Linux passes
+/// on). As with Linux the rest (documentation, networks of providers and of the IETF) is for whoever runs the router to
+/// refuse by routes: an experiment may well live in 192.0.2.0/24.
+//= RFC 6890 §2.2.2
+//= RFC 6890 §2.2.3
 //= RFC 1812 §5.3.7
 //= RFC 3927 §7
 //= RFC 4291 §2.5.6

@@ -25,7 +25,6 @@ use crate::wire::offload::Transmit;
 use crate::wire::{IpProtocol, Ipv6Header};
 
 use super::Stack;
-use super::ip_options::time_of_no_day;
 use super::multicast::{Reach, reach_of};
 
 /// Type of a redirect of IPv4.
@@ -235,16 +234,15 @@ impl Stack {
         self.answer(now, packet, |source, to, counters| echo(kind, request, source, to, body, counters));
     }
 
-    /// Answers a timestamp request with what it brought and the time here, which is not that of the day.
+    /// Answers a timestamp request with what it brought and the time here.
     //= RFC 1122 §3.2.2.8
     fn answer_timestamp(&mut self, now: Instant, named: [u8; 4], packet: &Packet) {
         let Some(asked) = packet.payload.get(ICMP_HEADER_LEN..).and_then(|body| body.first_chunk()) else {
             self.counters.bump(Counter::IcmpInErrors);
             return;
         };
-        self.answer(now, packet, |_, _, counters| {
-            Some(timestamp_reply(named, *asked, time_of_no_day(now), counters))
-        });
+        let time = self.time_of_day(now);
+        self.answer(now, packet, |_, _, counters| Some(timestamp_reply(named, *asked, time, counters)));
     }
 
     /// Answers a request that may have been for all.

@@ -2,6 +2,8 @@
 
 use core::net::{IpAddr, Ipv4Addr};
 
+use core::time::Duration;
+
 use crate::buf::Chunk;
 use crate::ip::input::Packet;
 use crate::time::Instant;
@@ -43,12 +45,43 @@ impl Stack {
         }
     }
 
+    /// Says what time of the day `now` is: how long after midnight, by universal time. It is counted from then on, by `now`.
+    ///
+    /// The timestamps of ICMP and of IPv4's options tell it (RFC 792, RFC 791 §3.1). Before anybody has said, theirs are
+    /// marked as not being of the day.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use tapsock_stack::config::Config;
+    /// use tapsock_stack::stack::Stack;
+    /// use tapsock_stack::time::Instant;
+    ///
+    /// let now = Instant::from_secs(7);
+    /// let mut stack = Stack::new(Config::default(), 1, now);
+    /// stack.set_time_of_day(now, Duration::from_secs(12 * 60 * 60));
+    /// ```
+    //= RFC 1122 §3.2.2.8 MUST-4
+    pub fn set_time_of_day(&mut self, now: Instant, since_midnight: Duration) {
+        let [then, now] = [since_midnight.as_millis() % u128::from(DAY), u128::from(now.as_millis() % DAY)];
+        self.midnight = Some(((then + u128::from(DAY) - now) % u128::from(DAY)) as u32);
+    }
+
+    /// The time of the day in milliseconds; where that is not known a time with the upper bit, which says so.
+    //= RFC 791 §3.1
+    //= RFC 1122 §3.2.2.8 MUST-4
+    pub(super) fn time_of_day(&self, now: Instant) -> u32 {
+        match self.midnight {
+            Some(at_zero) => ((now.as_millis() % DAY + u64::from(at_zero)) % DAY) as u32,
+            None => 1 << 31 | now.as_millis() as u32 & (u32::MAX >> 1),
+        }
+    }
+
     /// What this host records of itself in options.
     fn recording_host(&self, now: Instant, ours: Ipv4Addr) -> Host<impl Fn(Ipv4Addr) -> bool> {
         Host {
             ours,
             is_ours: |address| self.interfaces.is_local(IpAddr::V4(address)),
-            time: time_of_no_day(now),
+            time: self.time_of_day(now),
         }
     }
 
@@ -90,8 +123,5 @@ impl Stack {
     }
 }
 
-/// The time in milliseconds, with the upper bit, which says that it is not that of the day: that is not known here.
-//= RFC 791 §3.1
-pub(super) fn time_of_no_day(now: Instant) -> u32 {
-    1 << 31 | now.as_millis() as u32 & (u32::MAX >> 1)
-}
+/// A day in milliseconds.
+const DAY: u64 = 24 * 60 * 60 * 1000;

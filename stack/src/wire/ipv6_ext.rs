@@ -72,6 +72,7 @@ pub struct Upper {
     pub pointer: u32,
     /// Set where the walk ended at a fragment header. What follows is then a fragment of a packet that may begin
     /// with more extension headers. A packet of one fragment counts as whole (RFC 6946).
+    //= RFC 6946 §4
     pub fragment: Option<FragmentHeader>,
 }
 

@@ -154,6 +154,7 @@ pub fn claim(target: Ipv6Addr) -> Frame {
 //= RFC 4861 §7.3.3 MUST-3, type=test
 //= RFC 1122 §3.3.1.2 MUST-3, type=test
 //= RFC 1122 §3.3.1.5 MUST-1, type=test
+//= RFC 4191 §2.1, type=test
 #[test]
 fn default_routers() {
     let mut wire = alone(&Config::default());

@@ -20,6 +20,7 @@ use crate::wire::station;
 
 mod options;
 mod redirects;
+mod special;
 mod telling;
 
 const LEFT: InterfaceId = InterfaceId(1);

@@ -95,6 +95,28 @@ fn parts_of_other_packets_do_not_mix() {
     }
 }
 
+/// A packet in one fragment is whole, whatever of the same name is not, and costs that nothing.
+//= RFC 6946 §4, type=test
+#[test]
+fn a_packet_in_one_fragment_waits_for_none_of_its_name() {
+    let (address, whole, fails, _) = FAMILIES[1];
+    let mut wire = Wire::new(2, LINKS[0]);
+    let socket = bound(&mut wire, 1, address, PORT);
+    let parts = parts(address, 2000, 1300, 7);
+    wire.inject(1, parts[0].clone());
+    let mut atomic = Path::of_family(address, 0, 1).udp((6000, PORT), &[9; 100]).bytes.to_vec();
+    let header = [atomic[20], 0, 0, 0, 0, 0, 0, 7];
+    atomic.splice(54..54, header);
+    atomic[20] = 44;
+    atomic[18..20].copy_from_slice(&(8 + 8 + 100u16).to_be_bytes());
+    assert_eq!(parts[0][58..62], atomic[58..62], "of the same name");
+    wire.inject(1, atomic);
+    assert_eq!(received(&mut wire, socket), Ok(100));
+    wire.inject(1, parts[1].clone());
+    assert_eq!(received(&mut wire, socket), Ok(2000));
+    assert_eq!((wire.counter(1, whole), wire.counter(1, fails)), (1, 0));
+}
+
 /// Parts that speak of the same bytes, but not as the same part again, cost the whole packet.
 //= RFC 5722 §4, type=test
 //= RFC 8200 §4.5, type=test

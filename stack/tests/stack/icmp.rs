@@ -171,6 +171,7 @@ fn an_open_connection_survives_errors() {
 }
 
 //= RFC 4443 §2.4 MUST-6, type=test
+//= RFC 1812 §4.3.2.8, type=test
 #[test]
 fn errors_are_rate_limited() {
     let mut config = Config::default();

@@ -124,6 +124,9 @@ fn answers_are_from_the_address_that_was_asked() {
     }
 }
 
+/// In milliseconds.
+const DAY: u64 = 24 * 60 * 60 * 1000;
+
 /// "What time is it?", or what somebody says to that.
 fn timestamp(path: Path, kind: u8, body: &[u8]) -> Frame {
     path.icmpv4(Icmpv4Message::Other { kind, code: 0, rest: [7, 8, 0, 9] }, body)
@@ -132,6 +135,7 @@ fn timestamp(path: Path, kind: u8, body: &[u8]) -> Frame {
 //= RFC 1122 §3.2.2.8 SHLD-1, type=test
 //= RFC 1122 §3.2.2.8 MUST-1, type=test
 //= RFC 1122 §3.2.2.8 SHLD-2, type=test
+//= RFC 1122 §3.2.2.8 MUST-4, type=test
 #[test]
 fn a_timestamp_is_answered() {
     let mut wire = deaf();
@@ -148,6 +152,17 @@ fn a_timestamp_is_answered() {
     assert_eq!(message[8..12], [1, 2, 3, 4]);
     assert!(message[12] & 0x80 != 0 && message[12..16] == message[16..20], "a time, but not that of the day");
     assert_eq!(message.len(), 20);
+    // Once it is known it is told, and begins again at midnight.
+    let now = wire.now;
+    wire[1].set_time_of_day(now, Duration::from_millis(2 * DAY - 995));
+    for (wait, expected) in [(0, DAY - 995), (1000, 5)] {
+        wire.run_for(Duration::from_millis(wait));
+        wire.seen.clear();
+        wire.inject(1, timestamp(Path::v4(0, 1), 13, &asked));
+        let answer = answers(&wire).pop().expect("an answer");
+        let times = [32..36, 36..40].map(|at| u32::from_be_bytes(answer[at].try_into().unwrap()));
+        assert_eq!(times.map(u64::from), [expected; 2]);
+    }
     wire.seen.clear();
     // What is too short, and what went to all, is not answered.
     wire.inject(1, timestamp(Path::v4(0, 1), 13, &[1, 2, 3]));
@@ -157,8 +172,8 @@ fn a_timestamp_is_answered() {
         wire.inject(1, timestamp(path, 13, &asked));
     }
     assert_eq!(answers(&wire).len(), 0);
-    assert_eq!((wire.counter(1, Counter::IcmpInTimestamps), wire.counter(1, Counter::IcmpInErrors)), (4, 3));
-    assert_eq!(wire.counter(1, Counter::IcmpOutTimestampReps), 1);
+    assert_eq!((wire.counter(1, Counter::IcmpInTimestamps), wire.counter(1, Counter::IcmpInErrors)), (6, 3));
+    assert_eq!(wire.counter(1, Counter::IcmpOutTimestampReps), 3);
 }
 
 //= RFC 1122 §3.2.2.8 MUST-3, type=test

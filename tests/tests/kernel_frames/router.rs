@@ -206,6 +206,52 @@ fn pass_v6(host: &mut Host, name: &'static str, v6: &V6<'_>, len: usize) {
     host.wait(20);
 }
 
+/// All that is known of nowhere else goes by neighbour 3 of the other link.
+const ONWARD: Setup =
+    Setup { ways: &[Way::via("0.0.0.0/0", "10.0.1.3", 1), Way::via("::/0", "fd00:1::3", 1)], ..SETUP };
+
+/// Addresses with a purpose of their own (RFC 6890) that a router may pass on or not.
+fn special(host: &mut Host) {
+    acquaint(host);
+    let far = V4::new("10.0.0.2", "10.0.1.2", 17);
+    for (to, from, address) in [
+        ("to this network", "from this network", "0.0.0.1"),
+        ("to shared space", "from shared space", "100.64.0.1"),
+        ("to loopback", "from loopback", "127.0.0.1"),
+        ("to a link-local address of elsewhere", "from a link-local address of elsewhere", "169.254.1.1"),
+        ("to the IETF's network", "from the IETF's network", "192.0.0.1"),
+        ("to DS-Lite", "from DS-Lite", "192.0.0.2"),
+        ("to documentation", "from documentation", "192.0.2.1"),
+        ("to relays of 6to4", "from relays of 6to4", "192.88.99.1"),
+        ("to benchmarks", "from benchmarks", "198.18.0.1"),
+        ("to more documentation", "from more documentation", "198.51.100.1"),
+        ("to yet more documentation", "from yet more documentation", "203.0.113.1"),
+        ("to reserved space", "from reserved space", "240.0.0.1"),
+        ("to everybody", "from everybody", "255.255.255.255"),
+    ] {
+        pass_v4(host, to, &V4 { to: address, ..far }, 10);
+        pass_v4(host, from, &V4 { from: address, ..far }, 10);
+    }
+    let far = V6::new("fd00::2", "fd00:1::2", 17);
+    for (to, from, address) in [
+        ("to loopback, of IPv6", "from loopback, of IPv6", "::1"),
+        ("to nobody, of IPv6", "from nobody, of IPv6", "::"),
+        ("to translation", "from translation", "64:ff9b::1"),
+        ("to mapped IPv4", "from mapped IPv4", "::ffff:192.0.2.1"),
+        ("to what is discarded", "from what is discarded", "100::1"),
+        ("to the IETF's network, of IPv6", "from the IETF's network, of IPv6", "2001:100::1"),
+        ("to Teredo", "from Teredo", "2001::1"),
+        ("to benchmarks, of IPv6", "from benchmarks, of IPv6", "2001:2::1"),
+        ("to documentation, of IPv6", "from documentation, of IPv6", "2001:db8::1"),
+        ("to ORCHID", "from ORCHID", "2001:10::1"),
+        ("to 6to4", "from 6to4", "2002:c000:201::1"),
+        ("to unique local space", "from unique local space", "fd99::1"),
+    ] {
+        pass_v6(host, to, &V6 { to: address, ..far }, 10);
+        pass_v6(host, from, &V6 { from: address, ..far }, 10);
+    }
+}
+
 /// Who has a nearer router is told.
 fn redirects(host: &mut Host) {
     acquaint(host);
@@ -426,6 +472,9 @@ fn fragments_v4(host: &mut Host, v4: &V4<'_>, payload: &[u8]) {
 pub const CASES: &[Case] = &[
     Case { name: "a router of IPv4", setup: SETUP, script: on_v4 },
     Case { name: "a router of IPv6", setup: SETUP, script: on_v6 },
+    //= RFC 6890 §2.2.2, type=test
+    //= RFC 6890 §2.2.3, type=test
+    Case { name: "special addresses", setup: ONWARD, script: special },
     Case { name: "redirects", setup: SETUP, script: redirects },
     Case { name: "redirected", setup: ON_ONE_LINK, script: redirected },
     Case { name: "redirected, by IPv6", setup: ON_ONE_LINK, script: redirected_v6 },

@@ -269,7 +269,25 @@ fn a_server_that_falls_silent_is_given_up() {
     assert_eq!(fixture.did(), [Did::Broadcast(RequestKind::Discover)]);
 }
 
+/// Neither other clients nor the same one at another time ask by the same number.
 //= RFC 2131 §4.1 MUST-11, type=test
+#[test]
+fn transactions_are_hardly_anothers() {
+    let number_of = |message: &[u8]| u32::from_be_bytes(message[4..8].try_into().unwrap());
+    let mut numbers = std::collections::BTreeSet::new();
+    for seed in 0..100 {
+        let mut random = Random::new(seed);
+        let client = DhcpClient::new(Instant::ZERO, HARDWARE, None, &mut random);
+        let mut fixture = Fixture { client, random, now: Instant::ZERO };
+        let first = number_of(&said(&mut fixture)[0].0);
+        fixture.hear(ReplyKind::Offer, "10.0.0.9", 1000);
+        assert_eq!(number_of(&said(&mut fixture)[0].0), first, "the same question still");
+        fixture.hear(ReplyKind::Nak, "0.0.0.0", 0);
+        numbers.extend([first, number_of(&said(&mut fixture)[0].0)]);
+    }
+    assert_eq!(numbers.len(), 200);
+}
+
 #[test]
 fn what_was_not_asked_for_changes_nothing() {
     let mut fixture = Fixture::new();

@@ -314,6 +314,7 @@ mod tests {
     //= RFC 9777 §4.2 MUST-2, type=test
     #[test]
     fn tables_have_ends() {
+        const { assert!(MAX_SOURCES >= 64, "as many as RFC 9776 asks for") }
         let mut groups = Memberships::default();
         for n in 0..MAX_MEMBERSHIPS {
             groups.join(ETH0, ip(&format!("239.1.1.{n}"))).unwrap();

@@ -91,6 +91,17 @@ mod tests {
         assert!(others.iter().all(|other| *other != first && *other != of_station(STATION)));
     }
 
+    //= RFC 8981 §3.3.1, type=test
+    #[test]
+    fn temporary_identifiers_have_nothing_in_common() {
+        let mut random = Random::new(7);
+        let drawn: std::collections::BTreeSet<u64> = (0..1000).map(|_| temporary(&mut random)).collect();
+        assert_eq!(drawn.len(), 1000);
+        assert!(drawn.iter().all(|one| !is_reserved(*one) && *one != of_station(STATION)));
+        // Each bit is drawn.
+        assert_eq!(drawn.iter().fold((u64::MAX, 0), |(all, any), one| (all & one, any | one)), (0, u64::MAX));
+    }
+
     //= RFC 5453 §3, type=test
     #[test]
     fn reserved_identifiers() {

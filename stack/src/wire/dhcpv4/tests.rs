@@ -94,6 +94,7 @@ fn a_lease_may_be_for_ever() {
     assert_eq!(Reply::parse(&bytes).unwrap().lease, None);
 }
 
+//= RFC 2131 §4.3.1, type=test
 #[test]
 fn what_lacks_its_necessities_is_no_reply() {
     let parse = |options: &[(u8, &[u8])]| Reply::parse(&message(options)).map(|reply| reply.kind);
@@ -111,6 +112,7 @@ fn what_lacks_its_necessities_is_no_reply() {
     assert_eq!(Reply::parse(&bytes[..HEADER_LEN - 1]), Err(Malformed::Truncated));
 }
 
+//= RFC 2132 §5.1, type=test
 #[test]
 fn an_option_that_makes_no_sense_is_left_out() {
     let bytes = message(&[

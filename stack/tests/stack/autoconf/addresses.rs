@@ -194,6 +194,7 @@ fn it_is_known_how_long_an_address_is_good_for() {
 //= RFC 6724 §5, type=test
 //= RFC 6724 §5 MUST-1, type=test
 //= RFC 6724 §5 MUST-6, type=test
+//= RFC 8981 §3.8, type=test
 #[test]
 fn temporary_addresses_come_and_go() {
     let mut config = with(&[

@@ -102,6 +102,7 @@ fn with_rotate_each_name_begins_with_the_next_server() {
     assert_eq!(firsts, ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.1"]);
 }
 
+//= RFC 7766 §5, type=test
 #[test]
 fn what_does_not_fit_into_a_datagram_comes_by_tcp() {
     let mut now = Instant::ZERO;
@@ -118,6 +119,8 @@ fn what_does_not_fit_into_a_datagram_comes_by_tcp() {
     assert_eq!(asked, ["a.good/A+tcp@192.0.2.53"]);
 }
 
+//= RFC 6891 §6.2.2, type=test
+//= RFC 6891 §6.2.3, type=test
 #[test]
 fn a_server_that_knows_no_edns_is_asked_without() {
     let (outcome, asked) = run(
@@ -134,6 +137,7 @@ fn a_server_that_knows_no_edns_is_asked_without() {
     assert_eq!(asked.len(), 1);
 }
 
+//= RFC 2308 §5, type=test
 #[test]
 fn what_was_heard_is_remembered_while_it_is_true() {
     let mut resolver = resolver("nameserver 192.0.2.53\noptions attempts:1\n");

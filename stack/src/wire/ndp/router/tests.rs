@@ -49,6 +49,26 @@ fn advertisements_that_are_not_valid() {
     }
 }
 
+/// Who is no default router has no preference as such.
+//= RFC 4191 §2.1, type=test
+//= RFC 4191 §2.2, type=test
+#[test]
+fn a_router_s_preference_counts_while_it_is_one() {
+    for (bits, expected) in [
+        (0x08, RoutePreference::High),
+        (0, RoutePreference::Medium),
+        (0x18, RoutePreference::Low),
+        (0x10, RoutePreference::Medium),
+    ] {
+        for (lifetime, expected) in [(60, expected), (0, RoutePreference::Medium)] {
+            let mut bytes = HEAD;
+            (bytes[5], bytes[6], bytes[7]) = (bits, 0, lifetime);
+            let advert = RouterAdvert::parse(&from("fe80::1"), &bytes).unwrap();
+            assert_eq!(advert.preference, expected, "{bits:#x} {lifetime}");
+        }
+    }
+}
+
 //= RFC 4861 §4.2, type=test
 //= RFC 4191 §2.3, type=test
 //= RFC 8106 §5.1, type=test
