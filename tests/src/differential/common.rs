@@ -18,6 +18,8 @@ const TIME_OUT_MICROS: i64 = 3_000;
 const FILE_LEN: usize = 6_000;
 /// Events that one call takes at most.
 const EVENTS_MAX: usize = 64;
+/// A request that no socket knows.
+const STRANGE_REQUEST: i32 = 0x5460;
 /// A number that no socket has.
 const NOBODYS: i32 = 77;
 
@@ -35,6 +37,8 @@ pub enum CommonOp {
     Waits { at: usize, how: Waits, by: Switch },
     /// fcntl(2): the flags that all copies share
     Flags { at: usize },
+    /// ioctl(2) of a request that gives an `int`
+    Ioctl { at: usize, request: i32 },
     /// select(2); one in `strange` is of no socket
     Select { sets: [Vec<usize>; 3], strange: bool },
     /// sendfile(2)
@@ -98,7 +102,9 @@ pub(super) fn common_op(sockets: usize, avoided: Avoided) -> BoxedStrategy<Commo
         prop::sample::select(vec![Waits::Never, Waits::Never, Waits::Moment, Waits::Moment, Waits::NoTime]);
     let offset = prop_oneof![6 => 0i64..20, 1 => 5_990i64..6_010, 1 => Just(-1i64)];
     let count = prop_oneof![4 => 0usize..20, 1 => 0usize..1_400];
+    let request = prop::sample::select(vec![FIONREAD, SIOCOUTQ, SIOCATMARK, STRANGE_REQUEST]);
     prop_oneof![
+        2 => (at.clone(), request).prop_map(|(at, request)| CommonOp::Ioctl { at, request }),
         3 => (at.clone(), how, prop::sample::select(vec![Switch::Fcntl, Switch::Ioctl]))
             .prop_map(|(at, how, by)| CommonOp::Waits { at, how, by }),
         1 => at.clone().prop_map(|at| CommonOp::Flags { at }),
@@ -170,6 +176,7 @@ pub(super) trait InStep {
         match op {
             CommonOp::Waits { at, how, by } => self.set_waits_by(sock(at), *how, *by),
             CommonOp::Flags { at } => self.flags(sock(at)),
+            CommonOp::Ioctl { at, request } => self.ioctl(sock(at), *request),
             CommonOp::Select { sets, strange } => {
                 let mut sets = sets.each_ref().map(|set| set.iter().map(sock).collect::<Vec<_>>());
                 if *strange {
@@ -225,6 +232,11 @@ pub(super) trait InStep {
         self.both(format!("fcntl({socket}, F_SETFL, {flags:#x})"), &|calls| {
             shown(calls.fcntl(socket, F_SETFL, flags))
         });
+    }
+
+    /// ioctl(2) of a request that gives an `int`
+    fn ioctl(&mut self, socket: Sock, request: i32) {
+        self.both(format!("ioctl({socket}, {request:#x})"), &|calls| shown(calls.ioctl(socket, request)));
     }
 
     /// F_GETFL

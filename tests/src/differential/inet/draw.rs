@@ -119,7 +119,6 @@ fn transfers(sort: Sort) -> impl Strategy<Value = InetOp> {
     ]);
     let many_recv_flags =
         flags(&[(MSG_DONTWAIT, 0.2), (MSG_WAITFORONE, 0.3), (MSG_PEEK, 0.1), (MSG_TRUNC, 0.2)]);
-    let request = prop::sample::select(vec![FIONREAD, SIOCOUTQ, SIOCATMARK]);
     let lens = prop::collection::vec(len.clone(), 0..MANY);
     let control = prop_oneof![4 => Just(Vec::new()), 1 => control(sort)];
     let sizes = prop::collection::vec(prop_oneof![8 => 0usize..40, 1 => 0usize..4000], 1..MANY);
@@ -132,9 +131,8 @@ fn transfers(sort: Sort) -> impl Strategy<Value = InetOp> {
         2 => (at.clone(), lens, many_flags, to)
             .prop_map(|(at, lens, flags, to)| InetOp::SendMany { at, lens, flags, to }),
         12 => (at.clone(), room(), recv_flags).prop_map(|(at, room, flags)| InetOp::Recv { at, room, flags }),
-        2 => (at.clone(), prop::collection::vec(room(), 0..MANY), many_recv_flags)
+        2 => (at, prop::collection::vec(room(), 0..MANY), many_recv_flags)
             .prop_map(|(at, rooms, flags)| InetOp::RecvMany { at, rooms, flags }),
-        2 => (at, request).prop_map(|(at, request)| InetOp::Ioctl { at, request }),
     ]
 }
 

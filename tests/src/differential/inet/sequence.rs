@@ -90,8 +90,6 @@ pub enum InetOp {
     SetOption { at: usize, level: i32, name: i32, value: Vec<i32> },
     /// getsockopt(2) with room for an `int`
     Option { at: usize, level: i32, name: i32 },
-    /// ioctl(2)
-    Ioctl { at: usize, request: i32 },
     /// What reads the same for local sockets
     Common(CommonOp),
 }
@@ -403,7 +401,6 @@ impl Player {
             }
             InetOp::Read { at, sizes } => self.world.read(self.sock(*at), sizes),
             InetOp::RecvMany { at, rooms, flags } => self.world.recv_many(self.sock(*at), rooms, *flags),
-            InetOp::Ioctl { at, request } => self.world.ioctl(self.sock(*at), *request),
             other => self.apply_to_one(other),
         }
     }

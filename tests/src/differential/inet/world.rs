@@ -344,31 +344,7 @@ impl World {
     /// ioctl(2) of a request that gives an `int`. What SIOCOUTQ says of a stream without a connection is not compared:
     /// see the table of differences.
     pub fn ioctl(&mut self, socket: Sock, request: i32) {
-        let call = format!("ioctl({socket}, {request:#x})");
-        let ask = |stack: &mut Stack| {
-            let asked = stack.calls.ioctl(socket, request);
-            if request == SIOCOUTQ && asked.is_ok() && stack.is_stream_without_peer(socket) {
-                return "what is left over".to_owned();
-            }
-            // What is held back is charged with the buffers that the kernel has put it into.
-            if request == SIOCOUTQ
-                && asked.is_ok_and(|held| held > 0)
-                && stack.number(socket, SO_TYPE) != SOCK_STREAM
-            {
-                return "some".to_owned();
-            }
-            said(asked)
-        };
-        // Acknowledgements may be under way.
-        let began = Instant::now();
-        while self.difference.is_none() && began.elapsed() < self.patience {
-            let [kernels, ours] = self.stacks.each_mut().map(ask);
-            if kernels == ours {
-                break;
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
-        self.call(call, |stack, _| ask(stack));
+        InStep::ioctl(self, socket, request);
     }
 
     /// The same, where whatever both say is compared.
@@ -466,6 +442,34 @@ impl InStep for World {
 
     fn instances(&mut self) -> &mut [Option<i32>; 2] {
         &mut self.instances
+    }
+
+    fn ioctl(&mut self, socket: Sock, request: i32) {
+        let call = format!("ioctl({socket}, {request:#x})");
+        let ask = |stack: &mut Stack| {
+            let asked = stack.calls.ioctl(socket, request);
+            if request == SIOCOUTQ && asked.is_ok() && stack.is_stream_without_peer(socket) {
+                return "what is left over".to_owned();
+            }
+            // What is held back is charged with the buffers that the kernel has put it into.
+            if request == SIOCOUTQ
+                && asked.is_ok_and(|held| held > 0)
+                && stack.number(socket, SO_TYPE) != SOCK_STREAM
+            {
+                return "some".to_owned();
+            }
+            said(asked)
+        };
+        // Acknowledgements may be under way.
+        let began = Instant::now();
+        while self.difference.is_none() && began.elapsed() < self.patience {
+            let [kernels, ours] = self.stacks.each_mut().map(ask);
+            if kernels == ours {
+                break;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.call(call, |stack, _| ask(stack));
     }
 
     /// Waits until no FIN of the kernel's is under way: it delays the acknowledgement of one, and that is an edge.
