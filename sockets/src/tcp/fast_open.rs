@@ -6,7 +6,8 @@ use tapsock_stack::fast_open::mode;
 use tapsock_stack::stack::{Stack, TcpId};
 use tapsock_stack::tcp::State;
 
-use super::{Phase, Start, TcpSocket, is_over};
+use super::connecting::Start;
+use super::{Phase, TcpSocket, is_over};
 use crate::address::SockAddr;
 use crate::constants::MSG_FASTOPEN;
 use crate::socket::{Call, Stop};
