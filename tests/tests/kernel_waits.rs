@@ -15,7 +15,6 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libc::{sockaddr, socklen_t};
 use rustix::fs::{MemfdFlags, memfd_create};
 use tapsock::SockAddr;
 use tapsock::bsd::{IPV6_HDRINCL, PollMask};
@@ -27,6 +26,10 @@ use tapsock_tests::sides::PATIENCE;
 #[path = "../../socket-api/tests/blocking/table/rows.rs"]
 mod rows;
 
+#[path = "kernel_waits/calls.rs"]
+mod calls;
+
+use calls::{accept, checked, connect, message, name_of, named, parts, recv, send, set, set_at, time_out};
 use rows::{Call, Call::*, End, Kind, Kind::*, cases};
 
 /// Of the calls that end by their time-out.
@@ -52,11 +55,6 @@ struct Scene {
     address: Vec<u8>,
     /// All of them, which are closed at the end.
     held: Vec<OwnedFd>,
-}
-
-/// What a call of libc gave, or its errno.
-fn checked(result: isize) -> Result<usize, c_int> {
-    usize::try_from(result).map_err(|_| std::io::Error::last_os_error().raw_os_error().unwrap())
 }
 
 fn said<T: ToString>(ended: Result<T, c_int>) -> String {
@@ -87,77 +85,6 @@ fn any(kind: Kind) -> Vec<u8> {
         _ => return (libc::AF_UNIX as u16).to_ne_bytes().to_vec(),
     };
     SockAddr::from(text.parse::<SocketAddr>().unwrap()).as_bytes().to_vec()
-}
-
-fn named(
-    socket: RawFd,
-    address: &[u8],
-    call: unsafe extern "C" fn(c_int, *const sockaddr, socklen_t) -> c_int,
-) -> Result<usize, c_int> {
-    // SAFETY: bind and connect read as many bytes of the address as they are told of.
-    checked(unsafe { call(socket, address.as_ptr().cast(), address.len() as socklen_t) } as isize)
-}
-
-fn connect(socket: RawFd, address: &[u8]) -> Result<usize, c_int> {
-    named(socket, address, libc::connect)
-}
-
-fn name_of(socket: RawFd) -> Vec<u8> {
-    let (mut address, mut len) = (vec![0u8; 128], 128);
-    // SAFETY: there is room for `len` bytes.
-    checked(unsafe { libc::getsockname(socket, address.as_mut_ptr().cast(), &mut len) } as isize).unwrap();
-    address.truncate(len as usize);
-    address
-}
-
-fn accept(socket: RawFd) -> Result<OwnedFd, c_int> {
-    // SAFETY: no memory is passed.
-    let accepted = unsafe { libc::accept(socket, ptr::null_mut(), ptr::null_mut()) };
-    // SAFETY: the descriptor is new, and nobody else's.
-    checked(accepted as isize).map(|new| unsafe { OwnedFd::from_raw_fd(new as RawFd) })
-}
-
-fn send(socket: RawFd, data: &[u8], flags: c_int) -> Result<usize, c_int> {
-    let flags = flags | libc::MSG_NOSIGNAL;
-    // SAFETY: the kernel reads the data.
-    checked(unsafe { libc::send(socket, data.as_ptr().cast(), data.len(), flags) })
-}
-
-fn recv(socket: RawFd, room: &mut [u8], flags: c_int) -> Result<usize, c_int> {
-    // SAFETY: the kernel writes what there is room for.
-    checked(unsafe { libc::recv(socket, room.as_mut_ptr().cast(), room.len(), flags) })
-}
-
-fn set<T>(socket: RawFd, name: c_int, value: T) {
-    set_at(socket, libc::SOL_SOCKET, name, value);
-}
-
-fn set_at<T>(socket: RawFd, level: c_int, name: c_int, value: T) {
-    let len = size_of::<T>() as socklen_t;
-    // SAFETY: the kernel reads the value.
-    let done = unsafe { libc::setsockopt(socket, level, name, ptr::from_ref(&value).cast(), len) };
-    checked(done as isize).unwrap();
-}
-
-/// Sets both time-outs; of none, they wait for ever.
-fn time_out(socket: RawFd, time: Duration) {
-    for option in [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO] {
-        let (tv_sec, tv_usec) = (time.as_secs() as _, time.subsec_micros().into());
-        set(socket, option, libc::timeval { tv_sec, tv_usec });
-    }
-}
-
-/// Two parts of some bytes.
-fn parts(bytes: &mut [u8], at: usize) -> [libc::iovec; 2] {
-    let (first, rest) = bytes.split_at_mut(at);
-    [first, rest].map(|part| libc::iovec { iov_base: part.as_mut_ptr().cast(), iov_len: part.len() })
-}
-
-fn message(parts: &mut [libc::iovec]) -> libc::mmsghdr {
-    // SAFETY: one of zeros is one without anything.
-    let mut message: libc::mmsghdr = unsafe { zeroed() };
-    (message.msg_hdr.msg_iov, message.msg_hdr.msg_iovlen) = (parts.as_mut_ptr(), parts.len() as _);
-    message
 }
 
 impl Scene {
