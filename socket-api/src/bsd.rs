@@ -42,7 +42,7 @@ use crate::local::LocalSocket;
 mod epoll;
 mod fcntl;
 mod ioctl;
-mod message;
+pub(crate) mod message;
 mod mirror;
 mod names;
 mod poll;

@@ -10,23 +10,22 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rustix::io::Errno;
 use tapsock_sockets::Blocking;
 use tapsock_sockets::constants::*;
-use tapsock_stack::buf::Rope;
 
 use crate::SockAddr;
 use crate::bsd;
-use crate::description::{Description, Held, Kind, unix};
+use crate::description::{Description, Held, Kind};
 use crate::handle::Handle;
 use crate::host::Host;
-use crate::local::{LocalSocket, Source};
+use crate::local::LocalSocket;
 
 mod convert;
 mod groups;
 mod kinds;
 mod options;
+mod transfer;
 
 pub use kinds::{Domain, Protocol, Type};
 pub use options::TcpKeepalive;
@@ -225,195 +224,6 @@ impl Socket {
             Shutdown::Both => SHUT_RDWR,
         };
         Ok(self.kind().shutdown(how)?)
-    }
-
-    /// Sends `data`, to the peer: send(2). On a stream that waits, all of it.
-    ///
-    /// # Errors
-    /// EPIPE, WouldBlock, EMSGSIZE, EDESTADDRREQ, ENOTCONN, and what came back for earlier data.
-    pub fn send(&self, data: &[u8]) -> io::Result<usize> {
-        self.send_with_flags(data, 0)
-    }
-
-    /// As [`send`](Socket::send), with `MSG_…`.
-    ///
-    /// # Errors
-    /// Those of `send`; EOPNOTSUPP.
-    pub fn send_with_flags(&self, data: &[u8], flags: i32) -> io::Result<usize> {
-        self.send_parts(&[IoSlice::new(data)], flags, None)
-    }
-
-    /// As [`send`](Socket::send), urgent (`MSG_OOB`).
-    ///
-    /// # Errors
-    /// Those of `send`; EOPNOTSUPP where the protocol has no such thing.
-    pub fn send_out_of_band(&self, data: &[u8]) -> io::Result<usize> {
-        self.send_with_flags(data, MSG_OOB)
-    }
-
-    /// As [`send`](Socket::send), to an address.
-    ///
-    /// # Errors
-    /// Those of `send`, and those that come of the address.
-    pub fn send_to(&self, data: &[u8], address: &SockAddr) -> io::Result<usize> {
-        self.send_to_with_flags(data, address, 0)
-    }
-
-    /// As [`send_to`](Socket::send_to), with `MSG_…`.
-    ///
-    /// # Errors
-    /// Those of `send_to`.
-    pub fn send_to_with_flags(&self, data: &[u8], address: &SockAddr, flags: i32) -> io::Result<usize> {
-        self.send_parts(&[IoSlice::new(data)], flags, Some(address))
-    }
-
-    /// As [`send`](Socket::send), from several places.
-    ///
-    /// # Errors
-    /// Those of `send`.
-    pub fn send_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.send_parts(parts, 0, None)
-    }
-
-    /// As [`send_to`](Socket::send_to), from several places.
-    ///
-    /// # Errors
-    /// Those of `send_to`.
-    pub fn send_to_vectored(&self, parts: &[IoSlice<'_>], address: &SockAddr) -> io::Result<usize> {
-        self.send_parts(parts, 0, Some(address))
-    }
-
-    fn send_parts(&self, parts: &[IoSlice<'_>], flags: i32, address: Option<&SockAddr>) -> io::Result<usize> {
-        Ok(match self.kind() {
-            Kind::Inet(shard, fd) => shard.send_message(*fd, parts, &[], flags | MSG_NOSIGNAL, address)?,
-            Kind::Local(local) => {
-                let to = address.map(unix).transpose()?;
-                local.send_message(Source::several(parts), flags, to, Vec::new(), None)?
-            }
-        })
-    }
-
-    /// As [`send`](Socket::send), without a copy: the bytes are held until they are gone, or acknowledged.
-    ///
-    /// ```
-    /// use bytes::Bytes;
-    /// use tapsock::Host;
-    /// use tapsock::socket::{Domain, Socket, Type};
-    ///
-    /// let host = Host::builder().start()?;
-    /// let (a, b) = Socket::pair(&host, Domain::UNIX, Type::STREAM, None)?;
-    /// let sent = Bytes::from(vec![7; 50_000]);
-    /// a.send_bytes(sent.clone())?;
-    /// assert_eq!(b.recv_bytes()?.as_ptr(), sent.as_ptr());
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// Those of `send`; EOPNOTSUPP on a local socket that is no stream.
-    pub fn send_bytes(&self, data: Bytes) -> io::Result<usize> {
-        Ok(match self.kind() {
-            Kind::Inet(shard, fd) => shard.send_rope(*fd, Rope::from(data), MSG_NOSIGNAL, None)?,
-            Kind::Local(local) => local.send_rope(Rope::from(data))?,
-        })
-    }
-
-    /// Receives what lies in one piece, without a copy; the next datagram, or what came together. Nothing stands for the
-    /// end of a stream. The bytes keep their buffer from being used again: who keeps them for long copies them.
-    ///
-    /// # Errors
-    /// Those of [`recv`](Socket::recv); EOPNOTSUPP on a local socket that is no stream.
-    pub fn recv_bytes(&self) -> io::Result<Bytes> {
-        Ok(match self.kind() {
-            Kind::Inet(shard, fd) => shard.receive_piece(*fd)?.0,
-            Kind::Local(local) => local.receive_piece()?.into_bytes(),
-        })
-    }
-
-    /// Receives into `into`: recv(2). Nothing stands for the end of a stream.
-    ///
-    /// # Errors
-    /// WouldBlock, ENOTCONN, and what came back for data that was sent.
-    pub fn recv(&self, into: &mut [u8]) -> io::Result<usize> {
-        self.recv_with_flags(into, 0)
-    }
-
-    /// As [`recv`](Socket::recv), with `MSG_…`. With `MSG_TRUNC` it says how long a datagram was.
-    ///
-    /// # Errors
-    /// Those of `recv`; EOPNOTSUPP, EINVAL.
-    pub fn recv_with_flags(&self, into: &mut [u8], flags: i32) -> io::Result<usize> {
-        Ok(self.receive(&mut [IoSliceMut::new(into)], flags)?.0)
-    }
-
-    /// As [`recv`](Socket::recv), of what is urgent (`MSG_OOB`).
-    ///
-    /// # Errors
-    /// EINVAL where nothing is; EOPNOTSUPP.
-    pub fn recv_out_of_band(&self, into: &mut [u8]) -> io::Result<usize> {
-        self.recv_with_flags(into, MSG_OOB)
-    }
-
-    /// As [`recv`](Socket::recv), and leaves it there (`MSG_PEEK`).
-    ///
-    /// # Errors
-    /// Those of `recv`.
-    pub fn peek(&self, into: &mut [u8]) -> io::Result<usize> {
-        self.recv_with_flags(into, MSG_PEEK)
-    }
-
-    /// As [`recv`](Socket::recv), into several places.
-    ///
-    /// # Errors
-    /// Those of `recv`.
-    pub fn recv_vectored(&self, into: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        Ok(self.receive(into, 0)?.0)
-    }
-
-    /// As [`recv`](Socket::recv), with the sender's address: of a datagram. What has none shows [`SockAddr::Unspec`].
-    ///
-    /// # Errors
-    /// Those of `recv`.
-    pub fn recv_from(&self, into: &mut [u8]) -> io::Result<(usize, SockAddr)> {
-        self.recv_from_with_flags(into, 0)
-    }
-
-    /// As [`recv_from`](Socket::recv_from), with `MSG_…`.
-    ///
-    /// # Errors
-    /// Those of `recv_from`.
-    pub fn recv_from_with_flags(&self, into: &mut [u8], flags: i32) -> io::Result<(usize, SockAddr)> {
-        let (len, from) = self.receive(&mut [IoSliceMut::new(into)], flags)?;
-        Ok((len, from.unwrap_or(SockAddr::Unspec(None))))
-    }
-
-    /// As [`recv_from`](Socket::recv_from), and leaves it there (`MSG_PEEK`).
-    ///
-    /// # Errors
-    /// Those of `recv_from`.
-    pub fn peek_from(&self, into: &mut [u8]) -> io::Result<(usize, SockAddr)> {
-        self.recv_from_with_flags(into, MSG_PEEK)
-    }
-
-    /// The sender of the next datagram, which stays.
-    ///
-    /// # Errors
-    /// Those of [`recv_from`](Socket::recv_from).
-    pub fn peek_sender(&self) -> io::Result<SockAddr> {
-        Ok(self.peek_from(&mut [0])?.1)
-    }
-
-    fn receive(&self, into: &mut [IoSliceMut<'_>], flags: i32) -> io::Result<(usize, Option<SockAddr>)> {
-        let told = |len, full_len| if flags & MSG_TRUNC != 0 { full_len } else { len };
-        match self.kind() {
-            Kind::Inet(shard, fd) => {
-                let received = shard.receive_message(*fd, into, flags)?;
-                Ok((told(received.len, received.full_len), received.from))
-            }
-            Kind::Local(local) => {
-                let received = local.receive_parts(into, flags)?;
-                Ok((told(received.len, received.full_len), received.from.map(SockAddr::Unix)))
-            }
-        }
     }
 
     /// The socket's number in [`bsd`](crate::bsd), for what there is no method for. It is given out at the first call,

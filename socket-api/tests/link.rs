@@ -2,18 +2,22 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::ops::Range;
+use std::os::fd::BorrowedFd;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use common::{PATIENCE, builders, within};
+use bytes::Bytes;
+use common::{PATIENCE, RIGHT, RIGHT6, builders, within};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 use tapsock::net::{TcpListener, TcpStream, UdpSocket};
 use tapsock::{Counter, Host};
 use tapsock_driver::memory::{MemoryConfig, MemoryLink, MemorySwitch};
 use tapsock_driver::unix::{Framing, UnixLink};
 use tapsock_driver::{DropReason, KernelEnd, Link, LinkDrops, Namespace, OpenError, RecvHalf, SendHalf};
-use tapsock_stack::wire::offload::LinkCaps;
+use tapsock_stack::wire::offload::{LinkCaps, Transmit};
 
 #[test]
 fn frames_that_the_link_drops_are_counted() {
@@ -83,6 +87,97 @@ fn each_reason_of_a_link_has_a_counter_of_the_host() {
     let named = table.map(|(_, counter)| others[counter]).iter().sum::<u64>();
     let all = others.iter().filter(|(counter, _)| counter.name().starts_with("TapsockLink"));
     assert_eq!(all.map(|(_, count)| count).sum::<u64>(), named, "each under one name");
+}
+
+/// A link that notes the addresses of the payload that it is given to send.
+struct Noting<T>(T, Arc<Mutex<Vec<Range<usize>>>>);
+
+impl Link for Noting<MemoryLink> {
+    fn caps(&self) -> LinkCaps {
+        self.0.caps()
+    }
+
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn drops(&self) -> LinkDrops {
+        self.0.drops()
+    }
+
+    fn split(self: Box<Self>) -> (Box<dyn RecvHalf>, Box<dyn SendHalf>) {
+        let Noting(link, noted) = *self;
+        let (receive, send) = Box::new(link).split();
+        (receive, Box::new(Noting(send, noted)))
+    }
+}
+
+impl SendHalf for Noting<Box<dyn SendHalf>> {
+    fn transmit(&mut self, transmit: &Transmit) -> io::Result<()> {
+        self.1.lock().unwrap().extend(transmit.payload.chunks().map(|chunk| addresses(chunk)));
+        self.0.transmit(transmit)
+    }
+
+    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.0.poll_fd()
+    }
+
+    fn dropped(&self) -> u64 {
+        self.0.dropped()
+    }
+}
+
+fn addresses(bytes: &[u8]) -> Range<usize> {
+    let Range { start, end } = bytes.as_ptr_range();
+    start.addr()..end.addr()
+}
+
+#[test]
+fn owned_bytes_lie_where_they_were_made_when_they_are_sent() {
+    within(PATIENCE, || {
+        let (near, far) = MemoryLink::pair(MemoryConfig::default()).unwrap();
+        let noted = Arc::new(Mutex::new(Vec::new()));
+        let host = |v4: &str, v6: &str| {
+            Host::builder()
+                .address(format!("{v4}/24").parse().unwrap())
+                .address(format!("{v6}/64").parse().unwrap())
+        };
+        let left = host(common::LEFT, common::LEFT6).link(Noting(near, noted.clone())).start().unwrap();
+        let right = host(RIGHT, RIGHT6).link(far).start().unwrap();
+        let sent = Bytes::from(vec![7; 100_000]);
+        let taken = |len: usize, what: &str| {
+            let noted = std::mem::take(&mut *noted.lock().unwrap());
+            let within = noted.iter().filter(|range| {
+                let all = addresses(&sent);
+                all.contains(&range.start) && range.end <= all.end
+            });
+            assert_eq!(within.map(Range::len).sum::<usize>(), len, "{what}: {noted:x?}");
+        };
+        for at in [RIGHT, RIGHT6] {
+            let at = (at.parse::<std::net::IpAddr>().unwrap(), 0);
+            let listener = TcpListener::bind(&right, at).unwrap();
+            let mut client = TcpStream::connect(&left, listener.local_addr().unwrap()).unwrap();
+            let (mut server, _) = listener.accept().unwrap();
+            assert_eq!(client.send_bytes(sent.clone()).unwrap(), sent.len());
+            server.read_exact(&mut vec![0; sent.len()]).unwrap();
+            taken(sent.len(), "a stream");
+            // What is told is told of copies too.
+            client.write_all(&sent).unwrap();
+            server.read_exact(&mut vec![0; sent.len()]).unwrap();
+            taken(0, "what is written");
+
+            let receiver = UdpSocket::bind(&right, at).unwrap();
+            let sender = UdpSocket::bind(&left, if at.0.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }).unwrap();
+            let datagram = sent.slice(..1_200);
+            sender.send_bytes_to(datagram.clone(), receiver.local_addr().unwrap()).unwrap();
+            receiver.recv_from(&mut [0; 1_500]).unwrap();
+            taken(1_200, "a datagram");
+            sender.connect(receiver.local_addr().unwrap()).unwrap();
+            sender.send_bytes(datagram).unwrap();
+            receiver.recv_from(&mut [0; 1_500]).unwrap();
+            taken(1_200, "a datagram to the peer");
+        }
+    });
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use common::{LEFT, PATIENCE, RIGHT, RIGHT6, builders, pair, plain_pair, within};
-use tapsock::bsd::{self, IP_PMTUDISC_DO, MSG_PEEK, MSG_TRUNC};
+use tapsock::bsd::{self, IP_PMTUDISC_DO, MSG_PEEK, MSG_TRUNC, RecvMessage, SendMessage};
 use tapsock::net::{TcpListener, TcpStream, UdpSocket};
 use tapsock::socket::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tapsock::unix::{self, UnixDatagram, UnixListener, UnixSeqpacket, UnixStream};
@@ -55,6 +55,15 @@ fn a_connection_step_by_step() {
         let parts = &mut [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)];
         assert_eq!(server.recv_vectored(parts).unwrap(), 7);
         assert_eq!((&first, &second[..3]), (b"one ", &b"two"[..]));
+        let halves = [IoSlice::new(b"in "), IoSlice::new(b"two")];
+        assert_eq!(client.send_vectored_with_flags(&halves, bsd::MSG_MORE).unwrap(), 6);
+        let whole = SendMessage { iov: &halves, ..SendMessage::default() };
+        assert_eq!(client.sendmsg(&whole, 0).unwrap(), 6);
+        let parts = &mut [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)];
+        assert_eq!(server.recv_vectored_with_flags(parts, MSG_PEEK).unwrap(), 12);
+        let mut message = RecvMessage { iov: parts, control_room: 0 };
+        assert_eq!(server.recvmsg(&mut message, 0).unwrap().len, 12);
+        assert_eq!((&first, &second[..8]), (b"in t", &b"woin two"[..]));
         client.send_out_of_band(b"!").unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         let clone = server.try_clone().unwrap();
@@ -147,6 +156,13 @@ fn datagrams_and_their_senders() {
     assert_eq!(b.recv_from_with_flags(&mut bytes, MSG_TRUNC).unwrap(), (5, from));
     assert_eq!(a.send_to_vectored(&[IoSlice::new(b"a"), IoSlice::new(b"b")], &to).unwrap(), 2);
     assert_eq!(b.recv_bytes().unwrap(), "ab");
+    let halves = [IoSlice::new(b"cd"), IoSlice::new(b"ef")];
+    assert_eq!(a.send_to_vectored_with_flags(&halves, &to, bsd::MSG_DONTWAIT).unwrap(), 4);
+    let (mut first, mut second) = ([0; 1], [0; 9]);
+    let parts = &mut [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)];
+    assert_eq!(b.recv_from_vectored_with_flags(parts, MSG_PEEK).unwrap(), (4, from));
+    assert_eq!(b.recv_from_vectored(parts).unwrap(), (4, from));
+    assert_eq!((first, &second[..3]), (*b"c", &b"def"[..]));
     a.connect(&to).unwrap();
     a.send_bytes(Bytes::from_static(b"whole")).unwrap();
     assert_eq!(b.recv_from(&mut bytes).unwrap(), (3, from));

@@ -29,7 +29,10 @@ mod rows;
 #[path = "kernel_waits/calls.rs"]
 mod calls;
 
-use calls::{accept, checked, connect, message, name_of, named, parts, recv, send, set, set_at, time_out};
+use calls::{
+    accept, accept4, checked, connect, name_of, named, parts, plain, recv, send, set, set_at, time_out,
+    vectored,
+};
 use rows::{Call, Call::*, End, Kind, Kind::*, cases};
 
 /// Of the calls that end by their time-out.
@@ -100,7 +103,7 @@ impl Scene {
             held: Vec::new(),
         };
         match call {
-            Accept => scene.socket = scene.listen(),
+            Accept | Accept4 => scene.socket = scene.listen(),
             Connect => {
                 scene.other = scene.listen();
                 // One waits for the listener, and no more may.
@@ -110,15 +113,19 @@ impl Scene {
             }
             _ => [scene.socket, scene.other] = scene.connected(),
         }
-        if call.sends() {
+        if call.wants_room() {
             scene.fill();
+        }
+        if call == RecvAll {
+            send(scene.other, b"hello", 0).unwrap();
         }
         scene.watched = scene.socket;
         if call.is_of_an_instance() {
             // SAFETY: no memory is passed, and the descriptor is new.
             let epoll = unsafe { OwnedFd::from_raw_fd(libc::epoll_create1(libc::EPOLL_CLOEXEC)) };
             scene.socket = scene.hold(epoll);
-            let events = (libc::EPOLLIN | libc::EPOLLRDHUP) as u32;
+            let events = if call.wants_room() { libc::EPOLLOUT } else { libc::EPOLLIN | libc::EPOLLRDHUP };
+            let events = events as u32;
             let mut event = libc::epoll_event { events, u64: 0 };
             // SAFETY: the kernel reads the event.
             let added =
@@ -226,9 +233,12 @@ impl Scene {
         let mut bytes = [0; 64];
         let ended = match self.call {
             Accept => return said(accept(socket).map(|_| "taken")),
+            Accept4 => return said(accept4(socket).map(|_| "taken")),
             Connect => connect(socket, &self.address),
             Recv => recv(socket, &mut bytes, 0),
+            RecvAll => recv(socket, &mut bytes[..10], libc::MSG_WAITALL),
             Send => send(socket, &data, 0),
+            Recvfrom | Read | Sendto | Write => plain(self.call, socket, &mut bytes, &data),
             Sendfile => {
                 let mut file = File::from(memfd_create("packet", MemfdFlags::CLOEXEC).unwrap());
                 file.write_all(&data).unwrap();
@@ -253,8 +263,8 @@ impl Scene {
         let nano = if times { &raw const nano } else { ptr::null() };
         let (real, _far) = UnixStream::pair().unwrap();
         let watched = |fd, events| libc::pollfd { fd, events, revents: 0 };
-        let mut fds =
-            [watched(socket, libc::POLLIN | libc::POLLRDHUP), watched(real.as_raw_fd(), libc::POLLIN)];
+        let wanted = if self.call.wants_room() { libc::POLLOUT } else { libc::POLLIN | libc::POLLRDHUP };
+        let mut fds = [watched(socket, wanted), watched(real.as_raw_fd(), libc::POLLIN)];
         let (at, none) = (fds.as_mut_ptr(), ptr::null_mut());
         assert!((socket as usize) < libc::FD_SETSIZE);
         // SAFETY: a set of zeros is an empty one, in which the number has a place; events of zeros are some, and as many are
@@ -265,7 +275,7 @@ impl Scene {
             let mut events: [libc::epoll_event; 4] = zeroed();
             let events = events.as_mut_ptr();
             match self.call {
-                Epoll => libc::epoll_wait(socket, events, 4, millis) as isize,
+                Epoll | EpollOut => libc::epoll_wait(socket, events, 4, millis) as isize,
                 EpollPwait2 => libc::syscall(
                     libc::SYS_epoll_pwait2,
                     socket,
@@ -276,14 +286,15 @@ impl Scene {
                     0usize,
                 ) as isize,
                 Select => libc::select(socket + 1, &mut set, none, none, micro) as isize,
+                SelectOut => libc::select(socket + 1, none, &mut set, none, micro) as isize,
                 Pselect => libc::pselect(socket + 1, &mut set, none, none, nano, ptr::null()) as isize,
-                Poll => libc::poll(at, 1, millis) as isize,
+                Poll | PollOut => libc::poll(at, 1, millis) as isize,
                 Ppoll => libc::ppoll(at, 1, nano, ptr::null()) as isize,
                 _ => libc::poll(at, 2, millis) as isize,
             }
         });
         match ended {
-            Ok(1..) if matches!(self.call, Poll | PollBeside | Ppoll) => {
+            Ok(1..) if matches!(self.call, Poll | PollBeside | Ppoll | PollOut) => {
                 format!("{:?}", PollMask::from_bits(fds[0].revents as u16))
             }
             ended => said(ended),
@@ -302,11 +313,11 @@ impl Scene {
     /// Does what the call waits for. It may have ended already.
     fn serve(&self) {
         match (self.call, self.kind.plain()) {
-            (Accept, _) => {
+            (Accept | Accept4, _) => {
                 let _ = connect(socket_of(&self.namespace, self.kind).as_raw_fd(), &self.address);
             }
             (Connect, _) => drop(accept(self.other)),
-            (call, UdpOut | RawOut) if call.sends() => {
+            (call, UdpOut | RawOut) if call.wants_room() => {
                 // The neighbour is found, and takes all.
                 let at = match self.kind.is_v6() {
                     true => format!("fd00::{:x}", self.address[23]),
@@ -315,8 +326,9 @@ impl Scene {
                 let neighbour = ["neigh", "replace", &at, "lladdr", "02:00:00:00:00:02", "dev", "nowhere"];
                 assert!(self.namespace.command("ip").args(neighbour).status().unwrap().success());
             }
-            (call, _) if call.sends() => {
-                while recv(self.other, &mut [0; 65_536], libc::MSG_DONTWAIT).is_ok() {}
+            (call, _) if call.wants_room() => {
+                let mut room = [0; 65_536];
+                while recv(self.other, &mut room, libc::MSG_DONTWAIT).is_ok_and(|len| len > 0) {}
             }
             (_, Ping) => {
                 let request = REQUESTS[usize::from(self.kind.is_v6())];
@@ -325,23 +337,6 @@ impl Scene {
             _ => drop(send(self.other, b"hello", libc::MSG_DONTWAIT)),
         }
     }
-}
-
-/// The calls that take parts.
-fn vectored(call: Call, socket: RawFd, parts: &mut [libc::iovec; 2]) -> Result<usize, c_int> {
-    let mut message = message(parts);
-    let header = &raw mut message.msg_hdr;
-    // SAFETY: the parts outlive the call, and have the room that they say.
-    checked(unsafe {
-        match call {
-            Recvmsg => libc::recvmsg(socket, header, 0),
-            Recvmmsg => libc::recvmmsg(socket, &mut message, 1, 0, ptr::null_mut()) as isize,
-            Readv => libc::readv(socket, parts.as_ptr(), 2),
-            Sendmsg => libc::sendmsg(socket, header, libc::MSG_NOSIGNAL),
-            Sendmmsg => libc::sendmmsg(socket, &mut message, 1, libc::MSG_NOSIGNAL as _) as isize,
-            _ => libc::writev(socket, parts.as_ptr(), 2),
-        }
-    })
 }
 
 fn type_of(kind: Kind) -> c_int {
@@ -402,7 +397,7 @@ fn await_sleep(thread: c_int, until: Instant) {
 }
 
 /// How the call ends, made by one thread and ended by another once the first has fallen asleep.
-fn run(namespace: &Namespace, kind: Kind, call: Call, end: End, expected: &str) -> String {
+fn run(namespace: &Namespace, kind: Kind, call: Call, end: End) -> String {
     let scene = Arc::new(Scene::new(namespace, kind, call, end));
     let (begun, thread) = mpsc::channel();
     let (done, ended) = mpsc::channel();
@@ -418,10 +413,11 @@ fn run(namespace: &Namespace, kind: Kind, call: Call, end: End, expected: &str) 
         return format!("{text} without waiting");
     }
     scene.end_by(end);
-    if end == End::Shutdown && matches!((call, expected), (Connect, "0") | (Send, "1000")) {
+    let outlasts = end == End::Shutdown && rows::outlasts_a_shutdown(kind, call);
+    if outlasts {
         scene.serve();
     }
-    let serves = end == End::Data && call.sends();
+    let serves = (outlasts || end == End::Data) && call.wants_room();
     while Instant::now() < until {
         // A stream's buffer is emptied again and again.
         if serves {
@@ -453,13 +449,13 @@ fn the_table_of_calls_that_wait_is_linuxs() {
     let Some(namespace) = namespace() else { return };
     let mut all: Vec<_> = cases([End::Shutdown, End::TimeOut, End::Data]).collect();
     // Streams that are full have waited for a second: those come together.
-    all.sort_by_key(|(kind, call, ..)| !(call.sends() && kind.plain() == Tcp));
+    all.sort_by_key(|(kind, call, ..)| !(call.wants_room() && kind.plain() == Tcp));
     let mut wrong = Vec::new();
     // At the same time, but so many that their descriptors have places in a set of select(2).
     for some in all.chunks(60) {
         thread::scope(|scope| {
             let running = some.iter().map(|(kind, call, end, expected)| {
-                let run = scope.spawn(|| run(&namespace, *kind, *call, *end, expected));
+                let run = scope.spawn(|| run(&namespace, *kind, *call, *end));
                 (format!("{kind:?} {call:?} by {end:?}"), expected, run)
             });
             for (case, expected, run) in running.collect::<Vec<_>>() {

@@ -98,7 +98,7 @@ pub fn sendmsg(host: &Host, socket: i32, message: &SendMessage<'_>, flags: i32) 
 }
 
 /// As [`sendmsg`], on a socket that is held for the whole call, whatever its id is given to meanwhile.
-pub(super) fn send_on(
+pub(crate) fn send_on(
     host: &Host,
     socket: &Description,
     message: &SendMessage<'_>,
@@ -238,7 +238,17 @@ pub fn recvmsg(
     flags: i32,
 ) -> Result<ReceivedMessage, Errno> {
     check_parts(message.iov.len())?;
-    receive(host, &*open(host, socket)?, message, flags, Sender::Asked)
+    receive_on(host, &*open(host, socket)?, message, flags)
+}
+
+/// As [`recvmsg`], on a socket that is held for the whole call.
+pub(crate) fn receive_on(
+    host: &Host,
+    socket: &Description,
+    message: &mut RecvMessage<'_, '_>,
+    flags: i32,
+) -> Result<ReceivedMessage, Errno> {
+    receive(host, socket, message, flags, Sender::Asked)
 }
 
 /// Receives several messages, as many as there are places for, 1024 at the most. With `MSG_WAITFORONE` it blocks for

@@ -117,11 +117,31 @@ pub fn poll_beside(
     if fds.len() > host.descriptors().limit() {
         return Err(Errno::INVAL);
     }
+    watch(host, fds, Unasked::Told, real, timeout)
+}
+
+/// What becomes of errors and hang-ups that nobody has asked for.
+#[derive(Copy, Clone)]
+pub(super) enum Unasked {
+    /// They end the wait, and are told: poll(2).
+    Told,
+    /// They do not: select(2).
+    PassedOver,
+}
+
+/// Waits for one of `fds` or of `real`.
+pub(super) fn watch(
+    host: &Host,
+    fds: &mut [PollFd],
+    unasked: Unasked,
+    real: &mut [RealPollFd<'_>],
+    timeout: Option<Duration>,
+) -> Result<usize, Errno> {
     // One that no clock can tell is none.
     let deadline = timeout.filter(|timeout| timeout.as_secs() < FOREVER_SECS).map(|timeout| now() + timeout);
     let open = |id| if id < 0 { Subject::Skipped } else { Subject::of(host.descriptors().object(id)) };
     let mut entries: Vec<Entry<'_>> =
-        fds.iter_mut().map(|asked| Entry { subject: open(asked.fd), asked }).collect();
+        fds.iter_mut().map(|asked| Entry { subject: open(asked.fd), asked, unasked }).collect();
     let mut real = Neighbors { entries: real };
     host.shard().poll_beside(&mut entries, &mut real, deadline)
 }
@@ -184,6 +204,7 @@ impl Subject {
 struct Entry<'a> {
     subject: Subject,
     asked: &'a mut PollFd,
+    unasked: Unasked,
 }
 
 impl Polled for Entry<'_> {
@@ -216,7 +237,10 @@ impl Polled for Entry<'_> {
     fn report(&mut self, ready: Option<PollMask>) -> PollMask {
         self.asked.revents = match (&self.subject, ready) {
             (Subject::Missing, _) => PollMask::NVAL,
-            (_, Some(ready)) => self.asked.events.reported(ready),
+            (_, Some(ready)) => match self.unasked {
+                Unasked::Told => self.asked.events.reported(ready),
+                Unasked::PassedOver => ready & (self.asked.events | PollMask::NVAL),
+            },
             (_, None) => PollMask::NONE,
         };
         self.asked.revents

@@ -5,7 +5,7 @@ use core::time::Duration;
 use rustix::io::Errno;
 use tapsock_sockets::PollMask;
 
-use super::poll::{PollFd, ppoll};
+use super::poll::{PollFd, Unasked, watch};
 use crate::host::Host;
 
 /// Ids that an [`FdSet`] may hold are below this.
@@ -125,7 +125,7 @@ pub fn select(
             entries.push(PollFd::new(id, events));
         }
     }
-    ppoll(host, &mut entries, timeout)?;
+    watch(host, &mut entries, Unasked::PassedOver, &mut [], timeout)?;
     // One was closed meanwhile. Linux goes on waiting for it.
     if entries.iter().any(|entry| entry.revents.contains(PollMask::NVAL)) {
         return Err(Errno::BADF);

@@ -4,6 +4,7 @@
 mod common;
 
 mod lost_link;
+mod owned;
 mod table;
 
 use std::io::{ErrorKind, Read, Write};

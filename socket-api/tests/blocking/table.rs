@@ -12,15 +12,15 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use tapsock::bsd::{
-    AF_INET, AF_INET6, AF_UNIX, EPOLL_CTL_ADD, EPOLLIN, EPOLLRDHUP, EpollEvent, FdSet, IP_HDRINCL,
-    IPPROTO_ICMP, IPPROTO_ICMPV6, IPV6_HDRINCL, MSG_DONTWAIT, PollFd, PollMask, RealPollFd, RecvMessage,
-    SHUT_RDWR, SO_RCVTIMEO, SO_SNDTIMEO, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM, SOL_IP, SOL_IPV6,
-    SOL_SOCKET, SendMessage,
+    AF_INET, AF_INET6, AF_UNIX, EPOLL_CTL_ADD, EPOLLIN, EPOLLOUT, EPOLLRDHUP, EpollEvent, FdSet, IP_HDRINCL,
+    IPPROTO_ICMP, IPPROTO_ICMPV6, IPV6_HDRINCL, MSG_DONTWAIT, MSG_WAITALL, PollFd, PollMask, RealPollFd,
+    RecvMessage, SHUT_RDWR, SO_RCVTIMEO, SO_SNDTIMEO, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM,
+    SOL_IP, SOL_IPV6, SOL_SOCKET, SendMessage,
 };
 use tapsock::bsd::{
-    accept, bind, close, connect, epoll_create1, epoll_ctl, epoll_pwait2, epoll_wait, getsockname, listen,
-    poll, poll_beside, ppoll, pselect, readv, recv, recvmmsg, recvmsg, select, send, sendfile, sendmmsg,
-    sendmsg, setsockopt, shutdown, socket, socketpair, writev,
+    accept, accept4, bind, close, connect, epoll_create1, epoll_ctl, epoll_pwait2, epoll_wait, getsockname,
+    listen, poll, poll_beside, ppoll, pselect, read, readv, recv, recvfrom, recvmmsg, recvmsg, select, send,
+    sendfile, sendmmsg, sendmsg, sendto, setsockopt, shutdown, socket, socketpair, write, writev,
 };
 use tapsock::{Driver, Errno, Host, SockAddr};
 use tapsock_driver::link::{Link, RecvSlot};
@@ -169,7 +169,7 @@ impl Scene {
             link,
         };
         match call {
-            Accept => (scene.socket, scene.address) = listener(&host, kind),
+            Accept | Accept4 => (scene.socket, scene.address) = listener(&host, kind),
             Connect => {
                 (scene.other, scene.address) = listener(&host, kind);
                 // One waits for the listener, and no more may.
@@ -178,13 +178,17 @@ impl Scene {
             }
             _ => [scene.socket, scene.other] = connected(&host, kind),
         }
-        if call.sends() {
+        if call.wants_room() {
             scene.fill();
+        }
+        if call == RecvAll {
+            send(&host, scene.other, b"hello", 0).unwrap();
         }
         scene.watched = scene.socket;
         if call.is_of_an_instance() {
             scene.socket = epoll_create1(&host, 0).unwrap();
-            let event = EpollEvent { events: EPOLLIN | EPOLLRDHUP, data: 0 };
+            let events = if call.wants_room() { EPOLLOUT } else { EPOLLIN | EPOLLRDHUP };
+            let event = EpollEvent { events, data: 0 };
             epoll_ctl(&host, scene.socket, EPOLL_CTL_ADD, scene.watched, Some(event)).unwrap();
         }
         if end.has_a_time_out() && !call.watches() {
@@ -216,8 +220,12 @@ impl Scene {
         let (first, rest) = packet.split_at(400);
         let ended = match self.call {
             Accept => return said(accept(host, socket).map(|_| "taken")),
+            Accept4 => return said(accept4(host, socket, 0).map(|_| "taken")),
             Connect => return said(connect(host, socket, &self.address).map(|()| 0)),
             Recv => recv(host, socket, &mut bytes, 0),
+            Recvfrom => recvfrom(host, socket, &mut bytes, 0).map(|(len, _)| len),
+            Read => read(host, socket, &mut bytes),
+            RecvAll => recv(host, socket, &mut bytes[..10], MSG_WAITALL),
             Recvmsg => {
                 let mut iov = [IoSliceMut::new(&mut bytes)];
                 let mut message = RecvMessage { iov: &mut iov, control_room: 64 };
@@ -233,6 +241,8 @@ impl Scene {
                 readv(host, socket, &mut [IoSliceMut::new(first), IoSliceMut::new(rest)])
             }
             Send => send(host, socket, &packet, 0),
+            Sendto => sendto(host, socket, &packet, 0, None),
+            Write => write(host, socket, &packet),
             Sendmmsg => {
                 let iov = [IoSlice::new(&packet)];
                 let messages = [SendMessage { iov: &iov, ..SendMessage::default() }];
@@ -257,17 +267,21 @@ impl Scene {
         let (host, socket) = (&self.host, self.socket);
         let timeout = end.has_a_time_out().then_some(TIME_OUT);
         let millis = timeout.map_or(-1, |timeout| timeout.as_millis() as i32);
-        let mut fds = [PollFd::new(socket, PollMask::IN | PollMask::RDHUP)];
+        let wanted = if self.call.wants_room() { PollMask::OUT } else { PollMask::IN | PollMask::RDHUP };
+        let mut fds = [PollFd::new(socket, wanted)];
         let mut set: FdSet = [socket].into_iter().filter(|_| !self.call.is_of_an_instance()).collect();
         let (real, _far) = UnixStream::pair().unwrap();
         let polled = match self.call {
-            Epoll => return said(epoll_wait(host, socket, &mut [EpollEvent::default(); 4], millis)),
+            Epoll | EpollOut => {
+                return said(epoll_wait(host, socket, &mut [EpollEvent::default(); 4], millis));
+            }
             EpollPwait2 => {
                 return said(epoll_pwait2(host, socket, &mut [EpollEvent::default(); 4], timeout));
             }
             Select => return said(select(host, socket + 1, Some(&mut set), None, None, timeout)),
+            SelectOut => return said(select(host, socket + 1, None, Some(&mut set), None, timeout)),
             Pselect => return said(pselect(host, socket + 1, Some(&mut set), None, None, timeout)),
-            Poll => poll(host, &mut fds, millis),
+            Poll | PollOut => poll(host, &mut fds, millis),
             Ppoll => ppoll(host, &mut fds, timeout),
             _ => {
                 let mut others = [RealPollFd::new(real.as_fd(), PollMask::IN.bits())];
@@ -299,12 +313,15 @@ impl Scene {
     fn serve(&self) {
         let host = &self.host;
         match self.call {
-            Accept => drop(connect(host, fresh(host, self.kind), &self.address)),
+            Accept | Accept4 => drop(connect(host, fresh(host, self.kind), &self.address)),
             Connect => drop(accept(host, self.other)),
-            _ if self.call.sends() => match &self.link {
+            _ if self.call.wants_room() => match &self.link {
                 // The caller's thread finds that there is room again.
                 Some(link) => while link.lock().unwrap().0.receive(&mut RecvSlot::new()).is_ok() {},
-                None => while recv(host, self.other, &mut [0; 65_536], MSG_DONTWAIT).is_ok() {},
+                None => {
+                    let mut room = [0; 65_536];
+                    while recv(host, self.other, &mut room, MSG_DONTWAIT).is_ok_and(|len| len > 0) {}
+                }
             },
             _ if self.kind.plain() == Ping => {
                 let _ = send(host, self.other, REQUESTS[usize::from(self.kind.is_v6())], MSG_DONTWAIT);

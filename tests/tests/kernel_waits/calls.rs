@@ -1,4 +1,4 @@
-//! The C library's calls on sockets, each with its errno.
+//! Calls of libc, with what they give or their errno.
 
 use std::ffi::c_int;
 use std::mem::zeroed;
@@ -7,6 +7,8 @@ use std::ptr;
 use std::time::Duration;
 
 use libc::{sockaddr, socklen_t};
+
+use super::rows::{Call, Call::*};
 
 /// What a call of libc gave, or its errno.
 pub fn checked(result: isize) -> Result<usize, c_int> {
@@ -82,4 +84,46 @@ pub fn message(parts: &mut [libc::iovec]) -> libc::mmsghdr {
     let mut message: libc::mmsghdr = unsafe { zeroed() };
     (message.msg_hdr.msg_iov, message.msg_hdr.msg_iovlen) = (parts.as_mut_ptr(), parts.len() as _);
     message
+}
+
+pub fn accept4(socket: RawFd) -> Result<OwnedFd, c_int> {
+    // SAFETY: no memory is passed.
+    let accepted = unsafe { libc::accept4(socket, ptr::null_mut(), ptr::null_mut(), libc::SOCK_CLOEXEC) };
+    // SAFETY: the descriptor is new, and nobody else's.
+    checked(accepted as isize).map(|new| unsafe { OwnedFd::from_raw_fd(new as RawFd) })
+}
+
+/// The calls that take one place, beside recv and send.
+pub fn plain(call: Call, socket: RawFd, room: &mut [u8], data: &[u8]) -> Result<usize, c_int> {
+    let (at, len) = (data.as_ptr().cast(), data.len());
+    // SAFETY: the kernel reads the data, or writes what there is room for.
+    checked(unsafe {
+        match call {
+            Recvfrom => {
+                let (mut from, mut size) = ([0u8; 128], 128);
+                let (into, from) = (room.as_mut_ptr().cast(), from.as_mut_ptr().cast());
+                libc::recvfrom(socket, into, room.len(), 0, from, &mut size)
+            }
+            Read => libc::read(socket, room.as_mut_ptr().cast(), room.len()),
+            Sendto => libc::sendto(socket, at, len, libc::MSG_NOSIGNAL, ptr::null(), 0),
+            _ => libc::write(socket, at, len),
+        }
+    })
+}
+
+/// The calls that take parts.
+pub fn vectored(call: Call, socket: RawFd, parts: &mut [libc::iovec; 2]) -> Result<usize, c_int> {
+    let mut message = message(parts);
+    let header = &raw mut message.msg_hdr;
+    // SAFETY: the parts outlive the call, and have the room that they say.
+    checked(unsafe {
+        match call {
+            Recvmsg => libc::recvmsg(socket, header, 0),
+            Recvmmsg => libc::recvmmsg(socket, &mut message, 1, 0, ptr::null_mut()) as isize,
+            Readv => libc::readv(socket, parts.as_ptr(), 2),
+            Sendmsg => libc::sendmsg(socket, header, libc::MSG_NOSIGNAL),
+            Sendmmsg => libc::sendmmsg(socket, &mut message, 1, libc::MSG_NOSIGNAL as _) as isize,
+            _ => libc::writev(socket, parts.as_ptr(), 2),
+        }
+    })
 }
