@@ -149,6 +149,11 @@ impl Stack {
                 self.forget_half_open(place);
                 self.counters.bump(Counter::TcpAttemptFails);
             }
+            Step::RefuseAndReset => {
+                self.forget_half_open(place);
+                self.counters.bump(Counter::TcpAttemptFails);
+                self.refuse(now, &key, &segment, packet);
+            }
             Step::Answer(answer) => {
                 if let Some(hop) = self.hop_back(&key, way) {
                     self.counters.bump(Counter::TcpOutSegs);

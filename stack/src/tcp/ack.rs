@@ -72,7 +72,8 @@ impl Connection {
             _ => {}
         }
         // As Linux: what was held back for more waits no longer than until the peer is heard of.
-        self.pending.hold &= !segment.is_empty() && ack == self.send.window.una;
+        // (But for data that is as expected, and acknowledges nothing new.)
+        self.pending.hold &= self.recv.foreseen && !segment.is_empty() && ack == self.send.window.una;
         let advanced = ack.after(self.send.window.una);
         let prior_una = self.send.window.una;
         if !self.recovery.scoreboard.is_empty() {

@@ -70,6 +70,8 @@ pub enum Step {
     Refuse,
     /// The peer has reset it: the owner is to remove it.
     Reset,
+    /// Both: its peer begins anew elsewhere.
+    RefuseAndReset,
     /// The handshake is done. The record stays until [`SynQueue::remove`], for the accept queue may be full.
     Complete(Accepted),
 }

@@ -127,9 +127,8 @@ impl Connection {
         let range = self.recovery.scoreboard.tail()?;
         let options = self.segment_options(now);
         let size = self.payload_size(&options);
-        // The tail may be longer than what fits beside our own reports: its end is what matters.
-        let fin = u32::from(range.end().after(self.send.queue.end()));
-        let range = SeqRange::new(range.end() - (range.len().min(size + fin)), range.end())?;
+        // The tail may be longer than what fits beside our own reports: as Linux, its beginning goes then.
+        let range = self.cut(range, size)?;
         let range = self.within_window(range)?;
         self.forget_trial();
         let sending = self.recovery.sending(now, size as u16);

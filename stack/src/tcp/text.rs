@@ -176,10 +176,10 @@ impl Connection {
 
     /// Takes what is due of a segment that brought `whole` bytes.
     fn take_in_order(&mut self, now: Instant, segment: Segment, whole: usize) {
-        let len = segment.payload.len();
+        let (len, ends) = (segment.payload.len(), segment.control == Some(Control::Fin));
         if len > 0 {
-            let arrival = self.arrival(&segment);
-            self.learn_share(&arrival, len);
+            let arrival = self.arrival(&segment, whole);
+            self.learn_share(&arrival, whole);
             self.recv.acks.on_data(now, arrival);
             self.take_marks(&segment);
         }
@@ -191,6 +191,10 @@ impl Connection {
         if len > 0 && whole >= LEAST_GROWING {
             self.grow_window(whole);
         }
+        if ends {
+            // As Linux: what came early lies behind the end, and leaves no gap that was filled.
+            return;
+        }
         let had_gap = !self.recv.reassembly.is_empty();
         while let Some(more) = self.recv.reassembly.take(self.recv.window.nxt) {
             self.deliver(more);
@@ -201,10 +205,10 @@ impl Connection {
         }
     }
 
-    /// What a segment with data tells the policy of acknowledgements.
-    fn arrival(&self, segment: &Segment) -> Arrival {
+    /// What a segment that brought `whole` bytes tells the policy of acknowledgements.
+    fn arrival(&self, segment: &Segment, whole: usize) -> Arrival {
         Arrival {
-            segment: segment.gso_size.map_or(segment.payload.len() as u32, u32::from),
+            segment: segment.gso_size.map_or(whole as u32, u32::from),
             options: segment.options.emitted_len() as u32,
             usual_options: if self.negotiated.timestamps.is_some() { TIMESTAMPS_LEN } else { 0 },
             pushed: segment.push || segment.control == Some(Control::Fin),
@@ -257,7 +261,7 @@ impl Connection {
         let others = self.recv.reassembly.recent().take_while(|block| !touches(*block)).count();
         let last = if segment.control == Some(Control::Fin) { Last::Yes } else { Last::No };
         if len > 0 {
-            let arrival = self.arrival(&segment);
+            let arrival = self.arrival(&segment, len);
             self.learn_share(&arrival, len);
             self.recv.acks.measure(&arrival);
         }

@@ -132,7 +132,7 @@ impl Record {
             (Some(recent), Some(stamp)) => age_of_stamp(recent, stamp.value) > 0,
             _ => false,
         };
-        let invented = stamp.is_some_and(|stamp| segment.ack.is_some() && !self.has_sent(stamp.echo));
+        let invented = stamp.is_some_and(|stamp| !self.has_sent(stamp.echo));
         let (edge, end) = (nxt + u32::from(self.window.0), segment.end());
         // As Linux: what overlaps the window, or lies bare on either edge.
         let overlaps = end.after(nxt) && segment.seq.before(edge);
@@ -152,6 +152,8 @@ impl Record {
                 });
                 return Step::Drop;
             }
+            // As Linux, where a challenge would do as well.
+            Some(Control::Syn) if in_window => return Step::RefuseAndReset,
             //= RFC 5961 §3.2
             Some(Control::Rst | Control::Syn) => {
                 let answer = self.challenge(now);

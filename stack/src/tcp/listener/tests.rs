@@ -103,6 +103,15 @@ fn only_an_exact_reset_forgets() {
     assert!(matches!(take(&mut queue, now, &reset(501)), Step::Reset));
 }
 
+#[test]
+fn a_syn_inside_the_window_is_refused_and_forgets() {
+    let now = Instant::from_secs(1);
+    let mut queue = queue_with_one(now);
+    let again = |value| Segment { control: Some(Control::Syn), ..Segment::new(seq(value)) };
+    assert!(matches!(take(&mut queue, now, &again(500)), Step::Answer(_)), "it is the same");
+    assert!(matches!(take(&mut queue, now, &again(510)), Step::RefuseAndReset));
+}
+
 //= RFC 9293 MUST-22, type=test
 #[test]
 fn syn_acks_are_repeated_and_then_given_up() {
