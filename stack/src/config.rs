@@ -392,6 +392,8 @@ settings! {
     "net.ipv6.mld_qrv" mld_qrv: u8 = Number(1..=u8::MAX), 2;
     /// Ignore neighbour advertisements that nobody asked for.
     "net.ipv6.conf.all.drop_unsolicited_na" drop_unsolicited_na: bool = Flag, false;
+    /// Ignore neighbour discovery that comes in fragments (RFC 6980).
+    "net.ipv6.conf.all.suppress_frag_ndisc" suppress_frag_ndisc: bool = Flag, true;
     /// Announce an address of IPv6 when an interface gets it.
     "net.ipv6.conf.all.ndisc_notify" ndisc_notify: bool = Flag, false;
     /// Pass on what is for others: the host is a router. While it is on, redirects are not heeded, and what routers tell

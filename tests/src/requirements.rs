@@ -53,7 +53,21 @@ enum Standing<'a> {
     /// Something does it, and nothing proves that.
     Open,
     Proved,
+    /// Something else is done on purpose.
+    Differs(&'a str),
+    /// It does not apply.
     Apart(&'a str),
+}
+
+impl<'a> Standing<'a> {
+    /// By a reason of `not-applicable.tsv`: one that begins with "as Linux" or "differs: " is of the first kind.
+    fn by_reason(reason: &'a str) -> Self {
+        match reason.strip_prefix("differs: ") {
+            Some(reason) => Standing::Differs(reason),
+            None if reason.starts_with("as Linux") => Standing::Differs(reason),
+            None => Standing::Apart(reason),
+        }
+    }
 }
 
 /// All that the table is made of.
@@ -204,7 +218,7 @@ impl Sources {
             return Standing::Proved;
         }
         match self.reasons.get(what) {
-            Some(reason) => Standing::Apart(reason),
+            Some(reason) => Standing::by_reason(reason),
             None if cited.is_some_and(|cited| !cited.code.is_empty()) => Standing::Open,
             None => Standing::Missing,
         }
@@ -212,10 +226,10 @@ impl Sources {
 
     fn table(&self) -> Result<String, fmt::Error> {
         let [mut summary, mut missing, mut open, mut rest] = [const { String::new() }; 4];
-        let mut total = [0; 5];
+        let mut total = [0; 6];
         for (number, list) in &self.lists {
-            let (mut proved, mut apart) = (String::new(), String::new());
-            let mut counts = [list.rows.len(), 0, 0, 0, 0];
+            let [mut proved, mut differs, mut apart] = [const { String::new() }; 3];
+            let mut counts = [list.rows.len(), 0, 0, 0, 0, 0];
             for (id, asked) in &list.rows {
                 let what = format!("RFC {number} {id}");
                 let none = Cited::default();
@@ -233,16 +247,20 @@ impl Sources {
                         };
                         writeln!(proved, "| {id} | {asked} | {code} | {tests}{why} |")?;
                     }
-                    Standing::Apart(reason) => {
+                    Standing::Differs(reason) => {
                         counts[2] += 1;
+                        writeln!(differs, "| {id} | {asked} | {reason} |")?;
+                    }
+                    Standing::Apart(reason) => {
+                        counts[3] += 1;
                         writeln!(apart, "| {id} | {asked} | {reason} |")?;
                     }
                     Standing::Open => {
-                        counts[3] += 1;
+                        counts[4] += 1;
                         writeln!(open, "| RFC {number} {id} | {asked} | {code} |")?;
                     }
                     Standing::Missing => {
-                        counts[4] += 1;
+                        counts[5] += 1;
                         writeln!(missing, "| RFC {number} {id} | {asked} |")?;
                     }
                 }
@@ -256,7 +274,9 @@ impl Sources {
             total.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
             writeln!(rest, "## RFC {number}: {}\n\n{}", list.title, list.note)?;
             section(&mut rest, "Proved", "| | what | code | test |\n|---|---|---|---|", &proved)?;
-            section(&mut rest, "Set apart", "| | what | why |\n|---|---|---|", &apart)?;
+            let head = "| | what | why |\n|---|---|---|";
+            section(&mut rest, "Differs on purpose", head, &differs)?;
+            section(&mut rest, "Set apart", head, &apart)?;
             rest.push('\n');
         }
         writeln!(summary, "| all | {} |", total.map(|n| n.to_string()).join(" | "))?;
@@ -265,8 +285,8 @@ impl Sources {
              Made from the lists in `docs/rfc` and the citations in the code by \
              `cargo run -p tapsock-tests --bin rfc_table`. The names are those of RFC 9293, appendix B; elsewhere \
              a section, and which MUST, MUST NOT, SHALL or REQUIRED of it, counted.\n\n\
-             | | required | proved by a test | set apart | no test yet | not done yet |\n\
-             |---|---|---|---|---|---|\n{summary}\n\
+             | | required | proved by a test | differs on purpose | set apart | no test yet | not done yet |\n\
+             |---|---|---|---|---|---|---|\n{summary}\n\
              ## Not done yet\n\n| | what |\n|---|---|\n{missing}\n\
              ## No test yet\n\n| | what | code |\n|---|---|---|\n{open}\n\
              {rest}## Sections cited\n\n| section | code | tests |\n|---|---|---|\n{}",

@@ -30,6 +30,7 @@ fn network() -> Option<(Namespace, Tap)> {
 //= RFC 2131 §4.3.2 MUST-1, type=test
 //= RFC 2131 §4.4.1 MUST-1, type=test
 //= RFC 2131 §4.4, type=test
+//= RFC 1122 §3.2.2.9 MAY-1, type=test
 #[test]
 fn dnsmasq_gives_an_address_and_what_goes_with_it() {
     let Some(program) = find("dnsmasq") else { return };

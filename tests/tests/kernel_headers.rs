@@ -297,6 +297,8 @@ fn blank_times(options: &mut [u8]) {
 //= RFC 1122 §3.2.1.8 MUST-3, type=test
 //= RFC 1122 §3.2.1.8c MUST-4, type=test
 //= RFC 1122 §3.2.2.6 SHLD-2, type=test
+//= RFC 1122 §3.2.1.8d MAY-1, type=test
+//= RFC 1122 §3.2.1.8e MAY-1, type=test
 #[test]
 fn ipv4_options_are_answered_as_by_the_kernel() {
     // Neither side counts its errors.

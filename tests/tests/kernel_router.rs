@@ -135,6 +135,7 @@ fn count(all: &Counters, counters: [Counter; 2]) -> [u64; 2] {
     counters.map(|counter| all[counter])
 }
 
+//= RFC 1122 §3.1 MAY-1, type=test
 #[test]
 fn streams_pass_whatever_the_links_can() {
     use Offload::{Link, Stack};

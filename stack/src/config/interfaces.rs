@@ -87,6 +87,12 @@ impl Config {
         }
     }
 
+    /// Whether the interface of that name ignores neighbour discovery in fragments. It is asked for each such packet.
+    pub fn suppresses_fragmented_discovery(&self, name: &str) -> bool {
+        let own = self.of_interfaces.number(name, "net.ipv6.conf.all.suppress_frag_ndisc");
+        own.map_or(self.suppress_frag_ndisc, |own| own != 0)
+    }
+
     /// How the interface of that name tells routers of groups of a family.
     pub fn group_policy_at(&self, name: &str, v4: bool) -> GroupPolicy {
         let own = self.for_interface(name);

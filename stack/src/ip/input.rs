@@ -97,6 +97,8 @@ pub struct Packet {
     pub gso_size: Option<u16>,
     /// Which part of a packet it is, where it is only a part. What it carries then begins anywhere.
     pub fragment: Option<FragmentHeader>,
+    /// Whether it came with a fragment header, in several parts or in one. (Of IPv6 only.)
+    pub fragmented: bool,
 }
 
 impl Packet {
@@ -218,6 +220,7 @@ pub fn parse_v4_with(
         destination: header.destination.into(),
         protocol: header.protocol,
         fragment: fragment_of_v4(&header),
+        fragmented: false,
         hop_limit: header.ttl,
         traffic_class: header.tos,
         payload: whole.slice(header.header_len.into()..whole.len()),
@@ -302,6 +305,7 @@ fn fixed_v6(
         checksum: frame.checksum,
         gso_size: frame.gso_size,
         fragment: None,
+        fragmented: false,
     };
     Ok((header, packet))
 }
@@ -309,6 +313,7 @@ fn fixed_v6(
 /// The packet as it is behind its extension headers.
 fn behind(mut packet: Packet, upper: &Upper) -> Packet {
     packet.fragment = upper.fragment;
+    packet.fragmented = upper.fragmented;
     packet.protocol = upper.protocol;
     packet.protocol_offset = upper.pointer;
     packet.payload.advance(upper.offset);

@@ -261,6 +261,7 @@ mod tests {
             checksum: Checksum::Unverified,
             gso_size: None,
             fragment: None,
+            fragmented: false,
         }
     }
 

@@ -144,7 +144,10 @@ impl Stack {
         match parse(last.origin(), Chunk::from(bytes), &limits, &mut self.counters) {
             // A fragment header behind the one that is gone would make parts of a part.
             Ok(packet) if packet.fragment.is_some() => self.counters.bump(Counter::Ip6InHdrErrors),
-            Ok(packet) => self.deliver(now, &packet),
+            Ok(packet) => {
+                let fragmented = packet.source.is_ipv6();
+                self.deliver(now, &Packet { fragmented, ..packet });
+            }
             Err(rejected) => self.on_rejected(now, rejected),
         }
     }

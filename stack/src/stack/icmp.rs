@@ -131,6 +131,10 @@ impl Stack {
             self.counters.bump(Counter::Icmp6InErrors);
             return;
         }
+        if self.hides_from_watchers(packet) {
+            self.counters.bump(Counter::TapsockNdpInErrors);
+            return;
+        }
         let header = packet.ipv6_header();
         let Some(message) = header.and_then(|header| Icmpv6Message::parse(&header, &packet.payload).ok())
         else {
@@ -173,6 +177,19 @@ impl Stack {
                 Counter::Icmp6InErrors,
             );
         }
+    }
+
+    /// Whether this is neighbour discovery in fragments, by which a liar passes by switches that look for lies.
+    //= RFC 6980 §5
+    fn hides_from_watchers(&self, packet: &Packet) -> bool {
+        let is_discovery =
+            packet.payload.first().is_some_and(|kind| (ROUTER_SOLICIT..=REDIRECT).contains(kind));
+        packet.fragmented
+            && is_discovery
+            && self
+                .interfaces
+                .interface(packet.interface)
+                .is_some_and(|interface| self.config.suppresses_fragmented_discovery(interface.name()))
     }
 
     /// Messages of neighbour discovery that only routers send, or only they take.

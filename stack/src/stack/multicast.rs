@@ -488,6 +488,7 @@ pub(super) fn reach_of(packet: &Transmit) -> Reach {
 /// Whether a group concerns routers: not for those that all hosts are in, nor those of one host.
 //= RFC 9776 §5
 //= RFC 9777 §6
+//= RFC 9777 §6 MUST-1
 fn concerns_routers(group: IpAddr) -> bool {
     match group {
         IpAddr::V4(group) => group.octets() != [224, 0, 0, 1],

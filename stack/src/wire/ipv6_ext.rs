@@ -74,6 +74,8 @@ pub struct Upper {
     /// with more extension headers. A packet of one fragment counts as whole (RFC 6946).
     //= RFC 6946 §4
     pub fragment: Option<FragmentHeader>,
+    /// Whether there was a fragment header, if only one that says that it is all.
+    pub fragmented: bool,
 }
 
 /// What a fragment header says.
@@ -213,7 +215,8 @@ pub fn upper_layer(bytes: &[u8], first: IpProtocol) -> Result<Upper, ExtError> {
 //= RFC 8200 §4.4 MUST-1
 //= RFC 8200 §4.4 MUST-2
 pub fn upper_layer_within(bytes: &[u8], first: IpProtocol, limits: &ExtLimits) -> Result<Upper, ExtError> {
-    let mut upper = Upper { protocol: first, offset: 0, pointer: NEXT_HEADER_OFFSET, fragment: None };
+    let mut upper =
+        Upper { protocol: first, offset: 0, pointer: NEXT_HEADER_OFFSET, fragment: None, fragmented: false };
     for count in 0..=MAX_EXTENSION_HEADERS {
         let header = match upper.protocol {
             IpProtocol::HOP_BY_HOP if count > 0 => {
@@ -240,6 +243,7 @@ pub fn upper_layer_within(bytes: &[u8], first: IpProtocol, limits: &ExtLimits) -
                 let header = bytes.get(upper.offset..).and_then(|rest| rest.first_chunk());
                 let header: &[u8; FRAGMENT_HEADER_LEN] = header.ok_or(Malformed::Truncated)?;
                 upper.fragment = parse_fragment(header);
+                upper.fragmented = true;
                 header
             }
             _ => return Ok(upper),

@@ -270,3 +270,28 @@ fn messages_of_neighbour_discovery_are_short() {
         wire.seen.iter().filter_map(|(_, frame)| crate::packets::transport_of(frame, IpProtocol::ICMPV6));
     assert!(all.count() >= 2);
 }
+
+/// Neighbour discovery in fragments is heard by setting only, be there several or one.
+//= RFC 6980 §5, type=test
+#[test]
+fn a_solicitation_in_fragments_is_not_answered() {
+    for (setting, answered) in [("1", 0), ("0", 2)] {
+        let mut wire = alone(&with(&[&format!("net.ipv6.conf.all.suppress_frag_ndisc {setting}")]));
+        let group = solicited_node("fd00::1".parse().unwrap());
+        let whole = asks("fe80::99", group, "fd00::1".parse().unwrap(), Some(station(5)));
+        let bytes = crate::packets::bytes_of(&whole);
+        let (head, message) = bytes.split_at(54);
+        let part = |offset: u16, more: u16, identification: u8, range: core::ops::Range<usize>| {
+            let mut head = head.to_vec();
+            head[18..20].copy_from_slice(&(8 + range.len() as u16).to_be_bytes());
+            let next = core::mem::replace(&mut head[20], 44);
+            let [high, low] = (offset | more).to_be_bytes();
+            Frame::from([&head[..], &[next, 0, high, low, 0, 0, 0, identification], &message[range]].concat())
+        };
+        wire.inject(0, part(0, 1, 1, 0..16));
+        wire.inject(0, part(16, 0, 1, 16..message.len()));
+        wire.inject(0, part(0, 0, 2, 0..message.len()));
+        assert_eq!(sent(&wire, 136).len(), answered);
+        assert_eq!(wire.counter(0, Counter::TapsockNdpInErrors), 2 - answered as u64);
+    }
+}

@@ -136,6 +136,9 @@ fn timestamp(path: Path, kind: u8, body: &[u8]) -> Frame {
 //= RFC 1122 §3.2.2.8 MUST-1, type=test
 //= RFC 1122 §3.2.2.8 SHLD-2, type=test
 //= RFC 1122 §3.2.2.8 MUST-4, type=test
+//= RFC 1122 §3.2.2.8 MAY-1, type=test
+//= RFC 1122 §3.2.2.8 MAY-2, type=test
+//= RFC 1122 §3.2.2.8 MAY-3, type=test
 #[test]
 fn a_timestamp_is_answered() {
     let mut wire = deaf();

@@ -267,6 +267,8 @@ fn answers(config: &Config, asker: &str) -> usize {
 }
 
 //= RFC 1122 §3.3.4.2, type=test
+//= RFC 1122 §3.3.4.2 MAY-1, type=test
+//= RFC 1122 §3.3.4.2 MAY-2, type=test
 #[test]
 fn addresses_are_the_hosts_or_their_interfaces() {
     let echo = |stack: &mut Stack| {

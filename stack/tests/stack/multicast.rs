@@ -66,6 +66,7 @@ fn heard(wire: &mut Wire, host: usize, id: UdpId) -> usize {
 //= RFC 1112 §6.1, type=test
 //= RFC 1112 §7.2, type=test
 //= RFC 1122 §3.3.7 SHLD-1, type=test
+//= RFC 4861 §4.3 MUST-3, type=test
 #[test]
 fn each_member_gets_a_copy() {
     for group in GROUPS {
@@ -74,7 +75,15 @@ fn each_member_gets_a_copy() {
         for (host, id) in [(0, near), (1, first), (2, second)] {
             change(&mut wire, host, id, group, GroupChange::Join);
         }
+        wire.sniffing = true;
         send(&mut wire, group, UdpSendOptions::default());
+        let asks =
+            |frame: &Frame| frame.bytes[12..14] == [8, 6] || frame.bytes[20] == 58 && frame.bytes[54] == 135;
+        assert!(
+            !wire.seen.is_empty() && !wire.seen.iter().any(|(_, frame)| asks(frame)),
+            "nobody is a group"
+        );
+        wire.sniffing = false;
         assert_eq!([(0, near), (1, first), (2, second)].map(|(host, id)| heard(&mut wire, host, id)), [1; 3]);
         // Who did not join hears it all the same, unless it says otherwise.
         assert_eq!(heard(&mut wire, 1, other), 1);

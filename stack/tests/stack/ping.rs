@@ -156,6 +156,8 @@ fn answers(wire: &Wire, protocol: IpProtocol, kind: u8) -> usize {
 }
 
 //= RFC 1122 §3.2.2.6, type=test
+//= RFC 1122 §3.2.2.6 MAY-1, type=test
+//= RFC 1122 §3.2.2.6 MAY-2, type=test
 #[test]
 fn an_echo_to_a_broadcast_address_is_not_answered() {
     for (ignored, answered) in [("1", 0), ("0", 3)] {

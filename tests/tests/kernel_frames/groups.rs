@@ -290,6 +290,7 @@ fn older(host: &mut Host, family: &Family) {
     //= RFC 9776 §4 MUST-1, type=test
     //= RFC 9776 §7.2.1 MUST-1, type=test
     //= RFC 9777 §8.2.1 MUST-1, type=test
+    //= RFC 1122 §3.3.7 MAY-1, type=test
     section!(host, family, "a group is joined in the older version");
     family.change(host, socket, JOIN, some, None);
     host.wait(TWICE);
@@ -425,6 +426,7 @@ fn near_groups(host: &mut Host) {
         host.wait(TWICE);
     }
     let socket = V6.socket(host);
+    //= RFC 9777 §6 MUST-1, type=test
     for (name, group) in [
         ("the group of all nodes", "ff02::1"),
         ("a group of the link, of IPv6", "ff02::fb"),

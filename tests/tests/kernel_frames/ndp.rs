@@ -115,6 +115,14 @@ fn solicitations(host: &mut Host) {
     host.inject(0, &far.icmp(0, peer(2), &solicitation("fd00::1", &own)));
     host.wait(60);
     //= RFC 4861 §4.6 MUST-1, type=test
+    //= RFC 6980 §5, type=test
+    host.section("a solicitation with a fragment header", Order::Sequence);
+    let near = V6::near("fd00::2", GROUP);
+    let whole = near.icmp_behind(&[58, 0, 0, 0, 0, 0, 0, 7], &solicitation("fd00::1", &own));
+    let mut fragment = near.frame(0, peer(2), &whole);
+    fragment[20] = 44;
+    host.inject(0, &fragment);
+    host.wait(60);
     host.section("a solicitation with an option of no length", Order::Sequence);
     ask(host, somebody, GROUP, "fd00::1", &[1, 0, 0, 0, 0, 0, 0, 0]);
     host.section("a solicitation for a group", Order::Sequence);

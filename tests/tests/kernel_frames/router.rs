@@ -111,6 +111,7 @@ fn on_v4(host: &mut Host) {
     //= RFC 1122 §3.2.2 MUST-2, type=test
     //= RFC 1122 §3.2.2.1 SHLD-1, type=test
     //= RFC 1122 §3.3.8 MUST-1, type=test
+    //= RFC 1122 §3.2.2 MAY-1, type=test
     pass_v4(host, "a packet for a closed port of ours", &V4 { to: "10.0.0.1", tos: 0xb9, ..far }, 1000);
     pass_v4(host, "a packet for a closed port of our other link", &V4 { to: "10.0.1.1", ..far }, 10);
     pass_v4(host, "a packet of no protocol of ours", &V4 { to: "10.0.0.1", protocol: 200, ..far }, 100);
@@ -330,6 +331,7 @@ fn redirected(host: &mut Host) {
     host.section("a redirect of our router", Order::Sequence);
     redirect(host, 2, [10, 0, 0, 3]);
     //= RFC 1122 §3.3.1.2 MUST-1, type=test
+    //= RFC 1122 §3.3.1.3 MAY-1, type=test
     host.section("another destination after it", Order::Sequence);
     host.send_to(socket, b"x", "192.0.2.2:9");
     host.wait(20);
@@ -410,6 +412,7 @@ fn cut(host: &mut Host) {
     let socket6 = host.socket(AF_INET6, SOCK_DGRAM, 0);
     host.bind(socket6, "[::]:5001");
     //= RFC 791 §3.2, type=test
+    //= RFC 1122 §3.3.3 MAY-1, type=test
     for (name, len) in [
         ("a datagram that fits", 1472),
         ("a datagram that is a byte too long", 1473),

@@ -325,7 +325,7 @@ impl Reporter {
     fn on_older_querier(&mut self, now: Instant, interface: InterfaceId, query: &QueryHeard) {
         let before = self.version(now, interface, query.v4);
         let querier = self.querier(interface, query.v4);
-        //= RFC 9776 §8.12 MUST-1
+        //= RFC 9776 §8.12
         //= RFC 9777 §9.12 MUST-1
         let present = querier.interval * querier.robustness().into() + query.max_response;
         querier.until[usize::from(query.version.max(1) - 1)] = Some(now + present);
@@ -348,6 +348,7 @@ impl Reporter {
 
     /// Another host says that it hears the group, in an older version: nobody else needs to.
     //= RFC 9776 §7.2.2
+    //= RFC 9776 §7.2.2 MUST-1
     pub fn on_report(&mut self, now: Instant, interface: InterfaceId, group: IpAddr) {
         if self.version(now, interface, group.is_ipv4()) == NEWEST {
             return;

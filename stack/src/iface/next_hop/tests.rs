@@ -5,6 +5,7 @@ use crate::iface::fixture::{ETH0, ETH1, cidr, ip, two_links};
 //= RFC 1122 §3.3.1.1 MUST-2, type=test
 //= RFC 1122 §3.3.1.2 MUST-2, type=test
 //= RFC 1122 §3.2.1.3 MUST-2, type=test
+//= RFC 1122 §3.3.1.2 MAY-1, type=test
 #[test]
 fn routes_by_destination() {
     use Delivery::{Broadcast, Multicast, Unicast};

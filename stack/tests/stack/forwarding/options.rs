@@ -19,6 +19,8 @@ fn a_router_stands_in_the_record_of_a_route() {
 //= RFC 1122 §3.3.5 MUST-2, type=test
 //= RFC 1122 §3.3.5 MUST-5, type=test
 //= RFC 1122 §3.3.5 MUST-6, type=test
+//= RFC 1122 §3.3.5 MAY-1, type=test
+//= RFC 1122 §3.3.5 MAY-2, type=test
 #[test]
 fn source_routes_are_followed_where_that_is_allowed() {
     let route = |kind: u8| [kind, 11, 4, 10, 0, 1, 2, 10, 0, 1, 3, 0];

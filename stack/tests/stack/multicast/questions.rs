@@ -284,7 +284,7 @@ fn what_stands_behind_a_report_counts_in_its_checksum() {
     }
 }
 
-//= RFC 9776 §8.12 MUST-1, type=test
+//= RFC 9776 §8.12, type=test
 //= RFC 9777 §9.12 MUST-1, type=test
 //= RFC 9776 §7.2.1 MUST-2, type=test
 //= RFC 9777 §8.2.1 MUST-2, type=test
@@ -347,6 +347,17 @@ fn another_host_s_report_is_heard_wherever_it_is_sent() {
         let of_group = reports(&wire).iter().filter(|report| report.ends_with(&octets(group))).count();
         assert_eq!(of_group, 0, "{group} {to}: one report does for all");
     }
+}
+
+//= RFC 9776 §7.2.2 MUST-1, type=test
+#[test]
+fn in_the_newest_version_no_other_s_report_does() {
+    let group = GROUPS[0];
+    let (mut wire, _) = member(group);
+    wire.inject(0, query("224.0.0.1", vec![0x11, 20, 0, 0, 0, 0, 0, 0, 2, 125, 0, 0]));
+    wire.inject(0, query("224.0.0.1", vec![0x16, 0, 0, 0, 239, 1, 1, 1]));
+    wire.run_for(Duration::from_secs(10));
+    assert_eq!(reports(&wire), [report(group, RecordKind::IsExclude, &[])]);
 }
 
 /// The sources that are asked for before an answer is due are told together, up to a number: beyond that all that is heard.
