@@ -37,7 +37,7 @@ const ARRIVALS: &[(&str, &str, &[u32])] = &[
     (UNANSWERED, "unsent-reported", &[14, 15, 16, 17]),
     (KEPT, "path-mtu-smallest-v4", &[12]),
     (KEPT, "path-mtu-v4", &[16]),
-    (KEPT, "path-mtu-v6", &[16]),
+    (KEPT, "path-mtu-v6", &[19]),
     (KEPT, "round-trip-smoothed", &[19]),
 ];
 
@@ -48,6 +48,17 @@ const KEPT: &str = "what is asked behind it is not to be changed by it";
 type Known = (&'static str, &'static str, &'static str, &'static [u32]);
 
 const KNOWN: &[Known] = &[
+    (UNANSWERED, "errors-not-sent-v4", "a longer datagram", &[4, 5, 6, 7, 8, 10]),
+    (UNANSWERED, "errors-not-sent-v4", "another port", &[4, 5, 6, 7, 8, 10]),
+    (IGNORED, "errors-not-sent-v4", "another type", &[11, 12]),
+    (CLOSED, "errors-not-sent-v4", "another port", &[13]),
+    (UNANSWERED, "errors-not-sent-v6", "a longer datagram", &[4, 5, 6, 8]),
+    (UNANSWERED, "errors-not-sent-v6", "another port", &[4, 5, 6, 8]),
+    (IGNORED, "errors-not-sent-v6", "another type", &[9, 10, 11]),
+    (CLOSED, "errors-not-sent-v6", "another port", &[12]),
+    (UNANSWERED, "source-route-refused-v4", "a longer datagram", &[8, 9]),
+    (IGNORED, "path-mtu-v6", "another type", &[17, 18]),
+    (IGNORED, "path-mtu-v6", "another MTU", &[14, 17, 18]),
     (IGNORED, "icmp-ends-connect-v4", "another type", &[4]),
     (IGNORED, "icmp-ends-connect-v6", "another type", &[4]),
     (IGNORED, "icmp-errno-v4", "another type", &[4, 8, 20, 44, 48]),
