@@ -329,6 +329,35 @@ fn credentials_come_first_and_need_room() {
     }
 }
 
+/// When it was sent, not when it was read; to who asks later, when it was read. Two clocks are read one after the other, so
+/// that a stamp may be off where the thread has to wait between: then it is tried again.
+#[test]
+fn local_datagrams_and_records_tell_when_they_were_sent() {
+    const WAIT: Duration = Duration::from_millis(20);
+    const TRIES: usize = 50;
+    let since_1970 = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    for kind in [SOCK_DGRAM, SOCK_SEQPACKET] {
+        let told = |asks_later: bool| {
+            let host = host();
+            let [here, there] = socketpair(&host, AF_UNIX, kind, 0).unwrap();
+            let ask = || on(&host, there, SOL_SOCKET, SO_TIMESTAMPNS);
+            if !asks_later {
+                ask();
+            }
+            let before = since_1970();
+            send(&host, here, b"x", 0).unwrap();
+            std::thread::sleep(WAIT);
+            ask();
+            [MSG_PEEK, 0].map(|flags| match receive(&host, there, 9, ROOM, flags).unwrap().messages()[..] {
+                [Control::TimestampNs(at)] => at > before + WAIT / 2,
+                ref other => panic!("{other:?}"),
+            })
+        };
+        assert!((0..TRIES).any(|_| told(false) == [false; 2]), "{kind}: when it was sent");
+        assert!((0..TRIES).any(|_| told(true) == [true; 2]), "{kind}: when it was read");
+    }
+}
+
 /// Nobody could ask for them on an end that was not accepted yet.
 #[test]
 fn what_was_sent_before_the_other_end_was_accepted_bears_credentials() {

@@ -1,7 +1,7 @@
 //! The same programs on the kernel's local sockets and on ours: datagrams, and what goes with a message of any type.
 
 use tapsock::bsd::*;
-use tapsock_tests::differential::{Both, Name, Sock, run};
+use tapsock_tests::differential::{Both, Name, Room, Sock, run};
 
 const STREAM: i32 = SOCK_STREAM | SOCK_NONBLOCK;
 const DGRAM: i32 = SOCK_DGRAM | SOCK_NONBLOCK;
@@ -208,6 +208,50 @@ fn directions_end() {
             t.set_nonblocking(socket, false);
             t.recv(socket, 9, 0);
             t.recv(socket, 9, MSG_DONTWAIT);
+        }),
+    ]);
+}
+
+#[test]
+fn when_they_were_sent() {
+    run(&[
+        ("a stamp of either kind", |t| {
+            for kind in [STREAM, DGRAM, SEQPACKET] {
+                let [near, far] = t.pair(kind);
+                t.send(near, b"before", 0);
+                for (name, value) in
+                    [(SO_TIMESTAMP, 1), (SO_TIMESTAMPNS, 1), (SO_TIMESTAMP, 0), (SO_TIMESTAMP, 7)]
+                {
+                    t.set_option(far, SOL_SOCKET, name, value);
+                    t.option(far, SOL_SOCKET, SO_TIMESTAMP);
+                    t.option(far, SOL_SOCKET, SO_TIMESTAMPNS);
+                    t.send(near, b"x", 0);
+                    t.recv(far, 9, MSG_PEEK);
+                    t.recv(far, 9, 0);
+                }
+                t.set_option(far, SOL_SOCKET, SO_PASSCRED, 1);
+                t.send(near, b"by whom", 0);
+                t.recv_into(far, Room { data: 9, control: 40 }, MSG_PEEK);
+                t.recv(far, 9, 0);
+                t.close(near);
+                t.recv(far, 9, 0);
+                t.recv(far, 9, 0);
+            }
+        }),
+        ("who is accepted has to ask anew", |t| {
+            let (listener, client) = (t.socket(SEQPACKET), t.socket(SEQPACKET));
+            t.bind(listener, Name::Abstract("l"));
+            t.listen(listener, 1);
+            for socket in [listener, client] {
+                t.set_option(socket, SOL_SOCKET, SO_TIMESTAMP, 1);
+            }
+            t.connect(client, Name::Abstract("l"));
+            let server = t.accept(listener, SOCK_NONBLOCK);
+            for (from, to) in [(client, server), (server, client)] {
+                t.option(to, SOL_SOCKET, SO_TIMESTAMP);
+                t.send(from, b"x", 0);
+                t.recv(to, 9, 0);
+            }
         }),
     ]);
 }

@@ -363,6 +363,9 @@ fn receive(
         }
         Kind::Local(local) => {
             let received = local.receive_parts(message.iov, flags)?;
+            if let Some(stamp) = received.stamp {
+                control.push(&stamp.since_1970(epoch()));
+            }
             if let Some(Credentials { pid, uid, gid }) = received.credentials {
                 control.push(&Control::Credentials(control::Credentials { pid, uid, gid }));
             }

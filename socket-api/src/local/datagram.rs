@@ -9,7 +9,7 @@ use tapsock_sockets::local::{
     Ancillary, Credentials, DatagramSocket, Delivery, Discarded, Filling, Payload, Peek, RecvError,
     SMALL_MAX, SendError, Sender,
 };
-use tapsock_sockets::{PollMask, UnixAddr};
+use tapsock_sockets::{PollMask, Stamp, UnixAddr};
 
 use super::cell::{Cell, Events, Halt, Patience, Queue, Shared};
 use super::close::Elsewhere;
@@ -53,6 +53,8 @@ pub(crate) struct Incoming {
     pub(crate) is_end: bool,
     /// The sender's credentials, where they were asked for.
     pub(crate) credentials: Option<Credentials>,
+    /// When it was sent, where that was asked for.
+    pub(crate) stamp: Option<Stamp>,
     /// What was passed.
     pub(crate) rights: Vec<Flying>,
 }
@@ -182,7 +184,7 @@ impl LocalSocket {
         let from = Sender { id: self.number, address: self.name(), charge };
         let rights = core::mem::take(&mut ancillary.rights);
         let passed = locals(&rights);
-        let mut delivery = Delivery { from, credentials, rights };
+        let mut delivery = Delivery { from, credentials, sent_at: ancillary.sent_at, rights };
         let data = &*data.piece(0, data.len());
         let mut rope = (data.len() > SMALL_MAX).then(|| copy_in(data));
         let mut attempt = |socket: &mut Datagrams, events: &mut Events| {
@@ -264,6 +266,7 @@ impl LocalSocket {
         Ok(Incoming {
             len: record.len,
             full_len: record.full_len,
+            stamp: self.stamp(&record),
             from: record.sender.map(|sender| sender.address),
             is_end: false,
             credentials: record.credentials,

@@ -33,6 +33,8 @@ pub(crate) struct Locals {
     /// Whether one of them has ever had SO_PASSCRED on: as long as none has, no message bears who sent it, but those to an end
     /// that is still to be accepted.
     passes_credentials: AtomicBool,
+    /// Whether one of them has ever had SO_TIMESTAMP or SO_TIMESTAMPNS on: as long as none has, no clock is read.
+    tells_when: AtomicBool,
 }
 
 impl Locals {
@@ -48,6 +50,7 @@ impl Locals {
             parks: Count::default(),
             flights: Arc::default(),
             passes_credentials: AtomicBool::new(false),
+            tells_when: AtomicBool::new(false),
         })
     }
 
@@ -59,6 +62,16 @@ impl Locals {
     /// Whether a message may have to bear who sent it.
     pub(super) fn passes_credentials(&self) -> bool {
         self.passes_credentials.load(Ordering::Acquire)
+    }
+
+    /// SO_TIMESTAMP or SO_TIMESTAMPNS is about to be on.
+    pub(super) fn tell_when(&self) {
+        self.tells_when.store(true, Ordering::Release);
+    }
+
+    /// Whether a receiver may want to know when something was sent.
+    pub(super) fn tells_when(&self) -> bool {
+        self.tells_when.load(Ordering::Acquire)
     }
 
     /// Closes all sockets, whatever they are held by.

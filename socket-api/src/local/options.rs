@@ -33,6 +33,7 @@ impl LocalSocket {
             LocalOption::PeekOffset => self.end_options().peek_offset.into(),
             LocalOption::LowWater => i32::try_from(self.end_options().low_water).unwrap_or(i32::MAX).into(),
             LocalOption::UrgentInline => self.end_options().urgent_inline.into(),
+            LocalOption::Stamps(unit) => (self.end_options().stamps == Some(unit)).into(),
             // Odd: the sockets of the stack have the even ones.
             LocalOption::Cookie => {
                 let cookie = (2 * self.number + 1).to_ne_bytes();
@@ -74,6 +75,9 @@ impl LocalSocket {
                 option.set(value, &mut options)?;
                 if options.pass_credentials {
                     self.host.pass_credentials();
+                }
+                if options.stamps.is_some() {
+                    self.host.tell_when();
                 }
                 self.change_end_options(options);
             }

@@ -5,14 +5,17 @@ use std::io::IoSliceMut;
 use rustix::io::Errno;
 use tapsock_sockets::constants::MSG_OOB;
 use tapsock_sockets::errno::ToErrno;
-use tapsock_sockets::local::{Ancillary, Credentials, Filling, Pair, Records, SendError, SocketKind};
-use tapsock_sockets::{PollMask, UnixAddr};
+use tapsock_sockets::local::{
+    Ancillary, Credentials, Filling, Pair, ReceivedRecord, Records, SendError, SocketKind,
+};
+use tapsock_sockets::{PollMask, Stamp, UnixAddr};
 use tapsock_stack::buf::Rope;
 
 use super::cell::Cell;
 use super::flight::locals;
 use super::source::Source;
 use super::{Connection, Flying, Incoming, LocalSocket, Right, process, queue, seqpacket, stream};
+use crate::engine::clock::now;
 use crate::engine::sync::{Arc, Ordering, lock};
 
 /// What a receiver that asks for credentials is told at the end of a stream, as on Linux.
@@ -45,7 +48,8 @@ impl LocalSocket {
         let _touch = self.touch();
         let rights = self.host.flights.launch(rights)?;
         let passed = locals(&rights);
-        let mut ancillary = Ancillary { rights, explicit, ..Ancillary::new(self.sender()) };
+        let sent_at = self.host.tells_when().then(now);
+        let mut ancillary = Ancillary { rights, explicit, sent_at, ..Ancillary::new(self.sender()) };
         if let Some(cell) = &self.datagrams {
             return self.send_datagram(cell, data, flags, to, &mut ancillary);
         }
@@ -133,6 +137,7 @@ impl LocalSocket {
                     from: None,
                     is_end: is_urgent || !beside.found,
                     credentials: beside.credentials.or_else(|| asked().then_some(NOBODY)),
+                    stamp: None,
                     rights: beside.rights,
                 })
             }
@@ -144,6 +149,7 @@ impl LocalSocket {
                     from: None,
                     is_end: record.sender.is_none(),
                     credentials: record.credentials,
+                    stamp: self.stamp(&record),
                     rights: record.rights,
                 })
             }
@@ -179,6 +185,15 @@ impl LocalSocket {
             Some(Connection::Records(..)) => Err(Errno::OPNOTSUPP),
             None => Err(self.unconnected(self.kind.receive_unconnected())),
         }
+    }
+
+    /// When it was sent, where that is asked for. To one who asks only now it comes now, as on Linux.
+    pub(super) fn stamp<S>(&self, record: &ReceivedRecord<Flying, S>) -> Option<Stamp> {
+        if !self.host.tells_when() || record.sender.is_none() {
+            return None;
+        }
+        let unit = self.end_options().stamps?;
+        Some(unit.stamp(record.sent_at.unwrap_or_else(now)))
     }
 
     /// Who sends, for a message that may have to bear it: three system calls, made only where somebody may ask for it.

@@ -1,4 +1,6 @@
-//! What travels beside the bytes: who sent them, and handles.
+//! What travels beside the bytes: who sent them and when, and handles.
+
+use tapsock_stack::time::Instant;
 
 /// Who a process is, as `struct ucred`: what SO_PEERCRED and SCM_CREDENTIALS show.
 ///
@@ -41,6 +43,8 @@ pub struct Ancillary<R> {
     pub process: Credentials,
     /// SCM_CREDENTIALS, where the caller gave it.
     pub explicit: Option<Credentials>,
+    /// When it is sent, where the receiver may want to know.
+    pub sent_at: Option<Instant>,
     /// SCM_RIGHTS. Taken with the first byte that is sent; what remains after the call was not sent.
     pub rights: Vec<R>,
 }
@@ -48,7 +52,7 @@ pub struct Ancillary<R> {
 impl<R> Ancillary<R> {
     /// Nothing but the process that calls.
     pub fn new(process: Credentials) -> Self {
-        Ancillary { process, explicit: None, rights: Vec::new() }
+        Ancillary { process, explicit: None, sent_at: None, rights: Vec::new() }
     }
 
     /// The credentials that travel.

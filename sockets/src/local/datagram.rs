@@ -5,6 +5,8 @@
 //! datagram is taken, or could not be delivered, the charge goes back to the sender ([`DatagramSocket::release`]). `I` is
 //! what sockets are known by to each other.
 
+use tapsock_stack::time::Instant;
+
 use super::ancillary::{Ancillary, Credentials};
 use super::credit::{RECORD_MAX, SendCredit, record_charge};
 use super::error::{RecvError, SendError};
@@ -30,7 +32,7 @@ pub const DATAGRAM_QUEUE_DEFAULT: usize = 10;
 /// let mut receiver: DatagramSocket<u32, ()> = DatagramSocket::new(2, DATAGRAM_QUEUE_DEFAULT);
 /// let charge = sender.reserve(5).unwrap();
 /// let from = Sender { id: 1, address: UnixAddr::UNNAMED, charge };
-/// let mut delivery = Delivery { from, credentials: Credentials::UNKNOWN, rights: vec![] };
+/// let mut delivery = Delivery { from, credentials: Credentials::UNKNOWN, sent_at: None, rights: vec![] };
 /// receiver.deliver(b"hello"[..].into(), &mut delivery).unwrap();
 /// let mut bytes = Vec::new();
 /// let received = receiver.try_recv(100, Peek::No, &mut bytes).unwrap();
@@ -78,7 +80,7 @@ pub struct Sender<I> {
 /// use tapsock_sockets::local::{Credentials, Delivery, Sender};
 ///
 /// let from = Sender { id: 1, address: UnixAddr::UNNAMED, charge: 768 };
-/// let delivery: Delivery<_, ()> = Delivery { from, credentials: Credentials::UNKNOWN, rights: vec![] };
+/// let delivery: Delivery<_, ()> = Delivery { from, credentials: Credentials::UNKNOWN, sent_at: None, rights: vec![] };
 /// assert!(delivery.rights.is_empty());
 /// ```
 #[derive(Clone, Debug)]
@@ -87,6 +89,8 @@ pub struct Delivery<I, R> {
     pub from: Sender<I>,
     /// From [`DatagramSocket::credentials`].
     pub credentials: Credentials,
+    /// When it is sent, where the receiver may want to know.
+    pub sent_at: Option<Instant>,
     /// SCM_RIGHTS.
     pub rights: Vec<R>,
 }
@@ -183,7 +187,8 @@ impl<I: Copy + Eq, R: Clone> DatagramSocket<I, R> {
             return Err(SendError::WouldBlock);
         }
         let rights = core::mem::take(&mut delivery.rights);
-        self.queue.push(payload, from.charge, delivery.credentials, rights, from);
+        let sent_at = self.options.stamps.and(delivery.sent_at);
+        self.queue.push(payload, from.charge, (delivery.credentials, sent_at), rights, from);
         Ok(())
     }
 

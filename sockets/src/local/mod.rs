@@ -34,7 +34,7 @@ pub use error::{AcceptError, BindError, LookupError, RecvError, SendError};
 pub use listener::Listener;
 pub use names::{InodeId, NameKey, Names};
 pub use options::LocalOption;
-pub use pair::{EndOptions, EndSetup, Inbox, Pair, Shutdown, Side};
+pub use pair::{EndOptions, EndSetup, Inbox, Pair, Shutdown, Side, StampUnit};
 pub use payload::{Filling, Payload, Sink};
 pub use poll::View;
 pub use records::{Peek, ReceivedRecord, Records};

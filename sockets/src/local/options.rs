@@ -5,7 +5,7 @@ use core::time::Duration;
 use rustix::io::Errno;
 
 use super::credit::SEND_BUFFER_MIN;
-use super::pair::EndOptions;
+use super::pair::{EndOptions, StampUnit};
 use crate::constants::*;
 use crate::options::{read_int, read_pair, read_timeout};
 use crate::socket::Permission;
@@ -59,6 +59,8 @@ pub enum LocalOption {
     LowWater,
     /// SO_OOBINLINE.
     UrgentInline,
+    /// SO_TIMESTAMP, SO_TIMESTAMPNS. On a stream they change nothing, as on Linux.
+    Stamps(StampUnit),
     /// SO_COOKIE: a number that no other socket of the host ever has.
     Cookie,
     /// SO_MEMINFO.
@@ -100,6 +102,8 @@ impl LocalOption {
             SO_PEEK_OFF => LocalOption::PeekOffset,
             SO_RCVLOWAT => LocalOption::LowWater,
             SO_OOBINLINE => LocalOption::UrgentInline,
+            SO_TIMESTAMP => LocalOption::Stamps(StampUnit::Micros),
+            SO_TIMESTAMPNS => LocalOption::Stamps(StampUnit::Nanos),
             SO_COOKIE => LocalOption::Cookie,
             SO_MEMINFO => LocalOption::MemoryInfo,
             SO_REUSEADDR => LocalOption::Idle(1),
@@ -157,6 +161,7 @@ impl LocalOption {
             LocalOption::PeekOffset => options.peek_offset = number,
             LocalOption::LowWater => options.low_water = low_water(number),
             LocalOption::UrgentInline => options.urgent_inline = number != 0,
+            LocalOption::Stamps(unit) => options.stamps = (number != 0).then_some(unit),
             LocalOption::ReusePort if number == 0 => {}
             LocalOption::ReusePort | LocalOption::ZeroCopy => return Err(Errno::OPNOTSUPP),
             _ => return Err(Errno::NOPROTOOPT),

@@ -1,10 +1,12 @@
 //! The two ends of a connection, and what is the same for streams and records.
 
 use rustix::io::Errno;
+use tapsock_stack::time::Instant;
 
 use super::ancillary::Credentials;
 use super::credit::SendCredit;
 use super::poll::View;
+use crate::beside::Stamp;
 use crate::constants::{SHUT_RD, SHUT_RDWR, SHUT_WR};
 use crate::poll::PollMask;
 
@@ -90,6 +92,36 @@ pub struct EndOptions {
     pub low_water: usize,
     /// SO_OOBINLINE; of streams only.
     pub urgent_inline: bool,
+    /// SO_TIMESTAMP or SO_TIMESTAMPNS, of which the last one holds; of datagrams and records only.
+    pub stamps: Option<StampUnit>,
+}
+
+/// In what the time is told at which a datagram or a record was sent.
+///
+/// ```
+/// use tapsock_sockets::Stamp;
+/// use tapsock_sockets::local::StampUnit;
+/// use tapsock_stack::time::Instant;
+///
+/// let at = Instant::from_secs(7);
+/// assert_eq!(StampUnit::Nanos.stamp(at), Stamp::Nanos(at));
+/// ```
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum StampUnit {
+    /// Microseconds: SO_TIMESTAMP.
+    Micros,
+    /// Nanoseconds: SO_TIMESTAMPNS.
+    Nanos,
+}
+
+impl StampUnit {
+    /// The stamp of that time.
+    pub fn stamp(self, at: Instant) -> Stamp {
+        match self {
+            StampUnit::Micros => Stamp::Micros(at),
+            StampUnit::Nanos => Stamp::Nanos(at),
+        }
+    }
 }
 
 impl EndOptions {
@@ -115,7 +147,13 @@ impl EndOptions {
 
 impl Default for EndOptions {
     fn default() -> Self {
-        EndOptions { pass_credentials: false, peek_offset: -1, low_water: 1, urgent_inline: false }
+        EndOptions {
+            pass_credentials: false,
+            peek_offset: -1,
+            low_water: 1,
+            urgent_inline: false,
+            stamps: None,
+        }
     }
 }
 
@@ -241,8 +279,10 @@ impl<Q: Inbox> Pair<Q> {
         Pair { first: Half::new(first, State::Open), second: Half::new(second, State::Open) }
     }
 
-    /// A connection whose second end is still to be accepted. It has the options of the listener but SO_SNDBUF.
-    pub fn pending(first: EndSetup, second: EndSetup) -> Self {
+    /// A connection whose second end is still to be accepted. It has the options of the listener but SO_SNDBUF, and those
+    /// of stamps.
+    pub fn pending(first: EndSetup, mut second: EndSetup) -> Self {
+        second.options.stamps = None;
         Pair { first: Half::new(first, State::Open), second: Half::new(second, State::Pending) }
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use tapsock_stack::time::Instant;
+
 use super::ancillary::Credentials;
 use super::bytes::ByteQueue;
 use super::pair::{EndOptions, Inbox};
@@ -23,6 +25,7 @@ struct Record<R, S> {
     charge: u32,
     /// An empty record that was peeked at: a peek with SO_PEEK_OFF passes it.
     peeked: bool,
+    sent_at: Option<Instant>,
     credentials: Credentials,
     rights: Vec<R>,
     sender: S,
@@ -59,6 +62,8 @@ pub struct ReceivedRecord<R, S = ()> {
     pub full_len: usize,
     /// Who sent it, where SO_PASSCRED is on. Linux shows zeros at the end of the records, where this is `None`.
     pub credentials: Option<Credentials>,
+    /// When it was sent, where its receiver asked for that by then.
+    pub sent_at: Option<Instant>,
     /// The handles that came with it; of a peek, copies of them.
     pub rights: Vec<R>,
     /// Who sent it; `None` at the end of the records.
@@ -68,7 +73,14 @@ pub struct ReceivedRecord<R, S = ()> {
 impl<R, S> ReceivedRecord<R, S> {
     /// What a call receives when no record will come any more.
     pub fn end() -> Self {
-        ReceivedRecord { len: 0, full_len: 0, credentials: None, rights: Vec::new(), sender: None }
+        ReceivedRecord {
+            len: 0,
+            full_len: 0,
+            credentials: None,
+            sent_at: None,
+            rights: Vec::new(),
+            sender: None,
+        }
     }
 
     /// Whether there was more in it: MSG_TRUNC in `msg_flags`.
@@ -98,13 +110,13 @@ impl<R, S> Records<R, S> {
         &mut self,
         mut payload: Payload<'_>,
         charge: u32,
-        credentials: Credentials,
+        (credentials, sent_at): (Credentials, Option<Instant>),
         rights: Vec<R>,
         sender: S,
     ) {
         let len = payload.len();
         self.bytes.push(&mut payload, len);
-        self.records.push_back(Record { len, charge, peeked: false, credentials, rights, sender });
+        self.records.push_back(Record { len, charge, peeked: false, sent_at, credentials, rights, sender });
     }
 
     /// Takes the first record, at most `max` bytes of it, and its charge; the rest of it is gone.
@@ -124,6 +136,7 @@ impl<R, S> Records<R, S> {
             len,
             full_len: record.len,
             credentials: options.pass_credentials.then_some(record.credentials),
+            sent_at: record.sent_at,
             rights: record.rights,
             sender: Some(record.sender),
         };
@@ -170,6 +183,7 @@ impl<R: Clone, S: Clone> Records<R, S> {
             len,
             full_len,
             credentials: options.pass_credentials.then_some(record.credentials),
+            sent_at: record.sent_at,
             rights: record.rights.clone(),
             sender: Some(record.sender.clone()),
         })

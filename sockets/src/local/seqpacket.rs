@@ -42,7 +42,8 @@ impl<R: Clone> Pair<Records<R>> {
         let charge = record_charge(len);
         own.credit.charge(charge);
         let rights = core::mem::take(&mut ancillary.rights);
-        peer.inbox.push(payload, charge, ancillary.credentials(asked_for), rights, ());
+        let sent_at = peer.options.stamps.and(ancillary.sent_at);
+        peer.inbox.push(payload, charge, (ancillary.credentials(asked_for), sent_at), rights, ());
         Ok(len)
     }
 

@@ -142,7 +142,8 @@ impl Ours {
         let ancillary = Ancillary::new(PROCESS);
         let credentials = self.sockets[&at].credentials(&ancillary, receiver.options.pass_credentials);
         let from = Sender { id: at, address: name(at), charge };
-        let mut delivery = Delivery { from, credentials, rights: (0..rights as u32).collect() };
+        let mut delivery =
+            Delivery { from, credentials, sent_at: None, rights: (0..rights as u32).collect() };
         let delivered = self.socket(to).deliver(data.into(), &mut delivery);
         delivered.map(|()| data.len()).map_err(|error| error.errno().raw_os_error())
     }

@@ -164,7 +164,7 @@ fn errno<T>(result: Result<T, impl ToErrno>) -> Result<T, i32> {
 
 fn ancillary(rights: usize, uid: Option<u32>) -> Ancillary<u32> {
     let explicit = uid.map(|uid| Credentials { uid, gid: uid, ..PROCESS });
-    Ancillary { process: PROCESS, explicit, rights: (0..rights as u32).collect() }
+    Ancillary { explicit, rights: (0..rights as u32).collect(), ..Ancillary::new(PROCESS) }
 }
 
 fn on_stream(pair: &mut Pair<Stream<u32>>, op: &Op, data: &[u8]) -> Outcome {

@@ -366,7 +366,7 @@ fn endings() -> impl Strategy<Value = Op> {
 }
 
 fn options() -> impl Strategy<Value = Op> {
-    const READ: [i32; 9] = [
+    const READ: [i32; 11] = [
         SO_TYPE,
         SO_ACCEPTCONN,
         SO_ERROR,
@@ -376,6 +376,8 @@ fn options() -> impl Strategy<Value = Op> {
         SO_PEEK_OFF,
         SO_RCVLOWAT,
         SO_OOBINLINE,
+        SO_TIMESTAMP,
+        SO_TIMESTAMPNS,
     ];
     let at = 0..SOCKETS_MAX;
     let set = prop_oneof![
@@ -384,6 +386,8 @@ fn options() -> impl Strategy<Value = Op> {
         (Just(SO_PEEK_OFF), -1i32..12),
         (Just(SO_RCVLOWAT), -1i32..9),
         (Just(SO_OOBINLINE), 0i32..2),
+        (Just(SO_TIMESTAMP), 0i32..2),
+        (Just(SO_TIMESTAMPNS), 0i32..2),
     ];
     prop_oneof![
         2 => (at.clone(), prop::sample::select(READ.to_vec())).prop_map(|(at, name)| Op::Option { at, name }),

@@ -14,7 +14,7 @@ fn send(from: &mut Socket, to: &mut Socket, bytes: &[u8]) -> Result<(), SendErro
     let sender = Sender { id: from.id, address: UnixAddr::UNNAMED, charge };
     let ancillary = Ancillary::new(PROCESS);
     let credentials = from.credentials(&ancillary, to.options.pass_credentials);
-    let mut delivery = Delivery { from: sender, credentials, rights: vec!["handle"] };
+    let mut delivery = Delivery { from: sender, credentials, sent_at: None, rights: vec!["handle"] };
     to.deliver(bytes.into(), &mut delivery).inspect_err(|_| {
         assert_eq!(delivery.rights, ["handle"]);
         from.release(charge);

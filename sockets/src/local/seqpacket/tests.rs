@@ -1,6 +1,8 @@
+use tapsock_stack::time::Instant;
+
 use super::*;
 use crate::local::ancillary::Credentials;
-use crate::local::pair::{EndSetup, Shutdown};
+use crate::local::pair::{EndSetup, Shutdown, StampUnit};
 
 const PROCESS: Credentials = Credentials { pid: 7, uid: 1, gid: 2 };
 const A: Side = Side::First;
@@ -53,6 +55,24 @@ fn a_peek_with_an_offset_walks_over_the_records() {
     recv(&mut pair, B, 9, Peek::No).unwrap();
     recv(&mut pair, B, 9, Peek::No).unwrap();
     assert_eq!(pair.options(B).peek_offset, 2);
+}
+
+#[test]
+fn the_time_comes_with_a_record_whose_receiver_had_asked_for_it() {
+    let mut pair = pair();
+    let times = [7, 8].map(Instant::from_secs);
+    let mut send = |asks, at| {
+        pair.options_mut(B).stamps = asks;
+        let mut ancillary = Ancillary { sent_at: Some(at), ..Ancillary::new(PROCESS) };
+        pair.try_send(A, b"x"[..].into(), &mut ancillary).unwrap();
+    };
+    send(None, times[0]);
+    send(Some(StampUnit::Micros), times[1]);
+    for expected in [None, Some(times[1])] {
+        for peek in [Peek::Yes, Peek::No] {
+            assert_eq!(pair.try_recv(B, 9, peek, &mut Vec::new()).unwrap().sent_at, expected);
+        }
+    }
 }
 
 #[test]
