@@ -434,6 +434,8 @@ fn cut(host: &mut Host) {
         host.send_to(socket6, &vec![7; len], "[fd00::2]:9");
         host.wait(20);
     }
+    pass_v4(host, "a packet for another host", &V4::new("10.0.0.2", "192.0.2.77", 17), 10);
+    pass_v6(host, "a packet of IPv6 for another host", &V6::new("fd00::2", "2001:db8::77", 17), 10);
     host.section("a datagram that is longer than any", Order::Sequence);
     host.send_to(socket, &vec![7; 65_508], "10.0.0.2:9");
     host.wait(20);
