@@ -1,11 +1,13 @@
 //! What the device itself can carry: a near end that speaks just enough TCP for the kernel to send to it, or to take what it
-//! sends. It copies no payload, keeps nothing, and neither retransmits nor controls anything, so that no stack is faster.
+//! sends. It neither retransmits nor controls anything, and has one thread for all its connections, so that no stack is faster.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tapsock_driver::pool::Pool;
 use tapsock_driver::tap::Tap;
 use tapsock_driver::{Link, RecvHalf, RecvSlot, SendHalf};
 use tapsock_stack::buf::{Chunk, HeaderBlock, Rope};
@@ -24,6 +26,8 @@ const HARDWARE: EthernetAddress = EthernetAddress([2, 0, 0, 0, 11, 2]);
 const MSS: u16 = 1460;
 /// Bytes of a frame's payload: as many whole segments as a packet of 64 KiB holds.
 const PAYLOAD: u32 = 44 * MSS as u32;
+/// Bytes that a program has in its hands.
+const PROGRAMS: usize = 128 << 10;
 const SCALE: u8 = 7;
 /// What it offers in all, in bytes, and each connection at the most: what is under way stays within the caches where many send.
 const OFFERED: usize = 16 << 20;
@@ -44,13 +48,23 @@ pub(crate) fn plays(order: &Order) -> bool {
     order.shape == shape && connects && matches!(order.role, Role::Source | Role::Sink)
 }
 
+/// What becomes of payload.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Payload {
+    /// The same bytes are sent again and again, and nobody looks at what is received.
+    Untouched,
+    /// It is copied from a program's hands into a frame's buffer, which is kept until it is acknowledged, or out of one: what
+    /// whoever may have to send it again, or has calls that take bytes, can't do without.
+    CopiedOnce,
+}
+
 /// Does as ordered over `tap`.
-pub(crate) fn run(tap: Tap, order: &Order) -> io::Result<Outcome> {
+pub(crate) fn run(tap: Tap, order: &Order, payload: Payload) -> io::Result<Outcome> {
     let Place::Connect(SocketAddr::V4(to)) = order.place else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     let cpu = sys::cpu_time();
-    let mut wire = Wire::new(tap, to, order.shape.streams)?;
+    let mut wire = Wire::new(tap, to, order.shape.streams, payload)?;
     wire.connect()?;
     let started = Instant::now();
     let shares = if order.role == Role::Source { wire.source(order.time)? } else { wire.sink()? };
@@ -74,6 +88,8 @@ struct Flow {
     state: State,
     /// Bytes sent or received.
     moved: u64,
+    /// What has been sent and is to be kept until then, with the numbers that follow.
+    kept: VecDeque<(u32, Chunk)>,
 }
 
 #[derive(Copy, Clone, Debug, Eq, PartialEq, PartialOrd)]
@@ -96,6 +112,7 @@ impl Flow {
             scale: 0,
             state: State::Opening,
             moved: 0,
+            kept: VecDeque::new(),
         }
     }
 
@@ -112,6 +129,9 @@ impl Flow {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         self.una = tcp.acknowledgment;
+        while self.kept.front().is_some_and(|(end, _)| end.wrapping_sub(self.una).cast_signed() <= 0) {
+            self.kept.pop_front();
+        }
         self.window = u32::from(tcp.window) << self.scale;
         if tcp.flags.contains(TcpFlags::SYN) {
             self.expected = tcp.sequence.wrapping_add(1);
@@ -142,11 +162,20 @@ struct Wire {
     flows: Vec<Flow>,
     /// What each offers, shifted right by [`SCALE`].
     window: u16,
+    payload: Payload,
+    pool: Pool,
+    /// What the program sends from, or receives into, and the bytes of it that hold what was received last.
+    programs: Vec<u8>,
+    filled: usize,
 }
 
 impl Wire {
-    fn new(tap: Tap, theirs: SocketAddrV4, streams: usize) -> io::Result<Self> {
-        let IpAddr::V4(host) = address(Contender::Device, Side::Near, Family::V4) else {
+    fn new(tap: Tap, theirs: SocketAddrV4, streams: usize, payload: Payload) -> io::Result<Self> {
+        let contender = match payload {
+            Payload::Untouched => Contender::Device,
+            Payload::CopiedOnce => Contender::Copying,
+        };
+        let IpAddr::V4(host) = address(contender, Side::Near, Family::V4) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
         let (receive, send) = Box::new(tap).split();
@@ -160,6 +189,10 @@ impl Wire {
             station: None,
             flows: (port..).take(streams).map(Flow::new).collect(),
             window: ((OFFERED / streams).min(OFFERED_MOST) >> SCALE) as u16,
+            payload,
+            pool: Pool::new(),
+            programs: vec![0x5a; PROGRAMS],
+            filled: 0,
         })
     }
 
@@ -180,19 +213,26 @@ impl Wire {
     /// Sends for `time`, as fast as the far end's windows and the device allow, in turn.
     fn source(&mut self, time: Duration) -> io::Result<Vec<u64>> {
         let started = Instant::now();
-        let payload = Chunk::from(vec![0x5a; PAYLOAD as usize]);
+        let untouched = Chunk::from(vec![0x5a; PAYLOAD as usize]);
         while started.elapsed() < time {
-            self.drain(usize::MAX)?;
             self.until(|wire| wire.flows.iter().any(|flow| flow.room() >= PAYLOAD))?;
             for number in 0..self.flows.len() {
+                self.drain(usize::MAX)?;
                 for _ in 0..TURN {
                     if self.flows[number].room() < PAYLOAD {
                         break;
                     }
+                    let payload = match self.payload {
+                        Payload::Untouched => untouched.clone(),
+                        Payload::CopiedOnce => self.pool.copy_from(&self.programs[..PAYLOAD as usize]),
+                    };
                     self.segment(number, TcpFlags::ACK, TcpOptions::default(), Some(&payload))?;
                     let flow = &mut self.flows[number];
                     flow.nxt = flow.nxt.wrapping_add(PAYLOAD);
                     flow.moved += u64::from(PAYLOAD);
+                    if self.payload == Payload::CopiedOnce {
+                        flow.kept.push_back((flow.nxt, payload));
+                    }
                 }
             }
         }
@@ -279,10 +319,23 @@ impl Wire {
         let Ok(tcp) = TcpHeader::parse(&packet[ip.header_len.into()..]) else { return Ok(()) };
         let number = tcp.destination_port.wrapping_sub(self.flows[0].ours);
         if let Some(flow) = self.flows.get_mut(usize::from(number)) {
-            let len = usize::from(ip.total_len) - usize::from(ip.header_len) - usize::from(tcp.header_len);
-            flow.take(&tcp, len as u32)?;
+            let (headers, all) =
+                (usize::from(ip.header_len) + usize::from(tcp.header_len), usize::from(ip.total_len));
+            flow.take(&tcp, (all - headers) as u32)?;
+            if self.payload == Payload::CopiedOnce {
+                self.hand_over(&packet[headers..all]);
+            }
         }
         Ok(())
+    }
+
+    /// Copies what was received into the program's hands.
+    fn hand_over(&mut self, payload: &[u8]) {
+        if self.filled + payload.len() > self.programs.len() {
+            self.filled = 0;
+        }
+        self.programs[self.filled..][..payload.len()].copy_from_slice(payload);
+        self.filled += payload.len();
     }
 
     fn take_arp(&mut self, packet: &[u8]) -> io::Result<()> {

@@ -12,7 +12,7 @@ use crate::instructions;
 use crate::lab::{Contender, Lab, Tuning};
 use crate::local::{self, Traffic};
 use crate::memory::{MERGED, SINGLE, Wire};
-use crate::report::{Better, Row, Values};
+use crate::report::{Better, Cost, Row, Values};
 use crate::role::{Role, Shape};
 
 /// Bytes moved over the wire in memory in a round.
@@ -69,7 +69,7 @@ impl Runner {
     }
 
     fn bulk(&mut self, name: &str, meeting: Meeting) -> io::Result<Vec<Row>> {
-        let mut row = Row::new(name, "Gbit/s", Better::More);
+        let mut row = Row { cost: Cost::Gigabyte, ..Row::new(name, "Gbit/s", Better::More) };
         let mut fairness = Row::new(format!("{name}/fairness"), "Jain", Better::More);
         self.rounds(meeting, self.effort.time, |contender, sample| {
             // What counts is what has arrived.
@@ -77,16 +77,7 @@ impl Runner {
             let sink = if receives { sample.near } else { sample.far };
             values(&mut row, contender).0.push(sink.bytes as f64 * 8.0 / sink.seconds / 1e9);
             values(&mut fairness, contender).0.push(sink.fairness);
-            let per_gb = |cpu: f64| cpu * 1e9 / sink.bytes as f64;
-            match contender {
-                Contender::Tapsock => {
-                    row.cpu.0.push(per_gb(sample.near.cpu));
-                    row.far_cpu.0.push(per_gb(sample.far.cpu));
-                }
-                Contender::Veth => row.veth_cpu.0.push(per_gb(sample.near.cpu)),
-                Contender::Device => row.device_cpu.0.push(per_gb(sample.near.cpu)),
-                Contender::Plain | Contender::Smoltcp => {}
-            }
+            costs(&mut row, contender, sample, sink.bytes);
         })?;
         Ok(if meeting.shape.streams > 1 { vec![row, fairness] } else { vec![row] })
     }
@@ -101,6 +92,7 @@ impl Runner {
                 values(row, contender).0.push(value);
             }
             values(&mut rate, contender).0.push(asks.count as f64 / asks.seconds);
+            costs(&mut rows[0], contender, sample, asks.count);
         })?;
         let several = matches!(meeting.near, Role::PingPong | Role::Volley) && meeting.shape.streams > 1;
         Ok(rows.into_iter().chain(several.then_some(rate)).collect())
@@ -111,6 +103,7 @@ impl Runner {
         self.rounds(meeting, self.effort.time, |contender, sample| {
             let client = if meeting.near == Role::Request { sample.near } else { sample.far };
             values(&mut row, contender).0.push(client.count as f64 / client.seconds);
+            costs(&mut row, contender, sample, client.count);
         })?;
         Ok(vec![row])
     }
@@ -121,6 +114,7 @@ impl Runner {
             // What counts is what has arrived.
             let catcher = if meeting.near == Role::Catch { sample.near } else { sample.far };
             values(&mut row, contender).0.push(catcher.count as f64 / catcher.seconds);
+            costs(&mut row, contender, sample, catcher.count);
         })?;
         Ok(vec![row])
     }
@@ -235,6 +229,21 @@ impl Runner {
     }
 }
 
+/// Notes the CPU time of both ends, for each of `count` bytes or operations.
+fn costs(row: &mut Row, contender: Contender, sample: Sample, count: u64) {
+    let (near, far) = (row.cost.of(sample.near.cpu, count), row.cost.of(sample.far.cpu, count));
+    match contender {
+        Contender::Tapsock => {
+            row.cpu.0.push(near);
+            row.far_cpu.0.push(far);
+        }
+        Contender::Veth => row.veth_cpu.0.push(near),
+        Contender::Device => row.device_cpu.0.push(near),
+        Contender::Copying => row.copying_cpu.0.push(near),
+        Contender::Plain | Contender::Smoltcp => {}
+    }
+}
+
 fn values(row: &mut Row, contender: Contender) -> &mut Values {
     match contender {
         Contender::Tapsock => &mut row.ours,
@@ -242,5 +251,6 @@ fn values(row: &mut Row, contender: Contender) -> &mut Values {
         Contender::Veth => &mut row.veth,
         Contender::Smoltcp => &mut row.smoltcp,
         Contender::Device => &mut row.device,
+        Contender::Copying => &mut row.copying,
     }
 }

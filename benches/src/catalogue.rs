@@ -41,8 +41,9 @@ pub(crate) struct Meeting {
 const PLACEMENTS: [(&str, Placement); 3] =
     [("across", Placement::Across), ("same", Placement::Same), ("unpinned", Placement::Unpinned)];
 
-/// Idle connections beside an active one.
+/// Idle connections beside an active one, in memory, and over a link, where the far end's descriptors bound them.
 const IDLE: [usize; 4] = [0, 1_000, 10_000, 100_000];
+const IDLE_OVER_A_LINK: [usize; 3] = [0, 1_000, 10_000];
 
 /// SYNs a second over a link that carries data besides.
 const SIEGE: u32 = 100_000;
@@ -62,6 +63,18 @@ pub(crate) fn all() -> Vec<Case> {
     }
     for count in IDLE {
         cases.push(Case { name: format!("idle/{count}"), kind: Kind::Idle { count }, extra: false });
+    }
+    for count in IDLE_OVER_A_LINK {
+        for (what, near, far) in [
+            ("bulk_receive", Role::Sink, Role::Source),
+            ("bulk_send", Role::Source, Role::Sink),
+            ("round_trip", Role::PingPong, Role::Echo),
+        ] {
+            let shape = Shape { idle: count, ..Shape::default() };
+            let (family, placement) = (Family::V4, Placement::Across);
+            let kind = Kind::Duel(Meeting { near, far, family, shape, placement });
+            cases.push(Case { name: format!("idle_over_link/{count}/{what}"), kind, extra: false });
+        }
     }
     cases.push(Case { name: "flood".into(), kind: Kind::Flood, extra: false });
     let receiving = Meeting {

@@ -4,10 +4,11 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
+use crate::bare::{self, Payload};
 use crate::kernel::Peer;
 use crate::lab::{Contender, Family, Lab, Side, socket_address};
 use crate::role::{self, Order, Outcome, Place, Role, Shape};
-use crate::{bare, near, smol, sys};
+use crate::{near, smol, sys};
 
 /// Which CPUs the two ends run on.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -58,7 +59,7 @@ impl Duel {
         let (near, far) = self.orders(lab, contender)?;
         let plays = match contender {
             Contender::Smoltcp => smol::plays(&near),
-            Contender::Device => bare::plays(&near),
+            Contender::Device | Contender::Copying => bare::plays(&near),
             _ => true,
         };
         if !plays {
@@ -84,7 +85,11 @@ impl Duel {
                     }
                     Contender::Device => {
                         let tap = lab.tap(contender)?;
-                        meet(lab, &near, &far, |_| bare::run(tap, &near))
+                        meet(lab, &near, &far, |_| bare::run(tap, &near, Payload::Untouched))
+                    }
+                    Contender::Copying => {
+                        let tap = lab.tap(contender)?;
+                        meet(lab, &near, &far, |_| bare::run(tap, &near, Payload::CopiedOnce))
                     }
                     Contender::Veth => meet(lab, &near, &far, |ready| {
                         let peer = Peer::start(&lab.near, &near)?;

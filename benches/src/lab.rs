@@ -28,11 +28,19 @@ pub(crate) enum Contender {
     Smoltcp,
     /// A TAP with offloads, and hardly any stack at all: what the device can carry.
     Device,
+    /// The same with one copy of each byte, which a stack can't do without.
+    Copying,
 }
 
 impl Contender {
-    pub(crate) const ALL: [Contender; 5] =
-        [Contender::Tapsock, Contender::Plain, Contender::Veth, Contender::Smoltcp, Contender::Device];
+    pub(crate) const ALL: [Contender; 6] = [
+        Contender::Tapsock,
+        Contender::Plain,
+        Contender::Veth,
+        Contender::Smoltcp,
+        Contender::Device,
+        Contender::Copying,
+    ];
 
     /// The network that it shares with the far end.
     fn network(self) -> u16 {
@@ -42,6 +50,7 @@ impl Contender {
             Contender::Smoltcp => 9,
             Contender::Plain => 10,
             Contender::Device => 11,
+            Contender::Copying => 12,
         }
     }
 }

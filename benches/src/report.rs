@@ -33,6 +33,19 @@ impl Values {
     }
 }
 
+/// The median, and where there are several the least and the most.
+impl fmt::Display for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let figures = [self.median(), self.least(), self.most()].map(|figure| figure.map(three_digits));
+        match figures {
+            [Some(median), Some(least), Some(most)] if self.0.len() > 1 => {
+                write!(f, "{median} ({least}–{most})")
+            }
+            [median, ..] => f.write_str(&median.unwrap_or_default()),
+        }
+    }
+}
+
 /// One case.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
@@ -46,12 +59,36 @@ pub(crate) struct Row {
     pub(crate) smoltcp: Values,
     /// What the device carries with hardly any stack.
     pub(crate) device: Values,
-    /// CPU seconds for each 10^9 bytes moved: ours, that of the kernel across from us, that of the kernel in our place, and
-    /// that of hardly any stack.
+    /// The same with one copy of each byte.
+    pub(crate) copying: Values,
+    /// CPU time, of which `cost` says for what: ours, that of the kernel across from us, that of the kernel in our place, and
+    /// those of hardly any stack, without and with a copy.
     pub(crate) cpu: Values,
     pub(crate) far_cpu: Values,
     pub(crate) veth_cpu: Values,
     pub(crate) device_cpu: Values,
+    pub(crate) copying_cpu: Values,
+    pub(crate) cost: Cost,
+}
+
+/// What CPU time is told for.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Cost {
+    /// Seconds for 10^9 bytes moved.
+    Gigabyte,
+    /// Microseconds for a round trip, a connection or a datagram.
+    Operation,
+}
+
+impl Cost {
+    /// Of `cpu` seconds in all, for so many bytes or operations.
+    pub(crate) fn of(self, cpu: f64, count: u64) -> f64 {
+        let unit = match self {
+            Cost::Gigabyte => 1e9,
+            Cost::Operation => 1e6,
+        };
+        cpu * unit / count as f64
+    }
 }
 
 impl Row {
@@ -66,10 +103,13 @@ impl Row {
             veth: none(),
             smoltcp: none(),
             device: none(),
+            copying: none(),
             cpu: none(),
             far_cpu: none(),
             veth_cpu: none(),
             device_cpu: none(),
+            copying_cpu: none(),
+            cost: Cost::Operation,
         }
     }
 
@@ -84,6 +124,7 @@ impl Row {
 
     /// The row as one JSON object.
     pub(crate) fn to_json(&self) -> String {
+        let cost = |cpu: &Values, cost| cpu.median().filter(|_| self.cost == cost);
         let line = Line {
             case: &self.case,
             unit: self.unit,
@@ -92,13 +133,20 @@ impl Row {
             plain: self.plain.median(),
             smoltcp: self.smoltcp.median(),
             device: self.device.median(),
+            device_copying: self.copying.median(),
             ratio: self.ratio(),
             min: self.ours.least(),
             max: self.ours.most(),
-            cpu_s_per_gb: self.cpu.median(),
-            far_cpu_s_per_gb: self.far_cpu.median(),
-            veth_cpu_s_per_gb: self.veth_cpu.median(),
-            device_cpu_s_per_gb: self.device_cpu.median(),
+            veth_min: self.veth.least(),
+            veth_max: self.veth.most(),
+            cpu_s_per_gb: cost(&self.cpu, Cost::Gigabyte),
+            far_cpu_s_per_gb: cost(&self.far_cpu, Cost::Gigabyte),
+            veth_cpu_s_per_gb: cost(&self.veth_cpu, Cost::Gigabyte),
+            device_cpu_s_per_gb: cost(&self.device_cpu, Cost::Gigabyte),
+            device_copying_cpu_s_per_gb: cost(&self.copying_cpu, Cost::Gigabyte),
+            cpu_us_each: cost(&self.cpu, Cost::Operation),
+            far_cpu_us_each: cost(&self.far_cpu, Cost::Operation),
+            veth_cpu_us_each: cost(&self.veth_cpu, Cost::Operation),
         };
         serde_json::to_string(&line).unwrap_or_default()
     }
@@ -113,13 +161,20 @@ struct Line<'a> {
     plain: Option<f64>,
     smoltcp: Option<f64>,
     device: Option<f64>,
+    device_copying: Option<f64>,
     ratio: Option<f64>,
     min: Option<f64>,
     max: Option<f64>,
+    veth_min: Option<f64>,
+    veth_max: Option<f64>,
     cpu_s_per_gb: Option<f64>,
     far_cpu_s_per_gb: Option<f64>,
     veth_cpu_s_per_gb: Option<f64>,
     device_cpu_s_per_gb: Option<f64>,
+    device_copying_cpu_s_per_gb: Option<f64>,
+    cpu_us_each: Option<f64>,
+    far_cpu_us_each: Option<f64>,
+    veth_cpu_us_each: Option<f64>,
 }
 
 /// All rows as a table.
@@ -133,35 +188,34 @@ impl fmt::Display for Report<'_> {
             "case",
             "unit",
             "ours",
-            "min",
-            "max",
             "veth",
             "ratio",
             "plain TAP",
             "smoltcp",
             "device",
-            "CPU s/GB",
-            "far side",
+            "and a copy",
+            "CPU",
+            "far side's",
             "veth's",
             "device's",
+            "and a copy's",
         ]);
         for row in self.0 {
             let figures = [
-                row.ours.median(),
-                row.ours.least(),
-                row.ours.most(),
-                row.veth.median(),
                 row.ratio(),
                 row.plain.median(),
                 row.smoltcp.median(),
                 row.device.median(),
+                row.copying.median(),
                 row.cpu.median(),
                 row.far_cpu.median(),
                 row.veth_cpu.median(),
                 row.device_cpu.median(),
+                row.copying_cpu.median(),
             ];
             let cells = figures.map(|figure| figure.map_or_else(String::new, three_digits));
-            table.add_row([row.case.clone(), row.unit.to_owned()].into_iter().chain(cells));
+            let front = [row.case.clone(), row.unit.to_owned(), row.ours.to_string(), row.veth.to_string()];
+            table.add_row(front.into_iter().chain(cells));
         }
         table.column_iter_mut().skip(2).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
         write!(f, "{table}")
@@ -198,6 +252,20 @@ mod tests {
             assert_eq!(row.ratio(), Some(ratio));
             assert!(row.to_json().starts_with(r#"{"case":"case","unit":"unit","ours":10.0,"veth":5.0,"#));
         }
+    }
+
+    #[test]
+    fn what_is_told_of_several_rounds() {
+        let told = [vec![], vec![1.5], vec![1.0, 3.0, 2.25]].map(|values| Values(values).to_string());
+        assert_eq!(told, ["", "1.50", "2.25 (1.00–3.00)"]);
+        assert_eq!(Cost::Gigabyte.of(0.5, 2_000_000_000), 0.25);
+        assert_eq!(Cost::Operation.of(0.5, 100_000), 5.0);
+        let mut row = Row::new("case", "unit", Better::More);
+        row.cpu.0.push(3.0);
+        assert!(
+            row.to_json().contains(r#""cpu_us_each":3.0"#)
+                && row.to_json().contains(r#""cpu_s_per_gb":null"#)
+        );
     }
 
     #[test]

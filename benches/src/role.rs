@@ -126,6 +126,8 @@ pub(crate) struct Shape {
     pub(crate) closer: Closer,
     pub(crate) packaging: Packaging,
     pub(crate) ownership: Ownership,
+    /// Connections beside that say nothing.
+    pub(crate) idle: usize,
     /// SYNs of strangers a second beside, sent by the end that connects to the one that listens.
     pub(crate) siege: u32,
 }
@@ -140,6 +142,7 @@ impl Default for Shape {
             closer: Closer::Server,
             packaging: Packaging::Single,
             ownership: Ownership::Copied,
+            idle: 0,
             siege: 0,
         }
     }
@@ -234,7 +237,7 @@ pub(crate) trait Datagrams {
 
 /// Does as ordered. `ready` is called as soon as the other end may begin.
 pub(crate) fn run<N: Net>(net: &N, order: &Order, ready: impl FnOnce()) -> io::Result<Outcome> {
-    let cpu = sys::cpu_time();
+    let mut cpu = sys::cpu_time();
     let mut outcome = match (order.role, order.place) {
         (Role::Serve, Place::Listen(_)) => dial::serve(net, order, ready)?,
         (Role::Request, Place::Connect(_)) => dial::request(net, order)?,
@@ -246,12 +249,14 @@ pub(crate) fn run<N: Net>(net: &N, order: &Order, ready: impl FnOnce()) -> io::R
         (_, Place::Listen(at)) => {
             let listener = net.listen(at)?;
             ready();
-            let accepted = (0..order.shape.streams).map(|_| net.accept(&listener));
-            talk::converse(accepted.collect::<io::Result<Vec<_>>>()?, order)?
+            let _idle = several(order.shape.idle, || net.accept(&listener))?;
+            cpu = sys::cpu_time();
+            talk::converse(several(order.shape.streams, || net.accept(&listener))?, order)?
         }
         (_, Place::Connect(to)) => {
-            let connected = (0..order.shape.streams).map(|_| net.connect(to));
-            let connected = connected.collect::<io::Result<Vec<_>>>()?;
+            let _idle = several(order.shape.idle, || net.connect(to))?;
+            cpu = sys::cpu_time();
+            let connected = several(order.shape.streams, || net.connect(to))?;
             match order.shape.siege {
                 0 => talk::converse(connected, order)?,
                 rate => {
@@ -263,4 +268,8 @@ pub(crate) fn run<N: Net>(net: &N, order: &Order, ready: impl FnOnce()) -> io::R
     };
     outcome.cpu = (sys::cpu_time() - cpu).as_secs_f64();
     Ok(outcome)
+}
+
+fn several<T>(count: usize, make: impl Fn() -> io::Result<T>) -> io::Result<Vec<T>> {
+    (0..count).map(|_| make()).collect()
 }
