@@ -1,5 +1,8 @@
 //! How scripts are run: what the runner does with times, packets, calls, commands and code.
 
+#[path = "common/drawing.rs"]
+mod drawing;
+
 use std::process::Command;
 
 use tapsock_conformance::ast::{IpVersion, Setting};
@@ -179,4 +182,24 @@ fn a_command_at_the_end_runs_come_what_may() {
     let report = with("+0 write(4, ..., 1) = 2\n`sysctl -q net.ipv4.tcp_no_such_thing=1`", &[]);
     assert!(matches!(report.verdict, Verdict::Failed(_)));
     assert_eq!(report.notes, ["no such setting: net.ipv4.tcp_no_such_thing"]);
+}
+
+/// Whatever comes, in whatever order, each script runs to its end, and twice in the same way. With `TAPSOCK_DRAWN=FOLDER` those
+/// of `TAPSOCK_SEED` and after stand there, for `tapsock script --on both -o non_fatal=packet,syscall FOLDER`.
+#[test]
+fn drawn_scripts_run_to_their_end() {
+    const COUNT: u64 = 200;
+    let seed = std::env::var("TAPSOCK_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    println!("TAPSOCK_SEED={seed}");
+    let settings = vec![parse_setting("non_fatal", Some("packet,syscall")).unwrap()];
+    let options = Options { settings, ..Options::default() };
+    for seed in seed..seed + COUNT {
+        let (name, text) = (format!("{seed}.pkt"), drawing::draw(seed));
+        if let Ok(folder) = std::env::var("TAPSOCK_DRAWN") {
+            std::fs::write(std::path::Path::new(&folder).join(&name), &text).unwrap();
+        }
+        let [first, second] = [0, 1].map(|_| run(&name, &text, IpVersion::V4, &options));
+        assert_eq!(first.verdict, Verdict::Passed, "{text}");
+        assert!(first.trace == second.trace, "{text}");
+    }
 }
