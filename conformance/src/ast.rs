@@ -16,8 +16,8 @@ pub use call::{
     PollFd, Syscall,
 };
 pub use packet::{
-    AccEcnField, Body, Direction, Icmp, IpEcn, IpFields, Packet, Ports, Quoted, SackBlock, SequenceRange,
-    Tcp, TcpFlags, TcpOption, TcpOptions, Udp,
+    AccEcnField, Body, Direction, Icmp, IpEcn, IpFields, Packet, Part, Ports, Quoted, SackBlock,
+    SequenceRange, Tcp, TcpFlags, TcpOption, TcpOptions, Udp,
 };
 pub use setting::{IpVersion, NonFatal, Setting};
 

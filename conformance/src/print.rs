@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::ast::{
     AccEcnField, Action, Body, Code, Command, Direction, EpollData, Event, Expr, ExprKind, Icmp, IpEcn,
-    IpFields, MessageHeader, Packet, Ports, Quoted, SackBlock, SequenceRange, Syscall, Tcp, TcpFlags,
+    IpFields, MessageHeader, Packet, Part, Ports, Quoted, SackBlock, SequenceRange, Syscall, Tcp, TcpFlags,
     TcpOption, TcpOptions, Time, Udp,
 };
 
@@ -89,8 +89,12 @@ impl Display for IpFields {
         let source = self.source.map(|address| format!("src \"{address}\""));
         let destination = self.destination.map(|address| format!("dst \"{address}\""));
         let word = self.option_word.map(|word| format!("ipopt {word:#x}"));
+        let extension = self.extension.map(|header| format!("ext {header:#x}"));
+        let part = self.part.map(|Part { start, end }| format!("part {start}:{end}"));
+        let id = self.identification.map(|id| format!("id {id}"));
+        let parts = self.parts.map(|parts| format!("parts {parts}"));
         let sum = self.wrong_sum.then(|| "badsum".to_owned());
-        let fields = [ecn, tos, label, ttl, source, destination, word, sum];
+        let fields = [ecn, tos, label, ttl, source, destination, word, extension, part, id, parts, sum];
         let fields: Vec<String> = fields.into_iter().flatten().collect();
         write!(f, "[{}]", fields.join(", "))
     }

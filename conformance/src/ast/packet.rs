@@ -56,6 +56,16 @@ pub struct IpFields {
     pub destination: Option<IpAddr>,
     /// `ipopt 0x1e040000`: a word of options behind IPv4's header.
     pub option_word: Option<u32>,
+    /// `ext 0x3c00010400000000`: an extension header of eight bytes behind IPv6's. The first byte is its own number, in place
+    /// of what follows it.
+    pub extension: Option<u64>,
+    /// `part 0:1480`: of what the IP header carries only these bytes come, as a fragment.
+    pub part: Option<Part>,
+    /// `id 7`: the identification of the packet that a fragment is of; 1 where none is written.
+    pub identification: Option<u32>,
+    /// `parts 3`: the packet comes in so many fragments. This alone is of packets that the stack sends; where it is not
+    /// written, they come whole.
+    pub parts: Option<u8>,
     /// `badsum`: the checksum of what the IP header carries is wrong.
     pub wrong_sum: bool,
 }
@@ -65,6 +75,15 @@ impl IpFields {
     pub fn is_empty(&self) -> bool {
         *self == IpFields::default()
     }
+}
+
+/// `part 0:1480`: bytes of what an IP header carries; where the first stand is a multiple of eight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Where the first stands.
+    pub start: u16,
+    /// One past the last's.
+    pub end: u16,
 }
 
 /// The ECN bits of an IP header (RFC 3168 §5).

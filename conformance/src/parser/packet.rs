@@ -2,7 +2,8 @@
 
 use super::{Parsed, Parser, expected, wrong};
 use crate::ast::{
-    Body, Direction, IpEcn, IpFields, Packet, Ports, Position, SequenceRange, Tcp, TcpFlags, TcpOptions, Udp,
+    Body, Direction, IpEcn, IpFields, Packet, Part, Ports, Position, SequenceRange, Tcp, TcpFlags,
+    TcpOptions, Udp,
 };
 use crate::lexer::Kind;
 
@@ -11,7 +12,7 @@ const U32_MAX: u64 = u32::MAX as u64;
 /// IPv6's flow label has twenty bits.
 const FLOW_LABEL_MAX: u64 = (1 << 20) - 1;
 /// What a script says of the IP header of a packet that the stack gets, and of no other.
-const ARRIVING: [&str; 4] = ["src", "dst", "ipopt", "badsum"];
+const ARRIVING: [&str; 7] = ["src", "dst", "ipopt", "ext", "part", "id", "badsum"];
 
 impl Parser<'_> {
     pub(super) fn packet(&mut self) -> Parsed<Packet> {
@@ -66,10 +67,13 @@ impl Parser<'_> {
     }
 
     fn ip_field(&mut self, fields: &mut IpFields, direction: Direction) -> Parsed<()> {
-        const WHAT: &str = "noecn, ect0, ect1, ect01, ce, tos, flowlabel, ttl, src, dst, ipopt or badsum";
+        const WHAT: &str = "noecn, ect0, ect1, ect01, ce, tos, flowlabel, ttl, src, dst, ipopt, ext, part, id, parts or badsum";
         let name = self.name(WHAT)?;
         if direction == Direction::Outbound && ARRIVING.contains(&name.text.as_str()) {
             return wrong(name.at, format!("{} is of packets that the stack gets", name.text));
+        }
+        if direction == Direction::Inbound && name.text == "parts" {
+            return wrong(name.at, "parts is of packets that the stack sends: one that it gets has part");
         }
         let ecn = match name.text.as_str() {
             "noecn" => IpEcn::NoEcn,
@@ -95,6 +99,21 @@ impl Parser<'_> {
                 let word = self.any_integer("four bytes of options", U32_MAX)?;
                 return set(name.at, &mut fields.option_word, word);
             }
+            "ext" => {
+                let header = self.any_integer("an extension header", u64::MAX)?;
+                return set(name.at, &mut fields.extension, header);
+            }
+            "part" => {
+                let part = self.piece()?;
+                return set(name.at, &mut fields.part, part);
+            }
+            "id" => {
+                let id = self.any_integer("an identification", U32_MAX)?;
+                return set(name.at, &mut fields.identification, id);
+            }
+            "parts" => {
+                return set(name.at, &mut fields.parts, self.integer("how many fragments", 255)?);
+            }
             "badsum" => {
                 fields.wrong_sum = true;
                 return Ok(());
@@ -105,6 +124,23 @@ impl Parser<'_> {
             return wrong(name.at, "the type of service holds the ECN bits already");
         }
         set(name.at, &mut fields.ecn, ecn)
+    }
+
+    /// `0:1480`, behind `part`.
+    fn piece(&mut self) -> Parsed<Part> {
+        let at = self.peek()?.at;
+        let start: u16 = self.integer("where a fragment begins", U16_MAX)?;
+        self.expect(':')?;
+        let end: u16 = self.integer("where a fragment ends", U16_MAX)?;
+        if !start.is_multiple_of(8) || end < start {
+            return wrong(
+                at,
+                format!(
+                    "a fragment begins at a multiple of 8 and not behind its end, which {start}:{end} does not"
+                ),
+            );
+        }
+        Ok(Part { start, end })
     }
 
     fn body(&mut self, direction: Direction) -> Parsed<Body> {

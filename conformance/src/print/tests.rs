@@ -60,14 +60,24 @@ fn any_ip_fields() -> impl Strategy<Value = IpFields> {
 
 /// With what is said only of packets that the stack gets.
 fn any_arriving_fields() -> impl Strategy<Value = IpFields> {
+    let part = (0..0x1fffu16, any::<u16>()).prop_map(|(start, len)| {
+        let start = start * 8;
+        Part { start, end: start.saturating_add(len) }
+    });
     let fields = (of(any::<IpAddr>()), of(any::<IpAddr>()), of(any::<u32>()), any::<bool>());
-    (any_ip_fields(), fields).prop_map(|(ip, (source, destination, option_word, wrong_sum))| IpFields {
-        source,
-        destination,
-        option_word,
-        wrong_sum,
-        ..ip
-    })
+    let parts = (of(any::<u64>()), of(part), of(any::<u32>()));
+    (any_ip_fields(), fields, parts).prop_map(
+        |(ip, (source, destination, option_word, wrong_sum), (extension, part, identification))| IpFields {
+            source,
+            destination,
+            option_word,
+            wrong_sum,
+            extension,
+            part,
+            identification,
+            ..ip
+        },
+    )
 }
 
 fn any_option() -> impl Strategy<Value = TcpOption> {

@@ -97,6 +97,7 @@ fn compare_ip(expected: IpFields, actual: &Packet) -> Result<(), String> {
             ));
         }
     }
+    differ("fragments", expected.parts.unwrap_or(1), actual.parts)?;
     expected.tos.map_or(Ok(()), |tos| differ("type of service", tos, actual.traffic_class))?;
     expected.ttl.map_or(Ok(()), |ttl| differ("time to live", ttl, actual.hop_limit))?;
     expected.flow_label.map_or(Ok(()), |label| differ("flow label", label, actual.flow_label))

@@ -8,11 +8,13 @@ use crate::ast::{TcpFlags, TcpOption};
 
 mod decode;
 mod encode;
+mod parts;
 mod print;
 
 pub use decode::{Malformed, decode};
 pub use encode::encode;
 pub(super) use encode::{complete_checksums, insert_ip_options, spoil_checksum};
+pub(super) use parts::{Parts, cut, insert_extension};
 pub(super) use print::write_options;
 
 /// An IP packet.
@@ -26,6 +28,7 @@ pub(super) use print::write_options;
 ///     traffic_class: 0,
 ///     flow_label: 0,
 ///     hop_limit: 255,
+///     parts: 1,
 ///     transport: Transport::Tcp(Tcp { source_port: 40_000, destination_port: 8080, ..Tcp::default() }),
 /// };
 /// assert_eq!(packet::decode(&packet::encode(&packet)), Ok(packet));
@@ -42,6 +45,8 @@ pub struct Packet {
     pub flow_label: u32,
     /// IPv4's time to live, or IPv6's hop limit.
     pub hop_limit: u8,
+    /// In how many fragments it came; 1 where it came whole. It is always written whole.
+    pub parts: u8,
     /// What it carries.
     pub transport: Transport,
 }

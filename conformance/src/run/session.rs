@@ -8,7 +8,7 @@ use super::call::Call;
 use super::failure::Failure;
 use super::flow::{Flow, Protocol, Side, Stage};
 use super::lower::World;
-use super::packet::{self, Malformed, Packet};
+use super::packet::{self, Malformed, Packet, Parts};
 use super::rules::Rules;
 use super::target::{Sent, Target, Woken};
 use super::trace::{TraceEntry, TraceKind};
@@ -40,6 +40,8 @@ pub(super) struct Session<'a> {
     current: Option<usize>,
     /// What the target sent that no event has asked for yet.
     queue: VecDeque<Received>,
+    /// Fragments of the target of which others are missing.
+    parts: Parts,
     /// When the event before happened: what relative times count from.
     base: Duration,
     /// The line of the event that is under way.
@@ -102,6 +104,7 @@ impl<'a> Session<'a> {
             flows: Vec::new(),
             current: None,
             queue: VecDeque::new(),
+            parts: Parts::default(),
             base: Duration::ZERO,
             line: 0,
             pending: None,
@@ -234,7 +237,10 @@ impl<'a> Session<'a> {
     /// Takes what the target has sent, and the end of a call that was under way.
     fn collect(&mut self) -> Result<(), Failure> {
         while let Some(Sent { at, bytes }) = self.target.sent().pop_front() {
-            self.queue.push_back(Received { at, packet: packet::decode(&bytes) });
+            if let Some((whole, parts)) = self.parts.take(&bytes) {
+                let packet = packet::decode(&whole).map(|packet| Packet { parts, ..packet });
+                self.queue.push_back(Received { at, packet });
+            }
             self.trace.push(Traced::Sent { at, line: self.line, bytes });
         }
         match self.target.take_ended() {

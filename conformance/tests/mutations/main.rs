@@ -81,6 +81,7 @@ fn each_kind_of_expectation_is_altered() {
         "other ECN bits",
         "another time to live",
         "another type of service",
+        "another number of fragments",
         "a later time",
         "an earlier time",
         "another port",

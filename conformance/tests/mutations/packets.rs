@@ -55,6 +55,8 @@ fn altered_headers(packet: &Packet) -> Vec<(String, Packet)> {
     headers.extend(ip.ttl.map(|ttl| ("another time to live", IpFields { ttl: Some(ttl ^ 1), ..ip })));
     let label = ip.flow_label.map(|label| IpFields { flow_label: Some(label ^ 1), ..ip });
     headers.extend(label.map(|ip| ("another flow label", ip)));
+    let parts = ip.parts.map(|parts| IpFields { parts: Some(parts ^ 1), ..ip });
+    headers.extend(parts.map(|ip| ("another number of fragments", ip)));
     headers.into_iter().map(|(what, ip)| (what.to_owned(), Packet { ip, ..packet.clone() })).collect()
 }
 

@@ -89,7 +89,7 @@ fn v6(bytes: &[u8]) -> Result<Packet, Malformed> {
 
 fn packet((source, destination): (IpAddr, IpAddr), traffic_class: u8, hop_limit: u8) -> Packet {
     let transport = Transport::Other(0, Vec::new());
-    Packet { source, destination, traffic_class, flow_label: 0, hop_limit, transport }
+    Packet { source, destination, traffic_class, flow_label: 0, hop_limit, parts: 1, transport }
 }
 
 fn transport(base: &Packet, protocol: u8, bytes: &[u8]) -> Result<Transport, Malformed> {

@@ -7,6 +7,7 @@ fn segment(tcp: Tcp) -> Packet {
         destination: "192.168.0.1".parse().unwrap(),
         traffic_class: 2,
         flow_label: 0,
+        parts: 1,
         hop_limit: 255,
         transport: Transport::Tcp(tcp),
     }

@@ -44,11 +44,19 @@ impl Session<'_> {
             traffic_class: script.ip.tos.unwrap_or(0) | ecn,
             flow_label: script.ip.flow_label.unwrap_or(0),
             hop_limit: script.ip.ttl.unwrap_or(HOP_LIMIT),
+            parts: 1,
             transport,
         };
         let mut bytes = packet::encode(&packet);
         if script.ip.wrong_sum {
             packet::spoil_checksum(&mut bytes);
+        }
+        if let Some(part) = script.ip.part {
+            let piece = packet::cut(&bytes, part, script.ip.identification.unwrap_or(1));
+            bytes = piece.ok_or_else(|| Failure::new(script.at, "the packet has no such part"))?;
+        }
+        if let Some(extension) = script.ip.extension {
+            packet::insert_extension(&mut bytes, extension);
         }
         if let Some(word) = script.ip.option_word {
             packet::insert_ip_options(&mut bytes, word);
@@ -197,6 +205,7 @@ fn message(flow: &Flow, script: &ast::Icmp, local: SocketAddr, remote: SocketAdd
         traffic_class: 0,
         flow_label: 0,
         hop_limit: HOP_LIMIT,
+        parts: 1,
         transport,
     };
     let mut body = packet::encode(&packet);
