@@ -111,7 +111,9 @@ fn ss_shows_sockets_in_the_form_of_the_machines() {
     let is_detail = |line: &&str| line.starts_with('\t') && line.contains("cubic") && line.contains("rto:");
     assert_eq!(words(lines[0]), words(text.lines().next().unwrap()), "{all}");
     assert_eq!(lines.iter().filter(|line| words(line)[0] == "tcp").count(), 3, "{all}");
-    assert_eq!(lines.iter().filter(|line| line.starts_with('\t')).count(), 2, "{all}");
+    assert_eq!(lines.iter().filter(|line| line.starts_with('\t')).count(), 3, "{all}");
+    let listener = lines.windows(2).find(|pair| pair[0].contains("LISTEN")).unwrap();
+    assert_eq!(listener[1], "\t cubic cwnd:10", "what its connections begin with, as ss says: {all}");
     for pair in lines.windows(2).filter(|pair| pair[0].contains("ESTAB")) {
         assert!(is_detail(&pair[1]), "{all}");
     }

@@ -19,7 +19,9 @@ pub fn details(info: &TcpDetails) -> String {
     if let Some((sent, received)) = info.wscale {
         words.word(format_args!("wscale:{sent},{received}"));
     }
-    words.word(format_args!("rto:{}", millis(info.rto)));
+    if info.rto > 0 {
+        words.word(format_args!("rto:{}", millis(info.rto)));
+    }
     words.number("backoff", info.backoff);
     if let Some(rtt) = info.rtt {
         words.word(format_args!("rtt:{}/{}", millis(rtt), millis(info.rttvar)));
@@ -162,6 +164,13 @@ impl Words {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As ss 6.1 has it on Linux 6.18.
+    #[test]
+    fn of_a_listener_is_told_what_its_connections_begin_with() {
+        let info = TcpDetails { congestion: "bbr".to_owned(), cwnd: 10, ..TcpDetails::default() };
+        assert_eq!(details(&info), "bbr cwnd:10");
+    }
 
     #[test]
     fn what_is_told_stands_in_the_forms_of_ss() {

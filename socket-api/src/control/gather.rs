@@ -208,6 +208,13 @@ fn socket(stack: &Stack, now: Instant, entry: &Entry, info: bool) -> SocketEntry
     };
     let connection = entry.connection.filter(|_| info);
     let details = connection.and_then(|id| Some((stack.tcp_info(id)?, stack.tcp(id)?)));
+    let details = details.map(|(info, connection)| tcp_details(&info, connection, entry.local, now));
+    // A listener has only what its connections begin with.
+    let begins = entry.begins.filter(|_| info).map(|(congestion, cwnd)| TcpDetails {
+        congestion: congestion.name().to_owned(),
+        cwnd,
+        ..TcpDetails::default()
+    });
     SocketEntry {
         kind: kind.to_owned(),
         v6,
@@ -229,7 +236,7 @@ fn socket(stack: &Stack, now: Instant, entry: &Entry, info: bool) -> SocketEntry
             millis: left.as_millis() as u64,
             vain,
         }),
-        info: details.map(|(info, connection)| tcp_details(&info, connection, entry.local, now)),
+        info: details.or(begins),
     }
 }
 

@@ -7,6 +7,7 @@ use super::{Family, Stack, TcpId};
 use crate::iface::InterfaceId;
 use crate::ports::LocalAddr;
 use crate::tcp::State;
+use crate::tcp::config::CongestionKind;
 use crate::tcp::timers::Timer;
 use crate::time::Instant;
 
@@ -99,6 +100,8 @@ pub struct Entry {
     pub watch: Option<(Watch, Duration, u8)>,
     /// The connection, for [`Stack::tcp_info`].
     pub connection: Option<TcpId>,
+    /// How connections of a listener begin: by which algorithm, and with how many segments.
+    pub begins: Option<(CongestionKind, u32)>,
 }
 
 /// What there is at one moment.
@@ -174,6 +177,7 @@ impl Stack {
                 stage: Stage::Listening,
                 receive_queue: listener.accept.len(),
                 send_queue: listener.backlog,
+                begins: Some((listener.options.congestion, listener.options.rare().initial_window())),
                 device: listener.way.device,
                 ..at(Surveyed::Tcp, address, port)
             })
@@ -245,6 +249,7 @@ pub(super) fn plain(kind: Surveyed, local: SocketAddr, remote: Option<SocketAddr
         send_queue: 0,
         watch: None,
         connection: None,
+        begins: None,
     }
 }
 
