@@ -4,9 +4,11 @@ mod membership;
 mod merged;
 mod packing;
 mod pending;
+mod queriers;
 mod reporter;
 
 pub use membership::{Filter, FilterMode, MAX_MEMBERSHIPS, MAX_SOURCES, MembershipError, Memberships};
 pub use merged::{MAX_MERGED, Merged};
 pub use packing::pack;
-pub use reporter::{GroupPolicy, GroupReport, MAX_GROUPS, QueryHeard, Reporter};
+pub use queriers::GroupPolicy;
+pub use reporter::{GroupReport, MAX_GROUPS, QueryHeard, Reporter};

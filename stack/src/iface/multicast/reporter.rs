@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::super::InterfaceId;
 use super::pending::Pending;
+use super::queriers::{GroupPolicy, Link, NEWEST, Querier, Queriers, Version};
 use super::{Filter, FilterMode};
 use crate::random::Random;
 use crate::time::{Instant, earliest};
@@ -15,48 +16,12 @@ use crate::wire::group::{Record, RecordKind};
 /// Groups that are reported, of all interfaces.
 pub const MAX_GROUPS: usize = 1024;
 
-/// How often a querier asks that does not say how often.
-//= RFC 9776 §8.2
-const QUERY_INTERVAL: Duration = Duration::from_secs(125);
-
 /// How long an answer to a router of the oldest version may take.
 //= RFC 9776 §8.3
 const OLDEST_RESPONSE: Duration = Duration::from_secs(10);
 
 /// Sources that a router's questions of one group name, until they are answered.
 const MAX_ASKED: usize = 64;
-
-/// A version of the protocol, by IGMP's number: MLDv1 is IGMPv2, and MLDv2 is IGMPv3.
-type Version = u8;
-const NEWEST: Version = 3;
-
-/// How an interface tells routers of groups of one family.
-///
-/// ```
-/// use tapsock_stack::iface::multicast::GroupPolicy;
-///
-/// assert_eq!(GroupPolicy::default().robustness, 2);
-/// ```
-#[derive(Copy, Clone, Debug, Eq, PartialEq)]
-pub struct GroupPolicy {
-    /// How often each change is told, for a report may be lost, unless the link's querier says otherwise.
-    pub robustness: u8,
-    /// The longest time between two reports of a change, in older versions and in the newest.
-    pub unsolicited: [Duration; 2],
-    /// The newest version that is spoken, by IGMP's number.
-    pub newest: u8,
-    /// The oldest: routers that speak one before it are not heard.
-    pub oldest: u8,
-}
-
-impl Default for GroupPolicy {
-    //= RFC 9776 §8.1
-    //= RFC 9776 §8.11
-    fn default() -> Self {
-        let unsolicited = [Duration::from_secs(10), Duration::from_secs(1)];
-        GroupPolicy { robustness: 2, unsolicited, newest: NEWEST, oldest: 1 }
-    }
-}
 
 /// A question of a router.
 #[derive(Clone, Debug)]
@@ -158,26 +123,6 @@ impl Group {
     }
 }
 
-/// Which older versions routers of a link have spoken, and until when they count.
-#[derive(Clone, Debug)]
-struct Querier {
-    interface: InterfaceId,
-    v4: bool,
-    until: [Option<Instant>; 2],
-    /// When the question for all groups is answered.
-    answer: Option<Instant>,
-    /// How often things are said, where it tells that, and how often it asks.
-    robustness: Option<u8>,
-    interval: Duration,
-    policy: GroupPolicy,
-}
-
-impl Querier {
-    fn robustness(&self) -> u8 {
-        self.robustness.unwrap_or(self.policy.robustness)
-    }
-}
-
 /// What routers are told, for all interfaces.
 ///
 /// ```
@@ -188,7 +133,7 @@ impl Querier {
 #[derive(Clone, Debug, Default)]
 pub struct Reporter {
     groups: BTreeMap<(InterfaceId, IpAddr), Group>,
-    queriers: Vec<Querier>,
+    queriers: Queriers,
     next: Option<Instant>,
 }
 
@@ -200,13 +145,7 @@ impl Reporter {
 
     /// How an interface tells of groups of a family from now on.
     pub fn set_policy(&mut self, interface: InterfaceId, v4: bool, policy: GroupPolicy) {
-        if policy != self.policy_of(interface, v4) {
-            self.querier(interface, v4).policy = policy;
-        }
-    }
-
-    fn policy_of(&self, interface: InterfaceId, v4: bool) -> GroupPolicy {
-        querier_of(&self.queriers, interface, v4).map_or(GroupPolicy::default(), |known| known.policy)
+        self.queriers.set_policy((interface, v4), policy);
     }
 
     /// What is heard of a group has changed. One that there is no [room](Self::has_room) for is not told of.
@@ -215,8 +154,7 @@ impl Reporter {
         if !self.has_room(interface, group) {
             return;
         }
-        let querier = querier_of(&self.queriers, interface, group.is_ipv4());
-        let robustness = querier.map_or(GroupPolicy::default().robustness, Querier::robustness);
+        let robustness = self.queriers.of((interface, group.is_ipv4())).robustness();
         let known = self.groups.entry((interface, group)).or_insert(Group::UNHEARD);
         if known.pending.note(&known.filter, &filter, robustness) {
             known.telling = Telling::AtOnce;
@@ -235,8 +173,7 @@ impl Reporter {
     /// the interface had no address to tell it with.
     //= RFC 3590 §4
     pub fn tell_again(&mut self, interface: InterfaceId) {
-        let robustness = querier_of(&self.queriers, interface, false)
-            .map_or(GroupPolicy::default().robustness, Querier::robustness);
+        let robustness = self.queriers.of((interface, false)).robustness();
         for (_, known) in self.of_family(interface, false) {
             if known.filter != Filter::NONE {
                 known.pending = Pending::all_of(&known.filter, robustness);
@@ -271,19 +208,19 @@ impl Reporter {
         query: &QueryHeard,
         random: &mut Random,
     ) {
-        if query.version < self.policy_of(interface, query.v4).oldest {
+        let link = (interface, query.v4);
+        if query.version < self.queriers.of(link).policy.oldest {
             return;
         }
         //= RFC 9776 §8 MUST-1
         //= RFC 9777 §9 MUST-1
         if let Some(habits) = query.habits {
-            let querier = self.querier(interface, query.v4);
-            (querier.robustness, querier.interval) = habits;
+            self.queriers.of_mut(link).set_habits(habits);
         }
         if query.version < NEWEST {
             self.on_older_querier(now, interface, query);
         }
-        let version = self.version(now, interface, query.v4);
+        let version = self.queriers.of(link).version(now);
         // In the oldest version all questions are of all groups, and name no time: so Linux takes those of the newest then.
         let (group, max_response) = match (version, query.version) {
             (1, NEWEST) => (None, OLDEST_RESPONSE),
@@ -293,7 +230,7 @@ impl Reporter {
         let at = now + delay.max(Duration::from_nanos(1));
         match group {
             None if version == NEWEST => {
-                let querier = self.querier(interface, query.v4);
+                let querier = self.queriers.of_mut(link);
                 querier.answer = earliest(querier.answer, Some(at));
                 self.next = earliest(self.next, Some(at));
             }
@@ -323,16 +260,13 @@ impl Reporter {
     /// A router speaks an older version. Where that is news, what was to be said in another is not said.
     //= RFC 9776 §7.2.1
     fn on_older_querier(&mut self, now: Instant, interface: InterfaceId, query: &QueryHeard) {
-        let before = self.version(now, interface, query.v4);
-        let querier = self.querier(interface, query.v4);
-        //= RFC 9776 §8.12
-        //= RFC 9777 §9.12 MUST-1
-        let present = querier.interval * querier.robustness().into() + query.max_response;
-        querier.until[usize::from(query.version.max(1) - 1)] = Some(now + present);
-        if self.version(now, interface, query.v4) == before {
+        let querier = self.queriers.of_mut((interface, query.v4));
+        let before = querier.version(now);
+        querier.on_older(now, query.version, query.max_response);
+        if querier.version(now) == before {
             return;
         }
-        self.querier(interface, query.v4).answer = None;
+        querier.answer = None;
         for (_, known) in self.of_family(interface, query.v4) {
             *known = Group { filter: mem::replace(&mut known.filter, Filter::NONE), ..Group::UNHEARD };
         }
@@ -350,7 +284,7 @@ impl Reporter {
     //= RFC 9776 §7.2.2
     //= RFC 9776 §7.2.2 MUST-1
     pub fn on_report(&mut self, now: Instant, interface: InterfaceId, group: IpAddr) {
-        if self.version(now, interface, group.is_ipv4()) == NEWEST {
+        if self.queriers.of((interface, group.is_ipv4())).version(now) == NEWEST {
             return;
         }
         if let Some(known) = self.groups.get_mut(&(interface, group)) {
@@ -373,13 +307,14 @@ impl Reporter {
         }
         self.answer_general(now, &mut reports);
         let Reporter { groups, queriers, .. } = self;
-        let mut changes = Vec::new();
+        let (mut changes, mut rounds) = (Vec::new(), Vec::new());
         for ((interface, group), known) in groups.iter_mut() {
-            let version = version(queriers, now, *interface, group.is_ipv4());
+            let link = (*interface, group.is_ipv4());
+            let querier = queriers.of(link);
+            let version = querier.version(now);
             if known.telling.is_due(now) {
-                let policy = querier_of(queriers, *interface, group.is_ipv4()).map(|querier| querier.policy);
-                let said_by = (version, policy.unwrap_or_default());
-                match tell_change(*group, known, now, said_by, random) {
+                let again = next_round(&mut rounds, now, (link, querier), random);
+                match tell_change(*group, known, version, again) {
                     Some(GroupReport::Records(records)) => {
                         add_records(&mut changes, (*interface, group.is_ipv4()), records);
                     }
@@ -397,23 +332,14 @@ impl Reporter {
         groups.retain(|_, known| !known.is_over());
         let changes = changes.into_iter();
         reports.extend(changes.map(|((interface, _), records)| (interface, GroupReport::Records(records))));
-        for querier in &mut self.queriers {
-            for until in &mut querier.until {
-                *until = until.filter(|until| *until > now);
-            }
-        }
+        self.queriers.expire(now);
         self.refresh();
         reports
     }
 
     /// The answers to questions for all groups.
     fn answer_general(&mut self, now: Instant, reports: &mut Vec<(InterfaceId, GroupReport)>) {
-        for querier in &mut self.queriers {
-            if querier.answer.is_none_or(|answer| answer > now) {
-                continue;
-            }
-            querier.answer = None;
-            let (interface, v4) = (querier.interface, querier.v4);
+        for (interface, v4) in self.queriers.take_due(now) {
             let of_it =
                 self.groups.iter().filter(|((at, group), _)| (*at, group.is_ipv4()) == (interface, v4));
             let records: Vec<Record> =
@@ -424,50 +350,10 @@ impl Reporter {
         }
     }
 
-    fn version(&self, now: Instant, interface: InterfaceId, v4: bool) -> Version {
-        version(&self.queriers, now, interface, v4)
-    }
-
-    fn querier(&mut self, interface: InterfaceId, v4: bool) -> &mut Querier {
-        let place =
-            self.queriers.iter().position(|querier| (querier.interface, querier.v4) == (interface, v4));
-        // Two of each interface, of which there are few.
-        let place = place.unwrap_or_else(|| {
-            self.queriers.push(Querier {
-                interface,
-                v4,
-                until: [None; 2],
-                answer: None,
-                robustness: None,
-                interval: QUERY_INTERVAL,
-                policy: GroupPolicy::default(),
-            });
-            self.queriers.len() - 1
-        });
-        &mut self.queriers[place]
-    }
-
     fn refresh(&mut self) {
         let groups = self.groups.values().filter_map(Group::deadline).min();
-        let queriers = self.queriers.iter().filter_map(|querier| querier.answer).min();
-        self.next = earliest(groups, queriers);
+        self.next = earliest(groups, self.queriers.earliest_answer());
     }
-}
-
-/// The version that is spoken on a link.
-//= RFC 9776 §7.2.1
-//= RFC 9776 §7.2.1 MUST-1
-//= RFC 9776 §7.2.1 MUST-2
-//= RFC 9777 §8.2.1 MUST-1
-//= RFC 9777 §8.2.1 MUST-2
-fn version(queriers: &[Querier], now: Instant, interface: InterfaceId, v4: bool) -> Version {
-    let Some(querier) = querier_of(queriers, interface, v4) else { return NEWEST };
-    let oldest = querier.until.iter().position(|until| until.is_some_and(|until| until > now));
-    oldest.map_or(NEWEST, |place| place as Version + 1).min(querier.policy.newest)
-}
-
-fn querier_of(queriers: &[Querier], interface: InterfaceId, v4: bool) -> Option<&Querier> {
-    queriers.iter().find(|querier| (querier.interface, querier.v4) == (interface, v4))
 }
 
 /// What changes at once on an interface is told together, each family's.
@@ -482,26 +368,40 @@ fn add_records(
     }
 }
 
-/// Tells of a change, and plans the next time.
-fn tell_change(
-    group: IpAddr,
-    known: &mut Group,
+/// When what is told now on a link is told again, where that is due: in the newest version all of it together, as on Linux; in
+/// older ones each group has a time of its own.
+fn next_round(
+    rounds: &mut Vec<(Link, Instant)>,
     now: Instant,
-    (version, policy): (Version, GroupPolicy),
+    (link, querier): (Link, &Querier),
     random: &mut Random,
-) -> Option<GroupReport> {
-    let [older, newest] = policy.unsolicited;
+) -> Instant {
+    let together = querier.version(now) == NEWEST;
+    if let Some((_, at)) = rounds.iter().find(|(known, _)| *known == link && together) {
+        return *at;
+    }
+    let [older, newest] = querier.policy.unsolicited;
+    let interval = if together { newest } else { older };
+    let at = now + Duration::from_nanos(random.range(1..=interval.as_nanos().max(1) as u64));
+    if together {
+        rounds.push((link, at));
+    }
+    at
+}
+
+/// Tells of a change, which is told again then.
+fn tell_change(group: IpAddr, known: &mut Group, version: Version, again: Instant) -> Option<GroupReport> {
     let joined = known.filter != Filter::NONE;
-    let (report, interval) = match version {
-        NEWEST => (Some(GroupReport::Records(known.pending.records(group, &known.filter))), newest),
+    let report = match version {
+        NEWEST => Some(GroupReport::Records(known.pending.records(group, &known.filter))),
         // Of which sources is heard what was heard before, they can not say.
-        _ if joined && known.membership == 0 => (None, older),
-        _ if joined => (Some(GroupReport::Member { group, version }), older),
+        _ if joined && known.membership == 0 => None,
+        _ if joined => Some(GroupReport::Member { group, version }),
         //= RFC 9776 §7.2.1
-        1 => (None, older),
+        1 => None,
         // As on Linux: who reported it last says when nobody hears it.
-        _ if known.last == Reported::ByOthers => (None, older),
-        _ => (Some(GroupReport::Leave { group }), older),
+        _ if known.last == Reported::ByOthers => None,
+        _ => Some(GroupReport::Leave { group }),
     };
     known.pending.on_told();
     if joined && report.is_some() {
@@ -512,10 +412,7 @@ fn tell_change(
     if version < NEWEST && (!joined || known.membership == 0) {
         known.pending = Pending::NOTHING;
     }
-    known.telling = match known.pending.is_empty() {
-        true => Telling::Never,
-        false => Telling::At(now + Duration::from_nanos(random.range(1..=interval.as_nanos().max(1) as u64))),
-    };
+    known.telling = if known.pending.is_empty() { Telling::Never } else { Telling::At(again) };
     report
 }
 
