@@ -156,6 +156,8 @@ pub struct Stack {
     reassembly: fragments::Reassembly,
     identifications: Identifications,
     forwarding: forward::Forwarding,
+    /// Whether the settings may have changed since they were looked at.
+    has_new_settings: bool,
     ports: PortTable,
     demux: Demux,
     tcp: tcp_table::TcpTable,
@@ -214,6 +216,7 @@ impl Stack {
             raw: RawTable::default(),
             fast_open: FastOpenCache::default(),
             forwarding: forward::Forwarding::new(seed),
+            has_new_settings: false,
             secret: random.keyed_hash(),
             icmp_limit: RateLimit::new(config.icmp_msgs_per_sec, config.icmp_msgs_burst),
             challenges: Challenges::default(),
@@ -242,8 +245,8 @@ impl Stack {
         caps: LinkCaps,
     ) -> Result<InterfaceId, InterfaceError> {
         let id = self.interfaces.add(name, hardware, caps)?;
-        self.join_as_router(id);
         self.config.begin_interface(name);
+        self.follow_routing();
         if caps.medium == Medium::Ethernet {
             self.enable_autoconf(id);
         }
@@ -286,8 +289,10 @@ impl Stack {
         &self.config
     }
 
-    /// The settings, to be changed. What exists keeps those that it was made with.
+    /// The settings, to be changed. What exists keeps those that it was made with, but for what an interface is to its link: a
+    /// router or a host, from the next [`handle_timeout`](Self::handle_timeout) on.
     pub fn config_mut(&mut self) -> &mut Config {
+        self.has_new_settings = true;
         &mut self.config
     }
 
@@ -419,11 +424,15 @@ impl Stack {
         let rare = earliest(self.reassembly.poll_timeout(), self.dhcp.poll_timeout());
         let rare = earliest(rare, self.claims.poll_timeout());
         let rare = earliest(rare, earliest(self.autoconf.poll_timeout(), self.groups.poll_timeout()));
+        let rare = earliest(rare, self.has_new_settings.then_some(Instant::ZERO));
         earliest(rare, earliest(self.tcp.poll_timeout(), self.neighbors.poll_timeout()))
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if core::mem::take(&mut self.has_new_settings) {
+            self.follow_routing();
+        }
         self.neighbors.handle_timeout(now, &mut self.random, &mut self.counters);
         self.handle_fragment_timeouts(now);
         self.handle_dhcp_timeouts(now);

@@ -164,6 +164,8 @@ pub struct Interface {
     leased_mtu: Option<usize>,
     /// IPv6's hop limit, where a router tells one.
     hop_limit: Option<u8>,
+    /// Whether it passes IPv4 on, and IPv6.
+    routes: [bool; 2],
 }
 
 impl Interface {
@@ -179,6 +181,7 @@ impl Interface {
             ipv6_mtu: None,
             leased_mtu: None,
             hop_limit: None,
+            routes: [false; 2],
             group_frames: Vec::new(),
         };
         interface.refresh_groups();
@@ -266,7 +269,7 @@ impl Interface {
     pub fn hears(&self, group: IpAddr) -> bool {
         match group {
             IpAddr::V4(ALL_HOSTS) | IpAddr::V6(ALL_NODES | INTERFACE_LOCAL_ALL_NODES) => true,
-            IpAddr::V6(v6) if self.ipv6_addresses().any(|own| solicited_node(own) == v6) => true,
+            IpAddr::V6(v6) if self.asked_for().any(|own| solicited_node(own) == v6) => true,
             _ => self.place_of(group).is_ok(),
         }
     }
@@ -278,7 +281,37 @@ impl Interface {
             IpAddr::V6(group) if is_solicited_node(*group) => Some(*group),
             _ => None,
         });
-        self.ipv6_addresses().map(solicited_node).chain(tentative)
+        self.asked_for().map(solicited_node).chain(tentative)
+    }
+
+    /// The addresses that neighbours may ask it for.
+    fn asked_for(&self) -> impl Iterator<Item = Ipv6Addr> + '_ {
+        self.ipv6_addresses().chain(self.anycasts())
+    }
+
+    /// The addresses of all routers of its networks, where it is one of them: those without an interface's identifier.
+    //= RFC 4291 §2.6.1
+    fn anycasts(&self) -> impl Iterator<Item = Ipv6Addr> + '_ {
+        let own = self.addresses.iter().filter(|own| self.routes[1] && own.cidr.prefix_len < NO_SUBNET);
+        own.filter_map(|own| match own.cidr.network().address {
+            IpAddr::V6(network) => Some(network),
+            IpAddr::V4(_) => None,
+        })
+    }
+
+    /// Whether `address` is that of all routers of one of its networks, of which it is one.
+    pub(crate) fn is_anycast(&self, address: IpAddr) -> bool {
+        self.anycasts().any(|anycast| address == IpAddr::V6(anycast))
+    }
+
+    /// Whether it passes IPv4 on, and IPv6.
+    pub(crate) const fn routes(&self) -> [bool; 2] {
+        self.routes
+    }
+
+    pub(super) fn set_routes(&mut self, routes: [bool; 2]) {
+        self.routes = routes;
+        self.refresh_groups();
     }
 
     /// Groups that were joined, beside those that need no joining.
@@ -395,7 +428,7 @@ impl Interface {
     //= RFC 4861 §7.2.1 MUST-3
     fn refresh_groups(&mut self) {
         let always = [IpAddr::V4(ALL_HOSTS), IpAddr::V6(ALL_NODES)];
-        let solicited = self.ipv6_addresses().map(|own| IpAddr::V6(solicited_node(own)));
+        let solicited = self.asked_for().map(|own| IpAddr::V6(solicited_node(own)));
         let groups = always.into_iter().chain(solicited).chain(self.joined());
         let mut frames: Vec<_> = groups.map(EthernetAddress::multicast_for).collect();
         frames.sort_unstable();
@@ -412,6 +445,8 @@ pub(super) const fn is_link_local(address: IpAddr) -> bool {
     }
 }
 
+/// From this length on a network has no address of its routers, in bits (RFC 6164).
+const NO_SUBNET: u8 = 127;
 const ALL_HOSTS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
 pub(super) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const INTERFACE_LOCAL_ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff01, 0, 0, 0, 0, 0, 0, 1);

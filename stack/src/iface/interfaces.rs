@@ -289,6 +289,14 @@ impl Interfaces {
         self.interfaces.get_mut(usize::from(id.0)).is_some_and(|found| found.join(group))
     }
 
+    /// Says whether an interface passes IPv4 on, and IPv6.
+    pub(crate) fn set_routes(&mut self, id: InterfaceId, routes: [bool; 2]) {
+        self.group_generation = self.group_generation.wrapping_add(1);
+        if let Some(found) = self.interfaces.get_mut(usize::from(id.0)) {
+            found.set_routes(routes);
+        }
+    }
+
     /// The opposite. Returns whether nobody else wants to hear the group.
     pub fn leave(&mut self, id: InterfaceId, group: IpAddr) -> bool {
         self.group_generation = self.group_generation.wrapping_add(1);
@@ -449,6 +457,10 @@ impl Interfaces {
         }
         if destination.is_loopback() {
             return false;
+        }
+        //= RFC 4291 §2.6.1
+        if destination.is_ipv6() && arrival.is_anycast(destination) {
+            return true;
         }
         if destination.is_ipv6() && is_link_local(destination) {
             return arrival.owns(destination);

@@ -60,7 +60,9 @@ pub fn on_solicit(
     counters: &mut Counters,
 ) -> Option<Transmit> {
     let arrival = interfaces.interface(interface)?;
-    if !arrival.owns(IpAddr::V6(solicit.target)) {
+    let target = IpAddr::V6(solicit.target);
+    let is_anycast = !arrival.owns(target) && arrival.is_anycast(target);
+    if !arrival.owns(target) && !is_anycast {
         return None;
     }
     let advert = NeighborAdvert {
@@ -68,10 +70,15 @@ pub fn on_solicit(
         router: policy.router,
         solicited: true,
         // As Linux: who asks us alone knows our station, and an answer that does not tell it overrides nothing.
-        override_: destination.is_multicast(),
+        // Of several who have the address nobody is before the others.
+        override_: destination.is_multicast() && !is_anycast,
         target_link: destination.is_multicast().then_some(arrival.hardware()),
     };
     if source.is_unspecified() {
+        // Who looks for such an address is told by nobody that somebody has it.
+        if is_anycast {
+            return None;
+        }
         return Some(announcement(arrival, solicit.target, policy, counters));
     }
     let asker = IpAddr::V6(source);
@@ -89,7 +96,13 @@ pub fn on_solicit(
         cache.on_solicit_from(now, interface, asker, station, counters);
     }
     count_out(Counter::Icmp6OutNeighborAdvertisements, counters);
-    match cache.resolve(now, interface, asker, packet(advert.into(), solicit.target, source), counters) {
+    // Nothing is sent from such an address.
+    let from = match interfaces.route(asker, None, Some(interface)).map(|hop| hop.source) {
+        Ok(IpAddr::V6(own)) if is_anycast => own,
+        _ if is_anycast => return None,
+        _ => solicit.target,
+    };
+    match cache.resolve(now, interface, asker, packet(advert.into(), from, source), counters) {
         Resolution::Known(station, mut answer) => {
             prepend_ethernet(arrival, station, &mut answer);
             Some(answer)

@@ -134,16 +134,33 @@ impl Stack {
         self.config.arrival_policy(self.interfaces.interface(id).map_or("", Interface::name))
     }
 
-    /// Has a new interface hear the groups of all routers, where it forwards.
+    /// Settings may have changed: has each interface be in the groups of all routers that passes packets on since, and
+    /// in those no more that does not.
     //= RFC 4291 §2.8
     //= RFC 1112 §4
-    pub(super) fn join_as_router(&mut self, id: InterfaceId) {
-        let policy = self.arrival_policy(id);
-        let v4 = ALL_ROUTERS_V4.into_iter().filter(|_| policy.forwards_v4).map(IpAddr::V4);
-        let v6 = ALL_ROUTERS_V6.into_iter().filter(|_| policy.forwards_v6).map(IpAddr::V6);
-        for group in v4.chain(v6) {
-            self.interfaces.join(id, group);
+    pub(super) fn follow_routing(&mut self) {
+        let all: Vec<InterfaceId> = self.interfaces.iter().map(Interface::id).collect();
+        for id in all {
+            let ArrivalPolicy { forwards_v4, forwards_v6, .. } = self.arrival_policy(id);
+            let (before, after) =
+                (self.interfaces.interface(id).map(Interface::routes), [forwards_v4, forwards_v6]);
+            if before == Some(after) || id == InterfaceId::LOOPBACK {
+                continue;
+            }
+            self.interfaces.set_routes(id, after);
+            let was = before.unwrap_or_default();
+            // As Linux: who passes IPv4 on tells nobody of it.
+            for group in ALL_ROUTERS_V4.into_iter().filter(|_| was[0] != after[0]) {
+                match after[0] {
+                    true => drop(self.interfaces.join(id, group.into())),
+                    false => drop(self.interfaces.leave(id, group.into())),
+                }
+            }
+            for group in ALL_ROUTERS_V6.into_iter().filter(|_| was[1] != after[1]) {
+                self.be_in_own_group(id, group, after[1]);
+            }
         }
+        self.follow_solicited_groups();
     }
 
     /// Whether packets to `destination` that come so are for others, to whom this host passes them.

@@ -273,6 +273,32 @@ impl Stack {
         }
     }
 
+    /// An interface is in a group by itself, or no more. Routers are told as of the groups of its addresses: unasked where it
+    /// looks for those on the link.
+    pub(super) fn be_in_own_group(&mut self, interface: InterfaceId, group: Ipv6Addr, is_in: bool) {
+        let group = IpAddr::V6(group);
+        if is_in && !self.join_on(interface, group) {
+            return;
+        }
+        let (before, after) = if is_in { (None, Some(&Filter::ALL)) } else { (Some(&Filter::ALL), None) };
+        if !is_in && self.interfaces.leave(interface, group) {
+            log::debug!("{interface}: not in {group} any more");
+        }
+        let heard = self.merge_group(interface, group, before, after);
+        if self.is_reported(interface, group) {
+            self.tell_of_own_group(interface, group, heard);
+        }
+    }
+
+    fn tell_of_own_group(&mut self, interface: InterfaceId, group: IpAddr, heard: Filter) {
+        if self.looks_for_addresses(interface) {
+            self.set_group_policy(interface, false);
+            self.groups.reporter.set(interface, group, heard);
+        } else {
+            self.groups.reporter.note(interface, group, heard);
+        }
+    }
+
     /// What an interface hears of a group, after one of those who hear it changed its mind.
     fn merge_group(
         &mut self,
@@ -312,12 +338,7 @@ impl Stack {
                 false => (None, Some(&Filter::ALL)),
             };
             let heard = self.merge_group(interface, group, before, after);
-            if self.looks_for_addresses(interface) {
-                self.set_group_policy(interface, false);
-                self.groups.reporter.set(interface, group, heard);
-            } else {
-                self.groups.reporter.note(interface, group, heard);
-            }
+            self.tell_of_own_group(interface, group, heard);
         }
     }
 

@@ -20,6 +20,7 @@ use crate::wire::station;
 
 mod options;
 mod redirects;
+mod routers;
 mod special;
 mod telling;
 
