@@ -45,7 +45,7 @@ const UNANSWERED: &str = "it is one to be passed over, and so would most others 
 const KEPT: &str = "what is asked behind it is not to be changed by it";
 
 const DROPPED: &str = "it is not taken, whatever it holds";
-const CUT: &str = "the part of it that comes is the same";
+const PART: &str = "the part of it that comes is the same";
 
 /// Why nobody can tell, in which script, what is altered, and in which lines, counted from the first event's.
 type Known = (&'static str, &'static str, &'static str, &'static [u32]);
@@ -62,15 +62,15 @@ const KNOWN: &[Known] = &[
     (UNANSWERED, "source-route-refused-v4", "a longer datagram", &[8, 9]),
     (IGNORED, "path-mtu-v6", "another type", &[17, 18]),
     (IGNORED, "path-mtu-v6", "another MTU", &[14, 17, 18]),
-    (CUT, "echo-in-fragments", "another type", &[4]),
-    (CUT, "echo-in-fragments", "another identifier", &[4]),
-    (CUT, "fragment-of-odd-length-v6", "a longer datagram", &[3]),
+    (PART, "echo-in-fragments", "another type", &[4]),
+    (PART, "echo-in-fragments", "another identifier", &[4]),
+    (PART, "fragment-of-odd-length-v6", "a longer datagram", &[3]),
     (DROPPED, "fragments-overlap", "a longer datagram", &[2, 3, 4, 6]),
     (DROPPED, "fragments-put-together", "a longer datagram", &[3]),
-    (CUT, "fragments-put-together", "a longer datagram", &[4]),
+    (PART, "fragments-put-together", "a longer datagram", &[4]),
     (DROPPED, "fragments-time-out-v4", "a longer datagram", &[3]),
     (DROPPED, "fragments-time-out-v6", "a longer datagram", &[3]),
-    (CUT, "fragments-time-out-v6", "a longer datagram", &[4]),
+    (PART, "fragments-time-out-v6", "a longer datagram", &[4]),
     (DROPPED, "unknown-options-v6", "a longer datagram", &[5, 13]),
     (IGNORED, "icmp-ends-connect-v4", "another type", &[4]),
     (IGNORED, "icmp-ends-connect-v6", "another type", &[4]),
@@ -110,5 +110,4 @@ const LARGER: &str = "both are more than the path is known to take";
 const CLOSED: &str = "nobody listens at the next port either";
 const LIMITED: &str = "no answer is sent that could quote it";
 const FIRST: &str = "it is the one stamp of its connection, from which the script would count all others";
-const DROPPED: &str = "it is not taken, whatever it holds";
 const CUT: &str = "the program reads less than either has";
