@@ -19,8 +19,8 @@ pub use calls::{ControlMessage, Incoming, Outgoing, Room, SocketCalls};
 pub use common::{CommonOp, Switch, Waits};
 pub use differences::{DIFFERENCES, Difference, KERNEL_RELEASE, Scope, Sockets};
 pub use inet::{
-    InetOp, InetPlan, Ip, Port, Shape, Sort, Stage, Target, UNLIKE_OPTIONS, UnlikeOption, World,
-    differences_of_option, inet_plan, run_inet_plan,
+    InetOp, InetPlan, Ip, Port, Shape, Sort, Stage, Target, UNLIKE_OPTIONS, UNLIKE_STATES, UnlikeOption,
+    UnlikeStates, World, differences_of_option, differences_of_states, inet_plan, run_inet_plan,
 };
 pub use kernel::KernelSockets;
 pub use name::{Name, Place, Shower};

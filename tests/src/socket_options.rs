@@ -12,7 +12,9 @@ use std::{fs, io};
 use tapsock::Host;
 use tapsock::bsd::{SOL_ICMPV6, SOL_IP, SOL_IPV6, SOL_RAW, SOL_SOCKET, SOL_TCP, SOL_UDP};
 
-use crate::differential::{DIFFERENCES, KERNEL_RELEASE, Sockets, UNLIKE_OPTIONS, UnlikeOption};
+use crate::differential::{
+    DIFFERENCES, KERNEL_RELEASE, Sockets, UNLIKE_OPTIONS, UNLIKE_STATES, UnlikeOption, UnlikeStates,
+};
 
 mod asked;
 mod kinds;
@@ -142,8 +144,20 @@ fn differences(root: &Path) -> io::Result<String> {
     for UnlikeOption { name, of, kernel, ours, reason, .. } in UNLIKE_OPTIONS {
         row([&format!("{name}: {of}"), &code(kernel), &code(ours), reason, VALUES])?;
     }
+    for UnlikeStates { names, reason, .. } in UNLIKE_STATES {
+        row([
+            &format!("{names} of a stream that was connected"),
+            "another value",
+            "its own",
+            reason,
+            STATES,
+        ])?;
+    }
     Ok(rows)
 }
+
+/// What options say of what has become of a socket.
+const STATES: &str = "options_of_all_states";
 
 /// The tests that meet what programs and sequences on both stacks know.
 const KNOWN: &str = "every_known_difference_shows";

@@ -2,6 +2,7 @@
 //! each sort, `PROPTEST_RNG_SEED` which. A long run: `TAPSOCK_SEQUENCES=10000 cargo test -p tapsock-tests --test
 //! differential_inet`, some minutes.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,8 +11,8 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 use tapsock::bsd::*;
 use tapsock_tests::bench::skipped_for;
 use tapsock_tests::differential::{
-    ControlMessage, DIFFERENCES, Ip, Port, Room, Shape, Sockets, Sort, Stage, Target, UNLIKE_OPTIONS, World,
-    differences_of_option, inet_plan, run_inet_plan,
+    ControlMessage, DIFFERENCES, Ip, Port, Room, Shape, Sockets, Sort, Stage, Target, UNLIKE_OPTIONS,
+    UNLIKE_STATES, World, differences_of_option, differences_of_states, inet_plan, run_inet_plan,
 };
 use tapsock_tests::drawn::cases_and_seed;
 use tapsock_tests::socket_options::constants;
@@ -318,6 +319,28 @@ fn options_of_all_values_and_lengths() {
     }
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
     assert_eq!(unlike, UNLIKE_OPTIONS.len(), "each that is known shows");
+}
+
+#[test]
+fn options_of_all_states() {
+    let _alone = alone();
+    let stage = match Stage::new() {
+        Ok(stage) => stage,
+        Err(error) => return skipped_for(error).unwrap_or_default(),
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let source = std::fs::read_to_string(root.join("sockets/src/constants.rs")).unwrap();
+    let (mut complaints, mut unlike) = (Vec::new(), BTreeSet::new());
+    for option in constants(&source) {
+        let (found, met) = differences_of_states(&stage, &option);
+        complaints.extend(found);
+        if met > 0 {
+            unlike.insert(option.name);
+        }
+    }
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+    let known = UNLIKE_STATES.iter().flat_map(|unlike| unlike.names.split(", ")).map(str::to_owned);
+    assert_eq!(unlike, known.collect(), "each that is known shows");
 }
 
 fn known_of_datagrams(world: &mut World) {

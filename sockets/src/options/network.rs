@@ -182,20 +182,18 @@ impl SocketOptions {
         i32::from_ne_bytes(index.to_be_bytes()).into()
     }
 
-    /// As Linux, of each pair one at most; what is not named stays. Whether addresses are made of keys, and homes of
+    /// As Linux, of each pair one at most; what is not named is the default again. Whether addresses are made of keys, and homes of
     /// mobile hosts, nothing here depends on.
     fn set_preferences(&mut self, wanted: i32) -> Result<(), Errno> {
         let source = match wanted & (SRC_TEMPORARY | SRC_PUBLIC | SRC_ANY) {
-            0 => self.rare().source,
+            0 | SRC_ANY => PreferredSource::Any,
             SRC_TEMPORARY => PreferredSource::Temporary,
             SRC_PUBLIC => PreferredSource::Lasting,
-            SRC_ANY => PreferredSource::Any,
             _ => return Err(Errno::INVAL),
         };
         let care_of = match wanted & (SRC_CARE_OF | SRC_HOME) {
-            0 => self.rare().care_of,
             SRC_CARE_OF => true,
-            SRC_HOME => false,
+            0 | SRC_HOME => false,
             _ => return Err(Errno::INVAL),
         };
         if wanted & SRC_KEYS == SRC_KEYS {

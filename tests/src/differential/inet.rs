@@ -13,6 +13,7 @@ mod payload;
 mod sequence;
 mod sort;
 mod stage;
+mod states;
 mod text;
 mod world;
 
@@ -21,4 +22,5 @@ pub use options::{UNLIKE_OPTIONS, UnlikeOption, differences_of_option};
 pub use sequence::{InetOp, InetPlan, inet_plan, run_inet_plan};
 pub use sort::Sort;
 pub use stage::Stage;
+pub use states::{UNLIKE_STATES, UnlikeStates, differences_of_states};
 pub use world::World;

@@ -51,6 +51,16 @@ impl World {
         }
     }
 
+    /// Whether this stack has the option on such a socket.
+    pub(in super::super) fn is_there(&mut self, socket: Sock, (level, name): (i32, i32)) -> bool {
+        let calls = &mut self.stacks[1].calls;
+        let refused = [
+            calls.option(socket, level, name, 4).err(),
+            calls.set_option(socket, level, name, &1i32.to_ne_bytes()).err(),
+        ];
+        !refused.iter().all(|error| matches!(error, Some(Errno::NOPROTOOPT | Errno::OPNOTSUPP)))
+    }
+
     /// What the stacks answer who sets an option, or reads it into so much room: that need not be the same.
     pub(in super::super) fn answers(
         &mut self,
