@@ -170,8 +170,7 @@ pub(crate) fn send_options(
     let options = call.options();
     let interface = place(call, &control)?;
     let (rare, to_group) = (options.rare(), remote.ip().is_multicast());
-    let group_limit = if family == Domain::V4 { rare.group_ttl } else { rare.group_hops };
-    let limit = if to_group { Some(group_limit.unwrap_or(1)) } else { options.hop_limit(family) };
+    let Late { hop_limit: limit, no_loop } = late(options, remote);
     // As Linux: what the socket is bound and held to outweighs IP_MULTICAST_IF.
     let is_held = destination::scope_of(remote) != 0 || options.device.is_some();
     let by_group = groups::interface_to(call, remote.ip()).filter(|_| !is_held);
@@ -185,7 +184,7 @@ pub(crate) fn send_options(
         source: group_source.or(control.source),
         interface: interface.or(destination::sticky_interface(call, remote)).or(by_group),
         largest: options.rare().largest_v6,
-        no_loop: if family == Domain::V4 { rare.no_loop.0 } else { rare.no_loop.1 },
+        no_loop,
         mark: NonZeroU32::new(control.mark.unwrap_or(options.rare().mark)),
         priority: priority(options, &control, family),
         flow_label: control.flow_info.map(|info| info & FLOW_LABEL).filter(|label| *label != 0),
@@ -194,6 +193,41 @@ pub(crate) fn send_options(
         ip_options: ip_options.unwrap_or(rare.ip_options),
         stamps: options.rare().timestamping.of_send(control.timestamping),
     })
+}
+
+/// What options say of a packet when it goes, and not when it begins to be held back.
+pub(crate) struct Late {
+    /// `None` for the host's.
+    pub(crate) hop_limit: Option<u8>,
+    /// Where it is for a group, this host does not hear it.
+    pub(crate) no_loop: bool,
+}
+
+fn late(options: &SocketOptions, remote: SocketAddr) -> Late {
+    let (rare, v4) = (options.rare(), remote.is_ipv4());
+    let group_limit = if v4 { rare.group_ttl } else { rare.group_hops };
+    let of_host = || options.hop_limit(if v4 { Domain::V4 } else { Domain::V6 });
+    Late {
+        hop_limit: if remote.ip().is_multicast() { Some(group_limit.unwrap_or(1)) } else { of_host() },
+        no_loop: if v4 { rare.no_loop.0 } else { rare.no_loop.1 },
+    }
+}
+
+/// The same of one to `remote` that was held back since its hop limit was `begun`, by a message where `named` says so. As
+/// Linux, whose IPv6 has settled the hop limit by then.
+pub(crate) fn at_the_end(
+    options: &SocketOptions,
+    remote: SocketAddr,
+    begun: Option<u8>,
+    named: bool,
+) -> Late {
+    let late = late(options, remote);
+    if named || remote.is_ipv6() { Late { hop_limit: begun, ..late } } else { late }
+}
+
+/// Whether a message says what the hop limit of a datagram to `remote` is.
+pub(crate) fn names_hop_limit(call: &Call<'_>, remote: SocketAddr, control: &[u8]) -> bool {
+    SendControl::parse(control, reader(call, remote).0).is_ok_and(|control| control.hop_limit.is_some())
 }
 
 /// The interface that messages name, if the source that they name may be used.

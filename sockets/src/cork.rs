@@ -8,6 +8,8 @@ use tapsock_stack::buf::{Chunk, Rope};
 #[derive(Debug)]
 pub(crate) struct Corked<D> {
     pub(crate) destination: D,
+    /// Whether a message beside the first part named the hop limit.
+    pub(crate) names_hop_limit: bool,
     /// The first and the last of its sends with MSG_ZEROCOPY: they are done when it has gone.
     pub(crate) zero_copies: Option<(u32, u32)>,
     parts: Rope,
@@ -17,8 +19,8 @@ pub(crate) struct Corked<D> {
 
 impl<D> Corked<D> {
     /// Nothing yet, for `destination`.
-    pub(crate) fn new(destination: D) -> Self {
-        Corked { destination, zero_copies: None, parts: Rope::new(), joined: Vec::new() }
+    pub(crate) fn new(destination: D, names_hop_limit: bool) -> Self {
+        Corked { destination, names_hop_limit, zero_copies: None, parts: Rope::new(), joined: Vec::new() }
     }
 
     /// How many bytes there are so far.
@@ -72,7 +74,7 @@ mod tests {
 
     #[test]
     fn small_parts_share_a_buffer_and_large_ones_keep_theirs() {
-        let mut corked = Corked::new(());
+        let mut corked = Corked::new((), false);
         let mut expected = Vec::new();
         for round in 0..60u8 {
             for byte in 0..100 {
@@ -89,7 +91,7 @@ mod tests {
 
     #[test]
     fn many_parts_of_a_byte_are_one_piece() {
-        let mut corked = Corked::new(());
+        let mut corked = Corked::new((), false);
         for _ in 0..LENGTH_MAX {
             corked.append(Rope::from(vec![1]));
         }

@@ -12,6 +12,7 @@ use crate::address::{
 };
 use crate::bind::family_of;
 use crate::constants::{AF_INET, AF_INET6, IPPROTO_RAW};
+use crate::groups;
 use crate::options::Domain;
 use crate::socket::Call;
 
@@ -25,7 +26,7 @@ pub(crate) fn stream(
     address: &SockAddr,
 ) -> Result<SocketAddr, Errno> {
     let remote = match call.domain() {
-        Domain::V4 => SocketAddr::V4(only_v4(address, bound)?),
+        Domain::V4 => SocketAddr::V4(only_v4(address, host(call, bound))?),
         Domain::V6 => dual(call, bound, only_v6(address)?)?,
     };
     let interfaces = call.stack.interfaces();
@@ -43,7 +44,7 @@ pub(crate) fn datagram(
     address: &SockAddr,
 ) -> Result<SocketAddr, Errno> {
     let remote = match (call.domain(), address) {
-        (Domain::V4, _) => SocketAddr::V4(only_v4(address, bound)?),
+        (Domain::V4, _) => SocketAddr::V4(only_v4(address, host(call, bound))?),
         (Domain::V6, _) if call.options().v6_only && is_v4(address) => return Err(Errno::AFNOSUPPORT),
         (Domain::V6, SockAddr::V4(address)) => dual(call, bound, mapped(SocketAddr::V4(*address)))?,
         (Domain::V6, _) => dual(call, bound, only_v6(address)?)?,
@@ -60,7 +61,7 @@ pub(crate) fn message(
 ) -> Result<Option<SocketAddr>, Errno> {
     let remote = match (call.domain(), address) {
         (Domain::V4, SockAddr::Unspec(Some(address))) => SocketAddr::V4(*address),
-        (Domain::V4, _) => SocketAddr::V4(only_v4(address, bound)?),
+        (Domain::V4, _) => SocketAddr::V4(only_v4(address, host(call, bound))?),
         (Domain::V6, SockAddr::Unspec(_)) => return Ok(None),
         (Domain::V6, _) if call.options().v6_only && is_v4(address) => return Err(Errno::NETUNREACH),
         (Domain::V6, SockAddr::V4(address)) => dual(call, bound, mapped(SocketAddr::V4(*address)))?,
@@ -74,7 +75,7 @@ pub(crate) fn message(
     if remote.port() == 0 {
         return Err(Errno::INVAL);
     }
-    Ok(Some(to_ourselves(remote, bound)))
+    Ok(Some(to_ourselves(remote, host(call, bound))))
 }
 
 /// The peer that a raw socket is to be connected to, where it is bound to `bound`. IPv6's takes no IPv4, not even mapped.
@@ -84,7 +85,7 @@ pub(crate) fn raw_peer(
     address: &SockAddr,
 ) -> Result<SocketAddr, Errno> {
     let remote = match call.domain() {
-        Domain::V4 => SocketAddr::V4(only_v4(address, bound)?),
+        Domain::V4 => SocketAddr::V4(only_v4(address, host(call, bound))?),
         Domain::V6 if !is_v6(address) => return Err(Errno::AFNOSUPPORT),
         Domain::V6 => plain_v6(only_v6(address)?)?,
     };
@@ -191,8 +192,11 @@ pub(crate) fn scope_of(remote: SocketAddr) -> u32 {
 /// How a connection to `remote` leaves.
 pub(crate) fn way_to(call: &Call<'_>, remote: Option<SocketAddr>) -> Way {
     let way = call.options().way();
-    let sticky = remote.and_then(|remote| sticky_interface(call, remote));
-    Way { device: way.device.or(sticky), ..way }
+    let named = remote.and_then(|remote| {
+        let by_group = || groups::interface_to(call, remote.ip()).filter(|_| scope_of(remote) == 0);
+        sticky_interface(call, remote).or_else(by_group)
+    });
+    Way { device: way.device.or(named), ..way }
 }
 
 /// Whether an address means every host of some link of ours.
@@ -262,7 +266,7 @@ fn dual(call: &Call<'_>, bound: Option<LocalAddr>, address: SocketAddrV6) -> Res
         if call.options().v6_only || bound_v6 {
             return Err(Errno::NETUNREACH);
         }
-        return Ok(to_ourselves(SocketAddr::V4(v4), bound));
+        return Ok(to_ourselves(SocketAddr::V4(v4), host(call, bound)));
     }
     if bound_v4 {
         if address.ip().is_unspecified() {
@@ -274,6 +278,11 @@ fn dual(call: &Call<'_>, bound: Option<LocalAddr>, address: SocketAddrV6) -> Res
         return Err(if way.is_ok() { Errno::AFNOSUPPORT } else { Errno::NETUNREACH });
     }
     plain_v6(address)
+}
+
+/// What a socket is bound to, where that is a host: a group, or a broadcast address, is no place to send from.
+fn host(call: &Call<'_>, bound: Option<LocalAddr>) -> Option<LocalAddr> {
+    bound.filter(|bound| call.stack.interfaces().source_of(*bound).is_some())
 }
 
 /// Linux takes the wildcard address for ourselves: in IPv4 that is the address that the socket is bound to.

@@ -2,7 +2,7 @@
 //!
 //! Its port is the identifier of its echo requests; that of a peer says nothing.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 
 use rustix::io::Errno;
 use tapsock_stack::buf::Rope;
@@ -54,8 +54,8 @@ impl PingSocket {
     pub(crate) fn bind(&mut self, call: &mut Call<'_>, address: &SockAddr) -> Result<(), Errno> {
         // Unlike those of UDP, they look at the address first.
         let (local, ident) = bind::checked(call, address, false)?;
-        if matches!(local.ip(), IpAddr::V4(ip) if ip.is_multicast()) {
-            return Err(Errno::ADDRNOTAVAIL);
+        if !local.is_wildcard() && call.stack.interfaces().source_of(local).is_none() {
+            return Err(if local.ip().is_ipv4() { Errno::ADDRNOTAVAIL } else { Errno::INVAL });
         }
         if call.domain() == Domain::V6 && bind::family_of(local) == Domain::V4 || self.is_bound(call.stack) {
             return Err(Errno::INVAL);

@@ -12,7 +12,7 @@ use tapsock_stack::udp::{Datagram as Packet, Mailbox};
 use tapsock_stack::{buf::Rope, wire::Ipv4Header};
 
 use crate::address::{SOCKADDR_IN_LEN, SOCKADDR_IN6_OLD_LEN, SockAddr, is_shorter_than, unmapped};
-use crate::beside;
+use crate::beside::{self, Late};
 use crate::bind;
 use crate::constants::*;
 use crate::cork::{Corked, LENGTH_MAX};
@@ -154,8 +154,10 @@ impl RawSocket {
                 return Err(error.errno().into());
             }
             let to = to.or(call.stack.raw(self.id).and_then(|socket| socket.remote()));
-            let corked =
-                self.corked.get_or_insert_with(|| Box::new(Corked::new(Destination { to, options })));
+            let corked = self.corked.get_or_insert_with(|| {
+                let names_limit = to.is_some_and(|to| beside::names_hop_limit(call, to, control));
+                Box::new(Corked::new(Destination { to, options }, names_limit))
+            });
             corked.append(data.split_to(taken));
             return Ok(taken);
         }
@@ -164,7 +166,12 @@ impl RawSocket {
         if let Some(remote) = remote.filter(|_| flags & MSG_CONFIRM != 0) {
             call.stack.confirm_path(call.now, remote, call.options().device);
         }
-        let Destination { to, options } = destination;
+        let Destination { to, mut options } = destination;
+        if let Some((corked, remote)) = corked.zip(remote) {
+            let Late { hop_limit, no_loop } =
+                beside::at_the_end(call.options(), remote, options.hop_limit, corked.names_hop_limit);
+            (options.hop_limit, options.no_loop) = (hop_limit, no_loop);
+        }
         let sent = match held {
             Some(held) => call.stack.raw_send_held(call.now, self.id, (held, whole), to, options),
             None => call.stack.raw_send(call.now, self.id, whole, to, options),

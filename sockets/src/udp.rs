@@ -9,7 +9,7 @@ use tapsock_stack::stack::{SendError, SocketId, Stack, UdpSendOptions};
 use tapsock_stack::udp::{Datagram, Mailbox, Merged, PortChoice, RecvError, UdpId};
 
 use crate::address::{SOCKADDR_IN6_OLD_LEN, SockAddr, is_shorter_than, unmapped};
-use crate::beside;
+use crate::beside::{self, Late};
 use crate::bind;
 use crate::constants::{
     MSG_CONFIRM, MSG_DONTROUTE, MSG_ERRQUEUE, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC, SHUT_RD, SHUT_WR,
@@ -155,8 +155,10 @@ impl UdpSocket {
             }
             // Whom it is for stays, whatever becomes of the connection.
             let to = to.or(call.stack.udp_remote(self.id));
-            let corked =
-                self.corked.get_or_insert_with(|| Box::new(Corked::new(Destination { to, ..destination })));
+            let corked = self.corked.get_or_insert_with(|| {
+                let names_limit = to.is_some_and(|to| beside::names_hop_limit(call, to, control));
+                Box::new(Corked::new(Destination { to, ..destination }, names_limit))
+            });
             corked.append(data.split_to(taken));
             if held.is_none() || taken > 0 {
                 self.report_zero_copy(call, flags);
@@ -169,7 +171,7 @@ impl UdpSocket {
         {
             call.stack.confirm_path(call.now, remote, call.options().device);
         }
-        let Destination { to, options } = destination;
+        let Destination { to, options } = self.at_the_end(call, destination);
         let sent = match held {
             Some(held) => call.stack.udp_send_held(call.now, self.id, (held, whole), to, options),
             None => call.stack.udp_send(call.now, self.id, whole, to, options),
@@ -310,12 +312,21 @@ impl UdpSocket {
         Ok(Destination { to, options })
     }
 
+    /// How a datagram goes that was held back, now that it is complete.
+    fn at_the_end(&self, call: &Call<'_>, begun: Destination) -> Destination {
+        let Some((corked, to)) = self.corked.as_ref().zip(begun.to) else { return begun };
+        let limit = begun.options.hop_limit;
+        let Late { hop_limit, no_loop } =
+            beside::at_the_end(call.options(), to, limit, corked.names_hop_limit);
+        Destination { options: UdpSendOptions { hop_limit, no_loop, ..begun.options }, ..begun }
+    }
+
     /// Sends what was held back, where nothing is to be held back any longer. What goes wrong nobody is told.
     pub(crate) fn uncork(&mut self, call: &mut Call<'_>) {
         if !call.options().udp_cork
             && let Some(corked) = &self.corked
         {
-            let Destination { to, options } = corked.destination;
+            let Destination { to, options } = self.at_the_end(call, corked.destination);
             let (held, whole) = (corked.len(), corked.with(Rope::new()));
             let sent = call.stack.udp_send_held(call.now, self.id, (held, whole), to, options);
             if sent == Err(SendError::WouldBlock) {

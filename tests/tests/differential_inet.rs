@@ -399,6 +399,29 @@ fn known_of_messages(world: &mut World) {
     world.close(sender);
 }
 
+fn known_of_groups(world: &mut World) {
+    let socket = world.socket(AF_INET, DGRAM, 0);
+    let interface = [&[0; 8][..], &1i32.to_ne_bytes()].concat();
+    world.set_option(socket, SOL_IP, IP_MULTICAST_IF, &interface);
+    world.connect(socket, Target::new(Ip::Group4, Port::Slot(3)));
+    world.known("the way to a group of IPv4 by lo, from a socket without an address");
+    world.local(socket);
+    world.close(socket);
+}
+
+fn known_of_parts(world: &mut World) {
+    let [receiver, sender] = [(); 2].map(|()| world.socket(AF_INET, SOCK_RAW | SOCK_NONBLOCK, 200));
+    let host = Target::new(Ip::Lo4, Port::Zero);
+    world.bind(receiver, host);
+    world.bind(sender, host);
+    world.send(sender, b"ab", MSG_MORE, Some(Target::new(Ip::Group4, Port::Zero)));
+    [receiver, sender].into_iter().for_each(|socket| world.apart(socket));
+    world.send(sender, b"cd", 0, Some(host));
+    world.known("parts of an IPv4 raw packet, some for a group and some for a host");
+    world.recv(receiver, 0, 0);
+    [receiver, sender].into_iter().for_each(|socket| world.close(socket));
+}
+
 fn known_of_stamps(world: &mut World) {
     let (listener, at) = listening(world, AF_INET, Ip::Lo4);
     let client = world.socket(AF_INET, STREAM, 0);
@@ -461,7 +484,12 @@ fn every_known_difference_shows() {
     assert_eq!(world.difference(), None, "{}", world.log().join("\n"));
     let mut met = world.met().clone();
     let mut world = World::new(&stage);
+    known_of_groups(&mut world);
+    assert_eq!(world.difference(), None, "{}", world.log().join("\n"));
+    met.extend(world.met());
+    let mut world = World::new(&stage);
     known_of_stamps(&mut world);
+    known_of_parts(&mut world);
     assert_eq!(world.difference(), None, "{}", world.log().join("\n"));
     met.extend(world.met());
     let mut world = World::new(&stage);

@@ -153,14 +153,17 @@ impl Interfaces {
     }
 
     /// The interface that a packet leaves at, with the route that says so. Groups and 255.255.255.255 need no route
-    /// where the interface is given, and IPv6 groups none at all: each interface leads to them.
+    /// where the interface is given, and IPv6 groups none at all: each interface but the loopback leads to them.
     fn way_out(
         &self,
         destination: IpAddr,
         &Wanted { interface: wanted, source, mark, flow }: &Wanted,
     ) -> Result<(&Interface, Option<&Route>), RouteError> {
         let is_group = destination.is_multicast() || destination == IpAddr::V4(Ipv4Addr::BROADCAST);
-        if is_group && let Some(outgoing) = wanted.and_then(|wanted| self.interface(wanted)) {
+        // As on Linux, the loopback leads to groups of IPv4 alone.
+        let leads = |outgoing: &&Interface| destination.is_ipv4() || !outgoing.is_loopback();
+        let named = wanted.and_then(|wanted| self.interface(wanted)).filter(|_| is_group).filter(leads);
+        if let Some(outgoing) = named {
             return if outgoing.link() == LinkState::Up {
                 Ok((outgoing, None))
             } else {
@@ -190,7 +193,8 @@ impl Interfaces {
         if is_group && destination.is_ipv6() {
             let usable = |other: &&Interface| {
                 let has_address = other.addresses().iter().any(|own| own.cidr.address.is_ipv6());
-                !other.is_loopback() && other.link() == LinkState::Up && has_address
+                let is_wanted = wanted.is_none_or(|wanted| wanted == other.id());
+                !other.is_loopback() && other.link() == LinkState::Up && has_address && is_wanted
             };
             if let Some(outgoing) = self.iter().find(usable) {
                 return Ok((outgoing, None));

@@ -187,7 +187,10 @@ impl RawSocket {
                 packet.payload.len() >= ICMP_HEADER_LEN
                     && kind.is_some_and(|kind| kind >= 32 || !self.filter.blocks(kind))
             }
-            IpProtocol::ICMPV6 if !self.is_v4() => kind.is_some_and(|kind| !self.filter.blocks(kind)),
+            IpProtocol::ICMPV6 if !self.is_v4() => {
+                packet.payload.len() >= ICMPV6_HEADER_LEN
+                    && kind.is_some_and(|kind| !self.filter.blocks(kind))
+            }
             _ => true,
         };
         wanted && (self.checksum_at.is_none() || has_right_sum(packet))
@@ -220,6 +223,9 @@ impl RawSocket {
         heard
     }
 }
+
+/// Type, code and checksum of ICMPv6: what has less is no message to Linux's filter.
+const ICMPV6_HEADER_LEN: usize = 4;
 
 /// Whether all of the payload, with the pseudo-header, sums up to a right checksum, wherever its field stands.
 fn has_right_sum(packet: &Packet) -> bool {

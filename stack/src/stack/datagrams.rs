@@ -73,9 +73,8 @@ impl Stack {
     /// Whether a packet of `len` bytes finds buffers, which is cut into parts of `cut` bytes where it does not go whole. Nobody
     /// waits for them.
     pub(super) fn has_buffers(&mut self, sender: SocketId, len: usize, cut: Option<usize>) -> bool {
-        let room = self.datagrams.len() < MAX_WAITING;
         let account = self.send_account(sender);
-        room && account.is_some_and(|(account, bound)| account.has_buffers((len, cut.unwrap_or(len)), bound))
+        account.is_some_and(|(account, bound)| account.has_buffers((len, cut.unwrap_or(len)), bound))
     }
 
     /// The account of a sender, and its bound.

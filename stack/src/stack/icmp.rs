@@ -25,7 +25,7 @@ use crate::wire::offload::Transmit;
 use crate::wire::{IpProtocol, Ipv6Header};
 
 use super::Stack;
-use super::multicast::{Reach, reach_of};
+use super::multicast::Reach;
 
 /// Type of a redirect of IPv4.
 const REDIRECT_V4: u8 = 5;
@@ -454,13 +454,10 @@ impl Stack {
             .unwrap_or_else(|| self.flow_label(marks.labels, &FlowKey::new(ends[0], ends[1])));
         outgoing.prepend_with_label(label, &mut packet, &mut self.counters)?;
         marks.options.insert_into(&mut packet.headers);
-        if hop.delivery == Delivery::Multicast {
-            if !marks.no_loop {
-                self.loop_to_group(hop, destination, &packet);
-            }
-            if reach_of(&packet) == Reach::Host {
-                return None;
-            }
+        if hop.delivery == Delivery::Multicast
+            && self.leave_for_group(hop, destination, &packet, marks.no_loop) == Reach::Host
+        {
+            return None;
         }
         Some(packet)
     }

@@ -236,11 +236,28 @@ impl Stack {
         }
     }
 
-    /// What we send to a group that we hear comes back to us.
+    /// A packet to a group is to leave: it comes back to us where we hear the group, unless `no_loop`. Gives how far it goes. By
+    /// the loopback each goes, as on Linux, and comes back as others do.
     //= RFC 1112 §6.1
-    pub(super) fn loop_to_group(&mut self, hop: &NextHop, group: IpAddr, packet: &Transmit) {
+    pub(super) fn leave_for_group(
+        &mut self,
+        hop: &NextHop,
+        group: IpAddr,
+        packet: &Transmit,
+        no_loop: bool,
+    ) -> Reach {
+        if hop.interface == InterfaceId::LOOPBACK {
+            return Reach::Link;
+        }
+        if !no_loop {
+            self.loop_to_group(hop, group, packet);
+        }
+        reach_of(packet)
+    }
+
+    fn loop_to_group(&mut self, hop: &NextHop, group: IpAddr, packet: &Transmit) {
         let hears = self.interfaces.interface(hop.interface).is_some_and(|found| found.hears(group));
-        if hears && hop.interface != InterfaceId::LOOPBACK {
+        if hears {
             if self.groups.looped.len() < MAX_LOOPED {
                 self.groups.looped.push_back((hop.interface, packet.to_frame()));
             } else {
@@ -495,7 +512,7 @@ pub(super) enum Reach {
 
 /// How far that packet to a group goes.
 //= RFC 1112 §6.1
-pub(super) fn reach_of(packet: &Transmit) -> Reach {
+fn reach_of(packet: &Transmit) -> Reach {
     let mut head = [0; 9];
     let len = packet.headers.len().min(head.len());
     head[..len].copy_from_slice(&packet.headers[..len]);

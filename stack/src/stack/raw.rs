@@ -23,7 +23,7 @@ use crate::wire::offload::Transmit;
 use crate::wire::{IpProtocol, Ipv4Header, Ipv6Header};
 
 use super::datagrams::{Going, Room, source_of_send};
-use super::multicast::{Reach, reach_of};
+use super::multicast::Reach;
 use super::stamps::SendStamps;
 use super::tcp_open::scope_of;
 use super::udp::{may_use, named_host};
@@ -166,11 +166,12 @@ impl Stack {
     }
 
     /// Sends a packet: what follows its IP header, or all of it where the application writes that. As on Linux, only the
-    /// latter waits for room.
+    /// latter waits for room in the socket's send buffer.
     ///
     /// # Errors
-    /// [`SendError`]: among them [`WouldBlock`](SendError::WouldBlock) where the send buffer is full, of a packet whose header
-    /// the application has written, and [`NoBuffers`](SendError::NoBuffers), of others, where twice its size is taken.
+    /// [`SendError`]: among them [`WouldBlock`](SendError::WouldBlock) where the links can take no more, and where the send
+    /// buffer is full, of a packet whose header the application has written; [`NoBuffers`](SendError::NoBuffers), of others,
+    /// where twice its size is taken.
     pub fn raw_send(
         &mut self,
         now: Instant,
@@ -202,13 +203,10 @@ impl Stack {
         (packet, cut): (Transmit, Option<usize>),
         options: RawSendOptions,
     ) {
-        if hop.delivery == Delivery::Multicast {
-            if !options.no_loop {
-                self.loop_to_group(hop, to, &packet);
-            }
-            if reach_of(&packet) == Reach::Host {
-                return;
-            }
+        if hop.delivery == Delivery::Multicast
+            && self.leave_for_group(hop, to, &packet, options.no_loop) == Reach::Host
+        {
+            return;
         }
         let going = Going { priority: options.priority, stamps: options.stamps, cut };
         self.send_datagram(now, SocketId::Raw(id), hop, packet, going);
@@ -259,7 +257,7 @@ impl Stack {
     /// Sends a packet of which `held` bytes were held back, and are so no longer.
     ///
     /// # Errors
-    /// Those of [`raw_send`](Stack::raw_send).
+    /// Those of [`raw_send`](Stack::raw_send); [`SendError::WouldBlock`] where it is held back still.
     pub fn raw_send_held(
         &mut self,
         now: Instant,
@@ -268,6 +266,7 @@ impl Stack {
         to: Option<SocketAddr>,
         options: RawSendOptions,
     ) -> Result<(), SendError> {
+        self.check_raw_room(id)?;
         self.let_go_datagram(SocketId::Raw(id), held);
         let (to, hop) = self.raw_way(id, to, options)?;
         let (packet, cut) = self.wrap_raw(now, id, &hop, (data, Room::Had), to, options)?;
@@ -333,6 +332,7 @@ impl Stack {
         let (path, limit, len) =
             self.check_raw_length(now, id, hop, (to, payload.len()), discovery, options)?;
         if room == Room::Sought {
+            self.check_raw_room(id)?;
             self.check_raw_buffers(id, to, payload.len(), limit.cut(len))?;
         }
         let payload = match checksum_at {
@@ -360,6 +360,12 @@ impl Stack {
         let ip_options = self.socket_options(now, options.ip_options, (hop.source, to));
         ip_options.insert_into(&mut packet.headers);
         Ok((packet, limit.cut(len)))
+    }
+
+    /// Whether the links can take more. Who waits for them waits here too: Linux would take the packet, and drop it where the
+    /// queue of the device is full.
+    fn check_raw_room(&self, id: RawId) -> Result<(), SendError> {
+        if self.has_datagram_room(SocketId::Raw(id)) { Ok(()) } else { Err(SendError::WouldBlock) }
     }
 
     /// Whether there are buffers for `len` bytes of payload, in parts of `cut` bytes where they do not go whole.
@@ -401,11 +407,7 @@ impl Stack {
         if mail.is_write_shut() {
             return Err(SendError::ShutDown);
         }
-        if mail.has_send_room() && self.has_datagram_room(SocketId::Raw(id)) {
-            Ok(())
-        } else {
-            Err(SendError::WouldBlock)
-        }
+        if mail.has_send_room() { self.check_raw_room(id) } else { Err(SendError::WouldBlock) }
     }
 
     /// The packet that `data` is.

@@ -15,6 +15,7 @@ use crate::wire::offload::{PartialChecksum, Segmentation, SegmentationKind, Tran
 use crate::wire::{IpProtocol, Ipv6Header, UdpHeader};
 
 use super::datagrams::{Going, Room, source_of_send};
+use super::multicast::Reach;
 use super::tcp_open::scope_of;
 use super::udp::{SendError, UdpSendOptions, named_host};
 use super::{SocketId, Stack};
@@ -205,15 +206,10 @@ impl Stack {
             .ok_or(SendError::NoSocket)?;
         ip_options.insert_into(&mut packet.headers);
         self.counters.bump(Counter::UdpOutDatagrams);
-        if hop.delivery == Delivery::Multicast {
-            if !options.no_loop {
-                self.loop_to_group(&hop, to.ip(), &packet);
-            }
-            // It goes no further than this host.
-            //= RFC 1112 §6.1
-            if options.hop_limit == Some(0) {
-                return Ok(());
-            }
+        if hop.delivery == Delivery::Multicast
+            && self.leave_for_group(&hop, to.ip(), &packet, options.no_loop) == Reach::Host
+        {
+            return Ok(());
         }
         let going = Going { priority: options.priority, stamps: options.stamps, cut: limit.cut(len) };
         self.send_datagram(now, SocketId::Udp(id), &hop, packet, going);

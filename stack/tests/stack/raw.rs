@@ -225,6 +225,32 @@ fn a_sender_whose_buffer_is_full_waits_or_is_told() {
     }
 }
 
+/// What other sockets have waiting for the link holds up who has room of its own: that one waits, and is told.
+#[test]
+fn a_sender_waits_for_what_others_have_sent() {
+    for headers in [Headers::Application, Headers::Stack] {
+        let mut wire = Wire::new(2, LINKS[0]);
+        let [id, other] = [0, 1].map(|_| open(&mut wire, 0, "10.0.0.1", NOBODYS));
+        send(&mut wire, 0, other, b"x", "10.0.0.2").unwrap();
+        wire.settle();
+        wire[0].raw_set_send_buffer(other, usize::MAX);
+        wire[0].raw_mut(id).unwrap().headers = headers;
+        let packet = [&[0x45][..], &[0; 59]].concat();
+        let send = |wire: &mut Wire, id| {
+            let now = wire.now;
+            let to = Some(at("10.0.0.2", 0));
+            wire[0].raw_send(now, id, Rope::from(packet.clone()), to, RawSendOptions::default())
+        };
+        while send(&mut wire, other).is_ok() {}
+        let _ = wire.events(0);
+        assert_eq!(send(&mut wire, id), Err(SendError::WouldBlock));
+        assert!(!wire[0].raw_is_writable(id));
+        wire.flush();
+        assert!(wire.events(0).contains(&SocketId::Raw(id)), "it is told");
+        assert_eq!(send(&mut wire, id), Ok(()));
+    }
+}
+
 fn a_buffer_is_full(headers: Headers, full: SendError, times: usize) {
     let mut wire = Wire::new(2, LINKS[0]);
     let id = open(&mut wire, 0, "10.0.0.1", NOBODYS);

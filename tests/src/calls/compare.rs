@@ -43,14 +43,7 @@ fn alone_on(programs: &[(&str, Program)], host: fn() -> Builder) {
             let ours = Script::new(family, Box::new(OurCalls::new(&stack))).in_step(first);
             let kernels = Script::new(family, Box::new(KernelCalls::new(&namespace))).in_step(second);
             let name = format!("{name} over {family:?}");
-            // One lock for both: a second reader would wait behind who waits to write, and the first for the second.
-            let no_forks = FORKING.read().unwrap_or_else(PoisonError::into_inner);
-            let logs = thread::scope(|scope| {
-                let ours = scope.spawn(|| run(&name, ours, *program).log());
-                let kernels = run(&name, kernels, *program).log();
-                [ours.join().expect("it has said why"), kernels]
-            });
-            drop(no_forks);
+            let logs = in_step(&name, [ours, kernels], *program);
             compare(&mut failures, &name, logs);
         }
     }
@@ -113,7 +106,8 @@ pub fn without_effect(options: &[Idle<'_>]) {
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
 
-/// Runs programs of two hosts over a link: first we are the near one, then the kernel is.
+/// Runs programs of two hosts over a link, in two networks at once: in one we are the near host, in the other the kernel is.
+/// After each call what all sockets of both hosts are ready for comes to be the same.
 ///
 /// # Panics
 /// Where the stacks' answers differ.
@@ -124,7 +118,8 @@ pub fn over_a_link(programs: &[(&str, Program)]) {
             let opened = forking(|| [(); 2].map(|()| Setup::new().privileged().open()));
             let [Some(first), Some(second)] = opened else { return };
             let benches = [first, second];
-            let logs = [0, 1].map(|index| {
+            let mut runners = Runner::pair().into_iter();
+            let scripts = [0, 1].map(|index| {
                 let (near, bench) = (Side::ALL[index], &benches[index]);
                 let calls = |side| -> Box<dyn Calls + Send> {
                     match side {
@@ -137,8 +132,9 @@ pub fn over_a_link(programs: &[(&str, Program)]) {
                     address(near, family),
                     address(near.other(), family),
                 );
-                log_of(name, script, *program)
+                script.in_step(runners.next().expect("there is one for each"))
             });
+            let logs = in_step(&format!("{name} over {family:?}"), scripts, *program);
             compare(&mut failures, &format!("{name} over {family:?}"), logs);
         }
     }
@@ -154,9 +150,15 @@ fn forking<T>(fork: impl FnOnce() -> T) -> T {
     fork()
 }
 
-/// Runs a program to its end, and gives what it has written down.
-fn log_of(name: &str, script: Script, program: Program) -> Vec<String> {
-    run_to_its_end(name, script, program).log()
+/// Runs a program to its end twice at once, and gives what each run has written down.
+fn in_step(name: &str, [first, second]: [Script; 2], program: Program) -> [Vec<String>; 2] {
+    // One lock for both: a second reader would wait behind who waits to write, and the first for the second.
+    let _no_forks = FORKING.read().unwrap_or_else(PoisonError::into_inner);
+    thread::scope(|scope| {
+        let first = scope.spawn(|| run(name, first, program).log());
+        let second = run(name, second, program).log();
+        [first.join().expect("it has said why"), second]
+    })
 }
 
 /// Runs a program to its end, while nobody forks.

@@ -29,8 +29,8 @@ pub(super) fn op(sort: Sort) -> BoxedStrategy<InetOp> {
 }
 
 fn target(sort: Sort) -> impl Strategy<Value = Target> + Clone {
-    let v4 = [(Ip::Any4, 4), (Ip::Lo4, 8), (Ip::Second4, 2), (Ip::Foreign4, 1)];
-    let v6 = [(Ip::Any6, 4), (Ip::Lo6, 8), (Ip::Foreign6, 1)];
+    let v4 = [(Ip::Any4, 4), (Ip::Lo4, 8), (Ip::Second4, 2), (Ip::Foreign4, 1), (Ip::Group4, 2)];
+    let v6 = [(Ip::Any6, 4), (Ip::Lo6, 8), (Ip::Foreign6, 1), (Ip::Group6, 2)];
     let mapped = [(Ip::MappedAny, 1), (Ip::MappedLo, 3), (Ip::MappedForeign, 1)];
     let (has4, has6) = (sort.domains.contains(&AF_INET), sort.has_v6());
     let weighted = |ips: &[(Ip, u32)], factor: u32| -> Vec<(u32, Just<Ip>)> {

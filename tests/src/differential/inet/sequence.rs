@@ -129,6 +129,9 @@ fn run_once(stage: &Stage, plan: &InetPlan) -> Result<(), String> {
         InetOp::SetOption { level, name, .. } => (*level, *name) == (SOL_UDP, UDP_CORK),
         _ => false,
     });
+    player.writes = plan.ops.iter().any(
+        |op| matches!(op, InetOp::SetOption { level, name, .. } if (*level, *name) == (SOL_IP, IP_HDRINCL)),
+    );
     for op in &plan.ops {
         player.apply(op);
         if let Some(difference) = player.world.difference() {
@@ -160,6 +163,8 @@ struct Player {
     hurries: bool,
     /// Whether something is held back until there is more.
     holds: bool,
+    /// Whether some write headers themselves, which name a host.
+    writes: bool,
     /// Those that were connected to IPv4, and to IPv6.
     to_v4: BTreeSet<usize>,
     to_v6: BTreeSet<usize>,
@@ -181,6 +186,7 @@ impl Player {
             made: 0,
             hurries: false,
             holds: false,
+            writes: false,
             to_v4: BTreeSet::new(),
             to_v6: BTreeSet::new(),
             talked: BTreeSet::new(),
@@ -263,6 +269,13 @@ impl Player {
         if self.holds && self.sort.is_udp() && self.talked.contains(&object) {
             return;
         }
+        if to.ip == Ip::Group4 && self.world.is_unbound(socket) {
+            return;
+        }
+        // By the way to a group Linux loses what parts, or a header, send to a host: see the table of differences.
+        if (self.holds || self.writes) && self.sort.kind == SOCK_RAW && to.ip == Ip::Group4 {
+            return;
+        }
         let nowhere = self.sort.is_stream() && self.shut.contains(&object);
         self.world.connect(socket, if nowhere { Target { port: Port::Zero, ..to } } else { to });
     }
@@ -308,11 +321,12 @@ impl Player {
     }
 
     /// Whether a send there meets what the table of differences knows.
-    fn is_known(&self, socket: Sock, to: Option<Target>, control: &[u8]) -> bool {
+    fn is_known(&mut self, socket: Sock, to: Option<Target>, control: &[u8]) -> bool {
         let Some(to) = to else { return false };
         let object = self.object(socket).number;
         let names_interface = control.windows(8).any(|bytes| bytes == PACKET_INFO);
         match to.is_v4() {
+            true if to.ip == Ip::Group4 && (names_interface || self.world.is_unbound(socket)) => true,
             true if to.ip.is_foreign() && names_interface => true,
             true => self.to_v6.contains(&object),
             false => self.to_v4.contains(&object) && !control.is_empty(),
@@ -328,7 +342,13 @@ impl Player {
 
     /// Whether a part for there would lead all that Linux sends afterwards: see the table of differences.
     fn is_astray(&self, socket: Sock, to: Option<Target>) -> bool {
-        self.holds && to.is_some() && self.sort.is_udp() && self.to_v4.contains(&self.object(socket).number)
+        let to_group = to.is_some_and(|to| to.ip == Ip::Group4);
+        let leads_raw = (self.holds || self.writes) && self.sort.kind == SOCK_RAW && to_group;
+        leads_raw
+            || self.holds
+                && to.is_some()
+                && self.sort.is_udp()
+                && self.to_v4.contains(&self.object(socket).number)
     }
 
     fn apply(&mut self, op: &InetOp) {

@@ -1,14 +1,17 @@
 //! Where sequences run: a network namespace, with ports of their own.
 
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use tapsock::bsd::{AF_INET, SO_TIMESTAMP, SOCK_DGRAM, SOL_SOCKET};
+use tapsock::bsd::{AF_INET, SO_TIMESTAMP, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET};
+use tapsock::{Errno, SockAddr};
 use tapsock_driver::{Namespace, OpenError};
 use tapsock_stack::config::Config;
 
-use crate::differential::{KernelSockets, SocketCalls};
+use crate::differential::{KernelSockets, Outgoing, Room, SocketCalls};
 
 /// Ports that a sequence has for itself.
 pub(super) const SLOTS: u16 = 4;
@@ -56,6 +59,32 @@ fn fresh_namespace() -> Result<Namespace, OpenError> {
     Ok(namespace)
 }
 
+/// Asks for stamps, and waits until data of streams get them.
+fn begin_to_stamp(sockets: &mut KernelSockets) -> Result<(), Errno> {
+    let on = 1i32.to_ne_bytes();
+    let asking = sockets.socket(AF_INET, SOCK_DGRAM, 0)?;
+    sockets.set_option(asking, SOL_SOCKET, SO_TIMESTAMP, &on)?;
+    let [listener, client] =
+        [sockets.socket(AF_INET, SOCK_STREAM, 0)?, sockets.socket(AF_INET, SOCK_STREAM, 0)?];
+    let any = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);
+    sockets.bind(listener, &SockAddr::V4(any).as_bytes())?;
+    sockets.listen(listener, 1)?;
+    let at = sockets.local_address(listener)?;
+    sockets.connect(client, &at)?;
+    let (server, _) = sockets.accept(listener, 0)?;
+    sockets.set_option(server, SOL_SOCKET, SO_TIMESTAMP, &on)?;
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        sockets.send(client, &Outgoing::of(b"x"), 0)?;
+        let taken = sockets.recv(server, Room { data: 1, control: 64 }, 0)?;
+        if !taken.control.is_empty() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    [listener, client, server].into_iter().try_for_each(|socket| sockets.close(socket))
+}
+
 impl Stage {
     /// A namespace of its own.
     ///
@@ -64,10 +93,8 @@ impl Stage {
     pub fn new() -> Result<Stage, OpenError> {
         let namespace = fresh_namespace()?;
         let mut stamping = KernelSockets::new(&namespace);
-        if let Ok(socket) = stamping.socket(AF_INET, SOCK_DGRAM, 0) {
-            // Without it data of streams are not stamped, and sequences that ask for that fail.
-            let _ = stamping.set_option(socket, SOL_SOCKET, SO_TIMESTAMP, &1i32.to_ne_bytes());
-        }
+        // Without stamps sequences that ask for them fail.
+        let _ = begin_to_stamp(&mut stamping);
         let namespace = Arc::new(Mutex::new((namespace, 0)));
         let (next_port, retried) = (Arc::new(AtomicU16::new(FIRST_PORT)), Arc::default());
         Ok(Stage { namespace, next_port, patience: PATIENCE, retried, _stamping: Arc::new(stamping) })

@@ -180,6 +180,15 @@ impl World {
         self.open.contains(&socket) && ours.calls.poll(&[socket]).first().is_some_and(is_in)
     }
 
+    /// Whether it has no address to send from.
+    pub fn is_unbound(&mut self, socket: Sock) -> bool {
+        let [_, ours] = &mut self.stacks;
+        let name = ours.calls.local_address(socket).map(|bytes| SockAddr::from_bytes(&bytes));
+        let ip =
+            name.ok().and_then(Result::ok).and_then(|name| name.to_inet()).map(|at| at.ip().to_canonical());
+        ip.is_none_or(|ip| ip.is_unspecified())
+    }
+
     /// socket(2)
     pub fn socket(&mut self, domain: i32, kind: i32, protocol: i32) -> Sock {
         let call = format!("socket({domain}, {kind:#x}, {protocol})");
