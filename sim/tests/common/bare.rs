@@ -142,6 +142,10 @@ impl BareSockets {
                 self.half_open.remove(0);
             }
             Step::Refuse => self.answers.extend(Connection::reset_for(&segment)),
+            Step::RefuseAndReset => {
+                self.half_open.remove(0);
+                self.answers.extend(Connection::reset_for(&segment));
+            }
             Step::Answer(answer) => self.answers.push_back(answer),
             Step::Complete(accepted) => {
                 self.half_open.remove(0);
