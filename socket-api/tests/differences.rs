@@ -56,8 +56,6 @@ fn what_has_no_packets_has_no_options_of_them() {
     for kind in [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET] {
         let socket = bsd::socket(&host, AF_UNIX, kind, 0).unwrap();
         for option in [
-            SO_TIMESTAMP,
-            SO_TIMESTAMPNS,
             SO_TIMESTAMPING,
             SO_PRIORITY,
             SO_MARK,
