@@ -1,5 +1,5 @@
 //! What the device itself can carry: a near end that speaks just enough TCP for the kernel to send to it, or to take what it
-//! sends. It neither retransmits nor controls anything, and has one thread for all its connections, so that no stack is faster.
+//! sends. It neither retransmits nor controls anything, and has one thread for all its connections.
 
 use std::collections::VecDeque;
 use std::io;

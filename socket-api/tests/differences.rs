@@ -55,13 +55,7 @@ fn what_has_no_packets_has_no_options_of_them() {
     let host = Host::builder().privileged().start().unwrap();
     for kind in [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET] {
         let socket = bsd::socket(&host, AF_UNIX, kind, 0).unwrap();
-        for option in [
-            SO_TIMESTAMPING,
-            SO_PRIORITY,
-            SO_MARK,
-            SO_BINDTODEVICE,
-            SO_RXQ_OVFL,
-        ] {
+        for option in [SO_TIMESTAMPING, SO_PRIORITY, SO_MARK, SO_BINDTODEVICE, SO_RXQ_OVFL] {
             let set = bsd::setsockopt(&host, socket, SOL_SOCKET, option, &1i32.to_ne_bytes());
             assert_eq!(set, Err(Errno::NOPROTOOPT), "{kind} {option}");
         }
