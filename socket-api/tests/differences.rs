@@ -7,7 +7,7 @@ use std::thread;
 use common::{PATIENCE, within};
 use tapsock::bsd::{
     self, AF_UNIX, MSG_DONTWAIT, SHUT_RDWR, SO_BINDTODEVICE, SO_MARK, SO_PRIORITY, SO_RXQ_OVFL, SO_TIMESTAMP,
-    SO_TIMESTAMPING, SO_TIMESTAMPNS, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
+    SO_TIMESTAMPING, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
 };
 use tapsock::{Errno, Host, SockAddr};
 use tapsock_sockets::UnixAddr;
